@@ -1,0 +1,46 @@
+# Python 3.11+ and make are all a fresh machine needs. `make` alone lists the words.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help install run test lint fix bench lock clean
+help:
+	@echo "make run      start the bot (the playground, when no Slack setting is set)"
+	@echo "make install  create the environment from the lock file, nothing more"
+	@echo "make test     run every test"
+	@echo "make lint     ruff and mypy --strict"
+	@echo "make fix      let ruff format and mend what it can"
+	@echo "make bench    print the figures beside the leanest bot's"
+	@echo "make lock     pin the newest allowed versions anew"
+
+install: $(VENV)/.installed
+run: install
+	@$(BIN)/attendant run
+test: $(VENV)/.installed-dev
+	@$(BIN)/python -m pytest -q
+lint: $(VENV)/.installed-dev
+	@$(BIN)/ruff format --check -q . && $(BIN)/ruff check -q . && $(BIN)/mypy --no-error-summary
+fix: $(VENV)/.installed-dev
+	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .
+bench: $(VENV)/.installed-dev
+	@$(BIN)/python -m bench
+lock: $(VENV)/.installed-dev
+	@$(BIN)/python -m pip install -q uv
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --upgrade pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --upgrade pyproject.toml --group dev -o requirements-dev.lock
+clean:
+	@rm -rf $(VENV)
+
+# The stamps make the second run quick: only a changed lock file or pyproject installs again.
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Attendant needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -m venv $(VENV)
+$(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/python
+	@echo "Setting up the environment (once) ..."
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
+$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
+	@echo "Setting up what the tests need (once) ..."
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@

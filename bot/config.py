@@ -1,0 +1,225 @@
+"""Settings: every knob, its default and its unit. The only reader of the environment and of `.env`.
+
+Rule: a bad value stops the start with one line that names the variable and the remedy. Empty means unset.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+
+from bot import persona
+from bot.errors import ConfigError
+
+Mode = Literal["socket", "http", "playground"]
+
+
+def _choice(*allowed: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in allowed:
+            raise ValueError(f"is not one of {', '.join(allowed)}")
+        return text.lower()
+
+    return parse
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+            raise ValueError(f"is not a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def _positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise ValueError("is not a number above zero")
+    return number
+
+
+def _http_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("is not an http:// or https:// address")
+    return text.rstrip("/") + "/"
+
+
+def _database_url(text: str) -> str:
+    if text.startswith("postgres://"):  # the spelling many hosts hand out
+        text = "postgresql://" + text.removeprefix("postgres://")
+    if not text.startswith(("sqlite:///", "postgresql://")):
+        raise ValueError("is neither a sqlite:/// nor a postgresql:// URL")
+    return text
+
+
+def _command(text: str) -> str:
+    if not re.fullmatch(r"/[a-z0-9_-]{1,31}", text):  # docs.slack.dev: implementing slash commands
+        raise ValueError("is not a slash command (a slash, then 1 to 31 lower-case letters, digits, - or _)")
+    return text
+
+
+def _starts(prefix: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if not text.startswith(prefix):
+            raise ValueError(f"does not start with {prefix}")
+        return text
+
+    return parse
+
+
+def _knob(default: Any, parse: Callable[[str], Any], remedy: str, *, secret: bool = False) -> Any:
+    """One setting. The variable is the field's name in capitals; the remedy is said when its value is wrong."""
+    return dataclasses.field(default=default, repr=not secret, metadata={"parse": parse, "remedy": remedy})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be set, checked. Secrets do not show in its repr."""
+
+    slack_bot_token: str | None = _knob(
+        None, _starts("xoxb-"), "Copy the Bot User OAuth Token from your app's Install App page.", secret=True
+    )
+    slack_app_token: str | None = _knob(
+        None,
+        _starts("xapp-"),
+        "Create an app-level token with connections:write on Basic Information.",
+        secret=True,
+    )
+    slack_signing_secret: str | None = _knob(
+        None, str, "Copy the Signing Secret from your app's Basic Information page.", secret=True
+    )
+    slack_api_url: str = _knob("https://slack.com/api/", _http_url, "Unset it to use Slack's own.")
+    slack_command: str = _knob("/attendant", _command, "Use for instance /attendant.")
+    slack_reset_command: str = _knob("/reset", _command, "Use for instance /reset.")
+    slack_streaming: str = _knob("auto", _choice("auto", "direct", "off"), "Unset it for auto.")
+    host: str = _knob("127.0.0.1", str, "Use for instance 127.0.0.1.")
+    port: int = _knob(3000, _whole(0, 65535), "Use for instance 3000.")
+    openai_api_key: str | None = _knob(None, str, "Copy it from your model provider.", secret=True)
+    openai_base_url: str | None = _knob(None, _http_url, "Use for instance http://127.0.0.1:11434/v1.")
+    openai_model: str = _knob("gpt-5.4-mini", str, "Name a model that your backend serves.")
+    model_timeout_seconds: float = _knob(60.0, _positive, "Use for instance 60.")
+    history_tokens: int = _knob(12_000, _whole(100, 10_000_000), "Use for instance 12000.")
+    persona_file: Path = _knob(persona.DEFAULT_FILE, Path, "Name a Markdown file, or unset it.")
+    session_idle_hours: float = _knob(24.0, _positive, "Use for instance 24.")
+    max_running_turns: int = _knob(1_000, _whole(1, 100_000), "Use for instance 1000.")
+    database_url: str = _knob(
+        "sqlite:///data/attendant.db",
+        _database_url,
+        "Use for instance postgresql://user:password@host/name.",
+        secret=True,  # it may hold a password
+    )
+    log_level: str = _knob("info", _choice("debug", "info", "warning", "error"), "Unset it for info.")
+    log_format: str = _knob("auto", _choice("auto", "human", "json"), "Unset it for auto.")
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str], env_file: Path | None = None) -> Self:
+        """The settings of this environment; a variable set there wins over the same one in the `.env` file.
+
+        Raises ConfigError for a value or a line that does not parse, and for half a Slack configuration.
+        """
+        given = {
+            **(_read_env_file(env_file) if env_file else {}),
+            **{k: v for k, v in environ.items() if v.strip()},
+        }
+        values: dict[str, Any] = {}
+        for field in dataclasses.fields(cls):
+            text = given.get(variable(field.name), "").strip()
+            if text:
+                values[field.name] = _parsed(field, text)
+        settings = cls(**values)
+        _ = settings.mode  # a half-set configuration is an error at once
+        return settings
+
+    @property
+    def mode(self) -> Mode:
+        """How the bot meets Slack: by Socket Mode, over HTTP, or in the playground when no Slack setting is set.
+
+        Raises ConfigError when the Slack settings are half there.
+        """
+        if not self.slack_bot_token:
+            for name in ("slack_app_token", "slack_signing_secret"):
+                if getattr(self, name):
+                    raise ConfigError(
+                        "SLACK_BOT_TOKEN",
+                        f"is missing while {variable(name)} is set",
+                        "Copy the Bot User OAuth Token from your app's Install App page.",
+                    )
+            return "playground"
+        if self.slack_app_token:
+            return "socket"
+        if self.slack_signing_secret:
+            return "http"
+        raise ConfigError(
+            "SLACK_APP_TOKEN",
+            "is missing while SLACK_BOT_TOKEN is set",
+            "Set it for Socket Mode, or SLACK_SIGNING_SECRET for HTTP.",
+        )
+
+    @property
+    def idle_after(self) -> timedelta:
+        """For how long a session may be silent before it expires."""
+        return timedelta(hours=self.session_idle_hours)
+
+    @property
+    def uses_stand_in(self) -> bool:
+        """Whether the stand-in model answers, because neither a key nor a backend's address is set."""
+        return not self.openai_api_key and not self.openai_base_url
+
+
+def variable(field_name: str) -> str:
+    """The environment variable of a field of Settings."""
+    return field_name.upper()
+
+
+def _parsed(field: dataclasses.Field[Any], text: str) -> Any:
+    try:
+        return field.metadata["parse"](text)
+    except ValueError as error:
+        raise ConfigError(variable(field.name), str(error), field.metadata["remedy"]) from error
+
+
+_ENV_LINE = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*)")
+_QUOTED = re.compile(r"""(?P<quote>['"])(?P<text>.*)(?P=quote)\s*(?:\#.*)?""")
+
+
+def _read_env_file(file: Path) -> dict[str, str]:
+    """`NAME=value` lines; blank lines and # comments are skipped, quotes and `export` are allowed."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            str(file), "cannot be read as UTF-8 text", "Check its permissions and encoding."
+        ) from error
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines, start=1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            name, value = _env_line(line.strip(), f"{file}, line {number},")
+            found[name] = value
+    return {name: value for name, value in found.items() if value}
+
+
+def _env_line(line: str, where: str) -> tuple[str, str]:
+    # The line itself is never repeated in an error: it may hold a token.
+    found = _ENV_LINE.fullmatch(line)
+    if found is None:
+        raise ConfigError(where, "is not NAME=value", "Mend or remove that line.")
+    value = found["value"]
+    if value[:1] in {"'", '"'}:
+        quoted = _QUOTED.fullmatch(value)
+        if quoted is None:
+            raise ConfigError(where, "has a quote that does not close", "Close it.")
+        return found["name"], quoted["text"]
+    return found["name"], re.split(r"\s+#", value, maxsplit=1)[0].strip()

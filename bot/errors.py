@@ -1,0 +1,56 @@
+"""What can go wrong, and whether trying again helps.
+
+AttendantError
+├── ConfigError      a setting is missing or wrong: stop at start, name it and the remedy
+├── StartupError     a check at start failed (token, scope, database, model, port)
+├── StoreUnavailable the database did not take the write: refuse the delivery, Slack delivers again
+└── ModelError       the model gave no whole answer; `trouble` says why
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class AttendantError(Exception):
+    """The root of everything this package raises on purpose."""
+
+
+class ConfigError(AttendantError):
+    """A setting is missing or wrong. The message is one line: the variable, what is wrong, the remedy."""
+
+    def __init__(self, setting: str, problem: str, remedy: str) -> None:
+        super().__init__(f"{setting} {problem}. {remedy}")
+        self.setting = setting
+
+
+class StartupError(AttendantError):
+    """Something the bot needs at start is not there. The message is one line with its remedy."""
+
+
+class StoreUnavailable(AttendantError):  # noqa: N818 - named for the state, as the field does
+    """The database did not answer or refused the write; nothing was stored. Trying again helps."""
+
+
+class Trouble(enum.Enum):
+    """Why the model gave no whole answer. Each has a sentence for the person (wording) and one for the log."""
+
+    REFUSED_KEY = "refused_key"
+    NO_QUOTA = "no_quota"
+    RATE_LIMITED = "rate_limited"
+    UNAVAILABLE = "unavailable"
+    TIMEOUT = "timeout"
+    CUT = "cut"
+    EMPTY = "empty"
+    REFUSED = "refused"
+    WINDOW_EXCEEDED = "window_exceeded"
+    BAD_REQUEST = "bad_request"
+
+
+class ModelError(AttendantError):
+    """The model gave no whole answer. `detail` is for operators: it never holds what a person wrote."""
+
+    def __init__(self, trouble: Trouble, detail: str) -> None:
+        super().__init__(f"{trouble.value}: {detail}")
+        self.trouble = trouble
+        self.detail = detail

@@ -1,0 +1,38 @@
+"""A language model, as the work layer sees it: messages in, text out, one piece at a time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from bot.history import ChatMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the backend says a request cost, in tokens; `cached` is the part of `prompt` it had in its cache."""
+
+    prompt: int = 0
+    cached: int = 0
+    completion: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The end of a whole answer. `truncated`: the backend stopped at its own length limit."""
+
+    model: str
+    usage: Usage | None
+    truncated: bool = False
+
+
+class LLM(Protocol):
+    """One language model. Implementations: OpenAI's chat completions (bot/llm/openai.py), a script for tests."""
+
+    def stream(self, messages: Sequence[ChatMessage]) -> AsyncIterator[str | Done]:
+        """The answer's pieces of text, none empty, then one Done.
+
+        Closing the iterator early ends the request. Raises ModelError when there is no whole answer: before any
+        text, or after some of it.
+        """

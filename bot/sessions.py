@@ -1,0 +1,44 @@
+"""A session's life: what opens, continues and closes it (docs/invariants.md).
+
+Rule: pure. The store asks these questions inside its transactions; nobody else decides them.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from bot.events import MessageReceived
+
+
+class Closed(enum.Enum):
+    """Why a session ended."""
+
+    RESET = "reset"
+    EXPIRED = "expired"
+
+
+class ResetOutcome(enum.Enum):
+    """What became of a request to reset a thread's session."""
+
+    DONE = "done"
+    NOTHING = "nothing"  # no open session there
+    NOT_YOURS = "not_yours"  # only people who took part may reset it
+
+
+def wants_answer(message: MessageReceived, *, engaged: bool) -> bool:
+    """Whether the bot should answer: a mention, a direct message, or a reply in a thread it takes part in.
+
+    A message that addresses somebody else is theirs, unless it names the bot or nobody else is there.
+    """
+    if message.mentions_bot or message.thread.direct:
+        return True
+    return engaged and not message.addresses_other
+
+
+def is_idle(last_active_at: datetime, *, now: datetime, idle_after: timedelta) -> bool:
+    """Whether a session last active then has expired by `now`, whether or not a sweep has seen it yet."""
+    return now - last_active_at > idle_after
