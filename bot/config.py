@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from bot import persona
 from bot.errors import ConfigError
 
 Mode = Literal["socket", "http", "playground"]
@@ -110,7 +109,7 @@ class Settings:
     openai_model: str = _knob("gpt-5.4-mini", str, "Name a model that your backend serves.")
     model_timeout_seconds: float = _knob(60.0, _positive, "Use for instance 60.")
     history_tokens: int = _knob(12_000, _whole(100, 10_000_000), "Use for instance 12000.")
-    persona_file: Path = _knob(persona.DEFAULT_FILE, Path, "Name a Markdown file, or unset it.")
+    persona_file: Path | None = _knob(None, Path, "Name a Markdown file, or unset it.")
     session_idle_hours: float = _knob(24.0, _positive, "Use for instance 24.")
     max_running_turns: int = _knob(1_000, _whole(1, 100_000), "Use for instance 1000.")
     database_url: str = _knob(
@@ -200,9 +199,7 @@ def _read_env_file(file: Path) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            str(file), "cannot be read as UTF-8 text", "Check its permissions and encoding."
-        ) from error
+        raise ConfigError(str(file), "cannot be read as UTF-8 text", "Check its permissions and encoding.") from error
     found: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         if line.strip() and not line.lstrip().startswith("#"):

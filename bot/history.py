@@ -76,9 +76,7 @@ def fit(turns: Sequence[Sequence[ChatMessage]], budget_tokens: int) -> list[Chat
 def _line(message: Said, names: Mapping[str, str], *, several: bool) -> str:
     text = _MENTION.sub(lambda found: "@" + names.get(found[1], "somebody"), message.text).strip()
     parts = [text] if text else []
-    parts += [
-        f"[attached, and not visible to you: {file.name} ({file.mimetype})]" for file in message.attachments
-    ]
+    parts += [f"[attached, and not visible to you: {file.name} ({file.mimetype})]" for file in message.attachments]
     body = "\n".join(parts) or "(a message without text)"
     return f"{names.get(message.author_id, 'Somebody')}: {body}" if several else body
 

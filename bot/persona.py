@@ -18,18 +18,17 @@ _THREADS = (
 )
 
 
-def load(file: Path = DEFAULT_FILE) -> str:
-    """The system message: the persona file's text, then what the model must know about threads.
+def load(persona_file: Path | None = None) -> str:
+    """The system message: the text of the persona file (by default ours), then what the model must know of threads.
 
     Raises ConfigError when the file cannot be read or is empty.
     """
+    file = persona_file or DEFAULT_FILE
     try:
         text = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ConfigError("PERSONA_FILE", f"cannot be read: {reason}", f"Check the path {file}.") from error
     if not text:
-        raise ConfigError(
-            "PERSONA_FILE", "is an empty file", "Write the persona in it, or unset the variable."
-        )
+        raise ConfigError("PERSONA_FILE", "is an empty file", "Write the persona in it, or unset the variable.")
     return f"{text}\n\n{_THREADS}"

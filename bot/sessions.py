@@ -6,12 +6,9 @@ Rule: pure. The store asks these questions inside its transactions; nobody else 
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
-if TYPE_CHECKING:
-    from datetime import datetime, timedelta
-
-    from bot.events import MessageReceived
+from bot.events import MessageReceived
 
 
 class Closed(enum.Enum):
