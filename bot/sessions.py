@@ -6,9 +6,10 @@ Rule: pure. The store asks these questions inside its transactions; nobody else 
 from __future__ import annotations
 
 import enum
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot.events import MessageReceived
+from bot.events import MessageReceived, Thread
 
 
 class Closed(enum.Enum):
@@ -39,3 +40,15 @@ def wants_answer(message: MessageReceived, *, engaged: bool) -> bool:
 def is_idle(last_active_at: datetime, *, now: datetime, idle_after: timedelta) -> bool:
     """Whether a session last active then has expired by `now`, whether or not a sweep has seen it yet."""
     return now - last_active_at > idle_after
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A session as it is listed, to a person who took part in it or to the operator."""
+
+    id: str
+    thread: Thread
+    opened_at: datetime
+    last_active_at: datetime
+    turns: int
+    opening: str  # the first words of its first message

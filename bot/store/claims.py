@@ -1,0 +1,218 @@
+"""Claims: a worker's right to answer in a thread, for as long as its lease runs, and what becomes of the turn."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Row
+
+from bot.events import Attachment, Author, Thread
+from bot.history import Said
+from bot.sessions import ResetOutcome
+from bot.store.engine import storable
+from bot.store.tables import messages, sessions, threads, turns
+
+MESSAGES_PER_TURN = 100  # what waits beyond that is answered in the next turn
+
+
+class State(enum.Enum):
+    """What became of a turn."""
+
+    RUNNING = "running"
+    ANSWERED = "answered"
+    FAILED = "failed"
+    SUPERSEDED = "superseded"  # its session was closed under it: a late answer is discarded
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One turn to answer now, and the right to do so until the lease runs out."""
+
+    thread_id: int
+    fence: int
+    turn_id: int
+    attempt: int
+    thread: Thread
+    session_id: str | None  # None: a fixed reply
+    said: tuple[Said, ...]
+    author: Author  # of the newest message
+    message_id: str  # the newest message's
+    fixed_reply: ResetOutcome | None
+    follows_expired: bool  # this is the session's first turn, and the session before it expired
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How a turn ended, as it is stored."""
+
+    state: State
+    answer: str | None = None
+    trouble: str | None = None
+    model: str | None = None
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+def claim(connection: Connection, thread_id: int, *, owner: str, now: datetime, lease_until: datetime) -> Claim | None:
+    """Lease the thread and open a turn over what it is owed; None when it is leased already or owed nothing."""
+    free = sa.or_(threads.c.lease_until.is_(None), threads.c.lease_until < now)
+    leased = connection.execute(
+        sa.update(threads)
+        .where(threads.c.id == thread_id, free)
+        .values(lease_owner=owner, lease_until=lease_until, fence=threads.c.fence + 1)
+        .returning(*_THREAD)
+    ).first()
+    if leased is None:
+        return None
+    turn = _take_over(connection, thread_id) or _open_turn(connection, thread_id, now)
+    if turn is None:
+        _release(connection, thread_id, leased.fence)
+        return None
+    return _claimed(connection, thread_id, leased, turn)
+
+
+def settle(connection: Connection, claimed: Claim, settled: Settled, *, now: datetime) -> bool:
+    """Store how the turn ended and release the lease; False when the turn was no longer this claim's to settle."""
+    values = {
+        "state": settled.state.value,
+        "answer": None if settled.answer is None else storable(settled.answer),
+        "trouble": settled.trouble,
+        "model": settled.model,
+        "prompt_tokens": settled.prompt_tokens,
+        "cached_tokens": settled.cached_tokens,
+        "completion_tokens": settled.completion_tokens,
+        "finished_at": now,
+    }
+    if not _release(connection, claimed.thread_id, claimed.fence):
+        return False
+    mine = sa.update(turns).where(turns.c.id == claimed.turn_id, turns.c.state == State.RUNNING.value)
+    if connection.execute(mine.values(values)).rowcount == 0:
+        return False
+    if claimed.session_id is not None:
+        connection.execute(sa.update(sessions).where(sessions.c.id == claimed.session_id).values(last_active_at=now))
+    return True
+
+
+def posted(connection: Connection, claimed: Claim, answer_id: str) -> None:
+    """Remember which of the platform's messages holds the turn's answer."""
+    connection.execute(sa.update(turns).where(turns.c.id == claimed.turn_id).values(answer_id=answer_id))
+
+
+def hand_back(connection: Connection, claimed: Claim) -> None:
+    """Give the lease up with the turn unfinished, so that somebody else can take it over at once."""
+    _release(connection, claimed.thread_id, claimed.fence)
+
+
+def renew(connection: Connection, owner: str, *, now: datetime, lease_until: datetime) -> int:
+    """Prolong every lease this owner still holds; how many."""
+    mine = sa.update(threads).where(threads.c.lease_owner == owner, threads.c.lease_until >= now)
+    return connection.execute(mine.values(lease_until=lease_until)).rowcount
+
+
+def owed(connection: Connection, *, now: datetime, limit: int) -> list[int]:
+    """Threads that are owed an answer, or whose turn was left behind, and that nobody holds."""
+    free = sa.or_(threads.c.lease_until.is_(None), threads.c.lease_until < now)
+    waiting = sa.select(messages.c.thread_id).where(messages.c.turn_id.is_(None))
+    left = sa.select(turns.c.thread_id).where(turns.c.state == "running")
+    statement = sa.select(threads.c.id).where(threads.c.id.in_(waiting.union(left)), free).limit(limit)
+    return list(connection.execute(statement).scalars())
+
+
+_THREAD = (
+    threads.c.fence,
+    threads.c.platform,
+    threads.c.workspace,
+    threads.c.channel,
+    threads.c.root,
+    threads.c.direct,
+)
+
+
+def _take_over(connection: Connection, thread_id: int) -> Row[*tuple[Any, ...]] | None:
+    """The turn an earlier owner left unfinished, as the next attempt."""
+    statement = sa.update(turns).where(turns.c.thread_id == thread_id, turns.c.state == "running")
+    return connection.execute(
+        statement.values(attempt=turns.c.attempt + 1).returning(turns.c.id, turns.c.attempt)
+    ).first()
+
+
+def _open_turn(connection: Connection, thread_id: int, now: datetime) -> Row[*tuple[Any, ...]] | None:
+    waiting = connection.execute(
+        sa.select(messages.c.id, messages.c.session_id, messages.c.fixed_reply)
+        .where(messages.c.thread_id == thread_id, messages.c.turn_id.is_(None))
+        .order_by(messages.c.message_id)
+        .limit(MESSAGES_PER_TURN)
+    ).all()
+    taken = _together(waiting)
+    if not taken:
+        return None
+    turn = connection.execute(
+        sa.insert(turns)
+        .values(
+            thread_id=thread_id,
+            session_id=taken[0].session_id,
+            attempt=1,
+            state=State.RUNNING.value,
+            started_at=now,
+        )
+        .returning(turns.c.id, turns.c.attempt)
+    ).one()
+    ids = [message.id for message in taken]
+    connection.execute(sa.update(messages).where(messages.c.id.in_(ids)).values(turn_id=turn.id))
+    return turn
+
+
+def _together(waiting: Sequence[Row[*tuple[Any, ...]]]) -> Sequence[Row[*tuple[Any, ...]]]:
+    """What is answered as one turn: a fixed reply alone, or all messages of one session up to the next of them."""
+    if not waiting or waiting[0].fixed_reply is not None:
+        return waiting[:1]
+    for index, message in enumerate(waiting):
+        if message.session_id != waiting[0].session_id:
+            return waiting[:index]
+    return waiting
+
+
+def _claimed(
+    connection: Connection, thread_id: int, leased: Row[*tuple[Any, ...]], turn: Row[*tuple[Any, ...]]
+) -> Claim:
+    rows = connection.execute(
+        sa.select(messages, sessions.c.follows_expired)
+        .outerjoin(sessions, sessions.c.id == messages.c.session_id)
+        .where(messages.c.turn_id == turn.id)
+        .order_by(messages.c.message_id)
+    ).all()
+    newest = rows[-1]
+    return Claim(
+        thread_id=thread_id,
+        fence=leased.fence,
+        turn_id=turn.id,
+        attempt=turn.attempt,
+        thread=Thread(leased.platform, leased.workspace, leased.channel, leased.root, leased.direct),
+        session_id=newest.session_id,
+        said=tuple(said(row) for row in rows),
+        author=Author(newest.author_id, newest.author_workspace),
+        message_id=newest.message_id,
+        fixed_reply=ResetOutcome(newest.fixed_reply) if newest.fixed_reply else None,
+        follows_expired=bool(newest.follows_expired) and _is_first(connection, newest.session_id, turn.id),
+    )
+
+
+def _is_first(connection: Connection, session_id: str, turn_id: int) -> bool:
+    earlier = sa.select(turns.c.id).where(turns.c.session_id == session_id, turns.c.id < turn_id).limit(1)
+    return connection.execute(earlier).first() is None
+
+
+def said(row: Row[*tuple[Any, ...]]) -> Said:
+    """A row of `messages` as the history knows it."""
+    return Said(row.author_id, row.text, tuple(Attachment(**kept) for kept in row.attachments))
+
+
+def _release(connection: Connection, thread_id: int, fence: int) -> bool:
+    mine = sa.update(threads).where(threads.c.id == thread_id, threads.c.fence == fence)
+    return connection.execute(mine.values(lease_owner=None, lease_until=None)).rowcount == 1

@@ -1,0 +1,123 @@
+"""Store: runs a store function in one transaction, in the small pool of threads that owns the database.
+
+Rule: on SQLite one thread, the one writer; on PostgreSQL a few (figures in docs/decisions/0002-synchronous-store.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from bot.errors import StartupError, StoreUnavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+POSTGRESQL_THREADS = 4
+
+
+class Store:
+    """The database. `await store.run(function, ...)` is one transaction, whole or not at all."""
+
+    def __init__(self, url: str) -> None:
+        """Prepare the engine for a `sqlite:///` or `postgresql://` URL; nothing is opened yet."""
+        self.engine = _engine(url)
+        threads = 1 if self.engine.dialect.name == "sqlite" else POSTGRESQL_THREADS
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="store")
+
+    async def run(self, function: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """The function's result once its transaction is committed. Cancelling the wait does not tear it.
+
+        Raises StoreUnavailable when the database refused or could not be reached; nothing was stored then.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, partial(self._transaction, function, *args, **kwargs))
+
+    def _transaction(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            with self.engine.begin() as connection:
+                return function(connection, *args, **kwargs)
+        except DBAPIError as error:
+            # The driver's own words, without the statement and its parameters: those hold what people wrote.
+            raise StoreUnavailable(type(error.orig).__name__) from None
+
+    async def check(self) -> None:
+        """Raise StartupError, in one line with the remedy, when the database cannot be reached."""
+        try:
+            await self.run(lambda connection: connection.execute(sa.text("SELECT 1")))
+        except StoreUnavailable as error:
+            raise StartupError(
+                f"The database at {self.engine.url.render_as_string(hide_password=True)} cannot be reached "
+                f"({error}). Check DATABASE_URL and that the server runs."
+            ) from None
+
+    async def close(self) -> None:
+        """Finish what runs, then close every connection."""
+        await asyncio.to_thread(self._pool.shutdown)
+        self.engine.dispose()
+
+
+def insert_or_ignore(connection: Connection, table: sa.Table, values: dict[str, Any]) -> int | None:
+    """Insert a row unless a unique constraint has it already; its new id, or None when it was there."""
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects import sqlite as dialect  # noqa: PLC0415 - the two dialects share the spelling
+    else:
+        from sqlalchemy.dialects import postgresql as dialect  # type: ignore[no-redef]  # noqa: PLC0415
+    statement = dialect.insert(table).values(values).on_conflict_do_nothing().returning(table.c.id)
+    found: int | None = connection.execute(statement).scalar()
+    return found
+
+
+def storable(text: str) -> str:
+    """The text without what no database takes: NUL (PostgreSQL) and halves of surrogate pairs (UTF-8)."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = sa.make_url(url)
+    except SQLAlchemyError:
+        raise StartupError(
+            "DATABASE_URL is not a database URL. Use for instance sqlite:///data/attendant.db."
+        ) from None
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed)
+    return sa.create_engine(
+        parsed.set(drivername="postgresql+psycopg"),
+        pool_size=POSTGRESQL_THREADS,
+        max_overflow=0,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 5},  # seconds
+    )
+
+
+def _sqlite(url: sa.URL) -> Engine:
+    if url.database:
+        try:
+            Path(url.database).expanduser().parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StartupError(f"The folder of DATABASE_URL cannot be made: {error.strerror}.") from None
+    engine = sa.create_engine(url, pool_size=1, max_overflow=0, connect_args={"timeout": 5})  # seconds
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def _set_up_sqlite(connection: Any, _record: object) -> None:
+    # WAL: readers never wait, and a killed process never corrupts. The driver must not open transactions itself.
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    # Take the write lock at once: a transaction that turns from reader to writer can fail half-way.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

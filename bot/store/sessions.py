@@ -1,0 +1,150 @@
+"""Sessions: open one, close some, list a person's, expire the idle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from bot.events import Thread
+from bot.sessions import Closed, OpenSession, is_idle
+from bot.store.tables import messages, sessions, threads, turns
+
+OPENING_CHARACTERS = 80  # of a session's first message, to tell sessions apart in a list
+
+
+def continue_or_open(
+    connection: Connection, thread_id: int, *, new_id: str, now: datetime, idle_after: timedelta
+) -> str:
+    """The id of the thread's open session, touched; a new one when there is none or when it sat idle too long."""
+    found = connection.execute(
+        sa.select(sessions.c.id, sessions.c.last_active_at)
+        .where(sessions.c.thread_id == thread_id, sessions.c.closed_at.is_(None))
+        .with_for_update()  # against a sweep that closes it at this moment
+    ).first()
+    if found is not None and not (
+        is_idle(found.last_active_at, now=now, idle_after=idle_after)
+        and close(connection, [found.id], Closed.EXPIRED, now=now, unless_owed=True)
+    ):
+        connection.execute(sa.update(sessions).where(sessions.c.id == found.id).values(last_active_at=now))
+        return str(found.id)
+    connection.execute(
+        sa.insert(sessions).values(
+            id=new_id,
+            thread_id=thread_id,
+            opened_at=now,
+            last_active_at=now,
+            follows_expired=_last_closed_why(connection, thread_id) == Closed.EXPIRED.value,
+        )
+    )
+    return new_id
+
+
+def _last_closed_why(connection: Connection, thread_id: int) -> str | None:
+    statement = (
+        sa.select(sessions.c.closed_why)
+        .where(sessions.c.thread_id == thread_id)
+        .order_by(sessions.c.opened_at.desc(), sessions.c.closed_at.desc())
+        .limit(1)
+    )
+    why: str | None = connection.execute(statement).scalar()
+    return why
+
+
+def close(
+    connection: Connection, ids: Sequence[str], why: Closed, *, now: datetime, unless_owed: bool = False
+) -> list[str]:
+    """Close these open sessions and erase their words; the ids of those that were closed.
+
+    With `unless_owed`, a session that still owes an answer, or is giving one, stays open.
+    """
+    statement = sa.update(sessions).where(sessions.c.id.in_(ids), sessions.c.closed_at.is_(None))
+    if unless_owed:
+        statement = statement.where(*_owes_nothing())
+    closed = list(
+        connection.execute(statement.values(closed_at=now, closed_why=why.value).returning(sessions.c.id)).scalars()
+    )
+    if closed:
+        connection.execute(sa.update(messages).where(messages.c.session_id.in_(closed)).values(text="", attachments=[]))
+        connection.execute(sa.update(turns).where(turns.c.session_id.in_(closed)).values(answer=None))
+    return closed
+
+
+def expire(connection: Connection, *, now: datetime, idle_after: timedelta, batch: int) -> int:
+    """Close at most `batch` idle sessions, longest idle first; how many. Safe on several replicas at once."""
+    idle = (
+        sa.select(sessions.c.id)
+        .where(sessions.c.closed_at.is_(None), sessions.c.last_active_at < now - idle_after, *_owes_nothing())
+        .order_by(sessions.c.last_active_at)
+        .limit(batch)
+        .with_for_update(skip_locked=True)
+    )
+    ids = list(connection.execute(idle).scalars())
+    return len(close(connection, ids, Closed.EXPIRED, now=now, unless_owed=True)) if ids else 0
+
+
+def took_part(connection: Connection, session_id: str, author_id: str) -> bool:
+    """Whether this person wrote a message of this session."""
+    statement = sa.select(messages.c.id).where(messages.c.session_id == session_id, messages.c.author_id == author_id)
+    return connection.execute(statement.limit(1)).first() is not None
+
+
+def open_for(
+    connection: Connection, platform: str, workspace: str, author_id: str, *, channel: str | None, limit: int
+) -> list[OpenSession]:
+    """The open sessions this person took part in, newest activity first; in one channel, or (None) in all."""
+    mine = sa.select(messages.c.session_id).where(messages.c.author_id == author_id).distinct()
+    conditions = [threads.c.platform == platform, threads.c.workspace == workspace, sessions.c.id.in_(mine)]
+    if channel is not None:
+        conditions.append(threads.c.channel == channel)
+    return _listed(connection, conditions, limit)
+
+
+def newest(connection: Connection, *, limit: int) -> list[OpenSession]:
+    """The open sessions of everybody, newest activity first, for the operator's list."""
+    return _listed(connection, [], limit)
+
+
+def thread_of(connection: Connection, session_id: str) -> Thread | None:
+    """Where this session lives, or None when there is no such open session."""
+    statement = (
+        sa.select(*_THREAD)
+        .join(sessions, sessions.c.thread_id == threads.c.id)
+        .where(sessions.c.id == session_id, sessions.c.closed_at.is_(None))
+    )
+    found = connection.execute(statement).first()
+    return Thread(*found) if found is not None else None
+
+
+_THREAD = (threads.c.platform, threads.c.workspace, threads.c.channel, threads.c.root, threads.c.direct)
+
+
+def _listed(connection: Connection, conditions: Sequence[Any], limit: int) -> list[OpenSession]:
+    count = sa.select(sa.func.count()).where(turns.c.session_id == sessions.c.id).scalar_subquery()
+    opening = (
+        sa.select(sa.func.substr(messages.c.text, 1, OPENING_CHARACTERS))
+        .where(messages.c.session_id == sessions.c.id)
+        .order_by(messages.c.message_id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    statement = (
+        sa.select(sessions.c.id, sessions.c.opened_at, sessions.c.last_active_at, count, opening, *_THREAD)
+        .join(threads, threads.c.id == sessions.c.thread_id)
+        .where(sessions.c.closed_at.is_(None), *conditions)
+        .order_by(sessions.c.last_active_at.desc())
+        .limit(limit)
+    )
+    return [
+        OpenSession(session_id, Thread(*place), opened_at, last_active_at, turn_count, opening_text or "")
+        for session_id, opened_at, last_active_at, turn_count, opening_text, *place in connection.execute(statement)
+    ]
+
+
+def _owes_nothing() -> tuple[sa.ColumnElement[bool], ...]:
+    owed = sa.exists().where(messages.c.session_id == sessions.c.id, messages.c.turn_id.is_(None))
+    running = sa.exists().where(turns.c.session_id == sessions.c.id, turns.c.state == "running")
+    return ~owed, ~running

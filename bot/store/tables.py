@@ -1,0 +1,122 @@
+"""The four tables. A change here comes with a migration; a test compares the two."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlalchemy import Column, ForeignKey, Index, MetaData, Table, UniqueConstraint
+from sqlalchemy.engine import Dialect
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+class UtcDateTime(sa.TypeDecorator[datetime]):
+    """An aware UTC datetime on both databases; SQLite has no time zones, so it is stored there without one."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive times; store UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime reached the store")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give UTC back, always aware."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+BigId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # only INTEGER counts up by itself on SQLite
+
+threads = Table(
+    "threads",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("platform", sa.String(32), nullable=False),
+    Column("workspace", sa.String(64), nullable=False),
+    Column("channel", sa.String(64), nullable=False),
+    Column("root", sa.String(64), nullable=False),
+    Column("direct", sa.Boolean, nullable=False),
+    Column("engaged", sa.Boolean, nullable=False),  # the bot takes part: replies need no mention
+    Column("lease_owner", sa.String(64)),  # the worker that answers there now
+    Column("lease_until", UtcDateTime),
+    Column("fence", sa.Integer, nullable=False, server_default="0"),  # counts claims: a late write shows an old one
+    UniqueConstraint("platform", "workspace", "channel", "root"),
+)
+Index("ix_threads_leased", threads.c.lease_owner, postgresql_where=threads.c.lease_owner.is_not(None))
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", sa.String(36), primary_key=True),  # a UUID
+    Column("thread_id", BigId, ForeignKey("threads.id"), nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("last_active_at", UtcDateTime, nullable=False),
+    Column("closed_at", UtcDateTime),
+    Column("closed_why", sa.String(16)),  # sessions.Closed
+    Column("follows_expired", sa.Boolean, nullable=False),  # the session before it expired: the bot says so once
+)
+_OPEN = sessions.c.closed_at.is_(None)
+Index("uq_sessions_open", sessions.c.thread_id, unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN)
+Index("ix_sessions_idle", sessions.c.last_active_at, sqlite_where=_OPEN, postgresql_where=_OPEN)
+Index("ix_sessions_thread", sessions.c.thread_id, sessions.c.opened_at)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("thread_id", BigId, ForeignKey("threads.id"), nullable=False),
+    Column("session_id", sa.String(36), ForeignKey("sessions.id")),  # null: a command's fixed reply
+    Column("attempt", sa.Integer, nullable=False),
+    Column("state", sa.String(16), nullable=False),  # claims.State
+    Column("answer_id", sa.String(64)),  # platform id of the answer's message
+    Column("answer", sa.Text),
+    Column("trouble", sa.String(32)),  # errors.Trouble
+    Column("model", sa.String(200)),
+    Column("prompt_tokens", sa.Integer),
+    Column("cached_tokens", sa.Integer),
+    Column("completion_tokens", sa.Integer),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+)
+_RUNNING = turns.c.state == sa.literal_column("'running'")
+Index("uq_turns_running", turns.c.thread_id, unique=True, sqlite_where=_RUNNING, postgresql_where=_RUNNING)
+Index("ix_turns_session", turns.c.session_id, turns.c.id)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("thread_id", BigId, ForeignKey("threads.id"), nullable=False),
+    Column("message_id", sa.String(64), nullable=False),  # the platform's; sorts as text in the order of sending
+    Column("session_id", sa.String(36), ForeignKey("sessions.id")),  # null: a command
+    Column("turn_id", BigId, ForeignKey("turns.id")),  # null: still owed an answer
+    Column("author_id", sa.String(64), nullable=False),
+    Column("author_workspace", sa.String(64), nullable=False),
+    Column("text", sa.Text, nullable=False),
+    Column("attachments", sa.JSON, nullable=False),
+    Column("client_id", sa.String(64)),
+    Column("fixed_reply", sa.String(32)),  # sessions.ResetOutcome: answered by a sentence of ours, not by the model
+    Column("accepted_at", UtcDateTime, nullable=False),
+    UniqueConstraint("thread_id", "message_id"),
+)
+_OWED = messages.c.turn_id.is_(None)
+Index("ix_messages_owed", messages.c.thread_id, sqlite_where=_OWED, postgresql_where=_OWED)
+Index("ix_messages_turn", messages.c.turn_id)
+Index("ix_messages_author", messages.c.author_id, messages.c.session_id)
+Index("ix_messages_session", messages.c.session_id)
+Index("ix_messages_client", messages.c.client_id)
