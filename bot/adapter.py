@@ -27,14 +27,12 @@ class Adapter(Protocol):
 
     platform: str
 
-    async def show_working(self, asked: Asked) -> None:
-        """Let the person see that the bot works. Best effort: it never raises."""
-
     async def reply(self, asked: Asked, deltas: AsyncIterator[str], posted: Posted) -> None:
-        """Show the answer in its thread as it grows; all of it stands there when this returns.
+        """Show that the bot works, then the answer as it grows; all of it stands there when this returns.
 
         `deltas` are pieces of Markdown from the model, so untrusted; the iterator never raises. Whatever the
         platform's limits, the whole text arrives, and nothing in it may ping anybody or unfurl.
+        Raises PlatformError when the platform refuses, in which case trying again does not help.
         """
 
     async def names(self, workspace: str, user_ids: Iterable[str]) -> Mapping[str, str]:

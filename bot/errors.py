@@ -4,6 +4,7 @@ AttendantError
 ├── ConfigError      a setting is missing or wrong: stop at start, name it and the remedy
 ├── StartupError     a check at start failed (token, scope, database, model, port)
 ├── StoreUnavailable the database did not take the write: refuse the delivery, Slack delivers again
+├── PlatformError    the chat platform refused to show something; `code` is its own word for why
 └── ModelError       the model gave no whole answer; `trouble` says why
 """
 
@@ -30,6 +31,14 @@ class StartupError(AttendantError):
 
 class StoreUnavailable(AttendantError):  # noqa: N818 - named for the state, as the field does
     """The database did not answer or refused the write; nothing was stored. Trying again helps."""
+
+
+class PlatformError(AttendantError):
+    """The chat platform refused, and trying again does not help. `code` is its own word for why."""
+
+    def __init__(self, code: str, doing: str) -> None:
+        super().__init__(f"{doing}: {code}")
+        self.code = code
 
 
 class Trouble(enum.Enum):

@@ -7,7 +7,7 @@ Rule: pure. No tokenizer: an estimate from UTF-8 bytes, which errs on the high s
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
@@ -46,11 +46,15 @@ def estimate_tokens(text: str) -> int:
     return int(len(text.encode("utf-8", "surrogatepass")) / BYTES_PER_TOKEN) + TOKENS_PER_MESSAGE
 
 
-def authors(turns: Sequence[Turn]) -> frozenset[str]:
-    """Everybody who spoke, or is spoken of, in these turns."""
-    said = [message for turn in turns for message in turn.said]
-    spoken_of = [found for message in said for found in _MENTION.findall(message.text)]
-    return frozenset([message.author_id for message in said] + spoken_of)
+def speakers(turns: Iterable[Turn]) -> frozenset[str]:
+    """Everybody who wrote in these turns."""
+    return frozenset(message.author_id for turn in turns for message in turn.said)
+
+
+def spoken_of(turns: Iterable[Turn]) -> frozenset[str]:
+    """Everybody whom these turns mention."""
+    said = (message.text for turn in turns for message in turn.said)
+    return frozenset(found for text in said for found in _MENTION.findall(text))
 
 
 def render(turn: Turn, names: Mapping[str, str], *, several: bool) -> list[ChatMessage]:

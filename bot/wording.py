@@ -12,6 +12,7 @@ WORKING = "is thinking…"  # Slack shows the app's name before it
 
 STARTED_FRESH = "_It has been a while, so I have started over: I no longer have what we said here before._"
 ABANDONED = "_(I stopped here: this conversation was reset.)_"
+TRUNCATED = "_(My answer reached its length limit. Write “go on” for the rest.)_"
 FAILED_TURN = "(No answer was given: a technical problem.)"  # what the model is shown of a failed turn
 
 _TROUBLE = {

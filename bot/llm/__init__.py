@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,7 +30,7 @@ class Done:
 class LLM(Protocol):
     """One language model. Implementations: OpenAI's chat completions (bot/llm/openai.py), a script for tests."""
 
-    def stream(self, messages: Sequence[ChatMessage]) -> AsyncIterator[str | Done]:
+    def stream(self, messages: Sequence[ChatMessage]) -> AsyncGenerator[str | Done, None]:
         """The answer's pieces of text, none empty, then one Done.
 
         Closing the iterator early ends the request. Raises ModelError when there is no whole answer: before any

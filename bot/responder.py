@@ -1,0 +1,135 @@
+"""One turn: choose what the model is shown, stream its answer, and say what is to be remembered of it.
+
+Rule: the stream of an answer never raises to its reader. A model's trouble becomes the answer's last sentence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from bot import history, wording
+from bot.errors import ModelError, Trouble
+from bot.history import ChatMessage, Turn
+from bot.llm import LLM, Done
+
+log = logging.getLogger(__name__)
+
+BUFFERED_DELTAS = 256  # pieces of text a slow platform may lag behind; then the model waits
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What became of the answer, once its stream has ended."""
+
+    text: str  # the model's own words
+    trouble: Trouble | None = None
+    done: Done | None = None
+
+
+class Answer:
+    """The answer to one turn: read `deltas()` to its end, then `said` tells what became of it."""
+
+    def __init__(self, llm: LLM, messages: Sequence[ChatMessage], shorter: Sequence[ChatMessage]) -> None:
+        """`shorter` is what the model is shown when `messages` turn out to exceed its window."""
+        self.said = Said("")
+        self._llm = llm
+        self._attempts = (messages, shorter)
+        self._queue: asyncio.Queue[str | None] = asyncio.Queue(BUFFERED_DELTAS)
+        self._producer: asyncio.Task[None] | None = None
+        self._abandoned = False
+
+    async def deltas(self) -> AsyncGenerator[str, None]:
+        """The answer piece by piece. Closing the iterator, or abandoning the answer, ends the model's stream."""
+        self._producer = asyncio.create_task(self._produce())
+        if self._abandoned:
+            self._producer.cancel()
+        try:
+            while (delta := await self._queue.get()) is not None:
+                yield delta
+        finally:
+            self._producer.cancel()
+            await asyncio.gather(self._producer, return_exceptions=True)
+
+    def abandon(self) -> None:
+        """End the answer here, because its session is gone: one last line says so."""
+        self._abandoned = True
+        if self._producer is not None:
+            self._producer.cancel()
+
+    async def _produce(self) -> None:
+        last = ""
+        try:
+            last = await self._model()
+        except asyncio.CancelledError:
+            last = _after(self.said.text, wording.ABANDONED) if self._abandoned else ""
+        except Exception:
+            log.exception("the model's stream broke in a way that nobody foresaw")
+            last = self._failed(ModelError(Trouble.CUT, "unforeseen"))
+        finally:
+            await self._end(last)
+
+    async def _end(self, last: str) -> None:
+        if last:
+            await self._queue.put(last)
+        await self._queue.put(None)
+
+    async def _model(self) -> str:
+        """Pass the model's text on; what is to be said after it."""
+        for messages in self._attempts:
+            try:
+                await self._pass_on(messages)
+            except ModelError as error:
+                if error.trouble is Trouble.WINDOW_EXCEEDED and not self.said.text and messages is self._attempts[0]:
+                    log.warning("the model's window was exceeded; trying again with less history: %s", error.detail)
+                    continue
+                return self._failed(error)
+            break
+        truncated = self.said.done is not None and self.said.done.truncated
+        return _after(self.said.text, wording.TRUNCATED) if truncated else ""
+
+    async def _pass_on(self, messages: Sequence[ChatMessage]) -> None:
+        pieces: list[str] = []
+        try:
+            async with aclosing(self._llm.stream(messages)) as stream:
+                async for piece in stream:
+                    if isinstance(piece, Done):
+                        self.said = Said("".join(pieces), done=piece)
+                        return
+                    pieces.append(piece)
+                    await self._queue.put(piece)
+        finally:
+            if self.said.done is None:
+                self.said = Said("".join(pieces))
+        raise ModelError(Trouble.CUT, "the model's stream ended early")
+
+    def _failed(self, error: ModelError) -> str:
+        log.error("no whole answer from the model", extra={"trouble": error.trouble.value, "detail": error.detail})
+        self.said = Said(self.said.text, trouble=error.trouble)
+        return _after(self.said.text, wording.trouble(error.trouble))
+
+
+class Responder:
+    """Answers turns with one model, one persona and one budget. Chat platforms and HTTP alike."""
+
+    def __init__(self, llm: LLM, *, persona: str, history_tokens: int) -> None:
+        """`persona` is the whole system message; `history_tokens` bounds what is sent besides it."""
+        self.history_tokens = history_tokens
+        self._llm = llm
+        self._persona = persona
+
+    def answer(self, turns: Sequence[Turn], names: Mapping[str, str]) -> Answer:
+        """The answer to the last of these turns, which are one session's, oldest first."""
+        several = len(history.speakers(turns)) > 1
+        rendered = [history.render(turn, names, several=several) for turn in turns]
+        system: ChatMessage = {"role": "system", "content": self._persona}
+        whole, half = (history.fit(rendered, self.history_tokens // part) for part in (1, 2))
+        return Answer(self._llm, [system, *whole], [system, *half])
+
+
+def _after(text: str, sentence: str) -> str:
+    """The sentence as a paragraph of its own, when some text stands before it."""
+    return f"\n\n{sentence}" if text else sentence
