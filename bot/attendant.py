@@ -33,6 +33,11 @@ class Attendant:
         self._adapters = {adapter.platform: adapter for adapter in adapters}
         self._clock = clock
 
+    @property
+    def platforms(self) -> list[str]:
+        """The platforms it can answer on."""
+        return list(self._adapters)
+
     async def answer(self, claim: Claim, started: Callable[[Answer], None]) -> None:
         """Answer the turn in its thread and settle it. `started` is handed the answer, which may be abandoned."""
         if claim.attempt > MAX_ATTEMPTS:

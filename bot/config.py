@@ -37,19 +37,26 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
-def _positive(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise ValueError("is not a number above zero")
-    return number
+def _positive(most: int) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = 0.0
+        if not 0 < number <= most:
+            raise ValueError(f"is not a number above 0, up to {most}")
+        return number
+
+    return parse
 
 
 def _http_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(text)
+        fine = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # its own words may repeat a part of the address
+        fine = False
+    if not fine:
         raise ValueError("is not an http:// or https:// address")
     return text.rstrip("/") + "/"
 
@@ -107,10 +114,10 @@ class Settings:
     openai_api_key: str | None = _knob(None, str, "Copy it from your model provider.", secret=True)
     openai_base_url: str | None = _knob(None, _http_url, "Use for instance http://127.0.0.1:11434/v1.")
     openai_model: str = _knob("gpt-5.4-mini", str, "Name a model that your backend serves.")
-    model_timeout_seconds: float = _knob(60.0, _positive, "Use for instance 60.")
+    model_timeout_seconds: float = _knob(60.0, _positive(86_400), "Use for instance 60.")
     history_tokens: int = _knob(12_000, _whole(100, 10_000_000), "Use for instance 12000.")
     persona_file: Path | None = _knob(None, Path, "Name a Markdown file, or unset it.")
-    session_idle_hours: float = _knob(24.0, _positive, "Use for instance 24.")
+    session_idle_hours: float = _knob(24.0, _positive(87_600), "Use for instance 24.")
     max_running_turns: int = _knob(1_000, _whole(1, 100_000), "Use for instance 1000.")
     database_url: str = _knob(
         "sqlite:///data/attendant.db",
@@ -188,14 +195,14 @@ def _parsed(field: dataclasses.Field[Any], text: str) -> Any:
         raise ConfigError(variable(field.name), str(error), field.metadata["remedy"]) from error
 
 
-_ENV_LINE = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*)")
-_QUOTED = re.compile(r"""(?P<quote>['"])(?P<text>.*)(?P=quote)\s*(?:\#.*)?""")
+_ENV_LINE = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=(?P<value>.*)")
+_QUOTED = re.compile(r"""\s*(?P<quote>['"])(?P<text>.*?)(?P=quote)\s*(?:\#.*)?""")
 
 
 def _read_env_file(file: Path) -> dict[str, str]:
     """`NAME=value` lines; blank lines and # comments are skipped, quotes and `export` are allowed."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
@@ -214,7 +221,7 @@ def _env_line(line: str, where: str) -> tuple[str, str]:
     if found is None:
         raise ConfigError(where, "is not NAME=value", "Mend or remove that line.")
     value = found["value"]
-    if value[:1] in {"'", '"'}:
+    if value.lstrip()[:1] in {"'", '"'}:
         quoted = _QUOTED.fullmatch(value)
         if quoted is None:
             raise ConfigError(where, "has a quote that does not close", "Close it.")

@@ -29,6 +29,7 @@ LEASE = timedelta(seconds=60)
 RENEW_EVERY_S = 15.0  # well inside the lease
 LOOK_EVERY_S = 5.0
 FOUND_AT_ONCE = 200  # threads that one look takes up
+RENEWED_AT_ONCE = 1_000  # leases in one statement: databases bound its parameters
 LISTED_SESSIONS = 50
 
 
@@ -46,7 +47,8 @@ class Worker:
         self._slots = asyncio.Semaphore(max_running)
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._woken: set[int] = set()
-        self._answers: dict[int, Answer] = {}
+        self._answers: dict[int, Answer | None] = {}  # of the claimed threads; None: not begun yet
+        self._abandoned: set[int] = set()
         self._stopping = False
 
     def wake(self, thread_id: int) -> None:
@@ -56,21 +58,25 @@ class Worker:
             self._tasks[thread_id] = asyncio.create_task(self._work(thread_id))
 
     def abandon(self, thread_id: int) -> None:
-        """The session of what runs in this thread was closed: end the answer."""
+        """The session of what runs in this thread was closed: end the answer, also one that has not begun yet."""
+        if thread_id in self._answers:
+            self._abandoned.add(thread_id)
         if (answer := self._answers.get(thread_id)) is not None:
             answer.abandon()
 
     async def look(self) -> None:
         """Take up what others left behind."""
-        now = self._clock()
-        for thread_id in await self._store.run(claims.owed, now=now, limit=FOUND_AT_ONCE):
+        platforms = self._attendant.platforms
+        for thread_id in await self._store.run(claims.owed, platforms, now=self._clock(), limit=FOUND_AT_ONCE):
             self.wake(thread_id)
 
     async def renew(self) -> None:
         """Prolong the leases of what runs here."""
-        if self._tasks:
+        claimed = list(self._answers)
+        for start in range(0, len(claimed), RENEWED_AT_ONCE):
             now = self._clock()
-            await self._store.run(claims.renew, self._owner, now=now, lease_until=now + LEASE)
+            some = claimed[start : start + RENEWED_AT_ONCE]
+            await self._store.run(claims.renew, self._owner, some, now=now, lease_until=now + LEASE)
 
     async def stop(self, drain_seconds: float) -> None:
         """Take up nothing more; let what runs finish for so long, then hand it back."""
@@ -93,7 +99,7 @@ class Worker:
         except StoreUnavailable as error:
             log.error("the database did not answer (%s); the thread will be taken up again", error)  # noqa: TRY400
         except Exception:
-            log.exception("a turn broke; the thread will be taken up again when its lease runs out")
+            log.exception("a turn broke; the thread will be taken up again")
         finally:
             del self._tasks[thread_id]
 
@@ -104,14 +110,18 @@ class Worker:
     async def _answer(self, claim: Claim) -> None:
         def started(answer: Answer) -> None:
             self._answers[claim.thread_id] = answer
+            if claim.thread_id in self._abandoned:
+                answer.abandon()
 
+        self._answers[claim.thread_id] = None
         try:
             await self._attendant.answer(claim, started)
-        except asyncio.CancelledError:
-            await self._store.run(claims.hand_back, claim)
+        except BaseException:
+            await self._store.run(claims.hand_back, claim)  # so that nobody waits for the lease to run out
             raise
         finally:
-            self._answers.pop(claim.thread_id, None)
+            del self._answers[claim.thread_id]
+            self._abandoned.discard(claim.thread_id)
 
 
 class Inbox:
@@ -136,23 +146,26 @@ class Inbox:
         """Store the event; False when it is none of ours or known already. Raises StoreUnavailable."""
         match event:
             case MessageReceived():
-                thread_id = await self._store.run(
-                    accepted.accept,
-                    event,
-                    now=self._clock(),
-                    new_id=self._new_id(),
-                    idle_after=self._idle_after,
-                )
+                thread_id = await self._accept_message(event)
             case ResetRequested():
-                thread_id = await self._store.run(accepted.accept_reset, event, now=self._clock())
+                thread_id = await self._accept_reset(event)
             case _:
                 assert_never(event)
         if thread_id is None:
             return False
-        if isinstance(event, ResetRequested):
-            self._worker.abandon(thread_id)
         self._worker.wake(thread_id)
         return True
+
+    async def _accept_message(self, message: MessageReceived) -> int | None:
+        return await self._store.run(
+            accepted.accept, message, now=self._clock(), new_id=self._new_id(), idle_after=self._idle_after
+        )
+
+    async def _accept_reset(self, asked: ResetRequested) -> int | None:
+        outcome, thread_id = await self._store.run(accepted.accept_reset, asked, now=self._clock())
+        if outcome is ResetOutcome.DONE and thread_id is not None:
+            self._worker.abandon(thread_id)
+        return thread_id
 
     async def reset(self, thread: Thread, author: Author) -> ResetOutcome:
         """Reset this thread's session, for somebody who took part in it. Raises StoreUnavailable."""

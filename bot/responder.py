@@ -37,59 +37,58 @@ class Answer:
         """`shorter` is what the model is shown when `messages` turn out to exceed its window."""
         self.said = Said("")
         self._llm = llm
-        self._attempts = (messages, shorter)
-        self._queue: asyncio.Queue[str | None] = asyncio.Queue(BUFFERED_DELTAS)
-        self._producer: asyncio.Task[None] | None = None
+        self._attempts = (messages,) if shorter == messages else (messages, shorter)
+        self._queue: asyncio.Queue[str | None] = asyncio.Queue()  # None: the model has ended
+        self._room = asyncio.Semaphore(BUFFERED_DELTAS)
+        self._asking: asyncio.Task[None] | None = None
         self._abandoned = False
 
     async def deltas(self) -> AsyncGenerator[str, None]:
         """The answer piece by piece. Closing the iterator, or abandoning the answer, ends the model's stream."""
-        self._producer = asyncio.create_task(self._produce())
+        asking = self._asking = asyncio.create_task(self._ask())
+        asking.add_done_callback(lambda _: self._queue.put_nowait(None))
         if self._abandoned:
-            self._producer.cancel()
+            asking.cancel()
         try:
             while (delta := await self._queue.get()) is not None:
-                yield delta
+                self._room.release()
+                if not self._abandoned:
+                    yield delta
+            if last := self._last(asking):
+                yield last
         finally:
-            self._producer.cancel()
-            await asyncio.gather(self._producer, return_exceptions=True)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
 
     def abandon(self) -> None:
         """End the answer here, because its session is gone: one last line says so."""
         self._abandoned = True
-        if self._producer is not None:
-            self._producer.cancel()
+        if self._asking is not None:
+            self._asking.cancel()
 
-    async def _produce(self) -> None:
-        last = ""
-        try:
-            last = await self._model()
-        except asyncio.CancelledError:
-            last = _after(self.said.text, wording.ABANDONED) if self._abandoned else ""
-        except Exception:
-            log.exception("the model's stream broke in a way that nobody foresaw")
-            last = self._failed(ModelError(Trouble.CUT, "unforeseen"))
-        finally:
-            await self._end(last)
+    def _last(self, asking: asyncio.Task[None]) -> str:
+        """What is to be said after the model's own words, now that it has ended."""
+        if self._abandoned:
+            return _after(self.said.text, wording.ABANDONED)
+        error = ModelError(Trouble.CUT, "cancelled") if asking.cancelled() else asking.exception()
+        if error is not None:
+            return self._failed(error)
+        truncated = self.said.done is not None and self.said.done.truncated
+        return _after(self.said.text, wording.TRUNCATED) if truncated else ""
 
-    async def _end(self, last: str) -> None:
-        if last:
-            await self._queue.put(last)
-        await self._queue.put(None)
-
-    async def _model(self) -> str:
-        """Pass the model's text on; what is to be said after it."""
-        for messages in self._attempts:
+    async def _ask(self) -> None:
+        """Pass the model's text on; once more with less history when its window was exceeded."""
+        *earlier, last = self._attempts
+        for messages in earlier:
             try:
                 await self._pass_on(messages)
             except ModelError as error:
-                if error.trouble is Trouble.WINDOW_EXCEEDED and not self.said.text and messages is self._attempts[0]:
-                    log.warning("the model's window was exceeded; trying again with less history: %s", error.detail)
-                    continue
-                return self._failed(error)
-            break
-        truncated = self.said.done is not None and self.said.done.truncated
-        return _after(self.said.text, wording.TRUNCATED) if truncated else ""
+                if error.trouble is not Trouble.WINDOW_EXCEEDED or self.said.text:
+                    raise
+                log.warning("the model's window was exceeded; trying again with less history: %s", error.detail)
+            else:
+                return
+        await self._pass_on(last)
 
     async def _pass_on(self, messages: Sequence[ChatMessage]) -> None:
         pieces: list[str] = []
@@ -99,14 +98,18 @@ class Answer:
                     if isinstance(piece, Done):
                         self.said = Said("".join(pieces), done=piece)
                         return
+                    await self._room.acquire()
                     pieces.append(piece)
-                    await self._queue.put(piece)
+                    self._queue.put_nowait(piece)
         finally:
             if self.said.done is None:
                 self.said = Said("".join(pieces))
         raise ModelError(Trouble.CUT, "the model's stream ended early")
 
-    def _failed(self, error: ModelError) -> str:
+    def _failed(self, error: BaseException) -> str:
+        if not isinstance(error, ModelError):
+            log.error("the model's stream broke in a way that nobody foresaw", exc_info=error)
+            error = ModelError(Trouble.CUT, "unforeseen")
         log.error("no whole answer from the model", extra={"trouble": error.trouble.value, "detail": error.detail})
         self.said = Said(self.said.text, trouble=error.trouble)
         return _after(self.said.text, wording.trouble(error.trouble))

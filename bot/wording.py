@@ -5,6 +5,8 @@ Rule: plain, short, and never a stack trace; each says what happened and what th
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from bot.errors import Trouble
 from bot.sessions import ResetOutcome
 
@@ -42,6 +44,11 @@ SOMETHING_BROKE = "Something went wrong on my side, and I could not do that. Ple
 SLASH_NOTHING = "There is nothing to reset here: you have no conversation with me in this channel."
 CHOOSE_SESSION = "Which conversation shall I forget?"
 ALREADY_RESET = "That conversation was already reset."
+FORGET = "Forget"
+FORGET_ALL = "Forget all of them"
+NO_WORDS = "(a message without text)"
+UNKNOWN_COMMAND = "I don't know that one. This is what I can do:"
+UNKNOWN_CHOICE = "Write `all`, or a link to a message in the conversation that I shall forget."
 THREAD_NOT_FOUND = "I have no conversation with you at that link."
 
 
@@ -60,6 +67,15 @@ def reset_count(count: int) -> str:
     if count == 1:
         return "Done: I have forgotten our conversation here. Your next message starts a new one."
     return f"Done: I have forgotten our {count} conversations here."
+
+
+def last_active(ago: timedelta) -> str:
+    """How long ago somebody last wrote in a conversation, in the list to choose from."""
+    minutes = int(ago.total_seconds()) // 60
+    for unit, size in (("day", 1440), ("hour", 60), ("minute", 1)):
+        if (number := minutes // size) > 0:
+            return f"Last active {number} {unit}{'' if number == 1 else 's'} ago"
+    return "Last active just now"
 
 
 def status(count: int, idle_hours: float) -> str:

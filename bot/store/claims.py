@@ -101,7 +101,8 @@ def settle(connection: Connection, claimed: Claim, settled: Settled, *, now: dat
 
 def posted(connection: Connection, claimed: Claim, answer_id: str) -> None:
     """Remember which of the platform's messages holds the turn's answer."""
-    connection.execute(sa.update(turns).where(turns.c.id == claimed.turn_id).values(answer_id=answer_id))
+    held = sa.exists().where(threads.c.id == claimed.thread_id, threads.c.fence == claimed.fence)
+    connection.execute(sa.update(turns).where(turns.c.id == claimed.turn_id, held).values(answer_id=answer_id))
 
 
 def hand_back(connection: Connection, claimed: Claim) -> None:
@@ -109,19 +110,25 @@ def hand_back(connection: Connection, claimed: Claim) -> None:
     _release(connection, claimed.thread_id, claimed.fence)
 
 
-def renew(connection: Connection, owner: str, *, now: datetime, lease_until: datetime) -> int:
-    """Prolong every lease this owner still holds; how many."""
-    mine = sa.update(threads).where(threads.c.lease_owner == owner, threads.c.lease_until >= now)
+def renew(
+    connection: Connection, owner: str, thread_ids: Sequence[int], *, now: datetime, lease_until: datetime
+) -> int:
+    """Prolong the leases this owner still holds on these threads; how many."""
+    mine = sa.update(threads).where(
+        threads.c.id.in_(thread_ids), threads.c.lease_owner == owner, threads.c.lease_until >= now
+    )
     return connection.execute(mine.values(lease_until=lease_until)).rowcount
 
 
-def owed(connection: Connection, *, now: datetime, limit: int) -> list[int]:
-    """Threads that are owed an answer, or whose turn was left behind, and that nobody holds."""
+def owed(connection: Connection, platforms: Sequence[str], *, now: datetime, limit: int) -> list[int]:
+    """Threads of these platforms that are owed an answer, or whose turn was left behind, and that nobody holds."""
     free = sa.or_(threads.c.lease_until.is_(None), threads.c.lease_until < now)
     waiting = sa.select(messages.c.thread_id).where(messages.c.turn_id.is_(None))
     left = sa.select(turns.c.thread_id).where(turns.c.state == "running")
-    statement = sa.select(threads.c.id).where(threads.c.id.in_(waiting.union(left)), free).limit(limit)
-    return list(connection.execute(statement).scalars())
+    statement = sa.select(threads.c.id).where(
+        threads.c.id.in_(waiting.union(left)), threads.c.platform.in_(platforms), free
+    )
+    return list(connection.execute(statement.limit(limit)).scalars())
 
 
 _THREAD = (

@@ -46,16 +46,18 @@ class Store:
             with self.engine.begin() as connection:
                 return function(connection, *args, **kwargs)
         except DBAPIError as error:
-            # The driver's own words, without the statement and its parameters: those hold what people wrote.
-            raise StoreUnavailable(type(error.orig).__name__) from None
+            reason = type(error.orig).__name__
+        # Raised out here, so that nothing leads back to the driver's error: it may repeat what people wrote.
+        raise StoreUnavailable(reason)
 
     async def check(self) -> None:
         """Raise StartupError, in one line with the remedy, when the database cannot be reached."""
         try:
             await self.run(lambda connection: connection.execute(sa.text("SELECT 1")))
         except StoreUnavailable as error:
+            where = self.engine.url.set(query={})  # a password may stand in the query, too
             raise StartupError(
-                f"The database at {self.engine.url.render_as_string(hide_password=True)} cannot be reached "
+                f"The database at {where.render_as_string(hide_password=True)} cannot be reached "
                 f"({error}). Check DATABASE_URL and that the server runs."
             ) from None
 
@@ -84,7 +86,7 @@ def storable(text: str) -> str:
 def _engine(url: str) -> Engine:
     try:
         parsed = sa.make_url(url)
-    except SQLAlchemyError:
+    except (SQLAlchemyError, ValueError):
         raise StartupError(
             "DATABASE_URL is not a database URL. Use for instance sqlite:///data/attendant.db."
         ) from None
@@ -95,17 +97,26 @@ def _engine(url: str) -> Engine:
         pool_size=POSTGRESQL_THREADS,
         max_overflow=0,
         pool_pre_ping=True,
+        hide_parameters=True,  # they hold what people wrote, and errors are logged
         connect_args={"connect_timeout": 5},  # seconds
     )
 
 
 def _sqlite(url: sa.URL) -> Engine:
-    if url.database:
-        try:
-            Path(url.database).expanduser().parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StartupError(f"The folder of DATABASE_URL cannot be made: {error.strerror}.") from None
-    engine = sa.create_engine(url, pool_size=1, max_overflow=0, connect_args={"timeout": 5})  # seconds
+    if url.database in {None, "", ":memory:"}:
+        raise StartupError("DATABASE_URL names no file. Use for instance sqlite:///data/attendant.db.")
+    file = Path(url.database or "").expanduser()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartupError(f"The folder of DATABASE_URL cannot be made: {error.strerror}.") from None
+    engine = sa.create_engine(
+        url.set(database=str(file)),
+        pool_size=1,
+        max_overflow=0,
+        hide_parameters=True,
+        connect_args={"timeout": 5},  # seconds
+    )
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_immediate)
     return engine
@@ -114,7 +125,7 @@ def _sqlite(url: sa.URL) -> Engine:
 def _set_up_sqlite(connection: Any, _record: object) -> None:
     # WAL: readers never wait, and a killed process never corrupts. The driver must not open transactions itself.
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000", "foreign_keys=ON"):
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=2000", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 

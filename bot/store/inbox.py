@@ -47,20 +47,22 @@ def accept(
     return thread_id
 
 
-def accept_reset(connection: Connection, asked: ResetRequested, *, now: datetime) -> int | None:
+def accept_reset(
+    connection: Connection, asked: ResetRequested, *, now: datetime
+) -> tuple[ResetOutcome, int] | tuple[None, None]:
     """Reset the thread's session and store the message that asked, which is owed a line of confirmation.
 
-    The id of the thread; None for a duplicate, or a bare `!reset` where the bot takes no part.
+    The outcome and the thread's id; neither for a duplicate, or a bare `!reset` where the bot takes no part.
     """
     known = thread_rows.find(connection, asked.thread)
     if not (asked.mentions_bot or asked.thread.direct or (known is not None and known.engaged)):
-        return None
+        return None, None
     thread_id = known.id if known is not None else thread_rows.ensure(connection, asked.thread)
     if _is_duplicate(connection, thread_id, asked):
-        return None
+        return None, None
     outcome = _reset(connection, thread_id, asked.author, now)
     _insert(connection, thread_id, asked, now, text="", attachments=[], fixed_reply=outcome.value)
-    return thread_id
+    return outcome, thread_id
 
 
 def reset(connection: Connection, thread: Thread, author: Author, *, now: datetime) -> tuple[ResetOutcome, int | None]:

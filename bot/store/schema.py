@@ -7,7 +7,8 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from alembic.util.exc import CommandError
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from bot.errors import StartupError
@@ -19,15 +20,26 @@ def upgrade(connection: Connection) -> None:
     """Run the migrations that are missing, one process at a time. Raises StartupError for an unknown schema."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-    config = Config()
-    config.set_main_option("script_location", str(_folder()).replace("%", "%%"))
+    check(connection)
+    config = _config()
     config.attributes["connection"] = connection
-    try:
-        command.upgrade(config, "head")
-    except CommandError:
+    command.upgrade(config, "head")
+
+
+def check(connection: Connection) -> None:
+    """Raise StartupError when the database has a schema that this version does not know."""
+    current = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if current is not None and current not in known:
         raise StartupError(
             "The database was made by a newer version of Attendant. Update Attendant, or point DATABASE_URL elsewhere."
-        ) from None
+        )
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_folder()).replace("%", "%%"))
+    return config
 
 
 def _folder() -> Path:

@@ -1,0 +1,225 @@
+"""Settings in, running bot out: the only file that knows everyone.
+
+Rule: what is opened here is closed here, in the opposite order: intake first, then the work, then what it stands on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import random
+import signal
+import socket
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from bot import checks, manifest, persona, terminal
+from bot.adapter import Adapter
+from bot.attendant import Attendant
+from bot.config import Settings
+from bot.events import Thread
+from bot.inbox import Inbox, Worker
+from bot.llm import LLM
+from bot.llm.openai import OpenAI
+from bot.llm.stand_in import StandIn
+from bot.playground.cast import harbour
+from bot.playground.server import PlaygroundServer
+from bot.responder import Responder
+from bot.scheduler import Scheduler
+from bot.sessions import OpenSession
+from bot.slack.adapter import SlackAdapter
+from bot.slack.checks import identify
+from bot.slack.client import open_client
+from bot.slack.connection import PATH, HttpMode, connect
+from bot.slack.listeners import build_app
+from bot.store import schema
+from bot.store import sessions as session_rows
+from bot.store.engine import Store
+
+Announce = Callable[[str], None]
+Clock = Callable[[], datetime]
+
+DRAIN_SECONDS = 10.0  # what runs may take to finish when the bot is told to stop
+STAND_IN = "a stand-in, because neither OPENAI_API_KEY nor OPENAI_BASE_URL is set"
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The working parts, without any platform's door."""
+
+    store: Store
+    inbox: Inbox
+    scheduler: Scheduler
+
+
+@dataclass(frozen=True, slots=True)
+class Bot:
+    """A connected bot: its working parts, and where it is, in words."""
+
+    desk: Desk
+    where: str
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+async def run(settings: Settings, announce: Announce) -> int:
+    """Run the bot until SIGINT or SIGTERM; the exit status, 1 when a check at start failed."""
+    stop = _stop_signal()
+    async with AsyncExitStack() as stack:
+        model = _model_name(settings)
+        settings = await stack.enter_async_context(_with_model(settings))
+        page = ""
+        if settings.mode == "playground":
+            server, settings = await stack.enter_async_context(_playground(settings, model))
+            page = f" · open {server.url}"
+        failures = await checks.failures(settings)
+        for line in failures:
+            announce(f"attendant: {line}")
+        if failures:
+            return 1
+        bot = await stack.enter_async_context(slack_bot(settings))
+        announce(f"Attendant is running in {bot.where}{page} · model: {model} · stop with Ctrl+C")
+        await stop.wait()
+        announce("Attendant is stopping.")
+    return 0
+
+
+async def chat(settings: Settings, announce: Announce) -> int:
+    """Talk to the bot in the terminal, until end of input."""
+    adapter = terminal.Terminal(terminal.write)
+    async with _with_model(settings) as effective, desk(effective, [adapter]) as parts:
+        announce(f"Talking to the attendant · model: {_model_name(settings)} · !reset starts over, Ctrl+D ends\n")
+        thread = Thread(terminal.PLATFORM, "local", "terminal", str(uuid.uuid4()), direct=True)
+        await adapter.talk(parts.inbox, terminal.typed_lines("> "), thread)
+    return 0
+
+
+async def open_sessions(settings: Settings, limit: int) -> list[OpenSession]:
+    """The open sessions of everybody, newest activity first."""
+    async with _open_store(settings) as store:
+        return await store.run(session_rows.newest, limit=limit)
+
+
+def playground_settings(settings: Settings, port: int) -> Settings:
+    """The same settings with nothing of Slack, so that the playground starts."""
+    return dataclasses.replace(
+        settings, slack_bot_token=None, slack_app_token=None, slack_signing_secret=None, port=port
+    )
+
+
+@asynccontextmanager
+async def slack_bot(settings: Settings, *, clock: Clock = utc_now, llm: LLM | None = None) -> AsyncIterator[Bot]:
+    """The whole bot, connected to the Slack that the settings name. Raises StartupError when it cannot be."""
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(open_client(settings))
+        identity = await identify(client)
+        adapter = SlackAdapter(client, clock=clock, streaming=settings.slack_streaming)
+        parts = await stack.enter_async_context(desk(settings, [adapter], clock=clock, llm=llm))
+        bolt = build_app(client, identity, parts.inbox, settings, clock=clock)
+        connection = await stack.enter_async_context(connect(bolt, settings))
+        where = f"http://{settings.host}:{connection.port}{PATH}" if isinstance(connection, HttpMode) else "Socket Mode"
+        yield Bot(parts, f"{identity.team_name} by {where}")
+
+
+@asynccontextmanager
+async def desk(
+    settings: Settings, adapters: Sequence[Adapter], *, clock: Clock = utc_now, llm: LLM | None = None
+) -> AsyncIterator[Desk]:
+    """The working parts, at work: database up to date, worker and scheduler running."""
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(_open_store(settings))
+        if llm is None:
+            llm = await stack.enter_async_context(open_model(settings))
+        responder = Responder(llm, persona=persona.load(settings.persona_file), history_tokens=settings.history_tokens)
+        attendant = Attendant(store, responder, adapters, clock)
+        worker = Worker(store, attendant, owner=_owner(), clock=clock, max_running=settings.max_running_turns)
+        stack.push_async_callback(worker.stop, DRAIN_SECONDS)
+        scheduler = Scheduler(store, worker, clock=clock, idle_after=settings.idle_after)
+        scheduler.start()
+        stack.callback(scheduler.stop)
+        await worker.look()
+        inbox = Inbox(store, worker, clock=clock, new_id=lambda: str(uuid.uuid4()), idle_after=settings.idle_after)
+        yield Desk(store, inbox, scheduler)
+
+
+@asynccontextmanager
+async def open_model(settings: Settings) -> AsyncIterator[LLM]:
+    """The model that the settings name, over the openai client."""
+    model = OpenAI(
+        model=settings.openai_model,
+        silence_s=settings.model_timeout_seconds,
+        max_streams=settings.max_running_turns,
+        api_key=settings.openai_api_key,
+        base_url=settings.openai_base_url,
+    )
+    try:
+        yield model
+    finally:
+        await model.aclose()
+
+
+@asynccontextmanager
+async def _open_store(settings: Settings) -> AsyncIterator[Store]:
+    store = Store(settings.database_url)
+    try:
+        await store.run(schema.upgrade)
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def _with_model(settings: Settings) -> AsyncIterator[Settings]:
+    """The settings; with the stand-in running, and named as the backend, where no model is set."""
+    if not settings.uses_stand_in:
+        yield settings
+        return
+    stand_in = StandIn()
+    try:
+        base_url = await stand_in.start()
+        yield dataclasses.replace(settings, openai_base_url=base_url, openai_model="stand-in")
+    finally:
+        await stand_in.stop()
+
+
+@asynccontextmanager
+async def _playground(settings: Settings, model: str) -> AsyncIterator[tuple[PlaygroundServer, Settings]]:
+    """A running playground, and the settings that connect the bot to it."""
+    described = manifest.read(manifest.document(settings.slack_command, settings.slack_reset_command))
+    workspace = harbour(described, clock=utc_now, rng=random.Random())  # noqa: S311 - picks connections, not secrets
+    server = PlaygroundServer(workspace, notice=f"{model[0].upper()}{model[1:]}." if model == STAND_IN else None)
+    await server.start(settings.port)
+    try:
+        yield (
+            server,
+            dataclasses.replace(
+                settings,
+                slack_bot_token=workspace.app.bot_token,
+                slack_app_token=workspace.app.app_token,
+                slack_api_url=server.api_url,
+            ),
+        )
+    finally:
+        await server.stop()
+
+
+def _model_name(settings: Settings) -> str:
+    return STAND_IN if settings.uses_stand_in else settings.openai_model
+
+
+def _owner() -> str:
+    return f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+
+
+def _stop_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop

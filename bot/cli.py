@@ -1,0 +1,112 @@
+"""The `attendant` command: what each word does, and how failures are told."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from bot import app, checks, logs, manifest
+from bot.config import Settings
+from bot.errors import AttendantError
+
+ENV_FILE = Path(".env")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status: 0, or 1 after one line for each thing that is wrong."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = Settings.load(os.environ, ENV_FILE)
+        logs.set_up(settings.log_level, settings.log_format)
+        command: Callable[[Settings, argparse.Namespace], int] = options.command
+        return command(settings, options)
+    except AttendantError as error:
+        print(f"attendant: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130  # as a shell reports an interrupted command
+
+
+def _run(settings: Settings, options: argparse.Namespace) -> int:
+    del options
+    return _loop(app.run(settings, announce=_announce))
+
+
+def _playground(settings: Settings, options: argparse.Namespace) -> int:
+    port = settings.port if options.port is None else options.port
+    return _loop(app.run(app.playground_settings(settings, port=port), announce=_announce))
+
+
+def _chat(settings: Settings, options: argparse.Namespace) -> int:
+    del options
+    return _loop(app.chat(settings, announce=_announce))
+
+
+def _sessions(settings: Settings, options: argparse.Namespace) -> int:
+    found = asyncio.run(app.open_sessions(settings, limit=options.limit))
+    for session in found:
+        active, opened = (
+            moment.isoformat(timespec="minutes") for moment in (session.last_active_at, session.opened_at)
+        )
+        print(f"{session.id}  active {active}  opened {opened}  {session.turns:>4} turns  {session.thread}")
+    if not found:
+        print("No session is open.")
+    return 0
+
+
+def _doctor(settings: Settings, options: argparse.Namespace) -> int:
+    del options
+    return 1 if asyncio.run(_examine(settings)) else 0
+
+
+async def _examine(settings: Settings) -> int:
+    failures = 0
+    for check in checks.ALL:
+        found = await checks.outcome(check, settings)
+        failures += not found.passed
+        print(f"{'ok    ' if found.passed else 'FAILED'}  {check.name}: {found.line}")
+    return failures
+
+
+def _manifest(settings: Settings, options: argparse.Namespace) -> int:
+    made = manifest.document(settings.slack_command, settings.slack_reset_command, options.url)
+    print(manifest.as_yaml(made), end="")
+    return 0
+
+
+def _announce(line: str) -> None:
+    print(line, flush=True)
+
+
+def _loop(main_coroutine: Coroutine[Any, Any, int]) -> int:
+    return asyncio.run(main_coroutine)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="attendant",
+        description="The support attendant that lives in Slack threads.",
+        epilog="Settings are environment variables or lines in .env; the README lists them all.",
+    )
+    words = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def word(name: str, command: Callable[[Settings, argparse.Namespace], int], what: str) -> argparse.ArgumentParser:
+        added = words.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
+        added.set_defaults(command=command)
+        return added
+
+    word("run", _run, "start the bot; the playground, when no Slack setting is set")
+    playground = word("playground", _playground, "start the playground, whatever is set for Slack")
+    playground.add_argument("--port", type=int, help="where the page is, on 127.0.0.1 (default: PORT)")
+    word("chat", _chat, "talk to the bot in the terminal")
+    sessions = word("sessions", _sessions, "list the open sessions, newest activity first, without their words")
+    sessions.add_argument("--limit", type=int, default=100, help="how many at the most (default: 100)")
+    word("doctor", _doctor, "check tokens, scopes, socket, database and model, a line each")
+    manifests = word("manifest", _manifest, "print the Slack app's manifest with your command names")
+    manifests.add_argument("--url", help="the address Slack shall send to, for HTTP instead of Socket Mode")
+    return parser

@@ -1,0 +1,115 @@
+"""One chat completion as it streams in: bytes of server-sent events become text, then a Done or the reason why not.
+
+Rule: pure. Whatever the bytes are, reading them never fails; only `end` raises, and only a ModelError.
+The chunks' shape: developers.openai.com/api/reference/resources/chat (the chat.completion.chunk object).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from bot.errors import ModelError, Trouble
+from bot.llm import Done, Usage
+from bot.llm.faults import PROBLEMS, Fault
+
+MAX_LINE_BYTES = 1_000_000  # one event; a delta is a few hundred
+MAX_ANSWER_CHARACTERS = 1_000_000  # above any model's own limit: a local model that loops stops here
+
+
+class Completion:
+    """The answer to one request. Feed it the body as it comes until it has `ended`, then ask for its `end`."""
+
+    def __init__(self, model: str) -> None:
+        """`model` is the name to report when the backend gives none."""
+        self.ended = False  # nothing more is of interest
+        self._model = model
+        self._usage: Usage | None = None
+        self._finish: str | None = None
+        self._failure: ModelError | None = None
+        self._characters = 0
+        self._rest = b""
+
+    def feed(self, data: bytes) -> str:
+        """The text that these bytes add to the answer; blank space before its first word is left out."""
+        # On bytes, because text's splitlines() would also cut at U+2028, which JSON may hold unescaped.
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        text = "".join([self._read(line) for line in lines])
+        if len(self._rest) > MAX_LINE_BYTES:
+            self._fail(Trouble.CUT, "an event without end")
+        if not self._characters:
+            text = text.lstrip()
+        self._characters += len(text)
+        if self._characters > MAX_ANSWER_CHARACTERS:
+            self._finish, self.ended = "length", True
+        return text
+
+    def end(self) -> Done:
+        """The end of a whole answer. Raises ModelError when it was not whole."""
+        if self._failure is not None:
+            raise self._failure
+        if self._finish is None and not self.ended:
+            raise _failure(Trouble.CUT, "no finish_reason")
+        if self._finish == "content_filter":
+            raise _failure(Trouble.REFUSED, "finish_reason content_filter")
+        if not self._characters:
+            spent = self._finish == "length"
+            raise _failure(Trouble.EMPTY, "its length limit was spent before the first word" if spent else "no text")
+        return Done(self._model, self._usage, truncated=self._finish == "length")
+
+    def _read(self, line: bytes) -> str:
+        if self.ended or not line.startswith(b"data:"):  # blank lines, comments that keep the connection alive
+            return ""
+        data = line[5:].strip()
+        if data == b"[DONE]":
+            self.ended = True
+            return ""
+        try:
+            chunk = json.loads(data)
+        except (ValueError, RecursionError):
+            chunk = None
+        if isinstance(chunk, dict):
+            return self._take(chunk)
+        self._fail(Trouble.CUT, "a chunk that is no JSON object")
+        return ""
+
+    def _take(self, chunk: dict[str, Any]) -> str:
+        if chunk.get("error"):
+            self._failure, self.ended = Fault.read(chunk["error"]).error(self._model), True
+            return ""
+        self._note(chunk)
+        choices = chunk.get("choices")
+        choice = _object(choices[0]) if isinstance(choices, list) and choices else {}
+        delta = _object(choice.get("delta"))
+        if delta.get("refusal"):
+            self._fail(Trouble.REFUSED, "a refusal")
+        if isinstance(finish := choice.get("finish_reason"), str):
+            self._finish = finish
+        text = delta.get("content")
+        return text if isinstance(text, str) else ""
+
+    def _note(self, chunk: dict[str, Any]) -> None:
+        if isinstance(name := chunk.get("model"), str) and name:
+            self._model = name
+        if usage := _object(chunk.get("usage")):
+            details = _object(usage.get("prompt_tokens_details"))
+            self._usage = Usage(
+                prompt=_count(usage.get("prompt_tokens")),
+                cached=_count(details.get("cached_tokens")),
+                completion=_count(usage.get("completion_tokens")),
+            )
+
+    def _fail(self, trouble: Trouble, seen: str) -> None:
+        self._failure, self.ended = _failure(trouble, seen), True
+
+
+def _failure(trouble: Trouble, seen: str) -> ModelError:
+    return ModelError(trouble, f"{PROBLEMS[trouble]} ({seen})")
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) else 0

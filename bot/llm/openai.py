@@ -1,0 +1,177 @@
+"""The language model behind any OpenAI-compatible chat-completions endpoint.
+
+Rule: the only home of the openai library, whose import takes about a second: nothing imports this module by the way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import httpx2
+import openai
+from openai.types import Model
+
+from bot.errors import ModelError, StartupError, Trouble
+from bot.history import ChatMessage
+from bot.llm import Done
+from bot.llm.completion import Completion
+from bot.llm.faults import PROBLEMS, Fault
+
+OPENAI_URL = "https://api.openai.com/v1/"
+RETRIES = 2  # the client's own: on 408, 409, 429, 5xx and lost connections, until the first byte of an answer
+CONNECT_S = 5.0
+CHECK_S = 10.0  # silence allowed to a backend asked for its models
+KEEP_ALIVE_S = 30.0  # spares the next turn a TLS handshake
+_DRAIN_S = 0.25
+# What not every backend knows: sent until one objects.
+_EXTRAS: dict[str, Any] = {"stream_options": {"include_usage": True}}
+
+_FAILURES = (openai.APIError, httpx2.HTTPError, aiohttp.ClientError, ModelError)
+_WORTH_ANOTHER = {Trouble.EMPTY, Trouble.CUT}  # as long as nothing was said
+_NOT_FATAL = {Trouble.RATE_LIMITED, Trouble.EMPTY, Trouble.REFUSED}  # the key, the address and the model are right
+
+
+class OpenAI:
+    """An LLM that asks one model of one backend. Make it inside the running event loop; close it in the end."""
+
+    def __init__(
+        self, *, model: str, silence_s: float, max_streams: int, api_key: str | None = None, base_url: str | None = None
+    ) -> None:
+        """Without `base_url` it is OpenAI's own; without `api_key` the backend is taken to need none.
+
+        A backend may be silent for `silence_s` seconds, before its answer and between two pieces of it.
+        """
+        self._model = model
+        self._key = api_key or "unused"  # the client insists on one
+        address = urlsplit(base_url or OPENAI_URL)
+        self._where = address.netloc.rpartition("@")[2]  # without a password
+        self._extras = _EXTRAS
+        self._client = openai.AsyncOpenAI(
+            api_key=self._key,
+            base_url=base_url or OPENAI_URL,
+            max_retries=RETRIES,
+            timeout=httpx2.Timeout(silence_s, connect=CONNECT_S, pool=2 * CONNECT_S),
+            # aiohttp below the client costs less CPU a stream. By itself the library opens 1,000 connections at most.
+            http_client=openai.DefaultAioHttpClient(
+                limits=httpx2.Limits(max_connections=max_streams + 1, keepalive_expiry=KEEP_ALIVE_S),
+                trust_env=not _is_loopback(address.hostname or ""),  # a proxy cannot reach a model on this machine
+            ),
+        )
+
+    async def stream(self, messages: Sequence[ChatMessage]) -> AsyncGenerator[str | Done]:
+        """See LLM.stream. A request that ended before its first word is made once more where that may help."""
+        said = False
+        for last in (False, True):
+            try:
+                async with aclosing(self._attempt(messages)) as pieces:
+                    async for piece in pieces:
+                        said = True
+                        yield piece
+            except _FAILURES as error:
+                if said or last or not self._can_mend(error):
+                    # From None: the backend's own words may repeat what a person wrote.
+                    raise self._as_model_error(error) from None
+            else:
+                return
+
+    async def check(self) -> None:
+        """Find out whether this key, address and model can be used; raises StartupError with the remedy if not.
+
+        Asks for the model's card, which is free. Not every backend has one, or shows it to every key (OpenAI's
+        restricted keys need the scope api.model.read, Azure lists no deployments): then the model itself is asked.
+        """
+        if not self._key.isascii() or not self._key.isprintable():
+            raise StartupError("OPENAI_API_KEY holds characters that no key has. Copy it from your provider again.")
+        try:
+            if not await self._has_card():
+                await self._say_hello()
+        except _FAILURES as error:
+            trouble = self._as_model_error(error)
+            if trouble.trouble not in _NOT_FATAL:
+                raise StartupError(f"The model at {self._where} cannot be used: {trouble.detail}.") from None
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def _attempt(self, messages: Sequence[ChatMessage]) -> AsyncGenerator[str | Done]:
+        completion = Completion(self._model)
+        # A quarter of the CPU of the library's typed stream: the events are read here, and the messages pass by its
+        # arguments, because it would walk through each by reflection, at a cost that grows with the history.
+        request = self._client.chat.completions.with_streaming_response.create(
+            model=self._model, messages=[], stream=True, extra_body={"messages": list(messages), **self._extras}
+        )
+        async with request as response, aclosing(response.http_response.aiter_bytes()) as body:
+            async for data in body:
+                if text := completion.feed(data):
+                    yield text
+                if completion.ended:
+                    break
+            done = completion.end()
+            await _drain(body)
+        yield done
+
+    async def _has_card(self) -> bool:
+        try:
+            card = await self._client.models.retrieve(self._model, timeout=CHECK_S)
+        except openai.APIStatusError:
+            return False
+        return isinstance(card, Model)  # the client hands a web page through as text
+
+    async def _say_hello(self) -> None:
+        async with aclosing(self.stream([{"role": "user", "content": "Hello"}])) as pieces:
+            await anext(pieces)
+
+    def _can_mend(self, error: Exception) -> bool:
+        """Whether the same request may do better now; forgets what the backend did not accept in it."""
+        if isinstance(error, openai.APIStatusError):
+            fault = Fault.read(error.body, error.status_code)
+            blamed = [name for name in _EXTRAS if fault.blames(name)]
+            self._extras = {name: value for name, value in self._extras.items() if name not in blamed}
+            return bool(blamed)
+        return self._as_model_error(error).trouble in _WORTH_ANOTHER
+
+    def _as_model_error(self, error: Exception) -> ModelError:
+        match error:
+            case ModelError():
+                return error
+            case openai.APIStatusError():
+                return Fault.read(error.body, error.status_code).error(self._model)
+        causes = list(_causes(error))
+        if any(isinstance(cause, httpx2.ReadTimeout) for cause in causes):
+            return ModelError(Trouble.TIMEOUT, PROBLEMS[Trouble.TIMEOUT])
+        if isinstance(error, openai.APIError):
+            return ModelError(
+                Trouble.UNAVAILABLE, f"cannot reach {self._where} ({_reason(causes)}); check OPENAI_BASE_URL"
+            )
+        return ModelError(Trouble.CUT, f"{PROBLEMS[Trouble.CUT]} ({_reason(causes)})")
+
+
+def _is_loopback(host: str) -> bool:
+    return host in {"localhost", "::1"} or host.startswith("127.")
+
+
+async def _drain(body: AsyncGenerator[bytes]) -> None:
+    """Read what stands after the last event, so that the connection can serve the next turn."""
+    with contextlib.suppress(TimeoutError, httpx2.HTTPError, aiohttp.ClientError):
+        async with asyncio.timeout(_DRAIN_S):
+            async for _ in body:
+                pass
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _reason(causes: Sequence[BaseException]) -> str:
+    """What the operating system said, else the kind of the deepest error."""
+    said = [cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror]
+    return said[-1] if said else type(causes[-1]).__name__

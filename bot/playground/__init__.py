@@ -1,0 +1,8 @@
+"""A make-believe Slack workspace: Web API, Socket Mode, signed HTTP and a page. The demo, and the tests' Slack.
+
+Rule: it knows Slack's contract, not the bot. It listens on the loopback only and its third-party library is aiohttp.
+
+Reading order: people, messages, mrkdwn, pings, block_kit · changes, transcript, watch, workspace, cast · payloads,
+gesture_payloads, responses · faults, calls, methods, chat, streams, statuses, lookups, web_api · deliveries,
+socket_mode, http_delivery · page_json, page_feed, page_api, server.
+"""

@@ -1,0 +1,114 @@
+"""What happens in the workspace: the facts that the page shows and of which Slack tells the app."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.playground.messages import Json, Message
+from bot.playground.people import Channel, Person
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A message came, an ephemeral one included."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """A message became another text; `ts` is the change's own."""
+
+    message: Message
+    previous: Message
+    ts: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """More of a streamed message came. The app is not told."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A message is gone; `ts` is the change's own."""
+
+    message: Message
+    ts: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatusSet:
+    """What the app says it is doing in a thread; an empty text takes it back."""
+
+    channel: str
+    thread_ts: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The app is there to hear of events, or no longer."""
+
+    connected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseUrl:
+    """Where the app may answer a gesture: 5 times in 30 minutes.
+
+    docs.slack.dev/interactivity/handling-user-interaction
+    """
+
+    token: str
+    url: str
+    person: Person
+    channel: Channel
+    source: Message | None  # the message whose button was pressed
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CommandGiven:
+    """A person gave one of the app's slash commands."""
+
+    person: Person
+    channel: Channel
+    command: str
+    text: str
+    response: ResponseUrl
+    trigger_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShortcutChosen:
+    """A person chose a message shortcut of the app."""
+
+    person: Person
+    channel: Channel
+    message: Message
+    callback_id: str
+    response: ResponseUrl
+    trigger_id: str
+    ts: str
+
+
+@dataclass(frozen=True, slots=True)
+class ButtonPressed:
+    """A person pressed a button in a message of the app."""
+
+    person: Person
+    channel: Channel
+    message: Message
+    block_id: str
+    button: Json
+    response: ResponseUrl
+    trigger_id: str
+    ts: str
+
+
+Gesture = CommandGiven | ShortcutChosen | ButtonPressed
+Change = Posted | Edited | Grown | Deleted | StatusSet | Connected | Gesture

@@ -1,0 +1,195 @@
+"""Bringing events and gestures to the app: each until it is acknowledged, at most four times.
+
+Rule: an event not acknowledged in three seconds is sent again, almost at once, then after one and after five minutes
+(docs.slack.dev/apis/events-api). A gesture is sent once; if that fails, the person is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from bot.playground.changes import ButtonPressed, Change, CommandGiven, Gesture, ShortcutChosen
+from bot.playground.event_payloads import event_callback, events_of
+from bot.playground.gesture_payloads import payload_of
+from bot.playground.messages import Json
+from bot.playground.responses import Responses
+from bot.playground.workspace import Workspace
+
+Kind = Literal["events_api", "slash_commands", "interactive"]
+
+ACK_WITHIN_S = 3.0
+RETRY_AFTER_S = (0.1, 60.0, 300.0)
+_KEPT = 10_000
+
+
+class NotAcknowledged(Exception):  # noqa: N818 - the app's silence, not a fault of ours
+    """A delivery failed for this reason, in Slack's words; `final` when the app wants it not again."""
+
+    def __init__(self, reason: str, *, final: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.final = final
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One try at a delivery. `number` counts from 0; `retry_reason` is why the one before failed."""
+
+    number: int
+    retry_reason: str | None
+    at: datetime
+    acked_at: datetime | None = None
+    failure: str | None = None
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One payload for the app, and what became of it."""
+
+    kind: Kind
+    payload: Json
+    gesture: Gesture | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    done: bool = False  # acknowledged or given up
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether the app has confirmed it."""
+        return any(attempt.acked_at for attempt in self.attempts)
+
+    @property
+    def event(self) -> Json:
+        """The event inside, empty for a gesture."""
+        event: Json = self.payload.get("event", {}) if self.kind == "events_api" else {}
+        return event
+
+
+class Transport(Protocol):
+    """One way to the app: Socket Mode or HTTP."""
+
+    async def deliver(self, delivery: Delivery, attempt: Attempt, within_s: float) -> Any:
+        """Bring a payload to the app. Returns what came with the acknowledgement.
+
+        Raises NotAcknowledged when there is none within that time.
+        """
+
+
+class Deliveries:
+    """Everything that is or was on its way to the app, oldest first."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        transport: Transport,
+        responses: Responses,
+        *,
+        ack_within_s: float = ACK_WITHIN_S,
+        retry_after_s: Sequence[float] = RETRY_AFTER_S,
+    ) -> None:
+        self._workspace = workspace
+        self._transport = transport
+        self._responses = responses
+        self._ack_within_s = ack_within_s
+        self._retry_after_s = retry_after_s
+        self._made: deque[Delivery] = deque(maxlen=_KEPT)
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._count = 0
+        self._unsubscribe: Callable[[], None] | None = None
+
+    def start(self) -> None:
+        """Deliver what happens from now on."""
+        self._unsubscribe = self._workspace.subscribe(self._on_change)
+
+    def all(self) -> list[Delivery]:
+        """Every delivery."""
+        return list(self._made)
+
+    def events(self, event_type: str, **fields: object) -> list[Delivery]:
+        """The deliveries of events of this type, whose event has these fields."""
+        wanted = {"type": event_type, **fields}
+        return [made for made in self._made if made.event and wanted.items() <= _flat(made.event).items()]
+
+    def redeliver(self, delivery: Delivery, *, new_event_id: bool = False) -> Delivery:
+        """Send an event once more, as after an outage; or with an id of its own, as two events of one message."""
+        event_id = self._event_id() if new_event_id else delivery.payload["event_id"]
+        return self._send(Delivery("events_api", {**delivery.payload, "event_id": event_id}))
+
+    async def stop(self) -> None:
+        """Give up what is under way."""
+        if self._unsubscribe:
+            self._unsubscribe()
+        tasks = tuple(self._under_way)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _on_change(self, change: Change) -> None:
+        workspace = self._workspace
+        match change:
+            case CommandGiven():
+                self._send(Delivery("slash_commands", payload_of(workspace, change), change))
+            case ShortcutChosen() | ButtonPressed():
+                self._send(Delivery("interactive", payload_of(workspace, change), change))
+            case _:
+                for event in events_of(workspace, change):
+                    self._send(Delivery("events_api", event_callback(workspace, event, self._event_id())))
+
+    def _event_id(self) -> str:
+        self._count += 1
+        return f"Ev{self._count:010d}"
+
+    def _send(self, delivery: Delivery) -> Delivery:
+        self._made.append(delivery)
+        task = asyncio.get_running_loop().create_task(self._deliver(delivery))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return delivery
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        delays = self._retry_after_s if delivery.kind == "events_api" else ()
+        again = await self._try(delivery)
+        for delay_s in delays:
+            if not again:
+                break
+            await asyncio.sleep(delay_s)
+            again = await self._try(delivery)
+        delivery.done = True
+        self._workspace.watch.changed()
+
+    async def _try(self, delivery: Delivery) -> bool:
+        """Whether it should be tried again."""
+        reason = delivery.attempts[-1].failure if delivery.attempts else None
+        attempt = Attempt(len(delivery.attempts), reason, self._workspace.clock())
+        delivery.attempts.append(attempt)
+        try:
+            answer = await self._transport.deliver(delivery, attempt, self._ack_within_s)
+        except NotAcknowledged as failure:
+            attempt.failure = failure.reason
+            self._tell_person(delivery)
+            self._workspace.watch.changed()
+            return not failure.final
+        attempt.acked_at = self._workspace.clock()
+        self._take_answer(delivery, answer)
+        return False
+
+    def _take_answer(self, delivery: Delivery, answer: Any) -> None:
+        # Only a slash command's acknowledgement may carry a message.
+        if isinstance(delivery.gesture, CommandGiven) and answer:
+            self._responses.answer(delivery.gesture.response, answer)
+        self._workspace.watch.changed()
+
+    def _tell_person(self, delivery: Delivery) -> None:
+        gesture = delivery.gesture
+        if gesture is None:
+            return
+        what = gesture.command if isinstance(gesture, CommandGiven) else self._workspace.app.manifest.app_name
+        self._workspace.show(gesture.person, gesture.channel, f'{what} failed with the error "operation_timeout"')
+
+
+def _flat(event: Json) -> dict[str, object]:
+    return {name: value for name, value in event.items() if isinstance(value, str | bool | None)}

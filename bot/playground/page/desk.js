@@ -1,0 +1,167 @@
+/**
+ * What can be done on the page: each wish of the person goes to the playground, each change it tells goes into the state.
+ * Rule: nothing a person does is shown before the playground has said that it happened.
+ */
+
+import * as api from "./api.js";
+import { isReply } from "./state.js";
+
+const WIDE = "(min-width: 1001px)"; // where the thread stands beside the channel: see layout.css
+
+/** `page` has tell(sentence), focusThread(), focusMessage(ts), threadIsIdle(), openSidebar(). */
+export class Desk {
+  constructor(state, page) {
+    this.state = state;
+    this.page = page;
+    this.names = namesIn(state);
+    this.awaited = null; // the message just sent, whose thread opens when the bot starts to answer: {ts}
+    this.stopListening = () => {};
+    this.onHeard = () => {};
+  }
+
+  start({ as, channel, thread }) {
+    const person = this.state.people.find(({ id }) => id === as) ?? this.state.people[0];
+    this.actAs(person.id, channel, thread);
+  }
+
+  actAs(person, channel = this.state.channel, thread = null) {
+    const { state } = this;
+    const wasDirect = channel !== null && channel === state.dms[state.as];
+    this.awaited = null;
+    this.stopListening();
+    state.actAs(person);
+    this.stopListening = api.listen(person, this.ears());
+    const place = state.place(wasDirect ? state.dms[person] : channel) ?? state.places()[0];
+    this.open(place.id, place.id === channel ? thread : null);
+  }
+
+  ears() {
+    return {
+      open: (again) => {
+        this.state.setOnline(true);
+        if (again) this.refresh();
+      },
+      lost: () => this.state.setOnline(false),
+      change: (change) => this.hear(change),
+    };
+  }
+
+  /** After a lost connection: the bot's may have changed as well. */
+  async refresh() {
+    await this.trying(async () => {
+      const { connected, notice } = await api.readWorkspace();
+      Object.assign(this.state, { connected, notice });
+    });
+    await this.load(this.state.channel);
+  }
+
+  async open(channel, thread = null) {
+    this.awaited = null;
+    this.state.open(channel, thread);
+    await this.load(channel);
+  }
+
+  async load(channel) {
+    const reading = this.state.beginLoading(channel);
+    await this.trying(async () => this.state.loaded(reading, await api.readMessages(channel, this.state.as)));
+  }
+
+  hear(change) {
+    const { state } = this;
+    const channel = change.message?.channel ?? change.channel;
+    const before = change.message ? state.known(channel, change.message.id) : null;
+    state.apply(change);
+    if (channel !== state.channel) return;
+    this.onHeard(change, before);
+    this.follow(change);
+  }
+
+  /** Opens the thread of the message just sent as soon as the bot begins to answer in it, where that disturbs nobody. */
+  follow({ type, message, thread_ts: root, text }) {
+    if (!this.awaited) return;
+    if (type === "message" && message.user === this.state.as && !isReply(message) && !message.ephemeral) this.awaited.ts ??= message.ts;
+    const answered = type === "message" && message.is_bot && isReply(message) ? message.thread_ts : null;
+    const begun = type === "status" && text ? root : answered;
+    if (begun === null || begun !== this.awaited.ts) return;
+    this.awaited = null;
+    if (matchMedia(WIDE).matches && this.page.threadIsIdle()) this.state.openThread(begun);
+  }
+
+  /** Sends what was typed: a known command as a command, everything else as a message. Rejects when it was refused. */
+  async send(text, thread) {
+    const { as, channel, commands } = this.state;
+    const [word] = text.split(/\s/, 1);
+    const where = { as, channel, ...(thread ? { thread_ts: thread } : {}) };
+    if (commands.some(({ command }) => command === word)) return api.runCommand({ ...where, command: word, text: text.slice(word.length).trim() });
+    if (!thread) this.awaited = {};
+    return api.sendMessage({ ...where, text });
+  }
+
+  openThread(root) {
+    this.state.openThread(root);
+    this.page.focusThread();
+  }
+
+  closeThread() {
+    const root = this.state.thread;
+    this.state.openThread(null);
+    this.page.focusMessage(root);
+  }
+
+  endEdit() {
+    const message = this.state.all().find(({ id }) => id === this.state.editing);
+    this.state.edit(null);
+    if (message) this.page.focusMessage(message.ts);
+  }
+
+  async saveEdit({ channel, ts }, text) {
+    if (await this.trying(() => api.editMessage({ as: this.state.as, channel, ts, text }))) this.endEdit();
+  }
+
+  remove({ channel, ts }) {
+    return this.trying(() => api.deleteMessage({ as: this.state.as, channel, ts }));
+  }
+
+  shortcut({ channel, ts }, callback_id) {
+    return this.trying(() => api.runShortcut({ as: this.state.as, channel, ts, callback_id }));
+  }
+
+  press({ channel, id }, action) {
+    return this.trying(() => api.pressButton({ as: this.state.as, channel, id, ...action }));
+  }
+
+  /** A message's link in Slack's form, with which a command can name its thread. */
+  copyLink({ channel, ts, thread_ts: root }) {
+    const reply = root && root !== ts ? `?thread_ts=${root}&cid=${channel}` : "";
+    return this.trying(() => navigator.clipboard.writeText(`${location.origin}/archives/${channel}/p${ts.replace(".", "")}${reply}`), "Link copied.");
+  }
+
+  openSidebar() {
+    this.page.openSidebar();
+  }
+
+  /** Does it, and tells the person when it was refused. Whether it worked. */
+  async trying(act, done = null) {
+    try {
+      await act();
+      if (done) this.page.tell(done);
+      return true;
+    } catch (error) {
+      this.page.tell(error.message);
+      return false;
+    }
+  }
+}
+
+/** What the renderers ask: the names behind ids. */
+function namesIn(state) {
+  const found = (id) => (id === state.bot.id || state.people.some((person) => person.id === id) ? state.person(id) : null);
+  return {
+    get me() {
+      return state.as;
+    },
+    person: (id) => found(id)?.real_name ?? null,
+    handle: (id) => found(id)?.name ?? null,
+    channel: (id) => state.channels.find((channel) => channel.id === id)?.name ?? null,
+  };
+}

@@ -1,0 +1,154 @@
+/**
+ * Markdown within a paragraph, as models write it, to nodes.
+ * Rule: pure; text only ever becomes text nodes. In `open` text (still streaming) what is unclosed at the end counts as closed there.
+ */
+
+import { el } from "../dom.js";
+import { entity } from "./entities.js";
+import { followed, link } from "./links.js";
+
+const MOST_NESTED = 8; // emphasis and links within each other
+const ENTITIES = { amp: "&", lt: "<", gt: ">", quot: '"', nbsp: "\u00a0" };
+const WORD = /[\p{L}\p{N}_]/u;
+const TAGS = { 1: ["em"], 2: ["strong"], 3: ["em", "strong"] };
+
+/** Nodes for one paragraph's text. `names` as in entities.js; `open` when more text is still to come. */
+export function inline(text, names, open = false, depth = 0) {
+  const nodes = [];
+  const unclosed = new Set(); // markers known to have no end further on, so that none is looked for twice
+  const special = /[\\`*_~[!<&\n]|https?:\/\//g;
+  let plainFrom = 0;
+  for (let found; (found = special.exec(text)); ) {
+    const token = tokenAt({ text, at: found.index, names, open, depth, unclosed });
+    if (!token) continue;
+    nodes.push(text.slice(plainFrom, found.index), ...token.nodes);
+    plainFrom = special.lastIndex = token.end;
+  }
+  nodes.push(text.slice(plainFrom));
+  return nodes.filter((node) => node !== "");
+}
+
+const TOKENS = {
+  "\\": escape,
+  "`": code,
+  "*": emphasis,
+  _: emphasis,
+  "~": emphasis,
+  "[": labelled,
+  "!": (here) => (here.text[here.at + 1] === "[" ? labelled({ ...here, at: here.at + 1 }) : null), // images are never fetched
+  "<": angled,
+  "&": reference,
+  "\n": ({ at }) => ({ nodes: [el("br")], end: at + 1 }),
+  h: address,
+};
+
+function tokenAt(here) {
+  return TOKENS[here.text[here.at]](here);
+}
+
+function escape({ text, at }) {
+  return /[!-/:-@[-`{-~]/.test(text[at + 1] ?? "") ? { nodes: [text[at + 1]], end: at + 2 } : null;
+}
+
+function code({ text, at, open, unclosed }) {
+  const run = /^`+/.exec(text.slice(at))[0];
+  const from = at + run.length;
+  const end = unclosed.has(run) ? -1 : closingTicks(text, from, run.length);
+  if (end >= 0) return { nodes: [el("code", {}, stripped(text.slice(from, end)))], end: end + run.length };
+  unclosed.add(run);
+  return open && from < text.length ? { nodes: [el("code", {}, text.slice(from))], end: text.length } : { nodes: [run], end: from };
+}
+
+function closingTicks(text, from, length) {
+  const ticks = /`+/g;
+  ticks.lastIndex = from;
+  for (let found; (found = ticks.exec(text)); ) if (found[0].length === length) return found.index;
+  return -1;
+}
+
+function stripped(inner) {
+  return /^ .*[^ ].* $/s.test(inner) ? inner.slice(1, -1) : inner;
+}
+
+function emphasis(here) {
+  const { text, at, open } = here;
+  const run = new RegExp(`^[${text[at]}]+`).exec(text.slice(at))[0];
+  const after = text[at + run.length];
+  if (open && after === undefined) return { nodes: [], end: text.length }; // the half of a marker that is about to go on
+  if (!mayOpen(text, at, run) || here.depth >= MOST_NESTED) return { nodes: [run], end: at + run.length };
+  return closed(here, run.length) ?? unfinished(here, run) ?? { nodes: [run], end: at + run.length };
+}
+
+function mayOpen(text, at, run) {
+  const inWord = run[0] !== "*" && WORD.test(text[at - 1] ?? "");
+  if (run[0] === "~" && run.length !== 2) return false;
+  return run.length <= 3 && !inWord && !/\s|^$/.test(text[at + run.length] ?? "");
+}
+
+function closed(here, length) {
+  const { text, at, unclosed } = here;
+  const marker = text[at].repeat(length);
+  if (unclosed.has(marker)) return null;
+  const from = at + length;
+  const end = closingRun(text, from, marker);
+  if (end < 0) unclosed.add(marker);
+  return end < 0 ? null : { nodes: [emphasised(here, marker, text.slice(from, end), false)], end: end + length };
+}
+
+/** Where the marker stands that closes: not after a space, not inside code, `_` and `~` not inside a word. */
+function closingRun(text, from, marker) {
+  const runs = new RegExp(`\\\\.|\`[^\`]*\`|[${marker[0]}]+`, "gs");
+  runs.lastIndex = from;
+  for (let found; (found = runs.exec(text)); ) {
+    const spare = found[0].length - marker.length;
+    if (found[0][0] !== marker[0] || (spare !== 0 && found[0].length !== 3) || spare < 0) continue;
+    const closes = found.index > from && !/\s/.test(text[found.index - 1]);
+    const inWord = marker[0] === "_" && WORD.test(text[runs.lastIndex] ?? "");
+    if (closes && !inWord) return found.index + spare;
+  }
+  return -1;
+}
+
+function unfinished(here, run) {
+  const { text, at, open } = here;
+  if (!open || WORD.test(text[at - 1] ?? "")) return null;
+  return { nodes: [emphasised(here, run, text.slice(at + run.length), true)], end: text.length };
+}
+
+function emphasised({ names, depth }, marker, inner, open) {
+  const nodes = inline(inner, names, open, depth + 1);
+  const tags = marker[0] === "~" ? ["s"] : TAGS[marker.length];
+  return tags.reduce((within, tag) => [el(tag, {}, within)], nodes)[0];
+}
+
+/** `[label](address "title")`; while it streams, the label stands until the address is whole. */
+function labelled(here) {
+  const { text, at, names, open, depth } = here;
+  const found = /^\[((?:[^[\]\\]|\\.|\[[^[\]]*\])*)\]\(\s*<?((?:[^\s()<>]|\([^\s()]*\))*)>?(?:\s+"[^"]*")?\s*\)/.exec(text.slice(at, at + 3000));
+  if (found && depth < MOST_NESTED) return { nodes: [link(found[2], inline(found[1] || found[2], names, false, depth + 1))], end: at + found[0].length };
+  const partial = open ? /^\[([^[\]]*)\]\([^\s()]*$/.exec(text.slice(at)) : null;
+  return partial && { nodes: inline(partial[1], names, false, MOST_NESTED), end: text.length };
+}
+
+/** Slack honours its own tokens inside Markdown, so they are shown for what they would do; addresses become links. */
+function angled({ text, at, names, open }) {
+  const end = text.indexOf(">", at);
+  const inner = text.slice(at + 1, end);
+  if (end < 0) return open && /^<[!@#h][^\s]*$/.test(text.slice(at)) ? { nodes: [], end: text.length } : null;
+  const node = /[\n<]/.test(inner) ? null : entity(/^[^\s@:|]+@[^\s@|]+$/.test(inner) ? `mailto:${inner}` : inner, names);
+  return node && { nodes: [node], end: end + 1 };
+}
+
+function reference({ text, at }) {
+  const found = /^&(?:(amp|lt|gt|quot|nbsp)|#(\d{1,6}));/.exec(text.slice(at, at + 10));
+  if (!found) return null;
+  return { nodes: [found[1] ? ENTITIES[found[1]] : String.fromCodePoint(Number(found[2]))], end: at + found[0].length };
+}
+
+/** A bare address, without the punctuation that ends the sentence around it. */
+function address({ text, at }) {
+  const whole = /^https?:\/\/[^\s<>`|]+/.exec(text.slice(at, at + 2100))?.[0] ?? "";
+  const target = whole.replace(/[.,;:!?'"*_~\]]+$|(?<!\([^()]*)\)+[.,;:!?]*$/, "");
+  if (WORD.test(text[at - 1] ?? "") || !followed(target)) return null;
+  return { nodes: [link(target, target)], end: at + target.length };
+}

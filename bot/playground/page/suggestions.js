@@ -1,0 +1,48 @@
+/** What a visitor may try next, as chips that fill the message box. */
+
+import { el } from "./dom.js";
+
+/** Chips for a channel or the direct messages in which nobody has talked to the bot yet; else nothing. */
+export function forPlace(state, place, fill) {
+  const spokenTo = state.all().some((message) => message.is_bot || message.text.includes(`<@${state.bot.id}>`));
+  if (spokenTo || (place.kind === "dm" && state.all().some((message) => !message.ephemeral))) return [];
+  const title = place.kind === "dm" ? `Ask ${state.bot.name} anything` : `Try ${state.bot.name} out`;
+  return [card(title, [...questions(state, place), ...commandChips(state)], fill)];
+}
+
+function questions({ bot }, { kind }) {
+  const address = kind === "dm" ? "" : `@${bot.name} `;
+  const how = kind === "dm" ? "Ask a question" : "Ask with a mention";
+  return [
+    { how, text: `${address}My VPN drops every ten minutes. What should I check?` },
+    { how: "Ask for something longer", text: `${address}Compare our three ways to get a parcel to a customer, in a table.` },
+  ];
+}
+
+/** The shortest commands are the ones to try first. */
+function commandChips({ commands }) {
+  const byLength = [...commands].sort((a, b) => a.command.length - b.command.length);
+  return byLength.slice(0, 1).map(({ command, description }) => ({ how: description || "Give a command", text: command }));
+}
+
+/** Chips for a thread that the bot has just answered in. */
+export function forThread(state, root, fill) {
+  const all = [state.message(root), ...state.replies(root)].filter((message) => message && !message.ephemeral);
+  const last = all.at(-1);
+  const people = all.filter((message) => !message.is_bot).length;
+  if (!last?.is_bot || last.streaming || people > 1) return [];
+  const chips = [
+    { how: "Reply without a mention", text: "What did I ask you a moment ago?" },
+    { how: "Start over", text: "!reset" },
+  ];
+  return [card("The conversation goes on here", chips, fill)];
+}
+
+function card(title, chips, fill) {
+  const buttons = chips.map(({ how, text }) => chip(how, text, () => fill(text)));
+  return el("section", { class: "suggestions", "aria-label": title, data: { testid: "suggestions" } }, el("h2", {}, title), el("div", { class: "chips" }, buttons));
+}
+
+function chip(how, text, onclick) {
+  return el("button", { type: "button", class: "chip", onclick }, el("span", { class: "chip-how" }, how), el("span", { class: "chip-text" }, text));
+}

@@ -1,0 +1,41 @@
+/** The side pane: one thread, its replies, and the box to reply in. */
+
+import { Composer } from "./composer.js";
+import { el, iconButton, renew } from "./dom.js";
+import { icon } from "./icons.js";
+import { MessageList } from "./messages.js";
+import { forThread } from "./suggestions.js";
+
+export class ThreadPane {
+  constructor(root, desk) {
+    this.root = root;
+    this.desk = desk;
+    this.where = el("p", { class: "topic" });
+    const close = iconButton("Close the thread", icon("close"), () => desk.closeThread(), { "data-testid": "close-thread" });
+    const title = el("div", { class: "pane-title" }, el("h2", {}, "Thread"), this.where);
+    this.list = new MessageList(desk, "Thread", "thread-messages");
+    this.composer = new Composer(desk.state, (text) => desk.send(text, desk.state.thread), { id: "thread-composer", testid: "thread-composer" });
+    root.replaceChildren(el("header", { class: "pane-head" }, title, close), this.list.element, this.composer.element);
+    root.addEventListener("keydown", (event) => event.key === "Escape" && desk.closeThread());
+  }
+
+  render() {
+    const { state } = this.desk;
+    const place = state.place();
+    this.root.hidden = !state.thread || !place;
+    if (this.root.hidden) return;
+    const root = state.message(state.thread);
+    const replies = state.replies(state.thread);
+    renew(this.where, [place.kind === "dm" ? place.name : `#${place.name}`]);
+    this.composer.show(`${state.as} ${place.id} ${state.thread}`, "Reply…");
+    const rows = [root, ...replies].filter(Boolean).map((message) => ({ message, inThread: true, editing: state.editing === message.id, status: "", replies: {} }));
+    const after = [...status(state), ...forThread(state, state.thread, (text) => this.composer.fill(text))];
+    this.list.show(`${state.as} ${place.id} ${state.thread}`, rows, after);
+  }
+}
+
+function status(state) {
+  const text = state.status(state.thread);
+  const dots = el("span", { class: "dots", "aria-hidden": "true" }, el("i"), el("i"), el("i"));
+  return text ? [el("p", { class: "status", data: { testid: "status" } }, dots, text)] : [];
+}

@@ -1,0 +1,106 @@
+"""The workspace as the page's JSON tells it. Pure; bot/playground/page/ is the other side of it."""
+
+from __future__ import annotations
+
+from bot.playground.changes import Change, Connected, Deleted, Edited, Grown, Posted, StatusSet
+from bot.playground.messages import SLACKBOT, Json, Message
+from bot.playground.people import Channel, Person
+from bot.playground.state import State
+
+
+def state_json(state: State, notice: str | None) -> Json:
+    """What the page needs once: who, where, and what can be done."""
+    app = state.app
+    direct = [channel for channel in state.channels.values() if channel.kind == "im"]
+    shown = [channel for channel in state.channels.values() if channel.kind != "im"]
+    manifest = app.manifest
+    return {
+        "team": {"id": state.team.id, "name": state.team.name},
+        "bot": {"id": app.user_id, "name": manifest.bot_name, "app_name": manifest.app_name},
+        "people": [_person(person) for person in state.people.values()],
+        "channels": [_channel(channel) for channel in shown],
+        "dms": {member: dm.id for dm in direct for member in dm.members if member in state.people},
+        "commands": [
+            {"command": known.command, "description": known.description, "usage_hint": known.usage_hint}
+            for known in manifest.commands
+        ],
+        "shortcuts": [{"callback_id": known.callback_id, "name": known.name} for known in manifest.shortcuts],
+        "notice": notice,
+        "connected": state.connected,
+    }
+
+
+def message_json(state: State, message: Message) -> Json:
+    """One message; the same `id` later means the same message, changed."""
+    return {
+        "id": message.id,
+        "ts": message.ts,
+        "channel": message.channel,
+        "thread_ts": message.thread_ts,
+        "user": message.user,
+        "is_bot": message.bot_id is not None or message.user == SLACKBOT,
+        "subtype": message.subtype,
+        "format": message.format,
+        "text": message.text,
+        "blocks": list(message.blocks),
+        "edited": message.edited is not None,
+        "streaming": message.streaming_since is not None,
+        "ephemeral": message.only_for is not None,
+        "reply_count": state.transcript.reply_count(message),
+    }
+
+
+def items_of(state: State, change: Change, person: Person) -> list[Json]:
+    """What a change means to the page of this person; empty when it is not for them."""
+    match change:
+        case Posted(message) if _shown(state, message, person):
+            return [_item(state, message), *_root(state, message)]
+        case Edited(message=message) | Grown(message) if _shown(state, message, person):
+            return [_item(state, message)]
+        case Deleted(message) if _shown(state, message, person):
+            return [{"type": "removed", "channel": message.channel, "id": message.id}, *_root(state, message)]
+        case StatusSet(channel, thread_ts, text) if _sees(state, channel, person):
+            return [{"type": "status", "channel": channel, "thread_ts": thread_ts, "text": text}]
+        case Connected(connected):
+            return [{"type": "connection", "connected": connected}]
+        case _:
+            return []
+
+
+def _item(state: State, message: Message) -> Json:
+    return {"type": "message", "message": message_json(state, message)}
+
+
+def _root(state: State, message: Message) -> list[Json]:
+    # A reply that comes or goes changes the count at its root.
+    root = state.transcript.find(message.channel, message.thread_ts) if message.thread_ts else None
+    return [_item(state, root)] if root and not message.only_for else []
+
+
+def _shown(state: State, message: Message, person: Person) -> bool:
+    return message.only_for in {None, person.id} and _sees(state, message.channel, person)
+
+
+def _sees(state: State, channel: str, person: Person) -> bool:
+    return person.id in state.channels[channel].members
+
+
+def _person(person: Person) -> Json:
+    return {
+        "id": person.id,
+        "name": person.name,
+        "real_name": person.real_name,
+        "initials": person.initials,
+        "color": f"#{person.color}",
+        "title": person.title,
+    }
+
+
+def _channel(channel: Channel) -> Json:
+    return {
+        "id": channel.id,
+        "name": channel.name,
+        "kind": "channel" if channel.kind == "channel" else "private",
+        "topic": channel.topic,
+        "members": sorted(channel.members),
+    }

@@ -1,0 +1,155 @@
+"""The playground as a server on the loopback: the Web API, Socket Mode, response URLs and the page, on one port.
+
+Rule: only pages of its own may speak to it. A name that leads here from elsewhere (DNS rebinding) and a request that
+another site's page sends (CSRF) are refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from bot.errors import StartupError
+from bot.playground import chat, lookups, statuses, streams
+from bot.playground.calls import Calls
+from bot.playground.deliveries import ACK_WITHIN_S, RETRY_AFTER_S, Deliveries
+from bot.playground.faults import Faults
+from bot.playground.http_delivery import HttpDelivery
+from bot.playground.page_api import PageApi
+from bot.playground.page_feed import Feeds
+from bot.playground.rate_limits import RateLimits
+from bot.playground.responses import Responses
+from bot.playground.socket_mode import Sockets
+from bot.playground.web_api import WebApi
+from bot.playground.workspace import Workspace
+
+HOST = "127.0.0.1"
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+_SWEEP_EVERY_S = 15.0
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+class PlaygroundServer:
+    """Serves a workspace. With `request_url` the app is told over signed HTTP instead of Socket Mode.
+
+    `notice` is a sentence that the page shows; the times are Slack's own unless a test needs shorter ones.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        request_url: str | None = None,
+        notice: str | None = None,
+        ack_within_s: float = ACK_WITHIN_S,
+        retry_after_s: Sequence[float] = RETRY_AFTER_S,
+    ) -> None:
+        self.workspace = workspace
+        self.faults = Faults()
+        self.calls = Calls(workspace.watch)
+        self.rate_limits = RateLimits(workspace.clock)
+        self.sockets = Sockets(workspace, self.faults)
+        self.http = HttpDelivery(request_url, workspace.app, workspace.clock) if request_url else None
+        self._responses = Responses(workspace)
+        self.deliveries = Deliveries(
+            workspace,
+            self.http or self.sockets,
+            self._responses,
+            ack_within_s=ack_within_s,
+            retry_after_s=retry_after_s,
+        )
+        self._feeds = Feeds(workspace)
+        self._runner = web.AppRunner(self._app(notice), access_log=None, shutdown_timeout=1.0)
+        self._sweeping: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        """The page's address, once started."""
+        return self.workspace.address + "/"
+
+    @property
+    def api_url(self) -> str:
+        """The Web API's address, once started: what SLACK_API_URL is set to."""
+        return self.workspace.address + "/api/"
+
+    async def start(self, port: int = 0) -> None:
+        """Serve on this port of the loopback, 0 for any free one. Raises StartupError when it is taken."""
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, HOST, port).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise StartupError(
+                f"The playground cannot use port {port} of {HOST}: another program has it. "
+                "Stop that program, or set PORT to another number."
+            ) from error
+        self.workspace.address = f"http://{HOST}:{self._runner.addresses[0][1]}"
+        self.workspace.set_connected(connected=self.http is not None)
+        self.deliveries.start()
+        self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
+
+    async def stop(self) -> None:
+        """Close every connection and give up what is under way."""
+        if self._sweeping:
+            self._sweeping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._sweeping
+        await self.deliveries.stop()
+        self._feeds.close()
+        await self.sockets.close()
+        await self._runner.cleanup()
+        if self.http:
+            await self.http.close()
+
+    def _app(self, notice: str | None) -> web.Application:
+        methods = {**chat.METHODS, **streams.METHODS, **statuses.METHODS, **lookups.METHODS}
+        methods["apps.connections.open"] = self.sockets.open_method()
+        api = WebApi(self.workspace, methods, self.faults, self.rate_limits, self.calls)
+        app = web.Application(middlewares=[_guard])
+        app.on_response_prepare.append(_add_headers)
+        app.router.add_route("*", "/api/{method}", api.handle)
+        app.router.add_get("/link", self.sockets.handle)
+        app.router.add_post("/response/{token}", self._respond)
+        app.router.add_routes(PageApi(self.workspace, self._feeds, notice).routes())
+        return app
+
+    async def _respond(self, request: web.Request) -> web.Response:
+        try:
+            body = json.loads(await request.read())
+        except ValueError:
+            return web.json_response({"ok": False, "error": "invalid_payload"}, status=400)
+        refused = self._responses.use(request.match_info["token"], body)
+        if refused:
+            return web.json_response({"ok": False, "error": refused}, status=404 if "_url" in refused else 400)
+        return web.Response(text="ok")
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_EVERY_S)
+            self.workspace.sweep()
+
+
+@web.middleware
+async def _guard(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    host, origin = urlsplit(f"//{request.host}"), request.headers.get("Origin")
+    if host.hostname not in _LOOPBACK:
+        raise web.HTTPForbidden(text="This server answers only on the loopback.")
+    if origin is not None and urlsplit(origin).netloc != host.netloc:
+        raise web.HTTPForbidden(text="This server answers only its own page.")
+    return await handler(request)
+
+
+async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(_HEADERS)

@@ -1,0 +1,189 @@
+"""What the workspace holds, and how each part of it changes.
+
+Rule: synchronous, and the only place where something changes; every change is told to those who subscribed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from bot.playground.changes import Change, Connected, Deleted, Edited, Grown, Posted, ResponseUrl, StatusSet
+from bot.playground.messages import SLACKBOT, TOMBSTONE, Message
+from bot.playground.people import App, Channel, Person, Team
+from bot.playground.transcript import Transcript
+from bot.playground.watch import Watch
+
+STREAM_LIFETIME = timedelta(minutes=5)  # measured: appending does not extend it
+
+
+class State:
+    """A workspace's team, app, people, channels, messages and statuses, in memory."""
+
+    def __init__(
+        self,
+        team: Team,
+        app: App,
+        people: Iterable[Person],
+        channels: Iterable[Channel],
+        *,
+        clock: Callable[[], datetime],
+        rng: random.Random,
+        new_secret: Callable[[], str],
+        stream_lifetime: timedelta = STREAM_LIFETIME,
+    ) -> None:
+        self.team = team
+        self.app = app
+        self.people = {person.id: person for person in people}
+        self.channels = {channel.id: channel for channel in channels}
+        self.transcript = Transcript()
+        self.connected = False
+        self.address = "http://127.0.0.1"  # where response URLs lead; the server says it
+        self.response_urls: dict[str, ResponseUrl] = {}
+        self.watch = Watch()
+        self.clock = clock
+        self.rng = rng
+        self.new_secret = new_secret
+        self._stream_lifetime = stream_lifetime
+        self._statuses: dict[tuple[str, str], tuple[str, datetime]] = {}  # text, and until when it shows
+        self._subscribers: list[Callable[[Change], None]] = []
+
+    def person(self, name: str) -> Person:
+        """The person of this real name or user name. Raises StopIteration when there is none."""
+        return next(person for person in self.people.values() if name in {person.real_name, person.name})
+
+    def channel(self, name: str) -> Channel:
+        """The channel of this name, with or without its #. Raises StopIteration when there is none."""
+        return next(channel for channel in self.channels.values() if channel.name == name.removeprefix("#"))
+
+    def dm(self, person: Person) -> Channel:
+        """A person's direct messages with the bot."""
+        return next(c for c in self.channels.values() if c.kind == "im" and person.id in c.members)
+
+    def thread(self, channel: Channel, root: str) -> list[Message]:
+        """A thread's messages, the root first."""
+        return self.transcript.thread(channel.id, root)
+
+    def said(self, channel: Channel) -> list[Message]:
+        """What the app posted in a channel, oldest first, without ephemerals."""
+        mine = (m for m in self.transcript.of_channel(channel.id) if m.bot_id == self.app.bot_id)
+        return [message for message in mine if not message.only_for]
+
+    def ephemerals(self, person: Person, channel: Channel) -> list[Message]:
+        """What only this person sees there, oldest first."""
+        return [m for m in self.transcript.of_channel(channel.id) if m.only_for == person.id]
+
+    def status(self, channel: Channel, thread_ts: str) -> str:
+        """What the app says it is doing in that thread, or nothing."""
+        return self.statuses(channel).get(thread_ts, "")
+
+    def statuses(self, channel: Channel) -> dict[str, str]:
+        """The app's statuses in a channel, by thread."""
+        now = self.clock()
+        return {ts: text for (c, ts), (text, until) in self._statuses.items() if c == channel.id and now < until}
+
+    async def until(self, holds: Callable[[], bool], *, timeout_s: float = 5.0) -> None:
+        """Return as soon as `holds()`; it is asked again at every change here, every call, delivery and ack.
+
+        Raises AssertionError with the whole conversation when that takes longer than `timeout_s`.
+        """
+        await self.watch.until(holds, timeout_s=timeout_s, describe=self.__str__)
+
+    def __str__(self) -> str:
+        """The whole conversation, a line a message."""
+        return "\n".join(
+            f"{channel.name:<12} {message.ts} {'↳ ' if message.thread_ts else ''}{message.user}"
+            f"{f' (only for {message.only_for})' if message.only_for else ''}: {message.text!r}"
+            for channel in self.channels.values()
+            for message in self.transcript.of_channel(channel.id)
+        )
+
+    def subscribe(self, tell: Callable[[Change], None]) -> Callable[[], None]:
+        """Have `tell` called with every change from now on, until the returned function is called."""
+        self._subscribers.append(tell)
+        return lambda: self._subscribers.remove(tell)
+
+    def emit(self, change: Change) -> None:
+        """Tell everybody of a change."""
+        for tell in tuple(self._subscribers):
+            tell(change)
+        self.watch.changed()
+
+    def new_ts(self) -> str:
+        """A `ts` of its own for what happens now."""
+        return self.transcript.mint(self.clock())
+
+    def new_id(self) -> str:
+        """An id such as Slack gives to a block."""
+        return f"{self.rng.getrandbits(40):010x}"
+
+    def add(self, message: Message) -> Message:
+        """Add a message. One that the app posts takes back its status in that thread, as Slack does."""
+        self.transcript.put(message)
+        self.emit(Posted(message))
+        if message.bot_id == self.app.bot_id and not message.only_for:
+            self.set_status(message.channel, message.root, "")
+        return message
+
+    def change(self, previous: Message, **changes: Any) -> Message:
+        """Change a message for everybody, the app too."""
+        message = dataclasses.replace(previous, **changes)
+        self.transcript.put(message)
+        self.emit(Edited(message, previous, self.new_ts()))
+        return message
+
+    def grow(self, previous: Message, text: str) -> Message:
+        """Add to a streamed message; Slack tells the app only of its end."""
+        message = dataclasses.replace(previous, text=previous.text + text)
+        self.transcript.put(message)
+        self.emit(Grown(message))
+        return message
+
+    def settled(self, message: Message) -> Message:
+        """The message, its stream ended if that is as old as a stream may get."""
+        since = message.streaming_since
+        if since is None or self.clock() - since < self._stream_lifetime:
+            return message
+        return self.change(message, streaming_since=None)
+
+    def remove(self, message: Message) -> None:
+        """Delete a message; of one with replies, a tombstone is left."""
+        if self.transcript.reply_count(message):
+            self.change(message, subtype=TOMBSTONE, user=SLACKBOT, text="This message was deleted.", blocks=())
+            return
+        self.transcript.remove(message)
+        self.emit(Deleted(message, self.new_ts()))
+
+    def show(self, person: Person, channel: Channel, text: str, *, by_app: bool = False, **more: Any) -> Message:
+        """Show something to one person only: Slackbot says it, or the app. `more` are fields of Message."""
+        user, bot_id = (self.app.user_id, self.app.bot_id) if by_app else (SLACKBOT, None)
+        ts = self.new_ts()
+        return self.add(
+            Message(channel=channel.id, ts=ts, user=user, bot_id=bot_id, text=text, only_for=person.id, **more)
+        )
+
+    def set_status(self, channel: str, thread_ts: str, text: str, lasting: timedelta = timedelta()) -> None:
+        """Show for so long what the app is doing in a thread; an empty text takes it back."""
+        before, _ = self._statuses.pop((channel, thread_ts), ("", None))
+        if text:
+            self._statuses[channel, thread_ts] = (text, self.clock() + lasting)
+        if text != before:
+            self.emit(StatusSet(channel, thread_ts, text))
+
+    def set_connected(self, *, connected: bool) -> None:
+        """Say whether the app is there."""
+        if connected != self.connected:
+            self.connected = connected
+            self.emit(Connected(connected))
+
+    def sweep(self) -> None:
+        """End the streams and the statuses whose time is over."""
+        for (channel, thread_ts), (_, until) in tuple(self._statuses.items()):
+            if self.clock() >= until:
+                self.set_status(channel, thread_ts, "")
+        for channel in self.channels:
+            for message in self.transcript.of_channel(channel):
+                self.settled(message)

@@ -1,0 +1,111 @@
+"""chat.startStream, chat.appendStream, chat.stopStream (docs.slack.dev/reference/methods/chat.startStream).
+
+Where Slack's servers are stricter than their reference (thread_ts, the recipient, the lifetime), this is as strict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bot.playground.message_json import message_json
+from bot.playground.messages import Json, Message
+from bot.playground.methods import (
+    MAX_MARKDOWN,
+    Args,
+    Method,
+    Refusal,
+    checked_blocks,
+    checked_root,
+    joined_channel,
+    known_message,
+)
+from bot.playground.people import Channel
+from bot.playground.statuses import show_working
+from bot.playground.workspace import Workspace
+
+
+def _start(workspace: Workspace, args: Args) -> Json:
+    channel = joined_channel(workspace, args.text("channel"))
+    thread_ts = checked_root(workspace, channel, args.text("thread_ts"), "invalid_thread_ts")
+    if thread_ts is None:
+        raise Refusal("invalid_thread_ts")
+    if channel.kind != "im":
+        _check_recipient(workspace, args)
+    message = workspace.add(
+        Message(
+            channel=channel.id,
+            ts=workspace.new_ts(),
+            user=workspace.app.user_id,
+            bot_id=workspace.app.bot_id,
+            thread_ts=thread_ts,
+            text=_streamed(args),
+            format="markdown",
+            streaming_since=workspace.clock(),
+        )
+    )
+    if workspace.app.is_agent:  # starting a stream starts an agent session too
+        show_working(workspace, channel.id, thread_ts)
+    return {"channel": channel.id, "ts": message.ts}
+
+
+def _append(workspace: Workspace, args: Args) -> Json:
+    channel, message = _live(workspace, args)
+    text = _streamed(args)
+    if not text and "chunks" not in args:
+        raise Refusal("no_text")
+    workspace.grow(message, text)
+    return {"channel": channel.id, "ts": message.ts}
+
+
+def _stop(workspace: Workspace, args: Args) -> Json:
+    channel, message = _live(workspace, args)
+    text = message.text + _streamed(args)
+    blocks = checked_blocks(workspace, args)
+    if not text and not blocks:
+        raise Refusal("no_text")
+    if blocks:  # they stand below the text, which therefore becomes a block as well
+        blocks = ({"type": "markdown", "block_id": workspace.new_id(), "text": text}, *blocks)
+    metadata = args.object("metadata") or message.metadata
+    ended = workspace.change(message, text=text, blocks=blocks, metadata=metadata, streaming_since=None)
+    workspace.set_status(channel.id, message.root, "")
+    return {"channel": channel.id, "ts": ended.ts, "message": message_json(workspace, ended)}
+
+
+def _check_recipient(workspace: Workspace, args: Args) -> None:
+    for name in ("recipient_user_id", "recipient_team_id"):
+        if not args.text(name):
+            raise Refusal(f"missing_{name}")
+    person = workspace.people.get(args.text("recipient_user_id"))
+    if person is None or person.team != args.text("recipient_team_id"):
+        raise Refusal("user_not_found")
+
+
+def _live(workspace: Workspace, args: Args) -> tuple[Channel, Message]:
+    channel = joined_channel(workspace, args.text("channel"))
+    message = known_message(workspace, channel, args.text("ts"))
+    if message.bot_id != workspace.app.bot_id:
+        raise Refusal("message_not_owned_by_app")
+    if message.streaming_since is None:
+        raise Refusal("message_not_in_streaming_state")
+    return channel, message
+
+
+def _streamed(args: Args) -> str:
+    chunks = args.items("chunks")
+    known = {"markdown_text", "task_update", "plan_update", "blocks"}
+    if any(chunk.get("type") not in known for chunk in chunks):
+        raise Refusal("invalid_chunks")
+    pieces = [args.text("markdown_text"), *(c.get("text") for c in chunks if c["type"] == "markdown_text")]
+    if not all(isinstance(piece, str) for piece in pieces):
+        raise Refusal("invalid_chunks")
+    text = "".join(map(str, pieces))
+    if len(text) > MAX_MARKDOWN:
+        raise Refusal("msg_too_long")
+    return text
+
+
+METHODS: Mapping[str, Method] = {
+    "chat.startStream": Method(run=_start, required=("channel",), scope="chat:write"),
+    "chat.appendStream": Method(run=_append, required=("channel", "ts"), scope="chat:write"),
+    "chat.stopStream": Method(run=_stop, required=("channel", "ts"), scope="chat:write"),
+}

@@ -1,0 +1,168 @@
+"""What people do in the workspace: the programmatic way in, for the page and for tests.
+
+Rule: a person can do here what they could do in Slack; what they could not raises NotAllowed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from datetime import timedelta
+from typing import Any
+
+from bot.playground import block_kit, mrkdwn
+from bot.playground.changes import ButtonPressed, CommandGiven, ResponseUrl, ShortcutChosen
+from bot.playground.messages import Edit, Message
+from bot.playground.people import Channel, Person
+from bot.playground.state import State
+
+RESPONSE_URL_LIFETIME = timedelta(minutes=30)  # docs.slack.dev/interactivity/handling-user-interaction
+
+
+class NotAllowed(Exception):  # noqa: N818 - what the person is told, not a fault
+    """The workspace does not let a person do this. The message is the sentence they read."""
+
+
+class Workspace(State):
+    """A make-believe Slack workspace and what its people do. Channels and people are named by their values."""
+
+    def typed(self, text: str) -> str:
+        """What Slack stores when a person types `text`."""
+        names = {name: person.id for person in self.people.values() for name in (person.name, person.real_name)}
+        names[self.app.manifest.bot_name] = self.app.user_id
+        return mrkdwn.stored(text, names, {c.name: c.id for c in self.channels.values() if c.kind == "channel"})
+
+    def post(
+        self,
+        person: Person,
+        channel: Channel,
+        text: str,
+        thread_ts: str | None = None,
+        *,
+        raw: bool = False,
+        **more: Any,
+    ) -> Message:
+        """A person posts what they type, or with `raw` exactly the stored text. `more` are fields of Message:
+        `subtype="thread_broadcast"` or "me_message", `files`, a `client_msg_id` to repeat.
+        """
+        self._admit(person, channel)
+        if thread_ts is not None and self.transcript.find(channel.id, thread_ts) is None:
+            raise NotAllowed("That thread is not there any more.")
+        fields = {"client_msg_id": str(uuid.UUID(int=self.rng.getrandbits(128), version=4)), **more}
+        stored = text if raw else self.typed(text)
+        ts = self.new_ts()
+        return self.add(Message(channel=channel.id, ts=ts, user=person.id, text=stored, thread_ts=thread_ts, **fields))
+
+    def share_file(
+        self, person: Person, channel: Channel, text: str, *, name: str, mimetype: str, size_bytes: int
+    ) -> Message:
+        """A person posts a file with a comment."""
+        file = {"id": f"F{self.new_id().upper()}", "name": name, "title": name, "mimetype": mimetype}
+        return self.post(person, channel, text, subtype="file_share", files=({**file, "size": size_bytes},))
+
+    def edit(self, person: Person, message: Message, text: str) -> Message:
+        """A person changes a message of theirs to what they type."""
+        self._own(person, message)
+        return self.change(message, text=self.typed(text), edited=Edit(person.id, self.new_ts()))
+
+    def delete(self, person: Person, message: Message) -> None:
+        """A person deletes a message of theirs."""
+        self._own(person, message)
+        self.remove(message)
+
+    def join(self, person: Person, channel: Channel) -> Channel:
+        """A person joins a channel, which Slack says in it."""
+        joined = dataclasses.replace(channel, members=channel.members | {person.id})
+        self.channels[channel.id] = joined
+        self._announce(person, joined, f"{_prefix(channel)}_join", f"<@{person.id}> has joined the channel")
+        return joined
+
+    def set_topic(self, person: Person, channel: Channel, topic: str) -> Channel:
+        """A person sets a channel's topic, which Slack says in it."""
+        self._admit(person, channel)
+        changed = self.channels[channel.id] = dataclasses.replace(channel, topic=topic)
+        text = f"<@{person.id}> set the channel topic: {mrkdwn.escaped(topic)}"
+        self._announce(person, changed, f"{_prefix(channel)}_topic", text)
+        return changed
+
+    def other_bot(self, channel: Channel, text: str, thread_ts: str | None = None) -> Message:
+        """Another app's bot, one without a user, posts exactly this stored text."""
+        return self.add(
+            Message(
+                channel=channel.id,
+                ts=self.new_ts(),
+                user="",
+                text=text,
+                thread_ts=thread_ts,
+                subtype="bot_message",
+                bot_id="B0DEPLOYBOT",
+                username="deploys",
+            )
+        )
+
+    def command(
+        self, person: Person, channel: Channel, command: str, text: str = "", thread_ts: str | None = None
+    ) -> None:
+        """A person gives a slash command. From a thread Slack refuses it (docs: implementing slash commands)."""
+        self._admit(person, channel)
+        if thread_ts is not None:
+            self.show(person, channel, f"{command} is not supported in threads. Sorry!", thread_ts=thread_ts)
+        elif command not in {known.command for known in self.app.manifest.commands}:
+            self.show(person, channel, f"{command} is not a valid command.")
+        else:
+            response = self._response_url(person, channel)
+            self.emit(CommandGiven(person, channel, command, text, response, self._trigger_id()))
+
+    def shortcut(self, person: Person, message: Message, callback_id: str) -> None:
+        """A person chooses a shortcut in a message's menu."""
+        channel = self.channels[message.channel]
+        self._admit(person, channel)
+        if callback_id not in {known.callback_id for known in self.app.manifest.shortcuts}:
+            raise NotAllowed("There is no such shortcut.")
+        response, trigger = self._response_url(person, channel), self._trigger_id()
+        self.emit(ShortcutChosen(person, channel, message, callback_id, response, trigger, self.new_ts()))
+
+    def press(
+        self, person: Person, message: Message, action_id: str, value: str | None = None, block_id: str | None = None
+    ) -> None:
+        """A person presses a button of a message they see: the one of this action, value and block, where given."""
+        channel = self.channels[message.channel]
+        self._admit(person, channel)
+        found = [
+            (block, button)
+            for block, button in block_kit.buttons(message.blocks)
+            if button["action_id"] == action_id and value in {None, button.get("value")} and block_id in {None, block}
+        ]
+        if message.only_for not in {None, person.id} or not found:
+            raise NotAllowed("That button is not there any more.")
+        (block, button), *_ = found
+        response, trigger = self._response_url(person, channel, message), self._trigger_id()
+        self.emit(ButtonPressed(person, channel, message, block, button, response, trigger, self.new_ts()))
+
+    def _announce(self, person: Person, channel: Channel, subtype: str, text: str) -> None:
+        self.add(Message(channel=channel.id, ts=self.new_ts(), user=person.id, text=text, subtype=subtype))
+
+    def _admit(self, person: Person, channel: Channel) -> None:
+        if person.id not in self.channels[channel.id].members:
+            raise NotAllowed("You are not in this channel.")
+
+    def _own(self, person: Person, message: Message) -> None:
+        if message.user != person.id or message.only_for:
+            raise NotAllowed("Only your own messages can be changed.")
+
+    def _response_url(self, person: Person, channel: Channel, source: Message | None = None) -> ResponseUrl:
+        now, token = self.clock(), self.new_secret()
+        self.response_urls = {
+            token: url for token, url in self.response_urls.items() if now - url.at < RESPONSE_URL_LIFETIME
+        }
+        made = ResponseUrl(token, f"{self.address}/response/{token}", person, channel, source, now)
+        self.response_urls[token] = made
+        return made
+
+    def _trigger_id(self) -> str:
+        return f"{self.new_ts().replace('.', '')}.{self.team.id}.{self.rng.getrandbits(64):016x}"
+
+
+def _prefix(channel: Channel) -> str:
+    # Private channels have subtypes of their own (docs.slack.dev/reference/events/message/group_join).
+    return "group" if channel.kind == "private" else "channel"

@@ -1,0 +1,128 @@
+"""How Slack's requests reach the app: over Socket Mode, or over signed HTTP.
+
+Rule: whatever has not proved to be Slack's is turned away before anything parses it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from aiohttp import web
+from slack_bolt.adapter.aiohttp import to_aiohttp_response
+from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_sdk.signature import SignatureVerifier
+from slack_sdk.socket_mode.aiohttp import SocketModeClient
+from slack_sdk.socket_mode.request import SocketModeRequest
+
+from bot.config import Settings
+from bot.errors import StartupError
+
+PATH = "/slack/events"
+LARGEST_BODY_BYTES = 1_000_000
+CONNECT_S = 30.0
+DRAIN_S = 3.0  # as long as Slack waits for an acknowledgement
+
+
+@asynccontextmanager
+async def connect(app: AsyncApp, settings: Settings) -> AsyncIterator[SocketMode | HttpMode]:
+    """The connection that the settings ask for, while it takes requests in. Raises StartupError."""
+    connection: SocketMode | HttpMode
+    if settings.slack_app_token:
+        connection = SocketMode(app, settings.slack_app_token)
+    else:
+        connection = HttpMode(app, settings.slack_signing_secret or "", settings.host, settings.port)
+    try:
+        await connection.start()
+        yield connection
+    finally:
+        await connection.stop()
+
+
+class SocketMode:
+    """One WebSocket to Slack, opened anew whenever it ends: https://docs.slack.dev/apis/events-api/using-socket-mode."""
+
+    def __init__(self, app: AsyncApp, app_token: str) -> None:
+        """To be made in a running loop."""
+        self._handler = AsyncSocketModeHandler(app, app_token, logger=app.client.logger)
+        self._handler.client.proxy = app.client.proxy
+        self._handler.client.socket_mode_request_listeners[:] = [self._receive]
+        self._busy: set[asyncio.Task[Any] | None] = set()
+
+    async def start(self) -> None:
+        """Connect. Raises StartupError when that takes too long."""
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await self._handler.connect_async()  # type: ignore[no-untyped-call]  # Bolt has no annotation here
+        except TimeoutError:
+            raise StartupError("Socket Mode did not connect. Check the network and SLACK_API_URL.") from None
+
+    async def stop(self) -> None:
+        """Take in nothing more, let what was taken in be acknowledged, and disconnect."""
+        self._handler.client.socket_mode_request_listeners.clear()
+        if busy := {task for task in self._busy if task}:
+            await asyncio.wait(busy, timeout=DRAIN_S)
+        await self._handler.close_async()  # type: ignore[no-untyped-call]  # Bolt has no annotation here
+
+    async def _receive(self, client: SocketModeClient, request: SocketModeRequest) -> None:
+        task = asyncio.current_task()
+        self._busy.add(task)
+        try:
+            await self._handler.handle(client, request)
+        finally:
+            self._busy.discard(task)
+
+
+class HttpMode:
+    """An HTTP server for the Request URL: https://docs.slack.dev/authentication/verifying-requests-from-slack."""
+
+    def __init__(self, app: AsyncApp, signing_secret: str, host: str, port: int) -> None:
+        """Port 0 lets the system choose one; `port` tells which, once started."""
+        self._app = app
+        self._verifier = SignatureVerifier(signing_secret)
+        self._host = host
+        self.port = port
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Listen. Raises StartupError when the address cannot be had."""
+        server = web.Application(client_max_size=LARGEST_BODY_BYTES)
+        server.router.add_post(PATH, self._receive)
+        self._runner = web.AppRunner(server, access_log=None, shutdown_timeout=DRAIN_S)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host, self.port).start()
+        except OSError as error:
+            raise StartupError(
+                f"PORT {self.port} on {self._host} cannot be listened on ({error.strerror}). "
+                "Set PORT or HOST to another, or stop what uses it."
+            ) from None
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Take in nothing more, and let what was taken in be acknowledged."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _receive(self, request: web.Request) -> web.Response:
+        body = await request.read()  # aiohttp answers 413 when it is too large
+        try:
+            text = body.decode("utf-8")
+        except UnicodeDecodeError:
+            return web.Response(status=400)
+        if not self._is_slacks(text, request):
+            return web.Response(status=401)
+        headers: dict[str, str | Sequence[str]] = {**request.headers}
+        answer = await self._app.async_dispatch(AsyncBoltRequest(body=text, headers=headers))
+        return await to_aiohttp_response(answer)
+
+    def _is_slacks(self, body: str, request: web.Request) -> bool:
+        timestamp = request.headers.get("x-slack-request-timestamp", "")
+        signature = request.headers.get("x-slack-signature", "")
+        with suppress(ValueError, TypeError):  # a timestamp that is no number, a signature that is not ASCII
+            return self._verifier.is_valid(body, timestamp, signature)
+        return False

@@ -1,0 +1,66 @@
+"""The Bolt app: who is let in, what is listened to, what is logged when it fails.
+
+Rule: everything is passed explicitly. Bolt would take tokens and a whole OAuth flow from the environment otherwise.
+One file for each kind of listener, by Bolt's names: events, commands, shortcuts, actions; each has a `register`.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable
+from datetime import datetime
+
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.config import Settings
+from bot.errors import StoreUnavailable
+from bot.slack.client import quiet_logger
+from bot.slack.identity import BotIdentity
+from bot.slack.intake import Intake
+from bot.slack.listeners import actions, commands, events, shortcuts
+from bot.slack.resets import Resets
+
+log = logging.getLogger(__name__)
+
+
+def build_app(
+    client: AsyncWebClient, bot: BotIdentity, intake: Intake, settings: Settings, *, clock: Callable[[], datetime]
+) -> AsyncApp:
+    """The app with its listeners. Whatever is dispatched to it is taken for Slack's: see connection."""
+
+    async def authorize() -> AuthorizeResult:
+        return AuthorizeResult(
+            enterprise_id=None,
+            team_id=bot.team_id,
+            bot_user_id=bot.user_id,
+            bot_id=bot.bot_id,
+            bot_token=client.token,
+        )
+
+    app = AsyncApp(
+        name="attendant",
+        client=client,
+        signing_secret="",  # not None, or the environment is asked
+        authorize=authorize,  # so that an OAuth flow from the environment is not used, nor auth.test for each event
+        request_verification_enabled=False,  # connection.HttpMode does it, before the body is parsed
+        logger=quiet_logger("slack_bolt"),
+    )
+    app.error(_failed)
+    resets = Resets(intake, bot, clock)
+    events.register(app, intake, bot)
+    commands.register(app, resets, settings, bot.name)
+    shortcuts.register(app, resets)
+    actions.register(app, resets)
+    return app
+
+
+async def _failed(error: Exception) -> None:
+    """Log where it failed. What the exception says may quote what a person wrote, so it is left out."""
+    if isinstance(error, StoreUnavailable):
+        log.error("an event was not stored, so Slack is left to deliver it again: %s", error)
+    else:
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        log.error("a listener failed with %s\n%s", type(error).__name__, frames)

@@ -1,0 +1,35 @@
+"""Events: every message is taken in before it is acknowledged.
+
+Rule: it happens in a global middleware, because Bolt acknowledges an event before its listener runs. When it fails
+Slack gets no acknowledgement, and delivers again: https://docs.slack.dev/apis/events-api/#retries
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from slack_bolt.async_app import AsyncApp
+
+from bot.slack.identity import BotIdentity
+from bot.slack.intake import Intake
+from bot.slack.payloads import read_event
+
+EVENTS = ("app_mention", "message")
+
+
+def register(app: AsyncApp, intake: Intake, bot: BotIdentity) -> None:
+    """Take messages in; acknowledge every event of a type that the manifest subscribes to."""
+
+    async def take_in(body: dict[str, Any], next_: Callable[[], Awaitable[None]]) -> None:
+        if (event := read_event(body, bot)) is not None:
+            await intake.accept(event)
+        await next_()
+
+    app.middleware(take_in)
+    for event_type in EVENTS:
+        app.event(event_type)(_acknowledged)
+
+
+async def _acknowledged() -> None:
+    """Nothing is left to do: Bolt has acknowledged, and the middleware did the work."""

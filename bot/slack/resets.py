@@ -1,0 +1,92 @@
+"""What a slash command or a button resets, and what is said of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot import wording
+from bot.errors import StoreUnavailable
+from bot.events import Author
+from bot.sessions import ResetOutcome
+from bot.slack import payloads, views
+from bot.slack.identity import PLATFORM, BotIdentity
+from bot.slack.intake import Intake
+
+log = logging.getLogger(__name__)
+
+WORK_S = 2.5  # Slack waits three seconds: https://docs.slack.dev/interactivity/handling-user-interaction
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What one person is told, and nobody else sees."""
+
+    text: str
+    blocks: tuple[views.Block, ...] = ()
+
+
+class Resets:
+    """Resets on behalf of people who are not in the thread itself."""
+
+    def __init__(self, intake: Intake, bot: BotIdentity, clock: Callable[[], datetime]) -> None:
+        self._intake = intake
+        self._bot = bot
+        self._clock = clock
+
+    async def ask(self, user: str, channel: str, words: str) -> Notice:
+        """What `/reset` with these words does: nothing, `all`, or a thread's link."""
+        if words.casefold() == "all" or (not words and channel.startswith("D")):
+            return await self.all(user, channel)
+        if not words:
+            return await self._the_only_one(user, channel)
+        if (thread := payloads.thread_of_link(words, self._bot.team_id)) is None:
+            return Notice(wording.UNKNOWN_CHOICE)
+        outcome = await self._intake.reset(thread, self._author(user))
+        # Whether there is a conversation that is not theirs is nothing to tell.
+        return Notice(wording.reset(outcome) if outcome is ResetOutcome.DONE else wording.THREAD_NOT_FOUND)
+
+    async def all(self, user: str, channel: str) -> Notice:
+        """Reset the person's sessions in a channel."""
+        count = await self._intake.reset_all(PLATFORM, self._bot.team_id, channel, self._author(user))
+        return Notice(wording.reset_count(count) if count else wording.SLASH_NOTHING)
+
+    async def one(self, user: str, session_id: str) -> Notice:
+        """Reset the session that was chosen."""
+        outcome = await self._intake.reset_session(session_id, self._author(user))
+        if outcome is ResetOutcome.NOTHING:
+            return Notice(wording.ALREADY_RESET)
+        return Notice(wording.reset_count(1) if outcome is ResetOutcome.DONE else wording.reset(outcome))
+
+    async def thread(self, user: str, channel: str, root: str) -> Notice:
+        """Reset the session of the thread that a message's menu was opened in."""
+        thread = payloads.thread_at(self._bot.team_id, channel, root)
+        return Notice(wording.reset(await self._intake.reset(thread, self._author(user))))
+
+    async def count_open(self, user: str, channel: str) -> int:
+        """How many sessions the person has in a channel."""
+        return len(await self._intake.open_sessions(PLATFORM, self._bot.team_id, channel, self._author(user)))
+
+    async def _the_only_one(self, user: str, channel: str) -> Notice:
+        found = await self._intake.open_sessions(PLATFORM, self._bot.team_id, channel, self._author(user))
+        if not found:
+            return Notice(wording.SLASH_NOTHING)
+        if len(found) == 1:
+            return await self.one(user, found[0].id)
+        return Notice(wording.CHOOSE_SESSION, tuple(views.sessions_to_reset(found, self._clock())))
+
+    def _author(self, user: str) -> Author:
+        return Author(user, self._bot.team_id)
+
+
+async def in_time(work: Awaitable[Notice]) -> Notice:
+    """What is to be told; a plain sentence when the store did not do the work while Slack waits."""
+    try:
+        async with asyncio.timeout(WORK_S):
+            return await work
+    except (StoreUnavailable, TimeoutError) as error:
+        log.error("a command was not carried out: %s", type(error).__name__)  # noqa: TRY400 - expected
+        return Notice(wording.SOMETHING_BROKE)

@@ -1,0 +1,52 @@
+"""The blocks of the messages that are more than text: the list of conversations to choose from.
+
+Rule: pure. What people wrote stands in `plain_text` objects only, where nothing is a token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from bot import wording
+from bot.sessions import OpenSession
+from bot.slack import limits
+
+RESET_SESSION = "reset_session"  # action_id of a session's button; its value is the session's id
+RESET_ALL = "reset_all"  # action_id of the button below them
+
+_OPENING_CHARACTERS = 80
+
+Block = dict[str, Any]
+
+
+def sessions_to_reset(sessions: Sequence[OpenSession], now: datetime) -> list[Block]:
+    """The newest open sessions, each with a button, and a button for all of them.
+
+    https://docs.slack.dev/reference/block-kit/blocks/section-block
+    """
+    listed = sessions[: limits.LISTED_SESSIONS]
+    return [
+        {"type": "section", "text": _plain(wording.CHOOSE_SESSION)},
+        *(_session(session, now) for session in listed),
+        {"type": "actions", "elements": [_button(wording.FORGET_ALL, RESET_ALL, "all", style="danger")]},
+    ]
+
+
+def _session(session: OpenSession, now: datetime) -> Block:
+    opening = " ".join(session.opening.split())[:_OPENING_CHARACTERS] or wording.NO_WORDS
+    return {
+        "type": "section",
+        "block_id": session.id,
+        "text": _plain(f"{opening}\n{wording.last_active(now - session.last_active_at)}"),
+        "accessory": _button(wording.FORGET, RESET_SESSION, session.id),
+    }
+
+
+def _button(text: str, action_id: str, value: str, **style: str) -> Block:
+    return {"type": "button", "text": _plain(text), "action_id": action_id, "value": value, **style}
+
+
+def _plain(text: str) -> Block:
+    return {"type": "plain_text", "text": text, "emoji": False}

@@ -1,0 +1,90 @@
+"""The smallest adapter: talk to the bot in a terminal. Read it before writing another.
+
+Rule: it shows text as it comes; a terminal pings nobody and has no limits to keep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+
+from bot.adapter import Asked, Posted
+from bot.events import Author, Event, MessageReceived, ResetRequested, Thread, read_command
+from bot.inbox import Inbox
+
+PLATFORM = "terminal"
+YOU = Author(id="you", workspace="local")
+
+
+class Terminal:
+    """One person, one thread, standard input and output."""
+
+    platform = PLATFORM
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        """`write` takes a piece of text and shows it at once."""
+        self._write = write
+        self._answered = asyncio.Event()
+
+    async def reply(self, asked: Asked, deltas: AsyncIterator[str], posted: Posted) -> None:
+        """Write the answer as it grows."""
+        await posted(asked.message_id)
+        async for delta in deltas:
+            self._write(_printable(delta))
+        self._write("\n\n")
+        self._answered.set()
+
+    async def names(self, workspace: str, user_ids: Iterable[str]) -> Mapping[str, str]:
+        """Nobody but you is here."""
+        del workspace, user_ids
+        return {}
+
+    async def talk(self, inbox: Inbox, lines: AsyncIterator[str], thread: Thread) -> None:
+        """Send each line to the bot and wait for its answer, until the lines end."""
+        number = 0
+        async for line in lines:
+            if not line.strip():
+                continue
+            number += 1
+            self._answered.clear()
+            await inbox.accept(_event(thread, f"{number:09}", line.strip()))
+            await self._answered.wait()
+
+
+async def typed_lines(prompt: str) -> AsyncIterator[str]:
+    """The lines a person types, until end of input. Reading does not hold up the loop, nor the exit."""
+    loop = asyncio.get_running_loop()
+    while True:
+        line: asyncio.Future[str | None] = loop.create_future()
+        threading.Thread(target=_read, args=(prompt, loop, line), daemon=True).start()
+        if (text := await line) is None:
+            return
+        yield text
+
+
+def write(text: str) -> None:
+    """Show text on standard output at once."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _read(prompt: str, loop: asyncio.AbstractEventLoop, line: asyncio.Future[str | None]) -> None:
+    try:
+        text: str | None = input(prompt)
+    except EOFError:
+        text = None
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(lambda: None if line.done() else line.set_result(text))
+
+
+def _event(thread: Thread, message_id: str, text: str) -> Event:
+    if read_command(text, mentions_bot=False):
+        return ResetRequested(thread, message_id, YOU)
+    return MessageReceived(thread, message_id, YOU, text)
+
+
+def _printable(text: str) -> str:
+    """The text without control characters, so that a model cannot steer the terminal."""
+    return "".join(character for character in text if character.isprintable() or character in "\n\t")

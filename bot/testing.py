@@ -1,0 +1,125 @@
+"""Doubles for tests of this bot and of what is built on it: a model that follows a script, a clock that is set.
+
+Rule: a double follows its script strictly: a call without a script fails, and so does a script without its call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import assert_never
+
+from bot.errors import ModelError
+from bot.history import ChatMessage
+from bot.llm import Done, Usage
+
+
+class Hold:
+    """A place in a script where the model falls silent until the test lets it go on."""
+
+    def __init__(self) -> None:
+        self._reached = asyncio.Event()
+        self._released = asyncio.Event()
+
+    async def reached(self) -> None:
+        """Wait until the model has come to this place."""
+        await self._reached.wait()
+
+    def release(self) -> None:
+        """Let the model go on."""
+        self._released.set()
+
+    async def pause(self) -> None:
+        """Stay here until the test releases; for the one who plays the script."""
+        self._reached.set()
+        await self._released.wait()
+
+
+Step = str | Hold | ModelError
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to the model, as it was when it was made."""
+
+    messages: tuple[ChatMessage, ...]
+
+    def knows(self, text: str) -> bool:
+        """Whether any message of the request holds this text."""
+        return any(text in message["content"] for message in self.messages)
+
+
+class ScriptedLLM:
+    """An LLM that plays one script per call, in the order they were given."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.closed_early = 0  # calls whose stream the caller closed before its end
+        self._scripts: deque[tuple[Sequence[Step], Done]] = deque()
+        self._unexpected = 0
+        self._called = asyncio.Condition()
+
+    def script(self, *steps: Step, usage: Usage | None = None, truncated: bool = False) -> None:
+        """What happens at the next call not yet scripted: text is said, a Hold waited at, a ModelError raised."""
+        self._scripts.append((steps, Done("scripted", usage, truncated)))
+
+    async def stream(self, messages: Sequence[ChatMessage]) -> AsyncGenerator[str | Done]:
+        """See LLM.stream. Raises AssertionError when no script is left."""
+        await self._record(messages)
+        if not self._scripts:
+            self._unexpected += 1
+            raise AssertionError(f"call {len(self.calls)} of the model is not in the script")
+        steps, done = self._scripts.popleft()
+        try:
+            for step in steps:
+                match step:
+                    case str():
+                        yield step
+                    case Hold():
+                        await step.pause()
+                    case ModelError():
+                        raise step
+                    case _:
+                        assert_never(step)
+        except (GeneratorExit, asyncio.CancelledError):
+            self.closed_early += 1
+            raise
+        yield done
+
+    async def called(self, times: int) -> Call:
+        """Wait until the model has been called that often in all; the call that made it so."""
+        async with self._called:
+            await self._called.wait_for(lambda: len(self.calls) >= times)
+        return self.calls[times - 1]
+
+    def assert_done(self) -> None:
+        """Raise AssertionError unless every script was played and no call came without one."""
+        if self._scripts or self._unexpected:
+            raise AssertionError(f"{len(self._scripts)} scripts not played, {self._unexpected} calls not in the script")
+
+    async def _record(self, messages: Sequence[ChatMessage]) -> None:
+        async with self._called:
+            self.calls.append(Call(tuple(copy.deepcopy(list(messages)))))
+            self._called.notify_all()
+
+
+class SettableClock:
+    """A clock that stands still until it is moved. UTC."""
+
+    def __init__(self, start: datetime = datetime(2026, 1, 1, 12, tzinfo=UTC)) -> None:
+        """Raises ValueError for a time without a zone."""
+        if start.tzinfo is None:
+            raise ValueError("the clock needs a time zone")
+        self._now = start.astimezone(UTC)
+
+    def now(self) -> datetime:
+        """The time it shows."""
+        return self._now
+
+    def advance(self, by: timedelta) -> None:
+        """Move it; backwards too, as real clocks are."""
+        self._now += by

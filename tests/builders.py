@@ -1,0 +1,34 @@
+"""Events as tests say them: who wrote what, where."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from bot.events import Author, MessageReceived, ResetRequested, Thread
+
+ANA = Author("U-ANA", "T1")
+BEN = Author("U-BEN", "T1")
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+DAY = timedelta(hours=24)
+THREAD = Thread("desk", "T1", "C1", "1.0")
+DIRECT = Thread("desk", "T1", "D1", "1.0", direct=True)
+
+
+def mention(text: str, message_id: str = "1.0", *, by: Author = ANA, in_: Thread = THREAD) -> MessageReceived:
+    """A message that names the bot."""
+    return MessageReceived(in_, message_id, by, text, mentions_bot=True)
+
+
+def reply(text: str, message_id: str, *, by: Author = ANA, in_: Thread = THREAD) -> MessageReceived:
+    """A message that names nobody."""
+    return MessageReceived(in_, message_id, by, text)
+
+
+def reset(message_id: str, *, by: Author = ANA, in_: Thread = THREAD) -> ResetRequested:
+    """A bare `!reset`."""
+    return ResetRequested(in_, message_id, by)
+
+
+def thread(number: int) -> Thread:
+    """One of many threads in a channel."""
+    return Thread("desk", "T1", "C1", f"{number:06}.0")

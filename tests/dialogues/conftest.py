@@ -1,0 +1,36 @@
+"""The room of the dialogue tests, on a fresh SQLite file, with a model that recites what it was shown."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot import app
+from bot.testing import SettableClock
+from tests.openai_server import OpenAIServer
+from tests.room import Room, playground, recites, settings_for
+
+
+@pytest.fixture
+def room_settings() -> dict[str, Any]:
+    """Settings of the room's bot that differ from the defaults; a test overrides this fixture by parametrizing it."""
+    return {}
+
+
+@pytest.fixture
+async def room(tmp_path: Path, room_settings: dict[str, Any]) -> AsyncIterator[Room]:
+    """The whole bot, connected by Socket Mode to a playground of its own."""
+    clock = SettableClock()
+    async with AsyncExitStack() as stack:
+        model = OpenAIServer(recites)
+        await model.start()
+        stack.push_async_callback(model.stop)
+        workspace, server = await stack.enter_async_context(playground(clock))
+        database = f"sqlite:///{tmp_path / 'attendant.db'}"
+        settings = settings_for(workspace, server, model, database_url=database, **room_settings)
+        bot = await stack.enter_async_context(app.slack_bot(settings, clock=clock.now))
+        yield Room(workspace, server, model, bot.desk, clock, settings)

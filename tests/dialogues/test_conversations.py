@@ -1,0 +1,168 @@
+"""What people can count on when they talk to the bot: where it answers, and when it keeps quiet."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.room import Room
+
+
+async def test_a_mention_is_answered_in_its_thread(room: Room) -> None:
+    """Who mentions the bot in a public channel gets the answer in the thread of that message, and only there."""
+    talk = room.guest("Ana").mentions("my VPN is down")
+
+    assert await talk.answers(1) == ["I was shown: my VPN is down"]
+    assert all(message.thread_ts == talk.root for message in room.workspace.said(talk.channel))
+
+
+async def test_a_private_channel_is_a_channel(room: Room) -> None:
+    """A mention in a private channel is answered like any other."""
+    talk = room.guest("Chidi").mentions("is the build red?", channel="it-team")
+
+    assert await talk.answers(1) == ["I was shown: is the build red?"]
+
+
+async def test_replies_carry_on_without_a_mention(room: Room) -> None:
+    """A reply in the bot's thread needs no mention, and the bot knows what was said before."""
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await talk.answers(1)
+
+    talk.says("still down")
+
+    assert (await talk.answers(2))[-1] == ("I was shown: my VPN is down | I was shown: my VPN is down | still down")
+
+
+async def test_a_direct_message_is_answered(room: Room) -> None:
+    """A direct message needs no mention; its thread is a conversation of its own."""
+    talk = room.guest("Ben").writes("can you help?")
+    assert await talk.answers(1) == ["I was shown: can you help?"]
+
+    talk.says("with my badge")
+
+    assert (await talk.answers(2))[-1].endswith("| with my badge")
+
+
+async def test_two_direct_messages_are_two_conversations(room: Room) -> None:
+    """Each direct message outside a thread starts a conversation that knows nothing of the other."""
+    ben = room.guest("Ben")
+    await ben.writes("the first thing").answers(1)
+
+    second = ben.writes("the second thing")
+
+    assert await second.answers(1) == ["I was shown: the second thing"]
+
+
+async def test_a_mention_inside_a_thread_of_people_is_answered_there(room: Room) -> None:
+    """Called into a thread that people started, the bot answers there, and from then on follows it."""
+    ana = room.guest("Ana")
+    talk = ana.posts("who knows printers?")
+    talk.says("not me", by=room.guest("Ben"))
+
+    talk.says("@attendant do you?")
+    assert await talk.answers(1) == ["I was shown: do you?"]
+    talk.says("the big one")
+
+    assert (await talk.answers(2))[-1].endswith("| the big one")
+
+
+async def test_people_in_one_thread_are_told_apart(room: Room) -> None:
+    """When a second person joins in, the model reads who said what, by display name."""
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await talk.answers(1)
+
+    talk.says("mine too", by=room.guest("Ben"))
+
+    assert (await talk.answers(2))[-1].startswith("I was shown: ana: my VPN is down | ")
+    assert (await talk.answers(2))[-1].endswith("| ben: mine too")
+
+
+async def test_somebody_who_is_mentioned_is_named_to_the_model(room: Room) -> None:
+    """A mention of a colleague reaches the model as a name, not as an id."""
+    talk = room.guest("Ana").mentions("please give @chidi access to jira")
+
+    assert await talk.answers(1) == ["I was shown: please give @chidi access to jira"]
+
+
+async def test_a_message_for_somebody_else_gets_no_answer(room: Room) -> None:
+    """In the bot's own thread, a reply that opens by naming a colleague is left to them."""
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await talk.answers(1)
+
+    talk.says("@ben could you look at this?")
+    talk.says("hi @ben, are you there?")
+    await room.acknowledged()
+    talk.says("and you, attendant?")
+
+    assert (await talk.answers(2))[-1].endswith("| and you, attendant?")
+
+
+async def test_what_is_not_for_the_bot_gets_no_answer(room: Room) -> None:
+    """Talk between people, other bots, joins and topics in a channel are acknowledged and left alone."""
+    workspace, ana = room.workspace, room.guest("Ana")
+    channel = workspace.channel("help-desk")
+    people = ana.posts("lunch, anyone?")
+    people.says("yes!", by=room.guest("Ben"))
+    workspace.other_bot(channel, f"<@{workspace.app.user_id}> deploy done")
+    workspace.join(ana.person, channel)
+    workspace.set_topic(ana.person, channel, "Ask anything")
+    workspace.edit(ana.person, people.says("tea?"), "coffee?")
+    workspace.delete(ana.person, people.says("never mind"))
+    await room.acknowledged()
+
+    assert workspace.said(channel) == []
+    assert not room.model.requests
+
+
+async def test_a_bot_in_the_bots_own_thread_gets_no_answer(room: Room) -> None:
+    """Another bot that posts into an engaged thread starts no conversation between machines."""
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await talk.answers(1)
+
+    room.workspace.other_bot(talk.channel, "build failed", thread_ts=talk.root)
+    await room.acknowledged()
+
+    assert len(talk.said()) == 1
+    assert len(room.model.requests) == 1
+
+
+async def test_a_file_is_mentioned_to_the_model(room: Room) -> None:
+    """A screenshot is answered, and the model is told that it cannot see inside."""
+    workspace, ana = room.workspace, room.guest("Ana")
+    message = workspace.share_file(
+        ana.person, workspace.dm(ana.person), "what is this?", name="screen.png", mimetype="image/png", size_bytes=9
+    )
+
+    (text,) = await ana.talk(message).answers(1)
+
+    assert "what is this?" in text
+    assert "screen.png" in text
+
+
+async def test_a_mention_without_words_is_answered(room: Room) -> None:
+    """Somebody who only calls the bot's name gets an answer, not silence."""
+    talk = room.guest("Ana").mentions("")
+
+    assert await talk.answers(1) == ["I was shown: (a message without text)"]
+
+
+@pytest.mark.parametrize("room_settings", [{"slack_streaming": "off"}], ids=["post-and-edit"])
+async def test_post_and_edit_answers_the_same(room: Room) -> None:
+    """With streaming off, the same conversation happens by posting and editing."""
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await room.until(lambda: talk.texts() == ["I was shown: my VPN is down"])
+
+    talk.says("still down")
+
+    await room.until(lambda: len(talk.texts()) == 2 and talk.texts()[-1].endswith("| still down"))
+    assert not room.server.calls.of("chat.startStream")
+
+
+async def test_history_stays_within_its_budget(room: Room) -> None:
+    """Past the budget the oldest whole turns are left out, and the newest message is always shown."""
+    talk = room.guest("Ana").writes("first " + "x" * 30_000)
+    await room.until(lambda: len(talk.said()) >= 1 and not any(m.streaming_since for m in talk.said()))
+
+    talk.says("second")
+    await room.until(lambda: talk.texts()[-1].endswith("second"))
+
+    assert [len(m["content"]) < 100 for m in room.model.requests[-1].body["messages"][1:]] == [True]

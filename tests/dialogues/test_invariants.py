@@ -1,0 +1,130 @@
+"""The promises of docs/invariants.md, each at the interface: the bot in the playground."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+
+import pytest
+
+from bot.playground import pings
+from tests.openai_server import says
+from tests.room import Room
+
+
+async def test_invariant_1_accepted_before_acknowledged(room: Room) -> None:
+    """While the database refuses, Slack gets no acknowledgement; it delivers again, and the answer comes."""
+    with sqlite3.connect(room.database) as blocker:
+        blocker.execute("BEGIN IMMEDIATE")  # SQLite's one write lock: the store now waits, then gives up
+        talk = room.guest("Ana").mentions("my VPN is down")
+        await room.until(lambda: any(len(delivery.attempts) > 1 for delivery in room.server.deliveries.all()))
+        assert not any(delivery.acknowledged for delivery in room.server.deliveries.all())
+        blocker.rollback()
+
+    assert await talk.answers(1) == ["I was shown: my VPN is down"]
+
+
+async def test_invariant_2_once(room: Room) -> None:
+    """A mention arrives as two events, each delivered again hours later: it is answered once."""
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await talk.answers(1)
+
+    for delivery in list(room.server.deliveries.all()):
+        room.server.deliveries.redeliver(delivery)
+        room.server.deliveries.redeliver(delivery, new_event_id=True)
+    await room.acknowledged()
+    talk.says("still down")
+
+    assert len(await talk.answers(2)) == 2
+    assert len(room.model.requests) == 2
+
+
+async def test_invariant_2_an_ignored_event_hides_nothing(room: Room) -> None:
+    """A message that was ignored in one shape is answered when it comes in a shape that wants an answer."""
+    talk = room.guest("Ana").posts("lunch?")
+    await room.acknowledged()
+
+    talk.says("@attendant what about the canteen?")
+
+    assert await talk.answers(1) == ["I was shown: what about the canteen?"]
+
+
+async def test_invariant_4_in_order(room: Room) -> None:
+    """What arrives while a turn runs waits, and is answered together, in Slack's order, by one turn."""
+    hold = room.hold_model()
+    talk = room.guest("Ana").mentions("one")
+    await hold.reached()
+    for text in ("two", "three", "four"):
+        talk.says(text)
+    await room.acknowledged()
+    hold.release()
+
+    assert len(await talk.answers(2)) == 2
+    assert room.model.requests[-1].texts[-1] == "two\n\nthree\n\nfour"
+
+
+async def test_invariant_4_a_slow_thread_delays_no_other(room: Room) -> None:
+    """While one thread's model hangs, another thread is answered."""
+    hold = room.hold_model()
+    slow = room.guest("Ana").mentions("one")
+    await hold.reached()
+
+    assert await room.guest("Ben").mentions("two").answers(1) == ["I was shown: two"]
+    assert slow.said() == []
+    hold.release()
+    await slow.answers(1)
+
+
+async def test_invariant_5_apart(room: Room) -> None:
+    """Many threads at once, each with its secret: no answer ever knows another's."""
+    guests = [room.guest(name) for name in ("Ana", "Ben", "Chidi", "Dalia")]
+    talks = [guest.mentions(f"secret-{n}-{guest.person.name}") for n in range(5) for guest in guests]
+    await asyncio.gather(*(talk.answers(1) for talk in talks))
+    for talk in talks:
+        talk.says("what do you know?")
+    await asyncio.gather(*(talk.answers(2) for talk in talks))
+
+    for talk in talks:
+        assert talk.texts()[-1].count("secret-") == 2, talk.texts()
+        assert room.workspace.transcript.find(talk.channel.id, talk.root).text.split()[-1] in talk.texts()[-1]  # type: ignore[union-attr] # the root is there
+
+
+async def test_invariant_9_never_silent(room: Room) -> None:
+    """While the model thinks, the thread shows a status; with the answer it is gone."""
+    hold = room.hold_model()
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await hold.reached()
+    await room.until(lambda: room.workspace.status(talk.channel, talk.root) != "")
+    hold.release()
+    await talk.answers(1)
+
+    assert room.workspace.status(talk.channel, talk.root) == ""
+
+
+@pytest.mark.parametrize("room_settings", [{}, {"slack_streaming": "off"}], ids=["streamed", "edited"])
+async def test_invariant_10_harmless_output(room: Room) -> None:
+    """However a ping is split over deltas, the answer that stands in Slack pings nobody and unfurls nothing."""
+    cut = random.Random(10)  # noqa: S311 - a test repeats itself
+    ana = room.guest("Ana")
+    for _ in range(12):
+        order = cut.sample(PINGS, len(PINGS))
+        room.model.script(says(*_pieces(f"Ask {' '.join(order)} or see https://evil.example/?q=1 …end", cut)))
+        talk = ana.mentions("whom shall I ask?")
+        await room.until(lambda talk=talk: "…end" in "".join(talk.texts()))  # type: ignore[misc] # a bound default
+
+        (message,) = talk.said()
+        assert pings.pings(message.text, link_names=True) == []
+        assert pings.unfurled(message) == []
+
+
+PINGS = ["<!channel>", "<!here>", "<!everyone>", "<@U0BENOKAFO>", "<!subteam^S1|@team>", "@channel", "<#C0GENERAL0>"]
+
+
+def _pieces(text: str, cut: random.Random) -> list[str]:
+    pieces = []
+    while text:
+        length = cut.randint(1, 6)
+        pieces.append(text[:length])
+        text = text[length:]
+    return pieces

@@ -1,0 +1,55 @@
+"""When the model fails, the person reads one plain sentence, and the next message works."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot import wording
+from bot.errors import Trouble
+from tests.openai_server import Cut, Fails, Reply, delta, says
+from tests.room import Room
+
+LENGTH = {"message": "maximum context length is 8000 tokens", "code": "context_length_exceeded"}
+KINDS: list[tuple[Trouble, list[Reply]]] = [
+    (Trouble.REFUSED_KEY, [Fails(401, {"message": "Incorrect API key", "code": "invalid_api_key"})]),
+    (Trouble.RATE_LIMITED, [Fails(429, {"message": "slow down"}, {"retry-after-ms": "1"})] * 6),
+    (Trouble.UNAVAILABLE, [Fails(503, "", {"retry-after-ms": "1"})] * 6),
+    (Trouble.EMPTY, [says(), says()]),
+    (Trouble.REFUSED, [says({"choices": [{"delta": {"refusal": "no"}, "finish_reason": None}]})]),
+    (Trouble.WINDOW_EXCEEDED, [Fails(400, LENGTH), Fails(400, LENGTH)]),
+]
+
+
+@pytest.mark.parametrize(("trouble", "replies"), KINDS, ids=[kind.value for kind, _ in KINDS])
+async def test_each_trouble_ends_in_a_sentence(room: Room, trouble: Trouble, replies: list[Reply]) -> None:
+    """Whatever the model's failure, the thread gets its one sentence, and the next message gets its answer."""
+    script = list(replies)
+    room.model.script(*script)
+    talk = room.guest("Ana").mentions("my VPN is down")
+    assert await talk.answers(1) == [wording.trouble(trouble)]
+    room.model.unscript()
+
+    talk.says("are you there?")
+
+    assert (await talk.answers(2))[-1].endswith("| are you there?")
+
+
+async def test_an_answer_that_is_cut_keeps_what_was_said(room: Room) -> None:
+    """When the stream breaks half-way, what was said stays, and the sentence follows it."""
+    room.model.script(says("Have you tried ", delta("turning it"), Cut()))
+    talk = room.guest("Ana").mentions("my VPN is down")
+
+    (text,) = await talk.answers(1)
+
+    assert text == f"Have you tried turning it\n\n{wording.trouble(Trouble.CUT)}"
+
+
+async def test_a_failed_answer_is_remembered_as_such(room: Room) -> None:
+    """The model is told later that no answer was given, instead of meeting a gap."""
+    room.model.script(Fails(401, {"message": "no", "code": "invalid_api_key"}))
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await talk.answers(1)
+
+    talk.says("are you there?")
+
+    assert (await talk.answers(2))[-1] == f"I was shown: my VPN is down | {wording.FAILED_TURN} | are you there?"

@@ -1,0 +1,129 @@
+"""The stand-in model, spoken to through the same client as any other backend."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from bot.history import ChatMessage
+from bot.llm import Done
+from bot.llm.openai import OpenAI
+from bot.llm.stand_in import LONG_ANSWER, MODEL, QUOTED_CHARACTERS, StandIn, answer
+
+
+@pytest.fixture
+async def base_url() -> AsyncIterator[str]:
+    """A stand-in that takes no time to think."""
+    stand_in = StandIn(pause_s=0)
+    yield await stand_in.start()
+    await stand_in.stop()
+
+
+@pytest.fixture
+async def llm(base_url: str) -> AsyncIterator[OpenAI]:
+    """The client to it, as a bot without any setting has it."""
+    llm = OpenAI(model=MODEL, base_url=base_url, silence_s=5, max_streams=10)
+    yield llm
+    await llm.aclose()
+
+
+def talk(*texts: str) -> list[ChatMessage]:
+    """A conversation, beginning with the persona; a person and the bot take turns."""
+    said: list[ChatMessage] = [
+        {"role": "assistant" if index % 2 else "user", "content": text} for index, text in enumerate(texts)
+    ]
+    return [{"role": "system", "content": "You are kind."}, *said]
+
+
+async def said(llm: OpenAI, *texts: str) -> str:
+    """The stand-in's whole answer to such a conversation."""
+    pieces = [piece async for piece in llm.stream(talk(*texts))]
+    assert isinstance(pieces[-1], Done)
+    return "".join(map(str, pieces[:-1]))
+
+
+async def test_it_says_what_it_is_and_what_it_was_asked(llm: OpenAI) -> None:
+    """Each answer says that no model is connected, how to connect one, and repeats the message."""
+    text = await said(llm, "My VPN is down")
+
+    assert "stand-in" in text
+    assert "`OPENAI_API_KEY`" in text
+    assert "> “My VPN is down”" in text
+
+
+async def test_it_shows_its_memory(llm: OpenAI) -> None:
+    """It counts the earlier messages of both sides, and quotes the last that a person wrote."""
+    text = await said(llm, "I am Ana", "Hello Ana", "My VPN is down", "Since when?", "Today")
+
+    assert "**4 earlier messages**" in text
+    assert "said to me before:\n> “My VPN is down”" in text
+    assert "Ana" not in text
+
+
+async def test_it_shows_that_it_remembers_nothing(llm: OpenAI) -> None:
+    """At the start of a conversation it says that this message is all it was shown, persona aside."""
+    text = await said(llm, "Hi")
+
+    assert "first message" in text
+    assert "earlier" not in text
+
+
+async def test_one_earlier_message_is_counted_as_one() -> None:
+    """After an answer that failed only the person's earlier message is left; it is not called messages."""
+    messages: list[ChatMessage] = [{"role": "user", "content": text} for text in ("One", "Two")]
+
+    assert "**1 earlier message**." in answer(messages)
+
+
+async def test_a_quote_cannot_break_out() -> None:
+    """Quoted text stays on one quoted line and is cut, whatever it holds."""
+    text = answer(talk("# Title\n```\ncode\n- item\n" + "long " * 100))
+    quote = next(line for line in text.splitlines() if line.startswith(">"))
+
+    assert quote.startswith("> “# Title ''' code - item long")
+    assert len(quote) <= QUOTED_CHARACTERS + len("> “…”")
+    assert "\n#" not in text
+
+
+async def test_a_long_answer_can_be_asked_for(llm: OpenAI) -> None:
+    """The words for it give an answer with a list, a table and code, which still shows the memory."""
+    text = await said(llm, "Hi", "Hello", f"Please {LONG_ANSWER.upper()}!")
+
+    assert all(mark in text for mark in ("\n1. ", "\n| --- |", "\n```python\n", "**2 earlier messages**"))
+    assert len(text) > 1_000
+
+
+async def test_an_answer_comes_word_by_word_and_the_same_again(llm: OpenAI) -> None:
+    """The words it is streamed in make up the answer exactly, line breaks included."""
+    text = await said(llm, LONG_ANSWER)
+
+    assert text == answer(talk(LONG_ANSWER))
+
+
+async def test_the_check_at_start_passes(llm: OpenAI) -> None:
+    """The stand-in knows whatever model it is asked for."""
+    await llm.check()
+
+
+async def test_it_answers_without_streaming(base_url: str) -> None:
+    """A client that does not stream gets the same answer whole, with usage, and can list the model."""
+    async with aiohttp.ClientSession(base_url) as http:
+        asked = {"model": MODEL, "messages": talk("Hi")}
+        async with http.post("chat/completions", json=asked) as response:
+            whole = await response.json()
+        async with http.get("models") as response:
+            listed = await response.json()
+
+    assert whole["choices"][0]["message"]["content"] == answer(talk("Hi"))
+    assert whole["usage"]["prompt_tokens"] > 0
+    assert [model["id"] for model in listed["data"]] == [MODEL]
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"messages": [1]}', b'{"messages": [{"role": "user"}]}'])
+async def test_nonsense_is_refused(base_url: str, body: bytes) -> None:
+    """What is no request for a completion gets a 400 with an error object."""
+    async with aiohttp.ClientSession(base_url) as http, http.post("chat/completions", data=body) as response:
+        assert response.status == 400
+        assert "error" in await response.json()

@@ -1,0 +1,204 @@
+"""Claims: one worker at a time in a thread, its messages in order, late writes refused. On both databases."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from bot.sessions import ResetOutcome
+from bot.store import claims
+from bot.store.claims import MESSAGES_PER_TURN, Settled, State
+from bot.store.tables import sessions, threads, turns
+from tests.books import MINUTE, Books, texts
+from tests.builders import ANA, BEN, THREAD, mention, reply, reset, thread
+
+
+async def owed(books: Books, *platforms: str, limit: int = 100) -> list[int]:
+    """The threads that a worker of these platforms finds."""
+    return await books.store.run(claims.owed, platforms or ["desk"], now=books.now, limit=limit)
+
+
+async def test_a_claim_tells_all_that_answering_needs(books: Books) -> None:
+    """A claim names the thread, the session, what was said, the newest author and message, and the attempt."""
+    thread_id = await books.accepted(mention("hello", "1.0", by=ANA))
+    await books.accepted(reply("me too", "2.0", by=BEN))
+    claim = await books.claimed(thread_id)
+
+    assert (claim.thread, claim.session_id, claim.author, claim.message_id) == (THREAD, "s1", BEN, "2.0")
+    assert [(said.author_id, said.text) for said in claim.said] == [("U-ANA", "hello"), ("U-BEN", "me too")]
+    assert (claim.attempt, claim.fixed_reply, claim.follows_expired) == (1, None, False)
+
+
+async def test_messages_are_answered_in_the_order_of_their_ids(books: Books) -> None:
+    """The order of sending counts, not the order of arrival."""
+    for message_id in ("3.0", "1.0", "2.0"):
+        thread_id = await books.accepted(mention(message_id, message_id))
+
+    assert texts(await books.claimed(thread_id)) == ["1.0", "2.0", "3.0"]
+
+
+async def test_a_claimed_thread_cannot_be_claimed(books: Books) -> None:
+    """While the lease runs, nobody else may answer there, not even about a newer message."""
+    thread_id = await books.accepted(mention("hello"))
+    await books.claimed(thread_id)
+    await books.accepted(reply("more", "2.0"))
+
+    assert await books.claim(thread_id, "two") is None
+    assert await books.claim(thread_id, "one") is None
+
+
+async def test_many_claims_at_once_have_one_winner(books: Books) -> None:
+    """Of many workers at the same moment, exactly one gets the thread."""
+    thread_id = await books.accepted(mention("hello"))
+    found = await asyncio.gather(*(books.claim(thread_id, f"worker {number}") for number in range(20)))
+
+    assert len([claim for claim in found if claim is not None]) == 1
+    assert len(await books.rows(turns)) == 1
+
+
+async def test_what_arrives_during_a_turn_is_the_next_turn(books: Books) -> None:
+    """Messages accepted while a turn runs wait, and are then answered together."""
+    first = await books.claimed(await books.accepted(mention("one", "1.0")))
+    await books.accepted(reply("two", "2.0"))
+    await books.accepted(reply("three", "3.0"))
+    await books.settle(first)
+
+    assert texts(await books.claimed(first.thread_id)) == ["two", "three"]
+
+
+async def test_a_thread_owed_nothing_cannot_be_claimed_and_stays_free(books: Books) -> None:
+    """A claim in vain leaves no lease behind: the next message can be claimed at once."""
+    claim = await books.answer(mention("one", "1.0"))
+    assert await books.claim(claim.thread_id) is None
+    await books.accepted(reply("two", "2.0"))
+
+    assert await books.claim(claim.thread_id, "two") is not None
+
+
+async def test_settling_stores_the_answer_and_releases_the_lease(books: Books) -> None:
+    """Answer, usage and times are kept, the session was active now, and the thread is free."""
+    claim = await books.claimed(await books.accepted(mention("hello")))
+    books.now += timedelta(seconds=30)
+    done = Settled(State.ANSWERED, "hi\0 \ud83d", None, "some-model", 10, 4, 2)
+    assert await books.store.run(claims.settle, claim, done, now=books.now)
+
+    [turn] = await books.rows(turns)
+    assert (turn.state, turn.answer, turn.model, turn.finished_at) == ("answered", "hi ?", "some-model", books.now)
+    assert (turn.prompt_tokens, turn.cached_tokens, turn.completion_tokens) == (10, 4, 2)
+    assert (await books.rows(sessions))[0].last_active_at == books.now
+    assert (await books.rows(threads))[0].lease_until is None
+
+
+async def test_a_turn_is_settled_once(books: Books) -> None:
+    """A second settlement changes nothing."""
+    claim = await books.claimed(await books.accepted(mention("hello")))
+    await books.settle(claim, "first")
+
+    assert not await books.settle(claim, "second")
+    assert (await books.rows(turns))[0].answer == "first"
+
+
+async def test_a_lease_that_ran_out_is_taken_over_as_the_next_attempt(books: Books) -> None:
+    """When a worker dies, another gets the same turn with the same messages."""
+    first = await books.claimed(await books.accepted(mention("hello")))
+    await books.accepted(reply("anybody?", "2.0"))
+    books.now += 2 * MINUTE
+    second = await books.claimed(first.thread_id, "two")
+
+    assert (second.turn_id, second.attempt, texts(second)) == (first.turn_id, 2, ["hello"])
+    assert second.fence > first.fence
+
+
+async def test_a_late_worker_can_neither_settle_nor_name_its_answer_nor_free_the_thread(books: Books) -> None:
+    """Whoever lost the lease can no longer write: the fence is newer."""
+    late = await books.claimed(await books.accepted(mention("hello")))
+    books.now += 2 * MINUTE
+    current = await books.claimed(late.thread_id, "two")
+    await books.store.run(claims.posted, current, "A2")
+    await books.store.run(claims.posted, late, "A1")
+    await books.store.run(claims.hand_back, late)
+
+    assert not await books.settle(late, "late")
+    assert await books.claim(late.thread_id, "three") is None
+    assert await books.settle(current, "in time")
+    [turn] = await books.rows(turns)
+    assert (turn.answer, turn.answer_id) == ("in time", "A2")
+
+
+async def test_a_turn_handed_back_can_be_taken_up_at_once(books: Books) -> None:
+    """Nobody has to wait for the lease of a worker that stopped in good order."""
+    first = await books.claimed(await books.accepted(mention("hello")))
+    await books.store.run(claims.hand_back, first)
+
+    assert (await books.claimed(first.thread_id, "two")).turn_id == first.turn_id
+
+
+async def test_a_renewed_lease_lasts(books: Books) -> None:
+    """A lease renewed in time keeps others away after its first end."""
+    claim = await books.claimed(await books.accepted(mention("hello")))
+    books.now += MINUTE / 2
+    until = books.now + MINUTE
+    assert await books.store.run(claims.renew, "one", [claim.thread_id], now=books.now, lease_until=until) == 1
+    books.now += MINUTE * 0.75
+
+    assert await books.claim(claim.thread_id, "two") is None
+
+
+@pytest.mark.parametrize("owner", ["one", "two"])
+async def test_only_a_running_lease_of_ones_own_can_be_renewed(books: Books, owner: str) -> None:
+    """Neither one's lease that ran out nor somebody else's is prolonged; nor one of a thread not named."""
+    claim = await books.claimed(await books.accepted(mention("hello")))
+    books.now += 2 * MINUTE if owner == "one" else timedelta()
+    until = books.now + MINUTE
+
+    assert await books.store.run(claims.renew, owner, [claim.thread_id], now=books.now, lease_until=until) == 0
+    assert await books.store.run(claims.renew, "one", [], now=books.now, lease_until=until) == 0
+
+
+async def test_what_waits_is_found(books: Books) -> None:
+    """A look finds threads with waiting messages and with turns left behind, but none that somebody holds."""
+    waiting = await books.accepted(mention("hello", in_=thread(1)))
+    held = await books.claimed(await books.accepted(mention("hello", in_=thread(2))))
+    await books.answer(mention("hello", in_=thread(3)))
+    assert await owed(books) == [waiting]
+    books.now += 2 * MINUTE
+
+    assert sorted(await owed(books)) == sorted([waiting, held.thread_id])
+
+
+async def test_a_look_is_bounded_and_finds_only_what_the_worker_can_answer(books: Books) -> None:
+    """A terminal's worker does not take a chat platform's threads, and nobody takes everything at once."""
+    for number in range(5):
+        await books.accepted(mention("hello", in_=thread(number)))
+
+    assert len(await owed(books, "desk", "other", limit=3)) == 3
+    assert await owed(books, "other") == []
+
+
+async def test_a_turn_takes_a_bounded_number_of_messages(books: Books) -> None:
+    """What waits beyond the bound is the turn after."""
+    for number in range(MESSAGES_PER_TURN + 1):
+        thread_id = await books.accepted(mention(str(number), f"{number:04}"))
+    first = await books.claimed(thread_id)
+    await books.settle(first)
+
+    assert len(first.said) == MESSAGES_PER_TURN
+    assert texts(await books.claimed(thread_id)) == [str(MESSAGES_PER_TURN)]
+
+
+async def test_a_fixed_reply_is_a_turn_of_its_own_and_in_its_place(books: Books) -> None:
+    """A reset among messages is answered between them, alone, and not by the model."""
+    thread_id = await books.accepted(mention("one", "1.0"))
+    await books.accept_reset(reset("2.0"))
+    await books.accept_reset(reset("3.0"))
+    await books.accepted(reply("four", "4.0"))
+    found = []
+    while claim := await books.claim(thread_id):
+        found.append((claim.fixed_reply, claim.session_id, texts(claim)))
+        await books.settle(claim)
+
+    expected = [(ResetOutcome.DONE, None, [""]), (ResetOutcome.NOTHING, None, [""])]
+    assert found[:2] == expected
+    assert [said for fixed, _, said in found[2:] if fixed is None] == [["four"]]

@@ -1,0 +1,106 @@
+"""A session's past turns: whole, in order, and read only as far back as the budget reaches. On both databases."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from bot.events import Attachment
+from bot.history import Said, Turn
+from bot.store.claims import State
+from bot.store.history import PAGE
+from tests.books import Books
+from tests.builders import ANA, BEN, THREAD, mention, reply, thread
+
+
+async def long_session(books: Books, turns: int) -> None:
+    """A session of so many turns, numbered."""
+    for number in range(turns):
+        await books.answer(mention(f"question {number}", f"{number:06}"), f"answer {number}")
+
+
+async def test_a_turn_comes_back_as_it_was(books: Books) -> None:
+    """Who said what, in order, with what files, and what was answered."""
+    file = Attachment("F1", "log.txt", "text/plain", 12)
+    thread_id = await books.accepted(dataclasses.replace(mention("hello", "1.0"), attachments=(file,)))
+    await books.accepted(reply("me too", "2.0", by=BEN))
+    await books.settle(await books.claimed(thread_id), "hi both")
+    now = await books.claimed(await books.accepted(reply("thanks", "3.0")))
+
+    said = (Said("U-ANA", "hello", (file,)), Said("U-BEN", "me too"))
+    assert await books.past(now) == [Turn(said, "hi both")]
+
+
+async def test_a_failed_turn_is_remembered_and_a_superseded_one_is_not(books: Books) -> None:
+    """What was said of a failure stays; what was discarded is gone."""
+    failed = await books.claimed(await books.accepted(mention("one", "1.0")))
+    await books.settle(failed, "(no answer)", State.FAILED)
+    now = await books.claimed(await books.accepted(reply("two", "2.0")))
+    assert [turn.answer for turn in await books.past(now)] == ["(no answer)"]
+    await books.reset(THREAD, ANA)
+    await books.settle(now)
+
+    assert await books.past(await books.claimed(await books.accepted(reply("three", "3.0")))) == []
+
+
+async def test_every_turn_is_read_oldest_first_over_several_pages(books: Books) -> None:
+    """With budget enough, all turns come, none twice and none left out."""
+    await long_session(books, PAGE + 10)
+    now = await books.claimed(await books.accepted(mention("now", "9")))
+
+    assert [turn.answer for turn in await books.past(now)] == [f"answer {number}" for number in range(PAGE + 10)]
+
+
+async def test_what_is_read_does_not_grow_with_the_session(books: Books) -> None:
+    """A small budget reads one page, however long the session is; the newest turns are in it."""
+    await long_session(books, PAGE + 10)
+    now = await books.claimed(await books.accepted(mention("now", "9")))
+    statements: list[str] = []
+    event.listen(books.store.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    found = await books.past(now, budget=100)
+
+    assert found[-1].answer == f"answer {PAGE + 9}"
+    assert len(found) == PAGE
+    assert len([statement for statement in statements if statement.startswith("SELECT")]) == 2
+
+
+async def test_no_other_sessions_words_are_read(books: Books) -> None:
+    """Neither another thread's, nor those of the same thread's closed session."""
+    await books.answer(mention("theirs", in_=thread(1)))
+    await books.answer(mention("forgotten", "1.0"))
+    await books.reset(THREAD, ANA)
+    await books.answer(mention("mine", "2.0"))
+    now = await books.claimed(await books.accepted(mention("now", "3.0")))
+
+    assert [said.text for turn in await books.past(now) for said in turn.said] == ["mine"]
+
+
+async def test_the_hot_paths_use_their_indexes(books: Books) -> None:
+    """What runs for every message looks up rows by an index and never walks a table."""
+    statements: list[tuple[str, object]] = []
+    engine = books.store.engine
+    event.listen(engine, "before_cursor_execute", lambda *args: statements.append((args[2], args[3])))
+    await books.answer(mention("hello", "1.0"))
+    await books.past(await books.claimed(await books.accepted(reply("more", "2.0"))))
+    await books.accept(dataclasses.replace(reply("again", "3.0"), client_id="c1"))
+    await books.reset(THREAD, ANA)
+
+    plans = await books.store.run(_plans, [found for found in statements if not found[0].startswith("BEGIN")])
+    print("\n".join(plans))
+    assert len(plans) > 20
+    assert [plan for plan in plans if "SCAN" in plan or "Seq Scan" in plan] == []
+
+
+def _plans(connection: sa.Connection, statements: list[tuple[str, object]]) -> list[str]:
+    """How the database would carry these statements out, tables being large."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        explain = "EXPLAIN (GENERIC_PLAN) "
+    else:
+        explain = "EXPLAIN QUERY PLAN "
+    return [
+        f"{statement}\n{connection.exec_driver_sql(explain + statement, parameters).all()}"  # type: ignore[arg-type]
+        for statement, parameters in statements
+    ]

@@ -1,0 +1,187 @@
+"""Sessions: reset, listed, told apart; at most one open in a thread. On both databases."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from bot.errors import StoreUnavailable
+from bot.events import Author
+from bot.sessions import OpenSession, ResetOutcome
+from bot.store import sessions as session_rows
+from bot.store.claims import State
+from bot.store.sessions import OPENING_CHARACTERS
+from bot.store.tables import messages, sessions, turns
+from tests.books import MINUTE, Books, texts
+from tests.builders import ANA, BEN, NOON, THREAD, mention, reply, reset, thread
+
+CHLOE = Author("U-CHLOE", "T1")
+
+
+async def listed(books: Books, who: Author = ANA, *, channel: str | None = "C1", limit: int = 10) -> list[OpenSession]:
+    """The open sessions that this person took part in."""
+    return await books.store.run(session_rows.open_for, "desk", "T1", who.id, channel=channel, limit=limit)
+
+
+async def test_a_reset_forgets_and_the_next_message_starts_anew(books: Books) -> None:
+    """After a reset the words are gone, and the next message opens another session that remembers nothing."""
+    await books.answer(mention("my secret", "1.0"), "I know your secret")
+    assert await books.reset(THREAD, ANA) is ResetOutcome.DONE
+    after = await books.claimed(await books.accepted(reply("hello", "2.0")))
+
+    assert after.session_id == "s2"
+    assert await books.past(after) == []
+    assert not after.follows_expired
+    assert "secret" not in repr([*await books.rows(messages), *await books.rows(turns)])
+
+
+async def test_there_may_be_nothing_to_reset(books: Books) -> None:
+    """A thread never seen, or without an open session, has nothing to reset."""
+    assert await books.reset(THREAD, ANA) is ResetOutcome.NOTHING
+    await books.answer(mention("hello"))
+    await books.reset(THREAD, ANA)
+
+    assert await books.reset(THREAD, ANA) is ResetOutcome.NOTHING
+
+
+async def test_only_those_who_took_part_may_reset(books: Books) -> None:
+    """Somebody who wrote nothing in the session cannot close it; somebody who did can, also by writing it."""
+    await books.answer(mention("hello", "1.0", by=ANA))
+    await books.answer(reply("me too", "2.0", by=BEN))
+    assert await books.reset(THREAD, CHLOE) is ResetOutcome.NOT_YOURS
+    assert await books.accept_reset(reset("3.0", by=CHLOE)) is ResetOutcome.NOT_YOURS
+
+    assert await books.accept_reset(reset("4.0", by=BEN)) is ResetOutcome.DONE
+
+
+async def test_part_in_an_earlier_session_of_the_thread_does_not_count(books: Books) -> None:
+    """Who took part in the session before the last reset has no say about the one after it."""
+    await books.answer(mention("hello", "1.0", by=ANA))
+    await books.reset(THREAD, ANA)
+    await books.answer(reply("hello", "2.0", by=BEN))
+
+    assert await books.reset(THREAD, ANA) is ResetOutcome.NOT_YOURS
+
+
+async def test_a_reset_supersedes_the_running_turn(books: Books) -> None:
+    """A turn that runs when its session is closed cannot be settled: its late answer is discarded."""
+    running = await books.claimed(await books.accepted(mention("hello")))
+    await books.reset(THREAD, ANA)
+
+    assert not await books.settle(running, "a late answer")
+    [turn] = await books.rows(turns)
+    assert (turn.state, turn.answer) == (State.SUPERSEDED.value, None)
+    assert (await books.rows(sessions))[0].closed_why == "reset"
+
+
+async def test_after_a_late_settlement_the_thread_is_free(books: Books) -> None:
+    """The superseded turn's worker lets the thread go, so that the confirmation can be said."""
+    running = await books.claimed(await books.accepted(mention("hello", "1.0")))
+    await books.accept_reset(reset("2.0"))
+    await books.settle(running)
+
+    assert (await books.claimed(running.thread_id)).fixed_reply is ResetOutcome.DONE
+
+
+async def test_what_waits_when_its_session_is_reset_is_owed_no_more(books: Books) -> None:
+    """Messages of the closed session that nobody answered yet are dropped; those after it are answered."""
+    thread_id = await books.accepted(mention("forget me", "1.0"))
+    await books.reset(THREAD, ANA)
+    assert await books.claim(thread_id) is None
+    await books.accepted(reply("hello", "2.0"))
+
+    assert texts(await books.claimed(thread_id)) == ["hello"]
+
+
+async def test_a_reset_is_accepted_once(books: Books) -> None:
+    """The same `!reset` delivered again does not close the session that came after it."""
+    await books.answer(mention("hello", "1.0"))
+    assert await books.accept_reset(reset("2.0")) is ResetOutcome.DONE
+    await books.answer(reply("hello again", "3.0"))
+
+    assert await books.accept_reset(reset("2.0")) is None
+    assert (await books.rows(sessions))[1].closed_at is None
+
+
+async def test_a_reset_of_one_thread_leaves_the_others_alone(books: Books) -> None:
+    """Two threads of one person are two sessions."""
+    await books.answer(mention("one", in_=thread(1)))
+    other = await books.answer(mention("two", in_=thread(2)))
+    await books.reset(thread(1), ANA)
+    await books.accepted(reply("still there?", "2.0", in_=thread(2)))
+
+    assert [turn.said[0].text for turn in await books.past(await books.claimed(other.thread_id))] == ["two"]
+
+
+async def test_a_second_open_session_is_refused_by_the_database(books: Books) -> None:
+    """At most one session is open in a thread, whatever the code may do."""
+    thread_id = await books.accepted(mention("hello"))
+    row = {
+        "id": "other",
+        "thread_id": thread_id,
+        "opened_at": NOON,
+        "last_active_at": NOON,
+        "follows_expired": False,
+    }
+
+    with pytest.raises(StoreUnavailable, match=r"IntegrityError|UniqueViolation"):
+        await books.store.run(lambda connection: connection.execute(sa.insert(sessions).values(row)))
+    await books.reset(THREAD, ANA)
+    await books.store.run(lambda connection: connection.execute(sa.insert(sessions).values(row)))
+
+
+async def test_a_second_running_turn_is_refused_by_the_database(books: Books) -> None:
+    """At most one turn runs in a thread, whatever the code may do."""
+    claim = await books.claimed(await books.accepted(mention("hello")))
+    row = {"thread_id": claim.thread_id, "attempt": 1, "state": "running", "started_at": NOON}
+
+    with pytest.raises(StoreUnavailable, match=r"IntegrityError|UniqueViolation"):
+        await books.store.run(lambda connection: connection.execute(sa.insert(turns).values(row)))
+
+
+async def test_a_persons_open_sessions_are_listed(books: Books) -> None:
+    """Newest activity first, with place, times, number of turns and the first words; closed ones are not."""
+    for number in (1, 2, 3):
+        await books.answer(mention(f"question {number} " + "x" * 100, in_=thread(number)))
+        books.now += MINUTE
+    await books.reset(thread(2), ANA)
+
+    first, second = await listed(books)
+    assert (first.thread, second.thread) == (thread(3), thread(1))
+    assert (first.turns, first.opened_at, first.last_active_at) == (1, NOON + 2 * MINUTE, NOON + 2 * MINUTE)
+    assert first.opening == ("question 3 " + "x" * 100)[:OPENING_CHARACTERS]
+
+
+async def test_a_list_holds_only_the_persons_own_of_that_channel(books: Books) -> None:
+    """Sessions of others, and of other channels, workspaces and platforms, are not listed; and it is bounded."""
+    places = [thread(1), thread(2), THREAD.__class__("desk", "T1", "C2", "1.0")]
+    foreign = [THREAD.__class__("desk", "T2", "C1", "1.0"), THREAD.__class__("other", "T1", "C1", "1.0")]
+    for place in [*places, *foreign]:
+        await books.accepted(mention("hello", in_=place))
+    await books.accepted(mention("hello", by=BEN, in_=thread(9)))
+
+    assert {session.thread for session in await listed(books)} == set(places[:2])
+    assert {session.thread for session in await listed(books, channel=None)} == set(places)
+    assert len(await listed(books, limit=1)) == 1
+    assert await listed(books, CHLOE) == []
+
+
+async def test_the_operators_list_holds_everybodys(books: Books) -> None:
+    """The newest open sessions of all people, bounded."""
+    for number, who in enumerate((ANA, BEN, CHLOE)):
+        await books.accepted(mention("hello", by=who, in_=thread(number)))
+        books.now += timedelta(seconds=1)
+    found = await books.store.run(session_rows.newest, limit=2)
+
+    assert [session.thread for session in found] == [thread(2), thread(1)]
+
+
+async def test_an_open_session_knows_its_thread(books: Books) -> None:
+    """A session's thread is found by its id as long as it is open."""
+    await books.accepted(mention("hello"))
+    assert await books.store.run(session_rows.thread_of, "s1") == THREAD
+    await books.reset(THREAD, ANA)
+
+    assert await books.store.run(session_rows.thread_of, "s1") is None

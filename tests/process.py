@@ -1,0 +1,89 @@
+"""The bot as a process, for acceptance tests: started like an operator would, with a clean environment."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+START_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a process said on both of its outputs, and its exit status."""
+
+    status: int
+    lines: list[str]
+
+
+class Process:
+    """A running `python -m bot`, whose output is read line by line."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.lines: list[str] = []
+
+    @staticmethod
+    async def run(folder: Path, environ: Mapping[str, str], *arguments: str) -> Ended:
+        """Run a command to its end."""
+        process = await _spawn(folder, environ, arguments or ("run",))
+        try:
+            output, _ = await asyncio.wait_for(process.communicate(), START_S)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        return Ended(process.returncode or 0, output.decode().splitlines())
+
+    @staticmethod
+    @asynccontextmanager
+    async def running(folder: Path, environ: Mapping[str, str], *arguments: str) -> AsyncIterator[Process]:
+        """A process that is running inside the block; it is told to stop at the block's end."""
+        process = Process(await _spawn(folder, environ, arguments or ("run",)))
+        try:
+            yield process
+        finally:
+            await process.stop()
+
+    async def says(self, words: str) -> str:
+        """Wait for a line that holds these words."""
+        async with asyncio.timeout(START_S):
+            while line := (await self._stdout.readline()).decode().rstrip("\n"):
+                self.lines.append(line)
+                if words in line:
+                    return line
+        raise AssertionError(f"ended without saying {words!r}: {self.lines}")
+
+    async def stop(self, number: int = signal.SIGTERM) -> Ended:
+        """Tell the process to stop and wait for its end."""
+        if self._process.returncode is None:
+            self._process.send_signal(number)
+        output, _ = await asyncio.wait_for(self._process.communicate(), START_S)
+        self.lines += output.decode().splitlines()
+        return Ended(self._process.returncode or 0, self.lines)
+
+    @property
+    def _stdout(self) -> asyncio.StreamReader:
+        assert self._process.stdout is not None
+        return self._process.stdout
+
+
+async def _spawn(folder: Path, environ: Mapping[str, str], arguments: tuple[str, ...]) -> asyncio.subprocess.Process:
+    # Nothing of the machine's own settings but what Python needs: a developer's .env or token must not matter.
+    inherited = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}}
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "bot",
+        *arguments,
+        cwd=folder,
+        env={**inherited, "PYTHONPATH": str(Path(__file__).parents[1]), "PORT": "0", **environ},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )

@@ -1,0 +1,72 @@
+"""An adapter that keeps what was shown, and can hold, refuse or break."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+
+from bot.adapter import Asked, Posted
+from bot.events import Thread
+
+
+class RecordingAdapter:
+    """A chat platform in memory. `replies[thread]` are the whole answers shown there, oldest first."""
+
+    def __init__(self, platform: str = "desk") -> None:
+        self.platform = platform
+        self.replies: defaultdict[Thread, list[str]] = defaultdict(list)
+        self.asked: list[Asked] = []
+        self.people: dict[str, str] = {}
+        self.looked_up: list[frozenset[str]] = []
+        self.failure: Exception | None = None  # raised by the next reply instead of showing it
+        self.running = 0  # replies under way
+        self.most_running = 0
+        self.most_in_one_thread = 0
+        self.open = asyncio.Event()  # while it is clear, replies wait before they read the answer
+        self.open.set()
+        self._here: defaultdict[Thread, int] = defaultdict(int)
+        self._changed = asyncio.Condition()
+
+    async def reply(self, asked: Asked, deltas: AsyncIterator[str], posted: Posted) -> None:
+        """See Adapter.reply."""
+        await self._count(asked.thread, 1)
+        try:
+            await self._show(asked, deltas, posted)
+        finally:
+            await self._count(asked.thread, -1)
+
+    async def names(self, workspace: str, user_ids: Iterable[str]) -> Mapping[str, str]:
+        """See Adapter.names."""
+        del workspace
+        wanted = frozenset(user_ids)
+        self.looked_up.append(wanted)
+        return {person: name for person, name in self.people.items() if person in wanted}
+
+    async def until(self, state: Callable[[], bool]) -> None:
+        """Wait until something that this adapter records has come to that state."""
+        async with self._changed:
+            await self._changed.wait_for(state)
+
+    async def shown(self, thread: Thread, number: int = 1) -> list[str]:
+        """Wait until so many replies were shown whole in the thread; all of them."""
+        await self.until(lambda: len(self.replies[thread]) >= number)
+        return self.replies[thread]
+
+    async def _show(self, asked: Asked, deltas: AsyncIterator[str], posted: Posted) -> None:
+        self.asked.append(asked)
+        await self.open.wait()
+        if self.failure is not None:
+            failure, self.failure = self.failure, None
+            raise failure
+        await posted(f"answer-to-{asked.message_id}")
+        text = "".join([delta async for delta in deltas])
+        self.replies[asked.thread].append(text)
+
+    async def _count(self, thread: Thread, change: int) -> None:
+        self.running += change
+        self._here[thread] += change
+        self.most_running = max(self.most_running, self.running)
+        self.most_in_one_thread = max(self.most_in_one_thread, self._here[thread])
+        async with self._changed:
+            self._changed.notify_all()

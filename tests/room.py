@@ -1,0 +1,162 @@
+"""The room in which dialogue tests happen: the whole bot in the playground, with an OpenAI-shaped model.
+
+A dialogue reads: `thread = ana.mentions("my VPN is down")`, `await thread.answers(1)`, `thread.says("still down")`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from bot import app, manifest
+from bot.config import Settings
+from bot.playground.cast import harbour
+from bot.playground.messages import Message
+from bot.playground.people import Channel, Person
+from bot.playground.server import PlaygroundServer
+from bot.playground.workspace import Workspace
+from bot.testing import Hold, SettableClock
+from tests.openai_server import OpenAIServer, Reply, Request, says
+
+PATIENCE_S = 20.0  # for a state that must come; nothing waits for so long when all is well
+
+
+def recites(request: Request) -> Reply:
+    """A model that repeats all it was shown of the conversation, so that an answer tells what is remembered."""
+    return says("I was shown: ", " | ".join(shown(request)))
+
+
+def shown(request: Request) -> list[str]:
+    """What a request held of the conversation: everything but the persona."""
+    return [message["content"] for message in request.body["messages"] if message["role"] != "system"]
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A thread, as one person sees it."""
+
+    room: Room
+    person: Person
+    channel: Channel
+    root: str
+
+    def says(self, text: str, by: Guest | None = None, **how: Any) -> Message:
+        """Reply in the thread."""
+        person = by.person if by else self.person
+        return self.room.workspace.post(person, self.channel, text, self.root, **how)
+
+    def said(self) -> list[Message]:
+        """The bot's messages in the thread."""
+        app_id = self.room.workspace.app.bot_id
+        return [message for message in self.room.workspace.thread(self.channel, self.root) if message.bot_id == app_id]
+
+    def texts(self) -> list[str]:
+        """What the bot's messages in the thread say."""
+        return [message.text for message in self.said()]
+
+    async def answers(self, count: int) -> list[str]:
+        """Wait until the bot has given so many answers in the thread, whole ones; their texts."""
+        await self.room.until(lambda: len(self.said()) >= count and not any(m.streaming_since for m in self.said()))
+        assert len(self.said()) == count, self.texts()
+        return self.texts()
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """Somebody of the workspace who talks to the bot."""
+
+    room: Room
+    person: Person
+
+    def posts(self, text: str, channel: str = "help-desk", **how: Any) -> Talk:
+        """Write in a channel, not in a thread."""
+        place = self.room.workspace.channel(channel)
+        return self.talk(self.room.workspace.post(self.person, place, text, **how))
+
+    def mentions(self, text: str, channel: str = "help-desk") -> Talk:
+        """Write to the bot in a channel, not in a thread."""
+        return self.posts(f"@attendant {text}", channel)
+
+    def writes(self, text: str) -> Talk:
+        """Write to the bot directly."""
+        return self.posts(text, self.room.workspace.dm(self.person).name)
+
+    def talk(self, message: Message) -> Talk:
+        """The thread of a message, as this person sees it."""
+        return Talk(self.room, self.person, self.room.workspace.channels[message.channel], message.root)
+
+    async def told(self, channel: str, count: int = 1) -> list[Message]:
+        """Wait for so many messages that only this person sees there; they."""
+        place = self.room.workspace.channel(channel)
+        await self.room.until(lambda: len(self.room.workspace.ephemerals(self.person, place)) >= count)
+        return self.room.workspace.ephemerals(self.person, place)
+
+    async def commands(self, command: str, text: str = "", channel: str = "help-desk") -> Message:
+        """Give a slash command, and wait for what it says to this person."""
+        place = self.room.workspace.channel(channel)
+        before = len(self.room.workspace.ephemerals(self.person, place))
+        self.room.workspace.command(self.person, place, command, text)
+        return (await self.told(channel, before + 1))[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The workspace, the server that the bot is connected to, the model behind it, and the bot's parts."""
+
+    workspace: Workspace
+    server: PlaygroundServer
+    model: OpenAIServer
+    desk: app.Desk
+    clock: SettableClock
+    settings: Settings
+
+    @property
+    def database(self) -> str:
+        """The SQLite file's path."""
+        return self.settings.database_url.removeprefix("sqlite:///")
+
+    def guest(self, name: str) -> Guest:
+        """Somebody by their real name's first word."""
+        return Guest(self, next(p for p in self.workspace.people.values() if p.real_name.split()[0] == name))
+
+    def hold_model(self) -> Hold:
+        """Have the model's next answer wait until it is released."""
+        hold = Hold()
+        self.model.script(says(hold, "a held answer"))
+        return hold
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait for a state of the workspace."""
+        await self.workspace.until(holds, timeout_s=PATIENCE_S)
+
+    async def acknowledged(self) -> None:
+        """Wait until the bot acknowledged everything that was delivered so far."""
+        await self.until(lambda: all(delivery.acknowledged for delivery in self.server.deliveries.all()))
+
+
+@asynccontextmanager
+async def playground(clock: SettableClock, **how: Any) -> AsyncIterator[tuple[Workspace, PlaygroundServer]]:
+    """A workspace with the app installed, served on a free port."""
+    described = manifest.read(manifest.document())
+    workspace = harbour(described, clock=clock.now, rng=random.Random(7))  # noqa: S311 - a test repeats itself
+    server = PlaygroundServer(workspace, **how)
+    await server.start(0)
+    try:
+        yield workspace, server
+    finally:
+        await server.stop()
+
+
+def settings_for(workspace: Workspace, server: PlaygroundServer, model: OpenAIServer, **more: Any) -> Settings:
+    """Settings that connect the bot to this workspace by Socket Mode, and to this model."""
+    values: dict[str, Any] = {
+        "slack_bot_token": workspace.app.bot_token,
+        "slack_app_token": workspace.app.app_token,
+        "slack_api_url": server.api_url,
+        "openai_base_url": model.base_url,
+        "openai_model": "scripted",
+    }
+    return Settings(**(values | more))

@@ -1,0 +1,160 @@
+"""Reading a streamed completion: pure, and unmoved by whatever the bytes are."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.errors import ModelError, Trouble
+from bot.llm import Done, Usage
+from bot.llm.completion import MAX_ANSWER_CHARACTERS, MAX_LINE_BYTES, Completion
+from tests.openai_server import delta, event
+
+DONE = b"data: [DONE]\n\n"
+END = event({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+
+
+def read(body: bytes, *cuts: int) -> tuple[str, Done]:
+    """The answer in a body that arrives in pieces cut at these places."""
+    completion = Completion("asked-for")
+    edges = [0, *sorted(cuts), len(body)]
+    text = "".join(completion.feed(body[a:b]) for a, b in itertools.pairwise(edges))
+    return text, completion.end()
+
+
+def trouble(body: bytes) -> ModelError:
+    """What is wrong with a body."""
+    with pytest.raises(ModelError) as caught:
+        read(body)
+    return caught.value
+
+
+def finishing(reason: str, text: str = "") -> bytes:
+    return event({"choices": [{"delta": {"content": text}, "finish_reason": reason}]})
+
+
+def chunks(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    names = st.sampled_from(["choices", "delta", "content", "finish_reason", "usage", "error", "refusal", "model"])
+    return st.lists(inner, max_size=2) | st.dictionaries(names, inner, max_size=3)
+
+
+WHOLE = event(delta("Grüße 👋\u2028")) + b": keep-alive\n\nevent: x\r\n" + event(delta("dort\x85")) + END + DONE
+
+
+@given(st.lists(st.integers(0, len(WHOLE)), max_size=6))
+def test_it_does_not_matter_where_the_bytes_are_cut(cuts: list[int]) -> None:
+    """The text is the same however the body is split, within characters and lines too."""
+    assert read(WHOLE, *cuts)[0] == "Grüße 👋\u2028dort\x85"
+
+
+@settings(max_examples=50)
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), chunks, max_leaves=8))
+def test_no_chunk_breaks_the_reader(chunk: Any) -> None:
+    """Whatever JSON a chunk is, reading it raises nothing, and its end is a Done or a ModelError."""
+    with contextlib.suppress(ModelError):
+        read(event(delta("x")) + b"data:" + json.dumps(chunk).encode() + b"\n" + END)
+
+
+def test_unescaped_line_separators_do_not_cut_a_chunk() -> None:
+    """A backend that sends U+2028 as it is gets its text read whole."""
+    body = b'data: {"choices":[{"delta":{"content":"a\xe2\x80\xa8b"},"finish_reason":"stop"}]}\n\n'
+
+    assert read(body)[0] == "a\u2028b"
+
+
+def test_usage_and_model_are_reported() -> None:
+    """The Done holds the backend's name of the model and its last count of tokens."""
+    usage = {"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 4}}
+
+    done = read(event(delta("x")) + END + event({"model": "m-1", "choices": [], "usage": usage}) + DONE)[1]
+
+    assert done == Done("m-1", Usage(prompt=9, cached=4, completion=2))
+
+
+def test_a_backend_that_tells_nothing_is_fine() -> None:
+    """Without model and usage the name asked for is reported, and no usage."""
+    assert read(finishing("stop", "x"))[1] == Done("asked-for", None)
+
+
+def test_the_length_limit_is_reported() -> None:
+    """finish_reason length makes a whole but truncated answer."""
+    assert read(finishing("length", "half a"))[1].truncated
+
+
+def test_a_done_without_a_finish_reason_is_an_end() -> None:
+    """Some backends send no finish_reason, only [DONE]: their answer counts as whole."""
+    assert read(event(delta("all")) + DONE)[0] == "all"
+
+
+def test_blank_space_before_the_first_word_is_left_out() -> None:
+    """An answer neither begins with blank lines nor is made of them alone."""
+    assert read(event(delta("\n ")) + event(delta(" a ")) + END)[0] == "a "
+    assert trouble(event(delta(" \n")) + END).trouble is Trouble.EMPTY
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (event(delta("half")), Trouble.CUT),
+        (b"", Trouble.CUT),
+        (b"<html>welcome</html>", Trouble.CUT),
+        (b"data: {not json\n\n" + END, Trouble.CUT),
+        (b"data: \xff\n\n" + END, Trouble.CUT),
+        (b"data: " + b"[" * 100_000 + b"\n\n" + END, Trouble.CUT),
+        (END + DONE, Trouble.EMPTY),
+        (finishing("length"), Trouble.EMPTY),
+        (finishing("content_filter", "half"), Trouble.REFUSED),
+        (event({"choices": [{"delta": {"refusal": "I will not"}}]}) + END, Trouble.REFUSED),
+        (event({"error": {"message": "boo"}}), Trouble.CUT),
+        (event({"error": "boo"}), Trouble.CUT),
+        (event({"error": {"code": 502, "message": "upstream"}}), Trouble.UNAVAILABLE),
+        (event({"error": {"code": 429, "message": "slow down"}}), Trouble.RATE_LIMITED),
+        (event({"error": {"type": "server_error"}}), Trouble.UNAVAILABLE),
+    ],
+)
+def test_what_is_not_whole_is_told(body: bytes, expected: Trouble) -> None:
+    """Each way for a stream to end wrong has its Trouble."""
+    assert trouble(body).trouble is expected
+
+
+def test_text_before_a_broken_chunk_is_kept() -> None:
+    """What was said before the failure is handed on, although both came at once; what follows is not."""
+    completion = Completion("m")
+
+    assert completion.feed(event(delta("kept")) + b"data: {\n\n" + event(delta("not"))) == "kept"
+    assert completion.ended
+
+
+def test_an_event_without_end_is_not_waited_for() -> None:
+    """A line longer than any event ends the reading, so that it cannot fill the memory."""
+    completion = Completion("m")
+    completion.feed(b"data: " + b"x" * MAX_LINE_BYTES)
+
+    assert completion.ended
+
+
+def test_a_model_that_loops_is_stopped() -> None:
+    """An answer beyond any model's limit ends there, as a truncated one."""
+    completion = Completion("m")
+    completion.feed(event(delta("x" * (MAX_LINE_BYTES - 100))))
+    assert not completion.ended
+    completion.feed(event(delta("x" * (MAX_ANSWER_CHARACTERS // 2))))
+
+    assert completion.ended
+    assert completion.end().truncated
+
+
+def test_nothing_that_was_written_shows_in_a_failure() -> None:
+    """Neither the backend's sentence nor an overlong code is repeated in the detail."""
+    error = {"message": "you wrote SECRET", "code": "SECRET " * 20, "param": "the SECRET words", "type": "odd_type"}
+
+    found = trouble(event({"error": error}))
+
+    assert "SECRET" not in str(found)
+    assert "odd_type" in found.detail
