@@ -53,6 +53,7 @@ class Desk:
 
     store: Store
     inbox: Inbox
+    worker: Worker
     scheduler: Scheduler
 
 
@@ -146,7 +147,7 @@ async def desk(
         stack.callback(scheduler.stop)
         await worker.look()
         inbox = Inbox(store, worker, clock=clock, new_id=lambda: str(uuid.uuid4()), idle_after=settings.idle_after)
-        yield Desk(store, inbox, scheduler)
+        yield Desk(store, inbox, worker, scheduler)
 
 
 @asynccontextmanager

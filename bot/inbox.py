@@ -78,6 +78,11 @@ class Worker:
             some = claimed[start : start + RENEWED_AT_ONCE]
             await self._store.run(claims.renew, self._owner, some, now=now, lease_until=now + LEASE)
 
+    async def idle(self) -> None:
+        """Return when nothing runs here."""
+        while self._tasks:
+            await asyncio.wait(tuple(self._tasks.values()))
+
     async def stop(self, drain_seconds: float) -> None:
         """Take up nothing more; let what runs finish for so long, then hand it back."""
         self._stopping = True

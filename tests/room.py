@@ -9,6 +9,7 @@ import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from bot import app, manifest
@@ -132,16 +133,20 @@ class Room:
         """Wait for a state of the workspace."""
         await self.workspace.until(holds, timeout_s=PATIENCE_S)
 
+    async def settled(self) -> None:
+        """Wait until every answer is stored, too."""
+        await self.desk.worker.idle()
+
     async def acknowledged(self) -> None:
         """Wait until the bot acknowledged everything that was delivered so far."""
         await self.until(lambda: all(delivery.acknowledged for delivery in self.server.deliveries.all()))
 
 
 @asynccontextmanager
-async def playground(clock: SettableClock, **how: Any) -> AsyncIterator[tuple[Workspace, PlaygroundServer]]:
+async def playground(clock: Callable[[], datetime], **how: Any) -> AsyncIterator[tuple[Workspace, PlaygroundServer]]:
     """A workspace with the app installed, served on a free port."""
     described = manifest.read(manifest.document())
-    workspace = harbour(described, clock=clock.now, rng=random.Random(7))  # noqa: S311 - a test repeats itself
+    workspace = harbour(described, clock=clock, rng=random.Random(7))  # noqa: S311 - a test repeats itself
     server = PlaygroundServer(workspace, **how)
     await server.start(0)
     try:

@@ -2,7 +2,7 @@
 
 Rule: it knows Slack's contract, not the bot. It listens on the loopback only and its third-party library is aiohttp.
 
-Reading order: people, messages, mrkdwn, pings, block_kit · changes, transcript, watch, workspace, cast · payloads,
-gesture_payloads, responses · faults, calls, methods, chat, streams, statuses, lookups, web_api · deliveries,
-socket_mode, http_delivery · page_json, page_feed, page_api, server.
+Reading order: people, messages, mrkdwn, pings, block_kit · changes, transcript, watch, state, workspace, cast ·
+message_json, event_payloads, gesture_payloads, responses · faults, calls, rate_limits, methods, chat, statuses,
+streams, lookups, web_api · deliveries, socket_mode, http_delivery · page_json, page_feed, page_api, server.
 """

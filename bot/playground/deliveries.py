@@ -99,10 +99,12 @@ class Deliveries:
         self._made: deque[Delivery] = deque(maxlen=_KEPT)
         self._under_way: set[asyncio.Task[None]] = set()
         self._count = 0
+        self._loop: asyncio.AbstractEventLoop
         self._unsubscribe: Callable[[], None] | None = None
 
     def start(self) -> None:
-        """Deliver what happens from now on."""
+        """Deliver what happens from now on, in the running loop."""
+        self._loop = asyncio.get_running_loop()
         self._unsubscribe = self._workspace.subscribe(self._on_change)
 
     def all(self) -> list[Delivery]:
@@ -145,7 +147,7 @@ class Deliveries:
 
     def _send(self, delivery: Delivery) -> Delivery:
         self._made.append(delivery)
-        task = asyncio.get_running_loop().create_task(self._deliver(delivery))
+        task = self._loop.create_task(self._deliver(delivery))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         return delivery
@@ -166,6 +168,7 @@ class Deliveries:
         reason = delivery.attempts[-1].failure if delivery.attempts else None
         attempt = Attempt(len(delivery.attempts), reason, self._workspace.clock())
         delivery.attempts.append(attempt)
+        self._workspace.watch.changed()
         try:
             answer = await self._transport.deliver(delivery, attempt, self._ack_within_s)
         except NotAcknowledged as failure:

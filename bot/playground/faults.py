@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bot.playground.messages import Json
+from bot.playground.watch import Watch
 
 
 @dataclass(slots=True)
@@ -24,8 +25,9 @@ class Fault:
 class Hold:
     """Keeps the calls of a method waiting until they are released. `waiting` says how many there are."""
 
-    def __init__(self) -> None:
+    def __init__(self, watch: Watch) -> None:
         self.waiting = 0
+        self._watch = watch
         self._released = asyncio.Event()
 
     def release(self) -> None:
@@ -35,6 +37,7 @@ class Hold:
     async def wait(self) -> None:
         """Return when released."""
         self.waiting += 1
+        self._watch.changed()
         try:
             await self._released.wait()
         finally:
@@ -44,7 +47,8 @@ class Hold:
 class Faults:
     """What shall go wrong. Faults of one method happen in the order in which they were asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
         self._faults: defaultdict[str, list[Fault]] = defaultdict(list)
         self._holds: dict[str, Hold] = {}
         self._acks_to_drop = 0
@@ -63,7 +67,7 @@ class Faults:
 
     def hold(self, method: str) -> Hold:
         """Keep the calls of a method waiting."""
-        self._holds[method] = Hold()
+        self._holds[method] = Hold(self._watch)
         return self._holds[method]
 
     def drop_acks(self, times: int) -> None:

@@ -54,7 +54,8 @@ class HttpDelivery:
 
     async def _post(self, body: str, kind: str, extra: Mapping[str, str], within_s: float) -> Any:
         headers = {"Content-Type": kind, **self._signature(body), **extra}
-        self._session = self._session or aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+        # A connection each: one that the app closed meanwhile would look like a failed delivery.
+        self._session = self._session or aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True))
         try:
             async with (
                 asyncio.timeout(within_s),

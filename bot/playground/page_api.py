@@ -14,7 +14,7 @@ from aiohttp import web
 
 from bot.playground.messages import Json, Message
 from bot.playground.page_feed import Feeds
-from bot.playground.page_json import message_json, state_json
+from bot.playground.page_json import shown_message, state_json
 from bot.playground.people import Channel, Person
 from bot.playground.workspace import NotAllowed, Workspace
 
@@ -116,7 +116,7 @@ class PageApi:
         visible = [m for m in workspace.transcript.of_channel(channel.id) if m.only_for in {None, person.id}]
         statuses = [{"thread_ts": ts, "text": text} for ts, text in workspace.statuses(channel).items()]
         return web.json_response(
-            {"messages": [message_json(workspace, message) for message in visible], "statuses": statuses}
+            {"messages": [shown_message(workspace, message) for message in visible], "statuses": statuses}
         )
 
     async def _events(self, request: web.Request) -> web.StreamResponse:

@@ -30,7 +30,7 @@ def state_json(state: State, notice: str | None) -> Json:
     }
 
 
-def message_json(state: State, message: Message) -> Json:
+def shown_message(state: State, message: Message) -> Json:
     """One message; the same `id` later means the same message, changed."""
     return {
         "id": message.id,
@@ -68,7 +68,7 @@ def items_of(state: State, change: Change, person: Person) -> list[Json]:
 
 
 def _item(state: State, message: Message) -> Json:
-    return {"type": "message", "message": message_json(state, message)}
+    return {"type": "message", "message": shown_message(state, message)}
 
 
 def _root(state: State, message: Message) -> list[Json]:

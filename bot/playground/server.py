@@ -55,7 +55,7 @@ class PlaygroundServer:
         retry_after_s: Sequence[float] = RETRY_AFTER_S,
     ) -> None:
         self.workspace = workspace
-        self.faults = Faults()
+        self.faults = Faults(workspace.watch)
         self.calls = Calls(workspace.watch)
         self.rate_limits = RateLimits(workspace.clock)
         self.sockets = Sockets(workspace, self.faults)

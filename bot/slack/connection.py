@@ -16,7 +16,7 @@ from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_sdk.signature import SignatureVerifier
-from slack_sdk.socket_mode.aiohttp import SocketModeClient
+from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 
 from bot.config import Settings
@@ -68,11 +68,11 @@ class SocketMode:
             await asyncio.wait(busy, timeout=DRAIN_S)
         await self._handler.close_async()  # type: ignore[no-untyped-call]  # Bolt has no annotation here
 
-    async def _receive(self, client: SocketModeClient, request: SocketModeRequest) -> None:
+    async def _receive(self, _: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
         task = asyncio.current_task()
         self._busy.add(task)
         try:
-            await self._handler.handle(client, request)
+            await self._handler.handle(self._handler.client, request)
         finally:
             self._busy.discard(task)
 

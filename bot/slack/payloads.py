@@ -13,8 +13,9 @@ from urllib.parse import parse_qs, urlsplit
 from bot.events import Attachment, Author, Event, MessageReceived, ResetRequested, Thread, addresses_other, read_command
 from bot.slack.identity import PLATFORM, BotIdentity
 
-_SUBTYPES = frozenset({None, "file_share", "thread_broadcast", "me_message"})
-_CHANNEL_TYPES = frozenset({None, "channel", "group", "mpim", "im"})  # app_mention may come without one
+CHANNEL_TYPES = ("channel", "group", "im", "mpim")  # the manifest's message.channels, .groups, .im and .mpim
+
+_SUBTYPES = (None, "file_share", "thread_broadcast", "me_message")
 _SLACKBOT = "USLACKBOT"
 _TS = re.compile(r"[0-9]{10}\.[0-9]{6}")
 _LINK_TS = re.compile(r"/archives/(?P<channel>[A-Z0-9]+)/p(?P<seconds>[0-9]{10})(?P<micros>[0-9]{6})")
@@ -84,12 +85,10 @@ def _said(event: dict[str, Any], bot: BotIdentity, thread: Thread, author: Autho
 
 
 def _is_of_no_person(event: dict[str, Any], bot: BotIdentity) -> bool:
-    try:
-        of_a_kind = event.get("subtype") in _SUBTYPES and event.get("channel_type") in _CHANNEL_TYPES
-    except TypeError:  # not a string, so not of Slack
-        return True
+    is_message = event.get("subtype") in _SUBTYPES and not event.get("hidden")
+    is_ours = event.get("channel_type") in (None, *CHANNEL_TYPES)  # app_mention may come without one
     by_a_bot = bool(event.get("bot_id") or event.get("bot_profile")) or event.get("user") in (_SLACKBOT, bot.user_id)
-    return not of_a_kind or by_a_bot or bool(event.get("hidden"))
+    return by_a_bot or not (is_message and is_ours)
 
 
 def _installation(body: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from bot.events import Attachment, Author, Thread
 from bot.history import Said
 from bot.sessions import ResetOutcome
 from bot.store.engine import storable
-from bot.store.tables import messages, sessions, threads, turns
+from bot.store.tables import RUNNING, messages, sessions, threads, turns
 
 MESSAGES_PER_TURN = 100  # what waits beyond that is answered in the next turn
 
@@ -91,7 +91,7 @@ def settle(connection: Connection, claimed: Claim, settled: Settled, *, now: dat
     }
     if not _release(connection, claimed.thread_id, claimed.fence):
         return False
-    mine = sa.update(turns).where(turns.c.id == claimed.turn_id, turns.c.state == State.RUNNING.value)
+    mine = sa.update(turns).where(turns.c.id == claimed.turn_id, RUNNING)
     if connection.execute(mine.values(values)).rowcount == 0:
         return False
     if claimed.session_id is not None:
@@ -124,7 +124,7 @@ def owed(connection: Connection, platforms: Sequence[str], *, now: datetime, lim
     """Threads of these platforms that are owed an answer, or whose turn was left behind, and that nobody holds."""
     free = sa.or_(threads.c.lease_until.is_(None), threads.c.lease_until < now)
     waiting = sa.select(messages.c.thread_id).where(messages.c.turn_id.is_(None))
-    left = sa.select(turns.c.thread_id).where(turns.c.state == "running")
+    left = sa.select(turns.c.thread_id).where(RUNNING)
     statement = sa.select(threads.c.id).where(
         threads.c.id.in_(waiting.union(left)), threads.c.platform.in_(platforms), free
     )
@@ -143,7 +143,7 @@ _THREAD = (
 
 def _take_over(connection: Connection, thread_id: int) -> Row[*tuple[Any, ...]] | None:
     """The turn an earlier owner left unfinished, as the next attempt."""
-    statement = sa.update(turns).where(turns.c.thread_id == thread_id, turns.c.state == "running")
+    statement = sa.update(turns).where(turns.c.thread_id == thread_id, RUNNING)
     return connection.execute(
         statement.values(attempt=turns.c.attempt + 1).returning(turns.c.id, turns.c.attempt)
     ).first()

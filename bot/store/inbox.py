@@ -15,7 +15,7 @@ from bot.store import sessions as session_rows
 from bot.store import threads as thread_rows
 from bot.store.claims import State
 from bot.store.engine import storable
-from bot.store.tables import messages, sessions, threads, turns
+from bot.store.tables import RUNNING, messages, sessions, threads, turns
 
 
 def accept(
@@ -92,9 +92,7 @@ def _supersede(connection: Connection, thread_id: int, session_id: str, now: dat
     """The running turn's late answer is discarded, and what waits in this session is owed no answer any more."""
     ended = {"state": State.SUPERSEDED.value, "finished_at": now}
     connection.execute(
-        sa.update(turns)
-        .where(turns.c.thread_id == thread_id, turns.c.session_id == session_id, turns.c.state == State.RUNNING.value)
-        .values(ended)
+        sa.update(turns).where(turns.c.thread_id == thread_id, turns.c.session_id == session_id, RUNNING).values(ended)
     )
     waiting = sa.and_(messages.c.session_id == session_id, messages.c.turn_id.is_(None))
     if connection.execute(sa.select(messages.c.id).where(waiting).limit(1)).first() is None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from bot.events import Thread
 from bot.sessions import Closed, OpenSession, is_idle
-from bot.store.tables import messages, sessions, threads, turns
+from bot.store.tables import RUNNING, messages, sessions, threads, turns
 
 OPENING_CHARACTERS = 80  # of a session's first message, to tell sessions apart in a list
 
@@ -146,5 +146,5 @@ def _listed(connection: Connection, conditions: Sequence[Any], limit: int) -> li
 
 def _owes_nothing() -> tuple[sa.ColumnElement[bool], ...]:
     owed = sa.exists().where(messages.c.session_id == sessions.c.id, messages.c.turn_id.is_(None))
-    running = sa.exists().where(turns.c.session_id == sessions.c.id, turns.c.state == "running")
+    running = sa.exists().where(turns.c.session_id == sessions.c.id, RUNNING)
     return ~owed, ~running

@@ -57,7 +57,6 @@ threads = Table(
     Column("fence", sa.Integer, nullable=False, server_default="0"),  # counts claims: a late write shows an old one
     UniqueConstraint("platform", "workspace", "channel", "root"),
 )
-Index("ix_threads_leased", threads.c.lease_owner, postgresql_where=threads.c.lease_owner.is_not(None))
 
 sessions = Table(
     "sessions",
@@ -93,8 +92,8 @@ turns = Table(
     Column("started_at", UtcDateTime, nullable=False),
     Column("finished_at", UtcDateTime),
 )
-_RUNNING = turns.c.state == sa.literal_column("'running'")
-Index("uq_turns_running", turns.c.thread_id, unique=True, sqlite_where=_RUNNING, postgresql_where=_RUNNING)
+RUNNING = turns.c.state == sa.literal_column("'running'")  # a bound value would keep PostgreSQL from its index
+Index("uq_turns_running", turns.c.thread_id, unique=True, sqlite_where=RUNNING, postgresql_where=RUNNING)
 Index("ix_turns_session", turns.c.session_id, turns.c.id)
 
 messages = Table(

@@ -36,9 +36,6 @@ def upgrade() -> None:
             "platform", "workspace", "channel", "root", name=op.f("uq_threads_platform_workspace_channel_root")
         ),
     )
-    op.create_index(
-        "ix_threads_leased", "threads", ["lease_owner"], postgresql_where=sa.text("lease_owner IS NOT NULL")
-    )
     op.create_table(
         "sessions",
         sa.Column("id", sa.String(36), nullable=False),

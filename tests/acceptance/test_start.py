@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from bot.app import utc_now
 from bot.playground.server import PlaygroundServer
 from bot.playground.workspace import Workspace
-from bot.testing import SettableClock
 from tests.process import Process
 from tests.room import playground
 
@@ -19,7 +20,7 @@ HALVES = [
     ({"SLACK_APP_TOKEN": "xapp-1"}, "SLACK_BOT_TOKEN is missing while SLACK_APP_TOKEN is set"),
     ({"SLACK_SIGNING_SECRET": "s"}, "SLACK_BOT_TOKEN is missing while SLACK_SIGNING_SECRET is set"),
     ({"SLACK_BOT_TOKEN": "nonsense"}, "SLACK_BOT_TOKEN does not start with xoxb-"),
-    ({"SESSION_IDLE_HOURS": "soon"}, "SESSION_IDLE_HOURS is not a number above zero"),
+    ({"SESSION_IDLE_HOURS": "soon"}, "SESSION_IDLE_HOURS is not a number above 0"),
     ({"DATABASE_URL": "mysql://x"}, "DATABASE_URL is neither a sqlite:/// nor a postgresql:// URL"),
     ({"PERSONA_FILE": "nowhere.md"}, "PERSONA_FILE cannot be read"),
 ]
@@ -28,7 +29,7 @@ HALVES = [
 @pytest.fixture
 async def slack() -> AsyncIterator[tuple[Workspace, PlaygroundServer]]:
     """A Slack that the process can be pointed at."""
-    async with playground(SettableClock()) as (workspace, server):
+    async with playground(utc_now) as (workspace, server):
         yield workspace, server
 
 
@@ -45,7 +46,7 @@ async def test_a_wrong_setting_is_one_line(tmp_path: Path, environ: dict[str, st
 
 
 async def test_a_broken_line_in_the_env_file_is_named_without_its_words(tmp_path: Path) -> None:
-    """A line of `.env` that is no assignment is named by its number; what it holds may be a token, so it is not shown."""
+    """A line of `.env` that is no assignment is named by its number; it is not shown, for it may hold a token."""
     (tmp_path / ".env").write_text("# fine\nxoxb-secret-without-a-name\n")
     ended = await Process.run(tmp_path, {})
 
@@ -82,7 +83,7 @@ async def test_a_wrong_app_token_does_not_retry_for_ever(
 async def test_a_missing_scope_is_named(tmp_path: Path, slack: tuple[Workspace, PlaygroundServer]) -> None:
     """A scope that was not granted is named at start, not discovered by silence."""
     workspace, server = slack
-    workspace.revoke("users:read")
+    workspace.app = dataclasses.replace(workspace.app, scopes=workspace.app.scopes - {"users:read"})
     environ = {"SLACK_BOT_TOKEN": workspace.app.bot_token, "SLACK_APP_TOKEN": workspace.app.app_token}
     ended = await Process.run(tmp_path, {**environ, "SLACK_API_URL": server.api_url})
 

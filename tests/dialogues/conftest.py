@@ -29,7 +29,7 @@ async def room(tmp_path: Path, room_settings: dict[str, Any]) -> AsyncIterator[R
         model = OpenAIServer(recites)
         await model.start()
         stack.push_async_callback(model.stop)
-        workspace, server = await stack.enter_async_context(playground(clock))
+        workspace, server = await stack.enter_async_context(playground(clock.now))
         database = f"sqlite:///{tmp_path / 'attendant.db'}"
         settings = settings_for(workspace, server, model, database_url=database, **room_settings)
         bot = await stack.enter_async_context(app.slack_bot(settings, clock=clock.now))

@@ -17,6 +17,7 @@ async def test_after_a_day_a_thread_starts_over_and_says_so_once(room: Room) -> 
     """The first answer after the expiry opens with the line that says so; the second does not."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
+    await room.settled()
     room.clock.advance(A_DAY)
 
     assert await room.desk.scheduler.expire() == 1
@@ -31,6 +32,7 @@ async def test_expiry_does_not_hang_on_the_sweep(room: Room) -> None:
     """A message after the limit finds a fresh session even when no sweep has run."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
+    await room.settled()
     room.clock.advance(A_DAY)
 
     talk.says("hello again")
@@ -42,9 +44,11 @@ async def test_a_session_in_use_does_not_expire(room: Room) -> None:
     """The limit counts from the last message, not from the first."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
+    await room.settled()
     room.clock.advance(timedelta(hours=20))
     talk.says("still down")
     await talk.answers(2)
+    await room.settled()
     room.clock.advance(timedelta(hours=20))
 
     assert await room.desk.scheduler.expire() == 0
@@ -57,6 +61,7 @@ async def test_the_words_of_an_expired_session_are_erased(room: Room) -> None:
     """After the sweep neither what people wrote nor what the bot answered stands in the database."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
+    await room.settled()
     room.clock.advance(A_DAY)
 
     await room.desk.scheduler.expire()

@@ -170,7 +170,7 @@ async def test_empty_streams_are_refused(client: AsyncWebClient, root: Message) 
 async def test_a_live_stream_cannot_be_updated(client: AsyncWebClient, clock: Clock, root: Message) -> None:
     """chat.update conflicts with a live stream; after five minutes the stream is over and can be updated."""
     ts = await start(client, root, markdown_text="a")
-    where = {"channel": root.channel, "ts": ts}
+    where: dict[str, Any] = {"channel": root.channel, "ts": ts}
     assert await error(client, "chat.update", **where, text="b") == "streaming_state_conflict"
     clock.advance(seconds=299)
     await client.chat_appendStream(**where, markdown_text="b")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-import sqlalchemy as sa
 from sqlalchemy import event
 
 from bot.events import Attachment
@@ -75,32 +74,3 @@ async def test_no_other_sessions_words_are_read(books: Books) -> None:
     now = await books.claimed(await books.accepted(mention("now", "3.0")))
 
     assert [said.text for turn in await books.past(now) for said in turn.said] == ["mine"]
-
-
-async def test_the_hot_paths_use_their_indexes(books: Books) -> None:
-    """What runs for every message looks up rows by an index and never walks a table."""
-    statements: list[tuple[str, object]] = []
-    engine = books.store.engine
-    event.listen(engine, "before_cursor_execute", lambda *args: statements.append((args[2], args[3])))
-    await books.answer(mention("hello", "1.0"))
-    await books.past(await books.claimed(await books.accepted(reply("more", "2.0"))))
-    await books.accept(dataclasses.replace(reply("again", "3.0"), client_id="c1"))
-    await books.reset(THREAD, ANA)
-
-    plans = await books.store.run(_plans, [found for found in statements if not found[0].startswith("BEGIN")])
-    print("\n".join(plans))
-    assert len(plans) > 20
-    assert [plan for plan in plans if "SCAN" in plan or "Seq Scan" in plan] == []
-
-
-def _plans(connection: sa.Connection, statements: list[tuple[str, object]]) -> list[str]:
-    """How the database would carry these statements out, tables being large."""
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-        explain = "EXPLAIN (GENERIC_PLAN) "
-    else:
-        explain = "EXPLAIN QUERY PLAN "
-    return [
-        f"{statement}\n{connection.exec_driver_sql(explain + statement, parameters).all()}"  # type: ignore[arg-type]
-        for statement, parameters in statements
-    ]

@@ -17,8 +17,7 @@ class Page {
     this.app = document.getElementById("app");
     this.state = new State(workspace, () => this.schedule());
     const desk = new Desk(this.state, this);
-    const actions = { open: (channel) => this.leaveSidebar(desk.open(channel)), actAs: (person) => desk.actAs(person), closeMenu: () => this.closeSidebar() };
-    this.sidebar = new Sidebar(document.getElementById("sidebar"), this.state, actions);
+    this.sidebar = new Sidebar(document.getElementById("sidebar"), this.state, this.sidebarActions(desk));
     this.channel = new ChannelPane(document.getElementById("channel"), desk);
     this.thread = new ThreadPane(document.getElementById("thread"), desk);
     const announcer = new Announcer(document.getElementById("announcer"), desk);
@@ -28,6 +27,14 @@ class Page {
     desk.start(readPlace(location.hash));
     this.render();
     this.channel.composer.focus();
+  }
+
+  sidebarActions(desk) {
+    const open = (channel) => {
+      desk.open(channel);
+      this.leaveSidebar();
+    };
+    return { open, actAs: (person) => desk.actAs(person), closeMenu: () => this.closeSidebar() };
   }
 
   schedule() {
@@ -72,9 +79,7 @@ class Page {
   }
 
   closeSidebar() {
-    if (!this.app.classList.contains("menu-open")) return;
-    this.app.classList.remove("menu-open");
-    this.channel.composer.focus();
+    if (this.app.classList.contains("menu-open")) this.leaveSidebar();
   }
 
   leaveSidebar() {

@@ -1,11 +1,10 @@
 /** A small menu beside the button that opened it: arrow keys move, Enter chooses, Escape closes and gives the focus back. */
 
 import { el } from "./dom.js";
-import { icon } from "./icons.js";
 
 const GAP = 4; // pixels between the button and its menu, and between the menu and the window's edge
 
-/** Opens a menu of choices `{name, choose, detail?, icon?, danger?}` at `anchor`. */
+/** Opens a menu of choices `{name, choose, detail?, danger?}` at `anchor`. */
 export function openMenu(anchor, choices) {
   const menu = el("div", { class: "menu", role: "menu", popover: "auto", data: { testid: "menu" } });
   menu.append(...choices.map((choice) => entry(choice, menu)));
@@ -25,7 +24,7 @@ function entry(choice, menu) {
   };
   const detail = choice.detail && el("span", { class: "aside" }, choice.detail);
   const kind = choice.danger ? "menu-item menu-danger" : "menu-item";
-  return el("button", { type: "button", class: kind, role: "menuitem", tabindex: "-1", onclick }, choice.icon && icon(choice.icon), choice.name, detail);
+  return el("button", { type: "button", class: kind, role: "menuitem", tabindex: "-1", onclick }, choice.name, detail);
 }
 
 function keyed(event, menu) {

@@ -90,17 +90,18 @@ function rendered(message, desk) {
 /** The innermost element in which the text written so far ends. */
 function lastText(node) {
   const last = node.lastElementChild;
-  return last?.matches("p, ul, ol, li, blockquote, h3, h4, h5, h6, pre, figure, figure > pre > code") ? lastText(last) : node;
+  return last?.matches("p, ul, ol, li, blockquote, h3, h4, h5, h6, pre, figure, pre > code, div, table, tbody, tr:last-child, td") ? lastText(last) : node;
 }
 
 function foot({ message, inThread, status, replies }, desk) {
-  const writing = status && el("p", { class: "status", data: { testid: "status" } }, dots(), status);
   const link = !inThread && replies.count > 0 && replyLink(message, replies, desk);
-  return [link, writing].filter(Boolean);
+  return [link, status && statusLine(status)].filter(Boolean);
 }
 
-function dots() {
-  return el("span", { class: "dots", "aria-hidden": "true" }, el("i"), el("i"), el("i"));
+/** What the bot is doing in a thread just now. */
+export function statusLine(text) {
+  const dots = el("span", { class: "dots", "aria-hidden": "true" }, el("i"), el("i"), el("i"));
+  return el("p", { class: "status", data: { testid: "status" } }, dots, text);
 }
 
 function replyLink(message, replies, desk) {
@@ -111,8 +112,8 @@ function replyLink(message, replies, desk) {
   return el("button", { type: "button", class: "reply-link", data: { testid: "reply-link" }, onclick }, faces, el("span", {}, count), last);
 }
 
-function bar({ message, inThread, continued }, desk) {
-  if (message.ephemeral || SYSTEM.has(message.subtype)) return [];
+function bar({ message, inThread, continued, editing }, desk) {
+  if (editing || message.ephemeral || SYSTEM.has(message.subtype)) return [];
   const reply = !inThread && iconButton("Reply in thread", icon("reply"), () => desk.openThread(message.thread_ts ?? message.ts), { "data-testid": "reply-in-thread" });
   const onclick = (event) => openMenu(event.currentTarget, choices(message, desk));
   const more = iconButton("More actions", icon("more"), onclick, { "aria-haspopup": "menu", "data-testid": "more-actions" });
@@ -121,7 +122,7 @@ function bar({ message, inThread, continued }, desk) {
 }
 
 function choices(message, desk) {
-  const shortcuts = desk.state.shortcuts.map(({ name, callback_id }) => ({ name, icon: "bell", detail: desk.state.bot.name, choose: () => desk.shortcut(message, callback_id) }));
+  const shortcuts = desk.state.shortcuts.map(({ name, callback_id }) => ({ name, detail: desk.state.bot.name, choose: () => desk.shortcut(message, callback_id) }));
   const link = { name: "Copy link", choose: () => desk.copyLink(message) };
   if (message.user !== desk.state.as) return [...shortcuts, link];
   const edit = { name: "Edit message", choose: () => desk.state.edit(message.id) };

@@ -1,7 +1,7 @@
 /** The side: whose workspace this is, its channels, the bot, and as whom one acts. */
 
 import { avatar } from "./avatar.js";
-import { el, iconButton, renew } from "./dom.js";
+import { arrange, el, iconButton, renew } from "./dom.js";
 import { icon } from "./icons.js";
 
 /** `actions` has open(channel), actAs(person), closeMenu(). */
@@ -9,7 +9,10 @@ export class Sidebar {
   constructor(root, state, actions) {
     this.state = state;
     this.actions = actions;
-    this.places = el("nav", { class: "places", "aria-label": "Channels" });
+    this.entries = new Map(); // place → its button, which keeps the focus while what it says changes
+    this.channels = el("ul");
+    this.directs = el("ul");
+    this.places = el("nav", { class: "places", "aria-label": "Channels" }, heading("Channels"), this.channels, heading("Direct messages"), this.directs);
     this.people = el("fieldset", { class: "people", data: { testid: "act-as" } });
     const close = iconButton("Close the menu", icon("close"), () => actions.closeMenu(), { class: "icon-button only-narrow" });
     const head = el("header", { class: "team" }, el("h1", {}, state.team.name), close);
@@ -26,21 +29,31 @@ export class Sidebar {
   }
 
   render() {
-    const [direct, ...others] = this.state.places().reverse();
-    const channels = others.reverse();
-    renew(this.places, [heading("Channels"), list(channels.map((place) => this.entry(place))), heading("Direct messages"), list([this.entry(direct)])]);
+    const places = this.state.places();
+    const of = (direct) => places.filter(({ kind }) => (kind === "dm") === direct).map((place) => this.entry(place));
+    arrange(this.channels, of(false));
+    arrange(this.directs, of(true));
     for (const radio of this.people.querySelectorAll("input")) radio.checked = radio.value === this.state.as;
   }
 
   entry(place) {
     const { state } = this;
     const unread = state.unread.has(place.id);
-    const current = place.id === state.channel ? "page" : null;
-    const names = [sign(place, state), el("span", { class: "place-name" }, place.name), place.kind === "dm" && presence(state)];
-    const dot = unread && el("span", { class: "dot", data: { testid: "unread" } }, el("span", { class: "unseen" }, "new messages"));
+    const item = this.item(place);
+    const button = item.firstElementChild;
+    button.classList.toggle("place-unread", unread);
+    if (place.id === state.channel) button.setAttribute("aria-current", "page");
+    else button.removeAttribute("aria-current");
+    renew(button, [sign(place, state), el("span", { class: "place-name" }, place.name), place.kind === "dm" && presence(state), unread && dot()].filter(Boolean));
+    return item;
+  }
+
+  item(place) {
+    if (this.entries.has(place.id)) return this.entries.get(place.id);
     const onclick = () => this.actions.open(place.id);
-    const data = { channel: place.id, kind: place.kind };
-    return el("button", { type: "button", class: unread ? "place place-unread" : "place", "aria-current": current, data, onclick }, names, dot);
+    const button = el("button", { type: "button", class: "place", data: { channel: place.id, kind: place.kind }, onclick });
+    this.entries.set(place.id, el("li", {}, button));
+    return this.entries.get(place.id);
   }
 }
 
@@ -48,8 +61,8 @@ function heading(text) {
   return el("h2", {}, text);
 }
 
-function list(entries) {
-  return el("ul", {}, entries.map((entry) => el("li", {}, entry)));
+function dot() {
+  return el("span", { class: "dot", data: { testid: "unread" } }, el("span", { class: "unseen" }, "new messages"));
 }
 
 function sign(place, state) {
@@ -59,6 +72,6 @@ function sign(place, state) {
 }
 
 function presence({ connected }) {
-  const label = connected ? "connected" : "not connected";
+  const label = connected ? "online" : "offline";
   return el("span", { class: `presence presence-${connected ? "on" : "off"}`, data: { testid: "presence" } }, label);
 }

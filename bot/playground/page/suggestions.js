@@ -1,13 +1,19 @@
 /** What a visitor may try next, as chips that fill the message box. */
 
+import { avatar } from "./avatar.js";
 import { el } from "./dom.js";
+
+const HOW_IN_CHANNEL = "Mention it and it answers in a thread. Replies in that thread need no mention.";
+const HOW_DIRECT = "Every message gets an answer, in a thread of its own. Each thread is a conversation.";
 
 /** Chips for a channel or the direct messages in which nobody has talked to the bot yet; else nothing. */
 export function forPlace(state, place, fill) {
   const spokenTo = state.all().some((message) => message.is_bot || message.text.includes(`<@${state.bot.id}>`));
   if (spokenTo || (place.kind === "dm" && state.all().some((message) => !message.ephemeral))) return [];
-  const title = place.kind === "dm" ? `Ask ${state.bot.name} anything` : `Try ${state.bot.name} out`;
-  return [card(title, [...questions(state, place), ...commandChips(state)], fill)];
+  const title = place.kind === "dm" ? `Ask ${state.bot.name} anything` : `Meet ${state.bot.name}`;
+  const how = place.kind === "dm" ? HOW_DIRECT : HOW_IN_CHANNEL;
+  const intro = el("div", { class: "intro" }, avatar(state.person(state.bot.id)), el("div", {}, el("h2", {}, title), el("p", {}, how)));
+  return [card(title, intro, [...questions(state, place), ...commandChips(state)], fill)];
 }
 
 function questions({ bot }, { kind }) {
@@ -35,12 +41,13 @@ export function forThread(state, root, fill) {
     { how: "Reply without a mention", text: "What did I ask you a moment ago?" },
     { how: "Start over", text: "!reset" },
   ];
-  return [card("The conversation goes on here", chips, fill)];
+  const title = "The conversation goes on here";
+  return [card(title, el("h2", {}, title), chips, fill)];
 }
 
-function card(title, chips, fill) {
+function card(title, intro, chips, fill) {
   const buttons = chips.map(({ how, text }) => chip(how, text, () => fill(text)));
-  return el("section", { class: "suggestions", "aria-label": title, data: { testid: "suggestions" } }, el("h2", {}, title), el("div", { class: "chips" }, buttons));
+  return el("section", { class: "suggestions", "aria-label": title, data: { testid: "suggestions" } }, intro, el("div", { class: "chips" }, buttons));
 }
 
 function chip(how, text, onclick) {

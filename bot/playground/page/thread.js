@@ -1,8 +1,9 @@
 /** The side pane: one thread, its replies, and the box to reply in. */
 
 import { Composer } from "./composer.js";
-import { el, iconButton, renew } from "./dom.js";
+import { el, iconButton } from "./dom.js";
 import { icon } from "./icons.js";
+import { statusLine } from "./message.js";
 import { MessageList } from "./messages.js";
 import { forThread } from "./suggestions.js";
 
@@ -26,16 +27,11 @@ export class ThreadPane {
     if (this.root.hidden) return;
     const root = state.message(state.thread);
     const replies = state.replies(state.thread);
-    renew(this.where, [place.kind === "dm" ? place.name : `#${place.name}`]);
+    this.where.textContent = place.kind === "dm" ? place.name : `#${place.name}`;
     this.composer.show(`${state.as} ${place.id} ${state.thread}`, "Reply…");
     const rows = [root, ...replies].filter(Boolean).map((message) => ({ message, inThread: true, editing: state.editing === message.id, status: "", replies: {} }));
-    const after = [...status(state), ...forThread(state, state.thread, (text) => this.composer.fill(text))];
+    const status = state.status(state.thread);
+    const after = [...(status ? [statusLine(status)] : []), ...forThread(state, state.thread, (text) => this.composer.fill(text))];
     this.list.show(`${state.as} ${place.id} ${state.thread}`, rows, after);
   }
-}
-
-function status(state) {
-  const text = state.status(state.thread);
-  const dots = el("span", { class: "dots", "aria-hidden": "true" }, el("i"), el("i"), el("i"));
-  return text ? [el("p", { class: "status", data: { testid: "status" } }, dots, text)] : [];
 }

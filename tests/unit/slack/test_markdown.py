@@ -14,7 +14,7 @@ PING = re.compile(
     re.IGNORECASE,
 )
 HIDDEN = re.compile(
-    r"\]\(\s*<?(?!https?:|mailto:|tel:)\w+:[^\s:]|<(?:javascript|data):[^<>\n]*>|<[^<>\n|]*:[^<>\n|]*\|[^<>\n]*>",
+    r"\]\(\s*<?(?!https?:|mailto:|tel:)\w+:[^\s:]|<(?:javascript|data):[^<>\n]*>|<[a-z][a-z0-9+.-]*:[^<>\n|]*\|[^<>\n]*>",
     re.IGNORECASE,
 )
 PIECES = st.sampled_from(

@@ -1,0 +1,159 @@
+"""The bot as a process: in the playground, over Socket Mode, over signed HTTP, stopped and started again."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from bot.app import utc_now
+from bot.playground.server import PlaygroundServer
+from bot.playground.workspace import Workspace
+from tests.openai_server import OpenAIServer
+from tests.process import Process
+from tests.room import PATIENCE_S, playground, recites
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What is around the process: Slack, the model, and settings that lead there."""
+
+    workspace: Workspace
+    server: PlaygroundServer
+    environ: Mapping[str, str]
+    http_port: int
+
+    async def ask(self, text: str, root: str | None = None) -> tuple[str, str]:
+        """Ana writes in #help-desk; the thread's root and the bot's whole answer."""
+        channel = self.workspace.channel("help-desk")
+        asked = self.workspace.post(self.workspace.person("ana"), channel, text, root)
+
+        def answered() -> bool:
+            last = self.workspace.thread(channel, asked.root)[-1]
+            return last.bot_id is not None and not last.streaming_since and last.ts > asked.ts
+
+        await self.workspace.until(answered, timeout_s=PATIENCE_S)
+        return asked.root, self.workspace.thread(channel, asked.root)[-1].text
+
+
+@pytest.fixture(params=["socket", "http"])
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    """A workspace that tells its app over Socket Mode, or over signed HTTP."""
+    async with AsyncExitStack() as stack:
+        model = OpenAIServer(recites)
+        await model.start()
+        stack.push_async_callback(model.stop)
+        port = _free_port()
+        url = f"http://127.0.0.1:{port}/slack/events" if request.param == "http" else None
+        workspace, server = await stack.enter_async_context(playground(utc_now, request_url=url))
+        secret = {
+            "socket": {"SLACK_APP_TOKEN": workspace.app.app_token},
+            "http": {"SLACK_SIGNING_SECRET": workspace.app.signing_secret, "PORT": str(port)},
+        }[request.param]
+        environ = {
+            "SLACK_BOT_TOKEN": workspace.app.bot_token,
+            "SLACK_API_URL": server.api_url,
+            "OPENAI_BASE_URL": model.base_url,
+            "DATABASE_URL": f"sqlite:///{tmp_path / 'attendant.db'}",
+            **secret,
+        }
+        yield World(workspace, server, environ, port)
+
+
+async def test_a_process_answers_and_remembers(tmp_path: Path, world: World) -> None:
+    """Over either way in, a mention is answered in its thread and a reply is known there."""
+    async with Process.running(tmp_path, world.environ) as process:
+        await process.says("Attendant is running")
+        root, answer = await world.ask("@attendant my VPN is down")
+        assert answer == "I was shown: my VPN is down"
+
+        assert (await world.ask("still down", root))[1].endswith("my VPN is down | still down")
+
+
+async def test_memory_survives_a_restart(tmp_path: Path, world: World) -> None:
+    """A conversation goes on after the process was stopped and started again."""
+    async with Process.running(tmp_path, world.environ) as process:
+        await process.says("Attendant is running")
+        root, _ = await world.ask("@attendant my VPN is down")
+    async with Process.running(tmp_path, world.environ) as process:
+        await process.says("Attendant is running")
+
+        assert (await world.ask("still down", root))[1].endswith("my VPN is down | still down")
+
+
+async def test_logs_hold_no_words_and_no_secrets(tmp_path: Path, world: World) -> None:
+    """Neither what people wrote nor any token is in what the process prints, at the chattiest level."""
+    async with Process.running(tmp_path, {**world.environ, "LOG_LEVEL": "debug"}) as process:
+        await process.says("Attendant is running")
+        await world.ask("@attendant my VPN is down")
+        ended = await process.stop()
+
+    printed = "\n".join(ended.lines)
+    assert ended.status == 0
+    assert "VPN" not in printed
+    app = world.workspace.app
+    for secret in (app.bot_token, app.app_token, app.signing_secret):
+        assert secret not in printed
+
+
+@pytest.mark.parametrize("world", ["http"], indirect=True)
+async def test_http_refuses_what_is_not_slacks(tmp_path: Path, world: World) -> None:
+    """A bad signature, a body that is no UTF-8 or too large, and another path are turned away, and not logged."""
+    url = f"http://127.0.0.1:{world.http_port}/slack/events"
+    signed = {"X-Slack-Request-Timestamp": "1", "X-Slack-Signature": "v0=00"}
+    bodies = [b'{"type":"event_callback","secret":"hidden words"}', b"\xff\xfe", io.BytesIO(b"x" * 2_000_000)]
+    async with Process.running(tmp_path, world.environ) as process, aiohttp.ClientSession() as http:
+        await process.says("Attendant is running")
+        statuses = []
+        for body in bodies:
+            async with http.post(url, data=body, headers=signed) as response:
+                statuses.append(response.status)
+        async with http.get(url.replace("/slack/events", "/")) as response:
+            statuses.append(response.status)
+        ended = await process.stop()
+
+    assert statuses == [401, 400, 413, 404]
+    assert "hidden words" not in "\n".join(ended.lines)
+
+
+async def test_without_slack_settings_the_playground_starts(tmp_path: Path) -> None:
+    """`attendant run` with nothing set serves a page, and the stand-in answers there and says what it is."""
+    async with Process.running(tmp_path, {}) as process, aiohttp.ClientSession() as http:
+        line = await process.says("Attendant is running")
+        page = re.search(r"http://127\.0\.0\.1:\d+/", line)
+        assert page is not None, line
+        assert "stand-in" in line
+        asked = {"as": "U0ANASILVA", "channel": "C0HELPDESK", "text": "@attendant hello"}
+        async with http.get(f"{page[0]}page/events?as=U0ANASILVA") as events:
+            async with http.post(f"{page[0]}page/post", json=asked) as response:
+                assert response.status == 200
+            said = [message async for message in _bot_messages(events)]
+
+    assert "stand-in" in said[-1]["text"]
+    assert said[-1]["thread_ts"]
+
+
+async def _bot_messages(events: aiohttp.ClientResponse) -> AsyncIterator[dict[str, str]]:
+    """The bot's messages as the page is told of them, up to the first that is whole."""
+    async for line in events.content:
+        told = json.loads(line[5:]) if line.startswith(b"data:") else {}
+        message = told.get("message", {})
+        if message.get("is_bot"):
+            yield message
+            if not message["streaming"]:
+                return
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,169 @@
+"""The store itself: one transaction at a time, whole or not at all, and errors that tell nothing of what people wrote."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import traceback
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from bot.errors import StartupError, StoreUnavailable
+from bot.store.engine import Store, storable
+from bot.store.tables import messages, threads
+from tests.books import Books
+from tests.builders import mention
+
+SECRET = "my-password-is-hunter2"
+
+
+def add_thread(connection: Connection, root: str) -> None:
+    """A row, by which to see what was committed."""
+    place = {"platform": "p", "workspace": "w", "channel": "c", "root": root, "direct": False, "engaged": False}
+    connection.execute(sa.insert(threads).values(place))
+
+
+async def test_a_transaction_is_whole_or_not_at_all(books: Books) -> None:
+    """When the function raises, nothing that it wrote is kept, and its error comes through as it was."""
+
+    def half(connection: Connection) -> None:
+        add_thread(connection, "1.0")
+        raise LookupError("half-way")
+
+    with pytest.raises(LookupError, match="half-way"):
+        await books.store.run(half)
+    assert await books.rows(threads) == []
+
+
+async def test_a_cancelled_wait_does_not_tear_the_transaction(books: Books) -> None:
+    """Whoever waits may give up; what was begun is finished and committed."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(connection: Connection) -> None:
+        add_thread(connection, "1.0")
+        begun.set()
+        go_on.wait(10)
+        add_thread(connection, "2.0")
+
+    waiting = asyncio.create_task(books.store.run(slow))
+    await asyncio.to_thread(begun.wait)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    go_on.set()
+    await books.store.close()  # finishes what runs
+
+    with books.store.engine.connect() as connection:
+        assert set(connection.execute(sa.select(threads.c.root)).scalars()) == {"1.0", "2.0"}
+    books.store.engine.dispose()
+
+
+async def test_an_error_of_the_database_tells_nothing_of_what_people_wrote(books: Books) -> None:
+    """Neither the error nor anything that hangs on it holds a statement's parameters."""
+    await books.accepted(mention(SECRET))
+    [row] = await books.rows(messages)
+    again = {**row._mapping, "id": row.id + 1, "message_id": row.message_id}  # noqa: SLF001 - the documented name
+    with pytest.raises(StoreUnavailable) as caught:
+        await books.store.run(lambda connection: connection.execute(sa.insert(messages).values(again)))
+
+    error = caught.value
+    assert SECRET not in "".join([str(error), repr(error), *traceback.format_exception(error)])
+    assert (error.__cause__, error.__context__) == (None, None)
+
+
+async def test_an_error_of_ours_tells_nothing_of_what_people_wrote(books: Books) -> None:
+    """A wrong value in a statement is an error of the program, whose log must not hold the other values."""
+    naive = datetime(2026, 1, 1)  # noqa: DTZ001 - what must be refused
+    wrong = sa.update(messages).values(text=SECRET, accepted_at=naive)
+    with pytest.raises(sa.exc.StatementError, match="naive") as caught:
+        await books.store.run(lambda connection: connection.execute(wrong))
+
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+async def test_times_come_back_aware_and_in_utc(books: Books) -> None:
+    """Whatever zone a time was given in, it is the same moment, in UTC."""
+    tokyo = datetime(2026, 1, 1, 9, 30, 15, 123456, tzinfo=timezone(timedelta(hours=9)))
+    books.now = tokyo
+    await books.accepted(mention("hello"))
+
+    stored = (await books.rows(messages))[0].accepted_at
+    assert stored == tokyo
+    assert stored.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://bot:{SECRET}@127.0.0.1:1/bot",
+        f"postgresql://bot@127.0.0.1:1/bot?password={SECRET}",
+    ],
+)
+async def test_an_unreachable_server_is_one_line_without_the_password(url: str) -> None:
+    """The line names the place and the remedy, however the password was given."""
+    store = Store(url)
+    with pytest.raises(StartupError, match="DATABASE_URL") as caught:
+        await store.check()
+    await store.close()
+
+    text = "".join(traceback.format_exception(caught.value))
+    assert SECRET not in text
+    assert "127.0.0.1:1" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["sqlite:///", "sqlite:///:memory:", "sqlite:///{here}/a-file/x.db", "nonsense", "postgresql://host:port/db"],
+)
+def test_a_url_that_cannot_work_is_one_line(url: str, tmp_path: Path) -> None:
+    """A URL without a file, in a folder that cannot be, or that is none, stops the start with its name."""
+    (tmp_path / "a-file").touch()
+    with pytest.raises(StartupError, match=r"^[^\n]*DATABASE_URL[^\n]*$"):
+        Store(url.format(here=tmp_path))
+
+
+async def test_a_file_that_is_no_database_is_one_line(tmp_path: Path) -> None:
+    """A SQLite URL that names some other file is told, and the file is left as it was."""
+    file = tmp_path / "notes.txt"
+    file.write_text("not a database\n" * 100)
+    store = Store(f"sqlite:///{file}")
+    with pytest.raises(StartupError, match="DATABASE_URL"):
+        await store.check()
+    await store.close()
+
+    assert file.read_text() == "not a database\n" * 100
+
+
+async def test_the_folder_of_a_sqlite_file_is_made_also_under_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path may start with ~ and name folders that are not there yet."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    store = Store("sqlite:///~/new/folder/x.db")
+    await store.check()
+    await store.close()
+
+    assert (tmp_path / "new/folder/x.db").exists()
+
+
+async def test_sqlite_is_set_up_to_survive_and_to_check(empty_sqlite_url: str) -> None:
+    """Write-ahead log, foreign keys, and two seconds of patience with another process: Slack allows three."""
+    store = Store(empty_sqlite_url)
+    found = [
+        await store.run(lambda connection, name=name: connection.exec_driver_sql(f"PRAGMA {name}").scalar())
+        for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+    ]
+    await store.close()
+
+    assert found == ["wal", 1, 1, 2000]
+
+
+def test_storable_text_is_left_as_it_is() -> None:
+    """Only what no database takes is changed."""
+    assert storable("Grüße 👋\n\t\x01") == "Grüße 👋\n\t\x01"
+    assert storable("a\0b\udc80") == "ab?"

@@ -1,0 +1,242 @@
+"""bot.slack.payloads: which events are messages to us, and what they say."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.events import Attachment, Author, MessageReceived, ResetRequested, Thread
+from bot.slack.identity import BotIdentity
+from bot.slack.payloads import plain_text, read_event, thread_of_link
+
+BOT = BotIdentity("T1", "Harbour", "https://harbour.slack.com/", "UBOT", "BBOT", "attendant")
+TS, ROOT = "1712345678.000200", "1712345678.000100"
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from([TS, "message", "UBOT", "D1"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=5,
+)
+EVENT_KEYS = [
+    "type",
+    "subtype",
+    "user",
+    "channel",
+    "channel_type",
+    "ts",
+    "thread_ts",
+    "text",
+    "files",
+    "bot_id",
+    "team",
+]
+
+
+def payload(**event: Any) -> dict[str, Any]:
+    """An Events API payload of a message in a channel, with these fields set otherwise."""
+    said = {"type": "message", "user": "U1", "team": "T1", "channel": "C1", "channel_type": "channel", "ts": TS}
+    return {
+        "type": "event_callback",
+        "team_id": "T1",
+        "authorizations": [{"team_id": "T1"}],
+        "event": {**said, "text": "hello", **event},
+    }
+
+
+def message(**event: Any) -> MessageReceived:
+    """The message that such a payload is read as."""
+    found = read_event(payload(**event), BOT)
+    assert isinstance(found, MessageReceived)
+    return found
+
+
+def test_a_message_in_a_channel() -> None:
+    """A channel's message is its own thread's first, and addresses nobody."""
+    assert message(client_msg_id="m1") == MessageReceived(
+        Thread("slack", "T1", "C1", TS), TS, Author("U1", "T1"), "hello", client_id="m1"
+    )
+
+
+def test_a_reply_belongs_to_its_thread() -> None:
+    """A reply's thread is named by the thread's first message."""
+    assert message(thread_ts=ROOT).thread.root == ROOT
+
+
+@pytest.mark.parametrize(
+    ("event", "direct"),
+    [
+        ({"channel": "D1", "channel_type": "im"}, True),
+        ({"channel": "D1", "channel_type": None}, True),
+        ({"channel": "G1", "channel_type": "mpim"}, False),
+        ({"channel": "G1", "channel_type": "group"}, False),
+    ],
+)
+def test_direct_is_one_person_alone(event: dict[str, Any], direct: bool) -> None:  # noqa: FBT001 - a table's column
+    """Only a conversation with one person is direct; a group message is like a channel."""
+    assert message(**event).thread.direct is direct
+
+
+@pytest.mark.parametrize("subtype", [None, "file_share", "thread_broadcast", "me_message"])
+def test_what_people_write_is_read(subtype: str | None) -> None:
+    """The subtypes in which people write are messages."""
+    assert message(subtype=subtype).text == "hello"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"subtype": "message_changed"},
+        {"subtype": "message_deleted"},
+        {"subtype": "channel_join"},
+        {"subtype": "channel_topic"},
+        {"subtype": "tombstone"},
+        {"subtype": "bot_message"},
+        {"subtype": "assistant_app_thread"},
+        {"bot_id": "B2"},
+        {"bot_profile": {"id": "B2"}},
+        {"user": "USLACKBOT"},
+        {"user": "UBOT"},
+        {"hidden": True},
+        {"type": "reaction_added"},
+        {"channel_type": "app_home"},
+        {"ts": None},
+        {"ts": "now"},
+        {"user": None},
+        {"channel": ""},
+        {"thread_ts": "then"},
+    ],
+)
+def test_what_is_not_for_us(event: dict[str, Any]) -> None:
+    """Edits, joins, bots' messages, the bot's own, and whatever is malformed are none of ours."""
+    assert read_event(payload(**event), BOT) is None
+
+
+@given(JSON)
+def test_any_body_is_read(event: Any) -> None:
+    """No event, whatever JSON it is, raises."""
+    assert read_event({"event": event, "team_id": "T1"}, BOT) is None
+
+
+@given(st.dictionaries(st.sampled_from(EVENT_KEYS), JSON), JSON)
+def test_any_event_is_read(event: dict[str, Any], authorizations: Any) -> None:
+    """No message's fields, whatever JSON they are, raise; and what is read can be stored."""
+    found = read_event({**payload(**event), "authorizations": authorizations}, BOT)
+    assert found is None or "\0" not in str(found)
+
+
+def test_a_mention() -> None:
+    """The bot's own mention is told apart, and is not part of what is said, at the start or at the end."""
+    assert [
+        (said.text, said.mentions_bot) for said in (message(text="<@UBOT> hi"), message(text="hi <@UBOT|bot> "))
+    ] == [
+        ("hi", True),
+        ("hi", True),
+    ]
+
+
+def test_both_events_of_a_mention_are_the_same() -> None:
+    """app_mention and message, which Slack both sends, are read as the same message."""
+    assert message(type="app_mention", channel_type=None, text="<@UBOT> hi") == message(text="<@UBOT> hi")
+
+
+def test_a_mention_amid_a_sentence_stays() -> None:
+    """What is said with the bot's name in it keeps the name, and names of others stay."""
+    assert message(text="can <@UBOT> help <@U2>?").text == "can <@UBOT> help <@U2>?"
+
+
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [
+        ("<@U2> can you?", True),
+        ("hey <@U2|ben> can you?", True),
+        ("<!subteam^S1|@it team> help", True),
+        ("<!here> lunch", True),
+        ("<@UBOT> ask <@U2>", False),
+        ("ask <@U2>", False),
+        ("<!date^1^{date}|today> it broke", False),
+        ("&lt;@U2&gt; is how it looks", False),
+    ],
+)
+def test_who_is_addressed(text: str, other: bool) -> None:  # noqa: FBT001 - a table's column
+    """A message that opens with the name of somebody else, or of a group, is theirs."""
+    assert message(text=text).addresses_other is other
+
+
+@pytest.mark.parametrize("text", ["<@UBOT> reset", "!reset", "<@UBOT> !Reset.", "<@UBOT|bot>: reset"])
+def test_reset_by_text(text: str) -> None:
+    """`@bot reset` and `!reset` ask for a reset of the thread."""
+    found = read_event(payload(text=text, thread_ts=ROOT), BOT)
+    assert isinstance(found, ResetRequested)
+    assert found.thread.root == ROOT
+
+
+def test_shared_channels() -> None:
+    """In a channel shared with another workspace the thread is ours, and the author is of theirs."""
+    body = payload(user="U9", team="T9", user_team="T9")
+    found = read_event({**body, "team_id": "T9"}, BOT)
+
+    assert isinstance(found, MessageReceived)
+    assert (found.thread.workspace, found.author) == ("T1", Author("U9", "T9"))
+
+
+def test_files_are_told_of() -> None:
+    """A file sent along is its metadata; what is no file is left out."""
+    files = [{"id": "F1", "name": "a.png", "mimetype": "image/png", "size": 12}, {"id": "F2"}, "x", {}]
+    assert message(files=files, text="").attachments == (
+        Attachment("F1", "a.png", "image/png", 12),
+        Attachment("F2", "file", "application/octet-stream", 0),
+    )
+
+
+def test_text_that_cannot_be_stored_is_mended() -> None:
+    """NUL characters and halves of surrogate pairs, which databases refuse, do not come through."""
+    assert message(text="a\0b\ud800c").text == "ab?c"
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("1 &lt; 2 &amp;&amp; 3 &gt; 2", "1 < 2 && 3 > 2"),
+        ("&amp;lt;", "&lt;"),
+        ("<https://x.y/a?b=1&amp;c=2>", "https://x.y/a?b=1&c=2"),
+        ("<https://x.y|the page>", "the page (https://x.y)"),
+        ("<http://x.y|x.y>", "http://x.y"),
+        ("<mailto:a@b.c|a@b.c>", "a@b.c"),
+        ("<#C2|general> and <#C3>", "#general and #C3"),
+        ("<!subteam^S1|@it> <!subteam^S2>", "@it @subteam"),
+        ("<!channel> <!here|here>", "@channel @here"),
+        ("<!date^1^{date}|today>", "today"),
+        ("<@U2|ben>", "<@U2>"),
+        ("a <b> c", "a <b> c"),
+    ],
+)
+def test_plain_text(text: str, plain: str) -> None:
+    """Slack's escapes become what the person saw; people stay as ids."""
+    assert plain_text(text) == plain
+
+
+@pytest.mark.parametrize(
+    ("link", "root"),
+    [
+        ("https://harbour.slack.com/archives/C1/p1712345678000200", TS),
+        ("<https://harbour.slack.com/archives/C1/p1712345678000200?thread_ts=1712345678.000100&cid=C1>", ROOT),
+    ],
+)
+def test_a_link_leads_to_its_thread(link: str, root: str) -> None:
+    """A message's link names the thread that the message is in."""
+    assert thread_of_link(link, "T1") == Thread("slack", "T1", "C1", root)
+
+
+@pytest.mark.parametrize(
+    "link",
+    ["", "all", "https://x.y", "https://[", "https://x.y/archives/C1/p17", "http://x.y/archives/C1/p1712345678000200"],
+)
+def test_what_is_no_link_leads_nowhere(link: str) -> None:
+    """Other words and other addresses are no message's link."""
+    assert thread_of_link(link, "T1") is None
+
+
+@given(st.text())
+def test_any_words_may_be_no_link(words: str) -> None:
+    """No words, whatever they are, raise when a link is looked for."""
+    assert thread_of_link(f"https://{words}", "T1") is None
