@@ -9,6 +9,7 @@ import asyncio
 import dataclasses
 import os
 import random
+import resource
 import signal
 import socket
 import uuid
@@ -45,6 +46,7 @@ Clock = Callable[[], datetime]
 
 DRAIN_SECONDS = 10.0  # what runs may take to finish when the bot is told to stop
 STAND_IN = "a stand-in, because neither OPENAI_API_KEY nor OPENAI_BASE_URL is set"
+NOTICE = "No language model is connected: a stand-in answers. Set OPENAI_API_KEY or OPENAI_BASE_URL for a real one."
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ def utc_now() -> datetime:
 async def run(settings: Settings, announce: Announce) -> int:
     """Run the bot until SIGINT or SIGTERM; the exit status, 1 when a check at start failed."""
     stop = _stop_signal()
+    _allow_many_connections()
     async with AsyncExitStack() as stack:
         model = _model_name(settings)
         settings = await stack.enter_async_context(_with_model(settings))
@@ -195,7 +198,7 @@ async def _playground(settings: Settings, model: str) -> AsyncIterator[tuple[Pla
     """A running playground, and the settings that connect the bot to it."""
     described = manifest.read(manifest.document(settings.slack_command, settings.slack_reset_command))
     workspace = harbour(described, clock=utc_now, rng=random.Random())  # noqa: S311 - picks connections, not secrets
-    server = PlaygroundServer(workspace, notice=f"{model[0].upper()}{model[1:]}." if model == STAND_IN else None)
+    server = PlaygroundServer(workspace, notice=NOTICE if model == STAND_IN else None)
     await server.start(settings.port)
     try:
         yield (
@@ -217,6 +220,13 @@ def _model_name(settings: Settings) -> str:
 
 def _owner() -> str:
     return f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+
+
+def _allow_many_connections() -> None:
+    # Each running turn holds two or three; the usual soft limit of 1,024 files is less than MAX_RUNNING_TURNS needs.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _stop_signal() -> asyncio.Event:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from datetime import UTC, datetime
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # would forge a line, or steer the terminal
 _QUIET = ("slack_bolt", "slack_sdk", "aiohttp", "httpx2", "httpcore2", "openai", "apscheduler", "alembic", "asyncio")
 
 
@@ -34,7 +36,7 @@ class HumanFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line, and the exception below it."""
         fields = "".join(f"  {key}={value}" for key, value in _fields(record).items())
-        line = f"{_time(record)[11:19]} {record.levelname.lower():<7} {record.getMessage()}{fields}"
+        line = _CONTROL.sub(" ", f"{_time(record)[11:19]} {record.levelname.lower():<7} {record.getMessage()}{fields}")
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from bot.playground.messages import Json
 
 MAX_BLOCKS = 50
-MAX_MARKDOWN = 12_000  # characters, over all markdown blocks of a message
+MAX_MARKDOWN = 12_000  # characters: of markdown_text a call, and over all markdown blocks of a message
 _MAX_SECTION, _MAX_HEADER, _MAX_BUTTON, _MAX_VALUE, _MAX_ID = 3_000, 150, 75, 2_000, 255
 _MAX_ACTIONS, _MAX_CONTEXT, _MAX_FIELDS = 25, 10, 10
 

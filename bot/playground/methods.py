@@ -15,7 +15,6 @@ from bot.playground.messages import Json, Message
 from bot.playground.people import Channel
 from bot.playground.workspace import Workspace
 
-MAX_MARKDOWN = 12_000  # characters of markdown_text a call
 HISTORY_SCOPE = {"channel": "channels:history", "group": "groups:history", "im": "im:history", "mpim": "mpim:history"}
 READ_SCOPE = {"channel": "channels:read", "group": "groups:read", "im": "im:read", "mpim": "mpim:read"}
 
@@ -159,6 +158,6 @@ def checked_markdown(args: Args) -> str:
     text = args.text("markdown_text")
     if text and ("text" in args or "blocks" in args):
         raise Refusal("markdown_text_conflict")
-    if len(text) > MAX_MARKDOWN:
+    if len(text) > block_kit.MAX_MARKDOWN:
         raise Refusal("msg_too_long")
     return text

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bot.playground import block_kit
 from bot.playground.message_json import message_json
 from bot.playground.messages import Json, Message
 from bot.playground.methods import (
-    MAX_MARKDOWN,
     Args,
     Method,
     Refusal,
@@ -99,7 +99,7 @@ def _streamed(args: Args) -> str:
     if not all(isinstance(piece, str) for piece in pieces):
         raise Refusal("invalid_chunks")
     text = "".join(map(str, pieces))
-    if len(text) > MAX_MARKDOWN:
+    if len(text) > block_kit.MAX_MARKDOWN:
         raise Refusal("msg_too_long")
     return text
 

@@ -121,6 +121,7 @@ class Reply:
             await self._message.grow(text)
         except CallFailed as error:
             self._asked_to_wait_s = retry_after_seconds(error)
+            self._news.set()  # what was not shown is still to be shown
             if isinstance(self._message, Streamed) and not self._asked_to_wait_s:
                 self._message = await self._message.break_off()
 

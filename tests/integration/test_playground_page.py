@@ -207,6 +207,16 @@ async def test_the_feed_keeps_secrets(page: aiohttp.ClientSession, workspace: Wo
         assert (await next_item(feed.content, "message"))["message"]["text"] == "for all"
 
 
+async def test_a_page_that_does_not_read_is_let_go(page: aiohttp.ClientSession, workspace: Workspace) -> None:
+    """When more waits for a page than the server keeps, its feed ends, so that it asks anew."""
+    async with page.get("/page/events", params={"as": BEN}) as feed:
+        await feed.content.readline()
+        for count in range(5_002):
+            workspace.set_connected(connected=count % 2 == 0)
+
+        assert b"data:" not in await feed.content.read()
+
+
 async def test_strangers_are_refused(server: PlaygroundServer, page: aiohttp.ClientSession) -> None:
     """A request for another host's name, or from another site's page, is refused; from the page itself it is not."""
     body = {"as": ANA, "channel": DESK, "text": "x"}

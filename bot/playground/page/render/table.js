@@ -9,8 +9,8 @@ const DASHES = /^\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$/;
 export function isTableAt(lines, at, open) {
   if (!lines[at].includes("|")) return false;
   const below = lines[at + 1];
-  if (below !== undefined && below.includes("-") && DASHES.test(below)) return cells(below).length === cells(lines[at]).length;
-  const arriving = below === undefined || (at + 2 === lines.length && /^[\s|:-]*$/.test(below));
+  if (below?.includes("-") && DASHES.test(below) && cells(below).length === cells(lines[at]).length) return true;
+  const arriving = at + 2 >= lines.length && /^[\s|:-]*$/.test(below ?? "");
   return open && arriving && /^\s*\|/.test(lines[at]);
 }
 

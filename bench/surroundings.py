@@ -1,0 +1,104 @@
+"""What both bots find around them: a Slack workspace, an instant model, and somebody who asks and notes the times."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from bot import manifest
+from bot.playground.cast import harbour
+from bot.playground.changes import Change, Edited, Posted
+from bot.playground.messages import Message
+from bot.playground.server import PlaygroundServer
+from bot.testing import Hold
+from tests.openai_server import OpenAIServer, Reply, Request, Says, instant
+
+QUESTION = "@attendant My VPN drops every ten minutes since this morning. What can I do about it?"
+DELTAS, DELTA = 100, "word "
+PATIENCE_S = 30.0
+
+
+class UnexpectedAnswer(Exception):  # noqa: N818 - says what happened
+    """A bot said something else than what the model did, so its figures would mean nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """When things happened in one turn, in seconds of the same clock."""
+
+    thread: str
+    asked: float
+    requested: float  # the model has the request
+    spoken: float  # the model has sent its last token
+    shown: float  # the workspace has the whole text, and nothing streams any more
+
+
+class Surroundings:
+    """The workspace, the model, and who asks. `requested` and `spoken` of a turn hold only while it runs alone."""
+
+    def __init__(self) -> None:
+        described = manifest.read(manifest.document())
+        self.workspace = harbour(described, clock=lambda: datetime.now(UTC), rng=random.Random(7))  # noqa: S311 - repeats itself
+        self.slack = PlaygroundServer(self.workspace)
+        self.model = OpenAIServer(self._answer)
+        self._says = Says((*instant(DELTAS, DELTA).steps, _Note(self)))
+        self._person, self._channel = self.workspace.person("ana"), self.workspace.channel("help-desk")
+        self._awaited: dict[str, asyncio.Future[tuple[str, float]]] = {}  # by thread: the answer, and when it was whole
+        self.requested = self.spoken = 0.0
+
+    async def ask(self, thread: str | None = None) -> Turn:
+        """Mention the bot, in this thread or at the root of a new one, and wait for the whole answer."""
+        asked = time.perf_counter()
+        root = self.workspace.post(self._person, self._channel, QUESTION, thread).root
+        self._awaited[root] = asyncio.get_running_loop().create_future()
+        text, shown = await asyncio.wait_for(self._awaited[root], PATIENCE_S)
+        if text.strip() != (DELTA * DELTAS).strip():
+            raise UnexpectedAnswer(text)
+        return Turn(root, asked, self.requested, self.spoken, shown)
+
+    def see(self, change: Change) -> None:
+        """Take note of what changed in the workspace."""
+        match change:
+            case Posted(message) | Edited(message) if message.bot_id and not message.streaming_since:
+                self._end(message)
+            case _:
+                pass
+
+    def _end(self, message: Message) -> None:
+        if answer := self._awaited.pop(message.root, None):
+            answer.set_result((message.text, time.perf_counter()))
+
+    def _answer(self, _: Request) -> Reply:
+        self.requested = time.perf_counter()
+        return self._says
+
+
+class _Note(Hold):
+    """A step of the model at which it does not wait, but notes the time."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        super().__init__()
+        self._surroundings = surroundings
+
+    async def pause(self) -> None:
+        self._surroundings.spoken = time.perf_counter()
+
+
+@asynccontextmanager
+async def surroundings() -> AsyncIterator[Surroundings]:
+    """Fresh ones, served on free ports."""
+    made = Surroundings()
+    await made.model.start()
+    await made.slack.start(0)
+    forget = made.workspace.subscribe(made.see)
+    try:
+        yield made
+    finally:
+        forget()
+        await made.slack.stop()
+        await made.model.stop()

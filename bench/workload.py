@@ -1,0 +1,130 @@
+"""The workload, the same for every bot, and the figures that are taken from it."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+
+import psutil
+
+from bench.subject import Subject, running
+from bench.surroundings import Surroundings, Turn, surroundings
+
+TURNS_PER_THREAD = 4
+THREADS_AT_ONCE = 32
+WARM_UP_TURNS = 40
+_MEGABYTE = 1_000_000
+
+
+def _figure(label: str, decimals: int) -> float:
+    made: float = field(metadata={"label": label, "decimals": decimals})
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one run of the workload showed of one bot."""
+
+    burst: float = _figure(f"turns a second, {THREADS_AT_ONCE} threads at once", 0)
+    alone: float = _figure("turns a second, one at a time", 0)
+    burst_cpu: float = _figure(f"CPU seconds per 1,000 turns, {THREADS_AT_ONCE} at once", 1)
+    alone_cpu: float = _figure("CPU seconds per 1,000 turns, one at a time", 1)
+    idle_memory: float = _figure("resident memory in MB, idle", 0)
+    memory: float = _figure("resident memory in MB, after all turns", 0)
+    to_model: float = _figure("ms from event to model request, median", 1)
+    to_model_p99: float = _figure("ms from event to model request, p99", 1)
+    to_text: float = _figure("ms from last token to final text, median", 1)
+    to_text_p99: float = _figure("ms from last token to final text, p99", 1)
+    calls: float = _figure("calls of Slack's Web API a turn", 1)
+    core: float = _figure("share of a core in the burst, %: the bot", 0)
+    others_core: float = _figure("share of a core in the burst, %: Slack and model", 0)
+
+    @classmethod
+    def labels(cls) -> list[tuple[str, str, int]]:
+        """Each figure's field, its label with the unit, and its decimals."""
+        return [(each.name, each.metadata["label"], each.metadata["decimals"]) for each in fields(cls)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Spent:
+    """What a number of turns cost: wall-clock seconds, and CPU seconds of the bot and of its surroundings."""
+
+    wall_s: float
+    bot_cpu_s: float
+    others_cpu_s: float
+
+
+class _Meter:
+    """Measures from its making on."""
+
+    def __init__(self, bot: psutil.Process) -> None:
+        self._bot = bot
+        self._start = self._now()
+
+    def read(self) -> _Spent:
+        """What was spent since."""
+        return _Spent(*(after - before for after, before in zip(self._now(), self._start, strict=True)))
+
+    def _now(self) -> tuple[float, float, float]:
+        cpu = self._bot.cpu_times()
+        return time.perf_counter(), cpu.user + cpu.system, time.process_time()
+
+
+async def measure(subject: Subject, turns: int) -> Figures:
+    """Start the bot afresh and let it do the workload: so many turns one at a time, and as many in a burst."""
+    async with surroundings() as around, running(subject, around) as bot:
+        idle_memory = bot.memory_info().rss
+        await _burst(around, WARM_UP_TURNS)
+        calls, meter = len(around.slack.calls.all()), _Meter(bot)
+        singles = await _one_at_a_time(around, turns)
+        alone, calls = meter.read(), len(around.slack.calls.all()) - calls
+        meter = _Meter(bot)
+        await _burst(around, turns)
+        burst, memory = meter.read(), bot.memory_info().rss
+    to_model = [(turn.requested - turn.asked) * 1000 for turn in singles]
+    to_text = [(turn.shown - turn.spoken) * 1000 for turn in singles]
+    return Figures(
+        burst=turns / burst.wall_s,
+        alone=turns / alone.wall_s,
+        burst_cpu=burst.bot_cpu_s / turns * 1000,
+        alone_cpu=alone.bot_cpu_s / turns * 1000,
+        idle_memory=idle_memory / _MEGABYTE,
+        memory=memory / _MEGABYTE,
+        to_model=statistics.median(to_model),
+        to_model_p99=_p99(to_model),
+        to_text=statistics.median(to_text),
+        to_text_p99=_p99(to_text),
+        calls=calls / turns,
+        core=burst.bot_cpu_s / burst.wall_s * 100,
+        others_core=burst.others_cpu_s / burst.wall_s * 100,
+    )
+
+
+async def _one_at_a_time(around: Surroundings, turns: int) -> list[Turn]:
+    return [turn for _ in range(turns // TURNS_PER_THREAD) for turn in await _conversation(around)]
+
+
+async def _burst(around: Surroundings, turns: int) -> None:
+    slots = asyncio.Semaphore(THREADS_AT_ONCE)
+
+    async def when_it_is_its_turn() -> None:
+        async with slots:
+            await _conversation(around)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(turns // TURNS_PER_THREAD):
+            group.create_task(when_it_is_its_turn())
+
+
+async def _conversation(around: Surroundings) -> list[Turn]:
+    turns = [await around.ask()]
+    while len(turns) < TURNS_PER_THREAD:
+        turns.append(await around.ask(turns[0].thread))
+    return turns
+
+
+def _p99(values: Sequence[float]) -> float:
+    return statistics.quantiles(values, n=100, method="inclusive")[-1]

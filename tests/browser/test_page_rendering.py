@@ -1,0 +1,329 @@
+"""The playground's page in a real browser: what it makes of texts, and what can be done with the keyboard alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Locator, Page, async_playwright, expect
+
+from bot.playground.messages import Message
+from bot.playground.people import Channel, Person
+from bot.playground.workspace import Workspace
+from tests.playground_stage import make_workspace, served
+
+CHROMIUM = Path("/usr/bin/chromium")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        not CHROMIUM.exists() and os.environ.get("CI") != "true", reason="needs Debian's chromium: apt install chromium"
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Ana at the page, in #help-desk."""
+
+    page: Page
+    workspace: Workspace
+    errors: list[str]
+
+    @property
+    def ana(self) -> Person:
+        return self.workspace.person("ana")
+
+    @property
+    def help_desk(self) -> Channel:
+        return self.workspace.channel("help-desk")
+
+    @property
+    def composer(self) -> Locator:
+        return self.page.get_by_test_id("composer")
+
+    @property
+    def thread(self) -> Locator:
+        return self.page.get_by_test_id("thread-pane")
+
+    def bot_says(self, text: str, root: str | None = None, **more: Any) -> Message:
+        """The bot posts Markdown."""
+        workspace, app = self.workspace, self.workspace.app
+        said = {"user": app.user_id, "bot_id": app.bot_id, "text": text, "format": "markdown", "thread_ts": root}
+        return workspace.add(Message(channel=self.help_desk.id, ts=workspace.new_ts(), **{**said, **more}))
+
+    def shown(self, message: Message) -> Locator:
+        """The text of a message in the channel."""
+        return self.page.get_by_test_id("messages").locator(f"[data-id='{message.id}']").get_by_test_id("message-text")
+
+    async def shows(self, text: str, **more: Any) -> Locator:
+        """The rendered text of what the bot posts."""
+        shown = self.shown(self.bot_says(text, **more))
+        await expect(shown).to_be_visible()
+        return shown
+
+
+@asynccontextmanager
+async def visited(workspace: Workspace, **window: Any) -> AsyncIterator[Visit]:
+    async with served(workspace) as server, async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = await browser.new_page(**window)
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+        await page.goto(server.url)
+        await expect(page.get_by_test_id("suggestions")).to_be_visible()
+        yield Visit(page, workspace, errors)
+        await browser.close()
+
+
+@pytest.fixture
+async def visit() -> AsyncIterator[Visit]:
+    async with visited(make_workspace()) as visit:
+        yield visit
+        assert visit.errors == [], "the page must not log errors: scripts, refused resources, policy violations"
+
+
+HOSTILE = """<img src=x onerror="window.hacked=1"> <script>window.hacked=1</script>
+[click](javascript:window.hacked=1) [data](data:text/html,x) <javascript:window.hacked=1|link> ![pixel](https://example.com/x.png)
+
+| <b>cell</b> |
+|---|
+| <img src=x onerror=window.hacked=1> |
+
+```<script>
+<svg onload=window.hacked=1>
+```"""
+
+
+@pytest.mark.parametrize("kind", ["markdown", "mrkdwn"])
+async def test_what_the_model_writes_is_never_markup(visit: Visit, kind: str) -> None:
+    """Tags, script addresses and images in a text stay text, in both formats: nothing runs, nothing is fetched."""
+    shown = await visit.shows(HOSTILE, format=kind)
+
+    await expect(shown).to_contain_text("<svg onload=window.hacked=1>")
+    assert await shown.locator("img, script, svg, b").count() == 0
+    hrefs = await shown.locator("a").evaluate_all("links => links.map(link => link.protocol)")
+    assert set(hrefs) <= {"https:"}
+    assert await visit.page.evaluate("window.hacked") is None
+
+
+MARKDOWN = """## Parcels
+Some **bold**, *slanted*, ~~gone~~ and `code *as is*` in snake_case_words, 2 * 3 * 4.
+
+1. Weigh
+   - under *2 kg*
+   - over
+2. Send
+
+| Way | Price |
+|:--|--:|
+| Post | 4 € |
+
+> quoted
+
+---
+
+```python
+print("a" * 2)
+```
+See [the guide](https://example.com/a_(b)) or https://example.com/plain_one."""
+
+
+CONSTRUCTS = {
+    "h4": ["Parcels"],
+    "strong": ["bold"],
+    "em": ["slanted", "2 kg"],
+    "s": ["gone"],
+    "p code": ["code *as is*"],
+    "ol > li": ["Weighunder 2 kgover", "Send"],
+    "ol > li > ul > li": ["under 2 kg", "over"],
+    "th": ["Way", "Price"],
+    "td.right": ["4 €"],
+    "blockquote": ["quoted"],
+    "hr": [""],
+    "figcaption span": ["python"],
+    "pre code": ['print("a" * 2)'],
+    "a": ["the guide", "https://example.com/plain_one"],
+}
+
+
+async def test_markdown_is_shown_as_meant(visit: Visit) -> None:
+    """Each construct of Markdown that models use becomes its element, and nothing else does."""
+    shown = await visit.shows(MARKDOWN)
+
+    assert {selector: await shown.locator(selector).all_text_contents() for selector in CONSTRUCTS} == CONSTRUCTS
+    assert await shown.locator("a").first.get_attribute("href") == "https://example.com/a_(b)"
+
+
+async def test_mrkdwn_is_shown_as_slack_shows_it(visit: Visit) -> None:
+    """A person's text shows its marks, its escapes undone once, people by name, and pings so that they are noticed."""
+    said = visit.workspace.post(visit.ana, visit.help_desk, "*so* 1 < 2 &amp; @Ben Okafor _look_: @channel\n> was said")
+    shown = visit.shown(said)
+
+    await expect(shown.locator("p")).to_have_text("so 1 < 2 &amp; @Ben Okafor look: @channel")
+    await expect(shown.locator("strong")).to_have_text("so")
+    await expect(shown.locator("blockquote")).to_have_text("was said")
+    await expect(shown.locator(".pill-ping")).to_have_text("@channel")
+
+
+async def test_a_streamed_answer_grows_in_place(visit: Visit) -> None:
+    """Streamed text appears in one message, half a marker does not flicker, and the caret goes at the end."""
+    message = visit.bot_says("Please **hold", streaming_since=visit.workspace.clock())
+    shown = visit.shown(message)
+    await expect(shown.locator("strong")).to_have_text("hold")
+    await expect(shown.locator(".caret")).to_have_count(1)
+
+    message = visit.workspace.grow(message, " on**\n\n| a | b |\n|--")
+    await expect(shown.locator("th")).to_have_text(["a", "b"])
+    visit.workspace.change(message, streaming_since=None)
+
+    await expect(shown.locator(".caret")).to_have_count(0)
+    await expect(shown.locator("strong")).to_have_text("hold on")
+    await expect(visit.page.get_by_test_id("message")).to_have_count(1)
+
+
+async def test_a_reader_who_scrolled_up_stays_there(visit: Visit) -> None:
+    """New messages keep the end in view for those who are at it, and never move those who are not."""
+    last = [visit.bot_says(f"line {at}\n\nmore") for at in range(30)][-1]
+    await expect(visit.shown(last)).to_be_in_viewport()
+    messages = visit.page.get_by_test_id("messages")
+    await messages.evaluate("list => { list.scrollTop = 100 }")
+    jump = visit.page.get_by_role("button", name="New messages")
+
+    newest = visit.bot_says("newest")
+    await expect(jump).to_be_visible()
+    assert await messages.evaluate("list => list.scrollTop") == 100
+    await jump.click()
+
+    await expect(visit.shown(newest)).to_be_in_viewport()
+
+
+async def test_a_conversation_by_keyboard_alone(visit: Visit) -> None:
+    """With keys only: complete a name, send, open the thread that answers, reply, and close it again."""
+    page, workspace, keys = visit.page, visit.workspace, visit.page.keyboard
+    await keys.type("hi @att")
+    await keys.press("Tab")
+    await keys.type("help")
+    await keys.press("Shift+Enter")
+    await keys.type("please")
+    await keys.press("Enter")
+    await workspace.until(lambda: bool(workspace.transcript.of_channel(visit.help_desk.id)))
+    (root,) = workspace.transcript.of_channel(visit.help_desk.id)
+    assert root.text == f"hi <@{workspace.app.user_id}> help\nplease"
+
+    await page.get_by_test_id("message").focus()
+    await keys.press("Tab")
+    await keys.press("Tab")
+    await keys.press("Enter")
+    await expect(page.get_by_role("menuitem", name="Start over")).to_be_focused()
+    await keys.press("Escape")
+    await keys.press("Shift+Tab")
+    await keys.press("Enter")
+    await expect(page.get_by_test_id("thread-composer")).to_be_focused()
+
+    await keys.type("more")
+    await keys.press("Enter")
+    await expect(visit.thread.get_by_test_id("message")).to_have_count(2)
+    await keys.press("Escape")
+
+    await expect(visit.thread).to_be_hidden()
+    await expect(page.get_by_test_id("reply-link")).to_be_focused()
+
+
+async def test_commands_are_completed_and_sent_as_commands(visit: Visit) -> None:
+    """A slash offers the commands with their use; a command that is known goes to the app, not into the channel."""
+    await visit.composer.press_sequentially("/re")
+    await expect(visit.page.get_by_role("option")).to_contain_text("/reset [all | link to a thread]")
+    await visit.composer.press("Enter")
+    await expect(visit.composer).to_have_value("/reset ")
+    await visit.composer.press_sequentially("all")
+    await visit.composer.press("Enter")
+
+    # No app is connected here, which Slack tells the person who gave the command.
+    await expect(visit.page.get_by_test_id("ephemeral")).to_contain_text("Only visible to you")
+    await expect(visit.page.get_by_test_id("message")).to_have_count(0)
+
+
+async def test_a_status_shows_under_its_message_and_opens_the_thread(visit: Visit) -> None:
+    """While the bot works on what was just asked, the channel and the opened thread say so; then both are quiet."""
+    await visit.composer.fill("@attendant help")
+    await visit.composer.press("Enter")
+    await expect(visit.page.get_by_test_id("message")).to_have_count(1)
+    (root,) = visit.workspace.transcript.of_channel(visit.help_desk.id)
+    visit.workspace.set_status(visit.help_desk.id, root.ts, "is thinking…", timedelta(minutes=2))
+    await expect(visit.page.get_by_test_id("status")).to_have_text(["attendant is thinking…"] * 2)
+
+    visit.bot_says("Done.", root.ts)
+
+    await expect(visit.thread.get_by_test_id("message")).to_have_count(2)
+    await expect(visit.page.get_by_test_id("status")).to_have_count(0)
+    await expect(visit.page.locator("#announcer")).to_have_text("attendant: Done.")
+
+
+async def test_an_ephemeral_message_is_for_one_person(visit: Visit) -> None:
+    """Only the one it was shown to sees it and its buttons; somebody else who acts does not."""
+    button = {"type": "button", "action_id": "go", "value": "1", "text": {"type": "plain_text", "text": "Forget <it>"}}
+    section = {"type": "section", "text": {"type": "plain_text", "text": "*Which* one?"}, "accessory": button}
+    visit.workspace.show(visit.ana, visit.help_desk, "Which one?", by_app=True, blocks=(section,))
+    ephemeral = visit.page.get_by_test_id("ephemeral")
+    await expect(ephemeral.get_by_test_id("message-text")).to_contain_text("*Which* one?")
+    await expect(ephemeral.get_by_role("button", name="Forget <it>")).to_be_enabled()
+
+    await visit.page.get_by_test_id("act-as").get_by_label("Ben Okafor").check()
+
+    await expect(ephemeral).to_have_count(0)
+
+
+async def test_a_message_is_edited_and_deleted_where_it_stands(visit: Visit) -> None:
+    """One's own message is edited as it was typed, with names and signs, and can be deleted."""
+    said = visit.workspace.post(visit.ana, visit.help_desk, "@Ben Okafor: 1 < 2")
+    more, menu = visit.page.get_by_test_id("more-actions"), visit.page.get_by_test_id("menu")
+    await visit.shown(said).hover()
+    await more.click()
+    await menu.get_by_text("Edit message").click()
+    await expect(visit.page.get_by_test_id("edit-box")).to_have_value("@ben: 1 < 2")
+    await visit.page.get_by_test_id("edit-box").fill("@ben: 2 < 3")
+    await visit.page.keyboard.press("Enter")
+    await expect(visit.shown(said)).to_have_text("@Ben Okafor: 2 < 3 (edited)")
+
+    await more.click()
+    await menu.get_by_text("Delete message").click()
+
+    await expect(visit.page.get_by_test_id("message")).to_have_count(0)
+
+
+async def test_other_channels_show_what_is_unread(visit: Visit) -> None:
+    """A channel that got a message while another is open has a dot until it is opened."""
+    general = visit.page.locator("[data-channel='C0GENERAL0']")
+    visit.workspace.post(visit.workspace.person("ben"), visit.workspace.channel("general"), "news")
+    await expect(general.get_by_test_id("unread")).to_be_visible()
+
+    await general.click()
+
+    await expect(visit.page.get_by_text("news", exact=True)).to_be_visible()
+    await expect(general.get_by_test_id("unread")).to_have_count(0)
+
+
+async def test_on_a_phone_nothing_is_cut_off() -> None:
+    """At phone width the thread takes the window, wide content scrolls by itself, and channels are in a drawer."""
+    async with visited(make_workspace(), viewport={"width": 390, "height": 780}) as visit:
+        root = visit.bot_says(
+            "| " + " | ".join("column" * 2 for _ in range(9)) + " |\n" + "|--" * 9 + "|\n" + "w" * 300
+        )
+        visit.bot_says("reply", root.ts)
+        await visit.page.get_by_test_id("reply-link").click()
+        await expect(visit.composer).to_be_hidden()
+        await expect(visit.thread.get_by_test_id("message")).to_have_count(2)
+        assert await visit.page.evaluate("document.documentElement.scrollWidth") == 390
+
+        await visit.page.keyboard.press("Escape")
+        await visit.page.get_by_test_id("open-sidebar").click()
+        await visit.page.locator("[data-channel='C0GENERAL0']").click()
+        await expect(visit.page.get_by_role("heading", name="#general")).to_be_visible()

@@ -1,0 +1,132 @@
+"""A person tries the bot in the page: `attendant run` with nothing set, in headless Chromium."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Locator, Page, expect
+
+from bot import wording
+from bot.sessions import ResetOutcome
+from tests.process import Process
+
+pytestmark = pytest.mark.browser
+PATIENCE_MS = 20_000
+ARTIFACTS = Path(__file__).parents[1] / "artifacts"
+
+
+@pytest.fixture
+async def playground(page: Page, tmp_path: Path) -> AsyncIterator[Page]:
+    """The page of a bot that was started with no setting at all."""
+    async with Process.running(tmp_path, {}) as process:
+        line = await process.says("Attendant is running")
+        address = re.search(r"http://\S+", line)
+        assert address is not None, line
+        page.set_default_timeout(PATIENCE_MS)
+        await page.goto(address[0])
+        yield page
+        ARTIFACTS.mkdir(exist_ok=True)
+        await page.screenshot(path=ARTIFACTS / "playground.png")
+
+
+async def test_a_first_visit(playground: Page) -> None:
+    """A mention is answered in a thread, a reply shows memory, another thread shares none, and resetting forgets."""
+    await send(playground, "composer", "@attendant my VPN is down")
+    pane = playground.get_by_test_id("thread-pane")
+    await expect_answer(pane, 1, "This is the first message")
+    await send(playground, "thread-composer", "it drops every ten minutes")
+    await expect_answer(pane, 2, "my VPN is down")
+
+    await send(playground, "composer", "@attendant where do I find the printer?")
+    await expect_answer(pane, 1, "This is the first message")
+    await expect(pane).not_to_contain_text("VPN")
+
+    await send(playground, "thread-composer", "!reset")
+    await expect_answer(pane, 2, wording.reset(ResetOutcome.DONE))
+    await send(playground, "thread-composer", "hello again")
+    await expect_answer(pane, 3, "This is the first message")
+
+
+async def test_slash_reset_offers_a_list(playground: Page) -> None:
+    """With two conversations `/reset` shows buttons to this person alone, and the one that is pressed is forgotten."""
+    pane = playground.get_by_test_id("thread-pane")
+    for text in ("@attendant my VPN is down", "@attendant my screen flickers"):
+        await send(playground, "composer", text)
+        await expect_answer(pane, 1, "This is the first message")
+
+    await send(playground, "composer", "/reset")
+    offer = playground.get_by_test_id("ephemeral")
+    await expect(offer).to_contain_text(wording.CHOOSE_SESSION)
+    await offer.get_by_role("button", name="Start over").first.click()
+    await expect(offer).to_contain_text(wording.reset_count(1))
+    await send(playground, "thread-composer", "what about my screen?")
+
+    await expect_answer(pane, 2, "This is the first message")
+
+
+async def test_the_message_menu_starts_over(playground: Page) -> None:
+    """The shortcut *Start over* in a message's menu forgets the conversation."""
+    await send(playground, "composer", "@attendant my VPN is down")
+    pane = playground.get_by_test_id("thread-pane")
+    await expect_answer(pane, 1, "This is the first message")
+
+    answer = pane.locator("[data-bot=true]").first
+    await answer.hover()
+    await answer.get_by_role("button", name="More").click()
+    await playground.get_by_role("menuitem", name="Start over").click()
+
+    await expect(playground.get_by_test_id("ephemeral").first).to_contain_text(wording.reset(ResetOutcome.DONE))
+
+
+async def test_acting_as_somebody_else(playground: Page) -> None:
+    """Another person joins the thread without a mention, and the answer shows that the bot tells them apart."""
+    await send(playground, "composer", "@attendant my VPN is down")
+    pane = playground.get_by_test_id("thread-pane")
+    await expect_answer(pane, 1, "This is the first message")
+
+    await playground.get_by_test_id("act-as").get_by_label("Ben Okafor").check()
+    await playground.get_by_role("button", name=re.compile("1 reply")).click()
+    await send(playground, "thread-composer", "mine too")
+
+    await expect_answer(pane, 2, "ana: my VPN is down")
+
+
+async def test_the_stand_in_says_so_on_the_page(playground: Page) -> None:
+    """Nobody mistakes the stand-in for a language model: the page says what it is."""
+    await expect(playground.get_by_test_id("notice")).to_contain_text("stand-in")
+
+
+async def test_the_keyboard_is_enough(playground: Page) -> None:
+    """Ask, follow into the thread, reply and leave it again, without a mouse."""
+    composer = playground.get_by_test_id("composer")
+    await composer.focus()
+    await playground.keyboard.type("@att")
+    await playground.keyboard.press("Enter")
+    await playground.keyboard.type("my VPN is down")
+    await playground.keyboard.press("Enter")
+    pane = playground.get_by_test_id("thread-pane")
+    await expect_answer(pane, 1, "This is the first message")
+
+    await playground.get_by_test_id("thread-composer").focus()
+    await playground.keyboard.type("still down")
+    await playground.keyboard.press("Enter")
+    await expect_answer(pane, 2, "my VPN is down")
+    await playground.keyboard.press("Escape")
+
+    await expect(pane).to_be_hidden()
+
+
+async def send(page: Page, composer: str, text: str) -> None:
+    """Type into a composer and send."""
+    await page.get_by_test_id(composer).fill(text)
+    await page.get_by_test_id(composer).press("Enter")
+
+
+async def expect_answer(pane: Locator, count: int, text: str) -> None:
+    """Wait for the so-manieth whole answer in the thread pane, and for what it says."""
+    whole = pane.locator("[data-bot=true][data-streaming=false]")
+    await expect(whole).to_have_count(count, timeout=PATIENCE_MS)
+    await expect(whole.last).to_contain_text(text, timeout=PATIENCE_MS)

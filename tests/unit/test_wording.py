@@ -1,0 +1,77 @@
+"""Wording: there is a sentence for everything, and each is one that a person can use."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from bot import wording
+from bot.errors import Trouble
+from bot.sessions import ResetOutcome
+
+CONSTANTS = [value for name, value in vars(wording).items() if name.isupper() and isinstance(value, str)]
+SENTENCES = [
+    *CONSTANTS,
+    *map(wording.trouble, Trouble),
+    *map(wording.reset, ResetOutcome),
+    *map(wording.reset_count, (1, 2)),
+    *(wording.status(count, hours) for count in (0, 1, 2) for hours in (1, 24)),
+    wording.help_text("attendant", "/attendant", "/reset"),
+]
+
+
+@pytest.mark.parametrize("sentence", SENTENCES, ids=range(len(SENTENCES)))
+def test_every_sentence_is_plain(sentence: str) -> None:
+    """No sentence pings, speaks of exceptions or codes, or is empty."""
+    assert sentence.strip()
+    assert not any(word in sentence for word in ("<!", "<@", "@channel", "@here", "Exception", "Error", "None", "HTTP"))
+
+
+def test_different_things_are_told_differently() -> None:
+    """No two troubles share a sentence, and no two outcomes of a reset."""
+    assert len({wording.trouble(kind) for kind in Trouble}) == len(Trouble)
+    assert len({wording.reset(outcome) for outcome in ResetOutcome}) == len(ResetOutcome)
+
+
+@pytest.mark.parametrize(
+    ("ago", "told"),
+    [
+        (timedelta(seconds=-5), "just now"),
+        (timedelta(seconds=59), "just now"),
+        (timedelta(minutes=1), "1 minute ago"),
+        (timedelta(minutes=119), "1 hour ago"),
+        (timedelta(hours=49), "2 days ago"),
+    ],
+)
+def test_how_long_ago_is_told_in_the_largest_unit(ago: timedelta, told: str) -> None:
+    """A list of sessions says roughly when each was last active."""
+    assert wording.last_active(ago) == f"Last active {told}"
+
+
+@pytest.mark.parametrize(
+    ("count", "hours", "told"),
+    [
+        (0, 24, "no open conversation"),
+        (1, 1, "one open conversation"),
+        (3, 0.5, "3 open conversations"),
+        (1, 1, "an hour"),
+    ],
+)
+def test_the_status_counts(count: int, hours: float, told: str) -> None:
+    """How many sessions are open, and how long each is kept."""
+    assert told in wording.status(count, hours)
+
+
+def test_a_reset_of_several_says_how_many() -> None:
+    """One is not counted, several are."""
+    assert "2 conversations" in wording.reset_count(2)
+    assert "1" not in wording.reset_count(1)
+
+
+def test_the_help_names_the_commands_as_they_were_set() -> None:
+    """Whoever renamed the commands reads their names."""
+    told = wording.help_text("Otto", "/otto", "/again")
+
+    assert all(word in told for word in ("Otto", "`/otto reset`", "`/otto status`", "`/again`", "`!reset`"))
+    assert "/attendant" not in told
