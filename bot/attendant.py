@@ -47,7 +47,9 @@ class Attendant:
             settled = await self._say(claim, wording.reset(claim.fixed_reply))
         else:
             settled = await self._let_model_answer(claim, started)
-        if not await self._store.run(claims.settle, claim, settled, now=self._clock()):
+        if await self._store.run(claims.settle, claim, settled, now=self._clock()):
+            log.info("turn %s", settled.state.value, extra=_where(claim) | _figures(settled))
+        else:
             log.info("the answer came too late and is not remembered", extra=_where(claim))
 
     async def _give_up(self, claim: Claim) -> None:
@@ -126,5 +128,15 @@ def _asked(claim: Claim) -> Asked:
     return Asked(claim.thread, claim.author, claim.message_id)
 
 
+def _figures(settled: Settled) -> dict[str, object]:
+    return {
+        "trouble": settled.trouble,
+        "model": settled.model,
+        "prompt_tokens": settled.prompt_tokens,
+        "cached_tokens": settled.cached_tokens,
+        "completion_tokens": settled.completion_tokens,
+    }
+
+
 def _where(claim: Claim) -> dict[str, object]:
-    return {"thread": str(claim.thread), "session": claim.session_id, "turn": claim.turn_id, "attempt": claim.attempt}
+    return {"place": str(claim.thread), "session": claim.session_id, "turn": claim.turn_id, "attempt": claim.attempt}

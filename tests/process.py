@@ -30,11 +30,11 @@ class Process:
         self.lines: list[str] = []
 
     @staticmethod
-    async def run(folder: Path, environ: Mapping[str, str], *arguments: str) -> Ended:
-        """Run a command to its end."""
+    async def run(folder: Path, environ: Mapping[str, str], *arguments: str, typed: str = "") -> Ended:
+        """Run a command to its end, with `typed` on its standard input."""
         process = await _spawn(folder, environ, arguments or ("run",))
         try:
-            output, _ = await asyncio.wait_for(process.communicate(), START_S)
+            output, _ = await asyncio.wait_for(process.communicate(typed.encode()), START_S)
         finally:
             if process.returncode is None:
                 process.kill()
@@ -84,6 +84,7 @@ async def _spawn(folder: Path, environ: Mapping[str, str], arguments: tuple[str,
         *arguments,
         cwd=folder,
         env={**inherited, "PYTHONPATH": str(Path(__file__).parents[1]), "PORT": "0", **environ},
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

@@ -22,7 +22,7 @@ from bot.sessions import OpenSession, ResetOutcome
 from bot.slack.adapter import SlackAdapter
 from bot.slack.checks import identify
 from bot.slack.client import open_client
-from bot.slack.connection import connect
+from bot.slack.connection import HttpMode, SocketMode, connect
 from bot.slack.listeners import build_app
 from bot.testing import SettableClock
 from tests.playground_stage import make_workspace, served
@@ -129,9 +129,13 @@ class Ledger:
         self.sessions: list[OpenSession] = []
         self.outcome = ResetOutcome.DONE
         self.out_of_order = 0  # how many of the next calls fail
+        self.busy, self.free = asyncio.Event(), asyncio.Event()  # an event is coming in; it may be taken in
+        self.free.set()
 
     async def accept(self, event: Event) -> bool:
         self._work()
+        self.busy.set()
+        await self.free.wait()
         self.accepted.append(event)
         return True
 
@@ -167,6 +171,7 @@ class Ears:
 
     server: PlaygroundServer
     ledger: Ledger
+    connection: SocketMode | HttpMode
 
     @property
     def workspace(self) -> Workspace:
@@ -187,16 +192,16 @@ class Ears:
         """Wait until everything delivered was acknowledged."""
         await self.workspace.until(lambda: all(delivery.acknowledged for delivery in self.server.deliveries.all()))
 
-    async def told(self, channel: Channel | None = None) -> Message:
-        """Wait for what only Ana is told."""
-        place = channel or self.help_desk
-        await self.workspace.until(lambda: bool(self.workspace.ephemerals(self.ana, place)))
-        return self.workspace.ephemerals(self.ana, place)[-1]
+    def notices(self, channel: Channel | None = None) -> list[Message]:
+        """What only Ana was told in a channel."""
+        return self.workspace.ephemerals(self.ana, channel or self.help_desk)
 
     async def command(self, command: str, text: str = "", channel: Channel | None = None) -> Message:
         """Give a slash command, and wait for what it says."""
+        before = len(self.notices(channel))
         self.workspace.command(self.ana, channel or self.help_desk, command, text)
-        return await self.told(channel)
+        await self.workspace.until(lambda: len(self.notices(channel)) > before)
+        return self.notices(channel)[-1]
 
 
 @asynccontextmanager
@@ -208,6 +213,6 @@ async def ears(**server: Any) -> AsyncIterator[Ears]:
         settings = settings_of(playground)
         client = await stack.enter_async_context(open_client(settings))
         app = build_app(client, await identify(client), ledger, settings, clock=SettableClock().now)
-        await stack.enter_async_context(connect(app, settings))
+        connection = await stack.enter_async_context(connect(app, settings))
         await playground.workspace.until(lambda: playground.sockets.open > 0)
-        yield Ears(playground, ledger)
+        yield Ears(playground, ledger, connection)

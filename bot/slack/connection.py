@@ -46,8 +46,9 @@ async def connect(app: AsyncApp, settings: Settings) -> AsyncIterator[SocketMode
 class SocketMode:
     """One WebSocket to Slack, opened anew whenever it ends: https://docs.slack.dev/apis/events-api/using-socket-mode."""
 
-    def __init__(self, app: AsyncApp, app_token: str) -> None:
+    def __init__(self, app: AsyncApp, app_token: str, connect_s: float = CONNECT_S) -> None:
         """To be made in a running loop."""
+        self._connect_s = connect_s
         self._handler = AsyncSocketModeHandler(app, app_token, logger=app.client.logger)
         self._handler.client.proxy = app.client.proxy
         self._handler.client.socket_mode_request_listeners[:] = [self._receive]
@@ -56,7 +57,7 @@ class SocketMode:
     async def start(self) -> None:
         """Connect. Raises StartupError when that takes too long."""
         try:
-            async with asyncio.timeout(CONNECT_S):
+            async with asyncio.timeout(self._connect_s):
                 await self._handler.connect_async()  # type: ignore[no-untyped-call]  # Bolt has no annotation here
         except TimeoutError:
             raise StartupError("Socket Mode did not connect. Check the network and SLACK_API_URL.") from None

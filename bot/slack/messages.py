@@ -69,15 +69,16 @@ class Streamed:
         return cls(clients, asked.thread.channel, answer["ts"], text)
 
     async def grow(self, text: str) -> None:
-        """Append what is new."""
-        if more := text[len(self._shown) :]:
+        """Append what is new; Slack takes no blank text."""
+        if (more := text[len(self._shown) :]).strip():
             await self._clients.growing.chat_appendStream(channel=self._channel, ts=self.ts, markdown_text=more)
             self._shown = text
 
     async def finish(self, text: str) -> None:
         """Append what is new, and end the stream."""
         more = text[len(self._shown) :]
-        await self._clients.posting.chat_stopStream(channel=self._channel, ts=self.ts, markdown_text=more or None)
+        last = more if more.strip() else None
+        await self._clients.posting.chat_stopStream(channel=self._channel, ts=self.ts, markdown_text=last)
 
     async def break_off(self) -> Edited:
         """End the stream if it has not ended; the message can be edited from here on."""

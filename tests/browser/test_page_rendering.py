@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Locator, Page, async_playwright, expect
+import pytest_asyncio
+from playwright.async_api import Browser, Locator, Page, async_playwright, expect
 
 from bot.playground.messages import Message
 from bot.playground.people import Channel, Person
@@ -22,6 +23,7 @@ CHROMIUM = Path("/usr/bin/chromium")
 
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.asyncio(loop_scope="module"),  # one browser for all of them
     pytest.mark.skipif(
         not CHROMIUM.exists() and os.environ.get("CI") != "true", reason="needs Debian's chromium: apt install chromium"
     ),
@@ -34,7 +36,6 @@ class Visit:
 
     page: Page
     workspace: Workspace
-    errors: list[str]
 
     @property
     def ana(self) -> Person:
@@ -69,25 +70,34 @@ class Visit:
         return shown
 
 
-@asynccontextmanager
-async def visited(workspace: Workspace, **window: Any) -> AsyncIterator[Visit]:
-    async with served(workspace) as server, async_playwright() as playwright:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """Debian's Chromium, without a window."""
+    async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = await browser.new_page(**window)
-        errors: list[str] = []
+        yield browser
+        await browser.close()
+
+
+@asynccontextmanager
+async def visited(browser: Browser, **window: Any) -> AsyncIterator[Visit]:
+    """A page of a new workspace, ready. It must not log errors: of scripts, refused resources, policy violations."""
+    errors: list[str] = []
+    async with served(make_workspace()) as server, await browser.new_context(**window) as context:
+        page = await context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
         await page.goto(server.url)
         await expect(page.get_by_test_id("suggestions")).to_be_visible()
-        yield Visit(page, workspace, errors)
-        await browser.close()
+        yield Visit(page, server.workspace)
+    assert errors == []
 
 
-@pytest.fixture
-async def visit() -> AsyncIterator[Visit]:
-    async with visited(make_workspace()) as visit:
+@pytest_asyncio.fixture(loop_scope="module")
+async def visit(browser: Browser) -> AsyncIterator[Visit]:
+    """Such a page in a usual window."""
+    async with visited(browser) as visit:
         yield visit
-        assert visit.errors == [], "the page must not log errors: scripts, refused resources, policy violations"
 
 
 HOSTILE = """<img src=x onerror="window.hacked=1"> <script>window.hacked=1</script>
@@ -311,9 +321,9 @@ async def test_other_channels_show_what_is_unread(visit: Visit) -> None:
     await expect(general.get_by_test_id("unread")).to_have_count(0)
 
 
-async def test_on_a_phone_nothing_is_cut_off() -> None:
+async def test_on_a_phone_nothing_is_cut_off(browser: Browser) -> None:
     """At phone width the thread takes the window, wide content scrolls by itself, and channels are in a drawer."""
-    async with visited(make_workspace(), viewport={"width": 390, "height": 780}) as visit:
+    async with visited(browser, viewport={"width": 390, "height": 780}) as visit:
         root = visit.bot_says(
             "| " + " | ".join("column" * 2 for _ in range(9)) + " |\n" + "|--" * 9 + "|\n" + "w" * 300
         )

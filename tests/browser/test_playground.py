@@ -60,7 +60,7 @@ async def test_slash_reset_offers_a_list(playground: Page) -> None:
     await send(playground, "composer", "/reset")
     offer = playground.get_by_test_id("ephemeral")
     await expect(offer).to_contain_text(wording.CHOOSE_SESSION)
-    await offer.get_by_role("button", name="Start over").first.click()
+    await offer.get_by_role("button", name=wording.FORGET, exact=True).first.click()
     await expect(offer).to_contain_text(wording.reset_count(1))
     await send(playground, "thread-composer", "what about my screen?")
 

@@ -131,7 +131,7 @@ async def test_places_are_told_apart_by_every_part_of_their_key(books: Books, ot
     [
         ("nul\0byte", "nulbyte"),
         ("half \ud83d a pair", "half ? a pair"),
-        ("👩‍🚒 Grüße ‮", "👩‍🚒 Grüße ‮"),
+        ("👩\u200d🚒 Grüße \u202e", "👩\u200d🚒 Grüße \u202e"),
         ("x" * 100_000, "x" * 100_000),
         ("'; DROP TABLE messages; -- %s :text ?", "'; DROP TABLE messages; -- %s :text ?"),
         ("", ""),

@@ -1,4 +1,4 @@
-"""The store itself: one transaction at a time, whole or not at all, and errors that tell nothing of what people wrote."""
+"""The store itself: a transaction is whole or not at all, and errors tell nothing of what people wrote."""
 
 from __future__ import annotations
 
@@ -154,10 +154,8 @@ async def test_the_folder_of_a_sqlite_file_is_made_also_under_home(
 async def test_sqlite_is_set_up_to_survive_and_to_check(empty_sqlite_url: str) -> None:
     """Write-ahead log, foreign keys, and two seconds of patience with another process: Slack allows three."""
     store = Store(empty_sqlite_url)
-    found = [
-        await store.run(lambda connection, name=name: connection.exec_driver_sql(f"PRAGMA {name}").scalar())
-        for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
-    ]
+    names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+    found = await store.run(lambda found: [found.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names])
     await store.close()
 
     assert found == ["wal", 1, 1, 2000]

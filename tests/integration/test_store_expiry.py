@@ -68,7 +68,7 @@ async def test_a_message_does_not_wait_for_the_sweep(books: Books) -> None:
 
 
 @pytest.mark.parametrize("swept", [True, False], ids=["swept", "lazy"])
-async def test_the_first_turn_after_an_expiry_is_told_so_and_no_other(books: Books, swept: bool) -> None:
+async def test_the_first_turn_after_an_expiry_is_told_so_and_no_other(books: Books, *, swept: bool) -> None:
     """The notice belongs to one turn; taken over by another worker it still does."""
     await books.answer(mention("hello", "1.0"))
     books.now += DAY + MINUTE
@@ -94,7 +94,7 @@ async def test_a_session_after_a_reset_is_not_told_of_an_older_expiry(books: Boo
 
 
 @pytest.mark.parametrize("claimed", [True, False], ids=["running", "owed"])
-async def test_a_session_that_owes_an_answer_does_not_expire(books: Books, claimed: bool) -> None:
+async def test_a_session_that_owes_an_answer_does_not_expire(books: Books, *, claimed: bool) -> None:
     """However long ago the question was asked, it is answered in its session."""
     await books.answer(mention("hello", "1.0"))
     thread_id = await books.accepted(reply("and now?", "2.0"))

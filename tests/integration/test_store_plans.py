@@ -58,10 +58,15 @@ def plans_of(connection: sa.Connection, statements: Sequence[Statement]) -> list
     for statement, parameters in list(statements):
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-            places = itertools.count(1)
-            generic = re.sub(r"%\(\w+\)s", lambda _, places=places: f"${next(places)}", statement)
+            generic = _numbered(statement)
             plan = connection.exec_driver_sql(f"EXPLAIN (GENERIC_PLAN) {generic}").all()
         else:
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
         found.append(f"{statement}\n{plan}")
     return found
+
+
+def _numbered(statement: str) -> str:
+    """The statement with $1, $2, … for its parameters, as it is prepared."""
+    number = itertools.count(1)
+    return re.sub(r"%\(\w+\)s", lambda _: f"${next(number)}", statement)

@@ -11,7 +11,7 @@ from bot.events import Command, Thread, addresses_other, read_command
 
 @pytest.mark.parametrize("text", ["!reset", " !Reset ", "!RESET!", "!reset.", "!reset\n"])
 @pytest.mark.parametrize("mentions_bot", [True, False])
-def test_a_bare_command_counts_with_or_without_a_mention(text: str, mentions_bot: bool) -> None:
+def test_a_bare_command_counts_with_or_without_a_mention(text: str, *, mentions_bot: bool) -> None:
     """`!reset` is a command wherever it stands alone."""
     assert read_command(text, mentions_bot=mentions_bot) is Command.RESET
 
@@ -25,7 +25,7 @@ def test_the_word_alone_needs_a_mention(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["reset my password", "!reset please", "!!reset", "how do I reset?", "!", "", "!help"])
 @pytest.mark.parametrize("mentions_bot", [True, False])
-def test_everything_else_is_a_message(text: str, mentions_bot: bool) -> None:
+def test_everything_else_is_a_message(text: str, *, mentions_bot: bool) -> None:
     """Only an exact command counts, so that questions about resets reach the model."""
     assert read_command(text, mentions_bot=mentions_bot) is None
 
@@ -47,8 +47,8 @@ def test_a_name_further_on_addresses_nobody(text: str) -> None:
     assert not addresses_other(text)
 
 
-@given(st.text(), st.booleans())
-def test_any_text_can_be_read(text: str, mentions_bot: bool) -> None:
+@given(text=st.text(), mentions_bot=st.booleans())
+def test_any_text_can_be_read(text: str, *, mentions_bot: bool) -> None:
     """No text breaks the reading, and every command found is that word but for its signs."""
     addresses_other(text)
     command = read_command(text, mentions_bot=mentions_bot)

@@ -43,11 +43,9 @@ class Terminal(io.StringIO):
 
 def raised() -> logging.LogRecord:
     """A record with an exception."""
+    error = LookupError("no such thing")
     made = record("it broke")
-    try:
-        raise LookupError("no such thing")
-    except LookupError:
-        made.exc_info = sys.exc_info()
+    made.exc_info = (LookupError, error, None)
     return made
 
 
@@ -96,7 +94,7 @@ def test_nothing_forges_a_line_or_steers_the_terminal(character: str) -> None:
     ("form", "terminal", "human"),
     [("auto", True, True), ("auto", False, False), ("human", False, True), ("json", True, False)],
 )
-def test_the_form_is_chosen(monkeypatch: pytest.MonkeyPatch, form: str, terminal: bool, human: bool) -> None:
+def test_the_form_is_chosen(monkeypatch: pytest.MonkeyPatch, *, form: str, terminal: bool, human: bool) -> None:
     """Auto asks whether standard error is a terminal; the others insist."""
     stderr = Terminal() if terminal else io.StringIO()
     monkeypatch.setattr(sys, "stderr", stderr)

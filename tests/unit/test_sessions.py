@@ -26,14 +26,14 @@ THEIRS = dataclasses.replace(reply("<@U2> look", "1.0"), addresses_other=True)
     ],
     ids=["mention", "mention and another", "reply", "to another", "direct", "direct, of another"],
 )
-def test_what_wants_an_answer(message: MessageReceived, outside: bool, inside: bool) -> None:
+def test_what_wants_an_answer(message: MessageReceived, *, outside: bool, inside: bool) -> None:
     """A mention, a direct message, or a reply where the bot takes part, unless that addresses somebody else."""
     assert wants_answer(message, engaged=False) is outside
     assert wants_answer(message, engaged=True) is inside
 
 
 @pytest.mark.parametrize(("ago", "idle"), [(0, False), (60, False), (61, True), (-5, False)])
-def test_a_session_is_idle_after_the_limit(ago: int, idle: bool) -> None:
+def test_a_session_is_idle_after_the_limit(ago: int, *, idle: bool) -> None:
     """Silent for longer than the limit is idle; a clock that was set back makes nothing idle."""
     then = NOON - timedelta(seconds=ago)
 

@@ -40,15 +40,11 @@ export const pressButton = (body) => post("action", body);
 
 /**
  * Hears every change the person `as` may see, until the returned function is called.
- * `on.open(again)` tells of a connection made (again: events may have been missed), `on.lost()` of one lost.
+ * `on.open()` tells of a connection made, perhaps again: what changed before was missed. `on.lost()` tells of one lost.
  */
 export function listen(as, on) {
   const source = new EventSource(`/page/events?${new URLSearchParams({ as })}`);
-  let opened = false;
-  source.addEventListener("open", () => {
-    on.open(opened);
-    opened = true;
-  });
+  source.addEventListener("open", () => on.open());
   source.addEventListener("error", () => on.lost());
   source.addEventListener("message", (event) => on.change(JSON.parse(event.data)));
   return () => source.close();

@@ -30,23 +30,23 @@ export class Desk {
     this.awaited = null;
     this.stopListening();
     state.actAs(person);
-    this.stopListening = api.listen(person, this.ears());
     const place = state.place(wasDirect ? state.dms[person] : channel) ?? state.places()[0];
-    this.open(place.id, place.id === channel ? thread : null);
+    state.open(place.id, place.id === channel ? thread : null);
+    this.stopListening = api.listen(person, this.ears()); // messages are read once it listens, so that none is missed
   }
 
   ears() {
     return {
-      open: (again) => {
+      open: () => {
         this.state.setOnline(true);
-        if (again) this.refresh();
+        this.refresh();
       },
       lost: () => this.state.setOnline(false),
       change: (change) => this.hear(change),
     };
   }
 
-  /** After a lost connection: the bot's may have changed as well. */
+  /** Reads anew what may have changed while nobody listened: the bot's connection, and the open channel. */
   async refresh() {
     await this.trying(async () => {
       const { connected, notice } = await api.readWorkspace();

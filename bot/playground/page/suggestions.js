@@ -8,6 +8,7 @@ const HOW_DIRECT = "Every message gets an answer, in a thread of its own. Each t
 
 /** Chips for a channel or the direct messages in which nobody has talked to the bot yet; else nothing. */
 export function forPlace(state, place, fill) {
+  if (!state.messages.has(place.id)) return []; // not read yet
   const spokenTo = state.all().some((message) => message.is_bot || message.text.includes(`<@${state.bot.id}>`));
   if (spokenTo || (place.kind === "dm" && state.all().some((message) => !message.ephemeral))) return [];
   const title = place.kind === "dm" ? `Ask ${state.bot.name} anything` : `Meet ${state.bot.name}`;

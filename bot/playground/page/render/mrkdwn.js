@@ -64,10 +64,11 @@ function broken(own, names) {
 /** Nodes for text within one line. */
 function inline(text, names, depth = 0) {
   const nodes = [];
+  const unclosed = new Set(); // marks known to have no end further on, so that none is looked for twice
   const special = /[`<*_~]/g;
   let plainFrom = 0;
   for (let found; (found = special.exec(text)); ) {
-    const token = tokenAt(text, found.index, names, depth);
+    const token = tokenAt({ text, at: found.index, names, depth, unclosed });
     if (!token) continue;
     nodes.push(unescaped(text.slice(plainFrom, found.index)), token.node);
     plainFrom = special.lastIndex = token.end;
@@ -76,30 +77,33 @@ function inline(text, names, depth = 0) {
   return nodes.filter((node) => node !== "");
 }
 
-function tokenAt(text, at, names, depth) {
-  if (text[at] === "`") return codeAt(text, at);
-  if (text[at] === "<") return entityAt(text, at, names);
-  return depth < MOST_NESTED ? markAt(text, at, names, depth) : null;
+function tokenAt(here) {
+  const sign = here.text[here.at];
+  if (here.unclosed.has(sign)) return null;
+  if (sign === "`") return codeAt(here);
+  if (sign === "<") return entityAt(here);
+  return here.depth < MOST_NESTED ? markAt(here) : null;
 }
 
-function codeAt(text, at) {
+function codeAt({ text, at }) {
   const end = text.indexOf("`", at + 1);
   return end > at + 1 ? { node: el("code", {}, unescaped(text.slice(at + 1, end))), end: end + 1 } : null;
 }
 
-function entityAt(text, at, names) {
+function entityAt({ text, at, names }) {
   const end = text.indexOf(">", at);
   const node = end < 0 ? null : entity(text.slice(at + 1, end), names);
   return node && { node, end: end + 1 };
 }
 
 /** A mark opens after a space or punctuation and closes before one, with no space inside its edges. */
-function markAt(text, at, names, depth) {
+function markAt({ text, at, names, depth, unclosed }) {
   const mark = text[at];
   if (/[\p{L}\p{N}]/u.test(text[at - 1] ?? "") || /\s|^$/.test(text[at + 1] ?? "")) return null;
   for (let end = text.indexOf(mark, at + 2); end > 0; end = text.indexOf(mark, end + 1)) {
     if (/\s/.test(text[end - 1]) || /[\p{L}\p{N}]/u.test(text[end + 1] ?? "")) continue;
     return { node: el(MARKS[mark], {}, inline(text.slice(at + 1, end), names, depth + 1)), end: end + 1 };
   }
+  unclosed.add(mark);
   return null;
 }

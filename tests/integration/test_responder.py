@@ -1,0 +1,269 @@
+"""One turn with the model: its text passes through, its troubles become sentences, its stream is closed in time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+import pytest
+
+from bot import wording
+from bot.errors import ModelError, Trouble
+from bot.history import ChatMessage, Said, Turn
+from bot.llm import LLM, Done, Usage
+from bot.responder import BUFFERED_DELTAS, Answer, Responder
+from bot.testing import Hold, ScriptedLLM
+
+PERSONA = "You are helpful."
+NOW = Turn((Said("U1", "now"),))
+
+
+def answer_of(llm: LLM, *before: Turn, budget: int = 1_000) -> Answer:
+    """The answer to a turn after these."""
+    return Responder(llm, persona=PERSONA, history_tokens=budget).answer([*before, NOW], {})
+
+
+async def read(answer: Answer) -> list[str]:
+    """All of it."""
+    return [delta async for delta in answer.deltas()]
+
+
+class Talkative:
+    """A model that never ends, and counts what it has said."""
+
+    def __init__(self) -> None:
+        self.said = 0
+        self.full = asyncio.Event()  # more was said than is kept
+        self.closed = False
+
+    async def stream(self, messages: Sequence[ChatMessage]) -> AsyncGenerator[str | Done]:
+        """Words without end."""
+        del messages
+        try:
+            while True:
+                self.said += 1
+                if self.said > BUFFERED_DELTAS:
+                    self.full.set()
+                yield "word "
+                await asyncio.sleep(0)
+        finally:
+            self.closed = True
+
+
+class Broken:
+    """A model whose stream breaks as none should."""
+
+    async def stream(self, messages: Sequence[ChatMessage]) -> AsyncGenerator[str | Done]:
+        """Some text, then a surprise."""
+        del messages
+        yield "half "
+        raise ZeroDivisionError
+
+
+class Endless:
+    """A model whose stream ends without its Done."""
+
+    async def stream(self, messages: Sequence[ChatMessage]) -> AsyncGenerator[str | Done]:
+        """Some text, and no more."""
+        del messages
+        yield "half"
+
+
+async def test_the_text_passes_through_piece_by_piece(llm: ScriptedLLM) -> None:
+    """Every piece comes as it was said, and in the end what was said is known whole, with its cost."""
+    usage = Usage(10, 4, 2)
+    llm.script("Hello, ", "Ana", "!", usage=usage)
+    answer = answer_of(llm)
+
+    assert await read(answer) == ["Hello, ", "Ana", "!"]
+    assert (answer.said.text, answer.said.trouble) == ("Hello, Ana!", None)
+    assert answer.said.done == Done("scripted", usage)
+
+
+async def test_the_first_piece_does_not_wait_for_the_rest(llm: ScriptedLLM) -> None:
+    """What the model said is there to be read while the model still thinks."""
+    hold = Hold()
+    llm.script("Hello", hold, "!")
+    async with aclosing(answer_of(llm).deltas()) as deltas:
+        assert await anext(deltas) == "Hello"
+        hold.release()
+        assert await anext(deltas) == "!"
+
+
+async def test_the_model_is_shown_persona_history_and_question(llm: ScriptedLLM) -> None:
+    """The persona comes first, then whole turns, oldest first, then what is to be answered."""
+    llm.script("ok")
+    await read(answer_of(llm, Turn((Said("U1", "before"),), "answered")))
+
+    assert [(message["role"], message["content"]) for message in llm.calls[0].messages] == [
+        ("system", PERSONA),
+        ("user", "before"),
+        ("assistant", "answered"),
+        ("user", "now"),
+    ]
+
+
+async def test_history_stays_within_the_budget_and_persona_and_question_always_fit(llm: ScriptedLLM) -> None:
+    """What is too old is not shown; what is asked is, even when it alone is over the budget."""
+    llm.script("ok")
+    await read(answer_of(llm, *(Turn((Said("U1", "x" * 350),), "y" * 350) for _ in range(9)), budget=500))
+    llm.script("ok")
+    await read(answer_of(llm, Turn((Said("U1", "before"),), "answered"), budget=1))
+
+    assert len(llm.calls[0].messages) == 1 + 2 * 2 + 1
+    assert [message["content"] for message in llm.calls[1].messages] == [PERSONA, "now"]
+
+
+@pytest.mark.parametrize("trouble", Trouble)
+async def test_every_trouble_is_a_sentence_and_a_log_line(
+    llm: ScriptedLLM, caplog: pytest.LogCaptureFixture, trouble: Trouble
+) -> None:
+    """Before any text the sentence stands alone; the operator reads what and why."""
+    llm.script(ModelError(trouble, "the detail"))
+    answer = answer_of(llm)
+
+    assert await read(answer) == [wording.trouble(trouble)]
+    assert (answer.said.text, answer.said.trouble) == ("", trouble)
+    [line] = [found for found in caplog.records if found.levelno >= logging.ERROR]
+    assert (vars(line)["trouble"], vars(line)["detail"]) == (trouble.value, "the detail")
+
+
+@pytest.mark.parametrize("trouble", Trouble)
+async def test_trouble_after_some_text_is_a_paragraph_below_it(llm: ScriptedLLM, trouble: Trouble) -> None:
+    """What was said stays, and is remembered without the sentence."""
+    llm.script("Half an", ModelError(trouble, "the detail"))
+    answer = answer_of(llm)
+
+    assert await read(answer) == ["Half an", f"\n\n{wording.trouble(trouble)}"]
+    assert (answer.said.text, answer.said.trouble) == ("Half an", trouble)
+
+
+async def test_an_answer_cut_at_the_backends_limit_says_so(llm: ScriptedLLM) -> None:
+    """It is no failure, but the person should know that there is more."""
+    llm.script("A long story", truncated=True)
+    answer = answer_of(llm)
+
+    assert await read(answer) == ["A long story", f"\n\n{wording.TRUNCATED}"]
+    assert (answer.said.text, answer.said.trouble) == ("A long story", None)
+
+
+async def test_an_exceeded_window_is_tried_once_more_with_less(llm: ScriptedLLM) -> None:
+    """The second request holds the newest half; its answer counts."""
+    llm.script(ModelError(Trouble.WINDOW_EXCEEDED, "too long"))
+    llm.script("Now it fits")
+    answer = answer_of(llm, *(Turn((Said("U1", "x" * 350),), "y" * 350) for _ in range(4)), budget=1_000)
+
+    assert await read(answer) == ["Now it fits"]
+    assert answer.said.trouble is None
+    first, second = (call.messages for call in llm.calls)
+    assert len(second) < len(first)
+    assert (second[0], second[-1]) == (first[0], first[-1])
+
+
+async def test_an_exceeded_window_is_not_tried_for_ever(llm: ScriptedLLM) -> None:
+    """When half is still too much, the person is told."""
+    for _ in range(2):
+        llm.script(ModelError(Trouble.WINDOW_EXCEEDED, "too long"))
+    answer = answer_of(llm, *(Turn((Said("U1", "x" * 350),), "y" * 350) for _ in range(4)))
+
+    assert await read(answer) == [wording.trouble(Trouble.WINDOW_EXCEEDED)]
+
+
+async def test_what_cannot_be_shortened_is_not_sent_again(llm: ScriptedLLM) -> None:
+    """The same request would only fail again."""
+    llm.script(ModelError(Trouble.WINDOW_EXCEEDED, "too long"))
+
+    assert await read(answer_of(llm)) == [wording.trouble(Trouble.WINDOW_EXCEEDED)]
+
+
+@pytest.mark.parametrize("model", [Broken, Endless])
+async def test_what_nobody_foresaw_is_a_cut_answer(model: type[LLM], caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever the model's stream does, its reader sees text and a sentence, never an exception."""
+    answer = answer_of(model())
+
+    assert "".join(await read(answer)).split("\n\n") == [answer.said.text, wording.trouble(Trouble.CUT)]
+    assert answer.said.trouble is Trouble.CUT
+    assert ("ZeroDivisionError" in caplog.text) is (model is Broken)
+
+
+async def test_an_abandoned_answer_ends_at_once_and_says_so(llm: ScriptedLLM) -> None:
+    """The model's stream is closed, not waited for."""
+    hold = Hold()
+    llm.script("My first ", hold, "never said")
+    answer = answer_of(llm)
+    async with aclosing(answer.deltas()) as deltas:
+        assert await anext(deltas) == "My first "
+        await hold.reached()
+        answer.abandon()
+        assert [delta async for delta in deltas] == [f"\n\n{wording.ABANDONED}"]
+
+    assert llm.closed_early == 1
+
+
+async def test_an_answer_abandoned_before_it_began_asks_nothing(llm: ScriptedLLM) -> None:
+    """The model is not even called."""
+    answer = answer_of(llm)
+    answer.abandon()
+
+    assert await read(answer) == [wording.ABANDONED]
+    assert llm.calls == []
+
+
+async def test_an_answer_abandoned_while_it_begins_ends(llm: ScriptedLLM) -> None:
+    """However early it comes, between any two steps, the reader is not left waiting."""
+    answer = answer_of(llm)
+    reading = asyncio.create_task(read(answer))
+    asyncio.get_running_loop().call_soon(answer.abandon)
+
+    assert await asyncio.wait_for(reading, 5) == [wording.ABANDONED]
+
+
+async def test_abandoning_drops_what_the_reader_has_not_read() -> None:
+    """A slow platform does not go on showing what was to be forgotten."""
+    model = Talkative()
+    answer = answer_of(model)
+    async with aclosing(answer.deltas()) as deltas:
+        await anext(deltas)
+        await model.full.wait()
+        answer.abandon()
+        assert [delta async for delta in deltas] == [f"\n\n{wording.ABANDONED}"]
+
+
+async def test_a_slow_reader_holds_the_model_up() -> None:
+    """No more is kept than the bound; then the model waits until something is read."""
+    model = Talkative()
+    async with aclosing(answer_of(model).deltas()) as deltas:
+        await anext(deltas)
+        await anext(deltas)
+        await model.full.wait()
+        for _ in range(1_000):
+            await asyncio.sleep(0)
+
+    assert model.said <= BUFFERED_DELTAS + 3
+
+
+async def test_a_reader_that_leaves_closes_the_models_stream() -> None:
+    """Also when the buffer is full and the model waits for room."""
+    model = Talkative()
+    async with aclosing(answer_of(model).deltas()) as deltas:
+        await anext(deltas)
+        await model.full.wait()
+
+    assert model.closed
+
+
+async def test_a_cancelled_reader_closes_the_models_stream(llm: ScriptedLLM) -> None:
+    """The cancellation comes through, and nothing is left running."""
+    hold = Hold()
+    llm.script("My first ", hold)
+    answer = answer_of(llm)
+    reading = asyncio.create_task(read(answer))
+    await hold.reached()
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+
+    assert llm.closed_early == 1
+    assert answer.said.text == "My first "

@@ -1,0 +1,157 @@
+"""bot.slack's connections: signed HTTP, Socket Mode, and their ends."""
+
+import asyncio
+import hashlib
+import hmac
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+
+import aiohttp
+import pytest
+
+from bot import wording
+from bot.errors import StartupError
+from bot.playground.server import PlaygroundServer
+from bot.slack.client import open_client
+from bot.slack.connection import PATH, HttpMode, SocketMode
+from bot.slack.identity import BotIdentity
+from bot.slack.listeners import build_app
+from bot.testing import SettableClock
+from tests.playground_stage import make_workspace, served
+from tests.slack_stage import Ears, Ledger, ears, settings_of
+
+SECRET = "a signing secret"
+
+
+@asynccontextmanager
+async def http_ears(secret: str | None = None) -> AsyncIterator[tuple[Ears, HttpMode]]:
+    """Listeners that hear a playground over signed HTTP."""
+    async with AsyncExitStack() as stack:
+        workspace, ledger = make_workspace(lambda: datetime.now(UTC)), Ledger()
+        app = workspace.app
+        server = PlaygroundServer(workspace)  # not started: nothing is asked of it
+        workspace.address = "http://127.0.0.1:9"
+        client = await stack.enter_async_context(open_client(settings_of(server)))
+        bot = BotIdentity(workspace.team.id, "", "", app.user_id, app.bot_id, "attendant")
+        bolt = build_app(client, bot, ledger, settings_of(server), clock=SettableClock().now)
+        http = HttpMode(bolt, secret or app.signing_secret, "127.0.0.1", 0)
+        await http.start()
+        stack.push_async_callback(http.stop)
+        url = f"http://127.0.0.1:{http.port}{PATH}"
+        yield Ears(await stack.enter_async_context(served(workspace, request_url=url)), ledger, http), http
+
+
+async def test_events_and_commands_over_http() -> None:
+    """Signed events and commands arrive, and are answered."""
+    async with http_ears() as (slack, _):
+        slack.workspace.post(slack.ana, slack.help_desk, "hello")
+        await slack.acknowledged()
+        told = await slack.command("/reset")
+
+        assert len(slack.ledger.accepted) == 1
+        assert told.text == wording.SLASH_NOTHING
+
+
+async def test_slack_verifies_the_address() -> None:
+    """Slack's question at set-up is answered with its challenge."""
+    async with http_ears() as (slack, _):
+        assert slack.server.http is not None
+        assert await slack.server.http.verifies_url()
+
+
+async def test_a_message_that_is_not_stored_is_not_acknowledged() -> None:
+    """When the store is away, HTTP says 500, and what Slack delivers again is taken in."""
+    async with http_ears() as (slack, _):
+        slack.ledger.out_of_order = 1
+        slack.workspace.post(slack.ana, slack.help_desk, "hello")
+        await slack.acknowledged()
+        (delivery,) = slack.server.deliveries.all()
+
+        assert [attempt.failure for attempt in delivery.attempts] == ["http_error", None]
+
+
+def signed(body: bytes, at: float, secret: str = SECRET) -> dict[str, str]:
+    """The headers by which Slack proves that a body is its own."""
+    signature = hmac.new(secret.encode(), f"v0:{int(at)}:".encode() + body, hashlib.sha256).hexdigest()
+    return {"X-Slack-Request-Timestamp": str(int(at)), "X-Slack-Signature": f"v0={signature}"}
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (b"{}", {}, 401),
+        (b"{}", signed(b"{}", time.time(), "another secret"), 401),
+        (b"{}", signed(b"{}", time.time() - 301), 401),
+        (b"{}", {**signed(b"{}", time.time()), "X-Slack-Request-Timestamp": "now"}, 401),
+        (b"{", {"Content-Type": "application/json"}, 401),
+        (b"\xff", signed(b"\xff", time.time()), 400),
+        (b"x" * 1_000_001, {}, 413),
+        (b"hello", {"Content-Type": "text/plain; charset=no-such"}, 401),
+    ],
+)
+async def test_what_is_not_slacks_is_turned_away(body: bytes, headers: dict[str, str], status: int) -> None:
+    """Unsigned, wrongly signed, old, huge and garbled requests are refused before anything reads them."""
+    async with http_ears(SECRET) as (slack, http), aiohttp.ClientSession() as session:
+        url = f"http://127.0.0.1:{http.port}{PATH}"
+        async with session.post(url, data=body, headers=headers) as response:
+            assert response.status == status
+        assert slack.ledger.accepted == []
+
+
+async def test_there_is_nothing_elsewhere() -> None:
+    """Other paths are not found."""
+    async with http_ears() as (_, http), aiohttp.request("POST", f"http://127.0.0.1:{http.port}/") as response:
+        assert response.status == 404
+
+
+async def test_a_port_in_use() -> None:
+    """A port that is taken is one line, which names it and the remedy."""
+    async with http_ears() as (_, http):
+        other = HttpMode(http._app, SECRET, "127.0.0.1", http.port)  # noqa: SLF001 - any app will do
+        with pytest.raises(StartupError, match=f"^PORT {http.port} .*Set PORT"):
+            await other.start()
+        await other.stop()
+
+
+async def test_stopping_lets_what_was_taken_in_be_acknowledged() -> None:
+    """What is being stored when Socket Mode stops is stored and acknowledged first."""
+    async with ears() as slack:
+        slack.ledger.free.clear()
+        slack.workspace.post(slack.ana, slack.help_desk, "hello")
+        await slack.ledger.busy.wait()
+        stopping = asyncio.create_task(slack.connection.stop())
+        slack.ledger.free.set()
+        await stopping
+        await slack.acknowledged()
+
+
+async def test_the_environment_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bolt's own environment variables, which would switch it to OAuth, are of no consequence."""
+    for name in (
+        "SLACK_CLIENT_ID",
+        "SLACK_CLIENT_SECRET",
+        "SLACK_BOT_TOKEN",
+        "SLACK_SIGNING_SECRET",
+        "SLACK_APP_TOKEN",
+    ):
+        monkeypatch.setenv(name, "another's")
+    async with ears() as slack:
+        slack.workspace.post(slack.ana, slack.help_desk, "hello")
+        await slack.acknowledged()
+
+        assert len(slack.ledger.accepted) == 1
+        assert [call.method for call in slack.server.calls.all()] == ["auth.test", "apps.connections.open"]
+
+
+async def test_socket_mode_that_never_connects() -> None:
+    """When no connection comes about in time, the start fails with a line that says so."""
+    async with served(make_workspace()) as server, open_client(settings_of(server)) as client:
+        server.faults.refuse("apps.connections.open", "internal_error")
+        bot = BotIdentity("T1", "", "", "U1", "B1", "attendant")
+        app = build_app(client, bot, Ledger(), settings_of(server), clock=SettableClock().now)
+        socket = SocketMode(app, "xapp-1", connect_s=0.1)
+        with pytest.raises(StartupError, match="Socket Mode did not connect"):
+            await socket.start()
+        await socket.stop()

@@ -1,0 +1,231 @@
+"""bot.slack's listeners over Socket Mode: what is taken in, what is acknowledged, what people are told."""
+
+import logging
+from datetime import UTC, datetime
+
+import pytest
+
+from bot import wording
+from bot.events import MessageReceived, ResetRequested, Thread
+from bot.manifest import START_OVER
+from bot.sessions import OpenSession, ResetOutcome
+from bot.slack.views import RESET_ALL, RESET_SESSION
+from tests.slack_stage import Ears, ears
+
+THEN = datetime(2026, 1, 1, 11, tzinfo=UTC)
+
+
+def have_sessions(slack: Ears, *openings: str, channel: str = "help-desk") -> list[str]:
+    """Give Ana open sessions with these first words; their ids."""
+    team, place = slack.workspace.team.id, slack.workspace.channel(channel).id
+    for number, opening in enumerate(openings):
+        thread = Thread("slack", team, place, f"1712345678.{number:06}")
+        slack.ledger.sessions.append(OpenSession(f"session-{number}", thread, THEN, THEN, 1, opening))
+    return [session.id for session in slack.ledger.sessions]
+
+
+async def test_a_mention_is_two_events_and_one_message() -> None:
+    """Both events of a mention are taken in, as the same message, and acknowledged."""
+    async with ears() as slack:
+        slack.workspace.post(slack.ana, slack.help_desk, "@attendant hello")
+        await slack.acknowledged()
+        first, second = slack.ledger.accepted
+
+        assert first == second
+        assert isinstance(first, MessageReceived)
+        assert (first.text, first.mentions_bot) == ("hello", True)
+
+
+async def test_what_people_write_is_taken_in() -> None:
+    """Replies, files and direct messages arrive in their threads."""
+    async with ears() as slack:
+        root = slack.workspace.post(slack.ana, slack.help_desk, "hello").ts
+        slack.workspace.post(slack.ana, slack.help_desk, "!reset", root)
+        slack.workspace.share_file(slack.ana, slack.help_desk, "look", name="a.png", mimetype="a/b", size_bytes=1)
+        slack.workspace.post(slack.ana, slack.workspace.dm(slack.ana), "psst")
+        await slack.acknowledged()
+
+        said = {event.message_id: event for event in slack.ledger.accepted}
+        reset, file, psst = (said[ts] for ts in sorted(said)[1:])
+        assert (isinstance(reset, ResetRequested), reset.thread.root) == (True, root)
+        assert isinstance(file, MessageReceived)
+        assert [attachment.name for attachment in file.attachments] == ["a.png"]
+        assert psst.thread.direct
+
+
+async def test_what_is_not_for_us_is_acknowledged_all_the_same() -> None:
+    """Edits, deletions, joins, topics and other bots' messages are acknowledged, and nothing else is done."""
+    async with ears() as slack:
+        said = slack.workspace.post(slack.ana, slack.help_desk, "hello")
+        said = slack.workspace.edit(slack.ana, said, "hello?")
+        slack.workspace.delete(slack.ana, said)
+        slack.workspace.set_topic(slack.ana, slack.help_desk, "Anything")
+        slack.workspace.other_bot(slack.help_desk, "deployed")
+        await slack.acknowledged()
+
+        assert [event.message_id for event in slack.ledger.accepted] == [said.ts]
+        assert len(slack.server.deliveries.all()) == 5
+
+
+async def test_accepted_before_acknowledged(caplog: pytest.LogCaptureFixture) -> None:
+    """When the store does not take a message it is not acknowledged, Slack delivers again, and then it is taken in."""
+    async with ears(ack_within_s=0.1, retry_after_s=(0.0, 0.0, 0.0)) as slack:
+        slack.ledger.out_of_order = 1
+        slack.workspace.post(slack.ana, slack.help_desk, "a secret")
+        await slack.acknowledged()
+        (delivery,) = slack.server.deliveries.all()
+
+        assert [attempt.acked_at is not None for attempt in delivery.attempts] == [False, True]
+        assert len(slack.ledger.accepted) == 1
+        assert "Slack is left to deliver it again" in caplog.text
+        assert "a secret" not in caplog.text
+
+
+async def test_help() -> None:
+    """`/attendant`, with `help`, without a word or with an unknown one, tells what can be done."""
+    async with ears() as slack:
+        told = [(await slack.command("/attendant", word)).text for word in ("", "help", "dance")]
+
+        assert told[0] == told[1] == wording.help_text("attendant", "/attendant", "/reset")
+        assert told[2] == f"{wording.UNKNOWN_COMMAND}\n{told[0]}"
+
+
+async def test_status() -> None:
+    """`/attendant status` counts the caller's open sessions in that channel."""
+    async with ears() as slack:
+        have_sessions(slack, "one", "two")
+        assert (await slack.command("/attendant", "status")).text == wording.status(2, 24)
+
+
+@pytest.mark.parametrize(("command", "words"), [("/reset", ""), ("/attendant", "reset")])
+async def test_reset_without_a_session(command: str, words: str) -> None:
+    """Where the caller has no session, the command says so, and resets nothing."""
+    async with ears() as slack:
+        assert (await slack.command(command, words)).text == wording.SLASH_NOTHING
+        assert slack.ledger.resets == []
+
+
+async def test_reset_of_the_only_session() -> None:
+    """The caller's only session in the channel is reset at once."""
+    async with ears() as slack:
+        (session,) = have_sessions(slack, "My VPN is down")
+
+        assert (await slack.command("/reset")).text == wording.reset_count(1)
+        assert slack.ledger.resets == [(session, slack.ana.id)]
+
+
+async def test_reset_in_a_direct_message() -> None:
+    """In a direct message all of that message's sessions are reset, without asking."""
+    async with ears() as slack:
+        dm = slack.workspace.dm(slack.ana)
+        have_sessions(slack, "one", "two", channel=dm.name)
+
+        assert (await slack.command("/reset", channel=dm)).text == wording.reset_count(2)
+        assert slack.ledger.resets == [(f"slack:{slack.workspace.team.id}:{dm.id}", slack.ana.id)]
+
+
+async def test_several_sessions_are_offered() -> None:
+    """Of several sessions the caller chooses one by its button, and the list gives way to what became of it."""
+    async with ears() as slack:
+        _, session = have_sessions(slack, "My VPN is down", "My mouse squeaks")
+        offered = await slack.command("/reset")
+        assert slack.ledger.resets == []
+        slack.workspace.press(slack.ana, offered, RESET_SESSION, session)
+        await slack.workspace.until(lambda: _only_notice(slack) == wording.reset_count(1))
+
+        assert "My mouse squeaks" in str(offered.blocks)
+        assert slack.ledger.resets == [(session, slack.ana.id)]
+
+
+async def test_all_of_several_sessions() -> None:
+    """One button of the list resets all of them."""
+    async with ears() as slack:
+        have_sessions(slack, "one", "two", "three")
+        slack.workspace.press(slack.ana, await slack.command("/reset"), RESET_ALL)
+        await slack.workspace.until(lambda: _only_notice(slack) == wording.reset_count(3))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "told"),
+    [
+        (ResetOutcome.NOTHING, wording.ALREADY_RESET),
+        (ResetOutcome.NOT_YOURS, wording.reset(ResetOutcome.NOT_YOURS)),
+    ],
+)
+async def test_a_button_that_comes_too_late(outcome: ResetOutcome, told: str) -> None:
+    """A button for what is not open any more, or not theirs, says so."""
+    async with ears() as slack:
+        session, _ = have_sessions(slack, "one", "two")
+        slack.ledger.outcome = outcome
+        slack.workspace.press(slack.ana, await slack.command("/reset"), RESET_SESSION, session)
+        await slack.workspace.until(lambda: _only_notice(slack) == told)
+
+
+async def test_reset_all_by_word() -> None:
+    """`/reset all` picks all without asking."""
+    async with ears() as slack:
+        have_sessions(slack, "one", "two")
+        assert (await slack.command("/reset", "ALL")).text == wording.reset_count(2)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "told"),
+    [
+        (ResetOutcome.DONE, wording.reset(ResetOutcome.DONE)),
+        (ResetOutcome.NOTHING, wording.THREAD_NOT_FOUND),
+        (ResetOutcome.NOT_YOURS, wording.THREAD_NOT_FOUND),
+    ],
+)
+async def test_reset_by_link(outcome: ResetOutcome, told: str) -> None:
+    """A link picks its thread; whether others have a conversation there is not told."""
+    async with ears() as slack:
+        slack.ledger.outcome = outcome
+        link = "https://harbour-and-co.slack.com/archives/C0ITTEAM00/p1712345678000200?thread_ts=1712345678.000100"
+
+        assert (await slack.command("/reset", link)).text == told
+        assert slack.ledger.resets == [("C0ITTEAM00:1712345678.000100", slack.ana.id)]
+
+
+async def test_reset_with_other_words() -> None:
+    """Words that are neither `all` nor a link are explained, and reset nothing."""
+    async with ears() as slack:
+        assert (await slack.command("/reset", "my password")).text == wording.UNKNOWN_CHOICE
+        assert slack.ledger.resets == []
+
+
+@pytest.mark.parametrize(("command", "words"), [("/reset", ""), ("/attendant", "status"), ("/reset", "all")])
+async def test_a_command_when_the_store_is_away(command: str, words: str) -> None:
+    """When the store does not answer, the caller reads a plain sentence."""
+    async with ears() as slack:
+        slack.ledger.out_of_order = 1
+        assert (await slack.command(command, words)).text == wording.SOMETHING_BROKE
+
+
+async def test_the_shortcut_starts_over() -> None:
+    """The message shortcut resets the thread of the message, and tells only the person."""
+    async with ears() as slack:
+        root = slack.workspace.post(slack.ana, slack.help_desk, "hello").ts
+        reply = slack.workspace.post(slack.ana, slack.help_desk, "there", root)
+        slack.workspace.shortcut(slack.ana, reply, START_OVER)
+        await slack.workspace.until(lambda: bool(slack.notices()))
+        (told,) = slack.notices()
+
+        assert (told.text, told.thread_ts) == (wording.reset(ResetOutcome.DONE), root)
+        assert slack.ledger.resets == [(f"{slack.help_desk.id}:{root}", slack.ana.id)]
+
+
+async def test_what_breaks_is_logged_without_what_was_said(caplog: pytest.LogCaptureFixture) -> None:
+    """An unforeseen failure is logged with its place, not with its words, which may quote a person."""
+    async with ears(ack_within_s=0.1, retry_after_s=()) as slack:
+        slack.ledger.accepted = None  # type: ignore[assignment]  # so that it breaks
+        slack.workspace.post(slack.ana, slack.help_desk, "a secret")
+        await slack.workspace.until(lambda: all(delivery.done for delivery in slack.server.deliveries.all()))
+
+        assert "a listener failed with AttributeError" in caplog.text
+        assert "a secret" not in caplog.text
+        assert not [record for record in caplog.records if record.levelno < logging.WARNING and "slack" in record.name]
+
+
+def _only_notice(slack: Ears) -> str:
+    (notice,) = slack.notices()
+    return notice.text
