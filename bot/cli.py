@@ -44,6 +44,7 @@ def _playground(settings: Settings, options: argparse.Namespace) -> int:
 
 def _chat(settings: Settings, options: argparse.Namespace) -> int:
     del options
+    logs.set_up("warning", settings.log_format)  # the conversation is what the terminal is for
     return _loop(app.chat(settings, announce=_announce))
 
 

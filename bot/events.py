@@ -88,7 +88,9 @@ def read_command(text: str, *, mentions_bot: bool) -> Command | None:
     word = text.strip().casefold().rstrip(".! ")
     if word.startswith("!"):
         word = word[1:]
-    elif not mentions_bot:
+    elif mentions_bot:
+        word = word.removeprefix("/")  # after a mention Slack takes it for text
+    else:
         return None
     return next((command for command in Command if command.value == word), None)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,7 +16,8 @@ from bot.store import claims, inbox, sessions
 from bot.store import history as past
 from bot.store.claims import Claim, Settled, State
 from bot.store.engine import Store
-from tests.builders import DAY, NOON
+from bot.testing import SettableClock
+from tests.builders import DAY
 
 MINUTE = timedelta(minutes=1)
 
@@ -24,10 +25,19 @@ MINUTE = timedelta(minutes=1)
 class Books:
     """Store functions with the arguments that most tests do not care about. Sessions are named s1, s2, … ."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: SettableClock) -> None:
         self.store = store
-        self.now = NOON
+        self._clock = clock
         self._ids = (f"s{number}" for number in itertools.count(1))
+
+    @property
+    def now(self) -> datetime:
+        """What the clock shows. It may be set."""
+        return self._clock.now()
+
+    @now.setter
+    def now(self, moment: datetime) -> None:
+        self._clock.advance(moment - self._clock.now())
 
     async def accept(self, message: MessageReceived) -> int | None:
         """The thread's id, or None when the message is ignored or known."""

@@ -81,9 +81,9 @@ async def store(database_url: str) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-def books(store: Store) -> Books:
+def books(store: Store, clock: SettableClock) -> Books:
     """The same store, with the arguments that most tests do not care about."""
-    return Books(store)
+    return Books(store, clock)
 
 
 @pytest.fixture

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import timedelta
 
 import sqlalchemy as sa
 
 from bot.attendant import Attendant
+from bot.history import ChatMessage
 from bot.inbox import Inbox, Worker
-from bot.llm import LLM
+from bot.llm import LLM, Done
 from bot.responder import Responder
 from bot.store.engine import Store
-from bot.store.tables import messages, turns
+from bot.store.tables import turns
 from bot.testing import SettableClock
 from tests.recording_adapter import RecordingAdapter
 
@@ -24,10 +25,17 @@ class Desk:
     """One process's worth of bot: several of them on one store are several replicas."""
 
     def __init__(
-        self, store: Store, llm: LLM, clock: SettableClock, *, owner: str = "here", max_running: int = 100
+        self,
+        store: Store,
+        llm: LLM,
+        clock: SettableClock,
+        *,
+        owner: str = "here",
+        max_running: int = 100,
+        adapter: RecordingAdapter | None = None,
     ) -> None:
         self.store = store
-        self.adapter = RecordingAdapter()
+        self.adapter = adapter or RecordingAdapter()
         responder = Responder(llm, persona="You are helpful.", history_tokens=1_000)
         self.attendant = Attendant(store, responder, [self.adapter], clock.now)
         self.worker = Worker(store, self.attendant, owner=owner, clock=clock.now, max_running=max_running)
@@ -38,11 +46,11 @@ class Desk:
         """Every turn, oldest first."""
         return await self.store.run(lambda connection: connection.execute(sa.select(turns).order_by(turns.c.id)).all())
 
-    async def owed(self) -> int:
-        """How many messages still wait for a turn."""
-        count = sa.select(sa.func.count()).where(messages.c.turn_id.is_(None))
-        return await self.store.run(lambda connection: connection.execute(count).scalar_one())
 
-    async def settled(self) -> None:
-        """Wait until nothing is owed and nothing runs here."""
-        await self.worker.stop(drain_seconds=20)
+class Echo:
+    """A model that says back what it was asked last; for tests in which the order of its calls is open."""
+
+    async def stream(self, messages: Sequence[ChatMessage]) -> AsyncGenerator[str | Done]:
+        """The newest message, in one piece."""
+        yield messages[-1]["content"]
+        yield Done("echo", None)

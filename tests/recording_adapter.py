@@ -19,12 +19,15 @@ class RecordingAdapter:
         self.asked: list[Asked] = []
         self.people: dict[str, str] = {}
         self.looked_up: list[frozenset[str]] = []
-        self.failure: Exception | None = None  # raised by the next reply instead of showing it
+        self.failures: list[Exception] = []  # each raised by one of the next replies instead of showing it
+        self.afterwards: Callable[[str], None] = lambda _: None  # told each text as its reply ends
         self.running = 0  # replies under way
         self.most_running = 0
         self.most_in_one_thread = 0
         self.open = asyncio.Event()  # while it is clear, replies wait before they read the answer
         self.open.set()
+        self.known = asyncio.Event()  # while it is clear, names are still being looked up
+        self.known.set()
         self._here: defaultdict[Thread, int] = defaultdict(int)
         self._changed = asyncio.Condition()
 
@@ -41,6 +44,9 @@ class RecordingAdapter:
         del workspace
         wanted = frozenset(user_ids)
         self.looked_up.append(wanted)
+        async with self._changed:
+            self._changed.notify_all()
+        await self.known.wait()
         return {person: name for person, name in self.people.items() if person in wanted}
 
     async def until(self, state: Callable[[], bool]) -> None:
@@ -56,12 +62,12 @@ class RecordingAdapter:
     async def _show(self, asked: Asked, deltas: AsyncIterator[str], posted: Posted) -> None:
         self.asked.append(asked)
         await self.open.wait()
-        if self.failure is not None:
-            failure, self.failure = self.failure, None
-            raise failure
+        if self.failures:
+            raise self.failures.pop(0)
         await posted(f"answer-to-{asked.message_id}")
         text = "".join([delta async for delta in deltas])
         self.replies[asked.thread].append(text)
+        self.afterwards(text)
 
     async def _count(self, thread: Thread, change: int) -> None:
         self.running += change

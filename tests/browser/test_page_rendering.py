@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, Locator, Page, async_playwright, expect
+from playwright.async_api import Locator, Page, expect
 
 from bot.playground.messages import Message
 from bot.playground.people import Channel, Person
 from bot.playground.workspace import Workspace
 from tests.playground_stage import make_workspace, served
 
-CHROMIUM = Path("/usr/bin/chromium")
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.asyncio(loop_scope="module"),  # one browser for all of them
-    pytest.mark.skipif(
-        not CHROMIUM.exists() and os.environ.get("CI") != "true", reason="needs Debian's chromium: apt install chromium"
-    ),
-]
+pytestmark = pytest.mark.browser
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,34 +58,13 @@ class Visit:
         return shown
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """Debian's Chromium, without a window."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        await browser.close()
-
-
-@asynccontextmanager
-async def visited(browser: Browser, **window: Any) -> AsyncIterator[Visit]:
-    """A page of a new workspace, ready. It must not log errors: of scripts, refused resources, policy violations."""
-    errors: list[str] = []
-    async with served(make_workspace()) as server, await browser.new_context(**window) as context:
-        page = await context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+@pytest.fixture
+async def visit(page: Page) -> AsyncIterator[Visit]:
+    """Ana at the page of a new workspace to which no app is connected."""
+    async with served(make_workspace()) as server:
         await page.goto(server.url)
         await expect(page.get_by_test_id("suggestions")).to_be_visible()
         yield Visit(page, server.workspace)
-    assert errors == []
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def visit(browser: Browser) -> AsyncIterator[Visit]:
-    """Such a page in a usual window."""
-    async with visited(browser) as visit:
-        yield visit
 
 
 HOSTILE = """<img src=x onerror="window.hacked=1"> <script>window.hacked=1</script>
@@ -321,19 +288,17 @@ async def test_other_channels_show_what_is_unread(visit: Visit) -> None:
     await expect(general.get_by_test_id("unread")).to_have_count(0)
 
 
-async def test_on_a_phone_nothing_is_cut_off(browser: Browser) -> None:
+async def test_on_a_phone_nothing_is_cut_off(visit: Visit) -> None:
     """At phone width the thread takes the window, wide content scrolls by itself, and channels are in a drawer."""
-    async with visited(browser, viewport={"width": 390, "height": 780}) as visit:
-        root = visit.bot_says(
-            "| " + " | ".join("column" * 2 for _ in range(9)) + " |\n" + "|--" * 9 + "|\n" + "w" * 300
-        )
-        visit.bot_says("reply", root.ts)
-        await visit.page.get_by_test_id("reply-link").click()
-        await expect(visit.composer).to_be_hidden()
-        await expect(visit.thread.get_by_test_id("message")).to_have_count(2)
-        assert await visit.page.evaluate("document.documentElement.scrollWidth") == 390
+    await visit.page.set_viewport_size({"width": 390, "height": 780})
+    root = visit.bot_says(f"|{' column |' * 12}\n|{'--|' * 12}\n\n{'w' * 300}")
+    visit.bot_says("reply", root.ts)
+    await visit.page.get_by_test_id("reply-link").click()
+    await expect(visit.composer).to_be_hidden()
+    await expect(visit.thread.get_by_test_id("message")).to_have_count(2)
+    assert await visit.page.evaluate("document.documentElement.scrollWidth") == 390
 
-        await visit.page.keyboard.press("Escape")
-        await visit.page.get_by_test_id("open-sidebar").click()
-        await visit.page.locator("[data-channel='C0GENERAL0']").click()
-        await expect(visit.page.get_by_role("heading", name="#general")).to_be_visible()
+    await visit.page.keyboard.press("Escape")
+    await visit.page.get_by_test_id("open-sidebar").click()
+    await visit.page.locator("[data-channel='C0GENERAL0']").click()
+    await expect(visit.page.get_by_role("heading", name="#general")).to_be_visible()

@@ -14,7 +14,7 @@ DONE = wording.reset(ResetOutcome.DONE)
 NOTHING = wording.reset(ResetOutcome.NOTHING)
 
 
-@pytest.mark.parametrize("text", ["!reset", "@attendant reset", "@attendant Reset."])
+@pytest.mark.parametrize("text", ["!reset", "@attendant reset", "@attendant Reset.", "@attendant /reset"])
 async def test_reset_in_a_thread_forgets_it(room: Room, text: str) -> None:
     """`!reset` or a mention with `reset` is confirmed in the thread, and the next message starts afresh."""
     talk = room.guest("Ana").mentions("my VPN is down")

@@ -11,6 +11,7 @@ import pytest
 from bot.events import Attachment, MessageReceived, Thread
 from bot.store.engine import Store
 from bot.store.tables import messages, sessions, threads, turns
+from bot.testing import SettableClock
 from tests.books import Books, texts
 from tests.builders import ANA, BEN, DIRECT, NOON, THREAD, mention, reply, reset, thread
 
@@ -154,10 +155,10 @@ async def test_a_strange_file_name_can_be_stored(books: Books) -> None:
     assert said.attachments[0].id == "F1"
 
 
-async def test_many_deliveries_at_once_make_one_message(store: Store) -> None:
+async def test_many_deliveries_at_once_make_one_message(store: Store, clock: SettableClock) -> None:
     """Forty deliveries of one message, from two replicas at the same time, are one row and one session."""
     replica = Store(store.engine.url.render_as_string(hide_password=False).replace("+psycopg", ""))
-    both = [Books(store), Books(replica)]
+    both = [Books(store, clock), Books(replica, clock)]
     found = await asyncio.gather(*(books.accept(mention("hello")) for books in both * 20))
     await replica.close()
 

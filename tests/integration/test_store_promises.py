@@ -15,6 +15,7 @@ from bot.sessions import ResetOutcome
 from bot.store.claims import Claim
 from bot.store.engine import Store
 from bot.store.tables import messages, sessions, turns
+from bot.testing import SettableClock
 from tests.books import MINUTE, Books
 from tests.builders import ANA, BEN, mention, reset, thread
 
@@ -134,7 +135,7 @@ class History:
 async def test_every_accepted_message_ends_in_exactly_one_turn(empty_sqlite_url: str, seed: int) -> None:
     """Whatever happens in whatever order, nothing is lost, answered twice, or shown to another session."""
     store = Store(empty_sqlite_url)
-    history = History(Books(store), random.Random(seed))  # noqa: S311 - to be repeated
+    history = History(Books(store, SettableClock()), random.Random(seed))  # noqa: S311 - to be repeated
     for _ in range(STEPS):
         await history.step()
     await history.finish()
@@ -147,9 +148,8 @@ async def test_every_accepted_message_ends_in_exactly_one_turn(empty_sqlite_url:
     await store.close()
 
 
-async def test_replicas_answer_everything_once(store: Store) -> None:
+async def test_replicas_answer_everything_once(books: Books) -> None:
     """Two replicas that accept, claim and settle at the same time answer every message in one turn, in order."""
-    books = Books(store)
     places = [thread(number) for number in range(4)]
 
     async def writes(place: Thread) -> None:

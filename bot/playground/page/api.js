@@ -13,12 +13,17 @@ async function request(path, options) {
     throw new Error(UNREACHABLE);
   }
   const answer = await response.json().catch(() => ({}));
-  if (!response.ok || answer.ok === false) throw new Error(answer.error ?? `The playground refused that (${response.status}).`);
+  if (!response.ok || answer.ok === false)
+    throw new Error(answer.error ?? `The playground refused that (${response.status}).`);
   return answer;
 }
 
 function post(action, body) {
-  return request(`/page/${action}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  return request(`/page/${action}`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  });
 }
 
 /** The workspace: team, bot, people, channels, commands, shortcuts. */

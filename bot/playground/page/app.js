@@ -24,6 +24,9 @@ class Page {
     desk.onHeard = (change, before) => announcer.hear(change, before);
     this.toast = el("p", { class: "toast", role: "alert", hidden: true });
     document.body.append(this.toast);
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && this.state.thread && !document.querySelector(":popover-open")) desk.closeThread();
+    });
     desk.start(readPlace(location.hash));
     this.render();
     this.channel.composer.focus();
@@ -58,8 +61,12 @@ class Page {
     this.telling = setTimeout(() => (this.toast.hidden = true), TOLD_MS);
   }
 
+  threadHasFocus() {
+    return this.thread.root.contains(document.activeElement);
+  }
+
   threadIsIdle() {
-    return this.thread.composer.isEmpty && !this.thread.root.contains(document.activeElement);
+    return this.thread.composer.isEmpty && !this.threadHasFocus();
   }
 
   focusThread() {
@@ -69,7 +76,8 @@ class Page {
 
   focusMessage(ts) {
     this.render();
-    const message = this.app.querySelector(`.channel [data-ts="${CSS.escape(ts)}"]`);
+    const all = [...this.app.querySelectorAll(`.message[data-ts="${CSS.escape(ts)}"]`)];
+    const message = all.find((element) => element.checkVisibility({ visibilityProperty: true }));
     (message?.querySelector(".reply-link") ?? message ?? this.channel.composer.box).focus();
   }
 
@@ -79,7 +87,9 @@ class Page {
   }
 
   closeSidebar() {
-    if (this.app.classList.contains("menu-open")) this.leaveSidebar();
+    const open = this.app.classList.contains("menu-open");
+    if (open) this.leaveSidebar();
+    return open;
   }
 
   leaveSidebar() {

@@ -4,7 +4,11 @@ import { el } from "./dom.js";
 import { icon } from "./icons.js";
 
 export function avatar(person, size = "") {
-  const node = el("span", { class: `avatar ${size}`, "aria-hidden": "true" }, person.is_bot ? icon("bell") : person.initials);
+  const node = el(
+    "span",
+    { class: `avatar ${size}`, "aria-hidden": "true" },
+    person.is_bot ? icon("bell") : person.initials,
+  );
   if (person.is_bot) node.classList.add("avatar-bot");
   else tint(node, person.color);
   return node;

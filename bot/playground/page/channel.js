@@ -11,11 +11,22 @@ export class ChannelPane {
   constructor(root, desk) {
     this.desk = desk;
     this.title = el("div", { class: "pane-title" });
-    const menu = iconButton("Channels and people", icon("menu"), () => desk.openSidebar(), { class: "icon-button only-narrow", "data-testid": "open-sidebar" });
+    const menu = iconButton("Channels and people", icon("menu"), () => desk.openSidebar(), {
+      class: "icon-button only-narrow",
+      "data-testid": "open-sidebar",
+    });
     this.notices = el("div", { class: "notices" });
     this.list = new MessageList(desk, "Messages", "messages");
-    this.composer = new Composer(desk.state, (text) => desk.send(text, null), { id: "composer", testid: "composer" });
-    root.replaceChildren(el("header", { class: "pane-head" }, menu, this.title), this.notices, this.list.element, this.composer.element);
+    this.composer = new Composer(desk.state, (text, where) => desk.send(text, where), {
+      id: "composer",
+      testid: "composer",
+    });
+    root.replaceChildren(
+      el("header", { class: "pane-head" }, menu, this.title),
+      this.notices,
+      this.list.element,
+      this.composer.element,
+    );
   }
 
   render() {
@@ -23,11 +34,18 @@ export class ChannelPane {
     const place = state.place();
     if (!place) return;
     const name = place.kind === "channel" || place.kind === "private" ? `#${place.name}` : place.name;
-    renew(this.title, [el("h2", {}, place.kind === "private" && icon("lock"), name), el("p", { class: "topic" }, place.topic)]);
+    renew(this.title, [
+      el("h2", {}, place.kind === "private" && icon("lock"), name),
+      el("p", { class: "topic" }, place.topic),
+    ]);
     renew(this.notices, notices(state));
-    this.composer.show(`${state.as} ${place.id}`, `Message ${name}`);
+    this.composer.show({ as: state.as, channel: place.id, thread: null }, `Message ${name}`);
     const rows = state.roots().map((message) => rowOf(message, state));
-    this.list.show(`${state.as} ${place.id}`, rows, forPlace(state, place, (text) => this.composer.fill(text)));
+    this.list.show(
+      `${state.as} ${place.id}`,
+      rows,
+      forPlace(state, place, (text) => this.composer.fill(text)),
+    );
   }
 }
 
@@ -39,15 +57,30 @@ function rowOf(message, state) {
     inThread: false,
     editing: state.editing === message.id && message.ts !== state.thread, // else it is edited in the thread
     status: inThread ? "" : state.status(message.ts),
-    replies: { count: message.reply_count, users: [...new Set(replies.map((reply) => reply.user))], last: replies.at(-1)?.ts },
+    replies: {
+      count: message.reply_count,
+      users: distinct(replies.map((reply) => reply.user)),
+      last: replies.at(-1)?.ts,
+    },
   };
 }
 
-function notices(state) {
-  const lines = [
-    state.notice && el("p", { class: "notice", role: "note", data: { testid: "notice" } }, icon("info"), el("span", {}, state.notice)),
-    !state.online && el("p", { class: "notice notice-bad", role: "status", data: { testid: "offline" } }, icon("info"), "The playground does not answer. Trying to reach it again…"),
-    state.online && !state.connected && el("p", { class: "notice notice-bad", role: "status", data: { testid: "disconnected" } }, icon("info"), `${state.bot.name} is not connected. What you write waits for it.`),
-  ];
-  return lines.filter(Boolean);
+function distinct(values) {
+  return [...new Set(values)];
+}
+
+function notices({ notice, online, connected, bot }) {
+  if (!online)
+    return [...standing(notice), line("offline", "The playground does not answer. Trying to reach it again…")];
+  const away = connected ? [] : [line("disconnected", `${bot.name} is not connected. What you write waits for it.`)];
+  return [...standing(notice), ...away];
+}
+
+function standing(notice) {
+  return notice ? [line("notice", notice)] : [];
+}
+
+function line(testid, sentence) {
+  const bad = testid === "notice" ? "" : " notice-bad";
+  return el("p", { class: `notice${bad}`, role: "status", data: { testid } }, icon("info"), el("span", {}, sentence));
 }

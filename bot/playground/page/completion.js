@@ -19,13 +19,25 @@ function some(from, items) {
 
 function commands(start, state) {
   const known = state.commands.filter(({ command }) => command.startsWith(start));
-  return known.map(({ command, description, usage_hint }) => ({ insert: command, title: command, hint: usage_hint, detail: description, picture: () => icon("bell") }));
+  return known.map(({ command, description, usage_hint }) => ({
+    insert: command,
+    title: command,
+    hint: usage_hint,
+    detail: description,
+    picture: () => icon("bell"),
+  }));
 }
 
 function names(start, state) {
   const everyone = [state.person(state.bot.id), ...state.people];
-  const fits = (person) => [person.name, ...person.real_name.split(" ")].some((name) => name.toLowerCase().startsWith(start.toLowerCase()));
-  return everyone.filter(fits).map((person) => ({ insert: `@${person.name}`, title: person.real_name, detail: person.title ?? "App", picture: () => avatar(person, "avatar-small") }));
+  const fits = (person) =>
+    [person.name, ...person.real_name.split(" ")].some((name) => name.toLowerCase().startsWith(start.toLowerCase()));
+  return everyone.filter(fits).map((person) => ({
+    insert: `@${person.name}`,
+    title: person.real_name,
+    detail: person.title ?? "App",
+    picture: () => avatar(person, "avatar-small"),
+  }));
 }
 
 /** How the command that a text begins with is used, or null. */
@@ -41,7 +53,13 @@ export class Offers {
     this.accept = accept;
     this.found = null;
     this.list = el("div", { class: "offers", role: "listbox", id, "aria-label": "Suggestions", hidden: true });
-    for (const [name, value] of [["role", "combobox"], ["aria-autocomplete", "list"], ["aria-controls", id], ["aria-expanded", "false"]]) box.setAttribute(name, value);
+    for (const [name, value] of [
+      ["role", "combobox"],
+      ["aria-autocomplete", "list"],
+      ["aria-controls", id],
+      ["aria-expanded", "false"],
+    ])
+      box.setAttribute(name, value);
   }
 
   get isOpen() {
@@ -69,8 +87,19 @@ export class Offers {
       this.at = at;
       this.take();
     };
-    const title = el("span", { class: "offer-title" }, item.title, item.hint && el("span", { class: "offer-hint" }, ` ${item.hint}`));
-    return el("div", { class: "offer", role: "option", id: `${this.list.id}-${at}`, onmousedown }, item.picture(), title, el("span", { class: "aside" }, item.detail));
+    const title = el(
+      "span",
+      { class: "offer-title" },
+      item.title,
+      item.hint && el("span", { class: "offer-hint" }, ` ${item.hint}`),
+    );
+    return el(
+      "div",
+      { class: "offer", role: "option", id: `${this.list.id}-${at}`, onmousedown },
+      item.picture(),
+      title,
+      el("span", { class: "aside" }, item.detail),
+    );
   }
 
   move(by) {

@@ -6,31 +6,41 @@ import { icon } from "./icons.js";
 
 const TALLEST = 220; // pixels
 
-/** `send(text)` resolves when the text was taken, and rejects with an Error fit to be shown. */
+/** `send(text, where)` resolves when the text was taken, and rejects with an Error fit to be shown. */
 export class Composer {
   constructor(state, send, { id, testid }) {
     this.state = state;
     this.send = send;
-    this.drafts = new Map();
+    this.drafts = new Map(); // key of a place → what was being typed there
     this.key = null;
+    this.where = null;
     this.sending = Promise.resolve(); // one after the other, so that messages keep their order
     this.box = el("textarea", { id, rows: "1", data: { testid }, autocomplete: "off" });
     this.offers = new Offers(this.box, `${id}-offers`, (from, insert) => this.insert(from, insert));
     this.hint = el("p", { class: "composer-hint", hidden: true });
     this.problem = el("p", { class: "composer-problem", role: "alert", hidden: true });
     this.button = iconButton("Send", icon("send"), () => this.submit());
-    this.element = el("div", { class: "composer" }, this.offers.list, this.problem, this.hint, el("div", { class: "composer-box" }, this.box, this.button));
+    this.element = el(
+      "div",
+      { class: "composer" },
+      this.offers.list,
+      this.problem,
+      this.hint,
+      el("div", { class: "composer-box" }, this.box, this.button),
+    );
     this.box.addEventListener("input", () => this.typed());
     this.box.addEventListener("click", () => this.offer());
     this.box.addEventListener("keydown", (event) => this.keyed(event));
     this.box.addEventListener("blur", () => this.offers.show(null));
   }
 
-  /** Turns to a place; what was typed at the last one waits there. */
-  show(key, label) {
+  /** Turns to a place, `{as, channel, thread}`; what was typed at the last one waits there. */
+  show(where, label) {
+    const key = JSON.stringify(where);
     this.box.setAttribute("aria-label", label);
     this.box.placeholder = label;
     if (key === this.key) return;
+    this.where = where;
     if (this.key) this.drafts.set(this.key, this.box.value);
     this.key = key;
     this.complain("");
@@ -99,16 +109,20 @@ export class Composer {
 
   keyInOffers({ key, shiftKey }) {
     if (key === "Enter" && (shiftKey || this.offers.isTyped)) return null;
-    const keys = { ArrowDown: () => this.offers.move(1), ArrowUp: () => this.offers.move(-1), Escape: () => this.offers.show(null) };
+    const keys = {
+      ArrowDown: () => this.offers.move(1),
+      ArrowUp: () => this.offers.move(-1),
+      Escape: () => this.offers.show(null),
+    };
     return { ...keys, Enter: () => this.offers.take(), Tab: shiftKey ? null : () => this.offers.take() }[key] ?? null;
   }
 
   submit() {
     const text = this.box.value.trim();
     if (!text) return;
-    const key = this.key;
+    const { key, where } = this;
     this.write("");
-    this.sending = this.sending.then(() => this.send(text)).catch((error) => this.giveBack(key, text, error));
+    this.sending = this.sending.then(() => this.send(text, where)).catch((error) => this.giveBack(key, text, error));
   }
 
   /** What could not be sent is not lost, unless something new was typed there meanwhile. */

@@ -1,5 +1,5 @@
 /**
- * What can be done on the page: each wish of the person goes to the playground, each change it tells goes into the state.
+ * What can be done on the page: each wish goes to the playground, each change it tells goes into the state.
  * Rule: nothing a person does is shown before the playground has said that it happened.
  */
 
@@ -8,7 +8,7 @@ import { isReply } from "./state.js";
 
 const WIDE = "(min-width: 1001px)"; // where the thread stands beside the channel: see layout.css
 
-/** `page` has tell(sentence), focusThread(), focusMessage(ts), threadIsIdle(), openSidebar(). */
+/** `page` has tell(sentence), focusThread(), focusMessage(ts), threadHasFocus(), threadIsIdle(), openSidebar(). */
 export class Desk {
   constructor(state, page) {
     this.state = state;
@@ -63,7 +63,8 @@ export class Desk {
 
   async load(channel) {
     const reading = this.state.beginLoading(channel);
-    await this.trying(async () => this.state.loaded(reading, await api.readMessages(channel, this.state.as)));
+    const read = async () => this.state.loaded(reading, await api.readMessages(channel, this.state.as));
+    if (!(await this.trying(read))) this.state.gaveUpLoading(reading);
   }
 
   hear(change) {
@@ -73,26 +74,29 @@ export class Desk {
     state.apply(change);
     if (channel !== state.channel) return;
     this.onHeard(change, before);
-    this.follow(change);
+    this.follow(change, before);
   }
 
-  /** Opens the thread of the message just sent as soon as the bot begins to answer in it, where that disturbs nobody. */
-  follow({ type, message, thread_ts: root, text }) {
+  /** Opens the thread of the message just sent once the bot begins to answer in it, where that disturbs nobody. */
+  follow(change, before) {
     if (!this.awaited) return;
-    if (type === "message" && message.user === this.state.as && !isReply(message) && !message.ephemeral) this.awaited.ts ??= message.ts;
-    const answered = type === "message" && message.is_bot && isReply(message) ? message.thread_ts : null;
-    const begun = type === "status" && text ? root : answered;
+    if (!before && this.isMyRoot(change)) this.awaited.ts ??= change.message.ts;
+    const begun = answeredThread(change);
     if (begun === null || begun !== this.awaited.ts) return;
     this.awaited = null;
     if (matchMedia(WIDE).matches && this.page.threadIsIdle()) this.state.openThread(begun);
   }
 
+  isMyRoot({ type, message }) {
+    return type === "message" && message.user === this.state.as && !message.ephemeral && !isReply(message);
+  }
+
   /** Sends what was typed: a known command as a command, everything else as a message. Rejects when it was refused. */
-  async send(text, thread) {
-    const { as, channel, commands } = this.state;
-    const [word] = text.split(/\s/, 1);
+  async send(text, { as, channel, thread }) {
     const where = { as, channel, ...(thread ? { thread_ts: thread } : {}) };
-    if (commands.some(({ command }) => command === word)) return api.runCommand({ ...where, command: word, text: text.slice(word.length).trim() });
+    const [word] = text.split(/\s/, 1);
+    if (this.state.commands.some(({ command }) => command === word))
+      return api.runCommand({ ...where, command: word, text: text.slice(word.length).trim() });
     if (!thread) this.awaited = {};
     return api.sendMessage({ ...where, text });
   }
@@ -104,8 +108,9 @@ export class Desk {
 
   closeThread() {
     const root = this.state.thread;
+    const focused = this.page.threadHasFocus();
     this.state.openThread(null);
-    this.page.focusMessage(root);
+    if (focused) this.page.focusMessage(root);
   }
 
   endEdit() {
@@ -133,7 +138,10 @@ export class Desk {
   /** A message's link in Slack's form, with which a command can name its thread. */
   copyLink({ channel, ts, thread_ts: root }) {
     const reply = root && root !== ts ? `?thread_ts=${root}&cid=${channel}` : "";
-    return this.trying(() => navigator.clipboard.writeText(`${location.origin}/archives/${channel}/p${ts.replace(".", "")}${reply}`), "Link copied.");
+    return this.trying(
+      () => navigator.clipboard.writeText(`${location.origin}/archives/${channel}/p${ts.replace(".", "")}${reply}`),
+      "Link copied.",
+    );
   }
 
   openSidebar() {
@@ -153,9 +161,16 @@ export class Desk {
   }
 }
 
+/** The root of the thread in which the bot works or answers by this change, or null. */
+function answeredThread({ type, message, thread_ts: root, text }) {
+  if (type === "status") return text ? root : null;
+  return type === "message" && message.is_bot && isReply(message) ? message.thread_ts : null;
+}
+
 /** What the renderers ask: the names behind ids. */
 function namesIn(state) {
-  const found = (id) => (id === state.bot.id || state.people.some((person) => person.id === id) ? state.person(id) : null);
+  const found = (id) =>
+    id === state.bot.id || state.people.some((person) => person.id === id) ? state.person(id) : null;
   return {
     get me() {
       return state.as;

@@ -22,7 +22,7 @@ function set(node, name, value) {
   else node.setAttribute(name, value === true ? "" : value);
 }
 
-/** Makes `parent` hold `nodes`, keeping its leading children that are equal: what streams in does not disturb what stands. */
+/** Makes `parent` hold `nodes`, keeping leading children that are equal, so that what streams in leaves the rest alone. */
 export function renew(parent, nodes) {
   let same = 0;
   while (same < nodes.length && parent.childNodes[same]?.isEqualNode(nodes[same])) same += 1;
@@ -41,5 +41,9 @@ export function arrange(parent, nodes) {
 
 /** An icon-only button, named for those who cannot see it. */
 export function iconButton(label, icon, onclick, attributes = {}) {
-  return el("button", { type: "button", class: "icon-button", "aria-label": label, title: label, onclick, ...attributes }, icon);
+  return el(
+    "button",
+    { type: "button", class: "icon-button", "aria-label": label, title: label, onclick, ...attributes },
+    icon,
+  );
 }

@@ -1,4 +1,4 @@
-/** A small menu beside the button that opened it: arrow keys move, Enter chooses, Escape closes and gives the focus back. */
+/** A menu beside the button that opened it: arrow keys move, Enter chooses, Escape closes and gives the focus back. */
 
 import { el } from "./dom.js";
 

@@ -1,7 +1,7 @@
 /** One message: its author, its text, what hangs below it, and what can be done with it. */
 
 import { avatar } from "./avatar.js";
-import { el, iconButton, renew } from "./dom.js";
+import { arrange, el, iconButton, renew } from "./dom.js";
 import { editor } from "./editor.js";
 import { icon } from "./icons.js";
 import { openMenu } from "./menu.js";
@@ -10,7 +10,9 @@ import { markdown } from "./render/markdown.js";
 import { mrkdwn } from "./render/mrkdwn.js";
 import { timeOf, wholeTimeOf, moment } from "./time.js";
 
-const SYSTEM = new Set(["channel_join", "channel_leave", "channel_topic", "channel_purpose", "channel_name", "group_join", "group_topic", "tombstone"]);
+const SYSTEM = /^(channel|group)_(join|leave|topic|purpose|name)$|^tombstone$/; // subtypes of what nobody wrote
+const ENDINGS =
+  "p, ul, ol, li, blockquote, h3, h4, h5, h6, pre, figure, pre > code, div, table, tbody, tr:last-child, td";
 const MOST_FACES = 3; // small pictures beside a reply count
 
 /** The element of one message, renewed in place as the message changes. */
@@ -19,6 +21,7 @@ export class MessageView {
     this.desk = desk;
     this.face = el("div", { class: "message-side" });
     this.head = el("header", { class: "message-head" });
+    this.text = el("div", { class: "text", data: { testid: "message-text" } });
     this.body = el("div", { class: "message-body" });
     this.foot = el("footer", { class: "message-foot" });
     this.bar = el("div", { class: "message-bar", role: "toolbar", "aria-label": "Message actions" });
@@ -44,10 +47,10 @@ export class MessageView {
     this.updateBody(row);
   }
 
-  updateBody(row) {
-    if (!row.editing) return renew(this.body, [text(row.message, this.desk)]);
-    if (this.body.querySelector("form")) return undefined; // what is being typed there stays
-    return renew(this.body, [editor(row.message, this.desk)]);
+  updateBody({ message, editing }) {
+    const form = editing ? (this.body.querySelector("form") ?? editor(message, this.desk)) : null;
+    renew(this.text, text(message, this.desk));
+    arrange(this.body, [form ?? this.text]); // what is being typed in the form stays
   }
 }
 
@@ -56,7 +59,12 @@ function identity(message) {
 }
 
 function classes({ message, continued }) {
-  const kinds = { "message-continued": continued, "message-ephemeral": message.ephemeral, "message-system": SYSTEM.has(message.subtype), "message-action": message.subtype === "me_message" };
+  const kinds = {
+    "message-continued": continued,
+    "message-ephemeral": message.ephemeral,
+    "message-system": SYSTEM.test(message.subtype),
+    "message-action": message.subtype === "me_message",
+  };
   return ["message", ...Object.keys(kinds).filter((kind) => kinds[kind])].join(" ");
 }
 
@@ -68,15 +76,23 @@ function head({ message, continued }, author) {
   const onlyYou = message.ephemeral && el("p", { class: "only-you" }, icon("eye"), "Only visible to you");
   const broadcast = message.subtype === "thread_broadcast" && el("span", { class: "aside" }, "replied to a thread");
   const name = el("span", { class: "author" }, author.real_name);
-  const line = el("p", { class: "byline" }, name, message.is_bot && el("span", { class: "badge" }, "App"), broadcast, time(message));
+  const line = el(
+    "p",
+    { class: "byline" },
+    name,
+    message.is_bot && el("span", { class: "badge" }, "App"),
+    broadcast,
+    time(message),
+  );
   return [onlyYou, !continued && line].filter(Boolean);
 }
 
 function text(message, desk) {
-  const body = el("div", { class: "text", data: { testid: "message-text" } }, rendered(message, desk));
-  if (message.edited) (body.lastElementChild?.matches("p") ? body.lastElementChild : body).append(el("span", { class: "aside" }, " (edited)"));
+  const body = el("div", {}, rendered(message, desk));
+  const last = body.lastElementChild;
+  if (message.edited) (last?.matches("p") ? last : body).append(el("span", { class: "aside" }, " (edited)"));
   if (message.streaming) lastText(body).append(el("span", { class: "caret" }));
-  return body;
+  return [...body.childNodes];
 }
 
 function rendered(message, desk) {
@@ -90,7 +106,7 @@ function rendered(message, desk) {
 /** The innermost element in which the text written so far ends. */
 function lastText(node) {
   const last = node.lastElementChild;
-  return last?.matches("p, ul, ol, li, blockquote, h3, h4, h5, h6, pre, figure, pre > code, div, table, tbody, tr:last-child, td") ? lastText(last) : node;
+  return last?.matches(ENDINGS) ? lastText(last) : node;
 }
 
 function foot({ message, inThread, status, replies }, desk) {
@@ -109,20 +125,33 @@ function replyLink(message, replies, desk) {
   const count = replies.count === 1 ? "1 reply" : `${replies.count} replies`;
   const last = replies.last && el("span", { class: "aside" }, `last at ${timeOf(replies.last)}`);
   const onclick = () => desk.openThread(message.ts);
-  return el("button", { type: "button", class: "reply-link", data: { testid: "reply-link" }, onclick }, faces, el("span", {}, count), last);
+  return el(
+    "button",
+    { type: "button", class: "reply-link", data: { testid: "reply-link" }, onclick },
+    faces,
+    el("span", {}, count),
+    last,
+  );
 }
 
 function bar({ message, inThread, continued, editing }, desk) {
-  if (editing || message.ephemeral || SYSTEM.has(message.subtype)) return [];
-  const reply = !inThread && iconButton("Reply in thread", icon("reply"), () => desk.openThread(message.thread_ts ?? message.ts), { "data-testid": "reply-in-thread" });
+  if (editing || message.ephemeral || SYSTEM.test(message.subtype)) return [];
+  const toThread = () => desk.openThread(message.thread_ts ?? message.ts);
+  const reply =
+    !inThread && iconButton("Reply in thread", icon("reply"), toThread, { "data-testid": "reply-in-thread" });
   const onclick = (event) => openMenu(event.currentTarget, choices(message, desk));
-  const more = iconButton("More actions", icon("more"), onclick, { "aria-haspopup": "menu", "data-testid": "more-actions" });
+  const more = iconButton("More actions", icon("more"), onclick, {
+    "aria-haspopup": "menu",
+    "data-testid": "more-actions",
+  });
   const when = continued && el("span", { class: "unseen" }, timeOf(message.ts));
   return [when, reply, more].filter(Boolean);
 }
 
 function choices(message, desk) {
-  const shortcuts = desk.state.shortcuts.map(({ name, callback_id }) => ({ name, detail: desk.state.bot.name, choose: () => desk.shortcut(message, callback_id) }));
+  const detail = desk.state.bot.name;
+  const shortcut = ({ name, callback_id }) => ({ name, detail, choose: () => desk.shortcut(message, callback_id) });
+  const shortcuts = desk.state.shortcuts.map(shortcut);
   const link = { name: "Copy link", choose: () => desk.copyLink(message) };
   if (message.user !== desk.state.as) return [...shortcuts, link];
   const edit = { name: "Edit message", choose: () => desk.state.edit(message.id) };

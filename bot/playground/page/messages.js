@@ -1,4 +1,4 @@
-/** A list of messages: grouped by author, divided by days, at its end unless the reader scrolled away, walked with the arrow keys. */
+/** A list of messages: grouped by author and day, at its end unless one scrolled away, walked with the arrow keys. */
 
 import { arrange, el, renew } from "./dom.js";
 import { icon } from "./icons.js";
@@ -19,7 +19,12 @@ export class MessageList {
     this.inner = el("div", { class: "messages-inner" });
     this.after = el("div", { class: "messages-after" });
     this.scroller = el("div", { class: "messages", role: "region", "aria-label": label, data: { testid } }, this.inner);
-    this.jump = el("button", { type: "button", class: "jump", hidden: true, onclick: () => this.toEnd() }, icon("down"), "New messages");
+    this.jump = el(
+      "button",
+      { type: "button", class: "jump", hidden: true, onclick: () => this.toEnd() },
+      icon("down"),
+      "New messages",
+    );
     this.element = el("div", { class: "messages-frame" }, this.scroller, this.jump);
     this.scroller.addEventListener("scroll", () => this.noticeScroll());
     this.scroller.addEventListener("keydown", (event) => this.keyed(event));
@@ -63,7 +68,8 @@ export class MessageList {
   }
 
   dayLine(day) {
-    if (!this.days.has(day)) this.days.set(day, el("div", { class: "day", role: "separator", "aria-label": day }, el("span", {}, day)));
+    if (!this.days.has(day))
+      this.days.set(day, el("div", { class: "day", role: "separator", "aria-label": day }, el("span", {}, day)));
     return this.days.get(day);
   }
 
@@ -102,6 +108,11 @@ export class MessageList {
 }
 
 function continues(message, above) {
-  const sameAuthor = message.user === above.user && !message.ephemeral && !above.ephemeral && !message.subtype && !above.subtype;
-  return sameAuthor && Number(message.ts) - Number(above.ts) < TOGETHER_S;
+  const plain = [message, above].every(({ ephemeral, subtype }) => !ephemeral && !subtype);
+  return (
+    plain &&
+    message.user === above.user &&
+    above.reply_count === 0 &&
+    Number(message.ts) - Number(above.ts) < TOGETHER_S
+  );
 }

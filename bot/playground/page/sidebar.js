@@ -4,7 +4,7 @@ import { avatar } from "./avatar.js";
 import { arrange, el, iconButton, renew } from "./dom.js";
 import { icon } from "./icons.js";
 
-/** `actions` has open(channel), actAs(person), closeMenu(). */
+/** `actions` has open(channel), actAs(person), closeMenu(): whether it was open. */
 export class Sidebar {
   constructor(root, state, actions) {
     this.state = state;
@@ -12,19 +12,41 @@ export class Sidebar {
     this.entries = new Map(); // place → its button, which keeps the focus while what it says changes
     this.channels = el("ul");
     this.directs = el("ul");
-    this.places = el("nav", { class: "places", "aria-label": "Channels" }, heading("Channels"), this.channels, heading("Direct messages"), this.directs);
+    this.places = el(
+      "nav",
+      { class: "places", "aria-label": "Channels" },
+      heading("Channels"),
+      this.channels,
+      heading("Direct messages"),
+      this.directs,
+    );
     this.people = el("fieldset", { class: "people", data: { testid: "act-as" } });
-    const close = iconButton("Close the menu", icon("close"), () => actions.closeMenu(), { class: "icon-button only-narrow" });
+    const close = iconButton("Close the menu", icon("close"), () => actions.closeMenu(), {
+      class: "icon-button only-narrow",
+    });
     const head = el("header", { class: "team" }, el("h1", {}, state.team.name), close);
     root.replaceChildren(head, this.places, this.people);
     this.people.append(el("legend", {}, "You act as"), ...state.people.map((person) => this.person(person)));
-    root.addEventListener("keydown", (event) => event.key === "Escape" && actions.closeMenu());
+    root.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && actions.closeMenu()) event.stopPropagation(); // one Escape closes one thing
+    });
   }
 
   person(person) {
-    const attributes = { type: "radio", name: "act-as", value: person.id, "aria-label": person.real_name, data: { person: person.id } };
+    const attributes = {
+      type: "radio",
+      name: "act-as",
+      value: person.id,
+      "aria-label": person.real_name,
+      data: { person: person.id },
+    };
     const radio = el("input", { ...attributes, onchange: () => this.actions.actAs(person.id) });
-    const names = el("span", { class: "person-names" }, el("span", {}, person.real_name), el("span", { class: "aside" }, person.title));
+    const names = el(
+      "span",
+      { class: "person-names" },
+      el("span", {}, person.real_name),
+      el("span", { class: "aside" }, person.title),
+    );
     return el("label", { class: "person" }, radio, avatar(person), names);
   }
 
@@ -44,14 +66,27 @@ export class Sidebar {
     button.classList.toggle("place-unread", unread);
     if (place.id === state.channel) button.setAttribute("aria-current", "page");
     else button.removeAttribute("aria-current");
-    renew(button, [sign(place, state), el("span", { class: "place-name" }, place.name), place.kind === "dm" && presence(state), unread && dot()].filter(Boolean));
+    renew(
+      button,
+      [
+        sign(place, state),
+        el("span", { class: "place-name" }, place.name),
+        place.kind === "dm" && presence(state),
+        unread && dot(),
+      ].filter(Boolean),
+    );
     return item;
   }
 
   item(place) {
     if (this.entries.has(place.id)) return this.entries.get(place.id);
     const onclick = () => this.actions.open(place.id);
-    const button = el("button", { type: "button", class: "place", data: { channel: place.id, kind: place.kind }, onclick });
+    const button = el("button", {
+      type: "button",
+      class: "place",
+      data: { channel: place.id, kind: place.kind },
+      onclick,
+    });
     this.entries.set(place.id, el("li", {}, button));
     return this.entries.get(place.id);
   }
@@ -68,7 +103,12 @@ function dot() {
 function sign(place, state) {
   if (place.kind === "dm") return avatar(state.person(state.bot.id), "avatar-small");
   const label = place.kind === "private" ? "private channel" : "channel";
-  return el("span", { class: "sign" }, icon(place.kind === "private" ? "lock" : "hash"), el("span", { class: "unseen" }, label));
+  return el(
+    "span",
+    { class: "sign" },
+    icon(place.kind === "private" ? "lock" : "hash"),
+    el("span", { class: "unseen" }, label),
+  );
 }
 
 function presence({ connected }) {

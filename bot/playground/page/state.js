@@ -25,7 +25,12 @@ export class State {
   /** The channels the acting person is in, the direct messages with the bot last. */
   places() {
     const mine = this.channels.filter((channel) => channel.members.includes(this.as));
-    const direct = { id: this.dms[this.as], kind: "dm", name: this.bot.name, topic: `Direct messages between you and ${this.bot.name}` };
+    const direct = {
+      id: this.dms[this.as],
+      kind: "dm",
+      name: this.bot.name,
+      topic: `Direct messages between you and ${this.bot.name}`,
+    };
     return direct.id ? [...mine, direct] : mine;
   }
 
@@ -36,7 +41,8 @@ export class State {
   /** Who that is, also when nobody knows: `{id, name, real_name, initials, color}`; the bot has `is_bot`. */
   person(id) {
     if (id === this.bot.id) return { ...this.bot, real_name: this.bot.name, is_bot: true };
-    return this.people.find((person) => person.id === id) ?? { id, name: id, ...(id === "USLACKBOT" ? SLACKBOT : ANOTHER_APP) };
+    const known = this.people.find((person) => person.id === id);
+    return known ?? { id, name: id, ...(id === "USLACKBOT" ? SLACKBOT : ANOTHER_APP) };
   }
 
   /** Messages of a channel, oldest first. */
@@ -110,6 +116,10 @@ export class State {
     this.changed();
   }
 
+  gaveUpLoading(reading) {
+    this.loading.delete(reading);
+  }
+
   /** Takes in one change as the playground tells it. */
   apply(change) {
     const channel = change.message?.channel ?? change.channel;
@@ -124,7 +134,8 @@ export class State {
   take(message) {
     this.messages.get(message.channel)?.set(message.id, message);
     if (message.channel === this.channel) this.markSeen(message.channel);
-    else if (message.user !== this.as && message.ts > this.newestSeen(message.channel)) this.unread.add(message.channel);
+    else if (message.user !== this.as && message.ts > this.newestSeen(message.channel))
+      this.unread.add(message.channel);
   }
 
   markSeen(channel) {

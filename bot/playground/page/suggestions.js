@@ -13,7 +13,12 @@ export function forPlace(state, place, fill) {
   if (spokenTo || (place.kind === "dm" && state.all().some((message) => !message.ephemeral))) return [];
   const title = place.kind === "dm" ? `Ask ${state.bot.name} anything` : `Meet ${state.bot.name}`;
   const how = place.kind === "dm" ? HOW_DIRECT : HOW_IN_CHANNEL;
-  const intro = el("div", { class: "intro" }, avatar(state.person(state.bot.id)), el("div", {}, el("h2", {}, title), el("p", {}, how)));
+  const intro = el(
+    "div",
+    { class: "intro" },
+    avatar(state.person(state.bot.id)),
+    el("div", {}, el("h2", {}, title), el("p", {}, how)),
+  );
   return [card(title, intro, [...questions(state, place), ...commandChips(state)], fill)];
 }
 
@@ -22,14 +27,19 @@ function questions({ bot }, { kind }) {
   const how = kind === "dm" ? "Ask a question" : "Ask with a mention";
   return [
     { how, text: `${address}My VPN drops every ten minutes. What should I check?` },
-    { how: "Ask for something longer", text: `${address}Compare our three ways to get a parcel to a customer, in a table.` },
+    {
+      how: "Ask for something longer",
+      text: `${address}Compare our three ways to get a parcel to a customer, in a table.`,
+    },
   ];
 }
 
 /** The shortest commands are the ones to try first. */
 function commandChips({ commands }) {
   const byLength = [...commands].sort((a, b) => a.command.length - b.command.length);
-  return byLength.slice(0, 1).map(({ command, description }) => ({ how: description || "Give a command", text: command }));
+  return byLength
+    .slice(0, 1)
+    .map(({ command, description }) => ({ how: description || "Give a command", text: command }));
 }
 
 /** Chips for a thread that the bot has just answered in. */
@@ -48,9 +58,19 @@ export function forThread(state, root, fill) {
 
 function card(title, intro, chips, fill) {
   const buttons = chips.map(({ how, text }) => chip(how, text, () => fill(text)));
-  return el("section", { class: "suggestions", "aria-label": title, data: { testid: "suggestions" } }, intro, el("div", { class: "chips" }, buttons));
+  return el(
+    "section",
+    { class: "suggestions", "aria-label": title, data: { testid: "suggestions" } },
+    intro,
+    el("div", { class: "chips" }, buttons),
+  );
 }
 
 function chip(how, text, onclick) {
-  return el("button", { type: "button", class: "chip", onclick }, el("span", { class: "chip-how" }, how), el("span", { class: "chip-text" }, text));
+  return el(
+    "button",
+    { type: "button", class: "chip", onclick },
+    el("span", { class: "chip-how" }, how),
+    el("span", { class: "chip-text" }, text),
+  );
 }

@@ -12,12 +12,16 @@ export class ThreadPane {
     this.root = root;
     this.desk = desk;
     this.where = el("p", { class: "topic" });
-    const close = iconButton("Close the thread", icon("close"), () => desk.closeThread(), { "data-testid": "close-thread" });
+    const close = iconButton("Close the thread", icon("close"), () => desk.closeThread(), {
+      "data-testid": "close-thread",
+    });
     const title = el("div", { class: "pane-title" }, el("h2", {}, "Thread"), this.where);
     this.list = new MessageList(desk, "Thread", "thread-messages");
-    this.composer = new Composer(desk.state, (text) => desk.send(text, desk.state.thread), { id: "thread-composer", testid: "thread-composer" });
+    this.composer = new Composer(desk.state, (text, where) => desk.send(text, where), {
+      id: "thread-composer",
+      testid: "thread-composer",
+    });
     root.replaceChildren(el("header", { class: "pane-head" }, title, close), this.list.element, this.composer.element);
-    root.addEventListener("keydown", (event) => event.key === "Escape" && desk.closeThread());
   }
 
   render() {
@@ -28,10 +32,15 @@ export class ThreadPane {
     const root = state.message(state.thread);
     const replies = state.replies(state.thread);
     this.where.textContent = place.kind === "dm" ? place.name : `#${place.name}`;
-    this.composer.show(`${state.as} ${place.id} ${state.thread}`, "Reply…");
-    const rows = [root, ...replies].filter(Boolean).map((message) => ({ message, inThread: true, editing: state.editing === message.id, status: "", replies: {} }));
+    this.composer.show({ as: state.as, channel: place.id, thread: state.thread }, "Reply…");
+    const rows = [root, ...replies]
+      .filter(Boolean)
+      .map((message) => ({ message, inThread: true, editing: state.editing === message.id, status: "", replies: {} }));
     const status = state.status(state.thread);
-    const after = [...(status ? [statusLine(status)] : []), ...forThread(state, state.thread, (text) => this.composer.fill(text))];
+    const after = [
+      ...(status ? [statusLine(status)] : []),
+      ...forThread(state, state.thread, (text) => this.composer.fill(text)),
+    ];
     this.list.show(`${state.as} ${place.id} ${state.thread}`, rows, after);
   }
 }

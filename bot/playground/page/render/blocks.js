@@ -8,12 +8,23 @@ import { markdown } from "./markdown.js";
 import { mrkdwn } from "./mrkdwn.js";
 
 const KINDS = {
-  section: (block, show) => el("div", { class: "section" }, texts(block, show), block.accessory && button(block.accessory, block, show)),
+  section: (block, show) =>
+    el("div", { class: "section" }, texts(block, show), block.accessory && button(block.accessory, block, show)),
   header: (block) => el("h3", {}, block.text.text),
-  context: (block, show) => el("div", { class: "context" }, block.elements.map((text) => el("span", {}, rich(text, show.names)))),
+  context: (block, show) =>
+    el(
+      "div",
+      { class: "context" },
+      block.elements.map((text) => el("span", {}, rich(text, show.names))),
+    ),
   divider: () => el("hr"),
   markdown: (block, show) => el("div", { class: "markdown" }, markdown(block.text, show.names)),
-  actions: (block, show) => el("div", { class: "actions" }, block.elements.map((element) => button(element, block, show))),
+  actions: (block, show) =>
+    el(
+      "div",
+      { class: "actions" },
+      block.elements.map((element) => button(element, block, show)),
+    ),
 };
 
 /** Nodes for the blocks that can be shown. `show` has `names`, and `press(action)` for what a button does. */
@@ -23,11 +34,15 @@ export function blocks(list, show) {
 
 function texts(block, show) {
   const all = [block.text, ...(block.fields ?? [])].filter(Boolean);
-  return el("div", { class: "section-text" }, all.map((text) => el("div", {}, rich(text, show.names))));
+  return el(
+    "div",
+    { class: "section-text" },
+    all.map((text) => el("div", {}, rich(text, show.names))),
+  );
 }
 
 function rich(text, names) {
-  return text.type === "mrkdwn" ? mrkdwn(text.text, names) : [el("p", {}, text.text)];
+  return text.type === "mrkdwn" ? mrkdwn(text.text, names) : [el("p", { class: "plain" }, text.text)];
 }
 
 function button(element, block, show) {
@@ -35,7 +50,11 @@ function button(element, block, show) {
   const action = { action_id: element.action_id, block_id: block.block_id ?? null, value: element.value ?? null };
   const style = element.style === "danger" || element.style === "primary" ? ` button-${element.style}` : "";
   const onclick = (event) => press(event.currentTarget, action, show);
-  return el("button", { type: "button", class: `button${style}`, data: { action: JSON.stringify(action) }, onclick }, element.text.text);
+  return el(
+    "button",
+    { type: "button", class: `button${style}`, data: { action: JSON.stringify(action) }, onclick },
+    element.text.text,
+  );
 }
 
 async function press(button, action, show) {

@@ -6,7 +6,12 @@ export function codeBlock(code, language = "") {
   return el(
     "figure",
     { class: "code" },
-    el("figcaption", {}, el("span", {}, language || "text"), el("button", { type: "button", class: "copy", onclick: copy }, "Copy")),
+    el(
+      "figcaption",
+      {},
+      el("span", {}, language || "text"),
+      el("button", { type: "button", class: "copy", onclick: copy }, "Copy"),
+    ),
     el("pre", { tabindex: "0" }, el("code", {}, code)),
   );
 }

@@ -41,8 +41,10 @@ function channel(id, label, names) {
 }
 
 function special(name, label) {
-  if (/^(channel|here|everyone|group)$/i.test(name)) return el("span", { class: "pill pill-ping", title: "This pings everybody" }, `@${name}`);
-  if (name.startsWith("subteam^")) return el("span", { class: "pill pill-ping", title: "This pings a group" }, label ?? "@group");
+  if (/^(channel|here|everyone|group)$/i.test(name))
+    return el("span", { class: "pill pill-ping", title: "This pings everybody" }, `@${name}`);
+  if (name.startsWith("subteam^"))
+    return el("span", { class: "pill pill-ping", title: "This pings a group" }, label ?? "@group");
   if (name.startsWith("date^") && label) return el("span", {}, unescaped(label));
   return null;
 }

@@ -1,6 +1,6 @@
 /**
  * Markdown within a paragraph, as models write it, to nodes.
- * Rule: pure; text only ever becomes text nodes. In `open` text (still streaming) what is unclosed at the end counts as closed there.
+ * Rule: pure; text only ever becomes text nodes. In `open` text (still streaming) what is unclosed is closed at the end.
  */
 
 import { el } from "../dom.js";
@@ -18,7 +18,7 @@ export function inline(text, names, open = false, depth = 0) {
   const unclosed = new Set(); // markers known to have no end further on, so that none is looked for twice
   const special = /[\\`*_~[!<&\n]|https?:\/\//g;
   let plainFrom = 0;
-  for (let found; (found = special.exec(text)); ) {
+  for (let found; (found = special.exec(text));) {
     const token = tokenAt({ text, at: found.index, names, open, depth, unclosed });
     if (!token) continue;
     nodes.push(text.slice(plainFrom, found.index), ...token.nodes);
@@ -35,7 +35,7 @@ const TOKENS = {
   _: emphasis,
   "~": emphasis,
   "[": labelled,
-  "!": (here) => (here.text[here.at + 1] === "[" ? labelled({ ...here, at: here.at + 1 }) : null), // images are never fetched
+  "!": image,
   "<": angled,
   "&": reference,
   "\n": ({ at }) => ({ nodes: [el("br")], end: at + 1 }),
@@ -56,13 +56,15 @@ function code({ text, at, open, unclosed }) {
   const end = unclosed.has(run) ? -1 : closingTicks(text, from, run.length);
   if (end >= 0) return { nodes: [el("code", {}, stripped(text.slice(from, end)))], end: end + run.length };
   unclosed.add(run);
-  return open && from < text.length ? { nodes: [el("code", {}, text.slice(from))], end: text.length } : { nodes: [run], end: from };
+  return open && from < text.length
+    ? { nodes: [el("code", {}, text.slice(from))], end: text.length }
+    : { nodes: [run], end: from };
 }
 
 function closingTicks(text, from, length) {
   const ticks = /`+/g;
   ticks.lastIndex = from;
-  for (let found; (found = ticks.exec(text)); ) if (found[0].length === length) return found.index;
+  for (let found; (found = ticks.exec(text));) if (found[0].length === length) return found.index;
   return -1;
 }
 
@@ -74,7 +76,7 @@ function emphasis(here) {
   const { text, at, open } = here;
   const run = new RegExp(`^[${text[at]}]+`).exec(text.slice(at))[0];
   const after = text[at + run.length];
-  if (open && after === undefined) return { nodes: [], end: text.length }; // the half of a marker that is about to go on
+  if (open && after === undefined) return { nodes: [], end: text.length }; // half of a marker, about to go on
   if (!mayOpen(text, at, run) || here.depth >= MOST_NESTED) return { nodes: [run], end: at + run.length };
   return closed(here, run.length) ?? unfinished(here, run) ?? { nodes: [run], end: at + run.length };
 }
@@ -99,7 +101,7 @@ function closed(here, length) {
 function closingRun(text, from, marker) {
   const runs = new RegExp(`\\\\.|\`[^\`]*\`|[${marker[0]}]+`, "gs");
   runs.lastIndex = from;
-  for (let found; (found = runs.exec(text)); ) {
+  for (let found; (found = runs.exec(text));) {
     const spare = found[0].length - marker.length;
     if (found[0][0] !== marker[0] || (spare !== 0 && found[0].length !== 3) || spare < 0) continue;
     const closes = found.index > from && !/\s/.test(text[found.index - 1]);
@@ -121,11 +123,22 @@ function emphasised({ names, depth }, marker, inner, open) {
   return tags.reduce((within, tag) => [el(tag, {}, within)], nodes)[0];
 }
 
+/** An image is a link to it: nothing is fetched that a model wrote. */
+function image(here) {
+  return here.text[here.at + 1] === "[" ? labelled({ ...here, at: here.at + 1 }) : null;
+}
+
 /** `[label](address "title")`; while it streams, the label stands until the address is whole. */
 function labelled(here) {
   const { text, at, names, open, depth } = here;
-  const found = /^\[((?:[^[\]\\]|\\.|\[[^[\]]*\])*)\]\(\s*<?((?:[^\s()<>]|\([^\s()]*\))*)>?(?:\s+"[^"]*")?\s*\)/.exec(text.slice(at, at + 3000));
-  if (found && depth < MOST_NESTED) return { nodes: [link(found[2], inline(found[1] || found[2], names, false, depth + 1))], end: at + found[0].length };
+  const found = /^\[((?:[^[\]\\]|\\.|\[[^[\]]*\])*)\]\(\s*<?((?:[^\s()<>]|\([^\s()]*\))*)>?(?:\s+"[^"]*")?\s*\)/.exec(
+    text.slice(at, at + 3000),
+  );
+  if (found && depth < MOST_NESTED)
+    return {
+      nodes: [link(found[2], inline(found[1] || found[2], names, false, depth + 1))],
+      end: at + found[0].length,
+    };
   const partial = open ? /^\[([^[\]]*)\]\([^\s()]*$/.exec(text.slice(at)) : null;
   return partial && { nodes: inline(partial[1], names, false, MOST_NESTED), end: text.length };
 }
@@ -135,7 +148,9 @@ function angled({ text, at, names, open }) {
   const end = text.indexOf(">", at);
   const inner = text.slice(at + 1, end);
   if (end < 0) return open && /^<[!@#h][^\s]*$/.test(text.slice(at)) ? { nodes: [], end: text.length } : null;
-  const node = /[\n<]/.test(inner) ? null : entity(/^[^\s@:|]+@[^\s@|]+$/.test(inner) ? `mailto:${inner}` : inner, names);
+  const node = /[\n<]/.test(inner)
+    ? null
+    : entity(/^[^\s@:|]+@[^\s@|]+$/.test(inner) ? `mailto:${inner}` : inner, names);
   return node && { nodes: [node], end: end + 1 };
 }
 

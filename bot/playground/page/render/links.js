@@ -6,7 +6,7 @@ const FOLLOWED = new Set(["http:", "https:", "mailto:"]);
 
 /** The address if it may be followed, else null; `javascript:`, `data:` and their like may not. */
 export function followed(address) {
-  if (!/^[a-z][a-z0-9+.-]*:/i.test(address)) return null;
+  if (!/^[a-z][a-z0-9+.-]*:\S+$/i.test(address)) return null;
   try {
     return FOLLOWED.has(new URL(address).protocol) ? address : null;
   } catch {

@@ -54,7 +54,9 @@ function within(lines, next, place) {
 
 function fence(lines, at) {
   const [, marks, language] = FENCE.exec(lines[at]);
-  const end = lines.findIndex((line, row) => row > at && line.trim().startsWith(marks) && !line.trim().replaceAll(marks[0], ""));
+  const end = lines.findIndex(
+    (line, row) => row > at && line.trim().startsWith(marks) && !line.trim().replaceAll(marks[0], ""),
+  );
   const last = end < 0 ? lines.length : end;
   return { node: codeBlock(lines.slice(at + 1, last).join("\n"), language), next: last + 1 };
 }
@@ -123,7 +125,10 @@ function startsBlock(line) {
 function paragraph(lines, at, place) {
   let next = at + 1;
   while (next < lines.length && lines[next].trim() && !endsParagraph(lines, next)) next += 1;
-  const text = lines.slice(at, next).map((line) => line.trim()).join("\n");
+  const text = lines
+    .slice(at, next)
+    .map((line) => line.trim())
+    .join("\n");
   return { node: el("p", {}, inline(text, place.names, isOpenAt(lines, next, place))), next };
 }
 

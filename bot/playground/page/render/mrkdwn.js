@@ -9,6 +9,7 @@ import { codeBlock } from "./code.js";
 import { entity, unescaped } from "./entities.js";
 
 const MARKS = { "*": "strong", _: "em", "~": "s" };
+const LETTER = "\\p{L}\\p{N}";
 const MOST_NESTED = 6; // marks within marks; deeper ones stay as they were typed
 
 /** Nodes for a whole text: fences, quotes, bullets and lines. */
@@ -16,7 +17,9 @@ export function mrkdwn(text, names) {
   return text.split(/```/).flatMap((part, at, parts) => {
     const unclosed = at % 2 === 1 && at === parts.length - 1;
     if (unclosed) return lines(`\`\`\`${part}`, names);
-    return at % 2 ? [codeBlock(unescaped(part.replace(/^\n|\n$/g, "")))] : lines(part.replace(at ? /^\n/ : /^/, ""), names);
+    return at % 2
+      ? [codeBlock(unescaped(part.replace(/^\n|\n$/g, "")))]
+      : lines(part.replace(at ? /^\n/ : /^/, ""), names);
   });
 }
 
@@ -46,8 +49,25 @@ function kindOf(line) {
 }
 
 function block({ kind, lines: own }, names) {
-  if (kind === "quote") return [el("blockquote", {}, broken(own.map((line) => line.replace(/^(&gt;|>) ?/, "")), names))];
-  if (kind === "bullets") return [el("ul", {}, own.map((line) => el("li", {}, inline(line.replace(/^\s*[•◦▪-] /, ""), names))))];
+  if (kind === "quote")
+    return [
+      el(
+        "blockquote",
+        {},
+        broken(
+          own.map((line) => line.replace(/^(&gt;|>) ?/, "")),
+          names,
+        ),
+      ),
+    ];
+  if (kind === "bullets")
+    return [
+      el(
+        "ul",
+        {},
+        own.map((line) => el("li", {}, inline(line.replace(/^\s*[•◦▪-] /, ""), names))),
+      ),
+    ];
   return own.some((line) => line.trim()) ? [el("p", {}, broken(trimmed(own), names))] : [];
 }
 
@@ -67,7 +87,7 @@ function inline(text, names, depth = 0) {
   const unclosed = new Set(); // marks known to have no end further on, so that none is looked for twice
   const special = /[`<*_~]/g;
   let plainFrom = 0;
-  for (let found; (found = special.exec(text)); ) {
+  for (let found; (found = special.exec(text));) {
     const token = tokenAt({ text, at: found.index, names, depth, unclosed });
     if (!token) continue;
     nodes.push(unescaped(text.slice(plainFrom, found.index)), token.node);
@@ -96,12 +116,13 @@ function entityAt({ text, at, names }) {
   return node && { node, end: end + 1 };
 }
 
-/** A mark opens after a space or punctuation and closes before one, with no space inside its edges. */
+/** A mark opens after a space or punctuation, closes before one, and has no space at its inner edges; double is none. */
 function markAt({ text, at, names, depth, unclosed }) {
   const mark = text[at];
-  if (/[\p{L}\p{N}]/u.test(text[at - 1] ?? "") || /\s|^$/.test(text[at + 1] ?? "")) return null;
+  const beside = (side, more) => new RegExp(`[${more}${mark}]`, "u").test(text[side] ?? "");
+  if (at + 1 === text.length || beside(at - 1, LETTER) || beside(at + 1, "\\s")) return null;
   for (let end = text.indexOf(mark, at + 2); end > 0; end = text.indexOf(mark, end + 1)) {
-    if (/\s/.test(text[end - 1]) || /[\p{L}\p{N}]/u.test(text[end + 1] ?? "")) continue;
+    if (beside(end - 1, "\\s") || beside(end + 1, LETTER)) continue;
     return { node: el(MARKS[mark], {}, inline(text.slice(at + 1, end), names, depth + 1)), end: end + 1 };
   }
   unclosed.add(mark);

@@ -27,11 +27,19 @@ export function table(lines, at, names) {
 
 function row(tag, texts, sides, names) {
   const scope = tag === "th" ? "col" : null;
-  return el("tr", {}, texts.map((text, at) => el(tag, { class: sides[at], scope }, inline(text.replaceAll("\\|", "|"), names))));
+  return el(
+    "tr",
+    {},
+    texts.map((text, at) => el(tag, { class: sides[at], scope }, inline(text.replaceAll("\\|", "|"), names))),
+  );
 }
 
 function cells(line) {
-  return line.trim().replace(/^\||(?<!\\)\|$/g, "").split(/(?<!\\)\|/).map((cell) => cell.trim());
+  return line
+    .trim()
+    .replace(/^\||(?<!\\)\|$/g, "")
+    .split(/(?<!\\)\|/)
+    .map((cell) => cell.trim());
 }
 
 function side(dashes) {

@@ -1,0 +1,225 @@
+"""A claimed turn: shown to the model as it should be, said in its thread, settled as it ended. On both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from bot import wording
+from bot.attendant import MAX_ATTEMPTS
+from bot.errors import ModelError, PlatformError, Trouble
+from bot.events import MessageReceived, ResetRequested
+from bot.llm import Usage
+from bot.responder import Answer
+from bot.store.claims import Claim, State
+from bot.testing import ScriptedLLM
+from tests.books import MINUTE, Books
+from tests.builders import ANA, BEN, DAY, THREAD, mention, reply, reset
+from tests.desk import Desk
+
+WORDS = "my-password-is-hunter2"
+REFUSED = PlatformError("is_archived", "posting the answer")
+
+
+async def answered(desk: Desk, claim: Claim) -> list[Answer]:
+    """Answer the claim; the answers that were begun."""
+    begun: list[Answer] = []
+    await desk.attendant.answer(claim, begun.append)
+    return begun
+
+
+async def claimed(books: Books, *messages: MessageReceived) -> Claim:
+    """A claim over these messages."""
+    for message in messages:
+        thread_id = await books.accepted(message)
+    return await books.claimed(thread_id)
+
+
+def shown_to(llm: ScriptedLLM) -> Sequence[str]:
+    """What the model was shown last, besides the persona."""
+    return [message["content"] for message in llm.calls[-1].messages[1:]]
+
+
+async def test_an_answer_is_shown_and_settled_with_its_cost(desk: Desk, books: Books, llm: ScriptedLLM) -> None:
+    """What the model said stands in the thread and in the turn; the thread is free again."""
+    llm.script("Hello ", "Ana", usage=Usage(10, 4, 2))
+    claim = await claimed(books, mention("hi"))
+    [begun] = await answered(desk, claim)
+
+    assert desk.adapter.replies[THREAD] == ["Hello Ana"]
+    assert begun.said.text == "Hello Ana"
+    [turn] = await desk.turns()
+    assert (turn.state, turn.answer, turn.answer_id) == ("answered", "Hello Ana", "answer-to-1.0")
+    assert (turn.model, turn.prompt_tokens, turn.cached_tokens, turn.completion_tokens) == ("scripted", 10, 4, 2)
+    assert await books.claim(claim.thread_id) is None
+
+
+async def test_the_reply_is_for_the_author_of_the_newest_message(desk: Desk, books: Books, llm: ScriptedLLM) -> None:
+    """Whoever wrote last is whom the platform shows the answer to first."""
+    llm.script("ok")
+    await answered(desk, await claimed(books, mention("hi", "1.0", by=ANA), reply("me too", "2.0", by=BEN)))
+
+    [asked] = desk.adapter.asked
+    assert (asked.thread, asked.author, asked.message_id) == (THREAD, BEN, "2.0")
+
+
+async def test_the_model_knows_what_was_said_before(desk: Desk, books: Books, llm: ScriptedLLM) -> None:
+    """Earlier turns of the session come before the question."""
+    await books.answer(mention("my VPN is down", "1.0"), "Which system?")
+    llm.script("ok")
+    await answered(desk, await claimed(books, reply("Windows", "2.0"), reply("11", "3.0")))
+
+    assert shown_to(llm) == ["my VPN is down", "Which system?", "Windows\n\n11"]
+
+
+async def test_one_person_alone_is_not_looked_up(desk: Desk, books: Books, llm: ScriptedLLM) -> None:
+    """Nobody's name is fetched, or told to the model, where there is nobody to be told apart."""
+    await books.answer(mention("hi", "1.0"))
+    llm.script("ok")
+    await answered(desk, await claimed(books, reply("hello?", "2.0")))
+
+    assert desk.adapter.looked_up == []
+
+
+async def test_several_people_are_told_apart(desk: Desk, books: Books, llm: ScriptedLLM) -> None:
+    """As soon as a second person writes, every message carries its author's name, the earlier ones too."""
+    desk.adapter.people = {"U-ANA": "Ana"}
+    await books.answer(mention("hi", "1.0", by=ANA), "hello")
+    llm.script("ok")
+    await answered(desk, await claimed(books, reply("me too", "2.0", by=BEN)))
+
+    assert desk.adapter.looked_up == [{"U-ANA", "U-BEN"}]
+    assert shown_to(llm) == ["Ana: hi", "hello", "Somebody: me too"]
+
+
+async def test_whoever_is_mentioned_is_looked_up(desk: Desk, books: Books, llm: ScriptedLLM) -> None:
+    """A mention reads as a name, also where one person alone is speaking."""
+    desk.adapter.people = {"U-BEN": "Ben"}
+    llm.script("ok")
+    await answered(desk, await claimed(books, mention("is <@U-BEN> in?")))
+
+    assert desk.adapter.looked_up == [{"U-BEN"}]
+    assert shown_to(llm) == ["is @Ben in?"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_after_an_expiry_it_says_so_once(desk: Desk, books: Books, llm: ScriptedLLM, *, fails: bool) -> None:
+    """The line stands before the first answer, or before the sentence of its trouble; it is not the model's words."""
+    await books.answer(mention("hi", "1.0"))
+    books.now += DAY + MINUTE
+    llm.script(*([ModelError(Trouble.TIMEOUT, "slow")] if fails else ["Hello", " again"]))
+    await answered(desk, await claimed(books, reply("hello?", "2.0")))
+    llm.script("And again")
+    await answered(desk, await claimed(books, reply("so?", "3.0")))
+
+    first = wording.trouble(Trouble.TIMEOUT) if fails else "Hello again"
+    assert desk.adapter.replies[THREAD] == [f"{wording.STARTED_FRESH}\n\n{first}", "And again"]
+    assert "while" not in str((await desk.turns())[-2].answer)
+
+
+@pytest.mark.parametrize("said", [(), ("Half an",)], ids=["before", "midway"])
+async def test_trouble_is_told_and_remembered(
+    desk: Desk, books: Books, llm: ScriptedLLM, said: tuple[str, ...]
+) -> None:
+    """The turn failed, with what was said; the next one knows that it did, and works."""
+    llm.script(*said, ModelError(Trouble.UNAVAILABLE, "503"))
+    await answered(desk, await claimed(books, mention("hi", "1.0")))
+    llm.script("I am back")
+    await answered(desk, await claimed(books, reply("hello?", "2.0")))
+
+    assert desk.adapter.replies[THREAD] == ["\n\n".join([*said, wording.trouble(Trouble.UNAVAILABLE)]), "I am back"]
+    [failed, _] = await desk.turns()
+    assert (failed.state, failed.trouble) == ("failed", "unavailable")
+    assert shown_to(llm) == ["hi", "\n\n".join([*said, wording.FAILED_TURN]), "hello?"]
+
+
+async def test_a_refusal_of_the_platform_fails_the_turn(
+    desk: Desk, books: Books, llm: ScriptedLLM, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing could be shown, so that nothing is tried again; the operator reads the platform's word for why."""
+    desk.adapter.failures = [REFUSED]
+    claim = await claimed(books, mention(WORDS))
+    await answered(desk, claim)
+
+    assert [turn.state for turn in await desk.turns()] == ["failed"]
+    assert await books.claim(claim.thread_id) is None
+    assert "is_archived" in caplog.text
+    assert llm.calls == []
+
+
+async def test_a_fixed_reply_is_said_without_the_model(desk: Desk, books: Books, llm: ScriptedLLM) -> None:
+    """A reset is confirmed in one line of ours."""
+    await books.answer(mention("hi", "1.0"))
+    await books.accept_reset(reset("2.0"))
+    begun = await answered(desk, await books.claimed(1))
+
+    assert desk.adapter.replies[THREAD] == [
+        "Done: I have forgotten this conversation. Your next message here starts a new one."
+    ]
+    assert (begun, llm.calls) == ([], [])
+    assert (await desk.turns())[-1].state == "answered"
+
+
+async def test_a_fixed_reply_that_cannot_be_shown_fails(desk: Desk, books: Books) -> None:
+    """It is not tried for ever."""
+    desk.adapter.failures = [REFUSED]
+    await books.accept_reset(ResetRequested(THREAD, "1.0", ANA, mentions_bot=True))
+    await answered(desk, await books.claimed(1))
+
+    assert [turn.state for turn in await desk.turns()] == ["failed"]
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+async def test_a_turn_that_breaks_its_workers_is_given_up(desk: Desk, books: Books, *, breaks: bool) -> None:
+    """After so many attempts the person is told, without the model; even if that breaks, it is over."""
+    claim = await claimed(books, mention("hi"))
+    for _ in range(MAX_ATTEMPTS):
+        books.now += 2 * MINUTE
+        claim = await books.claimed(claim.thread_id)
+    desk.adapter.failures = [RuntimeError("broken again")] if breaks else []
+    if breaks:
+        with pytest.raises(RuntimeError):
+            await answered(desk, claim)
+    else:
+        await answered(desk, claim)
+        assert desk.adapter.replies[THREAD] == [wording.SOMETHING_BROKE]
+
+    assert [turn.state for turn in await desk.turns()] == ["failed"]
+    assert await books.claim(claim.thread_id) is None
+
+
+async def test_the_last_attempt_is_a_real_one(desk: Desk, books: Books, llm: ScriptedLLM) -> None:
+    """A turn is answered as long as it has attempts left."""
+    claim = await claimed(books, mention("hi"))
+    for _ in range(MAX_ATTEMPTS - 1):
+        books.now += 2 * MINUTE
+        claim = await books.claimed(claim.thread_id)
+    llm.script("at last")
+    await answered(desk, claim)
+
+    assert (claim.attempt, desk.adapter.replies[THREAD]) == (MAX_ATTEMPTS, ["at last"])
+
+
+async def test_a_late_answer_is_not_remembered(desk: Desk, books: Books, llm: ScriptedLLM) -> None:
+    """The answer of a session that was closed meanwhile is not stored."""
+    claim = await claimed(books, mention("hi"))
+    await books.reset(THREAD, ANA)
+    llm.script("too late")
+    await answered(desk, claim)
+
+    assert [(turn.state, turn.answer) for turn in await desk.turns()] == [(State.SUPERSEDED.value, None)]
+
+
+async def test_nothing_that_was_said_is_logged(
+    desk: Desk, books: Books, llm: ScriptedLLM, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever goes wrong, logs tell where and why, not what people or the model wrote."""
+    caplog.set_level("DEBUG")
+    llm.script(WORDS, ModelError(Trouble.CUT, "the connection was lost"))
+    await answered(desk, await claimed(books, mention(WORDS, "1.0")))
+    desk.adapter.failures = [REFUSED]
+    await answered(desk, await claimed(books, reply(WORDS, "2.0")))
+
+    assert "the connection was lost" in repr([vars(record) for record in caplog.records])
+    assert WORDS not in repr([vars(record) for record in caplog.records])

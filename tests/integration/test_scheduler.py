@@ -1,0 +1,89 @@
+"""The scheduler's jobs: each a sweep that any replica may run, none of which ends because of a bad moment."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from bot.scheduler import EXPIRE_BATCH, Scheduler
+from bot.store.engine import Store
+from bot.store.tables import sessions, threads
+from bot.testing import ScriptedLLM, SettableClock
+from tests.books import Books
+from tests.builders import DAY, NOON, THREAD, mention, thread
+from tests.desk import Desk, Echo
+
+
+def scheduler_of(desk: Desk, clock: SettableClock) -> Scheduler:
+    """The scheduler of this desk."""
+    return Scheduler(desk.store, desk.worker, clock=clock.now, idle_after=DAY)
+
+
+def jobs(scheduler: Scheduler) -> dict[str, Callable[[], Awaitable[None]]]:
+    """What would run at its time, by name."""
+    return {job.name: job.func for job in scheduler._scheduler.get_jobs()}  # noqa: SLF001 - not waiting for its time
+
+
+def add_sessions(connection: sa.Connection, count: int) -> None:
+    """Open sessions that did nothing since noon."""
+    place = {"platform": "desk", "workspace": "T1", "channel": "C9", "direct": False, "engaged": True}
+    connection.execute(sa.insert(threads), [{**place, "id": n, "root": str(n)} for n in range(1, count + 1)])
+    row = {"opened_at": NOON, "last_active_at": NOON, "follows_expired": False}
+    connection.execute(sa.insert(sessions), [{**row, "id": f"s{n}", "thread_id": n} for n in range(1, count + 1)])
+
+
+async def test_every_idle_session_is_closed_however_many(desk: Desk, clock: SettableClock) -> None:
+    """One run goes on, batch by batch, until none is left."""
+    await desk.store.run(add_sessions, EXPIRE_BATCH + 1)
+    clock.advance(2 * DAY)
+    scheduler = scheduler_of(desk, clock)
+
+    assert await scheduler.expire() == EXPIRE_BATCH + 1
+    assert await scheduler.expire() == 0
+
+
+async def test_what_is_not_idle_stays(desk: Desk, books: Books, clock: SettableClock) -> None:
+    """Only the sessions beyond the limit are closed."""
+    await books.answer(mention("old", in_=thread(1)))
+    clock.advance(DAY + timedelta(minutes=1))
+    await books.answer(mention("new", in_=thread(2)))
+
+    assert await scheduler_of(desk, clock).expire() == 1
+    assert [row.closed_why for row in await books.rows(sessions)] == ["expired", None]
+
+
+async def test_the_jobs_look_renew_and_expire(desk: Desk, books: Books, llm: ScriptedLLM, clock: SettableClock) -> None:
+    """What they are named for happens when they run."""
+    found = jobs(scheduler_of(desk, clock))
+    await books.accept(mention("hi"))
+    llm.script("hello")
+    await found["look for owed answers"]()
+    assert await desk.adapter.shown(THREAD) == ["hello"]
+    await desk.worker.idle()
+    clock.advance(2 * DAY)
+    await found["expire idle sessions"]()
+
+    assert [row.closed_why for row in await books.rows(sessions)] == ["expired"]
+    assert sorted(found) == ["expire idle sessions", "look for owed answers", "renew leases"]
+
+
+async def test_a_job_survives_an_absent_database(clock: SettableClock, caplog: pytest.LogCaptureFixture) -> None:
+    """It says so in a line, and will run again."""
+    desk = Desk(Store("postgresql://127.0.0.1:1/none"), Echo(), clock)
+    for name in ("expire idle sessions", "look for owed answers"):
+        await jobs(scheduler_of(desk, clock))[name]()
+        assert name in caplog.text
+    await desk.store.close()
+
+
+async def test_a_late_job_runs_and_runs_once(desk: Desk, clock: SettableClock) -> None:
+    """After a pause of the machine each job runs, however late, once, and never beside itself."""
+    scheduler = scheduler_of(desk, clock)
+    scheduler.start()
+    found = scheduler._scheduler.get_jobs()  # noqa: SLF001 - how a job is scheduled cannot be seen elsewhere
+
+    assert {(job.misfire_grace_time, job.coalesce, job.max_instances) for job in found} == {(None, True, 1)}
+    scheduler.stop()
