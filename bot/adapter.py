@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,10 +17,20 @@ class Asked:
     thread: Thread
     author: Author
     message_id: str
+    attempt: int = 1  # at this turn; a later one finds what the earlier ones left in the thread
 
 
-Posted = Callable[[str], Awaitable[None]]
-"""Called once, with the platform's id of the answer's message, as soon as there is one."""
+class Ledger(Protocol):
+    """What is known of the bot's own messages in the thread. Its methods may raise StoreUnavailable."""
+
+    async def posted(self, answer_id: str) -> None:
+        """Remember that this message of the platform holds (a part of) this turn's answer: told at once, in order."""
+
+    async def mine(self) -> Sequence[str]:
+        """The messages that earlier attempts at this turn are known to have posted, in order."""
+
+    async def settled(self, answer_ids: Sequence[str]) -> AbstractSet[str]:
+        """Which of these messages belong to other turns, so that they are to be left alone."""
 
 
 class Adapter(Protocol):
@@ -27,13 +38,18 @@ class Adapter(Protocol):
 
     platform: str
 
-    async def reply(self, asked: Asked, deltas: AsyncIterator[str], posted: Posted) -> None:
+    async def reply(self, asked: Asked, deltas: AsyncIterator[str], ledger: Ledger) -> None:
         """Show that the bot works, then the answer as it grows; all of it stands there when this returns.
 
         `deltas` are pieces of Markdown from the model, so untrusted; the iterator never raises. Whatever the
         platform's limits, the whole text arrives, and nothing in it may ping anybody or unfurl.
-        Raises PlatformError when the platform refuses, in which case trying again does not help.
+        Where an earlier attempt died half-way, its messages are finished in place: the reader sees one answer.
+        Raises PlatformError when the platform refuses, in which case trying again does not help; and
+        PlatformUnavailable when it could not be reached or asked to wait for long, in which case it does.
         """
+
+    async def show_waiting(self, asked: Asked) -> None:
+        """Let the person see that the message is taken up, though it has to wait. Best effort: it never raises."""
 
     async def names(self, workspace: str, user_ids: Iterable[str]) -> Mapping[str, str]:
         """The display names of these people, as far as they can be known. Best effort: it never raises."""

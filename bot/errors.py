@@ -5,6 +5,7 @@ AttendantError
 ├── StartupError     a check at start failed (token, scope, database, model, port)
 ├── StoreUnavailable the database did not take the write: refuse the delivery, Slack delivers again
 ├── PlatformError    the chat platform refused to show something; `code` is its own word for why
+├── PlatformUnavailable  it could not be reached, or asked to wait: the turn is tried again
 └── ModelError       the model gave no whole answer; `trouble` says why
 """
 
@@ -39,6 +40,10 @@ class PlatformError(AttendantError):
     def __init__(self, code: str, doing: str) -> None:
         super().__init__(f"{doing}: {code}")
         self.code = code
+
+
+class PlatformUnavailable(AttendantError):  # noqa: N818 - named for the state, as the field does
+    """The chat platform could not be reached, or asked to wait for long. Trying the turn again helps."""
 
 
 class Trouble(enum.Enum):

@@ -66,13 +66,40 @@ class ResetRequested:
     mentions_bot: bool = False
 
 
-Event = MessageReceived | ResetRequested
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    """A person wants the running answer in this thread to end: by text, or (without a message) by a button."""
+
+    thread: Thread
+    author: Author
+    message_id: str | None = None
+    mentions_bot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MessageDeleted:
+    """A person deleted a message; if it is being answered, the answer ends."""
+
+    thread: Thread
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Uninstalled:
+    """The app was removed from a workspace: nothing there is to be answered any more."""
+
+    platform: str
+    workspace: str
+
+
+Event = MessageReceived | ResetRequested | StopRequested | MessageDeleted | Uninstalled
 
 
 class Command(enum.Enum):
     """What can be asked for in a thread by text: `@bot reset`, or a bare `!reset`."""
 
     RESET = "reset"
+    STOP = "stop"
 
 
 def addresses_other(text: str) -> bool:
