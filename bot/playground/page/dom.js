@@ -22,7 +22,7 @@ function set(node, name, value) {
   else node.setAttribute(name, value === true ? "" : value);
 }
 
-/** Makes `parent` hold `nodes`, keeping leading children that are equal, so that what streams in leaves the rest alone. */
+/** Makes `parent` hold `nodes`, keeping leading children that are equal: what streams in leaves the rest alone. */
 export function renew(parent, nodes) {
   let same = 0;
   while (same < nodes.length && parent.childNodes[same]?.isEqualNode(nodes[same])) same += 1;

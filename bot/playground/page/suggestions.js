@@ -29,7 +29,7 @@ function questions({ bot }, { kind }) {
     { how, text: `${address}My VPN drops every ten minutes. What should I check?` },
     {
       how: "Ask for something longer",
-      text: `${address}Compare our three ways to get a parcel to a customer, in a table.`,
+      text: `${address}Show me a long answer, with a list, a table and some code.`,
     },
   ];
 }

@@ -1,6 +1,6 @@
 /**
  * Markdown within a paragraph, as models write it, to nodes.
- * Rule: pure; text only ever becomes text nodes. In `open` text (still streaming) what is unclosed is closed at the end.
+ * Rule: pure; text only ever becomes text nodes. In `open` text (still streaming) what is unclosed closes at the end.
  */
 
 import { el } from "../dom.js";

@@ -116,7 +116,7 @@ function entityAt({ text, at, names }) {
   return node && { node, end: end + 1 };
 }
 
-/** A mark opens after a space or punctuation, closes before one, and has no space at its inner edges; double is none. */
+/** A mark opens after a space or punctuation, closes before one, with no space at its inner edges; double is none. */
 function markAt({ text, at, names, depth, unclosed }) {
   const mark = text[at];
   const beside = (side, more) => new RegExp(`[${more}${mark}]`, "u").test(text[side] ?? "");
