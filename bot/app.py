@@ -23,7 +23,7 @@ from bot.adapter import Adapter
 from bot.attendant import Attendant
 from bot.config import Settings
 from bot.events import Thread
-from bot.inbox import Inbox, Worker
+from bot.inbox import Inbox
 from bot.llm import LLM
 from bot.llm.openai import OpenAI
 from bot.llm.stand_in import StandIn
@@ -40,11 +40,12 @@ from bot.slack.listeners import build_app
 from bot.store import schema
 from bot.store import sessions as session_rows
 from bot.store.engine import Store
+from bot.turnstile import Limits
+from bot.worker import Worker
 
 Announce = Callable[[str], None]
 Clock = Callable[[], datetime]
 
-DRAIN_SECONDS = 10.0  # what runs may take to finish when the bot is told to stop
 STAND_IN = "a stand-in, because neither OPENAI_API_KEY nor OPENAI_BASE_URL is set"
 NOTICE = "No language model is connected: a stand-in answers. Set OPENAI_API_KEY or OPENAI_BASE_URL for a real one."
 
@@ -142,9 +143,9 @@ async def desk(
         if llm is None:
             llm = await stack.enter_async_context(open_model(settings))
         responder = Responder(llm, persona=persona.load(settings.persona_file), history_tokens=settings.history_tokens)
-        attendant = Attendant(store, responder, adapters, clock)
-        worker = Worker(store, attendant, owner=_owner(), clock=clock, max_running=settings.max_running_turns)
-        stack.push_async_callback(worker.stop, DRAIN_SECONDS)
+        attendant = Attendant(store, responder, adapters, clock, settings.max_attempts)
+        worker = Worker(store, attendant, owner=_owner(), clock=clock, limits=_limits(settings))
+        stack.push_async_callback(worker.stop, settings.drain_seconds)
         scheduler = Scheduler(store, worker, clock=clock, idle_after=settings.idle_after)
         scheduler.start()
         stack.callback(scheduler.stop)
@@ -214,6 +215,15 @@ async def _playground(settings: Settings, model: str) -> AsyncIterator[tuple[Pla
         await server.stop()
 
 
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        settings.max_running_turns,
+        settings.max_running_turns_per_workspace,
+        settings.max_running_turns_per_person,
+        settings.max_waiting_turns,
+    )
+
+
 def _model_name(settings: Settings) -> str:
     return STAND_IN if settings.uses_stand_in else settings.openai_model
 
@@ -230,7 +240,14 @@ def _allow_many_connections() -> None:
 
 
 def _stop_signal() -> asyncio.Event:
+    """Set by the first SIGINT or SIGTERM; the second leaves at once, without waiting for anything."""
     stop = asyncio.Event()
+
+    def told() -> None:
+        if stop.is_set():
+            os._exit(1)
+        stop.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, told)
     return stop

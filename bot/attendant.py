@@ -1,9 +1,10 @@
-"""What to do about a claimed turn: let the model answer it, or say the fixed line that it is owed."""
+"""What to do about a claimed turn: let the model answer, say the fixed line that it is owed, or bring it to its end."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from datetime import datetime
 
@@ -12,62 +13,83 @@ from bot.adapter import Adapter, Asked
 from bot.errors import PlatformError
 from bot.history import Turn
 from bot.responder import Answer, Responder
-from bot.store import claims
+from bot.sessions import Interrupted
+from bot.store import answers, claims
 from bot.store import history as past
 from bot.store.claims import Claim, Settled, State
 from bot.store.engine import Store
 
 log = logging.getLogger(__name__)
 
-MAX_ATTEMPTS = 3  # at one turn, each by a worker that died or broke before it was settled
-
 
 class Attendant:
     """Answers claimed turns on whichever platform they came from, and settles them."""
 
     def __init__(
-        self, store: Store, responder: Responder, adapters: Sequence[Adapter], clock: Callable[[], datetime]
+        self,
+        store: Store,
+        responder: Responder,
+        adapters: Sequence[Adapter],
+        clock: Callable[[], datetime],
+        max_attempts: int = 3,
     ) -> None:
+        """`max_attempts`: after so many attempts that broke their worker, a turn is closed as failed."""
         self._store = store
         self._responder = responder
         self._adapters = {adapter.platform: adapter for adapter in adapters}
         self._clock = clock
+        self._max_attempts = max_attempts
 
     @property
     def platforms(self) -> list[str]:
         """The platforms it can answer on."""
         return list(self._adapters)
 
-    async def answer(self, claim: Claim, started: Callable[[Answer], None]) -> None:
-        """Answer the turn in its thread and settle it. `started` is handed the answer, which may be abandoned."""
-        if claim.attempt > MAX_ATTEMPTS:
+    async def show_waiting(self, asked: Asked) -> None:
+        """Let the person see that their message was taken up, though it has to wait."""
+        await self._adapters[asked.thread.platform].show_waiting(asked)
+
+    async def answer(self, claim: Claim, begin: Callable[[Answer], None]) -> None:
+        """Answer the turn in its thread and settle it. `begin` is handed the answer, which may be interrupted."""
+        if claim.failures >= self._max_attempts:
             await self._give_up(claim)
-            return
-        if claim.fixed_reply is not None:
-            settled = await self._say(claim, wording.reset(claim.fixed_reply))
+        elif claim.fixed_reply is not None:
+            await self._settle(claim, await self._say(claim, wording.fixed(claim.fixed_reply)))
+        elif claim.interrupted is not None:
+            await self._settle(claim, await self._end(claim, claim.interrupted))
         else:
-            settled = await self._let_model_answer(claim, started)
-        if await self._store.run(claims.settle, claim, settled, now=self._clock()):
+            await self._settle(claim, await self._let_model_answer(claim, begin))
+
+    async def _settle(self, claim: Claim, settled: Settled) -> None:
+        if await self._store.insist(claims.settle, claim, settled, now=self._clock()):
             log.info("turn %s", settled.state.value, extra=_where(claim) | _figures(settled))
         else:
             log.info("the answer came too late and is not remembered", extra=_where(claim))
 
     async def _give_up(self, claim: Claim) -> None:
-        """Settle a turn that broke its worker again and again, and only then say so: this may break as well."""
+        """Close a turn that broke its worker again and again. Saying so is tried once, for it may break as well."""
         log.error("gave up on a turn", extra=_where(claim))
-        await self._store.run(claims.settle, claim, Settled(State.FAILED, wording.FAILED_TURN), now=self._clock())
-        await self._say(claim, wording.SOMETHING_BROKE)
+        if claim.failures == self._max_attempts:
+            await self._say(claim, wording.SOMETHING_BROKE)
+        await self._settle(claim, Settled(State.FAILED, wording.FAILED_TURN))
+
+    async def _end(self, claim: Claim, why: Interrupted) -> Settled:
+        """Bring a turn to its end whose worker died after it was interrupted: no fragment is left standing."""
+        line = wording.interrupted(why) if why is Interrupted.STOPPED else ""
+        await self._say(claim, line)
+        return Settled(State.STOPPED if line else State.SUPERSEDED, line or None)
 
     async def _say(self, claim: Claim, line: str) -> Settled:
         async def deltas() -> AsyncIterator[str]:
-            yield line
+            if line:
+                yield line
 
         return Settled(State.ANSWERED if await self._reply(claim, deltas()) else State.FAILED)
 
-    async def _let_model_answer(self, claim: Claim, started: Callable[[Answer], None]) -> Settled:
+    async def _let_model_answer(self, claim: Claim, begin: Callable[[Answer], None]) -> Settled:
         turns = await self._turns(claim)
         answer = self._responder.answer(turns, await self._names(claim, turns))
-        started(answer)
+        begin(answer)
         async with aclosing(_announced(answer, claim)) as deltas:
             shown = await self._reply(claim, deltas)
         return _settled(answer, shown=shown)
@@ -88,15 +110,29 @@ class Attendant:
         return await self._adapters[claim.thread.platform].names(claim.thread.workspace, wanted)
 
     async def _reply(self, claim: Claim, deltas: AsyncIterator[str]) -> bool:
-        async def posted(answer_id: str) -> None:
-            await self._store.run(claims.posted, claim, answer_id)
-
         try:
-            await self._adapters[claim.thread.platform].reply(_asked(claim), deltas, posted)
+            await self._adapters[claim.thread.platform].reply(_asked(claim), deltas, _Ledger(self._store, claim))
         except PlatformError as error:
             log.error("the answer could not be shown: %s", error, extra=_where(claim))  # noqa: TRY400 - expected
             return False
         return True
+
+
+class _Ledger:
+    """What the store knows of the messages that hold a turn's answer. Implements adapter.Ledger."""
+
+    def __init__(self, store: Store, claim: Claim) -> None:
+        self._store = store
+        self._claim = claim
+
+    async def posted(self, answer_id: str) -> None:
+        await self._store.insist(answers.posted, self._claim, answer_id)
+
+    async def mine(self) -> Sequence[str]:
+        return await self._store.insist(answers.of_turn, self._claim)
+
+    async def settled(self, answer_ids: Sequence[str]) -> AbstractSet[str]:
+        return await self._store.insist(answers.of_other_turns, self._claim, answer_ids)
 
 
 async def _announced(answer: Answer, claim: Claim) -> AsyncGenerator[str, None]:
@@ -110,12 +146,11 @@ async def _announced(answer: Answer, claim: Claim) -> AsyncGenerator[str, None]:
 
 def _settled(answer: Answer, *, shown: bool) -> Settled:
     said, done = answer.said, answer.said.done
-    failed = said.trouble is not None or not shown
-    remembered = "\n\n".join(part for part in (said.text, wording.FAILED_TURN if failed else "") if part)
     usage = done.usage if done else None
+    state, note = _ending(said.interrupted, failed=said.trouble is not None or not shown)
     return Settled(
-        State.FAILED if failed else State.ANSWERED,
-        answer=remembered,
+        state,
+        answer="\n\n".join(part for part in (said.text, note) if part),
         trouble=said.trouble.value if said.trouble else None,
         model=done.model if done else None,
         prompt_tokens=usage.prompt if usage else None,
@@ -124,8 +159,17 @@ def _settled(answer: Answer, *, shown: bool) -> Settled:
     )
 
 
+def _ending(interrupted: Interrupted | None, *, failed: bool) -> tuple[State, str]:
+    """How a turn ended, and what the model is told of it later, besides what it said."""
+    if interrupted is Interrupted.STOPPED:
+        return State.STOPPED, wording.interrupted(interrupted)
+    if interrupted is not None:
+        return State.SUPERSEDED, ""
+    return (State.FAILED, wording.FAILED_TURN) if failed else (State.ANSWERED, "")
+
+
 def _asked(claim: Claim) -> Asked:
-    return Asked(claim.thread, claim.author, claim.message_id)
+    return Asked(claim.thread, claim.author, claim.message_id, claim.attempt)
 
 
 def _figures(settled: Settled) -> dict[str, object]:

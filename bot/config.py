@@ -119,6 +119,12 @@ class Settings:
     persona_file: Path | None = _knob(None, Path, "Name a Markdown file, or unset it.")
     session_idle_hours: float = _knob(24.0, _positive(87_600), "Use for instance 24.")
     max_running_turns: int = _knob(1_000, _whole(1, 100_000), "Use for instance 1000.")
+    max_running_turns_per_workspace: int = _knob(1_000, _whole(1, 100_000), "Use for instance 1000.")
+    max_running_turns_per_person: int = _knob(20, _whole(1, 100_000), "Use for instance 20.")
+    max_waiting_turns: int = _knob(10_000, _whole(1, 1_000_000), "Use for instance 10000.")
+    max_attempts: int = _knob(3, _whole(1, 100), "Use for instance 3.")
+    drain_seconds: float = _knob(20.0, _positive(3_600), "Use for instance 20.")
+    health_port: int | None = _knob(None, _whole(0, 65535), "Use for instance 8080.")
     database_url: str = _knob(
         "sqlite:///data/attendant.db",
         _database_url,

@@ -15,6 +15,7 @@ from bot import history, wording
 from bot.errors import ModelError, Trouble
 from bot.history import ChatMessage, Turn
 from bot.llm import LLM, Done
+from bot.sessions import Interrupted
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ class Said:
     text: str  # the model's own words
     trouble: Trouble | None = None
     done: Done | None = None
+    interrupted: Interrupted | None = None
 
 
 class Answer:
@@ -41,18 +43,18 @@ class Answer:
         self._queue: asyncio.Queue[str | None] = asyncio.Queue()  # None: the model has ended
         self._room = asyncio.Semaphore(BUFFERED_DELTAS)
         self._asking: asyncio.Task[None] | None = None
-        self._abandoned = False
+        self._interrupted: Interrupted | None = None
 
     async def deltas(self) -> AsyncGenerator[str, None]:
-        """The answer piece by piece. Closing the iterator, or abandoning the answer, ends the model's stream."""
+        """The answer piece by piece. Closing the iterator, or interrupting the answer, ends the model's stream."""
         asking = self._asking = asyncio.create_task(self._ask())
         asking.add_done_callback(lambda _: self._queue.put_nowait(None))
-        if self._abandoned:
+        if self._interrupted:
             asking.cancel()
         try:
             while (delta := await self._queue.get()) is not None:
                 self._room.release()
-                if not self._abandoned:
+                if not self._interrupted:
                     yield delta
             if last := self._last(asking):
                 yield last
@@ -60,16 +62,18 @@ class Answer:
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
 
-    def abandon(self) -> None:
-        """End the answer here, because its session is gone: one last line says so."""
-        self._abandoned = True
+    def interrupt(self, why: Interrupted) -> None:
+        """End the answer here; one last line says so, where anything was said at all or a person asked for the end."""
+        self._interrupted = why
         if self._asking is not None:
             self._asking.cancel()
 
     def _last(self, asking: asyncio.Task[None]) -> str:
         """What is to be said after the model's own words, now that it has ended."""
-        if self._abandoned:
-            return _after(self.said.text, wording.ABANDONED)
+        if self._interrupted:
+            self.said = Said(self.said.text, interrupted=self._interrupted)
+            says_so = self.said.text or self._interrupted is Interrupted.STOPPED
+            return _after(self.said.text, wording.interrupted(self._interrupted)) if says_so else ""
         error = ModelError(Trouble.CUT, "cancelled") if asking.cancelled() else asking.exception()
         if error is not None:
             return self._failed(error)

@@ -1,4 +1,4 @@
-"""APScheduler's jobs: expire idle sessions, look for what is owed, renew leases.
+"""APScheduler's jobs: expire idle sessions, look for what is owed, hear what is to end, renew leases.
 
 Rule: a few interval jobs in memory, each a set-based sweep that is safe to run on every replica, never a job per
 thread (docs/decisions/0004-sweeps.md). What a job does not do in time is done by the next one.
@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from bot.errors import StoreUnavailable
-from bot.inbox import LOOK_EVERY_S, RENEW_EVERY_S, Worker
 from bot.store import sessions as session_rows
 from bot.store.engine import Store
+from bot.worker import HEAR_EVERY_S, LOOK_EVERY_S, RENEW_EVERY_S, Worker
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,13 @@ class Scheduler:
         )
         self._add("expire idle sessions", self.expire, EXPIRE_EVERY_S)
         self._add("look for owed answers", worker.look, LOOK_EVERY_S)
+        self._add("hear interruptions", worker.hear, HEAR_EVERY_S)
         self._add("renew leases", worker.renew, RENEW_EVERY_S)
+
+    @property
+    def running(self) -> bool:
+        """Whether jobs are started when they are due."""
+        return bool(self._scheduler.running)
 
     def start(self) -> None:
         """Start the jobs on the running loop."""

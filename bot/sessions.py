@@ -17,6 +17,7 @@ class Closed(enum.Enum):
 
     RESET = "reset"
     EXPIRED = "expired"
+    UNINSTALLED = "uninstalled"  # the app was removed from the workspace
 
 
 class ResetOutcome(enum.Enum):
@@ -25,6 +26,23 @@ class ResetOutcome(enum.Enum):
     DONE = "done"
     NOTHING = "nothing"  # no open session there
     NOT_YOURS = "not_yours"  # only people who took part may reset it
+
+
+class StopOutcome(enum.Enum):
+    """What became of a request to stop the answer in a thread."""
+
+    STOPPED = "stopped"  # a running answer ends, which says so itself
+    NOT_BEGUN = "not_begun"  # it had not begun: it will not
+    NOTHING_RUNS = "nothing_runs"
+
+
+class Interrupted(enum.Enum):
+    """Why a running turn ends before its answer does."""
+
+    STOPPED = "stopped"  # what was said stays, and is remembered
+    RESET = "reset"
+    DELETED = "deleted"  # the question was deleted
+    UNINSTALLED = "uninstalled"
 
 
 def wants_answer(message: MessageReceived, *, engaged: bool) -> bool:

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
-from bot.adapter import Asked, Posted
+from bot.adapter import Asked, Ledger
 from bot.events import Author, Event, MessageReceived, ResetRequested, Thread, read_command
 from bot.inbox import Inbox
 
@@ -28,13 +28,16 @@ class Terminal:
         self._write = write
         self._answered = asyncio.Event()
 
-    async def reply(self, asked: Asked, deltas: AsyncIterator[str], posted: Posted) -> None:
+    async def reply(self, asked: Asked, deltas: AsyncIterator[str], ledger: Ledger) -> None:
         """Write the answer as it grows."""
-        await posted(asked.message_id)
+        await ledger.posted(asked.message_id)
         async for delta in deltas:
             self._write(_printable(delta))
         self._write("\n\n")
         self._answered.set()
+
+    async def show_waiting(self, asked: Asked) -> None:
+        """Nobody else is here to wait for."""
 
     async def names(self, workspace: str, user_ids: Iterable[str]) -> Mapping[str, str]:
         """Nobody but you is here."""

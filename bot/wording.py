@@ -8,12 +8,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 from bot.errors import Trouble
-from bot.sessions import ResetOutcome
+from bot.sessions import Interrupted, ResetOutcome, StopOutcome
 
 WORKING = "is thinking…"  # Slack shows the app's name before it
 
 STARTED_FRESH = "_It has been a while, so I have started over: I no longer have what we said here before._"
-ABANDONED = "_(I stopped here: this conversation was reset.)_"
+WAITING = "has a lot to do right now; yours is next in line…"
 TRUNCATED = "_(My answer reached its length limit. Write “go on” for the rest.)_"
 FAILED_TURN = "(No answer was given: a technical problem.)"  # what the model is shown of a failed turn
 
@@ -50,6 +50,30 @@ NO_WORDS = "(a message without text)"
 UNKNOWN_COMMAND = "I don't know that one. This is what I can do:"
 UNKNOWN_CHOICE = "Write `all`, or a link to a message in the conversation that I shall forget."
 THREAD_NOT_FOUND = "I have no conversation with you at that link."
+
+
+_INTERRUPTED = {
+    Interrupted.STOPPED: "_(Stopped.)_",
+    Interrupted.RESET: "_(I stopped here: this conversation was reset.)_",
+    Interrupted.DELETED: "_(I stopped here: the question was deleted.)_",
+    Interrupted.UNINSTALLED: "_(I stopped here.)_",
+}
+
+_STOP = {
+    StopOutcome.STOPPED: "Stopped.",
+    StopOutcome.NOT_BEGUN: "Stopped: I had not begun to answer yet.",
+    StopOutcome.NOTHING_RUNS: "There is nothing to stop here: I am not answering anything in this thread.",
+}
+
+
+def interrupted(why: Interrupted) -> str:
+    """The last line of an answer that ends before its time."""
+    return _INTERRUPTED[why]
+
+
+def fixed(outcome: ResetOutcome | StopOutcome) -> str:
+    """The line that a command in a thread is owed."""
+    return _RESET[outcome] if isinstance(outcome, ResetOutcome) else _STOP[outcome]
 
 
 def trouble(kind: Trouble) -> str:

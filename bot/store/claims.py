@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Row
 
 from bot.events import Attachment, Author, Thread
 from bot.history import Said
-from bot.sessions import ResetOutcome
-from bot.store.engine import storable
+from bot.sessions import Interrupted, ResetOutcome, StopOutcome
+from bot.store.engine import lease_end, moment, storable
 from bot.store.tables import RUNNING, messages, sessions, threads, turns
 
 MESSAGES_PER_TURN = 100  # what waits beyond that is answered in the next turn
@@ -26,6 +26,7 @@ class State(enum.Enum):
     RUNNING = "running"
     ANSWERED = "answered"
     FAILED = "failed"
+    STOPPED = "stopped"  # by a person; what was said until then is remembered
     SUPERSEDED = "superseded"  # its session was closed under it: a late answer is discarded
 
 
@@ -37,13 +38,24 @@ class Claim:
     fence: int
     turn_id: int
     attempt: int
+    failures: int  # earlier attempts that broke, without those that only met a platform that was away
     thread: Thread
     session_id: str | None  # None: a fixed reply
     said: tuple[Said, ...]
     author: Author  # of the newest message
     message_id: str  # the newest message's
-    fixed_reply: ResetOutcome | None
+    fixed_reply: ResetOutcome | StopOutcome | None
+    interrupted: Interrupted | None  # the turn is only to be brought to its end
     follows_expired: bool  # this is the session's first turn, and the session before it expired
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A thread that waits for a worker, and for whom."""
+
+    thread_id: int
+    workspace: str
+    person: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +71,12 @@ class Settled:
     completion_tokens: int | None = None
 
 
-def claim(connection: Connection, thread_id: int, *, owner: str, now: datetime, lease_until: datetime) -> Claim | None:
+def claim(connection: Connection, thread_id: int, *, owner: str, now: datetime, lease: timedelta) -> Claim | None:
     """Lease the thread and open a turn over what it is owed; None when it is leased already or owed nothing."""
-    free = sa.or_(threads.c.lease_until.is_(None), threads.c.lease_until < now)
     leased = connection.execute(
         sa.update(threads)
-        .where(threads.c.id == thread_id, free)
-        .values(lease_owner=owner, lease_until=lease_until, fence=threads.c.fence + 1)
+        .where(threads.c.id == thread_id, _free(connection, now))
+        .values(lease_owner=owner, lease_until=lease_end(connection, now, lease), fence=threads.c.fence + 1)
         .returning(*_THREAD)
     ).first()
     if leased is None:
@@ -89,20 +100,17 @@ def settle(connection: Connection, claimed: Claim, settled: Settled, *, now: dat
         "completion_tokens": settled.completion_tokens,
         "finished_at": now,
     }
-    if not _release(connection, claimed.thread_id, claimed.fence):
+    interrupted = _interrupted(connection, claimed)
+    if not _release(connection, claimed.thread_id, claimed.fence, interrupted=None):
         return False
+    if interrupted not in {None, Interrupted.STOPPED}:  # its session is gone, and its words with it
+        values |= {"state": State.SUPERSEDED.value, "answer": None}
     mine = sa.update(turns).where(turns.c.id == claimed.turn_id, RUNNING)
     if connection.execute(mine.values(values)).rowcount == 0:
         return False
     if claimed.session_id is not None:
         connection.execute(sa.update(sessions).where(sessions.c.id == claimed.session_id).values(last_active_at=now))
-    return True
-
-
-def posted(connection: Connection, claimed: Claim, answer_id: str) -> None:
-    """Remember which of the platform's messages holds the turn's answer."""
-    held = sa.exists().where(threads.c.id == claimed.thread_id, threads.c.fence == claimed.fence)
-    connection.execute(sa.update(turns).where(turns.c.id == claimed.turn_id, held).values(answer_id=answer_id))
+    return values["state"] != State.SUPERSEDED.value
 
 
 def hand_back(connection: Connection, claimed: Claim) -> None:
@@ -110,29 +118,63 @@ def hand_back(connection: Connection, claimed: Claim) -> None:
     _release(connection, claimed.thread_id, claimed.fence)
 
 
+def postpone(connection: Connection, claimed: Claim, *, now: datetime, pause: timedelta) -> None:
+    """Hand the turn back because the platform is away, which is no failure of it; nobody takes it up before a pause."""
+    again = lease_end(connection, now, pause)
+    mine = sa.update(threads).where(threads.c.id == claimed.thread_id, threads.c.fence == claimed.fence)
+    if connection.execute(mine.values(lease_owner=None, lease_until=again)).rowcount:
+        excused = sa.update(turns).where(turns.c.id == claimed.turn_id).values(postponed=turns.c.postponed + 1)
+        connection.execute(excused)
+
+
 def renew(
-    connection: Connection, owner: str, thread_ids: Sequence[int], *, now: datetime, lease_until: datetime
-) -> int:
-    """Prolong the leases this owner still holds on these threads; how many."""
-    mine = sa.update(threads).where(
-        threads.c.id.in_(thread_ids), threads.c.lease_owner == owner, threads.c.lease_until >= now
-    )
-    return connection.execute(mine.values(lease_until=lease_until)).rowcount
+    connection: Connection, owner: str, thread_ids: Sequence[int], *, now: datetime, lease: timedelta
+) -> set[int]:
+    """Prolong the leases this owner still holds on these threads; which."""
+    mine = sa.update(threads).where(threads.c.id.in_(thread_ids), threads.c.lease_owner == owner)
+    prolonged = mine.values(lease_until=lease_end(connection, now, lease)).returning(threads.c.id)
+    return set(connection.execute(prolonged).scalars())
 
 
-def owed(connection: Connection, platforms: Sequence[str], *, now: datetime, limit: int) -> list[int]:
-    """Threads of these platforms that are owed an answer, or whose turn was left behind, and that nobody holds."""
-    free = sa.or_(threads.c.lease_until.is_(None), threads.c.lease_until < now)
-    waiting = sa.select(messages.c.thread_id).where(messages.c.turn_id.is_(None))
-    left = sa.select(turns.c.thread_id).where(RUNNING)
-    statement = sa.select(threads.c.id).where(
-        threads.c.id.in_(waiting.union(left)), threads.c.platform.in_(platforms), free
+def interruptions(connection: Connection, owner: str) -> list[tuple[int, int, Interrupted]]:
+    """The threads where this owner's running turn is to end now, the fence of its claim, and why."""
+    statement = sa.select(threads.c.id, threads.c.fence, threads.c.interrupted).where(
+        threads.c.lease_owner == owner, threads.c.interrupted.is_not(None)
     )
-    return list(connection.execute(statement.limit(limit)).scalars())
+    return [(thread_id, fence, Interrupted(why)) for thread_id, fence, why in connection.execute(statement)]
+
+
+def owed(connection: Connection, platforms: Sequence[str], *, now: datetime, limit: int) -> list[Owed]:
+    """What is owed an answer, or was left behind half-way, on these platforms, in threads that nobody holds."""
+    left = sa.select(turns.c.id).where(RUNNING)
+    statement = (
+        sa.select(threads.c.id, threads.c.workspace, sa.func.min(messages.c.author_id))
+        .join(messages, messages.c.thread_id == threads.c.id)
+        .where(
+            sa.or_(messages.c.turn_id.is_(None), messages.c.turn_id.in_(left)),
+            threads.c.platform.in_(platforms),
+            _free(connection, now),
+        )
+        .group_by(threads.c.id, threads.c.workspace)
+        .order_by(sa.func.min(messages.c.id))
+        .limit(limit)
+    )
+    return [Owed(*row) for row in connection.execute(statement)]
+
+
+def _free(connection: Connection, now: datetime) -> sa.ColumnElement[bool]:
+    return sa.or_(threads.c.lease_until.is_(None), threads.c.lease_until < moment(connection, now))
+
+
+def _interrupted(connection: Connection, claimed: Claim) -> Interrupted | None:
+    why = sa.select(threads.c.interrupted).where(threads.c.id == claimed.thread_id)
+    found = connection.execute(why.with_for_update()).scalar()
+    return Interrupted(found) if found else None
 
 
 _THREAD = (
     threads.c.fence,
+    threads.c.interrupted,
     threads.c.platform,
     threads.c.workspace,
     threads.c.channel,
@@ -145,7 +187,7 @@ def _take_over(connection: Connection, thread_id: int) -> Row[*tuple[Any, ...]] 
     """The turn an earlier owner left unfinished, as the next attempt."""
     statement = sa.update(turns).where(turns.c.thread_id == thread_id, RUNNING)
     return connection.execute(
-        statement.values(attempt=turns.c.attempt + 1).returning(turns.c.id, turns.c.attempt)
+        statement.values(attempt=turns.c.attempt + 1).returning(turns.c.id, turns.c.attempt, turns.c.postponed)
     ).first()
 
 
@@ -168,7 +210,7 @@ def _open_turn(connection: Connection, thread_id: int, now: datetime) -> Row[*tu
             state=State.RUNNING.value,
             started_at=now,
         )
-        .returning(turns.c.id, turns.c.attempt)
+        .returning(turns.c.id, turns.c.attempt, turns.c.postponed)
     ).one()
     ids = [message.id for message in taken]
     connection.execute(sa.update(messages).where(messages.c.id.in_(ids)).values(turn_id=turn.id))
@@ -194,18 +236,21 @@ def _claimed(
         .where(messages.c.turn_id == turn.id)
         .order_by(messages.c.message_id)
     ).all()
-    newest = rows[-1]
+    asked = [row for row in rows if row.fixed_reply is None]  # a stop belongs to the turn that it stops
+    newest = (asked or rows)[-1]
     return Claim(
         thread_id=thread_id,
         fence=leased.fence,
         turn_id=turn.id,
         attempt=turn.attempt,
+        failures=turn.attempt - 1 - turn.postponed,
         thread=Thread(leased.platform, leased.workspace, leased.channel, leased.root, leased.direct),
         session_id=newest.session_id,
-        said=tuple(said(row) for row in rows),
+        said=tuple(said(row) for row in asked if row.deleted_at is None),
         author=Author(newest.author_id, newest.author_workspace),
         message_id=newest.message_id,
-        fixed_reply=ResetOutcome(newest.fixed_reply) if newest.fixed_reply else None,
+        fixed_reply=_outcome(newest.fixed_reply) if newest.fixed_reply else None,
+        interrupted=Interrupted(leased.interrupted) if leased.interrupted else None,
         follows_expired=bool(newest.follows_expired) and _is_first(connection, newest.session_id, turn.id),
     )
 
@@ -220,6 +265,11 @@ def said(row: Row[*tuple[Any, ...]]) -> Said:
     return Said(row.author_id, row.text, tuple(Attachment(**kept) for kept in row.attachments))
 
 
-def _release(connection: Connection, thread_id: int, fence: int) -> bool:
+def _outcome(stored: str) -> ResetOutcome | StopOutcome:
+    known: dict[str, ResetOutcome | StopOutcome] = {each.value: each for each in (*ResetOutcome, *StopOutcome)}
+    return known[stored]
+
+
+def _release(connection: Connection, thread_id: int, fence: int, **values: Any) -> bool:
     mine = sa.update(threads).where(threads.c.id == thread_id, threads.c.fence == fence)
-    return connection.execute(mine.values(lease_owner=None, lease_until=None)).rowcount == 1
+    return connection.execute(mine.values(lease_owner=None, lease_until=None, **values)).rowcount == 1

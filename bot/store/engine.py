@@ -6,8 +6,10 @@ Rule: on SQLite one thread, the one writer; on PostgreSQL a few (figures in docs
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -17,11 +19,16 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from bot.errors import StartupError, StoreUnavailable
+from bot.store.tables import UtcDateTime
+
+log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 POSTGRESQL_THREADS = 4
+INSIST_FIRST_S, INSIST_MOST_S = 0.1, 5.0  # pauses between two tries, doubling
+MOST_WAITING = 5_000  # transactions; beyond that the database counts as unavailable
 
 
 class Store:
@@ -32,14 +39,39 @@ class Store:
         self.engine = _engine(url)
         threads = 1 if self.engine.dialect.name == "sqlite" else POSTGRESQL_THREADS
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="store")
+        self._waiting = 0
 
     async def run(self, function: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """The function's result once its transaction is committed. Cancelling the wait does not tear it.
 
         Raises StoreUnavailable when the database refused or could not be reached; nothing was stored then.
         """
+        if self._waiting >= MOST_WAITING:
+            raise StoreUnavailable("too many transactions are waiting")
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, partial(self._transaction, function, *args, **kwargs))
+        self._waiting += 1
+        done = loop.run_in_executor(self._pool, partial(self._transaction, function, *args, **kwargs))
+        done.add_done_callback(self._done)
+        return await done
+
+    async def insist(
+        self, function: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Like run, but wait for a database that is not there, for as long as the caller is not cancelled.
+
+        For what must not be lost any more: the caller's own work waits meanwhile.
+        """
+        pause_s = INSIST_FIRST_S
+        while True:
+            try:
+                return await self.run(function, *args, **kwargs)
+            except StoreUnavailable as error:
+                log.warning("the database did not answer (%s); waiting for it", error)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, INSIST_MOST_S)
+
+    def _done(self, _: object) -> None:
+        self._waiting -= 1
 
     def _transaction(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
@@ -76,6 +108,20 @@ def insert_or_ignore(connection: Connection, table: sa.Table, values: dict[str, 
     statement = dialect.insert(table).values(values).on_conflict_do_nothing().returning(table.c.id)
     found: int | None = connection.execute(statement).scalar()
     return found
+
+
+def moment(connection: Connection, now: datetime) -> sa.ColumnElement[datetime]:
+    """The time by the database's clock, which all replicas share: on SQLite it is this machine's, `now`."""
+    if connection.dialect.name == "postgresql":
+        return sa.func.clock_timestamp(type_=UtcDateTime)
+    return sa.literal(now, UtcDateTime)
+
+
+def lease_end(connection: Connection, now: datetime, lease: timedelta) -> sa.ColumnElement[datetime]:
+    """When a lease taken now runs out, by the database's clock."""
+    if connection.dialect.name == "postgresql":
+        return sa.func.clock_timestamp(type_=UtcDateTime) + sa.literal(lease, sa.Interval)
+    return sa.literal(now + lease, UtcDateTime)
 
 
 def storable(text: str) -> str:

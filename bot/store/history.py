@@ -10,7 +10,7 @@ from bot.store.claims import State, said
 from bot.store.tables import messages, turns
 
 PAGE = 50  # turns read at a time: the cost of a turn does not grow with the length of its session
-_SETTLED = (State.ANSWERED.value, State.FAILED.value)
+_SETTLED = (State.ANSWERED.value, State.FAILED.value, State.STOPPED.value)
 
 
 def before(connection: Connection, session_id: str, turn_id: int, *, budget_tokens: int) -> list[Turn]:
@@ -18,7 +18,7 @@ def before(connection: Connection, session_id: str, turn_id: int, *, budget_toke
     found: list[Turn] = []
     while budget_tokens > 0:
         page = _page(connection, session_id, turn_id)
-        found += [turn for _, turn in page]
+        found += [turn for _, turn in page if turn.said]  # of some, everything was deleted
         if len(page) < PAGE:
             break
         turn_id = page[-1][0]  # the next page starts where this one ended
@@ -34,8 +34,10 @@ def _page(connection: Connection, session_id: str, turn_id: int) -> list[tuple[i
         .limit(PAGE)
     ).all()
     said_in: dict[int, list[Said]] = {row.id: [] for row in rows}
-    statement = sa.select(messages).where(messages.c.turn_id.in_(said_in)).order_by(messages.c.message_id)
-    for row in connection.execute(statement) if said_in else ():
+    statement = sa.select(messages).where(
+        messages.c.turn_id.in_(said_in), messages.c.fixed_reply.is_(None), messages.c.deleted_at.is_(None)
+    )
+    for row in connection.execute(statement.order_by(messages.c.message_id)) if said_in else ():
         said_in[row.turn_id].append(said(row))
     return [(row.id, Turn(tuple(said_in[row.id]), row.answer or "")) for row in rows]
 

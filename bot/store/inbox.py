@@ -9,8 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from bot.events import Author, MessageReceived, ResetRequested, Thread
-from bot.sessions import Closed, ResetOutcome, wants_answer
+from bot import wording
+from bot.events import Author, MessageDeleted, MessageReceived, ResetRequested, StopRequested, Thread, Uninstalled
+from bot.sessions import Closed, Interrupted, ResetOutcome, StopOutcome, wants_answer
 from bot.store import sessions as session_rows
 from bot.store import threads as thread_rows
 from bot.store.claims import State
@@ -65,12 +66,10 @@ def accept_reset(
     return outcome, thread_id
 
 
-def reset(connection: Connection, thread: Thread, author: Author, *, now: datetime) -> tuple[ResetOutcome, int | None]:
-    """Reset the thread's open session for somebody who took part in it; the outcome and the thread's id."""
+def reset(connection: Connection, thread: Thread, author: Author, *, now: datetime) -> ResetOutcome:
+    """Reset the thread's open session for somebody who took part in it."""
     known = thread_rows.find(connection, thread)
-    if known is None:
-        return ResetOutcome.NOTHING, None
-    return _reset(connection, known.id, author, now), known.id
+    return _reset(connection, known.id, author, now) if known is not None else ResetOutcome.NOTHING
 
 
 def _reset(connection: Connection, thread_id: int, author: Author, now: datetime) -> ResetOutcome:
@@ -83,30 +82,121 @@ def _reset(connection: Connection, thread_id: int, author: Author, now: datetime
         return ResetOutcome.NOTHING
     if not session_rows.took_part(connection, session_id, author.id):
         return ResetOutcome.NOT_YOURS
-    _supersede(connection, thread_id, session_id, now)
+    interrupt(connection, thread_id, Interrupted.RESET)
+    waiting = sa.and_(messages.c.thread_id == thread_id, messages.c.session_id == session_id)
+    _answer_never(connection, thread_id, waiting, now)
     session_rows.close(connection, [session_id], Closed.RESET, now=now)
     return ResetOutcome.DONE
 
 
-def _supersede(connection: Connection, thread_id: int, session_id: str, now: datetime) -> None:
-    """The running turn's late answer is discarded, and what waits in this session is owed no answer any more."""
-    ended = {"state": State.SUPERSEDED.value, "finished_at": now}
-    connection.execute(
-        sa.update(turns).where(turns.c.thread_id == thread_id, turns.c.session_id == session_id, RUNNING).values(ended)
+def accept_stop(
+    connection: Connection, asked: StopRequested, *, now: datetime
+) -> tuple[StopOutcome, int] | tuple[None, None]:
+    """Have the thread's running answer end, and store the message that asked: owed a line where nothing ends.
+
+    The outcome and the thread's id; neither for a duplicate, or a bare `!stop` where the bot takes no part.
+    """
+    known = thread_rows.find(connection, asked.thread)
+    if known is None or not (known.engaged or asked.mentions_bot or asked.message_id is None):
+        return None, None
+    if asked.message_id is not None and _is_duplicate(connection, known.id, asked):
+        return None, None
+    turn_id = interrupt(connection, known.id, Interrupted.STOPPED)
+    outcome = StopOutcome.STOPPED if turn_id else _stop_waiting(connection, known.id, now)
+    if asked.message_id is not None:
+        _insert(connection, known.id, asked, now, text="", attachments=[], turn_id=turn_id, fixed_reply=outcome.value)
+    return outcome, known.id
+
+
+def accept_deletion(connection: Connection, deleted: MessageDeleted, *, now: datetime) -> bool:
+    """Erase a deleted message. What waits gets no answer; whether a running answer is to end."""
+    known = thread_rows.find(connection, deleted.thread)
+    if known is None:
+        return False
+    this = sa.and_(
+        messages.c.thread_id == known.id, messages.c.message_id == deleted.message_id, messages.c.fixed_reply.is_(None)
     )
-    waiting = sa.and_(messages.c.session_id == session_id, messages.c.turn_id.is_(None))
-    if connection.execute(sa.select(messages.c.id).where(waiting).limit(1)).first() is None:
-        return
+    connection.execute(sa.update(messages).where(this).values(text="", attachments=[], deleted_at=now))
+    _answer_never(connection, known.id, this, now)
+    running = connection.execute(sa.select(turns.c.id).where(turns.c.thread_id == known.id, RUNNING)).scalar()
+    if running is None or _is_asked(connection, running):
+        return False
+    return interrupt(connection, known.id, Interrupted.DELETED) is not None
+
+
+def uninstall(connection: Connection, gone: Uninstalled, *, now: datetime) -> None:
+    """Nothing in this workspace is owed an answer any more, and its words are erased."""
+    there = sa.select(threads.c.id).where(threads.c.platform == gone.platform, threads.c.workspace == gone.workspace)
+    for thread_id in connection.execute(
+        sa.select(turns.c.thread_id).where(turns.c.thread_id.in_(there), RUNNING)
+    ).scalars():
+        interrupt(connection, thread_id, Interrupted.UNINSTALLED)
+    waiting = sa.select(messages.c.thread_id).where(messages.c.thread_id.in_(there), messages.c.turn_id.is_(None))
+    for thread_id in connection.execute(waiting.distinct()).scalars():
+        _answer_never(connection, thread_id, messages.c.thread_id == thread_id, now)
+    opened = sa.select(sessions.c.id).where(sessions.c.thread_id.in_(there), sessions.c.closed_at.is_(None))
+    session_rows.close(connection, list(connection.execute(opened).scalars()), Closed.UNINSTALLED, now=now)
+    connection.execute(sa.update(threads).where(threads.c.id.in_(there)).values(engaged=False))
+
+
+def interrupt(connection: Connection, thread_id: int, why: Interrupted) -> int | None:
+    """Have the thread's running turn end, on whichever replica runs it; its id, None without one."""
+    running = sa.select(turns.c.id).where(turns.c.thread_id == thread_id, RUNNING)
+    found: int | None = connection.execute(running).scalar()
+    if found is not None:
+        connection.execute(sa.update(threads).where(threads.c.id == thread_id).values(interrupted=why.value))
+    return found
+
+
+def _stop_waiting(connection: Connection, thread_id: int, now: datetime) -> StopOutcome:
+    waiting = sa.and_(messages.c.thread_id == thread_id, messages.c.turn_id.is_(None), messages.c.fixed_reply.is_(None))
+    stopped = _answer_never(connection, thread_id, waiting, now, State.STOPPED)
+    return StopOutcome.NOT_BEGUN if stopped else StopOutcome.NOTHING_RUNS
+
+
+def _is_asked(connection: Connection, turn_id: int) -> bool:
+    """Whether something that was not deleted is still to be answered by this turn."""
+    left = sa.select(messages.c.id).where(
+        messages.c.turn_id == turn_id, messages.c.deleted_at.is_(None), messages.c.fixed_reply.is_(None)
+    )
+    return connection.execute(left.limit(1)).first() is not None
+
+
+def _answer_never(
+    connection: Connection,
+    thread_id: int,
+    these: sa.ColumnElement[bool],
+    now: datetime,
+    state: State = State.SUPERSEDED,
+) -> bool:
+    """Put waiting messages into a turn that has ended, so that they are owed no answer; False when there are none."""
+    waiting = sa.and_(these, messages.c.turn_id.is_(None))
+    first = connection.execute(sa.select(messages.c.session_id).where(waiting).limit(1)).first()
+    if first is None:
+        return False
     turn_id = connection.execute(
         sa.insert(turns)
-        .values(thread_id=thread_id, session_id=session_id, attempt=0, started_at=now, **ended)
+        .values(
+            thread_id=thread_id,
+            session_id=first.session_id,
+            attempt=0,
+            state=state.value,
+            answer=wording.interrupted(Interrupted.STOPPED) if state is State.STOPPED else None,
+            started_at=now,
+            finished_at=now,
+        )
         .returning(turns.c.id)
     ).scalar_one()
     connection.execute(sa.update(messages).where(waiting).values(turn_id=turn_id))
+    return True
 
 
 def _insert(
-    connection: Connection, thread_id: int, event: MessageReceived | ResetRequested, now: datetime, **values: Any
+    connection: Connection,
+    thread_id: int,
+    event: MessageReceived | ResetRequested | StopRequested,
+    now: datetime,
+    **values: Any,
 ) -> None:
     values |= {
         "thread_id": thread_id,
@@ -118,7 +208,9 @@ def _insert(
     connection.execute(sa.insert(messages).values(values))
 
 
-def _is_duplicate(connection: Connection, thread_id: int, event: MessageReceived | ResetRequested) -> bool:
+def _is_duplicate(
+    connection: Connection, thread_id: int, event: MessageReceived | ResetRequested | StopRequested
+) -> bool:
     same = sa.select(messages.c.id).where(messages.c.thread_id == thread_id, messages.c.message_id == event.message_id)
     if connection.execute(same).first() is not None:
         return True

@@ -1,4 +1,4 @@
-"""The four tables. A change here comes with a migration; a test compares the two."""
+"""The five tables. A change here comes with a migration; a test compares the two."""
 
 from __future__ import annotations
 
@@ -53,10 +53,14 @@ threads = Table(
     Column("direct", sa.Boolean, nullable=False),
     Column("engaged", sa.Boolean, nullable=False),  # the bot takes part: replies need no mention
     Column("lease_owner", sa.String(64)),  # the worker that answers there now
-    Column("lease_until", UtcDateTime),
+    Column("lease_until", UtcDateTime),  # by the database's clock
+    Column("interrupted", sa.String(16)),  # sessions.Interrupted: why the running turn is to end now
     Column("fence", sa.Integer, nullable=False, server_default="0"),  # counts claims: a late write shows an old one
     UniqueConstraint("platform", "workspace", "channel", "root"),
 )
+
+_INTERRUPTED = threads.c.interrupted.is_not(None)
+Index("ix_threads_interrupted", threads.c.lease_owner, sqlite_where=_INTERRUPTED, postgresql_where=_INTERRUPTED)
 
 sessions = Table(
     "sessions",
@@ -81,8 +85,8 @@ turns = Table(
     Column("thread_id", BigId, ForeignKey("threads.id"), nullable=False),
     Column("session_id", sa.String(36), ForeignKey("sessions.id")),  # null: a command's fixed reply
     Column("attempt", sa.Integer, nullable=False),
+    Column("postponed", sa.Integer, nullable=False, server_default="0"),  # attempts that met a platform that was away
     Column("state", sa.String(16), nullable=False),  # claims.State
-    Column("answer_id", sa.String(64)),  # platform id of the answer's message
     Column("answer", sa.Text),
     Column("trouble", sa.String(32)),  # errors.Trouble
     Column("model", sa.String(200)),
@@ -109,7 +113,8 @@ messages = Table(
     Column("text", sa.Text, nullable=False),
     Column("attachments", sa.JSON, nullable=False),
     Column("client_id", sa.String(64)),
-    Column("fixed_reply", sa.String(32)),  # sessions.ResetOutcome: answered by a sentence of ours, not by the model
+    Column("fixed_reply", sa.String(32)),  # a command's outcome: answered by a sentence of ours, not by the model
+    Column("deleted_at", UtcDateTime),
     Column("accepted_at", UtcDateTime, nullable=False),
     UniqueConstraint("thread_id", "message_id"),
 )
@@ -119,3 +124,14 @@ Index("ix_messages_turn", messages.c.turn_id)
 Index("ix_messages_author", messages.c.author_id, messages.c.session_id)
 Index("ix_messages_session", messages.c.session_id)
 Index("ix_messages_client", messages.c.client_id)
+
+answers = Table(  # the platform's messages that hold the turns' answers: a long answer has several
+    "answers",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("thread_id", BigId, ForeignKey("threads.id"), nullable=False),
+    Column("turn_id", BigId, ForeignKey("turns.id"), nullable=False),
+    Column("answer_id", sa.String(64), nullable=False),
+    UniqueConstraint("thread_id", "answer_id"),
+)
+Index("ix_answers_turn", answers.c.turn_id)

@@ -1,0 +1,61 @@
+"""GET /healthz: the process lives. GET /readyz: everything it needs is there, each part by name.
+
+Rule: no words, no secrets; the figures are counts. Whoever can reach the port may read them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from bot.errors import AttendantError, StartupError
+
+ANSWER_WITHIN_S = 2.0
+
+Part = Callable[[], Awaitable[bool]]
+Count = Callable[[], int]
+
+
+@asynccontextmanager
+async def served(host: str, port: int, parts: Mapping[str, Part], counts: Mapping[str, Count]) -> AsyncIterator[int]:
+    """Serve both paths on this address; the port. Raises StartupError when it cannot be had."""
+
+    async def ready(_: web.Request) -> web.Response:
+        found = {name: await _is_there(part) for name, part in parts.items()}
+        body = {
+            "ready": all(found.values()),
+            "parts": found,
+            "counts": {name: count() for name, count in counts.items()},
+        }
+        return web.json_response(body, status=200 if body["ready"] else 503)
+
+    app = web.Application()
+    app.router.add_get("/healthz", _lives)
+    app.router.add_get("/readyz", ready)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise StartupError(
+                f"HEALTH_PORT {port} on {host} cannot be listened on ({error.strerror}). Set it to another, or unset it."
+            ) from None
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+async def _lives(_: web.Request) -> web.Response:
+    return web.json_response({"alive": True})
+
+
+async def _is_there(part: Part) -> bool:
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            return await part()
+    except (AttendantError, TimeoutError):
+        return False

@@ -1,0 +1,189 @@
+"""Worker: claims threads that are owed an answer and has them answered; one at a time per thread, many threads at once.
+
+Rule: a thread's next turn starts only when its last one is settled. Whoever accepts a message wakes the worker at
+once; what others left behind, and what others want to end, is found by looking, every second or so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bot.adapter import Asked
+from bot.attendant import Attendant
+from bot.errors import PlatformUnavailable, StoreUnavailable
+from bot.responder import Answer
+from bot.sessions import Interrupted
+from bot.store import claims
+from bot.store.claims import Claim, Owed
+from bot.store.engine import Store
+from bot.turnstile import Limits, Turnstile
+
+log = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=30)
+RENEW_EVERY_S = 8.0  # well inside the lease
+LOOK_EVERY_S = 1.0
+HEAR_EVERY_S = 0.4  # a stop shall be heard within a second
+LONGEST_PAUSE_S = 60  # before a turn is tried again whose platform is away
+FOUND_AT_ONCE = 200  # threads that one look takes up
+RENEWED_AT_ONCE = 1_000  # leases in one statement: databases bound its parameters
+
+
+class Worker:
+    """Answers what is owed, within limits that are fair."""
+
+    def __init__(
+        self,
+        store: Store,
+        attendant: Attendant,
+        *,
+        owner: str,
+        clock: Callable[[], datetime],
+        limits: Limits,
+        lease: timedelta = LEASE,
+    ) -> None:
+        """`owner` names this process in its leases; no two processes share one."""
+        self._store = store
+        self._attendant = attendant
+        self._owner = owner
+        self._clock = clock
+        self._lease = lease
+        self._turnstile = Turnstile(limits)
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._telling: set[asyncio.Task[None]] = set()
+        self._woken: set[int] = set()
+        self._claimed: dict[int, _Running] = {}
+        self._stopping = False
+
+    @property
+    def running(self) -> int:
+        """How many threads are being answered here."""
+        return self._turnstile.running
+
+    @property
+    def waiting(self) -> int:
+        """How many threads wait here for their turn."""
+        return self._turnstile.waiting
+
+    def wake(self, owed: Owed, asked: Asked | None = None) -> None:
+        """This thread is owed an answer: take it up now, right after what runs there, or when its turn comes.
+
+        Whoever has to wait sees so, when `asked` says where.
+        """
+        if self._stopping:
+            return
+        if owed.thread_id in self._tasks:
+            self._woken.add(owed.thread_id)
+        elif self._turnstile.enter(owed):
+            self._start(owed)
+        elif asked is not None:
+            telling = asyncio.create_task(self._attendant.show_waiting(asked))
+            self._telling.add(telling)
+            telling.add_done_callback(self._telling.discard)
+
+    async def look(self) -> None:
+        """Take up what others left behind."""
+        platforms = self._attendant.platforms
+        for owed in await self._store.run(claims.owed, platforms, now=self._clock(), limit=FOUND_AT_ONCE):
+            self.wake(owed)
+
+    async def hear(self) -> None:
+        """End the answers that are to end, whoever asked for it, on whichever replica."""
+        if self._claimed:
+            for thread_id, fence, why in await self._store.run(claims.interruptions, self._owner):
+                running = self._claimed.get(thread_id)
+                if running is not None and running.fence == fence:  # not a later turn in the same thread
+                    running.interrupt(why)
+
+    async def renew(self) -> None:
+        """Prolong the leases of what runs here. What was taken over meanwhile ends, unseen: it is another's now."""
+        claimed = list(self._claimed)
+        for start in range(0, len(claimed), RENEWED_AT_ONCE):
+            some = claimed[start : start + RENEWED_AT_ONCE]
+            held = await self._store.run(claims.renew, self._owner, some, now=self._clock(), lease=self._lease)
+            for thread_id in set(some) - held:
+                if thread_id in self._claimed:
+                    log.warning("a lease was lost; the turn is another worker's now")
+                    self._tasks[thread_id].cancel()
+
+    async def idle(self) -> None:
+        """Return when nothing runs here."""
+        while self._tasks:
+            await asyncio.wait(tuple(self._tasks.values()))
+
+    async def stop(self, drain_seconds: float) -> None:
+        """Take up nothing more; let what runs finish for so long, then hand it back."""
+        self._stopping = True
+        self._woken.clear()
+        tasks = list(self._tasks.values())
+        if tasks:
+            _, unfinished = await asyncio.wait(tasks, timeout=drain_seconds)
+            for task in unfinished:
+                task.cancel()
+            await asyncio.gather(*unfinished, *self._telling, return_exceptions=True)
+
+    def _start(self, owed: Owed) -> None:
+        self._woken.add(owed.thread_id)
+        self._tasks[owed.thread_id] = asyncio.create_task(self._work(owed))
+
+    async def _work(self, owed: Owed) -> None:
+        thread_id = owed.thread_id
+        try:
+            while thread_id in self._woken:
+                self._woken.discard(thread_id)
+                while not self._stopping and (claim := await self._claim(thread_id)) is not None:
+                    await self._answer(claim)
+        except StoreUnavailable as error:
+            log.error("the database did not answer (%s); the thread will be taken up again", error)  # noqa: TRY400
+        except Exception:
+            log.exception("a turn broke; the thread will be taken up again")
+        finally:
+            del self._tasks[thread_id]
+            self._go_on(self._turnstile.leave(owed))
+
+    def _go_on(self, entered: Sequence[Owed]) -> None:
+        for owed in entered:
+            if not self._stopping:
+                self._start(owed)
+
+    async def _claim(self, thread_id: int) -> Claim | None:
+        return await self._store.run(claims.claim, thread_id, owner=self._owner, now=self._clock(), lease=self._lease)
+
+    async def _answer(self, claim: Claim) -> None:
+        running = self._claimed[claim.thread_id] = _Running(claim.fence)
+        try:
+            await self._attendant.answer(claim, running.begin)
+        except PlatformUnavailable as error:
+            pause = min(2**claim.attempt, LONGEST_PAUSE_S)
+            log.warning("%s; trying again in %s s", error, pause, extra={"place": str(claim.thread)})
+            await self._store.insist(claims.postpone, claim, now=self._clock(), pause=timedelta(seconds=pause))
+        except BaseException:
+            await self._store.run(claims.hand_back, claim)  # so that nobody waits for the lease to run out
+            raise
+        finally:
+            del self._claimed[claim.thread_id]
+
+
+@dataclass(slots=True)
+class _Running:
+    """A claim that is being answered here."""
+
+    fence: int
+    _answer: Answer | None = None  # None: the model was not asked yet
+    _interrupted: Interrupted | None = None
+
+    def begin(self, answer: Answer) -> None:
+        """The model is asked."""
+        self._answer = answer
+        if self._interrupted is not None:
+            answer.interrupt(self._interrupted)
+
+    def interrupt(self, why: Interrupted) -> None:
+        """End the answer, also one that has not begun yet."""
+        self._interrupted = why
+        if self._answer is not None:
+            self._answer.interrupt(why)
