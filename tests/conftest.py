@@ -11,12 +11,19 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from bot.store import schema
 from bot.store.engine import Store
 from bot.testing import ScriptedLLM, SettableClock
 from tests.books import Books
 from tests.desk import Desk
+
+
+def pytest_configure() -> None:
+    """A busy machine is no failure: properties are checked without a stop-watch."""
+    settings.register_profile("attendant", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("attendant")
 
 
 @pytest.fixture(scope="session")

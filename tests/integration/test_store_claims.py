@@ -178,8 +178,8 @@ async def test_a_look_is_bounded_and_finds_only_what_the_worker_can_answer(books
 
 
 async def test_a_turn_takes_a_bounded_number_of_messages(books: Books) -> None:
-    """What waits beyond the bound is the turn after."""
-    for number in range(MESSAGES_PER_TURN + 1):
+    """What waits beyond the bound is the turn after; the first to be sent come first, whenever they arrived."""
+    for number in reversed(range(MESSAGES_PER_TURN + 1)):
         thread_id = await books.accepted(mention(str(number), f"{number:04}"))
     first = await books.claimed(thread_id)
     await books.settle(first)
@@ -189,16 +189,30 @@ async def test_a_turn_takes_a_bounded_number_of_messages(books: Books) -> None:
 
 
 async def test_a_fixed_reply_is_a_turn_of_its_own_and_in_its_place(books: Books) -> None:
-    """A reset among messages is answered between them, alone, and not by the model."""
-    thread_id = await books.accepted(mention("one", "1.0"))
+    """What somebody asked for in vain among messages is answered between them, alone, and not by the model."""
+    await books.accepted(mention("one", "1.0", by=ANA))
+    await books.accept_reset(reset("2.0", by=BEN))
+    await books.accepted(reply("three", "3.0"))
+
+    refused = (ResetOutcome.NOT_YOURS, None, [""])
+    assert await claims_in_turn(books) == [(None, "s1", ["one"]), refused, (None, "s1", ["three"])]
+
+
+async def test_after_a_reset_its_confirmation_comes_first(books: Books) -> None:
+    """What was closed is owed no answer, but whoever closed it is; then the new session goes on."""
+    await books.accepted(mention("one", "1.0"))
     await books.accept_reset(reset("2.0"))
     await books.accept_reset(reset("3.0"))
     await books.accepted(reply("four", "4.0"))
+
+    confirmed = [(ResetOutcome.DONE, None, [""]), (ResetOutcome.NOTHING, None, [""])]
+    assert await claims_in_turn(books) == [*confirmed, (None, "s2", ["four"])]
+
+
+async def claims_in_turn(books: Books) -> list[tuple[ResetOutcome | None, str | None, list[str]]]:
+    """What is claimed in the first thread, one after the other, until nothing is owed."""
     found = []
-    while claim := await books.claim(thread_id):
+    while claim := await books.claim(1):
         found.append((claim.fixed_reply, claim.session_id, texts(claim)))
         await books.settle(claim)
-
-    expected = [(ResetOutcome.DONE, None, [""]), (ResetOutcome.NOTHING, None, [""])]
-    assert found[:2] == expected
-    assert [said for fixed, _, said in found[2:] if fixed is None] == [["four"]]
+    return found

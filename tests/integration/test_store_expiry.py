@@ -121,6 +121,17 @@ async def test_the_sweep_works_in_batches_longest_idle_first(books: Books) -> No
     assert [await books.sweep(batch=2) for _ in range(3)] == [2, 1, 0]
 
 
+async def test_what_may_not_be_closed_does_not_keep_the_sweep_from_the_rest(books: Books) -> None:
+    """Sessions that owe an answer for long do not fill the batch."""
+    for number in range(3):
+        await books.accepted(mention("hello?", in_=thread(number)))
+    books.now += MINUTE
+    await books.answer(mention("hello", in_=thread(9)))
+    books.now += 2 * DAY
+
+    assert await books.sweep(batch=2) == 1
+
+
 async def test_sweeps_at_once_close_each_session_once(books: Books) -> None:
     """Several replicas sweeping at the same moment close every idle session, and none twice."""
     await idle_sessions(books, 12)
