@@ -14,17 +14,18 @@ import signal
 import socket
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bot import checks, manifest, persona, terminal
+from bot import checks, health, manifest, persona, terminal
 from bot.adapter import Adapter
 from bot.attendant import Attendant
 from bot.config import Settings
 from bot.events import Thread
 from bot.inbox import Inbox
 from bot.llm import LLM
+from bot.llm.breaker import Breaker
 from bot.llm.openai import OpenAI
 from bot.llm.stand_in import StandIn
 from bot.playground.cast import harbour
@@ -37,9 +38,11 @@ from bot.slack.checks import identify
 from bot.slack.client import open_client
 from bot.slack.connection import PATH, HttpMode, connect
 from bot.slack.listeners import build_app
+from bot.slack.socket_mode import SocketMode
 from bot.store import schema
 from bot.store import sessions as session_rows
 from bot.store.engine import Store
+from bot.store.figures import Figures, figures
 from bot.turnstile import Limits
 from bot.worker import Worker
 
@@ -112,6 +115,12 @@ async def open_sessions(settings: Settings, limit: int) -> list[OpenSession]:
         return await store.run(session_rows.newest, limit=limit)
 
 
+async def status(settings: Settings) -> Figures:
+    """What is owed, what runs and what became of the turns of the last day, in all replicas together."""
+    async with _open_store(settings) as store:
+        return await store.run(figures, now=utc_now())
+
+
 def playground_settings(settings: Settings, port: int) -> Settings:
     """The same settings with nothing of Slack, so that the playground starts."""
     return dataclasses.replace(
@@ -125,10 +134,12 @@ async def slack_bot(settings: Settings, *, clock: Clock = utc_now, llm: LLM | No
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(open_client(settings))
         identity = await identify(client)
-        adapter = SlackAdapter(client, clock=clock, streaming=settings.slack_streaming)
+        adapter = SlackAdapter(client, identity, clock=clock, streaming=settings.slack_streaming)
         parts = await stack.enter_async_context(desk(settings, [adapter], clock=clock, llm=llm))
         bolt = build_app(client, identity, parts.inbox, settings, clock=clock)
         connection = await stack.enter_async_context(connect(bolt, settings))
+        if settings.health_port is not None:
+            await stack.enter_async_context(_health(settings, settings.health_port, parts, connection))
         where = f"http://{settings.host}:{connection.port}{PATH}" if isinstance(connection, HttpMode) else "Socket Mode"
         yield Bot(parts, f"{identity.team_name} by {where}")
 
@@ -142,7 +153,11 @@ async def desk(
         store = await stack.enter_async_context(_open_store(settings))
         if llm is None:
             llm = await stack.enter_async_context(open_model(settings))
-        responder = Responder(llm, persona=persona.load(settings.persona_file), history_tokens=settings.history_tokens)
+        responder = Responder(
+            Breaker(llm, clock=clock),
+            persona=persona.load(settings.persona_file),
+            history_tokens=settings.history_tokens,
+        )
         attendant = Attendant(store, responder, adapters, clock, settings.max_attempts)
         worker = Worker(store, attendant, owner=_owner(), clock=clock, limits=_limits(settings))
         stack.push_async_callback(worker.stop, settings.drain_seconds)
@@ -168,6 +183,30 @@ async def open_model(settings: Settings) -> AsyncIterator[LLM]:
         yield model
     finally:
         await model.aclose()
+
+
+def _health(
+    settings: Settings, port: int, parts: Desk, connection: SocketMode | HttpMode
+) -> AbstractAsyncContextManager[int]:
+    async def database() -> bool:
+        await parts.store.run(lambda c: c.exec_driver_sql("SELECT 1"))
+        return True
+
+    async def slack() -> bool:
+        return connection.connected > 0
+
+    async def worker() -> bool:
+        return not parts.worker.stopping
+
+    async def scheduler() -> bool:
+        return parts.scheduler.running
+
+    return health.served(
+        settings.host,
+        port,
+        {"database": database, "slack": slack, "worker": worker, "scheduler": scheduler},
+        {"running": lambda: parts.worker.running, "waiting": lambda: parts.worker.waiting},
+    )
 
 
 @asynccontextmanager

@@ -60,6 +60,18 @@ def _sessions(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
+def _status(settings: Settings, options: argparse.Namespace) -> int:
+    del options
+    found = asyncio.run(app.status(settings))
+    print(f"owed     {found.owed_messages} messages, the oldest for {found.oldest_owed_seconds:.0f} s")
+    print(f"running  {found.running_turns} turns, in {found.open_sessions} open sessions")
+    print(
+        f"24 hours {found.answered_turns} turns answered, {found.failed_turns} failed, "
+        f"{found.taken_over_turns} needed more than one attempt"
+    )
+    return 0
+
+
 def _doctor(settings: Settings, options: argparse.Namespace) -> int:
     del options
     return 1 if asyncio.run(_examine(settings)) else 0
@@ -107,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     word("chat", _chat, "talk to the bot in the terminal")
     sessions = word("sessions", _sessions, "list the open sessions, newest activity first, without their words")
     sessions.add_argument("--limit", type=int, default=100, help="how many at the most (default: 100)")
+    word("status", _status, "tell what is owed, what runs, and what became of the last day's turns")
     word("doctor", _doctor, "check tokens, scopes, socket, database and model, a line each")
     manifests = word("manifest", _manifest, "print the Slack app's manifest with your command names")
     manifests.add_argument("--url", help="the address Slack shall send to, for HTTP instead of Socket Mode")

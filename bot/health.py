@@ -6,7 +6,7 @@ Rule: no words, no secrets; the figures are counts. Whoever can reach the port m
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -20,7 +20,9 @@ Count = Callable[[], int]
 
 
 @asynccontextmanager
-async def served(host: str, port: int, parts: Mapping[str, Part], counts: Mapping[str, Count]) -> AsyncIterator[int]:
+async def served(
+    host: str, port: int, parts: Mapping[str, Part], counts: Mapping[str, Count]
+) -> AsyncGenerator[int, None]:
     """Serve both paths on this address; the port. Raises StartupError when it cannot be had."""
 
     async def ready(_: web.Request) -> web.Response:
@@ -42,7 +44,8 @@ async def served(host: str, port: int, parts: Mapping[str, Part], counts: Mappin
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
             raise StartupError(
-                f"HEALTH_PORT {port} on {host} cannot be listened on ({error.strerror}). Set it to another, or unset it."
+                f"HEALTH_PORT {port} on {host} cannot be listened on ({error.strerror}). "
+                "Set it to another, or unset it."
             ) from None
         yield runner.addresses[0][1]
     finally:

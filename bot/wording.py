@@ -14,6 +14,7 @@ WORKING = "is thinking…"  # Slack shows the app's name before it
 
 STARTED_FRESH = "_It has been a while, so I have started over: I no longer have what we said here before._"
 WAITING = "has a lot to do right now; yours is next in line…"
+ANSWERED_ELSEWHERE = "_(My answer is in another message of this thread.)_"
 TRUNCATED = "_(My answer reached its length limit. Write “go on” for the rest.)_"
 FAILED_TURN = "(No answer was given: a technical problem.)"  # what the model is shown of a failed turn
 

@@ -60,6 +60,11 @@ class Worker:
         self._stopping = False
 
     @property
+    def stopping(self) -> bool:
+        """Whether nothing more is taken up."""
+        return self._stopping
+
+    @property
     def running(self) -> int:
         """How many threads are being answered here."""
         return self._turnstile.running

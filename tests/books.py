@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from bot.events import Author, MessageReceived, ResetRequested, Thread
+from bot.events import Author, MessageDeleted, MessageReceived, ResetRequested, StopRequested, Thread
 from bot.history import Turn
-from bot.sessions import ResetOutcome
-from bot.store import claims, inbox, sessions
+from bot.sessions import ResetOutcome, StopOutcome
+from bot.store import claims, inbox, sessions, tables
 from bot.store import history as past
 from bot.store.claims import Claim, Settled, State
 from bot.store.engine import Store
 from bot.testing import SettableClock
-from tests.builders import DAY
+from tests.builders import DAY, NOON
 
 MINUTE = timedelta(minutes=1)
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Books:
@@ -56,19 +57,36 @@ class Books:
 
     async def reset(self, thread: Thread, author: Author) -> ResetOutcome:
         """What became of a reset asked for elsewhere."""
-        outcome, _ = await self.store.run(inbox.reset, thread, author, now=self.now)
+        return await self.store.run(inbox.reset, thread, author, now=self.now)
+
+    async def accept_stop(self, asked: StopRequested) -> StopOutcome | None:
+        """What became of a request to stop, or None when it is ignored or known."""
+        outcome, _ = await self.store.run(inbox.accept_stop, asked, now=self.now)
         return outcome
+
+    async def accept_deletion(self, deleted: MessageDeleted) -> bool:
+        """Whether a running answer is to end."""
+        return await self.store.run(inbox.accept_deletion, deleted, now=self.now)
 
     async def claim(self, thread_id: int, owner: str = "one") -> Claim | None:
         """A claim with a lease of one minute."""
-        until = self.now + MINUTE
-        return await self.store.run(claims.claim, thread_id, owner=owner, now=self.now, lease_until=until)
+        return await self.store.run(claims.claim, thread_id, owner=owner, now=self.now, lease=MINUTE)
 
     async def claimed(self, thread_id: int, owner: str = "one") -> Claim:
         """A claim that must succeed."""
         claim = await self.claim(thread_id, owner)
         assert claim is not None
         return claim
+
+    async def lapse(self) -> None:
+        """Every lease and every pause runs out, by whichever clock it is measured."""
+        over = sa.update(tables.threads).where(tables.threads.c.lease_until.is_not(None)).values(lease_until=LONG_AGO)
+        await self.store.run(lambda connection: connection.execute(over))
+
+    async def taken_over(self, claim: Claim, owner: str = "two") -> Claim:
+        """The same turn, claimed by somebody else after its owner died."""
+        await self.lapse()
+        return await self.claimed(claim.thread_id, owner)
 
     async def settle(self, claim: Claim, answer: str = "answered", state: State = State.ANSWERED) -> bool:
         """Whether the claim could still settle its turn."""
@@ -93,6 +111,15 @@ class Books:
         """Every row, in the order of its id."""
         query = sa.select(table).order_by(table.c.id)
         return await self.store.run(lambda connection: connection.execute(query).all())
+
+
+def add_sessions(connection: sa.Connection, count: int) -> None:
+    """Open sessions, each in a thread of its own, that did nothing since noon."""
+    place = {"platform": "desk", "workspace": "T1", "channel": "C9", "direct": False, "engaged": True}
+    connection.execute(sa.insert(tables.threads), [{**place, "id": n, "root": str(n)} for n in range(1, count + 1)])
+    row = {"opened_at": NOON, "last_active_at": NOON, "follows_expired": False}
+    rows = [{**row, "id": f"s{n}", "thread_id": n} for n in range(1, count + 1)]
+    connection.execute(sa.insert(tables.sessions), rows)
 
 
 def texts(claim: Claim) -> list[str]:

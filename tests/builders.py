@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from bot.events import Author, MessageReceived, ResetRequested, Thread
+from bot.events import Author, MessageDeleted, MessageReceived, ResetRequested, StopRequested, Thread
 
 ANA = Author("U-ANA", "T1")
 BEN = Author("U-BEN", "T1")
@@ -27,6 +27,16 @@ def reply(text: str, message_id: str, *, by: Author = ANA, in_: Thread = THREAD)
 def reset(message_id: str, *, by: Author = ANA, in_: Thread = THREAD) -> ResetRequested:
     """A bare `!reset`."""
     return ResetRequested(in_, message_id, by)
+
+
+def stop(message_id: str | None = None, *, by: Author = BEN, in_: Thread = THREAD) -> StopRequested:
+    """A bare `!stop`; without a message's id, the button."""
+    return StopRequested(in_, by, message_id)
+
+
+def deletion(message_id: str = "1.0", *, in_: Thread = THREAD) -> MessageDeleted:
+    """A message was deleted."""
+    return MessageDeleted(in_, message_id)
 
 
 def thread(number: int) -> Thread:

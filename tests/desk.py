@@ -10,15 +10,19 @@ import sqlalchemy as sa
 
 from bot.attendant import Attendant
 from bot.history import ChatMessage
-from bot.inbox import Inbox, Worker
+from bot.inbox import Inbox
 from bot.llm import LLM, Done
 from bot.responder import Responder
 from bot.store.engine import Store
 from bot.store.tables import turns
 from bot.testing import SettableClock
+from bot.turnstile import Limits
+from bot.worker import Worker
 from tests.recording_adapter import RecordingAdapter
 
 IDLE_AFTER = timedelta(hours=24)
+MAX_ATTEMPTS = 3
+WIDE = Limits(total=100, per_workspace=100, per_person=100, waiting=1_000)
 
 
 class Desk:
@@ -31,14 +35,14 @@ class Desk:
         clock: SettableClock,
         *,
         owner: str = "here",
-        max_running: int = 100,
+        limits: Limits = WIDE,
         adapter: RecordingAdapter | None = None,
     ) -> None:
         self.store = store
         self.adapter = adapter or RecordingAdapter()
         responder = Responder(llm, persona="You are helpful.", history_tokens=1_000)
-        self.attendant = Attendant(store, responder, [self.adapter], clock.now)
-        self.worker = Worker(store, self.attendant, owner=owner, clock=clock.now, max_running=max_running)
+        self.attendant = Attendant(store, responder, [self.adapter], clock.now, MAX_ATTEMPTS)
+        self.worker = Worker(store, self.attendant, owner=owner, clock=clock.now, limits=limits)
         ids = (f"{owner}-{number}" for number in itertools.count())
         self.inbox = Inbox(store, self.worker, clock=clock.now, new_id=lambda: next(ids), idle_after=IDLE_AFTER)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.manifest import document, read
 from bot.playground.cast import harbour
 from bot.playground.server import PlaygroundServer
+from bot.playground.state import STOP_EVENT
 from bot.playground.workspace import Workspace
 
 Answer = Callable[[SocketModeRequest], dict[str, Any] | None]
@@ -46,6 +48,19 @@ def make_workspace(clock: Callable[[], datetime] | None = None, **more: Any) -> 
         new_secret=lambda: f"secret-{next(count)}",
         **more,
     )
+
+
+def subscribe(workspace: Workspace, *events: str, scopes: Iterable[str] = ()) -> None:
+    """Have the workspace's app subscribe to these events and be granted these scopes, beside its own."""
+    app = workspace.app
+    manifest = dataclasses.replace(app.manifest, events=(*app.manifest.events, *events))
+    workspace.app = dataclasses.replace(app, manifest=manifest, scopes=app.scopes.union(scopes))
+
+
+def declare_agent(workspace: Workspace) -> None:
+    """Have the workspace's app declared an agent that can be stopped."""
+    subscribe(workspace, STOP_EVENT)
+    workspace.app = dataclasses.replace(workspace.app, is_agent=True)
 
 
 @asynccontextmanager

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
-from bot.adapter import Asked, Posted
+from bot.adapter import Asked, Ledger
 from bot.events import Thread
 
 
 class RecordingAdapter:
-    """A chat platform in memory. `replies[thread]` are the whole answers shown there, oldest first."""
+    """A chat platform in memory. `replies[thread]` are the whole answers shown there, oldest first; no empty ones."""
 
     def __init__(self, platform: str = "desk") -> None:
         self.platform = platform
         self.replies: defaultdict[Thread, list[str]] = defaultdict(list)
         self.asked: list[Asked] = []
+        self.found: list[Sequence[str]] = []  # what each later attempt was told that earlier ones had posted
+        self.told_to_wait: list[Asked] = []
         self.people: dict[str, str] = {}
         self.looked_up: list[frozenset[str]] = []
         self.failures: list[Exception] = []  # each raised by one of the next replies instead of showing it
@@ -28,24 +30,31 @@ class RecordingAdapter:
         self.open.set()
         self.known = asyncio.Event()  # while it is clear, names are still being looked up
         self.known.set()
+        self.patient = asyncio.Event()  # while it is clear, telling people to wait takes its time
+        self.patient.set()
         self._here: defaultdict[Thread, int] = defaultdict(int)
         self._changed = asyncio.Condition()
 
-    async def reply(self, asked: Asked, deltas: AsyncIterator[str], posted: Posted) -> None:
+    async def reply(self, asked: Asked, deltas: AsyncIterator[str], ledger: Ledger) -> None:
         """See Adapter.reply."""
         await self._count(asked.thread, 1)
         try:
-            await self._show(asked, deltas, posted)
+            await self._show(asked, deltas, ledger)
         finally:
             await self._count(asked.thread, -1)
+
+    async def show_waiting(self, asked: Asked) -> None:
+        """See Adapter.show_waiting."""
+        self.told_to_wait.append(asked)
+        await self._tell()
+        await self.patient.wait()
 
     async def names(self, workspace: str, user_ids: Iterable[str]) -> Mapping[str, str]:
         """See Adapter.names."""
         del workspace
         wanted = frozenset(user_ids)
         self.looked_up.append(wanted)
-        async with self._changed:
-            self._changed.notify_all()
+        await self._tell()
         await self.known.wait()
         return {person: name for person, name in self.people.items() if person in wanted}
 
@@ -59,20 +68,25 @@ class RecordingAdapter:
         await self.until(lambda: len(self.replies[thread]) >= number)
         return self.replies[thread]
 
-    async def _show(self, asked: Asked, deltas: AsyncIterator[str], posted: Posted) -> None:
+    async def _show(self, asked: Asked, deltas: AsyncIterator[str], ledger: Ledger) -> None:
         self.asked.append(asked)
+        if asked.attempt > 1:
+            self.found.append(await ledger.mine())
         await self.open.wait()
         if self.failures:
             raise self.failures.pop(0)
-        await posted(f"answer-to-{asked.message_id}")
-        text = "".join([delta async for delta in deltas])
-        self.replies[asked.thread].append(text)
-        self.afterwards(text)
+        await ledger.posted(f"answer-to-{asked.message_id}")
+        if text := "".join([delta async for delta in deltas]):
+            self.replies[asked.thread].append(text)
+            self.afterwards(text)
 
     async def _count(self, thread: Thread, change: int) -> None:
         self.running += change
         self._here[thread] += change
         self.most_running = max(self.most_running, self.running)
         self.most_in_one_thread = max(self.most_in_one_thread, self._here[thread])
+        await self._tell()
+
+    async def _tell(self) -> None:
         async with self._changed:
             self._changed.notify_all()

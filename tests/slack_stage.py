@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -22,10 +24,31 @@ from bot.sessions import OpenSession, ResetOutcome
 from bot.slack.adapter import SlackAdapter
 from bot.slack.checks import identify
 from bot.slack.client import open_client
-from bot.slack.connection import HttpMode, SocketMode, connect
+from bot.slack.connection import HttpMode, connect
+from bot.slack.identity import BotIdentity
+from bot.slack.limiter import Limiter, Time
 from bot.slack.listeners import build_app
+from bot.slack.socket_mode import CONNECTIONS, SocketMode
 from bot.testing import SettableClock
 from tests.playground_stage import make_workspace, served
+
+E = TypeVar("E")
+
+
+def fast(speed: float) -> Time:
+    """Time that passes so many times as fast as it does."""
+
+    def limit(seconds: float | None) -> asyncio.Timeout:
+        return asyncio.timeout(None if seconds is None else seconds / speed)
+
+    return Time(lambda: time.monotonic() * speed, limit)
+
+
+async def eventually(holds: Callable[[], bool], within_s: float = 20.0) -> None:
+    """Return as soon as that is so of the bot itself; of its Slack, `Workspace.until` is told."""
+    async with asyncio.timeout(within_s):
+        while not holds():  # noqa: ASYNC110 - the bot tells nobody when its state changes
+            await asyncio.sleep(0)
 
 
 class Speech:
@@ -53,6 +76,26 @@ class Speech:
             yield piece
 
 
+class Book:
+    """A ledger in memory: which messages hold this answer, and which hold others'. It can be out of order."""
+
+    def __init__(self) -> None:
+        self.noted: list[str] = []
+        self.others: set[str] = set()
+        self.out_of_order = False
+
+    async def posted(self, answer_id: str) -> None:
+        if self.out_of_order:
+            raise StoreUnavailable("the database is away")
+        self.noted.append(answer_id)
+
+    async def mine(self) -> Sequence[str]:
+        return tuple(dict.fromkeys(self.noted))
+
+    async def settled(self, answer_ids: Sequence[str]) -> AbstractSet[str]:
+        return self.others & set(answer_ids)
+
+
 @dataclass
 class Stage:
     """An adapter, the thread it answers in, and the Slack it talks to."""
@@ -63,7 +106,7 @@ class Stage:
     person: Person
     channel: Channel
     root: str
-    posted: list[str] = field(default_factory=list)
+    book: Book = field(default_factory=Book)
 
     @property
     def workspace(self) -> Workspace:
@@ -76,14 +119,13 @@ class Stage:
         direct = self.channel.kind == "im"
         return Thread("slack", self.workspace.team.id, self.channel.id, self.root, direct=direct)
 
-    async def reply(self, speech: Speech) -> None:
+    async def reply(self, speech: Speech, attempt: int = 1) -> None:
         """Show an answer in the thread."""
+        await self.adapter.reply(self.asked(attempt), speech.deltas(), self.book)
 
-        async def note(ts: str) -> None:
-            self.posted.append(ts)
-
-        asked = Asked(self.thread, Author(self.person.id, self.person.team), self.root)
-        await self.adapter.reply(asked, speech.deltas(), note)
+    def asked(self, attempt: int = 1) -> Asked:
+        """What the answer is to."""
+        return Asked(self.thread, Author(self.person.id, self.person.team), self.root, attempt)
 
     def answers(self) -> list[Message]:
         """The bot's messages in the thread."""
@@ -100,17 +142,26 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(channel: str = "help-desk", streaming: str = "auto", **workspace_how: Any) -> AsyncIterator[Stage]:
-    """A person's question in a channel, and an adapter that is quick, to answer it."""
+async def stage(
+    channel: str = "help-desk", streaming: str = "auto", speed: float = 100.0, **workspace_how: Any
+) -> AsyncIterator[Stage]:
+    """A person's question in a channel, and an adapter to answer it, whose time passes `speed` times as fast."""
     async with AsyncExitStack() as stack:
         workspace = make_workspace(**workspace_how)
         server = await stack.enter_async_context(served(workspace))
         client = await stack.enter_async_context(open_client(settings_of(server)))
         clock = SettableClock().now
-        adapter = SlackAdapter(client, clock=clock, streaming=streaming, append_every_s=0.01, update_every_s=0.01)
+        limiter, bot = Limiter(fast(speed)), identity_in(workspace)
+        adapter = SlackAdapter(client, bot, clock=clock, streaming=streaming, limiter=limiter)
         person = next(iter(workspace.people.values()))
         place = workspace.dm(person) if channel == "dm" else workspace.channel(channel)
         yield Stage(server, client, adapter, person, place, workspace.post(person, place, "help").ts)
+
+
+def identity_in(workspace: Workspace) -> BotIdentity:
+    """Who the bot is in that workspace."""
+    app = workspace.app
+    return BotIdentity(workspace.team.id, "", "", app.user_id, app.bot_id, app.manifest.bot_name)
 
 
 def settings_of(server: PlaygroundServer, **more: Any) -> Settings:
@@ -172,6 +223,7 @@ class Ears:
     server: PlaygroundServer
     ledger: Ledger
     connection: SocketMode | HttpMode
+    client: AsyncWebClient
 
     @property
     def workspace(self) -> Workspace:
@@ -187,6 +239,10 @@ class Ears:
     def help_desk(self) -> Channel:
         """Where she writes."""
         return self.workspace.channel("help-desk")
+
+    def accepted(self, kind: type[E]) -> list[E]:
+        """The events of this kind that were taken in."""
+        return [event for event in self.ledger.accepted if isinstance(event, kind)]
 
     async def acknowledged(self) -> None:
         """Wait until everything delivered was acknowledged."""
@@ -214,5 +270,5 @@ async def ears(**server: Any) -> AsyncIterator[Ears]:
         client = await stack.enter_async_context(open_client(settings))
         app = build_app(client, await identify(client), ledger, settings, clock=SettableClock().now)
         connection = await stack.enter_async_context(connect(app, settings))
-        await playground.workspace.until(lambda: playground.sockets.open > 0)
-        yield Ears(playground, ledger, connection)
+        await playground.workspace.until(lambda: playground.sockets.open == CONNECTIONS)
+        yield Ears(playground, ledger, connection, client)

@@ -20,7 +20,7 @@ EDGES = {"terminal", "slack", "gateway", "playground"}
 
 # Each third-party library has one home, but for aiohttp, which is the web stack wherever the web begins.
 HOMES = {
-    "aiohttp": {"llm", "slack", "gateway", "playground"},
+    "aiohttp": {"llm", "health", "slack", "gateway", "playground"},
     "alembic": {"store"},
     "apscheduler": {"scheduler"},
     "httpx2": {"llm"},  # below the openai client
@@ -31,7 +31,7 @@ HOMES = {
     "yaml": {"manifest"},
 }
 # Where whatever went wrong is caught, and logged, so that the rest goes on.
-DOORS = {"bot/inbox.py:_work"}
+DOORS = {"bot/worker.py:_work"}
 
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 299, 40
 

@@ -3,6 +3,6 @@
 Rule: it knows Slack's contract, not the bot. It listens on the loopback only and its third-party library is aiohttp.
 
 Reading order: people, messages, mrkdwn, pings, block_kit · changes, transcript, watch, state, workspace, cast ·
-message_json, event_payloads, gesture_payloads, responses · faults, calls, rate_limits, methods, chat, statuses,
+message_json, event_payloads, gesture_payloads, responses · faults, rate_limits, calls, methods, chat, statuses,
 streams, lookups, web_api · deliveries, socket_mode, http_delivery · page_json, page_feed, page_api, server.
 """

@@ -47,6 +47,7 @@ class StatusSet:
     channel: str
     thread_ts: str
     text: str
+    stoppable: bool = False  # Slack shows its Stop button beside it
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,5 +111,47 @@ class ButtonPressed:
     ts: str
 
 
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A person pressed Slack's own Stop button in a thread; `streams` are the messages that Slack stopped by it."""
+
+    person: Person
+    channel: Channel
+    thread_ts: str
+    streams: tuple[str, ...]
+    ts: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelArchived:
+    """A person archived a channel: it can be read, and nothing be written in it."""
+
+    person: Person
+    channel: Channel
+    ts: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelDeleted:
+    """A channel is gone, with all that was said in it; it was like this."""
+
+    channel: Channel
+    ts: str
+
+
+@dataclass(frozen=True, slots=True)
+class BotRemoved:
+    """Somebody removed the bot from a channel."""
+
+    channel: Channel
+    ts: str
+
+
+@dataclass(frozen=True, slots=True)
+class Uninstalled:
+    """The app was removed from the workspace, and its tokens are worth nothing any more."""
+
+
 Gesture = CommandGiven | ShortcutChosen | ButtonPressed
-Change = Posted | Edited | Grown | Deleted | StatusSet | Connected | Gesture
+Parting = ChannelArchived | ChannelDeleted | BotRemoved | Uninstalled
+Change = Posted | Edited | Grown | Deleted | StatusSet | Connected | Stopped | Gesture | Parting

@@ -13,6 +13,7 @@ from bot.playground.methods import (
     Refusal,
     checked_blocks,
     checked_markdown,
+    checked_metadata,
     checked_root,
     joined_channel,
     known_message,
@@ -35,7 +36,7 @@ def _post(workspace: Workspace, args: Args) -> Json:
             bot_id=workspace.app.bot_id,
             thread_ts=thread_ts,
             subtype="thread_broadcast" if broadcast else None,
-            metadata=args.object("metadata"),
+            metadata=checked_metadata(args),
             unfurls=args.flag("unfurl_links") is not False or args.flag("unfurl_media") is not False,
             **_content(workspace, args),
         )
@@ -56,7 +57,7 @@ def _update(workspace: Workspace, args: Args) -> Json:
     if "blocks" not in args and "markdown_text" not in args:
         del changes["blocks"]  # left out, the old ones stay
     if "metadata" in args:
-        changes["metadata"] = args.object("metadata") or None
+        changes["metadata"] = checked_metadata(args)
     changed = workspace.change(message, edited=Edit(workspace.app.user_id, workspace.new_ts()), **changes)
     return {
         "channel": channel.id,
@@ -70,6 +71,8 @@ def _delete(workspace: Workspace, args: Args) -> Json:
     channel = joined_channel(workspace, args.text("channel"))
     message = known_message(workspace, channel, args.text("ts"))
     if message.bot_id != workspace.app.bot_id or message.subtype == TOMBSTONE:
+        raise Refusal("cant_delete_message")
+    if message.streaming_since:  # what Slack does here is undocumented, so nothing may count on it
         raise Refusal("cant_delete_message")
     workspace.remove(message)
     return {"channel": channel.id, "ts": message.ts}

@@ -24,7 +24,7 @@ Kind = Literal["events_api", "slash_commands", "interactive"]
 
 ACK_WITHIN_S = 3.0
 RETRY_AFTER_S = (0.1, 60.0, 300.0)
-_KEPT = 10_000
+_KEPT = 20_000
 
 
 class NotAcknowledged(Exception):  # noqa: N818 - the app's silence, not a fault of ours
@@ -97,15 +97,23 @@ class Deliveries:
         self._ack_within_s = ack_within_s
         self._retry_after_s = retry_after_s
         self._made: deque[Delivery] = deque(maxlen=_KEPT)
+        self._pending: dict[int, Delivery] = {}  # not yet acknowledged or given up, by their identity
         self._under_way: set[asyncio.Task[None]] = set()
         self._count = 0
         self._loop: asyncio.AbstractEventLoop
         self._unsubscribe: Callable[[], None] | None = None
 
     def start(self) -> None:
-        """Deliver what happens from now on, in the running loop."""
+        """Deliver what happens from now on, in the running loop, and go on with what `stop` left."""
         self._loop = asyncio.get_running_loop()
         self._unsubscribe = self._workspace.subscribe(self._on_change)
+        for delivery in self._pending.values():
+            self._begin(delivery)
+
+    @property
+    def pending(self) -> int:
+        """How many are neither acknowledged nor given up; quick, however many there were."""
+        return len(self._pending)
 
     def all(self) -> list[Delivery]:
         """Every delivery."""
@@ -121,10 +129,15 @@ class Deliveries:
         event_id = self._event_id() if new_event_id else delivery.payload["event_id"]
         return self._send(Delivery("events_api", {**delivery.payload, "event_id": event_id}))
 
+    async def ended(self) -> None:
+        """Return when all that is under way is acknowledged or given up."""
+        await asyncio.gather(*self._under_way)
+
     async def stop(self) -> None:
-        """Give up what is under way."""
+        """Deliver nothing more, until the next `start`."""
         if self._unsubscribe:
             self._unsubscribe()
+        self._unsubscribe = None
         tasks = tuple(self._under_way)
         for task in tasks:
             task.cancel()
@@ -147,20 +160,23 @@ class Deliveries:
 
     def _send(self, delivery: Delivery) -> Delivery:
         self._made.append(delivery)
+        self._pending[id(delivery)] = delivery
+        self._begin(delivery)
+        return delivery
+
+    def _begin(self, delivery: Delivery) -> None:
         task = self._loop.create_task(self._deliver(delivery))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
-        return delivery
 
     async def _deliver(self, delivery: Delivery) -> None:
-        delays = self._retry_after_s if delivery.kind == "events_api" else ()
-        again = await self._try(delivery)
-        for delay_s in delays:
-            if not again:
-                break
-            await asyncio.sleep(delay_s)
+        delays = (0.0, *self._retry_after_s) if delivery.kind == "events_api" else (0.0,)
+        again = True
+        while again and len(delivery.attempts) < len(delays):
+            await asyncio.sleep(delays[len(delivery.attempts)])
             again = await self._try(delivery)
         delivery.done = True
+        del self._pending[id(delivery)]
         self._workspace.watch.changed()
 
     async def _try(self, delivery: Delivery) -> bool:
@@ -176,6 +192,9 @@ class Deliveries:
             self._tell_person(delivery)
             self._workspace.watch.changed()
             return not failure.final
+        except asyncio.CancelledError:  # Slack's side stops
+            attempt.failure = "connection_failed"
+            raise
         attempt.acked_at = self._workspace.clock()
         self._take_answer(delivery, answer)
         return False

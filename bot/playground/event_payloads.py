@@ -1,17 +1,30 @@
 """Which events of the Events API a change makes, and their payloads (docs.slack.dev/apis/events-api).
 
-Rule: pure. Only what the manifest subscribes to, whose scope is granted, in a conversation that the bot is in.
+Rule: pure. Only what the manifest subscribes to, whose scope is granted, in a conversation that the bot is in; what
+parts the app from a conversation, or from the workspace, it is told as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import assert_never
 
-from bot.playground.changes import Change, Deleted, Edited, Posted
+from bot.playground.changes import (
+    BotRemoved,
+    Change,
+    ChannelArchived,
+    ChannelDeleted,
+    Deleted,
+    Edited,
+    Parting,
+    Posted,
+    Stopped,
+    Uninstalled,
+)
 from bot.playground.message_json import message_json, team_of
 from bot.playground.messages import TOMBSTONE, Json, Message
 from bot.playground.people import Channel
-from bot.playground.state import State
+from bot.playground.state import STOP_EVENT, State
 
 # What has to be subscribed to and granted to hear of messages, by `channel_type`.
 _MESSAGE_NEEDS = {
@@ -21,6 +34,8 @@ _MESSAGE_NEEDS = {
     "mpim": ("message.mpim", "mpim:history"),
 }
 _MENTION_NEEDS = ("app_mention", "app_mentions:read")
+_STOP_NEEDS = (STOP_EVENT, "chat:write")
+_READ_SCOPES = {"channel": "channels:read", "group": "groups:read"}
 
 
 def events_of(state: State, change: Change) -> Iterator[Json]:
@@ -33,13 +48,17 @@ def events_of(state: State, change: Change) -> Iterator[Json]:
             yield from _heard(state, message, _edited(state, message, previous, ts))
         case Deleted(message, ts) if not message.only_for:
             yield from _heard(state, message, _deleted(state, message, ts))
+        case Stopped() if _listens(state, change.channel, _STOP_NEEDS):
+            yield _stopped(change)
+        case ChannelArchived() | ChannelDeleted() | BotRemoved() | Uninstalled():
+            yield from (event for event, scope in _partings(state, change) if _wants(state, event["type"], scope))
         case _:
             return
 
 
 def event_callback(state: State, event: Json, event_id: str) -> Json:
     """The envelope that every event travels in."""
-    app = state.app
+    app, channel = state.app, state.channels.get(event.get("channel", ""))
     installation = {"enterprise_id": None, "team_id": state.team.id, "user_id": app.user_id}
     return {
         "token": app.verification_token,
@@ -50,9 +69,9 @@ def event_callback(state: State, event: Json, event_id: str) -> Json:
         "event": event,
         "type": "event_callback",
         "event_id": event_id,
-        "event_time": int(event["event_ts"].partition(".")[0]),
+        "event_time": int(state.clock().timestamp()),
         "authorizations": [{**installation, "is_bot": True, "is_enterprise_install": False}],
-        "is_ext_shared_channel": state.channels[event["channel"]].shared,
+        "is_ext_shared_channel": channel is not None and channel.shared,
         "event_context": f"4-{event_id}",
     }
 
@@ -102,10 +121,45 @@ def _mention(state: State, message: Message) -> Iterator[Json]:
         yield {**kept, "type": "app_mention", "channel": channel.id}
 
 
+def _stopped(change: Stopped) -> Json:
+    # docs.slack.dev/reference/events/agent_session_stopped
+    return {
+        "type": STOP_EVENT,
+        "channel": change.channel.id,
+        "thread_ts": change.thread_ts,
+        "user": change.person.id,
+        "streaming_message_ts": list(change.streams),
+        "event_ts": change.ts,
+    }
+
+
+def _partings(state: State, change: Parting) -> Iterator[tuple[Json, str | None]]:
+    # Each event with the scope it needs: docs.slack.dev/reference/events/{app_uninstalled,tokens_revoked,…}
+    if isinstance(change, Uninstalled):
+        yield {"type": "app_uninstalled"}, None
+        yield {"type": "tokens_revoked", "tokens": {"oauth": [], "bot": [state.app.user_id]}}, None
+        return
+    channel = change.channel
+    scope, where = _READ_SCOPES.get(channel.slack_type), {"channel": channel.id, "event_ts": change.ts}
+    match change:
+        case ChannelArchived(person):
+            yield {"type": f"{channel.slack_type}_archive", "user": person.id, "is_moved": 0, **where}, scope
+        case ChannelDeleted():
+            yield {"type": f"{channel.slack_type}_deleted", **where}, scope
+        case BotRemoved():
+            who = {"user": state.app.user_id, "team": state.team.id, "channel_type": "C"}
+            yield {"type": "member_left_channel", **who, **where}, scope
+        case _:
+            assert_never(change)
+
+
 def _listens(state: State, channel: Channel, needs: tuple[str, str]) -> bool:
-    event, scope = needs
+    return state.app.user_id in channel.members and _wants(state, *needs)
+
+
+def _wants(state: State, event: str, scope: str | None) -> bool:
     app = state.app
-    return app.user_id in channel.members and event in app.manifest.events and scope in app.scopes
+    return event in app.manifest.events and (scope is None or scope in app.scopes)
 
 
 def _from_outside(state: State, message: Message) -> Json:

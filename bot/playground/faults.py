@@ -1,4 +1,4 @@
-"""Trouble on purpose, for tests: a method that refuses, is slow or loses its answer; acknowledgements that get lost."""
+"""Trouble on purpose, for tests: a method that refuses, fails, is slow or loses its answer; lost acknowledgements."""
 
 from __future__ import annotations
 
@@ -15,33 +15,52 @@ from bot.playground.watch import Watch
 class Fault:
     """What goes wrong with a method, and how many times more (None: always)."""
 
-    kind: Literal["refuse", "rate_limit", "lose_answer"]
+    kind: Literal["refuse", "rate_limit", "lose_answer", "fail"]
     error: str = ""
     retry_after_s: int = 0
+    status: int | None = None  # of the HTTP answer; None breaks the connection
     times: int | None = None
     details: Json = field(default_factory=dict)
 
 
 class Hold:
-    """Keeps the calls of a method waiting until they are released. `waiting` says how many there are."""
+    """Keeps the calls of a method waiting until they are let go. `waiting` says how many there are."""
 
     def __init__(self, watch: Watch) -> None:
-        self.waiting = 0
         self._watch = watch
-        self._released = asyncio.Event()
+        self._held: set[asyncio.Future[bool]] = set()
+        self._over = False
+
+    @property
+    def waiting(self) -> int:
+        """How many calls are held."""
+        return len(self._held)
 
     def release(self) -> None:
         """Let them go on, and those that come later too."""
-        self._released.set()
+        self._end(go_on=True)
 
-    async def wait(self) -> None:
-        """Return when released."""
-        self.waiting += 1
+    def drop(self) -> None:
+        """Let them break off as if they had got lost on their way; those that come later go on."""
+        self._end(go_on=False)
+
+    async def wait(self) -> bool:
+        """Return when let go: whether to go on."""
+        if self._over:
+            return True
+        held = asyncio.get_running_loop().create_future()
+        self._held.add(held)
         self._watch.changed()
         try:
-            await self._released.wait()
+            return bool(await held)
         finally:
-            self.waiting -= 1
+            self._held.discard(held)
+
+    def _end(self, *, go_on: bool) -> None:
+        self._over = True
+        for held in self._held:
+            if not held.done():
+                held.set_result(go_on)
 
 
 class Faults:
@@ -50,7 +69,7 @@ class Faults:
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
         self._faults: defaultdict[str, list[Fault]] = defaultdict(list)
-        self._holds: dict[str, Hold] = {}
+        self._holds: dict[tuple[str, bool], Hold] = {}
         self._acks_to_drop = 0
 
     def refuse(self, method: str, error: str, times: int | None = None, **details: object) -> None:
@@ -59,16 +78,20 @@ class Faults:
 
     def rate_limit(self, method: str, retry_after_s: int = 1, times: int | None = 1) -> None:
         """Have a method answer 429 with this Retry-After."""
-        self._faults[method].append(Fault("rate_limit", "ratelimited", retry_after_s, times))
+        self._faults[method].append(Fault("rate_limit", "ratelimited", retry_after_s, times=times))
 
-    def lose_answer(self, method: str, times: int | None = 1) -> None:
-        """Have a method do its work, and the connection break before its answer."""
-        self._faults[method].append(Fault("lose_answer", times=times))
+    def lose_answer(self, method: str, times: int | None = 1, status: int | None = None) -> None:
+        """Have a method do its work, and then the connection break, or a server error of this status come instead."""
+        self._faults[method].append(Fault("lose_answer", status=status, times=times))
 
-    def hold(self, method: str) -> Hold:
-        """Keep the calls of a method waiting."""
-        self._holds[method] = Hold(self._watch)
-        return self._holds[method]
+    def fail(self, method: str, times: int | None = 1, status: int = 503) -> None:
+        """Have a method do nothing and answer a server error of this status."""
+        self._faults[method].append(Fault("fail", f"http_{status}", status=status, times=times))
+
+    def hold(self, method: str, *, after: bool = False) -> Hold:
+        """Keep the calls of a method waiting before their work is done, or after it, before the answer."""
+        self._holds[method, after] = Hold(self._watch)
+        return self._holds[method, after]
 
     def drop_acks(self, times: int) -> None:
         """Lose so many acknowledgements on their way to Slack."""
@@ -77,12 +100,14 @@ class Faults:
     def clear(self, method: str) -> None:
         """Let a method work again."""
         self._faults.pop(method, None)
-        if hold := self._holds.pop(method, None):
-            hold.release()
+        for after in (False, True):
+            if hold := self._holds.pop((method, after), None):
+                hold.release()
 
-    def hold_of(self, method: str) -> Hold | None:
-        """What keeps the method's calls waiting, or None."""
-        return self._holds.get(method)
+    async def goes_on(self, method: str, *, after: bool = False) -> bool:
+        """Whether a call goes on, when nothing holds it any more."""
+        hold = self._holds.get((method, after))
+        return hold is None or await hold.wait()
 
     def next_of(self, method: str) -> Fault | None:
         """What goes wrong with this call of a method, or None."""

@@ -48,9 +48,10 @@ class HttpDelivery:
         return answer in ({"challenge": challenge}, {"text": challenge})
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; the next delivery opens new ones."""
         if self._session:
             await self._session.close()
+        self._session = None
 
     async def _post(self, body: str, kind: str, extra: Mapping[str, str], within_s: float) -> Any:
         headers = {"Content-Type": kind, **self._signature(body), **extra}

@@ -85,7 +85,8 @@ def _replies(workspace: Workspace, args: Args) -> Json:
     _need(workspace, HISTORY_SCOPE[channel.slack_type])
     if workspace.app.user_id not in channel.members:
         raise Refusal("not_in_channel")
-    found = _between(_thread_json(workspace, channel, args), args)
+    root, *replies = _thread_json(workspace, channel, args)
+    found = [root, *_between(replies, args)]  # the root comes first whatever `oldest` says, and on no later page
     start, size = _page(args)
     page, more = found[start : start + size], start + size < len(found)
     answer: Json = {"messages": page, "has_more": more}

@@ -39,6 +39,7 @@ class Message:
     username: str | None = None  # of another bot that has no user
     edited: Edit | None = None
     streaming_since: datetime | None = None
+    stopped: bool = False  # a person stopped its stream, and the app has not ended it yet
     only_for: str | None = None  # an ephemeral message's one reader
     unfurls: bool = False  # Slack may unfurl the links in it
 

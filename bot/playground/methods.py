@@ -153,6 +153,19 @@ def checked_blocks(workspace: Workspace, args: Args) -> tuple[Json, ...]:
     return block_kit.stored(blocks, workspace.new_id)
 
 
+def checked_metadata(args: Args) -> Json | None:
+    """The metadata given, None when there is none.
+
+    docs.slack.dev/messaging/message-metadata: a type and a payload, both needed.
+    """
+    metadata = args.object("metadata")
+    if not metadata:
+        return None
+    if not isinstance(metadata.get("event_type"), str) or not isinstance(metadata.get("event_payload"), dict):
+        raise Refusal("invalid_metadata_format")
+    return metadata
+
+
 def checked_markdown(args: Args) -> str:
     """The markdown_text given, empty when there is none."""
     text = args.text("markdown_text")

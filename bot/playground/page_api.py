@@ -94,6 +94,7 @@ class PageApi:
             "command": self._command,
             "shortcut": self._shortcut,
             "action": self._action,
+            "stop": self._stop,
         }
         return [
             web.get("/", _index),
@@ -114,7 +115,10 @@ class PageApi:
         except RequestError as bad:
             return _refused(bad.sentence, bad.status)
         visible = [m for m in workspace.transcript.of_channel(channel.id) if m.only_for in {None, person.id}]
-        statuses = [{"thread_ts": ts, "text": text} for ts, text in workspace.statuses(channel).items()]
+        statuses = [
+            {"thread_ts": ts, "text": text, "stoppable": workspace.is_stoppable(channel, ts)}
+            for ts, text in workspace.statuses(channel).items()
+        ]
         return web.json_response(
             {"messages": [shown_message(workspace, message) for message in visible], "statuses": statuses}
         )
@@ -157,6 +161,9 @@ class PageApi:
     def _action(self, asked: Asked) -> None:
         value, block = asked.optional("value"), asked.optional("block_id")
         self._workspace.press(asked.person, asked.message, asked.text("action_id"), value, block)
+
+    def _stop(self, asked: Asked) -> None:
+        self._workspace.stop(asked.person, asked.channel, asked.text("thread_ts"))
 
 
 async def _index(_request: web.Request) -> web.FileResponse:

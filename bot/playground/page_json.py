@@ -59,8 +59,9 @@ def items_of(state: State, change: Change, person: Person) -> list[Json]:
             return [_item(state, message)]
         case Deleted(message) if _shown(state, message, person):
             return [{"type": "removed", "channel": message.channel, "id": message.id}, *_root(state, message)]
-        case StatusSet(channel, thread_ts, text) if _sees(state, channel, person):
-            return [{"type": "status", "channel": channel, "thread_ts": thread_ts, "text": text}]
+        case StatusSet(channel, thread_ts, text, stoppable) if _sees(state, channel, person):
+            where = {"channel": channel, "thread_ts": thread_ts}
+            return [{"type": "status", **where, "text": text, "stoppable": stoppable}]
         case Connected(connected):
             return [{"type": "connection", "connected": connected}]
         case _:

@@ -1,29 +1,52 @@
-"""Slack's rate limits by tier, in calls per minute, off unless a method is named.
+"""Slack's rate limits, off unless they are switched on.
 
-docs.slack.dev/apis/web-api/rate-limits
+Tiers are per method, app and workspace, and posting has a limit per channel: docs.slack.dev/apis/web-api/rate-limits.
+Where Slack names no number (assistant.threads.setStatus, auth.test) there is no limit here.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from bot.playground.messages import Json
+
 _MINUTE = timedelta(minutes=1)
-PER_MINUTE = {
-    "chat.startStream": 20,
-    "chat.stopStream": 20,
-    "chat.update": 50,
-    "chat.delete": 50,
-    "chat.postMessage": 60,  # one a second and channel
-    "agents.sessions.setStatus": 50,
-    "conversations.info": 50,
-    "conversations.replies": 50,
-    "chat.appendStream": 100,
-    "chat.postEphemeral": 100,
-    "users.info": 100,
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """So many calls in any stretch of this length, in each channel by itself where `by_channel`."""
+
+    calls: int
+    within: timedelta = _MINUTE
+    by_channel: bool = False
+
+
+_TIER_2, _TIER_3, _TIER_4 = Limit(20), Limit(50), Limit(100)
+LIMITS = {
+    "chat.startStream": _TIER_2,
+    "chat.stopStream": _TIER_2,
+    "agents.sessions.setStatus": _TIER_3,
+    "apps.connections.open": _TIER_3,
+    "chat.delete": _TIER_3,
+    "chat.update": _TIER_3,
+    "conversations.info": _TIER_3,
+    "conversations.replies": _TIER_3,
+    "chat.appendStream": _TIER_4,
+    "chat.postEphemeral": _TIER_4,
+    "users.info": _TIER_4,
+    "chat.postMessage": Limit(1, timedelta(seconds=1), by_channel=True),
 }
+
+
+def counted_with(method: str, args: Json) -> tuple[str, str]:
+    """What a call counts against: its method, with the channel where each channel has a limit of its own."""
+    limit = LIMITS.get(method)
+    return method, str(args.get("channel", "")) if limit and limit.by_channel else ""
 
 
 class RateLimits:
@@ -31,19 +54,21 @@ class RateLimits:
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
-        self._calls: dict[str, deque[datetime]] = {}
+        self._enforced: set[str] = set()
+        self._calls: defaultdict[tuple[str, str], deque[datetime]] = defaultdict(deque)
 
     def enforce(self, *methods: str) -> None:
-        """Switch the limits of these methods on."""
-        self._calls |= {method: deque(maxlen=PER_MINUTE[method]) for method in methods}
+        """Switch the limits of these methods on, without any the limits of all."""
+        self._enforced |= set(methods or LIMITS)
 
-    def retry_after_s(self, method: str) -> int | None:
+    def retry_after_s(self, method: str, args: Json) -> int | None:
         """Count a call: None when it may go on, else the seconds to wait; a refused call does not count."""
-        calls = self._calls.get(method)
-        now = self._clock()
-        if calls is None:
+        if method not in self._enforced:
             return None
-        if len(calls) == calls.maxlen and now - calls[0] < _MINUTE:
-            return math.ceil((_MINUTE - (now - calls[0])).total_seconds())
+        limit, calls, now = LIMITS[method], self._calls[counted_with(method, args)], self._clock()
+        while calls and now - calls[0] >= limit.within:
+            calls.popleft()
+        if len(calls) >= limit.calls:
+            return math.ceil((limit.within - (now - calls[0])).total_seconds())
         calls.append(now)
         return None

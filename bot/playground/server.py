@@ -7,9 +7,8 @@ another site's page sends (CSRF) are refused.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -17,6 +16,7 @@ from aiohttp import web
 from bot.errors import StartupError
 from bot.playground import chat, lookups, statuses, streams
 from bot.playground.calls import Calls
+from bot.playground.changes import Change, Uninstalled
 from bot.playground.deliveries import ACK_WITHIN_S, RETRY_AFTER_S, Deliveries
 from bot.playground.faults import Faults
 from bot.playground.http_delivery import HttpDelivery
@@ -69,8 +69,10 @@ class PlaygroundServer:
             retry_after_s=retry_after_s,
         )
         self._feeds = Feeds(workspace)
-        self._runner = web.AppRunner(self._app(notice), access_log=None, shutdown_timeout=1.0)
-        self._sweeping: asyncio.Task[None] | None = None
+        self._notice = notice
+        self._runner: web.AppRunner | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._unsubscribe: Callable[[], None] | None = None
 
     @property
     def url(self) -> str:
@@ -82,32 +84,46 @@ class PlaygroundServer:
         """The Web API's address, once started: what SLACK_API_URL is set to."""
         return self.workspace.address + "/api/"
 
+    @property
+    def port(self) -> int:
+        """The port, once started."""
+        return urlsplit(self.workspace.address).port or 0
+
     async def start(self, port: int = 0) -> None:
-        """Serve on this port of the loopback, 0 for any free one. Raises StartupError when it is taken."""
-        await self._runner.setup()
+        """Serve on this port of the loopback, 0 for any free one. Raises StartupError when it is taken.
+
+        A server that was stopped can be started again, on its old port: an outage of Slack's.
+        """
+        runner = web.AppRunner(self._app(self._notice), access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
         try:
-            await web.TCPSite(self._runner, HOST, port).start()
+            await web.TCPSite(runner, HOST, port).start()
         except OSError as error:
-            await self._runner.cleanup()
+            await runner.cleanup()
             raise StartupError(
                 f"The playground cannot use port {port} of {HOST}: another program has it. "
                 "Stop that program, or set PORT to another number."
             ) from error
-        self.workspace.address = f"http://{HOST}:{self._runner.addresses[0][1]}"
+        self._runner = runner
+        self.workspace.address = f"http://{HOST}:{runner.addresses[0][1]}"
         self.workspace.set_connected(connected=self.http is not None)
         self.deliveries.start()
-        self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
+        self._unsubscribe = self.workspace.subscribe(self._on_change)
+        self._spawn(self._sweep())
 
     async def stop(self) -> None:
-        """Close every connection and give up what is under way."""
-        if self._sweeping:
-            self._sweeping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sweeping
+        """Close every connection and leave what is under way."""
+        if self._unsubscribe:
+            self._unsubscribe()
+        self._unsubscribe = None
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.deliveries.stop()
         self._feeds.close()
         await self.sockets.close()
-        await self._runner.cleanup()
+        if self._runner:
+            await self._runner.cleanup()
         if self.http:
             await self.http.close()
 
@@ -133,10 +149,24 @@ class PlaygroundServer:
             return web.json_response({"ok": False, "error": refused}, status=404 if "_url" in refused else 400)
         return web.Response(text="ok")
 
+    def _on_change(self, change: Change) -> None:
+        if isinstance(change, Uninstalled):
+            self._spawn(self._part())
+
+    async def _part(self) -> None:
+        # The app still hears that it is uninstalled.
+        await self.deliveries.ended()
+        await self.sockets.close()
+
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP_EVERY_S)
             self.workspace.sweep()
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
 @web.middleware

@@ -23,8 +23,9 @@ _MOST = 10
 class Connection:
     """One WebSocket of the app, and the envelopes on it that wait for their acknowledgement."""
 
-    def __init__(self, socket: web.WebSocketResponse) -> None:
+    def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport | None) -> None:
         self.socket = socket
+        self._transport = transport
         self._waiting: dict[str, asyncio.Future[Any]] = {}
 
     async def send(self, envelope: Json) -> Any:
@@ -44,6 +45,11 @@ class Connection:
         waiting = self._waiting.get(envelope_id)
         if waiting and not waiting.done():
             waiting.set_result(payload)
+
+    def cut(self) -> None:
+        """Break the connection, without a word."""
+        if self._transport:
+            self._transport.abort()
 
     def fail(self) -> None:
         """No acknowledgement can come any more."""
@@ -84,7 +90,7 @@ class Sockets:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One connection, from hello to its end."""
         ticket = request.query.get("ticket", "")
-        if ticket not in self._tickets:
+        if ticket not in self._tickets or not self._workspace.installed:
             raise web.HTTPForbidden(text="invalid ticket")
         self._tickets.remove(ticket)
         socket = web.WebSocketResponse(heartbeat=30.0)
@@ -93,7 +99,7 @@ class Sockets:
             await socket.send_json({"type": "disconnect", "reason": "too_many_websockets"})
             await socket.close()
             return socket
-        await self._serve(Connection(socket))
+        await self._serve(Connection(socket, request.transport))
         return socket
 
     async def refresh(self) -> None:
@@ -104,6 +110,11 @@ class Sockets:
                 {"type": "disconnect", "reason": "refresh_requested", "debug_info": debug}
             )
 
+    def drop_all(self) -> None:
+        """Cut every connection, as a failing network does: nobody says goodbye."""
+        for connection in self._connections:
+            connection.cut()
+
     async def close(self) -> None:
         """Close every connection from this side."""
         for connection in tuple(self._connections):
@@ -113,14 +124,18 @@ class Sockets:
         self._connections.append(connection)
         try:
             await connection.socket.send_json(self._hello())
-            self._workspace.set_connected(connected=True)
+            self._count_changed()
             async for message in connection.socket:
                 if message.type is WSMsgType.TEXT:
                     self._receive(connection, message.data)
         finally:
             self._connections.remove(connection)
             connection.fail()
-            self._workspace.set_connected(connected=bool(self._connections))
+            self._count_changed()
+
+    def _count_changed(self) -> None:
+        self._workspace.set_connected(connected=bool(self._connections))
+        self._workspace.watch.changed()
 
     def _receive(self, connection: Connection, text: str) -> None:
         try:

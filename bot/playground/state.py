@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,6 +19,14 @@ from bot.playground.transcript import Transcript
 from bot.playground.watch import Watch
 
 STREAM_LIFETIME = timedelta(minutes=5)  # measured: appending does not extend it
+STOP_EVENT = "agent_session_stopped"  # who does not subscribe to it has no Stop button shown
+
+
+@dataclass(frozen=True, slots=True)
+class _Status:
+    text: str
+    until: datetime
+    session: bool  # an agent's session at work; posting does not end it
 
 
 class State:
@@ -41,6 +50,7 @@ class State:
         self.channels = {channel.id: channel for channel in channels}
         self.transcript = Transcript()
         self.connected = False
+        self.installed = True
         self.address = "http://127.0.0.1"  # where response URLs lead; the server says it
         self.response_urls: dict[str, ResponseUrl] = {}
         self.watch = Watch()
@@ -48,7 +58,7 @@ class State:
         self.rng = rng
         self.new_secret = new_secret
         self._stream_lifetime = stream_lifetime
-        self._statuses: dict[tuple[str, str], tuple[str, datetime]] = {}  # text, and until when it shows
+        self._statuses: dict[tuple[str, str], _Status] = {}  # by channel and thread
         self._subscribers: list[Callable[[Change], None]] = []
 
     def person(self, name: str) -> Person:
@@ -83,10 +93,21 @@ class State:
     def statuses(self, channel: Channel) -> dict[str, str]:
         """The app's statuses in a channel, by thread."""
         now = self.clock()
-        return {ts: text for (c, ts), (text, until) in self._statuses.items() if c == channel.id and now < until}
+        return {
+            ts: status.text for (at, ts), status in self._statuses.items() if at == channel.id and now < status.until
+        }
+
+    def is_stoppable(self, channel: Channel, thread_ts: str) -> bool:
+        """Whether Slack shows its Stop button there: the app is an agent at work, and would hear of it.
+
+        docs.slack.dev/reference/events/agent_session_stopped
+        """
+        status = self._statuses.get((channel.id, thread_ts))
+        at_work = status is not None and status.session and self.clock() < status.until
+        return at_work and STOP_EVENT in self.app.manifest.events
 
     async def until(self, holds: Callable[[], bool], *, timeout_s: float = 5.0) -> None:
-        """Return as soon as `holds()`; it is asked again at every change here, every call, delivery and ack.
+        """Return as soon as `holds()`; it is asked again when something changes here, at a call, delivery or ack.
 
         Raises AssertionError with the whole conversation when that takes longer than `timeout_s`.
         """
@@ -125,7 +146,7 @@ class State:
         self.transcript.put(message)
         self.emit(Posted(message))
         if message.bot_id == self.app.bot_id and not message.only_for:
-            self.set_status(message.channel, message.root, "")
+            self.clear_status(message.channel, message.root, session=False)
         return message
 
     def change(self, previous: Message, **changes: Any) -> Message:
@@ -147,6 +168,7 @@ class State:
         since = message.streaming_since
         if since is None or self.clock() - since < self._stream_lifetime:
             return message
+        self.clear_status(message.channel, message.root, session=True)  # its session is no longer at work
         return self.change(message, streaming_since=None)
 
     def remove(self, message: Message) -> None:
@@ -157,6 +179,12 @@ class State:
         self.transcript.remove(message)
         self.emit(Deleted(message, self.new_ts()))
 
+    def drop_channel(self, channel: Channel) -> None:
+        """Forget a channel, with all that was said in it."""
+        self.transcript.drop_channel(channel.id)
+        self._statuses = {where: status for where, status in self._statuses.items() if where[0] != channel.id}
+        del self.channels[channel.id]
+
     def show(self, person: Person, channel: Channel, text: str, *, by_app: bool = False, **more: Any) -> Message:
         """Show something to one person only: Slackbot says it, or the app. `more` are fields of Message."""
         user, bot_id = (self.app.user_id, self.app.bot_id) if by_app else (SLACKBOT, None)
@@ -165,13 +193,25 @@ class State:
             Message(channel=channel.id, ts=ts, user=user, bot_id=bot_id, text=text, only_for=person.id, **more)
         )
 
-    def set_status(self, channel: str, thread_ts: str, text: str, lasting: timedelta = timedelta()) -> None:
-        """Show for so long what the app is doing in a thread; an empty text takes it back."""
-        before, _ = self._statuses.pop((channel, thread_ts), ("", None))
+    def set_status(
+        self, channel: str, thread_ts: str, text: str, lasting: timedelta = timedelta(), *, session: bool = False
+    ) -> None:
+        """Show for so long what the app is doing in a thread; an empty text takes it back.
+
+        With `session` it is an agent's session that is at work.
+        """
+        before = self._statuses.pop((channel, thread_ts), None)
         if text:
-            self._statuses[channel, thread_ts] = (text, self.clock() + lasting)
-        if text != before:
-            self.emit(StatusSet(channel, thread_ts, text))
+            self._statuses[channel, thread_ts] = _Status(text, self.clock() + lasting, session)
+        if text != (before.text if before else ""):
+            stoppable = self.is_stoppable(self.channels[channel], thread_ts)
+            self.emit(StatusSet(channel, thread_ts, text, stoppable))
+
+    def clear_status(self, channel: str, thread_ts: str, *, session: bool) -> None:
+        """Take back the status there, if it is an agent's session, or if it is not."""
+        status = self._statuses.get((channel, thread_ts))
+        if status and status.session is session:
+            self.set_status(channel, thread_ts, "")
 
     def set_connected(self, *, connected: bool) -> None:
         """Say whether the app is there."""
@@ -181,9 +221,8 @@ class State:
 
     def sweep(self) -> None:
         """End the streams and the statuses whose time is over."""
-        for (channel, thread_ts), (_, until) in tuple(self._statuses.items()):
-            if self.clock() >= until:
+        for (channel, thread_ts), status in tuple(self._statuses.items()):
+            if self.clock() >= status.until:
                 self.set_status(channel, thread_ts, "")
-        for channel in self.channels:
-            for message in self.transcript.of_channel(channel):
-                self.settled(message)
+        for message in self.transcript.streaming():
+            self.settled(message)

@@ -16,11 +16,23 @@ from bot.playground.workspace import Workspace
 _STATUS_LASTS, _SESSION_LASTS = timedelta(minutes=2), timedelta(hours=1)
 _SESSION_STATUSES = {"active", "processing", "suspended", "closed"}
 _MAX_LOADING_MESSAGES = 10
+_NO_STOP = "missing_agent_session_stopped_event_subscription"
 
 
-def show_working(workspace: Workspace, channel_id: str, thread_ts: str) -> None:
-    """Show that an agent's session is being worked on."""
-    workspace.set_status(channel_id, thread_ts, "Working…", _SESSION_LASTS)
+def checked_session_status(args: Args, name: str, default: str = "") -> str:
+    """The status of an agent's session in this argument: one of the four that there are."""
+    status = args.text(name) or default
+    if status not in _SESSION_STATUSES:
+        raise invalid_arguments(f"must be a known value: {name}")
+    return status
+
+
+def set_session(workspace: Workspace, channel_id: str, thread_ts: str, status: str) -> None:
+    """Show that an agent's session is at work, or no longer."""
+    if status == "processing" and workspace.app.is_agent:
+        workspace.set_status(channel_id, thread_ts, "Working…", _SESSION_LASTS, session=True)
+    else:
+        workspace.set_status(channel_id, thread_ts, "")
 
 
 def _thread_status(workspace: Workspace, args: Args) -> Json:
@@ -39,13 +51,10 @@ def _session_status(workspace: Workspace, args: Args) -> Json:
     thread_ts = checked_root(workspace, channel, args.text("thread_ts"), "invalid_thread_ts")
     if thread_ts is None:
         raise Refusal("thread_ts_required")
-    status = args.text("status")
-    if status not in _SESSION_STATUSES:
-        raise invalid_arguments("must be a known value: status")
-    if status == "processing":
-        show_working(workspace, channel.id, thread_ts)
-    else:
-        workspace.set_status(channel.id, thread_ts, "")
+    status = checked_session_status(args, "status")
+    set_session(workspace, channel.id, thread_ts, status)
+    if status == "processing" and not workspace.is_stoppable(channel, thread_ts):
+        return {"warning": _NO_STOP, "response_metadata": {"warnings": [_NO_STOP]}}
     return {}
 
 

@@ -1,6 +1,7 @@
 """chat.startStream, chat.appendStream, chat.stopStream (docs.slack.dev/reference/methods/chat.startStream).
 
 Where Slack's servers are stricter than their reference (thread_ts, the recipient, the lifetime), this is as strict.
+A stream that a person stopped takes no more text, but it can still be ended: docs.slack.dev/ai/agent-sessions.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from bot.playground.methods import (
     Method,
     Refusal,
     checked_blocks,
+    checked_metadata,
     checked_root,
     joined_channel,
     known_message,
 )
 from bot.playground.people import Channel
-from bot.playground.statuses import show_working
+from bot.playground.statuses import checked_session_status, set_session
 from bot.playground.workspace import Workspace
 
 
@@ -44,12 +46,15 @@ def _start(workspace: Workspace, args: Args) -> Json:
         )
     )
     if workspace.app.is_agent:  # starting a stream starts an agent session too
-        show_working(workspace, channel.id, thread_ts)
+        set_session(workspace, channel.id, thread_ts, "processing")
     return {"channel": channel.id, "ts": message.ts}
 
 
 def _append(workspace: Workspace, args: Args) -> Json:
-    channel, message = _live(workspace, args)
+    channel, message = _own(workspace, args)
+    if message.stopped:
+        raise Refusal("stopped_by_user")
+    _check_live(message)
     text = _streamed(args)
     if not text and "chunks" not in args:
         raise Refusal("no_text")
@@ -58,16 +63,19 @@ def _append(workspace: Workspace, args: Args) -> Json:
 
 
 def _stop(workspace: Workspace, args: Args) -> Json:
-    channel, message = _live(workspace, args)
+    channel, message = _own(workspace, args)
+    if not message.stopped:
+        _check_live(message)
+    status = checked_session_status(args, "session_status", "active")
     text = message.text + _streamed(args)
     blocks = checked_blocks(workspace, args)
     if not text and not blocks:
         raise Refusal("no_text")
     if blocks:  # they stand below the text, which therefore becomes a block as well
         blocks = ({"type": "markdown", "block_id": workspace.new_id(), "text": text}, *blocks)
-    metadata = args.object("metadata") or message.metadata
-    ended = workspace.change(message, text=text, blocks=blocks, metadata=metadata, streaming_since=None)
-    workspace.set_status(channel.id, message.root, "")
+    metadata = checked_metadata(args) or message.metadata
+    ended = workspace.change(message, text=text, blocks=blocks, metadata=metadata, streaming_since=None, stopped=False)
+    set_session(workspace, channel.id, message.root, status)
     return {"channel": channel.id, "ts": ended.ts, "message": message_json(workspace, ended)}
 
 
@@ -80,14 +88,17 @@ def _check_recipient(workspace: Workspace, args: Args) -> None:
         raise Refusal("user_not_found")
 
 
-def _live(workspace: Workspace, args: Args) -> tuple[Channel, Message]:
+def _own(workspace: Workspace, args: Args) -> tuple[Channel, Message]:
     channel = joined_channel(workspace, args.text("channel"))
     message = known_message(workspace, channel, args.text("ts"))
     if message.bot_id != workspace.app.bot_id:
         raise Refusal("message_not_owned_by_app")
+    return channel, message
+
+
+def _check_live(message: Message) -> None:
     if message.streaming_since is None:
         raise Refusal("message_not_in_streaming_state")
-    return channel, message
 
 
 def _streamed(args: Args) -> str:

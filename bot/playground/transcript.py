@@ -19,6 +19,7 @@ class Transcript:
     def __init__(self) -> None:
         self._channels: defaultdict[str, dict[str, Message]] = defaultdict(dict)
         self._replies: defaultdict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+        self._streaming: dict[str, Message] = {}  # by id
         self._last_us = 0
 
     def mint(self, at: datetime) -> str:
@@ -29,6 +30,10 @@ class Transcript:
     def put(self, message: Message) -> None:
         """Keep a message, new or changed."""
         self._channels[message.channel][message.ts] = message
+        if message.streaming_since:
+            self._streaming[message.id] = message
+        else:
+            self._streaming.pop(message.id, None)
         if message.thread_ts and not message.only_for:
             self._replies[message.channel, message.thread_ts][message.ts] = None
 
@@ -36,6 +41,16 @@ class Transcript:
         """Forget a message."""
         del self._channels[message.channel][message.ts]
         self._replies[message.channel, message.root].pop(message.ts, None)
+        self._streaming.pop(message.id, None)
+
+    def drop_channel(self, channel: str) -> None:
+        """Forget all that was said in a channel."""
+        for message in self.of_channel(channel):
+            self.remove(message)
+
+    def streaming(self) -> list[Message]:
+        """The messages that stream now, whose stream began first first."""
+        return list(self._streaming.values())
 
     def find(self, channel: str, ts: str) -> Message | None:
         """The message there, or None."""

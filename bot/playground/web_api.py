@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from aiohttp import web
@@ -27,6 +28,15 @@ class RateLimited(Refusal):
         self.retry_after_s = retry_after_s
 
 
+class Broken(Exception):  # noqa: N818 - trouble that a test asked for
+    """No answer of Slack's comes: a server error of this status, or with None the connection breaks."""
+
+    def __init__(self, status: int | None, error: str | None = None) -> None:
+        super().__init__(error)
+        self.status = status
+        self.error = error  # for the record; None when the work was done
+
+
 class WebApi:
     """Every method that is asked for at /api/<method>."""
 
@@ -41,31 +51,33 @@ class WebApi:
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one call."""
-        name = request.match_info["method"]
+        name, at = request.match_info["method"], self._workspace.clock()
         args: Json = {}
         try:
             args = await _arguments(request)
             answer = await self._run(name, _token(request, args), args)
         except Refusal as refusal:
-            self._record(name, args, refusal.error)
+            self._record(name, args, at, refusal)
             return self._refused(refusal)
-        self._record(name, args, None)
-        if answer is None:
-            return _lost(request)
+        except Broken as broken:
+            self._record(name, args, at, broken)
+            return _broken(request, broken)
+        self._record(name, args, at, None)
         return web.json_response({"ok": True, **answer}, headers=self._headers())
 
-    async def _run(self, name: str, token: str, args: Json) -> Json | None:
-        """The answer, or None when it gets lost."""
+    async def _run(self, name: str, token: str, args: Json) -> Json:
         method = self._permitted(name, token)
-        if hold := self._faults.hold_of(name):
-            await hold.wait()
+        if not await self._faults.goes_on(name):
+            raise Broken(None, "dropped")
         fault = self._faults.next_of(name)
-        self._check_trouble(name, fault)
+        self._check_trouble(name, args, fault)
         missing = [f"missing required field: {field}" for field in method.required if field not in args]
         if missing:
             raise invalid_arguments(*missing)
         answer = method.run(self._workspace, Args(args))
-        return None if fault else answer
+        if not await self._faults.goes_on(name, after=True) or fault:
+            raise Broken(fault.status if fault else None)
+        return answer
 
     def _permitted(self, name: str, token: str) -> Method:
         if name not in self._methods:
@@ -75,22 +87,28 @@ class WebApi:
             raise Refusal("not_authed")
         if token not in {app.bot_token, app.app_token}:
             raise Refusal("invalid_auth")
+        if not self._workspace.installed:
+            raise Refusal("account_inactive")
         if token != (app.bot_token if method.caller == "bot" else app.app_token):
             raise Refusal("not_allowed_token_type")
         if method.scope and method.scope not in app.scopes:
             raise MissingScope(self._workspace, method.scope)
         return method
 
-    def _check_trouble(self, name: str, fault: Fault | None) -> None:
+    def _check_trouble(self, name: str, args: Json, fault: Fault | None) -> None:
         if fault and fault.kind == "rate_limit":
             raise RateLimited(fault.retry_after_s)
         if fault and fault.kind == "refuse":
             raise Refusal(fault.error, **fault.details)
-        if wait := self._limits.retry_after_s(name):
+        if fault and fault.kind == "fail":
+            raise Broken(fault.status, fault.error)
+        if wait := self._limits.retry_after_s(name, args):
             raise RateLimited(wait)
 
-    def _record(self, name: str, args: Json, error: str | None) -> None:
-        self._calls.record(Call(name, args, self._workspace.clock(), error))
+    def _record(self, name: str, args: Json, at: datetime, failure: Refusal | Broken | None) -> None:
+        retry_after_s = failure.retry_after_s if isinstance(failure, RateLimited) else None
+        error = failure.error if failure else None
+        self._calls.record(Call(name, args, at, error, self._workspace.clock(), retry_after_s))
 
     def _refused(self, refusal: Refusal) -> web.Response:
         body = {"ok": False, "error": refusal.error, **refusal.details}
@@ -122,7 +140,9 @@ def _token(request: web.Request, args: Json) -> str:
     return token if scheme == "Bearer" else str(given)
 
 
-def _lost(request: web.Request) -> web.Response:
+def _broken(request: web.Request, broken: Broken) -> web.Response:
+    if broken.status is not None:
+        return web.Response(status=broken.status, text="The server could not do that.")
     if request.transport is not None:
         request.transport.abort()
     return web.Response()

@@ -11,7 +11,17 @@ from datetime import timedelta
 from typing import Any
 
 from bot.playground import block_kit, mrkdwn
-from bot.playground.changes import ButtonPressed, CommandGiven, ResponseUrl, ShortcutChosen
+from bot.playground.changes import (
+    BotRemoved,
+    ButtonPressed,
+    ChannelArchived,
+    ChannelDeleted,
+    CommandGiven,
+    ResponseUrl,
+    ShortcutChosen,
+    Stopped,
+    Uninstalled,
+)
 from bot.playground.messages import Edit, Message
 from bot.playground.people import Channel, Person
 from bot.playground.state import State
@@ -85,6 +95,34 @@ class Workspace(State):
         self._announce(person, changed, f"{_prefix(channel)}_topic", text)
         return changed
 
+    def archive(self, person: Person, channel: Channel) -> Channel:
+        """A person archives a channel, which Slack says in it."""
+        self._admit(person, channel)
+        archived = dataclasses.replace(self.channels[channel.id], archived=True)
+        text = f"<@{person.id}> archived the channel"
+        self._announce(person, archived, f"{_prefix(channel)}_archive", text)
+        self.channels[channel.id] = archived
+        self.emit(ChannelArchived(person, archived, self.new_ts()))
+        return archived
+
+    def delete_channel(self, channel: Channel) -> None:
+        """An administrator deletes a channel, with all that was said in it."""
+        self.drop_channel(channel)
+        self.emit(ChannelDeleted(channel, self.new_ts()))
+
+    def remove_bot(self, channel: Channel) -> Channel:
+        """Somebody removes the bot from a channel."""
+        left = self._without_bot(self.channels[channel.id])
+        self.channels[channel.id] = left
+        self.emit(BotRemoved(left, self.new_ts()))
+        return left
+
+    def uninstall(self) -> None:
+        """An administrator removes the app: the bot is in no channel any more, and its tokens are revoked."""
+        self.installed = False
+        self.channels = {channel.id: self._without_bot(channel) for channel in self.channels.values()}
+        self.emit(Uninstalled())
+
     def other_bot(self, channel: Channel, text: str, thread_ts: str | None = None) -> Message:
         """Another app's bot, one without a user, posts exactly this stored text."""
         return self.add(
@@ -139,6 +177,19 @@ class Workspace(State):
         response, trigger = self._response_url(person, channel, message), self._trigger_id()
         self.emit(ButtonPressed(person, channel, message, block, button, response, trigger, self.new_ts()))
 
+    def stop(self, person: Person, channel: Channel, thread_ts: str) -> None:
+        """A person presses Slack's Stop button in a thread: Slack stops the app's streams in it, and tells the app.
+
+        The status stays: ending it is the app's part (docs.slack.dev/reference/events/agent_session_stopped).
+        """
+        self._admit(person, channel)
+        if not self.is_stoppable(channel, thread_ts):
+            raise NotAllowed("There is nothing to stop any more.")
+        streams = [message for message in self.thread(channel, thread_ts) if message.streaming_since]
+        for message in streams:
+            self.change(message, streaming_since=None, stopped=True)
+        self.emit(Stopped(person, channel, thread_ts, tuple(message.ts for message in streams), self.new_ts()))
+
     def _announce(self, person: Person, channel: Channel, subtype: str, text: str) -> None:
         self.add(Message(channel=channel.id, ts=self.new_ts(), user=person.id, text=text, subtype=subtype))
 
@@ -149,6 +200,9 @@ class Workspace(State):
     def _own(self, person: Person, message: Message) -> None:
         if message.user != person.id or message.only_for:
             raise NotAllowed("Only your own messages can be changed.")
+
+    def _without_bot(self, channel: Channel) -> Channel:
+        return dataclasses.replace(channel, members=channel.members - {self.app.user_id})
 
     def _response_url(self, person: Person, channel: Channel, source: Message | None = None) -> ResponseUrl:
         now, token = self.clock(), self.new_secret()

@@ -7,13 +7,17 @@ from datetime import datetime
 
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.adapter import Asked, Posted
-from bot.slack.identity import PLATFORM
-from bot.slack.messages import Clients
+from bot.adapter import Asked, Ledger
+from bot.events import Thread
+from bot.slack.client import impatient
+from bot.slack.identity import PLATFORM, BotIdentity
+from bot.slack.leftovers import Leftovers
+from bot.slack.limiter import Limiter
+from bot.slack.messages import Slack
 from bot.slack.names import Names
 from bot.slack.reply import Reply
 from bot.slack.status import Status
-from bot.slack.streaming import Pace, Streaming
+from bot.slack.streaming import Streaming
 
 
 class SlackAdapter:
@@ -24,28 +28,33 @@ class SlackAdapter:
     def __init__(
         self,
         client: AsyncWebClient,
+        bot: BotIdentity,
         *,
         clock: Callable[[], datetime],
         streaming: str,
-        append_every_s: float = 0.7,
-        update_every_s: float = 1.5,
+        limiter: Limiter | None = None,
     ) -> None:
-        """`streaming` is the setting SLACK_STREAMING: auto, direct or off."""
-        self._clients = Clients.of(client)
-        self._status = Status(client)
-        self._names = Names(client, clock)
+        """`streaming` is the setting SLACK_STREAMING: auto, direct or off. One limiter serves all that is shown."""
+        self._slack = Slack(impatient(client), limiter or Limiter())
+        self._bot = bot
+        self._status = Status(self._slack)
+        self._names = Names(self._slack, clock)
         self._streaming = Streaming(streaming)
-        self._pace = Pace(lambda: self._running, append_every_s, update_every_s)
-        self._running = 0
+        self._answering: set[Thread] = set()
 
-    async def reply(self, asked: Asked, deltas: AsyncIterator[str], posted: Posted) -> None:
-        """Show that the bot works, then the answer as it grows. Raises PlatformError when Slack refuses."""
-        self._running += 1
+    async def reply(self, asked: Asked, deltas: AsyncIterator[str], ledger: Ledger) -> None:
+        """Show that the bot works, then the answer as it grows. Raises PlatformError and PlatformUnavailable."""
+        leftovers = Leftovers(self._slack, self._bot, asked, ledger)
+        self._answering.add(asked.thread)
         try:
-            reply = Reply(self._clients, self._status, self._streaming, self._pace, asked=asked, posted=posted)
-            await reply.show(deltas)
+            await Reply(self._slack, self._status, self._streaming, leftovers, asked=asked).show(deltas)
         finally:
-            self._running -= 1
+            self._answering.discard(asked.thread)
+
+    async def show_waiting(self, asked: Asked) -> None:
+        """Say that the message waits its turn; where an answer is being shown that would stay, so it is left out."""
+        if asked.thread not in self._answering:
+            await self._status.show_waiting(asked.thread)
 
     async def names(self, workspace: str, user_ids: Iterable[str]) -> Mapping[str, str]:
         """The display names of these people, as far as they can be had within two seconds."""

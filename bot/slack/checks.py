@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import StartupError
-from bot.slack.client import CallFailed, error_code
+from bot.slack.failures import CallFailed, error_code
 from bot.slack.identity import BotIdentity
 
 # https://docs.slack.dev/reference/methods/auth.test and .../apps.connections.open: the errors about the token itself

@@ -1,6 +1,6 @@
-"""Slack's Web API client: where it calls, what it tries again, what it may log.
+"""Slack's Web API client: where it calls, and what its libraries may log.
 
-Rule: a call that posts is never repeated when it is unknown whether Slack carried it out.
+Rule: it repeats nothing but what Slack surely did not carry out. What else is repeated is the limiter's business.
 """
 
 from __future__ import annotations
@@ -12,22 +12,13 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import aiohttp
-from slack_sdk.errors import SlackApiError, SlackClientError
-from slack_sdk.http_retry.async_handler import AsyncRetryHandler
-from slack_sdk.http_retry.builtin_async_handlers import (
-    AsyncConnectionErrorRetryHandler,
-    AsyncRateLimitErrorRetryHandler,
-    AsyncServerErrorRetryHandler,
-)
+from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.config import Settings
 
 CALL_TIMEOUT_S = 30
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-
-CallFailed = (SlackClientError, aiohttp.ClientError, TimeoutError, OSError, ValueError)
-"""Everything a call of the Web API raises when it does not succeed; ValueError is for answers that are no JSON."""
 
 
 @asynccontextmanager
@@ -50,37 +41,17 @@ async def open_client(settings: Settings) -> AsyncIterator[AsyncWebClient]:
 
 
 def impatient(client: AsyncWebClient) -> AsyncWebClient:
-    """The same client for calls that are better left out than late: it repeats nothing."""
-    return _with(client, [])
-
-
-def persistent(client: AsyncWebClient) -> AsyncWebClient:
-    """The same client for calls that may be repeated without harm, such as setting a message's whole text."""
-    return _with(
-        client,
-        [
-            AsyncRateLimitErrorRetryHandler(max_retry_count=3),
-            AsyncConnectionErrorRetryHandler(max_retry_count=2),
-            AsyncServerErrorRetryHandler(max_retry_count=2),
-        ],
+    """The same client, repeating nothing by itself: for calls that the limiter lets through, and repeats."""
+    copy = AsyncWebClient(
+        client.token,
+        base_url=client.base_url,
+        timeout=client.timeout,
+        session=client.session,
+        logger=client.logger,
+        retry_handlers=[],
     )
-
-
-def error_code(error: BaseException) -> str:
-    """Slack's word for why a call failed, or ours where Slack gave none. Never what the call was about."""
-    if isinstance(error, SlackApiError):
-        data = getattr(error.response, "data", None)
-        code = data.get("error") if isinstance(data, dict) else None
-        return str(code or f"http_{getattr(error.response, 'status_code', 'unknown')}")
-    return "timeout" if isinstance(error, TimeoutError) else f"not_reached ({type(error).__name__})"
-
-
-def retry_after_seconds(error: BaseException) -> float:
-    """For how long Slack asked not to be called again: 0 when the failure was not a rate limit."""
-    if error_code(error) not in ("ratelimited", "rate_limited") or not isinstance(error, SlackApiError):
-        return 0.0
-    given = error.response.headers.get("Retry-After", "1")
-    return float(given) if given.isdigit() else 1.0
+    copy.proxy = client.proxy
+    return copy
 
 
 def quiet_logger(name: str) -> logging.Logger:
@@ -106,16 +77,3 @@ class _Discreet(logging.Filter):
         record.msg, record.args = self._SECRET.sub("…", message.partition("\n")[0])[: self._LONGEST], ()
         record.exc_info, record.exc_text = None, None
         return True
-
-
-def _with(client: AsyncWebClient, retry_handlers: list[AsyncRetryHandler]) -> AsyncWebClient:
-    copy = AsyncWebClient(
-        client.token,
-        base_url=client.base_url,
-        timeout=client.timeout,
-        session=client.session,
-        logger=client.logger,
-        retry_handlers=retry_handlers,
-    )
-    copy.proxy = client.proxy
-    return copy

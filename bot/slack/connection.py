@@ -5,27 +5,21 @@ Rule: whatever has not proved to be Slack's is turned away before anything parse
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
 
 from aiohttp import web
 from slack_bolt.adapter.aiohttp import to_aiohttp_response
-from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_sdk.signature import SignatureVerifier
-from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
-from slack_sdk.socket_mode.request import SocketModeRequest
 
 from bot.config import Settings
 from bot.errors import StartupError
+from bot.slack.socket_mode import DRAIN_S, SocketMode
 
 PATH = "/slack/events"
 LARGEST_BODY_BYTES = 1_000_000
-CONNECT_S = 30.0
-DRAIN_S = 3.0  # as long as Slack waits for an acknowledgement
 
 
 @asynccontextmanager
@@ -43,41 +37,6 @@ async def connect(app: AsyncApp, settings: Settings) -> AsyncIterator[SocketMode
         await connection.stop()
 
 
-class SocketMode:
-    """One WebSocket to Slack, opened anew whenever it ends: https://docs.slack.dev/apis/events-api/using-socket-mode."""
-
-    def __init__(self, app: AsyncApp, app_token: str, connect_s: float = CONNECT_S) -> None:
-        """To be made in a running loop."""
-        self._connect_s = connect_s
-        self._handler = AsyncSocketModeHandler(app, app_token, logger=app.client.logger)
-        self._handler.client.proxy = app.client.proxy
-        self._handler.client.socket_mode_request_listeners[:] = [self._receive]
-        self._busy: set[asyncio.Task[Any] | None] = set()
-
-    async def start(self) -> None:
-        """Connect. Raises StartupError when that takes too long."""
-        try:
-            async with asyncio.timeout(self._connect_s):
-                await self._handler.connect_async()  # type: ignore[no-untyped-call]  # Bolt has no annotation here
-        except TimeoutError:
-            raise StartupError("Socket Mode did not connect. Check the network and SLACK_API_URL.") from None
-
-    async def stop(self) -> None:
-        """Take in nothing more, let what was taken in be acknowledged, and disconnect."""
-        self._handler.client.socket_mode_request_listeners.clear()
-        if busy := {task for task in self._busy if task}:
-            await asyncio.wait(busy, timeout=DRAIN_S)
-        await self._handler.close_async()  # type: ignore[no-untyped-call]  # Bolt has no annotation here
-
-    async def _receive(self, _: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
-        task = asyncio.current_task()
-        self._busy.add(task)
-        try:
-            await self._handler.handle(self._handler.client, request)
-        finally:
-            self._busy.discard(task)
-
-
 class HttpMode:
     """An HTTP server for the Request URL: https://docs.slack.dev/authentication/verifying-requests-from-slack."""
 
@@ -88,6 +47,11 @@ class HttpMode:
         self._host = host
         self.port = port
         self._runner: web.AppRunner | None = None
+
+    @property
+    def connected(self) -> int:
+        """How many ways Slack has to reach the app: one, while it is listened to."""
+        return int(self._runner is not None)
 
     async def start(self) -> None:
         """Listen. Raises StartupError when the address cannot be had."""
@@ -106,8 +70,9 @@ class HttpMode:
 
     async def stop(self) -> None:
         """Take in nothing more, and let what was taken in be acknowledged."""
-        if self._runner is not None:
-            await self._runner.cleanup()
+        if (runner := self._runner) is not None:
+            self._runner = None
+            await runner.cleanup()
 
     async def _receive(self, request: web.Request) -> web.Response:
         body = await request.read()  # aiohttp answers 413 when it is too large

@@ -1,124 +1,193 @@
 """One message of ours in Slack that grows: streamed, or posted and then edited.
 
-Rule: `grow` and `finish` take the message's whole text, of which what was given before is the beginning.
+Rule: `grow` and `finish` take the message's whole text, of which what was given before is the beginning. Whatever calls
+Slack raises CallError.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Self
 
 from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.adapter import Asked
-from bot.slack.client import CallFailed, impatient, persistent
+from bot.slack.failures import CallError, RefusedError
+from bot.slack.limiter import Limiter
 
+PATIENCE_S = 300.0  # what has to be shown may wait so long: a stream does not live longer
+STREAM_S = 270.0  # Slack ends a stream after about five minutes, whatever is appended
+
+_START_S = 2.0  # posting is the quicker way then
 _BREAK_OFF_S = 2.0
-
-
-class Message(Protocol):
-    """A message that is in its thread already. Its methods raise what is named in client.CallFailed."""
-
-    ts: str
-
-    async def grow(self, text: str) -> None:
-        """Show what there is so far. A failure may be made up for by the next call."""
-
-    async def finish(self, text: str) -> None:
-        """Show the whole text, which is the last."""
+_STILL_STREAMS = frozenset({"streaming_state_conflict", "cant_delete_message"})
 
 
 @dataclass(frozen=True, slots=True)
-class Clients:
-    """One workspace's Web API, with three kinds of patience."""
+class Slack:
+    """One workspace's Web API, and when it may be called."""
 
-    posting: AsyncWebClient  # waits out rate limits
-    growing: AsyncWebClient  # tries once: more text is coming anyway
-    setting: AsyncWebClient  # tries again, because setting a text twice is as good as once
-
-    @classmethod
-    def of(cls, client: AsyncWebClient) -> Self:
-        """The three kinds of this client."""
-        return cls(posting=client, growing=impatient(client), setting=persistent(client))
+    client: AsyncWebClient  # repeats nothing by itself
+    limiter: Limiter
 
 
 class Streamed:
     """A message that streams: https://docs.slack.dev/reference/methods/chat.startStream. Slack unfurls nothing in it.
 
-    Slack ends a stream after about five minutes, whatever is appended; `break_off` tells how to go on.
+    When it expires, or breaks, `break_off` tells how to go on. `grows_by` and `ends_by` are the methods that it takes.
     """
 
-    def __init__(self, clients: Clients, channel: str, ts: str, shown: str) -> None:
+    grows_by, ends_by = "chat.appendStream", "chat.stopStream"
+
+    def __init__(self, slack: Slack, channel: str, ts: str, shown: str, expires_at: float) -> None:
         self.ts = ts
-        self._clients = clients
+        self.expires_at = expires_at
+        self._slack = slack
         self._channel = channel
         self._shown = shown
 
     @classmethod
-    async def start(cls, clients: Clients, asked: Asked, text: str) -> Self:
-        """Post the message with its first text. In channels the recipient has to be named."""
-        answer = await clients.growing.chat_startStream(
-            channel=asked.thread.channel,
-            thread_ts=asked.thread.root,
-            recipient_user_id=asked.author.id,
-            recipient_team_id=asked.author.workspace,
-            markdown_text=text,
-        )
-        return cls(clients, asked.thread.channel, answer["ts"], text)
+    async def start(cls, slack: Slack, asked: Asked, text: Callable[[], str]) -> Self:
+        """Post the message with its first text, asked for when it is sent. In channels Slack wants a recipient."""
+        shown, expires_at = "", math.inf
+
+        async def send() -> AsyncSlackResponse:
+            nonlocal shown, expires_at
+            shown, expires_at = text(), slack.limiter.time.now() + STREAM_S
+            return await slack.client.chat_startStream(
+                channel=asked.thread.channel,
+                thread_ts=asked.thread.root,
+                recipient_user_id=asked.author.id,
+                recipient_team_id=asked.author.workspace,
+                markdown_text=shown,
+            )
+
+        started = await slack.limiter.call("chat.startStream", send, wait_s=_START_S)
+        return cls(slack, asked.thread.channel, started["ts"], shown, expires_at)
+
+    def shows(self, text: str) -> bool:
+        """Whether nothing is to be appended: Slack takes no blank text."""
+        return not text[len(self._shown) :].strip()
 
     async def grow(self, text: str) -> None:
-        """Append what is new; Slack takes no blank text."""
-        if (more := text[len(self._shown) :]).strip():
-            await self._clients.growing.chat_appendStream(channel=self._channel, ts=self.ts, markdown_text=more)
+        """Append what is new, without waiting. A failure may be made up for by the next call."""
+        if not self.shows(text):
+            await self._call(self.grows_by, self._slack.client.chat_appendStream, text[len(self._shown) :])
             self._shown = text
 
     async def finish(self, text: str) -> None:
         """Append what is new, and end the stream."""
-        more = text[len(self._shown) :]
-        last = more if more.strip() else None
-        await self._clients.posting.chat_stopStream(channel=self._channel, ts=self.ts, markdown_text=last)
+        last = None if self.shows(text) else text[len(self._shown) :]
+        await self._call(self.ends_by, self._slack.client.chat_stopStream, last, wait_s=PATIENCE_S)
 
     async def break_off(self) -> Edited:
         """End the stream if it has not ended; the message can be edited from here on."""
-        with suppress(*CallFailed):
+        with suppress(CallError, TimeoutError):
             async with asyncio.timeout(_BREAK_OFF_S):
-                await self._clients.growing.chat_stopStream(channel=self._channel, ts=self.ts)
-        return Edited(self._clients, self._channel, self.ts)
+                await self._call(self.ends_by, self._slack.client.chat_stopStream, None, wait_s=_BREAK_OFF_S)
+        return Edited(self._slack, self._channel, self.ts)
+
+    async def _call(
+        self, name: str, method: Callable[..., Awaitable[AsyncSlackResponse]], text: str | None, wait_s: float = 0.0
+    ) -> None:
+        def send() -> Awaitable[AsyncSlackResponse]:
+            return method(channel=self._channel, ts=self.ts, markdown_text=text)
+
+        await self._slack.limiter.call(name, send, wait_s=wait_s)
 
 
 class Edited:
-    """A message that is posted and then edited: https://docs.slack.dev/reference/methods/chat.update."""
+    """A message that is posted and then edited: https://docs.slack.dev/reference/methods/chat.update.
 
-    def __init__(self, clients: Clients, channel: str, ts: str, shown: str | None = None) -> None:
-        """`shown` is None when it is not known which part of the text is there."""
+    Slack edits and deletes no message that streams: streaming_state_conflict. Such a stream is ended first.
+    """
+
+    grows_by = ends_by = "chat.update"
+
+    def __init__(
+        self, slack: Slack, channel: str, ts: str, shown: str | None = None, *, left_over: bool = False
+    ) -> None:
+        """`shown` is None when it is not known what stands there. `left_over`: another attempt's, so it may be gone."""
         self.ts = ts
-        self._clients = clients
+        self.left_over = left_over
+        self._slack = slack
         self._channel = channel
         self._shown = shown
 
     @classmethod
-    async def post(cls, clients: Clients, asked: Asked, text: str) -> Self:
-        """Post the message with its first text."""
-        answer = await clients.posting.chat_postMessage(
-            channel=asked.thread.channel,
-            thread_ts=asked.thread.root,
-            markdown_text=text,
-            unfurl_links=False,
-            unfurl_media=False,
-        )
-        return cls(clients, asked.thread.channel, answer["ts"], text)
+    async def post(cls, slack: Slack, asked: Asked, text: Callable[[], str]) -> Self:
+        """Post the message with its first text, asked for when it is sent."""
+        shown, channel = "", asked.thread.channel
+
+        async def send() -> AsyncSlackResponse:
+            nonlocal shown
+            shown = text()
+            return await slack.client.chat_postMessage(
+                channel=channel,
+                thread_ts=asked.thread.root,
+                markdown_text=shown,
+                unfurl_links=False,
+                unfurl_media=False,
+            )
+
+        posted = await slack.limiter.call("chat.postMessage", send, place=channel, wait_s=PATIENCE_S)
+        return cls(slack, channel, posted["ts"], shown)
+
+    def shows(self, text: str) -> bool:
+        """Whether that is its text."""
+        return text == self._shown
 
     async def grow(self, text: str) -> None:
-        """Set the text, if it is another."""
-        await self._set(self._clients.growing, text)
+        """Set the text, if it is another, without waiting. A failure may be made up for by the next call."""
+        await self._set(text, wait_s=0.0)
 
     async def finish(self, text: str) -> None:
         """Set the text for the last time; insist."""
-        await self._set(self._clients.setting, text)
+        await self._set(text, wait_s=PATIENCE_S)
 
-    async def _set(self, client: AsyncWebClient, text: str) -> None:
+    async def remove(self) -> None:
+        """Take the message away, if it is still there."""
+
+        def send() -> Awaitable[AsyncSlackResponse]:
+            return self._slack.client.chat_delete(channel=self._channel, ts=self.ts)
+
+        try:
+            await self._call_when_it_stands_still("chat.delete", send, wait_s=PATIENCE_S)
+        except RefusedError as refusal:
+            if refusal.code != "message_not_found":
+                raise
+
+    async def _set(self, text: str, wait_s: float) -> None:
+        def send() -> Awaitable[AsyncSlackResponse]:
+            return self._slack.client.chat_update(channel=self._channel, ts=self.ts, markdown_text=text)
+
         if text != self._shown:
-            await client.chat_update(channel=self._channel, ts=self.ts, markdown_text=text)
+            await self._call_when_it_stands_still("chat.update", send, wait_s)
             self._shown = text
+
+    async def _call_when_it_stands_still(
+        self, method: str, send: Callable[[], Awaitable[AsyncSlackResponse]], wait_s: float
+    ) -> None:
+        call = self._slack.limiter.call
+        try:
+            await call(method, send, wait_s=wait_s, repeatable=True)
+        except RefusedError as refusal:
+            if refusal.code not in _STILL_STREAMS:
+                raise
+            await self._stop_stream(wait_s)
+            await call(method, send, wait_s=wait_s, repeatable=True)
+
+    async def _stop_stream(self, wait_s: float) -> None:
+        def send() -> Awaitable[AsyncSlackResponse]:
+            return self._slack.client.chat_stopStream(channel=self._channel, ts=self.ts)
+
+        with suppress(RefusedError):  # then it has ended by itself
+            await self._slack.limiter.call("chat.stopStream", send, wait_s=wait_s, repeatable=True)
+
+
+Message = Streamed | Edited

@@ -10,10 +10,10 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 
-from slack_sdk.web.async_client import AsyncWebClient
-
-from bot.slack.client import CallFailed, error_code, impatient
+from bot.slack.failures import CallError
+from bot.slack.messages import Slack
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +28,9 @@ _LONGEST_NAME = 80
 class Names:
     """Display names by user id, from users.info (https://docs.slack.dev/reference/methods/users.info)."""
 
-    def __init__(self, client: AsyncWebClient, clock: Callable[[], datetime], wait_s: float = 2.0) -> None:
+    def __init__(self, slack: Slack, clock: Callable[[], datetime], wait_s: float = 2.0) -> None:
         """A look-up takes no longer than `wait_s` seconds; what comes later serves the next one."""
-        self._client = impatient(client)
+        self._slack = slack
         self._clock = clock
         self._wait_s = wait_s
         self._known: OrderedDict[str, tuple[str, datetime]] = OrderedDict()  # name ("" for none), until when
@@ -61,10 +61,11 @@ class Names:
     async def _find_out(self, user_id: str) -> None:
         try:
             async with self._slots:
-                answer = await self._client.users_info(user=user_id)
+                ask = partial(self._slack.client.users_info, user=user_id)
+                answer = await self._slack.limiter.call("users.info", ask, wait_s=self._wait_s)
             self._remember(user_id, _name(answer.get("user")), _KEPT_FOR)
-        except CallFailed as error:
-            self._note_failure(user_id, error_code(error))
+        except CallError as failure:
+            self._note_failure(user_id, failure.code)
         finally:
             del self._asking[user_id]
 

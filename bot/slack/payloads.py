@@ -1,4 +1,4 @@
-"""Slack's payloads in words of our own: which events are messages to us, and what people wrote in plain text.
+"""Slack's payloads in words of our own: what the events tell us, and what people wrote in plain text.
 
 Rule: pure, and never raises: what is malformed is not for us. Facts: https://docs.slack.dev/reference/events/message
 and https://docs.slack.dev/messaging/formatting-message-text
@@ -10,7 +10,20 @@ import re
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from bot.events import Attachment, Author, Event, MessageReceived, ResetRequested, Thread, addresses_other, read_command
+from bot.events import (
+    Attachment,
+    Author,
+    Command,
+    Event,
+    MessageDeleted,
+    MessageReceived,
+    ResetRequested,
+    StopRequested,
+    Thread,
+    Uninstalled,
+    addresses_other,
+    read_command,
+)
 from bot.slack.identity import PLATFORM, BotIdentity
 
 CHANNEL_TYPES = ("channel", "group", "im", "mpim")  # the manifest's message.channels, .groups, .im and .mpim
@@ -24,21 +37,22 @@ _NAMES_SOMEBODY = re.compile(r"<((?:@|!subteam\^|!(?:here|channel|everyone|group
 
 
 def read_event(body: dict[str, Any], bot: BotIdentity) -> Event | None:
-    """The message to us that an Events API payload is, or None: of a bot, an edit, a join, malformed, and the like."""
-    event = body.get("event")
-    if not isinstance(event, dict) or event.get("type") not in ("app_mention", "message"):
+    """What an Events API payload tells us, or None: a bot's message, an edit, a join, malformed, and the like."""
+    event, workspace = body.get("event"), _installation(body)
+    if not isinstance(event, dict) or not workspace:
         return None
-    if _is_of_no_person(event, bot):
-        return None
-    ts, user, channel = _ts(event, "ts"), _string(event, "user"), _string(event, "channel")
-    root = _ts(event, "thread_ts") if event.get("thread_ts") else ts
-    workspace = _installation(body)
-    if not (ts and root and user and channel and workspace):
-        return None
-    author = Author(user, _string(event, "user_team") or _string(event, "team") or workspace)
-    kind = event.get("channel_type") or ("im" if channel.startswith("D") else "channel")
-    thread = Thread(PLATFORM, workspace, channel, root, direct=kind == "im")
-    return _said(event, bot, thread, author)
+    match event.get("type"), event.get("subtype"):
+        case "message", "message_deleted" | "message_changed":
+            return _deleted(event, bot, workspace)
+        case "app_mention" | "message", _:
+            return _message(event, bot, workspace)
+        case "agent_session_stopped", _:
+            return _stopped(event, workspace)
+        case ("app_uninstalled" | "tokens_revoked") as parting, _:
+            gone = parting == "app_uninstalled" or _names_bot_tokens(event)
+            return Uninstalled(PLATFORM, workspace) if gone else None
+        case _:
+            return None
 
 
 def thread_of_link(link: str, workspace: str) -> Thread | None:
@@ -66,12 +80,58 @@ def plain_text(text: str) -> str:
     return "".join(_unescaped(piece) if at % 2 == 0 else _token(piece) for at, piece in enumerate(pieces))
 
 
+def _message(event: dict[str, Any], bot: BotIdentity, workspace: str) -> Event | None:
+    if _is_of_no_person(event, bot):
+        return None
+    ts, user, channel = _ts(event, "ts"), _string(event, "user"), _string(event, "channel")
+    root = _ts(event, "thread_ts") if event.get("thread_ts") else ts
+    if not (ts and root and user and channel):
+        return None
+    author = Author(user, _string(event, "user_team") or _string(event, "team") or workspace)
+    return _said(event, bot, _thread(event, workspace, root), author)
+
+
+def _deleted(event: dict[str, Any], bot: BotIdentity, workspace: str) -> MessageDeleted | None:
+    """A person's message that is gone. One that has replies is changed into a tombstone instead of being deleted."""
+    before, after = _object(event, "previous_message"), _object(event, "message")
+    if event["subtype"] == "message_changed" and after.get("subtype") != "tombstone":
+        return None
+    ts = _ts(event, "deleted_ts") or _ts(after, "ts")
+    if _is_by_a_bot(before, bot) or not (ts and _string(event, "channel")):
+        return None
+    return MessageDeleted(_thread(event, workspace, _ts(before, "thread_ts") or ts), ts)
+
+
+def _stopped(event: dict[str, Any], workspace: str) -> StopRequested | None:
+    # https://docs.slack.dev/reference/events/agent_session_stopped
+    user, root = _string(event, "user"), _ts(event, "thread_ts")
+    if not (user and root and _string(event, "channel")):
+        return None
+    return StopRequested(_thread(event, workspace, root), Author(user, workspace))
+
+
+def _thread(event: dict[str, Any], workspace: str, root: str) -> Thread:
+    channel = _string(event, "channel")
+    kind = event.get("channel_type") or ("im" if channel.startswith("D") else "channel")
+    return Thread(PLATFORM, workspace, channel, root, direct=kind == "im")
+
+
+def _names_bot_tokens(event: dict[str, Any]) -> bool:
+    # https://docs.slack.dev/reference/events/tokens_revoked: {"tokens": {"oauth": […], "bot": […]}}
+    return bool(_object(event, "tokens").get("bot"))
+
+
 def _said(event: dict[str, Any], bot: BotIdentity, thread: Thread, author: Author) -> Event:
     raw, own = _string(event, "text"), re.compile(rf"<@{re.escape(bot.user_id)}(?:\|[^<>]*)?>")
     mentions_bot = event["type"] == "app_mention" or own.search(raw) is not None
     text = plain_text(re.sub(rf"^(?:\s*{own.pattern})+[\s,:]*|(?:\s*{own.pattern})+\s*$", "", raw)).strip()
-    if read_command(text, mentions_bot=mentions_bot):
-        return ResetRequested(thread, event["ts"], author, mentions_bot=mentions_bot)
+    match read_command(text, mentions_bot=mentions_bot):
+        case Command.RESET:
+            return ResetRequested(thread, event["ts"], author, mentions_bot=mentions_bot)
+        case Command.STOP:
+            return StopRequested(thread, author, event["ts"], mentions_bot=mentions_bot)
+        case None:
+            pass
     return MessageReceived(
         thread,
         event["ts"],
@@ -87,8 +147,12 @@ def _said(event: dict[str, Any], bot: BotIdentity, thread: Thread, author: Autho
 def _is_of_no_person(event: dict[str, Any], bot: BotIdentity) -> bool:
     is_message = event.get("subtype") in _SUBTYPES and not event.get("hidden")
     is_ours = event.get("channel_type") in (None, *CHANNEL_TYPES)  # app_mention may come without one
-    by_a_bot = bool(event.get("bot_id") or event.get("bot_profile")) or event.get("user") in (_SLACKBOT, bot.user_id)
-    return by_a_bot or not (is_message and is_ours)
+    return _is_by_a_bot(event, bot) or not (is_message and is_ours)
+
+
+def _is_by_a_bot(message: dict[str, Any], bot: BotIdentity) -> bool:
+    is_a_bots = bool(message.get("bot_id") or message.get("bot_profile"))
+    return is_a_bots or message.get("user") in (_SLACKBOT, bot.user_id)
 
 
 def _installation(body: dict[str, Any]) -> str:
@@ -155,6 +219,11 @@ def _unescaped(text: str) -> str:
 def _ts(values: dict[str, Any], key: str) -> str:
     value = values.get(key)
     return value if isinstance(value, str) and _TS.fullmatch(value) else ""
+
+
+def _object(values: dict[str, Any], key: str) -> dict[str, Any]:
+    value = values.get(key)
+    return value if isinstance(value, dict) else {}
 
 
 def _string(values: dict[str, Any], key: str) -> str:

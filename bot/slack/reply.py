@@ -1,47 +1,49 @@
 """One answer in its thread: a status, then text that grows, over as many messages as it takes.
 
-Rule: all of the text arrives. Where streaming is refused, or breaks, the same message goes on by being edited.
+Rule: all of the text arrives, once. Where streaming is refused, expires, or breaks, the same message goes on by being
+edited; what an earlier attempt left in the thread is written into before anything is posted.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 
-from slack_sdk.errors import SlackApiError
-
-from bot.adapter import Asked, Posted
-from bot.errors import PlatformError
+from bot.adapter import Asked
+from bot.errors import PlatformError, PlatformUnavailable
 from bot.slack import limits
-from bot.slack.client import CallFailed, error_code, retry_after_seconds
+from bot.slack.failures import BusyError, CallError, NoAnswerError, RefusedError
+from bot.slack.leftovers import Leftovers
 from bot.slack.markdown import Harmless
-from bot.slack.messages import Clients, Edited, Message, Streamed
+from bot.slack.messages import Edited, Message, Slack, Streamed
 from bot.slack.status import Status
-from bot.slack.streaming import Pace, Streaming
+from bot.slack.streaming import Streaming
+
+Text = Callable[[], str]  # asked for when it is sent, so that what had to wait has grown
 
 
 class Reply:
     """One answer being shown. `show` is called once."""
 
     def __init__(
-        self, clients: Clients, status: Status, streaming: Streaming, pace: Pace, *, asked: Asked, posted: Posted
+        self, slack: Slack, status: Status, streaming: Streaming, leftovers: Leftovers, *, asked: Asked
     ) -> None:
-        self._clients = clients
+        self._slack = slack
         self._status = status
         self._streaming = streaming
-        self._pace = pace
+        self._leftovers = leftovers
         self._asked = asked
-        self._posted = posted
         self._text = ""  # of the message that is growing, and of those that will follow it
         self._message: Message | None = None
-        self._any_posted = self._any_edited = False
-        self._asked_to_wait_s = 0.0
+        self._owed: str | None = None  # the method that will have to finish the message
+        self._any_posted = self._any_made = False
+        self._stopped = False  # a person told Slack to stop it: it grows no more, and the end comes soon
         self._news = asyncio.Event()
         self._whole = asyncio.Event()
 
     async def show(self, deltas: AsyncIterator[str]) -> None:
-        """Show the status and then the text; all of it stands there when this returns. Raises PlatformError."""
+        """Show the status and then the text; all of it stands there when this returns. See Adapter.reply."""
         harmless = Harmless()
         try:
             async with asyncio.TaskGroup() as group:
@@ -55,22 +57,44 @@ class Reply:
         finally:
             if isinstance(self._message, Streamed):  # cancelled: leave nothing behind that streams for minutes
                 await self._message.break_off()
+            self._hold(None)
 
     def _add(self, text: str) -> None:
         self._text += text
         self._news.set()
 
     async def _write(self) -> None:
+        try:
+            await self._write_all()
+        except RefusedError as refusal:
+            raise PlatformError(refusal.code, refusal.method) from None
+        except CallError as failure:
+            raise PlatformUnavailable(str(failure)) from None
+
+    async def _write_all(self) -> None:
         await self._status.show(self._asked.thread)  # before any text, because a status that comes later would stay
+        if self._asked.attempt > 1:
+            await self._leftovers.gather()
         while not self._whole.is_set():
-            await self._news.wait()
-            self._news.clear()
+            await self._wait_for_news()
             await self._complete_full_messages()
-            await self._grow(self._text[: limits.uncut()])
-            await self._rest()
+            await self._grow()
         await self._complete_full_messages()
         await self._complete(self._text)
+        await self._leftovers.remove_all()
         await self._end_status()
+
+    async def _wait_for_news(self) -> None:
+        """Wait for more text; a stream that would expire meanwhile goes on as an edited message."""
+        time, left_s = self._slack.limiter.time, None
+        if isinstance(self._message, Streamed):
+            left_s = self._message.expires_at - time.now()
+        with suppress(TimeoutError):
+            async with time.limit(left_s):
+                await self._news.wait()
+        self._news.clear()
+        if isinstance(self._message, Streamed) and time.now() >= self._message.expires_at:
+            self._hold(await self._message.break_off())
 
     async def _complete_full_messages(self) -> None:
         while len(self._text) > limits.MESSAGE_CHARACTERS:
@@ -78,73 +102,124 @@ class Reply:
             await self._complete(piece)
 
     async def _complete(self, text: str) -> None:
-        """End the message with this text, posting it first when nothing of it is there yet."""
-        if self._message is None and text.strip():
-            self._message = await self._open(text)
-        if self._message is not None:
-            await self._finish(self._message, text)
-            self._message = None
+        """End the message with this text, opening one first when there is none."""
+        while self._message is not None or text.strip():
+            if self._message is None:
+                await self._open(lambda: text, must=True)
+            elif await self._is_finished(self._message, text):
+                self._hold(None)
+                return
 
-    async def _open(self, text: str) -> Message:
-        message = await self._start_stream(text) or await self._post(text)
-        if not self._any_posted:
-            self._any_posted = True
-            await self._posted(message.ts)
-        return message
-
-    async def _start_stream(self, text: str) -> Message | None:
-        """The streaming message, or None where Slack refuses it, whyever: then posting will tell."""
-        if not self._streaming.allowed(self._asked.thread):
-            return None
-        try:
-            return await Streamed.start(self._clients, self._asked, text)
-        except SlackApiError as error:
-            self._streaming.refused(self._asked.thread, error_code(error))
-            return None
-        except CallFailed as error:  # it may have been posted, so it must not be posted again
-            raise PlatformError(error_code(error), "chat.startStream") from None
-
-    async def _post(self, text: str) -> Message:
-        try:
-            message = await Edited.post(self._clients, self._asked, text)
-        except CallFailed as error:
-            raise PlatformError(error_code(error), "chat.postMessage") from None
-        self._any_edited = True
-        return message
-
-    async def _grow(self, text: str) -> None:
-        if self._message is None:
-            if text.strip():
-                self._message = await self._open(text)
-            return
-        try:
-            await self._message.grow(text)
-        except CallFailed as error:
-            self._asked_to_wait_s = retry_after_seconds(error)
-            self._news.set()  # what was not shown is still to be shown
-            if isinstance(self._message, Streamed) and not self._asked_to_wait_s:
-                self._message = await self._message.break_off()
-
-    async def _finish(self, message: Message, text: str) -> None:
+    async def _is_finished(self, message: Message, text: str) -> bool:
         try:
             await message.finish(text)
-        except CallFailed as error:
-            if not isinstance(message, Streamed):
-                raise PlatformError(error_code(error), "chat.update") from None
-            self._message = await message.break_off()
-            await self._finish(self._message, text)
+        except CallError as failure:
+            if not await self._give_way(message, failure):
+                raise
+            return False
+        return True
 
-    async def _rest(self) -> None:
-        """Leave time between two calls, unless the text is whole."""
-        if self._message is None:
+    async def _grow(self) -> None:
+        if self._message is None and self._so_far().strip():
+            await self._open(self._so_far, must=False)
+        message = self._message
+        if message is None or self._stopped or message.shows(self._so_far()):
             return
-        seconds, self._asked_to_wait_s = max(self._pace.seconds(self._message), self._asked_to_wait_s), 0.0
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._whole.wait()
+        await _first(self._slack.limiter.growth(message.grows_by), self._whole.wait())
+        if not self._whole.is_set():
+            await self._show_more(message)
+
+    async def _show_more(self, message: Message) -> None:
+        try:
+            await message.grow(self._so_far())
+        except CallError as failure:
+            self._news.set()  # what was not shown is still to be shown
+            if not isinstance(failure, BusyError):
+                await self._give_way(message, failure)
+
+    def _so_far(self) -> str:
+        """What is certain to stand in the message that is growing, wherever it will be cut."""
+        is_all = self._whole.is_set() and len(self._text) <= limits.MESSAGE_CHARACTERS
+        return self._text if is_all else self._text[: limits.uncut()]
+
+    async def _open(self, text: Text, *, must: bool) -> None:
+        """Take the next message that is left over, or make one: without `must` only if Slack has time to finish it."""
+        if (left_over := self._leftovers.take()) is not None:
+            self._hold(left_over)
+            return
+        limiter, thread = self._slack.limiter, self._asked.thread
+        if self._streaming.allowed(thread) and limiter.affords(Streamed.ends_by):
+            await self._start_stream(text)
+        if self._message is None and (must or limiter.affords(Edited.ends_by)):
+            self._owe(Edited.ends_by)
+            await self._make(Edited.post, text)
+            self._any_posted = True
+
+    async def _start_stream(self, text: Text) -> None:
+        """Have a message stream, unless Slack refuses it, whyever: then posting will tell."""
+        self._owe(Streamed.ends_by)
+        try:
+            await self._make(Streamed.start, text)
+        except RefusedError as refusal:
+            self._streaming.refused(self._asked.thread, refusal.code)
+        except BusyError:
+            pass
+        except NoAnswerError as failure:
+            if not failure.over:
+                raise
+        if self._message is None:
+            self._owe(None)
+
+    async def _make(self, make: Callable[[Slack, Asked, Text], Awaitable[Message]], text: Text) -> None:
+        """Post a message, or find it in the thread when Slack did not say whether it was posted."""
+        try:
+            self._hold(await make(self._slack, self._asked, text))
+        except NoAnswerError as failure:
+            if not failure.sent or not await self._leftovers.search():
+                raise
+            self._hold(self._leftovers.take())
+        self._any_made = True
+        if self._message is not None:
+            await self._leftovers.note(self._message.ts)
+
+    async def _give_way(self, message: Message, failure: CallError) -> bool:
+        """Go on with this message in another way, or with another message; False when there is nothing else to try."""
+        if isinstance(message, Streamed):
+            self._stopped = self._stopped or failure.code == "stopped_by_user"
+            self._hold(await message.break_off())
+        elif message.left_over and isinstance(failure, RefusedError):
+            await self._leftovers.remove(message)
+            self._hold(None)
+        else:
+            return False
+        return True
+
+    def _hold(self, message: Message | None) -> None:
+        self._message = message
+        self._owe(message.ends_by if message else None)
+
+    def _owe(self, method: str | None) -> None:
+        """Let the limiter know which call the end of this answer's message will take."""
+        if self._owed:
+            self._slack.limiter.owe(self._owed, -1)
+        if method:
+            self._slack.limiter.owe(method, 1)
+        self._owed = method
 
     async def _end_status(self) -> None:
-        if not self._any_posted:
+        """End the status where no message did: none was made, or it was posted beside an agent's session."""
+        if not self._any_made:
             await self._status.clear(self._asked.thread)
-        elif self._any_edited:
+        elif self._any_posted:
             await self._status.after_post(self._asked.thread)
+
+
+async def _first(*waits: Awaitable[object]) -> None:
+    """Wait for whichever comes first, and no longer for the others."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

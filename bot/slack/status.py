@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-
-from slack_sdk.web.async_client import AsyncWebClient
+from functools import partial
 
 from bot import wording
 from bot.events import Thread
-from bot.slack.client import CallFailed, error_code, impatient
+from bot.slack.failures import CallError, RefusedError
+from bot.slack.messages import Slack
 
 log = logging.getLogger(__name__)
 
@@ -43,14 +43,27 @@ _NEVER_ALLOWED = frozenset(
 class Status:
     """The status of threads, in the way that each workspace allows."""
 
-    def __init__(self, client: AsyncWebClient, timeout_s: float = 2.0) -> None:
-        self._client = impatient(client)
+    def __init__(self, slack: Slack, timeout_s: float = 2.0) -> None:
+        self._slack = slack
         self._timeout_s = timeout_s
         self._ways: dict[str, _Way] = {}
+        self._waiting: dict[Thread, asyncio.Task[None]] = {}
 
     async def show(self, thread: Thread) -> None:
         """Let the people in the thread see that the bot works."""
+        if (waiting := self._waiting.get(thread)) is not None:  # or it would come after this one
+            await asyncio.wait([waiting])
         await self._set(thread, "processing", wording.WORKING)
+
+    async def show_waiting(self, thread: Thread) -> None:
+        """Let them see that they will be answered, in a while."""
+        if thread in self._waiting:
+            return
+        self._waiting[thread] = asyncio.create_task(self._set(thread, "processing", wording.WAITING))
+        try:
+            await self._waiting[thread]
+        finally:
+            del self._waiting[thread]
 
     async def clear(self, thread: Thread) -> None:
         """End the status where nothing else does: no message was posted, or one was, beside an agent's session."""
@@ -66,27 +79,30 @@ class Status:
             async with asyncio.timeout(self._timeout_s):
                 while not await self._say(thread, session_status, text):
                     pass
-        except CallFailed as error:
-            log.debug("no status was set in %s (%s)", thread, error_code(error))
+        except (CallError, TimeoutError) as failure:
+            log.debug("no status was set in %s (%s)", thread, failure)
 
     async def _say(self, thread: Thread, session_status: str, text: str) -> bool:
         """Whether it is said, or need not be; False when this workspace refused the way, and the next one is due."""
         way = self._ways.setdefault(thread.workspace, _Way.SESSIONS)
         try:
-            match way:
-                case _Way.SESSIONS:
-                    await self._client.agents_sessions_setStatus(
-                        channel_id=thread.channel, thread_ts=thread.root, status=session_status
-                    )
-                case _Way.THREADS:
-                    await self._client.assistant_threads_setStatus(
-                        channel_id=thread.channel, thread_ts=thread.root, status=text
-                    )
-                case _Way.NONE:
-                    pass
-        except CallFailed as error:
-            if error_code(error) not in _NEVER_ALLOWED:
+            await self._say_by(way, thread, session_status, text)
+        except RefusedError as refusal:
+            if refusal.code not in _NEVER_ALLOWED:
                 raise
             self._ways[thread.workspace] = _Way(max(way + 1, self._ways[thread.workspace]))
             return False
         return True
+
+    async def _say_by(self, way: _Way, thread: Thread, session_status: str, text: str) -> None:
+        client, call = self._slack.client, self._slack.limiter.call
+        channel, root = thread.channel, thread.root
+        match way:
+            case _Way.SESSIONS:
+                session = partial(client.agents_sessions_setStatus, channel_id=channel, thread_ts=root)
+                await call("agents.sessions.setStatus", partial(session, status=session_status), wait_s=self._timeout_s)
+            case _Way.THREADS:
+                line = partial(client.assistant_threads_setStatus, channel_id=channel, thread_ts=root)
+                await call("assistant.threads.setStatus", partial(line, status=text), wait_s=self._timeout_s)
+            case _Way.NONE:
+                pass

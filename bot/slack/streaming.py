@@ -1,13 +1,8 @@
-"""Whether an answer streams, and how fast it grows."""
+"""Where answers stream: as the operator set it, and as Slack allows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 from bot.events import Thread
-from bot.slack import limits
-from bot.slack.messages import Message, Streamed
 
 # https://docs.slack.dev/reference/methods/chat.startStream: errors that will be the same next time
 _NEVER_STREAMS = frozenset(
@@ -23,7 +18,7 @@ _NEVER_STREAMS = frozenset(
 
 
 class Streaming:
-    """Where answers stream: as the operator set it (auto, direct, off), and as Slack allows."""
+    """Whether an answer streams. The setting is auto, direct or off."""
 
     def __init__(self, setting: str) -> None:
         self._setting = setting
@@ -38,21 +33,3 @@ class Streaming:
         """Slack refused it there; it is not tried again where Slack always will."""
         if code in _NEVER_STREAMS:
             self._refusing.add((thread.workspace, thread.direct))
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """The time between two calls that let a message grow. Answers that run at once share Slack's rate limits."""
-
-    running: Callable[[], int]  # answers that are being shown
-    append_s: float = 0.7
-    update_s: float = 1.5
-
-    def seconds(self, message: Message) -> float:
-        """Until this message may grow again."""
-        streams = isinstance(message, Streamed)
-        least, a_minute = (
-            (self.append_s, limits.APPENDS_A_MINUTE) if streams else (self.update_s, limits.UPDATES_A_MINUTE)
-        )
-        others = self.running() - 1
-        return max(least, others * 60 / a_minute)

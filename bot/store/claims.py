@@ -18,6 +18,7 @@ from bot.store.engine import lease_end, moment, storable
 from bot.store.tables import RUNNING, messages, sessions, threads, turns
 
 MESSAGES_PER_TURN = 100  # what waits beyond that is answered in the next turn
+MODEL_CHARACTERS = 200  # of the name that the backend gives its model
 
 
 class State(enum.Enum):
@@ -38,7 +39,7 @@ class Claim:
     fence: int
     turn_id: int
     attempt: int
-    failures: int  # earlier attempts that broke, without those that only met a platform that was away
+    failures: int  # earlier attempts that broke: not those that met a platform that was away, or were handed back
     thread: Thread
     session_id: str | None  # None: a fixed reply
     said: tuple[Said, ...]
@@ -94,7 +95,7 @@ def settle(connection: Connection, claimed: Claim, settled: Settled, *, now: dat
         "state": settled.state.value,
         "answer": None if settled.answer is None else storable(settled.answer),
         "trouble": settled.trouble,
-        "model": settled.model,
+        "model": None if settled.model is None else storable(settled.model)[:MODEL_CHARACTERS],
         "prompt_tokens": settled.prompt_tokens,
         "cached_tokens": settled.cached_tokens,
         "completion_tokens": settled.completion_tokens,
@@ -113,9 +114,13 @@ def settle(connection: Connection, claimed: Claim, settled: Settled, *, now: dat
     return values["state"] != State.SUPERSEDED.value
 
 
-def hand_back(connection: Connection, claimed: Claim) -> None:
-    """Give the lease up with the turn unfinished, so that somebody else can take it over at once."""
-    _release(connection, claimed.thread_id, claimed.fence)
+def hand_back(connection: Connection, claimed: Claim, *, excused: bool = False) -> None:
+    """Give the lease up with the turn unfinished, so that somebody else can take it over at once.
+
+    `excused`: it is the worker that has to go; the turn did not fail.
+    """
+    if _release(connection, claimed.thread_id, claimed.fence) and excused:
+        _excuse(connection, claimed)
 
 
 def postpone(connection: Connection, claimed: Claim, *, now: datetime, pause: timedelta) -> None:
@@ -123,8 +128,7 @@ def postpone(connection: Connection, claimed: Claim, *, now: datetime, pause: ti
     again = lease_end(connection, now, pause)
     mine = sa.update(threads).where(threads.c.id == claimed.thread_id, threads.c.fence == claimed.fence)
     if connection.execute(mine.values(lease_owner=None, lease_until=again)).rowcount:
-        excused = sa.update(turns).where(turns.c.id == claimed.turn_id).values(postponed=turns.c.postponed + 1)
-        connection.execute(excused)
+        _excuse(connection, claimed)
 
 
 def renew(
@@ -268,6 +272,11 @@ def said(row: Row[*tuple[Any, ...]]) -> Said:
 def _outcome(stored: str) -> ResetOutcome | StopOutcome:
     known: dict[str, ResetOutcome | StopOutcome] = {each.value: each for each in (*ResetOutcome, *StopOutcome)}
     return known[stored]
+
+
+def _excuse(connection: Connection, claimed: Claim) -> None:
+    mine = sa.update(turns).where(turns.c.id == claimed.turn_id)
+    connection.execute(mine.values(postponed=turns.c.postponed + 1))
 
 
 def _release(connection: Connection, thread_id: int, fence: int, **values: Any) -> bool:

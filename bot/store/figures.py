@@ -37,7 +37,7 @@ def figures(connection: Connection, *, now: datetime) -> Figures:
         State(state): found
         for state, found in connection.execute(
             sa.select(turns.c.state, sa.func.count()).where(turns.c.started_at > now - RECENT).group_by(turns.c.state)
-        ).tuples()
+        )
     }
     again = sa.select(sa.func.count()).where(turns.c.started_at > now - RECENT, turns.c.attempt > 1)
     return Figures(

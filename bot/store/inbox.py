@@ -18,6 +18,8 @@ from bot.store.claims import State
 from bot.store.engine import storable
 from bot.store.tables import RUNNING, messages, sessions, threads, turns
 
+CLOSED_AT_ONCE = 1_000  # sessions in one statement: databases bound its parameters
+
 
 def accept(
     connection: Connection, message: MessageReceived, *, now: datetime, new_id: str, idle_after: timedelta
@@ -96,16 +98,22 @@ def accept_stop(
 
     The outcome and the thread's id; neither for a duplicate, or a bare `!stop` where the bot takes no part.
     """
-    known = thread_rows.find(connection, asked.thread)
-    if known is None or not (known.engaged or asked.mentions_bot or asked.message_id is None):
+    thread_id = _thread_of_stop(connection, asked)
+    if thread_id is None or (asked.message_id is not None and _is_duplicate(connection, thread_id, asked)):
         return None, None
-    if asked.message_id is not None and _is_duplicate(connection, known.id, asked):
-        return None, None
-    turn_id = interrupt(connection, known.id, Interrupted.STOPPED)
-    outcome = StopOutcome.STOPPED if turn_id else _stop_waiting(connection, known.id, now)
+    turn_id = interrupt(connection, thread_id, Interrupted.STOPPED)
+    outcome = StopOutcome.STOPPED if turn_id else _stop_waiting(connection, thread_id, now)
     if asked.message_id is not None:
-        _insert(connection, known.id, asked, now, text="", attachments=[], turn_id=turn_id, fixed_reply=outcome.value)
-    return outcome, known.id
+        _insert(connection, thread_id, asked, now, text="", attachments=[], turn_id=turn_id, fixed_reply=outcome.value)
+    return outcome, thread_id
+
+
+def _thread_of_stop(connection: Connection, asked: StopRequested) -> int | None:
+    known = thread_rows.find(connection, asked.thread)
+    if known is not None and (known.engaged or asked.message_id is None):
+        return int(known.id)
+    addressed = asked.message_id is not None and (asked.mentions_bot or asked.thread.direct)
+    return thread_rows.ensure(connection, asked.thread) if addressed else None
 
 
 def accept_deletion(connection: Connection, deleted: MessageDeleted, *, now: datetime) -> bool:
@@ -118,15 +126,18 @@ def accept_deletion(connection: Connection, deleted: MessageDeleted, *, now: dat
     )
     connection.execute(sa.update(messages).where(this).values(text="", attachments=[], deleted_at=now))
     _answer_never(connection, known.id, this, now)
-    running = connection.execute(sa.select(turns.c.id).where(turns.c.thread_id == known.id, RUNNING)).scalar()
-    if running is None or _is_asked(connection, running):
+    turn_id = connection.execute(sa.select(messages.c.turn_id).where(this)).scalar()
+    if turn_id is None or _is_asked(connection, turn_id):
         return False
-    return interrupt(connection, known.id, Interrupted.DELETED) is not None
+    return interrupt(connection, known.id, Interrupted.DELETED, turn_id) is not None
 
 
 def uninstall(connection: Connection, gone: Uninstalled, *, now: datetime) -> None:
     """Nothing in this workspace is owed an answer any more, and its words are erased."""
-    there = sa.select(threads.c.id).where(threads.c.platform == gone.platform, threads.c.workspace == gone.workspace)
+    place = sa.and_(threads.c.platform == gone.platform, threads.c.workspace == gone.workspace)
+    there = sa.select(threads.c.id).where(place)
+    # First of all, so that until this is committed nobody opens a turn there that it has not seen.
+    connection.execute(sa.update(threads).where(place).values(engaged=False))
     for thread_id in connection.execute(
         sa.select(turns.c.thread_id).where(turns.c.thread_id.in_(there), RUNNING)
     ).scalars():
@@ -135,16 +146,23 @@ def uninstall(connection: Connection, gone: Uninstalled, *, now: datetime) -> No
     for thread_id in connection.execute(waiting.distinct()).scalars():
         _answer_never(connection, thread_id, messages.c.thread_id == thread_id, now)
     opened = sa.select(sessions.c.id).where(sessions.c.thread_id.in_(there), sessions.c.closed_at.is_(None))
-    session_rows.close(connection, list(connection.execute(opened).scalars()), Closed.UNINSTALLED, now=now)
-    connection.execute(sa.update(threads).where(threads.c.id.in_(there)).values(engaged=False))
+    while some := list(connection.execute(opened.limit(CLOSED_AT_ONCE)).scalars()):
+        session_rows.close(connection, some, Closed.UNINSTALLED, now=now)
 
 
-def interrupt(connection: Connection, thread_id: int, why: Interrupted) -> int | None:
-    """Have the thread's running turn end, on whichever replica runs it; its id, None without one."""
-    running = sa.select(turns.c.id).where(turns.c.thread_id == thread_id, RUNNING)
+def interrupt(connection: Connection, thread_id: int, why: Interrupted, turn_id: int | None = None) -> int | None:
+    """Have the thread's running turn end, on whichever replica runs it; its id, None without one.
+
+    Only the turn `turn_id`, when it is given; never one that is a command's fixed reply.
+    """
+    running = sa.select(turns.c.id).where(turns.c.thread_id == thread_id, RUNNING, turns.c.session_id.is_not(None))
     found: int | None = connection.execute(running).scalar()
-    if found is not None:
-        connection.execute(sa.update(threads).where(threads.c.id == thread_id).values(interrupted=why.value))
+    if found is None or turn_id not in {None, found}:
+        return None
+    ending = sa.update(threads).where(threads.c.id == thread_id)
+    if why is Interrupted.STOPPED:  # what was said would stay: that is no more so after a reset
+        ending = ending.where(threads.c.interrupted.is_(None))
+    connection.execute(ending.values(interrupted=why.value))
     return found
 
 

@@ -85,7 +85,7 @@ turns = Table(
     Column("thread_id", BigId, ForeignKey("threads.id"), nullable=False),
     Column("session_id", sa.String(36), ForeignKey("sessions.id")),  # null: a command's fixed reply
     Column("attempt", sa.Integer, nullable=False),
-    Column("postponed", sa.Integer, nullable=False, server_default="0"),  # attempts that met a platform that was away
+    Column("postponed", sa.Integer, nullable=False, server_default="0"),  # attempts that were no failure of it
     Column("state", sa.String(16), nullable=False),  # claims.State
     Column("answer", sa.Text),
     Column("trouble", sa.String(32)),  # errors.Trouble

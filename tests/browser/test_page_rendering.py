@@ -13,7 +13,7 @@ from playwright.async_api import Locator, Page, expect
 from bot.playground.messages import Message
 from bot.playground.people import Channel, Person
 from bot.playground.workspace import Workspace
-from tests.playground_stage import make_workspace, served
+from tests.playground_stage import declare_agent, make_workspace, served
 
 pytestmark = pytest.mark.browser
 
@@ -274,6 +274,25 @@ async def test_a_message_is_edited_and_deleted_where_it_stands(visit: Visit) -> 
     await menu.get_by_text("Delete message").click()
 
     await expect(visit.page.get_by_test_id("message")).to_have_count(0)
+
+
+async def test_an_agent_at_work_can_be_stopped(visit: Visit) -> None:
+    """Slack's Stop button stands in the thread of an agent at work, and goes with the status; a plain app has none."""
+    workspace, stop = visit.workspace, visit.thread.get_by_test_id("stop")
+    root = workspace.post(visit.ana, visit.help_desk, "@attendant help")
+    workspace.set_status(visit.help_desk.id, root.ts, "is thinking", timedelta(minutes=1))
+    await visit.page.get_by_test_id("reply-in-thread").click(force=True)
+    await expect(visit.thread.get_by_test_id("status")).to_contain_text("is thinking")
+    await expect(stop).to_have_count(0)
+    declare_agent(workspace)
+    workspace.set_status(visit.help_desk.id, root.ts, "Working…", timedelta(hours=1), session=True)
+    streamed = visit.bot_says("Hel", root.ts, streaming_since=workspace.clock())
+    await stop.click()
+    await workspace.until(lambda: workspace.transcript.streaming() == [])
+    workspace.set_status(visit.help_desk.id, root.ts, "")
+
+    await expect(visit.thread.get_by_test_id("status")).to_have_count(0)
+    await expect(visit.thread.locator(f"[data-id='{streamed.id}']")).to_have_attribute("data-streaming", "false")
 
 
 async def test_other_channels_show_what_is_unread(visit: Visit) -> None:

@@ -7,19 +7,21 @@ from collections.abc import Sequence
 import pytest
 
 from bot import wording
-from bot.attendant import MAX_ATTEMPTS
-from bot.errors import ModelError, PlatformError, Trouble
+from bot.errors import ModelError, PlatformError, PlatformUnavailable, Trouble
 from bot.events import MessageReceived, ResetRequested
 from bot.llm import Usage
 from bot.responder import Answer
+from bot.sessions import Interrupted
+from bot.store import answers, claims, inbox
 from bot.store.claims import Claim, State
 from bot.testing import ScriptedLLM
 from tests.books import MINUTE, Books
 from tests.builders import ANA, BEN, DAY, THREAD, mention, reply, reset
-from tests.desk import Desk
+from tests.desk import MAX_ATTEMPTS, Desk
 
 WORDS = "my-password-is-hunter2"
 REFUSED = PlatformError("is_archived", "posting the answer")
+AWAY = PlatformUnavailable("the platform cannot be reached")
 
 
 async def answered(desk: Desk, claim: Claim) -> list[Answer]:
@@ -50,7 +52,7 @@ async def test_an_answer_is_shown_and_settled_with_its_cost(desk: Desk, books: B
     assert desk.adapter.replies[THREAD] == ["Hello Ana"]
     assert begun.said.text == "Hello Ana"
     [turn] = await desk.turns()
-    assert (turn.state, turn.answer, turn.answer_id) == ("answered", "Hello Ana", "answer-to-1.0")
+    assert (turn.state, turn.answer) == ("answered", "Hello Ana")
     assert (turn.model, turn.prompt_tokens, turn.cached_tokens, turn.completion_tokens) == ("scripted", 10, 4, 2)
     assert await books.claim(claim.thread_id) is None
 
@@ -172,33 +174,91 @@ async def test_a_fixed_reply_that_cannot_be_shown_fails(desk: Desk, books: Books
 
 @pytest.mark.parametrize("breaks", [False, True])
 async def test_a_turn_that_breaks_its_workers_is_given_up(desk: Desk, books: Books, *, breaks: bool) -> None:
-    """After so many attempts the person is told, without the model; even if that breaks, it is over."""
+    """After so many attempts the person is told, without the model; if that breaks too, it is over without a word."""
     claim = await claimed(books, mention("hi"))
     for _ in range(MAX_ATTEMPTS):
-        books.now += 2 * MINUTE
-        claim = await books.claimed(claim.thread_id)
-    desk.adapter.failures = [RuntimeError("broken again")] if breaks else []
+        claim = await books.taken_over(claim)
     if breaks:
+        desk.adapter.failures = [RuntimeError("broken again")]
         with pytest.raises(RuntimeError):
             await answered(desk, claim)
-    else:
-        await answered(desk, claim)
-        assert desk.adapter.replies[THREAD] == [wording.SOMETHING_BROKE]
+        claim = await books.taken_over(claim)
+    await answered(desk, claim)
 
-    assert [turn.state for turn in await desk.turns()] == ["failed"]
+    assert desk.adapter.replies[THREAD] == ([] if breaks else [wording.SOMETHING_BROKE])
+    assert [(turn.state, turn.answer) for turn in await desk.turns()] == [("failed", wording.FAILED_TURN)]
     assert await books.claim(claim.thread_id) is None
+
+
+async def test_a_platform_that_is_away_is_no_reason_to_give_up(desk: Desk, books: Books, llm: ScriptedLLM) -> None:
+    """However often a turn was postponed, it is answered when the platform is back."""
+    claim = await claimed(books, mention("hi"))
+    for _ in range(2 * MAX_ATTEMPTS):
+        await books.store.run(claims.postpone, claim, now=books.now, pause=MINUTE)
+        claim = await books.taken_over(claim)
+    llm.script("hello")
+    await answered(desk, claim)
+
+    assert desk.adapter.replies[THREAD] == ["hello"]
+
+
+async def test_that_it_gave_up_is_told_when_the_platform_is_back(desk: Desk, books: Books) -> None:
+    """A line that could not be said is no line said."""
+    claim = await claimed(books, mention("hi"))
+    for _ in range(MAX_ATTEMPTS):
+        claim = await books.taken_over(claim)
+    desk.adapter.failures = [AWAY]
+    with pytest.raises(PlatformUnavailable):
+        await answered(desk, claim)
+    await books.store.run(claims.postpone, claim, now=books.now, pause=MINUTE)
+    await answered(desk, await books.taken_over(claim))
+
+    assert desk.adapter.replies[THREAD] == [wording.SOMETHING_BROKE]
 
 
 async def test_the_last_attempt_is_a_real_one(desk: Desk, books: Books, llm: ScriptedLLM) -> None:
     """A turn is answered as long as it has attempts left."""
     claim = await claimed(books, mention("hi"))
     for _ in range(MAX_ATTEMPTS - 1):
-        books.now += 2 * MINUTE
-        claim = await books.claimed(claim.thread_id)
+        claim = await books.taken_over(claim)
     llm.script("at last")
     await answered(desk, claim)
 
     assert (claim.attempt, desk.adapter.replies[THREAD]) == (MAX_ATTEMPTS, ["at last"])
+
+
+async def test_a_later_attempt_knows_what_the_earlier_ones_posted(
+    desk: Desk, books: Books, llm: ScriptedLLM
+) -> None:
+    """The platform is told which attempt it is, and which messages to finish: all of this turn's, in their order."""
+    await books.store.run(answers.posted, await books.answer(mention("hi", "1.0")), "A0")
+    claim = await claimed(books, reply("and?", "2.0"))
+    for posted in ("A2", "A1"):
+        await books.store.run(answers.posted, claim, posted)
+    llm.script("hello")
+    await answered(desk, await books.taken_over(claim))
+
+    assert [asked.attempt for asked in desk.adapter.asked] == [2]
+    assert desk.adapter.found == [["A2", "A1"]]
+    assert await books.store.run(answers.of_turn, claim) == ["A2", "A1", "answer-to-2.0"]
+
+
+@pytest.mark.parametrize("why", Interrupted)
+async def test_a_takeover_of_an_interrupted_turn_brings_it_to_its_end(
+    desk: Desk, books: Books, llm: ScriptedLLM, why: Interrupted
+) -> None:
+    """The model is not asked; the platform mends what stands there, and only a stop has something to say."""
+    claim = await claimed(books, mention("hi"))
+    await books.store.run(lambda connection: inbox.interrupt(connection, claim.thread_id, why))
+    await answered(desk, await books.taken_over(claim))
+
+    stopped = why is Interrupted.STOPPED
+    assert [asked.attempt for asked in desk.adapter.asked] == [2]
+    assert desk.adapter.replies[THREAD] == ([wording.interrupted(why)] if stopped else [])
+    [turn] = await desk.turns()
+    expected = ("stopped", wording.interrupted(why)) if stopped else ("superseded", None)
+    assert (turn.state, turn.answer) == expected
+    assert llm.calls == []
 
 
 async def test_a_late_answer_is_not_remembered(desk: Desk, books: Books, llm: ScriptedLLM) -> None:

@@ -59,21 +59,6 @@ async def test_a_rate_limit_says_when_to_come_back(server: PlaygroundServer, cli
     assert server.workspace.said(server.workspace.channel("help-desk")) == []
 
 
-async def test_the_tiers_can_be_switched_on(server: PlaygroundServer, client: AsyncWebClient, clock: Clock) -> None:
-    """Of a method whose limit is enforced, a minute takes as many calls as its tier, and not one more."""
-    server.rate_limits.enforce("conversations.replies")
-    root = server.workspace.post(server.workspace.person("ana"), server.workspace.channel("help-desk"), "one")
-    for _ in range(50):
-        await client.conversations_replies(channel=DESK, ts=root.ts)
-    clock.advance(seconds=20)
-    with pytest.raises(SlackApiError) as raised:
-        await client.conversations_replies(channel=DESK, ts=root.ts)
-    clock.advance(seconds=40)
-
-    assert raised.value.response.headers["Retry-After"] == "40"
-    await client.conversations_replies(channel=DESK, ts=root.ts)
-
-
 async def test_held_calls_wait(server: PlaygroundServer, client: AsyncWebClient) -> None:
     """A held method does nothing until it is released."""
     held = server.faults.hold("chat.postMessage")
@@ -83,6 +68,48 @@ async def test_held_calls_wait(server: PlaygroundServer, client: AsyncWebClient)
     held.release()
 
     assert (await posting)["ok"]
+
+
+async def test_calls_are_held_when_their_work_is_done(server: PlaygroundServer, client: AsyncWebClient) -> None:
+    """A call that is held after its work has its effect, and its answer when it is released."""
+    held = server.faults.hold("chat.postMessage", after=True)
+    posting = asyncio.ensure_future(client.chat_postMessage(channel=DESK, text="x"))
+    await server.workspace.until(lambda: held.waiting == 1)
+    (posted,) = server.workspace.said(server.workspace.channel("help-desk"))
+    held.release()
+
+    assert (await posting)["ts"] == posted.ts
+
+
+@pytest.mark.parametrize(("when", "posted"), [({}, 0), ({"after": True}, 1)])
+async def test_held_calls_can_get_lost(
+    server: PlaygroundServer, client: AsyncWebClient, when: dict[str, bool], posted: int
+) -> None:
+    """A held call that is dropped breaks off, before its work or after it; the next one goes on."""
+    held = server.faults.hold("chat.postMessage", **when)
+    posting = asyncio.ensure_future(client.chat_postMessage(channel=DESK, text="x"))
+    await server.workspace.until(lambda: held.waiting == 1)
+    held.drop()
+    with pytest.raises(aiohttp.ClientError):
+        await posting
+    assert len(server.workspace.said(server.workspace.channel("help-desk"))) == posted
+
+    await client.chat_postMessage(channel=DESK, text="x")
+
+
+async def test_a_server_error_comes_instead_of_an_answer(server: PlaygroundServer, client: AsyncWebClient) -> None:
+    """A method that fails does nothing; one that loses its answer has done its work. Both answer a 5xx."""
+    for ask, status, error in (
+        (server.faults.fail, 503, "http_503"),
+        (server.faults.lose_answer, 502, None),
+    ):
+        ask("chat.postMessage", status=status)
+        with pytest.raises(SlackApiError) as raised:
+            await client.chat_postMessage(channel=DESK, text="x")
+        assert raised.value.response.status_code == status
+        assert server.calls.all()[-1].error == error
+
+    assert len(server.workspace.said(server.workspace.channel("help-desk"))) == 1
 
 
 async def test_a_lost_answer_leaves_the_message(server: PlaygroundServer, client: AsyncWebClient) -> None:

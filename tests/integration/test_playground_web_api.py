@@ -194,6 +194,20 @@ async def test_delete(client: AsyncWebClient, workspace: Workspace, ana: Person,
     assert (await refusal(client, "chat.delete", channel=desk.id, ts=hers.ts))["error"] == "cant_delete_message"
 
 
+async def test_metadata_has_a_type_and_a_payload(client: AsyncWebClient, workspace: Workspace, desk: Channel) -> None:
+    """Metadata without either is refused, and nothing is posted."""
+    wrong: list[dict[str, Any]] = [
+        {"event_type": "answer"},
+        {"event_payload": {}},
+        {"event_type": 1, "event_payload": {}},
+    ]
+    for metadata in wrong:
+        answer = await refusal(client, "chat.postMessage", channel=desk.id, text="x", metadata=metadata)
+        assert answer["error"] == "invalid_metadata_format"
+
+    assert workspace.said(desk) == []
+
+
 async def test_ephemeral(client: AsyncWebClient, workspace: Workspace, ana: Person, desk: Channel) -> None:
     """An ephemeral message is for one person who is in the channel; in a thread only where there are replies."""
     root = workspace.post(ana, desk, "one")
@@ -241,34 +255,6 @@ async def test_users_info(client: AsyncWebClient) -> None:
     assert answer["user"]["profile"]["real_name"] == "Ana Silva"
     assert (await client.users_info(user="U0ATTENDANT"))["user"]["is_bot"]
     assert (await refusal(client, "users.info", user="U404"))["error"] == "user_not_found"
-
-
-async def test_replies_come_in_pages(client: AsyncWebClient, workspace: Workspace, ana: Person, desk: Channel) -> None:
-    """conversations.replies gives the root first, then page by page."""
-    root = workspace.post(ana, desk, "0")
-    for text in "1234":
-        workspace.post(ana, desk, text, root.ts)
-    first = await client.conversations_replies(channel=desk.id, ts=root.ts, limit=2)
-    assert first["messages"][0]["reply_count"] == 4
-    pages = [[message["text"] for message in page["messages"]] async for page in first]
-
-    assert pages == [["0", "1"], ["2", "3"], ["4"]]
-    since = await client.conversations_replies(channel=desk.id, ts=root.ts, oldest=root.ts)
-    assert [message["text"] for message in since["messages"]] == ["1", "2", "3", "4"]
-
-
-async def test_replies_carry_metadata_when_asked(
-    client: AsyncWebClient, workspace: Workspace, ana: Person, desk: Channel
-) -> None:
-    """A message's metadata comes back only with include_all_metadata."""
-    root = workspace.post(ana, desk, "one")
-    metadata = {"event_type": "answer", "event_payload": {"turn": 1}}
-    await client.chat_postMessage(channel=desk.id, thread_ts=root.ts, text="x", metadata=metadata)
-    plain = await client.conversations_replies(channel=desk.id, ts=root.ts)
-    whole = await client.conversations_replies(channel=desk.id, ts=root.ts, include_all_metadata=True)
-
-    assert "metadata" not in plain["messages"][1]
-    assert whole["messages"][1]["metadata"] == metadata
 
 
 async def test_channel_lookup_needs_the_scope_of_its_kind(client: AsyncWebClient, workspace: Workspace) -> None:

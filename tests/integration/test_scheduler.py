@@ -6,14 +6,13 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
-import sqlalchemy as sa
 
 from bot.scheduler import EXPIRE_BATCH, Scheduler
 from bot.store.engine import Store
-from bot.store.tables import sessions, threads
+from bot.store.tables import sessions
 from bot.testing import ScriptedLLM, SettableClock
-from tests.books import Books
-from tests.builders import DAY, NOON, THREAD, mention, thread
+from tests.books import Books, add_sessions
+from tests.builders import DAY, THREAD, mention, thread
 from tests.desk import Desk, Echo
 
 
@@ -25,14 +24,6 @@ def scheduler_of(desk: Desk, clock: SettableClock) -> Scheduler:
 def jobs(scheduler: Scheduler) -> dict[str, Callable[[], Awaitable[None]]]:
     """What would run at its time, by name."""
     return {job.name: job.func for job in scheduler._scheduler.get_jobs()}  # noqa: SLF001 - not waiting for its time
-
-
-def add_sessions(connection: sa.Connection, count: int) -> None:
-    """Open sessions that did nothing since noon."""
-    place = {"platform": "desk", "workspace": "T1", "channel": "C9", "direct": False, "engaged": True}
-    connection.execute(sa.insert(threads), [{**place, "id": n, "root": str(n)} for n in range(1, count + 1)])
-    row = {"opened_at": NOON, "last_active_at": NOON, "follows_expired": False}
-    connection.execute(sa.insert(sessions), [{**row, "id": f"s{n}", "thread_id": n} for n in range(1, count + 1)])
 
 
 async def test_every_idle_session_is_closed_however_many(desk: Desk, clock: SettableClock) -> None:
@@ -67,7 +58,7 @@ async def test_the_jobs_look_renew_and_expire(desk: Desk, books: Books, llm: Scr
     await found["expire idle sessions"]()
 
     assert [row.closed_why for row in await books.rows(sessions)] == ["expired"]
-    assert sorted(found) == ["expire idle sessions", "look for owed answers", "renew leases"]
+    assert sorted(found) == ["expire idle sessions", "hear interruptions", "look for owed answers", "renew leases"]
 
 
 async def test_a_job_survives_an_absent_database(clock: SettableClock, caplog: pytest.LogCaptureFixture) -> None:

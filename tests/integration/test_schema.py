@@ -9,14 +9,19 @@ from pathlib import Path
 import psycopg
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, event
 
 from bot.errors import StartupError
-from bot.store import schema
+from bot.history import Said, Turn
+from bot.store import answers, schema
 from bot.store.engine import Store
 from bot.store.tables import metadata
+from bot.testing import SettableClock
+from tests.books import LONG_AGO, Books, texts
 
 CORNER = "a_corner_of_its_own"  # a PostgreSQL schema, so that the other tests keep their tables
 
@@ -61,7 +66,7 @@ async def test_indexes_of_a_part_are_of_that_part_in_both(bare: Store) -> None:
     await bare.run(metadata.drop_all)
     await bare.run(metadata.create_all)
 
-    assert len(migrated) == 4
+    assert len(migrated) == 5
     assert await bare.run(conditions) == migrated
 
 
@@ -98,6 +103,46 @@ async def test_replicas_that_start_at_once_upgrade_it_once(bare_url: str) -> Non
 
     for replica in replicas:
         await replica.close()
+
+
+async def test_rows_of_the_first_schema_are_carried_over(bare: Store) -> None:
+    """A running bot is updated: its turns keep the messages that they had posted, and can be taken over."""
+    await bare.run(upgrade_to, "0001")
+    await bare.run(lambda connection: [connection.exec_driver_sql(row) for row in ROWS_OF_0001])
+    await bare.run(schema.upgrade)
+    books = Books(bare, SettableClock())
+    claim = await books.claimed(1)
+
+    assert (claim.attempt, texts(claim), claim.interrupted) == (2, ["and?"], None)
+    assert await bare.run(answers.of_turn, claim) == ["A2"]
+    assert await bare.run(answers.of_other_turns, claim, ["A1", "A2", "A3"]) == {"A1"}
+    assert await books.past(claim) == [Turn((Said("U-ANA", "hi"),), "hello")]
+    assert await books.settle(claim)
+    assert await bare.run(lambda found: compare_metadata(MigrationContext.configure(found), metadata)) == []
+
+
+NOON = "2026-01-01 12:00:00.000000"
+ROWS_OF_0001 = [
+    "INSERT INTO threads (platform, workspace, channel, root, direct, engaged, lease_owner, lease_until, fence)"
+    f" VALUES ('desk', 'T1', 'C1', '1.0', false, true, 'gone', '{LONG_AGO:%Y-%m-%d %H:%M:%S.%f}', 2)",
+    "INSERT INTO sessions (id, thread_id, opened_at, last_active_at, follows_expired)"
+    f" VALUES ('s1', 1, '{NOON}', '{NOON}', false)",
+    "INSERT INTO turns (thread_id, session_id, attempt, state, answer_id, answer, started_at)"
+    f" VALUES (1, 's1', 1, 'answered', 'A1', 'hello', '{NOON}'), (1, 's1', 1, 'running', 'A2', NULL, '{NOON}'),"
+    f" (1, NULL, 1, 'answered', NULL, NULL, '{NOON}')",
+    "INSERT INTO messages"
+    " (thread_id, message_id, session_id, turn_id, author_id, author_workspace, text, attachments, accepted_at)"
+    f" VALUES (1, '1.0', 's1', 1, 'U-ANA', 'T1', 'hi', '[]', '{NOON}'),"
+    f" (1, '2.0', 's1', 2, 'U-ANA', 'T1', 'and?', '[]', '{NOON}')",
+]
+
+
+def upgrade_to(connection: Connection, revision: str) -> None:
+    """Bring the database to an older state of the schema."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parents[2] / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
 
 
 def conditions(connection: Connection) -> dict[str, str]:

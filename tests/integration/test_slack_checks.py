@@ -13,6 +13,8 @@ from bot.errors import StartupError
 from bot.playground.server import PlaygroundServer
 from bot.slack.checks import check_scopes, check_socket, identify
 from bot.slack.client import open_client
+from bot.slack.limiter import Limiter
+from bot.slack.messages import Slack
 from bot.slack.names import Names
 from bot.testing import SettableClock
 from tests.playground_stage import make_workspace, served
@@ -94,7 +96,7 @@ async def test_a_good_app_token(server: PlaygroundServer, client: AsyncWebClient
 
 async def test_names_are_asked_for_once(server: PlaygroundServer, client: AsyncWebClient) -> None:
     """Names are looked up together and remembered; two who ask at once share the question."""
-    names, people = Names(client, SettableClock().now), list(server.workspace.people)
+    names, people = Names(Slack(client, Limiter()), SettableClock().now), list(server.workspace.people)
     first, second = await asyncio.gather(names.look_up(people), names.look_up(people))
 
     assert first == second == await names.look_up(people) == {p.id: p.name for p in server.workspace.people.values()}
@@ -104,7 +106,7 @@ async def test_names_are_asked_for_once(server: PlaygroundServer, client: AsyncW
 async def test_names_are_asked_for_again_after_a_while(server: PlaygroundServer, client: AsyncWebClient) -> None:
     """A name is believed for an hour."""
     clock, ana = SettableClock(), next(iter(server.workspace.people))
-    names = Names(client, clock.now)
+    names = Names(Slack(client, Limiter()), clock.now)
     for hours in (0, 2):
         clock.advance(timedelta(hours=hours))
         await names.look_up([ana])
@@ -113,7 +115,7 @@ async def test_names_are_asked_for_again_after_a_while(server: PlaygroundServer,
 
 async def test_a_name_that_nobody_knows_is_left_out(server: PlaygroundServer, client: AsyncWebClient) -> None:
     """Somebody unknown has no name, is not asked about again at once, and others still are."""
-    names, ana = Names(client, SettableClock().now), server.workspace.person("ana")
+    names, ana = Names(Slack(client, Limiter()), SettableClock().now), server.workspace.person("ana")
     for _ in range(2):
         assert await names.look_up([ana.id, "U0NOBODY"]) == {ana.id: "ana"}
     assert len(server.calls.of("users.info")) == 2
@@ -122,7 +124,7 @@ async def test_a_name_that_nobody_knows_is_left_out(server: PlaygroundServer, cl
 async def test_names_that_may_not_be_asked_for(server: PlaygroundServer, client: AsyncWebClient) -> None:
     """Without the scope for names they are left out, and not asked for again."""
     server.faults.refuse("users.info", "missing_scope")
-    names = Names(client, SettableClock().now)
+    names = Names(Slack(client, Limiter()), SettableClock().now)
     for user_id in ("U1", "U2"):
         assert await names.look_up([user_id]) == {}
     assert len(server.calls.of("users.info")) == 1
@@ -131,7 +133,7 @@ async def test_names_that_may_not_be_asked_for(server: PlaygroundServer, client:
 async def test_names_that_take_too_long(server: PlaygroundServer, client: AsyncWebClient) -> None:
     """A name that does not come in time is left out now, and there the next time."""
     hold, ana = server.faults.hold("users.info"), server.workspace.person("ana")
-    names = Names(client, SettableClock().now, wait_s=0.01)
+    names = Names(Slack(client, Limiter()), SettableClock().now, wait_s=0.01)
     assert await names.look_up([ana.id]) == {}
     hold.release()
     while not (found := await names.look_up([ana.id])):

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,14 +14,16 @@ import pytest
 
 from bot import wording
 from bot.errors import StartupError
+from bot.playground.changes import Change, Connected
 from bot.playground.server import PlaygroundServer
 from bot.slack.client import open_client
-from bot.slack.connection import PATH, HttpMode, SocketMode
+from bot.slack.connection import PATH, HttpMode, connect
 from bot.slack.identity import BotIdentity
 from bot.slack.listeners import build_app
+from bot.slack.socket_mode import CONNECTIONS, SocketMode
 from bot.testing import SettableClock
-from tests.playground_stage import make_workspace, served
-from tests.slack_stage import Ears, Ledger, ears, settings_of
+from tests.playground_stage import connected, make_workspace, served
+from tests.slack_stage import Ears, Ledger, ears, eventually, identity_in, settings_of
 
 SECRET = "a signing secret"
 
@@ -40,7 +43,7 @@ async def http_ears(secret: str | None = None) -> AsyncIterator[tuple[Ears, Http
         await http.start()
         stack.push_async_callback(http.stop)
         url = f"http://127.0.0.1:{http.port}{PATH}"
-        yield Ears(await stack.enter_async_context(served(workspace, request_url=url)), ledger, http), http
+        yield Ears(await stack.enter_async_context(served(workspace, request_url=url)), ledger, http, client), http
 
 
 async def test_events_and_commands_over_http() -> None:
@@ -142,7 +145,88 @@ async def test_the_environment_changes_nothing(monkeypatch: pytest.MonkeyPatch) 
         await slack.acknowledged()
 
         assert len(slack.ledger.accepted) == 1
-        assert [call.method for call in slack.server.calls.all()] == ["auth.test", "apps.connections.open"]
+        assert {call.method for call in slack.server.calls.all()} == {"auth.test", "apps.connections.open"}
+
+
+def is_up(slack: Ears, connections: int = CONNECTIONS) -> bool:
+    """Whether there are so many connections, on both sides."""
+    return (slack.connection.connected, slack.server.sockets.open) == (connections, connections)
+
+
+async def test_a_refresh_loses_nothing() -> None:
+    """While Slack has both connections renewed there is always one, and what it sends arrives the first time."""
+    async with ears() as slack:
+        changes: list[Change] = []
+        slack.workspace.subscribe(changes.append)
+        await slack.server.sockets.refresh()
+        for number in range(100):
+            slack.workspace.post(slack.ana, slack.help_desk, str(number))
+            await asyncio.sleep(0)
+        await eventually(lambda: slack.server.calls.count("apps.connections.open") == 2 * CONNECTIONS and is_up(slack))
+        await slack.command("/reset")
+        await slack.acknowledged()
+
+        assert not [change for change in changes if isinstance(change, Connected)]
+        assert {len(delivery.attempts) for delivery in slack.server.deliveries.all()} == {1}
+        assert len(slack.ledger.accepted) == 100
+
+
+async def test_what_is_under_way_during_a_refresh_is_acknowledged() -> None:
+    """A connection that is renewed stays until what came over it is stored and acknowledged."""
+    async with ears() as slack:
+        slack.ledger.free.clear()
+        slack.workspace.post(slack.ana, slack.help_desk, "hello")
+        await slack.ledger.busy.wait()
+        await slack.server.sockets.refresh()
+        await slack.workspace.until(lambda: slack.server.calls.count("apps.connections.open") == 2 * CONNECTIONS)
+        slack.ledger.free.set()
+        await slack.acknowledged()
+        (delivery,) = slack.server.deliveries.all()
+
+        assert len(delivery.attempts) == 1
+
+
+async def test_all_connections_down(caplog: pytest.LogCaptureFixture) -> None:
+    """When Slack is away the log says so once, and once that it is back; then both connections are there again."""
+    caplog.set_level(logging.INFO, "bot")
+    async with ears() as slack:
+        slack.server.faults.refuse("apps.connections.open", "internal_error", times=3)
+        slack.server.sockets.drop_all()
+        await eventually(lambda: slack.connection.connected == 0)
+        await eventually(lambda: is_up(slack))
+        slack.workspace.post(slack.ana, slack.help_desk, "hello")
+        await slack.acknowledged()
+
+    assert [record.getMessage() for record in caplog.records if record.name == "bot.slack.socket_mode"] == [
+        "Slack is not connected; it is tried again and again",
+        "Slack is connected again",
+    ]
+
+
+async def test_one_connection_down(caplog: pytest.LogCaptureFixture) -> None:
+    """When one connection breaks the other one goes on, and the log has nothing to tell."""
+    async with ears() as slack:
+        slack.server.sockets._connections[0].cut()  # noqa: SLF001 - otherwise the playground cuts all of them
+        await eventually(lambda: slack.connection.connected == 1)
+        slack.workspace.post(slack.ana, slack.help_desk, "hello")
+        await slack.acknowledged()
+        await eventually(lambda: is_up(slack))
+
+    assert caplog.records == []
+
+
+async def test_slack_takes_no_more_connections() -> None:
+    """When other processes have nearly all the connections that Slack allows, one is enough."""
+    async with served(make_workspace()) as server, AsyncExitStack() as stack:
+        for _ in range(9):
+            await stack.enter_async_context(connected(server))
+        client = await stack.enter_async_context(open_client(settings_of(server)))
+        bot, ledger = identity_in(server.workspace), Ledger()
+        app = build_app(client, bot, ledger, settings_of(server), clock=SettableClock().now)
+        socket = await stack.enter_async_context(connect(app, settings_of(server)))
+        await server.workspace.until(lambda: server.calls.count("apps.connections.open") == 9 + CONNECTIONS)
+
+        assert socket.connected == 1
 
 
 async def test_socket_mode_that_never_connects() -> None:

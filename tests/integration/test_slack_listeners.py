@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 import pytest
 
 from bot import wording
-from bot.events import MessageReceived, ResetRequested, Thread
+from bot.events import MessageDeleted, MessageReceived, ResetRequested, StopRequested, Thread, Uninstalled
 from bot.manifest import START_OVER
 from bot.sessions import OpenSession, ResetOutcome
 from bot.slack.views import RESET_ALL, RESET_SESSION
+from tests.playground_stage import declare_agent
 from tests.slack_stage import Ears, ears
 
 THEN = datetime(2026, 1, 1, 11, tzinfo=UTC)
@@ -41,30 +42,67 @@ async def test_what_people_write_is_taken_in() -> None:
     async with ears() as slack:
         root = slack.workspace.post(slack.ana, slack.help_desk, "hello").ts
         slack.workspace.post(slack.ana, slack.help_desk, "!reset", root)
+        slack.workspace.post(slack.ana, slack.help_desk, "@attendant stop", root)
         slack.workspace.share_file(slack.ana, slack.help_desk, "look", name="a.png", mimetype="a/b", size_bytes=1)
         slack.workspace.post(slack.ana, slack.workspace.dm(slack.ana), "psst")
         await slack.acknowledged()
 
-        said = {event.message_id: event for event in slack.ledger.accepted}
-        reset, file, psst = (said[ts] for ts in sorted(said)[1:])
-        assert (isinstance(reset, ResetRequested), reset.thread.root) == (True, root)
-        assert isinstance(file, MessageReceived)
+        (reset,), (stop, _) = slack.accepted(ResetRequested), slack.accepted(StopRequested)
+        _, file, psst = sorted(slack.accepted(MessageReceived), key=lambda said: said.message_id)
+        assert (reset.thread.root, stop.thread.root, stop.mentions_bot) == (root, root, True)
         assert [attachment.name for attachment in file.attachments] == ["a.png"]
         assert psst.thread.direct
 
 
 async def test_what_is_not_for_us_is_acknowledged_all_the_same() -> None:
-    """Edits, deletions, joins, topics and other bots' messages are acknowledged, and nothing else is done."""
+    """Edits, joins, topics and other bots' messages are acknowledged, and nothing else is done."""
     async with ears() as slack:
         said = slack.workspace.post(slack.ana, slack.help_desk, "hello")
-        said = slack.workspace.edit(slack.ana, said, "hello?")
-        slack.workspace.delete(slack.ana, said)
+        slack.workspace.edit(slack.ana, said, "hello?")
         slack.workspace.set_topic(slack.ana, slack.help_desk, "Anything")
         slack.workspace.other_bot(slack.help_desk, "deployed")
         await slack.acknowledged()
 
-        assert [event.message_id for event in slack.ledger.accepted] == [said.ts]
-        assert len(slack.server.deliveries.all()) == 5
+        assert [event.message_id for event in slack.accepted(MessageReceived)] == [said.ts]
+        assert (len(slack.ledger.accepted), len(slack.server.deliveries.all())) == (1, 4)
+
+
+async def test_slacks_stop_button() -> None:
+    """Slack's own Stop button, which it shows while an agent's answer streams, arrives as a stop in that thread."""
+    async with ears() as slack:
+        declare_agent(slack.workspace)
+        root = slack.workspace.post(slack.ana, slack.help_desk, "hello").ts
+        await slack.client.agents_sessions_setStatus(channel_id=slack.help_desk.id, thread_ts=root, status="processing")
+        slack.workspace.stop(slack.ana, slack.help_desk, root)
+        await slack.acknowledged()
+        (stop,) = slack.accepted(StopRequested)
+
+        assert (stop.thread.root, stop.author.id, stop.message_id) == (root, slack.ana.id, None)
+
+
+async def test_deleted_messages() -> None:
+    """A deleted message arrives, also one with replies, of which Slack leaves a tombstone."""
+    async with ears() as slack:
+        root = slack.workspace.post(slack.ana, slack.help_desk, "hello")
+        reply = slack.workspace.post(slack.ana, slack.help_desk, "there", root.ts)
+        slack.workspace.delete(slack.ana, root)
+        slack.workspace.delete(slack.ana, reply)
+        await slack.acknowledged()
+
+        gone = slack.accepted(MessageDeleted)
+        assert sorted((event.thread.root, event.message_id) for event in gone) == [
+            (root.ts, root.ts),
+            (root.ts, reply.ts),
+        ]
+
+
+async def test_the_app_is_removed() -> None:
+    """When the app is uninstalled, its workspace is named; Slack says it twice."""
+    async with ears() as slack:
+        slack.workspace.uninstall()
+        await slack.acknowledged()
+
+        assert slack.accepted(Uninstalled) == [Uninstalled("slack", slack.workspace.team.id)] * 2
 
 
 async def test_accepted_before_acknowledged(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,7 +1,6 @@
 """bot.slack's answers over HTTP, in a workspace as strict as Slack: they stream, roll over, and survive refusals."""
 
 import asyncio
-import dataclasses
 import functools
 from datetime import timedelta
 
@@ -10,7 +9,6 @@ import pytest
 from bot.errors import PlatformError
 from bot.playground.pings import message_pings
 from bot.slack import limits
-from bot.slack.status import Status
 from tests.slack_stage import Speech, Stage, stage
 
 STREAM, POST = ["chat.startStream", "chat.stopStream"], ["chat.postMessage"]
@@ -39,17 +37,17 @@ async def test_an_answer_streams() -> None:
 
 
 async def test_the_message_is_known_at_once() -> None:
-    """`posted` is called once, with the first message, while the answer is still growing."""
+    """The ledger hears of every message as soon as it is there, while the answer is still growing."""
     async with stage() as slack:
         speech = Speech()
         showing = asyncio.create_task(slack.reply(speech))
         speech.say("Hello")
-        await slack.workspace.until(lambda: slack.texts() == ["Hello"])
+        await slack.workspace.until(lambda: slack.book.noted == [answer.ts for answer in slack.answers()] != [])
         speech.say("x " * limits.MESSAGE_CHARACTERS)
         speech.end()
         await showing
 
-        assert slack.posted == [slack.answers()[0].ts]
+        assert slack.book.noted == [answer.ts for answer in slack.answers()]
         assert len(slack.answers()) > 1
 
 
@@ -238,16 +236,6 @@ async def test_text_whose_arrival_is_unknown_stands_there_once(method: str) -> N
         assert slack.texts() == ["Hello there."]
 
 
-@pytest.mark.parametrize("method", ["chat.startStream", "chat.postMessage"])
-async def test_a_message_whose_posting_is_unknown_is_not_posted_again(method: str) -> None:
-    """When the connection breaks after Slack posted, the answer is given up rather than shown twice."""
-    async with stage(streaming="auto" if method == "chat.startStream" else "off") as slack:
-        slack.server.faults.lose_answer(method, times=None)
-        with pytest.raises(PlatformError, match=method):
-            await slack.reply(Speech("Hello"))
-        assert slack.texts() == ["Hello"]
-
-
 @pytest.mark.parametrize("error", ["not_in_channel", "is_archived", "restricted_action_thread_locked"])
 async def test_where_nothing_can_be_said_it_raises(error: str) -> None:
     """When Slack lets nothing be posted, the work layer hears Slack's own word for why."""
@@ -267,52 +255,6 @@ async def test_a_failure_ends_the_speech() -> None:
         speech.say("Hello")
         with pytest.raises(PlatformError):
             await slack.reply(speech)
-
-
-async def test_a_status_comes_first_and_goes() -> None:
-    """The person sees that the bot works before any text, and no longer once the text is there."""
-    async with stage() as slack:
-        speech = Speech()
-        showing = asyncio.create_task(slack.reply(speech))
-        await slack.workspace.until(lambda: bool(slack.workspace.status(slack.channel, slack.root)))
-        speech.say("Hello")
-        speech.end()
-        await showing
-
-        assert slack.methods()[:3] == ["agents.sessions.setStatus", "assistant.threads.setStatus", "chat.startStream"]
-        assert not slack.workspace.status(slack.channel, slack.root)
-
-
-async def test_the_status_that_a_workspace_refuses_is_not_tried_again() -> None:
-    """Each way of showing a status is given up where it is refused for good; the answer comes all the same."""
-    async with stage() as slack:
-        slack.server.faults.refuse("assistant.threads.setStatus", "unknown_method")
-        await slack.reply(Speech("One."))
-        await slack.reply(Speech("Two."))
-
-        assert [method for method in slack.methods() if "setStatus" in method] == [
-            "agents.sessions.setStatus",
-            "assistant.threads.setStatus",
-        ]
-
-
-@pytest.mark.parametrize("streaming", ["auto", "off"])
-async def test_an_agents_session_is_set_back(streaming: str) -> None:
-    """As an agent the bot shows its session's status, and in the end it is active again, on both paths."""
-    async with stage(streaming=streaming) as slack:
-        slack.workspace.app = dataclasses.replace(slack.workspace.app, is_agent=True)
-        await slack.reply(Speech("Hello"))
-
-        assert "assistant.threads.setStatus" not in slack.methods()
-        assert not slack.workspace.status(slack.channel, slack.root)
-
-
-async def test_a_status_that_hangs_holds_nothing_up() -> None:
-    """When Slack does not answer about the status, it is let be."""
-    async with stage() as slack:
-        hold = slack.server.faults.hold("agents.sessions.setStatus")
-        await Status(slack.client, timeout_s=0.01).show(slack.thread)
-        hold.release()
 
 
 async def test_nothing_said_is_nothing_posted() -> None:

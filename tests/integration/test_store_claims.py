@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-import pytest
-
-from bot.sessions import ResetOutcome
+from bot.sessions import ResetOutcome, StopOutcome
 from bot.store import claims
-from bot.store.claims import MESSAGES_PER_TURN, Settled, State
+from bot.store.claims import MESSAGES_PER_TURN, Owed, Settled, State
+from bot.store.engine import Store
 from bot.store.tables import sessions, threads, turns
+from bot.testing import SettableClock
 from tests.books import MINUTE, Books, texts
-from tests.builders import ANA, BEN, THREAD, mention, reply, reset, thread
+from tests.builders import ANA, BEN, DAY, THREAD, mention, reply, reset, thread
 
 
 async def owed(books: Books, *platforms: str, limit: int = 100) -> list[int]:
     """The threads that a worker of these platforms finds."""
-    return await books.store.run(claims.owed, platforms or ["desk"], now=books.now, limit=limit)
+    found = await books.store.run(claims.owed, platforms or ["desk"], now=books.now, limit=limit)
+    return [each.thread_id for each in found]
 
 
 async def test_a_claim_tells_all_that_answering_needs(books: Books) -> None:
@@ -104,27 +105,24 @@ async def test_a_lease_that_ran_out_is_taken_over_as_the_next_attempt(books: Boo
     """When a worker dies, another gets the same turn with the same messages."""
     first = await books.claimed(await books.accepted(mention("hello")))
     await books.accepted(reply("anybody?", "2.0"))
-    books.now += 2 * MINUTE
-    second = await books.claimed(first.thread_id, "two")
+    second = await books.taken_over(first)
 
-    assert (second.turn_id, second.attempt, texts(second)) == (first.turn_id, 2, ["hello"])
+    assert (second.turn_id, second.attempt, second.failures, texts(second)) == (first.turn_id, 2, 1, ["hello"])
     assert second.fence > first.fence
 
 
-async def test_a_late_worker_can_neither_settle_nor_name_its_answer_nor_free_the_thread(books: Books) -> None:
+async def test_a_late_worker_can_neither_settle_nor_postpone_nor_free_the_thread(books: Books) -> None:
     """Whoever lost the lease can no longer write: the fence is newer."""
     late = await books.claimed(await books.accepted(mention("hello")))
-    books.now += 2 * MINUTE
-    current = await books.claimed(late.thread_id, "two")
-    await books.store.run(claims.posted, current, "A2")
-    await books.store.run(claims.posted, late, "A1")
+    current = await books.taken_over(late)
     await books.store.run(claims.hand_back, late)
+    await books.store.run(claims.postpone, late, now=books.now, pause=timedelta())
 
     assert not await books.settle(late, "late")
     assert await books.claim(late.thread_id, "three") is None
     assert await books.settle(current, "in time")
     [turn] = await books.rows(turns)
-    assert (turn.answer, turn.answer_id) == ("in time", "A2")
+    assert (turn.answer, turn.postponed) == ("in time", 0)
 
 
 async def test_a_turn_handed_back_can_be_taken_up_at_once(books: Books) -> None:
@@ -135,26 +133,101 @@ async def test_a_turn_handed_back_can_be_taken_up_at_once(books: Books) -> None:
     assert (await books.claimed(first.thread_id, "two")).turn_id == first.turn_id
 
 
-async def test_a_renewed_lease_lasts(books: Books) -> None:
-    """A lease renewed in time keeps others away after its first end."""
+async def renewed(books: Books, owner: str, *thread_ids: int) -> set[int]:
+    """The leases that this owner could prolong."""
+    return await books.store.run(claims.renew, owner, thread_ids, now=books.now, lease=MINUTE)
+
+
+async def test_a_turn_that_was_handed_back_in_good_order_did_not_fail(books: Books) -> None:
+    """A worker that has to leave excuses what it could not finish; one that broke over it does not."""
     claim = await books.claimed(await books.accepted(mention("hello")))
-    books.now += MINUTE / 2
-    until = books.now + MINUTE
-    assert await books.store.run(claims.renew, "one", [claim.thread_id], now=books.now, lease_until=until) == 1
-    books.now += MINUTE * 0.75
+    await books.store.run(claims.hand_back, claim, excused=True)
+    claim = await books.claimed(claim.thread_id)
+    assert (claim.attempt, claim.failures) == (2, 0)
+    await books.store.run(claims.hand_back, claim)
+
+    assert (await books.claimed(claim.thread_id)).failures == 1
+
+
+async def test_whatever_a_backend_calls_its_model_can_be_settled(books: Books) -> None:
+    """Its name is as long and as strange as the backend likes; the answer is stored all the same."""
+    claim = await books.claimed(await books.accepted(mention("hello")))
+    settled = Settled(State.ANSWERED, "hi", model="m\0\ud83d" + "x" * 1_000)
+
+    assert await books.store.run(claims.settle, claim, settled, now=books.now)
+    assert (await books.rows(turns))[0].model.startswith("m?x")
+
+
+async def test_a_renewed_lease_lasts(books: Books) -> None:
+    """A lease that ran out, but that nobody took over yet, is as good as new when it is renewed."""
+    claim = await books.claimed(await books.accepted(mention("hello")))
+    await books.lapse()
+    assert await renewed(books, "one", claim.thread_id) == {claim.thread_id}
 
     assert await books.claim(claim.thread_id, "two") is None
 
 
-@pytest.mark.parametrize("owner", ["one", "two"])
-async def test_only_a_running_lease_of_ones_own_can_be_renewed(books: Books, owner: str) -> None:
-    """Neither one's lease that ran out nor somebody else's is prolonged; nor one of a thread not named."""
+async def test_only_a_lease_of_ones_own_can_be_renewed(books: Books) -> None:
+    """Neither somebody else's, nor one that was taken over or given up, nor one of a thread that is not named."""
     claim = await books.claimed(await books.accepted(mention("hello")))
-    books.now += 2 * MINUTE if owner == "one" else timedelta()
-    until = books.now + MINUTE
+    assert await renewed(books, "two", claim.thread_id) == set()
+    assert await renewed(books, "one") == set()
+    current = await books.taken_over(claim)
+    assert await renewed(books, "one", claim.thread_id) == set()
+    await books.settle(current)
 
-    assert await books.store.run(claims.renew, owner, [claim.thread_id], now=books.now, lease_until=until) == 0
-    assert await books.store.run(claims.renew, "one", [], now=books.now, lease_until=until) == 0
+    assert await renewed(books, "two", claim.thread_id) == set()
+
+
+async def test_replicas_whose_clocks_differ_share_leases_on_postgresql(
+    empty_postgres_url: str, clock: SettableClock
+) -> None:
+    """There a lease begins and ends by the database's clock, whatever a worker believes the time to be."""
+    books = Books(Store(empty_postgres_url), clock)
+    claim = await books.claimed(await books.accepted(mention("hello")))
+    books.now += DAY
+    assert await books.claim(claim.thread_id, "two") is None
+    books.now -= 2 * DAY
+    assert await renewed(books, "one", claim.thread_id) == {claim.thread_id}
+
+    assert await books.claim(claim.thread_id, "two") is None
+    assert await owed(books) == []
+    await books.store.close()
+
+
+async def test_a_lease_runs_out_by_itself_on_sqlite(empty_sqlite_url: str, clock: SettableClock) -> None:
+    """There all processes share the machine's clock."""
+    books = Books(Store(empty_sqlite_url), clock)
+    claim = await books.claimed(await books.accepted(mention("hello")))
+    books.now += MINUTE
+    assert await books.claim(claim.thread_id, "two") is None
+    books.now += timedelta(microseconds=1)
+
+    assert await books.claim(claim.thread_id, "two") is not None
+    await books.store.close()
+
+
+async def test_a_lease_runs_out_by_itself_on_postgresql(empty_postgres_url: str, clock: SettableClock) -> None:
+    """There it is the database that lets time pass."""
+    books = Books(Store(empty_postgres_url), clock)
+    thread_id = await books.accepted(mention("hello"))
+    first = await books.store.run(claims.claim, thread_id, owner="one", now=books.now, lease=timedelta())
+
+    assert first is not None
+    assert await books.claim(thread_id, "two") is not None
+    await books.store.close()
+
+
+async def test_a_postponed_turn_rests_and_is_no_failure(books: Books) -> None:
+    """Nobody takes it up before the pause is over; however often it was postponed, no attempt of it failed."""
+    claim = await books.claimed(await books.accepted(mention("hello")))
+    for _ in range(4):
+        await books.store.run(claims.postpone, claim, now=books.now, pause=MINUTE)
+        assert await books.claim(claim.thread_id, "two") is None
+        assert await owed(books) == []
+        claim = await books.taken_over(claim)
+
+    assert (claim.attempt, claim.failures) == (5, 0)
 
 
 async def test_what_waits_is_found(books: Books) -> None:
@@ -163,9 +236,18 @@ async def test_what_waits_is_found(books: Books) -> None:
     held = await books.claimed(await books.accepted(mention("hello", in_=thread(2))))
     await books.answer(mention("hello", in_=thread(3)))
     assert await owed(books) == [waiting]
-    books.now += 2 * MINUTE
+    await books.lapse()
 
     assert sorted(await owed(books)) == sorted([waiting, held.thread_id])
+
+
+async def test_what_is_found_tells_for_whom(books: Books) -> None:
+    """The workspace and a person, so that the line can be fair; the longest waiting first."""
+    await books.accepted(mention("hello", by=BEN, in_=thread(2)))
+    await books.accepted(mention("hello", by=ANA, in_=thread(1)))
+    found = await books.store.run(claims.owed, ["desk"], now=books.now, limit=10)
+
+    assert found == [Owed(1, "T1", "U-BEN"), Owed(2, "T1", "U-ANA")]
 
 
 async def test_a_look_is_bounded_and_finds_only_what_the_worker_can_answer(books: Books) -> None:
@@ -194,7 +276,7 @@ async def test_a_fixed_reply_is_a_turn_of_its_own_and_in_its_place(books: Books)
     await books.accept_reset(reset("2.0", by=BEN))
     await books.accepted(reply("three", "3.0"))
 
-    refused = (ResetOutcome.NOT_YOURS, None, [""])
+    refused = (ResetOutcome.NOT_YOURS, None, [])
     assert await claims_in_turn(books) == [(None, "s1", ["one"]), refused, (None, "s1", ["three"])]
 
 
@@ -205,11 +287,11 @@ async def test_after_a_reset_its_confirmation_comes_first(books: Books) -> None:
     await books.accept_reset(reset("3.0"))
     await books.accepted(reply("four", "4.0"))
 
-    confirmed = [(ResetOutcome.DONE, None, [""]), (ResetOutcome.NOTHING, None, [""])]
+    confirmed = [(ResetOutcome.DONE, None, []), (ResetOutcome.NOTHING, None, [])]
     assert await claims_in_turn(books) == [*confirmed, (None, "s2", ["four"])]
 
 
-async def claims_in_turn(books: Books) -> list[tuple[ResetOutcome | None, str | None, list[str]]]:
+async def claims_in_turn(books: Books) -> list[tuple[ResetOutcome | StopOutcome | None, str | None, list[str]]]:
     """What is claimed in the first thread, one after the other, until nothing is owed."""
     found = []
     while claim := await books.claim(1):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import sqlite3
 import threading
 import traceback
 from datetime import UTC, datetime, timedelta, timezone
@@ -10,10 +12,10 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 
 from bot.errors import StartupError, StoreUnavailable
-from bot.store.engine import Store, storable
+from bot.store.engine import MOST_WAITING, Store, storable
 from bot.store.tables import messages, threads
 from tests.books import Books
 from tests.builders import mention
@@ -60,6 +62,76 @@ async def test_a_cancelled_wait_does_not_tear_the_transaction(books: Books) -> N
     with books.store.engine.connect() as connection:
         assert set(connection.execute(sa.select(threads.c.root)).scalars()) == {"1.0", "2.0"}
     books.store.engine.dispose()
+
+
+async def test_what_must_not_be_lost_waits_for_a_locked_database(empty_sqlite_url: str) -> None:
+    """Somebody else holds the database for longer than a transaction waits; then it is free, and all is stored."""
+    store = Store(empty_sqlite_url)
+    await store.run(lambda connection: connection.exec_driver_sql("PRAGMA busy_timeout=0"))
+    rival = sqlite3.connect(str(store.engine.url.database), isolation_level=None, check_same_thread=False)
+    rival.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreUnavailable):
+        await store.run(add_thread, "1.0")
+    event.listen(store.engine, "handle_error", lambda _: rival.rollback())
+    await store.insist(add_thread, "2.0")
+
+    assert await store.run(lambda connection: connection.execute(sa.select(threads.c.root)).all()) == [("2.0",)]
+    await store.close()
+    rival.close()
+
+
+async def test_what_must_not_be_lost_outlasts_a_cut_connection(empty_postgres_url: str) -> None:
+    """The server may end a connection in the middle of a transaction; the next one is whole."""
+    store, tries = Store(empty_postgres_url), itertools.count(1)
+
+    def cut_at_first(connection: Connection) -> None:
+        number = next(tries)
+        add_thread(connection, str(number))
+        if number == 1:
+            connection.execute(sa.text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+    await store.insist(cut_at_first)
+
+    assert await store.run(lambda connection: connection.execute(sa.select(threads.c.root)).all()) == [("2",)]
+    await store.close()
+
+
+async def test_whoever_waits_for_the_database_can_be_cancelled(caplog: pytest.LogCaptureFixture) -> None:
+    """A process that has to end does not wait for a database that is gone."""
+    store = Store("postgresql://127.0.0.1:1/none")
+    waiting = asyncio.create_task(store.insist(add_thread, "1.0"))
+    while "waiting for it" not in caplog.text:
+        await asyncio.sleep(0)
+    waiting.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await store.close()
+
+
+async def test_what_the_database_will_never_take_is_not_tried_for_ever(books: Books) -> None:
+    """A wrong value, a row that is there already: the error comes at once, that the caller may do something else."""
+    await books.store.run(add_thread, "1.0")
+
+    with pytest.raises(StoreUnavailable, match=r"IntegrityError|UniqueViolation"):
+        await books.store.insist(add_thread, "1.0")
+    with pytest.raises(StoreUnavailable):
+        await books.store.insist(lambda connection: connection.execute(sa.text("SELECT nonsense")))
+
+
+async def test_the_line_for_the_database_is_bounded(empty_sqlite_url: str) -> None:
+    """Beyond the bound nothing more is taken in, until it is shorter; what stands in it is done."""
+    store, go_on = Store(empty_sqlite_url), threading.Event()
+    first = asyncio.create_task(store.run(lambda _: go_on.wait(60)))
+    line = [asyncio.create_task(store.run(lambda _: True)) for _ in range(MOST_WAITING - 1)]
+    await asyncio.sleep(0)
+    with pytest.raises(StoreUnavailable, match="too many"):
+        await store.run(lambda _: True)
+    go_on.set()
+
+    assert all(await asyncio.gather(first, *line))
+    assert await store.run(lambda _: True)
+    await store.close()
 
 
 async def test_an_error_of_the_database_tells_nothing_of_what_people_wrote(books: Books) -> None:

@@ -74,8 +74,7 @@ async def test_the_first_turn_after_an_expiry_is_told_so_and_no_other(books: Boo
     books.now += DAY + MINUTE
     assert await books.sweep() == 1 if swept else True
     first = await books.claimed(await books.accepted(reply("one", "2.0")))
-    books.now += 2 * MINUTE
-    taken_over = await books.claimed(first.thread_id, "two")
+    taken_over = await books.taken_over(first)
     await books.settle(taken_over)
 
     assert first.follows_expired
@@ -104,6 +103,7 @@ async def test_a_session_that_owes_an_answer_does_not_expire(books: Books, *, cl
 
     assert await books.sweep() == 0
     await books.accepted(reply("hello?", "3.0"))
+    await books.lapse()
     late = await books.claimed(thread_id, "two")
     assert (late.session_id, texts(late)[0]) == ("s1", "and now?")
 

@@ -11,7 +11,7 @@ from bot.history import Said, Turn
 from bot.store.claims import State
 from bot.store.history import PAGE
 from tests.books import Books
-from tests.builders import ANA, BEN, THREAD, mention, reply, thread
+from tests.builders import ANA, BEN, THREAD, deletion, mention, reply, stop, thread
 
 
 async def long_session(books: Books, turns: int) -> None:
@@ -42,6 +42,29 @@ async def test_a_failed_turn_is_remembered_and_a_superseded_one_is_not(books: Bo
     await books.settle(now)
 
     assert await books.past(await books.claimed(await books.accepted(reply("three", "3.0")))) == []
+
+
+async def test_a_stopped_turn_is_remembered_as_far_as_it_went(books: Books) -> None:
+    """What was said until then stays, and what asked for the stop is no part of the conversation."""
+    claim = await books.claimed(await books.accepted(mention("one", "1.0")))
+    await books.accept_stop(stop("2.0"))
+    await books.settle(claim, "half a", State.STOPPED)
+    now = await books.claimed(await books.accepted(reply("two", "3.0")))
+
+    assert await books.past(now) == [Turn((Said("U-ANA", "one"),), "half a")]
+
+
+async def test_deleted_messages_are_no_part_of_the_history(books: Books) -> None:
+    """Of a turn the other messages stay with their answer; a turn of which everything was deleted is gone."""
+    thread_id = await books.accepted(mention("one", "1.0"))
+    await books.accepted(reply("two", "2.0"))
+    await books.settle(await books.claimed(thread_id), "to both")
+    await books.answer(reply("three", "3.0"), "to the third")
+    for message_id in ("1.0", "3.0"):
+        await books.accept_deletion(deletion(message_id))
+    now = await books.claimed(await books.accepted(reply("four", "4.0")))
+
+    assert await books.past(now) == [Turn((Said("U-ANA", "two"),), "to both")]
 
 
 async def test_every_turn_is_read_oldest_first_over_several_pages(books: Books) -> None:

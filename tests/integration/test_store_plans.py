@@ -11,9 +11,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from bot.store import claims
-from tests.books import Books
-from tests.builders import ANA, THREAD, mention, reply
+from bot.store import answers, claims
+from tests.books import MINUTE, Books
+from tests.builders import ANA, THREAD, deletion, mention, reply, stop
 
 Statement = tuple[str, Any]
 
@@ -29,9 +29,14 @@ async def test_what_every_message_costs_is_looked_up_by_an_index(books: Books) -
     await books.answer(mention("hello", "1.0"))
     now = await books.claimed(await books.accepted(dataclasses.replace(reply("more", "2.0"), client_id="c1")))
     await books.past(now)
-    await books.store.run(claims.posted, now, "A1")
-    await books.store.run(claims.renew, "one", [1, 2], now=books.now, lease_until=books.now)
+    await books.store.run(answers.posted, now, "A1")
+    await books.store.run(answers.of_turn, now)
+    await books.store.run(answers.of_other_turns, now, ["A1"])
+    await books.store.run(claims.renew, "one", [1, 2], now=books.now, lease=MINUTE)
+    await books.store.run(claims.interruptions, "one")
     await books.store.run(claims.owed, ["desk"], now=books.now, limit=10)
+    await books.accept_stop(stop("3.0"))
+    await books.accept_deletion(deletion("2.0"))
     await books.reset(THREAD, ANA)
     await books.sweep()
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 import pytest
 
 from bot.events import Author, Thread
-from bot.sessions import ResetOutcome
+from bot.sessions import Interrupted, ResetOutcome, StopOutcome
 from bot.store.claims import Claim
 from bot.store.engine import Store
 from bot.store.tables import messages, sessions, turns
 from bot.testing import SettableClock
-from tests.books import MINUTE, Books
-from tests.builders import ANA, BEN, mention, reset, thread
+from tests.books import Books, texts
+from tests.builders import ANA, BEN, deletion, mention, reset, stop, thread
 
 PEOPLE = (ANA, BEN)
 STEPS = 60
@@ -25,21 +25,35 @@ STEPS = 60
 
 @dataclass
 class Model:
-    """What must be true of a thread: the words of its open session, and what is still owed."""
+    """What must be true of a thread: the words of its open session, what is still owed, what is being answered."""
 
     session: list[str] = field(default_factory=list)
     took_part: set[Author] = field(default_factory=set)
-    owed: list[str] = field(default_factory=list)
+    owed: list[str] = field(default_factory=list)  # "" is a line of ours
     running: Claim | None = None
+    asked: list[str] = field(default_factory=list)  # what the running turn is still to answer
+    interrupted: Interrupted | None = None
+
+    @property
+    def answering(self) -> bool:
+        """Whether the model's answer is under way, and not a line of ours."""
+        return self.running is not None and self.running.fixed_reply is None
+
+    def interrupt(self, why: Interrupted) -> None:
+        """The running turn is to end; what was forgotten stays forgotten."""
+        if self.answering and (why is not Interrupted.STOPPED or self.interrupted is None):
+            self.interrupted = why
 
     def forget(self) -> None:
         """Start over."""
+        self.interrupt(Interrupted.RESET)
         self.session, self.took_part = [], set()
-        self.owed = [text for text in self.owed if text == ""]  # a confirmation is owed all the same
+        self.asked = ["" for _ in self.asked]  # its words are erased
+        self.drop_what_waits()  # a confirmation is owed all the same
 
-    def wants(self, claim: Claim) -> bool:
-        """Whether this claim's answer is still asked for."""
-        return claim.fixed_reply is not None or claim.said[0].text in self.session
+    def drop_what_waits(self) -> None:
+        """No message is owed an answer any more."""
+        self.owed = [text for text in self.owed if text == ""]
 
 
 class History:
@@ -54,15 +68,16 @@ class History:
         self.numbers = itertools.count(1)
 
     async def step(self) -> None:
-        """One event in one of three threads."""
+        """One event in one of three threads; the first is a message."""
         where = thread(self.chance.randrange(3))
-        steps = (self.write, self.write, self.write, self.ask_reset, self.claim, self.claim, self.settle, self.settle)
-        await self.chance.choice((*steps, self.crash))(where)
+        often = (self.write, self.claim, self.settle)
+        steps = (*often, *often, self.ask_reset, self.stop, self.delete, self.crash)
+        await (self.chance.choice(steps) if where in self.ids else self.write)(where)
 
     async def write(self, where: Thread) -> None:
         """Somebody writes; the message may be delivered twice."""
         number, who = next(self.numbers), self.chance.choice(PEOPLE)
-        text = f"{where.root} {number}"
+        text = f"{where.root} {number:06}"
         event = mention(text, f"{number:06}", by=who, in_=where)
         self.ids[where] = await self.books.accepted(event)
         if self.chance.random() < 0.3:
@@ -73,9 +88,7 @@ class History:
         model.took_part.add(who)
 
     async def ask_reset(self, where: Thread) -> None:
-        """Somebody writes `!reset`, where the bot takes part."""
-        if where not in self.ids:
-            return
+        """Somebody writes `!reset`."""
         who, model = self.chance.choice(PEOPLE), self.models[where]
         expected = ResetOutcome.DONE if who in model.took_part else ResetOutcome.NOT_YOURS
         expected = expected if model.took_part else ResetOutcome.NOTHING
@@ -84,44 +97,64 @@ class History:
             model.forget()
         model.owed.append("")
 
+    async def stop(self, where: Thread) -> None:
+        """Somebody writes `!stop`: what runs ends and says so; else what waits is dropped, and a line says so."""
+        model = self.models[where]
+        expected = StopOutcome.NOT_BEGUN if any(model.owed) else StopOutcome.NOTHING_RUNS
+        expected = StopOutcome.STOPPED if model.answering else expected
+        assert await self.books.accept_stop(stop(f"{next(self.numbers):06}", in_=where)) is expected
+        model.interrupt(Interrupted.STOPPED)
+        if expected is not StopOutcome.STOPPED:
+            model.drop_what_waits()
+            model.owed.append("")
+
+    async def delete(self, where: Thread) -> None:
+        """Somebody deletes a message of the open session, wherever it is on its way."""
+        model = self.models[where]
+        if not model.session:
+            return
+        text = self.chance.choice(model.session)
+        last = model.asked == [text]
+        for words in (model.session, model.owed, model.asked):
+            words[:] = [word for word in words if word != text]
+        if last:
+            model.interrupt(Interrupted.DELETED)
+        assert await self.books.accept_deletion(deletion(text.split()[1], in_=where)) is last
+
     async def claim(self, where: Thread) -> None:
         """A worker takes the thread up: it gets the oldest of what is owed, and sees its session's words alone."""
         model = self.models[where]
-        if where not in self.ids:
-            return
         claim = await self.books.claim(self.ids[where])
         assert (claim is not None) is (model.running is None and bool(model.owed))
         if claim is None:
             return
-        model.running = claim
-        texts = [said.text for said in claim.said]
-        assert texts == (model.owed[:1] if claim.fixed_reply else list(itertools.takewhile(bool, model.owed)))
-        del model.owed[: len(texts)]
-        self.answered += [text for text in texts if text]
+        taken = model.owed[:1] if claim.fixed_reply else list(itertools.takewhile(bool, model.owed))
+        del model.owed[: len(taken)]
+        model.running, model.asked = claim, [text for text in taken if text]
+        assert texts(claim) == model.asked
+        self.answered += model.asked
         if claim.session_id is not None:
-            seen = [said.text for turn in await self.books.past(claim) for said in turn.said]
-            assert set(seen) <= set(model.session)
+            seen = {said.text for turn in await self.books.past(claim) for said in turn.said}
+            assert seen == {*model.session} - {*model.owed} - {*model.asked}
 
     async def settle(self, where: Thread) -> None:
-        """A worker finishes; it may when its session is still the open one."""
+        """A worker finishes; its answer is remembered unless it was to be forgotten."""
         model = self.models[where]
-        if (claim := model.running) is not None:
-            assert await self.books.settle(claim, f"to {claim.said[0].text}") is model.wants(claim)
-            model.running = None
+        if model.running is not None:
+            remembered = model.interrupted in {None, Interrupted.STOPPED}
+            assert await self.books.settle(model.running) is remembered
+            model.running, model.asked, model.interrupted = None, [], None
 
     async def crash(self, where: Thread) -> None:
-        """Every worker dies and its lease runs out; what they did is taken over, unless its session is gone."""
+        """Every worker dies and its lease runs out; what they did is taken over as it stands now."""
         del where
-        self.books.now += 2 * MINUTE
+        await self.books.lapse()
         for model in self.models.values():
-            if model.running is not None:
-                model.running = await self._taken_over(model.running) if model.wants(model.running) else None
-
-    async def _taken_over(self, claim: Claim) -> Claim:
-        again = await self.books.claimed(claim.thread_id, "two")
-        assert (again.turn_id, again.said, again.attempt) == (claim.turn_id, claim.said, claim.attempt + 1)
-        assert not await self.books.settle(claim, "late")
-        return again
+            if (claim := model.running) is not None:
+                again = model.running = await self.books.claimed(claim.thread_id, "two")
+                assert (again.turn_id, again.attempt, texts(again)) == (claim.turn_id, claim.attempt + 1, model.asked)
+                assert again.interrupted is model.interrupted
+                assert not await self.books.settle(claim, "late")
 
     async def finish(self) -> None:
         """Answer all that is owed."""
@@ -142,8 +175,8 @@ async def test_every_accepted_message_ends_in_exactly_one_turn(empty_sqlite_url:
 
     turn_of = {row.id: row for row in await history.books.rows(turns)}
     for message in await history.books.rows(messages):
-        assert turn_of[message.turn_id].session_id == message.session_id
-        assert turn_of[message.turn_id].state in {"answered", "superseded"}
+        assert message.fixed_reply or turn_of[message.turn_id].session_id == message.session_id
+        assert turn_of[message.turn_id].state in {"answered", "superseded", "stopped"}
     assert len(history.answered) == len(set(history.answered))
     await store.close()
 

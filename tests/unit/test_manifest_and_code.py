@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from bot import manifest
-from bot.events import MessageReceived
+from bot.events import MessageReceived, StopRequested, Uninstalled
 from bot.slack.identity import BotIdentity
+from bot.slack.listeners.events import EVENTS
 from bot.slack.payloads import read_event
 
 SLACK = Path(__file__).parents[2] / "bot" / "slack"
@@ -22,21 +23,27 @@ SCOPES = {
     "assistant_threads_setStatus": "chat:write",
     "auth_test": None,
     "chat_appendStream": "chat:write",
+    "chat_delete": "chat:write",
     "chat_postEphemeral": "chat:write",
     "chat_postMessage": "chat:write",
     "chat_startStream": "chat:write",
     "chat_stopStream": "chat:write",
     "chat_update": "chat:write",
+    "conversations_replies": "channels:history",  # and groups:, im:, mpim:history, as the thread's place is
     "users_info": "users:read",
 }
-# docs.slack.dev/reference/events: what each subscription asks for.
+# docs.slack.dev/reference/events: what each subscription asks for (None: nothing).
 EVENT_SCOPES = {
+    "agent_session_stopped": "chat:write",
     "app_mention": "app_mentions:read",
+    "app_uninstalled": None,
     "message.channels": "channels:history",
     "message.groups": "groups:history",
     "message.im": "im:history",
     "message.mpim": "mpim:history",
+    "tokens_revoked": None,
 }
+READ_AS = {"agent_session_stopped": StopRequested, "app_uninstalled": Uninstalled, "tokens_revoked": Uninstalled}
 
 CHANNEL_TYPES = {"channels": "channel", "groups": "group", "im": "im", "mpim": "mpim"}
 
@@ -62,15 +69,28 @@ def test_every_method_has_its_scope_and_no_scope_is_idle() -> None:
 
 @pytest.mark.parametrize("subscribed", MANIFEST.events)
 def test_every_subscribed_event_is_read(subscribed: str) -> None:
-    """A mention or message of each subscribed kind is understood as something that was said to the bot."""
+    """An event of each subscribed kind is understood, a message as something that was said to the bot."""
     event_type, _, kind = subscribed.partition(".")
-    event = {"type": event_type, "user": "U1", "channel": "C1", "ts": "1700000000.000001", "text": "<@U0BOT> hello"}
+    event: dict[str, object] = {
+        "type": event_type,
+        "user": "U1",
+        "channel": "C1",
+        "ts": "1700000000.000001",
+        "text": "<@U0BOT> hello",
+    }
     event |= {"channel_type": CHANNEL_TYPES[kind]} if kind else {}
+    event |= {"thread_ts": event["ts"], "tokens": {"bot": ["U0BOT"]}}
 
     read = read_event({"team_id": "T1", "event": event}, BotIdentity("T1", "", "", "U0BOT", "B0BOT", "attendant"))
 
-    assert isinstance(read, MessageReceived)
-    assert (read.text, read.thread.direct) == ("hello", kind == "im")
+    assert type(read) is READ_AS.get(subscribed, MessageReceived)
+    if isinstance(read, MessageReceived):
+        assert (read.text, read.thread.direct) == ("hello", kind == "im")
+
+
+def test_every_subscribed_event_has_a_listener() -> None:
+    """Slack would deliver again what nobody acknowledges; and nothing is listened for that never comes."""
+    assert set(EVENTS) == {subscribed.partition(".")[0] for subscribed in MANIFEST.events}
 
 
 @pytest.mark.parametrize("url", [None, "https://attendant.example.com/slack/events"])

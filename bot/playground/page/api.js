@@ -42,6 +42,7 @@ export const deleteMessage = (body) => post("delete", body);
 export const runCommand = (body) => post("command", body);
 export const runShortcut = (body) => post("shortcut", body);
 export const pressButton = (body) => post("action", body);
+export const stopWork = (body) => post("stop", body);
 
 /**
  * Hears every change the person `as` may see, until the returned function is called.

@@ -135,6 +135,12 @@ export class Desk {
     return this.trying(() => api.pressButton({ as: this.state.as, channel, id, ...action }));
   }
 
+  /** Presses Slack's Stop button in a thread. */
+  stop(root) {
+    const { as, channel } = this.state;
+    return this.trying(() => api.stopWork({ as, channel, thread_ts: root }));
+  }
+
   /** A message's link in Slack's form, with which a command can name its thread. */
   copyLink({ channel, ts, thread_ts: root }) {
     const reply = root && root !== ts ? `?thread_ts=${root}&cid=${channel}` : "";

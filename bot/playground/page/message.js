@@ -10,7 +10,7 @@ import { markdown } from "./render/markdown.js";
 import { mrkdwn } from "./render/mrkdwn.js";
 import { timeOf, wholeTimeOf, moment } from "./time.js";
 
-const SYSTEM = /^(channel|group)_(join|leave|topic|purpose|name)$|^tombstone$/; // subtypes of what nobody wrote
+const SYSTEM = /^(channel|group)_(join|leave|topic|purpose|name|archive)$|^tombstone$/; // subtypes of what nobody wrote
 const ENDINGS =
   "p, ul, ol, li, blockquote, h3, h4, h5, h6, pre, figure, pre > code, div, table, tbody, tr:last-child, td";
 const MOST_FACES = 3; // small pictures beside a reply count
@@ -114,10 +114,11 @@ function foot({ message, inThread, status, replies }, desk) {
   return [link, status && statusLine(status)].filter(Boolean);
 }
 
-/** What the bot is doing in a thread just now. */
-export function statusLine(text) {
+/** What the bot is doing in a thread just now, with Slack's Stop button where there is something to `stop`. */
+export function statusLine(text, stop = null) {
   const dots = el("span", { class: "dots", "aria-hidden": "true" }, el("i"), el("i"), el("i"));
-  return el("p", { class: "status", data: { testid: "status" } }, dots, text);
+  const attributes = { type: "button", class: "button", data: { testid: "stop" }, onclick: stop };
+  return el("p", { class: "status", data: { testid: "status" } }, dots, text, stop && el("button", attributes, "Stop"));
 }
 
 function replyLink(message, replies, desk) {

@@ -16,7 +16,7 @@ export class State {
     this.editing = null; // the id of the message being edited
     this.online = true; // whether the page hears the playground
     this.messages = new Map(); // channel → id → message
-    this.statuses = new Map(); // channel → thread's root ts → text
+    this.statuses = new Map(); // channel → thread's root ts → {text, stoppable}
     this.loading = new Set(); // readings under way: {channel, missed: changes that came meanwhile}
     this.seen = new Map(); // person and channel → newest ts shown
     this.unread = new Set(); // channels of the acting person
@@ -69,8 +69,13 @@ export class State {
 
   /** "attendant is thinking…", or nothing. Slack's statuses leave out the name, and the reader wants it. */
   status(root) {
-    const text = this.statuses.get(this.channel)?.get(root) ?? "";
+    const text = this.statuses.get(this.channel)?.get(root)?.text ?? "";
     return !text || text.startsWith(this.bot.name) ? text : `${this.bot.name} ${text}`;
+  }
+
+  /** Whether Slack would show its Stop button in that thread. */
+  isStoppable(root) {
+    return this.statuses.get(this.channel)?.get(root)?.stoppable ?? false;
   }
 
   /** Another person acts: what the last one saw is put away, since ephemeral messages are theirs alone. */
@@ -110,7 +115,7 @@ export class State {
   loaded(reading, { messages, statuses }) {
     if (!this.loading.delete(reading)) return;
     this.messages.set(reading.channel, new Map(messages.map((message) => [message.id, message])));
-    this.statuses.set(reading.channel, new Map(statuses.map(({ thread_ts, text }) => [thread_ts, text])));
+    this.statuses.set(reading.channel, new Map(statuses.map((status) => [status.thread_ts, status])));
     reading.missed.forEach((change) => this.apply(change));
     if (reading.channel === this.channel) this.markSeen(reading.channel);
     this.changed();
@@ -126,7 +131,7 @@ export class State {
     for (const reading of this.loading) if (reading.channel === channel) reading.missed.push(change);
     if (change.type === "connection") this.connected = change.connected;
     if (change.type === "removed") this.messages.get(channel)?.delete(change.id);
-    if (change.type === "status") this.statuses.get(channel)?.set(change.thread_ts, change.text);
+    if (change.type === "status") this.statuses.get(channel)?.set(change.thread_ts, change);
     if (change.type === "message") this.take(change.message);
     this.changed();
   }

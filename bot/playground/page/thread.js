@@ -37,8 +37,9 @@ export class ThreadPane {
       .filter(Boolean)
       .map((message) => ({ message, inThread: true, editing: state.editing === message.id, status: "", replies: {} }));
     const status = state.status(state.thread);
+    const stop = state.isStoppable(state.thread) ? () => this.desk.stop(state.thread) : null;
     const after = [
-      ...(status ? [statusLine(status)] : []),
+      ...(status ? [statusLine(status, stop)] : []),
       ...forThread(state, state.thread, (text) => this.composer.fill(text)),
     ];
     this.list.show(`${state.as} ${place.id} ${state.thread}`, rows, after);

@@ -1,4 +1,4 @@
-"""Events: every message is taken in before it is acknowledged.
+"""Events: whatever tells us something is taken in before it is acknowledged.
 
 Rule: it happens in a global middleware, because Bolt acknowledges an event before its listener runs. When it fails
 Slack gets no acknowledgement, and delivers again: https://docs.slack.dev/apis/events-api/#retries
@@ -15,11 +15,11 @@ from bot.slack.identity import BotIdentity
 from bot.slack.intake import Intake
 from bot.slack.payloads import read_event
 
-EVENTS = ("app_mention", "message")
+EVENTS = ("agent_session_stopped", "app_mention", "app_uninstalled", "message", "tokens_revoked")
 
 
 def register(app: AsyncApp, intake: Intake, bot: BotIdentity) -> None:
-    """Take messages in; acknowledge every event of a type that the manifest subscribes to."""
+    """Take events in; acknowledge every event of a type that the manifest subscribes to."""
 
     async def take_in(body: dict[str, Any], next_: Callable[[], Awaitable[None]]) -> None:
         if (event := read_event(body, bot)) is not None:

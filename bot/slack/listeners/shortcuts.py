@@ -10,7 +10,7 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.manifest import START_OVER
-from bot.slack.client import CallFailed, error_code
+from bot.slack.failures import CallFailed, error_code
 from bot.slack.resets import Resets, in_time
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""bot.slack.payloads: which events are messages to us, and what they say."""
+"""bot.slack.payloads: what the events tell us, and what people wrote."""
 
 from typing import Any
 
@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.events import Attachment, Author, MessageReceived, ResetRequested, Thread
+from bot.events import (
+    Attachment,
+    Author,
+    MessageDeleted,
+    MessageReceived,
+    ResetRequested,
+    StopRequested,
+    Thread,
+    Uninstalled,
+)
 from bot.slack.identity import BotIdentity
 from bot.slack.payloads import plain_text, read_event, thread_of_link
 
@@ -29,6 +38,18 @@ EVENT_KEYS = [
     "files",
     "bot_id",
     "team",
+    "deleted_ts",
+    "message",
+    "previous_message",
+    "tokens",
+]
+KINDS = [
+    {"type": "message"},
+    {"type": "message", "subtype": "message_deleted"},
+    {"type": "message", "subtype": "message_changed"},
+    {"type": "agent_session_stopped"},
+    {"type": "app_uninstalled"},
+    {"type": "tokens_revoked"},
 ]
 
 
@@ -111,16 +132,75 @@ def test_what_is_not_for_us(event: dict[str, Any]) -> None:
     assert read_event(payload(**event), BOT) is None
 
 
+@pytest.mark.parametrize("text", ["!stop", "<@UBOT> stop", "<@UBOT>: Stop!"])
+def test_stop_by_text(text: str) -> None:
+    """`!stop`, or a mention with the word alone, asks for the running answer to end; the message is named."""
+    read = read_event(payload(text=text, thread_ts=ROOT), BOT)
+
+    mentions = text.startswith("<")
+    assert read == StopRequested(Thread("slack", "T1", "C1", ROOT), Author("U1", "T1"), TS, mentions_bot=mentions)
+
+
+def test_stop_by_slacks_button() -> None:
+    """Slack's own Stop button names the thread and the person, and no message."""
+    event = {"type": "agent_session_stopped", "channel": "D1", "thread_ts": ROOT, "user": "U1", "event_ts": TS}
+    read = read_event({"team_id": "T1", "event": {**event, "streaming_message_ts": [TS]}}, BOT)
+
+    assert read == StopRequested(Thread("slack", "T1", "D1", ROOT, direct=True), Author("U1", "T1"))
+
+
+def deleted(before: dict[str, Any], **event: Any) -> Any:
+    """What the deletion of a message, which was like this, is read as."""
+    return read_event(payload(subtype="message_deleted", deleted_ts=TS, previous_message=before, **event), BOT)
+
+
+def test_a_deleted_message() -> None:
+    """A deleted message belongs to the thread that it was a reply in, or else to its own."""
+    reply, alone = deleted({"user": "U1", "ts": TS, "thread_ts": ROOT}), deleted({"user": "U1", "ts": TS})
+
+    assert reply == MessageDeleted(Thread("slack", "T1", "C1", ROOT), TS)
+    assert alone == deleted({}) == MessageDeleted(Thread("slack", "T1", "C1", TS), TS)
+
+
+def test_a_deleted_message_that_has_replies() -> None:
+    """A thread's first message becomes a tombstone when it is deleted, which Slack tells as a change."""
+    tombstone = {"subtype": "tombstone", "user": "USLACKBOT", "ts": ROOT, "thread_ts": ROOT, "hidden": True}
+    before = {"user": "U1", "ts": ROOT, "thread_ts": ROOT}
+    changed = payload(subtype="message_changed", hidden=True, message=tombstone, previous_message=before)
+
+    assert read_event(changed, BOT) == MessageDeleted(Thread("slack", "T1", "C1", ROOT), ROOT)
+
+
+@pytest.mark.parametrize("before", [{"user": "UBOT"}, {"bot_id": "BBOT"}, {"bot_id": "B2"}])
+def test_our_own_deletions_are_nothing_new(before: dict[str, Any]) -> None:
+    """That a bot's message was deleted, ours among them, tells us nothing."""
+    assert deleted(before) is None
+
+
+@pytest.mark.parametrize(
+    "event", [{"type": "app_uninstalled"}, {"type": "tokens_revoked", "tokens": {"bot": ["UBOT"]}}]
+)
+def test_the_app_was_removed(event: dict[str, Any]) -> None:
+    """Without the app, or without the bot's token, nothing in the workspace is to be answered."""
+    assert read_event({"team_id": "T1", "event": event}, BOT) == Uninstalled("slack", "T1")
+
+
+@pytest.mark.parametrize("tokens", [{"oauth": ["U1"]}, {"oauth": ["U1"], "bot": []}, None])
+def test_a_persons_token_is_none_of_ours(tokens: Any) -> None:
+    """A revoked token of a person's changes nothing."""
+    assert read_event({"team_id": "T1", "event": {"type": "tokens_revoked", "tokens": tokens}}, BOT) is None
+
+
 @given(JSON)
 def test_any_body_is_read(event: Any) -> None:
     """No event, whatever JSON it is, raises."""
     assert read_event({"event": event, "team_id": "T1"}, BOT) is None
 
 
-@given(st.dictionaries(st.sampled_from(EVENT_KEYS), JSON), JSON)
-def test_any_event_is_read(event: dict[str, Any], authorizations: Any) -> None:
-    """No message's fields, whatever JSON they are, raise; and what is read can be stored."""
-    found = read_event({**payload(**event), "authorizations": authorizations}, BOT)
+@given(st.sampled_from([{}, *KINDS]), st.dictionaries(st.sampled_from(EVENT_KEYS), JSON), JSON)
+def test_any_event_is_read(kind: dict[str, Any], event: dict[str, Any], authorizations: Any) -> None:
+    """No event's fields, whatever JSON they are, raise; and what is read can be stored."""
+    found = read_event({**payload(**event | kind), "authorizations": authorizations}, BOT)
     assert found is None or "\0" not in str(found)
 
 

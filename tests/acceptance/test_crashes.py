@@ -1,0 +1,160 @@
+"""Killed at every step of a message's life, the bot still gives one whole answer, and remembers it once."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pytest
+
+from bot.app import utc_now
+from bot.config import Settings
+from bot.playground.messages import Message
+from bot.playground.server import PlaygroundServer
+from bot.playground.workspace import Workspace
+from bot.testing import Hold
+from tests import crashing_bot
+from tests.crashing_bot import Point
+from tests.openai_server import OpenAIServer, Reply, Request, says
+from tests.room import playground, settings_for, shown
+
+PATIENCE_S = 12.0
+STEPS = [
+    "inbox.accept",
+    "claims.claim",
+    "history.before",
+    "assistant.threads.setStatus",
+    "answers.posted",
+    "claims.settle",
+]
+STREAMED = ["chat.startStream", "chat.appendStream", "chat.stopStream"]
+EDITED = ["chat.postMessage", "chat.update"]
+
+
+def _points(steps: list[str]) -> list[Point]:
+    return [Point(when, what) for what in steps for when in ("before", "after")] + [Point("after", "ack")]
+
+
+CASES = [("auto", point) for point in _points([*STEPS, *STREAMED])] + [
+    ("off", point)
+    for point in [*_points([*STEPS, *EDITED]), Point("before", "chat.update", 2), Point("after", "chat.update", 2)]
+]
+
+
+@dataclass(slots=True)
+class Scene:
+    """A workspace with one question in it, and the settings of the bots that come and go."""
+
+    workspace: Workspace
+    server: PlaygroundServer
+    model: OpenAIServer
+    settings: Settings
+    holds: tuple[Hold, Hold]
+
+    def ask(self, text: str, root: str | None = None) -> Message:
+        """Ana writes in #help-desk."""
+        channel = self.workspace.channel("help-desk")
+        return self.workspace.post(self.workspace.person("ana"), channel, text, root)
+
+    def answers(self, root: str) -> list[Message]:
+        """The bot's messages in the thread."""
+        thread = self.workspace.thread(self.workspace.channel("help-desk"), root)
+        return [message for message in thread if message.bot_id == self.workspace.app.bot_id]
+
+    async def lead_on(self, root: str) -> None:
+        """Let the model's first answer grow only when what it said before can be read in Slack."""
+        for hold, words in zip(self.holds, ("One.", "Two."), strict=True):
+            await self.workspace.until(
+                lambda words=words: any(words in m.text for m in self.answers(root)),  # type: ignore[misc] # bound
+                timeout_s=PATIENCE_S,
+            )
+            hold.release()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Scene]:
+    """The scene on either database."""
+    async with AsyncExitStack() as stack:
+        holds = (Hold(), Hold())
+        model = OpenAIServer(_Model(holds).answer)
+        await model.start()
+        stack.push_async_callback(model.stop)
+        workspace, server = await stack.enter_async_context(
+            playground(utc_now, ack_within_s=1.0, retry_after_s=(0.5,) * 30)
+        )
+        url = f"sqlite:///{tmp_path / 'attendant.db'}"
+        if request.param == "postgresql":
+            url = request.getfixturevalue("empty_postgres_url")
+        yield Scene(workspace, server, model, settings_for(workspace, server, model, database_url=url), holds)
+
+
+class _Model:
+    """Says its answer in three parts, the first time with pauses; asked about it, it recites what it was shown."""
+
+    def __init__(self, holds: tuple[Hold, Hold]) -> None:
+        self._holds: list[Hold] = list(holds)
+
+    def answer(self, request: Request) -> Reply:
+        if len(shown(request)) > 1:
+            return says("I was shown: ", " | ".join(shown(request)))
+        if self._holds:
+            first, second = self._holds
+            self._holds = []
+            return says("One. ", first, "Two. ", second, "Three.")
+        return says("One. ", "Two. ", "Three.")
+
+
+@pytest.mark.parametrize(("streaming", "point"), CASES, ids=[f"{s}-{p}" for s, p in CASES])
+async def test_one_whole_answer_whatever_dies(scene: Scene, streaming: str, point: Point) -> None:
+    """SIGKILL at this point, a restart: one whole answer in one message, no fragment, and it is remembered once."""
+    settings = _with(scene.settings, streaming)
+    first = crashing_bot.start(settings, point)
+    await _connected(scene)
+    root = scene.ask("@attendant count to three").ts
+    leading = asyncio.create_task(scene.lead_on(root))
+    await _died(first)
+    assert first.exitcode == -9, "the point was not reached"
+
+    second = crashing_bot.start(settings)
+    await scene.workspace.until(lambda: _whole(scene, root, 1), timeout_s=PATIENCE_S)
+    scene.ask("what did you say?", root)
+    await scene.workspace.until(lambda: _whole(scene, root, 2), timeout_s=PATIENCE_S)
+    await _stopped(second)
+    leading.cancel()
+
+    answer, recital = [message.text for message in scene.answers(root)]
+    assert answer == "One. Two. Three."
+    assert recital == "I was shown: count to three | One. Two. Three. | what did you say?"
+
+
+def _whole(scene: Scene, root: str, count: int) -> bool:
+    said = scene.answers(root)
+    ends = ("Three.", "say?")
+    return (
+        len(said) == count
+        and not any(message.streaming_since for message in said)
+        and all(message.text.endswith(end) for message, end in zip(said, ends, strict=False))
+    )
+
+
+def _with(settings: Settings, streaming: str) -> Settings:
+    return dataclasses.replace(settings, slack_streaming=streaming)
+
+
+async def _connected(scene: Scene) -> None:
+    await scene.workspace.until(lambda: scene.workspace.connected, timeout_s=PATIENCE_S)
+
+
+async def _died(process: BaseProcess) -> None:
+    await asyncio.to_thread(process.join, PATIENCE_S)
+
+
+async def _stopped(process: BaseProcess) -> None:
+    process.terminate()
+    await asyncio.to_thread(process.join, PATIENCE_S)
+    assert process.exitcode == 0

@@ -1,0 +1,53 @@
+"""The ledger of the platform's messages that hold answers: a takeover finds its own and nobody else's. Both databases."""
+
+from __future__ import annotations
+
+from bot.store import answers
+from bot.store.claims import Claim
+from tests.books import Books
+from tests.builders import mention, reply, thread
+
+
+async def posted(books: Books, claim: Claim, *ids: str) -> None:
+    """These messages were posted, one after the other."""
+    for answer_id in ids:
+        await books.store.run(answers.posted, claim, answer_id)
+
+
+async def mine(books: Books, claim: Claim) -> list[str]:
+    """What the ledger tells whoever answers the turn now."""
+    return await books.store.run(answers.of_turn, claim)
+
+
+async def test_a_turns_messages_come_back_in_the_order_in_which_they_were_posted(books: Books) -> None:
+    """Not in that of their ids, which are the platform's; of all attempts, each once."""
+    first = await books.claimed(await books.accepted(mention("hello")))
+    assert await mine(books, first) == []
+    await posted(books, first, "3", "1", "3")
+    second = await books.taken_over(first)
+    await posted(books, second, "2", "1")
+
+    assert await mine(books, second) == ["3", "1", "2"]
+
+
+async def test_what_a_late_worker_posted_belongs_to_the_turn(books: Books) -> None:
+    """It stands in the thread, whoever put it there: the takeover has to find it."""
+    late = await books.claimed(await books.accepted(mention("hello")))
+    current = await books.taken_over(late)
+    await posted(books, late, "1")
+
+    assert await mine(books, current) == ["1"]
+
+
+async def test_other_turns_messages_are_told_apart(books: Books) -> None:
+    """Of the messages that a takeover finds in its thread, those of other turns there are to be left alone."""
+    await posted(books, await books.answer(mention("hello", "1.0")), "A1", "A2")
+    elsewhere = await books.answer(mention("hello", "1.0", in_=thread(2)))
+    await posted(books, elsewhere, "B1")
+    claim = await books.claimed(await books.accepted(reply("more", "2.0")))
+    await posted(books, claim, "A3", "A1")
+
+    found = await books.store.run(answers.of_other_turns, claim, ["A1", "A2", "A3", "B1", "unknown"])
+    assert found == {"A1", "A2"}
+    assert await mine(books, claim) == ["A3"]
+    assert await books.store.run(answers.of_other_turns, claim, []) == set()

@@ -1,0 +1,54 @@
+"""What the operator asks first, counted over everything that is stored. On both databases."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from bot.store.claims import State
+from bot.store.figures import RECENT, Figures, figures
+from tests.books import MINUTE, Books
+from tests.builders import mention, reply, thread
+
+
+async def counted(books: Books) -> Figures:
+    """The figures now."""
+    return await books.store.run(figures, now=books.now)
+
+
+async def test_nothing_is_nothing(books: Books) -> None:
+    """An empty database has figures, too."""
+    assert await counted(books) == Figures(0, 0.0, 0, 0, 0, 0, 0)
+
+
+async def test_what_is_owed_and_since_when(books: Books) -> None:
+    """Messages that no turn took up, by the time of the oldest; what runs is counted apart."""
+    await books.claimed(await books.accepted(mention("runs", in_=thread(1))))
+    books.now += MINUTE
+    await books.accepted(mention("waits", "1.0", in_=thread(2)))
+    books.now += MINUTE
+    await books.accepted(reply("waits", "2.0", in_=thread(2)))
+    found = await counted(books)
+
+    assert (found.owed_messages, found.oldest_owed_seconds) == (2, 60.0)
+    assert (found.running_turns, found.open_sessions) == (1, 2)
+
+
+async def test_a_clock_that_was_set_back_makes_no_negative_age(books: Books) -> None:
+    """Replicas' clocks differ by seconds."""
+    await books.accepted(mention("hello"))
+    books.now -= MINUTE
+
+    assert (await counted(books)).oldest_owed_seconds == 0.0
+
+
+async def test_turns_are_counted_by_their_end_for_a_day(books: Books) -> None:
+    """Answered, failed, and those that took more than one attempt, whatever became of them; then they are history."""
+    await books.answer(mention("one", in_=thread(1)))
+    await books.settle(await books.claimed(await books.accepted(mention("two", in_=thread(2)))), "", State.FAILED)
+    taken_over = await books.taken_over(await books.claimed(await books.accepted(mention("three", in_=thread(3)))))
+    await books.settle(taken_over)
+    found = await counted(books)
+    assert (found.answered_turns, found.failed_turns, found.taken_over_turns) == (2, 1, 1)
+    books.now += RECENT + timedelta(seconds=1)
+
+    assert await counted(books) == Figures(0, 0.0, 0, 3, 0, 0, 0)
