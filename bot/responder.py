@@ -42,6 +42,7 @@ class Answer:
         self._attempts = (messages,) if shorter == messages else (messages, shorter)
         self._queue: asyncio.Queue[str | None] = asyncio.Queue()  # None: the model has ended
         self._room = asyncio.Semaphore(BUFFERED_DELTAS)
+        self._read: list[str] = []
         self._asking: asyncio.Task[None] | None = None
         self._interrupted: Interrupted | None = None
 
@@ -55,6 +56,7 @@ class Answer:
             while (delta := await self._queue.get()) is not None:
                 self._room.release()
                 if not self._interrupted:
+                    self._read.append(delta)
                     yield delta
             if last := self._last(asking):
                 yield last
@@ -71,7 +73,7 @@ class Answer:
     def _last(self, asking: asyncio.Task[None]) -> str:
         """What is to be said after the model's own words, now that it has ended."""
         if self._interrupted:
-            self.said = Said(self.said.text, interrupted=self._interrupted)
+            self.said = Said("".join(self._read), done=self.said.done, interrupted=self._interrupted)  # as seen
             says_so = self.said.text or self._interrupted is Interrupted.STOPPED
             return _after(self.said.text, wording.interrupted(self._interrupted)) if says_so else ""
         error = ModelError(Trouble.CUT, "cancelled") if asking.cancelled() else asking.exception()

@@ -16,7 +16,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, event
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from bot.errors import StartupError, StoreUnavailable
 from bot.store.tables import UtcDateTime
@@ -59,12 +59,15 @@ class Store:
     ) -> T:
         """Like run, but wait for a database that is not there, for as long as the caller is not cancelled.
 
-        For what must not be lost any more: the caller's own work waits meanwhile.
+        For what must not be lost any more: the caller's own work waits meanwhile. Raises StoreUnavailable only
+        for what the database will never take, such as a value that does not fit.
         """
         pause_s = INSIST_FIRST_S
         while True:
             try:
                 return await self.run(function, *args, **kwargs)
+            except _Refused:
+                raise
             except StoreUnavailable as error:
                 log.warning("the database did not answer (%s); waiting for it", error)
                 await asyncio.sleep(pause_s)
@@ -77,10 +80,12 @@ class Store:
         try:
             with self.engine.begin() as connection:
                 return function(connection, *args, **kwargs)
+        except (DataError, IntegrityError, ProgrammingError) as error:
+            failure: StoreUnavailable = _Refused(type(error.orig).__name__)
         except DBAPIError as error:
-            reason = type(error.orig).__name__
+            failure = StoreUnavailable(type(error.orig).__name__)
         # Raised out here, so that nothing leads back to the driver's error: it may repeat what people wrote.
-        raise StoreUnavailable(reason)
+        raise failure
 
     async def check(self) -> None:
         """Raise StartupError, in one line with the remedy, when the database cannot be reached."""
@@ -97,6 +102,10 @@ class Store:
         """Finish what runs, then close every connection."""
         await asyncio.to_thread(self._pool.shutdown)
         self.engine.dispose()
+
+
+class _Refused(StoreUnavailable):
+    """The database took offence at the statement itself: the same again would fail again."""
 
 
 def insert_or_ignore(connection: Connection, table: sa.Table, values: dict[str, Any]) -> int | None:

@@ -9,15 +9,18 @@ import sqlalchemy as sa
 
 from bot import wording
 from bot.errors import StoreUnavailable
-from bot.sessions import ResetOutcome
+from bot.events import StopRequested, Uninstalled
+from bot.sessions import Interrupted, ResetOutcome, StopOutcome
 from bot.store.engine import Store
 from bot.store.tables import messages
 from bot.testing import Hold, ScriptedLLM, SettableClock
 from tests.books import Books
-from tests.builders import ANA, BEN, THREAD, mention, reply, reset, thread
+from tests.builders import ANA, BEN, THREAD, deletion, mention, reply, reset, stop, thread
 from tests.desk import Desk, Echo
 
 CONFIRMED = wording.reset(ResetOutcome.DONE)
+ENDED = wording.interrupted(Interrupted.RESET)
+STOPPED = wording.interrupted(Interrupted.STOPPED)
 
 
 async def test_what_is_accepted_is_committed(desk: Desk, llm: ScriptedLLM) -> None:
@@ -83,7 +86,7 @@ async def test_a_reset_ends_the_running_answer_and_is_confirmed_after_it(desk: D
     await desk.inbox.accept(mention("hi", "1.0"))
     await hold.reached()
     await desk.inbox.accept(reset("2.0"))
-    assert await desk.adapter.shown(THREAD, 2) == [f"Let me \n\n{wording.ABANDONED}", CONFIRMED]
+    assert await desk.adapter.shown(THREAD, 2) == [f"Let me \n\n{ENDED}", CONFIRMED]
     await desk.inbox.accept(reply("again", "3.0"))
     await desk.worker.idle()
 
@@ -100,7 +103,7 @@ async def test_a_reset_asked_for_elsewhere_ends_the_running_answer(desk: Desk, l
 
     assert await desk.inbox.reset(THREAD, ANA) is ResetOutcome.DONE
     await desk.worker.idle()
-    assert desk.adapter.replies[THREAD] == [f"Let me \n\n{wording.ABANDONED}"]
+    assert desk.adapter.replies[THREAD] == [f"Let me \n\n{ENDED}"]
 
 
 @pytest.mark.parametrize("written", [True, False], ids=["in the thread", "elsewhere"])
@@ -130,11 +133,12 @@ async def test_a_reset_before_the_first_word_asks_the_model_nothing(desk: Desk, 
     await desk.inbox.accept(reset("2.0"))
     desk.adapter.known.set()
 
-    assert await desk.adapter.shown(THREAD, 2) == [wording.ABANDONED, CONFIRMED]
+    assert await desk.adapter.shown(THREAD) == [CONFIRMED]
+    assert len(desk.adapter.asked) == 2
     assert llm.calls == []
 
 
-async def test_an_abandoned_turn_does_not_end_the_next_one(desk: Desk, llm: ScriptedLLM) -> None:
+async def test_an_interrupted_turn_does_not_end_the_next_one(desk: Desk, llm: ScriptedLLM) -> None:
     """What was said of one turn is forgotten with it."""
     desk.adapter.known.clear()
     await desk.inbox.accept(mention("what does <@U-BEN> say?", "1.0"))
@@ -145,7 +149,91 @@ async def test_an_abandoned_turn_does_not_end_the_next_one(desk: Desk, llm: Scri
     llm.script("hello")
     await desk.inbox.accept(reply("hi", "2.0"))
 
-    assert (await desk.adapter.shown(THREAD, 2))[1] == "hello"
+    assert await desk.adapter.shown(THREAD) == ["hello"]
+
+
+@pytest.mark.parametrize("asked", [stop("2.0"), stop()], ids=["written", "button"])
+async def test_a_stop_ends_the_running_answer_and_keeps_what_was_said(
+    desk: Desk, llm: ScriptedLLM, asked: StopRequested
+) -> None:
+    """Also the model's stream ends; the next message goes on in the same session, and the model knows how far it got."""
+    hold = Hold()
+    llm.script("Let me ", hold)
+    await desk.inbox.accept(mention("hi", "1.0"))
+    await hold.reached()
+    assert await desk.inbox.accept(asked)
+    assert await desk.adapter.shown(THREAD) == [f"Let me \n\n{STOPPED}"]
+    assert llm.closed_early == 1
+    llm.script("hello")
+    await desk.inbox.accept(reply("go on", "3.0"))
+    await desk.worker.idle()
+
+    assert [message["content"] for message in llm.calls[1].messages[1:]] == ["hi", f"Let me \n\n{STOPPED}", "go on"]
+    assert [turn.state for turn in await desk.turns()] == ["stopped", "answered"]
+
+
+async def test_a_stop_before_the_first_word_is_told(desk: Desk, llm: ScriptedLLM) -> None:
+    """The person asked for the end and sees it, in the place of the answer; the model is not asked."""
+    desk.adapter.known.clear()
+    await desk.inbox.accept(mention("what does <@U-BEN> say?", "1.0"))
+    await desk.adapter.until(lambda: bool(desk.adapter.looked_up))
+    await desk.inbox.accept(stop("2.0"))
+    desk.adapter.known.set()
+
+    assert await desk.adapter.shown(THREAD) == [STOPPED]
+    assert llm.calls == []
+
+
+async def test_a_stop_where_nothing_runs_is_answered_once(desk: Desk, books: Books) -> None:
+    """However often it is delivered, a line says so, and the next message is answered as ever."""
+    await books.answer(mention("hi", "1.0"))
+    assert [await desk.inbox.accept(stop("2.0")) for _ in range(2)] == [True, False]
+    await desk.worker.idle()
+
+    assert desk.adapter.replies[THREAD] == [wording.fixed(StopOutcome.NOTHING_RUNS)]
+
+
+async def test_the_deletion_of_the_question_ends_the_answer_and_forgets_it(desk: Desk, llm: ScriptedLLM) -> None:
+    """What was said is marked; the next turn of the session knows nothing of it."""
+    hold = Hold()
+    llm.script("Let me ", hold)
+    await desk.inbox.accept(mention("my secret", "1.0"))
+    await hold.reached()
+    assert await desk.inbox.accept(deletion("1.0"))
+    assert await desk.adapter.shown(THREAD) == [f"Let me \n\n{wording.interrupted(Interrupted.DELETED)}"]
+    llm.script("hello")
+    await desk.inbox.accept(reply("hi", "2.0"))
+    await desk.worker.idle()
+
+    assert [message["content"] for message in llm.calls[1].messages[1:]] == ["hi"]
+
+
+async def test_the_deletion_of_what_waits_leaves_it_unanswered(desk: Desk, llm: ScriptedLLM) -> None:
+    """It came while another answer ran, and was deleted before its turn."""
+    hold = Hold()
+    llm.script(hold, "hello")
+    await desk.inbox.accept(mention("hi", "1.0"))
+    await hold.reached()
+    await desk.inbox.accept(reply("never mind", "2.0"))
+    await desk.inbox.accept(deletion("2.0"))
+    hold.release()
+    await desk.worker.idle()
+
+    assert desk.adapter.replies[THREAD] == ["hello"]
+
+
+async def test_an_uninstall_ends_every_answer_there(desk: Desk, llm: ScriptedLLM) -> None:
+    """At once, whatever the answers were about."""
+    hold = Hold()
+    for number in range(3):
+        llm.script("Let me ", hold)
+        await desk.inbox.accept(mention("hi", in_=thread(number)))
+    await llm.called(3)
+    assert await desk.inbox.accept(Uninstalled("desk", "T1"))
+    await desk.worker.idle()
+
+    assert {turn.state for turn in await desk.turns()} == {"superseded"}
+    assert not await desk.inbox.accept(reply("anybody?", "2.0"))
 
 
 async def test_a_persons_sessions_can_be_reset_one_by_one_or_all(desk: Desk, books: Books) -> None:

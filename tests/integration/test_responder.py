@@ -14,6 +14,7 @@ from bot.errors import ModelError, Trouble
 from bot.history import ChatMessage, Said, Turn
 from bot.llm import LLM, Done, Usage
 from bot.responder import BUFFERED_DELTAS, Answer, Responder
+from bot.sessions import Interrupted
 from bot.testing import Hold, ScriptedLLM
 
 PERSONA = "You are helpful."
@@ -188,47 +189,80 @@ async def test_what_nobody_foresaw_is_a_cut_answer(model: type[LLM], caplog: pyt
     assert ("ZeroDivisionError" in caplog.text) is (model is Broken)
 
 
-async def test_an_abandoned_answer_ends_at_once_and_says_so(llm: ScriptedLLM) -> None:
-    """The model's stream is closed, not waited for."""
+@pytest.mark.parametrize("why", Interrupted)
+async def test_an_interrupted_answer_ends_at_once_and_says_so(llm: ScriptedLLM, why: Interrupted) -> None:
+    """The model's stream is closed, not waited for; what was said stands above one last line."""
     hold = Hold()
     llm.script("My first ", hold, "never said")
     answer = answer_of(llm)
     async with aclosing(answer.deltas()) as deltas:
         assert await anext(deltas) == "My first "
         await hold.reached()
-        answer.abandon()
-        assert [delta async for delta in deltas] == [f"\n\n{wording.ABANDONED}"]
+        answer.interrupt(why)
+        assert [delta async for delta in deltas] == [f"\n\n{wording.interrupted(why)}"]
 
     assert llm.closed_early == 1
+    assert (answer.said.text, answer.said.interrupted) == ("My first ", why)
 
 
-async def test_an_answer_abandoned_before_it_began_asks_nothing(llm: ScriptedLLM) -> None:
-    """The model is not even called."""
+@pytest.mark.parametrize("why", Interrupted)
+async def test_an_answer_interrupted_before_it_began_asks_nothing(llm: ScriptedLLM, why: Interrupted) -> None:
+    """The model is not even called; only somebody who asked for the end is told."""
     answer = answer_of(llm)
-    answer.abandon()
+    answer.interrupt(why)
 
-    assert await read(answer) == [wording.ABANDONED]
-    assert llm.calls == []
+    assert await read(answer) == ([wording.interrupted(why)] if why is Interrupted.STOPPED else [])
+    assert (answer.said.text, answer.said.interrupted, llm.calls) == ("", why, [])
 
 
-async def test_an_answer_abandoned_while_it_begins_ends(llm: ScriptedLLM) -> None:
+async def test_an_answer_interrupted_while_it_begins_ends(llm: ScriptedLLM) -> None:
     """However early it comes, between any two steps, the reader is not left waiting."""
     answer = answer_of(llm)
     reading = asyncio.create_task(read(answer))
-    asyncio.get_running_loop().call_soon(answer.abandon)
+    asyncio.get_running_loop().call_soon(answer.interrupt, Interrupted.STOPPED)
 
-    assert await asyncio.wait_for(reading, 5) == [wording.ABANDONED]
+    assert await asyncio.wait_for(reading, 5) == [wording.interrupted(Interrupted.STOPPED)]
 
 
-async def test_abandoning_drops_what_the_reader_has_not_read() -> None:
-    """A slow platform does not go on showing what was to be forgotten."""
+async def test_an_answer_may_be_interrupted_again(llm: ScriptedLLM) -> None:
+    """It is heard every moment until the turn is settled; the newest reason counts."""
+    hold = Hold()
+    llm.script("My first ", hold)
+    answer = answer_of(llm)
+    reading = asyncio.create_task(read(answer))
+    await hold.reached()
+    for why in (Interrupted.STOPPED, Interrupted.STOPPED, Interrupted.RESET):
+        answer.interrupt(why)
+
+    assert (await reading)[-1] == f"\n\n{wording.interrupted(Interrupted.RESET)}"
+    answer.interrupt(Interrupted.RESET)
+
+
+async def test_an_interruption_drops_what_the_reader_has_not_read() -> None:
+    """A slow platform does not go on showing it, and nothing is remembered that nobody saw."""
     model = Talkative()
     answer = answer_of(model)
     async with aclosing(answer.deltas()) as deltas:
         await anext(deltas)
         await model.full.wait()
-        answer.abandon()
-        assert [delta async for delta in deltas] == [f"\n\n{wording.ABANDONED}"]
+        answer.interrupt(Interrupted.STOPPED)
+        assert [delta async for delta in deltas] == [f"\n\n{wording.interrupted(Interrupted.STOPPED)}"]
+
+    assert answer.said.text == "word "
+
+
+async def test_an_answer_that_had_ended_can_still_be_stopped_while_it_is_read(llm: ScriptedLLM) -> None:
+    """The model was quick, the platform is slow: the person stops what they see growing."""
+    llm.script("one ", "two ", "three")
+    answer = answer_of(llm)
+    async with aclosing(answer.deltas()) as deltas:
+        assert await anext(deltas) == "one "
+        while answer.said.done is None:
+            await asyncio.sleep(0)
+        answer.interrupt(Interrupted.STOPPED)
+        assert [delta async for delta in deltas] == [f"\n\n{wording.interrupted(Interrupted.STOPPED)}"]
+
+    assert (answer.said.text, answer.said.interrupted) == ("one ", Interrupted.STOPPED)
 
 
 async def test_a_slow_reader_holds_the_model_up() -> None:

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Concatenate
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 
 from bot import wording
-from bot.attendant import MAX_ATTEMPTS
+from bot.errors import PlatformUnavailable
 from bot.store import claims
 from bot.store.engine import P, Store, T
+from bot.store.tables import threads
 from bot.testing import Hold, ScriptedLLM, SettableClock
-from tests.books import MINUTE, Books
+from bot.worker import LONGEST_PAUSE_S
+from tests.books import Books
 from tests.builders import THREAD, mention, reply, thread
-from tests.desk import Desk, Echo
+from tests.desk import MAX_ATTEMPTS, WIDE, Desk, Echo
+
+AWAY = PlatformUnavailable("the platform cannot be reached")
 
 
 @pytest.fixture
 async def echoing(store: Store, clock: SettableClock) -> AsyncIterator[Desk]:
     """A desk whose model says back what it was asked."""
-    opened = Desk(store, Echo(), clock, max_running=3)
+    opened = Desk(store, Echo(), clock, limits=dataclasses.replace(WIDE, total=3))
     yield opened
     await opened.worker.stop(drain_seconds=0)
 
@@ -80,7 +86,7 @@ async def test_a_dead_workers_turn_is_taken_over_when_its_lease_is_out(
     await desk.worker.look()
     await desk.worker.idle()
     assert desk.adapter.asked == []
-    books.now += 2 * MINUTE
+    await books.lapse()
     llm.script("hello")
     await desk.worker.look()
 
@@ -96,7 +102,7 @@ async def test_what_runs_keeps_its_lease(desk: Desk, books: Books, llm: Scripted
     await desk.inbox.accept(mention("hi"))
     await hold.reached()
     for _ in range(4):
-        books.now += MINUTE / 2
+        await books.lapse()
         await desk.worker.renew()
     assert await books.claim(1, "two") is None
     hold.release()
@@ -131,6 +137,73 @@ async def test_a_turn_that_always_breaks_ends_in_a_sentence(desk: Desk) -> None:
     assert [turn.state for turn in await desk.turns()] == ["failed"]
 
 
+async def test_a_platform_that_is_away_is_tried_again_after_a_pause(
+    desk: Desk, books: Books, llm: ScriptedLLM
+) -> None:
+    """Not before, not by anybody; what was accepted meanwhile waits for its turn as well."""
+    desk.adapter.failures = [AWAY]
+    await desk.inbox.accept(mention("hi", "1.0"))
+    await desk.worker.idle()
+    await desk.inbox.accept(reply("and?", "2.0"))
+    await desk.worker.look()
+    await desk.worker.idle()
+    assert len(desk.adapter.asked) == 1
+    llm.script("hello")
+    llm.script("and hello")
+    await books.lapse()
+    await desk.worker.look()
+    await desk.worker.idle()
+
+    assert desk.adapter.replies[THREAD] == ["hello", "and hello"]
+    assert [(turn.state, turn.attempt, turn.postponed) for turn in await desk.turns()] == [
+        ("answered", 2, 1),
+        ("answered", 1, 0),
+    ]
+
+
+async def test_the_pauses_become_longer_up_to_a_limit(empty_sqlite_url: str, clock: SettableClock) -> None:
+    """A platform that is away for long is not asked every moment, and one that is back is soon found to be."""
+    desk = Desk(Store(empty_sqlite_url), Echo(), clock)
+    books = Books(desk.store, clock)
+    desk.adapter.failures = [AWAY] * 8
+    await desk.inbox.accept(mention("hi"))
+    pauses = []
+    for _ in range(8):
+        await desk.worker.idle()
+        [row] = await books.rows(threads)
+        pauses.append((row.lease_until - clock.now()).total_seconds())
+        await books.lapse()
+        await desk.worker.look()
+    await desk.worker.idle()
+    await desk.store.close()
+
+    assert pauses == [2, 4, 8, 16, 32, *[LONGEST_PAUSE_S] * 3]
+    assert desk.adapter.replies[THREAD] == ["hi"]
+
+
+async def test_a_database_that_is_away_while_a_turn_ends_loses_nothing(
+    empty_sqlite_url: str, clock: SettableClock, llm: ScriptedLLM
+) -> None:
+    """The answer stands in the thread, and its turn waits to be settled: once, as it was said."""
+    desk = Desk(Store(empty_sqlite_url), llm, clock)
+    await desk.store.run(lambda connection: connection.exec_driver_sql("PRAGMA busy_timeout=0"))
+    rival = sqlite3.connect(str(desk.store.engine.url.database), isolation_level=None, check_same_thread=False)
+    event.listen(desk.store.engine, "handle_error", lambda _: rival.rollback())
+    hold = Hold()
+    llm.script(hold, "hello")
+    await desk.inbox.accept(mention("hi"))
+    await hold.reached()
+    rival.execute("BEGIN IMMEDIATE")
+    hold.release()
+    await desk.worker.idle()
+
+    assert not rival.in_transaction
+    assert desk.adapter.replies[THREAD] == ["hello"]
+    assert [(turn.state, turn.answer, turn.attempt) for turn in await desk.turns()] == [("answered", "hello", 1)]
+    await desk.store.close()
+    rival.close()
+
+
 async def test_a_message_accepted_just_as_a_turn_ends_is_answered(store: Store, clock: SettableClock) -> None:
     """At whichever step of the turn's end it comes, the thread is taken up again without a look."""
     desk = Desk(store, Echo(), clock)
@@ -153,8 +226,8 @@ async def test_a_message_accepted_just_as_a_turn_ends_is_answered(store: Store, 
     await desk.worker.stop(drain_seconds=5)
 
 
-class Interrupted(Store):
-    """A store in which something happens after a claim found nothing, and before the worker hears so."""
+class Interfered(Store):
+    """A store in which something happens after a claim found nothing, and before the worker is told so."""
 
     meanwhile: Callable[[], Awaitable[object]]
 
@@ -170,7 +243,7 @@ async def test_a_message_accepted_just_as_a_worker_finds_nothing_is_answered(
     database_url: str, clock: SettableClock
 ) -> None:
     """The one moment in which a wake-up could be lost."""
-    store = Interrupted(database_url)
+    store = Interfered(database_url)
     desk = Desk(store, Echo(), clock)
     late = iter([mention("late", "2.0"), mention("later", "3.0")])
 
@@ -201,35 +274,3 @@ async def test_two_replicas_answer_everything_once(store: Store, clock: Settable
     said = {place: "\n\n".join(texts).split("\n\n") for place, texts in one.adapter.replies.items()}
     assert said == {thread(place): [f"{number:03}" for number in range(place, 40, 4)] for place in range(4)}
     assert one.adapter.most_in_one_thread == 1
-
-
-async def test_to_stop_is_to_finish_what_runs(desk: Desk, llm: ScriptedLLM) -> None:
-    """What runs comes to its end; what is accepted after that is stored for whoever starts next."""
-    hold = Hold()
-    llm.script(hold, "hello")
-    await desk.inbox.accept(mention("hi", "1.0"))
-    await hold.reached()
-    stopping = asyncio.create_task(desk.worker.stop(drain_seconds=20))
-    await asyncio.sleep(0)
-    assert await desk.inbox.accept(reply("and?", "2.0"))
-    hold.release()
-    await stopping
-
-    assert desk.adapter.replies[THREAD] == ["hello"]
-    assert [turn.state for turn in await desk.turns()] == ["answered"]
-
-
-async def test_what_does_not_finish_in_time_is_handed_back(desk: Desk, llm: ScriptedLLM, clock: SettableClock) -> None:
-    """Another process can take it up at once."""
-    hold = Hold()
-    llm.script("Let me ", hold)
-    await desk.inbox.accept(mention("hi"))
-    await hold.reached()
-    await desk.worker.stop(drain_seconds=0)
-    assert desk.adapter.replies[THREAD] == []
-    next_process = Desk(desk.store, llm, clock, owner="next")
-    llm.script("hello")
-    await next_process.worker.look()
-
-    assert await next_process.adapter.shown(THREAD) == ["hello"]
-    await next_process.worker.stop(drain_seconds=5)
