@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row
 from bot.events import Attachment, Author, Thread
 from bot.history import Said
 from bot.sessions import ResetOutcome
+from bot.store import sessions as session_rows
 from bot.store.engine import storable
 from bot.store.tables import RUNNING, messages, sessions, threads, turns
 
@@ -61,13 +62,8 @@ class Settled:
 
 def claim(connection: Connection, thread_id: int, *, owner: str, now: datetime, lease_until: datetime) -> Claim | None:
     """Lease the thread and open a turn over what it is owed; None when it is leased already or owed nothing."""
-    free = sa.or_(threads.c.lease_until.is_(None), threads.c.lease_until < now)
-    leased = connection.execute(
-        sa.update(threads)
-        .where(threads.c.id == thread_id, free)
-        .values(lease_owner=owner, lease_until=lease_until, fence=threads.c.fence + 1)
-        .returning(*_THREAD)
-    ).first()
+    lease = {"this_thread": thread_id, "now": now, "lease_owner": owner, "lease_until": lease_until}
+    leased = connection.execute(_LEASE, lease).first()
     if leased is None:
         return None
     turn = _take_over(connection, thread_id) or _open_turn(connection, thread_id, now)
@@ -88,21 +84,21 @@ def settle(connection: Connection, claimed: Claim, settled: Settled, *, now: dat
         "cached_tokens": settled.cached_tokens,
         "completion_tokens": settled.completion_tokens,
         "finished_at": now,
+        "this_turn": claimed.turn_id,
     }
     if not _release(connection, claimed.thread_id, claimed.fence):
         return False
-    mine = sa.update(turns).where(turns.c.id == claimed.turn_id, RUNNING)
-    if connection.execute(mine.values(values)).rowcount == 0:
+    if connection.execute(_SETTLE, values).rowcount == 0:
         return False
     if claimed.session_id is not None:
-        connection.execute(sa.update(sessions).where(sessions.c.id == claimed.session_id).values(last_active_at=now))
+        session_rows.touch(connection, claimed.session_id, now=now)
     return True
 
 
 def posted(connection: Connection, claimed: Claim, answer_id: str) -> None:
     """Remember which of the platform's messages holds the turn's answer."""
-    held = sa.exists().where(threads.c.id == claimed.thread_id, threads.c.fence == claimed.fence)
-    connection.execute(sa.update(turns).where(turns.c.id == claimed.turn_id, held).values(answer_id=answer_id))
+    held = {"this_turn": claimed.turn_id, "this_thread": claimed.thread_id, "this_fence": claimed.fence}
+    connection.execute(_POSTED, {**held, "answer_id": answer_id})
 
 
 def hand_back(connection: Connection, claimed: Claim) -> None:
@@ -131,47 +127,61 @@ def owed(connection: Connection, platforms: Sequence[str], *, now: datetime, lim
     return list(connection.execute(statement.limit(limit)).scalars())
 
 
-_THREAD = (
-    threads.c.fence,
-    threads.c.platform,
-    threads.c.workspace,
-    threads.c.channel,
-    threads.c.root,
-    threads.c.direct,
+_MINE = (threads.c.id == sa.bindparam("this_thread"), threads.c.fence == sa.bindparam("this_fence"))
+_LEASE = (
+    sa.update(threads)
+    .where(
+        threads.c.id == sa.bindparam("this_thread"),
+        sa.or_(threads.c.lease_until.is_(None), threads.c.lease_until < sa.bindparam("now")),
+    )
+    .values(fence=threads.c.fence + 1, lease_owner=sa.bindparam("lease_owner"), lease_until=sa.bindparam("lease_until"))
+    .returning(
+        threads.c.fence, threads.c.platform, threads.c.workspace, threads.c.channel, threads.c.root, threads.c.direct
+    )
 )
+_RELEASE = sa.update(threads).where(*_MINE).values(lease_owner=None, lease_until=None)
+_TAKE_OVER = (
+    sa.update(turns)
+    .where(turns.c.thread_id == sa.bindparam("in_thread"), RUNNING)
+    .values(attempt=turns.c.attempt + 1)
+    .returning(turns.c.id, turns.c.attempt)
+)
+_WAITING = (
+    sa.select(messages.c.id, messages.c.session_id, messages.c.fixed_reply)
+    .where(messages.c.thread_id == sa.bindparam("in_thread"), messages.c.turn_id.is_(None))
+    .order_by(messages.c.message_id)
+    .limit(MESSAGES_PER_TURN)
+)
+_OPEN_TURN = sa.insert(turns).returning(turns.c.id, turns.c.attempt)
+_TAKE = sa.update(messages).where(messages.c.id.in_(sa.bindparam("these", expanding=True)))
+_OF_TURN = (
+    sa.select(messages, sessions.c.follows_expired)
+    .outerjoin(sessions, sessions.c.id == messages.c.session_id)
+    .where(messages.c.turn_id == sa.bindparam("this_turn"))
+    .order_by(messages.c.message_id)
+)
+_POSTED = sa.update(turns).where(turns.c.id == sa.bindparam("this_turn"), sa.exists().where(*_MINE))
+_SETTLE = sa.update(turns).where(turns.c.id == sa.bindparam("this_turn"), RUNNING)
 
 
 def _take_over(connection: Connection, thread_id: int) -> Row[*tuple[Any, ...]] | None:
     """The turn an earlier owner left unfinished, as the next attempt."""
-    statement = sa.update(turns).where(turns.c.thread_id == thread_id, RUNNING)
-    return connection.execute(
-        statement.values(attempt=turns.c.attempt + 1).returning(turns.c.id, turns.c.attempt)
-    ).first()
+    return connection.execute(_TAKE_OVER, {"in_thread": thread_id}).first()
 
 
 def _open_turn(connection: Connection, thread_id: int, now: datetime) -> Row[*tuple[Any, ...]] | None:
-    waiting = connection.execute(
-        sa.select(messages.c.id, messages.c.session_id, messages.c.fixed_reply)
-        .where(messages.c.thread_id == thread_id, messages.c.turn_id.is_(None))
-        .order_by(messages.c.message_id)
-        .limit(MESSAGES_PER_TURN)
-    ).all()
-    taken = _together(waiting)
+    taken = _together(connection.execute(_WAITING, {"in_thread": thread_id}).all())
     if not taken:
         return None
-    turn = connection.execute(
-        sa.insert(turns)
-        .values(
-            thread_id=thread_id,
-            session_id=taken[0].session_id,
-            attempt=1,
-            state=State.RUNNING.value,
-            started_at=now,
-        )
-        .returning(turns.c.id, turns.c.attempt)
-    ).one()
-    ids = [message.id for message in taken]
-    connection.execute(sa.update(messages).where(messages.c.id.in_(ids)).values(turn_id=turn.id))
+    opened = {
+        "thread_id": thread_id,
+        "session_id": taken[0].session_id,
+        "attempt": 1,
+        "state": State.RUNNING.value,
+        "started_at": now,
+    }
+    turn = connection.execute(_OPEN_TURN, opened).one()
+    connection.execute(_TAKE, {"these": [message.id for message in taken], "turn_id": turn.id})
     return turn
 
 
@@ -188,12 +198,7 @@ def _together(waiting: Sequence[Row[*tuple[Any, ...]]]) -> Sequence[Row[*tuple[A
 def _claimed(
     connection: Connection, thread_id: int, leased: Row[*tuple[Any, ...]], turn: Row[*tuple[Any, ...]]
 ) -> Claim:
-    rows = connection.execute(
-        sa.select(messages, sessions.c.follows_expired)
-        .outerjoin(sessions, sessions.c.id == messages.c.session_id)
-        .where(messages.c.turn_id == turn.id)
-        .order_by(messages.c.message_id)
-    ).all()
+    rows = connection.execute(_OF_TURN, {"this_turn": turn.id}).all()
     newest = rows[-1]
     return Claim(
         thread_id=thread_id,
@@ -221,5 +226,4 @@ def said(row: Row[*tuple[Any, ...]]) -> Said:
 
 
 def _release(connection: Connection, thread_id: int, fence: int) -> bool:
-    mine = sa.update(threads).where(threads.c.id == thread_id, threads.c.fence == fence)
-    return connection.execute(mine.values(lease_owner=None, lease_until=None)).rowcount == 1
+    return connection.execute(_RELEASE, {"this_thread": thread_id, "this_fence": fence}).rowcount == 1

@@ -115,25 +115,37 @@ def _insert(
         "author_workspace": event.author.workspace,
         "accepted_at": now,
     }
-    connection.execute(sa.insert(messages).values(values))
+    connection.execute(sa.insert(messages), values)
 
 
 def _is_duplicate(connection: Connection, thread_id: int, event: MessageReceived | ResetRequested) -> bool:
-    same = sa.select(messages.c.id).where(messages.c.thread_id == thread_id, messages.c.message_id == event.message_id)
-    if connection.execute(same).first() is not None:
+    if connection.execute(_SAME, {"in_thread": thread_id, "known_as": event.message_id}).first() is not None:
         return True
     if not isinstance(event, MessageReceived) or event.client_id is None:
         return False
-    # Slack may deliver one gesture twice under two ts; the sender's own id of it tells.
-    gesture = (
-        sa.select(messages.c.id)
-        .join(threads, threads.c.id == messages.c.thread_id)
-        .where(
-            messages.c.client_id == event.client_id,
-            messages.c.author_id == event.author.id,
-            threads.c.platform == event.thread.platform,
-            threads.c.workspace == event.thread.workspace,
-            threads.c.channel == event.thread.channel,
-        )
+    gesture = {
+        "gesture": event.client_id,
+        "by": event.author.id,
+        "on_platform": event.thread.platform,
+        "in_workspace": event.thread.workspace,
+        "in_channel": event.thread.channel,
+    }
+    return connection.execute(_SAME_GESTURE, gesture).first() is not None
+
+
+_SAME = sa.select(messages.c.id).where(
+    messages.c.thread_id == sa.bindparam("in_thread"), messages.c.message_id == sa.bindparam("known_as")
+)
+# Slack may deliver one gesture twice under two ts; the sender's own id of it tells.
+_SAME_GESTURE = (
+    sa.select(messages.c.id)
+    .join(threads, threads.c.id == messages.c.thread_id)
+    .where(
+        messages.c.client_id == sa.bindparam("gesture"),
+        messages.c.author_id == sa.bindparam("by"),
+        threads.c.platform == sa.bindparam("on_platform"),
+        threads.c.workspace == sa.bindparam("in_workspace"),
+        threads.c.channel == sa.bindparam("in_channel"),
     )
-    return connection.execute(gesture.limit(1)).first() is not None
+    .limit(1)
+)

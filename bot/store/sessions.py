@@ -20,37 +20,45 @@ def continue_or_open(
     connection: Connection, thread_id: int, *, new_id: str, now: datetime, idle_after: timedelta
 ) -> str:
     """The id of the thread's open session, touched; a new one when there is none or when it sat idle too long."""
-    found = connection.execute(
-        sa.select(sessions.c.id, sessions.c.last_active_at)
-        .where(sessions.c.thread_id == thread_id, sessions.c.closed_at.is_(None))
-        .with_for_update()  # against a sweep that closes it at this moment
-    ).first()
+    found = connection.execute(_OPEN, {"in_thread": thread_id}).first()
     if found is not None and not (
         is_idle(found.last_active_at, now=now, idle_after=idle_after)
         and close(connection, [found.id], Closed.EXPIRED, now=now, unless_owed=True)
     ):
-        connection.execute(sa.update(sessions).where(sessions.c.id == found.id).values(last_active_at=now))
+        touch(connection, found.id, now=now)
         return str(found.id)
-    connection.execute(
-        sa.insert(sessions).values(
-            id=new_id,
-            thread_id=thread_id,
-            opened_at=now,
-            last_active_at=now,
-            follows_expired=_last_closed_why(connection, thread_id) == Closed.EXPIRED.value,
-        )
-    )
+    opened = {
+        "id": new_id,
+        "thread_id": thread_id,
+        "opened_at": now,
+        "last_active_at": now,
+        "follows_expired": _last_closed_why(connection, thread_id) == Closed.EXPIRED.value,
+    }
+    connection.execute(sa.insert(sessions), opened)
     return new_id
 
 
+def touch(connection: Connection, session_id: str, *, now: datetime) -> None:
+    """The session is active now."""
+    connection.execute(_TOUCH, {"this_session": session_id, "last_active_at": now})
+
+
+_OPEN = (
+    sa.select(sessions.c.id, sessions.c.last_active_at)
+    .where(sessions.c.thread_id == sa.bindparam("in_thread"), sessions.c.closed_at.is_(None))
+    .with_for_update()  # against a sweep that closes it at this moment
+)
+_TOUCH = sa.update(sessions).where(sessions.c.id == sa.bindparam("this_session"))
+_LAST_CLOSED_WHY = (
+    sa.select(sessions.c.closed_why)
+    .where(sessions.c.thread_id == sa.bindparam("in_thread"))
+    .order_by(sessions.c.opened_at.desc(), sessions.c.closed_at.desc())
+    .limit(1)
+)
+
+
 def _last_closed_why(connection: Connection, thread_id: int) -> str | None:
-    statement = (
-        sa.select(sessions.c.closed_why)
-        .where(sessions.c.thread_id == thread_id)
-        .order_by(sessions.c.opened_at.desc(), sessions.c.closed_at.desc())
-        .limit(1)
-    )
-    why: str | None = connection.execute(statement).scalar()
+    why: str | None = connection.execute(_LAST_CLOSED_WHY, {"in_thread": thread_id}).scalar()
     return why
 
 
