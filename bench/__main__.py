@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from bench import table
 from bench.subject import LEAN, OURS, OURS_ON_POSTGRES, Subject
-from bench.workload import TURNS_PER_THREAD, Figures, measure
+from bench.workload import MOST_TURNS, TURNS_PER_THREAD, Figures, measure
 
 
 def main() -> None:
@@ -41,8 +41,10 @@ def _options() -> argparse.Namespace:
 
 
 def _turns(text: str) -> int:
-    """Whole threads."""
-    return max(1, int(text) // TURNS_PER_THREAD) * TURNS_PER_THREAD
+    """Whole threads, and no more calls than the workspace keeps a record of."""
+    if not TURNS_PER_THREAD <= (turns := int(text)) <= MOST_TURNS:
+        raise argparse.ArgumentTypeError(f"is not from {TURNS_PER_THREAD} to {MOST_TURNS}")
+    return turns // TURNS_PER_THREAD * TURNS_PER_THREAD
 
 
 if __name__ == "__main__":

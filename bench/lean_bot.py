@@ -1,6 +1,7 @@
-"""The leanest bot on AsyncApp and AsyncOpenAI, which the bench puts beside ours: it mentions no more than it must.
+"""The leanest bot that can be written on AsyncApp and AsyncOpenAI: the yardstick beside ours.
 
-It remembers in memory, answers what is delivered twice twice, and knows no reset, no limit and no trouble.
+It remembers as long as the process lives, answers twice what Slack delivers twice, and knows of no reset, no limit of
+Slack's and no trouble with the model.
 """
 
 from __future__ import annotations

@@ -18,7 +18,8 @@ def lines(results: Mapping[str, Sequence[Figures]], turns: int) -> Iterator[str]
     """The table's lines. `results` are each bot's rounds by its name; the others are compared with the first."""
     rounds = min(map(len, results.values()))
     yield f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}."
-    yield f"{turns} turns one at a time, then {turns} in a burst; {TURNS_PER_THREAD} turns a thread, {DELTAS} deltas."
+    yield f"{turns} turns one at a time, then {turns} in a burst; {TURNS_PER_THREAD} turns a thread."
+    yield f"An instant model with answers of {DELTAS} deltas, Slack's part played by the playground, both over HTTP."
     yield f"Medians of {rounds} rounds, the lowest and the highest; then the ratio to the first column."
     yield ""
     first, *others = results

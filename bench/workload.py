@@ -16,7 +16,7 @@ from bench.surroundings import Surroundings, Turn, surroundings
 TURNS_PER_THREAD = 4
 THREADS_AT_ONCE = 32
 WARM_UP_TURNS = 40
-_MEGABYTE = 1_000_000
+MOST_TURNS = 3_000
 
 
 def _figure(label: str, decimals: int) -> float:
@@ -50,57 +50,75 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class _Spent:
-    """What a number of turns cost: wall-clock seconds, and CPU seconds of the bot and of its surroundings."""
+    """What a number of turns cost: wall-clock seconds, CPU seconds of the bot and of its surroundings, Slack calls."""
 
+    turns: int
     wall_s: float
     bot_cpu_s: float
     others_cpu_s: float
+    calls: float
+
+    @property
+    def turns_a_second(self) -> float:
+        return self.turns / self.wall_s
+
+    @property
+    def cpu_s_per_1000(self) -> float:
+        return self.bot_cpu_s / self.turns * 1000
 
 
 class _Meter:
     """Measures from its making on."""
 
-    def __init__(self, bot: psutil.Process) -> None:
+    def __init__(self, bot: psutil.Process, around: Surroundings) -> None:
         self._bot = bot
+        self._around = around
         self._start = self._now()
 
-    def read(self) -> _Spent:
-        """What was spent since."""
-        return _Spent(*(after - before for after, before in zip(self._now(), self._start, strict=True)))
+    def read(self, turns: int) -> _Spent:
+        """What was spent since, on so many turns."""
+        return _Spent(turns, *(after - before for after, before in zip(self._now(), self._start, strict=True)))
 
-    def _now(self) -> tuple[float, float, float]:
+    def _now(self) -> tuple[float, float, float, float]:
         cpu = self._bot.cpu_times()
-        return time.perf_counter(), cpu.user + cpu.system, time.process_time()
+        return time.perf_counter(), cpu.user + cpu.system, time.process_time(), len(self._around.slack.calls.all())
 
 
 async def measure(subject: Subject, turns: int) -> Figures:
     """Start the bot afresh and let it do the workload: so many turns one at a time, and as many in a burst."""
     async with surroundings() as around, running(subject, around) as bot:
-        idle_memory = bot.memory_info().rss
+        idle_memory = _megabytes(bot)
         await _burst(around, WARM_UP_TURNS)
-        calls, meter = len(around.slack.calls.all()), _Meter(bot)
+        meter = _Meter(bot, around)
         singles = await _one_at_a_time(around, turns)
-        alone, calls = meter.read(), len(around.slack.calls.all()) - calls
-        meter = _Meter(bot)
+        alone, meter = meter.read(turns), _Meter(bot, around)
         await _burst(around, turns)
-        burst, memory = meter.read(), bot.memory_info().rss
+        return _figures(singles, alone, meter.read(turns), idle_memory, _megabytes(bot))
+
+
+def _figures(singles: Sequence[Turn], alone: _Spent, burst: _Spent, idle_memory: float, memory: float) -> Figures:
     to_model = [(turn.requested - turn.asked) * 1000 for turn in singles]
     to_text = [(turn.shown - turn.spoken) * 1000 for turn in singles]
     return Figures(
-        burst=turns / burst.wall_s,
-        alone=turns / alone.wall_s,
-        burst_cpu=burst.bot_cpu_s / turns * 1000,
-        alone_cpu=alone.bot_cpu_s / turns * 1000,
-        idle_memory=idle_memory / _MEGABYTE,
-        memory=memory / _MEGABYTE,
+        burst=burst.turns_a_second,
+        alone=alone.turns_a_second,
+        burst_cpu=burst.cpu_s_per_1000,
+        alone_cpu=alone.cpu_s_per_1000,
+        idle_memory=idle_memory,
+        memory=memory,
         to_model=statistics.median(to_model),
         to_model_p99=_p99(to_model),
         to_text=statistics.median(to_text),
         to_text_p99=_p99(to_text),
-        calls=calls / turns,
+        calls=alone.calls / alone.turns,
         core=burst.bot_cpu_s / burst.wall_s * 100,
         others_core=burst.others_cpu_s / burst.wall_s * 100,
     )
+
+
+def _megabytes(bot: psutil.Process) -> float:
+    resident: int = bot.memory_info().rss
+    return resident / 1_000_000
 
 
 async def _one_at_a_time(around: Surroundings, turns: int) -> list[Turn]:

@@ -34,9 +34,13 @@ class Ledger(Protocol):
 
 
 class Adapter(Protocol):
-    """A chat platform, as the work layer sees it."""
+    """A chat platform, as the work layer sees it: one workspace of it."""
 
     platform: str
+
+    @property
+    def workspace(self) -> str:
+        """The workspace it is installed in; threads of others on the same database are none of its business."""
 
     async def reply(self, asked: Asked, deltas: AsyncIterator[str], ledger: Ledger) -> None:
         """Show that the bot works, then the answer as it grows; all of it stands there when this returns.

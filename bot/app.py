@@ -6,6 +6,7 @@ Rule: what is opened here is closed here, in the opposite order: intake first, t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import os
 import random
@@ -78,7 +79,7 @@ def utc_now() -> datetime:
 
 async def run(settings: Settings, announce: Announce) -> int:
     """Run the bot until SIGINT or SIGTERM; the exit status, 1 when a check at start failed."""
-    stop = _stop_signal()
+    stopped = asyncio.create_task(_stop_signal().wait())
     _allow_many_connections()
     async with AsyncExitStack() as stack:
         model = _model_name(settings)
@@ -87,24 +88,34 @@ async def run(settings: Settings, announce: Announce) -> int:
         if settings.mode == "playground":
             server, settings = await stack.enter_async_context(_playground(settings, model))
             page = f" · open {server.url}"
-        failures = await checks.failures(settings)
-        for line in failures:
-            announce(f"attendant: {line}")
-        if failures:
+        starting = asyncio.create_task(_start(stack, settings, announce))
+        await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():  # a check may wait for long; being told to stop may not
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            return 0
+        if (bot := starting.result()) is None:
             return 1
-        bot = await stack.enter_async_context(slack_bot(settings))
         announce(f"Attendant is running in {bot.where}{page} · model: {model} · stop with Ctrl+C")
-        await stop.wait()
+        await stopped
         announce("Attendant is stopping.")
     return 0
 
 
+async def _start(stack: AsyncExitStack, settings: Settings, announce: Announce) -> Bot | None:
+    """The bot, connected; None when a check failed, each failure being announced."""
+    failures = await checks.failures(settings)
+    for line in failures:
+        announce(f"attendant: {line}")
+    return None if failures else await stack.enter_async_context(slack_bot(settings))
+
+
 async def chat(settings: Settings, announce: Announce) -> int:
     """Talk to the bot in the terminal, until end of input."""
-    adapter = terminal.Terminal(terminal.write)
+    adapter = terminal.Terminal(terminal.write, str(uuid.uuid4()))
     async with _with_model(settings) as effective, desk(effective, [adapter]) as parts:
         announce(f"Talking to the attendant · model: {_model_name(settings)} · !reset starts over, Ctrl+D ends\n")
-        thread = Thread(terminal.PLATFORM, "local", "terminal", str(uuid.uuid4()), direct=True)
+        thread = Thread(terminal.PLATFORM, adapter.workspace, "terminal", "1", direct=True)
         await adapter.talk(parts.inbox, terminal.typed_lines("> "), thread)
     return 0
 
@@ -237,7 +248,12 @@ async def _with_model(settings: Settings) -> AsyncIterator[Settings]:
 async def _playground(settings: Settings, model: str) -> AsyncIterator[tuple[PlaygroundServer, Settings]]:
     """A running playground, and the settings that connect the bot to it."""
     described = manifest.read(manifest.document(settings.slack_command, settings.slack_reset_command))
-    workspace = harbour(described, clock=utc_now, rng=random.Random())  # noqa: S311 - picks connections, not secrets
+    workspace = harbour(
+        described,
+        clock=utc_now,
+        rng=random.Random(),  # noqa: S311 - picks connections, not secrets
+        team_id=f"T{uuid.uuid4().hex[:10].upper()}",  # each playground is a workspace of its own in the database
+    )
     server = PlaygroundServer(workspace, notice=NOTICE if model == STAND_IN else None)
     await server.start(settings.port)
     try:
@@ -274,8 +290,11 @@ def _owner() -> str:
 def _allow_many_connections() -> None:
     # Each running turn holds two or three; the usual soft limit of 1,024 files is less than MAX_RUNNING_TURNS needs.
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    for wanted in (hard, 65_536, 10_240):  # macOS calls its hard limit infinite, and takes less
+        if wanted != soft:
+            with contextlib.suppress(ValueError, OSError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+                return
 
 
 def _stop_signal() -> asyncio.Event:

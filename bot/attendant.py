@@ -41,9 +41,9 @@ class Attendant:
         self._max_attempts = max_attempts
 
     @property
-    def platforms(self) -> list[str]:
-        """The platforms it can answer on."""
-        return list(self._adapters)
+    def places(self) -> list[tuple[str, str]]:
+        """The platforms and workspaces it can answer in: others' messages are not its own to read."""
+        return [(adapter.platform, adapter.workspace) for adapter in self._adapters.values()]
 
     async def show_waiting(self, asked: Asked) -> None:
         """Let the person see that their message was taken up, though it has to wait."""
@@ -87,12 +87,21 @@ class Attendant:
         return Settled(State.ANSWERED if await self._reply(claim, deltas()) else State.FAILED)
 
     async def _let_model_answer(self, claim: Claim, begin: Callable[[Answer], None]) -> Settled:
-        turns = await self._turns(claim)
-        answer = self._responder.answer(turns, await self._names(claim, turns))
-        begin(answer)
-        async with aclosing(_announced(answer, claim)) as deltas:
-            shown = await self._reply(claim, deltas)
-        return _settled(answer, shown=shown)
+        answer: Answer | None = None
+
+        async def deltas() -> AsyncGenerator[str, None]:
+            # Within the reply, which shows that the bot works before it asks for the first piece.
+            nonlocal answer
+            turns = await self._turns(claim)
+            answer = self._responder.answer(turns, await self._names(claim, turns))
+            begin(answer)
+            async with aclosing(_announced(answer, claim)) as announced:
+                async for delta in announced:
+                    yield delta
+
+        async with aclosing(deltas()) as pieces:
+            shown = await self._reply(claim, pieces)
+        return _settled(answer, shown=shown) if answer is not None else Settled(State.FAILED, wording.FAILED_TURN)
 
     async def _turns(self, claim: Claim) -> list[Turn]:
         if claim.session_id is None:  # only a fixed reply has none

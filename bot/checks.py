@@ -65,7 +65,8 @@ async def _slack(settings: Settings) -> str:
     async with open_client(settings) as client:
         identity = await identify(client)
         check_scopes(identity, manifest.read(manifest.document()).scopes)
-        return f"@{identity.name} in {identity.team_name}, every scope granted"
+        scopes = "every scope granted" if identity.scopes else "Slack did not say which scopes are granted"
+        return f"@{identity.name} in {identity.team_name}, {scopes}"
 
 
 async def _socket(settings: Settings) -> str:

@@ -100,6 +100,20 @@ def _loop(main_coroutine: Coroutine[Any, Any, int]) -> int:
     return asyncio.run(main_coroutine)
 
 
+def _port(text: str) -> int:
+    return _between(text, 0, 65_535)
+
+
+def _count(text: str) -> int:
+    return _between(text, 1, 1_000_000)
+
+
+def _between(text: str, least: int, most: int) -> int:
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="attendant",
@@ -115,10 +129,10 @@ def _parser() -> argparse.ArgumentParser:
 
     word("run", _run, "start the bot; the playground, when no Slack setting is set")
     playground = word("playground", _playground, "start the playground, whatever is set for Slack")
-    playground.add_argument("--port", type=int, help="where the page is, on 127.0.0.1 (default: PORT)")
+    playground.add_argument("--port", type=_port, help="where the page is, on 127.0.0.1 (default: PORT)")
     word("chat", _chat, "talk to the bot in the terminal")
     sessions = word("sessions", _sessions, "list the open sessions, newest activity first, without their words")
-    sessions.add_argument("--limit", type=int, default=100, help="how many at the most (default: 100)")
+    sessions.add_argument("--limit", type=_count, default=100, help="how many at the most (default: 100)")
     word("status", _status, "tell what is owed, what runs, and what became of the last day's turns")
     word("doctor", _doctor, "check tokens, scopes, socket, database and model, a line each")
     manifests = word("manifest", _manifest, "print the Slack app's manifest with your command names")

@@ -150,6 +150,8 @@ class Settings:
             if text:
                 values[field.name] = _parsed(field, text)
         settings = cls(**values)
+        if settings.slack_command == settings.slack_reset_command:
+            raise ConfigError("SLACK_RESET_COMMAND", "is the same as SLACK_COMMAND", "Give each a name of its own.")
         _ = settings.mode  # a half-set configuration is an error at once
         return settings
 

@@ -82,7 +82,10 @@ def _line(message: Said, names: Mapping[str, str], *, several: bool) -> str:
     parts = [text] if text else []
     parts += [f"[attached, and not visible to you: {file.name} ({file.mimetype})]" for file in message.attachments]
     body = "\n".join(parts) or "(a message without text)"
-    return f"{names.get(message.author_id, 'Somebody')}: {body}" if several else body
+    if not several:
+        return body
+    # Later lines are set in, so that nobody's message can open a line with somebody else's name.
+    return f"{names.get(message.author_id, 'Somebody')}: " + body.replace("\n", "\n  ")
 
 
 _MENTION = re.compile(r"<@([^<>|\s]+)(?:\|[^<>]*)?>")  # no < inside: reading stays linear in the text's length

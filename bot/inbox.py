@@ -20,8 +20,8 @@ from bot.events import (
 from bot.sessions import OpenSession, ResetOutcome, StopOutcome
 from bot.store import inbox as accepted
 from bot.store import sessions as session_rows
-from bot.store.claims import Owed
 from bot.store.engine import Store
+from bot.store.leases import Owed
 from bot.worker import Worker
 
 LISTED_SESSIONS = 50
@@ -70,7 +70,9 @@ class Inbox:
         return thread_id is not None
 
     async def _accept_reset(self, asked: ResetRequested) -> bool:
-        outcome, thread_id = await self._store.run(accepted.accept_reset, asked, now=self._clock())
+        outcome, thread_id = await self._store.run(
+            accepted.accept_reset, asked, now=self._clock(), new_id=self._new_id()
+        )
         if thread_id is None:
             return False
         if outcome is ResetOutcome.DONE:
@@ -111,10 +113,16 @@ class Inbox:
         return await self.reset(thread, author) if thread is not None else ResetOutcome.NOTHING
 
     async def reset_all(self, platform: str, workspace: str, channel: str, author: Author) -> int:
-        """Reset the person's open sessions in a channel; how many."""
-        found = await self.open_sessions(platform, workspace, channel, author)
-        outcomes = [await self.reset(session.thread, author) for session in found]
-        return outcomes.count(ResetOutcome.DONE)
+        """Reset all of the person's open sessions in a channel; how many."""
+        total = 0
+        while found := await self.open_sessions(platform, workspace, channel, author):
+            outcomes = [await self.reset(session.thread, author) for session in found]
+            total += outcomes.count(ResetOutcome.DONE)
+        return total
+
+    async def count_open(self, platform: str, workspace: str, channel: str, author: Author) -> int:
+        """How many open sessions in a channel the person took part in."""
+        return await self._store.run(session_rows.count_for, platform, workspace, author.id, channel=channel)
 
     async def open_sessions(self, platform: str, workspace: str, channel: str, author: Author) -> list[OpenSession]:
         """The open sessions the person took part in there, newest activity first; at most LISTED_SESSIONS."""

@@ -23,8 +23,9 @@ class Terminal:
 
     platform = PLATFORM
 
-    def __init__(self, write: Callable[[str], object]) -> None:
-        """`write` takes a piece of text and shows it at once."""
+    def __init__(self, write: Callable[[str], object], workspace: str) -> None:
+        """`write` takes a piece of text and shows it at once. Each terminal is a workspace of its own."""
+        self.workspace = workspace
         self._write = write
         self._answered = asyncio.Event()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from dataclasses import dataclass
 
-from bot.store.claims import Owed
+from bot.store.leases import Owed
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Turnstile:
         for counter, key in ((self._inside, _person(owed)), (self._workspaces, owed.workspace)):
             counter[key] -= 1  # type: ignore[index] # each with its own kind of key
             if not counter[key]:  # type: ignore[index]
-                del counter[key]  # type: ignore[arg-type]
+                del counter[key]
         entered = []
         while (found := self._next()) is not None:
             self._go_in(found)

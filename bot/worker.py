@@ -17,9 +17,10 @@ from bot.attendant import Attendant
 from bot.errors import PlatformUnavailable, StoreUnavailable
 from bot.responder import Answer
 from bot.sessions import Interrupted
-from bot.store import claims
-from bot.store.claims import Claim, Owed
+from bot.store import claims, leases
+from bot.store.claims import Claim
 from bot.store.engine import Store
+from bot.store.leases import Owed
 from bot.turnstile import Limits, Turnstile
 
 log = logging.getLogger(__name__)
@@ -92,14 +93,14 @@ class Worker:
 
     async def look(self) -> None:
         """Take up what others left behind."""
-        platforms = self._attendant.platforms
-        for owed in await self._store.run(claims.owed, platforms, now=self._clock(), limit=FOUND_AT_ONCE):
+        places = self._attendant.places
+        for owed in await self._store.run(leases.owed, places, now=self._clock(), limit=FOUND_AT_ONCE):
             self.wake(owed)
 
     async def hear(self) -> None:
         """End the answers that are to end, whoever asked for it, on whichever replica."""
         if self._claimed:
-            for thread_id, fence, why in await self._store.run(claims.interruptions, self._owner):
+            for thread_id, fence, why in await self._store.run(leases.interruptions, self._owner):
                 running = self._claimed.get(thread_id)
                 if running is not None and running.fence == fence:  # not a later turn in the same thread
                     running.interrupt(why)
@@ -109,7 +110,7 @@ class Worker:
         claimed = list(self._claimed)
         for start in range(0, len(claimed), RENEWED_AT_ONCE):
             some = claimed[start : start + RENEWED_AT_ONCE]
-            held = await self._store.run(claims.renew, self._owner, some, now=self._clock(), lease=self._lease)
+            held = await self._store.run(leases.renew, self._owner, some, now=self._clock(), lease=self._lease)
             for thread_id in set(some) - held:
                 if thread_id in self._claimed:
                     log.warning("a lease was lost; the turn is another worker's now")

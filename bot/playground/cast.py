@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import secrets
 from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ def harbour(
     rng: random.Random,
     new_secret: Callable[[], str] = secrets.token_hex,
     app: App | None = None,
+    team_id: str = _TEAM.id,
     **more: Any,
 ) -> Workspace:
     """The shipped workspace with this app installed. `more` goes to State (for instance `stream_lifetime`).
@@ -42,7 +44,9 @@ def harbour(
     `new_secret` makes the tokens and the response URLs; with an `app`, that one is installed as it is.
     """
     app = app or install(manifest, new_secret)
-    workspace = Workspace(_TEAM, app, _PEOPLE, _channels(app), clock=clock, rng=rng, new_secret=new_secret, **more)
+    team = dataclasses.replace(_TEAM, id=team_id)
+    people = [dataclasses.replace(person, team=team_id) for person in _PEOPLE]
+    workspace = Workspace(team, app, people, _channels(app), clock=clock, rng=rng, new_secret=new_secret, **more)
     general = workspace.channel("general")
     for minutes_ago, who, text in _SMALL_TALK:
         ts = workspace.transcript.mint(clock() - timedelta(minutes=minutes_ago))

@@ -42,6 +42,11 @@ class SlackAdapter:
         self._streaming = Streaming(streaming)
         self._answering: set[Thread] = set()
 
+    @property
+    def workspace(self) -> str:
+        """The team it is installed in."""
+        return self._bot.team_id
+
     async def reply(self, asked: Asked, deltas: AsyncIterator[str], ledger: Ledger) -> None:
         """Show that the bot works, then the answer as it grows. Raises PlatformError and PlatformUnavailable."""
         leftovers = Leftovers(self._slack, self._bot, asked, ledger)

@@ -14,9 +14,12 @@ from sqlalchemy import Connection, Row
 from bot.events import Attachment, Author, Thread
 from bot.history import Said
 from bot.sessions import Interrupted, ResetOutcome, StopOutcome
-from bot.store.engine import lease_end, moment, storable
-from bot.store.tables import RUNNING, messages, sessions, threads, turns
+from bot.store import leases
+from bot.store import sessions as session_rows
+from bot.store.engine import storable
+from bot.store.tables import RUNNING, messages, sessions, turns
 
+MODEL_CHARACTERS = 200  # of a model's name, which its backend gives
 MESSAGES_PER_TURN = 100  # what waits beyond that is answered in the next turn
 MODEL_CHARACTERS = 200  # of the name that the backend gives its model
 
@@ -51,15 +54,6 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Owed:
-    """A thread that waits for a worker, and for whom."""
-
-    thread_id: int
-    workspace: str
-    person: str
-
-
-@dataclass(frozen=True, slots=True)
 class Settled:
     """How a turn ended, as it is stored."""
 
@@ -74,43 +68,37 @@ class Settled:
 
 def claim(connection: Connection, thread_id: int, *, owner: str, now: datetime, lease: timedelta) -> Claim | None:
     """Lease the thread and open a turn over what it is owed; None when it is leased already or owed nothing."""
-    leased = connection.execute(
-        sa.update(threads)
-        .where(threads.c.id == thread_id, _free(connection, now))
-        .values(lease_owner=owner, lease_until=lease_end(connection, now, lease), fence=threads.c.fence + 1)
-        .returning(*_THREAD)
-    ).first()
+    leased = leases.take(connection, thread_id, owner=owner, now=now, lease=lease)
     if leased is None:
         return None
     turn = _take_over(connection, thread_id) or _open_turn(connection, thread_id, now)
     if turn is None:
-        _release(connection, thread_id, leased.fence)
+        leases.release(connection, thread_id, leased.fence)
         return None
     return _claimed(connection, thread_id, leased, turn)
 
 
 def settle(connection: Connection, claimed: Claim, settled: Settled, *, now: datetime) -> bool:
     """Store how the turn ended and release the lease; False when the turn was no longer this claim's to settle."""
+    interrupted = leases.interruption(connection, claimed.thread_id)
+    if not leases.release(connection, claimed.thread_id, claimed.fence, ended=True):
+        return False
+    gone = interrupted not in {None, Interrupted.STOPPED}  # its session is closed, and its words are erased
     values = {
-        "state": settled.state.value,
-        "answer": None if settled.answer is None else storable(settled.answer),
+        "state": State.SUPERSEDED.value if gone else settled.state.value,
+        "answer": None if gone or settled.answer is None else storable(settled.answer),
         "trouble": settled.trouble,
-        "model": None if settled.model is None else storable(settled.model)[:MODEL_CHARACTERS],
+        "model": settled.model and storable(settled.model)[:MODEL_CHARACTERS],
         "prompt_tokens": settled.prompt_tokens,
         "cached_tokens": settled.cached_tokens,
         "completion_tokens": settled.completion_tokens,
         "finished_at": now,
+        "this_turn": claimed.turn_id,
     }
-    interrupted = _interrupted(connection, claimed)
-    if not _release(connection, claimed.thread_id, claimed.fence, interrupted=None):
-        return False
-    if interrupted not in {None, Interrupted.STOPPED}:  # its session is gone, and its words with it
-        values |= {"state": State.SUPERSEDED.value, "answer": None}
-    mine = sa.update(turns).where(turns.c.id == claimed.turn_id, RUNNING)
-    if connection.execute(mine.values(values)).rowcount == 0:
+    if connection.execute(_SETTLE, values).rowcount == 0:
         return False
     if claimed.session_id is not None:
-        connection.execute(sa.update(sessions).where(sessions.c.id == claimed.session_id).values(last_active_at=now))
+        session_rows.touch(connection, claimed.session_id, now=now)
     return values["state"] != State.SUPERSEDED.value
 
 
@@ -119,105 +107,58 @@ def hand_back(connection: Connection, claimed: Claim, *, excused: bool = False) 
 
     `excused`: it is the worker that has to go; the turn did not fail.
     """
-    if _release(connection, claimed.thread_id, claimed.fence) and excused:
+    if leases.release(connection, claimed.thread_id, claimed.fence) and excused:
         _excuse(connection, claimed)
 
 
 def postpone(connection: Connection, claimed: Claim, *, now: datetime, pause: timedelta) -> None:
     """Hand the turn back because the platform is away, which is no failure of it; nobody takes it up before a pause."""
-    again = lease_end(connection, now, pause)
-    mine = sa.update(threads).where(threads.c.id == claimed.thread_id, threads.c.fence == claimed.fence)
-    if connection.execute(mine.values(lease_owner=None, lease_until=again)).rowcount:
+    if leases.rest(connection, claimed.thread_id, claimed.fence, now=now, pause=pause):
         _excuse(connection, claimed)
 
 
-def renew(
-    connection: Connection, owner: str, thread_ids: Sequence[int], *, now: datetime, lease: timedelta
-) -> set[int]:
-    """Prolong the leases this owner still holds on these threads; which."""
-    mine = sa.update(threads).where(threads.c.id.in_(thread_ids), threads.c.lease_owner == owner)
-    prolonged = mine.values(lease_until=lease_end(connection, now, lease)).returning(threads.c.id)
-    return set(connection.execute(prolonged).scalars())
-
-
-def interruptions(connection: Connection, owner: str) -> list[tuple[int, int, Interrupted]]:
-    """The threads where this owner's running turn is to end now, the fence of its claim, and why."""
-    statement = sa.select(threads.c.id, threads.c.fence, threads.c.interrupted).where(
-        threads.c.lease_owner == owner, threads.c.interrupted.is_not(None)
-    )
-    return [(thread_id, fence, Interrupted(why)) for thread_id, fence, why in connection.execute(statement)]
-
-
-def owed(connection: Connection, platforms: Sequence[str], *, now: datetime, limit: int) -> list[Owed]:
-    """What is owed an answer, or was left behind half-way, on these platforms, in threads that nobody holds."""
-    left = sa.select(turns.c.id).where(RUNNING)
-    statement = (
-        sa.select(threads.c.id, threads.c.workspace, sa.func.min(messages.c.author_id))
-        .join(messages, messages.c.thread_id == threads.c.id)
-        .where(
-            sa.or_(messages.c.turn_id.is_(None), messages.c.turn_id.in_(left)),
-            threads.c.platform.in_(platforms),
-            _free(connection, now),
-        )
-        .group_by(threads.c.id, threads.c.workspace)
-        .order_by(sa.func.min(messages.c.id))
-        .limit(limit)
-    )
-    return [Owed(*row) for row in connection.execute(statement)]
-
-
-def _free(connection: Connection, now: datetime) -> sa.ColumnElement[bool]:
-    return sa.or_(threads.c.lease_until.is_(None), threads.c.lease_until < moment(connection, now))
-
-
-def _interrupted(connection: Connection, claimed: Claim) -> Interrupted | None:
-    why = sa.select(threads.c.interrupted).where(threads.c.id == claimed.thread_id)
-    found = connection.execute(why.with_for_update()).scalar()
-    return Interrupted(found) if found else None
-
-
-_THREAD = (
-    threads.c.fence,
-    threads.c.interrupted,
-    threads.c.platform,
-    threads.c.workspace,
-    threads.c.channel,
-    threads.c.root,
-    threads.c.direct,
+_TURN = (turns.c.id, turns.c.attempt, turns.c.postponed)
+_TAKE_OVER = (
+    sa.update(turns)
+    .where(turns.c.thread_id == sa.bindparam("in_thread"), RUNNING)
+    .values(attempt=turns.c.attempt + 1)
+    .returning(*_TURN)
 )
+_WAITING = (
+    sa.select(messages.c.id, messages.c.session_id, messages.c.fixed_reply)
+    .where(messages.c.thread_id == sa.bindparam("in_thread"), messages.c.turn_id.is_(None))
+    .order_by(messages.c.message_id)
+    .limit(MESSAGES_PER_TURN)
+)
+_OPEN_TURN = sa.insert(turns).returning(*_TURN)
+_TAKE = sa.update(messages).where(messages.c.id.in_(sa.bindparam("these", expanding=True)))
+_OF_TURN = (
+    sa.select(messages, sessions.c.follows_expired)
+    .outerjoin(sessions, sessions.c.id == messages.c.session_id)
+    .where(messages.c.turn_id == sa.bindparam("this_turn"))
+    .order_by(messages.c.message_id)
+)
+_SETTLE = sa.update(turns).where(turns.c.id == sa.bindparam("this_turn"), RUNNING)
 
 
 def _take_over(connection: Connection, thread_id: int) -> Row[*tuple[Any, ...]] | None:
     """The turn an earlier owner left unfinished, as the next attempt."""
-    statement = sa.update(turns).where(turns.c.thread_id == thread_id, RUNNING)
-    return connection.execute(
-        statement.values(attempt=turns.c.attempt + 1).returning(turns.c.id, turns.c.attempt, turns.c.postponed)
-    ).first()
+    return connection.execute(_TAKE_OVER, {"in_thread": thread_id}).first()
 
 
 def _open_turn(connection: Connection, thread_id: int, now: datetime) -> Row[*tuple[Any, ...]] | None:
-    waiting = connection.execute(
-        sa.select(messages.c.id, messages.c.session_id, messages.c.fixed_reply)
-        .where(messages.c.thread_id == thread_id, messages.c.turn_id.is_(None))
-        .order_by(messages.c.message_id)
-        .limit(MESSAGES_PER_TURN)
-    ).all()
-    taken = _together(waiting)
+    taken = _together(connection.execute(_WAITING, {"in_thread": thread_id}).all())
     if not taken:
         return None
-    turn = connection.execute(
-        sa.insert(turns)
-        .values(
-            thread_id=thread_id,
-            session_id=taken[0].session_id,
-            attempt=1,
-            state=State.RUNNING.value,
-            started_at=now,
-        )
-        .returning(turns.c.id, turns.c.attempt, turns.c.postponed)
-    ).one()
-    ids = [message.id for message in taken]
-    connection.execute(sa.update(messages).where(messages.c.id.in_(ids)).values(turn_id=turn.id))
+    opened = {
+        "thread_id": thread_id,
+        "session_id": taken[0].session_id,
+        "attempt": 1,
+        "state": State.RUNNING.value,
+        "started_at": now,
+    }
+    turn = connection.execute(_OPEN_TURN, opened).one()
+    connection.execute(_TAKE, {"these": [message.id for message in taken], "turn_id": turn.id})
     return turn
 
 
@@ -234,12 +175,7 @@ def _together(waiting: Sequence[Row[*tuple[Any, ...]]]) -> Sequence[Row[*tuple[A
 def _claimed(
     connection: Connection, thread_id: int, leased: Row[*tuple[Any, ...]], turn: Row[*tuple[Any, ...]]
 ) -> Claim:
-    rows = connection.execute(
-        sa.select(messages, sessions.c.follows_expired)
-        .outerjoin(sessions, sessions.c.id == messages.c.session_id)
-        .where(messages.c.turn_id == turn.id)
-        .order_by(messages.c.message_id)
-    ).all()
+    rows = connection.execute(_OF_TURN, {"this_turn": turn.id}).all()
     asked = [row for row in rows if row.fixed_reply is None]  # a stop belongs to the turn that it stops
     newest = (asked or rows)[-1]
     return Claim(
@@ -277,8 +213,3 @@ def _outcome(stored: str) -> ResetOutcome | StopOutcome:
 def _excuse(connection: Connection, claimed: Claim) -> None:
     mine = sa.update(turns).where(turns.c.id == claimed.turn_id)
     connection.execute(mine.values(postponed=turns.c.postponed + 1))
-
-
-def _release(connection: Connection, thread_id: int, fence: int, **values: Any) -> bool:
-    mine = sa.update(threads).where(threads.c.id == thread_id, threads.c.fence == fence)
-    return connection.execute(mine.values(lease_owner=None, lease_until=None, **values)).rowcount == 1

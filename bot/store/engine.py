@@ -9,7 +9,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -19,7 +18,6 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from bot.errors import StartupError, StoreUnavailable
-from bot.store.tables import UtcDateTime
 
 log = logging.getLogger(__name__)
 
@@ -92,11 +90,14 @@ class Store:
         try:
             await self.run(lambda connection: connection.execute(sa.text("SELECT 1")))
         except StoreUnavailable as error:
-            where = self.engine.url.set(query={})  # a password may stand in the query, too
+            # Of the address only what can hold no part of a password, however it was written.
+            where = self.engine.url.database if self.engine.dialect.name == "sqlite" else self._host()
             raise StartupError(
-                f"The database at {where.render_as_string(hide_password=True)} cannot be reached "
-                f"({error}). Check DATABASE_URL and that the server runs."
+                f"The database at {where} cannot be reached ({error}). Check DATABASE_URL and that the server runs."
             ) from None
+
+    def _host(self) -> str:
+        return (self.engine.url.host or "the local socket").rpartition("@")[2]
 
     async def close(self) -> None:
         """Finish what runs, then close every connection."""
@@ -117,20 +118,6 @@ def insert_or_ignore(connection: Connection, table: sa.Table, values: dict[str, 
     statement = dialect.insert(table).values(values).on_conflict_do_nothing().returning(table.c.id)
     found: int | None = connection.execute(statement).scalar()
     return found
-
-
-def moment(connection: Connection, now: datetime) -> sa.ColumnElement[datetime]:
-    """The time by the database's clock, which all replicas share: on SQLite it is this machine's, `now`."""
-    if connection.dialect.name == "postgresql":
-        return sa.func.clock_timestamp(type_=UtcDateTime)
-    return sa.literal(now, UtcDateTime)
-
-
-def lease_end(connection: Connection, now: datetime, lease: timedelta) -> sa.ColumnElement[datetime]:
-    """When a lease taken now runs out, by the database's clock."""
-    if connection.dialect.name == "postgresql":
-        return sa.func.clock_timestamp(type_=UtcDateTime) + sa.literal(lease, sa.Interval)
-    return sa.literal(now + lease, UtcDateTime)
 
 
 def storable(text: str) -> str:

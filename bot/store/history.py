@@ -27,19 +27,32 @@ def before(connection: Connection, session_id: str, turn_id: int, *, budget_toke
 
 
 def _page(connection: Connection, session_id: str, turn_id: int) -> list[tuple[int, Turn]]:
-    rows = connection.execute(
-        sa.select(turns.c.id, turns.c.answer)
-        .where(turns.c.session_id == session_id, turns.c.id < turn_id, turns.c.state.in_(_SETTLED))
-        .order_by(turns.c.id.desc())
-        .limit(PAGE)
-    ).all()
+    rows = connection.execute(_TURNS, {"in_session": session_id, "before_turn": turn_id}).all()
     said_in: dict[int, list[Said]] = {row.id: [] for row in rows}
-    statement = sa.select(messages).where(
-        messages.c.turn_id.in_(said_in), messages.c.fixed_reply.is_(None), messages.c.deleted_at.is_(None)
-    )
-    for row in connection.execute(statement.order_by(messages.c.message_id)) if said_in else ():
+    for row in connection.execute(_SAID, {"in_turns": list(said_in)}) if said_in else ():
         said_in[row.turn_id].append(said(row))
     return [(row.id, Turn(tuple(said_in[row.id]), row.answer or "")) for row in rows]
+
+
+_TURNS = (
+    sa.select(turns.c.id, turns.c.answer)
+    .where(
+        turns.c.session_id == sa.bindparam("in_session"),
+        turns.c.id < sa.bindparam("before_turn"),
+        turns.c.state.in_(_SETTLED),
+    )
+    .order_by(turns.c.id.desc())
+    .limit(PAGE)
+)
+_SAID = (
+    sa.select(messages)
+    .where(
+        messages.c.turn_id.in_(sa.bindparam("in_turns", expanding=True)),
+        messages.c.fixed_reply.is_(None),
+        messages.c.deleted_at.is_(None),
+    )
+    .order_by(messages.c.message_id)
+)
 
 
 def _cost(turn: Turn) -> int:

@@ -51,7 +51,7 @@ def accept(
 
 
 def accept_reset(
-    connection: Connection, asked: ResetRequested, *, now: datetime
+    connection: Connection, asked: ResetRequested, *, now: datetime, new_id: str
 ) -> tuple[ResetOutcome, int] | tuple[None, None]:
     """Reset the thread's session and store the message that asked, which is owed a line of confirmation.
 
@@ -63,7 +63,11 @@ def accept_reset(
     thread_id = known.id if known is not None else thread_rows.ensure(connection, asked.thread)
     if _is_duplicate(connection, thread_id, asked):
         return None, None
+    # Slack promises no order: what was written after the reset, but arrived before it, starts the next session.
+    later = session_rows.set_apart(connection, thread_id, asked.message_id)
     outcome = _reset(connection, thread_id, asked.author, now)
+    if later:
+        session_rows.open_with(connection, thread_id, later, new_id=new_id, now=now)
     _insert(connection, thread_id, asked, now, text="", attachments=[], fixed_reply=outcome.value)
     return outcome, thread_id
 
@@ -84,7 +88,7 @@ def _reset(connection: Connection, thread_id: int, author: Author, now: datetime
         return ResetOutcome.NOTHING
     if not session_rows.took_part(connection, session_id, author.id):
         return ResetOutcome.NOT_YOURS
-    interrupt(connection, thread_id, Interrupted.RESET)
+    interrupt(connection, thread_id, Interrupted.RESET, session_id=session_id)
     waiting = sa.and_(messages.c.thread_id == thread_id, messages.c.session_id == session_id)
     _answer_never(connection, thread_id, waiting, now)
     session_rows.close(connection, [session_id], Closed.RESET, now=now)
@@ -223,27 +227,39 @@ def _insert(
         "author_workspace": event.author.workspace,
         "accepted_at": now,
     }
-    connection.execute(sa.insert(messages).values(values))
+    connection.execute(sa.insert(messages), values)
 
 
 def _is_duplicate(
     connection: Connection, thread_id: int, event: MessageReceived | ResetRequested | StopRequested
 ) -> bool:
-    same = sa.select(messages.c.id).where(messages.c.thread_id == thread_id, messages.c.message_id == event.message_id)
-    if connection.execute(same).first() is not None:
+    if connection.execute(_SAME, {"in_thread": thread_id, "known_as": event.message_id}).first() is not None:
         return True
     if not isinstance(event, MessageReceived) or event.client_id is None:
         return False
-    # Slack may deliver one gesture twice under two ts; the sender's own id of it tells.
-    gesture = (
-        sa.select(messages.c.id)
-        .join(threads, threads.c.id == messages.c.thread_id)
-        .where(
-            messages.c.client_id == event.client_id,
-            messages.c.author_id == event.author.id,
-            threads.c.platform == event.thread.platform,
-            threads.c.workspace == event.thread.workspace,
-            threads.c.channel == event.thread.channel,
-        )
+    gesture = {
+        "gesture": event.client_id,
+        "by": event.author.id,
+        "on_platform": event.thread.platform,
+        "in_workspace": event.thread.workspace,
+        "in_channel": event.thread.channel,
+    }
+    return connection.execute(_SAME_GESTURE, gesture).first() is not None
+
+
+_SAME = sa.select(messages.c.id).where(
+    messages.c.thread_id == sa.bindparam("in_thread"), messages.c.message_id == sa.bindparam("known_as")
+)
+# Slack may deliver one gesture twice under two ts; the sender's own id of it tells.
+_SAME_GESTURE = (
+    sa.select(messages.c.id)
+    .join(threads, threads.c.id == messages.c.thread_id)
+    .where(
+        messages.c.client_id == sa.bindparam("gesture"),
+        messages.c.author_id == sa.bindparam("by"),
+        threads.c.platform == sa.bindparam("on_platform"),
+        threads.c.workspace == sa.bindparam("in_workspace"),
+        threads.c.channel == sa.bindparam("in_channel"),
     )
-    return connection.execute(gesture.limit(1)).first() is not None
+    .limit(1)
+)

@@ -27,13 +27,25 @@ def upgrade(connection: Connection) -> None:
 
 
 def check(connection: Connection) -> None:
-    """Raise StartupError when the database has a schema that this version does not know."""
+    """Raise StartupError when the database has a schema that this version does not know, or may not be changed."""
+    scripts = ScriptDirectory.from_config(_config())
     current = MigrationContext.configure(connection).get_current_revision()
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if current is not None and current not in known:
+    if current is None and sa.inspect(connection).has_table("threads"):
+        raise StartupError("The database holds another program's tables. Point DATABASE_URL at one of its own.")
+    if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
         raise StartupError(
             "The database was made by a newer version of Attendant. Update Attendant, or point DATABASE_URL elsewhere."
         )
+    if current != scripts.get_current_head() and not _may_create(connection):
+        raise StartupError(
+            "The role in DATABASE_URL may not create tables. Grant it CREATE on the schema, or make it the owner."
+        )
+
+
+def _may_create(connection: Connection) -> bool:
+    if connection.dialect.name != "postgresql":
+        return True
+    return bool(connection.execute(sa.text("SELECT has_schema_privilege(current_schema(), 'CREATE')")).scalar())
 
 
 def _config() -> Config:

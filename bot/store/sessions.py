@@ -20,37 +20,45 @@ def continue_or_open(
     connection: Connection, thread_id: int, *, new_id: str, now: datetime, idle_after: timedelta
 ) -> str:
     """The id of the thread's open session, touched; a new one when there is none or when it sat idle too long."""
-    found = connection.execute(
-        sa.select(sessions.c.id, sessions.c.last_active_at)
-        .where(sessions.c.thread_id == thread_id, sessions.c.closed_at.is_(None))
-        .with_for_update()  # against a sweep that closes it at this moment
-    ).first()
+    found = connection.execute(_OPEN, {"in_thread": thread_id}).first()
     if found is not None and not (
         is_idle(found.last_active_at, now=now, idle_after=idle_after)
         and close(connection, [found.id], Closed.EXPIRED, now=now, unless_owed=True)
     ):
-        connection.execute(sa.update(sessions).where(sessions.c.id == found.id).values(last_active_at=now))
+        touch(connection, found.id, now=now)
         return str(found.id)
-    connection.execute(
-        sa.insert(sessions).values(
-            id=new_id,
-            thread_id=thread_id,
-            opened_at=now,
-            last_active_at=now,
-            follows_expired=_last_closed_why(connection, thread_id) == Closed.EXPIRED.value,
-        )
-    )
+    opened = {
+        "id": new_id,
+        "thread_id": thread_id,
+        "opened_at": now,
+        "last_active_at": now,
+        "follows_expired": _last_closed_why(connection, thread_id) == Closed.EXPIRED.value,
+    }
+    connection.execute(sa.insert(sessions), opened)
     return new_id
 
 
+def touch(connection: Connection, session_id: str, *, now: datetime) -> None:
+    """The session is active now."""
+    connection.execute(_TOUCH, {"this_session": session_id, "last_active_at": now})
+
+
+_OPEN = (
+    sa.select(sessions.c.id, sessions.c.last_active_at)
+    .where(sessions.c.thread_id == sa.bindparam("in_thread"), sessions.c.closed_at.is_(None))
+    .with_for_update()  # against a sweep that closes it at this moment
+)
+_TOUCH = sa.update(sessions).where(sessions.c.id == sa.bindparam("this_session"))
+_LAST_CLOSED_WHY = (
+    sa.select(sessions.c.closed_why)
+    .where(sessions.c.thread_id == sa.bindparam("in_thread"))
+    .order_by(sessions.c.opened_at.desc(), sessions.c.closed_at.desc())
+    .limit(1)
+)
+
+
 def _last_closed_why(connection: Connection, thread_id: int) -> str | None:
-    statement = (
-        sa.select(sessions.c.closed_why)
-        .where(sessions.c.thread_id == thread_id)
-        .order_by(sessions.c.opened_at.desc(), sessions.c.closed_at.desc())
-        .limit(1)
-    )
-    why: str | None = connection.execute(statement).scalar()
+    why: str | None = connection.execute(_LAST_CLOSED_WHY, {"in_thread": thread_id}).scalar()
     return why
 
 
@@ -73,6 +81,34 @@ def close(
     return closed
 
 
+def set_apart(connection: Connection, thread_id: int, after: str) -> list[int]:
+    """Take the turns and messages that came after this message out of the thread's open session; the messages."""
+    of_session = messages.c.session_id.in_(
+        sa.select(sessions.c.id).where(sessions.c.thread_id == thread_id, sessions.c.closed_at.is_(None))
+    )
+    late = sa.select(messages.c.turn_id).where(
+        of_session, messages.c.message_id > after, messages.c.turn_id.is_not(None)
+    )
+    late_turns = list(connection.execute(late.distinct()).scalars())
+    moved = sa.select(messages.c.id).where(
+        of_session, sa.or_(messages.c.message_id > after, messages.c.turn_id.in_(late_turns))
+    )
+    ids = list(connection.execute(moved).scalars())
+    if ids:
+        connection.execute(sa.update(messages).where(messages.c.id.in_(ids)).values(session_id=None))
+        connection.execute(sa.update(turns).where(turns.c.id.in_(late_turns)).values(session_id=None))
+    return ids
+
+
+def open_with(connection: Connection, thread_id: int, ids: Sequence[int], *, new_id: str, now: datetime) -> None:
+    """Put messages that were set apart, and their turns, into the thread's open session; a new one if there is none."""
+    session_id = continue_or_open(connection, thread_id, new_id=new_id, now=now, idle_after=timedelta.max)
+    these = messages.c.id.in_(ids)
+    connection.execute(sa.update(messages).where(these).values(session_id=session_id))
+    of_these = sa.select(messages.c.turn_id).where(these, messages.c.turn_id.is_not(None))
+    connection.execute(sa.update(turns).where(turns.c.id.in_(of_these)).values(session_id=session_id))
+
+
 def expire(connection: Connection, *, now: datetime, idle_after: timedelta, batch: int) -> int:
     """Close at most `batch` idle sessions, longest idle first; how many. Safe on several replicas at once."""
     idle = (
@@ -93,14 +129,27 @@ def took_part(connection: Connection, session_id: str, author_id: str) -> bool:
 
 
 def open_for(
-    connection: Connection, platform: str, workspace: str, author_id: str, *, channel: str | None, limit: int
+    connection: Connection, platform: str, workspace: str, author_id: str, *, channel: str, limit: int
 ) -> list[OpenSession]:
-    """The open sessions this person took part in, newest activity first; in one channel, or (None) in all."""
+    """The open sessions in a channel that this person took part in, newest activity first."""
+    return _listed(connection, _of_person(platform, workspace, author_id, channel), limit)
+
+
+def count_for(connection: Connection, platform: str, workspace: str, author_id: str, *, channel: str) -> int:
+    """How many open sessions in a channel this person took part in."""
+    counted = sa.select(sa.func.count()).select_from(sessions).join(threads, threads.c.id == sessions.c.thread_id)
+    conditions = _of_person(platform, workspace, author_id, channel)
+    return connection.execute(counted.where(sessions.c.closed_at.is_(None), *conditions)).scalar_one()
+
+
+def _of_person(platform: str, workspace: str, author_id: str, channel: str) -> list[sa.ColumnElement[bool]]:
     mine = sa.select(messages.c.session_id).where(messages.c.author_id == author_id).distinct()
-    conditions = [threads.c.platform == platform, threads.c.workspace == workspace, sessions.c.id.in_(mine)]
-    if channel is not None:
-        conditions.append(threads.c.channel == channel)
-    return _listed(connection, conditions, limit)
+    return [
+        threads.c.platform == platform,
+        threads.c.workspace == workspace,
+        threads.c.channel == channel,
+        sessions.c.id.in_(mine),
+    ]
 
 
 def newest(connection: Connection, *, limit: int) -> list[OpenSession]:

@@ -12,13 +12,25 @@ from bot.store.tables import threads
 
 def find(connection: Connection, thread: Thread) -> Row[int, bool] | None:
     """The thread's (id, engaged), locked until the transaction ends, or None when it was never seen."""
-    statement = sa.select(threads.c.id, threads.c.engaged).where(
-        threads.c.platform == thread.platform,
-        threads.c.workspace == thread.workspace,
-        threads.c.channel == thread.channel,
-        threads.c.root == thread.root,
+    place = {
+        "on_platform": thread.platform,
+        "in_workspace": thread.workspace,
+        "in_channel": thread.channel,
+        "at_root": thread.root,
+    }
+    return connection.execute(_FIND, place).first()
+
+
+_FIND = (
+    sa.select(threads.c.id, threads.c.engaged)
+    .where(
+        threads.c.platform == sa.bindparam("on_platform"),
+        threads.c.workspace == sa.bindparam("in_workspace"),
+        threads.c.channel == sa.bindparam("in_channel"),
+        threads.c.root == sa.bindparam("at_root"),
     )
-    return connection.execute(statement.with_for_update()).first()
+    .with_for_update()
+)
 
 
 def ensure(connection: Connection, thread: Thread) -> int:
@@ -42,4 +54,7 @@ def ensure(connection: Connection, thread: Thread) -> int:
 
 def engage(connection: Connection, thread_id: int) -> None:
     """From now on the bot takes part in this thread."""
-    connection.execute(sa.update(threads).where(threads.c.id == thread_id).values(engaged=True))
+    connection.execute(_ENGAGE, {"this_thread": thread_id})
+
+
+_ENGAGE = sa.update(threads).where(threads.c.id == sa.bindparam("this_thread")).values(engaged=True)

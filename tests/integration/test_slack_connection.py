@@ -171,6 +171,19 @@ async def test_a_refresh_loses_nothing() -> None:
         assert len(slack.ledger.accepted) == 100
 
 
+async def test_connections_are_renewed_one_after_the_other() -> None:
+    """While Slack keeps the first new connection waiting, the second is not asked for, and both old ones stay."""
+    async with ears() as slack:
+        hold = slack.server.faults.hold("apps.connections.open")
+        await slack.server.sockets.refresh()
+        await slack.workspace.until(lambda: hold.waiting > 0)
+        slack.workspace.post(slack.ana, slack.help_desk, "hello")
+        await slack.acknowledged()
+
+        assert (hold.waiting, slack.server.sockets.open) == (1, CONNECTIONS)
+        hold.release()
+
+
 async def test_what_is_under_way_during_a_refresh_is_acknowledged() -> None:
     """A connection that is renewed stays until what came over it is stored and acknowledged."""
     async with ears() as slack:

@@ -5,22 +5,23 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Concatenate
+from collections.abc import AsyncIterator
 
 import pytest
-from sqlalchemy import Connection, event
+from sqlalchemy import event
 
 from bot import wording
 from bot.errors import PlatformUnavailable
 from bot.store import claims
-from bot.store.engine import P, Store, T
+from bot.store.claims import Claim
+from bot.store.engine import Store
 from bot.store.tables import threads
 from bot.testing import Hold, ScriptedLLM, SettableClock
 from bot.worker import LONGEST_PAUSE_S
 from tests.books import Books
 from tests.builders import THREAD, mention, reply, thread
 from tests.desk import MAX_ATTEMPTS, WIDE, Desk, Echo
+from tests.interfered_store import InterferedStore
 
 AWAY = PlatformUnavailable("the platform cannot be reached")
 
@@ -226,32 +227,19 @@ async def test_a_message_accepted_just_as_a_turn_ends_is_answered(store: Store, 
     await desk.worker.stop(drain_seconds=5)
 
 
-class Interfered(Store):
-    """A store in which something happens after a claim found nothing, and before the worker is told so."""
-
-    meanwhile: Callable[[], Awaitable[object]]
-
-    async def run(self, function: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """See Store.run."""
-        result = await super().run(function, *args, **kwargs)
-        if function is claims.claim and result is None:
-            await self.meanwhile()
-        return result
-
-
 async def test_a_message_accepted_just_as_a_worker_finds_nothing_is_answered(
     database_url: str, clock: SettableClock
 ) -> None:
     """The one moment in which a wake-up could be lost."""
-    store = Interfered(database_url)
+    store = InterferedStore(database_url)
     desk = Desk(store, Echo(), clock)
     late = iter([mention("late", "2.0"), mention("later", "3.0")])
 
-    async def accept_one() -> None:
-        if (message := next(late, None)) is not None:
+    async def accept_one(found: Claim | None) -> None:
+        if found is None and (message := next(late, None)) is not None:
             await desk.inbox.accept(message)
 
-    store.meanwhile = accept_one
+    store.after[claims.claim] = accept_one
     await desk.inbox.accept(mention("hi", "1.0"))
     await desk.worker.idle()
     await store.close()

@@ -3,46 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable
-from typing import Any, Concatenate
+from collections.abc import Sequence
 
 import pytest
-from sqlalchemy import Connection
 
 from bot import wording
+from bot.errors import PlatformUnavailable
+from bot.events import Event
 from bot.scheduler import Scheduler
 from bot.sessions import Interrupted, ResetOutcome
 from bot.store import claims
-from bot.store.engine import P, Store, T
+from bot.store.engine import Store
 from bot.testing import Hold, ScriptedLLM, SettableClock
 from bot.worker import HEAR_EVERY_S
 from tests.books import Books
 from tests.builders import DAY, THREAD, deletion, mention, reply, reset, stop
 from tests.desk import Desk, Echo
+from tests.interfered_store import InterferedStore
 
 STOPPED = wording.interrupted(Interrupted.STOPPED)
-
-
-class Interfered(Store):
-    """A store in which something happens just before, or just after, one of its functions ran."""
-
-    function: Callable[..., Any]
-
-    async def before(self) -> None:
-        """Nothing, unless a test says so."""
-
-    async def after(self) -> None:
-        """Nothing, unless a test says so."""
-
-    async def run(self, function: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """See Store.run."""
-        if function is not self.function:
-            return await super().run(function, *args, **kwargs)
-        await self.before()
-        result = await super().run(function, *args, **kwargs)
-        await self.after()
-        return result
 
 
 async def running(desk: Desk, llm: ScriptedLLM, *after: str) -> Hold:
@@ -75,7 +54,7 @@ async def test_a_stop_is_heard_on_whichever_replica_runs_the_turn(
 
 @pytest.mark.parametrize("asked", [reset("2.0"), deletion("1.0")], ids=["reset", "deletion"])
 async def test_what_is_to_be_forgotten_is_forgotten_on_every_replica(
-    store: Store, llm: ScriptedLLM, clock: SettableClock, asked: Any
+    store: Store, llm: ScriptedLLM, clock: SettableClock, asked: Event
 ) -> None:
     """The late answer is discarded even when its worker has not heard yet."""
     here, there = Desk(store, llm, clock, owner="here"), Desk(store, Echo(), clock, owner="there")
@@ -93,7 +72,7 @@ async def test_whoever_hears_late_does_not_end_the_next_turn(
     database_url: str, llm: ScriptedLLM, clock: SettableClock
 ) -> None:
     """What is heard belongs to one claim: when that is over, nothing ends."""
-    store = Interfered(database_url)
+    store = InterferedStore(database_url)
     desk, books = Desk(store, llm, clock), Books(store, clock)
     first = await running(desk, llm, "see")
     await desk.inbox.accept(reply("and?", "2.0"))
@@ -101,14 +80,107 @@ async def test_whoever_hears_late_does_not_end_the_next_turn(
     second = Hold()
     llm.script("hel", second, "lo")
 
-    async def the_next_turn_runs() -> None:
+    async def the_next_turn_runs(heard: Sequence[object]) -> None:
+        assert heard
         first.release()
         await second.reached()
 
-    store.function, store.after = claims.interruptions, the_next_turn_runs  # type: ignore[method-assign] # for this
+    store.after[claims.interruptions] = the_next_turn_runs
     await desk.worker.hear()
     second.release()
     await desk.worker.idle()
     await store.close()
 
     assert desk.adapter.replies[THREAD] == ["Let me see", "hello"]
+
+
+async def test_a_turn_whose_lease_was_lost_ends_without_a_word(
+    store: Store, books: Books, llm: ScriptedLLM, clock: SettableClock
+) -> None:
+    """Another worker has it now: this one's model is left, and what it would say is not said."""
+    desk = Desk(store, llm, clock)
+    await running(desk, llm)
+    await books.lapse()
+    theirs = await books.claimed(1, "another")
+    await desk.worker.renew()
+    await desk.worker.idle()
+
+    assert (llm.closed_early, desk.adapter.replies[THREAD]) == (1, [])
+    assert await books.claim(1, "a third") is None
+    assert await books.settle(theirs)
+
+
+async def test_whoever_has_not_noticed_that_its_lease_was_lost_settles_nothing(
+    store: Store, books: Books, llm: ScriptedLLM, clock: SettableClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its late answer is not remembered, and the turn stays the other worker's."""
+    caplog.set_level("INFO")
+    desk = Desk(store, llm, clock)
+    hold = await running(desk, llm, "see")
+    await books.lapse()
+    theirs = await books.claimed(1, "another")
+    hold.release()
+    await desk.worker.idle()
+
+    assert "too late" in caplog.text
+    assert await books.settle(theirs, "in time")
+    assert [turn.answer for turn in await desk.turns()] == ["in time"]
+
+
+async def test_a_renewal_that_comes_between_two_turns_ends_neither(
+    database_url: str, llm: ScriptedLLM, clock: SettableClock
+) -> None:
+    """The first was over when the database looked, the second began before the answer came: nothing was lost."""
+    store = InterferedStore(database_url)
+    desk = Desk(store, llm, clock)
+    first, second = await running(desk, llm, "see"), Hold()
+
+    async def the_first_ends() -> None:
+        first.release()
+        await desk.worker.idle()
+
+    async def the_second_begins(held: set[int]) -> None:
+        assert held == set()
+        llm.script("hel", second, "lo")
+        await desk.inbox.accept(reply("and?", "2.0"))
+        await second.reached()
+
+    store.before[claims.renew], store.after[claims.renew] = the_first_ends, the_second_begins
+    await desk.worker.renew()
+    second.release()
+    await desk.worker.idle()
+    await store.close()
+
+    assert desk.adapter.replies[THREAD] == ["Let me see", "hello"]
+
+
+async def test_what_a_dead_worker_was_to_forget_leaves_no_fragment(
+    desk: Desk, books: Books, llm: ScriptedLLM
+) -> None:
+    """Reset after its owner died: the takeover says nothing, but has the platform mend what stands there."""
+    await books.claimed(await books.accepted(mention("hi", "1.0")), "somebody who dies")
+    await desk.inbox.accept(reset("2.0"))
+    await desk.worker.idle()
+    assert desk.adapter.asked == []
+    await books.lapse()
+    await desk.worker.look()
+    await desk.worker.idle()
+
+    assert [(asked.message_id, asked.attempt) for asked in desk.adapter.asked] == [("1.0", 2), ("2.0", 1)]
+    assert desk.adapter.replies[THREAD] == [wording.reset(ResetOutcome.DONE)]
+    assert llm.calls == []
+
+
+async def test_a_stop_while_the_platform_is_away_is_told_when_it_is_back(
+    desk: Desk, books: Books, llm: ScriptedLLM
+) -> None:
+    """Nobody runs the turn then; whoever takes it up says that it was stopped, and asks the model nothing."""
+    desk.adapter.failures = [PlatformUnavailable("the platform cannot be reached")]
+    await desk.inbox.accept(mention("hi", "1.0"))
+    await desk.worker.idle()
+    await desk.inbox.accept(stop("2.0"))
+    await books.lapse()
+    await desk.worker.look()
+
+    assert await desk.adapter.shown(THREAD) == [STOPPED]
+    assert llm.calls == []

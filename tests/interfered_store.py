@@ -1,0 +1,28 @@
+"""A store in which something happens at the one moment that a test is about: just before, or just after, a function."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Concatenate
+
+from sqlalchemy import Connection
+
+from bot.store.engine import P, Store, T
+
+
+class InterferedStore(Store):
+    """A real store; what is to happen meanwhile is said by function."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.before: dict[Callable[..., Any], Callable[[], Awaitable[object]]] = {}
+        self.after: dict[Callable[..., Any], Callable[[Any], Awaitable[object]]] = {}  # told the function's result
+
+    async def run(self, function: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """See Store.run."""
+        if function in self.before:
+            await self.before[function]()
+        result = await super().run(function, *args, **kwargs)
+        if function in self.after:
+            await self.after[function](result)
+        return result
