@@ -34,8 +34,15 @@ class Cut:
     """A step at which the server breaks the connection."""
 
 
+@dataclass(frozen=True, slots=True)
+class Forever:
+    """A step that never ends: these bytes over and over, until the client goes away."""
+
+    data: bytes
+
+
 # A text is a delta, a mapping a whole chunk, and bytes go out as they are.
-Step = str | Mapping[str, Any] | bytes | Hold | Cut
+Step = str | Mapping[str, Any] | bytes | Hold | Cut | Forever
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +190,10 @@ async def _stream(http: web.Request, reply: Says) -> web.StreamResponse:
             case Cut():
                 _break_connection(http)
                 return response
+            case Forever(data):
+                while True:
+                    await response.write(data)
+                    await asyncio.sleep(0)  # a write to a fast reader lets nobody else go on
             case _:
                 await response.write(event(step))
     await response.write(_ending(reply))

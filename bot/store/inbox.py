@@ -88,7 +88,7 @@ def _reset(connection: Connection, thread_id: int, author: Author, now: datetime
         return ResetOutcome.NOTHING
     if not session_rows.took_part(connection, session_id, author.id):
         return ResetOutcome.NOT_YOURS
-    interrupt(connection, thread_id, Interrupted.RESET, session_id=session_id)
+    interrupt(connection, thread_id, Interrupted.RESET)  # not a turn that was set apart: it has no session now
     waiting = sa.and_(messages.c.thread_id == thread_id, messages.c.session_id == session_id)
     _answer_never(connection, thread_id, waiting, now)
     session_rows.close(connection, [session_id], Closed.RESET, now=now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from typing import Any
 
@@ -11,7 +12,7 @@ from bot.errors import ModelError, Trouble
 from bot.llm.openai import OpenAI
 from bot.testing import Hold
 from tests.openai_client import ASKED, KEY, client, fails, heard
-from tests.openai_server import Cut, Fails, OpenAIServer, Waits, says
+from tests.openai_server import Cut, Fails, Forever, OpenAIServer, Says, Waits, delta, event, says
 
 
 async def trouble(llm: OpenAI) -> ModelError:
@@ -106,6 +107,18 @@ async def test_silence_within_the_answer(backend: OpenAIServer) -> None:
     backend.script(says("Well,", Hold()))
 
     assert (await trouble(llm)).trouble is Trouble.TIMEOUT
+    await llm.aclose()
+    backend.assert_done()
+
+
+@pytest.mark.parametrize("reply", [says(Forever(b": wait\n\n")), says("Well,", Forever(event(delta(""))))])
+async def test_signs_of_life_without_a_word(backend: OpenAIServer, reply: Says) -> None:
+    """Comments and empty deltas are no answer: a backend that sends nothing else is given up as a silent one."""
+    llm = client(backend.base_url, silence_s=0.5)
+    backend.script(reply)
+
+    assert (await trouble(llm)).trouble is Trouble.TIMEOUT
+    await asyncio.wait_for(backend.disconnected.wait(), 5)
     await llm.aclose()
     backend.assert_done()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -51,6 +52,18 @@ async def test_it_says_what_it_is_and_what_it_was_asked(llm: OpenAI) -> None:
     assert "stand-in" in text
     assert "`OPENAI_API_KEY`" in text
     assert "> “My VPN is down”" in text
+
+
+async def test_the_log_says_that_it_answers(caplog: pytest.LogCaptureFixture) -> None:
+    """One warning at start tells whoever reads the log that no language model is connected."""
+    stand_in = StandIn()
+    await stand_in.start()
+    await stand_in.stop()
+
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == 1
+    assert "no language model is connected" in warnings[0]
+    assert "OPENAI_API_KEY" in warnings[0]
 
 
 async def test_it_shows_its_memory(llm: OpenAI) -> None:

@@ -1,139 +1,214 @@
-"""The breaker: a dead backend is left alone for a while, one turn tries, and whoever answers is asked by all again."""
+"""The circuit breaker: when a model is left alone, who tries it again, and what opens the way."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import timedelta
 
 import pytest
 
 from bot.errors import ModelError, Trouble
-from bot.history import ChatMessage
-from bot.llm.breaker import Breaker
+from bot.llm import Done
+from bot.llm.breaker import COOL_DOWN, Breaker
 from bot.testing import Hold, ScriptedLLM, SettableClock
 
-MOST = 3
-COOL_DOWN = timedelta(seconds=15)
-ASKED: list[ChatMessage] = [{"role": "user", "content": "hi"}]
-DEAD = [Trouble.UNAVAILABLE, Trouble.TIMEOUT]
+DEAD = ModelError(Trouble.UNAVAILABLE, "no route")
+SILENT = ModelError(Trouble.TIMEOUT, "silent")
+OWN_FAULT = ModelError(Trouble.WINDOW_EXCEEDED, "too long")
+
+
+class Desk:
+    """A breaker that gives up after three failures, before a model that follows a script."""
+
+    def __init__(self) -> None:
+        self.model = ScriptedLLM()
+        self.clock = SettableClock()
+        self._breaker = Breaker(self.model, clock=self.clock.now, failures=3)
+
+    async def ask(self) -> str:
+        """The answer, or what went wrong."""
+        try:
+            async with aclosing(self._breaker.stream([])) as pieces:
+                return "".join([piece async for piece in pieces if not isinstance(piece, Done)])
+        except ModelError as error:
+            return error.detail
+
+    async def fail(self, *failures: ModelError) -> None:
+        """Let one request after another fail."""
+        for failure in failures:
+            self.model.script(failure)
+            assert await self.ask() == failure.detail
+
+    async def refused(self) -> bool:
+        """Whether a request is refused before it reaches the model."""
+        asked = len(self.model.calls)
+        await self.ask()
+        return len(self.model.calls) == asked
+
+    def cool_down(self) -> None:
+        """Let the time go by after which one may try."""
+        self.clock.advance(COOL_DOWN)
 
 
 @pytest.fixture
-def breaker(llm: ScriptedLLM, clock: SettableClock) -> Breaker:
-    """A breaker around the scripted model."""
-    return Breaker(llm, clock=clock.now, failures=MOST, cool_down=COOL_DOWN)
+async def desk() -> AsyncIterator[Desk]:
+    """A desk whose model must have played its whole script in the end."""
+    desk = Desk()
+    yield desk
+    desk.model.assert_done()
 
 
-async def outcome(breaker: Breaker) -> str | Trouble:
-    """What one turn hears: the text, or the trouble."""
-    try:
-        return "".join([piece async for piece in breaker.stream(ASKED) if isinstance(piece, str)])
-    except ModelError as error:
-        return error.trouble
+@pytest.fixture
+async def broken(desk: Desk) -> Desk:
+    """A desk whose model has just failed three times."""
+    await desk.fail(DEAD, SILENT, DEAD)
+    return desk
 
 
-async def fail(breaker: Breaker, llm: ScriptedLLM, times: int, trouble: Trouble = Trouble.UNAVAILABLE) -> None:
-    """So many turns whose backend does not answer."""
-    for _ in range(times):
-        llm.script(ModelError(trouble, "503"))
-        assert await outcome(breaker) is trouble
+async def test_a_model_that_keeps_failing_is_left_alone(broken: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """Until the time is up nobody asks it, and an operator reads how often and how it failed, and when it is tried."""
+    broken.clock.advance(timedelta(seconds=5))
+
+    said = await broken.ask()
+
+    assert len(broken.model.calls) == 3
+    assert "failed 3 times in a row" in said
+    assert "no route" in said
+    assert "10 s" in said
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
 
 
-async def test_what_works_passes_through(breaker: Breaker, llm: ScriptedLLM) -> None:
-    """The breaker changes nothing about an answer, nor about a failure while there are few."""
-    llm.script("Hello, ", "Ana")
-    assert await outcome(breaker) == "Hello, Ana"
+async def test_too_few_failures_change_nothing(desk: Desk) -> None:
+    """A whole answer ends the row of failures."""
+    await desk.fail(DEAD, DEAD)
+    desk.model.script("Yes")
+    assert await desk.ask() == "Yes"
+    await desk.fail(DEAD, DEAD)
+    desk.model.script("Still here")
 
-    await fail(breaker, llm, MOST - 1)
-    llm.script("hello")
-    assert await outcome(breaker) == "hello"
-
-
-@pytest.mark.parametrize("trouble", DEAD)
-async def test_after_so_many_failures_in_a_row_the_backend_is_left_alone(
-    breaker: Breaker, llm: ScriptedLLM, clock: SettableClock, caplog: pytest.LogCaptureFixture, trouble: Trouble
-) -> None:
-    """Turns are refused at once, without asking it, until it has had its rest; the operator is told once."""
-    await fail(breaker, llm, MOST, trouble)
-    clock.advance(COOL_DOWN - timedelta(seconds=1))
-    assert [await outcome(breaker) for _ in range(5)] == [Trouble.UNAVAILABLE] * 5
-
-    assert len(llm.calls) == MOST
-    assert len([line for line in caplog.records if line.levelno == logging.ERROR]) == 1
+    assert await desk.ask() == "Still here"
 
 
-async def test_an_answer_between_failures_starts_the_count_anew(breaker: Breaker, llm: ScriptedLLM) -> None:
-    """Only failures in a row tell of a dead backend; a piece of an answer is enough to show that it lives."""
+async def test_first_words_are_no_answer_yet(desk: Desk) -> None:
+    """A model that begins each answer and never ends one is left alone, too."""
+    desk.model.script("Well", SILENT)
+    desk.model.script("Well", SILENT)
+    desk.model.script("Well", SILENT)
     for _ in range(3):
-        await fail(breaker, llm, MOST - 1)
-        llm.script("half", ModelError(Trouble.TIMEOUT, "it stalled"))
-        assert await outcome(breaker) is Trouble.TIMEOUT
-        llm.script("hello")
-        assert await outcome(breaker) == "hello"
+        await desk.ask()
+
+    assert await desk.refused()
 
 
-async def test_after_its_rest_one_turn_tries_and_the_others_wait_for_its_answer(
-    breaker: Breaker, llm: ScriptedLLM, clock: SettableClock
-) -> None:
-    """While it tries the others are refused; its first word opens the way for all."""
-    await fail(breaker, llm, MOST)
-    clock.advance(COOL_DOWN)
+@pytest.mark.parametrize("trouble", set(Trouble) - {Trouble.UNAVAILABLE, Trouble.TIMEOUT})
+async def test_a_requests_own_fault_is_not_counted(desk: Desk, trouble: Trouble) -> None:
+    """It neither makes a row of failures longer nor ends it."""
+    await desk.fail(DEAD, DEAD, *[ModelError(trouble, "its own")] * 5)
+    assert not (await desk.fail(DEAD), await desk.refused())[0]
+
+    assert await desk.refused()
+
+
+async def test_one_tries_while_the_others_are_refused(broken: Desk) -> None:
+    """After a while one request goes through, and nobody else until it is answered, however long that takes."""
     hold = Hold()
-    llm.script(hold, "hello")
-    trying = asyncio.create_task(outcome(breaker))
+    broken.cool_down()
+    broken.model.script(hold, "Back")
+    trial = asyncio.create_task(broken.ask())
     await hold.reached()
-    assert await outcome(breaker) is Trouble.UNAVAILABLE
+    broken.cool_down()
+
+    assert "being tried" in await broken.ask()
+
     hold.release()
-    assert await trying == "hello"
-
-    llm.script("me too")
-    assert await outcome(breaker) == "me too"
-
-
-async def test_a_trial_that_fails_gives_the_backend_another_rest(
-    breaker: Breaker, llm: ScriptedLLM, clock: SettableClock
-) -> None:
-    """One call in each while; and after it, again."""
-    await fail(breaker, llm, MOST)
-    for _ in range(3):
-        clock.advance(COOL_DOWN)
-        await fail(breaker, llm, 1)
-        assert await outcome(breaker) is Trouble.UNAVAILABLE
-    clock.advance(COOL_DOWN)
-    llm.script("back")
-
-    assert await outcome(breaker) == "back"
+    assert await trial == "Back"
+    broken.model.script("And again")
+    assert await broken.ask() == "And again"
 
 
-async def test_a_trial_that_is_given_up_does_not_close_the_way_for_ever(
-    breaker: Breaker, llm: ScriptedLLM, clock: SettableClock
-) -> None:
-    """The person stopped it before it could tell; a while later the next one tries."""
-    await fail(breaker, llm, MOST)
-    clock.advance(COOL_DOWN)
+async def test_the_first_word_of_a_trial_lets_all_in(broken: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """They need not wait for the end of its answer."""
+    caplog.set_level(logging.INFO)
     hold = Hold()
-    llm.script(hold)
-    trying = asyncio.create_task(outcome(breaker))
+    broken.cool_down()
+    broken.model.script("I am", hold, " back")
+    broken.model.script("Yes")
+    trial = asyncio.create_task(broken.ask())
     await hold.reached()
-    trying.cancel()
-    await asyncio.wait([trying])
-    assert await outcome(breaker) is Trouble.UNAVAILABLE
-    clock.advance(COOL_DOWN)
-    llm.script("hello")
 
-    assert await outcome(breaker) == "hello"
+    assert await broken.ask() == "Yes"
+
+    hold.release()
+    assert await trial == "I am back"
+    assert "answers again" in caplog.text
 
 
-@pytest.mark.parametrize("trouble", [each for each in Trouble if each not in DEAD])
-async def test_what_the_backend_says_of_a_request_is_no_failure_of_it(
-    breaker: Breaker, llm: ScriptedLLM, clock: SettableClock, trouble: Trouble
-) -> None:
-    """It lives, however often it says no; and a no to the one that tries opens the way for the others."""
-    await fail(breaker, llm, 3 * MOST, trouble)
-    await fail(breaker, llm, MOST)
-    clock.advance(COOL_DOWN)
-    await fail(breaker, llm, 1, trouble)
-    llm.script("hello")
+async def test_a_trial_that_fails_is_the_last_for_a_while(broken: Desk) -> None:
+    """One failure is enough, and the time begins anew."""
+    broken.cool_down()
+    await broken.fail(DEAD)
 
-    assert await outcome(breaker) == "hello"
+    assert await broken.refused()
+    broken.cool_down()
+    await broken.fail(DEAD)
+
+
+async def test_a_trial_that_breaks_off_after_its_first_word(broken: Desk) -> None:
+    """It let the others in for a moment; its failure sends them away again."""
+    broken.cool_down()
+    broken.model.script("I am", SILENT)
+    await broken.ask()
+
+    assert await broken.refused()
+
+
+async def test_a_trial_that_is_cancelled_leaves_the_trial_to_the_next(broken: Desk) -> None:
+    """A person's stop tells nothing of the model: the next request tries, and still only one."""
+    hold, second = Hold(), Hold()
+    broken.cool_down()
+    broken.model.script(hold)
+    trial = asyncio.create_task(broken.ask())
+    await hold.reached()
+    trial.cancel()
+    await asyncio.wait([trial])
+
+    broken.model.script(second, "Back")
+    trial = asyncio.create_task(broken.ask())
+    await second.reached()
+    assert await broken.refused()
+    second.release()
+    assert await trial == "Back"
+
+
+async def test_a_trial_with_a_fault_of_its_own_leaves_the_trial_to_the_next(broken: Desk) -> None:
+    """It neither lets the others in nor keeps them out for longer."""
+    broken.cool_down()
+    await broken.fail(OWN_FAULT, DEAD)
+
+    assert await broken.refused()
+
+
+async def test_stragglers_do_not_make_it_longer(desk: Desk) -> None:
+    """Requests that were under way when the model was given up fail later; the time is counted without them."""
+    hold = Hold()
+    desk.model.script(hold, SILENT)
+    straggler = asyncio.create_task(desk.ask())
+    await hold.reached()
+    await desk.fail(DEAD, DEAD, DEAD)
+    desk.cool_down()
+    hold.release()
+    await straggler
+    desk.model.script("Back")
+
+    assert await desk.ask() == "Back"
+
+
+async def test_a_clock_set_back_does_not_make_it_longer(broken: Desk) -> None:
+    """A time before the last failure is none to go by: the next request tries."""
+    broken.clock.advance(-timedelta(hours=1))
+    broken.model.script("Back")
+
+    assert await broken.ask() == "Back"

@@ -82,6 +82,62 @@ def test_a_backend_that_tells_nothing_is_fine() -> None:
     assert read(finishing("stop", "x"))[1] == Done("asked-for", None)
 
 
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ("m" * 300, "m" * 200),
+        ("a\0b\ud83d\u202ec\nd", "abcd"),
+        ("\0\n", "asked-for"),
+    ],
+)
+def test_a_name_is_cleaned_and_clipped(told: str, expected: str) -> None:
+    """Whatever a backend calls its model, what is reported can be stored and shown."""
+    assert read(event(delta("x")) + event({"model": told}) + END)[1].model == expected
+
+
+@pytest.mark.parametrize("count", [2**40, 2**31, -1, "12", 1.5, True, None, [3]])
+def test_a_count_that_is_none_is_dropped(count: Any) -> None:
+    """A number of tokens that no request can have counts as not told."""
+    usage = {"prompt_tokens": count, "completion_tokens": 2**31 - 1, "prompt_tokens_details": {"cached_tokens": count}}
+
+    assert read(event(delta("x")) + END + event({"usage": usage}))[1].usage == Usage(completion=2**31 - 1)
+
+
+def test_a_character_split_over_two_deltas_is_joined() -> None:
+    """The halves of a surrogate pair make one character, however the body is cut."""
+    body = event(delta("hi \ud83d")) + event(delta("\ude00!")) + END
+
+    assert read(body)[0] == "hi 😀!"
+    assert read(body, len(event(delta("hi \ud83d"))))[0] == "hi 😀!"
+
+
+@pytest.mark.parametrize(
+    ("deltas", "expected"),
+    [
+        (["a\ud83d", "b"], "a\ufffdb"),
+        (["a\ude00", "b"], "a\ufffdb"),
+        (["a\ud83d", "\ud83d", "\ude00"], "a\ufffd😀"),
+        (["a", "\ud83d"], "a"),
+    ],
+)
+def test_half_a_character_never_comes_out(deltas: list[str], expected: str) -> None:
+    """A half without its other is replaced, and at the very end left out, so that the text can be written anywhere."""
+    bodies = [*map(event, map(delta, deltas)), END]
+    cuts = list(itertools.accumulate(map(len, bodies)))
+
+    assert read(b"".join(bodies), *cuts)[0] == expected
+
+
+def test_thinking_is_noticed() -> None:
+    """Reasoning, under either of its names, is no text but a sign of life until the next bytes; empty it is none."""
+    completion = Completion("m")
+    for name in ("reasoning", "reasoning_content"):
+        assert completion.feed(event({"choices": [{"delta": {"content": None, name: "Hm"}}]})) == ""
+        assert completion.thinking
+        completion.feed(event({"choices": [{"delta": {name: ""}}]}))
+        assert not completion.thinking
+
+
 def test_the_length_limit_is_reported() -> None:
     """finish_reason length makes a whole but truncated answer."""
     assert read(finishing("length", "half a"))[1].truncated
