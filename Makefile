@@ -11,6 +11,7 @@ help:
 	@echo "make lint     ruff and mypy --strict"
 	@echo "make fix      let ruff format and mend what it can"
 	@echo "make bench    print the figures beside the leanest bot's"
+	@echo "make clean    remove the environment"
 	@echo "make lock     pin the newest allowed versions anew"
 
 install: $(VENV)/.installed
@@ -34,7 +35,7 @@ clean:
 # The stamps make the second run quick: only a changed lock file or pyproject installs again.
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Attendant needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ...")'
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/python
 	@echo "Setting up the environment (once) ..."
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock

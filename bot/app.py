@@ -132,13 +132,6 @@ async def status(settings: Settings) -> Figures:
         return await store.run(figures, now=utc_now())
 
 
-def playground_settings(settings: Settings, port: int) -> Settings:
-    """The same settings with nothing of Slack, so that the playground starts."""
-    return dataclasses.replace(
-        settings, slack_bot_token=None, slack_app_token=None, slack_signing_secret=None, port=port
-    )
-
-
 @asynccontextmanager
 async def slack_bot(settings: Settings, *, clock: Clock = utc_now, llm: LLM | None = None) -> AsyncIterator[Bot]:
     """The whole bot, connected to the Slack that the settings name. Raises StartupError when it cannot be."""
@@ -224,6 +217,7 @@ def _health(
 async def _open_store(settings: Settings) -> AsyncIterator[Store]:
     store = Store(settings.database_url)
     try:
+        await store.check()
         await store.run(schema.upgrade)
         yield store
     finally:

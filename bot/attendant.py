@@ -101,13 +101,16 @@ class Attendant:
 
         async with aclosing(deltas()) as pieces:
             shown = await self._reply(claim, pieces)
+        if answer is not None and (said := answer.said).trouble is not None:
+            trouble = {"trouble": said.trouble.value, "detail": said.detail}
+            log.error("no whole answer from the model", extra=_where(claim) | trouble)
         return _settled(answer, shown=shown) if answer is not None else Settled(State.FAILED, wording.FAILED_TURN)
 
     async def _turns(self, claim: Claim) -> list[Turn]:
         if claim.session_id is None:  # only a fixed reply has none
             return [Turn(claim.said)]
         budget = self._responder.history_tokens
-        earlier = await self._store.run(past.before, claim.session_id, claim.turn_id, budget_tokens=budget)
+        earlier = await self._store.insist(past.before, claim.session_id, claim.turn_id, budget_tokens=budget)
         return [*earlier, Turn(claim.said)]
 
     async def _names(self, claim: Claim, turns: Sequence[Turn]) -> Mapping[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -21,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status: 0, or 1 after one line for each thing that is wrong."""
     options = _parser().parse_args(arguments)
     try:
-        settings = Settings.load(os.environ, ENV_FILE)
+        settings = Settings.load(os.environ, ENV_FILE, without_slack=options.command not in _MEETS_SLACK)
         logs.set_up(settings.log_level, settings.log_format)
         command: Callable[[Settings, argparse.Namespace], int] = options.command
         return command(settings, options)
@@ -38,8 +39,9 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _playground(settings: Settings, options: argparse.Namespace) -> int:
-    port = settings.port if options.port is None else options.port
-    return _loop(app.run(app.playground_settings(settings, port=port), announce=_announce))
+    if options.port is not None:
+        settings = dataclasses.replace(settings, port=options.port)
+    return _loop(app.run(settings, announce=_announce))
 
 
 def _chat(settings: Settings, options: argparse.Namespace) -> int:
@@ -90,6 +92,9 @@ def _manifest(settings: Settings, options: argparse.Namespace) -> int:
     made = manifest.document(settings.slack_command, settings.slack_reset_command, options.url)
     print(manifest.as_yaml(made), end="")
     return 0
+
+
+_MEETS_SLACK = {_run, _doctor}
 
 
 def _announce(line: str) -> None:

@@ -53,8 +53,9 @@ def _positive(most: int) -> Callable[[str], float]:
 def _http_url(text: str) -> str:
     try:
         parts = urlsplit(text)
-        fine = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:  # its own words may repeat a part of the address
+        fine = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and "@" not in parts.netloc
+        (parts.hostname or "").encode("idna")  # what a resolver will be asked for
+    except ValueError:  # (UnicodeError is one) its own words may repeat a part of the address
         fine = False
     if not fine:
         raise ValueError("is not an http:// or https:// address")
@@ -135,8 +136,10 @@ class Settings:
     log_format: str = _knob("auto", _choice("auto", "human", "json"), "Unset it for auto.")
 
     @classmethod
-    def load(cls, environ: Mapping[str, str], env_file: Path | None = None) -> Self:
+    def load(cls, environ: Mapping[str, str], env_file: Path | None = None, *, without_slack: bool = False) -> Self:
         """The settings of this environment; a variable set there wins over the same one in the `.env` file.
+
+        `without_slack` leaves the tokens out, for what does not connect to Slack.
 
         Raises ConfigError for a value or a line that does not parse, and for half a Slack configuration.
         """
@@ -144,6 +147,8 @@ class Settings:
             **(_read_env_file(env_file) if env_file else {}),
             **{k: v for k, v in environ.items() if v.strip()},
         }
+        if without_slack:
+            given = {name: value for name, value in given.items() if name not in _SLACK_SECRETS}
         values: dict[str, Any] = {}
         for field in dataclasses.fields(cls):
             text = given.get(variable(field.name), "").strip()
@@ -189,6 +194,9 @@ class Settings:
     def uses_stand_in(self) -> bool:
         """Whether the stand-in model answers, because neither a key nor a backend's address is set."""
         return not self.openai_api_key and not self.openai_base_url
+
+
+_SLACK_SECRETS = {"SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET"}
 
 
 def variable(field_name: str) -> str:

@@ -28,6 +28,7 @@ class Said:
 
     text: str  # the model's own words
     trouble: Trouble | None = None
+    detail: str = ""  # of the trouble, for operators
     done: Done | None = None
     interrupted: Interrupted | None = None
 
@@ -116,8 +117,7 @@ class Answer:
         if not isinstance(error, ModelError):
             log.error("the model's stream broke in a way that nobody foresaw", exc_info=error)
             error = ModelError(Trouble.CUT, "unforeseen")
-        log.error("no whole answer from the model", extra={"trouble": error.trouble.value, "detail": error.detail})
-        self.said = Said(self.said.text, trouble=error.trouble)
+        self.said = Said(self.said.text, trouble=error.trouble, detail=error.detail)
         return _after(self.said.text, wording.trouble(error.trouble))
 
 

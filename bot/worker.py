@@ -107,12 +107,12 @@ class Worker:
 
     async def renew(self) -> None:
         """Prolong the leases of what runs here. What was taken over meanwhile ends, unseen: it is another's now."""
-        claimed = list(self._claimed)
+        claimed = dict(self._claimed)
         for start in range(0, len(claimed), RENEWED_AT_ONCE):
-            some = claimed[start : start + RENEWED_AT_ONCE]
+            some = list(claimed)[start : start + RENEWED_AT_ONCE]
             held = await self._store.run(leases.renew, self._owner, some, now=self._clock(), lease=self._lease)
             for thread_id in set(some) - held:
-                if thread_id in self._claimed:
+                if self._claimed.get(thread_id) is claimed[thread_id]:  # not a later turn in the same thread
                     log.warning("a lease was lost; the turn is another worker's now")
                     self._tasks[thread_id].cancel()
 
@@ -125,12 +125,12 @@ class Worker:
         """Take up nothing more; let what runs finish for so long, then hand it back."""
         self._stopping = True
         self._woken.clear()
-        tasks = list(self._tasks.values())
-        if tasks:
-            _, unfinished = await asyncio.wait(tasks, timeout=drain_seconds)
-            for task in unfinished:
-                task.cancel()
-            await asyncio.gather(*unfinished, *self._telling, return_exceptions=True)
+        if self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=drain_seconds)
+        unfinished = [*self._tasks.values(), *self._telling]
+        for task in unfinished:
+            task.cancel()
+        await asyncio.gather(*unfinished, return_exceptions=True)
 
     def _start(self, owed: Owed) -> None:
         self._woken.add(owed.thread_id)
@@ -157,7 +157,15 @@ class Worker:
                 self._start(owed)
 
     async def _claim(self, thread_id: int) -> Claim | None:
-        return await self._store.run(claims.claim, thread_id, owner=self._owner, now=self._clock(), lease=self._lease)
+        claiming = asyncio.ensure_future(
+            self._store.run(claims.claim, thread_id, owner=self._owner, now=self._clock(), lease=self._lease)
+        )
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            if (claim := await claiming) is not None:
+                await self._store.run(claims.hand_back, claim, excused=True)
+            raise
 
     async def _answer(self, claim: Claim) -> None:
         running = self._claimed[claim.thread_id] = _Running(claim.fence)
@@ -167,8 +175,9 @@ class Worker:
             pause = min(2**claim.attempt, LONGEST_PAUSE_S)
             log.warning("%s; trying again in %s s", error, pause, extra={"place": str(claim.thread)})
             await self._store.insist(claims.postpone, claim, now=self._clock(), pause=timedelta(seconds=pause))
-        except BaseException:
-            await self._store.run(claims.hand_back, claim)  # so that nobody waits for the lease to run out
+        except BaseException as error:  # so that nobody waits for the lease to run out
+            excused = isinstance(error, asyncio.CancelledError)
+            await self._store.run(claims.hand_back, claim, excused=excused)
             raise
         finally:
             del self._claimed[claim.thread_id]

@@ -52,7 +52,8 @@ class Books:
 
     async def accept_reset(self, asked: ResetRequested) -> ResetOutcome | None:
         """What became of a reset written in the thread, or None when it is ignored or known."""
-        outcome, _ = await self.store.run(inbox.accept_reset, asked, now=self.now)
+        new_id = f"since {asked.message_id}"  # of a session for what was written later, but arrived before
+        outcome, _ = await self.store.run(inbox.accept_reset, asked, now=self.now, new_id=new_id)
         return outcome
 
     async def reset(self, thread: Thread, author: Author) -> ResetOutcome:

@@ -14,9 +14,23 @@ ASKED: list[ChatMessage] = [{"role": "system", "content": "Be kind."}, {"role": 
 KEY = "sk-made-up-1234"
 
 
-def client(base_url: str, *, api_key: str | None = KEY, silence_s: float = 5.0, max_streams: int = 10) -> OpenAI:
+def client(
+    base_url: str,
+    *,
+    api_key: str | None = KEY,
+    silence_s: float = 5.0,
+    whole_s: float | None = None,
+    max_streams: int = 10,
+) -> OpenAI:
     """A client of the server at that address; close it in the end."""
-    return OpenAI(model="asked-model", api_key=api_key, base_url=base_url, silence_s=silence_s, max_streams=max_streams)
+    return OpenAI(
+        model="asked-model",
+        api_key=api_key,
+        base_url=base_url,
+        silence_s=silence_s,
+        whole_s=whole_s,
+        max_streams=max_streams,
+    )
 
 
 async def heard(llm: OpenAI) -> tuple[str, Done]:

@@ -53,6 +53,7 @@ class Says:
     finish: str | None = "stop"
     usage: Mapping[str, Any] | None = field(default_factory=lambda: USAGE)
     done: bool = True
+    status: int = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,7 @@ def card(model: str) -> web.Response:
 
 
 async def _stream(http: web.Request, reply: Says) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+    response = web.StreamResponse(status=reply.status, headers={"content-type": "text/event-stream"})
     await response.prepare(http)
     for step in reply.steps:
         match step:

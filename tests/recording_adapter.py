@@ -13,8 +13,10 @@ from bot.events import Thread
 class RecordingAdapter:
     """A chat platform in memory. `replies[thread]` are the whole answers shown there, oldest first; no empty ones."""
 
-    def __init__(self, platform: str = "desk") -> None:
-        self.platform = platform
+    platform = "desk"
+    workspace = "T1"
+
+    def __init__(self) -> None:
         self.replies: defaultdict[Thread, list[str]] = defaultdict(list)
         self.asked: list[Asked] = []
         self.found: list[Sequence[str]] = []  # what each later attempt was told that earlier ones had posted

@@ -123,10 +123,10 @@ class Room:
         """Somebody by their real name's first word."""
         return Guest(self, next(p for p in self.workspace.people.values() if p.real_name.split()[0] == name))
 
-    def hold_model(self) -> Hold:
-        """Have the model's next answer wait until it is released."""
+    def hold_model(self, *first_words: str) -> Hold:
+        """Have the model's next answer wait, after these first words, until it is released."""
         hold = Hold()
-        self.model.script(says(hold, "a held answer"))
+        self.model.script(says(*first_words, hold, "a held answer"))
         return hold
 
     async def until(self, holds: Callable[[], bool]) -> None:

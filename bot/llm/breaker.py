@@ -1,6 +1,6 @@
 """A circuit breaker around a model: a dead backend must not tie up every turn.
 
-Rule: after some failures in a row nobody asks it for a while; then one turn tries, and when that is answered all do.
+Rule: after some failures in a row nobody asks it for a while; then one request tries. Its first word lets all in again.
 """
 
 from __future__ import annotations
@@ -37,41 +37,58 @@ class Breaker:
         self._clock = clock
         self._most = failures
         self._cool_down = cool_down
-        self._failures = 0
-        self._closed_until: datetime | None = None  # nobody asks before then; afterwards one turn tries
+        self._failures = 0  # since the last whole answer
+        self._broken_at: datetime | None = None  # None: everybody may ask
+        self._last = ""  # how it failed then
+        self._trial: object | None = None  # the request under way that tries whether it answers again
 
     async def stream(self, messages: Sequence[ChatMessage]) -> AsyncGenerator[str | Done, None]:
-        """See LLM.stream."""
-        self._ask()
+        """See LLM.stream. Raises ModelError (UNAVAILABLE) at once while the model is left alone."""
+        request = object()
+        self._admit(request)
         try:
             async with aclosing(self._llm.stream(messages)) as pieces:
+                first = True
                 async for piece in pieces:
-                    self._answered()
+                    if first:
+                        self._let_all_in()
+                        first = False
+                    if isinstance(piece, Done):
+                        self._failures = 0
                     yield piece
         except ModelError as error:
-            self._failed(error)
+            if error.trouble in _DEAD:
+                self._count(error, request)
             raise
+        finally:
+            if self._trial is request:  # it may have been cancelled: the next request tries
+                self._trial = None
 
-    def _ask(self) -> None:
-        if self._closed_until is None:
+    def _admit(self, request: object) -> None:
+        if self._broken_at is None:
             return
-        now = self._clock()
-        if now < self._closed_until:
-            raise ModelError(
-                Trouble.UNAVAILABLE, f"it failed {self._failures} times in a row; it is left alone until then"
-            )
-        self._closed_until = now + self._cool_down  # this turn tries; the others go on being refused
+        rested = self._clock() - self._broken_at
+        if timedelta() <= rested < self._cool_down:  # below zero, the clock was set back: no time to go by
+            raise self._refusal(f"it is tried again in {(self._cool_down - rested).total_seconds():.0f} s")
+        if self._trial is not None:
+            raise self._refusal("it is being tried again now")
+        self._trial = request
 
-    def _answered(self) -> None:
-        if self._closed_until is not None:
+    def _refusal(self, outlook: str) -> ModelError:
+        return ModelError(
+            Trouble.UNAVAILABLE,
+            f"not asked: the model failed {self._failures} times in a row; {outlook} ({self._last})",
+        )
+
+    def _let_all_in(self) -> None:
+        if self._broken_at is not None:
             log.info("the model answers again")
-        self._failures, self._closed_until = 0, None
+        self._broken_at = self._trial = None
 
-    def _failed(self, error: ModelError) -> None:
-        if error.trouble not in _DEAD:
-            return
+    def _count(self, error: ModelError, request: object) -> None:
         self._failures += 1
-        if self._failures >= self._most:
-            if self._closed_until is None:
-                log.error("the model failed %s times in a row; it is left alone for a while", self._failures)
-            self._closed_until = self._clock() + self._cool_down
+        if self._broken_at is None and self._failures >= self._most:
+            log.error("the model failed %s times in a row; nobody asks it for a while", self._failures)
+        elif self._trial is not request:  # too few, or a straggler that was asked before it broke
+            return
+        self._broken_at, self._last = self._clock(), error.detail

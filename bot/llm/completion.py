@@ -15,6 +15,10 @@ from bot.llm.faults import PROBLEMS, Fault
 
 MAX_LINE_BYTES = 1_000_000  # one event; a delta is a few hundred
 MAX_ANSWER_CHARACTERS = 1_000_000  # above any model's own limit: a local model that loops stops here
+MAX_NAME_CHARACTERS = 200  # of the model's name, as it is stored
+MAX_TOKENS = 2**31 - 1  # likewise of a count
+
+_HIGH = ("\ud800", "\udbff")
 
 
 class Completion:
@@ -23,18 +27,22 @@ class Completion:
     def __init__(self, model: str) -> None:
         """`model` is the name to report when the backend gives none."""
         self.ended = False  # nothing more is of interest
-        self._model = model
+        self.thinking = False  # the bytes fed last held reasoning, which is not handed on
+        self._asked = model
+        self._told = ""  # the backend's own name of it
         self._usage: Usage | None = None
         self._finish: str | None = None
         self._failure: ModelError | None = None
         self._characters = 0
         self._rest = b""
+        self._half = ""  # of a character: the high surrogate that the last delta ended with
 
     def feed(self, data: bytes) -> str:
         """The text that these bytes add to the answer; blank space before its first word is left out."""
         # On bytes, because text's splitlines() would also cut at U+2028, which JSON may hold unescaped.
         *lines, self._rest = (self._rest + data).split(b"\n")
-        text = "".join([self._read(line) for line in lines])
+        self.thinking = False
+        text = self._join("".join([self._read(line) for line in lines]))
         if len(self._rest) > MAX_LINE_BYTES:
             self._fail(Trouble.CUT, "an event without end")
         if not self._characters:
@@ -55,7 +63,13 @@ class Completion:
         if not self._characters:
             spent = self._finish == "length"
             raise _failure(Trouble.EMPTY, "its length limit was spent before the first word" if spent else "no text")
-        return Done(self._model, self._usage, truncated=self._finish == "length")
+        return Done(_name(self._told) or _name(self._asked), self._usage, truncated=self._finish == "length")
+
+    def _join(self, text: str) -> str:
+        """The text with each surrogate pair made one character, and a half without its other one replaced."""
+        text = self._half + text
+        self._half = text[-1] if text and _HIGH[0] <= text[-1] <= _HIGH[1] else ""
+        return text.removesuffix(self._half).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
     def _read(self, line: bytes) -> str:
         if self.ended or not line.startswith(b"data:"):  # blank lines, comments that keep the connection alive
@@ -75,7 +89,7 @@ class Completion:
 
     def _take(self, chunk: dict[str, Any]) -> str:
         if chunk.get("error"):
-            self._failure, self.ended = Fault.read(chunk["error"]).error(self._model), True
+            self._failure, self.ended = Fault.read(chunk["error"]).error(self._asked), True
             return ""
         self._note(chunk)
         choices = chunk.get("choices")
@@ -85,12 +99,15 @@ class Completion:
             self._fail(Trouble.REFUSED, "a refusal")
         if isinstance(finish := choice.get("finish_reason"), str):
             self._finish = finish
+        # Not in OpenAI's reference: OpenRouter and Ollama say `reasoning`, DeepSeek and llama.cpp `reasoning_content`.
+        if delta.get("reasoning") or delta.get("reasoning_content"):
+            self.thinking = True
         text = delta.get("content")
         return text if isinstance(text, str) else ""
 
     def _note(self, chunk: dict[str, Any]) -> None:
-        if isinstance(name := chunk.get("model"), str) and name:
-            self._model = name
+        if isinstance(name := chunk.get("model"), str):
+            self._told = name
         if usage := _object(chunk.get("usage")):
             details = _object(usage.get("prompt_tokens_details"))
             self._usage = Usage(
@@ -112,4 +129,9 @@ def _object(value: object) -> dict[str, Any]:
 
 
 def _count(value: object) -> int:
-    return value if isinstance(value, int) else 0
+    return value if type(value) is int and 0 <= value <= MAX_TOKENS else 0  # type(): True is no count
+
+
+def _name(told: str) -> str:
+    """What of a name can be stored and shown on one line."""
+    return "".join(filter(str.isprintable, told))[:MAX_NAME_CHARACTERS]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,17 +22,22 @@ from bot.history import ChatMessage
 from bot.llm import Done
 from bot.llm.completion import Completion
 from bot.llm.faults import PROBLEMS, Fault
+from bot.llm.patience import texts
 
 OPENAI_URL = "https://api.openai.com/v1/"
 RETRIES = 2  # the client's own: on 408, 409, 429, 5xx and lost connections, until the first byte of an answer
 CONNECT_S = 5.0
 CHECK_S = 10.0  # silence allowed to a backend asked for its models
 KEEP_ALIVE_S = 30.0  # spares the next turn a TLS handshake
+# How long one answer is waited for in all: a model that goes on and on must not hold a turn for ever. Never less than
+# ten minutes, because a short limit on silence says nothing of how long an answer may be.
+WHOLE_SILENCES = 15
+WHOLE_S = 600.0
 _DRAIN_S = 0.25
 # What not every backend knows: sent until one objects.
 _EXTRAS: dict[str, Any] = {"stream_options": {"include_usage": True}}
 
-_FAILURES = (openai.APIError, httpx2.HTTPError, aiohttp.ClientError, ModelError)
+_FAILURES = (openai.APIError, httpx2.HTTPError, aiohttp.ClientError, TimeoutError, ModelError)
 _WORTH_ANOTHER = {Trouble.EMPTY, Trouble.CUT}  # as long as nothing was said
 _NOT_FATAL = {Trouble.RATE_LIMITED, Trouble.EMPTY, Trouble.REFUSED}  # the key, the address and the model are right
 
@@ -41,13 +46,23 @@ class OpenAI:
     """An LLM that asks one model of one backend. Make it inside the running event loop; close it in the end."""
 
     def __init__(
-        self, *, model: str, silence_s: float, max_streams: int, api_key: str | None = None, base_url: str | None = None
+        self,
+        *,
+        model: str,
+        silence_s: float,
+        max_streams: int,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        whole_s: float | None = None,
     ) -> None:
         """Without `base_url` it is OpenAI's own; without `api_key` the backend is taken to need none.
 
-        A backend may be silent for `silence_s` seconds, before its answer and between two pieces of it.
+        A backend may be silent for `silence_s` seconds, before its answer and between two pieces of it (words or
+        thoughts). An answer is waited for `whole_s` seconds in all: by default many silences, and some minutes at least.
         """
         self._model = model
+        self._silence_s = silence_s
+        self._whole_s = whole_s or max(WHOLE_SILENCES * silence_s, WHOLE_S)
         self._key = api_key or "unused"  # the client insists on one
         address = urlsplit(base_url or OPENAI_URL)
         self._where = address.netloc.rpartition("@")[2]  # without a password
@@ -107,12 +122,13 @@ class OpenAI:
         request = self._client.chat.completions.with_streaming_response.create(
             model=self._model, messages=[], stream=True, extra_body={"messages": list(messages), **self._extras}
         )
-        async with request as response, aclosing(response.http_response.aiter_bytes()) as body:
-            async for data in body:
-                if text := completion.feed(data):
-                    yield text
-                if completion.ended:
-                    break
+        async with AsyncExitStack() as stack:
+            async with asyncio.timeout(self._whole_s):  # the client reads an error's body as slowly as it comes
+                response = await stack.enter_async_context(request)
+            body = await stack.enter_async_context(aclosing(response.http_response.aiter_bytes()))
+            pieces = texts(body, completion, silence_s=self._silence_s, whole_s=self._whole_s)
+            async for text in await stack.enter_async_context(aclosing(pieces)):
+                yield text
             done = completion.end()
             await _drain(body)
         yield done
@@ -143,6 +159,8 @@ class OpenAI:
                 return error
             case openai.APIStatusError():
                 return Fault.read(error.body, error.status_code).error(self._model)
+            case TimeoutError():
+                return ModelError(Trouble.TIMEOUT, PROBLEMS[Trouble.TIMEOUT])
         causes = list(_causes(error))
         if any(isinstance(cause, httpx2.ReadTimeout) for cause in causes):
             return ModelError(Trouble.TIMEOUT, PROBLEMS[Trouble.TIMEOUT])

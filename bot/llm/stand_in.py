@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,6 +19,8 @@ from typing import Any
 from aiohttp import web
 
 from bot.history import ChatMessage, estimate_tokens
+
+log = logging.getLogger(__name__)
 
 MODEL = "stand-in"
 PAUSE_S = 0.03  # between two words
@@ -83,6 +86,7 @@ class StandIn:
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        log.warning("no language model is connected: a stand-in answers; set OPENAI_API_KEY or OPENAI_BASE_URL")
         host, port = self._runner.addresses[0][:2]
         return f"http://{host}:{port}/v1/"
 

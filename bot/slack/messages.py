@@ -76,9 +76,8 @@ class Streamed:
 
     async def grow(self, text: str) -> None:
         """Append what is new, without waiting. A failure may be made up for by the next call."""
-        if not self.shows(text):
-            await self._call(self.grows_by, self._slack.client.chat_appendStream, text[len(self._shown) :])
-            self._shown = text
+        await self._call(self.grows_by, self._slack.client.chat_appendStream, text[len(self._shown) :])
+        self._shown = text
 
     async def finish(self, text: str) -> None:
         """Append what is new, and end the stream."""

@@ -47,6 +47,8 @@ class Status:
         self._slack = slack
         self._timeout_s = timeout_s
         self._ways: dict[str, _Way] = {}
+        self._found: set[str] = set()  # workspaces whose way is known to work
+        self._finding = asyncio.Lock()
         self._waiting: dict[Thread, asyncio.Task[None]] = {}
 
     async def show(self, thread: Thread) -> None:
@@ -84,6 +86,15 @@ class Status:
 
     async def _say(self, thread: Thread, session_status: str, text: str) -> bool:
         """Whether it is said, or need not be; False when this workspace refused the way, and the next one is due."""
+        if thread.workspace in self._found:
+            return await self._try(thread, session_status, text)
+        async with self._finding:  # many may begin at once: one of them tries the ways for all
+            said = await self._try(thread, session_status, text)
+        if said:
+            self._found.add(thread.workspace)
+        return said
+
+    async def _try(self, thread: Thread, session_status: str, text: str) -> bool:
         way = self._ways.setdefault(thread.workspace, _Way.SESSIONS)
         try:
             await self._say_by(way, thread, session_status, text)
@@ -91,6 +102,7 @@ class Status:
             if refusal.code not in _NEVER_ALLOWED:
                 raise
             self._ways[thread.workspace] = _Way(max(way + 1, self._ways[thread.workspace]))
+            self._found.discard(thread.workspace)
             return False
         return True
 

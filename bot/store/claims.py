@@ -19,7 +19,6 @@ from bot.store import sessions as session_rows
 from bot.store.engine import storable
 from bot.store.tables import RUNNING, messages, sessions, turns
 
-MODEL_CHARACTERS = 200  # of a model's name, which its backend gives
 MESSAGES_PER_TURN = 100  # what waits beyond that is answered in the next turn
 MODEL_CHARACTERS = 200  # of the name that the backend gives its model
 

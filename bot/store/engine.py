@@ -120,6 +120,32 @@ def insert_or_ignore(connection: Connection, table: sa.Table, values: dict[str, 
     return found
 
 
+# What drivers say that helps an operator and can hold nobody's words; anything else is told by its class alone.
+_REASONS = (
+    "authentication failed",
+    "connection refused",
+    "connection timeout expired",
+    "could not translate host name",
+    "database is locked",
+    "database or disk is full",
+    "does not exist",
+    "failed to resolve host",
+    "file is not a database",
+    "no such table",
+    "no space left on device",
+    "permission denied",
+    "readonly database",
+    "server closed the connection",
+    "too many connections",
+    "unable to open database file",
+)
+
+
+def _reason(error: BaseException | None) -> str:
+    said = str(error).lower()
+    return next((reason for reason in _REASONS if reason in said), type(error).__name__)
+
+
 def storable(text: str) -> str:
     """The text without what no database takes: NUL (PostgreSQL) and halves of surrogate pairs (UTF-8)."""
     return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
@@ -149,15 +175,16 @@ def _sqlite(url: sa.URL) -> Engine:
         raise StartupError("DATABASE_URL names no file. Use for instance sqlite:///data/attendant.db.")
     file = Path(url.database or "").expanduser()
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file.touch(mode=0o600)  # it will hold what people wrote
     except OSError as error:
-        raise StartupError(f"The folder of DATABASE_URL cannot be made: {error.strerror}.") from None
+        raise StartupError(f"The file of DATABASE_URL cannot be made: {error.strerror}. Check its folder.") from None
     engine = sa.create_engine(
         url.set(database=str(file)),
         pool_size=1,
         max_overflow=0,
         hide_parameters=True,
-        connect_args={"timeout": 5},  # seconds
+        connect_args={"timeout": 2},  # seconds: Slack waits for three
     )
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_immediate)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import functools
 import random
 import sqlite3
 
 import pytest
 
+from bot.events import Author, MessageReceived, Thread
 from bot.playground import pings
+from bot.store import inbox as store_inbox
 from tests.openai_server import says
 from tests.room import Room
 
@@ -41,11 +45,18 @@ async def test_invariant_2_once(room: Room) -> None:
 
 
 async def test_invariant_2_an_ignored_event_hides_nothing(room: Room) -> None:
-    """A message that was ignored in one shape is answered when it comes in a shape that wants an answer."""
-    talk = room.guest("Ana").posts("lunch?")
+    """A message that was ignored in one shape is answered when the same message comes in a shape that wants one."""
+    talk = room.guest("Ana").posts("what about the canteen?")
     await room.acknowledged()
+    (ignored,) = room.server.deliveries.events("message", ts=talk.root)
 
-    talk.says("@attendant what about the canteen?")
+    mention = {
+        **ignored.event,
+        "type": "app_mention",
+        "text": f"<@{room.workspace.app.user_id}> {ignored.event['text']}",
+    }
+    again = dataclasses.replace(ignored, payload={**ignored.payload, "event": mention})
+    room.server.deliveries.redeliver(again, new_event_id=True)
 
     assert await talk.answers(1) == ["I was shown: what about the canteen?"]
 
@@ -74,6 +85,20 @@ async def test_invariant_4_a_slow_thread_delays_no_other(room: Room) -> None:
     assert slow.said() == []
     hold.release()
     await slow.answers(1)
+
+
+async def test_invariant_5_other_workspaces_are_none_of_its_business(room: Room) -> None:
+    """What is owed to another workspace on the same database is neither read nor answered by this bot."""
+    thread = Thread("slack", "T0ELSEWHERE", "C0HELPDESK", "1700000000.000001")
+    message = MessageReceived(thread, thread.root, Author("U1", thread.workspace), "our secret", mentions_bot=True)
+    how = {"now": room.clock.now(), "new_id": "elsewhere", "idle_after": room.settings.idle_after}
+    assert await room.desk.store.run(functools.partial(store_inbox.accept, **how), message)
+
+    await room.desk.worker.look()
+    assert await room.guest("Ana").mentions("hello").answers(1) == ["I was shown: hello"]
+    await room.settled()
+
+    assert not any("our secret" in text for request in room.model.requests for text in request.texts)
 
 
 async def test_invariant_5_apart(room: Room) -> None:
@@ -116,6 +141,18 @@ async def test_invariant_10_harmless_output(room: Room) -> None:
         (message,) = talk.said()
         assert pings.pings(message.text, link_names=True) == []
         assert pings.unfurled(message) == []
+
+
+async def test_invariant_9_the_status_waits_for_nothing(room: Room) -> None:
+    """The person sees that the bot works while names are still looked up, before the model is even asked."""
+    hold = room.server.faults.hold("users.info")
+    talk = room.guest("Ana").mentions("please give @chidi access to jira")
+
+    await room.until(lambda: room.workspace.status(talk.channel, talk.root) != "")
+    assert not room.model.requests
+    hold.release()
+
+    assert await talk.answers(1) == ["I was shown: please give @chidi access to jira"]
 
 
 PINGS = ["<!channel>", "<!here>", "<!everyone>", "<@U0BENOKAFO>", "<!subteam^S1|@team>", "@channel", "<#C0GENERAL0>"]

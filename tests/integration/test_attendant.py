@@ -227,9 +227,7 @@ async def test_the_last_attempt_is_a_real_one(desk: Desk, books: Books, llm: Scr
     assert (claim.attempt, desk.adapter.replies[THREAD]) == (MAX_ATTEMPTS, ["at last"])
 
 
-async def test_a_later_attempt_knows_what_the_earlier_ones_posted(
-    desk: Desk, books: Books, llm: ScriptedLLM
-) -> None:
+async def test_a_later_attempt_knows_what_the_earlier_ones_posted(desk: Desk, books: Books, llm: ScriptedLLM) -> None:
     """The platform is told which attempt it is, and which messages to finish: all of this turn's, in their order."""
     await books.store.run(answers.posted, await books.answer(mention("hi", "1.0")), "A0")
     claim = await claimed(books, reply("and?", "2.0"))

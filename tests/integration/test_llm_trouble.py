@@ -126,6 +126,25 @@ async def test_signs_of_life_without_a_word(backend: OpenAIServer, reply: Says) 
 @pytest.mark.parametrize(
     "reply",
     [
+        says(Forever(event({"choices": [{"delta": {"reasoning": "Hm"}}]}))),
+        says("Well,", Forever(event(delta(" well,")))),
+        Says((Forever(b"{"),), status=400),
+    ],
+)
+async def test_a_backend_that_goes_on_for_ever(backend: OpenAIServer, reply: Says) -> None:
+    """Thoughts, words and the text of an error are waited for as long as one answer may take, and no longer."""
+    llm = client(backend.base_url, whole_s=0.3)
+    backend.script(reply)
+
+    assert (await trouble(llm)).trouble is Trouble.TIMEOUT
+    await asyncio.wait_for(backend.disconnected.wait(), 5)
+    await llm.aclose()
+    backend.assert_done()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
         says("half", Cut()),
         says("half", finish=None, done=False),
         says("half", b"data: {oops\n\n"),

@@ -6,18 +6,21 @@ import asyncio
 from datetime import timedelta
 
 from bot.sessions import ResetOutcome, StopOutcome
-from bot.store import claims
-from bot.store.claims import MESSAGES_PER_TURN, Owed, Settled, State
+from bot.store import claims, leases
+from bot.store.claims import MESSAGES_PER_TURN, Settled, State
 from bot.store.engine import Store
+from bot.store.leases import Owed
 from bot.store.tables import sessions, threads, turns
 from bot.testing import SettableClock
 from tests.books import MINUTE, Books, texts
 from tests.builders import ANA, BEN, DAY, THREAD, mention, reply, reset, thread
 
+HERE = ("desk", "T1")
 
-async def owed(books: Books, *platforms: str, limit: int = 100) -> list[int]:
-    """The threads that a worker of these platforms finds."""
-    found = await books.store.run(claims.owed, platforms or ["desk"], now=books.now, limit=limit)
+
+async def owed(books: Books, *places: tuple[str, str], limit: int = 100) -> list[int]:
+    """The threads that a worker of these platforms and workspaces finds."""
+    found = await books.store.run(leases.owed, places or [HERE], now=books.now, limit=limit)
     return [each.thread_id for each in found]
 
 
@@ -135,7 +138,7 @@ async def test_a_turn_handed_back_can_be_taken_up_at_once(books: Books) -> None:
 
 async def renewed(books: Books, owner: str, *thread_ids: int) -> set[int]:
     """The leases that this owner could prolong."""
-    return await books.store.run(claims.renew, owner, thread_ids, now=books.now, lease=MINUTE)
+    return await books.store.run(leases.renew, owner, thread_ids, now=books.now, lease=MINUTE)
 
 
 async def test_a_turn_that_was_handed_back_in_good_order_did_not_fail(books: Books) -> None:
@@ -245,18 +248,18 @@ async def test_what_is_found_tells_for_whom(books: Books) -> None:
     """The workspace and a person, so that the line can be fair; the longest waiting first."""
     await books.accepted(mention("hello", by=BEN, in_=thread(2)))
     await books.accepted(mention("hello", by=ANA, in_=thread(1)))
-    found = await books.store.run(claims.owed, ["desk"], now=books.now, limit=10)
+    found = await books.store.run(leases.owed, [HERE], now=books.now, limit=10)
 
     assert found == [Owed(1, "T1", "U-BEN"), Owed(2, "T1", "U-ANA")]
 
 
 async def test_a_look_is_bounded_and_finds_only_what_the_worker_can_answer(books: Books) -> None:
-    """A terminal's worker does not take a chat platform's threads, and nobody takes everything at once."""
+    """Neither a terminal's worker nor another workspace's takes these threads, and nobody takes everything at once."""
     for number in range(5):
         await books.accepted(mention("hello", in_=thread(number)))
 
-    assert len(await owed(books, "desk", "other", limit=3)) == 3
-    assert await owed(books, "other") == []
+    assert len(await owed(books, HERE, ("other", "T2"), limit=3)) == 3
+    assert await owed(books, ("other", "T1"), ("desk", "T2")) == []
 
 
 async def test_a_turn_takes_a_bounded_number_of_messages(books: Books) -> None:

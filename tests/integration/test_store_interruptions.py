@@ -12,7 +12,7 @@ from sqlalchemy import event
 from bot import wording
 from bot.events import Uninstalled
 from bot.sessions import Interrupted, ResetOutcome, StopOutcome
-from bot.store import claims, inbox
+from bot.store import claims, inbox, leases
 from bot.store.claims import State
 from bot.store.engine import Store
 from bot.store.tables import messages, sessions, threads, turns
@@ -25,7 +25,7 @@ GONE = Uninstalled("desk", "T1")
 
 async def interruptions(books: Books, owner: str = "one") -> list[tuple[int, int, Interrupted]]:
     """What this owner hears."""
-    return await books.store.run(claims.interruptions, owner)
+    return await books.store.run(leases.interruptions, owner)
 
 
 async def states(books: Books) -> list[tuple[str, str | None]]:
@@ -252,9 +252,7 @@ async def test_an_uninstall_of_a_large_workspace_fits_into_its_statements(books:
     assert {row.closed_why for row in await books.rows(sessions)} == {"uninstalled"}
 
 
-async def test_an_uninstall_waits_for_a_claim_that_is_being_made(
-    empty_postgres_url: str, clock: SettableClock
-) -> None:
+async def test_an_uninstall_waits_for_a_claim_that_is_being_made(empty_postgres_url: str, clock: SettableClock) -> None:
     """A turn that another replica opens at this moment is seen, and ended."""
     books = Books(Store(empty_postgres_url), clock)
     thread_id = await books.accepted(mention("hello"))

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from bot.store import answers, claims
+from bot.store import answers, leases
 from tests.books import MINUTE, Books
 from tests.builders import ANA, THREAD, deletion, mention, reply, stop
 
@@ -32,9 +32,9 @@ async def test_what_every_message_costs_is_looked_up_by_an_index(books: Books) -
     await books.store.run(answers.posted, now, "A1")
     await books.store.run(answers.of_turn, now)
     await books.store.run(answers.of_other_turns, now, ["A1"])
-    await books.store.run(claims.renew, "one", [1, 2], now=books.now, lease=MINUTE)
-    await books.store.run(claims.interruptions, "one")
-    await books.store.run(claims.owed, ["desk"], now=books.now, limit=10)
+    await books.store.run(leases.renew, "one", [1, 2], now=books.now, lease=MINUTE)
+    await books.store.run(leases.interruptions, "one")
+    await books.store.run(leases.owed, [("desk", "T1")], now=books.now, limit=10)
     await books.accept_stop(stop("3.0"))
     await books.accept_deletion(deletion("2.0"))
     await books.reset(THREAD, ANA)

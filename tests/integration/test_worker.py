@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from sqlalchemy import event
 
 from bot import wording
 from bot.errors import PlatformUnavailable
-from bot.store import claims
+from bot.store import answers, claims
+from bot.store import history as past
 from bot.store.claims import Claim
 from bot.store.engine import Store
 from bot.store.tables import threads
@@ -138,9 +139,7 @@ async def test_a_turn_that_always_breaks_ends_in_a_sentence(desk: Desk) -> None:
     assert [turn.state for turn in await desk.turns()] == ["failed"]
 
 
-async def test_a_platform_that_is_away_is_tried_again_after_a_pause(
-    desk: Desk, books: Books, llm: ScriptedLLM
-) -> None:
+async def test_a_platform_that_is_away_is_tried_again_after_a_pause(desk: Desk, books: Books, llm: ScriptedLLM) -> None:
     """Not before, not by anybody; what was accepted meanwhile waits for its turn as well."""
     desk.adapter.failures = [AWAY]
     await desk.inbox.accept(mention("hi", "1.0"))
@@ -182,23 +181,27 @@ async def test_the_pauses_become_longer_up_to_a_limit(empty_sqlite_url: str, clo
     assert desk.adapter.replies[THREAD] == ["hi"]
 
 
-async def test_a_database_that_is_away_while_a_turn_ends_loses_nothing(
-    empty_sqlite_url: str, clock: SettableClock, llm: ScriptedLLM
+@pytest.mark.parametrize("function", [past.before, answers.posted, claims.settle], ids=["begins", "grows", "ends"])
+async def test_a_database_that_is_away_while_a_turn_runs_loses_nothing(
+    empty_sqlite_url: str, clock: SettableClock, llm: ScriptedLLM, function: Callable[..., object]
 ) -> None:
-    """The answer stands in the thread, and its turn waits to be settled: once, as it was said."""
-    desk = Desk(Store(empty_sqlite_url), llm, clock)
-    await desk.store.run(lambda connection: connection.exec_driver_sql("PRAGMA busy_timeout=0"))
-    rival = sqlite3.connect(str(desk.store.engine.url.database), isolation_level=None, check_same_thread=False)
-    event.listen(desk.store.engine, "handle_error", lambda _: rival.rollback())
-    hold = Hold()
-    llm.script(hold, "hello")
+    """The turn waits for it; then it goes on where it was, and is settled once, as it was said."""
+    store = InterferedStore(empty_sqlite_url)
+    desk = Desk(store, llm, clock)
+    await store.run(lambda connection: connection.exec_driver_sql("PRAGMA busy_timeout=0"))
+    rival = sqlite3.connect(str(store.engine.url.database), isolation_level=None, check_same_thread=False)
+    event.listen(store.engine, "handle_error", lambda _: rival.rollback())
+
+    async def once() -> None:
+        del store.before[function]
+        rival.execute("BEGIN IMMEDIATE")
+
+    store.before[function] = once
+    llm.script("hello")
     await desk.inbox.accept(mention("hi"))
-    await hold.reached()
-    rival.execute("BEGIN IMMEDIATE")
-    hold.release()
     await desk.worker.idle()
 
-    assert not rival.in_transaction
+    assert not (rival.in_transaction or store.before)
     assert desk.adapter.replies[THREAD] == ["hello"]
     assert [(turn.state, turn.answer, turn.attempt) for turn in await desk.turns()] == [("answered", "hello", 1)]
     await desk.store.close()

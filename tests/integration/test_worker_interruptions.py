@@ -12,7 +12,7 @@ from bot.errors import PlatformUnavailable
 from bot.events import Event
 from bot.scheduler import Scheduler
 from bot.sessions import Interrupted, ResetOutcome
-from bot.store import claims
+from bot.store import leases
 from bot.store.engine import Store
 from bot.testing import Hold, ScriptedLLM, SettableClock
 from bot.worker import HEAR_EVERY_S
@@ -85,7 +85,7 @@ async def test_whoever_hears_late_does_not_end_the_next_turn(
         first.release()
         await second.reached()
 
-    store.after[claims.interruptions] = the_next_turn_runs
+    store.after[leases.interruptions] = the_next_turn_runs
     await desk.worker.hear()
     second.release()
     await desk.worker.idle()
@@ -145,7 +145,7 @@ async def test_a_renewal_that_comes_between_two_turns_ends_neither(
         await desk.inbox.accept(reply("and?", "2.0"))
         await second.reached()
 
-    store.before[claims.renew], store.after[claims.renew] = the_first_ends, the_second_begins
+    store.before[leases.renew], store.after[leases.renew] = the_first_ends, the_second_begins
     await desk.worker.renew()
     second.release()
     await desk.worker.idle()
@@ -154,9 +154,7 @@ async def test_a_renewal_that_comes_between_two_turns_ends_neither(
     assert desk.adapter.replies[THREAD] == ["Let me see", "hello"]
 
 
-async def test_what_a_dead_worker_was_to_forget_leaves_no_fragment(
-    desk: Desk, books: Books, llm: ScriptedLLM
-) -> None:
+async def test_what_a_dead_worker_was_to_forget_leaves_no_fragment(desk: Desk, books: Books, llm: ScriptedLLM) -> None:
     """Reset after its owner died: the takeover says nothing, but has the platform mend what stands there."""
     await books.claimed(await books.accepted(mention("hi", "1.0")), "somebody who dies")
     await desk.inbox.accept(reset("2.0"))

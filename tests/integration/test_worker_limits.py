@@ -87,7 +87,10 @@ async def test_people_take_turns(opened: Opened) -> None:
 
 @pytest.mark.parametrize(
     ("limit", "other"),
-    [("per_person", mention("hi", by=BEN, in_=thread(9))), ("per_workspace", mention("hi", in_=dataclasses.replace(THREAD, workspace="T2")))],
+    [
+        ("per_person", mention("hi", by=BEN, in_=thread(9))),
+        ("per_workspace", mention("hi", in_=dataclasses.replace(THREAD, workspace="T2"))),
+    ],
 )
 async def test_one_who_asks_much_leaves_room_for_others(opened: Opened, limit: str, other: MessageReceived) -> None:
     """A person, or a workspace, has so many answers at once, while another is answered right away."""

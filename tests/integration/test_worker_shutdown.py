@@ -59,7 +59,9 @@ async def test_a_claim_that_was_under_way_is_handed_back(store: Store, clock: Se
     assert len(staying.adapter.replies) == 6
 
 
-async def test_being_handed_back_is_no_failure_of_the_turn(store: Store, llm: ScriptedLLM, clock: SettableClock) -> None:
+async def test_being_handed_back_is_no_failure_of_the_turn(
+    store: Store, llm: ScriptedLLM, clock: SettableClock
+) -> None:
     """A deployment that replaces many replicas, one after the other, does not use a turn's attempts up."""
     for number in range(MAX_ATTEMPTS + 1):
         hold = Hold()

@@ -16,6 +16,8 @@ THOUGHT = event({"choices": [{"delta": {"reasoning_content": "Hm"}}]})
 WORD = event(delta("word "))
 END = event({"choices": [{"delta": {}, "finish_reason": "stop"}]}) + b"data: [DONE]\n\n"
 
+Step = float | bytes  # seconds that go by, or what comes then
+
 
 class SettableLoop(asyncio.SelectorEventLoop):
     """An event loop whose time can be moved on."""
@@ -36,8 +38,8 @@ async def passes(seconds: float) -> None:
         await asyncio.sleep(0)
 
 
-async def body(*steps: float | bytes) -> AsyncGenerator[bytes]:
-    """The bytes of an answer, and the seconds that go by between them."""
+async def body(*steps: Step) -> AsyncGenerator[bytes]:
+    """The bytes of an answer, as time goes by."""
     for step in steps:
         if isinstance(step, bytes):
             yield step
@@ -45,7 +47,12 @@ async def body(*steps: float | bytes) -> AsyncGenerator[bytes]:
             await passes(step)
 
 
-def heard(*steps: float | bytes, reader_takes_s: float = 0) -> list[str]:
+def over(times: int, *steps: Step) -> tuple[Step, ...]:
+    """The steps, over and over."""
+    return steps * times
+
+
+def heard(*steps: Step, reader_takes_s: float = 0) -> list[str]:
     """The text that came before the body had ended, or the patience."""
 
     async def read() -> list[str]:
@@ -69,29 +76,29 @@ def run(reading: Coroutine[None, None, list[str]]) -> list[str]:
 
 def test_a_long_thought_is_waited_for() -> None:
     """Reasoning breaks the silence, for longer than the silence allowed."""
-    assert heard(*[50.0, THOUGHT] * 5, 50.0, WORD, END) == ["word "]
+    assert heard(*over(5, 50.0, THOUGHT), 50.0, WORD, END) == ["word "]
 
 
 def test_text_breaks_the_silence() -> None:
     """The limit is on each silence, not on their sum."""
-    assert heard(*[50.0, WORD] * 5, END) == ["word "] * 5
+    assert heard(*over(5, 50.0, WORD), END) == ["word "] * 5
 
 
 @pytest.mark.parametrize("nothing", [b": wait\n\n", event(delta("")), event({"choices": []}), b"data: {"])
 def test_what_says_nothing_does_not_break_the_silence(nothing: bytes) -> None:
     """Comments, empty deltas and bytes that make no event are not waited on for longer than for nothing at all."""
-    assert heard(WORD, *[25.0, nothing] * 2, 25.0, WORD, END) == ["word ", "(given up)"]
+    assert heard(WORD, *over(2, 25.0, nothing), 25.0, WORD, END) == ["word ", "(given up)"]
 
 
 def test_an_answer_without_end_is_given_up() -> None:
     """Neither words nor thoughts that go on and on hold a turn for ever."""
-    assert heard(*[50.0, WORD] * 100)[-2:] == ["word ", "(given up)"]
-    assert heard(*[50.0, THOUGHT] * 100) == ["(given up)"]
+    assert heard(*over(100, 50.0, WORD))[-2:] == ["word ", "(given up)"]
+    assert heard(*over(100, 50.0, THOUGHT)) == ["(given up)"]
 
 
 def test_a_slow_reader_costs_no_patience() -> None:
     """The time that the reader takes over a text is not the model's."""
-    assert heard(*[1.0, WORD] * 20, END, reader_takes_s=100.0) == ["word "] * 20
+    assert heard(*over(20, 1.0, WORD), END, reader_takes_s=100.0) == ["word "] * 20
 
 
 def test_nothing_is_read_beyond_the_end() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.store.claims import Owed
+from bot.store.leases import Owed
 from bot.turnstile import Limits, Turnstile
 
 WIDE = Limits(total=100, per_workspace=100, per_person=100, waiting=100)
@@ -18,7 +18,9 @@ WIDE = Limits(total=100, per_workspace=100, per_person=100, waiting=100)
 small = st.integers(1, 4)
 limits_of_any_size = st.builds(Limits, total=small, per_workspace=small, per_person=small, waiting=st.integers(1, 8))
 people = st.tuples(st.sampled_from(["T1", "T2"]), st.sampled_from(["A", "B", "C"]))
-comings_and_goings = st.lists(st.one_of(people, st.integers(0, 20)), max_size=80)  # who comes; which of those inside goes
+comings_and_goings = st.lists(
+    st.one_of(people, st.integers(0, 20)), max_size=80
+)  # who comes; which of those inside goes
 
 
 def owed(number: int, person: str = "A", workspace: str = "T1") -> Owed:

@@ -219,6 +219,32 @@ def test_both_events_of_a_mention_are_the_same() -> None:
     assert message(type="app_mention", channel_type=None, text="<@UBOT> hi") == message(text="<@UBOT> hi")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("<@UBOT> <@UBOT|bot>, : hi <@UBOT>\n<@UBOT> ", "hi"),
+        ("<@UBOT>: <@UBOT> hi", "<@UBOT> hi"),
+        (" <@UBOT> <@UBOT>", ""),
+        ("hi, <@U2> <@UBOT>", "hi, <@U2>"),
+    ],
+)
+def test_several_mentions_of_the_bot(text: str, said: str) -> None:
+    """However often the bot is mentioned before and after what is said, no mention of it is left there."""
+    assert message(text=text).text == said
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    "piece",
+    [" ", "\n\t", "<", "<@", "<@UBOT", "<@UBOT>", "<@UBOT> ", " <@UBOT|", "<!date^", "<a|", "hi, ", "&amp;", "|", "x"],
+)
+@pytest.mark.parametrize("around", ["{}", "hi{}.", "<@UBOT>{}hi", "hey <@{}", "<https://x.y|{}", "{}<@UBOT>"])
+def test_reading_takes_no_longer_than_the_text_is_long(piece: str, around: str) -> None:
+    """A text of 300,000 characters, whatever it repeats, is read at once: Slack waits for the acknowledgement."""
+    text = around.format(piece * (300_000 // len(piece)))
+    assert read_event(payload(text=text), BOT) is not None
+
+
 def test_a_mention_amid_a_sentence_stays() -> None:
     """What is said with the bot's name in it keeps the name, and names of others stay."""
     assert message(text="can <@UBOT> help <@U2>?").text == "can <@UBOT> help <@U2>?"

@@ -1,0 +1,111 @@
+"""Stop means stop: a person's word, a deleted question or a reset ends the running answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot import wording
+from bot.sessions import Interrupted, ResetOutcome, StopOutcome
+from tests.room import Room
+
+STOPPED = wording.interrupted(Interrupted.STOPPED)
+
+
+@pytest.mark.parametrize("text", ["!stop", "@attendant stop"])
+async def test_stop_ends_the_answer_and_keeps_what_was_said(room: Room, text: str) -> None:
+    """The answer ends where it was, marked; the model's stream is closed, and the next message knows of it."""
+    hold = room.hold_model("Have you tried ")
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await room.until(lambda: any("Have you tried" in said for said in talk.texts()))
+    await hold.reached()
+
+    talk.says(text)
+    assert await talk.answers(1) == [f"Have you tried \n\n{STOPPED}"]
+    await room.model.disconnected.wait()
+    talk.says("go on")
+
+    assert (await talk.answers(2))[-1] == (f"I was shown: my VPN is down | Have you tried \n\n{STOPPED} | go on")
+
+
+async def test_stop_before_the_first_word(room: Room) -> None:
+    """Stopped before anything was said, the thread says that it stopped, and nothing more comes."""
+    hold = room.hold_model()
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await hold.reached()
+
+    talk.says("!stop")
+
+    assert await talk.answers(1) == [STOPPED]
+
+
+async def test_nothing_to_stop_says_so(room: Room) -> None:
+    """`!stop` where nothing runs gets one plain line."""
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await talk.answers(1)
+    await room.settled()
+
+    talk.says("!stop")
+
+    assert (await talk.answers(2))[-1] == wording.fixed(StopOutcome.NOTHING_RUNS)
+
+
+async def test_what_waits_behind_a_stopped_answer_is_answered(room: Room) -> None:
+    """A message sent while the stopped answer ran is not lost with it."""
+    hold = room.hold_model()
+    talk = room.guest("Ana").mentions("one")
+    await hold.reached()
+    talk.says("two")
+    await room.acknowledged()
+
+    talk.says("!stop")
+
+    assert (await talk.answers(2))[-1].endswith("two")
+
+
+async def test_deleting_the_question_ends_its_answer(room: Room) -> None:
+    """A question that is deleted while the model thinks gets no answer, and the model is asked no longer."""
+    hold = room.hold_model()
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await hold.reached()
+
+    asked = room.workspace.transcript.find(talk.channel.id, talk.root)
+    assert asked is not None
+    room.workspace.delete(talk.person, asked)
+    await room.model.disconnected.wait()
+    await room.settled()
+
+    assert talk.said() == []
+
+
+async def test_reset_while_an_answer_grows(room: Room) -> None:
+    """A reset ends the running answer with a line, is confirmed, and the late answer is nowhere remembered."""
+    hold = room.hold_model("Have you tried ")
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await room.until(lambda: any("Have you tried" in said for said in talk.texts()))
+    await hold.reached()
+
+    talk.says("!reset")
+    texts = await talk.answers(2)
+    assert texts == [
+        f"Have you tried \n\n{wording.interrupted(Interrupted.RESET)}",
+        wording.fixed(ResetOutcome.DONE),
+    ]
+    talk.says("hello again")
+
+    assert (await talk.answers(3))[-1] == "I was shown: hello again"
+
+
+async def test_after_an_uninstall_nothing_is_answered_and_nothing_remembered(room: Room) -> None:
+    """When the app is removed from the workspace its words are erased there, and what was running ends."""
+    hold = room.hold_model()
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await hold.reached()
+
+    room.workspace.uninstall()
+    await room.model.disconnected.wait()
+    await room.settled()
+
+    with room.desk.store.engine.connect() as connection:
+        words = connection.exec_driver_sql("SELECT text FROM messages").scalars().all()
+    assert words == [""]
+    assert talk.said() == []
