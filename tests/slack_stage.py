@@ -51,6 +51,11 @@ async def eventually(holds: Callable[[], bool], within_s: float = 20.0) -> None:
             await asyncio.sleep(0)
 
 
+async def a_while() -> None:
+    """Long enough for several calls; for tests that nothing happens."""
+    await fast(100.0).pause(10.0)
+
+
 class Speech:
     """An answer that is said piece by piece."""
 
@@ -103,6 +108,7 @@ class Stage:
     server: PlaygroundServer
     client: AsyncWebClient
     adapter: SlackAdapter
+    limiter: Limiter
     person: Person
     channel: Channel
     root: str
@@ -155,7 +161,7 @@ async def stage(
         adapter = SlackAdapter(client, bot, clock=clock, streaming=streaming, limiter=limiter)
         person = next(iter(workspace.people.values()))
         place = workspace.dm(person) if channel == "dm" else workspace.channel(channel)
-        yield Stage(server, client, adapter, person, place, workspace.post(person, place, "help").ts)
+        yield Stage(server, client, adapter, limiter, person, place, workspace.post(person, place, "help").ts)
 
 
 def identity_in(workspace: Workspace) -> BotIdentity:

@@ -99,7 +99,7 @@ class Completion:
             self._fail(Trouble.REFUSED, "a refusal")
         if isinstance(finish := choice.get("finish_reason"), str):
             self._finish = finish
-        # Not in OpenAI's reference: OpenRouter and Ollama say `reasoning`, DeepSeek and llama.cpp `reasoning_content`.
+        # Not OpenAI's: DeepSeek says `reasoning_content`, vLLM `reasoning` (docs.vllm.ai, Reasoning Outputs).
         if delta.get("reasoning") or delta.get("reasoning_content"):
             self.thinking = True
         text = delta.get("content")

@@ -58,7 +58,7 @@ class OpenAI:
         """Without `base_url` it is OpenAI's own; without `api_key` the backend is taken to need none.
 
         A backend may be silent for `silence_s` seconds, before its answer and between two pieces of it (words or
-        thoughts). An answer is waited for `whole_s` seconds in all: by default many silences, and some minutes at least.
+        thoughts). An answer is waited for `whole_s` seconds in all: by default many silences, some minutes at least.
         """
         self._model = model
         self._silence_s = silence_s

@@ -7,6 +7,7 @@ and https://docs.slack.dev/messaging/formatting-message-text
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -32,6 +33,7 @@ _SUBTYPES = (None, "file_share", "thread_broadcast", "me_message")
 _SLACKBOT = "USLACKBOT"
 _TS = re.compile(r"[0-9]{10}\.[0-9]{6}")
 _LINK_TS = re.compile(r"/archives/(?P<channel>[A-Z0-9]+)/p(?P<seconds>[0-9]{10})(?P<micros>[0-9]{6})")
+_AFTER_A_NAME = re.compile(r"^[\s,:]+")
 _TOKEN = re.compile(r"<([^<>]*)>")
 _NAMES_SOMEBODY = re.compile(r"<((?:@|!subteam\^|!(?:here|channel|everyone|group)\b)[^<>|\s]*)(?:\|[^<>]*)?>")
 
@@ -124,7 +126,7 @@ def _names_bot_tokens(event: dict[str, Any]) -> bool:
 def _said(event: dict[str, Any], bot: BotIdentity, thread: Thread, author: Author) -> Event:
     raw, own = _string(event, "text"), re.compile(rf"<@{re.escape(bot.user_id)}(?:\|[^<>]*)?>")
     mentions_bot = event["type"] == "app_mention" or own.search(raw) is not None
-    text = plain_text(re.sub(rf"^(?:\s*{own.pattern})+[\s,:]*|(?:\s*{own.pattern})+\s*$", "", raw)).strip()
+    text = plain_text(_unaddressed(raw, list(own.finditer(raw)))).strip()
     match read_command(text, mentions_bot=mentions_bot):
         case Command.RESET:
             return ResetRequested(thread, event["ts"], author, mentions_bot=mentions_bot)
@@ -142,6 +144,20 @@ def _said(event: dict[str, Any], bot: BotIdentity, thread: Thread, author: Autho
         attachments=_attachments(event.get("files")),
         client_id=_string(event, "client_msg_id") or None,
     )
+
+
+def _unaddressed(raw: str, own: Sequence[re.Match[str]]) -> str:
+    """The text without the bot's own mentions that stand before and after it, in a time linear in its length."""
+    start, end = 0, len(raw)
+    for mention in own:
+        if raw[start : mention.start()].strip():
+            break
+        start = mention.end()
+    for mention in reversed(own):
+        if mention.start() < start or raw[mention.end() : end].strip():
+            break
+        end = mention.start()
+    return _AFTER_A_NAME.sub("", raw[start:end]) if start else raw[start:end]
 
 
 def _is_of_no_person(event: dict[str, Any], bot: BotIdentity) -> bool:

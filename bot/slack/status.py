@@ -86,13 +86,11 @@ class Status:
 
     async def _say(self, thread: Thread, session_status: str, text: str) -> bool:
         """Whether it is said, or need not be; False when this workspace refused the way, and the next one is due."""
-        if thread.workspace in self._found:
-            return await self._try(thread, session_status, text)
-        async with self._finding:  # many may begin at once: one of them tries the ways for all
-            said = await self._try(thread, session_status, text)
-        if said:
-            self._found.add(thread.workspace)
-        return said
+        if thread.workspace not in self._found:
+            async with self._finding:  # many may begin at once: one of them tries the ways for all
+                if thread.workspace not in self._found:
+                    return await self._try(thread, session_status, text)
+        return await self._try(thread, session_status, text)
 
     async def _try(self, thread: Thread, session_status: str, text: str) -> bool:
         way = self._ways.setdefault(thread.workspace, _Way.SESSIONS)
@@ -104,6 +102,7 @@ class Status:
             self._ways[thread.workspace] = _Way(max(way + 1, self._ways[thread.workspace]))
             self._found.discard(thread.workspace)
             return False
+        self._found.add(thread.workspace)
         return True
 
     async def _say_by(self, way: _Way, thread: Thread, session_status: str, text: str) -> None:

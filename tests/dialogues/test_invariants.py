@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import functools
 import random
 import sqlite3
 
@@ -91,8 +90,8 @@ async def test_invariant_5_other_workspaces_are_none_of_its_business(room: Room)
     """What is owed to another workspace on the same database is neither read nor answered by this bot."""
     thread = Thread("slack", "T0ELSEWHERE", "C0HELPDESK", "1700000000.000001")
     message = MessageReceived(thread, thread.root, Author("U1", thread.workspace), "our secret", mentions_bot=True)
-    how = {"now": room.clock.now(), "new_id": "elsewhere", "idle_after": room.settings.idle_after}
-    assert await room.desk.store.run(functools.partial(store_inbox.accept, **how), message)
+    now, idle_after = room.clock.now(), room.settings.idle_after
+    assert await room.desk.store.run(store_inbox.accept, message, now=now, new_id="elsewhere", idle_after=idle_after)
 
     await room.desk.worker.look()
     assert await room.guest("Ana").mentions("hello").answers(1) == ["I was shown: hello"]

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import pytest
 
+from bot import app, wording
+from bot.config import Settings
 from bot.scheduler import EXPIRE_BATCH, Scheduler
+from bot.sessions import Interrupted
 from bot.store.engine import Store
 from bot.store.tables import sessions
-from bot.testing import ScriptedLLM, SettableClock
+from bot.testing import Hold, ScriptedLLM, SettableClock
 from tests.books import Books, add_sessions
-from tests.builders import DAY, THREAD, mention, thread
+from tests.builders import DAY, THREAD, mention, stop, thread
 from tests.desk import Desk, Echo
+from tests.recording_adapter import RecordingAdapter
 
 
 def scheduler_of(desk: Desk, clock: SettableClock) -> Scheduler:
@@ -68,6 +74,27 @@ async def test_a_job_survives_an_absent_database(clock: SettableClock, caplog: p
         await jobs(scheduler_of(desk, clock))[name]()
         assert name in caplog.text
     await desk.store.close()
+
+
+async def test_leases_are_kept_and_stops_are_heard_until_the_last_turn_has_ended(
+    database_url: str, llm: ScriptedLLM, clock: SettableClock
+) -> None:
+    """A bot that is told to go still answers for a while: its jobs go on until its worker is done."""
+    adapter, hold = RecordingAdapter(), Hold()
+    settings = Settings.load({"DATABASE_URL": database_url})
+    async with AsyncExitStack() as stack:
+        parts = await stack.enter_async_context(app.desk(settings, [adapter], clock=clock.now, llm=llm))
+        llm.script("Let me ", hold)
+        await parts.inbox.accept(mention("hi", "1.0"))
+        await hold.reached()
+        closing = asyncio.create_task(stack.pop_all().aclose())
+        while not parts.worker.stopping:
+            await asyncio.sleep(0)
+        await Books(parts.store, clock).accept_stop(stop("2.0"))
+
+        assert await adapter.shown(THREAD) == [f"Let me \n\n{wording.interrupted(Interrupted.STOPPED)}"]
+        await closing
+    assert not parts.scheduler.running
 
 
 async def test_a_late_job_runs_and_runs_once(desk: Desk, clock: SettableClock) -> None:

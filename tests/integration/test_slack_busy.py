@@ -17,7 +17,7 @@ from bot.slack.client import open_client
 from bot.slack.limiter import RATES, Limiter, Time
 from bot.testing import SettableClock
 from tests.playground_stage import declare_agent, make_workspace, served
-from tests.slack_stage import Book, Speech, fast, identity_in, settings_of, stage
+from tests.slack_stage import Book, Speech, a_while, fast, identity_in, settings_of, stage
 
 EPOCH = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 
@@ -85,6 +85,32 @@ async def test_a_busy_workspace_is_told_less_often() -> None:
         assert len(calls.of("chat.appendStream")) < 200
         assert len(calls.of("chat.update")) < 120
         assert len(calls.refused()) < 10
+
+
+async def test_what_cannot_be_edited_in_time_is_posted_whole() -> None:
+    """While the edits of a minute are spoken for no fragment is posted that would wait for one, but the whole."""
+    async with stage(streaming="off") as slack:
+        slack.limiter.owe("chat.update", RATES["chat.update"].calls)
+        speech = Speech()
+        showing = asyncio.create_task(slack.reply(speech))
+        speech.say("Hello")
+        await a_while()
+        shown_early = slack.texts()
+        speech.say(" there.")
+        speech.end()
+        await showing
+
+        assert (shown_early, slack.texts()) == ([], ["Hello there."])
+        assert not slack.server.calls.of("chat.update")
+
+
+async def test_answers_that_have_ended_are_in_nobodys_way() -> None:
+    """One after the other, more answers stream than Slack would let end in a minute."""
+    async with stage(speed=100_000.0) as slack:
+        for _ in range(RATES["chat.stopStream"].calls + 5):
+            await slack.reply(Speech("Hello"))
+
+        assert not slack.server.calls.of("chat.postMessage")
 
 
 async def test_one_answer_alone_is_not_slowed_down() -> None:
@@ -174,6 +200,7 @@ async def test_whoever_presses_stop_sees_nothing_more_until_the_end() -> None:
         speech.say(" there")
         await slack.workspace.until(lambda: bool(slack.server.calls.of("chat.stopStream")))
         speech.say(", Ana")
+        await a_while()
         shown = slack.texts()
         speech.say(". (Stopped.)")
         speech.end()

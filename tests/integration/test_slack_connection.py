@@ -17,13 +17,13 @@ from bot.errors import StartupError
 from bot.playground.changes import Change, Connected
 from bot.playground.server import PlaygroundServer
 from bot.slack.client import open_client
-from bot.slack.connection import PATH, HttpMode, connect
+from bot.slack.connection import PATH, HttpMode
 from bot.slack.identity import BotIdentity
 from bot.slack.listeners import build_app
 from bot.slack.socket_mode import CONNECTIONS, SocketMode
 from bot.testing import SettableClock
 from tests.playground_stage import connected, make_workspace, served
-from tests.slack_stage import Ears, Ledger, ears, eventually, identity_in, settings_of
+from tests.slack_stage import Ears, Ledger, a_while, ears, eventually, identity_in, settings_of
 
 SECRET = "a signing secret"
 
@@ -130,6 +130,24 @@ async def test_stopping_lets_what_was_taken_in_be_acknowledged() -> None:
         await slack.acknowledged()
 
 
+async def test_after_the_stop_nothing_is_taken_in() -> None:
+    """What comes while the last acknowledgements are on their way is left to be delivered again, to whoever runs."""
+    async with ears() as slack:
+        slack.ledger.free.clear()
+        slack.workspace.post(slack.ana, slack.help_desk, "hello")
+        await slack.ledger.busy.wait()
+        stopping = asyncio.create_task(slack.connection.stop())
+        await asyncio.sleep(0)
+        late = slack.workspace.post(slack.ana, slack.help_desk, "too late")
+        await a_while()
+        slack.ledger.free.set()
+        await stopping
+        first, second = slack.server.deliveries.all()
+
+        assert (first.acknowledged, second.acknowledged, second.event["ts"]) == (True, False, late.ts)
+        assert len(slack.ledger.accepted) == 1
+
+
 async def test_the_environment_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bolt's own environment variables, which would switch it to OAuth, are of no consequence."""
     for name in (
@@ -228,27 +246,40 @@ async def test_one_connection_down(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.records == []
 
 
-async def test_slack_takes_no_more_connections() -> None:
-    """When other processes have nearly all the connections that Slack allows, one is enough."""
+@asynccontextmanager
+async def beside(others: int, connect_s: float) -> AsyncIterator[tuple[PlaygroundServer, SocketMode]]:
+    """A bot that is yet to connect, beside so many connections of other processes."""
     async with served(make_workspace()) as server, AsyncExitStack() as stack:
-        for _ in range(9):
+        for _ in range(others):
             await stack.enter_async_context(connected(server))
         client = await stack.enter_async_context(open_client(settings_of(server)))
-        bot, ledger = identity_in(server.workspace), Ledger()
-        app = build_app(client, bot, ledger, settings_of(server), clock=SettableClock().now)
-        socket = await stack.enter_async_context(connect(app, settings_of(server)))
+        bot = identity_in(server.workspace)
+        app = build_app(client, bot, Ledger(), settings_of(server), clock=SettableClock().now)
+        socket = SocketMode(app, server.workspace.app.app_token, connect_s)
+        stack.push_async_callback(socket.stop)
+        yield server, socket
+
+
+async def test_slack_takes_one_more_connection() -> None:
+    """When other processes have nearly all the connections that Slack allows, one is enough."""
+    async with beside(others=9, connect_s=5.0) as (server, socket):
+        await socket.start()
         await server.workspace.until(lambda: server.calls.count("apps.connections.open") == 9 + CONNECTIONS)
+        await a_while()
 
         assert socket.connected == 1
 
 
-async def test_socket_mode_that_never_connects() -> None:
-    """When no connection comes about in time, the start fails with a line that says so."""
-    async with served(make_workspace()) as server, open_client(settings_of(server)) as client:
-        server.faults.refuse("apps.connections.open", "internal_error")
-        bot = BotIdentity("T1", "", "", "U1", "B1", "attendant")
-        app = build_app(client, bot, Ledger(), settings_of(server), clock=SettableClock().now)
-        socket = SocketMode(app, "xapp-1", connect_s=0.1)
+async def test_slack_takes_no_more_connections() -> None:
+    """A connection that Slack does not greet is none, so that the start fails when there is no other."""
+    async with beside(others=10, connect_s=0.2) as (_, socket):
         with pytest.raises(StartupError, match="Socket Mode did not connect"):
             await socket.start()
-        await socket.stop()
+
+
+async def test_socket_mode_that_never_connects() -> None:
+    """When no connection comes about in time, the start fails with a line that says so."""
+    async with beside(others=0, connect_s=0.1) as (server, socket):
+        server.faults.refuse("apps.connections.open", "internal_error")
+        with pytest.raises(StartupError, match="Socket Mode did not connect"):
+            await socket.start()

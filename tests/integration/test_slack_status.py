@@ -9,7 +9,7 @@ from bot import wording
 from bot.slack.limiter import Limiter
 from bot.slack.messages import Slack
 from bot.slack.status import Status
-from tests.slack_stage import Speech, Stage, stage
+from tests.slack_stage import Speech, Stage, a_while, stage
 
 
 async def test_a_status_comes_first_and_goes() -> None:
@@ -37,6 +37,18 @@ async def test_the_status_that_a_workspace_refuses_is_not_tried_again() -> None:
             "agents.sessions.setStatus",
             "assistant.threads.setStatus",
         ]
+
+
+async def test_one_of_many_finds_the_way() -> None:
+    """When many answers begin at once, the way that the workspace refuses is tried once, for all of them."""
+    async with stage() as slack:
+        roots = [slack.workspace.post(slack.person, slack.channel, "help").ts for _ in range(9)]
+        threads = [dataclasses.replace(slack.thread, root=root) for root in roots]
+        status = Status(Slack(slack.client, slack.limiter))
+        await asyncio.gather(*(status.show(thread) for thread in threads))
+
+        assert slack.methods().count("agents.sessions.setStatus") == 1
+        assert set(slack.workspace.statuses(slack.channel)) == set(roots)
 
 
 @pytest.mark.parametrize("streaming", ["auto", "off"])
@@ -87,6 +99,8 @@ async def test_a_status_of_waiting_is_never_late() -> None:
         await slack.workspace.until(lambda: hold.waiting == 1)
         showing = asyncio.create_task(slack.reply(Speech("Hello")))
         await slack.adapter.show_waiting(slack.asked())
+        await a_while()
+        assert hold.waiting == 1
         hold.release()
         await asyncio.gather(waiting, showing)
 

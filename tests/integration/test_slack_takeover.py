@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -123,7 +124,20 @@ async def test_other_answers_are_left_alone() -> None:
 
         said = [message.text for message in slack.workspace.thread(slack.channel, slack.root)]
         assert said == ["help", "An answer to something else.", "and?", "deployed", WHOLE]
+        assert slack.book.noted == [slack.answers()[-1].ts]
         assert [message.text for message in slack.workspace.ephemerals(slack.person, slack.channel)] == ["psst"]
+
+
+async def test_a_thread_below_a_message_of_ours() -> None:
+    """What the bot said before the question is older than any attempt, and stays."""
+    async with stage() as slack:
+        news = await slack.client.chat_postMessage(channel=slack.channel.id, markdown_text="News!")
+        asked = slack.workspace.post(slack.person, slack.channel, "really?", news["ts"])
+        slack.root = news["ts"]
+        again = dataclasses.replace(slack.asked(attempt=2), message_id=asked.ts)
+        await slack.adapter.reply(again, Speech(WHOLE).deltas(), slack.book)
+
+        assert slack.texts() == ["News!", WHOLE]
 
 
 async def test_a_first_attempt_does_not_look() -> None:
@@ -144,8 +158,8 @@ async def test_a_busy_thread_is_looked_through() -> None:
         assert stands_alone(slack, ts)
 
 
-async def test_a_fragment_that_is_gone() -> None:
-    """When somebody deleted the half-written message, the answer is posted anew."""
+async def test_a_fragment_that_is_gone(caplog: pytest.LogCaptureFixture) -> None:
+    """When somebody deleted the half-written message, the answer is posted anew, and that is nothing to log."""
     async with stage() as slack:
         ts = await left_posted(slack)
         slack.book.noted = [ts]
@@ -153,6 +167,7 @@ async def test_a_fragment_that_is_gone() -> None:
         await slack.reply(Speech(WHOLE), attempt=2)
 
         assert slack.texts() == [WHOLE]
+    assert caplog.records == []
 
 
 async def test_a_fragment_that_may_not_be_edited() -> None:
@@ -231,6 +246,17 @@ async def test_an_unconfirmed_message_in_a_thread_that_cannot_be_read() -> None:
         await slack.reply(Speech(WHOLE), attempt=2)
 
         assert stands_alone(slack, left.ts)
+
+
+async def test_a_catastrophe_in_a_thread_that_cannot_be_read() -> None:
+    """When Slack broke while it posted and the thread cannot be read either, nothing is posted again."""
+    async with stage() as slack:
+        slack.server.faults.refuse("chat.startStream", "fatal_error")
+        slack.server.faults.fail("conversations.replies", times=None)
+        with pytest.raises(PlatformUnavailable):
+            await slack.reply(Speech(WHOLE))
+
+        assert slack.texts() == []
 
 
 async def test_a_ledger_that_is_out_of_order() -> None:
