@@ -164,10 +164,10 @@ async def desk(
         )
         attendant = Attendant(store, responder, adapters, clock, settings.max_attempts)
         worker = Worker(store, attendant, owner=_owner(), clock=clock, limits=_limits(settings))
-        stack.push_async_callback(worker.stop, settings.drain_seconds)
         scheduler = Scheduler(store, worker, clock=clock, idle_after=settings.idle_after)
         scheduler.start()
-        stack.callback(scheduler.stop)
+        stack.callback(scheduler.stop)  # after the worker has stopped, whose leases it keeps
+        stack.push_async_callback(worker.stop, settings.drain_seconds)
         await worker.look()
         inbox = Inbox(store, worker, clock=clock, new_id=lambda: str(uuid.uuid4()), idle_after=settings.idle_after)
         yield Desk(store, inbox, worker, scheduler)

@@ -94,6 +94,11 @@ def reset_count(count: int) -> str:
     return f"Done: I have forgotten our {count} conversations here."
 
 
+def more_conversations(count: int) -> str:
+    """The line below a list of conversations that does not hold `count` of them."""
+    return f"And {count} more that are not listed: “{FORGET_ALL}” is for those, too."
+
+
 def last_active(ago: timedelta) -> str:
     """How long ago somebody last wrote in a conversation, in the list to choose from."""
     minutes = int(ago.total_seconds()) // 60

@@ -107,6 +107,7 @@ class OpenAIServer:
         self.card: Callable[[str], web.Response] = card
         self._answer = answer
         self._script: deque[Reply] = deque()
+        self._came = asyncio.Condition()
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> str:
@@ -125,6 +126,11 @@ class OpenAIServer:
         if self._runner is not None:
             await self._runner.cleanup()
 
+    async def asked(self, times: int, *, within_s: float) -> None:
+        """Wait until so many requests have come in."""
+        async with asyncio.timeout(within_s), self._came:
+            await self._came.wait_for(lambda: len(self.requests) >= times)
+
     def script(self, *replies: Reply) -> None:
         """The replies to the next requests, one each."""
         self._script.extend(replies)
@@ -140,6 +146,8 @@ class OpenAIServer:
     async def _complete(self, http: web.Request) -> web.StreamResponse:
         request = Request(await http.json(), dict(http.headers), http.get_extra_info("peername"))
         self.requests.append(request)
+        async with self._came:
+            self._came.notify_all()
         try:
             return await self._play(http, self._reply(request))
         except (asyncio.CancelledError, ConnectionResetError):

@@ -209,7 +209,12 @@ class Ledger:
     async def open_sessions(self, platform: str, workspace: str, channel: str, author: Author) -> list[OpenSession]:
         del platform, workspace, author
         self._work()
-        return [session for session in self.sessions if session.thread.channel == channel]
+        return [session for session in self.sessions if session.thread.channel == channel][:50]  # as many as an inbox
+
+    async def count_open(self, platform: str, workspace: str, channel: str, author: Author) -> int:
+        del platform, workspace, author
+        self._work()
+        return sum(session.thread.channel == channel for session in self.sessions)
 
     def _reset(self, what: str, author: Author) -> ResetOutcome:
         self._work()

@@ -23,5 +23,8 @@ class Intake(Protocol):
     async def reset_all(self, platform: str, workspace: str, channel: str, author: Author) -> int:
         """Reset the author's sessions in a channel; how many."""
 
+    async def count_open(self, platform: str, workspace: str, channel: str, author: Author) -> int:
+        """How many sessions in a channel the author took part in."""
+
     async def open_sessions(self, platform: str, workspace: str, channel: str, author: Author) -> list[OpenSession]:
-        """The sessions in a channel that the author took part in, newest activity first."""
+        """Those sessions, newest activity first; of many, only the first."""

@@ -68,7 +68,7 @@ class Resets:
 
     async def count_open(self, user: str, channel: str) -> int:
         """How many sessions the person has in a channel."""
-        return len(await self._intake.open_sessions(PLATFORM, self._bot.team_id, channel, self._author(user)))
+        return await self._intake.count_open(PLATFORM, self._bot.team_id, channel, self._author(user))
 
     async def _the_only_one(self, user: str, channel: str) -> Notice:
         found = await self._intake.open_sessions(PLATFORM, self._bot.team_id, channel, self._author(user))
@@ -76,7 +76,8 @@ class Resets:
             return Notice(wording.SLASH_NOTHING)
         if len(found) == 1:
             return await self.one(user, found[0].id)
-        return Notice(wording.CHOOSE_SESSION, tuple(views.sessions_to_reset(found, self._clock())))
+        count = await self.count_open(user, channel)
+        return Notice(wording.CHOOSE_SESSION, tuple(views.sessions_to_reset(found, count, self._clock())))
 
     def _author(self, user: str) -> Author:
         return Author(user, self._bot.team_id)

@@ -21,15 +21,17 @@ _OPENING_CHARACTERS = 80
 Block = dict[str, Any]
 
 
-def sessions_to_reset(sessions: Sequence[OpenSession], now: datetime) -> list[Block]:
-    """The newest open sessions, each with a button, and a button for all of them.
+def sessions_to_reset(sessions: Sequence[OpenSession], count: int, now: datetime) -> list[Block]:
+    """The newest of `count` open sessions, each with a button; how many more there are; a button for all of them.
 
     https://docs.slack.dev/reference/block-kit/blocks/section-block
     """
     listed = sessions[: limits.LISTED_SESSIONS]
+    more = count - len(listed)
     return [
         {"type": "section", "text": _plain(wording.CHOOSE_SESSION)},
         *(_session(session, now) for session in listed),
+        *([{"type": "section", "text": _plain(wording.more_conversations(more))}] if more > 0 else []),
         {"type": "actions", "elements": [_button(wording.FORGET_ALL, RESET_ALL, "all", style="danger")]},
     ]
 

@@ -9,9 +9,10 @@ from bot import wording
 from bot.events import MessageDeleted, MessageReceived, ResetRequested, StopRequested, Thread, Uninstalled
 from bot.manifest import START_OVER
 from bot.sessions import OpenSession, ResetOutcome
+from bot.slack import limits
 from bot.slack.views import RESET_ALL, RESET_SESSION
 from tests.playground_stage import declare_agent
-from tests.slack_stage import Ears, ears
+from tests.slack_stage import Ears, ears, eventually
 
 THEN = datetime(2026, 1, 1, 11, tzinfo=UTC)
 
@@ -131,8 +132,8 @@ async def test_help() -> None:
 async def test_status() -> None:
     """`/attendant status` counts the caller's open sessions in that channel."""
     async with ears() as slack:
-        have_sessions(slack, "one", "two")
-        assert (await slack.command("/attendant", "status")).text == wording.status(2, 24)
+        have_sessions(slack, *map(str, range(60)))
+        assert (await slack.command("/attendant", "status")).text == wording.status(60, 24)
 
 
 @pytest.mark.parametrize(("command", "words"), [("/reset", ""), ("/attendant", "reset")])
@@ -175,12 +176,56 @@ async def test_several_sessions_are_offered() -> None:
         assert slack.ledger.resets == [(session, slack.ana.id)]
 
 
+async def test_more_sessions_than_are_listed() -> None:
+    """A list that does not hold all of the caller's sessions says how many more there are."""
+    async with ears() as slack:
+        have_sessions(slack, *map(str, range(60)))
+        blocks = (await slack.command("/reset")).blocks
+
+        assert blocks[-2]["text"]["text"] == wording.more_conversations(60 - limits.LISTED_SESSIONS)
+
+
 async def test_all_of_several_sessions() -> None:
     """One button of the list resets all of them."""
     async with ears() as slack:
         have_sessions(slack, "one", "two", "three")
         slack.workspace.press(slack.ana, await slack.command("/reset"), RESET_ALL)
         await slack.workspace.until(lambda: _only_notice(slack) == wording.reset_count(3))
+
+
+async def test_a_button_behind_a_proxy(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """The environment's proxy, which does not lead to this machine, is not asked when a button is answered."""
+    for variable in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    async with ears() as slack:
+        session, _ = have_sessions(slack, "one", "two")
+        slack.workspace.press(slack.ana, await slack.command("/reset"), RESET_SESSION, session)
+        await slack.workspace.until(lambda: _only_notice(slack) == wording.reset_count(1))
+    assert not caplog.records
+
+
+async def test_a_button_whose_response_url_is_worn_out() -> None:
+    """When the list cannot be replaced any more, the person is told below it."""
+    async with ears() as slack:
+        session, _ = have_sessions(slack, "one", "two")
+        slack.workspace.press(slack.ana, await slack.command("/reset"), RESET_SESSION, session)
+        slack.workspace.response_urls.clear()
+        await slack.workspace.until(lambda: slack.notices()[-1].text == wording.reset_count(1))
+        assert slack.ledger.resets == [(session, slack.ana.id)]
+
+
+async def test_a_button_whose_outcome_cannot_be_shown(caplog: pytest.LogCaptureFixture) -> None:
+    """When nothing can be shown the log says so, without the response URL, and nothing else breaks."""
+    async with ears() as slack:
+        session, _ = have_sessions(slack, "one", "two")
+        slack.server.faults.refuse("chat.postEphemeral", "not_in_channel")
+        slack.workspace.press(slack.ana, await slack.command("/reset"), RESET_SESSION, session)
+        slack.workspace.response_urls.clear()
+        await eventually(lambda: "a notice could not be posted: not_in_channel" in caplog.text)
+
+    assert "a response URL was refused: http_404" in caplog.text
+    assert "secret-" not in caplog.text
+    assert "a listener failed" not in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -250,6 +295,29 @@ async def test_the_shortcut_starts_over() -> None:
 
         assert (told.text, told.thread_ts) == (wording.reset(ResetOutcome.DONE), root)
         assert slack.ledger.resets == [(f"{slack.help_desk.id}:{root}", slack.ana.id)]
+
+
+async def test_the_shortcut_on_a_message_without_replies() -> None:
+    """Where there is no thread to show anything in, the person is told in the channel."""
+    async with ears() as slack:
+        message = slack.workspace.post(slack.ana, slack.help_desk, "hello")
+        slack.workspace.shortcut(slack.ana, message, START_OVER)
+        await slack.workspace.until(lambda: bool(slack.notices()))
+        (told,) = slack.notices()
+        assert (told.text, told.thread_ts) == (wording.reset(ResetOutcome.DONE), None)
+
+
+@pytest.mark.parametrize("replied", [True, False])
+async def test_the_shortcut_where_the_bot_is_not(replied: bool) -> None:  # noqa: FBT001 - a table's column
+    """In a channel that the bot is not in, the shortcut's outcome is shown all the same."""
+    async with ears() as slack:
+        message = slack.workspace.post(slack.ana, slack.help_desk, "hello")
+        if replied:
+            slack.workspace.post(slack.ana, slack.help_desk, "there", message.ts)
+        slack.workspace.remove_bot(slack.help_desk)
+        slack.workspace.shortcut(slack.ana, message, START_OVER)
+        await slack.workspace.until(lambda: bool(slack.notices()))
+        assert _only_notice(slack) == wording.reset(ResetOutcome.DONE)
 
 
 async def test_what_breaks_is_logged_without_what_was_said(caplog: pytest.LogCaptureFixture) -> None:

@@ -21,6 +21,7 @@ from bot.slack.client import quiet_logger
 from bot.slack.identity import BotIdentity
 from bot.slack.intake import Intake
 from bot.slack.listeners import actions, commands, events, shortcuts
+from bot.slack.notices import Notices
 from bot.slack.resets import Resets
 
 log = logging.getLogger(__name__)
@@ -49,11 +50,11 @@ def build_app(
         logger=quiet_logger("slack_bolt"),
     )
     app.error(_failed)
-    resets = Resets(intake, bot, clock)
+    resets, notices = Resets(intake, bot, clock), Notices(client)
     events.register(app, intake, bot)
     commands.register(app, resets, settings, bot.name)
-    shortcuts.register(app, resets)
-    actions.register(app, resets)
+    shortcuts.register(app, resets, notices)
+    actions.register(app, resets, notices)
     return app
 
 

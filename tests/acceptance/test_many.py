@@ -1,0 +1,124 @@
+"""Many at once, and replicas that die: everything accepted is answered once, and acknowledged in time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from bot.app import utc_now
+from bot.config import Settings
+from bot.playground.messages import Message
+from bot.playground.server import PlaygroundServer
+from bot.playground.workspace import Workspace
+from bot.testing import Hold
+from tests import crashing_bot
+from tests.openai_server import OpenAIServer, Reply, Request, says
+from tests.room import playground, settings_for
+
+PATIENCE_S = 90.0
+ACK_WITHIN_S = 3.0  # as long as Slack waits
+
+
+@dataclass(slots=True)
+class Crowd:
+    """A workspace whose people ask many things, and a model that answers all of them at one word."""
+
+    workspace: Workspace
+    server: PlaygroundServer
+    model: OpenAIServer
+    settings: Settings
+    hold: Hold
+
+    def ask(self, count: int) -> list[Message]:
+        """So many mentions in one instant, by everybody in turn."""
+        people, channel = list(self.workspace.people.values()), self.workspace.channel("help-desk")
+        return [
+            self.workspace.post(people[number % len(people)], channel, f"@attendant question {number}")
+            for number in range(count)
+        ]
+
+    def answers(self, asked: Message) -> list[str]:
+        """The whole answers in the thread of a question."""
+        thread = self.workspace.thread(self.workspace.channels[asked.channel], asked.root)
+        return [m.text for m in thread if m.bot_id == self.workspace.app.bot_id and not m.streaming_since]
+
+    async def answered(self, asked: list[Message]) -> None:
+        """Wait until each question has its answer; then check that each has one, its own."""
+        await self.workspace.until(lambda: all(self.answers(each) for each in asked), timeout_s=PATIENCE_S)
+        for number, each in enumerate(asked):
+            assert self.answers(each) == [f"Answer to question {number}."]
+
+    def slowest_ack_s(self) -> float:
+        """The longest time from a delivery to its acknowledgement."""
+        attempts = [attempt for delivery in self.server.deliveries.all() for attempt in delivery.attempts]
+        assert all(attempt.acked_at for attempt in attempts)
+        return max((attempt.acked_at - attempt.at).total_seconds() for attempt in attempts if attempt.acked_at)
+
+
+@pytest.fixture
+async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
+    """The crowd, on SQLite."""
+    hold = Hold()
+
+    def answer(request: Request) -> Reply:
+        question = request.texts[-1].rpartition(": ")[2]
+        return says("Answer to ", hold, f"{question}.")
+
+    async with AsyncExitStack() as stack:
+        model = OpenAIServer(answer, keep=5_000)
+        await model.start()
+        stack.push_async_callback(model.stop)
+        workspace, server = await stack.enter_async_context(playground(utc_now))
+        settings = settings_for(workspace, server, model, database_url=f"sqlite:///{tmp_path / 'attendant.db'}")
+        settings = replace(settings, max_running_turns_per_person=2_000, max_running_turns=2_000)
+        yield Crowd(workspace, server, model, settings, hold)
+
+
+async def _connected(crowd: Crowd, connections: int = 1) -> None:
+    await crowd.workspace.until(lambda: crowd.server.sockets.open >= connections, timeout_s=PATIENCE_S)
+
+
+async def test_500_mentions_in_one_instant(crowd: Crowd) -> None:
+    """All are in flight together, before the model has answered any; each is acknowledged in time, answered once."""
+    await _all_at_once(crowd, 500)
+
+    assert crowd.slowest_ack_s() < ACK_WITHIN_S
+
+
+async def test_1000_mentions_in_one_instant(crowd: Crowd) -> None:
+    """Each is answered once, also those that Slack delivers again because their acknowledgement came late."""
+    await _all_at_once(crowd, 1_000)
+
+
+async def _all_at_once(crowd: Crowd, count: int) -> None:
+    process = crashing_bot.start(crowd.settings)
+    await _connected(crowd)
+    asked = crowd.ask(count)
+    await crowd.model.asked(count, within_s=PATIENCE_S)
+    crowd.hold.release()
+
+    await crowd.answered(asked)
+    assert Counter(request.texts[-1] for request in crowd.model.requests).most_common(1)[0][1] == 1
+    process.kill()
+
+
+async def test_a_replica_dies_during_200_answers(crowd: Crowd, empty_postgres_url: str) -> None:
+    """With one of two replicas killed while 200 answers run, all 200 are given, each once, the last soon after."""
+    settings = replace(crowd.settings, database_url=empty_postgres_url)
+    first, second = crashing_bot.start(settings), crashing_bot.start(settings)
+    await _connected(crowd, 4)
+    asked = crowd.ask(200)
+    await crowd.model.asked(200, within_s=PATIENCE_S)
+    first.kill()
+    crowd.hold.release()
+
+    await crowd.answered(asked)
+    second.terminate()
+    await asyncio.to_thread(second.join, PATIENCE_S)
+    assert second.exitcode == 0
