@@ -11,7 +11,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
 from bot.adapter import Asked, Ledger
-from bot.events import Author, Event, MessageReceived, ResetRequested, Thread, read_command
+from bot.events import Author, Command, Event, MessageReceived, ResetRequested, StopRequested, Thread, read_command
 from bot.inbox import Inbox
 
 PLATFORM = "terminal"
@@ -84,9 +84,13 @@ def _read(prompt: str, loop: asyncio.AbstractEventLoop, line: asyncio.Future[str
 
 
 def _event(thread: Thread, message_id: str, text: str) -> Event:
-    if read_command(text, mentions_bot=False):
-        return ResetRequested(thread, message_id, YOU)
-    return MessageReceived(thread, message_id, YOU, text)
+    match read_command(text, mentions_bot=False):
+        case Command.RESET:
+            return ResetRequested(thread, message_id, YOU)
+        case Command.STOP:
+            return StopRequested(thread, YOU, message_id)
+        case None:
+            return MessageReceived(thread, message_id, YOU, text)
 
 
 def _printable(text: str) -> str:

@@ -1,7 +1,8 @@
-"""A store in which something happens at the one moment that a test is about: just before, or just after, a function."""
+"""What may happen to a store at the one moment that a test is about: before or after a function, or a lock."""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Awaitable, Callable
 from typing import Any, Concatenate
 
@@ -26,3 +27,9 @@ class InterferedStore(Store):
         if function in self.after:
             await self.after[function](result)
         return result
+
+
+async def rival(store: Store) -> sqlite3.Connection:
+    """Another process's connection to the same SQLite file, for whose locks this store does not wait a moment."""
+    await store.run(lambda connection: connection.exec_driver_sql("PRAGMA busy_timeout=0"))
+    return sqlite3.connect(str(store.engine.url.database), isolation_level=None, check_same_thread=False)

@@ -76,6 +76,7 @@ class StandIn:
         """`pause_s` is the time it takes over a word; before the first it thinks ten times as long."""
         self._pause_s = pause_s
         self._runner: web.AppRunner | None = None
+        self._warned = False
 
     async def start(self) -> str:
         """Listen on a free port; the base URL to give to a client."""
@@ -86,7 +87,6 @@ class StandIn:
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        log.warning("no language model is connected: a stand-in answers; set OPENAI_API_KEY or OPENAI_BASE_URL")
         host, port = self._runner.addresses[0][:2]
         return f"http://{host}:{port}/v1/"
 
@@ -103,11 +103,18 @@ class StandIn:
         except (ValueError, TypeError, KeyError, AttributeError):
             error = {"message": "This is no chat-completions request.", "type": "invalid_request_error"}
             return web.json_response({"error": error}, status=400)
+        self._warn()
         if not asked.get("stream"):
             await asyncio.sleep(10 * self._pause_s)
             whole = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
             return web.json_response(_envelope("chat.completion", [whole]) | {"usage": usage})
         return await self._stream(request, text, usage)
+
+    def _warn(self) -> None:
+        # With the first answer and not at start: a start that fails says why in one line, and nothing else.
+        if not self._warned:
+            log.warning("no language model is connected: a stand-in answers; set OPENAI_API_KEY or OPENAI_BASE_URL")
+        self._warned = True
 
     async def _stream(self, request: web.Request, text: str, usage: dict[str, int]) -> web.StreamResponse:
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})

@@ -10,9 +10,10 @@ import logging
 from http import HTTPStatus
 from typing import Any
 
-import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.webhook.async_client import AsyncWebhookClient
 
+from bot.slack.client import quiet_logger
 from bot.slack.failures import CallFailed, error_code
 
 log = logging.getLogger(__name__)
@@ -26,7 +27,8 @@ class Notices:
 
     async def replace(self, payload: dict[str, Any], text: str) -> None:
         """Show the text instead of the message whose button was pressed; beside it, when that is not possible."""
-        await self._respond(payload, {"text": text, "replace_original": True}) or await self._post(payload, text)
+        if not await self._respond(payload, {"text": text, "replace_original": True}):
+            await self._post(payload, text)
 
     async def tell(self, payload: dict[str, Any], text: str) -> None:
         """Show the text beside the message whose shortcut was chosen.
@@ -34,11 +36,11 @@ class Notices:
         Only chat.postEphemeral reaches into a thread, where there are replies; only a response URL reaches channels
         that the bot is not in.
         """
-        answer = {"text": text, "response_type": "ephemeral", "replace_original": False}
-        if payload["message"].get("thread_ts"):
-            await self._post(payload, text) or await self._respond(payload, answer)
-        else:
-            await self._respond(payload, answer) or await self._post(payload, text)
+        in_thread, answer = bool(payload["message"].get("thread_ts")), {"text": text, "replace_original": False}
+        if in_thread and await self._post(payload, text):
+            return
+        if not await self._respond(payload, answer) and not in_thread:
+            await self._post(payload, text)
 
     async def _respond(self, payload: dict[str, Any], answer: dict[str, Any]) -> bool:
         try:
@@ -51,11 +53,11 @@ class Notices:
         return status == HTTPStatus.OK
 
     async def _send(self, url: str, answer: dict[str, Any]) -> int:
-        session = self._client.session
-        if session is None:
-            raise aiohttp.ClientConnectionError
-        async with session.post(url, json=answer, proxy=self._client.proxy, allow_redirects=False) as response:
-            return response.status
+        webhook = AsyncWebhookClient(
+            url, session=self._client.session, logger=quiet_logger("slack_sdk"), retry_handlers=[]
+        )
+        webhook.proxy = self._client.proxy  # it has taken the environment's
+        return (await webhook.send_dict(answer)).status_code
 
     async def _post(self, payload: dict[str, Any], text: str) -> bool:
         channel, user = payload["channel"]["id"], payload["user"]["id"]

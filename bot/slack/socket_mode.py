@@ -175,7 +175,9 @@ class Link(AsyncBaseSocketModeClient):
     def _take(self, message: dict[str, Any]) -> None:
         if message.get("type") == "disconnect":
             self.over.set()
-        elif not self.deaf and (request := SocketModeRequest.from_dict(message)) is not None:
+            return
+        request = SocketModeRequest.from_dict(message) if isinstance(message.get("payload"), dict) else None
+        if request is not None and not self.deaf:
             task = asyncio.create_task(self._handle(request))
             self._busy.add(task)
             task.add_done_callback(self._busy.discard)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import pytest
@@ -122,15 +123,17 @@ async def test_after_an_expiry_it_says_so_once(desk: Desk, books: Books, llm: Sc
 
 @pytest.mark.parametrize("said", [(), ("Half an",)], ids=["before", "midway"])
 async def test_trouble_is_told_and_remembered(
-    desk: Desk, books: Books, llm: ScriptedLLM, said: tuple[str, ...]
+    desk: Desk, books: Books, llm: ScriptedLLM, caplog: pytest.LogCaptureFixture, said: tuple[str, ...]
 ) -> None:
-    """The turn failed, with what was said; the next one knows that it did, and works."""
+    """The turn failed, with what was said, and the operator reads where and why; the next one knows, and works."""
     llm.script(*said, ModelError(Trouble.UNAVAILABLE, "503"))
     await answered(desk, await claimed(books, mention("hi", "1.0")))
     llm.script("I am back")
     await answered(desk, await claimed(books, reply("hello?", "2.0")))
 
     assert desk.adapter.replies[THREAD] == ["\n\n".join([*said, wording.trouble(Trouble.UNAVAILABLE)]), "I am back"]
+    [line] = [vars(found) for found in caplog.records if found.levelno >= logging.ERROR]
+    assert (line["place"], line["trouble"], line["detail"]) == (str(THREAD), "unavailable", "503")
     [failed, _] = await desk.turns()
     assert (failed.state, failed.trouble) == ("failed", "unavailable")
     assert shown_to(llm) == ["hi", "\n\n".join([*said, wording.FAILED_TURN]), "hello?"]

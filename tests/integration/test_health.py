@@ -79,7 +79,7 @@ async def test_ready_is_who_has_all_it_needs() -> None:
 )
 async def test_each_part_that_is_missing_is_named(name: str, part: Part) -> None:
     """Whether it says so, fails, or hangs; the others are told as they are, and nothing else is told."""
-    parts = dict.fromkeys(["database", "slack", "worker", "scheduler"], there) | {name: part}
+    parts: dict[str, Any] = dict.fromkeys(["database", "slack", "worker", "scheduler"], there) | {name: part}
 
     status, told = await fetched("/readyz", **parts)
     assert (status, told["ready"]) == (503, False)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from bot import wording
 from bot.errors import StoreUnavailable
 from bot.events import StopRequested, Uninstalled
+from bot.inbox import LISTED_SESSIONS
 from bot.sessions import Interrupted, ResetOutcome, StopOutcome
 from bot.store.engine import Store
 from bot.store.tables import messages
@@ -156,7 +157,7 @@ async def test_an_interrupted_turn_does_not_end_the_next_one(desk: Desk, llm: Sc
 async def test_a_stop_ends_the_running_answer_and_keeps_what_was_said(
     desk: Desk, llm: ScriptedLLM, asked: StopRequested
 ) -> None:
-    """Also the model's stream ends; the next message goes on in the same session, and the model knows how far it got."""
+    """The model's stream ends, too; the session goes on, and the model knows how far it got."""
     hold = Hold()
     llm.script("Let me ", hold)
     await desk.inbox.accept(mention("hi", "1.0"))
@@ -234,6 +235,18 @@ async def test_an_uninstall_ends_every_answer_there(desk: Desk, llm: ScriptedLLM
 
     assert {turn.state for turn in await desk.turns()} == {"superseded"}
     assert not await desk.inbox.accept(reply("anybody?", "2.0"))
+
+
+async def test_all_means_all_however_many_can_be_listed(desk: Desk, books: Books) -> None:
+    """Lists have an end; what a person asks for, and the number they are told, have none."""
+    many = LISTED_SESSIONS + 1
+    for number in range(many):
+        await books.accepted(mention("hi", in_=thread(number)))
+    assert len(await desk.inbox.open_sessions("desk", "T1", "C1", ANA)) == LISTED_SESSIONS
+
+    assert await desk.inbox.count_open("desk", "T1", "C1", ANA) == many
+    assert await desk.inbox.reset_all("desk", "T1", "C1", ANA) == many
+    assert await desk.inbox.count_open("desk", "T1", "C1", ANA) == 0
 
 
 async def test_a_persons_sessions_can_be_reset_one_by_one_or_all(desk: Desk, books: Books) -> None:

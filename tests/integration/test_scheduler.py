@@ -88,8 +88,8 @@ async def test_leases_are_kept_and_stops_are_heard_until_the_last_turn_has_ended
         await parts.inbox.accept(mention("hi", "1.0"))
         await hold.reached()
         closing = asyncio.create_task(stack.pop_all().aclose())
-        while not parts.worker.stopping:
-            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert parts.worker.stopping
         await Books(parts.store, clock).accept_stop(stop("2.0"))
 
         assert await adapter.shown(THREAD) == [f"Let me \n\n{wording.interrupted(Interrupted.STOPPED)}"]

@@ -22,6 +22,7 @@ from bot.store.engine import Store
 from bot.store.tables import metadata
 from bot.testing import SettableClock
 from tests.books import LONG_AGO, Books, texts
+from tests.builders import NOON
 
 CORNER = "a_corner_of_its_own"  # a PostgreSQL schema, so that the other tests keep their tables
 
@@ -108,7 +109,7 @@ async def test_replicas_that_start_at_once_upgrade_it_once(bare_url: str) -> Non
 async def test_rows_of_the_first_schema_are_carried_over(bare: Store) -> None:
     """A running bot is updated: its turns keep the messages that they had posted, and can be taken over."""
     await bare.run(upgrade_to, "0001")
-    await bare.run(lambda connection: [connection.exec_driver_sql(row) for row in ROWS_OF_0001])
+    await bare.run(fill, ROWS_OF_0001)
     await bare.run(schema.upgrade)
     books = Books(bare, SettableClock())
     claim = await books.claimed(1)
@@ -121,20 +122,28 @@ async def test_rows_of_the_first_schema_are_carried_over(bare: Store) -> None:
     assert await bare.run(lambda found: compare_metadata(MigrationContext.configure(found), metadata)) == []
 
 
-NOON = "2026-01-01 12:00:00.000000"
-ROWS_OF_0001 = [
-    "INSERT INTO threads (platform, workspace, channel, root, direct, engaged, lease_owner, lease_until, fence)"
-    f" VALUES ('desk', 'T1', 'C1', '1.0', false, true, 'gone', '{LONG_AGO:%Y-%m-%d %H:%M:%S.%f}', 2)",
-    "INSERT INTO sessions (id, thread_id, opened_at, last_active_at, follows_expired)"
-    f" VALUES ('s1', 1, '{NOON}', '{NOON}', false)",
-    "INSERT INTO turns (thread_id, session_id, attempt, state, answer_id, answer, started_at)"
-    f" VALUES (1, 's1', 1, 'answered', 'A1', 'hello', '{NOON}'), (1, 's1', 1, 'running', 'A2', NULL, '{NOON}'),"
-    f" (1, NULL, 1, 'answered', NULL, NULL, '{NOON}')",
-    "INSERT INTO messages"
-    " (thread_id, message_id, session_id, turn_id, author_id, author_workspace, text, attachments, accepted_at)"
-    f" VALUES (1, '1.0', 's1', 1, 'U-ANA', 'T1', 'hi', '[]', '{NOON}'),"
-    f" (1, '2.0', 's1', 2, 'U-ANA', 'T1', 'and?', '[]', '{NOON}')",
-]
+PLACE = {"platform": "desk", "workspace": "T1", "channel": "C1", "root": "1.0", "direct": False, "engaged": True}
+OF_ANA = {"thread_id": 1, "session_id": "s1", "author_id": "U-ANA", "author_workspace": "T1", "accepted_at": NOON}
+TURN = {"thread_id": 1, "session_id": "s1", "attempt": 1, "started_at": NOON}
+ROWS_OF_0001: dict[str, list[dict[str, object]]] = {
+    "threads": [{**PLACE, "lease_owner": "gone", "lease_until": LONG_AGO, "fence": 2}],
+    "sessions": [{"id": "s1", "thread_id": 1, "opened_at": NOON, "last_active_at": NOON, "follows_expired": False}],
+    "turns": [
+        {**TURN, "state": "answered", "answer_id": "A1", "answer": "hello"},
+        {**TURN, "state": "running", "answer_id": "A2", "answer": None},
+        {**TURN, "state": "answered", "answer_id": None, "answer": None, "session_id": None},
+    ],
+    "messages": [
+        {**OF_ANA, "turn_id": 1, "message_id": "1.0", "text": "hi", "attachments": []},
+        {**OF_ANA, "turn_id": 2, "message_id": "2.0", "text": "and?", "attachments": []},
+    ],
+}
+
+
+def fill(connection: Connection, rows: dict[str, list[dict[str, object]]]) -> None:
+    """Insert rows into tables as they are now, whatever the code takes them to be."""
+    for name, values in rows.items():
+        connection.execute(sa.insert(sa.Table(name, sa.MetaData(), autoload_with=connection)), values)
 
 
 def upgrade_to(connection: Connection, revision: str) -> None:

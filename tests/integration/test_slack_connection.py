@@ -130,6 +130,19 @@ async def test_stopping_lets_what_was_taken_in_be_acknowledged() -> None:
         await slack.acknowledged()
 
 
+@pytest.mark.parametrize("text", ["hello", "[]", '{"type": "events_api", "envelope_id": "1", "payload": [1]}'])
+async def test_garbage_over_a_socket_is_ignored(text: str) -> None:
+    """What is no envelope is passed over, and the connections stay."""
+    async with ears() as slack:
+        for connection in slack.server.sockets._connections:  # noqa: SLF001 - Slack does not say such things
+            await connection.socket.send_str(text)
+        slack.workspace.post(slack.ana, slack.help_desk, "hello")
+        await slack.acknowledged()
+
+        assert is_up(slack)
+        assert slack.server.calls.count("apps.connections.open") == CONNECTIONS
+
+
 async def test_after_the_stop_nothing_is_taken_in() -> None:
     """What comes while the last acknowledgements are on their way is left to be delivered again, to whoever runs."""
     async with ears() as slack:

@@ -54,11 +54,11 @@ async def test_it_says_what_it_is_and_what_it_was_asked(llm: OpenAI) -> None:
     assert "> “My VPN is down”" in text
 
 
-async def test_the_log_says_that_it_answers(caplog: pytest.LogCaptureFixture) -> None:
-    """One warning at start tells whoever reads the log that no language model is connected."""
-    stand_in = StandIn()
-    await stand_in.start()
-    await stand_in.stop()
+async def test_the_log_says_that_it_answers(llm: OpenAI, caplog: pytest.LogCaptureFixture) -> None:
+    """One warning with the first answer tells whoever reads the log that no language model is connected."""
+    assert not caplog.records
+    await said(llm, "Hi")
+    await said(llm, "Hi again")
 
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1

@@ -1,4 +1,4 @@
-"""The ledger of the platform's messages that hold answers: a takeover finds its own and nobody else's. Both databases."""
+"""The ledger of the platform's messages that hold answers: a takeover finds its own alone. On both databases."""
 
 from __future__ import annotations
 

@@ -279,8 +279,9 @@ async def test_a_fixed_reply_is_a_turn_of_its_own_and_in_its_place(books: Books)
     await books.accept_reset(reset("2.0", by=BEN))
     await books.accepted(reply("three", "3.0"))
 
-    refused = (ResetOutcome.NOT_YOURS, None, [])
-    assert await claims_in_turn(books) == [(None, "s1", ["one"]), refused, (None, "s1", ["three"])]
+    messages: list[InTurn] = [(None, "s1", ["one"]), (None, "s1", ["three"])]
+    refused: InTurn = (ResetOutcome.NOT_YOURS, None, [])
+    assert await claims_in_turn(books) == [messages[0], refused, messages[1]]
 
 
 async def test_after_a_reset_its_confirmation_comes_first(books: Books) -> None:
@@ -290,11 +291,14 @@ async def test_after_a_reset_its_confirmation_comes_first(books: Books) -> None:
     await books.accept_reset(reset("3.0"))
     await books.accepted(reply("four", "4.0"))
 
-    confirmed = [(ResetOutcome.DONE, None, []), (ResetOutcome.NOTHING, None, [])]
+    confirmed: list[InTurn] = [(ResetOutcome.DONE, None, []), (ResetOutcome.NOTHING, None, [])]
     assert await claims_in_turn(books) == [*confirmed, (None, "s2", ["four"])]
 
 
-async def claims_in_turn(books: Books) -> list[tuple[ResetOutcome | StopOutcome | None, str | None, list[str]]]:
+InTurn = tuple[ResetOutcome | StopOutcome | None, str | None, list[str]]
+
+
+async def claims_in_turn(books: Books) -> list[InTurn]:
     """What is claimed in the first thread, one after the other, until nothing is owed."""
     found = []
     while claim := await books.claim(1):

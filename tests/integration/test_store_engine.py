@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import sqlite3
 import threading
 import traceback
 from datetime import UTC, datetime, timedelta, timezone
@@ -19,6 +18,7 @@ from bot.store.engine import MOST_WAITING, Store, storable
 from bot.store.tables import messages, threads
 from tests.books import Books
 from tests.builders import mention
+from tests.interfered_store import rival
 
 SECRET = "my-password-is-hunter2"
 
@@ -67,17 +67,16 @@ async def test_a_cancelled_wait_does_not_tear_the_transaction(books: Books) -> N
 async def test_what_must_not_be_lost_waits_for_a_locked_database(empty_sqlite_url: str) -> None:
     """Somebody else holds the database for longer than a transaction waits; then it is free, and all is stored."""
     store = Store(empty_sqlite_url)
-    await store.run(lambda connection: connection.exec_driver_sql("PRAGMA busy_timeout=0"))
-    rival = sqlite3.connect(str(store.engine.url.database), isolation_level=None, check_same_thread=False)
-    rival.execute("BEGIN IMMEDIATE")
+    other = await rival(store)
+    other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreUnavailable):
         await store.run(add_thread, "1.0")
-    event.listen(store.engine, "handle_error", lambda _: rival.rollback())
+    event.listen(store.engine, "handle_error", lambda _: other.rollback())
     await store.insist(add_thread, "2.0")
 
     assert await store.run(lambda connection: connection.execute(sa.select(threads.c.root)).all()) == [("2.0",)]
     await store.close()
-    rival.close()
+    other.close()
 
 
 async def test_what_must_not_be_lost_outlasts_a_cut_connection(empty_postgres_url: str) -> None:
@@ -96,17 +95,20 @@ async def test_what_must_not_be_lost_outlasts_a_cut_connection(empty_postgres_ur
     await store.close()
 
 
-async def test_whoever_waits_for_the_database_can_be_cancelled(caplog: pytest.LogCaptureFixture) -> None:
+async def test_whoever_waits_for_the_database_can_be_cancelled(empty_sqlite_url: str) -> None:
     """A process that has to end does not wait for a database that is gone."""
-    store = Store("postgresql://127.0.0.1:1/none")
+    store, failed = Store(empty_sqlite_url), threading.Event()
+    other = await rival(store)
+    other.execute("BEGIN IMMEDIATE")
+    event.listen(store.engine, "handle_error", lambda _: failed.set())
     waiting = asyncio.create_task(store.insist(add_thread, "1.0"))
-    while "waiting for it" not in caplog.text:
-        await asyncio.sleep(0)
+    await asyncio.to_thread(failed.wait)
     waiting.cancel()
 
     with pytest.raises(asyncio.CancelledError):
         await waiting
     await store.close()
+    other.close()
 
 
 async def test_what_the_database_will_never_take_is_not_tried_for_ever(books: Books) -> None:

@@ -1,4 +1,4 @@
-"""Stop, deletion, reset and uninstall as they are stored: what runs is to end, what waits is not begun. Both databases."""
+"""Stop, deletion, reset and uninstall as they are stored: what runs is to end, what waits is not begun."""
 
 from __future__ import annotations
 
@@ -260,7 +260,7 @@ async def test_an_uninstall_waits_for_a_claim_that_is_being_made(empty_postgres_
         claims.claim(connection, thread_id, owner="two", now=books.now, lease=MINUTE)
         uninstalling = asyncio.create_task(books.store.run(inbox.uninstall, GONE, now=books.now))
         while not await books.store.run(somebody_waits):
-            await asyncio.sleep(0)
+            pass
         connection.commit()
     await uninstalling
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from bot.errors import StoreUnavailable
 from bot.events import Author
 from bot.sessions import OpenSession, ResetOutcome
+from bot.store import leases
 from bot.store import sessions as session_rows
 from bot.store.claims import State
 from bot.store.sessions import OPENING_CHARACTERS
@@ -23,6 +24,11 @@ CHLOE = Author("U-CHLOE", "T1")
 async def listed(books: Books, who: Author = ANA, *, channel: str = "C1", limit: int = 10) -> list[OpenSession]:
     """The open sessions that this person took part in."""
     return await books.store.run(session_rows.open_for, "desk", "T1", who.id, channel=channel, limit=limit)
+
+
+async def counted(books: Books, who: Author) -> int:
+    """How many they are, however many can be listed."""
+    return await books.store.run(session_rows.count_for, "desk", "T1", who.id, channel="C1")
 
 
 async def test_a_reset_forgets_and_the_next_message_starts_anew(books: Books) -> None:
@@ -105,6 +111,43 @@ async def test_a_reset_is_accepted_once(books: Books) -> None:
     assert (await books.rows(sessions))[1].closed_at is None
 
 
+@pytest.mark.parametrize("late", ["waits", "runs", "answered"])
+async def test_what_was_written_after_a_reset_but_arrived_before_it_starts_the_next_session(
+    books: Books, late: str
+) -> None:
+    """A platform promises no order: the message after the reset is answered, remembers nothing older, and is kept."""
+    await books.answer(mention("my secret", "1.0"))
+    claim = await books.claimed(await books.accepted(reply("hello", "3.0"))) if late != "waits" else None
+    if claim is None:
+        await books.accepted(reply("hello", "3.0"))
+    elif late == "answered":
+        await books.settle(claim, "hi")
+    assert await books.accept_reset(reset("2.0")) is ResetOutcome.DONE
+    if claim is not None and late == "runs":
+        assert await books.store.run(leases.interruptions, "one") == []
+        assert await books.settle(claim, "hi")
+    await books.settle(await books.claimed(1))  # the confirmation
+    if claim is None:
+        await books.settle(await books.claimed(1), "hi")
+    now = await books.claimed(await books.accepted(reply("thanks", "4.0")))
+
+    assert [(turn.said[0].text, turn.answer) for turn in await books.past(now)] == [("hello", "hi")]
+    assert [row.closed_why for row in await books.rows(sessions)] == ["reset", None]
+    assert "secret" not in repr(await books.rows(messages))
+
+
+async def test_a_late_reset_that_is_refused_changes_nothing(books: Books) -> None:
+    """Whoever took no part before that moment has nothing to say; what was set apart is put back."""
+    await books.answer(mention("hello", "1.0", by=ANA), "hi")
+    await books.answer(reply("me too", "3.0", by=BEN), "hi both")
+    assert await books.accept_reset(reset("2.0", by=BEN)) is ResetOutcome.NOT_YOURS
+    await books.settle(await books.claimed(1))
+    now = await books.claimed(await books.accepted(reply("thanks", "4.0")))
+
+    assert [turn.answer for turn in await books.past(now)] == ["hi", "hi both"]
+    assert {row.id for row in await books.rows(sessions)} == {"s1"}
+
+
 async def test_a_reset_of_one_thread_leaves_the_others_alone(books: Books) -> None:
     """Two threads of one person are two sessions."""
     await books.answer(mention("one", in_=thread(1)))
@@ -165,6 +208,7 @@ async def test_a_list_holds_only_the_persons_own_of_that_channel(books: Books) -
     assert {session.thread for session in await listed(books)} == set(places[:2])
     assert {session.thread for session in await listed(books, channel="C2")} == set(places[2:])
     assert len(await listed(books, limit=1)) == 1
+    assert [await counted(books, who) for who in (ANA, BEN, CHLOE)] == [2, 1, 0]
     assert await listed(books, CHLOE) == []
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import sqlite3
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -22,7 +21,7 @@ from bot.worker import LONGEST_PAUSE_S
 from tests.books import Books
 from tests.builders import THREAD, mention, reply, thread
 from tests.desk import MAX_ATTEMPTS, WIDE, Desk, Echo
-from tests.interfered_store import InterferedStore
+from tests.interfered_store import InterferedStore, rival
 
 AWAY = PlatformUnavailable("the platform cannot be reached")
 
@@ -188,24 +187,23 @@ async def test_a_database_that_is_away_while_a_turn_runs_loses_nothing(
     """The turn waits for it; then it goes on where it was, and is settled once, as it was said."""
     store = InterferedStore(empty_sqlite_url)
     desk = Desk(store, llm, clock)
-    await store.run(lambda connection: connection.exec_driver_sql("PRAGMA busy_timeout=0"))
-    rival = sqlite3.connect(str(store.engine.url.database), isolation_level=None, check_same_thread=False)
-    event.listen(store.engine, "handle_error", lambda _: rival.rollback())
+    other = await rival(store)
+    event.listen(store.engine, "handle_error", lambda _: other.rollback())
 
     async def once() -> None:
         del store.before[function]
-        rival.execute("BEGIN IMMEDIATE")
+        other.execute("BEGIN IMMEDIATE")
 
     store.before[function] = once
     llm.script("hello")
     await desk.inbox.accept(mention("hi"))
     await desk.worker.idle()
 
-    assert not (rival.in_transaction or store.before)
+    assert (store.before, other.in_transaction) == ({}, False)
     assert desk.adapter.replies[THREAD] == ["hello"]
     assert [(turn.state, turn.answer, turn.attempt) for turn in await desk.turns()] == [("answered", "hello", 1)]
     await desk.store.close()
-    rival.close()
+    other.close()
 
 
 async def test_a_message_accepted_just_as_a_turn_ends_is_answered(store: Store, clock: SettableClock) -> None:

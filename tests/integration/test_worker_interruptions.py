@@ -65,7 +65,8 @@ async def test_what_is_to_be_forgotten_is_forgotten_on_every_replica(
     await there.worker.idle()
 
     assert here.adapter.replies[THREAD][0] == "Let me see"
-    assert [(turn.state, turn.answer) for turn in await here.turns()][0] == ("superseded", None)
+    first = (await here.turns())[0]
+    assert (first.state, first.answer) == ("superseded", None)
 
 
 async def test_whoever_hears_late_does_not_end_the_next_turn(

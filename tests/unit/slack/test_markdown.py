@@ -1,5 +1,6 @@
 """bot.slack.markdown: what a model wrote can ping nobody and hide nothing."""
 
+import html
 import re
 
 import pytest
@@ -21,6 +22,8 @@ PIECES = st.sampled_from(
     [
         *("<", ">", "!", "@", "#", "|", "^", ":", "\\", "&lt;", "&#60;", "]", "[", "(", ")", "](", "\n", " ", "a", "1"),
         *("<!", "<@U1", "<#C1", "channel", "here", "HERE", "everyone", "subteam^S1", "date^1^x", "@here"),
+        *("&#33;", "&#0000060", "&#x3C;", "&excl;", "&commat;", "&#99;", "&#", "&#x", "60;", "&vert;", "&colon;"),
+        *("[good.com", "](https://x.y", "](//x.y", "https://good.com", "[a]: "),
         *("<!channel>", "<!channel|x>", "<https://x.y|", "<javascript:x|", "javascript:", "https://x.y", "mailto:"),
     ]
 )
@@ -32,6 +35,7 @@ TEXT = st.lists(PIECES | st.text(max_size=3), max_size=25).map("".join)
 def test_nothing_pings(text: str) -> None:
     """Whatever a model writes, no token or name that notifies anybody is left."""
     assert PING.search(harmless(text)) is None
+    assert PING.search(html.unescape(harmless(text))) is None
 
 
 @settings(max_examples=400)
@@ -84,6 +88,16 @@ def test_harmless_text_stays_as_it_is(text: str) -> None:
         ("<<!channel>!channel>", f"<@{JOINER}channel!channel>"),
         ("<!chan<!here>nel>", f"<!chan@{JOINER}herenel>"),
         ("<!channel", f"<{JOINER}!channel"),
+        ("<&#33;channel>", f"<&{JOINER}#33;channel>"),
+        ("&lt;&#33;channel&gt;", f"&lt;&{JOINER}#33;channel&gt;"),
+        ("&#0000060;!channel>", f"&#0000060;{JOINER}!channel>"),
+        ("&#x00003C!here>", f"&#x00003C{JOINER}!here>"),
+        ("<&commat;U0ABC123>", f"<&{JOINER}commat;U0ABC123>"),
+        ("<!chan&#110;el>", f"<!chan&{JOINER}#110;el>"),
+        ("&#64;here", f"&{JOINER}#64;here"),
+        ("<javascript&colon;x|y>", f"<javascript&{JOINER}colon;x|y>"),
+        ("<https://evil.com&#124;good.com>", f"<https://evil.com&{JOINER}#124;good.com>"),
+        ("&#" + "0" * 20 + "60;", f"&{JOINER}#" + "0" * 20 + "60;"),
     ],
 )
 def test_tokens_become_words(text: str, shown: str) -> None:
@@ -99,12 +113,63 @@ def test_tokens_become_words(text: str, shown: str) -> None:
         "mail bob@here.com or ana@example.com",
         "[docs](https://x.y/z) ![picture](https://x.y/z.png) <https://x.y> [up](/top) [write](mailto:a@b.c)",
         "names[0](std::move(x)); <soap:Body>; x <- y; a[1]: int",
+        "a &lt; b &amp;&amp; c &#62; d &#39;quoted&#39; &copy; &#8212; &ltimes; write `&#60;`",
         "**bold** _it_ `code` ```js\nif (a < b) {}\n```",
     ],
 )
 def test_ordinary_text_is_literal(text: str) -> None:
     """Code, markup and links to the web come through unchanged."""
     assert harmless(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("<https://evil.com|https://good.com>", f"[https://good.com{JOINER} (https://evil.com)](https://evil.com)"),
+        ("[good.com](https://evil.com)", f"[good.com{JOINER} (https://evil.com)](https://evil.com)"),
+        ("[**www.good&#46;com**](<//evil.com>)", f"[**www.good&#46;com**{JOINER} (//evil.com)](<//evil.com>)"),
+        (
+            "[a [good.com] b]( https://evil.com 'x')",
+            f"[a [good.com] b{JOINER} (https://evil.com)]( https://evil.com 'x')",
+        ),
+        (
+            "[good.com](https://good.com@evil.com)",
+            "[good.com{0} (https://good.com@{0}evil.com)](https://good.com@evil.com)",
+        ),
+        (
+            "[good.com](https://evil.com\\@good.com)",
+            "[good.com{0} (https://evil.com@{0}good.com)](https://evil.com\\@good.com)",
+        ),
+        ("[ana@good.com](mailto:ana@evil.com)", "[ana@good.com{0} (mailto:ana@{0}evil.com)](mailto:ana@evil.com)"),
+        ("[good.com]: https://evil.com", "[good.com]{0}: https://evil.com"),
+        ("[good.com](" + " " * 50 + "https://evil.com)", "[good.com]{0}(" + " " * 50 + "https://evil.com)"),
+    ],
+)
+def test_a_link_under_anothers_name_shows_where_it_leads(text: str, shown: str) -> None:
+    """The words of a link that name another place than the one it leads to are followed by that place."""
+    assert harmless(text) == shown.replace("{0}", JOINER)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[docs.good.com](https://docs.good.com/a_(b)) [good.com](https://www.good.com) [good.com](https://docs.good.com)",
+        "[ana.b@good.com](mailto:ana.b@good.com) [the guide](https://good.com) [good.com (https://evil.com)](https://evil.com)",
+        "x = names[config.name](value.of) and [a.conf]: it is wrong",
+    ],
+)
+def test_a_link_under_its_own_name_is_literal(text: str) -> None:
+    """Links whose words name their own place, or none, come through unchanged; so does code that looks like one."""
+    assert harmless(text) == text
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    "piece", ["<", "<!", "<a:", "<!date^", "&#", "&#6", "[", "]", "](", "](//", "a.", "@", "[a.b](//c ", " "]
+)
+def test_making_harmless_takes_no_longer_than_the_text_is_long(piece: str) -> None:
+    """A text of 300,000 characters, whatever it repeats, is passed on at once."""
+    assert len(harmless(piece * (300_000 // len(piece)))) >= 299_000
 
 
 def test_only_the_start_of_a_token_is_held_back() -> None:

@@ -1,0 +1,49 @@
+"""The terminal: what is typed is a conversation, and the words that stand for something else are heard."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from bot import app, wording
+from bot.config import Settings
+from bot.events import Thread
+from bot.sessions import ResetOutcome, StopOutcome
+from bot.terminal import PLATFORM, Terminal
+from bot.testing import ScriptedLLM
+
+NOTHING_RUNS = wording.fixed(StopOutcome.NOTHING_RUNS)
+
+
+async def shown(database_url: str, llm: ScriptedLLM, *typed: str) -> list[str]:
+    """What stands in the terminal after these lines were typed, paragraph by paragraph."""
+
+    async def lines() -> AsyncIterator[str]:
+        for line in typed:
+            yield line
+
+    written: list[str] = []
+    terminal = Terminal(written.append, "here")
+    settings = Settings.load({"DATABASE_URL": database_url})
+    async with app.desk(settings, [terminal], llm=llm) as parts:
+        await terminal.talk(parts.inbox, lines(), Thread(PLATFORM, "here", "terminal", "1", direct=True))
+    return "".join(written).split("\n\n")[:-1]
+
+
+async def test_a_conversation_goes_on_until_it_is_reset(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
+    """Each line is answered before the next one is read; blank lines are not messages."""
+    for answer in ("one", "two", "three"):
+        llm.script(answer)
+    told = await shown(empty_sqlite_url, llm, "my VPN is down", "", "second", "!reset", "third")
+
+    assert told == ["one", "two", wording.reset(ResetOutcome.DONE), "three"]
+    assert [call.knows("my VPN is down") for call in llm.calls] == [True, True, False]
+
+
+async def test_a_stop_is_no_reset(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
+    """Where nothing runs a line says so, also when it is the first; what was said before is remembered."""
+    llm.script("one")
+    llm.script("two")
+    told = await shown(empty_sqlite_url, llm, "!stop", "my VPN is down", "!stop", "second")
+
+    assert told == [NOTHING_RUNS, "one", NOTHING_RUNS, "two"]
+    assert llm.calls[1].knows("my VPN is down")
