@@ -2,5 +2,5 @@
 
 Reading order, which is also the import rule: errors, config, events, sessions, wording, history, persona · logs,
 manifest, adapter, llm, store · responder, attendant, turnstile, worker, inbox, scheduler, health, testing · terminal,
-slack, playground · checks, app, cli.
+slack, playground · checks, app, service, cli.
 """

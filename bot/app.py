@@ -5,13 +5,8 @@ Rule: what is opened here is closed here, in the opposite order: intake first, t
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import dataclasses
 import os
-import random
-import resource
-import signal
 import socket
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -19,7 +14,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bot import checks, health, manifest, persona, terminal
+from bot import health, persona, terminal
 from bot.adapter import Adapter
 from bot.attendant import Attendant
 from bot.config import Settings
@@ -29,8 +24,6 @@ from bot.llm import LLM
 from bot.llm.breaker import Breaker
 from bot.llm.openai import OpenAI
 from bot.llm.stand_in import StandIn
-from bot.playground.cast import harbour
-from bot.playground.server import PlaygroundServer
 from bot.responder import Responder
 from bot.scheduler import Scheduler
 from bot.sessions import OpenSession
@@ -51,7 +44,6 @@ Announce = Callable[[str], None]
 Clock = Callable[[], datetime]
 
 STAND_IN = "a stand-in, because neither OPENAI_API_KEY nor OPENAI_BASE_URL is set"
-NOTICE = "No language model is connected: a stand-in answers. Set OPENAI_API_KEY or OPENAI_BASE_URL for a real one."
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,44 +69,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-async def run(settings: Settings, announce: Announce) -> int:
-    """Run the bot until SIGINT or SIGTERM; the exit status, 1 when a check at start failed."""
-    stopped = asyncio.create_task(_stop_signal().wait())
-    _allow_many_connections()
-    async with AsyncExitStack() as stack:
-        model = _model_name(settings)
-        settings = await stack.enter_async_context(_with_model(settings))
-        page = ""
-        if settings.mode == "playground":
-            server, settings = await stack.enter_async_context(_playground(settings, model))
-            page = f" · open {server.url}"
-        starting = asyncio.create_task(_start(stack, settings, announce))
-        await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if not starting.done():  # a check may wait for long; being told to stop may not
-            starting.cancel()
-            await asyncio.gather(starting, return_exceptions=True)
-            return 0
-        if (bot := starting.result()) is None:
-            return 1
-        announce(f"Attendant is running in {bot.where}{page} · model: {model} · stop with Ctrl+C")
-        await stopped
-        announce("Attendant is stopping.")
-    return 0
-
-
-async def _start(stack: AsyncExitStack, settings: Settings, announce: Announce) -> Bot | None:
-    """The bot, connected; None when a check failed, each failure being announced."""
-    failures = await checks.failures(settings)
-    for line in failures:
-        announce(f"attendant: {line}")
-    return None if failures else await stack.enter_async_context(slack_bot(settings))
-
-
 async def chat(settings: Settings, announce: Announce) -> int:
     """Talk to the bot in the terminal, until end of input."""
     adapter = terminal.Terminal(terminal.write, str(uuid.uuid4()))
-    async with _with_model(settings) as effective, desk(effective, [adapter]) as parts:
-        announce(f"Talking to the attendant · model: {_model_name(settings)} · !reset starts over, Ctrl+D ends\n")
+    async with with_model(settings) as effective, desk(effective, [adapter]) as parts:
+        announce(f"Talking to the attendant · model: {model_name(settings)} · !reset starts over, Ctrl+D ends\n")
         thread = Thread(terminal.PLATFORM, adapter.workspace, "terminal", "1", direct=True)
         await adapter.talk(parts.inbox, terminal.typed_lines("> "), thread)
     return 0
@@ -225,7 +184,7 @@ async def _open_store(settings: Settings) -> AsyncIterator[Store]:
 
 
 @asynccontextmanager
-async def _with_model(settings: Settings) -> AsyncIterator[Settings]:
+async def with_model(settings: Settings) -> AsyncIterator[Settings]:
     """The settings; with the stand-in running, and named as the backend, where no model is set."""
     if not settings.uses_stand_in:
         yield settings
@@ -238,32 +197,6 @@ async def _with_model(settings: Settings) -> AsyncIterator[Settings]:
         await stand_in.stop()
 
 
-@asynccontextmanager
-async def _playground(settings: Settings, model: str) -> AsyncIterator[tuple[PlaygroundServer, Settings]]:
-    """A running playground, and the settings that connect the bot to it."""
-    described = manifest.read(manifest.document(settings.slack_command, settings.slack_reset_command))
-    workspace = harbour(
-        described,
-        clock=utc_now,
-        rng=random.Random(),  # noqa: S311 - picks connections, not secrets
-        team_id=f"T{uuid.uuid4().hex[:10].upper()}",  # each playground is a workspace of its own in the database
-    )
-    server = PlaygroundServer(workspace, notice=NOTICE if model == STAND_IN else None)
-    await server.start(settings.port)
-    try:
-        yield (
-            server,
-            dataclasses.replace(
-                settings,
-                slack_bot_token=workspace.app.bot_token,
-                slack_app_token=workspace.app.app_token,
-                slack_api_url=server.api_url,
-            ),
-        )
-    finally:
-        await server.stop()
-
-
 def _limits(settings: Settings) -> Limits:
     return Limits(
         settings.max_running_turns,
@@ -273,33 +206,9 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _model_name(settings: Settings) -> str:
+def model_name(settings: Settings) -> str:
     return STAND_IN if settings.uses_stand_in else settings.openai_model
 
 
 def _owner() -> str:
     return f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-
-
-def _allow_many_connections() -> None:
-    # Each running turn holds two or three; the usual soft limit of 1,024 files is less than MAX_RUNNING_TURNS needs.
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    for wanted in (hard, 65_536, 10_240):  # macOS calls its hard limit infinite, and takes less
-        if wanted != soft:
-            with contextlib.suppress(ValueError, OSError):
-                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-                return
-
-
-def _stop_signal() -> asyncio.Event:
-    """Set by the first SIGINT or SIGTERM; the second leaves at once, without waiting for anything."""
-    stop = asyncio.Event()
-
-    def told() -> None:
-        if stop.is_set():
-            os._exit(1)
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, told)
-    return stop

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from bot import app, checks, logs, manifest
+from bot import app, checks, logs, manifest, service
 from bot.config import Settings
 from bot.errors import AttendantError
 
@@ -35,13 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(settings: Settings, options: argparse.Namespace) -> int:
     del options
-    return _loop(app.run(settings, announce=_announce))
+    return _loop(service.run(settings, announce=_announce))
 
 
 def _playground(settings: Settings, options: argparse.Namespace) -> int:
     if options.port is not None:
         settings = dataclasses.replace(settings, port=options.port)
-    return _loop(app.run(settings, announce=_announce))
+    return _loop(service.run(settings, announce=_announce))
 
 
 def _chat(settings: Settings, options: argparse.Namespace) -> int:

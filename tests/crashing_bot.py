@@ -21,7 +21,7 @@ from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
 from slack_sdk.web.async_client import AsyncWebClient
 from sqlalchemy import Connection
 
-from bot import app
+from bot import app, service
 from bot.config import Settings
 from bot.store.engine import Store
 from bot.worker import Worker
@@ -51,10 +51,10 @@ def start(settings: Settings, point: Point | None = None) -> BaseProcess:
 
 
 def _main(settings: Settings, point: Point | None) -> None:
-    app.Worker = partial(Worker, lease=LEASE)  # type: ignore[misc,assignment,attr-defined] # this process is a test's
+    app.Worker = partial(Worker, lease=LEASE)  # type: ignore[assignment,attr-defined] # this process is a test's
     if point is not None:
         _arm(point)
-    raise SystemExit(asyncio.run(app.run(settings, announce=lambda _: None)))
+    raise SystemExit(asyncio.run(service.run(settings, announce=lambda _: None)))
 
 
 def _arm(point: Point) -> None:
@@ -90,7 +90,7 @@ def _arm(point: Point) -> None:
 
     Store._transaction = transaction  # type: ignore[assignment,method-assign] # noqa: SLF001 - this process is a test's
     AsyncWebClient.api_call = api_call  # type: ignore[assignment,method-assign]
-    AsyncBaseSocketModeClient.send_socket_mode_response = respond  # type: ignore[method-assign]
+    AsyncBaseSocketModeClient.send_socket_mode_response = respond  # type: ignore[assignment,method-assign]
 
 
 class _Counted:

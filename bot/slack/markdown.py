@@ -1,13 +1,19 @@
-"""Makes what a model wrote harmless in Slack, while it streams: it can ping nobody and hide no link's target.
+"""Makes what a model wrote harmless in Slack, while it streams: it can ping nobody, not even once its character
+references (`&#33;`) are resolved, and a link whose words name another place than it leads to shows where it leads.
 
 Rule: pure. Neither how the text is divided into deltas, nor what is replaced in it, can bring a token about: what is
 put in begins with a word joiner (U+2060, invisible), or with a character that opens no token and a word joiner.
-Source of what Slack reads as a token: https://docs.slack.dev/messaging/formatting-message-text
+Sources: https://docs.slack.dev/messaging/formatting-message-text on what Slack reads as a token, and
+https://spec.commonmark.org/0.31.2 on links and references; links by definition (`[a]: https://…`) are made text.
 """
 
 from __future__ import annotations
 
+import html
 import re
+import string
+
+from bot.slack.links import names_another
 
 JOINER = "\N{WORD JOINER}"
 
@@ -16,6 +22,13 @@ _TARGET = r"[^<>|\n]{0,2000}"
 _EVERYBODY = ("channel", "here", "everyone", "group")
 _SPECIAL = ("subteam", "date")
 _SAFE_SCHEMES = r"(?:https?|mailto|tel)"
+_SPACE = r"\s{0,8}"
+_DESTINATION = rf"(?:{_SAFE_SCHEMES}:|//)[^\s<>)\]]"
+_LONGEST_DESTINATION = 2_000
+_SIGNS = ("excl", "commat", "num", "bsol", "vert", "verbar", "verticalline", "colon", "hat", "lowbar", "underbar")
+_SIGNIFICANT = frozenset("<!@#\\|:^_" + string.ascii_letters + string.digits)  # of what a token or a name is made
+_LONGEST_WORDS = 300  # of a link; longer ones are judged by their end
+_LONGEST_SHOWN = 100
 
 
 def _beginning_of(*words: str) -> str:
@@ -24,6 +37,7 @@ def _beginning_of(*words: str) -> str:
     return f"(?:{'|'.join(sorted(beginnings, key=len, reverse=True))})"
 
 
+_LT = r"(?:\#0{0,8}60|\#x0{0,8}3c)"
 _CANDIDATE = re.compile(r"[<&@\]]")
 _TOKEN = re.compile(
     rf"""
@@ -32,8 +46,12 @@ _TOKEN = re.compile(
     | <(?P<sign>[@\#])(?P<id>\w{{1,64}})(?:\|(?P<name>{_LABEL}))?>
     | <(?P<target>(?P<scheme>[a-z][a-z0-9+.-]{{0,30}}):{_TARGET})\|(?P<label>{_LABEL})>
     | (?<!\w)@(?P<bare>channel|here|everyone)
-    | (?P<entity>&(?:lt|\#0{{0,4}}60|\#x0{{0,4}}3c);)(?=[!@\#\\])
-    | (?P<bracket>\])(?=[(:]\s{{0,8}}<?(?!{_SAFE_SCHEMES}:)[^\s:/?\#&\\()<>]{{0,64}}(?:[&\\]|:[^\s:]))
+    | (?P<opening>&(?:lt|{_LT})(?:;(?=[!@\#\\]) | (?=[!\#\\]) | @))
+    | &(?!{_LT}(?![0-9a-f]))(?P<reference>
+        \#[0-9]{{1,12}}(?:;|(?=[^0-9;])) | \#x[0-9a-f]{{1,12}}(?:;|(?=[^0-9a-f;])) | (?:{"|".join(_SIGNS)}); )
+    | (?P<bracket>\])(?=[(:]{_SPACE}<?(?!{_SAFE_SCHEMES}:)[^\s:/?\#&\\()<>]{{0,64}}(?:[&\\]|:[^\s:])
+        | :{_SPACE}<?(?:{_SAFE_SCHEMES}:|//))
+    | \](?=\({_SPACE}<?(?P<destination>{_DESTINATION}{{1,{_LONGEST_DESTINATION}}})[\s<>)\]])
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -47,16 +65,20 @@ _UNFINISHED = re.compile(
     | <[@\#]\w{{0,64}} | <[@\#]\w{{1,64}}\|{_LABEL}
     | <[a-z][a-z0-9+.-]{{0,30}}(?::{_TARGET}(?:\|{_LABEL})?)?
     | @{_beginning_of("channel", "here", "everyone")}
-    | &(?:l(?:t;?)? | \#0{{0,4}}(?:60?;?)? | \#x0{{0,4}}(?:3c?;?)?)?
-    | \](?:[(:]\s{{0,8}}<?[^\s:/?\#&\\()<>]{{0,64}}:?)?
+    | &(?:{_beginning_of("lt", *_SIGNS)};? | \#[0-9]{{0,12}};? | \#x[0-9a-f]{{0,12}};?)
+    | \](?:[(:]{_SPACE}<?(?:[^\s:/?\#&\\()<>]{{0,64}}:? | /{{1,2}} | {_DESTINATION}{{0,{_LONGEST_DESTINATION}}}))?
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-# A token that is too long or never ends, and what a Markdown converter may unescape into one or take for a link.
+_BRACKET = re.compile(r"(?<!\\)[\[\]]")
+# What is too long to be read as a whole or never ends, and what a Markdown converter may unescape into a token.
 _SUSPECT = re.compile(
     rf"""
     <(?: \\[!@\#] | [@\#]\w | !(?:{"|".join(_EVERYBODY + _SPECIAL)})
       | (?:javascript|vbscript|data): | [a-z][a-z0-9+.-]{{0,30}}:{_TARGET}\| )
+    | &\#x?[0-9a-f]{{12}}
+    | \][(:]\s{{9}}
+    | \]\({_SPACE}<?{_DESTINATION}{{{_LONGEST_DESTINATION + 1}}}
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -66,7 +88,7 @@ class Harmless:
     """Passes one text through, delta by delta; holds back only what may be the unfinished start of a token."""
 
     def __init__(self) -> None:
-        self._before = ""  # the last character passed on
+        self._before = ""  # the last characters passed on, as they were
         self._held = ""
 
     def feed(self, delta: str) -> str:
@@ -82,10 +104,11 @@ class Harmless:
         while (candidate := _CANDIDATE.search(text, at)) is not None:
             passed.append(text[at : candidate.start()])
             at = candidate.start()
-            if (token := _TOKEN.match(text, at)) is not None:
-                passed.append(_in_words(token))
+            token = _TOKEN.match(text, at)
+            if token is not None and (words := _in_words(token)):
+                passed.append(words)
                 at = token.end()
-            elif not final and _UNFINISHED.fullmatch(text, at):
+            elif token is None and not final and _UNFINISHED.fullmatch(text, at):
                 break
             else:
                 passed.append(text[at] + JOINER if _SUSPECT.match(text, at) else text[at])
@@ -93,7 +116,7 @@ class Harmless:
         else:
             passed.append(text[at:])
             at = len(text)
-        self._before, self._held = text[max(at - 1, 0) : at], text[at:]
+        self._before, self._held = text[max(at - _LONGEST_WORDS, 0) : at], text[at:]
         return "".join(passed)
 
 
@@ -104,6 +127,7 @@ def harmless(text: str) -> str:
 
 
 def _in_words(token: re.Match[str]) -> str:
+    """What is said instead of a token; nothing when it is harmless."""
     found = token.groupdict()
     if found["everybody"] or found["bare"]:
         return f"@{JOINER}{found['everybody'] or found['bare']}"
@@ -113,14 +137,47 @@ def _in_words(token: re.Match[str]) -> str:
         return found["sign"] + JOINER + _plain(found["name"] or found["id"]).lstrip(found["sign"] + JOINER)
     if found["target"]:
         return _link(found["target"], found["scheme"], found["label"])
-    return token[0] + JOINER  # an entity or a bracket, which the joiner parts from what follows
+    return _beside(token)
+
+
+def _beside(token: re.Match[str]) -> str:
+    """A single character with what parts or tells it from what follows; nothing when it is harmless."""
+    found = token.groupdict()
+    if found["reference"]:
+        return f"&{JOINER}{found['reference']}" if html.unescape(token[0]) in _SIGNIFICANT else ""
+    if found["destination"]:
+        where = _where(_words_before(token.string, token.start()), found["destination"])
+        return f"{where}]" if where else ""
+    return token[0] + JOINER  # parted from what follows, which it would make a token or a link
 
 
 def _link(target: str, scheme: str, label: str) -> str:
     if not re.fullmatch(_SAFE_SCHEMES, scheme, re.IGNORECASE) or re.search(r"\s", target):
         return JOINER + _plain(label)
-    address = target.replace("(", "%28").replace(")", "%29")
-    return f"[{_plain(label) or _plain(target)}]({address})"
+    address = re.sub(r"&(?=\#|lt|\w{1,31};)", "%26", target, flags=re.IGNORECASE)
+    address = (
+        re.sub(r"(?<!\w)@(?=channel|here|everyone)", "%40", address, flags=re.IGNORECASE)
+        .replace("(", "%28")
+        .replace(")", "%29")
+    )
+    return f"[{_plain(label) or _plain(target)}{_where(label, address)}]({address})"
+
+
+def _words_before(text: str, end: int) -> str:
+    """The words of the link whose closing bracket stands at `end`."""
+    start, depth = max(end - _LONGEST_WORDS, 0), 1
+    for bracket in reversed(list(_BRACKET.finditer(text, start, end))):
+        depth += 1 if bracket[0] == "]" else -1
+        if depth == 0:
+            return text[bracket.end() : end]
+    return text[start:end]
+
+
+def _where(words: str, address: str) -> str:
+    """Where a link leads, to stand after its words, when they name another place and do not say it themselves."""
+    shown = _plain(address[:_LONGEST_SHOWN])
+    says_it = shown.replace(JOINER, "") in words.replace(JOINER, "")
+    return f"{JOINER} ({shown})" if names_another(words, address) and not says_it else ""
 
 
 def _plain(label: str) -> str:

@@ -69,6 +69,15 @@ async def test_missing_scopes(server: PlaygroundServer, client: AsyncWebClient) 
         check_scopes(await identify(client), needed)
 
 
+async def test_scopes_that_slack_did_not_tell(server: PlaygroundServer, client: AsyncWebClient) -> None:
+    """Where Slack named no scopes, none is said to be missing, and none to be granted."""
+    needed = server.workspace.app.scopes
+    server.workspace.app = dataclasses.replace(server.workspace.app, scopes=frozenset())
+    bot = await identify(client)
+    check_scopes(bot, needed)
+    assert bot.scopes == frozenset()
+
+
 async def test_all_scopes_are_there(server: PlaygroundServer, client: AsyncWebClient) -> None:
     """With every scope granted nothing is said."""
     check_scopes(await identify(client), server.workspace.app.scopes)

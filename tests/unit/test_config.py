@@ -78,6 +78,12 @@ def test_a_half_set_configuration_names_what_is_missing(environ: dict[str, str],
         ("SESSION_IDLE_HOURS", "inf"),
         ("SESSION_IDLE_HOURS", "1e300"),
         ("MAX_RUNNING_TURNS", "0"),
+        ("MAX_RUNNING_TURNS_PER_WORKSPACE", "many"),
+        ("MAX_RUNNING_TURNS_PER_PERSON", "1.5"),
+        ("MAX_WAITING_TURNS", "1000001"),
+        ("MAX_ATTEMPTS", "0"),
+        ("DRAIN_SECONDS", "-1"),
+        ("HEALTH_PORT", "65536"),
         ("DATABASE_URL", "mysql://host/db"),
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),
@@ -131,6 +137,12 @@ def test_a_secret_that_is_refused_is_not_shown(name: str) -> None:
     with pytest.raises(ConfigError) as caught:
         Settings.load({name: "http://user:hunter2:x@[host"})
     assert "hunter2" not in str(caught.value)
+
+
+def test_two_commands_cannot_share_a_name() -> None:
+    """Slack would send both to the same place."""
+    with pytest.raises(ConfigError, match=r"^SLACK_RESET_COMMAND is the same as SLACK_COMMAND\. [^\n]+\.$"):
+        Settings.load({"SLACK_RESET_COMMAND": "/attendant"})
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:

@@ -9,21 +9,41 @@ from hypothesis import strategies as st
 from bot.events import Command, Thread, addresses_other, read_command
 
 
-@pytest.mark.parametrize("text", ["!reset", " !Reset ", "!RESET!", "!reset.", "!reset\n"])
+@pytest.mark.parametrize("command", Command)
+@pytest.mark.parametrize("form", ["!{}", " !{} ", "!{}!", "!{}.", "!{}\n"])
 @pytest.mark.parametrize("mentions_bot", [True, False])
-def test_a_bare_command_counts_with_or_without_a_mention(text: str, *, mentions_bot: bool) -> None:
-    """`!reset` is a command wherever it stands alone."""
-    assert read_command(text, mentions_bot=mentions_bot) is Command.RESET
+def test_a_bare_command_counts_with_or_without_a_mention(command: Command, form: str, *, mentions_bot: bool) -> None:
+    """`!reset` and `!stop` are commands wherever they stand alone, in small letters or large."""
+    text = form.format(command.value)
+
+    assert read_command(text, mentions_bot=mentions_bot) is command
+    assert read_command(text.upper(), mentions_bot=mentions_bot) is command
 
 
-@pytest.mark.parametrize("text", ["reset", "Reset!", " reset . "])
-def test_the_word_alone_needs_a_mention(text: str) -> None:
-    """People may say "reset" to each other; said to the bot it is a command."""
-    assert read_command(text, mentions_bot=True) is Command.RESET
+@pytest.mark.parametrize("command", Command)
+@pytest.mark.parametrize("form", ["{}", "{}!", " {} . ", "/{}"])
+def test_the_word_alone_needs_a_mention(command: Command, form: str) -> None:
+    """People may say "stop" to each other; said to the bot it is a command."""
+    text = form.format(command.value)
+
+    assert read_command(text, mentions_bot=True) is command
     assert read_command(text, mentions_bot=False) is None
 
 
-@pytest.mark.parametrize("text", ["reset my password", "!reset please", "!!reset", "how do I reset?", "!", "", "!help"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "reset my password",
+        "stop the server",
+        "!stop it",
+        "!reset please",
+        "!!reset",
+        "how do I reset?",
+        "!",
+        "",
+        "!help",
+    ],
+)
 @pytest.mark.parametrize("mentions_bot", [True, False])
 def test_everything_else_is_a_message(text: str, *, mentions_bot: bool) -> None:
     """Only an exact command counts, so that questions about resets reach the model."""

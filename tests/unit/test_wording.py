@@ -8,13 +8,14 @@ import pytest
 
 from bot import wording
 from bot.errors import Trouble
-from bot.sessions import ResetOutcome
+from bot.sessions import Interrupted, ResetOutcome, StopOutcome
 
 CONSTANTS = [value for name, value in vars(wording).items() if name.isupper() and isinstance(value, str)]
 SENTENCES = [
     *CONSTANTS,
     *map(wording.trouble, Trouble),
-    *map(wording.reset, ResetOutcome),
+    *map(wording.fixed, (*ResetOutcome, *StopOutcome)),
+    *map(wording.interrupted, Interrupted),
     *map(wording.reset_count, (1, 2)),
     *(wording.status(count, hours) for count in (0, 1, 2) for hours in (1, 24)),
     wording.help_text("attendant", "/attendant", "/reset"),
@@ -29,9 +30,11 @@ def test_every_sentence_is_plain(sentence: str) -> None:
 
 
 def test_different_things_are_told_differently() -> None:
-    """No two troubles share a sentence, and no two outcomes of a reset."""
+    """No two troubles share a sentence, no two outcomes of a command, and no two ends of an answer."""
     assert len({wording.trouble(kind) for kind in Trouble}) == len(Trouble)
-    assert len({wording.reset(outcome) for outcome in ResetOutcome}) == len(ResetOutcome)
+    outcomes = (*ResetOutcome, *StopOutcome)
+    assert len({wording.fixed(outcome) for outcome in outcomes}) == len(outcomes)
+    assert len({wording.interrupted(why) for why in Interrupted}) == len(Interrupted)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,6 +71,41 @@ def test_a_cut_fence_is_opened_again_in_its_language() -> None:
 
     assert first.endswith("x = 1\n```")
     assert second.startswith("```python\nx = 1\n")
+
+
+def test_a_cut_table_has_its_head_again() -> None:
+    """A table that goes on in the next message has its head there, and no row is lost or said twice."""
+    head, rows = "| name | port |\n|:---|---:|\n", [f"| host-{number} | {number} |\n" for number in range(40)]
+    pieces = limits.split(f"These:\n\n{head}{''.join(rows)}", 200)
+
+    assert len(pieces) > 3
+    assert all(piece.startswith(head) and len(piece) <= 200 for piece in pieces[1:])
+    assert "".join(piece.removeprefix(head) for piece in pieces[1:]) == "".join(rows)[len(pieces[0]) - len(head) - 8 :]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["a | b | c\n"] * 40,  # no head
+        ["| " + "long " * 12 + "|\n", "|---|\n", *["| a | b |\n"] * 40],  # a head too long to be repeated
+        ["| a | b |\n", "|---|---|\n", *["| c | d |\n"] * 14, *["no table\n"] * 40],
+    ],
+)
+def test_other_lines_are_not_repeated(lines: list[str]) -> None:
+    """Where no table goes on, or its head would take too much of the message, a cut adds nothing."""
+    assert "".join(limits.split("".join(lines), 200)) == "".join(lines)
+
+
+@given(st.text("|-: a\n", min_size=201, max_size=2_000))
+def test_wild_tables_are_cut_within_the_limit(text: str) -> None:
+    """However bars and dashes are strewn about, the cutting ends and every piece fits."""
+    assert all(len(piece) <= 200 for piece in limits.split(text, 200))
+
+
+@pytest.mark.parametrize("family", ["👨\u200d👩\u200d👧", "👍\U0001f3fd", "❤\ufe0f", "e\u0301"])
+def test_what_is_seen_as_one_character_is_not_cut(family: str) -> None:
+    """Even a text without a single space is cut between what a reader takes for characters."""
+    assert all(len(piece) % len(family) == 0 for piece in limits.split(family * 200, 200))
 
 
 def test_a_text_within_the_limit_is_left_alone() -> None:

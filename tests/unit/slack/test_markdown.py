@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bot.slack.markdown import JOINER, Harmless, harmless
 
 PING = re.compile(
-    r"(?:<|&lt;|&#0*60;|&#x0*3c;)\\?(?:!(?:channel|here|everyone|group|subteam|date)|[@#]\w)"
+    r"<\\?(?:!(?:channel|here|everyone|group|subteam|date)|[@#]\w)"
     r"|(?<!\w)@(?:channel|here|everyone)",
     re.IGNORECASE,
 )
@@ -83,6 +83,7 @@ def test_harmless_text_stays_as_it_is(text: str) -> None:
         ("@everyone!", f"@{JOINER}everyone!"),
         ("<!subteam^S1|@ops>", f"{JOINER}@{JOINER}ops"),
         ("<https://x.y/z|here>", "[here](https://x.y/z)"),
+        ("<https://x.y/@here?a=&lt;!here|z>", "[z](https://x.y/%40here?a=%26lt;!here)"),
         ("<javascript:alert(1)|here>", f"{JOINER}here"),
         ("[a](javascript:alert(1))", f"[a]{JOINER}(javascript:alert(1))"),
         ("<<!channel>!channel>", f"<@{JOINER}channel!channel>"),
@@ -91,6 +92,7 @@ def test_harmless_text_stays_as_it_is(text: str) -> None:
         ("<&#33;channel>", f"<&{JOINER}#33;channel>"),
         ("&lt;&#33;channel&gt;", f"&lt;&{JOINER}#33;channel&gt;"),
         ("&#0000060;!channel>", f"&#0000060;{JOINER}!channel>"),
+        ("&#60@here", f"&#60@{JOINER}here"),
         ("&#x00003C!here>", f"&#x00003C{JOINER}!here>"),
         ("<&commat;U0ABC123>", f"<&{JOINER}commat;U0ABC123>"),
         ("<!chan&#110;el>", f"<!chan&{JOINER}#110;el>"),
