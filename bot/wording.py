@@ -37,7 +37,8 @@ _TROUBLE = {
 
 _RESET = {
     ResetOutcome.DONE: "Done: I have forgotten this conversation. Your next message here starts a new one.",
-    ResetOutcome.NOTHING: "There is nothing to reset here: I remember nothing of this thread.",
+    ResetOutcome.NOTHING: "There is nothing to reset here: I remember nothing of this thread. "
+    "Other conversations are reset in their own threads.",
     ResetOutcome.NOT_YOURS: "Only people who took part in this conversation can reset it.",
 }
 

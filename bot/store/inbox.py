@@ -63,6 +63,10 @@ def accept_reset(
     thread_id = known.id if known is not None else thread_rows.ensure(connection, asked.thread)
     if _is_duplicate(connection, thread_id, asked):
         return None, None
+    if asked.thread.direct and asked.message_id == asked.thread.root:  # not in a thread: all of the direct messages
+        outcome = _reset_direct(connection, asked, now)
+        _insert(connection, thread_id, asked, now, text="", attachments=[], fixed_reply=outcome.value)
+        return outcome, thread_id
     # Slack promises no order: what was written after the reset, but arrived before it, starts the next session.
     later = session_rows.set_apart(connection, thread_id, asked.message_id)
     outcome = _reset(connection, thread_id, asked.author, now)
@@ -76,6 +80,23 @@ def reset(connection: Connection, thread: Thread, author: Author, *, now: dateti
     """Reset the thread's open session for somebody who took part in it."""
     known = thread_rows.find(connection, thread)
     return _reset(connection, known.id, author, now) if known is not None else ResetOutcome.NOTHING
+
+
+def _reset_direct(connection: Connection, asked: ResetRequested, now: datetime) -> ResetOutcome:
+    """Reset all that was said directly: there every message outside a thread begins a session of its own."""
+    opened = (
+        sa.select(threads.c.id)
+        .join(sessions, sessions.c.thread_id == threads.c.id)
+        .where(
+            threads.c.platform == asked.thread.platform,
+            threads.c.workspace == asked.thread.workspace,
+            threads.c.channel == asked.thread.channel,
+            sessions.c.closed_at.is_(None),
+        )
+    )
+    found = list(connection.execute(opened).scalars())
+    done = [_reset(connection, thread_id, asked.author, now) for thread_id in found]
+    return ResetOutcome.DONE if ResetOutcome.DONE in done else ResetOutcome.NOTHING
 
 
 def _reset(connection: Connection, thread_id: int, author: Author, now: datetime) -> ResetOutcome:

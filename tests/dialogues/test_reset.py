@@ -68,6 +68,21 @@ async def test_a_sentence_about_resetting_is_a_message(room: Room) -> None:
     assert await talk.answers(1) == ["I was shown: reset my password please"]
 
 
+async def test_a_bare_reset_outside_threads_in_direct_messages(room: Room) -> None:
+    """`!reset` typed straight into the direct messages forgets all that was said there, as `/reset` does."""
+    ana = room.guest("Ana")
+    talks = [ana.writes("my VPN is down"), ana.writes("my screen flickers")]
+    for talk in talks:
+        await talk.answers(1)
+
+    assert await ana.writes("!reset").answers(1) == [DONE]
+    for talk in talks:
+        talk.says("hello again")
+
+    for talk in talks:
+        assert (await talk.answers(2))[-1] == "I was shown: hello again"
+
+
 async def test_slash_reset_in_a_direct_message(room: Room) -> None:
     """`/reset` in a direct message forgets what was said there."""
     ana = room.guest("Ana")
