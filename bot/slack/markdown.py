@@ -51,7 +51,7 @@ _TOKEN = re.compile(
         \#[0-9]{{1,12}}(?:;|(?=[^0-9;])) | \#x[0-9a-f]{{1,12}}(?:;|(?=[^0-9a-f;])) | (?:{"|".join(_SIGNS)}); )
     | (?P<bracket>\])(?=[(:]{_SPACE}<?(?!{_SAFE_SCHEMES}:)[^\s:/?\#&\\()<>]{{0,64}}(?:[&\\]|:[^\s:])
         | :{_SPACE}<?(?:{_SAFE_SCHEMES}:|//))
-    | \](?=\({_SPACE}<?(?P<destination>{_DESTINATION}{{1,{_LONGEST_DESTINATION}}})[\s<>)\]])
+    | \](?=\({_SPACE}<?(?P<destination>{_DESTINATION}{{1,{_LONGEST_DESTINATION}}})[\s>)\]])
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -78,7 +78,7 @@ _SUSPECT = re.compile(
       | (?:javascript|vbscript|data): | [a-z][a-z0-9+.-]{{0,30}}:{_TARGET}\| )
     | &\#x?[0-9a-f]{{12}}
     | \][(:]\s{{9}}
-    | \]\({_SPACE}<?{_DESTINATION}{{{_LONGEST_DESTINATION + 1}}}
+    | \]\({_SPACE}<?(?:{_DESTINATION}{{{_LONGEST_DESTINATION + 1}}} | {_DESTINATION}{{0,{_LONGEST_DESTINATION}}}<)
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -144,7 +144,8 @@ def _beside(token: re.Match[str]) -> str:
     """A single character with what parts or tells it from what follows; nothing when it is harmless."""
     found = token.groupdict()
     if found["reference"]:
-        return f"&{JOINER}{found['reference']}" if html.unescape(token[0]) in _SIGNIFICANT else ""
+        is_of_a_token = not token[0].endswith(";") or html.unescape(token[0]) in _SIGNIFICANT
+        return f"&{JOINER}{found['reference']}" if is_of_a_token else ""
     if found["destination"]:
         where = _where(_words_before(token.string, token.start()), found["destination"])
         return f"{where}]" if where else ""
@@ -160,7 +161,8 @@ def _link(target: str, scheme: str, label: str) -> str:
         .replace("(", "%28")
         .replace(")", "%29")
     )
-    return f"[{_plain(label) or _plain(target)}{_where(label, address)}]({address})"
+    words = _plain(label) or _plain(target)
+    return f"[{words}{_where(words, address)}]({address})"
 
 
 def _words_before(text: str, end: int) -> str:

@@ -65,7 +65,7 @@ def thread_of_link(link: str, workspace: str) -> Thread | None:
     except ValueError:
         return None
     found = _LINK_TS.fullmatch(parts.path)
-    if parts.scheme != "https" or found is None:
+    if parts.scheme not in {"https", "http"} or found is None:  # http: a playground has no certificate
         return None
     root = given[0] if given else f"{found['seconds']}.{found['micros']}"
     return thread_at(workspace, found["channel"], root) if _TS.fullmatch(root) else None

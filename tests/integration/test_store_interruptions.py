@@ -173,8 +173,13 @@ async def test_a_deleted_message_that_waits_is_not_answered(books: Books) -> Non
     await books.accepted(reply("hello", "2.0"))
 
     assert not await books.accept_deletion(deletion("1.0"))
-    assert texts(await books.claimed(thread_id)) == ["hello"]
+    claim = await books.claimed(thread_id)
+    assert texts(claim) == ["hello"]
     assert "secret" not in repr(await books.rows(messages))
+    await books.settle(claim)
+    await books.accepted(reply("never mind", "3.0"))
+    await books.accept_deletion(deletion("3.0"))
+    assert await books.claim(thread_id) is None
 
 
 async def test_the_deletion_of_all_that_is_asked_ends_the_answer(books: Books) -> None:

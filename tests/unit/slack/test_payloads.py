@@ -338,7 +338,7 @@ def test_a_link_leads_to_its_thread(link: str, root: str) -> None:
 
 @pytest.mark.parametrize(
     "link",
-    ["", "all", "https://x.y", "https://[", "https://x.y/archives/C1/p17", "http://x.y/archives/C1/p1712345678000200"],
+    ["", "all", "https://x.y", "https://[", "https://x.y/archives/C1/p17", "ftp://x.y/archives/C1/p1712345678000200"],
 )
 def test_what_is_no_link_leads_nowhere(link: str) -> None:
     """Other words and other addresses are no message's link."""
