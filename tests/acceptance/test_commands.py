@@ -69,3 +69,14 @@ async def test_help_names_every_command(tmp_path: Path) -> None:
 
     assert ended.status == 0
     assert all(any(word in line for line in ended.lines) for word in ("run", "chat", "doctor", "manifest"))
+
+
+async def test_status_tells_the_figures(tmp_path: Path) -> None:
+    """After a conversation, `status` counts its turns, and owes nobody anything."""
+    await Process.run(tmp_path, {}, "chat", typed="my VPN is down\nstill down\n")
+
+    ended = await Process.run(tmp_path, {}, "status")
+
+    assert ended.status == 0
+    assert ended.lines[0].split()[:3] == ["owed", "0", "messages,"]
+    assert "2 turns answered, 0 failed, 0 needed more than one attempt" in ended.lines[2]

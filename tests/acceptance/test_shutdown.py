@@ -1,0 +1,111 @@
+"""Being told to stop: intake ends, answers finish or are handed back, and a second word ends it at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from bot.app import utc_now
+from bot.config import Settings
+from bot.playground.messages import Message
+from bot.playground.server import PlaygroundServer
+from bot.playground.workspace import Workspace
+from bot.testing import Hold
+from tests import crashing_bot
+from tests.openai_server import OpenAIServer, says
+from tests.room import playground, recites, settings_for
+
+PATIENCE_S = 30.0
+
+
+@dataclass(slots=True)
+class Shift:
+    """A workspace with one question in it that the model has begun to answer, and the settings of its bots."""
+
+    workspace: Workspace
+    server: PlaygroundServer
+    model: OpenAIServer
+    settings: Settings
+    hold: Hold
+
+    async def asks(self) -> str:
+        """Ana asks, and reads the first words; the thread's root."""
+        await self.workspace.until(lambda: self.workspace.connected, timeout_s=PATIENCE_S)
+        root = self.workspace.post(
+            self.workspace.person("ana"), self.workspace.channel("help-desk"), "@attendant my VPN is down"
+        ).ts
+        await self.workspace.until(lambda: bool(self.said(root)), timeout_s=PATIENCE_S)
+        return root
+
+    def said(self, root: str) -> list[Message]:
+        """The bot's messages in the thread."""
+        thread = self.workspace.thread(self.workspace.channel("help-desk"), root)
+        return [message for message in thread if message.bot_id == self.workspace.app.bot_id]
+
+    def says(self, root: str, text: str) -> bool:
+        """Whether the thread holds one answer, whole, with this text."""
+        return [m.text for m in self.said(root) if not m.streaming_since] == [text]
+
+
+@pytest.fixture
+async def shift(tmp_path: Path) -> AsyncIterator[Shift]:
+    """The shift, on SQLite."""
+    hold = Hold()
+    async with AsyncExitStack() as stack:
+        model = OpenAIServer(recites)
+        await model.start()
+        stack.push_async_callback(model.stop)
+        model.script(says("Have you ", hold, "tried?"))
+        workspace, server = await stack.enter_async_context(playground(utc_now))
+        settings = settings_for(workspace, server, model, database_url=f"sqlite:///{tmp_path / 'attendant.db'}")
+        yield Shift(workspace, server, model, settings, hold)
+
+
+async def test_a_running_answer_may_finish(shift: Shift) -> None:
+    """After SIGTERM the answer that runs is finished, and the process ends with 0."""
+    process = crashing_bot.start(shift.settings)
+    root = await shift.asks()
+
+    process.terminate()
+    await shift.workspace.until(lambda: not shift.workspace.connected, timeout_s=PATIENCE_S)
+    shift.hold.release()
+    await asyncio.to_thread(process.join, PATIENCE_S)
+
+    assert process.exitcode == 0
+    assert shift.says(root, "Have you tried?")
+
+
+async def test_what_does_not_finish_is_handed_back(shift: Shift) -> None:
+    """An answer that outlasts DRAIN_SECONDS is finished by the other process, in the same message, at once."""
+    leaving = crashing_bot.start(replace(shift.settings, drain_seconds=0.1))
+    root = await shift.asks()
+    staying = crashing_bot.start(shift.settings)
+    await shift.workspace.until(lambda: shift.server.sockets.open >= 4, timeout_s=PATIENCE_S)
+
+    leaving.terminate()
+    await shift.workspace.until(lambda: shift.says(root, "I was shown: my VPN is down"), timeout_s=PATIENCE_S)
+
+    await asyncio.to_thread(leaving.join, PATIENCE_S)
+    staying.kill()
+    assert leaving.exitcode == 0
+
+
+async def test_a_second_sigterm_leaves_at_once(shift: Shift) -> None:
+    """Whoever says it twice means it: the process is gone though an answer still runs."""
+    process = crashing_bot.start(shift.settings)
+    await shift.asks()
+
+    process.terminate()
+    await shift.workspace.until(lambda: not shift.workspace.connected, timeout_s=PATIENCE_S)
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGTERM)
+    await asyncio.to_thread(process.join, PATIENCE_S)
+
+    assert process.exitcode == 1
