@@ -70,6 +70,8 @@ _UNFINISHED = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+# What an address may not hold as it is: the end of a link, a bare name, the start of a character reference.
+_IN_ADDRESS = re.compile(r"[()]|(?<!\w)@(?=channel|here|everyone)|&(?=\#|lt|\w{1,31};)", re.IGNORECASE)
 _BRACKET = re.compile(r"(?<!\\)[\[\]]")
 # What is too long to be read as a whole or never ends, and what a Markdown converter may unescape into a token.
 _SUSPECT = re.compile(
@@ -155,12 +157,7 @@ def _beside(token: re.Match[str]) -> str:
 def _link(target: str, scheme: str, label: str) -> str:
     if not re.fullmatch(_SAFE_SCHEMES, scheme, re.IGNORECASE) or re.search(r"\s", target):
         return JOINER + _plain(label)
-    address = re.sub(r"&(?=\#|lt|\w{1,31};)", "%26", target, flags=re.IGNORECASE)
-    address = (
-        re.sub(r"(?<!\w)@(?=channel|here|everyone)", "%40", address, flags=re.IGNORECASE)
-        .replace("(", "%28")
-        .replace(")", "%29")
-    )
+    address = _IN_ADDRESS.sub(lambda found: f"%{ord(found[0]):x}", target)
     words = _plain(label) or _plain(target)
     return f"[{words}{_where(words, address)}]({address})"
 
