@@ -43,16 +43,20 @@ class Crowd:
             for number in range(count)
         ]
 
-    def answers(self, asked: Message) -> list[str]:
-        """The whole answers in the thread of a question."""
+    def answers(self, asked: Message) -> list[Message]:
+        """The bot's messages in the thread of a question."""
         thread = self.workspace.thread(self.workspace.channels[asked.channel], asked.root)
-        return [m.text for m in thread if m.bot_id == self.workspace.app.bot_id and not m.streaming_since]
+        return [message for message in thread if message.bot_id == self.workspace.app.bot_id]
 
     async def answered(self, asked: list[Message]) -> None:
-        """Wait until each question has its answer; then check that each has one, its own."""
-        await self.workspace.until(lambda: all(self.answers(each) for each in asked), timeout_s=PATIENCE_S)
-        for number, each in enumerate(asked):
-            assert self.answers(each) == [f"Answer to question {number}."]
+        """Wait until the thread of each question holds its whole answer, in one message, and nothing streams."""
+        wanted = {each.ts: f"Answer to question {number}." for number, each in enumerate(asked)}
+
+        def whole(each: Message) -> bool:
+            said = self.answers(each)
+            return [message.text for message in said] == [wanted[each.ts]] and not said[0].streaming_since
+
+        await self.workspace.until(lambda: all(whole(each) for each in asked), timeout_s=PATIENCE_S)
 
     def slowest_ack_s(self) -> float:
         """The longest time from a delivery to its acknowledgement."""
