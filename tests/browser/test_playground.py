@@ -53,8 +53,9 @@ async def test_a_first_visit(playground: Page) -> None:
 async def test_slash_reset_offers_a_list(playground: Page) -> None:
     """With two conversations `/reset` shows buttons to this person alone, and the one that is pressed is forgotten."""
     pane = playground.get_by_test_id("thread-pane")
-    for text in ("@attendant my VPN is down", "@attendant my screen flickers"):
-        await send(playground, "composer", text)
+    for text in ("my VPN is down", "my screen flickers"):
+        await send(playground, "composer", f"@attendant {text}")
+        await expect(pane).to_contain_text(text, timeout=PATIENCE_MS)  # its thread has opened
         await expect_answer(pane, 1, "This is the first message")
 
     await send(playground, "composer", "/reset")
