@@ -14,10 +14,6 @@ from itertools import takewhile
 # chat.update, chat.startStream, chat.appendStream and chat.stopStream. What fits in the whole payload is a little less.
 MESSAGE_CHARACTERS = 11_000
 
-# https://docs.slack.dev/apis/web-api/rate-limits: in one workspace; chat.appendStream is in tier 4, chat.update in 3
-APPENDS_A_MINUTE = 100
-UPDATES_A_MINUTE = 50
-
 # https://docs.slack.dev/reference/block-kit/blocks: a message has at most 50 blocks; nobody reads as many
 LISTED_SESSIONS = 20
 
