@@ -9,13 +9,13 @@ import asyncio
 import copy
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
 from bot.errors import ModelError
 from bot.history import ChatMessage
-from bot.llm import Done, Usage
+from bot.llm import NO_PARAMETERS, Done, Parameters, ToolCall, Usage
 
 
 class Hold:
@@ -47,6 +47,7 @@ class Call:
     """One request to the model, as it was when it was made."""
 
     messages: tuple[ChatMessage, ...]
+    parameters: Parameters = field(default_factory=dict)
 
     def knows(self, text: str) -> bool:
         """Whether any message of the request holds this text."""
@@ -63,13 +64,21 @@ class ScriptedLLM:
         self._unexpected = 0
         self._called = asyncio.Condition()
 
-    def script(self, *steps: Step, usage: Usage | None = None, truncated: bool = False) -> None:
+    def script(
+        self,
+        *steps: Step,
+        usage: Usage | None = None,
+        truncated: bool = False,
+        tool_calls: Sequence[ToolCall] = (),
+    ) -> None:
         """What happens at the next call not yet scripted: text is said, a Hold waited at, a ModelError raised."""
-        self._scripts.append((steps, Done("scripted", usage, truncated)))
+        self._scripts.append((steps, Done("scripted", usage, truncated, tuple(tool_calls))))
 
-    async def stream(self, messages: Sequence[ChatMessage]) -> AsyncGenerator[str | Done]:
+    async def stream(
+        self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS
+    ) -> AsyncGenerator[str | Done]:
         """See LLM.stream. Raises AssertionError when no script is left."""
-        await self._record(messages)
+        await self._record(Call(tuple(copy.deepcopy(list(messages))), copy.deepcopy(dict(parameters))))
         if not self._scripts:
             self._unexpected += 1
             raise AssertionError(f"call {len(self.calls)} of the model is not in the script")
@@ -101,9 +110,9 @@ class ScriptedLLM:
         if self._scripts or self._unexpected:
             raise AssertionError(f"{len(self._scripts)} scripts not played, {self._unexpected} calls not in the script")
 
-    async def _record(self, messages: Sequence[ChatMessage]) -> None:
+    async def _record(self, call: Call) -> None:
         async with self._called:
-            self.calls.append(Call(tuple(copy.deepcopy(list(messages)))))
+            self.calls.append(call)
             self._called.notify_all()
 
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from bot.attendant import Attendant
 from bot.history import ChatMessage
 from bot.inbox import Inbox
-from bot.llm import LLM, Done
+from bot.llm import LLM, NO_PARAMETERS, Done, Parameters
 from bot.responder import Responder
 from bot.store.engine import Store
 from bot.store.tables import turns
@@ -54,7 +54,10 @@ class Desk:
 class Echo:
     """A model that says back what it was asked last; for tests in which the order of its calls is open."""
 
-    async def stream(self, messages: Sequence[ChatMessage]) -> AsyncGenerator[str | Done]:
+    async def stream(
+        self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS
+    ) -> AsyncGenerator[str | Done]:
         """The newest message, in one piece."""
+        del parameters
         yield messages[-1]["content"]
         yield Done("echo", None)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from types import MappingProxyType
+from typing import Any, Protocol
 
 from bot.history import ChatMessage
+
+Parameters = Mapping[str, Any]  # more fields of OpenAI's request: tools, temperature, ...
+NO_PARAMETERS: Parameters = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,19 +23,31 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The model asks for a function to be called; `arguments` is JSON as the model wrote it, so untrusted."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """The end of a whole answer. `truncated`: the backend stopped at its own length limit."""
 
     model: str
     usage: Usage | None
     truncated: bool = False
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 class LLM(Protocol):
     """One language model. Implementations: OpenAI's chat completions (bot/llm/openai.py), a script for tests."""
 
-    def stream(self, messages: Sequence[ChatMessage]) -> AsyncGenerator[str | Done, None]:
-        """The answer's pieces of text, none empty, then one Done.
+    def stream(
+        self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS
+    ) -> AsyncGenerator[str | Done, None]:
+        """The answer's pieces of text, none empty, then one Done. Only an answer that calls tools may have no text.
 
         Closing the iterator early ends the request. Raises ModelError when there is no whole answer: before any
         text, or after some of it.

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from bot.errors import ModelError, Trouble
 from bot.history import ChatMessage
-from bot.llm import LLM, Done
+from bot.llm import LLM, NO_PARAMETERS, Done, Parameters
 
 log = logging.getLogger(__name__)
 
@@ -42,12 +42,14 @@ class Breaker:
         self._last = ""  # how it failed then
         self._trial: object | None = None  # the request under way that tries whether it answers again
 
-    async def stream(self, messages: Sequence[ChatMessage]) -> AsyncGenerator[str | Done, None]:
+    async def stream(
+        self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS
+    ) -> AsyncGenerator[str | Done, None]:
         """See LLM.stream. Raises ModelError (UNAVAILABLE) at once while the model is left alone."""
         request = object()
         self._admit(request)
         try:
-            async with aclosing(self._llm.stream(messages)) as pieces:
+            async with aclosing(self._llm.stream(messages, parameters)) as pieces:
                 first = True
                 async for piece in pieces:
                     if first:

@@ -10,11 +10,12 @@ import json
 from typing import Any
 
 from bot.errors import ModelError, Trouble
-from bot.llm import Done, Usage
+from bot.llm import Done, ToolCall, Usage
 from bot.llm.faults import PROBLEMS, Fault
 
 MAX_LINE_BYTES = 1_000_000  # one event; a delta is a few hundred
 MAX_ANSWER_CHARACTERS = 1_000_000  # above any model's own limit: a local model that loops stops here
+MAX_TOOL_CALLS = 128  # OpenAI's own limit of tools
 MAX_NAME_CHARACTERS = 200  # of the model's name, as it is stored
 MAX_TOKENS = 2**31 - 1  # likewise of a count
 
@@ -33,7 +34,8 @@ class Completion:
         self._usage: Usage | None = None
         self._finish: str | None = None
         self._failure: ModelError | None = None
-        self._characters = 0
+        self._calls: dict[int, ToolCall] = {}  # by the index that their pieces carry
+        self._characters = self._characters_of_calls = 0
         self._rest = b""
         self._half = ""  # of a character: the high surrogate that the last delta ended with
 
@@ -60,10 +62,15 @@ class Completion:
             raise _failure(Trouble.CUT, "no finish_reason")
         if self._finish == "content_filter":
             raise _failure(Trouble.REFUSED, "finish_reason content_filter")
-        if not self._characters:
+        if not self._characters and not self._calls:
             spent = self._finish == "length"
             raise _failure(Trouble.EMPTY, "its length limit was spent before the first word" if spent else "no text")
-        return Done(_name(self._told) or _name(self._asked), self._usage, truncated=self._finish == "length")
+        return Done(
+            _name(self._told) or _name(self._asked),
+            self._usage,
+            truncated=self._finish == "length",
+            tool_calls=self._called(),
+        )
 
     def _join(self, text: str) -> str:
         """The text with each surrogate pair made one character, and a half without its other one replaced."""
@@ -102,8 +109,28 @@ class Completion:
         # Not OpenAI's: DeepSeek says `reasoning_content`, vLLM `reasoning` (docs.vllm.ai, Reasoning Outputs).
         if delta.get("reasoning") or delta.get("reasoning_content"):
             self.thinking = True
+        for piece in calls if isinstance(calls := delta.get("tool_calls"), list) else ():
+            self._add(_object(piece))
         text = delta.get("content")
         return text if isinstance(text, str) else ""
+
+    def _add(self, piece: dict[str, Any]) -> None:
+        """Add a piece of a tool call: the first of its index brings id and name, all bring a part of the arguments."""
+        index, function = piece.get("index", 0), _object(piece.get("function"))
+        if type(index) is not int or (index not in self._calls and len(self._calls) >= MAX_TOOL_CALLS):
+            return
+        known = self._calls.get(index, ToolCall("", "", ""))
+        more = _text(function.get("arguments"))
+        self._characters_of_calls += len(more)
+        if self._characters_of_calls > MAX_ANSWER_CHARACTERS:
+            self._fail(Trouble.CUT, "a tool call without end")
+            return
+        self._calls[index] = ToolCall(
+            known.id or _text(piece.get("id")), known.name or _text(function.get("name")), known.arguments + more
+        )
+
+    def _called(self) -> tuple[ToolCall, ...]:
+        return tuple(self._calls[index] for index in sorted(self._calls))
 
     def _note(self, chunk: dict[str, Any]) -> None:
         if isinstance(name := chunk.get("model"), str):
@@ -126,6 +153,10 @@ def _failure(trouble: Trouble, seen: str) -> ModelError:
 
 def _object(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _count(value: object) -> int:

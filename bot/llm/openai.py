@@ -19,7 +19,7 @@ from openai.types import Model
 
 from bot.errors import ModelError, StartupError, Trouble
 from bot.history import ChatMessage
-from bot.llm import Done
+from bot.llm import NO_PARAMETERS, Done, Parameters
 from bot.llm.completion import Completion
 from bot.llm.faults import PROBLEMS, Fault
 from bot.llm.patience import texts
@@ -79,12 +79,14 @@ class OpenAI:
             ),
         )
 
-    async def stream(self, messages: Sequence[ChatMessage]) -> AsyncGenerator[str | Done]:
+    async def stream(
+        self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS
+    ) -> AsyncGenerator[str | Done]:
         """See LLM.stream. A request that ended before its first word is made once more where that may help."""
         said = False
         for last in (False, True):
             try:
-                async with aclosing(self._attempt(messages)) as pieces:
+                async with aclosing(self._attempt(messages, parameters)) as pieces:
                     async for piece in pieces:
                         said = True
                         yield piece
@@ -115,12 +117,15 @@ class OpenAI:
         """Close the connections."""
         await self._client.close()
 
-    async def _attempt(self, messages: Sequence[ChatMessage]) -> AsyncGenerator[str | Done]:
+    async def _attempt(self, messages: Sequence[ChatMessage], parameters: Parameters) -> AsyncGenerator[str | Done]:
         completion = Completion(self._model)
         # A quarter of the CPU of the library's typed stream: the events are read here, and the messages pass by its
         # arguments, because it would walk through each by reflection, at a cost that grows with the history.
         request = self._client.chat.completions.with_streaming_response.create(
-            model=self._model, messages=[], stream=True, extra_body={"messages": list(messages), **self._extras}
+            model=self._model,
+            messages=[],
+            stream=True,
+            extra_body={**parameters, "messages": list(messages), **self._extras},
         )
         async with AsyncExitStack() as stack:
             async with asyncio.timeout(self._whole_s):  # the client reads an error's body as slowly as it comes

@@ -47,6 +47,16 @@ async def test_the_request_says_what_it_must(backend: OpenAIServer, model: OpenA
     assert request.headers["Authorization"] == f"Bearer {KEY}"
 
 
+async def test_parameters_are_passed_on(backend: OpenAIServer, model: OpenAI) -> None:
+    """More fields of the request go to the backend as they are; they cannot replace the messages."""
+    backend.script(says("ok"))
+    async with aclosing(model.stream(ASKED, {"temperature": 0.5, "messages": []})) as stream:
+        assert [piece async for piece in stream]
+
+    assert backend.requests[0].body["temperature"] == 0.5
+    assert backend.requests[0].body["messages"] == ASKED
+
+
 async def test_a_backend_without_a_key(backend: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a key the library does not take the environment's; a placeholder is sent, for the backend to ignore."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)

@@ -11,7 +11,7 @@ import pytest
 from bot import wording
 from bot.errors import ModelError, Trouble
 from bot.history import ChatMessage, Said, Turn
-from bot.llm import LLM, Done, Usage
+from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, Usage
 from bot.responder import BUFFERED_DELTAS, Answer, Responder
 from bot.sessions import Interrupted
 from bot.testing import Hold, ScriptedLLM
@@ -38,9 +38,11 @@ class Talkative:
         self.full = asyncio.Event()  # more was said than is kept
         self.closed = False
 
-    async def stream(self, messages: Sequence[ChatMessage]) -> AsyncGenerator[str | Done]:
+    async def stream(
+        self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS
+    ) -> AsyncGenerator[str | Done]:
         """Words without end."""
-        del messages
+        del messages, parameters
         try:
             while True:
                 self.said += 1
@@ -55,9 +57,11 @@ class Talkative:
 class Broken:
     """A model whose stream breaks as none should."""
 
-    async def stream(self, messages: Sequence[ChatMessage]) -> AsyncGenerator[str | Done]:
+    async def stream(
+        self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS
+    ) -> AsyncGenerator[str | Done]:
         """Some text, then a surprise."""
-        del messages
+        del messages, parameters
         yield "half "
         raise ZeroDivisionError
 
@@ -65,9 +69,11 @@ class Broken:
 class Endless:
     """A model whose stream ends without its Done."""
 
-    async def stream(self, messages: Sequence[ChatMessage]) -> AsyncGenerator[str | Done]:
+    async def stream(
+        self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS
+    ) -> AsyncGenerator[str | Done]:
         """Some text, and no more."""
-        del messages
+        del messages, parameters
         yield "half"
 
 

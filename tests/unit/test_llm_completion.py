@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.errors import ModelError, Trouble
-from bot.llm import Done, Usage
-from bot.llm.completion import MAX_ANSWER_CHARACTERS, MAX_LINE_BYTES, Completion
+from bot.llm import Done, ToolCall, Usage
+from bot.llm.completion import MAX_ANSWER_CHARACTERS, MAX_LINE_BYTES, MAX_TOOL_CALLS, Completion
 from tests.openai_server import delta, event
 
 DONE = b"data: [DONE]\n\n"
@@ -214,3 +214,25 @@ def test_nothing_that_was_written_shows_in_a_failure() -> None:
 
     assert "SECRET" not in str(found)
     assert "odd_type" in found.detail
+
+
+def calling(*pieces: dict[str, Any]) -> bytes:
+    return event({"choices": [{"delta": {"tool_calls": list(pieces)}}]})
+
+
+def test_tool_calls_are_put_together_from_their_pieces() -> None:
+    """Each call's arguments come in pieces that carry its index; an answer of calls alone needs no text."""
+    first = calling({"index": 0, "id": "call_1", "function": {"name": "note", "arguments": '{"na'}})
+    second = calling({"index": 1, "id": "call_2", "function": {"name": "ask", "arguments": "{}"}})
+    more = calling({"index": 0, "function": {"arguments": 'me": 1}'}})
+    text, done = read(first + second + more + finishing("tool_calls"))
+    assert text == ""
+    assert done.tool_calls == (ToolCall("call_1", "note", '{"name": 1}'), ToolCall("call_2", "ask", "{}"))
+
+
+def test_tool_calls_are_bounded() -> None:
+    """A model that calls without end is cut short, in number and in length."""
+    many = b"".join(calling({"index": index, "id": "x"}) for index in range(MAX_TOOL_CALLS + 5))
+    assert len(read(many + END)[1].tool_calls) == MAX_TOOL_CALLS
+    piece = calling({"index": 0, "function": {"arguments": "x" * (MAX_LINE_BYTES // 2)}})
+    assert trouble(piece * 3 + END).trouble is Trouble.CUT
