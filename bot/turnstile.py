@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass
+from typing import TypeVar
 
 from bot.store.leases import Owed
 
@@ -21,6 +22,7 @@ class Limits:
     waiting: int
 
 
+K = TypeVar("K")
 Person = tuple[str, str]  # workspace and person
 
 
@@ -58,10 +60,8 @@ class Turnstile:
 
     def leave(self, owed: Owed) -> list[Owed]:
         """This thread was answered; who goes in now."""
-        for counter, key in ((self._inside, _person(owed)), (self._workspaces, owed.workspace)):
-            counter[key] -= 1  # type: ignore[index] # each with its own kind of key
-            if not counter[key]:  # type: ignore[index]
-                del counter[key]
+        _decrease(self._inside, _person(owed))
+        _decrease(self._workspaces, owed.workspace)
         entered = []
         while (found := self._next()) is not None:
             self._go_in(found)
@@ -91,6 +91,12 @@ class Turnstile:
     def _go_in(self, owed: Owed) -> None:
         self._inside[_person(owed)] += 1
         self._workspaces[owed.workspace] += 1
+
+
+def _decrease(counter: Counter[K], key: K) -> None:
+    counter[key] -= 1
+    if not counter[key]:  # or everybody who ever asked would stay in memory
+        del counter[key]
 
 
 def _person(owed: Owed) -> Person:

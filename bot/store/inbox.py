@@ -108,7 +108,8 @@ def _reset(connection: Connection, thread_id: int, author: Author, now: datetime
     if session_id is None:
         return ResetOutcome.NOTHING
     if not session_rows.took_part(connection, session_id, author.id):
-        return ResetOutcome.NOT_YOURS
+        nobody = session_rows.is_empty(connection, session_id)  # all of it was set apart
+        return ResetOutcome.NOTHING if nobody else ResetOutcome.NOT_YOURS
     interrupt(connection, thread_id, Interrupted.RESET)  # not a turn that was set apart: it has no session now
     waiting = sa.and_(messages.c.thread_id == thread_id, messages.c.session_id == session_id)
     _answer_never(connection, thread_id, waiting, now)
@@ -126,8 +127,8 @@ def accept_stop(
     thread_id = _thread_of_stop(connection, asked)
     if thread_id is None or (asked.message_id is not None and _is_duplicate(connection, thread_id, asked)):
         return None, None
-    turn_id = interrupt(connection, thread_id, Interrupted.STOPPED)
-    outcome = StopOutcome.STOPPED if turn_id else _stop_waiting(connection, thread_id, now)
+    turn_id = interrupt(connection, thread_id, Interrupted.STOPPED, before=asked.message_id)
+    outcome = StopOutcome.STOPPED if turn_id else _stop_waiting(connection, thread_id, now, asked.message_id)
     if asked.message_id is not None:
         _insert(connection, thread_id, asked, now, text="", attachments=[], turn_id=turn_id, fixed_reply=outcome.value)
     return outcome, thread_id
@@ -175,12 +176,18 @@ def uninstall(connection: Connection, gone: Uninstalled, *, now: datetime) -> No
         session_rows.close(connection, some, Closed.UNINSTALLED, now=now)
 
 
-def interrupt(connection: Connection, thread_id: int, why: Interrupted, turn_id: int | None = None) -> int | None:
+def interrupt(
+    connection: Connection, thread_id: int, why: Interrupted, turn_id: int | None = None, before: str | None = None
+) -> int | None:
     """Have the thread's running turn end, on whichever replica runs it; its id, None without one.
 
-    Only the turn `turn_id`, when it is given; never one that is a command's fixed reply.
+    Only the turn `turn_id`, and only if all it answers was written before the message `before`, when these are given;
+    never one that is a command's fixed reply.
     """
     running = sa.select(turns.c.id).where(turns.c.thread_id == thread_id, RUNNING, turns.c.session_id.is_not(None))
+    if before is not None:  # Slack promises no order: a stop may arrive after what was written later
+        later = (messages.c.turn_id == turns.c.id, messages.c.fixed_reply.is_(None), messages.c.message_id > before)
+        running = running.where(~sa.exists().where(*later))
     found: int | None = connection.execute(running).scalar()
     if found is None or turn_id not in {None, found}:
         return None
@@ -191,8 +198,10 @@ def interrupt(connection: Connection, thread_id: int, why: Interrupted, turn_id:
     return found
 
 
-def _stop_waiting(connection: Connection, thread_id: int, now: datetime) -> StopOutcome:
-    waiting = sa.and_(messages.c.thread_id == thread_id, messages.c.turn_id.is_(None), messages.c.fixed_reply.is_(None))
+def _stop_waiting(connection: Connection, thread_id: int, now: datetime, before: str | None) -> StopOutcome:
+    waiting = sa.and_(messages.c.thread_id == thread_id, messages.c.fixed_reply.is_(None))
+    if before is not None:
+        waiting &= messages.c.message_id < before
     stopped = _answer_never(connection, thread_id, waiting, now, State.STOPPED)
     return StopOutcome.NOT_BEGUN if stopped else StopOutcome.NOTHING_RUNS
 

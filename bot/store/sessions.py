@@ -128,6 +128,13 @@ def took_part(connection: Connection, session_id: str, author_id: str) -> bool:
     return connection.execute(statement.limit(1)).first() is not None
 
 
+def is_empty(connection: Connection, session_id: str) -> bool:
+    """Whether nothing was said in this session."""
+    return (
+        connection.execute(sa.select(messages.c.id).where(messages.c.session_id == session_id).limit(1)).first() is None
+    )
+
+
 def open_for(
     connection: Connection, platform: str, workspace: str, author_id: str, *, channel: str, limit: int
 ) -> list[OpenSession]:

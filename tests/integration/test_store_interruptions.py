@@ -119,6 +119,19 @@ async def test_a_stop_delivered_again_ends_no_later_turn(books: Books) -> None:
     assert await interruptions(books) == []
 
 
+async def test_a_stop_that_arrives_late_ends_nothing_that_was_written_after_it(books: Books) -> None:
+    """Slack promises no order: neither a running turn over a later message ends, nor one that waits."""
+    await books.answer(mention("hello", "1.0"))
+    thread_id = await books.accepted(reply("again", "3.0"))
+    assert await books.accept_stop(stop("2.0")) is StopOutcome.NOTHING_RUNS
+    await books.settle(await books.claimed(thread_id), "told")
+    claim = await books.claimed(thread_id)
+    assert texts(claim) == ["again"]
+    assert await books.accept_stop(stop("2.5")) is StopOutcome.NOTHING_RUNS
+
+    assert await interruptions(books) == []
+
+
 async def test_a_stop_where_the_bot_takes_no_part_is_for_somebody_else(books: Books) -> None:
     """A bare `!stop` among people leaves no trace; said to the bot, or in private, it is owed a line."""
     assert await books.accept_stop(stop("1.0")) is None

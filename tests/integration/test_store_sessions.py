@@ -148,6 +148,16 @@ async def test_a_late_reset_that_is_refused_changes_nothing(books: Books) -> Non
     assert {row.id for row in await books.rows(sessions)} == {"s1"}
 
 
+async def test_a_late_reset_where_nothing_was_said_before_it_finds_nothing(books: Books) -> None:
+    """All that the session holds was written afterwards: it stays, and whose it was does not matter."""
+    await books.answer(mention("hello", "3.0", by=ANA), "hi")
+
+    assert await books.accept_reset(reset("2.0", by=BEN)) is ResetOutcome.NOTHING
+    await books.settle(await books.claimed(1))
+    now = await books.claimed(await books.accepted(reply("thanks", "4.0")))
+    assert [turn.answer for turn in await books.past(now)] == ["hi"]
+
+
 async def test_a_reset_of_one_thread_leaves_the_others_alone(books: Books) -> None:
     """Two threads of one person are two sessions."""
     await books.answer(mention("one", in_=thread(1)))
