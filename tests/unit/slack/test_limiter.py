@@ -9,11 +9,10 @@ import aiohttp
 import pytest
 
 from bot.slack.failures import BusyError, NoAnswerError, RefusedError
-from bot.slack.limiter import RATES, Limiter
-from tests.slack_stage import fast
+from bot.slack.limiter import RATES, Limiter, Time
 from tests.unit.slack.test_failures import limited, refused
+from tests.virtual_time import in_virtual_time, now
 
-SPEED = 1_000.0
 POST, START, UPDATE = "chat.postMessage", "chat.startStream", "chat.update"
 
 
@@ -59,9 +58,10 @@ async def all_at_once(*calls: Coroutine[Any, Any, Any]) -> None:
             group.create_task(call)
 
 
+@in_virtual_time
 async def test_within_its_tier_a_method_is_called_freely_and_beyond_it_one_by_one() -> None:
     """As many calls as the tier promises go out together; whatever is more goes when the one before has ended."""
-    limiter = Limiter(fast(SPEED))
+    limiter = Limiter(Time(now))
     calls = Calls(limiter)
     calls.free.clear()
     async with asyncio.TaskGroup() as group:
@@ -74,9 +74,10 @@ async def test_within_its_tier_a_method_is_called_freely_and_beyond_it_one_by_on
     assert (together, calls.most_at_once, len(calls.sent_at)) == (20, 1, 30)
 
 
+@in_virtual_time
 async def test_after_a_429_nobody_calls_before_its_time() -> None:
     """A call that was refused and one that comes later both wait out the Retry-After."""
-    limiter = Limiter(fast(SPEED))
+    limiter = Limiter(Time(now))
     calls = Calls(limiter, limited(30))
     async with asyncio.TaskGroup() as group:
         group.create_task(limiter.call(START, calls.send, wait_s=60))
@@ -87,9 +88,10 @@ async def test_after_a_429_nobody_calls_before_its_time() -> None:
     assert [at - first >= 30 for at in others] == [True, True]
 
 
+@in_virtual_time
 async def test_who_cannot_wait_is_told_at_once() -> None:
     """A call that would be too late after the Retry-After is not made at all, and neither is it repeated."""
-    limiter = Limiter(fast(SPEED))
+    limiter = Limiter(Time(now))
     calls = Calls(limiter, limited(30))
     for wait_s in (2, 20, 0):
         with pytest.raises(BusyError) as busy:
@@ -99,9 +101,10 @@ async def test_who_cannot_wait_is_told_at_once() -> None:
     assert len(calls.sent_at) == 1
 
 
+@in_virtual_time
 async def test_a_429_is_for_its_method_and_place() -> None:
     """Another method, and posting in another channel, go on."""
-    limiter = Limiter(fast(SPEED))
+    limiter = Limiter(Time(now))
     calls = Calls(limiter, limited(30))
     with pytest.raises(BusyError):
         await limiter.call(POST, calls.send, place="C1")
@@ -110,18 +113,20 @@ async def test_a_429_is_for_its_method_and_place() -> None:
     assert await limiter.call(UPDATE, calls.send) == "ok"
 
 
+@in_virtual_time
 async def test_after_a_429_the_tier_is_kept() -> None:
     """Once Slack has refused, posting in that channel keeps to one message a second."""
-    limiter = Limiter(fast(SPEED))
+    limiter = Limiter(Time(now))
     calls = Calls(limiter, limited(1))
     await all_at_once(*(limiter.call(POST, calls.send, wait_s=60) for _ in range(4)))
 
     assert all(later - earlier >= 1 for earlier, later in pairwise(calls.sent_at))
 
 
+@in_virtual_time
 async def test_whoever_came_first_goes_first() -> None:
     """Calls that have to wait are made in the order in which they were asked for."""
-    limiter, order = Limiter(fast(SPEED)), list[int]()
+    limiter, order = Limiter(Time(now)), list[int]()
 
     async def post(number: int) -> None:
         async def send() -> None:
@@ -144,9 +149,10 @@ async def test_whoever_came_first_goes_first() -> None:
         (refused({"ok": False, "error": "is_archived"}), True, 1),
     ],
 )
+@in_virtual_time
 async def test_what_is_repeated(answer: Exception, repeatable: bool, times: int) -> None:  # noqa: FBT001 - a table's column
     """A call without an answer is repeated if it never reached Slack or does no harm; a refusal never is."""
-    limiter = Limiter(fast(SPEED))
+    limiter = Limiter(Time(now))
     calls = Calls(limiter, answer)
     outcome = asyncio.gather(limiter.call(UPDATE, calls.send, wait_s=60, repeatable=repeatable), return_exceptions=True)
     (result,) = await outcome
@@ -155,9 +161,10 @@ async def test_what_is_repeated(answer: Exception, repeatable: bool, times: int)
     assert result == "ok" if times == 2 else isinstance(result, NoAnswerError | RefusedError)
 
 
+@in_virtual_time
 async def test_repeating_has_an_end() -> None:
     """When Slack stays out of reach, the call fails after a few tries."""
-    limiter = Limiter(fast(SPEED))
+    limiter = Limiter(Time(now))
     calls = Calls(limiter, *[aiohttp.ConnectionTimeoutError() for _ in range(9)])
     with pytest.raises(NoAnswerError):
         await limiter.call(UPDATE, calls.send, wait_s=60, repeatable=True)
@@ -165,9 +172,10 @@ async def test_repeating_has_an_end() -> None:
     assert len(calls.sent_at) == 3
 
 
+@in_virtual_time
 async def test_growing_is_evenly_spaced_and_leaves_room() -> None:
     """However many messages want to grow, they share a part of the method's calls, one after the other."""
-    limiter, at = Limiter(fast(SPEED)), list[float]()
+    limiter, at = Limiter(Time(now)), list[float]()
 
     async def grow() -> None:
         await limiter.growth(UPDATE)
@@ -180,9 +188,10 @@ async def test_growing_is_evenly_spaced_and_leaves_room() -> None:
     assert rate.growing < rate.calls
 
 
+@in_virtual_time
 async def test_growing_waits_for_what_finishes_messages() -> None:
     """While the calls of a minute are used up to that share, what is left is for finishing."""
-    limiter = Limiter(fast(SPEED))
+    limiter = Limiter(Time(now))
     calls = Calls(limiter)
     for _ in range(RATES[UPDATE].growing):
         await limiter.call(UPDATE, calls.send)
@@ -194,9 +203,10 @@ async def test_growing_waits_for_what_finishes_messages() -> None:
     assert limiter.time.now() - began >= RATES[UPDATE].within_s / 2
 
 
+@in_virtual_time
 async def test_no_more_is_begun_than_can_be_finished() -> None:
     """Each message that is begun owes Slack the call that finishes it; they fit into a minute."""
-    limiter = Limiter(fast(SPEED))
+    limiter = Limiter(Time(now))
     begun = 0
     while limiter.affords("chat.stopStream"):
         limiter.owe("chat.stopStream", 1)
@@ -207,9 +217,10 @@ async def test_no_more_is_begun_than_can_be_finished() -> None:
     assert limiter.affords("chat.stopStream")
 
 
+@in_virtual_time
 async def test_a_call_that_is_given_up_leaves_its_place() -> None:
     """Whoever is cancelled in the queue, or while calling, holds nobody up."""
-    limiter = Limiter(fast(SPEED))
+    limiter = Limiter(Time(now))
     calls = Calls(limiter)
     calls.free.clear()
     tasks = [asyncio.create_task(limiter.call(POST, calls.send, wait_s=60)) for _ in range(3)]
@@ -230,10 +241,12 @@ def awaited(value: str) -> Callable[[], Awaitable[str]]:
     return send
 
 
+@in_virtual_time
 async def test_places_without_calls_are_forgotten() -> None:
-    """Ten thousand channels take no more memory than a thousand."""
-    limiter = Limiter(fast(SPEED * 1_000))
+    """Ten thousand channels, a hundred of them a second, take no more memory than a thousand."""
+    limiter = Limiter(Time(now))
     for number in range(10_000):
+        await limiter.time.pause(0.01)
         await limiter.call(POST, awaited("ok"), place=f"C{number}")
 
     assert len(limiter._lanes) <= 1_000  # noqa: SLF001 - memory is not to be seen otherwise
