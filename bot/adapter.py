@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol
 
+from bot.background import Background
 from bot.events import Author, Thread
 
 
@@ -57,3 +58,12 @@ class Adapter(Protocol):
 
     async def names(self, workspace: str, user_ids: Iterable[str]) -> Mapping[str, str]:
         """The display names of these people, as far as they can be known. Best effort: it never raises."""
+
+    async def earlier(self, thread: Thread, before: str) -> Background:
+        """What was said in the thread before this message, as far as it can be had within seconds. It never raises."""
+
+    async def notify(self, thread: Thread, text: str) -> None:
+        """Say a line of ours in the thread that nobody asked for.
+
+        Raises PlatformError when the platform refuses, and PlatformUnavailable when it surely was not said for now.
+        """

@@ -19,6 +19,7 @@ from bot.adapter import Adapter
 from bot.attendant import Attendant
 from bot.config import Settings
 from bot.events import Thread
+from bot.forewarning import Forewarning
 from bot.inbox import Inbox
 from bot.llm import LLM
 from bot.llm.breaker import Breaker
@@ -26,7 +27,7 @@ from bot.llm.openai import OpenAI
 from bot.llm.stand_in import StandIn
 from bot.responder import Responder
 from bot.scheduler import Scheduler
-from bot.sessions import OpenSession
+from bot.sessions import IdleLimits, OpenSession
 from bot.slack.adapter import SlackAdapter
 from bot.slack.checks import identify
 from bot.slack.client import open_client
@@ -121,14 +122,17 @@ async def desk(
             persona=persona.load(settings.persona_file),
             history_tokens=settings.history_tokens,
         )
-        attendant = Attendant(store, responder, adapters, clock, settings.max_attempts)
+        idle = IdleLimits(settings.idle_after, settings.idle_after_by_channel)
+        attendant = Attendant(store, responder, adapters, clock, settings.max_attempts, idle=idle)
         worker = Worker(store, attendant, owner=_owner(), clock=clock, limits=_limits(settings))
-        scheduler = Scheduler(store, worker, clock=clock, idle_after=settings.idle_after)
+        scheduler = Scheduler(
+            store, worker, clock=clock, idle=idle, forewarning=_forewarning(settings, store, adapters, clock, idle)
+        )
         scheduler.start()
         stack.callback(scheduler.stop)  # after the worker has stopped, whose leases it keeps
         stack.push_async_callback(worker.stop, settings.drain_seconds)
         await worker.look()
-        inbox = Inbox(store, worker, clock=clock, new_id=lambda: str(uuid.uuid4()), idle_after=settings.idle_after)
+        inbox = Inbox(store, worker, clock=clock, new_id=lambda: str(uuid.uuid4()), idle=idle)
         yield Desk(store, inbox, worker, scheduler)
 
 
@@ -195,6 +199,13 @@ async def with_model(settings: Settings) -> AsyncIterator[Settings]:
         yield dataclasses.replace(settings, openai_base_url=base_url, openai_model="stand-in")
     finally:
         await stand_in.stop()
+
+
+def _forewarning(
+    settings: Settings, store: Store, adapters: Sequence[Adapter], clock: Clock, idle: IdleLimits
+) -> Forewarning | None:
+    ahead = settings.warn_ahead
+    return Forewarning(store, adapters, clock=clock, idle=idle, ahead=ahead) if ahead is not None else None
 
 
 def _limits(settings: Settings) -> Limits:

@@ -7,15 +7,20 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from datetime import datetime
+from functools import partial
 
-from bot import history, wording
+from bot import background, history, wording
 from bot.adapter import Adapter, Asked
+from bot.background import Known
 from bot.errors import PlatformError
 from bot.history import Turn
 from bot.responder import Answer, Responder
-from bot.sessions import Interrupted
+from bot.roster import Roster
+from bot.sessions import IdleLimits, Interrupted, Memory, ResetOutcome, StopOutcome, Told, is_idle
 from bot.store import answers, claims
+from bot.store import background as background_rows
 from bot.store import history as past
+from bot.store import sessions as session_rows
 from bot.store.claims import Claim, Settled, State
 from bot.store.engine import Store
 
@@ -32,6 +37,8 @@ class Attendant:
         adapters: Sequence[Adapter],
         clock: Callable[[], datetime],
         max_attempts: int = 3,
+        *,
+        idle: IdleLimits,
     ) -> None:
         """`max_attempts`: after so many attempts that broke their worker, a turn is closed as failed."""
         self._store = store
@@ -39,6 +46,8 @@ class Attendant:
         self._adapters = {adapter.platform: adapter for adapter in adapters}
         self._clock = clock
         self._max_attempts = max_attempts
+        self._idle = idle
+        self._roster = Roster(store)
 
     @property
     def places(self) -> list[tuple[str, str]]:
@@ -54,7 +63,7 @@ class Attendant:
         if claim.failures >= self._max_attempts:
             await self._give_up(claim)
         elif claim.fixed_reply is not None:
-            await self._settle(claim, await self._say(claim, wording.fixed(claim.fixed_reply)))
+            await self._settle(claim, await self._say(claim, await self._line(claim, claim.fixed_reply)))
         elif claim.interrupted is not None:
             await self._settle(claim, await self._end(claim, claim.interrupted))
         else:
@@ -78,6 +87,19 @@ class Attendant:
         line = wording.interrupted(why) if why is Interrupted.STOPPED else ""
         await self._say(claim, line)
         return Settled(State.STOPPED if line else State.SUPERSEDED, line or None)
+
+    async def _line(self, claim: Claim, owed: ResetOutcome | StopOutcome | Told) -> str:
+        return wording.memory(await self._memory(claim)) if isinstance(owed, Told) else wording.fixed(owed)
+
+    async def _memory(self, claim: Claim) -> Memory | None:
+        """What is remembered in the thread now; None when its session has expired, or there is none."""
+        session = await self._store.insist(session_rows.open_in, claim.thread_id)
+        now, idle_after = self._clock(), self._idle.of(claim.thread.channel)
+        if session is None or is_idle(session.last_active_at, now=now, idle_after=idle_after):
+            return None
+        turns = await self._remembered(session.id, claim.turn_id)
+        expires_in = session.last_active_at + idle_after - now
+        return Memory(now - session.opened_at, session.turns, self._responder.filled(turns), expires_in)
 
     async def _say(self, claim: Claim, line: str) -> Settled:
         async def deltas() -> AsyncIterator[str]:
@@ -109,17 +131,30 @@ class Attendant:
     async def _turns(self, claim: Claim) -> list[Turn]:
         if claim.session_id is None:  # only a fixed reply has none
             return [Turn(claim.said)]
+        if claim.background is Known.NOTHING:
+            await self._read_background(claim, claim.session_id)
+        return await self._remembered(claim.session_id, claim.turn_id, [Turn(claim.said, id=claim.turn_id)])
+
+    async def _remembered(self, session_id: str, turn_id: int, now: Sequence[Turn] = ()) -> list[Turn]:
+        """The turns of a session before this one, and then those of now, with what was said before all of them."""
         budget = self._responder.history_tokens
-        earlier = await self._store.insist(past.before, claim.session_id, claim.turn_id, budget_tokens=budget)
-        return [*earlier, Turn(claim.said)]
+        earlier = await self._store.insist(past.before, session_id, turn_id, budget_tokens=budget)
+        return await self._store.insist(background_rows.attached, session_id, [*earlier, *now])
+
+    async def _read_background(self, claim: Claim, session_id: str) -> None:
+        """Read what was said in the thread before the bot was called into it: once, whatever comes of it."""
+        found = await self._adapters[claim.thread.platform].earlier(claim.thread, claim.oldest_id)
+        characters = self._responder.history_tokens  # so that it takes less than half of the room, in any language
+        kept = background.bounded(found.earlier, whole=found.whole, characters=characters)
+        await self._store.insist(background_rows.keep, claim.thread_id, session_id, claim.turn_id, kept)
 
     async def _names(self, claim: Claim, turns: Sequence[Turn]) -> Mapping[str, str]:
         """The names that the model will read: none are looked up where one person alone is speaking."""
-        speakers, spoken_of = history.speakers(turns), history.spoken_of(turns)
-        wanted = spoken_of | (speakers if len(speakers) > 1 else frozenset())
-        if not wanted:
+        if claim.session_id is None:
             return {}
-        return await self._adapters[claim.thread.platform].names(claim.thread.workspace, wanted)
+        look_up = partial(self._adapters[claim.thread.platform].names, claim.thread.workspace)
+        told = {bot: name for turn in turns for bot, name in background.bots(turn.background).items()}
+        return await self._roster.names(claim.session_id, history.named(turns), look_up, told)
 
     async def _reply(self, claim: Claim, deltas: AsyncIterator[str]) -> bool:
         try:

@@ -18,6 +18,8 @@ from bot.errors import ConfigError
 
 Mode = Literal["socket", "http", "playground"]
 
+_MOST_HOURS = 87_600  # ten years
+
 
 def _choice(*allowed: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
@@ -70,6 +72,21 @@ def _database_url(text: str) -> str:
     return text
 
 
+def _hours_by_channel(text: str) -> tuple[tuple[str, float], ...]:
+    found = []
+    for part in text.split(","):
+        channel, _, hours = (piece.strip() for piece in part.partition("="))
+        if not re.fullmatch(r"[CDG][A-Z0-9]{1,62}", channel):
+            raise ValueError("is not a list of channels' ids, each with its hours")
+        try:
+            found.append((channel, _positive(_MOST_HOURS)(hours)))
+        except ValueError as error:
+            raise ValueError(f"has a limit for {channel} that {error}") from None
+    if len(dict(found)) < len(found):
+        raise ValueError("names a channel twice")
+    return tuple(found)
+
+
 def _command(text: str) -> str:
     if not re.fullmatch(r"/[a-z0-9_-]{1,31}", text):  # docs.slack.dev: implementing slash commands
         raise ValueError("is not a slash command (a slash, then 1 to 31 lower-case letters, digits, - or _)")
@@ -118,7 +135,11 @@ class Settings:
     model_timeout_seconds: float = _knob(60.0, _positive(86_400), "Use for instance 60.")
     history_tokens: int = _knob(12_000, _whole(100, 10_000_000), "Use for instance 12000.")
     persona_file: Path | None = _knob(None, Path, "Name a Markdown file, or unset it.")
-    session_idle_hours: float = _knob(24.0, _positive(87_600), "Use for instance 24.")
+    session_idle_hours: float = _knob(24.0, _positive(_MOST_HOURS), "Use for instance 24.")
+    session_idle_hours_by_channel: tuple[tuple[str, float], ...] = _knob(
+        (), _hours_by_channel, "Use for instance C0123456789=2,C0456789012=72."
+    )
+    expiry_warning_minutes: float | None = _knob(None, _positive(60 * _MOST_HOURS), "Use for instance 30, or unset it.")
     max_running_turns: int = _knob(1_000, _whole(1, 100_000), "Use for instance 1000.")
     max_running_turns_per_workspace: int = _knob(1_000, _whole(1, 100_000), "Use for instance 1000.")
     max_running_turns_per_person: int = _knob(20, _whole(1, 100_000), "Use for instance 20.")
@@ -157,6 +178,10 @@ class Settings:
         settings = cls(**values)
         if settings.slack_command == settings.slack_reset_command:
             raise ConfigError("SLACK_RESET_COMMAND", "is the same as SLACK_COMMAND", "Give each a name of its own.")
+        if settings.warns_too_early:
+            raise ConfigError(
+                "EXPIRY_WARNING_MINUTES", "is not less than the shortest idle limit", "Lower it, or unset it."
+            )
         _ = settings.mode  # a half-set configuration is an error at once
         return settings
 
@@ -189,6 +214,22 @@ class Settings:
     def idle_after(self) -> timedelta:
         """For how long a session may be silent before it expires."""
         return timedelta(hours=self.session_idle_hours)
+
+    @property
+    def idle_after_by_channel(self) -> Mapping[str, timedelta]:
+        """The same, in the channels that have a limit of their own."""
+        return {channel: timedelta(hours=hours) for channel, hours in self.session_idle_hours_by_channel}
+
+    @property
+    def warn_ahead(self) -> timedelta | None:
+        """How long before its expiry a session is warned; None: not at all."""
+        return timedelta(minutes=self.expiry_warning_minutes) if self.expiry_warning_minutes else None
+
+    @property
+    def warns_too_early(self) -> bool:
+        """Whether some session would be warned as soon as it is silent."""
+        shortest = min([self.idle_after, *self.idle_after_by_channel.values()])
+        return self.warn_ahead is not None and self.warn_ahead >= shortest
 
     @property
     def uses_stand_in(self) -> bool:

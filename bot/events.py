@@ -67,6 +67,16 @@ class ResetRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class StatusRequested:
+    """A person wants to know, in the thread itself, what is remembered of the session there."""
+
+    thread: Thread
+    message_id: str
+    author: Author
+    mentions_bot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class StopRequested:
     """A person wants the running answer in this thread to end: by text, or (without a message) by a button."""
 
@@ -92,13 +102,14 @@ class Uninstalled:
     workspace: str
 
 
-Event = MessageReceived | ResetRequested | StopRequested | MessageDeleted | Uninstalled
+Event = MessageReceived | ResetRequested | StatusRequested | StopRequested | MessageDeleted | Uninstalled
 
 
 class Command(enum.Enum):
     """What can be asked for in a thread by text: `@bot reset`, or a bare `!reset`."""
 
     RESET = "reset"
+    STATUS = "status"
     STOP = "stop"
 
 

@@ -6,12 +6,14 @@ Rule: pure. No tokenizer: an estimate from UTF-8 bytes, which errs on the high s
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, TypedDict
 
+from bot import background
+from bot.background import NO_BACKGROUND, Background
 from bot.events import Attachment
+from bot.people import UNKNOWN, body, line, mentioned
 
 BYTES_PER_TOKEN = 3.5
 TOKENS_PER_MESSAGE = 4  # the wrapping that chat formats put around each message
@@ -39,6 +41,8 @@ class Turn:
 
     said: tuple[Said, ...]
     answer: str | None = None
+    id: int = field(default=0, compare=False)  # as it is stored; counts up within a session
+    background: Background = NO_BACKGROUND  # what the bot was called into, with this turn
 
 
 def estimate_tokens(text: str) -> int:
@@ -51,16 +55,44 @@ def speakers(turns: Iterable[Turn]) -> frozenset[str]:
     return frozenset(message.author_id for turn in turns for message in turn.said)
 
 
-def spoken_of(turns: Iterable[Turn]) -> frozenset[str]:
-    """Everybody whom these turns mention."""
-    said = (message.text for turn in turns for message in turn.said)
-    return frozenset(found for text in said for found in _MENTION.findall(text))
+def named(turns: Iterable[Turn], *, several: bool = False) -> list[str]:
+    """Everybody whose name is needed to show these turns, in the order in which they appear."""
+    found: dict[str, None] = {}
+    writing: dict[str, None] = {}
+    for turn in turns:
+        found |= dict.fromkeys(background.named(turn.background))
+        writing |= dict.fromkeys(message.author_id for message in turn.said)
+        several = several or turn.background != NO_BACKGROUND or len(writing) > 1
+        found |= writing if several else {}
+        found |= dict.fromkeys(person for message in turn.said for person in mentioned(message.text))
+    return list(found)
 
 
-def render(turn: Turn, names: Mapping[str, str], *, several: bool) -> list[ChatMessage]:
-    """A turn as the model reads it. In threads of several people each message opens with its author's name."""
+def read(turns: Iterable[Turn], names: Mapping[str, str], *, several: bool = False) -> Iterator[list[ChatMessage]]:
+    """The turns as the model reads them, oldest first. `several`: not only one person has written so far.
+
+    From the turn in which a second person writes, or that has a background, each message opens with its author's name;
+    what was shown before stays as it was, and a line says who wrote it.
+    """
+    alone: str | None = None
+    for turn in turns:
+        authors = speakers([turn])
+        heard = authors | {alone} if alone else authors
+        joined = not several and (len(heard) > 1 or turn.background != NO_BACKGROUND)
+        several = several or joined
+        note = _UNTIL_HERE.format(names.get(alone, UNKNOWN)) if joined and alone else ""
+        yield render(turn, names, several=several, note=note)
+        alone = next(iter(heard), None)
+
+
+def render(turn: Turn, names: Mapping[str, str], *, several: bool, note: str = "") -> list[ChatMessage]:
+    """A turn as the model reads it. Where several people write each message opens with its author's name."""
     lines = [_line(message, names, several=several) for message in turn.said]
-    shown: list[ChatMessage] = [{"role": "user", "content": "\n\n".join(lines)}]
+    asked = "\n\n".join([note, *lines] if note else lines)
+    shown: list[ChatMessage] = [{"role": "user", "content": asked}]
+    if turn.background != NO_BACKGROUND:
+        pieces = background.pieces(turn.background, names, asked)
+        shown = [{"role": "assistant" if own else "user", "content": text} for own, text in pieces]
     if turn.answer is not None:
         shown.append({"role": "assistant", "content": turn.answer})
     return shown
@@ -78,14 +110,8 @@ def fit(turns: Sequence[Sequence[ChatMessage]], budget_tokens: int) -> list[Chat
 
 
 def _line(message: Said, names: Mapping[str, str], *, several: bool) -> str:
-    text = _MENTION.sub(lambda found: "@" + names.get(found[1], "somebody"), message.text).strip()
-    parts = [text] if text else []
-    parts += [f"[attached, and not visible to you: {file.name} ({file.mimetype})]" for file in message.attachments]
-    body = "\n".join(parts) or "(a message without text)"
-    if not several:
-        return body
-    # Later lines are set in, so that nobody's message can open a line with somebody else's name.
-    return f"{names.get(message.author_id, 'Somebody')}: " + body.replace("\n", "\n  ")
+    text = body(message.text, message.attachments, names)
+    return line(names.get(message.author_id, UNKNOWN), text) if several else text
 
 
-_MENTION = re.compile(r"<@([^<>|\s]+)(?:\|[^<>]*)?>")  # no < inside: reading stays linear in the text's length
+_UNTIL_HERE = "[Until here only {} was writing.]"

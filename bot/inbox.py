@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import assert_never
 
 from bot.adapter import Asked
@@ -13,13 +13,15 @@ from bot.events import (
     MessageDeleted,
     MessageReceived,
     ResetRequested,
+    StatusRequested,
     StopRequested,
     Thread,
     Uninstalled,
 )
-from bot.sessions import OpenSession, ResetOutcome, StopOutcome
+from bot.sessions import IdleLimits, OpenSession, ResetOutcome, StopOutcome
 from bot.store import inbox as accepted
 from bot.store import sessions as session_rows
+from bot.store import status
 from bot.store.engine import Store
 from bot.store.leases import Owed
 from bot.worker import Worker
@@ -37,13 +39,13 @@ class Inbox:
         *,
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
-        idle_after: timedelta,
+        idle: IdleLimits,
     ) -> None:
         self._store = store
         self._worker = worker
         self._clock = clock
         self._new_id = new_id
-        self._idle_after = idle_after
+        self._idle = idle
 
     async def accept(self, event: Event) -> bool:
         """Store the event; False when it is none of ours or known already."""
@@ -52,6 +54,8 @@ class Inbox:
                 return await self._accept_message(event)
             case ResetRequested():
                 return await self._accept_reset(event)
+            case StatusRequested():
+                return await self._accept_status(event)
             case StopRequested():
                 return await self._accept_stop(event)
             case MessageDeleted():
@@ -62,8 +66,9 @@ class Inbox:
                 assert_never(event)
 
     async def _accept_message(self, message: MessageReceived) -> bool:
+        idle_after = self._idle.of(message.thread.channel)
         thread_id = await self._store.run(
-            accepted.accept, message, now=self._clock(), new_id=self._new_id(), idle_after=self._idle_after
+            accepted.accept, message, now=self._clock(), new_id=self._new_id(), idle_after=idle_after
         )
         if thread_id is not None:
             self._wake(thread_id, message, waits=True)
@@ -79,6 +84,12 @@ class Inbox:
             await self._worker.hear()
         self._wake(thread_id, asked)
         return True
+
+    async def _accept_status(self, asked: StatusRequested) -> bool:
+        thread_id = await self._store.run(status.accept, asked, now=self._clock())
+        if thread_id is not None:
+            self._wake(thread_id, asked)
+        return thread_id is not None
 
     async def _accept_stop(self, asked: StopRequested) -> bool:
         outcome, thread_id = await self._store.run(accepted.accept_stop, asked, now=self._clock())
@@ -131,7 +142,11 @@ class Inbox:
         )
 
     def _wake(
-        self, thread_id: int, event: MessageReceived | ResetRequested | StopRequested, *, waits: bool = False
+        self,
+        thread_id: int,
+        event: MessageReceived | ResetRequested | StatusRequested | StopRequested,
+        *,
+        waits: bool = False,
     ) -> None:
         owed = Owed(thread_id, event.thread.workspace, event.author.id)
         asked = Asked(event.thread, event.author, event.message_id or event.thread.root) if waits else None

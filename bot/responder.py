@@ -130,10 +130,14 @@ class Responder:
         self._llm = llm
         self._persona = persona
 
+    def filled(self, turns: Sequence[Turn]) -> float:
+        """The share, up to 1, that these turns take of what the model can be shown."""
+        shown = [message["content"] for turn in history.read(turns, {}) for message in turn]
+        return min(1.0, sum(map(history.estimate_tokens, shown)) / self.history_tokens)
+
     def answer(self, turns: Sequence[Turn], names: Mapping[str, str]) -> Answer:
         """The answer to the last of these turns, which are one session's, oldest first."""
-        several = len(history.speakers(turns)) > 1
-        rendered = [history.render(turn, names, several=several) for turn in turns]
+        rendered = list(history.read(turns, names))
         system: ChatMessage = {"role": "system", "content": self._persona}
         whole, half = (history.fit(rendered, self.history_tokens // part) for part in (1, 2))
         return Answer(self._llm, [system, *whole], [system, *half])

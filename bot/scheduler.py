@@ -1,4 +1,4 @@
-"""APScheduler's jobs: expire idle sessions, look for what is owed, hear what is to end, renew leases.
+"""APScheduler's jobs: expire idle sessions, warn of it, look for what is owed, hear what is to end, renew leases.
 
 Rule: a few interval jobs in memory, each a set-based sweep that is safe to run on every replica, never a job per
 thread (docs/decisions/0004-sweeps.md). What a job does not do in time is done by the next one.
@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from bot.errors import StoreUnavailable
+from bot.forewarning import Forewarning
+from bot.sessions import IdleLimits
 from bot.store import sessions as session_rows
 from bot.store.engine import Store
 from bot.worker import HEAR_EVERY_S, LOOK_EVERY_S, RENEW_EVERY_S, Worker
@@ -21,20 +23,31 @@ from bot.worker import HEAR_EVERY_S, LOOK_EVERY_S, RENEW_EVERY_S, Worker
 log = logging.getLogger(__name__)
 
 EXPIRE_EVERY_S = 60.0
+WARN_EVERY_S = 30.0
 EXPIRE_BATCH = 1_000  # sessions closed in one transaction
 
 
 class Scheduler:
     """Runs the jobs from start() to stop()."""
 
-    def __init__(self, store: Store, worker: Worker, *, clock: Callable[[], datetime], idle_after: timedelta) -> None:
+    def __init__(
+        self,
+        store: Store,
+        worker: Worker,
+        *,
+        clock: Callable[[], datetime],
+        idle: IdleLimits,
+        forewarning: Forewarning | None = None,
+    ) -> None:
         self._store = store
         self._clock = clock
-        self._idle_after = idle_after
+        self._idle = idle
         self._scheduler = AsyncIOScheduler(
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
         self._add("expire idle sessions", self.expire, EXPIRE_EVERY_S)
+        if forewarning is not None:
+            self._add("warn of expiry", forewarning.warn, WARN_EVERY_S)
         self._add("look for owed answers", worker.look, LOOK_EVERY_S)
         self._add("hear interruptions", worker.hear, HEAR_EVERY_S)
         self._add("renew leases", worker.renew, RENEW_EVERY_S)
@@ -56,7 +69,7 @@ class Scheduler:
         """Close every session idle for longer than the limit, batch by batch; how many."""
         total = 0
         while closed := await self._store.run(
-            session_rows.expire, now=self._clock(), idle_after=self._idle_after, batch=EXPIRE_BATCH
+            session_rows.expire, now=self._clock(), idle=self._idle, batch=EXPIRE_BATCH
         ):
             total += closed
             await asyncio.sleep(0)  # answers go between the batches

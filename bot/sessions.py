@@ -6,7 +6,8 @@ Rule: pure. The store asks these questions inside its transactions; nobody else 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bot.events import MessageReceived, Thread
@@ -36,6 +37,12 @@ class StopOutcome(enum.Enum):
     NOTHING_RUNS = "nothing_runs"
 
 
+class Told(enum.Enum):
+    """What a message is owed that asked for neither: its line is made when it is said."""
+
+    STATUS = "status"
+
+
 class Interrupted(enum.Enum):
     """Why a running turn ends before its answer does."""
 
@@ -61,6 +68,23 @@ def is_idle(last_active_at: datetime, *, now: datetime, idle_after: timedelta) -
 
 
 @dataclass(frozen=True, slots=True)
+class IdleLimits:
+    """After how long without a message a session expires."""
+
+    general: timedelta
+    by_channel: Mapping[str, timedelta] = field(default_factory=dict)
+
+    @property
+    def shortest(self) -> timedelta:
+        """No session expires sooner."""
+        return min([self.general, *self.by_channel.values()])
+
+    def of(self, channel: str) -> timedelta:
+        """The limit in this channel."""
+        return self.by_channel.get(channel, self.general)
+
+
+@dataclass(frozen=True, slots=True)
 class OpenSession:
     """A session as it is listed, to a person who took part in it or to the operator."""
 
@@ -70,3 +94,23 @@ class OpenSession:
     last_active_at: datetime
     turns: int
     opening: str  # the first words of its first message
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What is remembered of a session: facts about it, none of its words."""
+
+    age: timedelta
+    turns: int
+    filled: float  # the share, up to 1, that it takes of what the model can be shown
+    expires_in: timedelta  # when nobody writes meanwhile
+
+
+@dataclass(frozen=True, slots=True)
+class Expiring:
+    """A session whose thread is to be told that it will expire."""
+
+    id: str
+    thread: Thread
+    warned_at: datetime  # once in this idle time
+    expires_at: datetime

@@ -11,7 +11,18 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
 from bot.adapter import Asked, Ledger
-from bot.events import Author, Command, Event, MessageReceived, ResetRequested, StopRequested, Thread, read_command
+from bot.background import NO_BACKGROUND, Background
+from bot.events import (
+    Author,
+    Command,
+    Event,
+    MessageReceived,
+    ResetRequested,
+    StatusRequested,
+    StopRequested,
+    Thread,
+    read_command,
+)
 from bot.inbox import Inbox
 
 PLATFORM = "terminal"
@@ -44,6 +55,16 @@ class Terminal:
         """Nobody but you is here."""
         del workspace, user_ids
         return {}
+
+    async def earlier(self, thread: Thread, before: str) -> Background:
+        """You called the bot; nobody spoke before."""
+        del thread, before
+        return NO_BACKGROUND
+
+    async def notify(self, thread: Thread, text: str) -> None:
+        """Write the line."""
+        del thread
+        self._write(f"{text}\n\n")
 
     async def talk(self, inbox: Inbox, lines: AsyncIterator[str], thread: Thread) -> None:
         """Send each line to the bot and wait for its answer, until the lines end."""
@@ -87,6 +108,8 @@ def _event(thread: Thread, message_id: str, text: str) -> Event:
     match read_command(text, mentions_bot=False):
         case Command.RESET:
             return ResetRequested(thread, message_id, YOU)
+        case Command.STATUS:
+            return StatusRequested(thread, message_id, YOU)
         case Command.STOP:
             return StopRequested(thread, YOU, message_id)
         case None:

@@ -5,10 +5,11 @@ Rule: plain, short, and never a stack trace; each says what happened and what th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from bot.errors import Trouble
-from bot.sessions import Interrupted, ResetOutcome, StopOutcome
+from bot.sessions import Interrupted, Memory, ResetOutcome, StopOutcome
 
 WORKING = "is thinking…"  # Slack shows the app's name before it
 
@@ -48,6 +49,7 @@ CHOOSE_SESSION = "Which conversation shall I forget?"
 ALREADY_RESET = "That conversation was already reset."
 FORGET = "Forget"
 FORGET_ALL = "Forget all of them"
+THREAD = "This one"
 NO_WORDS = "(a message without text)"
 UNKNOWN_COMMAND = "I don't know that one. This is what I can do:"
 UNKNOWN_CHOICE = "Write `all`, or a link to a message in the conversation that I shall forget."
@@ -102,20 +104,59 @@ def more_conversations(count: int) -> str:
 
 def last_active(ago: timedelta) -> str:
     """How long ago somebody last wrote in a conversation, in the list to choose from."""
-    minutes = int(ago.total_seconds()) // 60
-    for unit, size in (("day", 1440), ("hour", 60), ("minute", 1)):
-        if (number := minutes // size) > 0:
-            return f"Last active {number} {unit}{'' if number == 1 else 's'} ago"
-    return "Last active just now"
+    return f"Last active {long} ago" if (long := _length(ago, units=1)) else "Last active just now"
 
 
-def status(count: int, idle_hours: float) -> str:
-    """What `/attendant status` says about the caller's `count` open sessions in that channel."""
-    limit = f"{idle_hours:g} hours" if idle_hours != 1 else "an hour"
+def status(count: int, lines: Sequence[str], idle_after: timedelta) -> str:
+    """What `/attendant status` says about the caller's `count` open sessions in that channel; `lines` are of some."""
     if count == 0:
         return "You have no open conversation with me here."
     have = "one open conversation" if count == 1 else f"{count} open conversations"
-    return f"You have {have} with me here. Each is forgotten after {limit} without a message."
+    first = f"You have {have} with me here. Each is forgotten after {_length(idle_after) or _SOON} without a message."
+    more = [f"And {count - len(lines)} more."] if count > len(lines) else []
+    return "\n".join([first, *(f"• {line}" for line in lines), *more])
+
+
+def status_line(link: str, age: timedelta, turns: int, expires_in: timedelta) -> str:
+    """One open session in that list; `link` leads to its thread."""
+    return f"{link}: {_begun(age)}, {_turns(turns)}, forgotten in {_length(expires_in) or _SOON}"
+
+
+def memory(remembered: Memory | None) -> str:
+    """What the thread is told that asked what is remembered of it."""
+    if remembered is None:
+        return "I remember nothing of this thread."
+    return (
+        f"I remember this conversation: {_begun(remembered.age)}, {_turns(remembered.turns)}, "
+        f"{remembered.filled:.0%} of what I can keep in mind at once. I forget it in "
+        f"{_length(remembered.expires_in) or _SOON} unless somebody writes here, and at once on `!reset`."
+    )
+
+
+def expires_soon(left: timedelta) -> str:
+    """The line in a thread whose session expires when nobody writes."""
+    return f"_I will forget this conversation in {_length(left) or _SOON}, unless somebody writes here._"
+
+
+_SOON = "less than a minute"
+
+
+def _begun(age: timedelta) -> str:
+    return f"begun {long} ago" if (long := _length(age)) else "begun just now"
+
+
+def _turns(count: int) -> str:
+    return "one turn" if count == 1 else f"{count} turns"
+
+
+def _length(time: timedelta, units: int = 2) -> str:
+    """A time in the largest units that it fills, "1 day 2 hours"; empty when it fills no minute."""
+    minutes, told = max(0, int(time.total_seconds())) // 60, []
+    for unit, size in (("day", 1440), ("hour", 60), ("minute", 1)):
+        number, minutes = divmod(minutes, size)
+        if number > 0:
+            told.append(f"{number} {unit}{'' if number == 1 else 's'}")
+    return " ".join(told[:units])
 
 
 def help_text(bot: str, command: str, reset_command: str) -> str:
@@ -127,5 +168,5 @@ def help_text(bot: str, command: str, reset_command: str) -> str:
         f"• *Start over*: write `!reset` in the thread, or choose _Start over_ in a message's menu. "
         f"`{reset_command}` (or `{command} reset`) resets your conversations in a channel; "
         f"add `all` or a thread's link to pick.\n"
-        f"• *What is open*: `{command} status`."
+        f"• *What I remember*: write `!status` in the thread; `{command} status` tells which conversations are open."
     )

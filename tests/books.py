@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from bot.events import Author, MessageDeleted, MessageReceived, ResetRequested, StopRequested, Thread
 from bot.history import Turn
-from bot.sessions import ResetOutcome, StopOutcome
+from bot.sessions import IdleLimits, ResetOutcome, StopOutcome
 from bot.store import claims, inbox, sessions, tables
 from bot.store import history as past
 from bot.store.claims import Claim, Settled, State
@@ -19,6 +19,7 @@ from bot.store.engine import Store
 from bot.testing import SettableClock
 from tests.builders import DAY, NOON
 
+A_DAY = IdleLimits(DAY)
 MINUTE = timedelta(minutes=1)
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -99,9 +100,9 @@ class Books:
         assert await self.settle(claim, answer)
         return claim
 
-    async def sweep(self, batch: int = 100) -> int:
+    async def sweep(self, batch: int = 100, idle: IdleLimits = A_DAY) -> int:
         """How many idle sessions one batch of the sweep closed."""
-        return await self.store.run(sessions.expire, now=self.now, idle_after=DAY, batch=batch)
+        return await self.store.run(sessions.expire, now=self.now, idle=idle, batch=batch)
 
     async def past(self, claim: Claim, budget: int = 100_000) -> list[Turn]:
         """The turns before this one."""

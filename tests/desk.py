@@ -13,6 +13,7 @@ from bot.history import ChatMessage
 from bot.inbox import Inbox
 from bot.llm import LLM, NO_PARAMETERS, Done, Parameters
 from bot.responder import Responder
+from bot.sessions import IdleLimits
 from bot.store.engine import Store
 from bot.store.tables import turns
 from bot.testing import SettableClock
@@ -20,7 +21,7 @@ from bot.turnstile import Limits
 from bot.worker import Worker
 from tests.recording_adapter import RecordingAdapter
 
-IDLE_AFTER = timedelta(hours=24)
+IDLE = IdleLimits(timedelta(hours=24))
 MAX_ATTEMPTS = 3
 WIDE = Limits(total=100, per_workspace=100, per_person=100, waiting=1_000)
 
@@ -37,14 +38,15 @@ class Desk:
         owner: str = "here",
         limits: Limits = WIDE,
         adapter: RecordingAdapter | None = None,
+        idle: IdleLimits = IDLE,
     ) -> None:
         self.store = store
         self.adapter = adapter or RecordingAdapter()
         responder = Responder(llm, persona="You are helpful.", history_tokens=1_000)
-        self.attendant = Attendant(store, responder, [self.adapter], clock.now, MAX_ATTEMPTS)
+        self.attendant = Attendant(store, responder, [self.adapter], clock.now, MAX_ATTEMPTS, idle=idle)
         self.worker = Worker(store, self.attendant, owner=owner, clock=clock.now, limits=limits)
         ids = (f"{owner}-{number}" for number in itertools.count())
-        self.inbox = Inbox(store, self.worker, clock=clock.now, new_id=lambda: next(ids), idle_after=IDLE_AFTER)
+        self.inbox = Inbox(store, self.worker, clock=clock.now, new_id=lambda: next(ids), idle=idle)
 
     async def turns(self) -> Sequence[sa.Row[*tuple[object, ...]]]:
         """Every turn, oldest first."""

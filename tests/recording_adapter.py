@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
 from bot.adapter import Asked, Ledger
+from bot.background import NO_BACKGROUND, Background
 from bot.events import Thread
 
 
@@ -23,6 +24,11 @@ class RecordingAdapter:
         self.told_to_wait: list[Asked] = []
         self.people: dict[str, str] = {}
         self.looked_up: list[frozenset[str]] = []
+        self.background = NO_BACKGROUND  # what was said in every thread before the bot was called into it
+        self.read: list[tuple[Thread, str]] = []  # where, and before which message, it was looked for
+        self.readable = asyncio.Event()  # while it is clear, reading it takes its time
+        self.readable.set()
+        self.notified: list[tuple[Thread, str]] = []
         self.failures: list[Exception] = []  # each raised by one of the next replies instead of showing it
         self.afterwards: Callable[[str], None] = lambda _: None  # told each text as its reply ends
         self.running = 0  # replies under way
@@ -59,6 +65,20 @@ class RecordingAdapter:
         await self._tell()
         await self.known.wait()
         return {person: name for person, name in self.people.items() if person in wanted}
+
+    async def earlier(self, thread: Thread, before: str) -> Background:
+        """See Adapter.earlier."""
+        self.read.append((thread, before))
+        await self._tell()
+        await self.readable.wait()
+        return self.background
+
+    async def notify(self, thread: Thread, text: str) -> None:
+        """See Adapter.notify."""
+        if self.failures:
+            raise self.failures.pop(0)
+        self.notified.append((thread, text))
+        await self._tell()
 
     async def until(self, state: Callable[[], bool]) -> None:
         """Wait until something that this adapter records has come to that state."""

@@ -18,6 +18,7 @@ from typing import Any
 
 from aiohttp import web
 
+from bot.background import ENDS
 from bot.history import ChatMessage, estimate_tokens
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,10 @@ def answer(messages: Sequence[ChatMessage]) -> str:
     """What the stand-in says, in Markdown, when it is shown these messages."""
     said = [message for message in messages if message["role"] in {"user", "assistant"}]
     *earlier, newest = said or [ChatMessage(role="user", content="")]
-    parts = [_INTRODUCTION, f"You wrote:\n{_quote(newest['content'])}", _memory(earlier)]
+    before, question = _apart(newest["content"])
+    parts = [_INTRODUCTION, f"You wrote:\n{_quote(question)}", _memory(earlier)]
+    if before:
+        parts.append(f"Before I was called, this was said here:\n{_quote(before)}")
     if LONG_ANSWER in newest["content"].casefold():
         parts.insert(1, _LONG)
     return "\n\n".join(parts)
@@ -134,6 +138,12 @@ def _memory(earlier: Sequence[ChatMessage]) -> str:
     shown = f"Of this conversation I was also shown {count}."
     asked = [message["content"] for message in earlier if message["role"] == "user"]
     return f"{shown} The last thing that was said to me before:\n{_quote(asked[-1])}" if asked else shown
+
+
+def _apart(text: str) -> tuple[str, str]:
+    """What was said before the bot was called, and the message itself."""
+    before, mark, question = text.rpartition(ENDS)
+    return (before.partition("]\n\n")[2], question) if mark else ("", text)
 
 
 def _quote(text: str) -> str:

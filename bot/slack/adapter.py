@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime
 
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.adapter import Asked, Ledger
+from bot.background import Background
+from bot.errors import PlatformError, PlatformUnavailable
 from bot.events import Thread
+from bot.slack import background
 from bot.slack.client import impatient
+from bot.slack.failures import CallError, NoAnswerError, RefusedError
 from bot.slack.identity import PLATFORM, BotIdentity
 from bot.slack.leftovers import Leftovers
 from bot.slack.limiter import Limiter
-from bot.slack.messages import Slack
+from bot.slack.messages import Slack, say
 from bot.slack.names import Names
 from bot.slack.reply import Reply
 from bot.slack.status import Status
 from bot.slack.streaming import Streaming
+
+log = logging.getLogger(__name__)
+
+_NOTIFY_S = 30.0  # what nobody asked for waits no longer for its turn
 
 
 class SlackAdapter:
@@ -65,3 +74,18 @@ class SlackAdapter:
         """The display names of these people, as far as they can be had within two seconds."""
         del workspace  # one installation, which sees the people of shared channels as well
         return await self._names.look_up(user_ids)
+
+    async def earlier(self, thread: Thread, before: str) -> Background:
+        """What was said in the thread before this message, as far as it can be had within three seconds."""
+        return await background.read(self._slack, self._bot, thread, before)
+
+    async def notify(self, thread: Thread, text: str) -> None:
+        """Say a line in the thread, by itself. One that may have been said counts as said: it is not repeated."""
+        try:
+            await say(self._slack, thread, lambda: text, wait_s=_NOTIFY_S)
+        except RefusedError as refusal:
+            raise PlatformError(refusal.code, refusal.method) from None
+        except CallError as failure:
+            if not (isinstance(failure, NoAnswerError) and failure.sent):
+                raise PlatformUnavailable(str(failure)) from None
+            log.warning("Slack did not say whether a line was posted (%s)", failure)

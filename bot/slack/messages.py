@@ -17,6 +17,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.adapter import Asked
+from bot.events import Thread
 from bot.slack.failures import CallError, RefusedError
 from bot.slack.limiter import Limiter
 
@@ -34,6 +35,22 @@ class Slack:
 
     client: AsyncWebClient  # repeats nothing by itself
     limiter: Limiter
+
+
+async def say(slack: Slack, thread: Thread, text: Callable[[], str], *, wait_s: float) -> str:
+    """Post a message, with its text asked for when it is sent; its ts. Slack unfurls nothing in it."""
+
+    async def send() -> AsyncSlackResponse:
+        return await slack.client.chat_postMessage(
+            channel=thread.channel,
+            thread_ts=thread.root,
+            markdown_text=text(),
+            unfurl_links=False,
+            unfurl_media=False,
+        )
+
+    posted = await slack.limiter.call("chat.postMessage", send, place=thread.channel, wait_s=wait_s)
+    return str(posted["ts"])
 
 
 class Streamed:
@@ -121,21 +138,15 @@ class Edited:
     @classmethod
     async def post(cls, slack: Slack, asked: Asked, text: Callable[[], str]) -> Self:
         """Post the message with its first text, asked for when it is sent."""
-        shown, channel = "", asked.thread.channel
+        shown = ""
 
-        async def send() -> AsyncSlackResponse:
+        def to_show() -> str:
             nonlocal shown
             shown = text()
-            return await slack.client.chat_postMessage(
-                channel=channel,
-                thread_ts=asked.thread.root,
-                markdown_text=shown,
-                unfurl_links=False,
-                unfurl_media=False,
-            )
+            return shown
 
-        posted = await slack.limiter.call("chat.postMessage", send, place=channel, wait_s=PATIENCE_S)
-        return cls(slack, channel, posted["ts"], shown)
+        ts = await say(slack, asked.thread, to_show, wait_s=PATIENCE_S)
+        return cls(slack, asked.thread.channel, ts, shown)
 
     def shows(self, text: str) -> bool:
         """Whether that is its text."""

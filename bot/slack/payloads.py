@@ -19,6 +19,7 @@ from bot.events import (
     MessageDeleted,
     MessageReceived,
     ResetRequested,
+    StatusRequested,
     StopRequested,
     Thread,
     Uninstalled,
@@ -31,6 +32,7 @@ CHANNEL_TYPES = ("channel", "group", "im", "mpim")  # the manifest's message.cha
 
 _SUBTYPES = (None, "file_share", "thread_broadcast", "me_message")
 _SLACKBOT = "USLACKBOT"
+_SOME_CHANNEL = "some-channel"  # its name would take a scope that is not worth asking for
 _TS = re.compile(r"[0-9]{10}\.[0-9]{6}")
 _LINK_TS = re.compile(r"/archives/(?P<channel>[A-Z0-9]+)/p(?P<seconds>[0-9]{10})(?P<micros>[0-9]{6})")
 _AFTER_A_NAME = re.compile(r"^[\s,:]+")
@@ -82,6 +84,26 @@ def plain_text(text: str) -> str:
     return "".join(_unescaped(piece) if at % 2 == 0 else _token(piece) for at, piece in enumerate(pieces))
 
 
+def text_of(message: dict[str, Any], bot: BotIdentity) -> str:
+    """What a message says, in plain text, with the bot's own name wherever it is mentioned."""
+    return plain_text(_own(bot).sub(lambda _: f"@{bot.name}", _string(message, "text"))).strip()
+
+
+def attachments(files: Any) -> tuple[Attachment, ...]:
+    """The metadata of a message's files; what is no file is left out."""
+    found = [file for file in files if isinstance(file, dict)] if isinstance(files, list) else []
+    return tuple(
+        Attachment(
+            id=_string(file, "id"),
+            name=_string(file, "name") or _string(file, "title") or "file",
+            mimetype=_string(file, "mimetype") or "application/octet-stream",
+            size_bytes=file["size"] if isinstance(file.get("size"), int) else 0,
+        )
+        for file in found
+        if _string(file, "id")
+    )
+
+
 def _message(event: dict[str, Any], bot: BotIdentity, workspace: str) -> Event | None:
     if _is_of_no_person(event, bot):
         return None
@@ -124,12 +146,14 @@ def _names_bot_tokens(event: dict[str, Any]) -> bool:
 
 
 def _said(event: dict[str, Any], bot: BotIdentity, thread: Thread, author: Author) -> Event:
-    raw, own = _string(event, "text"), re.compile(rf"<@{re.escape(bot.user_id)}(?:\|[^<>]*)?>")
+    raw, own = _string(event, "text"), _own(bot)
     mentions_bot = event["type"] == "app_mention" or own.search(raw) is not None
-    text = plain_text(_unaddressed(raw, list(own.finditer(raw)))).strip()
+    text = text_of({"text": _unaddressed(raw, list(own.finditer(raw)))}, bot)
     match read_command(text, mentions_bot=mentions_bot):
         case Command.RESET:
             return ResetRequested(thread, event["ts"], author, mentions_bot=mentions_bot)
+        case Command.STATUS:
+            return StatusRequested(thread, event["ts"], author, mentions_bot=mentions_bot)
         case Command.STOP:
             return StopRequested(thread, author, event["ts"], mentions_bot=mentions_bot)
         case None:
@@ -141,9 +165,13 @@ def _said(event: dict[str, Any], bot: BotIdentity, thread: Thread, author: Autho
         text,
         mentions_bot=mentions_bot,
         addresses_other=addresses_other(_NAMES_SOMEBODY.sub(r"<\1>", _without_dates(own.sub("", raw)))),
-        attachments=_attachments(event.get("files")),
+        attachments=attachments(event.get("files")),
         client_id=_string(event, "client_msg_id") or None,
     )
+
+
+def _own(bot: BotIdentity) -> re.Pattern[str]:
+    return re.compile(rf"<@{re.escape(bot.user_id)}(?:\|[^<>]*)?>")
 
 
 def _unaddressed(raw: str, own: Sequence[re.Match[str]]) -> str:
@@ -181,20 +209,6 @@ def _installation(body: dict[str, Any]) -> str:
             return _string(body, "team_id")
 
 
-def _attachments(files: Any) -> tuple[Attachment, ...]:
-    found = [file for file in files if isinstance(file, dict)] if isinstance(files, list) else []
-    return tuple(
-        Attachment(
-            id=_string(file, "id"),
-            name=_string(file, "name") or _string(file, "title") or "file",
-            mimetype=_string(file, "mimetype") or "application/octet-stream",
-            size_bytes=file["size"] if isinstance(file.get("size"), int) else 0,
-        )
-        for file in found
-        if _string(file, "id")
-    )
-
-
 def _token(inside: str) -> str:
     target, _, label = inside.partition("|")
     label = _unescaped(label)
@@ -202,7 +216,7 @@ def _token(inside: str) -> str:
         case "@":
             return f"<{target}>"
         case "#":
-            return f"#{label or target[1:]}"
+            return f"#{label or _SOME_CHANNEL}"
         case "!":
             return _special(target[1:], label)
         case _ if ":" in target:

@@ -1,4 +1,4 @@
-"""What a slash command or a button resets, and what is said of it."""
+"""What a slash command or a button resets, what is said of it, and what there is to be reset."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bot import wording
 from bot.errors import StoreUnavailable
-from bot.events import Author
-from bot.sessions import ResetOutcome
+from bot.events import Author, Thread
+from bot.sessions import IdleLimits, OpenSession, ResetOutcome
 from bot.slack import payloads, views
 from bot.slack.identity import PLATFORM, BotIdentity
 from bot.slack.intake import Intake
 
 log = logging.getLogger(__name__)
 
+LISTED_IN_STATUS = 10  # sessions
 WORK_S = 2.5  # Slack waits three seconds: https://docs.slack.dev/interactivity/handling-user-interaction
 
 
@@ -66,8 +67,23 @@ class Resets:
         thread = payloads.thread_at(self._bot.team_id, channel, root)
         return Notice(wording.reset(await self._intake.reset(thread, self._author(user))))
 
-    async def count_open(self, user: str, channel: str) -> int:
-        """How many sessions the person has in a channel."""
+    async def status(self, user: str, channel: str, idle: IdleLimits) -> Notice:
+        """What is open of the person in a channel: since when, and until when."""
+        found = await self._intake.open_sessions(PLATFORM, self._bot.team_id, channel, self._author(user))
+        idle_after = idle.of(channel)
+        lines = [self._line(session, idle_after) for session in found[:LISTED_IN_STATUS]]
+        return Notice(wording.status(await self._count_open(user, channel), lines, idle_after))
+
+    def _line(self, session: OpenSession, idle_after: timedelta) -> str:
+        now = self._clock()
+        expires_in = session.last_active_at + idle_after - now
+        return wording.status_line(self._link(session.thread), now - session.opened_at, session.turns, expires_in)
+
+    def _link(self, thread: Thread) -> str:
+        # https://docs.slack.dev/reference/methods/chat.getPermalink makes the same, in a call
+        return f"<{self._bot.team_url}archives/{thread.channel}/p{thread.root.replace('.', '')}|{wording.THREAD}>"
+
+    async def _count_open(self, user: str, channel: str) -> int:
         return await self._intake.count_open(PLATFORM, self._bot.team_id, channel, self._author(user))
 
     async def _the_only_one(self, user: str, channel: str) -> Notice:
@@ -76,7 +92,7 @@ class Resets:
             return Notice(wording.SLASH_NOTHING)
         if len(found) == 1:
             return await self.one(user, found[0].id)
-        count = await self.count_open(user, channel)
+        count = await self._count_open(user, channel)
         return Notice(wording.CHOOSE_SESSION, tuple(views.sessions_to_reset(found, count, self._clock())))
 
     def _author(self, user: str) -> Author:

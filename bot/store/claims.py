@@ -11,9 +11,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
+from bot.background import Known
 from bot.events import Attachment, Author, Thread
 from bot.history import Said
-from bot.sessions import Interrupted, ResetOutcome, StopOutcome
+from bot.sessions import Interrupted, ResetOutcome, StopOutcome, Told
 from bot.store import leases
 from bot.store import sessions as session_rows
 from bot.store.engine import storable
@@ -47,9 +48,11 @@ class Claim:
     said: tuple[Said, ...]
     author: Author  # of the newest message
     message_id: str  # the newest message's
-    fixed_reply: ResetOutcome | StopOutcome | None
+    oldest_id: str  # the oldest message's
+    fixed_reply: ResetOutcome | StopOutcome | Told | None
     interrupted: Interrupted | None  # the turn is only to be brought to its end
     follows_expired: bool  # this is the session's first turn, and the session before it expired
+    background: Known | None  # None: the session has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,7 @@ _WAITING = (
 _OPEN_TURN = sa.insert(turns).returning(*_TURN)
 _TAKE = sa.update(messages).where(messages.c.id.in_(sa.bindparam("these", expanding=True)))
 _OF_TURN = (
-    sa.select(messages, sessions.c.follows_expired)
+    sa.select(messages, sessions.c.follows_expired, sessions.c.background)
     .outerjoin(sessions, sessions.c.id == messages.c.session_id)
     .where(messages.c.turn_id == sa.bindparam("this_turn"))
     .order_by(messages.c.message_id)
@@ -188,9 +191,11 @@ def _claimed(
         said=tuple(said(row) for row in asked if row.deleted_at is None),
         author=Author(newest.author_id, newest.author_workspace),
         message_id=newest.message_id,
+        oldest_id=(asked or rows)[0].message_id,
         fixed_reply=_outcome(newest.fixed_reply) if newest.fixed_reply else None,
         interrupted=Interrupted(leased.interrupted) if leased.interrupted else None,
         follows_expired=bool(newest.follows_expired) and _is_first(connection, newest.session_id, turn.id),
+        background=Known(newest.background) if newest.background else None,
     )
 
 
@@ -204,8 +209,9 @@ def said(row: Row[*tuple[Any, ...]]) -> Said:
     return Said(row.author_id, row.text, tuple(Attachment(**kept) for kept in row.attachments))
 
 
-def _outcome(stored: str) -> ResetOutcome | StopOutcome:
-    known: dict[str, ResetOutcome | StopOutcome] = {each.value: each for each in (*ResetOutcome, *StopOutcome)}
+def _outcome(stored: str) -> ResetOutcome | StopOutcome | Told:
+    every = (*ResetOutcome, *StopOutcome, *Told)
+    known: dict[str, ResetOutcome | StopOutcome | Told] = {each.value: each for each in every}
     return known[stored]
 
 

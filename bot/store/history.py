@@ -31,7 +31,7 @@ def _page(connection: Connection, session_id: str, turn_id: int) -> list[tuple[i
     said_in: dict[int, list[Said]] = {row.id: [] for row in rows}
     for row in connection.execute(_SAID, {"in_turns": list(said_in)}) if said_in else ():
         said_in[row.turn_id].append(said(row))
-    return [(row.id, Turn(tuple(said_in[row.id]), row.answer or "")) for row in rows]
+    return [(row.id, Turn(tuple(said_in[row.id]), row.answer or "", row.id)) for row in rows]
 
 
 _TURNS = (

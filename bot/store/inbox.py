@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from bot import wording
 from bot.events import Author, MessageDeleted, MessageReceived, ResetRequested, StopRequested, Thread, Uninstalled
 from bot.sessions import Closed, Interrupted, ResetOutcome, StopOutcome, wants_answer
+from bot.store import background
 from bot.store import sessions as session_rows
 from bot.store import threads as thread_rows
 from bot.store.claims import State
@@ -35,6 +36,8 @@ def accept(
     if _is_duplicate(connection, thread_id, message):
         return None
     session_id = session_rows.continue_or_open(connection, thread_id, new_id=new_id, now=now, idle_after=idle_after)
+    if not (known is not None and known.begun) and message.message_id != message.thread.root:
+        background.expect(connection, session_id)
     if known is None or not known.engaged:
         thread_rows.engage(connection, thread_id)
     _insert(
@@ -63,6 +66,7 @@ def accept_reset(
     thread_id = known.id if known is not None else thread_rows.ensure(connection, asked.thread)
     if _is_duplicate(connection, thread_id, asked):
         return None, None
+    thread_rows.begin(connection, thread_id)
     if asked.thread.direct and asked.message_id == asked.thread.root:  # not in a thread: all of the direct messages
         outcome = _reset_direct(connection, asked, now)
         _insert(connection, thread_id, asked, now, text="", attachments=[], fixed_reply=outcome.value)
@@ -147,6 +151,7 @@ def accept_deletion(connection: Connection, deleted: MessageDeleted, *, now: dat
     known = thread_rows.find(connection, deleted.thread)
     if known is None:
         return False
+    background.erase(connection, known.id, deleted.message_id)
     this = sa.and_(
         messages.c.thread_id == known.id, messages.c.message_id == deleted.message_id, messages.c.fixed_reply.is_(None)
     )

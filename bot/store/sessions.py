@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from bot.events import Thread
-from bot.sessions import Closed, OpenSession, is_idle
-from bot.store.tables import RUNNING, messages, sessions, threads, turns
+from bot.sessions import Closed, Expiring, IdleLimits, OpenSession, is_idle
+from bot.store import background, names
+from bot.store.tables import RUNNING, UtcDateTime, messages, sessions, threads, turns
 
 OPENING_CHARACTERS = 80  # of a session's first message, to tell sessions apart in a list
 
@@ -40,7 +41,7 @@ def continue_or_open(
 
 def touch(connection: Connection, session_id: str, *, now: datetime) -> None:
     """The session is active now."""
-    connection.execute(_TOUCH, {"this_session": session_id, "last_active_at": now})
+    connection.execute(_TOUCH, {"this_session": session_id, "last_active_at": now, "warned_at": None})
 
 
 _OPEN = (
@@ -78,6 +79,8 @@ def close(
     if closed:
         connection.execute(sa.update(messages).where(messages.c.session_id.in_(closed)).values(text="", attachments=[]))
         connection.execute(sa.update(turns).where(turns.c.session_id.in_(closed)).values(answer=None))
+        background.forget(connection, closed)
+        names.forget(connection, closed)
     return closed
 
 
@@ -109,17 +112,69 @@ def open_with(connection: Connection, thread_id: int, ids: Sequence[int], *, new
     connection.execute(sa.update(turns).where(turns.c.id.in_(of_these)).values(session_id=session_id))
 
 
-def expire(connection: Connection, *, now: datetime, idle_after: timedelta, batch: int) -> int:
+def expire(connection: Connection, *, now: datetime, idle: IdleLimits, batch: int) -> int:
     """Close at most `batch` idle sessions, longest idle first; how many. Safe on several replicas at once."""
-    idle = (
-        sa.select(sessions.c.id)
-        .where(sessions.c.closed_at.is_(None), sessions.c.last_active_at < now - idle_after, *_owes_nothing())
-        .order_by(sessions.c.last_active_at)
-        .limit(batch)
-        .with_for_update(skip_locked=True)
-    )
-    ids = list(connection.execute(idle).scalars())
+    over = _idle(now, idle).where(*_owes_nothing()).order_by(sessions.c.last_active_at).limit(batch)
+    ids = list(connection.execute(over.with_for_update(skip_locked=True, of=sessions)).scalars())
     return len(close(connection, ids, Closed.EXPIRED, now=now, unless_owed=True)) if ids else 0
+
+
+def forewarn(
+    connection: Connection,
+    places: Sequence[tuple[str, str]],
+    *,
+    now: datetime,
+    idle: IdleLimits,
+    ahead: timedelta,
+    batch: int,
+) -> list[Expiring]:
+    """At most `batch` sessions of these platforms and workspaces that expire so soon and were not warned; now they are.
+
+    On several replicas at once each session is warned by one of them.
+    """
+    here = sa.or_(*(sa.and_(threads.c.platform == p, threads.c.workspace == w) for p, w in places))
+    soon = _idle(now + ahead, idle, joined=True).where(here, sessions.c.warned_at.is_(None), *_owes_nothing())
+    due = list(connection.execute(soon.limit(batch).with_for_update(skip_locked=True, of=sessions)).scalars())
+    warned = sa.update(sessions).where(sessions.c.id.in_(due)).values(warned_at=now).returning(sessions.c.id)
+    ids = list(connection.execute(warned).scalars()) if due else []
+    told = (
+        sa.select(sessions.c.id, sessions.c.last_active_at, *_THREAD)
+        .join(threads, threads.c.id == sessions.c.thread_id)
+        .where(sessions.c.id.in_(ids))
+    )
+    return [
+        Expiring(found, (thread := Thread(*place)), now, active_at + idle.of(thread.channel))
+        for found, active_at, *place in connection.execute(told)
+    ]
+
+
+def is_warned(connection: Connection, expiring: Expiring) -> bool:
+    """Whether nobody has written since the session was warned, and it is open."""
+    return connection.execute(sa.select(sessions.c.id).where(*_warned(expiring))).first() is not None
+
+
+def unwarn(connection: Connection, expiring: Sequence[Expiring]) -> None:
+    """These were not told after all: somebody else may."""
+    for each in expiring:
+        connection.execute(sa.update(sessions).where(*_warned(each)).values(warned_at=None))
+
+
+def _warned(expiring: Expiring) -> tuple[sa.ColumnElement[bool], ...]:
+    return sessions.c.id == expiring.id, sessions.c.closed_at.is_(None), sessions.c.warned_at == expiring.warned_at
+
+
+def _idle(now: datetime, idle: IdleLimits, *, joined: bool = False) -> sa.Select[Any]:
+    """The open sessions that were silent for longer than the limit of their channel, at that time."""
+    found = sa.select(sessions.c.id).where(
+        sessions.c.closed_at.is_(None), sessions.c.last_active_at < now - idle.shortest
+    )
+    if idle.by_channel or joined:
+        found = found.join(threads, threads.c.id == sessions.c.thread_id)
+    if idle.by_channel:
+        since = {channel: sa.literal(now - limit, UtcDateTime()) for channel, limit in idle.by_channel.items()}
+        of_channel = sa.case(since, value=threads.c.channel, else_=sa.literal(now - idle.general, UtcDateTime()))
+        found = found.where(sessions.c.last_active_at < of_channel)
+    return found
 
 
 def took_part(connection: Connection, session_id: str, author_id: str) -> bool:
@@ -157,6 +212,11 @@ def _of_person(platform: str, workspace: str, author_id: str, channel: str) -> l
         threads.c.channel == channel,
         sessions.c.id.in_(mine),
     ]
+
+
+def open_in(connection: Connection, thread_id: int) -> OpenSession | None:
+    """The thread's open session, if it has one."""
+    return next(iter(_listed(connection, [sessions.c.thread_id == thread_id], 1)), None)
 
 
 def newest(connection: Connection, *, limit: int) -> list[OpenSession]:

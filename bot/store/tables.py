@@ -1,4 +1,4 @@
-"""The five tables. A change here comes with a migration; a test compares the two."""
+"""The seven tables. A change here comes with a migration; a test compares the two."""
 
 from __future__ import annotations
 
@@ -52,6 +52,8 @@ threads = Table(
     Column("root", sa.String(64), nullable=False),
     Column("direct", sa.Boolean, nullable=False),
     Column("engaged", sa.Boolean, nullable=False),  # the bot takes part: replies need no mention
+    # A session began here, or a reset was asked for: what is older is never read (any more).
+    Column("begun", sa.Boolean, nullable=False, server_default=sa.false()),
     Column("lease_owner", sa.String(64)),  # the worker that answers there now
     Column("lease_until", UtcDateTime),  # by the database's clock
     Column("interrupted", sa.String(16)),  # sessions.Interrupted: why the running turn is to end now
@@ -72,6 +74,9 @@ sessions = Table(
     Column("closed_at", UtcDateTime),
     Column("closed_why", sa.String(16)),  # sessions.Closed
     Column("follows_expired", sa.Boolean, nullable=False),  # the session before it expired: the bot says so once
+    Column("warned_at", UtcDateTime),  # that it will expire; null again as soon as somebody writes
+    Column("background", sa.String(16)),  # background.State; null: there is none
+    Column("background_turn_id", BigId),  # the turn that it stands with
 )
 _OPEN = sessions.c.closed_at.is_(None)
 Index("uq_sessions_open", sessions.c.thread_id, unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN)
@@ -124,6 +129,32 @@ Index("ix_messages_turn", messages.c.turn_id)
 Index("ix_messages_author", messages.c.author_id, messages.c.session_id)
 Index("ix_messages_session", messages.c.session_id)
 Index("ix_messages_client", messages.c.client_id)
+
+background = Table(  # what was said in a thread before the bot was called into it
+    "background",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("thread_id", BigId, ForeignKey("threads.id"), nullable=False),
+    Column("session_id", sa.String(36), ForeignKey("sessions.id"), nullable=False),
+    Column("message_id", sa.String(64), nullable=False),
+    Column("author_id", sa.String(64), nullable=False),
+    Column("name", sa.String(80), nullable=False),  # another bot's
+    Column("by", sa.String(8)),  # background.By; null: it was deleted before it could be read
+    Column("text", sa.Text, nullable=False),
+    Column("attachments", sa.JSON, nullable=False),
+    UniqueConstraint("thread_id", "message_id"),
+)
+Index("ix_background_session", background.c.session_id)
+
+names = Table(  # what the model reads people as: the same from a session's first word to its last
+    "names",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("session_id", sa.String(36), ForeignKey("sessions.id"), nullable=False),
+    Column("person_id", sa.String(64), nullable=False),
+    Column("name", sa.String(120), nullable=False),
+    UniqueConstraint("session_id", "person_id"),
+)
 
 answers = Table(  # the platform's messages that hold the turns' answers: a long answer has several
     "answers",

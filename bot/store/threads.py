@@ -10,8 +10,8 @@ from bot.store.engine import insert_or_ignore
 from bot.store.tables import threads
 
 
-def find(connection: Connection, thread: Thread) -> Row[int, bool] | None:
-    """The thread's (id, engaged), locked until the transaction ends, or None when it was never seen."""
+def find(connection: Connection, thread: Thread) -> Row[int, bool, bool] | None:
+    """The thread's (id, engaged, begun), locked until the transaction ends, or None when it was never seen."""
     place = {
         "on_platform": thread.platform,
         "in_workspace": thread.workspace,
@@ -22,7 +22,7 @@ def find(connection: Connection, thread: Thread) -> Row[int, bool] | None:
 
 
 _FIND = (
-    sa.select(threads.c.id, threads.c.engaged)
+    sa.select(threads.c.id, threads.c.engaged, threads.c.begun)
     .where(
         threads.c.platform == sa.bindparam("on_platform"),
         threads.c.workspace == sa.bindparam("in_workspace"),
@@ -54,7 +54,12 @@ def ensure(connection: Connection, thread: Thread) -> int:
 
 def engage(connection: Connection, thread_id: int) -> None:
     """From now on the bot takes part in this thread."""
-    connection.execute(_ENGAGE, {"this_thread": thread_id})
+    connection.execute(_THIS, {"this_thread": thread_id, "engaged": True, "begun": True})
 
 
-_ENGAGE = sa.update(threads).where(threads.c.id == sa.bindparam("this_thread")).values(engaged=True)
+def begin(connection: Connection, thread_id: int) -> None:
+    """From now on nothing older is read in this thread."""
+    connection.execute(_THIS, {"this_thread": thread_id, "begun": True})
+
+
+_THIS = sa.update(threads).where(threads.c.id == sa.bindparam("this_thread"))

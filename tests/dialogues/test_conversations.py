@@ -59,10 +59,10 @@ async def test_a_mention_inside_a_thread_of_people_is_answered_there(room: Room)
     talk.says("not me", by=room.guest("Ben"))
 
     talk.says("@attendant do you?")
-    assert await talk.answers(1) == ["I was shown: do you?"]
+    assert (await talk.answers(1))[0].endswith("ana: do you?")
     talk.says("the big one")
 
-    assert (await talk.answers(2))[-1].endswith("| the big one")
+    assert (await talk.answers(2))[-1].endswith("| ana: the big one")
 
 
 async def test_people_in_one_thread_are_told_apart(room: Room) -> None:
@@ -72,8 +72,9 @@ async def test_people_in_one_thread_are_told_apart(room: Room) -> None:
 
     talk.says("mine too", by=room.guest("Ben"))
 
-    assert (await talk.answers(2))[-1].startswith("I was shown: ana: my VPN is down | ")
-    assert (await talk.answers(2))[-1].endswith("| ben: mine too")
+    told = (await talk.answers(2))[-1]
+    assert told.startswith("I was shown: my VPN is down | ")
+    assert told.endswith("| [Until here only ana was writing.]\n\nben: mine too")
 
 
 async def test_somebody_who_is_mentioned_is_named_to_the_model(room: Room) -> None:

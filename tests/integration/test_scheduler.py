@@ -12,7 +12,7 @@ import pytest
 from bot import app, wording
 from bot.config import Settings
 from bot.scheduler import EXPIRE_BATCH, Scheduler
-from bot.sessions import Interrupted
+from bot.sessions import IdleLimits, Interrupted
 from bot.store.engine import Store
 from bot.store.tables import sessions
 from bot.testing import Hold, ScriptedLLM, SettableClock
@@ -24,7 +24,7 @@ from tests.recording_adapter import RecordingAdapter
 
 def scheduler_of(desk: Desk, clock: SettableClock) -> Scheduler:
     """The scheduler of this desk."""
-    return Scheduler(desk.store, desk.worker, clock=clock.now, idle_after=DAY)
+    return Scheduler(desk.store, desk.worker, clock=clock.now, idle=IdleLimits(DAY))
 
 
 def jobs(scheduler: Scheduler) -> dict[str, Callable[[], Awaitable[None]]]:

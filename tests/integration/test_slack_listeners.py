@@ -130,10 +130,17 @@ async def test_help() -> None:
 
 
 async def test_status() -> None:
-    """`/attendant status` counts the caller's open sessions in that channel."""
+    """`/attendant status` counts the caller's open sessions in that channel, and tells of the newest, with links."""
     async with ears() as slack:
         have_sessions(slack, *map(str, range(60)))
-        assert (await slack.command("/attendant", "status")).text == wording.status(60, 24)
+        first, *lines, last = (await slack.command("/attendant", "status")).text.splitlines()
+
+        assert "60 open conversations" in first
+        assert lines[1] == (
+            "• <https://harbour-and-co.slack.com/archives/C0HELPDESK/p1712345678000001|This one>: begun 1 hour ago, "
+            "one turn, forgotten in 23 hours"
+        )
+        assert (len(lines), last) == (10, "And 50 more.")
 
 
 @pytest.mark.parametrize(("command", "words"), [("/reset", ""), ("/attendant", "reset")])

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
+from bot.background import Background, Earlier, pieces
 from bot.history import ChatMessage
 from bot.llm import Done
 from bot.llm.openai import OpenAI
@@ -52,6 +53,16 @@ async def test_it_says_what_it_is_and_what_it_was_asked(llm: OpenAI) -> None:
     assert "stand-in" in text
     assert "`OPENAI_API_KEY`" in text
     assert "> “My VPN is down”" in text
+
+
+async def test_it_tells_what_was_said_before_it_was_called(llm: OpenAI) -> None:
+    """Of a thread that it was called into it tells the question, and then what stood above."""
+    before = Background((Earlier("1", "U1", "who knows printers?"),))
+    [(_, text)] = pieces(before, {"U1": "ana"}, "ana: do you?")
+    told = await said(llm, text)
+
+    assert "You wrote:\n> “ana: do you?”" in told
+    assert told.endswith("this was said here:\n> “ana: who knows printers?”")
 
 
 async def test_the_log_says_that_it_answers(llm: OpenAI, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from bot import wording
 from bot.errors import Trouble
-from bot.sessions import Interrupted, ResetOutcome, StopOutcome
+from bot.sessions import Interrupted, Memory, ResetOutcome, StopOutcome
 
 CONSTANTS = [value for name, value in vars(wording).items() if name.isupper() and isinstance(value, str)]
 SENTENCES = [
@@ -17,7 +17,14 @@ SENTENCES = [
     *map(wording.fixed, (*ResetOutcome, *StopOutcome)),
     *map(wording.interrupted, Interrupted),
     *map(wording.reset_count, (1, 2)),
-    *(wording.status(count, hours) for count in (0, 1, 2) for hours in (1, 24)),
+    *(
+        wording.status(count, ["one"] * min(count, 1), timedelta(hours=hours))
+        for count in (0, 1, 2)
+        for hours in (0, 24)
+    ),
+    wording.status_line("here", timedelta(), 1, timedelta()),
+    *map(wording.memory, (None, Memory(timedelta(), 1, 0.5, timedelta()))),
+    wording.expires_soon(timedelta(minutes=5)),
     wording.help_text("attendant", "/attendant", "/reset"),
 ]
 
@@ -58,12 +65,26 @@ def test_how_long_ago_is_told_in_the_largest_unit(ago: timedelta, told: str) -> 
         (0, 24, "no open conversation"),
         (1, 1, "one open conversation"),
         (3, 0.5, "3 open conversations"),
-        (1, 1, "an hour"),
+        (1, 1, "after 1 hour without"),
+        (1, 36, "after 1 day 12 hours without"),
+        (3, 1, "\nAnd 2 more."),
     ],
 )
 def test_the_status_counts(count: int, hours: float, told: str) -> None:
     """How many sessions are open, and how long each is kept."""
-    assert told in wording.status(count, hours)
+    assert told in wording.status(count, ["one"], timedelta(hours=hours))
+
+
+def test_what_is_remembered_is_told_in_figures() -> None:
+    """Since when, how many turns, how full, until when."""
+    remembered = Memory(timedelta(minutes=125), 3, 0.123, timedelta(hours=22))
+
+    assert wording.memory(remembered) == (
+        "I remember this conversation: begun 2 hours 5 minutes ago, 3 turns, 12% of what I can keep in mind at once. "
+        "I forget it in 22 hours unless somebody writes here, and at once on `!reset`."
+    )
+    line = wording.status_line("<link>", timedelta(), 1, timedelta(seconds=5))
+    assert line == "<link>: begun just now, one turn, forgotten in less than a minute"
 
 
 def test_a_reset_of_several_says_how_many() -> None:

@@ -10,11 +10,13 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 
 from bot import wording
 from bot.config import Settings
+from bot.sessions import IdleLimits
 from bot.slack.resets import Notice, Resets, in_time
 
 
 def register(app: AsyncApp, resets: Resets, settings: Settings, bot_name: str) -> None:
     """Answer both commands, to the person alone, while Slack waits."""
+    idle = IdleLimits(settings.idle_after, settings.idle_after_by_channel)
     help_text = wording.help_text(bot_name, settings.slack_command, settings.slack_reset_command)
 
     async def attendant(user: str, channel: str, text: str) -> Notice:
@@ -23,7 +25,7 @@ def register(app: AsyncApp, resets: Resets, settings: Settings, bot_name: str) -
             case "reset":
                 return await resets.ask(user, channel, rest.strip())
             case "status":
-                return Notice(wording.status(await resets.count_open(user, channel), settings.session_idle_hours))
+                return await resets.status(user, channel, idle)
             case "" | "help":
                 return Notice(help_text)
             case _:

@@ -16,7 +16,7 @@ from bot.events import (
     Thread,
     Uninstalled,
 )
-from bot.history import Said, Turn, spoken_of
+from bot.people import mentioned
 from bot.slack.identity import BotIdentity
 from bot.slack.payloads import plain_text, read_event, thread_of_link
 
@@ -224,7 +224,7 @@ def test_both_events_of_a_mention_are_the_same() -> None:
     ("text", "said"),
     [
         ("<@UBOT> <@UBOT|bot>, : hi <@UBOT>\n<@UBOT> ", "hi"),
-        ("<@UBOT>: <@UBOT> hi", "<@UBOT> hi"),
+        ("<@UBOT>: <@UBOT> hi", "@attendant hi"),
         (" <@UBOT> <@UBOT>", ""),
         ("hi, <@U2> <@UBOT>", "hi, <@U2>"),
     ],
@@ -245,12 +245,12 @@ def test_reading_takes_no_longer_than_the_text_is_long(piece: str, around: str) 
     text = around.format(piece * (300_000 // len(piece)))
     said = message(text=text)
 
-    assert len(spoken_of([Turn((Said("U1", text), Said("U1", said.text)))])) <= len(text)
+    assert len(mentioned(text) + mentioned(said.text)) <= 2 * len(text)
 
 
 def test_a_mention_amid_a_sentence_stays() -> None:
-    """What is said with the bot's name in it keeps the name, and names of others stay."""
-    assert message(text="can <@UBOT> help <@U2>?").text == "can <@UBOT> help <@U2>?"
+    """What is said with the bot's name in it keeps the name, as it is read; others stay as ids."""
+    assert message(text="can <@UBOT> help <@U2>?").text == "can @attendant help <@U2>?"
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_text_that_cannot_be_stored_is_mended() -> None:
         ("<https://x.y|the page>", "the page (https://x.y)"),
         ("<http://x.y|x.y>", "http://x.y"),
         ("<mailto:a@b.c|a@b.c>", "a@b.c"),
-        ("<#C2|general> and <#C3>", "#general and #C3"),
+        ("<#C2|general> and <#C3>", "#general and #some-channel"),
         ("<!subteam^S1|@it> <!subteam^S2>", "@it @subteam"),
         ("<!channel> <!here|here>", "@channel @here"),
         ("<!date^1^{date}|today>", "today"),

@@ -1,0 +1,96 @@
+"""What was said in a thread before the bot was called into it, read in one call.
+
+Rule: best effort and never late: it takes three seconds at most, and nothing here raises. What Slack does not let us
+read is not there. Facts: https://docs.slack.dev/reference/methods/conversations.replies
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
+from bot.background import UNREADABLE, Background, By, Earlier
+from bot.events import Thread
+from bot.slack.failures import CallError
+from bot.slack.identity import BotIdentity
+from bot.slack.messages import Slack
+from bot.slack.payloads import attachments, text_of
+
+log = logging.getLogger(__name__)
+
+_PAGE = 1_000  # messages, the most that Slack gives at once; it begins with the oldest
+_WAIT_S = 3.0
+_TS = re.compile(r"[0-9]{10}\.[0-9]{6}")
+_ID = re.compile(r"[A-Z0-9]{1,64}")
+_SUBTYPES = (None, "bot_message", "file_share", "me_message", "thread_broadcast")
+
+
+async def read(slack: Slack, bot: BotIdentity, thread: Thread, before: str) -> Background:
+    """What was said before this message, oldest first: all that one page holds."""
+
+    async def send() -> AsyncSlackResponse:
+        return await slack.client.conversations_replies(
+            channel=thread.channel, ts=thread.root, latest=before, limit=_PAGE
+        )
+
+    try:
+        async with slack.limiter.time.limit(_WAIT_S):
+            page = await slack.limiter.call("conversations.replies", send, wait_s=_WAIT_S, repeatable=True)
+    except (CallError, TimeoutError) as failure:
+        log.warning("what was said before in %s could not be read (%s)", thread, failure or "it took too long")
+        return UNREADABLE
+    found = page.get("messages")
+    told = earlier(found if isinstance(found, list) else [], bot, before)
+    return Background(tuple(told), whole=not page.get("has_more"))
+
+
+def earlier(messages: Iterable[Any], bot: BotIdentity, before: str) -> list[Earlier]:
+    """Those of Slack's messages that somebody wrote before this one, oldest first."""
+    found = [_earlier(message, bot) for message in messages if isinstance(message, dict) and _counts(message)]
+    there = [message for message in found if _TS.fullmatch(message.message_id) and message.message_id < before]
+    return sorted(there, key=lambda message: message.message_id)
+
+
+def _counts(message: dict[str, Any]) -> bool:
+    return message.get("subtype") in _SUBTYPES and not message.get("hidden") and not message.get("is_ephemeral")
+
+
+def _earlier(message: dict[str, Any], bot: BotIdentity) -> Earlier:
+    user, bot_id = _id(message, "user"), _id(message, "bot_id")
+    own = user == bot.user_id or (bool(bot_id) and bot_id == bot.bot_id)
+    by = By.SELF if own else By.BOT if bot_id else By.PERSON
+    return Earlier(
+        message_id=_word(message, "ts"),
+        author_id=user or bot_id,
+        text=text_of(message, bot) or _fallbacks(message, bot),
+        attachments=attachments(message.get("files")),
+        by=by,
+        name=_bot_name(message) if by is By.BOT else "",
+    )
+
+
+def _fallbacks(message: dict[str, Any], bot: BotIdentity) -> str:
+    """What a message without text of its own says in Slack's older attachments, as alerts do."""
+    kept = message.get("attachments")
+    cards = [card for card in kept if isinstance(card, dict)] if isinstance(kept, list) else []
+    told = [text_of({"text": card.get("fallback")}, bot) for card in cards]
+    return "\n".join(filter(None, told))
+
+
+def _bot_name(message: dict[str, Any]) -> str:
+    profile = message.get("bot_profile")
+    return _word(message, "username") or (_word(profile, "name") if isinstance(profile, dict) else "")
+
+
+def _id(message: dict[str, Any], key: str) -> str:
+    value = _word(message, key)
+    return value if _ID.fullmatch(value) else ""
+
+
+def _word(values: dict[str, Any], key: str) -> str:
+    value = values.get(key)
+    return value if isinstance(value, str) else ""

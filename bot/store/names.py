@@ -1,0 +1,41 @@
+"""What people are called in a session: given once, so that nobody changes who said what by changing their name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from bot.store.engine import insert_or_ignore, storable
+from bot.store.tables import names, sessions
+
+
+def of_session(connection: Connection, session_id: str) -> dict[str, str]:
+    """The names by people's ids, in the order in which they were given."""
+    return {row.person_id: row.name for row in connection.execute(_GIVEN, {"in_session": session_id})}
+
+
+def give(connection: Connection, session_id: str, given: Mapping[str, str]) -> None:
+    """Remember what these people are called from now on. A closed session remembers nobody."""
+    if connection.execute(_OPEN, {"in_session": session_id}).first() is not None:
+        for person_id, name in given.items():
+            row = {"session_id": session_id, "person_id": person_id, "name": storable(name)}
+            insert_or_ignore(connection, names, row)
+
+
+def forget(connection: Connection, session_ids: Sequence[str]) -> None:
+    """Forget who took part in these sessions."""
+    connection.execute(sa.delete(names).where(names.c.session_id.in_(session_ids)))
+
+
+_GIVEN = (
+    sa.select(names.c.person_id, names.c.name)
+    .where(names.c.session_id == sa.bindparam("in_session"))
+    .order_by(names.c.id)
+)
+_OPEN = (
+    sa.select(sessions.c.id)
+    .where(sessions.c.id == sa.bindparam("in_session"), sessions.c.closed_at.is_(None))
+    .with_for_update()  # against a reset at this moment, which would leave these names behind
+)

@@ -1,0 +1,131 @@
+"""Asking what the bot remembers: in the thread, and by slash command."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from bot import wording
+from tests.openai_server import says
+from tests.room import Room
+
+NOTHING = wording.memory(None)
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize("text", ["!status", "@attendant status", "@attendant /Status."])
+async def test_a_thread_is_told_what_is_remembered_of_it(room: Room, text: str) -> None:
+    """Since when, how many turns, how full, until when; none of what was said, and the model is not asked."""
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await talk.answers(1)
+    room.clock.advance(HOUR)
+    talk.says("still down")
+    await talk.answers(2)
+    await room.settled()
+    room.clock.advance(2 * HOUR)
+
+    talk.says(text, by=room.guest("Ben"))
+
+    told = (await talk.answers(3))[-1]
+    assert "begun 3 hours ago, 2 turns, 0% of" in told
+    assert "I forget it in 22 hours unless" in told
+    assert len(room.model.requests) == 2
+
+
+@pytest.mark.parametrize("room_settings", [{"history_tokens": 200}])
+async def test_it_is_told_how_full_the_memory_is(room: Room) -> None:
+    """The more was said, the more of what the model can be shown is taken."""
+    room.model.script(says("x" * 300))
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await talk.answers(1)
+    await room.settled()
+
+    talk.says("!status")
+
+    share = re.search(r"one turn, (\d+)% of", (await talk.answers(2))[-1])
+    assert share is not None
+    assert 30 < int(share[1]) < 90
+
+
+async def test_asking_does_not_keep_a_conversation(room: Room) -> None:
+    """A status is no activity: the conversation expires when it would have, and then nothing is remembered."""
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await talk.answers(1)
+    await room.settled()
+    room.clock.advance(23 * HOUR)
+    talk.says("!status")
+    assert "in 1 hour unless" in (await talk.answers(2))[-1]
+    room.clock.advance(HOUR + timedelta(seconds=1))
+
+    talk.says("!status")
+
+    assert (await talk.answers(3))[-1] == NOTHING
+
+
+async def test_after_a_reset_nothing_is_remembered(room: Room) -> None:
+    """The status says so."""
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await talk.answers(1)
+    talk.says("!reset")
+    await talk.answers(2)
+
+    talk.says("!status")
+
+    assert (await talk.answers(3))[-1] == NOTHING
+
+
+async def test_where_the_bot_takes_no_part_it_is_asked_by_name(room: Room) -> None:
+    """A bare `!status` in a thread of people may be meant for another bot; a mention is answered."""
+    talk = room.guest("Ana").posts("testing our own bot")
+    talk.says("!status")
+    await room.acknowledged()
+    assert talk.said() == []
+
+    talk.says("@attendant status")
+
+    assert await talk.answers(1) == [NOTHING]
+
+
+async def test_a_sentence_about_the_status_is_a_message(room: Room) -> None:
+    """Only the bare word is the command."""
+    talk = room.guest("Ana").mentions("status of my ticket?")
+
+    assert await talk.answers(1) == ["I was shown: status of my ticket?"]
+
+
+async def test_the_slash_command_lists_what_is_open(room: Room) -> None:
+    """Each of the caller's conversations in the channel, with a link, since when and until when; nobody else's."""
+    ana = room.guest("Ana")
+    assert (await ana.commands("/attendant", "status")).text == wording.status(0, [], 24 * HOUR)
+    talk = ana.mentions("my VPN is down")
+    await room.guest("Ben").mentions("my badge is lost").answers(1)
+    await talk.answers(1)
+    await room.settled()
+    room.clock.advance(HOUR)
+
+    first, line = (await ana.commands("/attendant", "status")).text.splitlines()
+
+    assert "one open conversation" in first
+    assert f"/archives/{talk.channel.id}/p{talk.root.replace('.', '')}|" in line
+    assert line.endswith(": begun 1 hour ago, one turn, forgotten in 23 hours")
+
+
+@pytest.mark.parametrize(
+    "room_settings", [{"session_idle_hours_by_channel": (("C0HELPDESK", 2.0),)}], ids=["two hours"]
+)
+async def test_the_channels_own_limit_is_told(room: Room) -> None:
+    """Where a channel has a limit of its own, that is what both commands tell."""
+    ana = room.guest("Ana")
+    talk, direct = ana.mentions("my VPN is down"), ana.writes("and my screen flickers")
+    await talk.answers(1)
+    await direct.answers(1)
+    await room.settled()
+
+    talk.says("!status")
+    direct.says("!status")
+
+    assert "in 2 hours unless" in (await talk.answers(2))[-1]
+    assert "in 1 day unless" in (await direct.answers(2))[-1]
+    assert "forgotten after 2 hours" in (await ana.commands("/attendant", "status")).text
