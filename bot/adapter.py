@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bot.events import Author, Thread
+from bot.preferences import Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +58,6 @@ class Adapter(Protocol):
 
     async def names(self, workspace: str, user_ids: Iterable[str]) -> Mapping[str, str]:
         """The display names of these people, as far as they can be known. Best effort: it never raises."""
+
+    async def profile(self, workspace: str, user_id: str) -> Profile:
+        """What this person's profile tells, as far as it can be known. Best effort: it never raises."""

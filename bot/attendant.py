@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from datetime import datetime
 
-from bot import history, wording
+from bot import history, preferences, wording
 from bot.adapter import Adapter, Asked
 from bot.errors import PlatformError
 from bot.history import Turn
@@ -16,8 +16,10 @@ from bot.responder import Answer, Responder
 from bot.sessions import Interrupted
 from bot.store import answers, claims
 from bot.store import history as past
+from bot.store import preferences as preference_rows
 from bot.store.claims import Claim, Settled, State
 from bot.store.engine import Store
+from bot.tools.set_preferences import set_preferences
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +95,9 @@ class Attendant:
             # Within the reply, which shows that the bot works before it asks for the first piece.
             nonlocal answer
             turns = await self._turns(claim)
-            answer = self._responder.answer(turns, await self._names(claim, turns))
+            names = await self._names(claim, turns)
+            about, tools = await self._about(claim, names), [set_preferences(self._store, claim, self._clock)]
+            answer = self._responder.answer(turns, names, about=about, tools=tools)
             begin(answer)
             async with aclosing(_announced(answer, claim)) as announced:
                 async for delta in announced:
@@ -120,6 +124,13 @@ class Attendant:
         if not wanted:
             return {}
         return await self._adapters[claim.thread.platform].names(claim.thread.workspace, wanted)
+
+    async def _about(self, claim: Claim, names: Mapping[str, str]) -> str:
+        """What the model reads about the author of the newest message, for this answer alone."""
+        place, person = claim.thread, claim.author.id
+        kept = await self._store.insist(preference_rows.of_person, place.platform, place.workspace, person)
+        profile = await self._adapters[place.platform].profile(place.workspace, person)
+        return preferences.for_model(kept, profile, name=names.get(person, ""), now=self._clock())
 
     async def _reply(self, claim: Claim, deltas: AsyncIterator[str]) -> bool:
         try:

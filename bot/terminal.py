@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from bot.adapter import Asked, Ledger
 from bot.events import Author, Command, Event, MessageReceived, ResetRequested, StopRequested, Thread, read_command
 from bot.inbox import Inbox
+from bot.preferences import NO_PROFILE, Profile
 
 PLATFORM = "terminal"
 YOU = Author(id="you", workspace="local")
@@ -44,6 +45,11 @@ class Terminal:
         """Nobody but you is here."""
         del workspace, user_ids
         return {}
+
+    async def profile(self, workspace: str, user_id: str) -> Profile:
+        """A terminal has none."""
+        del workspace, user_id
+        return NO_PROFILE
 
     async def talk(self, inbox: Inbox, lines: AsyncIterator[str], thread: Thread) -> None:
         """Send each line to the bot and wait for its answer, until the lines end."""

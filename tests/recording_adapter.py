@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
 from bot.adapter import Asked, Ledger
 from bot.events import Thread
+from bot.preferences import NO_PROFILE, Profile
 
 
 class RecordingAdapter:
@@ -22,6 +23,7 @@ class RecordingAdapter:
         self.found: list[Sequence[str]] = []  # what each later attempt was told that earlier ones had posted
         self.told_to_wait: list[Asked] = []
         self.people: dict[str, str] = {}
+        self.profiles: dict[str, Profile] = {}
         self.looked_up: list[frozenset[str]] = []
         self.failures: list[Exception] = []  # each raised by one of the next replies instead of showing it
         self.afterwards: Callable[[str], None] = lambda _: None  # told each text as its reply ends
@@ -59,6 +61,11 @@ class RecordingAdapter:
         await self._tell()
         await self.known.wait()
         return {person: name for person, name in self.people.items() if person in wanted}
+
+    async def profile(self, workspace: str, user_id: str) -> Profile:
+        """See Adapter.profile."""
+        del workspace
+        return self.profiles.get(user_id, NO_PROFILE)
 
     async def until(self, state: Callable[[], bool]) -> None:
         """Wait until something that this adapter records has come to that state."""

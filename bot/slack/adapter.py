@@ -9,6 +9,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.adapter import Asked, Ledger
 from bot.events import Thread
+from bot.preferences import Profile
 from bot.slack.client import impatient
 from bot.slack.identity import PLATFORM, BotIdentity
 from bot.slack.leftovers import Leftovers
@@ -65,3 +66,8 @@ class SlackAdapter:
         """The display names of these people, as far as they can be had within two seconds."""
         del workspace  # one installation, which sees the people of shared channels as well
         return await self._names.look_up(user_ids)
+
+    async def profile(self, workspace: str, user_id: str) -> Profile:
+        """This person's time zone and locale, as far as they can be had within two seconds."""
+        del workspace
+        return await self._names.profile(user_id)
