@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -128,8 +129,10 @@ class Attendant:
     async def _about(self, claim: Claim, names: Mapping[str, str]) -> str:
         """What the model reads about the author of the newest message, for this answer alone."""
         place, person = claim.thread, claim.author.id
-        kept = await self._store.insist(preference_rows.of_person, place.platform, place.workspace, person)
-        profile = await self._adapters[place.platform].profile(place.workspace, person)
+        kept, profile = await asyncio.gather(
+            self._store.insist(preference_rows.of_person, place.platform, place.workspace, person),
+            self._adapters[place.platform].profile(place.workspace, person),
+        )
         return preferences.for_model(kept, profile, name=names.get(person, ""), now=self._clock())
 
     async def _reply(self, claim: Claim, deltas: AsyncIterator[str]) -> bool:

@@ -95,7 +95,8 @@ def for_model(kept: Preferences, profile: Profile, *, name: str, now: datetime) 
     `name` is what the model knows them by, empty where nobody else takes part.
     """
     known = [part for part in (_moment(profile, now), _marked(kept)) if part]
-    whose = [f"The newest message is by {name}."] if name and known else []
+    called = name.replace('"', "'")  # it is theirs to choose, so that it must not end its quotation
+    whose = [f'The newest message is by the person called "{called}".'] if name and known else []
     return "\n".join(whose + known)
 
 

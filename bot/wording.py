@@ -76,6 +76,12 @@ PREFERENCE_LABELS = {
     "tone": "How much shall I say?",
     "about": "What shall I know about you?",
 }
+PREFERENCES_SHOWN = {
+    "name": "How I address you",
+    "language": "The language I answer in",
+    "tone": "How much I say",
+    "about": "What I know about you",
+}
 PREFERENCE_HINTS = {
     "name": "A name, as you like to be addressed.",
     "language": "Empty: the language you write in.",

@@ -72,10 +72,10 @@ def answer(messages: Sequence[ChatMessage]) -> str:
     parts = [_INTRODUCTION, f"You wrote:\n{_quote(newest['content'])}", _memory(earlier)]
     if LONG_ANSWER in newest["content"].casefold():
         parts.insert(1, _LONG)
-    if wishes := _kept_in_mind(messages):
-        parts.append(f"You asked me to keep in mind:\n{_quote(wishes)}")
     if messages and messages[-1]["role"] == "tool":
         parts.insert(0, f"From now on I call you {_name(newest['content'])}.")
+    elif wishes := _kept_in_mind(messages):
+        parts.append(f"You asked me to keep in mind:\n{_quote(wishes)}")
     return "\n\n".join(parts)
 
 

@@ -85,7 +85,7 @@ class Names:
                 ask = partial(self._slack.client.users_info, user=user_id, include_locale=True)
                 answer = await self._slack.limiter.call("users.info", ask, wait_s=self._wait_s)
             user = answer.get("user")
-            self._remember(user_id, _Person(_name(user), _profile(user)), _KEPT_FOR)
+            self._remember(user_id, _Person(_name(user), profile_in(user)), _KEPT_FOR)
         except CallError as failure:
             self._note_failure(user_id, failure.code)
         finally:
@@ -116,7 +116,7 @@ def _name(user: object) -> str:
     return " ".join(name.split())[:_LONGEST_NAME]
 
 
-def _profile(user: object) -> Profile:
+def profile_in(user: object) -> Profile:
     """What a user object tells besides the name: tz, tz_offset in seconds (now, summer time included), locale."""
     told = user if isinstance(user, dict) else {}
     zone, seconds, locale = told.get("tz"), told.get("tz_offset"), told.get("locale")

@@ -22,12 +22,12 @@ View = dict[str, Any]
 
 def home(kept: Preferences, help_text: str) -> View:
     """The Home tab: what is kept in mind for this person, and how to use the bot. `help_text` is mrkdwn."""
-    shown = [f"{wording.PREFERENCE_LABELS[field]}\n{_shown(field, wish)}" for field, wish in kept.wishes.items()]
+    shown = [_shown(field, wish) for field, wish in kept.wishes.items()]
     return {
         "type": "home",
         "blocks": [
             {"type": "header", "text": plain(wording.YOUR_PREFERENCES)},
-            *({"type": "section", "text": plain(text)} for text in shown or [wording.NO_PREFERENCES]),
+            *(shown or [{"type": "section", "text": plain(wording.NO_PREFERENCES)}]),
             {"type": "actions", "elements": [button(wording.EDIT_PREFERENCES, EDIT_PREFERENCES, "edit")]},
             {"type": "context", "elements": [plain(wording.PREFERENCES_ARE_YOURS)]},
             {"type": "divider"},
@@ -82,8 +82,9 @@ def _wish(inputs: Any) -> str:
             return ""
 
 
-def _shown(field: str, wish: str) -> str:
-    return wording.TONES[wish] if field == "tone" else wish
+def _shown(field: str, wish: str) -> Block:
+    label = {"type": "mrkdwn", "text": f"*{wording.PREFERENCES_SHOWN[field]}*"}
+    return {"type": "section", "fields": [label, plain(wording.TONES[wish] if field == "tone" else wish)]}
 
 
 def _input(field: str, element: Block) -> Block:

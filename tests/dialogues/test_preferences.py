@@ -130,12 +130,12 @@ async def test_preferences_are_for_one_person(room: Room) -> None:
     talk.says("mine too", by=ben)
     await talk.answers(2)
     assert wishes(room) == ["> About me:", "> I know Linux."]
-    assert "by ben" in told(room.model.requests[-1])
+    assert 'called "ben"' in told(room.model.requests[-1])
     talk.says("still down")
     await talk.answers(3)
 
     assert wishes(room) == ["> Call me Rita."]
-    assert "by ana" in told(room.model.requests[-1])
+    assert 'called "ana"' in told(room.model.requests[-1])
 
 
 async def test_of_several_authors_the_newest_counts(room: Room) -> None:
