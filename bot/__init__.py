@@ -1,6 +1,6 @@
 """Attendant: the support attendant that lives in Slack threads.
 
 Reading order, which is also the import rule: errors, config, events, sessions, wording, people, background,
-history, persona · logs, manifest, adapter, llm, store · responder, roster, attendant, turnstile, worker, inbox,
-forewarning, scheduler, health, testing · terminal, slack, playground · checks, app, service, cli.
+history, persona, preferences · logs, manifest, adapter, llm, store · tools, responder, roster, attendant, turnstile,
+worker, inbox, forewarning, scheduler, health, testing · terminal, slack, playground · checks, app, service, cli.
 """

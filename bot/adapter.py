@@ -9,6 +9,7 @@ from typing import Protocol
 
 from bot.background import Background
 from bot.events import Author, Thread
+from bot.preferences import Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +68,6 @@ class Adapter(Protocol):
 
         Raises PlatformError when the platform refuses, and PlatformUnavailable when it surely was not said for now.
         """
+
+    async def profile(self, workspace: str, user_id: str) -> Profile:
+        """What this person's profile tells, as far as it can be known. Best effort: it never raises."""

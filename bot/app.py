@@ -145,6 +145,7 @@ async def open_model(settings: Settings) -> AsyncIterator[LLM]:
         max_streams=settings.max_running_turns,
         api_key=settings.openai_api_key,
         base_url=settings.openai_base_url,
+        tools=settings.openai_tools == "auto",
     )
     try:
         yield model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -9,7 +10,7 @@ from contextlib import aclosing
 from datetime import datetime
 from functools import partial
 
-from bot import background, history, wording
+from bot import background, history, preferences, wording
 from bot.adapter import Adapter, Asked
 from bot.background import Known
 from bot.errors import PlatformError
@@ -20,9 +21,11 @@ from bot.sessions import IdleLimits, Interrupted, Memory, ResetOutcome, StopOutc
 from bot.store import answers, claims
 from bot.store import background as background_rows
 from bot.store import history as past
+from bot.store import preferences as preference_rows
 from bot.store import sessions as session_rows
 from bot.store.claims import Claim, Settled, State
 from bot.store.engine import Store
+from bot.tools.set_preferences import set_preferences
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +118,9 @@ class Attendant:
             # Within the reply, which shows that the bot works before it asks for the first piece.
             nonlocal answer
             turns = await self._turns(claim)
-            answer = self._responder.answer(turns, await self._names(claim, turns))
+            names = await self._names(claim, turns)
+            about, tools = await self._about(claim, names), [set_preferences(self._store, claim, self._clock)]
+            answer = self._responder.answer(turns, names, about=about, tools=tools)
             begin(answer)
             async with aclosing(_announced(answer, claim)) as announced:
                 async for delta in announced:
@@ -155,6 +160,15 @@ class Attendant:
         look_up = partial(self._adapters[claim.thread.platform].names, claim.thread.workspace)
         told = {bot: name for turn in turns for bot, name in background.bots(turn.background).items()}
         return await self._roster.names(claim.session_id, history.named(turns), look_up, told)
+
+    async def _about(self, claim: Claim, names: Mapping[str, str]) -> str:
+        """What the model reads about the author of the newest message, for this answer alone."""
+        place, person = claim.thread, claim.author.id
+        kept, profile = await asyncio.gather(
+            self._store.insist(preference_rows.of_person, place.platform, place.workspace, person),
+            self._adapters[place.platform].profile(place.workspace, person),
+        )
+        return preferences.for_model(kept, profile, name=names.get(person, ""), now=self._clock())
 
     async def _reply(self, claim: Claim, deltas: AsyncIterator[str]) -> bool:
         try:

@@ -132,6 +132,7 @@ class Settings:
     openai_api_key: str | None = _knob(None, str, "Copy it from your model provider.", secret=True)
     openai_base_url: str | None = _knob(None, _http_url, "Use for instance http://127.0.0.1:11434/v1.")
     openai_model: str = _knob("gpt-5.4-mini", str, "Name a model that your backend serves.")
+    openai_tools: str = _knob("auto", _choice("auto", "off"), "Unset it for auto.")
     model_timeout_seconds: float = _knob(60.0, _positive(86_400), "Use for instance 60.")
     history_tokens: int = _knob(12_000, _whole(100, 10_000_000), "Use for instance 12000.")
     persona_file: Path | None = _knob(None, Path, "Name a Markdown file, or unset it.")

@@ -3,6 +3,7 @@
 AttendantError
 ├── ConfigError      a setting is missing or wrong: stop at start, name it and the remedy
 ├── StartupError     a check at start failed (token, scope, database, model, port)
+├── PreferencesRefused  what a person asked us to keep in mind cannot be kept; `problems` says why, by field
 ├── StoreUnavailable the database did not take the write: refuse the delivery, Slack delivers again
 ├── PlatformError    the chat platform refused to show something; `code` is its own word for why
 ├── PlatformUnavailable  it could not be reached, or asked to wait: the turn is tried again
@@ -12,6 +13,7 @@ AttendantError
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 
 
 class AttendantError(Exception):
@@ -28,6 +30,14 @@ class ConfigError(AttendantError):
 
 class StartupError(AttendantError):
     """Something the bot needs at start is not there. The message is one line with its remedy."""
+
+
+class PreferencesRefused(AttendantError):  # noqa: N818 - named for what happened, as the person is told
+    """What a person asked us to keep in mind cannot be kept. `problems` holds a sentence for each field."""
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__("a wish cannot be kept")
+        self.problems = problems
 
 
 class StoreUnavailable(AttendantError):  # noqa: N818 - named for the state, as the field does

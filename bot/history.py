@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 from bot import background
 from bot.background import NO_BACKGROUND, Background
@@ -22,8 +22,10 @@ TOKENS_PER_MESSAGE = 4  # the wrapping that chat formats put around each message
 class ChatMessage(TypedDict):
     """One entry of `messages` in OpenAI's chat-completions request."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
+    tool_calls: NotRequired[list[dict[str, Any]]]  # of an assistant's message: what it called for
+    tool_call_id: NotRequired[str]  # of a tool's message: the call that it answers
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import assert_never
 
@@ -18,8 +18,10 @@ from bot.events import (
     Thread,
     Uninstalled,
 )
+from bot.preferences import Preferences
 from bot.sessions import IdleLimits, OpenSession, ResetOutcome, StopOutcome
 from bot.store import inbox as accepted
+from bot.store import preferences as preference_rows
 from bot.store import sessions as session_rows
 from bot.store import status
 from bot.store.engine import Store
@@ -140,6 +142,16 @@ class Inbox:
         return await self._store.run(
             session_rows.open_for, platform, workspace, author.id, channel=channel, limit=LISTED_SESSIONS
         )
+
+    async def preferences(self, platform: str, workspace: str, user_id: str) -> Preferences:
+        """What this person asked us to keep in mind."""
+        return await self._store.run(preference_rows.of_person, platform, workspace, user_id)
+
+    async def set_preferences(
+        self, platform: str, workspace: str, user_id: str, wishes: Mapping[str, object]
+    ) -> Preferences:
+        """Take in what this person wishes; what they ask for now. Raises PreferencesRefused."""
+        return await self._store.run(preference_rows.change, platform, workspace, user_id, wishes, now=self._clock())
 
     def _wake(
         self,

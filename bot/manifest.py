@@ -42,6 +42,7 @@ class Manifest:
     events: tuple[str, ...]
     commands: tuple[SlashCommand, ...]
     shortcuts: tuple[Shortcut, ...]
+    has_home: bool  # a Home tab of its own for each person
 
 
 def document(command: str = COMMAND, reset_command: str = RESET_COMMAND, url: str | None = None) -> dict[str, Any]:
@@ -72,6 +73,7 @@ def read(made: dict[str, Any]) -> Manifest:
             for entry in features["slash_commands"]
         ),
         shortcuts=tuple(Shortcut(entry["name"], entry["callback_id"]) for entry in features["shortcuts"]),
+        has_home=features["app_home"]["home_tab_enabled"],
     )
 
 

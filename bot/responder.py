@@ -16,6 +16,8 @@ from bot.errors import ModelError, Trouble
 from bot.history import ChatMessage, Turn
 from bot.llm import LLM, Done
 from bot.sessions import Interrupted
+from bot.tools import Tool
+from bot.tools.rounds import Rounds
 
 log = logging.getLogger(__name__)
 
@@ -135,12 +137,25 @@ class Responder:
         shown = [message["content"] for turn in history.read(turns, {}) for message in turn]
         return min(1.0, sum(map(history.estimate_tokens, shown)) / self.history_tokens)
 
-    def answer(self, turns: Sequence[Turn], names: Mapping[str, str]) -> Answer:
-        """The answer to the last of these turns, which are one session's, oldest first."""
+    def answer(
+        self, turns: Sequence[Turn], names: Mapping[str, str], *, about: str = "", tools: Sequence[Tool] = ()
+    ) -> Answer:
+        """The answer to the last of these turns, which are one session's, oldest first.
+
+        `about` is what stands with the newest message, and belongs to its author or to this moment; it is not stored.
+        `tools` are what the model may do besides talking.
+        """
         rendered = list(history.read(turns, names))
         system: ChatMessage = {"role": "system", "content": self._persona}
         whole, half = (history.fit(rendered, self.history_tokens // part) for part in (1, 2))
-        return Answer(self._llm, [system, *whole], [system, *half])
+        llm = Rounds(self._llm, tools) if tools else self._llm
+        return Answer(llm, *([system, *_with(about, shown)] for shown in (whole, half)))
+
+
+def _with(about: str, shown: Sequence[ChatMessage]) -> list[ChatMessage]:
+    """The turns with what stands with the newest message right before it, after all that a backend has cached."""
+    *earlier, newest = shown
+    return [*earlier, {"role": "system", "content": about}, newest] if about else [*shown]
 
 
 def _after(text: str, sentence: str) -> str:

@@ -24,6 +24,7 @@ from bot.events import (
     read_command,
 )
 from bot.inbox import Inbox
+from bot.preferences import NO_PROFILE, Profile
 
 PLATFORM = "terminal"
 YOU = Author(id="you", workspace="local")
@@ -65,6 +66,11 @@ class Terminal:
         """Write the line."""
         del thread
         self._write(f"{text}\n\n")
+
+    async def profile(self, workspace: str, user_id: str) -> Profile:
+        """A terminal has none."""
+        del workspace, user_id
+        return NO_PROFILE
 
     async def talk(self, inbox: Inbox, lines: AsyncIterator[str], thread: Thread) -> None:
         """Send each line to the bot and wait for its answer, until the lines end."""

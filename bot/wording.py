@@ -5,7 +5,7 @@ Rule: plain, short, and never a stack trace; each says what happened and what th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from bot.errors import Trouble
@@ -54,6 +54,55 @@ NO_WORDS = "(a message without text)"
 UNKNOWN_COMMAND = "I don't know that one. This is what I can do:"
 UNKNOWN_CHOICE = "Write `all`, or a link to a message in the conversation that I shall forget."
 THREAD_NOT_FOUND = "I have no conversation with you at that link."
+
+HOW_TO_USE_ME = "How to use me"
+YOUR_PREFERENCES = "What I keep in mind for you"
+NO_PREFERENCES = (
+    "Nothing yet. Tell me how to address and answer you: here, or by saying so, for instance “call me Ana”."
+)
+PREFERENCES_ARE_YOURS = (
+    "It shapes my answers to you and to nobody else, in every conversation here. Your time zone and language setting "
+    "I take from your Slack profile."
+)
+EDIT_PREFERENCES = "Edit"
+PREFERENCES_TITLE = "Your preferences"  # Slack allows 24 characters
+SAVE, CANCEL = "Save", "Cancel"
+NEITHER_TONE = "As it fits"
+UNKNOWN_TONE = "Choose brief, detailed or neither."
+UNKNOWN_PREFERENCE = "I cannot keep this in mind."
+
+PREFERENCE_LABELS = {
+    "name": "What shall I call you?",
+    "language": "Which language shall I answer in?",
+    "tone": "How much shall I say?",
+    "about": "What shall I know about you?",
+}
+PREFERENCES_SHOWN = {
+    "name": "How I address you",
+    "language": "The language I answer in",
+    "tone": "How much I say",
+    "about": "What I know about you",
+}
+PREFERENCE_HINTS = {
+    "name": "A name, as you like to be addressed.",
+    "language": "Empty: the language you write in.",
+    "about": "Up to 1,000 characters: your work, your devices, what you are used to. No passwords, please.",
+}
+TONES = {"brief": "Brief answers", "detailed": "Detailed answers"}
+
+_NOTED = {
+    "name": "I call you {}",
+    "language": "I answer you in {}",
+    "tone": "my answers to you are {}",
+    "about": "I know this about you: “{}”",
+}
+_NOTED_NO_MORE = {
+    "name": "I have no name of your choice for you",
+    "language": "I answer you in the language you write in",
+    "tone": "my answers to you are as long as it takes",
+    "about": "I have forgotten what to know about you",
+}
+_NOTED_CHARACTERS = 200  # of one wish
 
 
 _INTERRUPTED = {
@@ -168,5 +217,21 @@ def help_text(bot: str, command: str, reset_command: str) -> str:
         f"• *Start over*: write `!reset` in the thread, or choose _Start over_ in a message's menu. "
         f"`{reset_command}` (or `{command} reset`) resets your conversations in a channel; "
         f"add `all` or a thread's link to pick.\n"
-        f"• *What I remember*: write `!status` in the thread; `{command} status` tells which conversations are open."
+        f"• *What I remember*: write `!status` in the thread; `{command} status` tells which conversations are open.\n"
+        f"• *What I keep in mind for you*: `{command} preferences`, or my Home tab, or just tell me, for instance "
+        "“call me Ana”."
     )
+
+
+def too_long(length: int, most: int) -> str:
+    """Why a preference of `length` characters is not kept."""
+    return f"That is {length:,} characters; I can keep {most:,}."
+
+
+def noted(wishes: Mapping[str, str]) -> str:
+    """What a person reads when the model has changed their preferences; an empty wish was taken back."""
+    lines = [
+        _NOTED[field].format(" ".join(wish.split())[:_NOTED_CHARACTERS]) if wish else _NOTED_NO_MORE[field]
+        for field, wish in wishes.items()
+    ]
+    return f"(Noted, from now on: {'; '.join(lines)}.)"

@@ -21,6 +21,7 @@ def client(
     silence_s: float = 5.0,
     whole_s: float | None = None,
     max_streams: int = 10,
+    tools: bool = True,
 ) -> OpenAI:
     """A client of the server at that address; close it in the end."""
     return OpenAI(
@@ -30,6 +31,7 @@ def client(
         silence_s=silence_s,
         whole_s=whole_s,
         max_streams=max_streams,
+        tools=tools,
     )
 
 

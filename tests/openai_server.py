@@ -80,6 +80,13 @@ def says(*steps: Step, finish: str | None = "stop", done: bool = True) -> Says:
     return Says(steps, finish=finish, done=done)
 
 
+def calls(name: str, arguments: object, *said: Step) -> Says:
+    """An answer that calls for a tool, after it has said something or nothing; a text goes as arguments as it is."""
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    called = {"index": 0, "id": "call_1", "type": "function", "function": {"name": name, "arguments": text}}
+    return Says((*said, _chunk({"tool_calls": [called]})), finish="tool_calls")
+
+
 def instant(chunks: int, text: str = "word ") -> Says:
     """An answer of that many deltas, encoded once: as cheap as a model can be."""
     return Says((event(delta(text)),) * chunks)
@@ -216,7 +223,7 @@ def _ending(reply: Says) -> bytes:
     return ending + (b"data: [DONE]\n\n" if reply.done else b"")
 
 
-def _chunk(delta: Mapping[str, str], finish: str | None = None) -> dict[str, Any]:
+def _chunk(delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
     return {"model": "test-model", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
 
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from bot.adapter import Asked, Ledger
 from bot.background import NO_BACKGROUND, Background
 from bot.events import Thread
+from bot.preferences import NO_PROFILE, Profile
 
 
 class RecordingAdapter:
@@ -23,6 +24,7 @@ class RecordingAdapter:
         self.found: list[Sequence[str]] = []  # what each later attempt was told that earlier ones had posted
         self.told_to_wait: list[Asked] = []
         self.people: dict[str, str] = {}
+        self.profiles: dict[str, Profile] = {}
         self.looked_up: list[frozenset[str]] = []
         self.background = NO_BACKGROUND  # what was said in every thread before the bot was called into it
         self.read: list[tuple[Thread, str]] = []  # where, and before which message, it was looked for
@@ -79,6 +81,11 @@ class RecordingAdapter:
             raise self.failures.pop(0)
         self.notified.append((thread, text))
         await self._tell()
+
+    async def profile(self, workspace: str, user_id: str) -> Profile:
+        """See Adapter.profile."""
+        del workspace
+        return self.profiles.get(user_id, NO_PROFILE)
 
     async def until(self, state: Callable[[], bool]) -> None:
         """Wait until something that this adapter records has come to that state."""

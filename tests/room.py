@@ -14,11 +14,13 @@ from typing import Any
 
 from bot import app, manifest
 from bot.config import Settings
+from bot.playground import view_kit
 from bot.playground.cast import harbour
 from bot.playground.messages import Message
 from bot.playground.people import Channel, Person
 from bot.playground.server import PlaygroundServer
 from bot.playground.workspace import Workspace
+from bot.slack.preference_views import EDIT_PREFERENCES
 from bot.testing import Hold, SettableClock
 from tests.openai_server import OpenAIServer, Reply, Request, says
 
@@ -33,6 +35,12 @@ def recites(request: Request) -> Reply:
 def shown(request: Request) -> list[str]:
     """What a request held of the conversation: everything but the persona."""
     return [message["content"] for message in request.body["messages"] if message["role"] != "system"]
+
+
+def told(request: Request) -> str:
+    """What stood with the newest message of a request: about its author, or nothing."""
+    _persona, *others = request.body["messages"]
+    return next((str(message["content"]) for message in others[-2:] if message["role"] == "system"), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +109,45 @@ class Guest:
         before = len(self.room.workspace.ephemerals(self.person, place))
         self.room.workspace.command(self.person, place, command, text)
         return (await self.told(channel, before + 1))[-1]
+
+    async def opens_home(self) -> str:
+        """Open the bot's Home tab, and wait for what it shows; its text."""
+        surfaces, before = self.room.workspace.surfaces, self.room.workspace.surfaces.of(self.person, "home")
+        self.room.workspace.open_home(self.person)
+        await self.room.until(lambda: surfaces.of(self.person, "home") is not before)
+        view = surfaces.of(self.person, "home")
+        return str(view.body["blocks"]) if view else ""
+
+    async def edits(self) -> dict[str, str]:
+        """Press the Home tab's button, and wait for the modal; what its inputs hold."""
+        self.room.workspace.press_at_home(self.person, EDIT_PREFERENCES)
+        return await self.sees_modal()
+
+    async def sees_modal(self) -> dict[str, str]:
+        """Wait for a modal; what its inputs hold, by block."""
+        surfaces = self.room.workspace.surfaces
+        await self.room.until(lambda: surfaces.of(self.person, "modal") is not None)
+        view = surfaces.of(self.person, "modal")
+        assert view is not None
+        held = {block["block_id"]: block["element"] for block in view_kit.inputs(view.body)}
+        return {
+            block: element.get("initial_value") or element.get("initial_option", {}).get("value", "")
+            for block, element in held.items()
+        }
+
+    async def submits(self, **given: str) -> dict[str, str]:
+        """Submit the modal with this written in its inputs; the complaints, none when it has closed."""
+        surfaces, before = self.room.workspace.surfaces, self.room.workspace.surfaces.of(self.person, "modal")
+        self.room.workspace.submit(self.person, given)
+        await self.room.until(lambda: surfaces.of(self.person, "modal") is not before)
+        left = surfaces.of(self.person, "modal")
+        return dict(left.errors) if left else {}
+
+    async def prefers(self, **wishes: str) -> None:
+        """Say in the Home tab's modal what is to be kept in mind."""
+        await self.opens_home()
+        await self.edits()
+        assert await self.submits(**wishes) == {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,6 +20,7 @@ from bot.playground.messages import Message
 from bot.playground.people import Channel, Person
 from bot.playground.server import PlaygroundServer
 from bot.playground.workspace import Workspace
+from bot.preferences import NO_PREFERENCES, Preferences, changed
 from bot.sessions import OpenSession, ResetOutcome
 from bot.slack.adapter import SlackAdapter
 from bot.slack.checks import identify
@@ -185,6 +186,7 @@ class Ledger:
         self.resets: list[tuple[str, str]] = []  # what, by whom
         self.sessions: list[OpenSession] = []
         self.outcome = ResetOutcome.DONE
+        self.kept: dict[str, Preferences] = {}
         self.out_of_order = 0  # how many of the next calls fail
         self.busy, self.free = asyncio.Event(), asyncio.Event()  # an event is coming in; it may be taken in
         self.free.set()
@@ -210,6 +212,17 @@ class Ledger:
         del platform, workspace, author
         self._work()
         return [session for session in self.sessions if session.thread.channel == channel][:50]  # as many as an inbox
+
+    async def preferences(self, platform: str, workspace: str, user_id: str) -> Preferences:
+        del platform, workspace
+        self._work()
+        return self.kept.get(user_id, NO_PREFERENCES)
+
+    async def set_preferences(
+        self, platform: str, workspace: str, user_id: str, wishes: Mapping[str, object]
+    ) -> Preferences:
+        kept = self.kept[user_id] = changed(await self.preferences(platform, workspace, user_id), wishes)
+        return kept
 
     async def count_open(self, platform: str, workspace: str, channel: str, author: Author) -> int:
         del platform, workspace, author

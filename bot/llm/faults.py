@@ -52,6 +52,8 @@ _BY_STATUS = {
 _WINDOW = re.compile(
     r"context (length|window|size)|maximum context|input tokens exceed|prompt is too long", re.IGNORECASE
 )
+# Ollama, vLLM, Groq, OpenRouter, llama.cpp and OpenAI itself (for reasoning models) each put it in words of their own.
+_NO_TOOLS = re.compile(r"\btools?\b|\btool[_ -]|function[_ ]?(calling|tools?)", re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z0-9_.\[\]-]{1,60}")
 _NOT_FOUND = 404
 _TOO_LARGE = 413
@@ -98,6 +100,12 @@ class Fault:
         return self.trouble is Trouble.BAD_REQUEST and (
             self.param.split(".")[0] == parameter or parameter in self.message
         )
+
+    @property
+    def refuses_tools(self) -> bool:
+        """Whether the backend, or this model of it, does not let the model call tools."""
+        may_be = self.trouble in {Trouble.BAD_REQUEST, Trouble.UNAVAILABLE}  # llama.cpp says it with a 500
+        return may_be and _NO_TOOLS.search(f"{self.param} {self.message}") is not None
 
     def error(self, model: str) -> ModelError:
         """The ModelError that says so, with what an operator needs to find the cause."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from typing import Any
@@ -24,6 +25,8 @@ from bot.llm.completion import Completion
 from bot.llm.faults import PROBLEMS, Fault
 from bot.llm.patience import texts
 
+log = logging.getLogger(__name__)
+
 OPENAI_URL = "https://api.openai.com/v1/"
 RETRIES = 2  # the client's own: on 408, 409, 429, 5xx and lost connections, until the first byte of an answer
 CONNECT_S = 5.0
@@ -34,8 +37,12 @@ KEEP_ALIVE_S = 30.0  # spares the next turn a TLS handshake
 WHOLE_SILENCES = 15
 WHOLE_S = 600.0
 _DRAIN_S = 0.25
+_MOST_ATTEMPTS = 3  # a first one, and one after each thing that a backend objects to
 # What not every backend knows: sent until one objects.
 _EXTRAS: dict[str, Any] = {"stream_options": {"include_usage": True}}
+
+# What offers the model tools: not every backend takes it, and some models of others do not.
+_TOOLS = frozenset({"tools", "tool_choice"})
 
 _FAILURES = (openai.APIError, httpx2.HTTPError, aiohttp.ClientError, TimeoutError, ModelError)
 _WORTH_ANOTHER = {Trouble.EMPTY, Trouble.CUT}  # as long as nothing was said
@@ -54,8 +61,11 @@ class OpenAI:
         api_key: str | None = None,
         base_url: str | None = None,
         whole_s: float | None = None,
+        tools: bool = True,
     ) -> None:
         """Without `base_url` it is OpenAI's own; without `api_key` the backend is taken to need none.
+
+        Without `tools` none are offered to the model, as if the backend had refused them.
 
         A backend may be silent for `silence_s` seconds, before its answer and between two pieces of it (words or
         thoughts). An answer is waited for `whole_s` seconds in all: by default many silences, some minutes at least.
@@ -67,6 +77,7 @@ class OpenAI:
         address = urlsplit(base_url or OPENAI_URL)
         self._where = address.netloc.rpartition("@")[2]  # without a password
         self._extras = _EXTRAS
+        self._takes_tools = tools
         self._client = openai.AsyncOpenAI(
             api_key=self._key,
             base_url=base_url or OPENAI_URL,
@@ -84,14 +95,14 @@ class OpenAI:
     ) -> AsyncGenerator[str | Done]:
         """See LLM.stream. A request that ended before its first word is made once more where that may help."""
         said = False
-        for last in (False, True):
+        for attempt in range(1, _MOST_ATTEMPTS + 1):
             try:
                 async with aclosing(self._attempt(messages, parameters)) as pieces:
                     async for piece in pieces:
                         said = True
                         yield piece
             except _FAILURES as error:
-                if said or last or not self._can_mend(error):
+                if said or attempt >= self._attempts_worth(error, parameters):
                     # From None: the backend's own words may repeat what a person wrote.
                     raise self._as_model_error(error) from None
             else:
@@ -125,7 +136,7 @@ class OpenAI:
             model=self._model,
             messages=[],
             stream=True,
-            extra_body={**parameters, "messages": list(messages), **self._extras},
+            extra_body={**self._taken(parameters), "messages": list(messages), **self._extras},
         )
         async with AsyncExitStack() as stack:
             async with asyncio.timeout(self._whole_s):  # the client reads an error's body as slowly as it comes
@@ -149,14 +160,28 @@ class OpenAI:
         async with aclosing(self.stream([{"role": "user", "content": "Hello"}])) as pieces:
             await anext(pieces)
 
-    def _can_mend(self, error: Exception) -> bool:
-        """Whether the same request may do better now; forgets what the backend did not accept in it."""
+    def _taken(self, parameters: Parameters) -> Parameters:
+        """The parameters without what this backend refused."""
+        if self._takes_tools:
+            return parameters
+        return {name: value for name, value in parameters.items() if name not in _TOOLS}
+
+    def _attempts_worth(self, error: Exception, parameters: Parameters) -> int:
+        """How many attempts may help after this; forgets what the backend did not accept in the request."""
         if isinstance(error, openai.APIStatusError):
-            fault = Fault.read(error.body, error.status_code)
-            blamed = [name for name in _EXTRAS if fault.blames(name)]
-            self._extras = {name: value for name, value in self._extras.items() if name not in blamed}
+            return _MOST_ATTEMPTS if self._adapts(Fault.read(error.body, error.status_code), parameters) else 1
+        return 2 if self._as_model_error(error).trouble in _WORTH_ANOTHER else 1
+
+    def _adapts(self, fault: Fault, parameters: Parameters) -> bool:
+        """Whether the backend objected to something that can be left out; from now on it is."""
+        blamed = [name for name in _EXTRAS if fault.blames(name)]
+        self._extras = {name: value for name, value in self._extras.items() if name not in blamed}
+        if "tools" not in parameters or blamed or not fault.refuses_tools:
             return bool(blamed)
-        return self._as_model_error(error).trouble in _WORTH_ANOTHER
+        if self._takes_tools:
+            log.warning("the backend takes no tools with this model: from now on it answers without them")
+        self._takes_tools = False
+        return True
 
     def _as_model_error(self, error: Exception) -> ModelError:
         match error:

@@ -1,8 +1,9 @@
 """The stand-in model: an OpenAI-shaped endpoint on this machine that answers when no language model is set up.
 
 Each answer says that it is a stand-in, repeats the newest message, and tells what else it was shown: how many earlier
-messages of the conversation (people's and its own), and the last of people's, quoted. A message that holds "show me a
-long answer" also gets headings, a list, a table and code, so that streaming can be watched.
+messages of the conversation (people's and its own), and the last of people's, quoted; and what the person asked to be
+kept in mind. A message that holds "show me a long answer" also gets headings, a list, a table and code, so that
+streaming can be watched; to "call me Ana" it calls the tool that keeps the name.
 
 Rule: it is spoken to over HTTP like any other backend, and knows nothing but what a request shows it.
 """
@@ -28,6 +29,11 @@ PAUSE_S = 0.03  # between two words
 QUOTED_CHARACTERS = 200
 MAX_REQUEST_BYTES = 64 * 1024 * 1024
 LONG_ANSWER = "show me a long answer"
+SET_PREFERENCES = "set_preferences"  # the one tool that it knows how to call
+
+_CALL_ME = re.compile(
+    r"\bcall me (?P<name>[^\n.,;:!?]{1,60}?)(?: from now on| please)*\s*(?:[.,;:!?\n]|$)", re.IGNORECASE
+)
 
 _INTRODUCTION = (
     "*I am a stand-in: no language model is connected.* To talk to a real one, set `OPENAI_API_KEY` "
@@ -62,7 +68,7 @@ That was a long answer."""
 
 def answer(messages: Sequence[ChatMessage]) -> str:
     """What the stand-in says, in Markdown, when it is shown these messages."""
-    said = [message for message in messages if message["role"] in {"user", "assistant"}]
+    said = [message for message in messages if message["role"] in {"user", "assistant"} and "tool_calls" not in message]
     *earlier, newest = said or [ChatMessage(role="user", content="")]
     before, question = _apart(newest["content"])
     parts = [_INTRODUCTION, f"You wrote:\n{_quote(question)}", _memory(earlier)]
@@ -70,7 +76,22 @@ def answer(messages: Sequence[ChatMessage]) -> str:
         parts.append(f"Before I was called, this was said here:\n{_quote(before)}")
     if LONG_ANSWER in newest["content"].casefold():
         parts.insert(1, _LONG)
+    if messages and messages[-1]["role"] == "tool":
+        parts.insert(0, f"From now on I call you {_name(newest['content'])}.")
+    elif wishes := _kept_in_mind(messages):
+        parts.append(f"You asked me to keep in mind:\n{_quote(wishes)}")
     return "\n\n".join(parts)
+
+
+def call(messages: Sequence[ChatMessage], tools: object) -> dict[str, Any] | None:
+    """The tool call with which it answers "call me Ana", when it is offered that tool; None for an answer in words."""
+    offered = json.dumps(tools)
+    if not messages or messages[-1]["role"] != "user" or f'"{SET_PREFERENCES}"' not in offered:
+        return None
+    if not (name := _name(messages[-1]["content"])):
+        return None
+    function = {"name": SET_PREFERENCES, "arguments": json.dumps({"name": name})}
+    return {"index": 0, "id": "call_stand_in", "type": "function", "function": function}
 
 
 class StandIn:
@@ -102,7 +123,8 @@ class StandIn:
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         try:
             asked = await request.json()
-            text = answer(asked["messages"])
+            called = call(asked["messages"], asked.get("tools"))
+            text = "" if called else answer(asked["messages"])
             usage = _usage(asked["messages"], text)
         except (ValueError, TypeError, KeyError, AttributeError):
             error = {"message": "This is no chat-completions request.", "type": "invalid_request_error"}
@@ -110,9 +132,10 @@ class StandIn:
         self._warn()
         if not asked.get("stream"):
             await asyncio.sleep(10 * self._pause_s)
-            whole = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+            message = {"role": "assistant", "content": text} | ({"tool_calls": [called]} if called else {})
+            whole = {"index": 0, "message": message, "finish_reason": _finish(called)}
             return web.json_response(_envelope("chat.completion", [whole]) | {"usage": usage})
-        return await self._stream(request, text, usage)
+        return await self._stream(request, text, called, usage)
 
     def _warn(self) -> None:
         # With the first answer and not at start: a start that fails says why in one line, and nothing else.
@@ -120,14 +143,19 @@ class StandIn:
             log.warning("no language model is connected: a stand-in answers; set OPENAI_API_KEY or OPENAI_BASE_URL")
         self._warned = True
 
-    async def _stream(self, request: web.Request, text: str, usage: dict[str, int]) -> web.StreamResponse:
+    async def _stream(
+        self, request: web.Request, text: str, called: dict[str, Any] | None, usage: dict[str, int]
+    ) -> web.StreamResponse:
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
         await response.prepare(request)
         await asyncio.sleep(10 * self._pause_s)
         for word in _words(text):
             await response.write(_event([_choice({"content": word})]))
             await asyncio.sleep(self._pause_s)
-        await response.write(_event([_choice({}, "stop")]) + _event([], usage=usage) + b"data: [DONE]\n\n")
+        if called:
+            await response.write(_event([_choice({"tool_calls": [called]})]))
+        ending = _event([_choice({}, _finish(called))]) + _event([], usage=usage)
+        await response.write(ending + b"data: [DONE]\n\n")
         return response
 
 
@@ -144,6 +172,24 @@ def _apart(text: str) -> tuple[str, str]:
     """What was said before the bot was called, and the message itself."""
     before, mark, question = text.rpartition(ENDS)
     return (before.partition("]\n\n")[2], question) if mark else ("", text)
+
+
+def _kept_in_mind(messages: Sequence[ChatMessage]) -> str:
+    """The lines of the person's own in what stands right before their newest message."""
+    at = max((at for at, message in enumerate(messages) if message["role"] == "user"), default=0)
+    before = messages[at - 1] if at > 1 else None  # the first message of all is the persona
+    if before is None or before["role"] != "system":
+        return ""
+    return " ".join(line.removeprefix("> ") for line in before["content"].splitlines() if line.startswith("> "))
+
+
+def _name(text: str) -> str:
+    found = _CALL_ME.search(text)
+    return found["name"].strip() if found else ""
+
+
+def _finish(called: object) -> str:
+    return "tool_calls" if called else "stop"
 
 
 def _quote(text: str) -> str:
@@ -164,7 +210,7 @@ def _usage(messages: Sequence[ChatMessage], text: str) -> dict[str, int]:
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
-def _choice(delta: dict[str, str], finish_reason: str | None = None) -> dict[str, Any]:
+def _choice(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
     return {"index": 0, "delta": delta, "finish_reason": finish_reason}
 
 

@@ -63,7 +63,7 @@ def _section(block: Json) -> Iterator[str]:
     if "text" not in block and "fields" not in block:
         yield "missing required field: text"
     if "text" in block:
-        yield from _text(block["text"], _MAX_SECTION)
+        yield from text_problems(block["text"], _MAX_SECTION)
     if len(block.get("fields", ())) > _MAX_FIELDS:
         yield "too many fields"
     if "accessory" in block:
@@ -71,7 +71,7 @@ def _section(block: Json) -> Iterator[str]:
 
 
 def _header(block: Json) -> Iterator[str]:
-    yield from _text(block.get("text"), _MAX_HEADER, plain=True)
+    yield from text_problems(block.get("text"), _MAX_HEADER, plain=True)
 
 
 def _actions(block: Json) -> Iterator[str]:
@@ -90,7 +90,7 @@ def _context(block: Json) -> Iterator[str]:
     if not 1 <= len(elements) <= _MAX_CONTEXT:
         yield f"between 1 and {_MAX_CONTEXT} elements are needed"
     for element in elements:
-        yield from _text(element, _MAX_SECTION)
+        yield from text_problems(element, _MAX_SECTION)
 
 
 def _markdown(block: Json) -> Iterator[str]:
@@ -106,14 +106,15 @@ def _element(element: Any) -> Iterator[str]:
     if not isinstance(element, dict) or element.get("type") != "button":
         yield "unsupported element"
         return
-    yield from _text(element.get("text"), _MAX_BUTTON, plain=True)
+    yield from text_problems(element.get("text"), _MAX_BUTTON, plain=True)
     if len(str(element.get("value", ""))) > _MAX_VALUE:
         yield "value is too long"
     if len(str(element.get("action_id", ""))) > _MAX_ID:
         yield "action_id is too long"
 
 
-def _text(text: Any, most: int, *, plain: bool = False) -> Iterator[str]:
+def text_problems(text: Any, most: int, *, plain: bool = False) -> Iterator[str]:
+    """Why Slack would refuse this text object, of at most so many characters."""
     allowed = {"plain_text"} if plain else {"plain_text", "mrkdwn"}
     if not isinstance(text, dict) or text.get("type") not in allowed or not isinstance(text.get("text"), str):
         yield "missing required text object"

@@ -16,7 +16,7 @@ from bot.playground.workspace import Workspace
 
 _TEAM = Team("T0HARBOUR", "Harbour & Co", "harbour-and-co")
 _PEOPLE = (
-    Person("U0ANASILVA", "ana", "Ana Silva", _TEAM.id, "Accounts", "b0475b"),
+    Person("U0ANASILVA", "ana", "Ana Silva", _TEAM.id, "Accounts", "b0475b", "Europe/Lisbon", "pt-PT"),
     Person("U0BENOKAFO", "ben", "Ben Okafor", _TEAM.id, "Warehouse", "2f6f9f"),
     Person("U0CHIDINWO", "chidi", "Chidi Nwosu", _TEAM.id, "IT", "3c7a4e"),
     Person("U0DALIAHAD", "dalia", "Dalia Haddad", _TEAM.id, "People & Culture", "8a5a1f"),

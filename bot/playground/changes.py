@@ -7,6 +7,7 @@ from datetime import datetime
 
 from bot.playground.messages import Json, Message
 from bot.playground.people import Channel, Person
+from bot.playground.surfaces import View, ViewShown
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,37 @@ class ButtonPressed:
 
 
 @dataclass(frozen=True, slots=True)
+class ViewButtonPressed:
+    """A person pressed a button in a view of the app."""
+
+    person: Person
+    view: View
+    block_id: str
+    button: Json
+    trigger_id: str
+    ts: str
+
+
+@dataclass(frozen=True, slots=True)
+class ViewSubmitted:
+    """A person submitted a modal of the app; `values` are what they put into its inputs."""
+
+    person: Person
+    view: View
+    values: Json
+    trigger_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class HomeOpened:
+    """A person opened the app's Home tab."""
+
+    person: Person
+    channel: Channel  # their direct messages with the app
+    ts: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stopped:
     """A person pressed Slack's own Stop button in a thread; `streams` are the messages that Slack stopped by it."""
 
@@ -153,5 +185,19 @@ class Uninstalled:
 
 
 Gesture = CommandGiven | ShortcutChosen | ButtonPressed
+ViewGesture = ViewButtonPressed | ViewSubmitted
 Parting = ChannelArchived | ChannelDeleted | BotRemoved | Uninstalled
-Change = Posted | Edited | Grown | Deleted | StatusSet | Connected | Stopped | Gesture | Parting
+Change = (
+    Posted
+    | Edited
+    | Grown
+    | Deleted
+    | StatusSet
+    | Connected
+    | Stopped
+    | HomeOpened
+    | ViewShown
+    | Gesture
+    | ViewGesture
+    | Parting
+)

@@ -13,11 +13,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from bot.playground.changes import ButtonPressed, Change, CommandGiven, Gesture, ShortcutChosen
+from bot.playground.changes import (
+    ButtonPressed,
+    Change,
+    CommandGiven,
+    Gesture,
+    ShortcutChosen,
+    ViewButtonPressed,
+    ViewGesture,
+    ViewSubmitted,
+)
 from bot.playground.event_payloads import event_callback, events_of
 from bot.playground.gesture_payloads import payload_of
 from bot.playground.messages import Json
-from bot.playground.responses import Responses
+from bot.playground.responses import NO_CONNECTION, Responses
 from bot.playground.workspace import Workspace
 
 Kind = Literal["events_api", "slash_commands", "interactive"]
@@ -53,7 +62,7 @@ class Delivery:
 
     kind: Kind
     payload: Json
-    gesture: Gesture | None = None
+    gesture: Gesture | ViewGesture | None = None
     attempts: list[Attempt] = field(default_factory=list)
     done: bool = False  # acknowledged or given up
 
@@ -148,7 +157,7 @@ class Deliveries:
         match change:
             case CommandGiven():
                 self._send(Delivery("slash_commands", payload_of(workspace, change), change))
-            case ShortcutChosen() | ButtonPressed():
+            case ShortcutChosen() | ButtonPressed() | ViewButtonPressed() | ViewSubmitted():
                 self._send(Delivery("interactive", payload_of(workspace, change), change))
             case _:
                 for event in events_of(workspace, change):
@@ -200,17 +209,25 @@ class Deliveries:
         return False
 
     def _take_answer(self, delivery: Delivery, answer: Any) -> None:
-        # Only a slash command's acknowledgement may carry a message.
-        if isinstance(delivery.gesture, CommandGiven) and answer:
-            self._responses.answer(delivery.gesture.response, answer)
+        # Only a slash command's acknowledgement may carry a message, and only a modal's what becomes of it.
+        match delivery.gesture:
+            case CommandGiven(response=response) if answer:
+                self._responses.answer(response, answer)
+            case ViewSubmitted() as submitted:
+                self._responses.conclude(submitted, answer)
         self._workspace.watch.changed()
 
     def _tell_person(self, delivery: Delivery) -> None:
-        gesture = delivery.gesture
-        if gesture is None:
-            return
-        what = gesture.command if isinstance(gesture, CommandGiven) else self._workspace.app.manifest.app_name
-        self._workspace.show(gesture.person, gesture.channel, f'{what} failed with the error "operation_timeout"')
+        match delivery.gesture:
+            case None:
+                return
+            case ViewButtonPressed(person=person) | ViewSubmitted(person=person):
+                self._workspace.surfaces.complain(person, {"": NO_CONNECTION})
+            case CommandGiven(person=person, channel=channel, command=what):
+                self._workspace.show(person, channel, f'{what} failed with the error "operation_timeout"')
+            case ShortcutChosen(person=person, channel=channel) | ButtonPressed(person=person, channel=channel):
+                what = self._workspace.app.manifest.app_name
+                self._workspace.show(person, channel, f'{what} failed with the error "operation_timeout"')
 
 
 def _flat(event: Json) -> dict[str, object]:

@@ -16,6 +16,7 @@ from bot.playground.changes import (
     ChannelDeleted,
     Deleted,
     Edited,
+    HomeOpened,
     Parting,
     Posted,
     Stopped,
@@ -25,6 +26,7 @@ from bot.playground.message_json import message_json, team_of
 from bot.playground.messages import TOMBSTONE, Json, Message
 from bot.playground.people import Channel
 from bot.playground.state import STOP_EVENT, State
+from bot.playground.view_json import view_json
 
 # What has to be subscribed to and granted to hear of messages, by `channel_type`.
 _MESSAGE_NEEDS = {
@@ -50,6 +52,8 @@ def events_of(state: State, change: Change) -> Iterator[Json]:
             yield from _heard(state, message, _deleted(state, message, ts))
         case Stopped() if _listens(state, change.channel, _STOP_NEEDS):
             yield _stopped(change)
+        case HomeOpened() if _wants(state, "app_home_opened", None):
+            yield _home_opened(state, change)
         case ChannelArchived() | ChannelDeleted() | BotRemoved() | Uninstalled():
             yield from (event for event, scope in _partings(state, change) if _wants(state, event["type"], scope))
         case _:
@@ -131,6 +135,14 @@ def _stopped(change: Stopped) -> Json:
         "streaming_message_ts": list(change.streams),
         "event_ts": change.ts,
     }
+
+
+def _home_opened(state: State, change: HomeOpened) -> Json:
+    # docs.slack.dev/reference/events/app_home_opened
+    view = state.surfaces.of(change.person, "home")
+    shown = {"view": view_json(state, view)} if view else {}
+    where = {"user": change.person.id, "channel": change.channel.id, "tab": "home"}
+    return {"type": "app_home_opened", **where, **shown, "event_ts": change.ts}
 
 
 def _partings(state: State, change: Parting) -> Iterator[tuple[Json, str | None]]:

@@ -1,4 +1,4 @@
-"""The payloads of slash commands, shortcuts and buttons. Pure.
+"""The payloads of slash commands, shortcuts, buttons and modals. Pure.
 
 docs.slack.dev: interactivity/implementing-slash-commands, reference/interaction-payloads.
 """
@@ -7,14 +7,23 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from bot.playground.changes import ButtonPressed, CommandGiven, Gesture, ShortcutChosen
+from bot.playground.changes import (
+    ButtonPressed,
+    CommandGiven,
+    Gesture,
+    ShortcutChosen,
+    ViewButtonPressed,
+    ViewGesture,
+    ViewSubmitted,
+)
 from bot.playground.message_json import message_json
 from bot.playground.messages import Json, Message
 from bot.playground.people import Person
 from bot.playground.state import State
+from bot.playground.view_json import view_json
 
 
-def payload_of(state: State, gesture: Gesture) -> Json:
+def payload_of(state: State, gesture: Gesture | ViewGesture) -> Json:
     """What the app receives of a gesture, over Socket Mode as it is, over HTTP as a form."""
     match gesture:
         case CommandGiven():
@@ -23,6 +32,10 @@ def payload_of(state: State, gesture: Gesture) -> Json:
             return _shortcut(state, gesture)
         case ButtonPressed():
             return _button(state, gesture)
+        case ViewButtonPressed():
+            return _view_button(state, gesture)
+        case ViewSubmitted():
+            return _submission(state, gesture)
         case _:
             assert_never(gesture)
 
@@ -57,10 +70,9 @@ def _shortcut(state: State, chosen: ShortcutChosen) -> Json:
 
 
 def _button(state: State, pressed: ButtonPressed) -> Json:
-    message, button = pressed.message, pressed.button
+    message = pressed.message
     # An ephemeral message is not stored by Slack, so its payload carries none.
     source = {} if message.only_for else {"message": message_json(state, message)}
-    action = {key: button[key] for key in ("action_id", "text", "value", "type") if key in button}
     return {
         "type": "block_actions",
         **_context(state, pressed),
@@ -68,19 +80,51 @@ def _button(state: State, pressed: ButtonPressed) -> Json:
         "container": _container(message),
         **source,
         "state": {"values": {}},
-        "actions": [{**action, "block_id": pressed.block_id, "action_ts": pressed.ts}],
+        "actions": [_action(pressed.button, pressed)],
     }
 
 
+def _view_button(state: State, pressed: ViewButtonPressed) -> Json:
+    return {
+        "type": "block_actions",
+        **_who(state, pressed),
+        "api_app_id": state.app.id,
+        "container": {"type": "view", "view_id": pressed.view.id},
+        "view": view_json(state, pressed.view),
+        "actions": [_action(pressed.button, pressed)],
+    }
+
+
+def _submission(state: State, submitted: ViewSubmitted) -> Json:
+    return {
+        "type": "view_submission",
+        **_who(state, submitted),
+        "api_app_id": state.app.id,
+        "view": view_json(state, submitted.view, submitted.values),
+        "response_urls": [],
+    }
+
+
+def _action(button: Json, pressed: ButtonPressed | ViewButtonPressed) -> Json:
+    action: Json = {key: button[key] for key in ("action_id", "text", "value", "type") if key in button}
+    return {**action, "block_id": pressed.block_id, "action_ts": pressed.ts}
+
+
 def _context(state: State, gesture: ShortcutChosen | ButtonPressed) -> Json:
+    return {
+        **_who(state, gesture),
+        "channel": {"id": gesture.channel.id, "name": gesture.channel.payload_name},
+        "response_url": gesture.response.url,
+    }
+
+
+def _who(state: State, gesture: ShortcutChosen | ButtonPressed | ViewGesture) -> Json:
     return {
         "token": state.app.verification_token,
         "team": {"id": state.team.id, "domain": state.team.domain},
         "enterprise": None,
         "is_enterprise_install": False,
         "user": _user(gesture.person),
-        "channel": {"id": gesture.channel.id, "name": gesture.channel.payload_name},
-        "response_url": gesture.response.url,
         "trigger_id": gesture.trigger_id,
     }
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bot.playground.message_json import message_json, with_replies
 from bot.playground.messages import Json
@@ -41,7 +43,9 @@ def _user(workspace: Workspace, args: Args) -> Json:
         return {"user": {**_person_json(workspace, me), "is_bot": True}}
     if user_id not in workspace.people:
         raise Refusal("user_not_found")
-    return {"user": _person_json(workspace, workspace.people[user_id])}
+    person = workspace.people[user_id]
+    locale = {"locale": person.locale} if args.flag("include_locale") else {}
+    return {"user": {**_person_json(workspace, person), **locale}}
 
 
 def _person_json(workspace: Workspace, person: Person) -> Json:
@@ -53,11 +57,21 @@ def _person_json(workspace: Workspace, person: Person) -> Json:
         "real_name": person.real_name,
         "color": person.color,
         "profile": profile,
+        **_zone(person, workspace.clock()),
         "deleted": False,
         "is_bot": False,
         "is_restricted": False,
         "is_stranger": person.team != workspace.team.id,
     }
+
+
+def _zone(person: Person, now: datetime) -> Json:
+    try:
+        there = now.astimezone(ZoneInfo(person.time_zone))
+    except ZoneInfoNotFoundError:  # a machine without the zones
+        there = now
+    offset = there.utcoffset() or timedelta()
+    return {"tz": person.time_zone, "tz_label": there.tzname(), "tz_offset": int(offset.total_seconds())}
 
 
 def _channel(workspace: Workspace, args: Args) -> Json:

@@ -14,8 +14,9 @@ from aiohttp import web
 
 from bot.playground.messages import Json, Message
 from bot.playground.page_feed import Feeds
-from bot.playground.page_json import shown_message, state_json
+from bot.playground.page_json import shown_message, shown_view, state_json
 from bot.playground.people import Channel, Person
+from bot.playground.surfaces import Kind
 from bot.playground.workspace import NotAllowed, Workspace
 
 FILES = Path(__file__).parent / "page"
@@ -50,6 +51,14 @@ class Asked:
         if value is not None and not isinstance(value, str):
             raise RequestError(f"The {name} is not a text.")
         return value or None
+
+    @property
+    def values(self) -> dict[str, str]:
+        """What was put into a modal's inputs, by block."""
+        given = self._fields.get("values")
+        if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
+            raise RequestError("The values are no texts.")
+        return given
 
     @property
     def person(self) -> Person:
@@ -95,11 +104,16 @@ class PageApi:
             "shortcut": self._shortcut,
             "action": self._action,
             "stop": self._stop,
+            "home": self._home,
+            "view-action": self._view_action,
+            "submit": self._submit,
+            "close": self._close,
         }
         return [
             web.get("/", _index),
             web.get("/page/state", self._state),
             web.get("/page/messages", self._messages),
+            web.get("/page/views", self._views),
             web.get("/page/events", self._events),
             *(web.post(f"/page/{name}", self._acting(act)) for name, act in acts.items()),
             web.static("/page", FILES),
@@ -122,6 +136,14 @@ class PageApi:
         return web.json_response(
             {"messages": [shown_message(workspace, message) for message in visible], "statuses": statuses}
         )
+
+    async def _views(self, request: web.Request) -> web.Response:
+        try:
+            person = Asked(self._workspace, dict(request.query)).person
+        except RequestError as bad:
+            return _refused(bad.sentence, bad.status)
+        kinds: tuple[Kind, ...] = ("home", "modal")
+        return web.json_response({kind: shown_view(self._workspace.surfaces.of(person, kind)) for kind in kinds})
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         try:
@@ -164,6 +186,18 @@ class PageApi:
 
     def _stop(self, asked: Asked) -> None:
         self._workspace.stop(asked.person, asked.channel, asked.text("thread_ts"))
+
+    def _home(self, asked: Asked) -> None:
+        self._workspace.open_home(asked.person)
+
+    def _view_action(self, asked: Asked) -> None:
+        self._workspace.press_at_home(asked.person, asked.text("action_id"), asked.text("view_id"))
+
+    def _submit(self, asked: Asked) -> None:
+        self._workspace.submit(asked.person, asked.values, asked.text("view_id"))
+
+    def _close(self, asked: Asked) -> None:
+        self._workspace.surfaces.close(asked.person)
 
 
 async def _index(_request: web.Request) -> web.FileResponse:

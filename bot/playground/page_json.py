@@ -6,6 +6,7 @@ from bot.playground.changes import Change, Connected, Deleted, Edited, Grown, Po
 from bot.playground.messages import SLACKBOT, Json, Message
 from bot.playground.people import Channel, Person
 from bot.playground.state import State
+from bot.playground.surfaces import View, ViewShown
 
 
 def state_json(state: State, notice: str | None) -> Json:
@@ -25,6 +26,7 @@ def state_json(state: State, notice: str | None) -> Json:
             for known in manifest.commands
         ],
         "shortcuts": [{"callback_id": known.callback_id, "name": known.name} for known in manifest.shortcuts],
+        "has_home": manifest.has_home,
         "notice": notice,
         "connected": state.connected,
     }
@@ -50,6 +52,14 @@ def shown_message(state: State, message: Message) -> Json:
     }
 
 
+def shown_view(view: View | None) -> Json | None:
+    """A view, with the complaints below its inputs; None when there is none."""
+    if view is None:
+        return None
+    texts: Json = {name: view.body[name]["text"] for name in ("title", "submit", "close") if name in view.body}
+    return {"id": view.id, **texts, "blocks": view.body["blocks"], "errors": dict(view.errors)}
+
+
 def items_of(state: State, change: Change, person: Person) -> list[Json]:
     """What a change means to the page of this person; empty when it is not for them."""
     match change:
@@ -62,6 +72,14 @@ def items_of(state: State, change: Change, person: Person) -> list[Json]:
         case StatusSet(channel, thread_ts, text, stoppable) if _sees(state, channel, person):
             where = {"channel": channel, "thread_ts": thread_ts}
             return [{"type": "status", **where, "text": text, "stoppable": stoppable}]
+        case _:
+            return _outside_channels(change, person)
+
+
+def _outside_channels(change: Change, person: Person) -> list[Json]:
+    match change:
+        case ViewShown(shown_to, kind, view) if shown_to.id == person.id:
+            return [{"type": "view", "kind": kind, "view": shown_view(view)}]
         case Connected(connected):
             return [{"type": "connection", "connected": connected}]
         case _:

@@ -34,6 +34,8 @@ class Person:
     team: str
     title: str = ""
     color: str = "4a6fa5"
+    time_zone: str = "Europe/London"
+    locale: str = "en-GB"
 
     @property
     def initials(self) -> str:

@@ -39,6 +39,9 @@ LIMITS = {
     "chat.appendStream": _TIER_4,
     "chat.postEphemeral": _TIER_4,
     "users.info": _TIER_4,
+    "views.open": _TIER_4,
+    "views.publish": _TIER_4,
+    "views.update": _TIER_4,
     "chat.postMessage": Limit(1, timedelta(seconds=1), by_channel=True),
 }
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from bot.playground import block_kit
-from bot.playground.changes import ResponseUrl
+from bot.playground import block_kit, view_kit
+from bot.playground.changes import ResponseUrl, ViewSubmitted
 from bot.playground.messages import Json, Message
 from bot.playground.workspace import RESPONSE_URL_LIFETIME, Workspace
+
+NO_CONNECTION = "We had some trouble connecting. Try again?"  # as Slack says it below a modal
 
 _USES = 5
 
@@ -53,6 +55,21 @@ class Responses:
             return self._replace(url, content)
         self._say(url, body, content)
         return None
+
+    def conclude(self, submitted: ViewSubmitted, answer: Any) -> None:
+        """Close a modal that was submitted, unless the answer has errors for its inputs.
+
+        docs.slack.dev/surfaces/modals: of the actions that an answer may ask for, `errors` and `clear` are known here.
+        """
+        surfaces, asked = self._workspace.surfaces, answer if isinstance(answer, dict) else {}
+        blocks = {block["block_id"] for block in view_kit.inputs(submitted.view.body)}
+        match asked.get("response_action"):
+            case None | "clear":
+                surfaces.close(submitted.person)
+            case "errors" if asked.get("errors") and blocks.issuperset(asked["errors"]):
+                surfaces.complain(submitted.person, asked["errors"])
+            case _:
+                surfaces.complain(submitted.person, {"": NO_CONNECTION})
 
     def _original(self, url: ResponseUrl) -> Message | None:
         return self._workspace.transcript.find(url.channel.id, url.source.ts) if url.source else None

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from bot.errors import StartupError
-from bot.playground import chat, lookups, statuses, streams
+from bot.playground import chat, lookups, statuses, streams, views
 from bot.playground.calls import Calls
 from bot.playground.changes import Change, Uninstalled
 from bot.playground.deliveries import ACK_WITHIN_S, RETRY_AFTER_S, Deliveries
@@ -128,7 +128,7 @@ class PlaygroundServer:
             await self.http.close()
 
     def _app(self, notice: str | None) -> web.Application:
-        methods = {**chat.METHODS, **streams.METHODS, **statuses.METHODS, **lookups.METHODS}
+        methods = {**chat.METHODS, **streams.METHODS, **statuses.METHODS, **lookups.METHODS, **views.METHODS}
         methods["apps.connections.open"] = self.sockets.open_method()
         api = WebApi(self.workspace, methods, self.faults, self.rate_limits, self.calls)
         app = web.Application(middlewares=[_guard])

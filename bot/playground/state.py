@@ -15,6 +15,7 @@ from typing import Any
 from bot.playground.changes import Change, Connected, Deleted, Edited, Grown, Posted, ResponseUrl, StatusSet
 from bot.playground.messages import SLACKBOT, TOMBSTONE, Message
 from bot.playground.people import App, Channel, Person, Team
+from bot.playground.surfaces import Surfaces
 from bot.playground.transcript import Transcript
 from bot.playground.watch import Watch
 
@@ -57,6 +58,7 @@ class State:
         self.clock = clock
         self.rng = rng
         self.new_secret = new_secret
+        self.surfaces = Surfaces(self.emit, clock)
         self._stream_lifetime = stream_lifetime
         self._statuses: dict[tuple[str, str], _Status] = {}  # by channel and thread
         self._subscribers: list[Callable[[Change], None]] = []

@@ -7,24 +7,29 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from bot.playground import block_kit, mrkdwn
+from bot.playground import block_kit, mrkdwn, view_kit
 from bot.playground.changes import (
     BotRemoved,
     ButtonPressed,
     ChannelArchived,
     ChannelDeleted,
     CommandGiven,
+    HomeOpened,
     ResponseUrl,
     ShortcutChosen,
     Stopped,
     Uninstalled,
+    ViewButtonPressed,
+    ViewSubmitted,
 )
 from bot.playground.messages import Edit, Message
 from bot.playground.people import Channel, Person
 from bot.playground.state import State
+from bot.playground.surfaces import Kind, View
 
 RESPONSE_URL_LIFETIME = timedelta(minutes=30)  # docs.slack.dev/interactivity/handling-user-interaction
 
@@ -149,7 +154,7 @@ class Workspace(State):
             self.show(person, channel, f"{command} is not a valid command.")
         else:
             response = self._response_url(person, channel)
-            self.emit(CommandGiven(person, channel, command, text, response, self._trigger_id()))
+            self.emit(CommandGiven(person, channel, command, text, response, self._trigger_id(person)))
 
     def shortcut(self, person: Person, message: Message, callback_id: str) -> None:
         """A person chooses a shortcut in a message's menu."""
@@ -157,7 +162,7 @@ class Workspace(State):
         self._admit(person, channel)
         if callback_id not in {known.callback_id for known in self.app.manifest.shortcuts}:
             raise NotAllowed("There is no such shortcut.")
-        response, trigger = self._response_url(person, channel), self._trigger_id()
+        response, trigger = self._response_url(person, channel), self._trigger_id(person)
         self.emit(ShortcutChosen(person, channel, message, callback_id, response, trigger, self.new_ts()))
 
     def press(
@@ -174,8 +179,34 @@ class Workspace(State):
         if message.only_for not in {None, person.id} or not found:
             raise NotAllowed("That button is not there any more.")
         (block, button), *_ = found
-        response, trigger = self._response_url(person, channel, message), self._trigger_id()
+        response, trigger = self._response_url(person, channel, message), self._trigger_id(person)
         self.emit(ButtonPressed(person, channel, message, block, button, response, trigger, self.new_ts()))
+
+    def open_home(self, person: Person) -> None:
+        """A person opens the app's Home tab, of which Slack tells the app each time."""
+        if not self.app.manifest.has_home:
+            raise NotAllowed("This app has no Home tab.")
+        self.emit(HomeOpened(person, self.dm(person), self.new_ts()))
+
+    def press_at_home(self, person: Person, action_id: str, view_id: str = "") -> None:
+        """A person presses a button in the Home tab that they see."""
+        view = self._view(person, "home", view_id)
+        found = [
+            (block, made) for block, made in block_kit.buttons(view.body["blocks"]) if made["action_id"] == action_id
+        ]
+        if not found:
+            raise NotAllowed("That button is not there any more.")
+        (block, button), *_ = found
+        self.emit(ViewButtonPressed(person, view, block, button, self._trigger_id(person), self.new_ts()))
+
+    def submit(self, person: Person, given: Mapping[str, str], view_id: str = "") -> None:
+        """A person submits their modal with this in its inputs, by block; what is not given stays as it was shown."""
+        view = self._view(person, "modal", view_id)
+        if lacks := view_kit.lacks(view.body, given):
+            self.surfaces.complain(person, lacks)
+        else:
+            values = view_kit.values(view.body, given)
+            self.emit(ViewSubmitted(person, view, values, self._trigger_id(person)))
 
     def stop(self, person: Person, channel: Channel, thread_ts: str) -> None:
         """A person presses Slack's Stop button in a thread: Slack stops the app's streams in it, and tells the app.
@@ -213,8 +244,16 @@ class Workspace(State):
         self.response_urls[token] = made
         return made
 
-    def _trigger_id(self) -> str:
-        return f"{self.new_ts().replace('.', '')}.{self.team.id}.{self.rng.getrandbits(64):016x}"
+    def _view(self, person: Person, kind: Kind, view_id: str) -> View:
+        view = self.surfaces.of(person, kind)
+        if view is None or view_id not in {"", view.id}:
+            raise NotAllowed("That is not there any more.")
+        return view
+
+    def _trigger_id(self, person: Person) -> str:
+        made = f"{self.new_ts().replace('.', '')}.{self.team.id}.{self.rng.getrandbits(64):016x}"
+        self.surfaces.arm(made, person)
+        return made
 
 
 def _prefix(channel: Channel) -> str:

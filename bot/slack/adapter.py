@@ -12,6 +12,7 @@ from bot.adapter import Asked, Ledger
 from bot.background import Background
 from bot.errors import PlatformError, PlatformUnavailable
 from bot.events import Thread
+from bot.preferences import Profile
 from bot.slack import background
 from bot.slack.client import impatient
 from bot.slack.failures import CallError, NoAnswerError, RefusedError
@@ -89,3 +90,8 @@ class SlackAdapter:
             if not (isinstance(failure, NoAnswerError) and failure.sent):
                 raise PlatformUnavailable(str(failure)) from None
             log.warning("Slack did not say whether a line was posted (%s)", failure)
+
+    async def profile(self, workspace: str, user_id: str) -> Profile:
+        """This person's time zone and locale, as far as they can be had within two seconds."""
+        del workspace
+        return await self._names.profile(user_id)

@@ -1,10 +1,12 @@
-"""What the listeners need of the work layer: a durable door for events, and resets. bot.inbox.Inbox is it."""
+"""What the listeners need of the work layer: a durable door for events, resets, preferences. bot.inbox.Inbox is it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from bot.events import Author, Event, Thread
+from bot.preferences import Preferences
 from bot.sessions import OpenSession, ResetOutcome
 
 
@@ -28,3 +30,11 @@ class Intake(Protocol):
 
     async def open_sessions(self, platform: str, workspace: str, channel: str, author: Author) -> list[OpenSession]:
         """Those sessions, newest activity first; of many, only the first."""
+
+    async def preferences(self, platform: str, workspace: str, user_id: str) -> Preferences:
+        """What a person asked us to keep in mind."""
+
+    async def set_preferences(
+        self, platform: str, workspace: str, user_id: str, wishes: Mapping[str, object]
+    ) -> Preferences:
+        """Take in what a person wishes; what they ask for now. Raises PreferencesRefused."""

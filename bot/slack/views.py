@@ -29,10 +29,10 @@ def sessions_to_reset(sessions: Sequence[OpenSession], count: int, now: datetime
     listed = sessions[: limits.LISTED_SESSIONS]
     more = count - len(listed)
     return [
-        {"type": "section", "text": _plain(wording.CHOOSE_SESSION)},
+        {"type": "section", "text": plain(wording.CHOOSE_SESSION)},
         *(_session(session, now) for session in listed),
-        *([{"type": "section", "text": _plain(wording.more_conversations(more))}] if more > 0 else []),
-        {"type": "actions", "elements": [_button(wording.FORGET_ALL, RESET_ALL, "all", style="danger")]},
+        *([{"type": "section", "text": plain(wording.more_conversations(more))}] if more > 0 else []),
+        {"type": "actions", "elements": [button(wording.FORGET_ALL, RESET_ALL, "all", style="danger")]},
     ]
 
 
@@ -41,14 +41,16 @@ def _session(session: OpenSession, now: datetime) -> Block:
     return {
         "type": "section",
         "block_id": session.id,
-        "text": _plain(f"{opening}\n{wording.last_active(now - session.last_active_at)}"),
-        "accessory": _button(wording.FORGET, RESET_SESSION, session.id),
+        "text": plain(f"{opening}\n{wording.last_active(now - session.last_active_at)}"),
+        "accessory": button(wording.FORGET, RESET_SESSION, session.id),
     }
 
 
-def _button(text: str, action_id: str, value: str, **style: str) -> Block:
-    return {"type": "button", "text": _plain(text), "action_id": action_id, "value": value, **style}
+def button(text: str, action_id: str, value: str, **style: str) -> Block:
+    """A button; its text is plain."""
+    return {"type": "button", "text": plain(text), "action_id": action_id, "value": value, **style}
 
 
-def _plain(text: str) -> Block:
+def plain(text: str) -> Block:
+    """A text in which nothing is a token."""
     return {"type": "plain_text", "text": text, "emoji": False}

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from bot import wording
 from bot.events import Author, MessageDeleted, MessageReceived, ResetRequested, StopRequested, Thread, Uninstalled
 from bot.sessions import Closed, Interrupted, ResetOutcome, StopOutcome, wants_answer
-from bot.store import background
+from bot.store import background, preferences
 from bot.store import sessions as session_rows
 from bot.store import threads as thread_rows
 from bot.store.claims import State
@@ -179,6 +179,7 @@ def uninstall(connection: Connection, gone: Uninstalled, *, now: datetime) -> No
     opened = sa.select(sessions.c.id).where(sessions.c.thread_id.in_(there), sessions.c.closed_at.is_(None))
     while some := list(connection.execute(opened.limit(CLOSED_AT_ONCE)).scalars()):
         session_rows.close(connection, some, Closed.UNINSTALLED, now=now)
+    preferences.erase_all(connection, gone.platform, gone.workspace)
 
 
 def interrupt(

@@ -1,4 +1,4 @@
-"""The seven tables. A change here comes with a migration; a test compares the two."""
+"""The tables. A change here comes with a migration; a test compares the two."""
 
 from __future__ import annotations
 
@@ -166,3 +166,15 @@ answers = Table(  # the platform's messages that hold the turns' answers: a long
     UniqueConstraint("thread_id", "answer_id"),
 )
 Index("ix_answers_turn", answers.c.turn_id)
+
+preferences = Table(  # what a person asked us to keep in mind
+    "preferences",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("platform", sa.String(32), nullable=False),
+    Column("workspace", sa.String(64), nullable=False),
+    Column("user_id", sa.String(64), nullable=False),
+    Column("wishes", sa.JSON, nullable=False),  # by field, as preferences.Preferences.wishes tells them
+    Column("changed_at", UtcDateTime, nullable=False),
+    UniqueConstraint("platform", "workspace", "user_id"),
+)

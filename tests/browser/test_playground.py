@@ -120,6 +120,45 @@ async def test_the_keyboard_is_enough(playground: Page) -> None:
     await expect(pane).to_be_hidden()
 
 
+async def test_preferences_in_the_home_tab(playground: Page) -> None:
+    """The Home tab's button opens a modal, a text that is too long is complained of in it, and what is saved shows."""
+    await playground.get_by_role("navigation").get_by_role("button", name="attendant").click()
+    await playground.get_by_role("tab", name="Home").click()
+    home, modal = playground.get_by_test_id("home"), playground.get_by_test_id("modal")
+    await home.get_by_role("button", name=wording.EDIT_PREFERENCES).click()
+    about = modal.get_by_label(wording.PREFERENCE_LABELS["about"])
+    await about.fill("x" * 1_001)
+    await modal.get_by_role("button", name=wording.SAVE).click()
+
+    await expect(modal).to_contain_text(wording.too_long(1_001, 1_000))
+    await expect(about).to_be_focused()
+    await about.fill("I use Linux.")
+    await modal.get_by_label(wording.PREFERENCE_LABELS["tone"]).select_option("brief")
+    await modal.get_by_role("button", name=wording.SAVE).click()
+
+    await expect(modal).to_be_hidden()
+    await expect(home).to_contain_text("I use Linux.")
+    await playground.get_by_test_id("act-as").get_by_label("Ben Okafor").check()
+    await playground.get_by_role("tab", name="Home").click()
+    await expect(home).to_contain_text(wording.NO_PREFERENCES)
+
+
+async def test_preferences_by_the_command_and_by_saying_so(playground: Page) -> None:
+    """The command opens the same modal, which Escape closes; a name that was said is in it, and in other threads."""
+    await send(playground, "composer", "@attendant call me Rita from now on")
+    pane, modal = playground.get_by_test_id("thread-pane"), playground.get_by_test_id("modal")
+    await expect_answer(pane, 1, "From now on I call you Rita.")
+    await send(playground, "composer", "@attendant who am I?")
+    await expect_answer(pane, 1, "Call me Rita.")
+
+    await send(playground, "composer", "/attendant preferences")
+    await expect(modal.get_by_label(wording.PREFERENCE_LABELS["name"])).to_have_value("Rita")
+    await playground.keyboard.press("Escape")
+
+    await expect(modal).to_be_hidden()
+    await expect(pane).to_be_visible()
+
+
 async def send(page: Page, composer: str, text: str) -> None:
     """Type into a composer and send."""
     await page.get_by_test_id(composer).fill(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.room import Room
+from tests.room import Room, shown
 
 
 async def test_a_mention_is_answered_in_its_thread(room: Room) -> None:
@@ -166,4 +166,4 @@ async def test_history_stays_within_its_budget(room: Room) -> None:
     talk.says("second")
     await room.until(lambda: talk.texts()[-1].endswith("second"))
 
-    assert [len(m["content"]) < 100 for m in room.model.requests[-1].body["messages"][1:]] == [True]
+    assert [len(text) < 100 for text in shown(room.model.requests[-1])] == [True]

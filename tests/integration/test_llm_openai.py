@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import resource
 from collections.abc import Iterator
@@ -10,11 +11,14 @@ from contextlib import aclosing
 
 import pytest
 
-from bot.llm import Done, Usage
+from bot.errors import ModelError
+from bot.llm import Done, Parameters, Usage
 from bot.llm.openai import OpenAI
 from bot.testing import Hold
 from tests.openai_client import ASKED, KEY, client, fails, heard
 from tests.openai_server import Fails, OpenAIServer, Says, Waits, delta, event, instant, says
+
+OFFER: Parameters = {"tools": [{"type": "function", "function": {"name": "note", "parameters": {"type": "object"}}}]}
 
 
 async def test_an_answer_streams_in(backend: OpenAIServer, model: OpenAI) -> None:
@@ -92,6 +96,63 @@ async def test_an_option_the_backend_does_not_know(backend: OpenAIServer, model:
 
     assert ["stream_options" in request.body for request in backend.requests] == [True, False, False]
     backend.assert_done()
+
+
+async def test_one_objection_after_the_other(backend: OpenAIServer, model: OpenAI) -> None:
+    """A backend that knows neither option is answered by all the same, within one answer; both stay out."""
+    backend.script(fails(422, "body.tools: extra fields"), fails(422, "body.stream_options: extra fields"))
+    backend.script(says("ok"), says("ok again"))
+    for _ in range(2):
+        assert [piece async for piece in model.stream(ASKED, OFFER)]
+
+    asked = [("tools" in request.body, "stream_options" in request.body) for request in backend.requests]
+    assert asked == [(True, True), (False, True), (False, False), (False, False)]
+    backend.assert_done()
+
+
+async def test_objections_without_end(backend: OpenAIServer, model: OpenAI) -> None:
+    """A backend that objects to what is not there any more is asked three times, and no more."""
+    backend.script(*[fails(400, "no tools here, please")] * 3)
+
+    with pytest.raises(ModelError):
+        await anext(model.stream(ASKED, OFFER))
+    backend.assert_done()
+
+
+@pytest.mark.parametrize(
+    ("objection", "offered"),
+    [
+        (fails(500, {"message": "tools param requires --jinja flag"}), False),
+        (fails(400, {"message": "tool_choice is not supported", "param": "tool_choice"}), False),
+        (fails(400, {"message": "deepseek-reasoner does not support Function Calling"}), False),
+        (fails(400, {"message": "the toolshed is closed"}), True),
+        (fails(401, {"message": "no tools for this key"}), True),
+        (fails(429, {"message": "too many tools today"}), True),
+    ],
+)
+async def test_what_counts_as_a_refusal_of_tools(
+    backend: OpenAIServer, model: OpenAI, objection: Fails, *, offered: bool
+) -> None:
+    """Each backend has words of its own for it; a refused key or a rate limit is no such refusal."""
+    backend.script(*[objection] * 3)  # the client repeats by itself what may have been a passing trouble
+    with contextlib.suppress(ModelError):
+        await anext(model.stream(ASKED, OFFER))
+    backend.unscript()
+    backend.script(says("ok"))
+    await anext(model.stream(ASKED, OFFER))
+
+    assert ("tools" in backend.requests[-1].body) is offered
+
+
+async def test_a_client_that_offers_no_tools(backend: OpenAIServer) -> None:
+    """Switched off, they are in no request, and neither is the choice between them."""
+    llm = client(backend.base_url, tools=False)
+    backend.script(says("ok"))
+    await anext(llm.stream(ASKED, {**OFFER, "tool_choice": "none", "temperature": 0}))
+    await llm.aclose()
+
+    assert not {"tools", "tool_choice"} & backend.requests[0].body.keys()
+    assert backend.requests[0].body["temperature"] == 0
 
 
 async def test_closing_early_disconnects(backend: OpenAIServer, model: OpenAI) -> None:

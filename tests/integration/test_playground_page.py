@@ -11,10 +11,22 @@ import pytest
 
 from bot.errors import StartupError
 from bot.playground.server import PlaygroundServer
+from bot.playground.surfaces import View
 from bot.playground.workspace import Workspace
 from tests.playground_stage import client_of, make_workspace, served
 
 ANA, BEN, DESK, IT = "U0ANASILVA", "U0BENOKAFO", "C0HELPDESK", "C0ITTEAM00"
+INPUT = {"type": "plain_text_input", "action_id": "wish"}
+VIEW = View(
+    "V1",
+    "modal",
+    {
+        "title": {"type": "plain_text", "text": "Title"},
+        "blocks": [
+            {"type": "input", "block_id": "name", "label": {"type": "plain_text", "text": "Name"}, "element": INPUT}
+        ],
+    },
+)
 BUTTON = {"type": "button", "action_id": "pick", "value": "7", "text": {"type": "plain_text", "text": "Pick"}}
 
 
@@ -40,7 +52,7 @@ async def get(page: aiohttp.ClientSession, path: str, **params: str) -> Any:
         return await response.json()
 
 
-async def act(page: aiohttp.ClientSession, what: str, **fields: str | None) -> tuple[int, Any]:
+async def act(page: aiohttp.ClientSession, what: str, **fields: Any) -> tuple[int, Any]:
     async with page.post(f"/page/{what}", json=fields) as response:
         return response.status, await response.json()
 
@@ -70,7 +82,7 @@ async def test_state_says_who_and_where(page: aiohttp.ClientSession) -> None:
     assert state["dms"][ANA] == "D0ANASILVA"
     assert [known["command"] for known in state["commands"]] == ["/attendant", "/reset"]
     assert state["shortcuts"] == [{"callback_id": "start_over", "name": "Start over"}]
-    assert (state["notice"], state["connected"]) == ("A stand-in answers.", False)
+    assert (state["notice"], state["connected"], state["has_home"]) == ("A stand-in answers.", False, True)
 
 
 async def test_messages_are_those_the_person_sees(page: aiohttp.ClientSession, workspace: Workspace) -> None:
@@ -181,6 +193,40 @@ async def test_the_feed_pushes_what_happens(page: aiohttp.ClientSession, workspa
         assert (await next_item(feed.content, "removed"))["id"] == message.id
         workspace.set_connected(connected=True)
         assert (await next_item(feed.content, "connection"))["connected"]
+
+
+async def test_views_are_pushed_to_whom_they_are_for(page: aiohttp.ClientSession, workspace: Workspace) -> None:
+    """A person's page learns what the app shows to them, and that their modal has closed; nobody else's does."""
+    ana = workspace.person("ana")
+    async with page.get("/page/events", params={"as": ANA}) as feed, page.get("/page/events", params={"as": BEN}) as no:
+        await feed.content.readline()
+        await no.content.readline()
+        workspace.surfaces.show(ana, VIEW)
+        pushed = [await next_item(feed.content, "view")]
+        assert (await act(page, "close", **{"as": ANA}))[0] == 200
+        pushed.append(await next_item(feed.content, "view"))
+        workspace.set_connected(connected=True)
+
+        assert [(item["kind"], item["view"] and item["view"]["title"]) for item in pushed] == [
+            ("modal", "Title"),
+            ("modal", None),
+        ]
+        assert (await next_item(no.content, "connection"))["connected"]
+
+
+async def test_what_is_shown_can_be_read_and_used(page: aiohttp.ClientSession, workspace: Workspace) -> None:
+    """A page that comes later reads the views; buttons and inputs are used by their view's id."""
+    workspace.surfaces.show(workspace.person("ana"), VIEW)
+    seen = [await get(page, "/page/views", **{"as": who}) for who in (ANA, BEN)]
+    assert seen[1] == {"home": None, "modal": None}
+    assert seen[0]["modal"] == {"id": "V1", "title": "Title", "blocks": VIEW.body["blocks"], "errors": {}}
+
+    assert (await act(page, "submit", view_id="V1", values={"name": ""}, **{"as": ANA}))[0] == 200
+    shown = (await get(page, "/page/views", **{"as": ANA}))["modal"]
+    assert shown["errors"] == {"name": "Please complete this required field."}
+    assert (await act(page, "submit", view_id="V0", values={}, **{"as": ANA}))[0] == 403
+    assert (await act(page, "submit", view_id="V1", values={"name": 1}, **{"as": ANA}))[0] == 400
+    assert (await act(page, "view-action", view_id="V1", action_id="go", **{"as": ANA}))[0] == 403
 
 
 async def test_a_reply_pushes_its_root_too(page: aiohttp.ClientSession, workspace: Workspace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import AsyncIterator
 
@@ -12,7 +13,9 @@ from bot.background import Background, Earlier, pieces
 from bot.history import ChatMessage
 from bot.llm import Done
 from bot.llm.openai import OpenAI
-from bot.llm.stand_in import LONG_ANSWER, MODEL, QUOTED_CHARACTERS, StandIn, answer
+from bot.llm.stand_in import LONG_ANSWER, MODEL, QUOTED_CHARACTERS, SET_PREFERENCES, StandIn, answer
+
+TOOLS = [{"type": "function", "function": {"name": SET_PREFERENCES, "parameters": {"type": "object"}}}]
 
 
 @pytest.fixture
@@ -124,6 +127,49 @@ async def test_an_answer_comes_word_by_word_and_the_same_again(llm: OpenAI) -> N
     text = await said(llm, LONG_ANSWER)
 
     assert text == answer(talk(LONG_ANSWER))
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("call me Ana", "Ana"),
+        ("Hello! Please CALL ME Ana Rita from now on. Thanks", "Ana Rita"),
+        ("ben: call me B please\n  really", "B"),
+    ],
+)
+async def test_call_me(llm: OpenAI, text: str, name: str) -> None:
+    """Asked to, it calls the tool that keeps the name, and tells so when it is shown what came of it."""
+    messages = talk(text)
+    (done,) = [piece async for piece in llm.stream(messages, {"tools": TOOLS})]
+    assert isinstance(done, Done)
+    (made,) = done.tool_calls
+    messages += [
+        {"role": "assistant", "content": "", "tool_calls": [{"id": made.id}]},
+        {"role": "tool", "content": "{}", "tool_call_id": made.id},
+    ]
+
+    assert (made.name, json.loads(made.arguments)) == (SET_PREFERENCES, {"name": name})
+    assert answer(messages).startswith(f"From now on I call you {name}.\n\n")
+    assert "This is the first message" in answer(messages)
+
+
+@pytest.mark.parametrize(
+    ("text", "tools"), [("call me Ana", None), ("call me Ana", [{"function": {"name": "x"}}]), ("recall meals", TOOLS)]
+)
+async def test_it_calls_only_what_it_is_offered(llm: OpenAI, text: str, tools: object) -> None:
+    """Without that tool, or without being asked to, it answers in words."""
+    pieces = [piece async for piece in llm.stream(talk(text), {"tools": tools})]
+
+    assert "".join(map(str, pieces[:-1])) == answer(talk(text))
+
+
+async def test_it_tells_what_it_was_asked_to_keep_in_mind() -> None:
+    """What stands with the newest message is told as far as it is the person's own."""
+    *before, newest = talk("Hi", "Hello", "Who am I?")
+    about: ChatMessage = {"role": "system", "content": "It is noon.\n> Call me Rita.\n> About me:\n> I use Linux."}
+
+    assert "You asked me to keep in mind:\n> “Call me Rita. About me: I use Linux.”" in answer([*before, about, newest])
+    assert "keep in mind" not in answer([*before, newest])
 
 
 async def test_the_check_at_start_passes(llm: OpenAI) -> None:

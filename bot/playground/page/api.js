@@ -36,6 +36,11 @@ export function readMessages(channel, as) {
   return request(`/page/messages?${new URLSearchParams({ channel, as })}`);
 }
 
+/** What the bot shows to the person `as` outside of messages: `{home, modal}`, each null where there is nothing. */
+export function readViews(as) {
+  return request(`/page/views?${new URLSearchParams({ as })}`);
+}
+
 export const sendMessage = (body) => post("post", body);
 export const editMessage = (body) => post("edit", body);
 export const deleteMessage = (body) => post("delete", body);
@@ -43,6 +48,10 @@ export const runCommand = (body) => post("command", body);
 export const runShortcut = (body) => post("shortcut", body);
 export const pressButton = (body) => post("action", body);
 export const stopWork = (body) => post("stop", body);
+export const openHome = (body) => post("home", body);
+export const pressAtHome = (body) => post("view-action", body);
+export const submitView = (body) => post("submit", body);
+export const closeView = (body) => post("close", body);
 
 /**
  * Hears every change the person `as` may see, until the returned function is called.

@@ -5,6 +5,7 @@ import { readWorkspace } from "./api.js";
 import { ChannelPane } from "./channel.js";
 import { Desk } from "./desk.js";
 import { el } from "./dom.js";
+import { Modal } from "./modal.js";
 import { readPlace, writePlace } from "./place.js";
 import { Sidebar } from "./sidebar.js";
 import { State } from "./state.js";
@@ -20,12 +21,14 @@ class Page {
     this.sidebar = new Sidebar(document.getElementById("sidebar"), this.state, this.sidebarActions(desk));
     this.channel = new ChannelPane(document.getElementById("channel"), desk);
     this.thread = new ThreadPane(document.getElementById("thread"), desk);
+    this.modal = new Modal(desk);
     const announcer = new Announcer(document.getElementById("announcer"), desk);
     desk.onHeard = (change, before) => announcer.hear(change, before);
     this.toast = el("p", { class: "toast", role: "alert", hidden: true });
-    document.body.append(this.toast);
+    document.body.append(this.toast, this.modal.element);
     document.addEventListener("keydown", (event) => {
-      if (event.key === "Escape" && this.state.thread && !document.querySelector(":popover-open")) desk.closeThread();
+      const above = document.querySelector(":popover-open, dialog[open]");
+      if (event.key === "Escape" && this.state.thread && !above) desk.closeThread();
     });
     desk.start(readPlace(location.hash));
     this.render();
@@ -50,6 +53,7 @@ class Page {
     this.sidebar.render();
     this.channel.render();
     this.thread.render();
+    this.modal.render();
     document.title = `${this.state.place()?.name ?? "Playground"} · ${this.state.team.name}`;
     writePlace(this.state);
   }

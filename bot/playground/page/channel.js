@@ -2,6 +2,7 @@
 
 import { Composer } from "./composer.js";
 import { el, iconButton, renew } from "./dom.js";
+import { Home, Tabs } from "./home.js";
 import { icon } from "./icons.js";
 import { MessageList } from "./messages.js";
 import { isReply } from "./state.js";
@@ -16,14 +17,17 @@ export class ChannelPane {
       "data-testid": "open-sidebar",
     });
     this.notices = el("div", { class: "notices" });
+    this.tabs = new Tabs(desk);
+    this.home = new Home(desk);
     this.list = new MessageList(desk, "Messages", "messages");
     this.composer = new Composer(desk.state, (text, where) => desk.send(text, where), {
       id: "composer",
       testid: "composer",
     });
     root.replaceChildren(
-      el("header", { class: "pane-head" }, menu, this.title),
+      el("header", { class: "pane-head" }, menu, this.title, this.tabs.element),
       this.notices,
+      this.home.element,
       this.list.element,
       this.composer.element,
     );
@@ -39,6 +43,9 @@ export class ChannelPane {
       el("p", { class: "topic" }, place.topic),
     ]);
     renew(this.notices, notices(state));
+    this.tabs.render(place);
+    this.home.render();
+    for (const part of [this.list, this.composer]) part.element.hidden = state.atHome;
     this.composer.show({ as: state.as, channel: place.id, thread: null }, `Message ${name}`);
     const rows = state.roots().map((message) => rowOf(message, state));
     this.list.show(

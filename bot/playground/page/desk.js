@@ -52,7 +52,33 @@ export class Desk {
       const { connected, notice } = await api.readWorkspace();
       Object.assign(this.state, { connected, notice });
     });
-    await this.load(this.state.channel);
+    const { as } = this.state;
+    const views = async () => {
+      const shown = await api.readViews(as);
+      if (as === this.state.as) this.state.show(shown);
+    };
+    await Promise.all([this.trying(views), this.load(this.state.channel)]);
+  }
+
+  /** Opens the bot's Home tab, of which the bot is told, or goes back to its messages. */
+  async openHome(atHome) {
+    this.state.openHome(atHome);
+    if (atHome) await this.trying(() => api.openHome({ as: this.state.as }));
+  }
+
+  pressAtHome({ action_id }) {
+    const { as, views } = this.state;
+    return this.trying(() => api.pressAtHome({ as, view_id: views.home.id, action_id }));
+  }
+
+  /** Submits the modal; what becomes of it is heard. Whether the playground took it. */
+  submitModal(values) {
+    const { as, views } = this.state;
+    return this.trying(() => api.submitView({ as, view_id: views.modal.id, values }));
+  }
+
+  closeModal() {
+    return this.trying(() => api.closeView({ as: this.state.as }));
   }
 
   async open(channel, thread = null) {

@@ -13,6 +13,8 @@ export class State {
     this.as = workspace.people[0].id;
     this.channel = null;
     this.thread = null; // the root's ts of the thread in the side pane
+    this.atHome = false; // whether the bot's Home tab is open instead of its messages
+    this.views = { home: null, modal: null }; // what the bot shows to the acting person
     this.editing = null; // the id of the message being edited
     this.online = true; // whether the page hears the playground
     this.messages = new Map(); // channel → id → message
@@ -82,6 +84,8 @@ export class State {
   actAs(person) {
     this.as = person;
     for (const kept of [this.messages, this.statuses, this.loading, this.unread]) kept.clear();
+    this.views = { home: null, modal: null };
+    this.atHome = false;
     this.editing = null;
     this.changed();
   }
@@ -89,7 +93,19 @@ export class State {
   open(channel, thread = null) {
     this.channel = channel;
     this.thread = thread;
+    this.atHome = false;
     this.editing = null;
+    this.changed();
+  }
+
+  openHome(atHome) {
+    this.atHome = atHome;
+    if (atHome) this.thread = null;
+    this.changed();
+  }
+
+  show(views) {
+    Object.assign(this.views, views);
     this.changed();
   }
 
@@ -129,6 +145,7 @@ export class State {
   apply(change) {
     const channel = change.message?.channel ?? change.channel;
     for (const reading of this.loading) if (reading.channel === channel) reading.missed.push(change);
+    if (change.type === "view") this.views[change.kind] = change.view;
     if (change.type === "connection") this.connected = change.connected;
     if (change.type === "removed") this.messages.get(channel)?.delete(change.id);
     if (change.type === "status") this.statuses.get(channel)?.set(change.thread_ts, change);

@@ -1,7 +1,8 @@
 """The Bolt app: who is let in, what is listened to, what is logged when it fails.
 
 Rule: everything is passed explicitly. Bolt would take tokens and a whole OAuth flow from the environment otherwise.
-One file for each kind of listener, by Bolt's names: events, commands, shortcuts, actions; each has a `register`.
+One file for each kind of listener, by Bolt's names: events, commands, shortcuts, actions; and one for the Home tab,
+with all that belongs to it. Each has a `register`.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot import wording
 from bot.config import Settings
 from bot.errors import StoreUnavailable
 from bot.slack.client import quiet_logger
 from bot.slack.identity import BotIdentity
 from bot.slack.intake import Intake
-from bot.slack.listeners import actions, commands, events, shortcuts
+from bot.slack.listeners import actions, commands, events, home, shortcuts
 from bot.slack.notices import Notices
+from bot.slack.preferences import PersonalViews
 from bot.slack.resets import Resets
 
 log = logging.getLogger(__name__)
@@ -51,8 +54,11 @@ def build_app(
     )
     app.error(_failed)
     resets, notices = Resets(intake, bot, clock), Notices(client)
+    help_text = wording.help_text(bot.name, settings.slack_command, settings.slack_reset_command)
+    personal = PersonalViews(intake, client, bot, help_text)
     events.register(app, intake, bot)
-    commands.register(app, resets, settings, bot.name)
+    commands.register(app, resets, personal, settings, help_text)
+    home.register(app, personal)
     shortcuts.register(app, resets, notices)
     actions.register(app, resets, notices)
     return app

@@ -11,34 +11,42 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from bot import wording
 from bot.config import Settings
 from bot.sessions import IdleLimits
+from bot.slack.preferences import PersonalViews
 from bot.slack.resets import Notice, Resets, in_time
 
 
-def register(app: AsyncApp, resets: Resets, settings: Settings, bot_name: str) -> None:
+def register(app: AsyncApp, resets: Resets, personal: PersonalViews, settings: Settings, help_text: str) -> None:
     """Answer both commands, to the person alone, while Slack waits."""
     idle = IdleLimits(settings.idle_after, settings.idle_after_by_channel)
-    help_text = wording.help_text(bot_name, settings.slack_command, settings.slack_reset_command)
 
-    async def attendant(user: str, channel: str, text: str) -> Notice:
+    async def attendant(user: str, channel: str, text: str, trigger_id: str) -> Notice:
         word, _, rest = text.partition(" ")
         match word.casefold():
             case "reset":
                 return await resets.ask(user, channel, rest.strip())
             case "status":
                 return await resets.status(user, channel, idle)
+            case "preferences":
+                return await personal.open(user, trigger_id)
             case "" | "help":
                 return Notice(help_text)
             case _:
                 return Notice(f"{wording.UNKNOWN_COMMAND}\n{help_text}")
 
+    async def reset(user: str, channel: str, text: str, _trigger_id: str) -> Notice:
+        return await resets.ask(user, channel, text)
+
     app.command(settings.slack_command)(_answering(attendant))
-    app.command(settings.slack_reset_command)(_answering(resets.ask))
+    app.command(settings.slack_reset_command)(_answering(reset))
 
 
-def _answering(work: Callable[[str, str, str], Awaitable[Notice]]) -> Callable[..., Awaitable[None]]:
+def _answering(work: Callable[[str, str, str, str], Awaitable[Notice]]) -> Callable[..., Awaitable[None]]:
     async def answer(ack: AsyncAck, command: dict[str, Any]) -> None:
         text = " ".join(command.get("text", "").split())
-        notice = await in_time(work(command["user_id"], command["channel_id"], text))
-        await ack(notice.text, blocks=notice.blocks or None, response_type="ephemeral")
+        notice = await in_time(work(command["user_id"], command["channel_id"], text, command.get("trigger_id", "")))
+        if notice.text:
+            await ack(notice.text, blocks=notice.blocks or None, response_type="ephemeral")
+        else:  # a modal has opened, which says it all
+            await ack()
 
     return answer

@@ -1,0 +1,55 @@
+"""What people asked us to keep in mind: a row for each person of a workspace who asked for anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from bot.preferences import Preferences, changed, remembered
+from bot.store.engine import insert_or_ignore
+from bot.store.tables import preferences
+
+
+def of_person(connection: Connection, platform: str, workspace: str, user_id: str) -> Preferences:
+    """What this person asked for."""
+    wishes = connection.execute(_WISHES, _person(platform, workspace, user_id)).scalar()
+    return remembered(wishes or {})
+
+
+def change(
+    connection: Connection, platform: str, workspace: str, user_id: str, wishes: Mapping[str, object], *, now: datetime
+) -> Preferences:
+    """Take in what this person wishes; what they ask for now. Raises PreferencesRefused, and changes nothing then."""
+    new = {"platform": platform, "workspace": workspace, "user_id": user_id, "wishes": {}, "changed_at": now}
+    insert_or_ignore(connection, preferences, new)
+    person = _person(platform, workspace, user_id)
+    kept = changed(remembered(connection.execute(_WISHES.with_for_update(), person).scalar() or {}), wishes)
+    connection.execute(_CHANGE, {**person, "wishes": kept.wishes, "changed_at": now})
+    return kept
+
+
+def erase(connection: Connection, platform: str, workspace: str, user_id: str) -> None:
+    """Forget what this person asked for."""
+    connection.execute(sa.delete(preferences).where(*_IS_THEIRS), _person(platform, workspace, user_id))
+
+
+def erase_all(connection: Connection, platform: str, workspace: str) -> None:
+    """Forget what everybody in this workspace asked for."""
+    theirs = (preferences.c.platform == platform, preferences.c.workspace == workspace)
+    connection.execute(sa.delete(preferences).where(*theirs))
+
+
+def _person(platform: str, workspace: str, user_id: str) -> dict[str, str]:
+    return {"on_platform": platform, "in_workspace": workspace, "this_user": user_id}
+
+
+_IS_THEIRS = (
+    preferences.c.platform == sa.bindparam("on_platform"),
+    preferences.c.workspace == sa.bindparam("in_workspace"),
+    preferences.c.user_id == sa.bindparam("this_user"),
+)
+_WISHES = sa.select(preferences.c.wishes).where(*_IS_THEIRS)
+_CHANGE = sa.update(preferences).where(*_IS_THEIRS)
