@@ -119,6 +119,7 @@ class Settings:
     history_tokens: int = _knob(12_000, _whole(100, 10_000_000), "Use for instance 12000.")
     persona_file: Path | None = _knob(None, Path, "Name a Markdown file, or unset it.")
     session_idle_hours: float = _knob(24.0, _positive(87_600), "Use for instance 24.")
+    retention_days: int = _knob(14, _whole(1, 36_500), "Use for instance 14.")
     max_running_turns: int = _knob(1_000, _whole(1, 100_000), "Use for instance 1000.")
     max_running_turns_per_workspace: int = _knob(1_000, _whole(1, 100_000), "Use for instance 1000.")
     max_running_turns_per_person: int = _knob(20, _whole(1, 100_000), "Use for instance 20.")
@@ -189,6 +190,11 @@ class Settings:
     def idle_after(self) -> timedelta:
         """For how long a session may be silent before it expires."""
         return timedelta(hours=self.session_idle_hours)
+
+    @property
+    def retention(self) -> timedelta:
+        """For how long the emptied rows of closed sessions are kept."""
+        return timedelta(days=self.retention_days)
 
     @property
     def uses_stand_in(self) -> bool:

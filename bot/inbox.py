@@ -9,22 +9,27 @@ from typing import assert_never
 from bot.adapter import Asked
 from bot.events import (
     Author,
+    ChannelGone,
     Event,
     MessageDeleted,
+    MessageEdited,
     MessageReceived,
     ResetRequested,
     StopRequested,
     Thread,
     Uninstalled,
 )
-from bot.sessions import OpenSession, ResetOutcome, StopOutcome
+from bot.sessions import EditOutcome, KeptMessage, OpenSession, ResetOutcome, StopOutcome
+from bot.store import edits, erasure, export
 from bot.store import inbox as accepted
 from bot.store import sessions as session_rows
 from bot.store.engine import Store
+from bot.store.erasure import Scope
 from bot.store.leases import Owed
 from bot.worker import Worker
 
 LISTED_SESSIONS = 50
+EXPORTED_MESSAGES = 10_000
 
 
 class Inbox:
@@ -54,10 +59,12 @@ class Inbox:
                 return await self._accept_reset(event)
             case StopRequested():
                 return await self._accept_stop(event)
+            case MessageEdited():
+                return await self._accept_edit(event)
             case MessageDeleted():
                 return await self._accept_deletion(event)
-            case Uninstalled():
-                return await self._uninstall(event)
+            case ChannelGone() | Uninstalled():
+                return await self._leave(event)
             case _:
                 assert_never(event)
 
@@ -89,14 +96,24 @@ class Inbox:
         self._wake(thread_id, asked)
         return True
 
+    async def _accept_edit(self, edited: MessageEdited) -> bool:
+        outcome, thread_id = await self._store.run(
+            edits.accept_edit, edited, now=self._clock(), new_id=self._new_id(), idle_after=self._idle_after
+        )
+        if thread_id is not None:
+            self._wake(thread_id, edited.message, waits=True)
+        if outcome is EditOutcome.ANEW:
+            await self._worker.hear()
+        return outcome is not EditOutcome.NOTHING
+
     async def _accept_deletion(self, deleted: MessageDeleted) -> bool:
-        ends_an_answer = await self._store.run(accepted.accept_deletion, deleted, now=self._clock())
+        ends_an_answer = await self._store.run(edits.accept_deletion, deleted, now=self._clock())
         if ends_an_answer:
             await self._worker.hear()
         return ends_an_answer
 
-    async def _uninstall(self, gone: Uninstalled) -> bool:
-        await self._store.run(accepted.uninstall, gone, now=self._clock())
+    async def _leave(self, gone: ChannelGone | Uninstalled) -> bool:
+        await self._store.run(erasure.leave, gone, now=self._clock())
         await self._worker.hear()
         return True
 
@@ -129,6 +146,18 @@ class Inbox:
         return await self._store.run(
             session_rows.open_for, platform, workspace, author.id, channel=channel, limit=LISTED_SESSIONS
         )
+
+    async def forget(self, platform: str, workspace: str, author: Author) -> int:
+        """Erase what the person wrote in a workspace, and what was answered to them alone; how many messages."""
+        scope, total = Scope(platform, workspace, person=author.id), 0
+        while erased := await self._store.run(erasure.erase, scope, now=self._clock()):
+            total += erased
+            await self._worker.hear()
+        return total
+
+    async def export(self, platform: str, workspace: str, author: Author) -> list[KeptMessage]:
+        """What is kept of the person in a workspace: the newest EXPORTED_MESSAGES, oldest first."""
+        return await self._store.run(export.of_person, platform, workspace, author.id, limit=EXPORTED_MESSAGES)
 
     def _wake(
         self, thread_id: int, event: MessageReceived | ResetRequested | StopRequested, *, waits: bool = False

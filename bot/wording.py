@@ -52,12 +52,24 @@ NO_WORDS = "(a message without text)"
 UNKNOWN_COMMAND = "I don't know that one. This is what I can do:"
 UNKNOWN_CHOICE = "Write `all`, or a link to a message in the conversation that I shall forget."
 THREAD_NOT_FOUND = "I have no conversation with you at that link."
+FORGET_ME = "Forget me"
+CONFIRM_FORGET_ME = (
+    "Shall I forget you? Whatever you wrote to me in this workspace, and what I answered to you alone, is erased from "
+    "my memory, and cannot be brought back. What stands in Slack stays there until you delete it."
+)
+NOTHING_TO_FORGET = "Done: I remember nothing of you."
+EXPORT_COMES = "I am putting together what I remember of you. It comes as a direct message."
+EXPORT = "This is what I remember of you, as a file. What is forgotten, in conversations that have ended, has no words."
+EXPORT_FILE = "attendant-export.json"
+EXPORT_FAILED = "I could not send you the file. Whoever runs me finds the reason in my log."
 
 
 _INTERRUPTED = {
+    Interrupted.EDITED: "",  # nobody is told: the answer begins again
     Interrupted.STOPPED: "_(Stopped.)_",
     Interrupted.RESET: "_(I stopped here: this conversation was reset.)_",
     Interrupted.DELETED: "_(I stopped here: the question was deleted.)_",
+    Interrupted.ERASED: "_(I stopped here: I was asked to forget this.)_",
     Interrupted.UNINSTALLED: "_(I stopped here.)_",
 }
 
@@ -95,6 +107,14 @@ def reset_count(count: int) -> str:
     return f"Done: I have forgotten our {count} conversations here."
 
 
+def forgotten(count: int) -> str:
+    """What a person reads when `count` messages of theirs, and what was answered to them, are erased."""
+    if count == 0:
+        return NOTHING_TO_FORGET
+    messages = "your one message" if count == 1 else f"your {count} messages"
+    return f"Done: I have forgotten you, with {messages} and my answers to you."
+
+
 def more_conversations(count: int) -> str:
     """The line below a list of conversations that does not hold `count` of them."""
     return f"And {count} more that are not listed: “{FORGET_ALL}” is for those, too."
@@ -127,5 +147,6 @@ def help_text(bot: str, command: str, reset_command: str) -> str:
         f"• *Start over*: write `!reset` in the thread, or choose _Start over_ in a message's menu. "
         f"`{reset_command}` (or `{command} reset`) resets your conversations in a channel; "
         f"add `all` or a thread's link to pick.\n"
-        f"• *What is open*: `{command} status`."
+        f"• *What is open*: `{command} status`.\n"
+        f"• *What I remember of you*: `{command} export` sends it to you, `{command} forget me` erases it."
     )

@@ -20,7 +20,7 @@ from bot.playground.messages import Message
 from bot.playground.people import Channel, Person
 from bot.playground.server import PlaygroundServer
 from bot.playground.workspace import Workspace
-from bot.sessions import OpenSession, ResetOutcome
+from bot.sessions import KeptMessage, OpenSession, ResetOutcome
 from bot.slack.adapter import SlackAdapter
 from bot.slack.checks import identify
 from bot.slack.client import open_client
@@ -184,6 +184,8 @@ class Ledger:
         self.accepted: list[Event] = []
         self.resets: list[tuple[str, str]] = []  # what, by whom
         self.sessions: list[OpenSession] = []
+        self.kept: list[KeptMessage] = []
+        self.forgotten: list[str] = []  # who
         self.outcome = ResetOutcome.DONE
         self.out_of_order = 0  # how many of the next calls fail
         self.busy, self.free = asyncio.Event(), asyncio.Event()  # an event is coming in; it may be taken in
@@ -215,6 +217,16 @@ class Ledger:
         del platform, workspace, author
         self._work()
         return sum(session.thread.channel == channel for session in self.sessions)
+
+    async def forget(self, platform: str, workspace: str, author: Author) -> int:
+        self._work()
+        self.forgotten.append(f"{platform}:{workspace}:{author.id}")
+        return len(self.kept)
+
+    async def export(self, platform: str, workspace: str, author: Author) -> list[KeptMessage]:
+        del platform, workspace, author
+        self._work()
+        return self.kept
 
     def _reset(self, what: str, author: Author) -> ResetOutcome:
         self._work()

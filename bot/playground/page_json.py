@@ -43,11 +43,17 @@ def shown_message(state: State, message: Message) -> Json:
         "format": message.format,
         "text": message.text,
         "blocks": list(message.blocks),
+        "files": [{"name": file["name"], "path": _path(state, file["id"])} for file in message.files],
         "edited": message.edited is not None,
         "streaming": message.streaming_since is not None,
         "ephemeral": message.only_for is not None,
         "reply_count": state.transcript.reply_count(message),
     }
+
+
+def _path(state: State, file_id: str) -> str | None:
+    """Where the page finds a file; of one that a person posted there is only the name."""
+    return f"/files/{file_id}" if file_id in state.uploads else None
 
 
 def items_of(state: State, change: Change, person: Person) -> list[Json]:

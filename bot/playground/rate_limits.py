@@ -39,6 +39,8 @@ LIMITS = {
     "chat.appendStream": _TIER_4,
     "chat.postEphemeral": _TIER_4,
     "users.info": _TIER_4,
+    "files.completeUploadExternal": _TIER_4,
+    "files.getUploadURLExternal": _TIER_4,
     "chat.postMessage": Limit(1, timedelta(seconds=1), by_channel=True),
 }
 

@@ -1,11 +1,14 @@
-"""What the listeners need of the work layer: a durable door for events, and resets. bot.inbox.Inbox is it."""
+"""What the listeners need of the work layer: a durable door for events, resets, and what is kept of a person.
+
+bot.inbox.Inbox is it.
+"""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 from bot.events import Author, Event, Thread
-from bot.sessions import OpenSession, ResetOutcome
+from bot.sessions import KeptMessage, OpenSession, ResetOutcome
 
 
 class Intake(Protocol):
@@ -28,3 +31,9 @@ class Intake(Protocol):
 
     async def open_sessions(self, platform: str, workspace: str, channel: str, author: Author) -> list[OpenSession]:
         """Those sessions, newest activity first; of many, only the first."""
+
+    async def forget(self, platform: str, workspace: str, author: Author) -> int:
+        """Erase what the author wrote in a workspace, with its answers; how many messages."""
+
+    async def export(self, platform: str, workspace: str, author: Author) -> list[KeptMessage]:
+        """What is kept of the author in a workspace."""

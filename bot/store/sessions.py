@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from bot.events import Thread
 from bot.sessions import Closed, OpenSession, is_idle
+from bot.store.engine import stain
 from bot.store.tables import RUNNING, messages, sessions, threads, turns
 
 OPENING_CHARACTERS = 80  # of a session's first message, to tell sessions apart in a list
@@ -76,6 +77,7 @@ def close(
         connection.execute(statement.values(closed_at=now, closed_why=why.value).returning(sessions.c.id)).scalars()
     )
     if closed:
+        stain(connection)
         connection.execute(sa.update(messages).where(messages.c.session_id.in_(closed)).values(text="", attachments=[]))
         connection.execute(sa.update(turns).where(turns.c.session_id.in_(closed)).values(answer=None))
     return closed

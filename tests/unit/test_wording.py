@@ -11,12 +11,14 @@ from bot.errors import Trouble
 from bot.sessions import Interrupted, ResetOutcome, StopOutcome
 
 CONSTANTS = [value for name, value in vars(wording).items() if name.isupper() and isinstance(value, str)]
+ENDS = [why for why in Interrupted if why is not Interrupted.EDITED]  # of which nothing is said
 SENTENCES = [
     *CONSTANTS,
     *map(wording.trouble, Trouble),
     *map(wording.fixed, (*ResetOutcome, *StopOutcome)),
-    *map(wording.interrupted, Interrupted),
+    *map(wording.interrupted, ENDS),
     *map(wording.reset_count, (1, 2)),
+    *map(wording.forgotten, (0, 1, 2)),
     *(wording.status(count, hours) for count in (0, 1, 2) for hours in (1, 24)),
     wording.help_text("attendant", "/attendant", "/reset"),
 ]
@@ -34,7 +36,7 @@ def test_different_things_are_told_differently() -> None:
     assert len({wording.trouble(kind) for kind in Trouble}) == len(Trouble)
     outcomes = (*ResetOutcome, *StopOutcome)
     assert len({wording.fixed(outcome) for outcome in outcomes}) == len(outcomes)
-    assert len({wording.interrupted(why) for why in Interrupted}) == len(Interrupted)
+    assert len({wording.interrupted(why) for why in ENDS}) == len(ENDS)
 
 
 @pytest.mark.parametrize(

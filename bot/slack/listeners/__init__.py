@@ -22,6 +22,7 @@ from bot.slack.identity import BotIdentity
 from bot.slack.intake import Intake
 from bot.slack.listeners import actions, commands, events, shortcuts
 from bot.slack.notices import Notices
+from bot.slack.privacy import Privacy
 from bot.slack.resets import Resets
 
 log = logging.getLogger(__name__)
@@ -51,10 +52,11 @@ def build_app(
     )
     app.error(_failed)
     resets, notices = Resets(intake, bot, clock), Notices(client)
+    privacy = Privacy(intake, bot, client, notices, clock)
     events.register(app, intake, bot)
-    commands.register(app, resets, settings, bot.name)
+    commands.register(app, resets, privacy, settings, bot.name)
     shortcuts.register(app, resets, notices)
-    actions.register(app, resets, notices)
+    actions.register(app, resets, privacy, notices)
     return app
 
 

@@ -10,10 +10,11 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 
 from bot import wording
 from bot.config import Settings
+from bot.slack.privacy import Privacy, to_confirm
 from bot.slack.resets import Notice, Resets, in_time
 
 
-def register(app: AsyncApp, resets: Resets, settings: Settings, bot_name: str) -> None:
+def register(app: AsyncApp, resets: Resets, privacy: Privacy, settings: Settings, bot_name: str) -> None:
     """Answer both commands, to the person alone, while Slack waits."""
     help_text = wording.help_text(bot_name, settings.slack_command, settings.slack_reset_command)
 
@@ -24,6 +25,10 @@ def register(app: AsyncApp, resets: Resets, settings: Settings, bot_name: str) -
                 return await resets.ask(user, channel, rest.strip())
             case "status":
                 return Notice(wording.status(await resets.count_open(user, channel), settings.session_idle_hours))
+            case "forget" if rest.strip().casefold() == "me":
+                return to_confirm()
+            case "export":
+                return Notice(wording.EXPORT_COMES, then=privacy.export)
             case "" | "help":
                 return Notice(help_text)
             case _:
@@ -38,5 +43,7 @@ def _answering(work: Callable[[str, str, str], Awaitable[Notice]]) -> Callable[.
         text = " ".join(command.get("text", "").split())
         notice = await in_time(work(command["user_id"], command["channel_id"], text))
         await ack(notice.text, blocks=notice.blocks or None, response_type="ephemeral")
+        if notice.then is not None:
+            await notice.then(command)
 
     return answer
