@@ -34,9 +34,10 @@ from bot.slack.client import open_client
 from bot.slack.connection import PATH, HttpMode, connect
 from bot.slack.listeners import build_app
 from bot.slack.socket_mode import SocketMode
-from bot.store import schema
+from bot.store import erasure, schema
 from bot.store import sessions as session_rows
 from bot.store.engine import Store
+from bot.store.erasure import Found, Scope
 from bot.store.figures import Figures, figures
 from bot.turnstile import Limits
 from bot.worker import Worker
@@ -92,6 +93,18 @@ async def status(settings: Settings) -> Figures:
         return await store.run(figures, now=utc_now())
 
 
+async def erase(settings: Settings, scope: Scope, *, confirmed: Callable[[Found], bool]) -> int | None:
+    """Erase what people wrote, as far as it is in scope; how many messages, or None when it was not confirmed."""
+    async with _open_store(settings) as store:
+        if not confirmed(await store.run(erasure.count, scope)):
+            return None
+        total = 0
+        while erased := await store.run(erasure.erase, scope, now=utc_now()):
+            total += erased
+        await store.scrub()
+        return total
+
+
 @asynccontextmanager
 async def slack_bot(settings: Settings, *, clock: Clock = utc_now, llm: LLM | None = None) -> AsyncIterator[Bot]:
     """The whole bot, connected to the Slack that the settings name. Raises StartupError when it cannot be."""
@@ -126,7 +139,12 @@ async def desk(
         attendant = Attendant(store, responder, adapters, clock, settings.max_attempts, idle=idle)
         worker = Worker(store, attendant, owner=_owner(), clock=clock, limits=_limits(settings))
         scheduler = Scheduler(
-            store, worker, clock=clock, idle=idle, forewarning=_forewarning(settings, store, adapters, clock, idle)
+            store,
+            worker,
+            clock=clock,
+            idle=idle,
+            retention=settings.retention,
+            forewarning=_forewarning(settings, store, adapters, clock, idle),
         )
         scheduler.start()
         stack.callback(scheduler.stop)  # after the worker has stopped, whose leases it keeps

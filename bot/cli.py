@@ -14,6 +14,7 @@ from typing import Any
 from bot import app, checks, logs, manifest, service
 from bot.config import Settings
 from bot.errors import AttendantError
+from bot.store.erasure import Found, Scope
 
 ENV_FILE = Path(".env")
 
@@ -72,6 +73,26 @@ def _status(settings: Settings, options: argparse.Namespace) -> int:
         f"{found.taken_over_turns} needed more than one attempt"
     )
     return 0
+
+
+def _erase(settings: Settings, options: argparse.Namespace) -> int:
+    scope = Scope(workspace=options.workspace, channel=options.channel, person=options.user)
+    if scope == Scope():
+        raise AttendantError("Say what to erase: --workspace, --channel, --user, or several, which must all match.")
+
+    def confirmed(found: Found) -> bool:
+        question = f"Erase {found.messages} messages in {found.sessions} conversations, and what was answered to them?"
+        return options.yes or _agrees(f"{question} [y/N] ")
+
+    erased = asyncio.run(app.erase(settings, scope, confirmed=confirmed))
+    print("Nothing was erased." if erased is None else f"Erased {erased} messages.")
+    return 0 if erased is not None else 1
+
+
+def _agrees(question: str) -> bool:
+    if not sys.stdin.isatty():
+        raise AttendantError("Nobody is there to confirm. Add --yes to erase without being asked.")
+    return input(question).strip().casefold() in {"y", "yes"}
 
 
 def _doctor(settings: Settings, options: argparse.Namespace) -> int:
@@ -139,6 +160,10 @@ def _parser() -> argparse.ArgumentParser:
     sessions = word("sessions", _sessions, "list the open sessions, newest activity first, without their words")
     sessions.add_argument("--limit", type=_count, default=100, help="how many at the most (default: 100)")
     word("status", _status, "tell what is owed, what runs, and what became of the last day's turns")
+    erase = word("erase", _erase, "erase what people wrote, and what was answered to them alone, from the database")
+    for name, what in (("workspace", "T…"), ("channel", "C…"), ("user", "U…")):
+        erase.add_argument(f"--{name}", metavar="ID", help=f"only what is of this {name} ({what})")
+    erase.add_argument("--yes", action="store_true", help="do not ask")
     word("doctor", _doctor, "check tokens, scopes, socket, database and model, a line each")
     manifests = word("manifest", _manifest, "print the Slack app's manifest with your command names")
     manifests.add_argument("--url", help="the address Slack shall send to, for HTTP instead of Socket Mode")

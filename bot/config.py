@@ -141,6 +141,7 @@ class Settings:
         (), _hours_by_channel, "Use for instance C0123456789=2,C0456789012=72."
     )
     expiry_warning_minutes: float | None = _knob(None, _positive(60 * _MOST_HOURS), "Use for instance 30, or unset it.")
+    retention_days: int = _knob(14, _whole(1, 36_500), "Use for instance 14.")
     max_running_turns: int = _knob(1_000, _whole(1, 100_000), "Use for instance 1000.")
     max_running_turns_per_workspace: int = _knob(1_000, _whole(1, 100_000), "Use for instance 1000.")
     max_running_turns_per_person: int = _knob(20, _whole(1, 100_000), "Use for instance 20.")
@@ -231,6 +232,11 @@ class Settings:
         """Whether some session would be warned as soon as it is silent."""
         shortest = min([self.idle_after, *self.idle_after_by_channel.values()])
         return self.warn_ahead is not None and self.warn_ahead >= shortest
+
+    @property
+    def retention(self) -> timedelta:
+        """For how long the emptied rows of closed sessions are kept."""
+        return timedelta(days=self.retention_days)
 
     @property
     def uses_stand_in(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 import re
 from dataclasses import dataclass
+from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +88,31 @@ class StopRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageEdited:
+    """A person changed what a message says. Nothing is commanded so: `!stop` written over a question is its text."""
+
+    message: MessageReceived  # as it reads now; its mentions_bot tells how it read before
+    sent_at: datetime
+    edited_at: datetime  # edits may arrive in any order: the latest counts
+    calls_bot: bool = False  # it is the edit that mentions the bot
+
+
+@dataclass(frozen=True, slots=True)
 class MessageDeleted:
     """A person deleted a message; if it is being answered, the answer ends."""
 
     thread: Thread
     message_id: str
+    message: MessageReceived | None = None  # as it was, where the platform tells; a command is none
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelGone:
+    """A channel was deleted or archived, or the bot was removed from it: nothing there is to be answered any more."""
+
+    platform: str
+    workspace: str
+    channel: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +123,16 @@ class Uninstalled:
     workspace: str
 
 
-Event = MessageReceived | ResetRequested | StatusRequested | StopRequested | MessageDeleted | Uninstalled
+Event = (
+    MessageReceived
+    | MessageEdited
+    | MessageDeleted
+    | ResetRequested
+    | StatusRequested
+    | StopRequested
+    | ChannelGone
+    | Uninstalled
+)
 
 
 class Command(enum.Enum):

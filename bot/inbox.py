@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import assert_never
 
 from bot.adapter import Asked
 from bot.events import (
     Author,
+    ChannelGone,
     Event,
     MessageDeleted,
+    MessageEdited,
     MessageReceived,
     ResetRequested,
     StatusRequested,
@@ -19,16 +21,18 @@ from bot.events import (
     Uninstalled,
 )
 from bot.preferences import Preferences
-from bot.sessions import IdleLimits, OpenSession, ResetOutcome, StopOutcome
+from bot.sessions import EditOutcome, IdleLimits, KeptMessage, OpenSession, ResetOutcome, StopOutcome
+from bot.store import edits, erasure, export, status
 from bot.store import inbox as accepted
 from bot.store import preferences as preference_rows
 from bot.store import sessions as session_rows
-from bot.store import status
 from bot.store.engine import Store
+from bot.store.erasure import Scope
 from bot.store.leases import Owed
 from bot.worker import Worker
 
 LISTED_SESSIONS = 50
+EXPORTED_MESSAGES = 10_000
 
 
 class Inbox:
@@ -51,21 +55,25 @@ class Inbox:
 
     async def accept(self, event: Event) -> bool:
         """Store the event; False when it is none of ours or known already."""
+        taken: Awaitable[bool]
         match event:
             case MessageReceived():
-                return await self._accept_message(event)
+                taken = self._accept_message(event)
             case ResetRequested():
-                return await self._accept_reset(event)
+                taken = self._accept_reset(event)
             case StatusRequested():
-                return await self._accept_status(event)
+                taken = self._accept_status(event)
             case StopRequested():
-                return await self._accept_stop(event)
+                taken = self._accept_stop(event)
+            case MessageEdited():
+                taken = self._accept_edit(event)
             case MessageDeleted():
-                return await self._accept_deletion(event)
-            case Uninstalled():
-                return await self._uninstall(event)
+                taken = self._accept_deletion(event)
+            case ChannelGone() | Uninstalled():
+                taken = self._leave(event)
             case _:
                 assert_never(event)
+        return await taken
 
     async def _accept_message(self, message: MessageReceived) -> bool:
         idle_after = self._idle.of(message.thread.channel)
@@ -102,14 +110,25 @@ class Inbox:
         self._wake(thread_id, asked)
         return True
 
+    async def _accept_edit(self, edited: MessageEdited) -> bool:
+        idle_after = self._idle.of(edited.message.thread.channel)
+        outcome, thread_id = await self._store.run(
+            edits.accept_edit, edited, now=self._clock(), new_id=self._new_id(), idle_after=idle_after
+        )
+        if thread_id is not None:
+            self._wake(thread_id, edited.message, waits=True)
+        if outcome is EditOutcome.ANEW:
+            await self._worker.hear()
+        return outcome is not EditOutcome.NOTHING
+
     async def _accept_deletion(self, deleted: MessageDeleted) -> bool:
-        ends_an_answer = await self._store.run(accepted.accept_deletion, deleted, now=self._clock())
+        ends_an_answer = await self._store.run(edits.accept_deletion, deleted, now=self._clock())
         if ends_an_answer:
             await self._worker.hear()
         return ends_an_answer
 
-    async def _uninstall(self, gone: Uninstalled) -> bool:
-        await self._store.run(accepted.uninstall, gone, now=self._clock())
+    async def _leave(self, gone: ChannelGone | Uninstalled) -> bool:
+        await self._store.run(erasure.leave, gone, now=self._clock())
         await self._worker.hear()
         return True
 
@@ -152,6 +171,18 @@ class Inbox:
     ) -> Preferences:
         """Take in what this person wishes; what they ask for now. Raises PreferencesRefused."""
         return await self._store.run(preference_rows.change, platform, workspace, user_id, wishes, now=self._clock())
+
+    async def forget(self, platform: str, workspace: str, author: Author) -> int:
+        """Erase what the person wrote in a workspace, and what was answered to them alone; how many messages."""
+        scope, total = Scope(platform, workspace, person=author.id), 0
+        while erased := await self._store.run(erasure.erase, scope, now=self._clock()):
+            total += erased
+            await self._worker.hear()
+        return total
+
+    async def export(self, platform: str, workspace: str, author: Author) -> list[KeptMessage]:
+        """What is kept of the person in a workspace: the newest EXPORTED_MESSAGES, oldest first."""
+        return await self._store.run(export.of_person, platform, workspace, author.id, limit=EXPORTED_MESSAGES)
 
     def _wake(
         self,

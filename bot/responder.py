@@ -78,7 +78,8 @@ class Answer:
         if self._interrupted:
             self.said = Said("".join(self._read), done=self.said.done, interrupted=self._interrupted)  # as seen
             says_so = self.said.text or self._interrupted is Interrupted.STOPPED
-            return _after(self.said.text, wording.interrupted(self._interrupted)) if says_so else ""
+            line = wording.interrupted(self._interrupted)
+            return _after(self.said.text, line) if says_so and line else ""
         error = ModelError(Trouble.CUT, "cancelled") if asking.cancelled() else asking.exception()
         if error is not None:
             return self._failed(error)

@@ -1,4 +1,4 @@
-"""APScheduler's jobs: expire idle sessions, warn of it, look for what is owed, hear what is to end, renew leases.
+"""APScheduler's jobs: expire idle sessions, warn of it, delete old rows, scrub, look for what is owed, hear, renew.
 
 Rule: a few interval jobs in memory, each a set-based sweep that is safe to run on every replica, never a job per
 thread (docs/decisions/0004-sweeps.md). What a job does not do in time is done by the next one.
@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from bot.errors import StoreUnavailable
 from bot.forewarning import Forewarning
 from bot.sessions import IdleLimits
+from bot.store import retention
 from bot.store import sessions as session_rows
 from bot.store.engine import Store
 from bot.worker import HEAR_EVERY_S, LOOK_EVERY_S, RENEW_EVERY_S, Worker
@@ -25,6 +26,10 @@ log = logging.getLogger(__name__)
 EXPIRE_EVERY_S = 60.0
 WARN_EVERY_S = 30.0
 EXPIRE_BATCH = 1_000  # sessions closed in one transaction
+EXPUNGE_EVERY_S = 900.0
+EXPUNGE_BATCH = 200  # sessions whose rows are deleted in one transaction
+SCRUB_EVERY_S = 10.0
+SCRUB_SHARE = 0.001  # of the time at most, however large the file has become
 
 
 class Scheduler:
@@ -37,17 +42,23 @@ class Scheduler:
         *,
         clock: Callable[[], datetime],
         idle: IdleLimits,
+        retention: timedelta,
         forewarning: Forewarning | None = None,
     ) -> None:
+        """`retention`: for how long the emptied rows of closed sessions are kept."""
         self._store = store
         self._clock = clock
         self._idle = idle
+        self._retention = retention
+        self._scrub_at = 0.0  # by the loop's clock
         self._scheduler = AsyncIOScheduler(
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
         self._add("expire idle sessions", self.expire, EXPIRE_EVERY_S)
         if forewarning is not None:
             self._add("warn of expiry", forewarning.warn, WARN_EVERY_S)
+        self._add("delete old rows", self.expunge, EXPUNGE_EVERY_S)
+        self._add("scrub the database's file", self.scrub, SCRUB_EVERY_S)
         self._add("look for owed answers", worker.look, LOOK_EVERY_S)
         self._add("hear interruptions", worker.hear, HEAR_EVERY_S)
         self._add("renew leases", worker.renew, RENEW_EVERY_S)
@@ -76,6 +87,23 @@ class Scheduler:
         if total:
             log.info("idle sessions expired", extra={"count": total})
         return total
+
+    async def expunge(self) -> int:
+        """Delete the rows of sessions that closed longer ago than they are kept, batch by batch; how many."""
+        total, before = 0, self._clock() - self._retention
+        while deleted := await self._store.run(retention.expunge, before=before, batch=EXPUNGE_BATCH):
+            total += deleted
+            await asyncio.sleep(0)  # answers go between the batches
+        if total:
+            log.info("old rows deleted", extra={"count": total})
+        return total
+
+    async def scrub(self) -> None:
+        """Have what was erased leave the database's file; the longer that takes, the less often."""
+        loop = asyncio.get_running_loop()
+        if (began := loop.time()) >= self._scrub_at:
+            await self._store.scrub()
+            self._scrub_at = loop.time() + (loop.time() - began) / SCRUB_SHARE
 
     def _add(self, name: str, job: Callable[[], Awaitable[object]], every_s: float) -> None:
         async def guarded() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from bot.events import MessageReceived, Thread
+from bot.events import Attachment, MessageEdited, MessageReceived, Thread
 
 
 class Closed(enum.Enum):
@@ -19,6 +19,8 @@ class Closed(enum.Enum):
     RESET = "reset"
     EXPIRED = "expired"
     UNINSTALLED = "uninstalled"  # the app was removed from the workspace
+    CHANNEL_GONE = "channel_gone"  # the channel was deleted or archived, or the bot removed from it
+    ERASED = "erased"  # all that was said in it was erased: a person or the operator asked for it
 
 
 class ResetOutcome(enum.Enum):
@@ -43,12 +45,23 @@ class Told(enum.Enum):
     STATUS = "status"
 
 
+class EditOutcome(enum.Enum):
+    """What became of an edit."""
+
+    NOTHING = "nothing"  # it changes nothing that is remembered
+    REPLACED = "replaced"  # the new text is what is remembered, and answered if that is owed
+    ANEW = "anew"  # it is being answered: the answer begins again
+    ASKED = "asked"  # only now it is a message that wants an answer
+
+
 class Interrupted(enum.Enum):
     """Why a running turn ends before its answer does."""
 
+    EDITED = "edited"  # what is asked has changed: the answer begins again
     STOPPED = "stopped"  # what was said stays, and is remembered
     RESET = "reset"
     DELETED = "deleted"  # the question was deleted
+    ERASED = "erased"  # whoever asked is forgotten, or the channel is gone
     UNINSTALLED = "uninstalled"
 
 
@@ -60,6 +73,15 @@ def wants_answer(message: MessageReceived, *, engaged: bool) -> bool:
     if message.mentions_bot or message.thread.direct:
         return True
     return engaged and not message.addresses_other
+
+
+def wants_answer_now(edited: MessageEdited, *, engaged: bool, now: datetime, idle_after: timedelta) -> bool:
+    """Whether to answer an edited message that is not known: its edit called the bot, or has overtaken the message.
+
+    What is older than the idle limit is not answered because somebody mends it; it may have been answered long ago.
+    """
+    is_recent = now - edited.sent_at <= idle_after
+    return edited.calls_bot or (is_recent and wants_answer(edited.message, engaged=engaged))
 
 
 def is_idle(last_active_at: datetime, *, now: datetime, idle_after: timedelta) -> bool:
@@ -114,3 +136,17 @@ class Expiring:
     thread: Thread
     warned_at: datetime  # once in this idle time
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KeptMessage:
+    """A message as it is kept of the person who wrote it, to be handed to them."""
+
+    channel: str
+    thread: str  # its root
+    id: str
+    accepted_at: datetime
+    edited_at: datetime | None
+    text: str  # empty once its session has closed
+    attachments: tuple[Attachment, ...]
+    answer: str | None

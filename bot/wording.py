@@ -54,6 +54,16 @@ NO_WORDS = "(a message without text)"
 UNKNOWN_COMMAND = "I don't know that one. This is what I can do:"
 UNKNOWN_CHOICE = "Write `all`, or a link to a message in the conversation that I shall forget."
 THREAD_NOT_FOUND = "I have no conversation with you at that link."
+FORGET_ME = "Forget me"
+CONFIRM_FORGET_ME = (
+    "Shall I forget you? Whatever you wrote to me in this workspace, and what I answered to you alone, is erased from "
+    "my memory, and cannot be brought back. What stands in Slack stays there until you delete it."
+)
+NOTHING_TO_FORGET = "Done: I remember nothing of you."
+EXPORT_COMES = "I am putting together what I remember of you. It comes as a direct message."
+EXPORT = "This is what I remember of you, as a file. What is forgotten, in conversations that have ended, has no words."
+EXPORT_FILE = "attendant-export.json"
+EXPORT_FAILED = "I could not send you the file. Whoever runs me finds the reason in my log."
 
 HOW_TO_USE_ME = "How to use me"
 YOUR_PREFERENCES = "What I keep in mind for you"
@@ -106,9 +116,11 @@ _NOTED_CHARACTERS = 200  # of one wish
 
 
 _INTERRUPTED = {
+    Interrupted.EDITED: "",  # nobody is told: the answer begins again
     Interrupted.STOPPED: "_(Stopped.)_",
     Interrupted.RESET: "_(I stopped here: this conversation was reset.)_",
     Interrupted.DELETED: "_(I stopped here: the question was deleted.)_",
+    Interrupted.ERASED: "_(I stopped here: I was asked to forget this.)_",
     Interrupted.UNINSTALLED: "_(I stopped here.)_",
 }
 
@@ -144,6 +156,14 @@ def reset_count(count: int) -> str:
     if count == 1:
         return "Done: I have forgotten our conversation here. Your next message starts a new one."
     return f"Done: I have forgotten our {count} conversations here."
+
+
+def forgotten(count: int) -> str:
+    """What a person reads when `count` messages of theirs, and what was answered to them, are erased."""
+    if count == 0:
+        return NOTHING_TO_FORGET
+    messages = "your one message" if count == 1 else f"your {count} messages"
+    return f"Done: I have forgotten you, with {messages} and my answers to you."
 
 
 def more_conversations(count: int) -> str:
@@ -219,7 +239,8 @@ def help_text(bot: str, command: str, reset_command: str) -> str:
         f"add `all` or a thread's link to pick.\n"
         f"• *What I remember*: write `!status` in the thread; `{command} status` tells which conversations are open.\n"
         f"• *What I keep in mind for you*: `{command} preferences`, or my Home tab, or just tell me, for instance "
-        "“call me Ana”."
+        "“call me Ana”.\n"
+        f"• *What I remember of you*: `{command} export` sends it to you, `{command} forget me` erases it."
     )
 
 

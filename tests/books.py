@@ -9,13 +9,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from bot.events import Author, MessageDeleted, MessageReceived, ResetRequested, StopRequested, Thread
+from bot.events import Author, MessageDeleted, MessageEdited, MessageReceived, ResetRequested, StopRequested, Thread
 from bot.history import Turn
-from bot.sessions import IdleLimits, ResetOutcome, StopOutcome
-from bot.store import claims, inbox, sessions, tables
+from bot.sessions import EditOutcome, IdleLimits, ResetOutcome, StopOutcome
+from bot.store import claims, edits, erasure, inbox, sessions, tables
 from bot.store import history as past
 from bot.store.claims import Claim, Settled, State
 from bot.store.engine import Store
+from bot.store.erasure import Scope
 from bot.testing import SettableClock
 from tests.builders import DAY, NOON
 
@@ -66,9 +67,21 @@ class Books:
         outcome, _ = await self.store.run(inbox.accept_stop, asked, now=self.now)
         return outcome
 
+    async def accept_edit(self, edited: MessageEdited) -> EditOutcome:
+        """What became of an edit."""
+        outcome, _ = await self.store.run(
+            edits.accept_edit, edited, now=self.now, new_id=next(self._ids), idle_after=DAY
+        )
+        return outcome
+
     async def accept_deletion(self, deleted: MessageDeleted) -> bool:
-        """Whether a running answer is to end."""
-        return await self.store.run(inbox.accept_deletion, deleted, now=self.now)
+        """Whether a running answer is to end, or to begin again."""
+        return await self.store.run(edits.accept_deletion, deleted, now=self.now)
+
+    async def forget(self, author: Author, batch: int = 2) -> int:
+        """How many of the messages of somebody were erased in one batch."""
+        scope = Scope("desk", "T1", person=author.id)
+        return await self.store.run(erasure.erase, scope, now=self.now, batch=batch)
 
     async def claim(self, thread_id: int, owner: str = "one") -> Claim | None:
         """A claim with a lease of one minute."""

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from bot.events import Author, MessageDeleted, MessageReceived, ResetRequested, StopRequested, Thread
+from bot.events import (
+    Author,
+    MessageDeleted,
+    MessageEdited,
+    MessageReceived,
+    ResetRequested,
+    StopRequested,
+    Thread,
+)
 
 ANA = Author("U-ANA", "T1")
 BEN = Author("U-BEN", "T1")
+CHI = Author("U-CHI", "T1")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAY = timedelta(hours=24)
 THREAD = Thread("desk", "T1", "C1", "1.0")
@@ -34,9 +43,14 @@ def stop(message_id: str | None = None, *, by: Author = BEN, in_: Thread = THREA
     return StopRequested(in_, by, message_id)
 
 
-def deletion(message_id: str = "1.0", *, in_: Thread = THREAD) -> MessageDeleted:
+def edit(text: str, message_id: str = "1.0", *, at: int = 1, in_: Thread = THREAD) -> MessageEdited:
+    """A message that was sent at noon, and did not mention the bot, has this text since so many seconds later."""
+    return MessageEdited(reply(text, message_id, in_=in_), sent_at=NOON, edited_at=NOON + timedelta(seconds=at))
+
+
+def deletion(message_id: str = "1.0", *, in_: Thread = THREAD, was: MessageReceived | None = None) -> MessageDeleted:
     """A message was deleted."""
-    return MessageDeleted(in_, message_id)
+    return MessageDeleted(in_, message_id, was)
 
 
 def thread(number: int) -> Thread:

@@ -57,6 +57,25 @@ class Talk:
         person = by.person if by else self.person
         return self.room.workspace.post(person, self.channel, text, self.root, **how)
 
+    def edits(self, message: Message | None, text: str) -> Message:
+        """Change a message of theirs; without one, the thread's first."""
+        return self.room.workspace.edit(self.person, message or self.opening, text)
+
+    def deletes(self, message: Message | None = None) -> None:
+        """Delete a message of theirs; without one, the thread's first."""
+        self.room.workspace.delete(self.person, message or self.opening)
+
+    @property
+    def opening(self) -> Message:
+        """The thread's first message."""
+        found = self.room.workspace.transcript.find(self.channel.id, self.root)
+        assert found is not None
+        return found
+
+    async def reads(self, *texts: str) -> None:
+        """Wait until the bot's messages in the thread say this."""
+        await self.room.until(lambda: self.texts() == [*texts] and not any(m.streaming_since for m in self.said()))
+
     def said(self) -> list[Message]:
         """The bot's messages in the thread."""
         app_id = self.room.workspace.app.bot_id

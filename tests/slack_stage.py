@@ -21,7 +21,7 @@ from bot.playground.people import Channel, Person
 from bot.playground.server import PlaygroundServer
 from bot.playground.workspace import Workspace
 from bot.preferences import NO_PREFERENCES, Preferences, changed
-from bot.sessions import OpenSession, ResetOutcome
+from bot.sessions import KeptMessage, OpenSession, ResetOutcome
 from bot.slack.adapter import SlackAdapter
 from bot.slack.checks import identify
 from bot.slack.client import open_client
@@ -185,8 +185,10 @@ class Ledger:
         self.accepted: list[Event] = []
         self.resets: list[tuple[str, str]] = []  # what, by whom
         self.sessions: list[OpenSession] = []
+        self.kept: list[KeptMessage] = []
+        self.forgotten: list[str] = []  # who
         self.outcome = ResetOutcome.DONE
-        self.kept: dict[str, Preferences] = {}
+        self.wishes: dict[str, Preferences] = {}
         self.out_of_order = 0  # how many of the next calls fail
         self.busy, self.free = asyncio.Event(), asyncio.Event()  # an event is coming in; it may be taken in
         self.free.set()
@@ -216,18 +218,28 @@ class Ledger:
     async def preferences(self, platform: str, workspace: str, user_id: str) -> Preferences:
         del platform, workspace
         self._work()
-        return self.kept.get(user_id, NO_PREFERENCES)
+        return self.wishes.get(user_id, NO_PREFERENCES)
 
     async def set_preferences(
         self, platform: str, workspace: str, user_id: str, wishes: Mapping[str, object]
     ) -> Preferences:
-        kept = self.kept[user_id] = changed(await self.preferences(platform, workspace, user_id), wishes)
+        kept = self.wishes[user_id] = changed(await self.preferences(platform, workspace, user_id), wishes)
         return kept
 
     async def count_open(self, platform: str, workspace: str, channel: str, author: Author) -> int:
         del platform, workspace, author
         self._work()
         return sum(session.thread.channel == channel for session in self.sessions)
+
+    async def forget(self, platform: str, workspace: str, author: Author) -> int:
+        self._work()
+        self.forgotten.append(f"{platform}:{workspace}:{author.id}")
+        return len(self.kept)
+
+    async def export(self, platform: str, workspace: str, author: Author) -> list[KeptMessage]:
+        del platform, workspace, author
+        self._work()
+        return self.kept
 
     def _reset(self, what: str, author: Author) -> ResetOutcome:
         self._work()

@@ -4,5 +4,5 @@ Rule: it knows Slack's contract, not the bot. It listens on the loopback only an
 
 Reading order: people, messages, mrkdwn, pings, block_kit · changes, transcript, watch, state, workspace, cast ·
 message_json, event_payloads, gesture_payloads, responses · faults, rate_limits, calls, methods, chat, statuses,
-streams, lookups, web_api · deliveries, socket_mode, http_delivery · page_json, page_feed, page_api, server.
+streams, lookups, files, web_api · deliveries, socket_mode, http_delivery · page_json, page_feed, page_api, server.
 """

@@ -25,7 +25,8 @@ _MAX_UPDATE = 4_000  # characters of `text` in chat.update
 
 
 def _post(workspace: Workspace, args: Args) -> Json:
-    channel = joined_channel(workspace, args.text("channel"))
+    person = workspace.people.get(args.text("channel"))  # a person's id leads to the direct messages with them
+    channel = joined_channel(workspace, workspace.dm(person).id if person else args.text("channel"))
     thread_ts = checked_root(workspace, channel, args.text("thread_ts"), "thread_not_found")
     broadcast = thread_ts is not None and args.flag("reply_broadcast")
     message = workspace.add(

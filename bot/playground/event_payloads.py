@@ -48,6 +48,8 @@ def events_of(state: State, change: Change) -> Iterator[Json]:
             yield from _mention(state, message)
         case Edited(message, previous, ts) if not message.only_for:
             yield from _heard(state, message, _edited(state, message, previous, ts))
+            if message.edited != previous.edited:  # seen in the wild, without what it was before
+                yield from _mention(state, message)
         case Deleted(message, ts) if not message.only_for:
             yield from _heard(state, message, _deleted(state, message, ts))
         case Stopped() if _listens(state, change.channel, _STOP_NEEDS):
@@ -161,6 +163,7 @@ def _partings(state: State, change: Parting) -> Iterator[tuple[Json, str | None]
         case BotRemoved():
             who = {"user": state.app.user_id, "team": state.team.id, "channel_type": "C"}
             yield {"type": "member_left_channel", **who, **where}, scope
+            yield {"type": f"{channel.slack_type}_left", **where}, scope
         case _:
             assert_never(change)
 

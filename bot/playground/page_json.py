@@ -45,6 +45,7 @@ def shown_message(state: State, message: Message) -> Json:
         "format": message.format,
         "text": message.text,
         "blocks": list(message.blocks),
+        "files": [{"name": file["name"], "path": _path(state, file["id"])} for file in message.files],
         "edited": message.edited is not None,
         "streaming": message.streaming_since is not None,
         "ephemeral": message.only_for is not None,
@@ -58,6 +59,11 @@ def shown_view(view: View | None) -> Json | None:
         return None
     texts: Json = {name: view.body[name]["text"] for name in ("title", "submit", "close") if name in view.body}
     return {"id": view.id, **texts, "blocks": view.body["blocks"], "errors": dict(view.errors)}
+
+
+def _path(state: State, file_id: str) -> str | None:
+    """Where the page finds a file; of one that a person posted there is only the name."""
+    return f"/files/{file_id}" if file_id in state.uploads else None
 
 
 def items_of(state: State, change: Change, person: Person) -> list[Json]:

@@ -42,6 +42,8 @@ LIMITS = {
     "views.open": _TIER_4,
     "views.publish": _TIER_4,
     "views.update": _TIER_4,
+    "files.completeUploadExternal": _TIER_4,
+    "files.getUploadURLExternal": _TIER_4,
     "chat.postMessage": Limit(1, timedelta(seconds=1), by_channel=True),
 }
 

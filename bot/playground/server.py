@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from bot.errors import StartupError
-from bot.playground import chat, lookups, statuses, streams, views
+from bot.playground import chat, files, lookups, statuses, streams, views
 from bot.playground.calls import Calls
 from bot.playground.changes import Change, Uninstalled
 from bot.playground.deliveries import ACK_WITHIN_S, RETRY_AFTER_S, Deliveries
@@ -128,14 +128,16 @@ class PlaygroundServer:
             await self.http.close()
 
     def _app(self, notice: str | None) -> web.Application:
-        methods = {**chat.METHODS, **streams.METHODS, **statuses.METHODS, **lookups.METHODS, **views.METHODS}
+        modules = (chat, streams, statuses, lookups, views, files)
+        methods = {name: method for module in modules for name, method in module.METHODS.items()}
         methods["apps.connections.open"] = self.sockets.open_method()
         api = WebApi(self.workspace, methods, self.faults, self.rate_limits, self.calls)
-        app = web.Application(middlewares=[_guard])
+        app = web.Application(middlewares=[_guard], client_max_size=files.MAX_BYTES)
         app.on_response_prepare.append(_add_headers)
         app.router.add_route("*", "/api/{method}", api.handle)
         app.router.add_get("/link", self.sockets.handle)
         app.router.add_post("/response/{token}", self._respond)
+        app.router.add_routes(files.Files(self.workspace).routes())
         app.router.add_routes(PageApi(self.workspace, self._feeds, notice).routes())
         return app
 

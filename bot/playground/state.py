@@ -23,6 +23,16 @@ STREAM_LIFETIME = timedelta(minutes=5)  # measured: appending does not extend it
 STOP_EVENT = "agent_session_stopped"  # who does not subscribe to it has no Stop button shown
 
 
+@dataclass(slots=True)
+class Upload:
+    """A file that the app sends: announced, then there."""
+
+    name: str
+    length: int
+    secret: str
+    content: bytes | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class _Status:
     text: str
@@ -54,6 +64,7 @@ class State:
         self.installed = True
         self.address = "http://127.0.0.1"  # where response URLs lead; the server says it
         self.response_urls: dict[str, ResponseUrl] = {}
+        self.uploads: dict[str, Upload] = {}  # by the file's id
         self.watch = Watch()
         self.clock = clock
         self.rng = rng

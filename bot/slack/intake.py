@@ -1,4 +1,7 @@
-"""What the listeners need of the work layer: a durable door for events, resets, preferences. bot.inbox.Inbox is it."""
+"""What the listeners need of the work layer: a durable door for events, resets, and what is kept of a person.
+
+bot.inbox.Inbox is it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Protocol
 
 from bot.events import Author, Event, Thread
 from bot.preferences import Preferences
-from bot.sessions import OpenSession, ResetOutcome
+from bot.sessions import KeptMessage, OpenSession, ResetOutcome
 
 
 class Intake(Protocol):
@@ -38,3 +41,9 @@ class Intake(Protocol):
         self, platform: str, workspace: str, user_id: str, wishes: Mapping[str, object]
     ) -> Preferences:
         """Take in what a person wishes; what they ask for now. Raises PreferencesRefused."""
+
+    async def forget(self, platform: str, workspace: str, author: Author) -> int:
+        """Erase what the author wrote in a workspace, with its answers; how many messages."""
+
+    async def export(self, platform: str, workspace: str, author: Author) -> list[KeptMessage]:
+        """What is kept of the author in a workspace."""

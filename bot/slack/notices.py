@@ -30,6 +30,10 @@ class Notices:
         if not await self._respond(payload, {"text": text, "replace_original": True}):
             await self._post(payload, text)
 
+    async def answer(self, command: dict[str, Any], text: str) -> None:
+        """Show the text after what a slash command has said already."""
+        await self._respond(command, {"text": text, "response_type": "ephemeral"})
+
     async def tell(self, payload: dict[str, Any], text: str) -> None:
         """Show the text beside the message whose shortcut was chosen.
 

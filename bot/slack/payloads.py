@@ -1,22 +1,25 @@
-"""Slack's payloads in words of our own: what the events tell us, and what people wrote in plain text.
+"""Slack's payloads in words of our own: what the events tell us.
 
 Rule: pure, and never raises: what is malformed is not for us. Facts: https://docs.slack.dev/reference/events/message
-and https://docs.slack.dev/messaging/formatting-message-text
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from bot.events import (
     Attachment,
     Author,
+    ChannelGone,
     Command,
     Event,
     MessageDeleted,
+    MessageEdited,
     MessageReceived,
     ResetRequested,
     StatusRequested,
@@ -27,7 +30,17 @@ from bot.events import (
     read_command,
 )
 from bot.slack.identity import PLATFORM, BotIdentity
+from bot.slack.mrkdwn import plain_text
 
+CHANNEL_PARTINGS = (  # the bot's from a channel; that it left is told in one way or the other
+    "channel_archive",
+    "channel_deleted",
+    "channel_left",
+    "group_archive",
+    "group_deleted",
+    "group_left",
+    "member_left_channel",
+)
 CHANNEL_TYPES = ("channel", "group", "im", "mpim")  # the manifest's message.channels, .groups, .im and .mpim
 
 _SUBTYPES = (None, "file_share", "thread_broadcast", "me_message")
@@ -36,23 +49,22 @@ _SOME_CHANNEL = "some-channel"  # its name would take a scope that is not worth 
 _TS = re.compile(r"[0-9]{10}\.[0-9]{6}")
 _LINK_TS = re.compile(r"/archives/(?P<channel>[A-Z0-9]+)/p(?P<seconds>[0-9]{10})(?P<micros>[0-9]{6})")
 _AFTER_A_NAME = re.compile(r"^[\s,:]+")
-_TOKEN = re.compile(r"<([^<>]*)>")
 _NAMES_SOMEBODY = re.compile(r"<((?:@|!subteam\^|!(?:here|channel|everyone|group)\b)[^<>|\s]*)(?:\|[^<>]*)?>")
 
 
 def read_event(body: dict[str, Any], bot: BotIdentity) -> Event | None:
-    """What an Events API payload tells us, or None: a bot's message, an edit, a join, malformed, and the like."""
+    """What an Events API payload tells us, or None: a bot's message, a join, malformed, and the like."""
     event, workspace = body.get("event"), _installation(body)
     if not isinstance(event, dict) or not workspace:
         return None
-    match event.get("type"), event.get("subtype"):
-        case "message", "message_deleted" | "message_changed":
-            return _deleted(event, bot, workspace)
-        case "app_mention" | "message", _:
-            return _message(event, bot, workspace)
-        case "agent_session_stopped", _:
+    match event.get("type"):
+        case "app_mention" | "message":
+            return _about_message(event, bot, workspace)
+        case "agent_session_stopped":
             return _stopped(event, workspace)
-        case ("app_uninstalled" | "tokens_revoked") as parting, _:
+        case str(parting) if parting in CHANNEL_PARTINGS:
+            return _gone(event, bot, workspace)
+        case ("app_uninstalled" | "tokens_revoked") as parting:
             gone = parting == "app_uninstalled" or _names_bot_tokens(event)
             return Uninstalled(PLATFORM, workspace) if gone else None
         case _:
@@ -78,10 +90,16 @@ def thread_at(workspace: str, channel: str, root: str) -> Thread:
     return Thread(PLATFORM, workspace, channel, root, direct=channel.startswith("D"))
 
 
-def plain_text(text: str) -> str:
-    """Slack's mrkdwn without its escapes: a link as text, a channel as #name; people stay `<@id>`."""
-    pieces = _TOKEN.split(text)  # every other piece is the inside of a token
-    return "".join(_unescaped(piece) if at % 2 == 0 else _token(piece) for at, piece in enumerate(pieces))
+def _about_message(event: dict[str, Any], bot: BotIdentity, workspace: str) -> Event | None:
+    match event["type"], event.get("subtype"):
+        case "message", "message_deleted":
+            return _deleted(event, bot, workspace)
+        case "message", "message_changed":
+            return _deleted(event, bot, workspace) if _is_tombstone(event) else _edited(event, bot, workspace)
+        case "app_mention", _ if event.get("edited"):
+            return None  # message_changed tells it as well, and what it was before
+        case _:
+            return _message(event, bot, workspace)
 
 
 def text_of(message: dict[str, Any], bot: BotIdentity) -> str:
@@ -100,11 +118,11 @@ def attachments(files: Any) -> tuple[Attachment, ...]:
             size_bytes=file["size"] if isinstance(file.get("size"), int) else 0,
         )
         for file in found
-        if _string(file, "id")
+        if _string(file, "id") and file.get("mode") != "tombstone"  # one that was deleted
     )
 
 
-def _message(event: dict[str, Any], bot: BotIdentity, workspace: str) -> Event | None:
+def _message(event: dict[str, Any], bot: BotIdentity, workspace: str, *, commands: bool = True) -> Event | None:
     if _is_of_no_person(event, bot):
         return None
     ts, user, channel = _ts(event, "ts"), _string(event, "user"), _string(event, "channel")
@@ -112,18 +130,54 @@ def _message(event: dict[str, Any], bot: BotIdentity, workspace: str) -> Event |
     if not (ts and root and user and channel):
         return None
     author = Author(user, _string(event, "user_team") or _string(event, "team") or workspace)
-    return _said(event, bot, _thread(event, workspace, root), author)
+    return _said(event, bot, _thread(event, workspace, root), author, commands=commands)
+
+
+def _is_tombstone(event: dict[str, Any]) -> bool:
+    """Whether a message that has replies was deleted: it is changed into a tombstone instead."""
+    return _object(event, "message").get("subtype") == "tombstone"
 
 
 def _deleted(event: dict[str, Any], bot: BotIdentity, workspace: str) -> MessageDeleted | None:
-    """A person's message that is gone. One that has replies is changed into a tombstone instead of being deleted."""
-    before, after = _object(event, "previous_message"), _object(event, "message")
-    if event["subtype"] == "message_changed" and after.get("subtype") != "tombstone":
-        return None
-    ts = _ts(event, "deleted_ts") or _ts(after, "ts")
+    before = _object(event, "previous_message")
+    ts = _ts(event, "deleted_ts") or _ts(_object(event, "message"), "ts")
     if _is_by_a_bot(before, bot) or not (ts and _string(event, "channel")):
         return None
-    return MessageDeleted(_thread(event, workspace, _ts(before, "thread_ts") or ts), ts)
+    was = _message(_nested(event, "previous_message"), bot, workspace)
+    message = was if isinstance(was, MessageReceived) else None
+    return MessageDeleted(_thread(event, workspace, _ts(before, "thread_ts") or ts), ts, message)
+
+
+def _edited(event: dict[str, Any], bot: BotIdentity, workspace: str) -> MessageEdited | None:
+    """A person's message that says something else now. Slack changes messages of itself, too: to unfurl a link."""
+    before, after = _object(event, "previous_message"), _nested(event, "message")
+    edited_at = _ts(event, "event_ts") or _ts(event, "ts")
+    is_same = bool(before) and all(before.get(part) == after.get(part) for part in ("text", "files"))
+    now = _message(after, bot, workspace, commands=False)
+    if is_same or not edited_at or not isinstance(now, MessageReceived):
+        return None
+    was = _message(_nested(event, "previous_message"), bot, workspace, commands=False)
+    called = was.mentions_bot if isinstance(was, MessageReceived) else now.mentions_bot
+    is_command = isinstance(_message(after, bot, workspace), ResetRequested | StopRequested)
+    return MessageEdited(
+        dataclasses.replace(now, mentions_bot=called),
+        sent_at=_moment(now.message_id),
+        edited_at=_moment(edited_at),
+        calls_bot=now.mentions_bot and not called and not is_command,
+    )
+
+
+def _nested(event: dict[str, Any], key: str) -> dict[str, Any]:
+    """A message inside an event about it, as if it was an event by itself."""
+    place = {"channel": event.get("channel"), "channel_type": event.get("channel_type")}
+    return {**_object(event, key), "type": "message", **place}
+
+
+def _gone(event: dict[str, Any], bot: BotIdentity, workspace: str) -> ChannelGone | None:
+    # https://docs.slack.dev/reference/events/channel_deleted and its kin
+    somebody_left = event["type"] == "member_left_channel" and event.get("user") != bot.user_id
+    channel = _string(event, "channel")
+    return ChannelGone(PLATFORM, workspace, channel) if channel and not somebody_left else None
 
 
 def _stopped(event: dict[str, Any], workspace: str) -> StopRequested | None:
@@ -145,11 +199,11 @@ def _names_bot_tokens(event: dict[str, Any]) -> bool:
     return bool(_object(event, "tokens").get("bot"))
 
 
-def _said(event: dict[str, Any], bot: BotIdentity, thread: Thread, author: Author) -> Event:
+def _said(event: dict[str, Any], bot: BotIdentity, thread: Thread, author: Author, *, commands: bool) -> Event:
     raw, own = _string(event, "text"), _own(bot)
     mentions_bot = event["type"] == "app_mention" or own.search(raw) is not None
     text = text_of({"text": _unaddressed(raw, list(own.finditer(raw)))}, bot)
-    match read_command(text, mentions_bot=mentions_bot):
+    match read_command(text, mentions_bot=mentions_bot) if commands else None:
         case Command.RESET:
             return ResetRequested(thread, event["ts"], author, mentions_bot=mentions_bot)
         case Command.STATUS:
@@ -209,41 +263,13 @@ def _installation(body: dict[str, Any]) -> str:
             return _string(body, "team_id")
 
 
-def _token(inside: str) -> str:
-    target, _, label = inside.partition("|")
-    label = _unescaped(label)
-    match target[:1]:
-        case "@":
-            return f"<{target}>"
-        case "#":
-            return f"#{label or _SOME_CHANNEL}"
-        case "!":
-            return _special(target[1:], label)
-        case _ if ":" in target:
-            return _link(_unescaped(target), label)
-        case _:
-            return f"<{inside}>"
-
-
-def _special(name: str, label: str) -> str:
-    if name.startswith("date^"):
-        return label
-    return f"@{(label or name.partition('^')[0]).removeprefix('@')}"
-
-
-def _link(address: str, label: str) -> str:
-    shown = address.removeprefix("mailto:").removeprefix("tel:")
-    if not label or label in (shown, address, address.partition("://")[2]):
-        return shown
-    return f"{label} ({shown})"
-
-
 def _without_dates(raw: str) -> str:
     return re.sub(r"<!date\^[^<>]*>", "", raw)
 
 
-def _unescaped(text: str) -> str:
-    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+def _moment(ts: str) -> datetime:
+    seconds, _, micros = ts.partition(".")
+    return datetime.fromtimestamp(int(seconds), UTC) + timedelta(microseconds=int(micros))
 
 
 def _ts(values: dict[str, Any], key: str) -> str:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from bot import wording
 from bot.errors import StoreUnavailable
@@ -28,6 +29,7 @@ class Notice:
 
     text: str
     blocks: tuple[views.Block, ...] = ()
+    then: Callable[[dict[str, Any]], Awaitable[None]] | None = None  # goes on with the payload, once they read this
 
 
 class Resets:

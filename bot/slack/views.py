@@ -1,4 +1,4 @@
-"""The blocks of the messages that are more than text: the list of conversations to choose from.
+"""The blocks of the messages that are more than text: the list of conversations to choose from, and a question.
 
 Rule: pure. What people wrote stands in `plain_text` objects only, where nothing is a token.
 """
@@ -15,6 +15,7 @@ from bot.slack import limits
 
 RESET_SESSION = "reset_session"  # action_id of a session's button; its value is the session's id
 RESET_ALL = "reset_all"  # action_id of the button below them
+FORGET_ME = "forget_me"
 
 _OPENING_CHARACTERS = 80
 
@@ -33,6 +34,14 @@ def sessions_to_reset(sessions: Sequence[OpenSession], count: int, now: datetime
         *(_session(session, now) for session in listed),
         *([{"type": "section", "text": plain(wording.more_conversations(more))}] if more > 0 else []),
         {"type": "actions", "elements": [button(wording.FORGET_ALL, RESET_ALL, "all", style="danger")]},
+    ]
+
+
+def to_confirm_forgetting() -> list[Block]:
+    """What will be erased, and the button that erases it."""
+    return [
+        {"type": "section", "text": plain(wording.CONFIRM_FORGET_ME)},
+        {"type": "actions", "elements": [button(wording.FORGET_ME, FORGET_ME, "me", style="danger")]},
     ]
 
 

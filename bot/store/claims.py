@@ -81,8 +81,14 @@ def claim(connection: Connection, thread_id: int, *, owner: str, now: datetime, 
 
 
 def settle(connection: Connection, claimed: Claim, settled: Settled, *, now: datetime) -> bool:
-    """Store how the turn ended and release the lease; False when the turn was no longer this claim's to settle."""
+    """Store how the turn ended and release the lease; False when the turn was no longer this claim's to settle.
+
+    False as well when what is asked was edited meanwhile: then the turn is handed back, to be answered anew.
+    """
     interrupted = leases.interruption(connection, claimed.thread_id)
+    if interrupted is Interrupted.EDITED:
+        hand_back(connection, claimed, excused=True)
+        return False
     if not leases.release(connection, claimed.thread_id, claimed.fence, ended=True):
         return False
     gone = interrupted not in {None, Interrupted.STOPPED}  # its session is closed, and its words are erased
@@ -179,7 +185,7 @@ def _claimed(
 ) -> Claim:
     rows = connection.execute(_OF_TURN, {"this_turn": turn.id}).all()
     asked = [row for row in rows if row.fixed_reply is None]  # a stop belongs to the turn that it stops
-    newest = (asked or rows)[-1]
+    newest = ([row for row in asked if row.deleted_at is None] or asked or rows)[-1]
     return Claim(
         thread_id=thread_id,
         fence=leased.fence,

@@ -7,19 +7,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
-from bot import wording
-from bot.events import Author, MessageDeleted, MessageReceived, ResetRequested, StopRequested, Thread, Uninstalled
+from bot.events import Author, MessageReceived, ResetRequested, StopRequested, Thread
 from bot.sessions import Closed, Interrupted, ResetOutcome, StopOutcome, wants_answer
-from bot.store import background, preferences
+from bot.store import background
 from bot.store import sessions as session_rows
 from bot.store import threads as thread_rows
 from bot.store.claims import State
 from bot.store.engine import storable
-from bot.store.tables import RUNNING, messages, sessions, threads, turns
-
-CLOSED_AT_ONCE = 1_000  # sessions in one statement: databases bound its parameters
+from bot.store.interruptions import answer_never, interrupt
+from bot.store.tables import messages, sessions, threads
 
 
 def accept(
@@ -32,6 +30,20 @@ def accept(
     known = thread_rows.find(connection, message.thread)
     if not wants_answer(message, engaged=known is not None and known.engaged):
         return None
+    return take_in(connection, message, known, now=now, new_id=new_id, idle_after=idle_after)
+
+
+def take_in(
+    connection: Connection,
+    message: MessageReceived,
+    known: Row[int, bool, bool] | None,
+    *,
+    now: datetime,
+    new_id: str,
+    idle_after: timedelta,
+    edited_at: datetime | None = None,
+) -> int | None:
+    """Store a message that wants an answer, in the thread that is `known` or a new one, unless it is a duplicate."""
     thread_id = known.id if known is not None else thread_rows.ensure(connection, message.thread)
     if _is_duplicate(connection, thread_id, message):
         return None
@@ -49,6 +61,7 @@ def accept(
         text=storable(message.text),
         attachments=[asdict(attachment) for attachment in message.attachments],
         client_id=message.client_id,
+        edited_at=edited_at,
     )
     return thread_id
 
@@ -116,7 +129,7 @@ def _reset(connection: Connection, thread_id: int, author: Author, now: datetime
         return ResetOutcome.NOTHING if nobody else ResetOutcome.NOT_YOURS
     interrupt(connection, thread_id, Interrupted.RESET)  # not a turn that was set apart: it has no session now
     waiting = sa.and_(messages.c.thread_id == thread_id, messages.c.session_id == session_id)
-    _answer_never(connection, thread_id, waiting, now)
+    answer_never(connection, thread_id, waiting, now)
     session_rows.close(connection, [session_id], Closed.RESET, now=now)
     return ResetOutcome.DONE
 
@@ -146,107 +159,12 @@ def _thread_of_stop(connection: Connection, asked: StopRequested) -> int | None:
     return thread_rows.ensure(connection, asked.thread) if addressed else None
 
 
-def accept_deletion(connection: Connection, deleted: MessageDeleted, *, now: datetime) -> bool:
-    """Erase a deleted message. What waits gets no answer; whether a running answer is to end."""
-    known = thread_rows.find(connection, deleted.thread)
-    if known is None:
-        return False
-    background.erase(connection, known.id, deleted.message_id)
-    this = sa.and_(
-        messages.c.thread_id == known.id, messages.c.message_id == deleted.message_id, messages.c.fixed_reply.is_(None)
-    )
-    connection.execute(sa.update(messages).where(this).values(text="", attachments=[], deleted_at=now))
-    _answer_never(connection, known.id, this, now)
-    turn_id = connection.execute(sa.select(messages.c.turn_id).where(this)).scalar()
-    if turn_id is None or _is_asked(connection, turn_id):
-        return False
-    return interrupt(connection, known.id, Interrupted.DELETED, turn_id) is not None
-
-
-def uninstall(connection: Connection, gone: Uninstalled, *, now: datetime) -> None:
-    """Nothing in this workspace is owed an answer any more, and its words are erased."""
-    place = sa.and_(threads.c.platform == gone.platform, threads.c.workspace == gone.workspace)
-    there = sa.select(threads.c.id).where(place)
-    # First of all, so that until this is committed nobody opens a turn there that it has not seen.
-    connection.execute(sa.update(threads).where(place).values(engaged=False))
-    for thread_id in connection.execute(
-        sa.select(turns.c.thread_id).where(turns.c.thread_id.in_(there), RUNNING)
-    ).scalars():
-        interrupt(connection, thread_id, Interrupted.UNINSTALLED)
-    waiting = sa.select(messages.c.thread_id).where(messages.c.thread_id.in_(there), messages.c.turn_id.is_(None))
-    for thread_id in connection.execute(waiting.distinct()).scalars():
-        _answer_never(connection, thread_id, messages.c.thread_id == thread_id, now)
-    opened = sa.select(sessions.c.id).where(sessions.c.thread_id.in_(there), sessions.c.closed_at.is_(None))
-    while some := list(connection.execute(opened.limit(CLOSED_AT_ONCE)).scalars()):
-        session_rows.close(connection, some, Closed.UNINSTALLED, now=now)
-    preferences.erase_all(connection, gone.platform, gone.workspace)
-
-
-def interrupt(
-    connection: Connection, thread_id: int, why: Interrupted, turn_id: int | None = None, before: str | None = None
-) -> int | None:
-    """Have the thread's running turn end, on whichever replica runs it; its id, None without one.
-
-    Only the turn `turn_id`, and only if all it answers was written before the message `before`, when these are given;
-    never one that is a command's fixed reply.
-    """
-    running = sa.select(turns.c.id).where(turns.c.thread_id == thread_id, RUNNING, turns.c.session_id.is_not(None))
-    if before is not None:  # Slack promises no order: a stop may arrive after what was written later
-        later = (messages.c.turn_id == turns.c.id, messages.c.fixed_reply.is_(None), messages.c.message_id > before)
-        running = running.where(~sa.exists().where(*later))
-    found: int | None = connection.execute(running).scalar()
-    if found is None or turn_id not in {None, found}:
-        return None
-    ending = sa.update(threads).where(threads.c.id == thread_id)
-    if why is Interrupted.STOPPED:  # what was said would stay: that is no more so after a reset
-        ending = ending.where(threads.c.interrupted.is_(None))
-    connection.execute(ending.values(interrupted=why.value))
-    return found
-
-
 def _stop_waiting(connection: Connection, thread_id: int, now: datetime, before: str | None) -> StopOutcome:
     waiting = sa.and_(messages.c.thread_id == thread_id, messages.c.fixed_reply.is_(None))
     if before is not None:
         waiting &= messages.c.message_id < before
-    stopped = _answer_never(connection, thread_id, waiting, now, State.STOPPED)
+    stopped = answer_never(connection, thread_id, waiting, now, State.STOPPED)
     return StopOutcome.NOT_BEGUN if stopped else StopOutcome.NOTHING_RUNS
-
-
-def _is_asked(connection: Connection, turn_id: int) -> bool:
-    """Whether something that was not deleted is still to be answered by this turn."""
-    left = sa.select(messages.c.id).where(
-        messages.c.turn_id == turn_id, messages.c.deleted_at.is_(None), messages.c.fixed_reply.is_(None)
-    )
-    return connection.execute(left.limit(1)).first() is not None
-
-
-def _answer_never(
-    connection: Connection,
-    thread_id: int,
-    these: sa.ColumnElement[bool],
-    now: datetime,
-    state: State = State.SUPERSEDED,
-) -> bool:
-    """Put waiting messages into a turn that has ended, so that they are owed no answer; False when there are none."""
-    waiting = sa.and_(these, messages.c.turn_id.is_(None))
-    first = connection.execute(sa.select(messages.c.session_id).where(waiting).limit(1)).first()
-    if first is None:
-        return False
-    turn_id = connection.execute(
-        sa.insert(turns)
-        .values(
-            thread_id=thread_id,
-            session_id=first.session_id,
-            attempt=0,
-            state=state.value,
-            answer=wording.interrupted(Interrupted.STOPPED) if state is State.STOPPED else None,
-            started_at=now,
-            finished_at=now,
-        )
-        .returning(turns.c.id)
-    ).scalar_one()
-    connection.execute(sa.update(messages).where(waiting).values(turn_id=turn_id))
-    return True
 
 
 def _insert(

@@ -29,7 +29,10 @@ class Owed:
 def take(
     connection: Connection, thread_id: int, *, owner: str, now: datetime, lease: timedelta
 ) -> Row[*tuple[Any, ...]] | None:
-    """Lease a thread that nobody holds; its place, the new fence and any interruption, or None when it is held."""
+    """Lease a thread that nobody holds; its place, the new fence and any interruption, or None when it is held.
+
+    That a message was edited is no interruption any more: whoever takes the thread reads what it says now.
+    """
     values = {"this_thread": thread_id, "owner": owner, **_times(connection, now, lease)}
     return connection.execute(_TAKE[connection.dialect.name], values).first()
 
@@ -99,10 +102,11 @@ def _free(now: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
 
 _THIS = threads.c.id == sa.bindparam("this_thread")
 _MINE = (_THIS, threads.c.fence == sa.bindparam("this_fence"))
+_TO_END = sa.func.nullif(threads.c.interrupted, Interrupted.EDITED.value)
 _TAKE = {
     name: sa.update(threads)
     .where(_THIS, _free(now))
-    .values(lease_owner=sa.bindparam("owner"), lease_until=_UNTIL[name], fence=threads.c.fence + 1)
+    .values(lease_owner=sa.bindparam("owner"), lease_until=_UNTIL[name], fence=threads.c.fence + 1, interrupted=_TO_END)
     .returning(
         threads.c.fence,
         threads.c.interrupted,

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from bot.preferences import Preferences, changed, remembered
-from bot.store.engine import insert_or_ignore
+from bot.store.engine import insert_or_ignore, stain
 from bot.store.tables import preferences
 
 
@@ -27,19 +27,23 @@ def change(
     insert_or_ignore(connection, preferences, new)
     person = _person(platform, workspace, user_id)
     kept = changed(remembered(connection.execute(_WISHES.with_for_update(), person).scalar() or {}), wishes)
+    stain(connection)  # what they wished before
     connection.execute(_CHANGE, {**person, "wishes": kept.wishes, "changed_at": now})
     return kept
 
 
-def erase(connection: Connection, platform: str, workspace: str, user_id: str) -> None:
-    """Forget what this person asked for."""
-    connection.execute(sa.delete(preferences).where(*_IS_THEIRS), _person(platform, workspace, user_id))
-
-
-def erase_all(connection: Connection, platform: str, workspace: str) -> None:
-    """Forget what everybody in this workspace asked for."""
-    theirs = (preferences.c.platform == platform, preferences.c.workspace == workspace)
+def erase(
+    connection: Connection, *, platform: str | None = None, workspace: str | None = None, user_id: str | None = None
+) -> None:
+    """Forget what these people asked for: a person, everybody in a workspace, whatever is given."""
+    given = {
+        preferences.c.platform: platform,
+        preferences.c.workspace: workspace,
+        preferences.c.user_id: user_id,
+    }
+    theirs = [column == value for column, value in given.items() if value is not None]
     connection.execute(sa.delete(preferences).where(*theirs))
+    stain(connection)
 
 
 def _person(platform: str, workspace: str, user_id: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from bot.events import Thread
 from bot.sessions import Closed, Expiring, IdleLimits, OpenSession, is_idle
 from bot.store import background, names
+from bot.store.engine import stain
 from bot.store.tables import RUNNING, UtcDateTime, messages, sessions, threads, turns
 
 OPENING_CHARACTERS = 80  # of a session's first message, to tell sessions apart in a list
@@ -77,6 +78,7 @@ def close(
         connection.execute(statement.values(closed_at=now, closed_why=why.value).returning(sessions.c.id)).scalars()
     )
     if closed:
+        stain(connection)
         connection.execute(sa.update(messages).where(messages.c.session_id.in_(closed)).values(text="", attachments=[]))
         connection.execute(sa.update(turns).where(turns.c.session_id.in_(closed)).values(answer=None))
         background.forget(connection, closed)

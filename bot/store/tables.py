@@ -82,6 +82,8 @@ _OPEN = sessions.c.closed_at.is_(None)
 Index("uq_sessions_open", sessions.c.thread_id, unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN)
 Index("ix_sessions_idle", sessions.c.last_active_at, sqlite_where=_OPEN, postgresql_where=_OPEN)
 Index("ix_sessions_thread", sessions.c.thread_id, sessions.c.opened_at)
+_CLOSED = sessions.c.closed_at.is_not(None)
+Index("ix_sessions_closed", sessions.c.closed_at, sqlite_where=_CLOSED, postgresql_where=_CLOSED)
 
 turns = Table(
     "turns",
@@ -104,6 +106,7 @@ turns = Table(
 RUNNING = turns.c.state == sa.literal_column("'running'")  # a bound value would keep PostgreSQL from its index
 Index("uq_turns_running", turns.c.thread_id, unique=True, sqlite_where=RUNNING, postgresql_where=RUNNING)
 Index("ix_turns_session", turns.c.session_id, turns.c.id)
+Index("ix_turns_thread", turns.c.thread_id)
 
 messages = Table(
     "messages",
@@ -119,6 +122,7 @@ messages = Table(
     Column("attachments", sa.JSON, nullable=False),
     Column("client_id", sa.String(64)),
     Column("fixed_reply", sa.String(32)),  # a command's outcome: answered by a sentence of ours, not by the model
+    Column("edited_at", UtcDateTime),  # by the platform's clock
     Column("deleted_at", UtcDateTime),
     Column("accepted_at", UtcDateTime, nullable=False),
     UniqueConstraint("thread_id", "message_id"),
@@ -129,6 +133,8 @@ Index("ix_messages_turn", messages.c.turn_id)
 Index("ix_messages_author", messages.c.author_id, messages.c.session_id)
 Index("ix_messages_session", messages.c.session_id)
 Index("ix_messages_client", messages.c.client_id)
+_APART = messages.c.session_id.is_(None)
+Index("ix_messages_apart", messages.c.accepted_at, sqlite_where=_APART, postgresql_where=_APART)
 
 background = Table(  # what was said in a thread before the bot was called into it
     "background",

@@ -47,9 +47,8 @@ def ensure(connection: Connection, thread: Thread) -> int:
     if made is not None:
         return made
     found = find(connection, thread)
-    if found is None:  # threads are never deleted while the bot runs
-        raise LookupError(f"thread {thread} vanished")
-    return int(found.id)
+    # None: another replica deleted it at this moment, because nothing was left in it (retention).
+    return int(found.id) if found is not None else ensure(connection, thread)
 
 
 def engage(connection: Connection, thread_id: int) -> None:

@@ -116,6 +116,7 @@ async def test_a_message_has_all_that_the_page_shows(page: aiohttp.ClientSession
         "format": "mrkdwn",
         "text": "one",
         "blocks": [],
+        "files": [],
         "edited": False,
         "streaming": False,
         "ephemeral": False,

@@ -102,9 +102,14 @@ async def test_a_deleted_channel(server: PlaygroundServer, client: AsyncWebClien
     assert await error(client, channel.id) == "channel_not_found"
 
 
-@pytest.mark.parametrize(("name", "refusal"), [("help-desk", "not_in_channel"), ("it-team", "channel_not_found")])
-async def test_a_removed_bot(server: PlaygroundServer, client: AsyncWebClient, name: str, refusal: str) -> None:
-    """The app hears that it left; of a private channel it then knows nothing."""
+@pytest.mark.parametrize(
+    ("name", "refusal", "left"),
+    [("help-desk", "not_in_channel", "channel_left"), ("it-team", "channel_not_found", "group_left")],
+)
+async def test_a_removed_bot(
+    server: PlaygroundServer, client: AsyncWebClient, name: str, refusal: str, left: str
+) -> None:
+    """The app hears that it left, in two ways; of a private channel it then knows nothing."""
     workspace = server.workspace
     channel = workspace.remove_bot(workspace.channel(name))
     workspace.post(workspace.person("ana"), channel, "@attendant still there?")
@@ -116,7 +121,8 @@ async def test_a_removed_bot(server: PlaygroundServer, client: AsyncWebClient, n
             "team": workspace.team.id,
             "channel": channel.id,
             "channel_type": "C",
-        }
+        },
+        {"type": left, "channel": channel.id},
     ]
     assert await error(client, channel.id) == refusal
 

@@ -124,7 +124,7 @@ async def test_a_submission_when_the_store_is_away() -> None:
         slack.workspace.submit(slack.ana, {"name": "Rita"})
         await slack.workspace.until(lambda: not shown(slack, "modal"))
 
-        assert slack.ledger.kept == {slack.ana.id: Preferences("Rita")}
+        assert slack.ledger.wishes == {slack.ana.id: Preferences("Rita")}
 
 
 async def test_a_command_when_the_modal_cannot_be_opened(caplog: pytest.LogCaptureFixture) -> None:
@@ -145,7 +145,7 @@ async def test_an_app_without_a_home_tab(caplog: pytest.LogCaptureFixture) -> No
         await slack.workspace.until(lambda: len(slack.server.calls.of("views.publish")) == 1)
         await slack.workspace.until(lambda: not shown(slack, "modal"))
 
-    assert slack.ledger.kept[slack.ana.id].name == "Rita"
+    assert slack.ledger.wishes[slack.ana.id].name == "Rita"
     assert "my-secret-device" not in caplog.text
 
 

@@ -56,10 +56,10 @@ async def test_what_people_write_is_taken_in() -> None:
 
 
 async def test_what_is_not_for_us_is_acknowledged_all_the_same() -> None:
-    """Edits, joins, topics and other bots' messages are acknowledged, and nothing else is done."""
+    """Unfurled links, topics and other bots' messages are acknowledged, and nothing else is done."""
     async with ears() as slack:
         said = slack.workspace.post(slack.ana, slack.help_desk, "hello")
-        slack.workspace.edit(slack.ana, said, "hello?")
+        slack.workspace.change(said, blocks=())
         slack.workspace.set_topic(slack.ana, slack.help_desk, "Anything")
         slack.workspace.other_bot(slack.help_desk, "deployed")
         await slack.acknowledged()

@@ -12,7 +12,7 @@ from sqlalchemy import event
 from bot import wording
 from bot.events import Uninstalled
 from bot.sessions import Interrupted, ResetOutcome, StopOutcome
-from bot.store import claims, inbox, leases
+from bot.store import claims, erasure, leases
 from bot.store.claims import State
 from bot.store.engine import Store
 from bot.store.tables import messages, sessions, threads, turns
@@ -196,14 +196,15 @@ async def test_a_deleted_message_that_waits_is_not_answered(books: Books) -> Non
 
 
 async def test_the_deletion_of_all_that_is_asked_ends_the_answer(books: Books) -> None:
-    """One of two messages deleted changes nothing yet; with the second, the running turn is to end, forgotten."""
+    """With one of two messages deleted the answer begins again; with both, the running turn is to end, forgotten."""
     thread_id = await books.accepted(mention("one", "1.0"))
     await books.accepted(reply("two", "2.0"))
     claim = await books.claimed(thread_id)
 
-    assert not await books.accept_deletion(deletion("1.0"))
-    assert await interruptions(books) == []
+    assert await books.accept_deletion(deletion("1.0"))
+    assert [why for *_, why in await interruptions(books)] == [Interrupted.EDITED]
     assert texts(await books.taken_over(claim, "one")) == ["two"]
+    assert await interruptions(books) == []
     assert await books.accept_deletion(deletion("2.0"))
     assert [why for *_, why in await interruptions(books)] == [Interrupted.DELETED]
     assert not await books.settle(await books.taken_over(claim), "to nobody")
@@ -248,7 +249,7 @@ async def test_an_uninstall_ends_everything_in_that_workspace_and_nothing_elsewh
     await books.answer(mention("my secret", in_=thread(3)), "your secret")
     elsewhere = dataclasses.replace(THREAD, workspace="T2")
     theirs = await books.accepted(mention("hello", in_=elsewhere))
-    await books.store.run(inbox.uninstall, GONE, now=books.now)
+    await books.store.run(erasure.leave, GONE, now=books.now)
 
     assert await interruptions(books) == [(running.thread_id, running.fence, Interrupted.UNINSTALLED)]
     assert not await books.settle(running, "my secret")
@@ -261,12 +262,12 @@ async def test_an_uninstall_ends_everything_in_that_workspace_and_nothing_elsewh
 
 async def test_an_uninstall_of_a_large_workspace_fits_into_its_statements(books: Books) -> None:
     """Databases bound the parameters of a statement; a workspace's open sessions are not bounded."""
-    await books.store.run(add_sessions, inbox.CLOSED_AT_ONCE + 1)
+    await books.store.run(add_sessions, erasure.CLOSED_AT_ONCE + 1)
     parameters: list[int] = []
     event.listen(books.store.engine, "before_cursor_execute", lambda *args: parameters.append(len(args[3])))
-    await books.store.run(inbox.uninstall, GONE, now=books.now)
+    await books.store.run(erasure.leave, GONE, now=books.now)
 
-    assert inbox.CLOSED_AT_ONCE <= max(parameters) < inbox.CLOSED_AT_ONCE + 10
+    assert erasure.CLOSED_AT_ONCE <= max(parameters) < erasure.CLOSED_AT_ONCE + 10
     assert {row.closed_why for row in await books.rows(sessions)} == {"uninstalled"}
 
 
@@ -276,7 +277,7 @@ async def test_an_uninstall_waits_for_a_claim_that_is_being_made(empty_postgres_
     thread_id = await books.accepted(mention("hello"))
     with books.store.engine.connect() as connection:
         claims.claim(connection, thread_id, owner="two", now=books.now, lease=MINUTE)
-        uninstalling = asyncio.create_task(books.store.run(inbox.uninstall, GONE, now=books.now))
+        uninstalling = asyncio.create_task(books.store.run(erasure.leave, GONE, now=books.now))
         while not await books.store.run(somebody_waits):
             pass
         connection.commit()
@@ -289,7 +290,7 @@ async def test_an_uninstall_waits_for_a_claim_that_is_being_made(empty_postgres_
 async def test_after_an_uninstall_the_bot_may_come_back(books: Books) -> None:
     """A mention opens a new session, which knows nothing and says nothing of what was before."""
     await books.answer(mention("hello", "1.0"))
-    await books.store.run(inbox.uninstall, GONE, now=books.now)
+    await books.store.run(erasure.leave, GONE, now=books.now)
     assert await books.accept(reply("anybody?", "2.0")) is None
     claim = await books.claimed(await books.accepted(mention("hello", "3.0")))
 

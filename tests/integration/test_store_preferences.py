@@ -59,10 +59,10 @@ async def test_erasing(store: Store) -> None:
     """One person's are erased without anybody else's, a workspace's without another's, and no row is left."""
     for person in (ANA, *OTHERS):
         await change(store, person, name="Rita")
-    await store.run(preferences.erase, *ANA)
+    await store.run(preferences.erase, platform=ANA[0], workspace=ANA[1], user_id=ANA[2])
     assert await kept(store, ANA) == NO_PREFERENCES
     assert [await kept(store, person) for person in OTHERS] == [Preferences("Rita")] * 3
-    await store.run(preferences.erase_all, "desk", "T1")
+    await store.run(preferences.erase, platform="desk", workspace="T1")
 
     assert await kept(store, OTHERS[0]) == NO_PREFERENCES
     assert await store.run(lambda c: c.execute(sa.select(sa.func.count()).select_from(table)).scalar()) == 2

@@ -11,15 +11,16 @@ from dataclasses import dataclass, field
 import pytest
 
 from bot.events import Author, Thread
-from bot.sessions import Interrupted, ResetOutcome, StopOutcome
+from bot.sessions import EditOutcome, Interrupted, ResetOutcome, StopOutcome
 from bot.store.claims import Claim
 from bot.store.engine import Store
 from bot.store.tables import messages, sessions, turns
 from bot.testing import SettableClock
 from tests.books import Books, texts
-from tests.builders import ANA, BEN, deletion, mention, reset, stop, thread
+from tests.builders import ANA, BEN, CHI, deletion, edit, mention, reset, stop, thread
 
 PEOPLE = (ANA, BEN)
+WRITERS = (*PEOPLE, CHI)  # who gives no commands, and is forgotten now and then
 STEPS = 60
 
 
@@ -40,9 +41,18 @@ class Model:
         return self.running is not None and self.running.fixed_reply is None
 
     def interrupt(self, why: Interrupted) -> None:
-        """The running turn is to end; what was forgotten stays forgotten."""
-        if self.answering and (why is not Interrupted.STOPPED or self.interrupted is None):
+        """The running turn is to end, or to begin again; what was forgotten stays forgotten."""
+        weaker = {Interrupted.EDITED: (None,), Interrupted.STOPPED: (None, Interrupted.EDITED)}
+        if self.answering and (why not in weaker or self.interrupted in weaker[why]):
             self.interrupted = why
+
+    def drop(self, text: str, why: Interrupted) -> None:
+        """A message is erased, wherever it is on its way."""
+        is_asked = text in self.asked
+        for words in (self.session, self.owed, self.asked):
+            words[:] = [word for word in words if word != text]
+        if is_asked:
+            self.interrupt(Interrupted.EDITED if self.asked else why)
 
     def forget(self) -> None:
         """Start over."""
@@ -64,6 +74,7 @@ class History:
         self.chance = chance
         self.models: defaultdict[Thread, Model] = defaultdict(Model)
         self.ids: dict[Thread, int] = {}
+        self.authors: dict[str, Author] = {}  # by message
         self.answered: list[str] = []
         self.numbers = itertools.count(1)
 
@@ -71,12 +82,13 @@ class History:
         """One event in one of three threads; the first is a message."""
         where = thread(self.chance.randrange(3))
         often = (self.write, self.claim, self.settle)
-        steps = (*often, *often, self.ask_reset, self.stop, self.delete, self.crash)
+        steps = (*often, *often, self.ask_reset, self.stop, self.edit, self.delete, self.forget_chi, self.crash)
         await (self.chance.choice(steps) if where in self.ids else self.write)(where)
 
     async def write(self, where: Thread) -> None:
         """Somebody writes; the message may be delivered twice."""
-        number, who = next(self.numbers), self.chance.choice(PEOPLE)
+        number, who = next(self.numbers), self.chance.choice(WRITERS)
+        self.authors[f"{number:06}"] = who
         text = f"{where.root} {number:06}"
         event = mention(text, f"{number:06}", by=who, in_=where)
         self.ids[where] = await self.books.accepted(event)
@@ -114,12 +126,39 @@ class History:
         if not model.session:
             return
         text = self.chance.choice(model.session)
-        last = model.asked == [text]
+        is_asked = text in model.asked
+        model.drop(text, Interrupted.DELETED)
+        assert await self.books.accept_deletion(deletion(text.split()[1], in_=where)) is is_asked
+
+    async def edit(self, where: Thread) -> None:
+        """Somebody edits a message of the open session, wherever it is on its way; it may be delivered twice."""
+        model = self.models[where]
+        if not model.session:
+            return
+        text = self.chance.choice(model.session)
+        new, message_id = f"{text} again", text.split()[1]
+        expected = EditOutcome.ANEW if text in model.asked else EditOutcome.REPLACED
+        event = edit(new, message_id, at=next(self.numbers), in_=where)
+        assert await self.books.accept_edit(event) is expected
+        assert await self.books.accept_edit(event) is EditOutcome.NOTHING
         for words in (model.session, model.owed, model.asked):
-            words[:] = [word for word in words if word != text]
-        if last:
-            model.interrupt(Interrupted.DELETED)
-        assert await self.books.accept_deletion(deletion(text.split()[1], in_=where)) is last
+            words[:] = [new if word == text else word for word in words]
+        if expected is EditOutcome.ANEW:
+            model.interrupt(Interrupted.EDITED)
+
+    async def forget_chi(self, where: Thread) -> None:
+        """Chi is forgotten everywhere."""
+        del where
+        if any("" in model.asked for model in self.models.values()):  # nobody can tell whose words these were
+            return
+        while await self.books.forget(CHI):
+            pass
+        for model in self.models.values():
+            for text in [word for word in model.session if self.authors[word.split()[1]] == CHI]:
+                model.drop(text, Interrupted.ERASED)
+            if not model.session and CHI in model.took_part:  # nothing is left of the session
+                model.took_part.clear()
+            model.took_part.discard(CHI)
 
     async def claim(self, where: Thread) -> None:
         """A worker takes the thread up: it gets the oldest of what is owed, and sees its session's words alone."""
@@ -140,7 +179,10 @@ class History:
     async def settle(self, where: Thread) -> None:
         """A worker finishes; its answer is remembered unless it was to be forgotten."""
         model = self.models[where]
-        if model.running is not None:
+        if model.running is not None and model.interrupted is Interrupted.EDITED:
+            assert not await self.books.settle(model.running, "to what was asked before")
+            await self.take_over(model, "one")
+        elif model.running is not None:
             remembered = model.interrupted in {None, Interrupted.STOPPED}
             assert await self.books.settle(model.running) is remembered
             model.running, model.asked, model.interrupted = None, [], None
@@ -151,10 +193,18 @@ class History:
         await self.books.lapse()
         for model in self.models.values():
             if (claim := model.running) is not None:
-                again = model.running = await self.books.claimed(claim.thread_id, "two")
-                assert (again.turn_id, again.attempt, texts(again)) == (claim.turn_id, claim.attempt + 1, model.asked)
-                assert again.interrupted is model.interrupted
+                await self.take_over(model, "two")
                 assert not await self.books.settle(claim, "late")
+
+    async def take_over(self, model: Model, owner: str) -> None:
+        """A worker takes an unfinished turn up: it gets what is still asked, as it reads now."""
+        assert model.running is not None
+        claim, model.running = model.running, await self.books.claimed(model.running.thread_id, owner)
+        if model.interrupted is Interrupted.EDITED:
+            model.interrupted = None
+        again = model.running
+        assert (again.turn_id, again.attempt, texts(again)) == (claim.turn_id, claim.attempt + 1, model.asked)
+        assert (again.interrupted, again.failures < again.attempt) == (model.interrupted, True)
 
     async def finish(self) -> None:
         """Answer all that is owed."""

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from bot import manifest
-from bot.events import MessageReceived, StopRequested, Uninstalled
+from bot.events import ChannelGone, MessageReceived, StopRequested, Uninstalled
 from bot.slack.identity import BotIdentity
 from bot.slack.listeners import home
 from bot.slack.listeners.events import EVENTS
-from bot.slack.payloads import read_event
+from bot.slack.payloads import CHANNEL_PARTINGS, read_event
 
 SLACK = Path(__file__).parents[2] / "bot" / "slack"
 MANIFEST = manifest.read(manifest.document())
@@ -31,6 +31,7 @@ SCOPES = {
     "chat_stopStream": "chat:write",
     "chat_update": "chat:write",
     "conversations_replies": "channels:history",  # and groups:, im:, mpim:history, as the thread's place is
+    "files_upload_v2": "files:write",  # files.getUploadURLExternal and files.completeUploadExternal
     "users_info": "users:read",
     "views_open": None,
     "views_publish": None,
@@ -41,6 +42,13 @@ EVENT_SCOPES = {
     "app_home_opened": None,
     "app_mention": "app_mentions:read",
     "app_uninstalled": None,
+    "channel_archive": "channels:read",
+    "channel_deleted": "channels:read",
+    "channel_left": "channels:read",
+    "group_archive": "groups:read",
+    "group_deleted": "groups:read",
+    "group_left": "groups:read",
+    "member_left_channel": "channels:read",  # of private channels groups:read
     "message.channels": "channels:history",
     "message.groups": "groups:history",
     "message.im": "im:history",
@@ -48,6 +56,7 @@ EVENT_SCOPES = {
     "tokens_revoked": None,
 }
 READ_AS = {"agent_session_stopped": StopRequested, "app_uninstalled": Uninstalled, "tokens_revoked": Uninstalled}
+READ_AS |= dict.fromkeys(CHANNEL_PARTINGS, ChannelGone)
 
 CHANNEL_TYPES = {"channels": "channel", "groups": "group", "im": "im", "mpim": "mpim"}
 
@@ -58,7 +67,7 @@ def _methods() -> set[str]:
     for file in SLACK.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and node.attr.partition("_")[0] in {
-                "agents", "apps", "assistant", "auth", "chat", "conversations", "reactions", "users", "views"
+                "agents", "apps", "assistant", "auth", "chat", "conversations", "files", "reactions", "users", "views"
             }:  # fmt: skip
                 found.add(node.attr)
     return found
@@ -77,7 +86,7 @@ def test_every_subscribed_event_is_read(subscribed: str) -> None:
     event_type, _, kind = subscribed.partition(".")
     event: dict[str, object] = {
         "type": event_type,
-        "user": "U1",
+        "user": "U0BOT" if subscribed == "member_left_channel" else "U1",
         "channel": "C1",
         "ts": "1700000000.000001",
         "text": "<@U0BOT> hello",

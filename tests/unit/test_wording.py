@@ -11,11 +11,12 @@ from bot.errors import Trouble
 from bot.sessions import Interrupted, Memory, ResetOutcome, StopOutcome
 
 CONSTANTS = [value for name, value in vars(wording).items() if name.isupper() and isinstance(value, str)]
+ENDS = [why for why in Interrupted if why is not Interrupted.EDITED]  # of which nothing is said
 SENTENCES = [
     *CONSTANTS,
     *map(wording.trouble, Trouble),
     *map(wording.fixed, (*ResetOutcome, *StopOutcome)),
-    *map(wording.interrupted, Interrupted),
+    *map(wording.interrupted, ENDS),
     *map(wording.reset_count, (1, 2)),
     *(
         wording.status(count, ["one"] * min(count, 1), timedelta(hours=hours))
@@ -25,6 +26,7 @@ SENTENCES = [
     wording.status_line("here", timedelta(), 1, timedelta()),
     *map(wording.memory, (None, Memory(timedelta(), 1, 0.5, timedelta()))),
     wording.expires_soon(timedelta(minutes=5)),
+    *map(wording.forgotten, (0, 1, 2)),
     wording.help_text("attendant", "/attendant", "/reset"),
 ]
 
@@ -41,7 +43,7 @@ def test_different_things_are_told_differently() -> None:
     assert len({wording.trouble(kind) for kind in Trouble}) == len(Trouble)
     outcomes = (*ResetOutcome, *StopOutcome)
     assert len({wording.fixed(outcome) for outcome in outcomes}) == len(outcomes)
-    assert len({wording.interrupted(why) for why in Interrupted}) == len(Interrupted)
+    assert len({wording.interrupted(why) for why in ENDS}) == len(ENDS)
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,12 @@ function lastText(node) {
 
 function foot({ message, inThread, status, replies }, desk) {
   const link = !inThread && replies.count > 0 && replyLink(message, replies, desk);
-  return [link, status && statusLine(status)].filter(Boolean);
+  return [...message.files.map(fileLink), link, status && statusLine(status)].filter(Boolean);
+}
+
+function fileLink({ name, path }) {
+  if (path === null) return el("p", { class: "aside" }, name);
+  return el("p", {}, el("a", { href: path, download: name, data: { testid: "file" } }, name));
 }
 
 /** What the bot is doing in a thread just now, with Slack's Stop button where there is something to `stop`. */

@@ -25,6 +25,7 @@ from bot.slack.intake import Intake
 from bot.slack.listeners import actions, commands, events, home, shortcuts
 from bot.slack.notices import Notices
 from bot.slack.preferences import PersonalViews
+from bot.slack.privacy import Privacy
 from bot.slack.resets import Resets
 
 log = logging.getLogger(__name__)
@@ -56,11 +57,12 @@ def build_app(
     resets, notices = Resets(intake, bot, clock), Notices(client)
     help_text = wording.help_text(bot.name, settings.slack_command, settings.slack_reset_command)
     personal = PersonalViews(intake, client, bot, help_text)
+    privacy = Privacy(intake, bot, client, notices, clock)
     events.register(app, intake, bot)
-    commands.register(app, resets, personal, settings, help_text)
+    commands.register(app, resets, personal, privacy, settings=settings, help_text=help_text)
     home.register(app, personal)
     shortcuts.register(app, resets, notices)
-    actions.register(app, resets, notices)
+    actions.register(app, resets, privacy, notices)
     return app
 
 

@@ -12,10 +12,13 @@ from bot import wording
 from bot.config import Settings
 from bot.sessions import IdleLimits
 from bot.slack.preferences import PersonalViews
+from bot.slack.privacy import Privacy, to_confirm
 from bot.slack.resets import Notice, Resets, in_time
 
 
-def register(app: AsyncApp, resets: Resets, personal: PersonalViews, settings: Settings, help_text: str) -> None:
+def register(
+    app: AsyncApp, resets: Resets, personal: PersonalViews, privacy: Privacy, *, settings: Settings, help_text: str
+) -> None:
     """Answer both commands, to the person alone, while Slack waits."""
     idle = IdleLimits(settings.idle_after, settings.idle_after_by_channel)
 
@@ -28,10 +31,12 @@ def register(app: AsyncApp, resets: Resets, personal: PersonalViews, settings: S
                 return await resets.status(user, channel, idle)
             case "preferences":
                 return await personal.open(user, trigger_id)
-            case "" | "help":
-                return Notice(help_text)
-            case _:
-                return Notice(f"{wording.UNKNOWN_COMMAND}\n{help_text}")
+            case "forget" if rest.strip().casefold() == "me":
+                return to_confirm()
+            case "export":
+                return Notice(wording.EXPORT_COMES, then=privacy.export)
+            case other:
+                return Notice(help_text if other in {"", "help"} else f"{wording.UNKNOWN_COMMAND}\n{help_text}")
 
     async def reset(user: str, channel: str, text: str, _trigger_id: str) -> Notice:
         return await resets.ask(user, channel, text)
@@ -48,5 +53,7 @@ def _answering(work: Callable[[str, str, str, str], Awaitable[Notice]]) -> Calla
             await ack(notice.text, blocks=notice.blocks or None, response_type="ephemeral")
         else:  # a modal has opened, which says it all
             await ack()
+        if notice.then is not None:
+            await notice.then(command)
 
     return answer

@@ -13,9 +13,16 @@ from slack_bolt.async_app import AsyncApp
 
 from bot.slack.identity import BotIdentity
 from bot.slack.intake import Intake
-from bot.slack.payloads import read_event
+from bot.slack.payloads import CHANNEL_PARTINGS, read_event
 
-EVENTS = ("agent_session_stopped", "app_mention", "app_uninstalled", "message", "tokens_revoked")
+EVENTS = (
+    "agent_session_stopped",
+    "app_mention",
+    "app_uninstalled",
+    "message",
+    "tokens_revoked",
+    *CHANNEL_PARTINGS,
+)
 
 
 def register(app: AsyncApp, intake: Intake, bot: BotIdentity) -> None:

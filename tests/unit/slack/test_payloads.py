@@ -1,5 +1,6 @@
 """bot.slack.payloads: what the events tell us, and what people wrote."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 from bot.events import (
     Attachment,
     Author,
+    ChannelGone,
     MessageDeleted,
+    MessageEdited,
     MessageReceived,
     ResetRequested,
     StopRequested,
@@ -18,10 +21,11 @@ from bot.events import (
 )
 from bot.people import mentioned
 from bot.slack.identity import BotIdentity
-from bot.slack.payloads import plain_text, read_event, thread_of_link
+from bot.slack.mrkdwn import plain_text
+from bot.slack.payloads import CHANNEL_PARTINGS, read_event, thread_of_link
 
 BOT = BotIdentity("T1", "Harbour", "https://harbour.slack.com/", "UBOT", "BBOT", "attendant")
-TS, ROOT = "1712345678.000200", "1712345678.000100"
+TS, ROOT, EDITED = "1712345678.000200", "1712345678.000100", "1712345688.000200"
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from([TS, "message", "UBOT", "D1"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
@@ -42,6 +46,8 @@ EVENT_KEYS = [
     "deleted_ts",
     "message",
     "previous_message",
+    "edited",
+    "event_ts",
     "tokens",
 ]
 KINDS = [
@@ -51,6 +57,8 @@ KINDS = [
     {"type": "agent_session_stopped"},
     {"type": "app_uninstalled"},
     {"type": "tokens_revoked"},
+    {"type": "channel_deleted"},
+    {"type": "member_left_channel"},
 ]
 
 
@@ -159,8 +167,17 @@ def test_a_deleted_message() -> None:
     """A deleted message belongs to the thread that it was a reply in, or else to its own."""
     reply, alone = deleted({"user": "U1", "ts": TS, "thread_ts": ROOT}), deleted({"user": "U1", "ts": TS})
 
-    assert reply == MessageDeleted(Thread("slack", "T1", "C1", ROOT), TS)
-    assert alone == deleted({}) == MessageDeleted(Thread("slack", "T1", "C1", TS), TS)
+    assert (reply.thread, reply.message_id) == (Thread("slack", "T1", "C1", ROOT), TS)
+    assert alone.thread == Thread("slack", "T1", "C1", TS)
+    assert deleted({}) == MessageDeleted(Thread("slack", "T1", "C1", TS), TS)
+
+
+@pytest.mark.parametrize(
+    ("text", "was"), [("<@UBOT> help", message(text="<@UBOT> help")), ("<@UBOT> reset", None)], ids=["asked", "command"]
+)
+def test_a_deleted_message_is_told_as_it_was(text: str, was: MessageReceived | None) -> None:
+    """So that it can be known whether it would be answered, should it come only now; a command is none."""
+    assert deleted({"user": "U1", "team": "T1", "ts": TS, "text": text}).message == was
 
 
 def test_a_deleted_message_that_has_replies() -> None:
@@ -169,7 +186,103 @@ def test_a_deleted_message_that_has_replies() -> None:
     before = {"user": "U1", "ts": ROOT, "thread_ts": ROOT}
     changed = payload(subtype="message_changed", hidden=True, message=tombstone, previous_message=before)
 
-    assert read_event(changed, BOT) == MessageDeleted(Thread("slack", "T1", "C1", ROOT), ROOT)
+    read = read_event(changed, BOT)
+    assert isinstance(read, MessageDeleted)
+    assert (read.thread, read.message_id) == (Thread("slack", "T1", "C1", ROOT), ROOT)
+
+
+def edited(before: dict[str, Any], after: dict[str, Any], **event: Any) -> MessageEdited | None:
+    """What the change of a message, from this to that, is read as."""
+    said = {"user": "U1", "team": "T1", "ts": TS}
+    change = {"subtype": "message_changed", "hidden": True, "event_ts": EDITED, "user": None, "ts": EDITED}
+    change |= {"message": said | after, "previous_message": said | before}
+    read = read_event(payload(**(change | event)), BOT)
+    assert read is None or isinstance(read, MessageEdited)
+    return read
+
+
+def test_an_edited_message() -> None:
+    """It is read like any other, with the times of its sending and of its edit."""
+    read = edited({"text": "helo"}, {"text": "hello", "thread_ts": ROOT})
+
+    moment = datetime(2024, 4, 5, 19, 34, 38, 200, tzinfo=UTC)
+    assert read == MessageEdited(message(thread_ts=ROOT), moment, moment + timedelta(seconds=10))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("help", "<@UBOT> help", (False, True)),
+        ("<@UBOT> helo", "<@UBOT> help", (True, False)),
+        ("<@UBOT> help", "help", (True, False)),
+        ("help", "help me", (False, False)),
+        ("reset", "<@UBOT> reset", (False, False)),
+    ],
+    ids=["called", "called before", "called no more", "not called", "a command"],
+)
+def test_an_edit_may_call_the_bot(before: str, after: str, told: tuple[bool, bool]) -> None:
+    """Whether it was mentioned at first, and whether the edit is what mentions it; commands are not given so."""
+    read = edited({"text": before}, {"text": after})
+
+    assert read is not None
+    assert (read.message.mentions_bot, read.calls_bot) == told
+
+
+@pytest.mark.parametrize("text", ["!stop", "!reset"])
+def test_an_edit_commands_nothing(text: str) -> None:
+    """What is written over a question is its text."""
+    read = edited({"text": "hello"}, {"text": text})
+
+    assert read is not None
+    assert read.message.text == text
+
+
+def test_an_edit_without_what_was_before() -> None:
+    """Slack may leave it out; then it is not known that the edit is what called the bot."""
+    read = edited({}, {"text": "<@UBOT> help"}, previous_message=None)
+
+    assert read is not None
+    assert (read.message.mentions_bot, read.calls_bot) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("after", "event"),
+    [
+        ({"text": "hello", "attachments": [{"from_url": "https://x.y"}]}, {}),
+        ({"text": "other", "bot_id": "B2"}, {}),
+        ({"text": "other", "user": "UBOT"}, {}),
+        ({"text": "other"}, {"event_ts": None, "ts": "then"}),
+        ({"text": "other", "subtype": "channel_topic"}, {}),
+    ],
+    ids=["unfurled", "a bot's", "our own", "malformed", "of nobody"],
+)
+def test_changes_that_are_no_edits(after: dict[str, Any], event: dict[str, Any]) -> None:
+    """Slack changes messages as well, to unfurl a link or while a bot edits; such changes tell us nothing."""
+    assert edited({"text": "hello"}, after, **event) is None
+
+
+def test_the_mention_of_an_edited_message_is_told_by_its_change() -> None:
+    """Slack repeats app_mention for an edit, without what it was before: that is no second message."""
+    assert read_event(payload(type="app_mention", text="<@UBOT> hi", edited={"user": "U1", "ts": TS}), BOT) is None
+
+
+def test_a_file_that_was_deleted_is_no_attachment() -> None:
+    """Slack leaves a tombstone of it in the message."""
+    assert message(files=[{"id": "F1", "mode": "tombstone"}]).attachments == ()
+
+
+@pytest.mark.parametrize("kind", CHANNEL_PARTINGS)
+def test_a_channel_is_gone(kind: str) -> None:
+    """However the bot and a channel part, nothing in it is to be answered any more."""
+    event = {"type": kind, "channel": "C1", "user": "UBOT", "event_ts": TS}
+
+    assert read_event({"team_id": "T1", "event": event}, BOT) == ChannelGone("slack", "T1", "C1")
+
+
+@pytest.mark.parametrize("event", [{"user": "U1", "channel": "C1"}, {"user": "UBOT"}, {"user": "UBOT", "channel": {}}])
+def test_a_channel_that_somebody_else_left_is_not_gone(event: dict[str, Any]) -> None:
+    """People come and go; and what names no channel is none."""
+    assert read_event({"team_id": "T1", "event": {"type": "member_left_channel", **event}}, BOT) is None
 
 
 @pytest.mark.parametrize("before", [{"user": "UBOT"}, {"bot_id": "BBOT"}, {"bot_id": "B2"}])

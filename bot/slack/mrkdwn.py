@@ -1,0 +1,49 @@
+"""What people wrote, as plain text: Slack's mrkdwn without its escapes.
+
+Rule: pure, and never raises. Facts: https://docs.slack.dev/messaging/formatting-message-text
+"""
+
+from __future__ import annotations
+
+import re
+
+_TOKEN = re.compile(r"<([^<>]*)>")
+
+
+def plain_text(text: str) -> str:
+    """Slack's mrkdwn without its escapes: a link as text, a channel as #name; people stay `<@id>`."""
+    pieces = _TOKEN.split(text)  # every other piece is the inside of a token
+    return "".join(_unescaped(piece) if at % 2 == 0 else _token(piece) for at, piece in enumerate(pieces))
+
+
+def _token(inside: str) -> str:
+    target, _, label = inside.partition("|")
+    label = _unescaped(label)
+    match target[:1]:
+        case "@":
+            return f"<{target}>"
+        case "#":
+            return f"#{label or target[1:]}"
+        case "!":
+            return _special(target[1:], label)
+        case _ if ":" in target:
+            return _link(_unescaped(target), label)
+        case _:
+            return f"<{inside}>"
+
+
+def _special(name: str, label: str) -> str:
+    if name.startswith("date^"):
+        return label
+    return f"@{(label or name.partition('^')[0]).removeprefix('@')}"
+
+
+def _link(address: str, label: str) -> str:
+    shown = address.removeprefix("mailto:").removeprefix("tel:")
+    if not label or label in (shown, address, address.partition("://")[2]):
+        return shown
+    return f"{label} ({shown})"
+
+
+def _unescaped(text: str) -> str:
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")

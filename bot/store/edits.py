@@ -1,0 +1,115 @@
+"""Edits and deletions: what is remembered, and answered, is what people say now."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Row
+
+from bot.events import MessageDeleted, MessageEdited, MessageReceived
+from bot.sessions import EditOutcome, Interrupted, wants_answer, wants_answer_now
+from bot.store import background
+from bot.store import threads as thread_rows
+from bot.store.engine import stain, storable
+from bot.store.erasure import erase_messages, words_changed
+from bot.store.inbox import take_in
+from bot.store.interruptions import answer_never, interrupt
+from bot.store.tables import messages, sessions
+
+
+def accept_edit(
+    connection: Connection, edited: MessageEdited, *, now: datetime, new_id: str, idle_after: timedelta
+) -> tuple[EditOutcome, int | None]:
+    """Replace a message's text; what came of it, and the thread's id where the message is to be answered only now.
+
+    An older edit than the one known changes nothing, nor does one of a message that is deleted, a command, or gone
+    with its session.
+    """
+    message = edited.message
+    known = thread_rows.find(connection, message.thread)
+    before = _find(connection, known, message.message_id)
+    if before is None:
+        if known is not None and _replace_before(connection, known.id, message):
+            return EditOutcome.REPLACED, None
+        engaged = known is not None and known.engaged and _is_followed(connection, known.id, message.message_id)
+        if not wants_answer_now(edited, engaged=engaged, now=now, idle_after=idle_after):
+            return EditOutcome.NOTHING, None
+        edited_at = edited.edited_at
+        thread_id = take_in(
+            connection, message, known, now=now, new_id=new_id, idle_after=idle_after, edited_at=edited_at
+        )
+        return (EditOutcome.ASKED if thread_id is not None else EditOutcome.NOTHING), thread_id
+    if known is None or not _replace(connection, before, edited):
+        return EditOutcome.NOTHING, None
+    words_changed(connection, before.session_id)
+    runs = before.turn_id and interrupt(connection, known.id, Interrupted.EDITED, before.turn_id)
+    return (EditOutcome.ANEW if runs else EditOutcome.REPLACED), None
+
+
+def accept_deletion(connection: Connection, deleted: MessageDeleted, *, now: datetime) -> bool:
+    """Erase a deleted message. What waits gets no answer; whether a running answer is to end, or to begin again.
+
+    A message that would be answered and is not known may still come: it is remembered as deleted.
+    """
+    known = thread_rows.find(connection, deleted.thread)
+    row = _find(connection, known, deleted.message_id)
+    if known is not None:
+        background.erase(connection, known.id, deleted.message_id)
+        stain(connection)
+    if row is None:
+        if deleted.message and wants_answer(deleted.message, engaged=known is not None and known.engaged):
+            _bury(connection, deleted, now)
+        return False
+    if known is None or row.fixed_reply is not None:
+        return False
+    return erase_messages(connection, known.id, [row.id], Interrupted.DELETED, now=now)
+
+
+def _find(connection: Connection, known: Row[int, bool, bool] | None, message_id: str) -> Row[*tuple[Any, ...]] | None:
+    if known is None:
+        return None
+    return connection.execute(_KNOWN, {"in_thread": known.id, "known_as": message_id}).first()
+
+
+_KNOWN = (
+    sa.select(messages, sessions.c.closed_at)
+    .outerjoin(sessions, sessions.c.id == messages.c.session_id)
+    .where(messages.c.thread_id == sa.bindparam("in_thread"), messages.c.message_id == sa.bindparam("known_as"))
+)
+
+
+def _is_followed(connection: Connection, thread_id: int, message_id: str) -> bool:
+    """Whether the bot took part in the thread when this message was written: something older was for it."""
+    older = sa.select(messages.c.id).where(messages.c.thread_id == thread_id, messages.c.message_id < message_id)
+    return connection.execute(older.limit(1)).first() is not None
+
+
+def _replace(connection: Connection, before: Row[*tuple[Any, ...]], edited: MessageEdited) -> bool:
+    """Whether the edit changes what is remembered; if so, it does now."""
+    text, attachments = storable(edited.message.text), [asdict(file) for file in edited.message.attachments]
+    is_gone = before.deleted_at is not None or before.fixed_reply is not None or before.closed_at is not None
+    is_late = before.edited_at is not None and before.edited_at >= edited.edited_at
+    if is_gone or is_late or (before.text, before.attachments) == (text, attachments):
+        return False
+    this = sa.update(messages).where(messages.c.id == before.id)
+    connection.execute(this.values(text=text, attachments=attachments, edited_at=edited.edited_at))
+    return True
+
+
+def _replace_before(connection: Connection, thread_id: int, message: MessageReceived) -> bool:
+    """Whether the message is one that was said before the bot was called; if so, it has its new text now."""
+    stain(connection)
+    return background.edit(connection, thread_id, message.message_id, message.text, message.attachments)
+
+
+def _bury(connection: Connection, deleted: MessageDeleted, now: datetime) -> None:
+    """Remember that a message was deleted, and nothing else of it."""
+    thread_id = thread_rows.ensure(connection, deleted.thread)
+    nobody = {"author_id": "", "author_workspace": "", "text": "", "attachments": []}
+    row = {"thread_id": thread_id, "message_id": deleted.message_id, "deleted_at": now, "accepted_at": now, **nobody}
+    connection.execute(sa.insert(messages), row)
+    this = sa.and_(messages.c.thread_id == thread_id, messages.c.message_id == deleted.message_id)
+    answer_never(connection, thread_id, this, now)

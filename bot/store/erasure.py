@@ -1,0 +1,158 @@
+"""Erasing what was said: from every row that holds it, in one transaction with whatever asked for it.
+
+Rule: whoever erases calls `stain`, so that the words leave the database's file, too. The emptied rows stay for a while,
+so that a message delivered again is known (retention).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from bot.events import ChannelGone, Uninstalled
+from bot.sessions import Closed, Interrupted
+from bot.store import preferences
+from bot.store import sessions as session_rows
+from bot.store.engine import stain
+from bot.store.interruptions import answer_never, interrupt, is_asked
+from bot.store.tables import RUNNING, background, messages, names, sessions, threads, turns
+
+ERASED_AT_ONCE = 500  # messages in one transaction
+CLOSED_AT_ONCE = 1_000  # sessions in one statement: databases bound its parameters
+
+_NOBODY = {"author_id": "", "author_workspace": "", "client_id": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is to be erased: whatever matches all that is given."""
+
+    platform: str | None = None
+    workspace: str | None = None
+    channel: str | None = None
+    person: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """How much a scope holds."""
+
+    messages: int
+    sessions: int
+
+
+def count(connection: Connection, scope: Scope) -> Found:
+    """How much of what people wrote is still known to be theirs."""
+    counted = sa.select(sa.func.count(), sa.func.count(messages.c.session_id.distinct())).join_from(messages, threads)
+    return Found(*connection.execute(counted.where(*_within(scope))).one())
+
+
+def erase(connection: Connection, scope: Scope, *, now: datetime, batch: int = ERASED_AT_ONCE) -> int:
+    """Erase at most `batch` messages, who wrote them, and what was answered to them alone; how many. 0: all is done.
+
+    What waits gets no answer, and what runs ends, or begins again where somebody else asked as well.
+    """
+    _erase_beside(connection, scope)
+    matching = sa.select(messages.c.id, messages.c.thread_id).join(threads).where(*_within(scope))
+    found = connection.execute(matching.order_by(messages.c.thread_id, messages.c.id).limit(batch)).all()
+    for thread_id, some in groupby(found, attrgetter("thread_id")):
+        connection.execute(sa.select(threads.c.id).where(threads.c.id == thread_id).with_for_update())
+        ids = [row.id for row in some]
+        erase_messages(connection, thread_id, ids, Interrupted.ERASED, now=now, **_NOBODY)
+        _close_emptied(connection, ids, now)
+    return len(found)
+
+
+def erase_messages(
+    connection: Connection, thread_id: int, ids: Sequence[int], why: Interrupted, *, now: datetime, **more: Any
+) -> bool:
+    """Erase these messages of a thread that is locked, and set `more`; whether a running turn is to hear of it."""
+    these = messages.c.id.in_(ids)
+    asked_in = sa.select(messages.c.turn_id).where(
+        these, messages.c.turn_id.is_not(None), messages.c.deleted_at.is_(None)
+    )
+    turn_ids = list(connection.execute(asked_in.distinct()).scalars())
+    connection.execute(sa.update(messages).where(these).values(text="", attachments=[], deleted_at=now, **more))
+    answer_never(connection, thread_id, these, now)
+    left = {turn_id: is_asked(connection, turn_id) for turn_id in turn_ids}
+    heard = [
+        interrupt(connection, thread_id, Interrupted.EDITED if asked else why, turn_id)
+        for turn_id, asked in left.items()
+    ]
+    unasked = [turn_id for turn_id, asked in left.items() if not asked]
+    connection.execute(sa.update(turns).where(turns.c.id.in_(unasked)).values(answer=None))
+    for session_id in connection.execute(sa.select(messages.c.session_id).where(these).distinct()).scalars():
+        words_changed(connection, session_id)
+    return any(heard)
+
+
+def words_changed(connection: Connection, session_id: str | None) -> None:
+    """What was said in this session is not what it was: nothing that was made of it may stay."""
+    del session_id
+    stain(connection)
+
+
+def leave(connection: Connection, gone: ChannelGone | Uninstalled, *, now: datetime) -> None:
+    """Nothing in this channel, or workspace, is owed an answer any more, and its words are erased."""
+    place = [threads.c.platform == gone.platform, threads.c.workspace == gone.workspace]
+    ended, closed = Interrupted.UNINSTALLED, Closed.UNINSTALLED
+    if isinstance(gone, ChannelGone):
+        place.append(threads.c.channel == gone.channel)
+        ended, closed = Interrupted.ERASED, Closed.CHANNEL_GONE
+    there = sa.select(threads.c.id).where(*place)
+    # First of all, so that until this is committed nobody opens a turn there that it has not seen.
+    connection.execute(sa.update(threads).where(*place).values(engaged=False))
+    for thread_id in connection.execute(
+        sa.select(turns.c.thread_id).where(turns.c.thread_id.in_(there), RUNNING)
+    ).scalars():
+        interrupt(connection, thread_id, ended)
+    waiting = sa.select(messages.c.thread_id).where(messages.c.thread_id.in_(there), messages.c.turn_id.is_(None))
+    for thread_id in connection.execute(waiting.distinct()).scalars():
+        answer_never(connection, thread_id, messages.c.thread_id == thread_id, now)
+    opened = sa.select(sessions.c.id).where(sessions.c.thread_id.in_(there), sessions.c.closed_at.is_(None))
+    while some := list(connection.execute(opened.limit(CLOSED_AT_ONCE)).scalars()):
+        session_rows.close(connection, some, closed, now=now)
+    connection.execute(sa.update(messages).where(messages.c.thread_id.in_(there)).values(**_NOBODY))
+    if isinstance(gone, Uninstalled):
+        preferences.erase(connection, platform=gone.platform, workspace=gone.workspace)
+
+
+def _within(scope: Scope) -> list[sa.ColumnElement[bool]]:
+    given = {
+        threads.c.platform: scope.platform,
+        threads.c.workspace: scope.workspace,
+        threads.c.channel: scope.channel,
+        messages.c.author_id: scope.person,
+    }
+    return [messages.c.author_id != "", *(column == value for column, value in given.items() if value is not None)]
+
+
+def _erase_beside(connection: Connection, scope: Scope) -> None:
+    """Erase what is kept of people beside their own messages to the bot: what they said before it was called, names."""
+    place = {threads.c.platform: scope.platform, threads.c.workspace: scope.workspace, threads.c.channel: scope.channel}
+    there = sa.select(threads.c.id).where(*(column == value for column, value in place.items() if value is not None))
+    spoken = sa.delete(background).where(background.c.thread_id.in_(there))
+    of_sessions = sa.select(sessions.c.id).where(sessions.c.thread_id.in_(there))
+    named = sa.delete(names).where(names.c.session_id.in_(of_sessions))
+    if scope.person is not None:
+        spoken = spoken.where(background.c.author_id == scope.person)
+        named = named.where(names.c.person_id == scope.person)
+    connection.execute(spoken)
+    connection.execute(named)
+    if scope.channel is None:
+        preferences.erase(connection, platform=scope.platform, workspace=scope.workspace, user_id=scope.person)
+
+
+def _close_emptied(connection: Connection, ids: Sequence[int], now: datetime) -> None:
+    """Close the sessions of these messages in which nothing is left."""
+    touched = sa.select(messages.c.session_id).where(messages.c.id.in_(ids))
+    left = sa.exists().where(messages.c.session_id == sessions.c.id, messages.c.deleted_at.is_(None))
+    emptied = sa.select(sessions.c.id).where(sessions.c.id.in_(touched), sessions.c.closed_at.is_(None), ~left)
+    session_rows.close(connection, list(connection.execute(emptied).scalars()), Closed.ERASED, now=now)

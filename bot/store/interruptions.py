@@ -1,0 +1,79 @@
+"""What is not to be answered any more: the running turn that is to end, the waiting messages that will not be begun."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from bot import wording
+from bot.sessions import Interrupted
+from bot.store.claims import State
+from bot.store.tables import RUNNING, messages, threads, turns
+
+
+def interrupt(
+    connection: Connection, thread_id: int, why: Interrupted, turn_id: int | None = None, before: str | None = None
+) -> int | None:
+    """Have the thread's running turn end, on whichever replica runs it; its id, None without one.
+
+    Only the turn `turn_id`, and only if all it answers was written before the message `before`, when these are given;
+    never one that is a command's fixed reply.
+    """
+    running = sa.select(turns.c.id).where(turns.c.thread_id == thread_id, RUNNING, turns.c.session_id.is_not(None))
+    if before is not None:  # Slack promises no order: a stop may arrive after what was written later
+        later = (messages.c.turn_id == turns.c.id, messages.c.fixed_reply.is_(None), messages.c.message_id > before)
+        running = running.where(~sa.exists().where(*later))
+    found: int | None = connection.execute(running).scalar()
+    if found is None or turn_id not in {None, found}:
+        return None
+    ending = sa.update(threads).where(threads.c.id == thread_id, _gives_way(why))
+    connection.execute(ending.values(interrupted=why.value))
+    return found
+
+
+def _gives_way(why: Interrupted) -> sa.ColumnElement[bool]:
+    """Whether an interruption that was not heard yet gives way: what a reset forgot, a stop does not bring back."""
+    earlier = threads.c.interrupted
+    match why:
+        case Interrupted.EDITED:
+            return earlier.is_(None)
+        case Interrupted.STOPPED:
+            return sa.or_(earlier.is_(None), earlier == Interrupted.EDITED.value)
+        case _:
+            return sa.true()
+
+
+def answer_never(
+    connection: Connection,
+    thread_id: int,
+    these: sa.ColumnElement[bool],
+    now: datetime,
+    state: State = State.SUPERSEDED,
+) -> bool:
+    """Put waiting messages into turns that have ended, so that they are owed no answer; False when there are none."""
+    waiting = sa.and_(these, messages.c.turn_id.is_(None))
+    of_sessions = list(connection.execute(sa.select(messages.c.session_id).where(waiting).distinct()).scalars())
+    for session_id in of_sessions:
+        ended = sa.insert(turns).values(
+            thread_id=thread_id,
+            session_id=session_id,
+            attempt=0,
+            state=state.value,
+            answer=wording.interrupted(Interrupted.STOPPED) if state is State.STOPPED else None,
+            started_at=now,
+            finished_at=now,
+        )
+        turn_id = connection.execute(ended.returning(turns.c.id)).scalar_one()
+        of_session = messages.c.session_id.is_not_distinct_from(session_id)
+        connection.execute(sa.update(messages).where(waiting, of_session).values(turn_id=turn_id))
+    return bool(of_sessions)
+
+
+def is_asked(connection: Connection, turn_id: int) -> bool:
+    """Whether anything of what this turn answers was not deleted."""
+    left = sa.select(messages.c.id).where(
+        messages.c.turn_id == turn_id, messages.c.deleted_at.is_(None), messages.c.fixed_reply.is_(None)
+    )
+    return connection.execute(left.limit(1)).first() is not None

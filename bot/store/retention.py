@@ -1,0 +1,80 @@
+"""Retention: the emptied rows of what is over are deleted after a while, so that no table grows for ever.
+
+Rule: safe on several replicas at once; a batch is small, so that answers go between two of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from bot.store.tables import RUNNING, answers, messages, sessions, threads, turns
+
+
+def expunge(connection: Connection, *, before: datetime, batch: int) -> int:
+    """Delete at most `batch` sessions that closed before then, and as many older messages of none; how many in all.
+
+    A thread in which nothing is left goes, too: there the bot takes part again when it is mentioned.
+    """
+    closed = _closed(connection, before, batch)
+    apart = _apart(connection, before, batch)
+    _delete_sessions(connection, list(closed))
+    _delete_apart(connection, list(apart))
+    _delete_emptied(connection, {*closed.values(), *apart.values()})
+    return len(closed) + len(apart)
+
+
+def _closed(connection: Connection, before: datetime, batch: int) -> dict[str, int]:
+    """Sessions that are long over, with their threads; none that another replica deletes now."""
+    found = (
+        sa.select(sessions.c.id, sessions.c.thread_id)
+        .where(sessions.c.closed_at < before)
+        .order_by(sessions.c.closed_at)
+        .limit(batch)
+        .with_for_update(skip_locked=True)
+    )
+    return {row.id: row.thread_id for row in connection.execute(found)}
+
+
+def _apart(connection: Connection, before: datetime, batch: int) -> dict[int, int]:
+    """Messages of no session (commands, what was deleted before it came) that are long settled, with their threads."""
+    settled = sa.exists().where(turns.c.id == messages.c.turn_id, ~RUNNING)
+    found = (
+        sa.select(messages.c.id, messages.c.thread_id)
+        .where(messages.c.session_id.is_(None), messages.c.accepted_at < before, settled)
+        .order_by(messages.c.accepted_at)
+        .limit(batch)
+        .with_for_update(skip_locked=True)
+    )
+    return {row.id: row.thread_id for row in connection.execute(found)}
+
+
+def _delete_sessions(connection: Connection, ids: Sequence[str]) -> None:
+    theirs = sa.select(turns.c.id).where(turns.c.session_id.in_(ids))
+    connection.execute(sa.delete(answers).where(answers.c.turn_id.in_(theirs)))
+    connection.execute(sa.delete(messages).where(messages.c.session_id.in_(ids)))
+    connection.execute(sa.delete(messages).where(messages.c.turn_id.in_(theirs)))  # what stopped them
+    connection.execute(sa.delete(turns).where(turns.c.session_id.in_(ids)))
+    connection.execute(sa.delete(sessions).where(sessions.c.id.in_(ids)))
+
+
+def _delete_apart(connection: Connection, ids: Sequence[int]) -> None:
+    said = sa.select(messages.c.turn_id).where(messages.c.id.in_(ids))
+    turn_ids = list(connection.execute(said).scalars())
+    connection.execute(sa.delete(messages).where(messages.c.id.in_(ids)))
+    needed = sa.exists().where(messages.c.turn_id == turns.c.id)
+    over = sa.select(turns.c.id).where(turns.c.id.in_(turn_ids), turns.c.session_id.is_(None), ~needed)
+    gone = list(connection.execute(over).scalars())
+    connection.execute(sa.delete(answers).where(answers.c.turn_id.in_(gone)))
+    connection.execute(sa.delete(turns).where(turns.c.id.in_(gone)))
+
+
+def _delete_emptied(connection: Connection, ids: set[int]) -> None:
+    these = sa.select(threads.c.id).where(threads.c.id.in_(ids)).order_by(threads.c.id)
+    held = list(connection.execute(these.with_for_update(skip_locked=True)).scalars())
+    # A statement of its own: only once the threads are locked is it certain that nothing more comes into them.
+    left = [sa.exists().where(table.c.thread_id == threads.c.id) for table in (sessions, messages, turns)]
+    connection.execute(sa.delete(threads).where(threads.c.id.in_(held), ~sa.or_(*left)))

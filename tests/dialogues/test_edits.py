@@ -1,0 +1,139 @@
+"""Edits and deletions: what the bot knows, and answers, is what people say now."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.room import Room
+
+
+async def test_invariant_6_an_edit_is_what_was_said(room: Room) -> None:
+    """An answer under way begins again, in the same message; later the model is shown the new text alone."""
+    hold = room.hold_model("Have you tried ")
+    talk = room.guest("Ana").mentions("my VPN is dwn")
+    await room.until(lambda: any("Have you tried" in text for text in talk.texts()))
+    await hold.reached()
+    [before] = talk.said()
+
+    talk.edits(None, "@attendant my printer is down")
+    await talk.reads("I was shown: my printer is down")
+    assert [message.ts for message in talk.said()] == [before.ts]
+    await room.settled()
+    talk.edits(None, "@attendant my printer burns")
+    await room.acknowledged()
+    talk.says("what now?")
+
+    assert (await talk.answers(2))[-1] == "I was shown: my printer burns | I was shown: my printer is down | what now?"
+
+
+async def test_an_edit_before_the_first_word(room: Room) -> None:
+    """Nothing was shown yet: one answer comes, to what is asked now."""
+    hold = room.hold_model()
+    talk = room.guest("Ana").mentions("my VPN is dwn")
+    await hold.reached()
+
+    talk.edits(None, "@attendant my VPN is down")
+
+    await talk.reads("I was shown: my VPN is down")
+
+
+async def test_an_edit_of_what_waits(room: Room) -> None:
+    """What waits behind a running answer is answered as it reads when its turn comes; the running one goes on."""
+    hold = room.hold_model("Have you tried ")
+    talk = room.guest("Ana").mentions("one")
+    await hold.reached()
+    waits = talk.says("too")
+    talk.edits(waits, "two")
+    await room.acknowledged()
+
+    hold.release()
+
+    assert (await talk.answers(2))[-1].endswith(" | two")
+    assert len(room.model.requests) == 2
+
+
+async def test_what_slack_changes_is_no_edit(room: Room) -> None:
+    """A link that Slack unfurls while the answer runs changes nothing: the model is asked once."""
+    hold = room.hold_model()
+    talk = room.guest("Ana").mentions("see https://example.com")
+    await hold.reached()
+
+    room.workspace.change(talk.opening, blocks=())
+    await room.acknowledged()
+    hold.release()
+
+    assert await talk.answers(1) == ["a held answer"]
+    assert len(room.model.requests) == 1
+
+
+async def test_an_edit_may_call_the_bot(room: Room) -> None:
+    """A message that was none of the bot's business is, once it mentions the bot, however often Slack tells of it."""
+    talk = room.guest("Ana").posts("my VPN is down")
+    await room.acknowledged()
+
+    talk.edits(None, "@attendant my VPN is down")
+    assert await talk.answers(1) == ["I was shown: my VPN is down"]
+    await room.acknowledged()
+    await room.settled()
+
+    assert len(room.model.requests) == 1
+
+
+@pytest.mark.parametrize("command", ["reset", "stop"])
+async def test_an_edit_commands_nothing(room: Room, command: str) -> None:
+    """A command is given by sending it: what is written over a question is its text, over small talk it is nothing."""
+    talk, small_talk = room.guest("Ana").mentions("my VPN is down"), room.guest("Ben").posts("lovely weather")
+    await talk.answers(1)
+    await room.settled()
+
+    talk.edits(None, f"@attendant {command}")
+    small_talk.edits(None, f"@attendant {command}")
+    await room.acknowledged()
+    talk.says("go on")
+
+    assert (await talk.answers(2))[-1] == f"I was shown: {command} | I was shown: my VPN is down | go on"
+    assert small_talk.said() == []
+
+
+async def test_the_typo_in_old_small_talk_is_no_question(room: Room) -> None:
+    """What people said before the bot was called in is not answered because somebody mends it."""
+    talk = room.guest("Ana").posts("teh VPN is down")
+    talk.says("@attendant can you help?", by=room.guest("Ben"))
+    await talk.answers(1)
+
+    talk.edits(None, "the VPN is down")
+    await room.acknowledged()
+    await room.settled()
+
+    assert len(talk.said()) == 1
+
+
+async def test_a_deleted_message_is_forgotten(room: Room) -> None:
+    """Neither what was said nor what was answered to it is shown to the model again."""
+    talk = room.guest("Ana").mentions("hello")
+    await talk.answers(1)
+    secret = talk.says("my PIN is 1234")
+    await talk.answers(2)
+    await room.settled()
+
+    talk.deletes(secret)
+    await room.acknowledged()
+    talk.says("go on")
+
+    assert (await talk.answers(3))[-1] == "I was shown: hello | I was shown: hello | go on"
+
+
+async def test_deleting_one_of_two_questions(room: Room) -> None:
+    """The answer that is under way begins again, to what is still asked."""
+    first, hold = room.hold_model(), room.hold_model("Both are ")
+    talk = room.guest("Ana").mentions("zero")
+    await first.reached()
+    one = talk.says("my PIN is 1234")
+    talk.says("my VPN is down")
+    await room.acknowledged()
+    first.release()
+    await hold.reached()
+
+    talk.deletes(one)
+
+    await talk.reads("a held answer", "I was shown: zero | a held answer | my VPN is down")

@@ -1,0 +1,227 @@
+"""Erasing as it is stored: whom it concerns and whom not, what is left, and when the rows go."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from bot.events import ChannelGone
+from bot.sessions import Interrupted
+from bot.store import answers, erasure, export, leases, retention
+from bot.store import threads as thread_rows
+from bot.store.engine import Store
+from bot.store.erasure import Found, Scope
+from bot.store.tables import messages, metadata, sessions, threads, turns
+from tests.books import Books, texts
+from tests.builders import ANA, BEN, DAY, NOON, THREAD, deletion, edit, mention, reply, reset, stop, thread
+
+OF_ANA = Scope("desk", "T1", person=ANA.id)
+
+
+async def erase(books: Books, scope: Scope) -> int:
+    """Erase all that is in scope; how many messages."""
+    total = 0
+    while erased := await books.store.run(erasure.erase, scope, now=books.now, batch=2):
+        total += erased
+    return total
+
+
+async def expunge(books: Books, batch: int = 2) -> int:
+    """Delete the rows of what was over fourteen days ago; how many."""
+    total = 0
+    while deleted := await books.store.run(retention.expunge, before=books.now - 14 * DAY, batch=batch):
+        total += deleted
+    return total
+
+
+async def left(books: Books) -> dict[str, int]:
+    """How many rows there are of each kind."""
+    return {table.name: len(await books.rows(table)) for table in metadata.sorted_tables}
+
+
+async def test_a_person_is_forgotten_and_nobody_else(books: Books) -> None:
+    """Their words, their name and the answers to them alone are gone; the others' stay, in their sessions."""
+    await books.answer(mention("ana's secret", "1.0", by=ANA), "ana's answer")
+    thread_id = await books.accepted(reply("ana's other", "2.0", by=ANA))
+    await books.accepted(reply("ben's word", "3.0", by=BEN))
+    await books.settle(await books.claimed(thread_id), "to both")
+    await books.answer(mention("ben's question", in_=thread(2), by=BEN), "ben's answer")
+
+    assert await erase(books, OF_ANA) == 2
+    assert [(row.author_id, row.text) for row in await books.rows(messages)] == [
+        ("", ""),
+        ("", ""),
+        (BEN.id, "ben's word"),
+        (BEN.id, "ben's question"),
+    ]
+    assert [turn.answer for turn in await books.rows(turns)] == [None, "to both", "ben's answer"]
+    assert [row.closed_why for row in await books.rows(sessions)] == [None, None]
+
+
+async def test_a_session_of_which_nothing_is_left_is_closed(books: Books) -> None:
+    """The next message opens a new one, which says nothing of the old."""
+    await books.answer(mention("hello", by=ANA))
+    await erase(books, OF_ANA)
+
+    assert [row.closed_why for row in await books.rows(sessions)] == ["erased"]
+    assert (await books.claimed(await books.accepted(reply("hi", "2.0")))).follows_expired is False
+
+
+@pytest.mark.parametrize("other_asks", [False, True])
+async def test_what_runs_for_a_forgotten_person_ends_or_begins_again(books: Books, *, other_asks: bool) -> None:
+    """It ends; where somebody else asked as well, that is answered alone, and the recipient is that other one."""
+    thread_id = await books.accepted(mention("hello", "1.0", by=BEN if other_asks else ANA))
+    await books.accepted(reply("my secret", "2.0", by=ANA))
+    claim = await books.claimed(thread_id)
+    await erase(books, OF_ANA)
+
+    [(*_, why)] = await books.store.run(leases.interruptions, "one")
+    assert why is (Interrupted.EDITED if other_asks else Interrupted.ERASED)
+    assert not await books.settle(claim, "your secret")
+    if other_asks:
+        again = await books.claimed(thread_id)
+        assert (texts(again), again.author, again.message_id) == (["hello"], BEN, "1.0")
+
+
+async def test_what_waits_of_a_forgotten_person_is_not_begun(books: Books) -> None:
+    """Neither their messages nor their commands are owed anything, and each goes with its own kind."""
+    thread_id = await books.accepted(mention("hello", "1.0", by=ANA))
+    await books.accept_reset(reset("2.0", by=ANA))
+    await books.accepted(reply("again", "3.0", by=ANA))
+    await erase(books, OF_ANA)
+
+    assert await books.claim(thread_id) is None
+    turn_of = {turn.id: turn for turn in await books.rows(turns)}
+    assert all(turn_of[row.turn_id].session_id == row.session_id for row in await books.rows(messages))
+
+
+async def test_a_person_is_forgotten_in_one_workspace(books: Books) -> None:
+    """What the same person said in another workspace on the same database is that one's."""
+    await books.answer(mention("hello", in_=dataclasses.replace(THREAD, workspace="T2")))
+
+    assert await erase(books, OF_ANA) == 0
+
+
+@pytest.mark.parametrize(
+    ("scope", "erased"),
+    [
+        (Scope(workspace="T1"), ["here", "there"]),
+        (Scope(channel="C2"), ["there"]),
+        (Scope(channel="C1", person=BEN.id), []),
+        (Scope(person=ANA.id), ["here", "there", "elsewhere"]),
+    ],
+)
+async def test_an_operator_says_what_is_erased(books: Books, scope: Scope, erased: list[str]) -> None:
+    """All that is given must match; what was erased is counted before, and is nobody's any more."""
+    await books.answer(mention("here"))
+    await books.answer(mention("there", in_=dataclasses.replace(THREAD, channel="C2")))
+    await books.answer(mention("elsewhere", in_=dataclasses.replace(THREAD, workspace="T2")))
+
+    assert await books.store.run(erasure.count, scope) == Found(len(erased), len(erased))
+    assert await erase(books, scope) == len(erased)
+    kept = [row.text for row in await books.rows(messages)]
+    assert [text for text in ("here", "there", "elsewhere") if text not in kept] == erased
+    assert await books.store.run(erasure.count, scope) == Found(0, 0)
+
+
+async def test_a_channel_that_is_gone_is_forgotten_and_no_other(books: Books) -> None:
+    """Its sessions close and its words go, with who wrote them; the bot takes part there no more."""
+    running = await books.claimed(await books.accepted(mention("my secret")))
+    await books.accepted(mention("another secret", in_=thread(2)))
+    await books.answer(mention("hello", in_=dataclasses.replace(THREAD, channel="C2")), "hi")
+    await books.store.run(erasure.leave, ChannelGone("desk", "T1", "C1"), now=books.now)
+
+    assert not await books.settle(running, "your secret")
+    assert [row.closed_why for row in await books.rows(sessions)] == ["channel_gone", "channel_gone", None]
+    assert [(row.author_id, row.text) for row in await books.rows(messages)] == [("", "")] * 2 + [(ANA.id, "hello")]
+    assert [row.engaged for row in await books.rows(threads)] == [False, False, True]
+    assert await books.claim(2) is None
+
+
+async def test_what_is_kept_of_a_person_is_handed_over(books: Books) -> None:
+    """Every message with its answer, oldest first; nothing of others, no commands, nothing deleted."""
+    await books.answer(mention("one", "1.0"), "to one")
+    await books.answer(reply("ben's", "2.0", by=BEN), "to ben")
+    await books.accept_edit(edit("first", "1.0"))
+    await books.answer(reply("gone", "3.0"))
+    await books.accept_deletion(deletion("3.0"))
+    await books.accept_stop(stop("4.0", by=ANA))
+    await books.accepted(reply("waits", "5.0"))
+
+    kept = await books.store.run(export.of_person, "desk", "T1", ANA.id, limit=10)
+    assert [(message.id, message.text, message.answer) for message in kept] == [
+        ("1.0", "first", "to one"),
+        ("5.0", "waits", None),
+    ]
+    assert (kept[0].channel, kept[0].thread, kept[0].edited_at) == ("C1", "1.0", NOON + timedelta(seconds=1))
+    assert [message.id for message in await books.store.run(export.of_person, "desk", "T1", ANA.id, limit=1)] == ["5.0"]
+
+
+async def test_the_rows_of_what_is_over_are_deleted_in_time(books: Books) -> None:
+    """Sessions, turns, messages, commands, and in the end the threads; nothing sooner, nothing of what is open."""
+    for number in range(3):
+        claim = await books.claimed(await books.accepted(mention("hello", in_=thread(number))))
+        await books.store.run(answers.posted, claim, "A")
+        await books.accept_stop(stop("2.0", in_=thread(number)))
+        await books.settle(claim)
+        await books.accept_reset(reset("3.0", in_=thread(number)))
+        await books.settle(await books.claimed(claim.thread_id))
+    await books.accept_deletion(deletion("9.0", in_=thread(9), was=mention("hello", "9.0", in_=thread(9))))
+    books.now += 14 * DAY
+    assert await expunge(books) == 0
+    await books.answer(mention("hello", in_=THREAD))
+    books.now += timedelta(seconds=1)
+
+    assert await expunge(books) > 0
+    assert await left(books) == {"threads": 1, "sessions": 1, "turns": 1, "messages": 1, "answers": 0}
+
+
+async def test_a_thread_that_goes_on_keeps_what_it_needs(books: Books) -> None:
+    """Only its old sessions go; the bot takes part in it as before."""
+    await books.answer(mention("hello", "1.0"))
+    await books.accept_reset(reset("2.0"))
+    await books.settle(await books.claimed(1))
+    books.now += 15 * DAY
+    await books.answer(reply("again", "3.0"), "hi")
+
+    await expunge(books)
+    assert await left(books) == {"threads": 1, "sessions": 1, "turns": 1, "messages": 1, "answers": 0}
+    assert await books.accept(reply("and again", "4.0")) == 1
+
+
+async def test_a_thread_that_is_forgotten_can_be_opened_again(books: Books) -> None:
+    """Where nothing is left the bot takes no part, until it is mentioned."""
+    await books.answer(mention("hello", "1.0"))
+    await books.store.run(erasure.leave, ChannelGone("desk", "T1", "C1"), now=books.now)
+    books.now += 15 * DAY
+    await expunge(books)
+
+    assert await left(books) == {"threads": 0, "sessions": 0, "turns": 0, "messages": 0, "answers": 0}
+    assert await books.accept(reply("anybody?", "2.0")) is None
+    assert await books.accept(mention("hello", "3.0")) is not None
+
+
+async def test_a_message_that_comes_while_its_thread_is_deleted_opens_it_anew(empty_postgres_url: str) -> None:
+    """Another replica deletes the empty thread at this moment; nothing is lost."""
+    store = Store(empty_postgres_url)
+    await store.run(thread_rows.ensure, THREAD)
+    with store.engine.connect() as connection:
+        connection.execute(sa.delete(threads))
+        waiting = store.run(thread_rows.ensure, THREAD)
+        ensured = asyncio.ensure_future(waiting)
+        while not await store.run(somebody_waits):
+            pass
+        connection.commit()
+
+    assert await ensured == 2
+    await store.close()
+
+
+def somebody_waits(connection: sa.Connection) -> bool:
+    """Whether a transaction waits for another one to end."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    return bool(connection.execute(sa.text(waiting)).scalar_one())
