@@ -21,6 +21,7 @@ from bot.testing import SettableClock
 from tests.builders import DAY, NOON
 
 A_DAY = IdleLimits(DAY)
+HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 

@@ -41,7 +41,7 @@ async def read(slack: Slack, bot: BotIdentity, thread: Thread, before: str) -> B
         async with slack.limiter.time.limit(_WAIT_S):
             page = await slack.limiter.call("conversations.replies", send, wait_s=_WAIT_S, repeatable=True)
     except (CallError, TimeoutError) as failure:
-        log.warning("what was said before in %s could not be read (%s)", thread, failure or "it took too long")
+        log.warning("what was said before in %s could not be read (%s)", thread, str(failure) or "it took too long")
         return UNREADABLE
     found = page.get("messages")
     told = earlier(found if isinstance(found, list) else [], bot, before)

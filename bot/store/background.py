@@ -14,7 +14,7 @@ from bot.events import Attachment
 from bot.history import Turn
 from bot.people import LONGEST_NAME
 from bot.store.engine import insert_or_ignore, storable
-from bot.store.tables import answers, background, messages, sessions
+from bot.store.tables import answers, background, messages, sessions, threads
 
 
 def expect(connection: Connection, session_id: str) -> None:
@@ -27,6 +27,7 @@ def keep(connection: Connection, thread_id: int, session_id: str, turn_id: int, 
 
     Left out is what the thread's own rows hold already: what people said to the bot, and what it answered.
     """
+    connection.execute(_LOCKED, {"this_thread": thread_id})
     if connection.execute(_EXPECTING, {"this_session": session_id}).first() is None:
         return
     known = _known(connection, thread_id, [message.message_id for message in found.earlier])
@@ -103,6 +104,8 @@ def _this(thread_id: int, message_id: str) -> tuple[sa.ColumnElement[bool], sa.C
 
 _THIS = sessions.c.id == sa.bindparam("this_session")
 _OF_SESSION = sa.update(sessions).where(_THIS)
+# First of all, as everybody does who changes a session: otherwise two could wait for each other.
+_LOCKED = sa.select(threads.c.id).where(threads.c.id == sa.bindparam("this_thread")).with_for_update()
 _EXPECTING = (
     sa.select(sessions.c.id)
     .where(_THIS, sessions.c.closed_at.is_(None), sessions.c.background == Known.NOTHING.value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 import sqlalchemy as sa
 
 from bot import wording
@@ -69,3 +70,92 @@ async def test_the_words_of_an_expired_session_are_erased(room: Room) -> None:
     with room.desk.store.engine.connect() as connection:
         assert connection.execute(sa.select(messages.c.text)).scalars().all() == [""]
         assert connection.execute(sa.select(turns.c.answer)).scalars().all() == [None]
+
+
+TWO_HOURS_HERE = {"session_idle_hours_by_channel": (("C0HELPDESK", 2.0),)}
+WARNED = {"expiry_warning_minutes": 30.0}
+
+
+@pytest.mark.parametrize("room_settings", [TWO_HOURS_HERE], ids=["two hours"])
+@pytest.mark.parametrize("swept", [True, False], ids=["swept", "lazy"])
+async def test_a_channel_may_have_a_limit_of_its_own(room: Room, *, swept: bool) -> None:
+    """After two hours the help desk's thread starts over; a direct message goes on for a day."""
+    ana = room.guest("Ana")
+    talk, direct = ana.mentions("my VPN is down"), ana.writes("my screen flickers")
+    await talk.answers(1)
+    await direct.answers(1)
+    await room.settled()
+    room.clock.advance(timedelta(hours=2, seconds=1))
+    assert not swept or await room.desk.scheduler.expire() == 1
+
+    talk.says("hello again")
+    direct.says("still flickers")
+
+    assert (await talk.answers(2))[-1] == f"{wording.STARTED_FRESH}\n\nI was shown: hello again"
+    assert "my screen flickers" in (await direct.answers(2))[-1]
+
+
+async def warn(room: Room) -> None:
+    """Have the warning's job run."""
+    await next(job.func for job in room.desk.scheduler._scheduler.get_jobs() if job.name == "warn of expiry")()  # noqa: SLF001 - not waiting for its time
+
+
+@pytest.mark.parametrize("room_settings", [WARNED], ids=["half an hour"])
+async def test_a_thread_is_warned_once_before_it_is_forgotten(room: Room) -> None:
+    """Half an hour before, one line says so; it keeps nothing alive, and nobody is asked anything."""
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await talk.answers(1)
+    await room.settled()
+    await warn(room)
+    room.clock.advance(timedelta(hours=23, minutes=40))
+    await warn(room)
+    await warn(room)
+
+    assert talk.texts()[1:] == [wording.expires_soon(timedelta(minutes=20))]
+    room.clock.advance(timedelta(minutes=20, seconds=1))
+    assert await room.desk.scheduler.expire() == 1
+
+
+@pytest.mark.parametrize("room_settings", [WARNED], ids=["half an hour"])
+async def test_whoever_writes_after_the_warning_is_remembered(room: Room) -> None:
+    """The conversation goes on as if nothing had been said, and is warned again after its next silence."""
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await talk.answers(1)
+    await room.settled()
+    room.clock.advance(timedelta(hours=23, minutes=40))
+    await warn(room)
+    talk.says("still down")
+
+    assert (await talk.answers(3))[-1] == "I was shown: my VPN is down | I was shown: my VPN is down | still down"
+    await room.settled()
+    room.clock.advance(timedelta(hours=23, minutes=40))
+    await warn(room)
+    assert talk.texts()[3:] == [wording.expires_soon(timedelta(minutes=20))]
+
+
+@pytest.mark.parametrize("room_settings", [WARNED], ids=["half an hour"])
+@pytest.mark.parametrize("trouble", ["busy", "refused", "lost"])
+async def test_a_warning_that_fails_loses_nothing(room: Room, trouble: str) -> None:
+    """Slack asks to wait: it is said later. Slack refuses, or does not say what became of it: it is not repeated."""
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await talk.answers(1)
+    await room.settled()
+    room.clock.advance(timedelta(hours=23, minutes=40))
+    faults = room.server.faults
+    if trouble == "busy":
+        faults.rate_limit("chat.postMessage", retry_after_s=60)
+    elif trouble == "refused":
+        faults.refuse("chat.postMessage", "restricted_action", times=1)
+    else:
+        faults.lose_answer("chat.postMessage")
+    await warn(room)
+    said = len(talk.said())
+    talk.says("still down")
+
+    assert "my VPN is down" in (await talk.answers(said + 1))[-1]
+    assert said == {"busy": 1, "refused": 1, "lost": 2}[trouble]
+
+
+async def test_nobody_is_warned_unless_asked_for(room: Room) -> None:
+    """The warning is off by default."""
+    assert "warn of expiry" not in {job.name for job in room.desk.scheduler._scheduler.get_jobs()}  # noqa: SLF001

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 import pytest
 
 from bot import wording
+from bot.background import Background, Earlier
 from bot.errors import ModelError, PlatformError, PlatformUnavailable, Trouble
 from bot.events import MessageReceived, ResetRequested
+from bot.history import estimate_tokens
 from bot.llm import Usage
 from bot.responder import Answer
 from bot.sessions import Interrupted
-from bot.store import answers, claims, interruptions
+from bot.store import answers, background, claims, inbox, interruptions, tables
 from bot.store.claims import Claim, State
 from bot.testing import ScriptedLLM
 from tests.books import MINUTE, Books
@@ -86,14 +88,14 @@ async def test_one_person_alone_is_not_looked_up(desk: Desk, books: Books, llm: 
 
 
 async def test_several_people_are_told_apart(desk: Desk, books: Books, llm: ScriptedLLM) -> None:
-    """As soon as a second person writes, every message carries its author's name, the earlier ones too."""
+    """From a second person's first message on each carries its author's name; whose the earlier were is said."""
     desk.adapter.people = {"U-ANA": "Ana"}
     await books.answer(mention("hi", "1.0", by=ANA), "hello")
     llm.script("ok")
     await answered(desk, await claimed(books, reply("me too", "2.0", by=BEN)))
 
     assert desk.adapter.looked_up == [{"U-ANA", "U-BEN"}]
-    assert shown_to(llm) == ["Ana: hi", "hello", "Somebody: me too"]
+    assert shown_to(llm) == ["hi", "hello", "[Until here only Ana was writing.]\n\nSomebody: me too"]
 
 
 async def test_whoever_is_mentioned_is_looked_up(desk: Desk, books: Books, llm: ScriptedLLM) -> None:
@@ -104,6 +106,52 @@ async def test_whoever_is_mentioned_is_looked_up(desk: Desk, books: Books, llm: 
 
     assert desk.adapter.looked_up == [{"U-BEN"}]
     assert shown_to(llm) == ["is @Ben in?"]
+
+
+PRINTERS = Background((Earlier("1.0", "U-BEN", "who knows printers?"),))
+
+
+async def test_what_was_said_before_is_read_for_the_first_answer(desk: Desk, books: Books, llm: ScriptedLLM) -> None:
+    """Before the oldest message of the turn; the next turn is shown the same, and reads nothing."""
+    desk.adapter.people, desk.adapter.background = {"U-ANA": "Ana", "U-BEN": "Ben"}, PRINTERS
+    llm.script("ok")
+    await answered(desk, await claimed(books, mention("well?", "5.0"), reply("hello?", "6.0")))
+    first = shown_to(llm)
+    llm.script("ok")
+    await answered(desk, await claimed(books, reply("and now?", "7.0")))
+
+    assert desk.adapter.read == [(THREAD, "5.0")]
+    assert "Ben: who knows printers?" in first[0]
+    assert first[0].endswith("Ana: well?\n\nAna: hello?")
+    assert list(shown_to(llm)) == [*first, "ok", "Ana: and now?"]
+
+
+@pytest.mark.parametrize("read", [False, True])
+async def test_a_takeover_knows_what_was_said_before(desk: Desk, books: Books, llm: ScriptedLLM, *, read: bool) -> None:
+    """Read already by the worker that died, or not yet: the answer knows it, and it is kept once."""
+    desk.adapter.background = PRINTERS
+    claim = await claimed(books, mention("well?", "5.0"))
+    if read:
+        await books.store.run(background.keep, claim.thread_id, "s1", claim.turn_id, PRINTERS)
+    llm.script("ok")
+    await answered(desk, await books.taken_over(claim))
+
+    assert "who knows printers?" in shown_to(llm)[0]
+    assert len(desk.adapter.read) == (0 if read else 1)
+    assert len(await books.rows(tables.background)) == 1
+
+
+async def test_what_was_said_before_takes_no_more_than_half_of_the_room(
+    desk: Desk, books: Books, llm: ScriptedLLM
+) -> None:
+    """However much it is, there is room for the conversation."""
+    said = [Earlier(f"{number:04}", "U-BEN", "x" * 100) for number in range(50)]
+    desk.adapter.background = Background(tuple(said))
+    llm.script("ok")
+    await answered(desk, await claimed(books, mention("well?", "5.0")))
+
+    assert sum(map(estimate_tokens, shown_to(llm))) < 500
+    assert "left out" in shown_to(llm)[0]
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -11,6 +11,7 @@ import pytest
 
 from bot import app, wording
 from bot.config import Settings
+from bot.forewarning import Forewarning
 from bot.scheduler import EXPIRE_BATCH, Scheduler
 from bot.sessions import IdleLimits, Interrupted
 from bot.store.engine import Store
@@ -72,6 +73,20 @@ async def test_the_jobs_look_renew_and_expire(desk: Desk, books: Books, llm: Scr
         "renew leases",
         "scrub the database's file",
     ]
+
+
+async def test_the_warning_is_a_job_where_it_was_asked_for(desk: Desk, books: Books, clock: SettableClock) -> None:
+    """Without the setting there is none."""
+    ahead = timedelta(minutes=30)
+    idle = IdleLimits(DAY)
+    forewarning = Forewarning(desk.store, [desk.adapter], clock=clock.now, idle=idle, ahead=ahead)
+    scheduler = Scheduler(desk.store, desk.worker, clock=clock.now, idle=idle, forewarning=forewarning)
+    await books.answer(mention("hello"))
+    clock.advance(DAY - ahead / 2)
+    await jobs(scheduler)["warn of expiry"]()
+
+    assert [place for place, _ in desk.adapter.notified] == [THREAD]
+    assert "warn of expiry" not in jobs(scheduler_of(desk, clock))
 
 
 async def test_a_job_survives_an_absent_database(clock: SettableClock, caplog: pytest.LogCaptureFixture) -> None:

@@ -9,8 +9,9 @@ from datetime import timedelta
 import pytest
 
 from bot.events import Attachment
+from bot.sessions import IdleLimits
 from bot.store.tables import messages, sessions, turns
-from tests.books import MINUTE, Books, texts
+from tests.books import HOUR, MINUTE, Books, texts
 from tests.builders import ANA, DAY, THREAD, mention, reply, thread
 
 
@@ -172,3 +173,17 @@ async def test_an_expired_session_can_no_longer_be_reset(books: Books) -> None:
 
     assert (await books.reset(thread(0), ANA)).value == "nothing"
     assert (await books.reset(THREAD, ANA)).value == "nothing"
+
+
+async def test_each_channel_has_its_own_limit(books: Books) -> None:
+    """Shorter or longer than elsewhere; the longest idle go first all the same."""
+    idle = IdleLimits(DAY, {"C-SHORT": 2 * HOUR, "C-LONG": 3 * DAY})
+    for channel in ("C-LONG", "C-SHORT", "C1"):
+        await books.answer(mention("hello", in_=dataclasses.replace(THREAD, channel=channel)))
+    closed = []
+    for pause in (HOUR, 2 * HOUR, DAY, 2 * DAY):
+        books.now += pause
+        closed.append(await books.sweep(idle=idle))
+
+    assert closed == [0, 1, 1, 1]
+    assert idle.shortest == 2 * HOUR

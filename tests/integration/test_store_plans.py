@@ -11,9 +11,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from bot.store import answers, leases
-from tests.books import MINUTE, Books
-from tests.builders import ANA, THREAD, deletion, mention, reply, stop
+from bot.background import Background, Earlier
+from bot.history import Turn
+from bot.sessions import IdleLimits
+from bot.store import answers, background, leases, names, sessions
+from tests.books import A_DAY, HOUR, MINUTE, Books
+from tests.builders import ANA, DAY, THREAD, deletion, mention, reply, stop
 
 Statement = tuple[str, Any]
 
@@ -35,10 +38,18 @@ async def test_what_every_message_costs_is_looked_up_by_an_index(books: Books) -
     await books.store.run(leases.renew, "one", [1, 2], now=books.now, lease=MINUTE)
     await books.store.run(leases.interruptions, "one")
     await books.store.run(leases.owed, [("desk", "T1")], now=books.now, limit=10)
+    await books.store.run(background.keep, 1, "s1", 1, Background((Earlier("0.5", "U1", "hi"),)))
+    await books.store.run(background.attached, "s1", [Turn((), id=1)])
+    await books.store.run(background.edit, 1, "0.5", "hi!")
+    await books.store.run(names.give, "s1", {"U1": "Ana"})
+    await books.store.run(names.of_session, "s1")
+    await books.store.run(sessions.open_in, 1)
     await books.accept_stop(stop("3.0"))
     await books.accept_deletion(deletion("2.0"))
     await books.reset(THREAD, ANA)
     await books.sweep()
+    await books.sweep(idle=IdleLimits(DAY, {"C9": HOUR}))
+    await books.store.run(sessions.forewarn, [("desk", "T1")], now=books.now + DAY, idle=A_DAY, ahead=HOUR, batch=10)
 
     plans = await books.store.run(plans_of, statements)
     assert len(plans) > 20

@@ -216,3 +216,45 @@ def written(folder: Path, text: str) -> Path:
     file = folder / ".env"
     file.write_bytes(text.encode())
     return file
+
+
+def test_channels_have_limits_of_their_own() -> None:
+    """Each channel's id with its hours; spaces do not matter."""
+    settings = Settings.load({"SESSION_IDLE_HOURS_BY_CHANNEL": "C012=2, G0AB = 0.5"})
+
+    assert settings.idle_after_by_channel == {"C012": timedelta(hours=2), "G0AB": timedelta(minutes=30)}
+    assert Settings.load({}).idle_after_by_channel == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("#help-desk=2", "channels' ids"),
+        ("C012", "number above 0"),
+        ("C012=0", "number above 0"),
+        ("C012=two", "number above 0"),
+        ("C012=2,", "channels' ids"),
+        ("C012=2,C012=3", "twice"),
+        ("C012=2;C013=3", "number above 0"),
+    ],
+)
+def test_a_bad_list_of_channels_is_refused(text: str, problem: str) -> None:
+    """In one line, with an example."""
+    with pytest.raises(ConfigError, match=rf"^SESSION_IDLE_HOURS_BY_CHANNEL [^\n]*{problem}[^\n]*C0123456789=2"):
+        Settings.load({"SESSION_IDLE_HOURS_BY_CHANNEL": text})
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"SESSION_IDLE_HOURS": "1", "EXPIRY_WARNING_MINUTES": "60"},
+        {"SESSION_IDLE_HOURS_BY_CHANNEL": "C012=0.5", "EXPIRY_WARNING_MINUTES": "30"},
+    ],
+)
+def test_a_warning_comes_after_a_silence(environ: dict[str, str]) -> None:
+    """A warning as long before the expiry as the limit itself would come with every answer."""
+    with pytest.raises(ConfigError, match=r"^EXPIRY_WARNING_MINUTES .*shortest idle limit"):
+        Settings.load(environ)
+
+    assert Settings.load(environ | {"EXPIRY_WARNING_MINUTES": "29"}).warn_ahead == timedelta(minutes=29)
+    assert Settings.load({}).warn_ahead is None

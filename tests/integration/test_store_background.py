@@ -1,0 +1,183 @@
+"""What was said before a session: read for a thread's first session alone, kept with it, gone with it."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+
+import pytest
+
+from bot.background import Background, By, Earlier, Known
+from bot.events import Attachment, MessageReceived
+from bot.store import answers, background, tables
+from bot.store.claims import Claim
+from tests.books import MINUTE, Books
+from tests.builders import ANA, BEN, DAY, THREAD, deletion, mention, reply, reset, stop
+
+FILE = Attachment("F1", "a.png", "image/png", 9)
+ROOT = Earlier("1.0", "U-BEN", "who knows printers?", (FILE,))
+ALERT = Earlier("2.0", "B1", "on fire", by=By.BOT, name="deploys")
+OWN = Earlier("3.0", "U-BOT", "I see", by=By.SELF)
+SAID = Background((ROOT, ALERT, OWN))
+
+
+def call(message_id: str = "5.0") -> MessageReceived:
+    """A mention amid the thread."""
+    return mention("what now?", message_id)
+
+
+async def keep(books: Books, claim: Claim, found: Background = SAID) -> None:
+    """Store what was read for this turn."""
+    assert claim.session_id is not None
+    await books.store.run(background.keep, claim.thread_id, claim.session_id, claim.turn_id, found)
+
+
+async def known(books: Books, claim: Claim) -> Background:
+    """What this turn is shown of what was said before."""
+    assert claim.session_id is not None
+    [*_, turn] = await books.past(claim)
+    [*_, turn] = await books.store.run(background.attached, claim.session_id, [turn])
+    return turn.background
+
+
+async def test_it_comes_back_as_it_was_with_the_turn_that_it_was_read_for(books: Books) -> None:
+    """Who said what, in order, with which files; later turns find it with that turn, and have none themselves."""
+    first = await books.claimed(await books.accepted(call()))
+    assert first.background is Known.NOTHING
+    await keep(books, first)
+    await books.settle(first)
+    second = await books.claimed(await books.accepted(reply("and?", "6.0")))
+
+    assert second.background is Known.WHOLE
+    assert await known(books, second) == SAID
+    assert await books.store.run(background.attached, "s1", []) == []
+
+
+async def test_a_part_is_known_to_be_a_part(books: Books) -> None:
+    """Also when nothing at all could be read."""
+    first = await books.claimed(await books.accepted(call()))
+    await keep(books, first, Background(whole=False))
+    await books.settle(first)
+
+    assert await known(books, await books.claimed(await books.accepted(reply("and?", "6.0")))) == Background(
+        whole=False
+    )
+
+
+async def test_only_a_threads_first_session_reads(books: Books) -> None:
+    """Neither one that begins with the thread, nor one after a reset or an expiry, nor after an unheard reset."""
+    assert (await books.answer(mention("hi", "1.0"))).background is None
+    await books.reset(THREAD, ANA)
+    assert (await books.answer(mention("hi", "2.0"))).background is None
+    books.now += DAY + MINUTE
+    assert (await books.answer(mention("hi", "3.0"))).background is None
+
+
+async def test_a_reset_before_all_forbids_to_read(books: Books) -> None:
+    """Who starts over in a thread that the bot does not know means what stands above."""
+    await books.accept_reset(dataclasses.replace(reset("4.0"), mentions_bot=True))
+    await books.settle(await books.claimed(1))
+
+    assert (await books.answer(call())).background is None
+
+
+async def test_the_reading_is_not_used_up_by_a_question_that_was_stopped(books: Books) -> None:
+    """Nothing was read for it; the next one's answer knows the thread, and the stopped one only once."""
+    await books.accept(call("4.0"))
+    await books.accept_stop(stop("4.5"))
+    await books.settle(await books.claimed(1))
+    claim = await books.claimed(await books.accepted(call()))
+    await keep(books, claim, Background((*SAID.earlier, Earlier("4.0", "U-ANA", "what now?"))))
+
+    assert [row.message_id for row in await books.rows(tables.background)] == ["1.0", "2.0", "3.0"]
+
+
+async def test_what_the_bot_answered_already_is_not_kept_twice(books: Books) -> None:
+    """A line that a command was owed is no part of what was said before."""
+    claim = await books.claimed(await books.accepted(call()))
+    await books.store.run(answers.posted, claim, "3.0")
+    await keep(books, claim)
+
+    assert [row.message_id for row in await books.rows(tables.background)] == ["1.0", "2.0"]
+
+
+async def test_it_is_kept_once(books: Books) -> None:
+    """A worker that lost its turn and comes late changes nothing."""
+    claim = await books.claimed(await books.accepted(call()))
+    await keep(books, claim)
+    await keep(books, claim, Background((Earlier("4.0", "U-ANA", "late"),)))
+
+    assert len(await books.rows(tables.background)) == 3
+
+
+async def test_a_closed_session_keeps_nothing(books: Books) -> None:
+    """Read while it was reset, or kept before: the words are gone."""
+    claim = await books.claimed(await books.accepted(call()))
+    await books.reset(THREAD, ANA)
+    await keep(books, claim)
+
+    assert await books.rows(tables.background) == []
+
+
+async def test_a_reading_and_a_reset_at_once_leave_nothing(books: Books) -> None:
+    """Whichever comes first."""
+    claim = await books.claimed(await books.accepted(call()))
+    await asyncio.gather(keep(books, claim), books.reset(THREAD, ANA), keep(books, claim))
+
+    assert await books.rows(tables.background) == []
+
+
+async def test_a_deleted_message_is_erased(books: Books) -> None:
+    """Of it nothing is left; the others stay, and no answer ends."""
+    claim = await books.claimed(await books.accepted(call()))
+    await keep(books, claim)
+
+    assert not await books.accept_deletion(deletion("2.0"))
+    assert await books.claim(1) is None
+    await books.settle(claim)
+    later = await books.claimed(await books.accepted(reply("and?", "6.0")))
+    assert await known(books, later) == Background((ROOT, OWN))
+
+
+async def test_a_message_that_is_deleted_while_it_is_read_is_not_kept(books: Books) -> None:
+    """The platform's answer may be older than the deletion."""
+    claim = await books.claimed(await books.accepted(call()))
+    await books.accept_deletion(deletion("1.0"))
+    await keep(books, claim)
+    await books.settle(claim)
+
+    later = await books.claimed(await books.accepted(reply("and?", "6.0")))
+    assert await known(books, later) == Background((ALERT, OWN))
+    assert "printers" not in str(await books.rows(tables.background))
+
+
+async def test_an_edited_message_reads_as_it_does_now(books: Books) -> None:
+    """Its text and files are replaced; what is not kept here is nothing to edit, nor what was deleted."""
+    claim = await books.claimed(await books.accepted(call()))
+    await books.accept_deletion(deletion("3.0"))
+    await keep(books, claim)
+    edit = background.edit
+
+    assert await books.store.run(edit, 1, "1.0", "who knows screens?")
+    assert not await books.store.run(edit, 1, "3.0", "I see nothing")
+    assert not await books.store.run(edit, 1, "9.0", "hm")
+    await books.settle(claim)
+    later = await books.claimed(await books.accepted(reply("and?", "6.0")))
+    assert await known(books, later) == Background((Earlier("1.0", "U-BEN", "who knows screens?"), ALERT))
+
+
+async def test_whoever_wrote_before_may_not_reset(books: Books) -> None:
+    """They did not take part in the session."""
+    await keep(books, await books.claimed(await books.accepted(call())))
+
+    assert (await books.reset(THREAD, BEN)).value == "not_yours"
+
+
+@pytest.mark.parametrize("text", ["nul \0", "half \ud800", "x" * 50_000])
+async def test_anything_can_be_kept(books: Books, text: str) -> None:
+    """Whatever a platform hands over, a database takes it."""
+    claim = await books.claimed(await books.accepted(call()))
+    await keep(books, claim, Background((Earlier("1.0", "U-BEN", text, by=By.BOT, name=text),)))
+
+    [row] = await books.rows(tables.background)
+    assert row.text == text.replace("\0", "").replace("\ud800", "?")
