@@ -80,3 +80,19 @@ async def test_status_tells_the_figures(tmp_path: Path) -> None:
     assert ended.status == 0
     assert ended.lines[0].split()[:3] == ["owed", "0", "messages,"]
     assert "2 turns answered, 0 failed, 0 needed more than one attempt" in ended.lines[2]
+
+
+async def test_erase_wants_to_be_confirmed(tmp_path: Path) -> None:
+    """Where nobody can be asked nothing is erased without `--yes`; it says what, and of what the words were."""
+    await Process.run(tmp_path, {}, "chat", typed="my VPN is down\nstill down\n")
+
+    nothing = await Process.run(tmp_path, {}, "erase")
+    unasked = await Process.run(tmp_path, {}, "erase", "--channel", "terminal")
+    elsewhere = await Process.run(tmp_path, {}, "erase", "--channel", "terminal", "--user", "U0NOBODY", "--yes")
+    erased = await Process.run(tmp_path, {}, "erase", "--channel", "terminal", "--yes")
+
+    assert [ended.status for ended in (nothing, unasked, elsewhere, erased)] == [1, 1, 0, 0]
+    assert "--workspace" in nothing.lines[0]
+    assert "--yes" in unasked.lines[0]
+    assert [*elsewhere.lines, *erased.lines] == ["Erased 0 messages.", "Erased 2 messages."]
+    assert b"VPN" not in (tmp_path / "data" / "attendant.db").read_bytes()

@@ -11,7 +11,7 @@ import pytest
 
 from bot import app, wording
 from bot.config import Settings
-from bot.scheduler import EXPIRE_BATCH, Scheduler
+from bot.scheduler import EXPIRE_BATCH, EXPUNGE_BATCH, Scheduler
 from bot.sessions import Interrupted
 from bot.store.engine import Store
 from bot.store.tables import sessions
@@ -72,6 +72,48 @@ async def test_the_jobs_look_renew_and_expire(desk: Desk, books: Books, llm: Scr
         "renew leases",
         "scrub the database's file",
     ]
+
+
+async def test_old_rows_are_deleted_however_many(desk: Desk, books: Books, clock: SettableClock) -> None:
+    """One run goes on, batch by batch, until none is left that is older than rows are kept."""
+    await desk.store.run(add_sessions, EXPUNGE_BATCH + 1)
+    scheduler = scheduler_of(desk, clock)
+    clock.advance(2 * DAY)
+    await scheduler.expire()
+    clock.advance(14 * DAY)
+    assert await scheduler.expunge() == 0
+    clock.advance(timedelta(seconds=1))
+
+    assert await scheduler.expunge() == EXPUNGE_BATCH + 1
+    assert await books.rows(sessions) == []
+
+
+class SlowToScrub(Store):
+    """A store whose scrubbing takes two seconds, by a clock of its own."""
+
+    scrubs, seconds = 0, 0.0
+
+    async def scrub(self) -> None:
+        """See Store.scrub."""
+        self.scrubs, self.seconds = self.scrubs + 1, self.seconds + 2
+
+
+async def test_the_longer_a_scrub_takes_the_less_often_it_is_done(empty_sqlite_url: str, clock: SettableClock) -> None:
+    """The writer has to wait meanwhile, so that it may take a thousandth of the time."""
+    store = SlowToScrub(empty_sqlite_url)
+    desk = Desk(store, Echo(), clock)
+    scheduler = Scheduler(
+        store, desk.worker, clock=clock.now, idle_after=DAY, retention=DAY, time=lambda: store.seconds
+    )
+    await scheduler.scrub()
+    store.seconds += 1_999
+    await scheduler.scrub()
+    assert store.scrubs == 1
+    store.seconds += 1
+    await scheduler.scrub()
+
+    assert store.scrubs == 2
+    await store.close()
 
 
 async def test_a_job_survives_an_absent_database(clock: SettableClock, caplog: pytest.LogCaptureFixture) -> None:

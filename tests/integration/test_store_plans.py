@@ -11,9 +11,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from bot.store import answers, leases
+from bot.events import ChannelGone
+from bot.store import answers, erasure, leases, retention
 from tests.books import MINUTE, Books
-from tests.builders import ANA, THREAD, deletion, mention, reply, stop
+from tests.builders import ANA, DAY, THREAD, deletion, edit, mention, reply, stop
 
 Statement = tuple[str, Any]
 
@@ -24,7 +25,7 @@ WALKS = re.compile(
 
 
 async def test_what_every_message_costs_is_looked_up_by_an_index(books: Books) -> None:
-    """Accepting, claiming, reading, settling, resetting, renewing and sweeping never walk a table of words."""
+    """Accepting, claiming, reading, settling, forgetting, renewing and sweeping never walk a table of words."""
     statements = recorded(books.store.engine)
     await books.answer(mention("hello", "1.0"))
     now = await books.claimed(await books.accepted(dataclasses.replace(reply("more", "2.0"), client_id="c1")))
@@ -36,9 +37,14 @@ async def test_what_every_message_costs_is_looked_up_by_an_index(books: Books) -
     await books.store.run(leases.interruptions, "one")
     await books.store.run(leases.owed, [("desk", "T1")], now=books.now, limit=10)
     await books.accept_stop(stop("3.0"))
+    await books.accept_edit(edit("more of it", "2.0"))
+    await books.accept_edit(edit("unknown", "9.0"))
     await books.accept_deletion(deletion("2.0"))
+    await books.forget(ANA)
     await books.reset(THREAD, ANA)
     await books.sweep()
+    await books.store.run(erasure.leave, ChannelGone("desk", "T1", "C1"), now=books.now)
+    await books.store.run(retention.expunge, before=books.now + DAY, batch=10)
 
     plans = await books.store.run(plans_of, statements)
     assert len(plans) > 20
@@ -50,7 +56,7 @@ def recorded(engine: sa.Engine) -> list[Statement]:
     found: list[Statement] = []
 
     def keep(*arguments: Any) -> None:
-        if arguments[2].startswith(("SELECT", "UPDATE")):
+        if arguments[2].startswith(("SELECT", "UPDATE", "DELETE")):
             found.append((arguments[2], arguments[3]))
 
     event.listen(engine, "before_cursor_execute", keep)
@@ -60,7 +66,7 @@ def recorded(engine: sa.Engine) -> list[Statement]:
 def plans_of(connection: sa.Connection, statements: Sequence[Statement]) -> list[str]:
     """How the database would carry them out for any values, if the tables were large."""
     found = []
-    for statement, parameters in list(statements):
+    for statement, parameters in dict(statements).items():
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
             generic = _numbered(statement)
