@@ -97,10 +97,9 @@ class Scheduler:
 
     async def scrub(self) -> None:
         """Have what was erased leave the database's file; the longer that takes, the less often."""
-        if (began := self._time()) >= self._scrub_at:
-            await self._store.scrub()
-            ended = self._time()
-            self._scrub_at = ended + (ended - began) / SCRUB_SHARE
+        if self._time() >= self._scrub_at:
+            seconds = await self._store.scrub()
+            self._scrub_at = self._time() + seconds / SCRUB_SHARE
 
     def _add(self, name: str, job: Callable[[], Awaitable[object]], every_s: float) -> None:
         async def guarded() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -88,22 +89,25 @@ class Store:
         # Raised out here, so that nothing leads back to the driver's error: it may repeat what people wrote.
         raise failure
 
-    async def scrub(self) -> None:
-        """Have what was erased leave the database's file, too. Best effort: it never raises, the next one makes up.
+    async def scrub(self) -> float:
+        """Have what was erased leave the database's file, too; the seconds for which nothing else could be stored.
 
-        On SQLite the file is written anew, which costs some 10 ms for each megabyte; nothing else is stored meanwhile.
-        PostgreSQL does it by itself (autovacuum).
+        Best effort: it never raises, the next one makes up. On SQLite the file is written anew, which takes some 10 ms
+        for each megabyte. PostgreSQL does it by itself (autovacuum).
         """
-        if self.engine.dialect.name == "sqlite":
-            await asyncio.get_running_loop().run_in_executor(self._pool, self._rewrite)
+        if self.engine.dialect.name != "sqlite":
+            return 0.0
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._rewrite)
 
-    def _rewrite(self) -> None:
+    def _rewrite(self) -> float:
+        began = time.perf_counter()
         try:
             with closing(self.engine.raw_connection()) as borrowed, closing(borrowed.cursor()) as cursor:
                 if not borrowed.info.get(_CLEAN):
                     borrowed.info[_CLEAN] = _is_written_anew(cursor)
         except (sqlite3.Error, DBAPIError) as error:
             log.warning("the database's file could not be rewritten without what was erased: %s", _reason(error))
+        return time.perf_counter() - began
 
     async def check(self) -> None:
         """Raise StartupError, in one line with the remedy, when the database cannot be reached."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
-from bot import manifest, wording
+from bot import cli, manifest, wording
 from bot.sessions import ResetOutcome
 from tests.process import Process
 
@@ -96,3 +99,29 @@ async def test_erase_wants_to_be_confirmed(tmp_path: Path) -> None:
     assert "--yes" in unasked.lines[0]
     assert [*elsewhere.lines, *erased.lines] == ["Erased 0 messages.", "Erased 2 messages."]
     assert b"VPN" not in (tmp_path / "data" / "attendant.db").read_bytes()
+
+
+class Terminal(io.StringIO):
+    """A terminal where somebody has typed this."""
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
+
+
+@pytest.mark.parametrize(("typed", "erased"), [("y\n", True), ("n\n", False), ("\n", False), ("", False)])
+def test_erase_asks_on_a_terminal(
+    typed: str,
+    erased: bool,  # noqa: FBT001 - a table's column
+    empty_sqlite_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It says how much there is; only a yes erases, and the end of input is none."""
+    monkeypatch.setenv("DATABASE_URL", empty_sqlite_url)
+    monkeypatch.setattr(sys, "stdin", Terminal(typed))
+    status = cli.main(["erase", "--user", "U1"])
+
+    said = capsys.readouterr().out
+    assert said.startswith("Erase 0 messages in 0 conversations")
+    assert (status, "Nothing was erased." in said) == (0 if erased else 1, not erased)
