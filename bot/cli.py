@@ -92,7 +92,8 @@ def _erase(settings: Settings, options: argparse.Namespace) -> int:
 def _agrees(question: str) -> bool:
     if not sys.stdin.isatty():
         raise AttendantError("Nobody is there to confirm. Add --yes to erase without being asked.")
-    return input(question).strip().casefold() in {"y", "yes"}
+    print(question, end="", flush=True)
+    return sys.stdin.readline().strip().casefold() in {"y", "yes"}
 
 
 def _doctor(settings: Settings, options: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
@@ -44,13 +45,15 @@ class Scheduler:
         idle: IdleLimits,
         retention: timedelta,
         forewarning: Forewarning | None = None,
+        time: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`retention`: for how long the emptied rows of closed sessions are kept."""
+        """`retention`: for how long the emptied rows of closed sessions are kept. `time` in seconds, to measure by."""
         self._store = store
         self._clock = clock
         self._idle = idle
         self._retention = retention
-        self._scrub_at = 0.0  # by the loop's clock
+        self._time = time
+        self._scrub_at = time()
         self._scheduler = AsyncIOScheduler(
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
@@ -100,10 +103,9 @@ class Scheduler:
 
     async def scrub(self) -> None:
         """Have what was erased leave the database's file; the longer that takes, the less often."""
-        loop = asyncio.get_running_loop()
-        if (began := loop.time()) >= self._scrub_at:
-            await self._store.scrub()
-            self._scrub_at = loop.time() + (loop.time() - began) / SCRUB_SHARE
+        if self._time() >= self._scrub_at:
+            seconds = await self._store.scrub()
+            self._scrub_at = self._time() + seconds / SCRUB_SHARE
 
     def _add(self, name: str, job: Callable[[], Awaitable[object]], every_s: float) -> None:
         async def guarded() -> None:

@@ -88,7 +88,7 @@ class Files:
         upload = self._workspace.uploads.get(request.match_info["id"])
         if upload is None or upload.secret != request.match_info["secret"]:
             raise web.HTTPNotFound(text="There is no such upload.")
-        content = await request.content.read(-1)
+        content = await request.read()
         if len(content) != upload.length:
             raise web.HTTPBadRequest(text="That is not the length that was announced.")
         upload.content = content

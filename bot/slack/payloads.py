@@ -158,7 +158,7 @@ def _edited(event: dict[str, Any], bot: BotIdentity, workspace: str) -> MessageE
         return None
     was = _message(_nested(event, "previous_message"), bot, workspace, commands=False)
     called = was.mentions_bot if isinstance(was, MessageReceived) else now.mentions_bot
-    is_command = isinstance(_message(after, bot, workspace), ResetRequested | StopRequested)
+    is_command = not isinstance(_message(after, bot, workspace), MessageReceived)
     return MessageEdited(
         dataclasses.replace(now, mentions_bot=called),
         sent_at=_moment(now.message_id),

@@ -53,7 +53,7 @@ class Privacy:
         try:
             kept = await self._intake.export(PLATFORM, self._bot.team_id, Author(user, self._bot.team_id))
             wishes = await self._intake.preferences(PLATFORM, self._bot.team_id, user)
-            # Posting to a person's id opens their direct messages: no file can be the first thing there.
+            # Posting to a person's id opens their direct messages; a file wants their channel's id.
             # https://docs.slack.dev/reference/methods/chat.postMessage
             opened = await self._client.chat_postMessage(channel=user, text=wording.EXPORT)
             await self._client.files_upload_v2(

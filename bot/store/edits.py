@@ -44,7 +44,7 @@ def accept_edit(
         return (EditOutcome.ASKED if thread_id is not None else EditOutcome.NOTHING), thread_id
     if known is None or not _replace(connection, before, edited):
         return EditOutcome.NOTHING, None
-    words_changed(connection, before.session_id)
+    words_changed(connection, [before.turn_id] if before.turn_id else [])
     runs = before.turn_id and interrupt(connection, known.id, Interrupted.EDITED, before.turn_id)
     return (EditOutcome.ANEW if runs else EditOutcome.REPLACED), None
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -27,6 +29,7 @@ T = TypeVar("T")
 
 POSTGRESQL_THREADS = 4
 INSIST_FIRST_S, INSIST_MOST_S = 0.1, 5.0  # pauses between two tries, doubling
+_BUSY_MS = 2_000  # for another process's lock: Slack waits for three seconds
 MOST_WAITING = 5_000  # transactions; beyond that the database counts as unavailable
 
 
@@ -86,27 +89,25 @@ class Store:
         # Raised out here, so that nothing leads back to the driver's error: it may repeat what people wrote.
         raise failure
 
-    async def scrub(self) -> None:
-        """Have what was erased leave the database's file, too. Best effort: it never raises, the next one makes up.
+    async def scrub(self) -> float:
+        """Have what was erased leave the database's file, too; the seconds for which nothing else could be stored.
 
-        On SQLite the file is written anew, which costs some 10 ms for each megabyte; nothing else is stored meanwhile.
-        PostgreSQL does it by itself (autovacuum).
+        Best effort: it never raises, the next one makes up. On SQLite the file is written anew, which takes some 10 ms
+        for each megabyte. PostgreSQL does it by itself (autovacuum).
         """
-        if self.engine.dialect.name == "sqlite":
-            await asyncio.get_running_loop().run_in_executor(self._pool, self._rewrite)
+        if self.engine.dialect.name != "sqlite":
+            return 0.0
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._rewrite)
 
-    def _rewrite(self) -> None:
-        borrowed = self.engine.raw_connection()
+    def _rewrite(self) -> float:
+        began = time.perf_counter()
         try:
-            if not borrowed.info.get(_CLEAN) and borrowed.driver_connection is not None:
-                # Not even secure_delete reaches what SQLite leaves behind when it moves rows from page to page.
-                borrowed.driver_connection.execute("VACUUM")
-                busy, *_ = borrowed.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-                borrowed.info[_CLEAN] = not busy
-        except sqlite3.Error as error:
+            with closing(self.engine.raw_connection()) as borrowed, closing(borrowed.cursor()) as cursor:
+                if not borrowed.info.get(_CLEAN):
+                    borrowed.info[_CLEAN] = _is_written_anew(cursor)
+        except (sqlite3.Error, DBAPIError) as error:
             log.warning("the database's file could not be rewritten without what was erased: %s", _reason(error))
-        finally:
-            borrowed.close()
+        return time.perf_counter() - began
 
     async def check(self) -> None:
         """Raise StartupError, in one line with the remedy, when the database cannot be reached."""
@@ -134,6 +135,18 @@ _CLEAN = "clean"
 def stain(connection: Connection) -> None:
     """Something is erased here: its words are still to leave the database's file (scrub)."""
     connection.info.pop(_CLEAN, None)
+
+
+def _is_written_anew(cursor: Any) -> bool:
+    """Write the file anew, unless another process is at it; whether nothing of the old one is left."""
+    cursor.execute("PRAGMA busy_timeout=0")  # nothing else is stored meanwhile: it tries again later rather than wait
+    try:
+        # Not even secure_delete reaches what SQLite leaves behind when it moves rows from page to page.
+        cursor.execute("VACUUM")
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return not cursor.fetchone()[0]
+    finally:
+        cursor.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
 
 
 class _Refused(StoreUnavailable):
@@ -229,7 +242,7 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
     for pragma in (
         "journal_mode=WAL",
         "synchronous=NORMAL",
-        "busy_timeout=2000",
+        f"busy_timeout={_BUSY_MS}",
         "foreign_keys=ON",
         "secure_delete=ON",
     ):

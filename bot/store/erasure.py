@@ -88,14 +88,13 @@ def erase_messages(
     ]
     unasked = [turn_id for turn_id, asked in left.items() if not asked]
     connection.execute(sa.update(turns).where(turns.c.id.in_(unasked)).values(answer=None))
-    for session_id in connection.execute(sa.select(messages.c.session_id).where(these).distinct()).scalars():
-        words_changed(connection, session_id)
+    words_changed(connection, turn_ids)
     return any(heard)
 
 
-def words_changed(connection: Connection, session_id: str | None) -> None:
-    """What was said in this session is not what it was: nothing that was made of it may stay."""
-    del session_id
+def words_changed(connection: Connection, turn_ids: Sequence[int]) -> None:
+    """What was said in these turns is not what it was: nothing that was made of it may stay."""
+    del turn_ids  # they are all there is: nothing is made of several turns
     stain(connection)
 
 

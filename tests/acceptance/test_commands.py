@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
-from bot import manifest, wording
+from bot import cli, manifest, wording
 from bot.sessions import ResetOutcome
 from tests.process import Process
 
@@ -80,3 +83,45 @@ async def test_status_tells_the_figures(tmp_path: Path) -> None:
     assert ended.status == 0
     assert ended.lines[0].split()[:3] == ["owed", "0", "messages,"]
     assert "2 turns answered, 0 failed, 0 needed more than one attempt" in ended.lines[2]
+
+
+async def test_erase_wants_to_be_confirmed(tmp_path: Path) -> None:
+    """Where nobody can be asked nothing is erased without `--yes`; it says what, and of what the words were."""
+    await Process.run(tmp_path, {}, "chat", typed="my VPN is down\nstill down\n")
+
+    nothing = await Process.run(tmp_path, {}, "erase")
+    unasked = await Process.run(tmp_path, {}, "erase", "--channel", "terminal")
+    elsewhere = await Process.run(tmp_path, {}, "erase", "--channel", "terminal", "--user", "U0NOBODY", "--yes")
+    erased = await Process.run(tmp_path, {}, "erase", "--channel", "terminal", "--yes")
+
+    assert [ended.status for ended in (nothing, unasked, elsewhere, erased)] == [1, 1, 0, 0]
+    assert "--workspace" in nothing.lines[0]
+    assert "--yes" in unasked.lines[0]
+    assert [*elsewhere.lines, *erased.lines] == ["Erased 0 messages.", "Erased 2 messages."]
+    assert b"VPN" not in (tmp_path / "data" / "attendant.db").read_bytes()
+
+
+class Terminal(io.StringIO):
+    """A terminal where somebody has typed this."""
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
+
+
+@pytest.mark.parametrize(("typed", "erased"), [("y\n", True), ("n\n", False), ("\n", False), ("", False)])
+def test_erase_asks_on_a_terminal(
+    typed: str,
+    erased: bool,  # noqa: FBT001 - a table's column
+    empty_sqlite_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It says how much there is; only a yes erases, and the end of input is none."""
+    monkeypatch.setenv("DATABASE_URL", empty_sqlite_url)
+    monkeypatch.setattr(sys, "stdin", Terminal(typed))
+    status = cli.main(["erase", "--user", "U1"])
+
+    said = capsys.readouterr().out
+    assert said.startswith("Erase 0 messages in 0 conversations")
+    assert (status, "Nothing was erased." in said) == (0 if erased else 1, not erased)

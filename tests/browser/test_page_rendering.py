@@ -12,6 +12,7 @@ from playwright.async_api import Locator, Page, expect
 
 from bot.playground.messages import Message
 from bot.playground.people import Channel, Person
+from bot.playground.state import Upload
 from bot.playground.workspace import Workspace
 from tests.playground_stage import declare_agent, make_workspace, served
 
@@ -321,3 +322,15 @@ async def test_on_a_phone_nothing_is_cut_off(visit: Visit) -> None:
     await visit.page.get_by_test_id("open-sidebar").click()
     await visit.page.locator("[data-channel='C0GENERAL0']").click()
     await expect(visit.page.get_by_role("heading", name="#general")).to_be_visible()
+
+
+async def test_files_stand_below_their_message(visit: Visit) -> None:
+    """What the app sent can be fetched; of what a person posted there is only the name."""
+    theirs = visit.workspace.share_file(visit.ana, visit.help_desk, "see", name="a.png", mimetype="a/b", size_bytes=1)
+    visit.workspace.uploads["F1"] = Upload("all.json", 2, "", b"{}")
+    visit.bot_says("here", files=({"id": "F1", "name": "all.json"},))
+
+    await expect(visit.page.locator(f"[data-id='{theirs.id}']")).to_contain_text("a.png")
+    async with visit.page.expect_download() as fetching:
+        await visit.page.get_by_test_id("file").click()
+    assert (await fetching.value).suggested_filename == "all.json"

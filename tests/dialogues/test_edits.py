@@ -7,6 +7,7 @@ import pytest
 from tests.room import Room
 
 
+@pytest.mark.parametrize("room_settings", [{}, {"slack_streaming": "off"}], ids=["streamed", "edited"])
 async def test_invariant_6_an_edit_is_what_was_said(room: Room) -> None:
     """An answer under way begins again, in the same message; later the model is shown the new text alone."""
     hold = room.hold_model("Have you tried ")
@@ -24,6 +25,18 @@ async def test_invariant_6_an_edit_is_what_was_said(room: Room) -> None:
     talk.says("what now?")
 
     assert (await talk.answers(2))[-1] == "I was shown: my printer burns | I was shown: my printer is down | what now?"
+
+
+async def test_a_long_answer_that_begins_again_leaves_nothing_behind(room: Room) -> None:
+    """Of the messages that held the answer so far, the new one takes as many as it needs; the others go."""
+    hold = room.hold_model("word " * 5_000)
+    talk = room.guest("Ana").mentions("tell me everything")
+    await room.until(lambda: len(talk.said()) > 1)
+    await hold.reached()
+
+    talk.edits(None, "@attendant be brief")
+
+    await talk.reads("I was shown: be brief")
 
 
 async def test_an_edit_before_the_first_word(room: Room) -> None:

@@ -111,6 +111,7 @@ async def test_invariant_6_what_is_forgotten_is_nowhere(room: Room, forget: Way)
     talk = room.guest("Ana").mentions(QUESTION)
     assert await talk.answers(1) == [ANSWER]
     await room.settled()
+    await room.desk.store.scrub()
     assert in_the_files(room, QUESTION)
     assert in_the_files(room, ANSWER)
 

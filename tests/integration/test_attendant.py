@@ -15,7 +15,7 @@ from bot.history import estimate_tokens
 from bot.llm import Usage
 from bot.responder import Answer
 from bot.sessions import Interrupted
-from bot.store import answers, background, claims, inbox, interruptions, tables
+from bot.store import answers, background, claims, interruptions, tables
 from bot.store.claims import Claim, State
 from bot.testing import ScriptedLLM
 from tests.books import MINUTE, Books

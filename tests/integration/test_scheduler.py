@@ -12,7 +12,7 @@ import pytest
 from bot import app, wording
 from bot.config import Settings
 from bot.forewarning import Forewarning
-from bot.scheduler import EXPIRE_BATCH, Scheduler
+from bot.scheduler import EXPIRE_BATCH, EXPUNGE_BATCH, Scheduler
 from bot.sessions import IdleLimits, Interrupted
 from bot.store.engine import Store
 from bot.store.tables import sessions
@@ -80,13 +80,56 @@ async def test_the_warning_is_a_job_where_it_was_asked_for(desk: Desk, books: Bo
     ahead = timedelta(minutes=30)
     idle = IdleLimits(DAY)
     forewarning = Forewarning(desk.store, [desk.adapter], clock=clock.now, idle=idle, ahead=ahead)
-    scheduler = Scheduler(desk.store, desk.worker, clock=clock.now, idle=idle, forewarning=forewarning)
+    scheduler = Scheduler(desk.store, desk.worker, clock=clock.now, idle=idle, retention=DAY, forewarning=forewarning)
     await books.answer(mention("hello"))
     clock.advance(DAY - ahead / 2)
     await jobs(scheduler)["warn of expiry"]()
 
     assert [place for place, _ in desk.adapter.notified] == [THREAD]
     assert "warn of expiry" not in jobs(scheduler_of(desk, clock))
+
+
+async def test_old_rows_are_deleted_however_many(desk: Desk, books: Books, clock: SettableClock) -> None:
+    """One run goes on, batch by batch, until none is left that is older than rows are kept."""
+    await desk.store.run(add_sessions, EXPUNGE_BATCH + 1)
+    scheduler = scheduler_of(desk, clock)
+    clock.advance(2 * DAY)
+    await scheduler.expire()
+    clock.advance(14 * DAY)
+    assert await scheduler.expunge() == 0
+    clock.advance(timedelta(seconds=1))
+
+    assert await scheduler.expunge() == EXPUNGE_BATCH + 1
+    assert await books.rows(sessions) == []
+
+
+class SlowToScrub(Store):
+    """A store whose scrubbing takes two seconds, with a clock."""
+
+    scrubs, seconds = 0, 0.0
+
+    async def scrub(self) -> float:
+        """See Store.scrub."""
+        self.scrubs += 1
+        return 2.0
+
+
+async def test_the_longer_a_scrub_takes_the_less_often_it_is_done(empty_sqlite_url: str, clock: SettableClock) -> None:
+    """The writer has to wait meanwhile, so that it may take a thousandth of the time."""
+    store = SlowToScrub(empty_sqlite_url)
+    desk = Desk(store, Echo(), clock)
+    scheduler = Scheduler(
+        store, desk.worker, clock=clock.now, idle=IdleLimits(DAY), retention=DAY, time=lambda: store.seconds
+    )
+    await scheduler.scrub()
+    store.seconds += 1_999
+    await scheduler.scrub()
+    assert store.scrubs == 1
+    store.seconds += 1
+    await scheduler.scrub()
+
+    assert store.scrubs == 2
+    await store.close()
 
 
 async def test_a_job_survives_an_absent_database(clock: SettableClock, caplog: pytest.LogCaptureFixture) -> None:

@@ -6,11 +6,20 @@ from datetime import UTC, datetime
 import pytest
 
 from bot import wording
-from bot.events import MessageDeleted, MessageReceived, ResetRequested, StopRequested, Thread, Uninstalled
+from bot.events import (
+    ChannelGone,
+    MessageDeleted,
+    MessageEdited,
+    MessageReceived,
+    ResetRequested,
+    StopRequested,
+    Thread,
+    Uninstalled,
+)
 from bot.manifest import START_OVER
 from bot.sessions import OpenSession, ResetOutcome
 from bot.slack import limits
-from bot.slack.views import RESET_ALL, RESET_SESSION
+from bot.slack.views import FORGET_ME, RESET_ALL, RESET_SESSION
 from tests.playground_stage import declare_agent
 from tests.slack_stage import Ears, ears, eventually
 
@@ -97,6 +106,30 @@ async def test_deleted_messages() -> None:
         ]
 
 
+async def test_edited_messages() -> None:
+    """An edit arrives once, though Slack tells of it twice where the bot is mentioned."""
+    async with ears() as slack:
+        said = slack.workspace.post(slack.ana, slack.help_desk, "@attendant helo")
+        slack.workspace.edit(slack.ana, said, "@attendant hello")
+        await slack.acknowledged()
+
+        (edited,) = slack.accepted(MessageEdited)
+        assert (edited.message.message_id, edited.message.text, edited.calls_bot) == (said.ts, "hello", False)
+
+
+async def test_a_channel_is_gone() -> None:
+    """Archived, deleted, or without the bot: the channel is named, and everything is acknowledged."""
+    async with ears() as slack:
+        general, team, desk = (slack.workspace.channel(name) for name in ("general", "it-team", "help-desk"))
+        slack.workspace.archive(slack.ana, general)
+        slack.workspace.delete_channel(team)
+        slack.workspace.remove_bot(desk)
+        await slack.acknowledged()
+
+        gone = slack.accepted(ChannelGone)
+        assert sorted(event.channel for event in gone) == sorted([general.id, team.id, desk.id, desk.id])
+
+
 async def test_the_app_is_removed() -> None:
     """When the app is uninstalled, its workspace is named; Slack says it twice."""
     async with ears() as slack:
@@ -118,6 +151,17 @@ async def test_accepted_before_acknowledged(caplog: pytest.LogCaptureFixture) ->
         assert len(slack.ledger.accepted) == 1
         assert "Slack is left to deliver it again" in caplog.text
         assert "a secret" not in caplog.text
+
+
+async def test_forgetting_that_fails_is_told() -> None:
+    """When the store is away the person reads that it did not work, and the button was acknowledged all the same."""
+    async with ears() as slack:
+        question = await slack.command("/attendant", "forget me")
+        slack.ledger.out_of_order = 1
+        slack.workspace.press(slack.ana, question, FORGET_ME)
+        await slack.workspace.until(lambda: slack.notices()[-1].text == wording.SOMETHING_BROKE)
+        assert slack.ledger.forgotten == []
+        await slack.acknowledged()
 
 
 async def test_help() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import random
 import threading
 import traceback
 from datetime import UTC, datetime, timedelta, timezone
@@ -14,10 +16,10 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, event
 
 from bot.errors import StartupError, StoreUnavailable
-from bot.store.engine import MOST_WAITING, Store, storable
+from bot.store.engine import MOST_WAITING, Store, stain, storable
 from bot.store.tables import messages, threads
 from tests.books import Books
-from tests.builders import mention
+from tests.builders import NOON, mention
 from tests.interfered_store import rival
 
 SECRET = "my-password-is-hunter2"
@@ -237,3 +239,76 @@ def test_storable_text_is_left_as_it_is() -> None:
     """Only what no database takes is changed."""
     assert storable("Grüße 👋\n\t\x01") == "Grüße 👋\n\t\x01"
     assert storable("a\0b\udc80") == "ab?"
+
+
+def used(store: Store, word: str, chance: random.Random) -> None:
+    """Use the database for a while, as a bot does, and erase every word at last."""
+    with store.engine.begin() as connection:
+        add_thread(connection, "1.0")
+    row = {"thread_id": 1, "author_id": "U1", "author_workspace": "T1", "attachments": [], "accepted_at": NOON}
+    for number in range(1, 600):
+        text = f"{word} {number} " * chance.choice([1, 10, 60, 200, 600])
+        with store.engine.begin() as connection:
+            connection.execute(sa.insert(messages).values(**row, message_id=f"{number:06}", text=text))
+        with store.engine.begin() as connection:
+            some = messages.c.id == chance.randint(1, number)
+            erased = chance.random() < 0.5
+            connection.execute(sa.update(messages).where(some).values(text="" if erased else text, client_id=text[:60]))
+    with store.engine.begin() as connection:
+        connection.execute(sa.update(messages).values(text="", client_id=None))
+        stain(connection)
+
+
+def in_files(store: Store, word: str) -> int:
+    """How often a word stands in the database's files."""
+    names = [f"{store.engine.url.database}{suffix}" for suffix in ("", "-wal", "-shm")]
+    return sum(Path(name).read_bytes().count(word.encode()) for name in names if Path(name).exists())
+
+
+def changed_at(store: Store) -> float:
+    """When the database's file was changed, in seconds since 1970."""
+    return Path(str(store.engine.url.database)).stat().st_mtime
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_what_was_erased_leaves_the_file(empty_sqlite_url: str, seed: int) -> None:
+    """Not even what SQLite left behind as it moved rows from page to page, or in its log, is there after a scrub."""
+    store = Store(empty_sqlite_url)
+    await asyncio.to_thread(used, store, "pelargonium", random.Random(seed))  # noqa: S311 - to be repeated
+    assert in_files(store, "pelargonium") > 0
+
+    await store.scrub()
+
+    assert in_files(store, "pelargonium") == 0
+    await store.close()
+
+
+async def test_a_file_is_written_anew_only_when_something_was_erased(empty_sqlite_url: str) -> None:
+    """Its time of change tells: a scrub of a clean file touches nothing."""
+    store = Store(empty_sqlite_url)
+    await store.scrub()
+    os.utime(str(store.engine.url.database), (0, 0))
+    await store.scrub()
+    assert changed_at(store) == 0
+    await store.run(stain)
+    await store.scrub()
+
+    assert changed_at(store) > 0
+    await store.close()
+
+
+@pytest.mark.parametrize("lock", ["BEGIN IMMEDIATE", "BEGIN; SELECT count(*) FROM messages"], ids=["write", "read"])
+async def test_a_scrub_that_another_process_prevents_is_made_up_for(empty_sqlite_url: str, lock: str) -> None:
+    """It does not fail; the next one does its work."""
+    store = Store(empty_sqlite_url)
+    other = await rival(store)
+    await asyncio.to_thread(used, store, "pelargonium", random.Random(1))  # noqa: S311 - to be repeated
+    other.executescript(lock)
+    await store.scrub()
+    assert in_files(store, "pelargonium") > 0
+    other.execute("ROLLBACK")
+    await store.scrub()
+
+    assert in_files(store, "pelargonium") == 0
+    other.close()
+    await store.close()

@@ -11,12 +11,19 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
+<<<<<<< HEAD
 from bot.background import Background, Earlier
 from bot.history import Turn
 from bot.sessions import IdleLimits
 from bot.store import answers, background, leases, names, sessions
 from tests.books import A_DAY, HOUR, MINUTE, Books
 from tests.builders import ANA, DAY, THREAD, deletion, mention, reply, stop
+=======
+from bot.events import ChannelGone
+from bot.store import answers, erasure, leases, retention
+from tests.books import MINUTE, Books
+from tests.builders import ANA, DAY, THREAD, deletion, edit, mention, reply, stop
+>>>>>>> edits
 
 Statement = tuple[str, Any]
 
@@ -27,7 +34,7 @@ WALKS = re.compile(
 
 
 async def test_what_every_message_costs_is_looked_up_by_an_index(books: Books) -> None:
-    """Accepting, claiming, reading, settling, resetting, renewing and sweeping never walk a table of words."""
+    """Accepting, claiming, reading, settling, forgetting, renewing and sweeping never walk a table of words."""
     statements = recorded(books.store.engine)
     await books.answer(mention("hello", "1.0"))
     now = await books.claimed(await books.accepted(dataclasses.replace(reply("more", "2.0"), client_id="c1")))
@@ -45,11 +52,19 @@ async def test_what_every_message_costs_is_looked_up_by_an_index(books: Books) -
     await books.store.run(names.of_session, "s1")
     await books.store.run(sessions.open_in, 1)
     await books.accept_stop(stop("3.0"))
+    await books.accept_edit(edit("more of it", "2.0"))
+    await books.accept_edit(edit("unknown", "9.0"))
     await books.accept_deletion(deletion("2.0"))
+    await books.forget(ANA)
     await books.reset(THREAD, ANA)
     await books.sweep()
+<<<<<<< HEAD
     await books.sweep(idle=IdleLimits(DAY, {"C9": HOUR}))
     await books.store.run(sessions.forewarn, [("desk", "T1")], now=books.now + DAY, idle=A_DAY, ahead=HOUR, batch=10)
+=======
+    await books.store.run(erasure.leave, ChannelGone("desk", "T1", "C1"), now=books.now)
+    await books.store.run(retention.expunge, before=books.now + DAY, batch=10)
+>>>>>>> edits
 
     plans = await books.store.run(plans_of, statements)
     assert len(plans) > 20
@@ -61,7 +76,7 @@ def recorded(engine: sa.Engine) -> list[Statement]:
     found: list[Statement] = []
 
     def keep(*arguments: Any) -> None:
-        if arguments[2].startswith(("SELECT", "UPDATE")):
+        if arguments[2].startswith(("SELECT", "UPDATE", "DELETE")):
             found.append((arguments[2], arguments[3]))
 
     event.listen(engine, "before_cursor_execute", keep)
@@ -71,7 +86,7 @@ def recorded(engine: sa.Engine) -> list[Statement]:
 def plans_of(connection: sa.Connection, statements: Sequence[Statement]) -> list[str]:
     """How the database would carry them out for any values, if the tables were large."""
     found = []
-    for statement, parameters in list(statements):
+    for statement, parameters in dict(statements).items():
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
             generic = _numbered(statement)

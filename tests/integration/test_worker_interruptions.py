@@ -17,7 +17,7 @@ from bot.store.engine import Store
 from bot.testing import Hold, ScriptedLLM, SettableClock
 from bot.worker import HEAR_EVERY_S
 from tests.books import Books
-from tests.builders import DAY, THREAD, deletion, mention, reply, reset, stop
+from tests.builders import DAY, THREAD, deletion, edit, mention, reply, reset, stop
 from tests.desk import Desk, Echo
 from tests.interfered_store import InterferedStore
 
@@ -50,6 +50,48 @@ async def test_a_stop_is_heard_on_whichever_replica_runs_the_turn(
     assert llm.closed_early == 1
     assert there.adapter.asked == []
     assert HEAR_EVERY_S <= 0.5
+
+
+async def test_an_edit_is_heard_on_whichever_replica_runs_the_turn(
+    store: Store, llm: ScriptedLLM, clock: SettableClock
+) -> None:
+    """Its answer begins again, with what is asked now; the model's first stream is closed."""
+    here, there = Desk(store, llm, clock, owner="here"), Desk(store, Echo(), clock, owner="there")
+    await running(here, llm)
+    llm.script("hello")
+    assert await there.inbox.accept(edit("hi there"))
+    await here.worker.hear()
+    await here.worker.idle()
+
+    assert [call.messages[-1]["content"] for call in llm.calls] == ["hi", "hi there"]
+    assert (llm.closed_early, here.adapter.replies[THREAD]) == (1, ["Let me ", "hello"])
+    assert [(asked.message_id, asked.attempt) for asked in here.adapter.asked] == [("1.0", 1), ("1.0", 2)]
+    assert [(turn.state, turn.answer) for turn in await here.turns()] == [("answered", "hello")]
+
+
+async def test_an_edit_that_is_heard_too_late_counts_all_the_same(desk: Desk, books: Books, llm: ScriptedLLM) -> None:
+    """The first answer was whole by then; it is not settled, and the second stands in its place."""
+    hold = await running(desk, llm, "see")
+    llm.script("hello")
+    await books.accept_edit(edit("hi there"))
+    hold.release()
+    await desk.worker.idle()
+
+    assert llm.calls[-1].knows("hi there")
+    assert [(turn.state, turn.answer) for turn in await desk.turns()] == [("answered", "hello")]
+
+
+async def test_an_edit_before_the_first_word_asks_the_model_once(desk: Desk, llm: ScriptedLLM) -> None:
+    """A turn that was claimed, but whose answer has not begun, begins with what is asked now."""
+    desk.adapter.known.clear()
+    await desk.inbox.accept(mention("what does <@U-BEN> say?", "1.0"))
+    await desk.adapter.until(lambda: bool(desk.adapter.looked_up))
+    llm.script("hello")
+    assert await desk.inbox.accept(edit("and <@U-BEN>?"))
+    desk.adapter.known.set()
+
+    assert await desk.adapter.shown(THREAD) == ["hello"]
+    assert [call.messages[-1]["content"] for call in llm.calls] == ["and @somebody?"]
 
 
 @pytest.mark.parametrize("asked", [reset("2.0"), deletion("1.0")], ids=["reset", "deletion"])

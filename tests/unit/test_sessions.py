@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from bot.events import MessageReceived
-from bot.sessions import is_idle, wants_answer
+from bot.events import MessageEdited, MessageReceived
+from bot.sessions import is_idle, wants_answer, wants_answer_now
 from tests.builders import DIRECT, NOON, mention, reply
 
 THEIRS = dataclasses.replace(reply("<@U2> look", "1.0"), addresses_other=True)
@@ -30,6 +30,27 @@ def test_what_wants_an_answer(message: MessageReceived, *, outside: bool, inside
     """A mention, a direct message, or a reply where the bot takes part, unless that addresses somebody else."""
     assert wants_answer(message, engaged=False) is outside
     assert wants_answer(message, engaged=True) is inside
+
+
+@pytest.mark.parametrize(
+    ("message", "age", "wanted"),
+    [
+        (reply("hello", "1.0", in_=DIRECT), 60, True),
+        (reply("hello", "1.0", in_=DIRECT), 61, False),
+        (mention("hello"), 60, True),
+        (reply("hello", "1.0"), 60, False),
+    ],
+    ids=["direct", "direct and old", "mention", "neither"],
+)
+@pytest.mark.parametrize("calls_bot", [False, True])
+def test_what_wants_an_answer_once_it_is_edited(
+    message: MessageReceived, age: int, *, wanted: bool, calls_bot: bool
+) -> None:
+    """What wants one anyway, while it is recent; and whatever its edit makes a question to the bot."""
+    edited = MessageEdited(message, sent_at=NOON - timedelta(seconds=age), edited_at=NOON, calls_bot=calls_bot)
+
+    limit = timedelta(seconds=60)
+    assert wants_answer_now(edited, engaged=False, now=NOON, idle_after=limit) is (wanted or calls_bot)
 
 
 @pytest.mark.parametrize(("ago", "idle"), [(0, False), (60, False), (61, True), (-5, False)])

@@ -74,6 +74,19 @@ def test_edit_and_deletion(workspace: Workspace) -> None:
     assert deleted["hidden"]
 
 
+def test_the_edit_of_a_mention_is_a_mention_again(workspace: Workspace) -> None:
+    """Slack repeats app_mention, marked as edited, and without what the message was before; an unfurl does not."""
+    ana, desk = workspace.person("ana"), workspace.channel("help-desk")
+    message = workspace.post(ana, desk, "@attendant teh")
+    heard = events(workspace)
+    edited = workspace.edit(ana, message, "@attendant the")
+    workspace.change(edited, blocks=())
+
+    assert [event["type"] for event in heard] == ["message", "app_mention", "message"]
+    assert heard[1]["edited"]["user"] == ana.id
+    assert "previous_message" not in heard[1]
+
+
 def test_own_messages_come_back(workspace: Workspace) -> None:
     """What the bot posts is a message event with its bot_id, app_id and profile, and no client_msg_id."""
     heard = events(workspace)
