@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from bot.store import answers, leases
+from bot.store import answers, leases, preferences
 from tests.books import MINUTE, Books
 from tests.builders import ANA, THREAD, deletion, mention, reply, stop
 
@@ -19,7 +19,8 @@ Statement = tuple[str, Any]
 
 # Only the small partial indexes, of what is owed and of what runs, may be read from end to end.
 WALKS = re.compile(
-    r"SCAN (messages|turns|sessions)(?! USING (COVERING )?INDEX (ix_messages_owed|uq_turns_running))|Seq Scan"
+    r"SCAN (messages|turns|sessions|preferences)"
+    r"(?! USING (COVERING )?INDEX (ix_messages_owed|uq_turns_running))|Seq Scan"
 )
 
 
@@ -35,6 +36,8 @@ async def test_what_every_message_costs_is_looked_up_by_an_index(books: Books) -
     await books.store.run(leases.renew, "one", [1, 2], now=books.now, lease=MINUTE)
     await books.store.run(leases.interruptions, "one")
     await books.store.run(leases.owed, [("desk", "T1")], now=books.now, limit=10)
+    await books.store.run(preferences.change, "desk", "T1", ANA.id, {"name": "Rita"}, now=books.now)
+    await books.store.run(preferences.of_person, "desk", "T1", ANA.id)
     await books.accept_stop(stop("3.0"))
     await books.accept_deletion(deletion("2.0"))
     await books.reset(THREAD, ANA)
