@@ -39,6 +39,7 @@ _BY_WORD = {
     "rate_limit_exceeded": Trouble.RATE_LIMITED,
     "server_error": Trouble.UNAVAILABLE,
     "overloaded_error": Trouble.UNAVAILABLE,
+    "tool_use_failed": Trouble.CUT,  # Groq: the model made up a call that is none
 }
 _BY_STATUS = {
     401: Trouble.REFUSED_KEY,
@@ -53,7 +54,7 @@ _WINDOW = re.compile(
     r"context (length|window|size)|maximum context|input tokens exceed|prompt is too long", re.IGNORECASE
 )
 # Ollama, vLLM, Groq, OpenRouter, llama.cpp and OpenAI itself (for reasoning models) each put it in words of their own.
-_NO_TOOLS = re.compile(r"\btools?\b|\btool[_ -]|function[_ ]?(calling|tools?)", re.IGNORECASE)
+_NO_TOOLS = re.compile(r"\btools?\b|\btool_|function[_ ](calling|tools?)", re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z0-9_.\[\]-]{1,60}")
 _NOT_FOUND = 404
 _TOO_LARGE = 413
@@ -104,8 +105,9 @@ class Fault:
     @property
     def refuses_tools(self) -> bool:
         """Whether the backend, or this model of it, does not let the model call tools."""
-        may_be = self.trouble in {Trouble.BAD_REQUEST, Trouble.UNAVAILABLE}  # llama.cpp says it with a 500
-        return may_be and _NO_TOOLS.search(f"{self.param} {self.message}") is not None
+        if self.trouble is Trouble.UNAVAILABLE:
+            return "tools param requires" in self.message  # llama.cpp; other 500s that name tools pass again
+        return self.trouble is Trouble.BAD_REQUEST and _NO_TOOLS.search(f"{self.param} {self.message}") is not None
 
     def error(self, model: str) -> ModelError:
         """The ModelError that says so, with what an operator needs to find the cause."""

@@ -168,8 +168,10 @@ class OpenAI:
 
     def _attempts_worth(self, error: Exception, parameters: Parameters) -> int:
         """How many attempts may help after this; forgets what the backend did not accept in the request."""
-        if isinstance(error, openai.APIStatusError):
-            return _MOST_ATTEMPTS if self._adapts(Fault.read(error.body, error.status_code), parameters) else 1
+        if isinstance(error, openai.APIStatusError) and self._adapts(
+            Fault.read(error.body, error.status_code), parameters
+        ):
+            return _MOST_ATTEMPTS
         return 2 if self._as_model_error(error).trouble in _WORTH_ANOTHER else 1
 
     def _adapts(self, fault: Fault, parameters: Parameters) -> bool:

@@ -26,6 +26,7 @@ from bot.playground.changes import (
 from bot.playground.event_payloads import event_callback, events_of
 from bot.playground.gesture_payloads import payload_of
 from bot.playground.messages import Json
+from bot.playground.people import Channel, Person
 from bot.playground.responses import NO_CONNECTION, Responses
 from bot.playground.workspace import Workspace
 
@@ -211,8 +212,9 @@ class Deliveries:
     def _take_answer(self, delivery: Delivery, answer: Any) -> None:
         # Only a slash command's acknowledgement may carry a message, and only a modal's what becomes of it.
         match delivery.gesture:
-            case CommandGiven(response=response) if answer:
-                self._responses.answer(response, answer)
+            case CommandGiven() as given if answer:
+                if error := self._responses.answer(given.response, answer):
+                    self._fail(given.person, given.channel, given.command, error)
             case ViewSubmitted() as submitted:
                 self._responses.conclude(submitted, answer)
         self._workspace.watch.changed()
@@ -224,10 +226,12 @@ class Deliveries:
             case ViewButtonPressed(person=person) | ViewSubmitted(person=person):
                 self._workspace.surfaces.complain(person, {"": NO_CONNECTION})
             case CommandGiven(person=person, channel=channel, command=what):
-                self._workspace.show(person, channel, f'{what} failed with the error "operation_timeout"')
+                self._fail(person, channel, what, "operation_timeout")
             case ShortcutChosen(person=person, channel=channel) | ButtonPressed(person=person, channel=channel):
-                what = self._workspace.app.manifest.app_name
-                self._workspace.show(person, channel, f'{what} failed with the error "operation_timeout"')
+                self._fail(person, channel, self._workspace.app.manifest.app_name, "operation_timeout")
+
+    def _fail(self, person: Person, channel: Channel, what: str, error: str) -> None:
+        self._workspace.show(person, channel, f'{what} failed with the error "{error}"')
 
 
 def _flat(event: Json) -> dict[str, object]:

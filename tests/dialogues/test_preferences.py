@@ -139,21 +139,24 @@ async def test_preferences_are_for_one_person(room: Room) -> None:
 
 
 async def test_of_several_authors_the_newest_counts(room: Room) -> None:
-    """Messages of two people that are answered together are answered as the second one wishes."""
+    """Messages of two people that are answered together are answered as the second one wishes, and change theirs."""
     ana, ben = room.guest("Ana"), room.guest("Ben")
     await ana.prefers(name="Rita")
     await ben.prefers(name="Benny")
     hold = room.hold_model()
     talk = ana.mentions("one")
     await hold.reached()
-    talk.says("two")
-    talk.says("three", by=ben)
+    talk.says("be brief")
+    talk.says("me too", by=ben)
     await room.acknowledged()
+    room.model.script(calls(TOOL, {"tone": "brief"}), says("brief it is"))
     hold.release()
     await talk.answers(2)
+    asked, _ = list(room.model.requests)[-2:]
 
-    assert shown(room.model.requests[-1])[-1] == "ana: two\n\nben: three"
-    assert wishes(room) == ["> Call me Benny."]
+    assert (shown(asked)[-1], "> Call me Benny." in told(asked)) == ("ana: be brief\n\nben: me too", True)
+    assert wording.TONES["brief"] in await ben.opens_home()
+    assert wording.TONES["brief"] not in await ana.opens_home()
 
 
 async def test_nobody_sets_anothers_preferences(room: Room) -> None:
@@ -274,7 +277,7 @@ async def test_a_hostile_wish_stays_a_wish(room: Room) -> None:
         (TOOL, {"name": "Rita", "admin": "yes"}),
         (TOOL, {"name": "Rita", "about": TOO_LONG}),
         (TOOL, {"name": "Rita", "tone": "rude"}),
-        (TOOL, "[" * 100_000),
+        (TOOL, "[" * 10_000),
     ],
 )
 async def test_a_call_that_cannot_be_carried_out(room: Room, name: str, arguments: object) -> None:

@@ -126,6 +126,8 @@ async def test_objections_without_end(backend: OpenAIServer, model: OpenAI) -> N
         (fails(400, {"message": "tool_choice is not supported", "param": "tool_choice"}), False),
         (fails(400, {"message": "deepseek-reasoner does not support Function Calling"}), False),
         (fails(400, {"message": "the toolshed is closed"}), True),
+        (fails(500, {"message": "error parsing tool call"}), True),
+        (fails(400, {"message": "attempted to call tool 'x'", "code": "tool_use_failed"}), True),
         (fails(401, {"message": "no tools for this key"}), True),
         (fails(429, {"message": "too many tools today"}), True),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from contextlib import aclosing
 
@@ -12,7 +13,7 @@ from bot.history import ChatMessage
 from bot.llm import Done, ToolCall, Usage
 from bot.testing import Hold, ScriptedLLM
 from bot.tools import Arguments, Outcome, Tool
-from bot.tools.rounds import MOST_CALLS, Rounds
+from bot.tools.rounds import MOST_CALLS, MOST_CHARACTERS, Rounds
 
 ASKED: list[ChatMessage] = [{"role": "user", "content": "hi"}]
 
@@ -135,13 +136,14 @@ async def test_many_calls_at_once_are_cut(llm: ScriptedLLM, notebook: Notebook) 
 
 
 async def test_what_a_backend_would_refuse_is_not_shown_again(llm: ScriptedLLM, notebook: Notebook) -> None:
-    """A name with odd characters and arguments that are no JSON stay out of the next request."""
-    llm.script(tool_calls=[call("{not json", name="no te!\n"), call("[]", name="…", id_="c2")])
+    """A name with odd characters, and arguments that are no JSON or very long, stay out of the next request."""
+    long = json.dumps({"a": "x" * MOST_CHARACTERS})
+    llm.script(tool_calls=[call("{not json", name="no te!\n"), call("[]", name="…", id_="c2"), call(long, id_="c3")])
     llm.script("Done.")
     await heard(llm, notebook)
 
     functions = [made["function"] for made in later(llm)[0]["tool_calls"]]
-    assert functions == [{"name": "note", "arguments": "{}"}, {"name": "unknown", "arguments": "{}"}]
+    assert functions == [{"name": name, "arguments": "{}"} for name in ("note", "unknown", "note")]
     assert notebook.noted == []
 
 

@@ -10,7 +10,7 @@ from bot import wording
 from bot.playground.surfaces import Kind
 from bot.preferences import Preferences, Tone
 from bot.slack.preference_views import EDIT_PREFERENCES, PREFERENCES_MODAL, home, modal, wishes_in
-from tests.slack_stage import Ears, ears
+from tests.slack_stage import Ears, a_while, ears
 
 HOSTILE = "*bold* <!channel> <@U0ANASILVA> `code`"
 
@@ -59,6 +59,7 @@ async def test_the_messages_tab_is_left_alone() -> None:
         delivery.event["tab"] = "messages"
         slack.server.deliveries.redeliver(delivery, new_event_id=True)
         await slack.acknowledged()
+        await a_while()
 
         assert len(slack.server.calls.of("views.publish")) == 1
 

@@ -154,7 +154,8 @@ async def test_call_me(llm: OpenAI, text: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "tools"), [("call me Ana", None), ("call me Ana", [{"function": {"name": "x"}}]), ("recall meals", TOOLS)]
+    ("text", "tools"),
+    [("call me Ana", None), ("call me Ana", [{"function": {"name": "x"}}]), ("recall me later", TOOLS)],
 )
 async def test_it_calls_only_what_it_is_offered(llm: OpenAI, text: str, tools: object) -> None:
     """Without that tool, or without being asked to, it answers in words."""

@@ -11,25 +11,20 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
-<<<<<<< HEAD
 from bot.background import Background, Earlier
+from bot.events import ChannelGone
 from bot.history import Turn
 from bot.sessions import IdleLimits
-from bot.store import answers, background, leases, names, sessions
+from bot.store import answers, background, erasure, leases, names, preferences, retention, sessions
 from tests.books import A_DAY, HOUR, MINUTE, Books
-from tests.builders import ANA, DAY, THREAD, deletion, mention, reply, stop
-=======
-from bot.events import ChannelGone
-from bot.store import answers, erasure, leases, retention
-from tests.books import MINUTE, Books
 from tests.builders import ANA, DAY, THREAD, deletion, edit, mention, reply, stop
->>>>>>> edits
 
 Statement = tuple[str, Any]
 
 # Only the small partial indexes, of what is owed and of what runs, may be read from end to end.
 WALKS = re.compile(
-    r"SCAN (messages|turns|sessions)(?! USING (COVERING )?INDEX (ix_messages_owed|uq_turns_running))|Seq Scan"
+    r"SCAN (messages|turns|sessions|preferences)"
+    r"(?! USING (COVERING )?INDEX (ix_messages_owed|uq_turns_running))|Seq Scan"
 )
 
 
@@ -51,6 +46,8 @@ async def test_what_every_message_costs_is_looked_up_by_an_index(books: Books) -
     await books.store.run(names.give, "s1", {"U1": "Ana"})
     await books.store.run(names.of_session, "s1")
     await books.store.run(sessions.open_in, 1)
+    await books.store.run(preferences.change, "desk", "T1", ANA.id, {"name": "Rita"}, now=books.now)
+    await books.store.run(preferences.of_person, "desk", "T1", ANA.id)
     await books.accept_stop(stop("3.0"))
     await books.accept_edit(edit("more of it", "2.0"))
     await books.accept_edit(edit("unknown", "9.0"))
@@ -58,13 +55,10 @@ async def test_what_every_message_costs_is_looked_up_by_an_index(books: Books) -
     await books.forget(ANA)
     await books.reset(THREAD, ANA)
     await books.sweep()
-<<<<<<< HEAD
     await books.sweep(idle=IdleLimits(DAY, {"C9": HOUR}))
     await books.store.run(sessions.forewarn, [("desk", "T1")], now=books.now + DAY, idle=A_DAY, ahead=HOUR, batch=10)
-=======
     await books.store.run(erasure.leave, ChannelGone("desk", "T1", "C1"), now=books.now)
     await books.store.run(retention.expunge, before=books.now + DAY, batch=10)
->>>>>>> edits
 
     plans = await books.store.run(plans_of, statements)
     assert len(plans) > 20

@@ -50,9 +50,11 @@ async def test_a_change_leaves_the_rest(store: Store) -> None:
 
 async def test_changes_at_the_same_time_are_all_kept(store: Store) -> None:
     """Said in two threads at once, neither wish overwrites the other."""
-    await asyncio.gather(*(change(store, ANA, **{field: field}) for field in ("name", "language", "about") * 5))
+    people = [("desk", "T1", f"U-{number}") for number in range(20)]
+    for person in people:
+        await asyncio.gather(*(change(store, person, **{field: field}) for field in ("name", "language", "about")))
 
-    assert await kept(store, ANA) == Preferences("name", "language", None, "about")
+    assert {await kept(store, person) for person in people} == {Preferences("name", "language", None, "about")}
 
 
 async def test_erasing(store: Store) -> None:
