@@ -17,6 +17,7 @@ from bot.events import (
     Thread,
     Uninstalled,
 )
+from bot.refusals import Refusals
 from bot.sessions import OpenSession, ResetOutcome, StopOutcome
 from bot.store import inbox as accepted
 from bot.store import sessions as session_rows
@@ -34,6 +35,7 @@ class Inbox:
         self,
         store: Store,
         worker: Worker,
+        refusals: Refusals,
         *,
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
@@ -41,6 +43,7 @@ class Inbox:
     ) -> None:
         self._store = store
         self._worker = worker
+        self._refusals = refusals
         self._clock = clock
         self._new_id = new_id
         self._idle_after = idle_after
@@ -61,8 +64,12 @@ class Inbox:
             case _:
                 assert_never(event)
 
+    def refused(self) -> None:
+        """Count something that was not taken in, and that the platform was left to deliver again."""
+        self._refusals.add()
+
     async def _accept_message(self, message: MessageReceived) -> bool:
-        thread_id = await self._store.run(
+        thread_id = await self._store.run_first(
             accepted.accept, message, now=self._clock(), new_id=self._new_id(), idle_after=self._idle_after
         )
         if thread_id is not None:
@@ -70,7 +77,7 @@ class Inbox:
         return thread_id is not None
 
     async def _accept_reset(self, asked: ResetRequested) -> bool:
-        outcome, thread_id = await self._store.run(
+        outcome, thread_id = await self._store.run_first(
             accepted.accept_reset, asked, now=self._clock(), new_id=self._new_id()
         )
         if thread_id is None:
@@ -81,7 +88,7 @@ class Inbox:
         return True
 
     async def _accept_stop(self, asked: StopRequested) -> bool:
-        outcome, thread_id = await self._store.run(accepted.accept_stop, asked, now=self._clock())
+        outcome, thread_id = await self._store.run_first(accepted.accept_stop, asked, now=self._clock())
         if thread_id is None:
             return False
         if outcome is StopOutcome.STOPPED:
@@ -90,26 +97,26 @@ class Inbox:
         return True
 
     async def _accept_deletion(self, deleted: MessageDeleted) -> bool:
-        ends_an_answer = await self._store.run(accepted.accept_deletion, deleted, now=self._clock())
+        ends_an_answer = await self._store.run_first(accepted.accept_deletion, deleted, now=self._clock())
         if ends_an_answer:
             await self._worker.hear()
         return ends_an_answer
 
     async def _uninstall(self, gone: Uninstalled) -> bool:
-        await self._store.run(accepted.uninstall, gone, now=self._clock())
+        await self._store.run_first(accepted.uninstall, gone, now=self._clock())
         await self._worker.hear()
         return True
 
     async def reset(self, thread: Thread, author: Author) -> ResetOutcome:
         """Reset this thread's session, for somebody who took part in it."""
-        outcome = await self._store.run(accepted.reset, thread, author, now=self._clock())
+        outcome = await self._store.run_first(accepted.reset, thread, author, now=self._clock())
         if outcome is ResetOutcome.DONE:
             await self._worker.hear()
         return outcome
 
     async def reset_session(self, session_id: str, author: Author) -> ResetOutcome:
         """Reset this session, if it is still open and the person took part in it."""
-        thread = await self._store.run(session_rows.thread_of, session_id)
+        thread = await self._store.run_first(session_rows.thread_of, session_id)
         return await self.reset(thread, author) if thread is not None else ResetOutcome.NOTHING
 
     async def reset_all(self, platform: str, workspace: str, channel: str, author: Author) -> int:
@@ -122,11 +129,11 @@ class Inbox:
 
     async def count_open(self, platform: str, workspace: str, channel: str, author: Author) -> int:
         """How many open sessions in a channel the person took part in."""
-        return await self._store.run(session_rows.count_for, platform, workspace, author.id, channel=channel)
+        return await self._store.run_first(session_rows.count_for, platform, workspace, author.id, channel=channel)
 
     async def open_sessions(self, platform: str, workspace: str, channel: str, author: Author) -> list[OpenSession]:
         """The open sessions the person took part in there, newest activity first; at most LISTED_SESSIONS."""
-        return await self._store.run(
+        return await self._store.run_first(
             session_rows.open_for, platform, workspace, author.id, channel=channel, limit=LISTED_SESSIONS
         )
 

@@ -1,4 +1,4 @@
-"""APScheduler's jobs: expire idle sessions, look for what is owed, hear what is to end, renew leases.
+"""APScheduler's jobs: expire idle sessions, look for what is owed, hear what is to end, renew leases, keep counts.
 
 Rule: a few interval jobs in memory, each a set-based sweep that is safe to run on every replica, never a job per
 thread (docs/decisions/0004-sweeps.md). What a job does not do in time is done by the next one.
@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from bot.errors import StoreUnavailable
+from bot.refusals import Refusals
 from bot.store import sessions as session_rows
 from bot.store.engine import Store
 from bot.worker import HEAR_EVERY_S, LOOK_EVERY_S, RENEW_EVERY_S, Worker
@@ -21,13 +22,22 @@ from bot.worker import HEAR_EVERY_S, LOOK_EVERY_S, RENEW_EVERY_S, Worker
 log = logging.getLogger(__name__)
 
 EXPIRE_EVERY_S = 60.0
+KEEP_EVERY_S = 10.0
 EXPIRE_BATCH = 1_000  # sessions closed in one transaction
 
 
 class Scheduler:
     """Runs the jobs from start() to stop()."""
 
-    def __init__(self, store: Store, worker: Worker, *, clock: Callable[[], datetime], idle_after: timedelta) -> None:
+    def __init__(
+        self,
+        store: Store,
+        worker: Worker,
+        refusals: Refusals,
+        *,
+        clock: Callable[[], datetime],
+        idle_after: timedelta,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._idle_after = idle_after
@@ -38,6 +48,7 @@ class Scheduler:
         self._add("look for owed answers", worker.look, LOOK_EVERY_S)
         self._add("hear interruptions", worker.hear, HEAR_EVERY_S)
         self._add("renew leases", worker.renew, RENEW_EVERY_S)
+        self._add("keep the count of refusals", refusals.keep, KEEP_EVERY_S)
 
     @property
     def running(self) -> bool:

@@ -1,4 +1,4 @@
-"""The five tables. A change here comes with a migration; a test compares the two."""
+"""The tables. A change here comes with a migration; a test compares the two."""
 
 from __future__ import annotations
 
@@ -99,6 +99,7 @@ turns = Table(
 RUNNING = turns.c.state == sa.literal_column("'running'")  # a bound value would keep PostgreSQL from its index
 Index("uq_turns_running", turns.c.thread_id, unique=True, sqlite_where=RUNNING, postgresql_where=RUNNING)
 Index("ix_turns_session", turns.c.session_id, turns.c.id)
+Index("ix_turns_started", turns.c.started_at)
 
 messages = Table(
     "messages",
@@ -135,3 +136,11 @@ answers = Table(  # the platform's messages that hold the turns' answers: a long
     UniqueConstraint("thread_id", "answer_id"),
 )
 Index("ix_answers_turn", answers.c.turn_id)
+
+refusals = Table(  # deliveries that no replica could take in, and left to be delivered again
+    "refusals",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("hour", UtcDateTime, nullable=False, unique=True),
+    Column("deliveries", sa.Integer, nullable=False),
+)

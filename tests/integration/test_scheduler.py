@@ -24,7 +24,7 @@ from tests.recording_adapter import RecordingAdapter
 
 def scheduler_of(desk: Desk, clock: SettableClock) -> Scheduler:
     """The scheduler of this desk."""
-    return Scheduler(desk.store, desk.worker, clock=clock.now, idle_after=DAY)
+    return Scheduler(desk.store, desk.worker, desk.refusals, clock=clock.now, idle_after=DAY)
 
 
 def jobs(scheduler: Scheduler) -> dict[str, Callable[[], Awaitable[None]]]:
@@ -64,7 +64,13 @@ async def test_the_jobs_look_renew_and_expire(desk: Desk, books: Books, llm: Scr
     await found["expire idle sessions"]()
 
     assert [row.closed_why for row in await books.rows(sessions)] == ["expired"]
-    assert sorted(found) == ["expire idle sessions", "hear interruptions", "look for owed answers", "renew leases"]
+    assert sorted(found) == [
+        "expire idle sessions",
+        "hear interruptions",
+        "keep the count of refusals",
+        "look for owed answers",
+        "renew leases",
+    ]
 
 
 async def test_a_job_survives_an_absent_database(clock: SettableClock, caplog: pytest.LogCaptureFixture) -> None:

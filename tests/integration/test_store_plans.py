@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from bot.store import answers, leases
+from bot.store.figures import figures
 from tests.books import MINUTE, Books
 from tests.builders import ANA, THREAD, deletion, mention, reply, stop
 
@@ -43,6 +44,16 @@ async def test_what_every_message_costs_is_looked_up_by_an_index(books: Books) -
     plans = await books.store.run(plans_of, statements)
     assert len(plans) > 20
     assert [plan for plan in plans if WALKS.search(plan)] == []
+
+
+async def test_what_an_operator_asks_costs_what_a_day_holds(books: Books) -> None:
+    """However many turns were ever answered, the figures look at those of the last day, and at what is open."""
+    statements = recorded(books.store.engine)
+    await books.store.run(figures, now=books.now)
+
+    plans = await books.store.run(plans_of, statements)
+    assert len(plans) == 6
+    assert [plan for plan in plans if WALKS.search(plan) and "INDEX uq_sessions_open" not in plan] == []
 
 
 def recorded(engine: sa.Engine) -> list[Statement]:
