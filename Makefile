@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install run test lint fix bench lock clean
+.PHONY: help install run test lint fix bench soak lock clean
 help:
 	@echo "make run      start the bot (the playground, when no Slack setting is set)"
 	@echo "make install  create the environment from the lock file, nothing more"
@@ -11,6 +11,7 @@ help:
 	@echo "make lint     ruff and mypy --strict"
 	@echo "make fix      let ruff format and mend what it can"
 	@echo "make bench    print the figures beside the leanest bot's"
+	@echo "make soak     live random days, one after the other, until ^C or for SOAK_MINUTES"
 	@echo "make clean    remove the environment"
 	@echo "make lock     pin the newest allowed versions anew"
 
@@ -25,6 +26,8 @@ fix: $(VENV)/.installed-dev
 	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m bench
+soak: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.soak
 lock: $(VENV)/.installed-dev
 	@$(BIN)/python -m pip install -q uv
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --upgrade pyproject.toml -o requirements.lock

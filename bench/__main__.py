@@ -1,35 +1,84 @@
 """`make bench`: our bot as a process beside the leanest one, on the same workload, in the same run.
 
-Rule: the bots take turns, each started afresh, so that whatever else the machine does falls on all of them. Nothing
-passes or fails here.
+Rule: the bots take turns, each started afresh, so that whatever else the machine does falls on all of them. One thing
+can fail: our bot acknowledged something of the smaller crowd too late.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Sequence
+import os
+import platform
+import statistics
+import sys
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
-from bench import table
+import psutil
+
+from bench import crowd, table, workload
 from bench.subject import LEAN, OURS, OURS_ON_POSTGRES, Subject
-from bench.workload import MOST_TURNS, TURNS_PER_THREAD, Figures, measure
+from bench.surroundings import DELTAS
+from bench.workload import MOST_TURNS, TURNS_PER_THREAD
+
+CROWD, LARGE_CROWD = 500, 1_000  # people
+_BUSY = 90  # percent of a core: next to nothing is left
+
+F = TypeVar("F")
+Results = dict[str, list[F]]  # each bot's rounds by its name
 
 
 def main() -> None:
-    """Measure, then print the table."""
+    """Measure, then print the tables."""
     options = _options()
     subjects = [LEAN, OURS, OURS_ON_POSTGRES] if options.postgres else [LEAN, OURS]
-    results = asyncio.run(_rounds(subjects, options.turns, options.rounds))
-    print("", *table.lines(results, options.turns), sep="\n")
+    rounds = partial(_rounds, subjects)
+    turns = rounds("turns", lambda subject: workload.measure(subject, options.turns), options.rounds)
+    crowds = {
+        size: rounds(f"a crowd of {size}", partial(crowd.measure, size=size), count)
+        for size, count in ((CROWD, options.rounds), (LARGE_CROWD, 1))
+    }
+    print("", *_about(options.turns, options.rounds), sep="\n")
+    print("", *table.lines("", turns), *_warnings(turns), sep="\n")
+    for size, results in crowds.items():
+        print("", *table.lines(f"A crowd of {size:,}", results), sep="\n")
+    sys.exit("\n".join(_failures(crowds[CROWD])) or 0)
 
 
-async def _rounds(subjects: Sequence[Subject], turns: int, rounds: int) -> dict[str, list[Figures]]:
-    results: dict[str, list[Figures]] = {subject.name: [] for subject in subjects}
-    for number in range(1, rounds + 1):
+def _rounds(
+    subjects: Sequence[Subject], what: str, measure: Callable[[Subject], Coroutine[Any, Any, F]], count: int
+) -> Results[F]:
+    results: Results[F] = {subject.name: [] for subject in subjects}
+    for number in range(1, count + 1):
         for subject in subjects:
-            print(f"round {number} of {rounds}: {subject.name}", flush=True)
-            results[subject.name].append(await measure(subject, turns))
+            print(f"{what}, round {number} of {count}: {subject.name}", flush=True)
+            results[subject.name].append(asyncio.run(measure(subject)))
     return results
+
+
+def _about(turns: int, rounds: int) -> Iterator[str]:
+    machine = f"{os.cpu_count()} cores, load {psutil.getloadavg()[2]:.1f} of late"
+    yield f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {machine}."
+    yield "Slack's part is played by the playground and the model's by a server, both over HTTP."
+    yield f"{turns} turns one at a time, then {turns} in a burst; {TURNS_PER_THREAD} turns a thread."
+    yield f"An instant model with answers of {DELTAS} deltas."
+    yield f"Crowds: all mention the bot in one instant, and the model thinks {crowd.THINKS_S:g} s about each answer."
+    yield f"Medians of {rounds} rounds (the larger crowd: of one), the lowest and the highest; then the ratio to the"
+    yield "first column."
+
+
+def _warnings(results: Mapping[str, Sequence[workload.Figures]]) -> Iterator[str]:
+    for name, rounds in results.items():
+        if statistics.median(figures.others_core for figures in rounds) > _BUSY:
+            yield f"Slack and the model kept the {name} waiting in the burst: compare CPU seconds, not turns a second."
+
+
+def _failures(results: Mapping[str, Sequence[crowd.Figures]]) -> Iterator[str]:
+    for name, rounds in results.items():
+        if name != LEAN.name and (late := max(figures.late for figures in rounds)):
+            yield f"\nTOO LATE: {name} left up to {late} acknowledgements of a crowd of {CROWD} to be delivered again."
 
 
 def _options() -> argparse.Namespace:

@@ -59,6 +59,12 @@ async def running(subject: Subject, around: Surroundings) -> AsyncIterator[psuti
             process.wait()
 
 
+def megabytes(bot: psutil.Process) -> float:
+    """The bot's resident memory now."""
+    resident: int = bot.memory_info().rss
+    return resident / 1_000_000
+
+
 async def _until_connected(process: subprocess.Popen[bytes], around: Surroundings) -> None:
     async with asyncio.timeout(START_S):
         while not around.workspace.connected:

@@ -43,7 +43,7 @@ class Surroundings:
         self.workspace = harbour(described, clock=lambda: datetime.now(UTC), rng=random.Random(7))  # noqa: S311 - repeats itself
         self.slack = PlaygroundServer(self.workspace)
         self.model = OpenAIServer(self._answer)
-        self._says = Says((*instant(DELTAS, DELTA).steps, _Note(self)))
+        self.says: Reply = Says((*instant(DELTAS, DELTA).steps, _Note(self)))  # the model, to whoever asks
         self._person, self._channel = self.workspace.person("ana"), self.workspace.channel("help-desk")
         self._awaited: dict[str, asyncio.Future[float]] = {}  # by thread: when the answer was whole
         self.requested = self.spoken = 0.0
@@ -72,7 +72,7 @@ class Surroundings:
 
     def _answer(self, _: Request) -> Reply:
         self.requested = time.perf_counter()
-        return self._says
+        return self.says
 
 
 class _Note(Hold):

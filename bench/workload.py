@@ -6,11 +6,12 @@ import asyncio
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 
 import psutil
 
-from bench.subject import Subject, running
+from bench.figures import figure
+from bench.subject import Subject, megabytes, running
 from bench.surroundings import Surroundings, Turn, surroundings
 
 TURNS_PER_THREAD = 4
@@ -19,33 +20,23 @@ WARM_UP_TURNS = 40
 MOST_TURNS = 3_000
 
 
-def _figure(label: str, decimals: int) -> float:
-    made: float = field(metadata={"label": label, "decimals": decimals})
-    return made
-
-
 @dataclass(frozen=True, slots=True)
 class Figures:
     """What one run of the workload showed of one bot."""
 
-    burst: float = _figure(f"turns a second, {THREADS_AT_ONCE} threads at once", 0)
-    alone: float = _figure("turns a second, one at a time", 0)
-    burst_cpu: float = _figure(f"CPU seconds per 1,000 turns, {THREADS_AT_ONCE} at once", 1)
-    alone_cpu: float = _figure("CPU seconds per 1,000 turns, one at a time", 1)
-    idle_memory: float = _figure("resident memory in MB, idle", 0)
-    memory: float = _figure("resident memory in MB, after all turns", 0)
-    to_model: float = _figure("ms from event to model request, median", 1)
-    to_model_p99: float = _figure("ms from event to model request, p99", 1)
-    to_text: float = _figure("ms from last token to final text, median", 1)
-    to_text_p99: float = _figure("ms from last token to final text, p99", 1)
-    calls: float = _figure("calls of Slack's Web API a turn", 1)
-    core: float = _figure("share of a core in the burst, %: the bot", 0)
-    others_core: float = _figure("share of a core in the burst, %: Slack and model", 0)
-
-    @classmethod
-    def labels(cls) -> list[tuple[str, str, int]]:
-        """Each figure's field, its label with the unit, and its decimals."""
-        return [(each.name, each.metadata["label"], each.metadata["decimals"]) for each in fields(cls)]
+    burst: float = figure(f"turns a second, {THREADS_AT_ONCE} threads at once", 0)
+    alone: float = figure("turns a second, one at a time", 0)
+    burst_cpu: float = figure(f"CPU seconds per 1,000 turns, {THREADS_AT_ONCE} at once", 1)
+    alone_cpu: float = figure("CPU seconds per 1,000 turns, one at a time", 1)
+    idle_memory: float = figure("resident memory in MB, idle", 0)
+    memory: float = figure("resident memory in MB, after all turns", 0)
+    to_model: float = figure("ms from event to model request, median", 1)
+    to_model_p99: float = figure("ms from event to model request, p99", 1)
+    to_text: float = figure("ms from last token to final text, median", 1)
+    to_text_p99: float = figure("ms from last token to final text, p99", 1)
+    calls: float = figure("calls of Slack's Web API a turn", 1)
+    core: float = figure("share of a core in the burst, %: the bot", 0)
+    others_core: float = figure("share of a core in the burst, %: Slack and model", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +78,13 @@ class _Meter:
 async def measure(subject: Subject, turns: int) -> Figures:
     """Start the bot afresh and let it do the workload: so many turns one at a time, and as many in a burst."""
     async with surroundings() as around, running(subject, around) as bot:
-        idle_memory = _megabytes(bot)
+        idle_memory = megabytes(bot)
         await _burst(around, WARM_UP_TURNS)
         meter = _Meter(bot, around)
         singles = await _one_at_a_time(around, turns)
         alone, meter = meter.read(turns), _Meter(bot, around)
         await _burst(around, turns)
-        return _figures(singles, alone, meter.read(turns), idle_memory, _megabytes(bot))
+        return _figures(singles, alone, meter.read(turns), idle_memory, megabytes(bot))
 
 
 def _figures(singles: Sequence[Turn], alone: _Spent, burst: _Spent, idle_memory: float, memory: float) -> Figures:
@@ -114,11 +105,6 @@ def _figures(singles: Sequence[Turn], alone: _Spent, burst: _Spent, idle_memory:
         core=burst.bot_cpu_s / burst.wall_s * 100,
         others_core=burst.others_cpu_s / burst.wall_s * 100,
     )
-
-
-def _megabytes(bot: psutil.Process) -> float:
-    resident: int = bot.memory_info().rss
-    return resident / 1_000_000
 
 
 async def _one_at_a_time(around: Surroundings, turns: int) -> list[Turn]:

@@ -2,5 +2,6 @@
 
 Reading order, which is also the import rule: errors, config, events, sessions, wording, people, background,
 history, persona, preferences · logs, manifest, adapter, llm, store · tools, responder, roster, attendant, turnstile,
-worker, inbox, forewarning, scheduler, health, testing · terminal, slack, playground · checks, app, service, cli.
+worker, refusals, inbox, forewarning, scheduler, health, testing · terminal, slack, playground · checks, app, service,
+cli.
 """

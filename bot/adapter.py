@@ -57,6 +57,9 @@ class Adapter(Protocol):
     async def show_waiting(self, asked: Asked) -> None:
         """Let the person see that the message is taken up, though it has to wait. Best effort: it never raises."""
 
+    async def end_waiting(self, asked: Asked) -> None:
+        """Take that back: another replica answers, or nobody is to be answered any more. Best effort: never raises."""
+
     async def names(self, workspace: str, user_ids: Iterable[str]) -> Mapping[str, str]:
         """The display names of these people, as far as they can be known. Best effort: it never raises."""
 

@@ -9,8 +9,8 @@ import dataclasses
 import os
 import socket
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -18,6 +18,7 @@ from bot import health, persona, terminal
 from bot.adapter import Adapter
 from bot.attendant import Attendant
 from bot.config import Settings
+from bot.errors import StoreUnavailable
 from bot.events import Thread
 from bot.forewarning import Forewarning
 from bot.inbox import Inbox
@@ -25,6 +26,7 @@ from bot.llm import LLM
 from bot.llm.breaker import Breaker
 from bot.llm.openai import OpenAI
 from bot.llm.stand_in import StandIn
+from bot.refusals import Refusals
 from bot.responder import Responder
 from bot.scheduler import Scheduler
 from bot.sessions import IdleLimits, OpenSession
@@ -55,6 +57,7 @@ class Desk:
     store: Store
     inbox: Inbox
     worker: Worker
+    refusals: Refusals
     scheduler: Scheduler
 
 
@@ -116,7 +119,7 @@ async def slack_bot(settings: Settings, *, clock: Clock = utc_now, llm: LLM | No
         bolt = build_app(client, identity, parts.inbox, settings, clock=clock)
         connection = await stack.enter_async_context(connect(bolt, settings))
         if settings.health_port is not None:
-            await stack.enter_async_context(_health(settings, settings.health_port, parts, connection))
+            await stack.enter_async_context(_health(settings, settings.health_port, parts, connection, clock))
         where = f"http://{settings.host}:{connection.port}{PATH}" if isinstance(connection, HttpMode) else "Socket Mode"
         yield Bot(parts, f"{identity.team_name} by {where}")
 
@@ -138,9 +141,12 @@ async def desk(
         idle = IdleLimits(settings.idle_after, settings.idle_after_by_channel)
         attendant = Attendant(store, responder, adapters, clock, settings.max_attempts, idle=idle)
         worker = Worker(store, attendant, owner=_owner(), clock=clock, limits=_limits(settings))
+        refusals = Refusals(store, clock=clock)
+        stack.push_async_callback(_keep, refusals)
         scheduler = Scheduler(
             store,
             worker,
+            refusals,
             clock=clock,
             idle=idle,
             retention=settings.retention,
@@ -150,8 +156,8 @@ async def desk(
         stack.callback(scheduler.stop)  # after the worker has stopped, whose leases it keeps
         stack.push_async_callback(worker.stop, settings.drain_seconds)
         await worker.look()
-        inbox = Inbox(store, worker, clock=clock, new_id=lambda: str(uuid.uuid4()), idle=idle)
-        yield Desk(store, inbox, worker, scheduler)
+        inbox = Inbox(store, worker, refusals, clock=clock, new_id=lambda: str(uuid.uuid4()), idle=idle)
+        yield Desk(store, inbox, worker, refusals, scheduler)
 
 
 @asynccontextmanager
@@ -171,11 +177,16 @@ async def open_model(settings: Settings) -> AsyncIterator[LLM]:
         await model.aclose()
 
 
+async def _keep(refusals: Refusals) -> None:
+    with suppress(StoreUnavailable):  # there is no later time
+        await refusals.keep()
+
+
 def _health(
-    settings: Settings, port: int, parts: Desk, connection: SocketMode | HttpMode
+    settings: Settings, port: int, parts: Desk, connection: SocketMode | HttpMode, clock: Clock
 ) -> AbstractAsyncContextManager[int]:
     async def database() -> bool:
-        await parts.store.run(lambda c: c.exec_driver_sql("SELECT 1"))
+        await parts.store.run_first(lambda c: c.exec_driver_sql("SELECT 1"))
         return True
 
     async def slack() -> bool:
@@ -187,11 +198,25 @@ def _health(
     async def scheduler() -> bool:
         return parts.scheduler.running
 
+    async def counts() -> Mapping[str, int]:
+        found = await parts.store.run(figures, now=clock())
+        return {
+            "owed": found.owed_messages,
+            "oldest_owed_seconds": round(found.oldest_owed_seconds),
+            "takeovers": found.taken_over_turns,
+            "refusals": found.refused_deliveries + parts.refusals.not_kept,
+        }
+
     return health.served(
         settings.host,
         port,
         {"database": database, "slack": slack, "worker": worker, "scheduler": scheduler},
-        {"running": lambda: parts.worker.running, "waiting": lambda: parts.worker.waiting},
+        {
+            "running": lambda: parts.worker.running,
+            "waiting": lambda: parts.worker.waiting,
+            "refusals": lambda: parts.refusals.not_kept,
+        },
+        counts,
     )
 
 

@@ -61,6 +61,10 @@ class Attendant:
         """Let the person see that their message was taken up, though it has to wait."""
         await self._adapters[asked.thread.platform].show_waiting(asked)
 
+    async def end_waiting(self, asked: Asked) -> None:
+        """Take that back, where no answer will."""
+        await self._adapters[asked.thread.platform].end_waiting(asked)
+
     async def answer(self, claim: Claim, begin: Callable[[Answer], None]) -> None:
         """Answer the turn in its thread and settle it. `begin` is handed the answer, which may be interrupted."""
         if claim.failures >= self._max_attempts:

@@ -70,7 +70,7 @@ def _status(settings: Settings, options: argparse.Namespace) -> int:
     print(f"running  {found.running_turns} turns, in {found.open_sessions} open sessions")
     print(
         f"24 hours {found.answered_turns} turns answered, {found.failed_turns} failed, "
-        f"{found.taken_over_turns} needed more than one attempt"
+        f"{found.taken_over_turns} needed more than one attempt; {found.refused_deliveries} deliveries refused"
     )
     return 0
 

@@ -1,6 +1,6 @@
-"""GET /healthz: the process lives. GET /readyz: everything it needs is there, each part by name.
+"""GET /healthz: the process lives. GET /readyz: everything it needs is there, each part by name; and some counts.
 
-Rule: no words, no secrets; the figures are counts. Whoever can reach the port may read them.
+Rule: no words, no secrets. Whoever can reach the port may read them.
 """
 
 from __future__ import annotations
@@ -8,29 +8,37 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 from aiohttp import web
 
 from bot.errors import AttendantError, StartupError
 
+T = TypeVar("T")
+
 ANSWER_WITHIN_S = 2.0
 
 Part = Callable[[], Awaitable[bool]]
 Count = Callable[[], int]
+Counts = Callable[[], Awaitable[Mapping[str, int]]]
 
 
 @asynccontextmanager
 async def served(
-    host: str, port: int, parts: Mapping[str, Part], counts: Mapping[str, Count]
+    host: str, port: int, parts: Mapping[str, Part], here: Mapping[str, Count], everywhere: Counts
 ) -> AsyncGenerator[int, None]:
-    """Serve both paths on this address; the port. Raises StartupError when it cannot be had."""
+    """Serve both paths on this address; the port. Raises StartupError when it cannot be had.
+
+    What is counted `here` is told always; what is counted `everywhere` replaces it, as long as that can be had.
+    """
 
     async def ready(_: web.Request) -> web.Response:
-        found = {name: await _is_there(part) for name, part in parts.items()}
+        asked = asyncio.gather(*map(_in_time, parts.values()))
+        there, counted = await asyncio.gather(asked, _in_time(everywhere))
         body = {
-            "ready": all(found.values()),
-            "parts": found,
-            "counts": {name: count() for name, count in counts.items()},
+            "ready": all(there),
+            "parts": dict(zip(parts, map(bool, there), strict=True)),
+            "counts": {**{name: count() for name, count in here.items()}, **(counted or {})},
         }
         return web.json_response(body, status=200 if body["ready"] else 503)
 
@@ -56,9 +64,9 @@ async def _lives(_: web.Request) -> web.Response:
     return web.json_response({"alive": True})
 
 
-async def _is_there(part: Part) -> bool:
+async def _in_time(asked: Callable[[], Awaitable[T]]) -> T | None:
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S):
-            return await part()
+            return await asked()
     except (AttendantError, TimeoutError):
-        return False
+        return None

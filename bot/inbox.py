@@ -21,6 +21,7 @@ from bot.events import (
     Uninstalled,
 )
 from bot.preferences import Preferences
+from bot.refusals import Refusals
 from bot.sessions import EditOutcome, IdleLimits, KeptMessage, OpenSession, ResetOutcome, StopOutcome
 from bot.store import edits, erasure, export, status
 from bot.store import inbox as accepted
@@ -42,6 +43,7 @@ class Inbox:
         self,
         store: Store,
         worker: Worker,
+        refusals: Refusals,
         *,
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
@@ -49,6 +51,7 @@ class Inbox:
     ) -> None:
         self._store = store
         self._worker = worker
+        self._refusals = refusals
         self._clock = clock
         self._new_id = new_id
         self._idle = idle
@@ -75,9 +78,13 @@ class Inbox:
                 assert_never(event)
         return await taken
 
+    def refused(self) -> None:
+        """Count something that was not taken in, and that the platform was left to deliver again."""
+        self._refusals.add()
+
     async def _accept_message(self, message: MessageReceived) -> bool:
         idle_after = self._idle.of(message.thread.channel)
-        thread_id = await self._store.run(
+        thread_id = await self._store.run_first(
             accepted.accept, message, now=self._clock(), new_id=self._new_id(), idle_after=idle_after
         )
         if thread_id is not None:
@@ -85,7 +92,7 @@ class Inbox:
         return thread_id is not None
 
     async def _accept_reset(self, asked: ResetRequested) -> bool:
-        outcome, thread_id = await self._store.run(
+        outcome, thread_id = await self._store.run_first(
             accepted.accept_reset, asked, now=self._clock(), new_id=self._new_id()
         )
         if thread_id is None:
@@ -96,13 +103,13 @@ class Inbox:
         return True
 
     async def _accept_status(self, asked: StatusRequested) -> bool:
-        thread_id = await self._store.run(status.accept, asked, now=self._clock())
+        thread_id = await self._store.run_first(status.accept, asked, now=self._clock())
         if thread_id is not None:
             self._wake(thread_id, asked)
         return thread_id is not None
 
     async def _accept_stop(self, asked: StopRequested) -> bool:
-        outcome, thread_id = await self._store.run(accepted.accept_stop, asked, now=self._clock())
+        outcome, thread_id = await self._store.run_first(accepted.accept_stop, asked, now=self._clock())
         if thread_id is None:
             return False
         if outcome is StopOutcome.STOPPED:
@@ -112,7 +119,7 @@ class Inbox:
 
     async def _accept_edit(self, edited: MessageEdited) -> bool:
         idle_after = self._idle.of(edited.message.thread.channel)
-        outcome, thread_id = await self._store.run(
+        outcome, thread_id = await self._store.run_first(
             edits.accept_edit, edited, now=self._clock(), new_id=self._new_id(), idle_after=idle_after
         )
         if thread_id is not None:
@@ -122,26 +129,26 @@ class Inbox:
         return outcome is not EditOutcome.NOTHING
 
     async def _accept_deletion(self, deleted: MessageDeleted) -> bool:
-        ends_an_answer = await self._store.run(edits.accept_deletion, deleted, now=self._clock())
+        ends_an_answer = await self._store.run_first(edits.accept_deletion, deleted, now=self._clock())
         if ends_an_answer:
             await self._worker.hear()
         return ends_an_answer
 
     async def _leave(self, gone: ChannelGone | Uninstalled) -> bool:
-        await self._store.run(erasure.leave, gone, now=self._clock())
+        await self._store.run_first(erasure.leave, gone, now=self._clock())
         await self._worker.hear()
         return True
 
     async def reset(self, thread: Thread, author: Author) -> ResetOutcome:
         """Reset this thread's session, for somebody who took part in it."""
-        outcome = await self._store.run(accepted.reset, thread, author, now=self._clock())
+        outcome = await self._store.run_first(accepted.reset, thread, author, now=self._clock())
         if outcome is ResetOutcome.DONE:
             await self._worker.hear()
         return outcome
 
     async def reset_session(self, session_id: str, author: Author) -> ResetOutcome:
         """Reset this session, if it is still open and the person took part in it."""
-        thread = await self._store.run(session_rows.thread_of, session_id)
+        thread = await self._store.run_first(session_rows.thread_of, session_id)
         return await self.reset(thread, author) if thread is not None else ResetOutcome.NOTHING
 
     async def reset_all(self, platform: str, workspace: str, channel: str, author: Author) -> int:
@@ -154,23 +161,23 @@ class Inbox:
 
     async def count_open(self, platform: str, workspace: str, channel: str, author: Author) -> int:
         """How many open sessions in a channel the person took part in."""
-        return await self._store.run(session_rows.count_for, platform, workspace, author.id, channel=channel)
+        return await self._store.run_first(session_rows.count_for, platform, workspace, author.id, channel=channel)
 
     async def open_sessions(self, platform: str, workspace: str, channel: str, author: Author) -> list[OpenSession]:
         """The open sessions the person took part in there, newest activity first; at most LISTED_SESSIONS."""
-        return await self._store.run(
+        return await self._store.run_first(
             session_rows.open_for, platform, workspace, author.id, channel=channel, limit=LISTED_SESSIONS
         )
 
     async def preferences(self, platform: str, workspace: str, user_id: str) -> Preferences:
         """What this person asked us to keep in mind."""
-        return await self._store.run(preference_rows.of_person, platform, workspace, user_id)
+        return await self._store.run_first(preference_rows.of_person, platform, workspace, user_id)
 
     async def set_preferences(
         self, platform: str, workspace: str, user_id: str, wishes: Mapping[str, object]
     ) -> Preferences:
         """Take in what this person wishes; what they ask for now. Raises PreferencesRefused."""
-        return await self._store.run(preference_rows.change, platform, workspace, user_id, wishes, now=self._clock())
+        return await self._store.run_first(preference_rows.change, platform, workspace, user_id, wishes, now=self._clock())
 
     async def forget(self, platform: str, workspace: str, author: Author) -> int:
         """Erase what the person wrote in a workspace, and what was answered to them alone; how many messages."""

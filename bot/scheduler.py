@@ -1,4 +1,4 @@
-"""APScheduler's jobs: expire idle sessions, warn of it, delete old rows, scrub, look for what is owed, hear, renew.
+"""APScheduler's jobs: expire, warn, delete old rows, scrub, look for what is owed, hear, renew leases, keep counts.
 
 Rule: a few interval jobs in memory, each a set-based sweep that is safe to run on every replica, never a job per
 thread (docs/decisions/0004-sweeps.md). What a job does not do in time is done by the next one.
@@ -16,6 +16,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from bot.errors import StoreUnavailable
 from bot.forewarning import Forewarning
+from bot.refusals import Refusals
 from bot.sessions import IdleLimits
 from bot.store import retention
 from bot.store import sessions as session_rows
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 EXPIRE_EVERY_S = 60.0
 WARN_EVERY_S = 30.0
+KEEP_EVERY_S = 10.0
 EXPIRE_BATCH = 1_000  # sessions closed in one transaction
 EXPUNGE_EVERY_S = 900.0
 EXPUNGE_BATCH = 200  # sessions whose rows are deleted in one transaction
@@ -40,6 +42,7 @@ class Scheduler:
         self,
         store: Store,
         worker: Worker,
+        refusals: Refusals,
         *,
         clock: Callable[[], datetime],
         idle: IdleLimits,
@@ -65,6 +68,7 @@ class Scheduler:
         self._add("look for owed answers", worker.look, LOOK_EVERY_S)
         self._add("hear interruptions", worker.hear, HEAR_EVERY_S)
         self._add("renew leases", worker.renew, RENEW_EVERY_S)
+        self._add("keep the count of refusals", refusals.keep, KEEP_EVERY_S)
 
     @property
     def running(self) -> bool:

@@ -52,6 +52,9 @@ class Terminal:
     async def show_waiting(self, asked: Asked) -> None:
         """Nobody else is here to wait for."""
 
+    async def end_waiting(self, asked: Asked) -> None:
+        """Nobody was told to wait."""
+
     async def names(self, workspace: str, user_ids: Iterable[str]) -> Mapping[str, str]:
         """Nobody but you is here."""
         del workspace, user_ids

@@ -58,6 +58,10 @@ class Turnstile:
             self._line.setdefault(_person(owed), deque()).append(owed)
         return False
 
+    def waits(self, owed: Owed) -> bool:
+        """Whether this thread waits in line."""
+        return owed.thread_id in self._waiting
+
     def leave(self, owed: Owed) -> list[Owed]:
         """This thread was answered; who goes in now."""
         _decrease(self._inside, _person(owed))

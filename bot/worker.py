@@ -32,6 +32,7 @@ HEAR_EVERY_S = 0.4  # a stop shall be heard within a second
 LONGEST_PAUSE_S = 60  # before a turn is tried again whose platform is away
 FOUND_AT_ONCE = 200  # threads that one look takes up
 RENEWED_AT_ONCE = 1_000  # leases in one statement: databases bound its parameters
+CLAIMS_AT_ONCE = 8  # more would begin turns faster than the loop can follow, and messages come in by the same loop
 
 
 class Worker:
@@ -56,8 +57,10 @@ class Worker:
         self._turnstile = Turnstile(limits)
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._telling: set[asyncio.Task[None]] = set()
+        self._told: dict[int, Asked] = {}  # that they wait in line, by thread
         self._woken: set[int] = set()
         self._claimed: dict[int, _Running] = {}
+        self._claiming = asyncio.Semaphore(CLAIMS_AT_ONCE)
         self._stopping = False
 
     @property
@@ -87,6 +90,8 @@ class Worker:
         elif self._turnstile.enter(owed):
             self._start(owed)
         elif asked is not None:
+            if self._turnstile.waits(owed):
+                self._told[owed.thread_id] = asked
             telling = asyncio.create_task(self._attendant.show_waiting(asked))
             self._telling.add(telling)
             telling.add_done_callback(self._telling.discard)
@@ -100,7 +105,7 @@ class Worker:
     async def hear(self) -> None:
         """End the answers that are to end, whoever asked for it, on whichever replica."""
         if self._claimed:
-            for thread_id, fence, why in await self._store.run(leases.interruptions, self._owner):
+            for thread_id, fence, why in await self._store.run_first(leases.interruptions, self._owner):
                 running = self._claimed.get(thread_id)
                 if running is not None and running.fence == fence:  # not a later turn in the same thread
                     running.interrupt(why)
@@ -110,7 +115,7 @@ class Worker:
         claimed = dict(self._claimed)
         for start in range(0, len(claimed), RENEWED_AT_ONCE):
             some = list(claimed)[start : start + RENEWED_AT_ONCE]
-            held = await self._store.run(leases.renew, self._owner, some, now=self._clock(), lease=self._lease)
+            held = await self._store.run_first(leases.renew, self._owner, some, now=self._clock(), lease=self._lease)
             for thread_id in set(some) - held:
                 if self._claimed.get(thread_id) is claimed[thread_id]:  # not a later turn in the same thread
                     log.warning("a lease was lost; the turn is another worker's now")
@@ -141,8 +146,11 @@ class Worker:
         try:
             while thread_id in self._woken:
                 self._woken.discard(thread_id)
-                while not self._stopping and (claim := await self._claim(thread_id)) is not None:
+                while (claim := await self._claim(thread_id)) is not None:
+                    self._told.pop(thread_id, None)
                     await self._answer(claim)
+                if (told := self._told.pop(thread_id, None)) is not None:  # nothing is to be answered here any more
+                    await self._attendant.end_waiting(told)
         except StoreUnavailable as error:
             log.error("the database did not answer (%s); the thread will be taken up again", error)  # noqa: TRY400
         except Exception:
@@ -157,15 +165,18 @@ class Worker:
                 self._start(owed)
 
     async def _claim(self, thread_id: int) -> Claim | None:
-        claiming = asyncio.ensure_future(
-            self._store.run(claims.claim, thread_id, owner=self._owner, now=self._clock(), lease=self._lease)
-        )
-        try:
-            return await asyncio.shield(claiming)
-        except asyncio.CancelledError:
-            if (claim := await claiming) is not None:
-                await self._store.run(claims.hand_back, claim, excused=True)
-            raise
+        async with self._claiming:
+            if self._stopping:
+                return None
+            claiming = asyncio.ensure_future(
+                self._store.run(claims.claim, thread_id, owner=self._owner, now=self._clock(), lease=self._lease)
+            )
+            try:
+                return await asyncio.shield(claiming)
+            except asyncio.CancelledError:
+                if (claim := await claiming) is not None:
+                    await self._store.run(claims.hand_back, claim, excused=True)
+                raise
 
     async def _answer(self, claim: Claim) -> None:
         running = self._claimed[claim.thread_id] = _Running(claim.fence)

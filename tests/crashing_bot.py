@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
 from slack_sdk.web.async_client import AsyncWebClient
 from sqlalchemy import Connection
 
-from bot import app, service
+from bot import app, logs, scheduler, service
 from bot.config import Settings
 from bot.store.engine import Store
 from bot.worker import Worker
@@ -41,17 +42,26 @@ class Point:
         return f"{self.when} {self.what}" + (f" #{self.nth}" if self.nth > 1 else "")
 
 
-def start(settings: Settings, point: Point | None = None) -> BaseProcess:
-    """A process that runs the bot with these settings, forked from one that has imported everything already."""
+def start(
+    settings: Settings, point: Point | None = None, *, lease: timedelta = LEASE, log: Path | None = None
+) -> BaseProcess:
+    """A process that runs the bot with these settings, forked from one that has imported everything already.
+
+    What it says on standard error goes to the end of the file `log`.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
-    process = context.Process(target=_main, args=(settings, point), daemon=True)
+    process = context.Process(target=_main, args=(settings, point, lease, log), daemon=True)
     process.start()
     return process
 
 
-def _main(settings: Settings, point: Point | None) -> None:
-    app.Worker = partial(Worker, lease=LEASE)  # type: ignore[assignment,attr-defined] # this process is a test's
+def _main(settings: Settings, point: Point | None, lease: timedelta, log: Path | None) -> None:
+    app.Worker = partial(Worker, lease=lease)  # type: ignore[assignment,attr-defined] # this process is a test's
+    scheduler.RENEW_EVERY_S = lease.total_seconds() / 6  # type: ignore[attr-defined]
+    if log is not None:
+        os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT), 2)
+        logs.set_up("info", "human")
     if point is not None:
         _arm(point)
     raise SystemExit(asyncio.run(service.run(settings, announce=lambda _: None)))

@@ -12,6 +12,7 @@ from bot.attendant import Attendant
 from bot.history import ChatMessage
 from bot.inbox import Inbox
 from bot.llm import LLM, NO_PARAMETERS, Done, Parameters
+from bot.refusals import Refusals
 from bot.responder import Responder
 from bot.sessions import IdleLimits
 from bot.store.engine import Store
@@ -45,8 +46,9 @@ class Desk:
         responder = Responder(llm, persona="You are helpful.", history_tokens=1_000)
         self.attendant = Attendant(store, responder, [self.adapter], clock.now, MAX_ATTEMPTS, idle=idle)
         self.worker = Worker(store, self.attendant, owner=owner, clock=clock.now, limits=limits)
+        self.refusals = Refusals(store, clock=clock.now)
         ids = (f"{owner}-{number}" for number in itertools.count())
-        self.inbox = Inbox(store, self.worker, clock=clock.now, new_id=lambda: next(ids), idle=idle)
+        self.inbox = Inbox(store, self.worker, self.refusals, clock=clock.now, new_id=lambda: next(ids), idle=idle)
 
     async def turns(self) -> Sequence[sa.Row[*tuple[object, ...]]]:
         """Every turn, oldest first."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, Concatenate
 
@@ -21,12 +23,36 @@ class InterferedStore(Store):
 
     async def run(self, function: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """See Store.run."""
+        return await self._interfered(super().run, function, *args, **kwargs)
+
+    async def run_first(
+        self, function: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """See Store.run_first."""
+        return await self._interfered(super().run_first, function, *args, **kwargs)
+
+    async def _interfered(
+        self, run: Callable[..., Awaitable[T]], function: Callable[..., T], *args: Any, **kwargs: Any
+    ) -> T:
         if function in self.before:
             await self.before[function]()
-        result = await super().run(function, *args, **kwargs)
+        result = await run(function, *args, **kwargs)
         if function in self.after:
             await self.after[function](result)
         return result
+
+
+async def busied(store: Store, go_on: threading.Event) -> asyncio.Task[bool]:
+    """A transaction that has begun, and ends when it may go on: on SQLite all others wait for it."""
+    begun, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def hold(_: Connection) -> bool:
+        loop.call_soon_threadsafe(begun.set)
+        return go_on.wait(10)
+
+    busy = asyncio.create_task(store.run(hold))
+    await begun.wait()
+    return busy
 
 
 async def rival(store: Store) -> sqlite3.Connection:

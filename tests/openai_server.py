@@ -117,14 +117,14 @@ class OpenAIServer:
         self._came = asyncio.Condition()
         self._runner: web.AppRunner | None = None
 
-    async def start(self) -> str:
-        """Listen on a free port; the base URL."""
+    async def start(self, port: int = 0) -> str:
+        """Listen, on a free port unless one is given; the base URL. After a stop it can be started again."""
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_post("/v1/chat/completions", self._complete)
         app.router.add_get("/v1/models/{model}", self._show_card)
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0, backlog=4_096).start()
+        await web.TCPSite(self._runner, "127.0.0.1", port, backlog=4_096).start()
         self.base_url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/v1/"
         return self.base_url
 

@@ -51,6 +51,11 @@ class Process:
         finally:
             await process.stop()
 
+    @property
+    def pid(self) -> int:
+        """The system's number of it."""
+        return self._process.pid
+
     async def says(self, words: str) -> str:
         """Wait for a line that holds these words."""
         async with asyncio.timeout(START_S):

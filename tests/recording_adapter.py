@@ -23,6 +23,7 @@ class RecordingAdapter:
         self.asked: list[Asked] = []
         self.found: list[Sequence[str]] = []  # what each later attempt was told that earlier ones had posted
         self.told_to_wait: list[Asked] = []
+        self.told_no_more: list[Asked] = []  # that they wait
         self.people: dict[str, str] = {}
         self.profiles: dict[str, Profile] = {}
         self.looked_up: list[frozenset[str]] = []
@@ -58,6 +59,11 @@ class RecordingAdapter:
         self.told_to_wait.append(asked)
         await self._tell()
         await self.patient.wait()
+
+    async def end_waiting(self, asked: Asked) -> None:
+        """See Adapter.end_waiting."""
+        self.told_no_more.append(asked)
+        await self._tell()
 
     async def names(self, workspace: str, user_ids: Iterable[str]) -> Mapping[str, str]:
         """See Adapter.names."""

@@ -6,11 +6,14 @@ A dialogue reads: `thread = ana.mentions("my VPN is down")`, `await thread.answe
 from __future__ import annotations
 
 import random
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+import aiohttp
 
 from bot import app, manifest
 from bot.config import Settings
@@ -203,6 +206,12 @@ class Room:
         """Wait until every answer is stored, too."""
         await self.desk.worker.idle()
 
+    async def ready(self) -> tuple[int, Any]:
+        """What /readyz tells: the status, and its body."""
+        url = f"http://127.0.0.1:{self.settings.health_port}/readyz"
+        async with aiohttp.ClientSession() as http, http.get(url) as response:
+            return response.status, await response.json()
+
     async def acknowledged(self) -> None:
         """Wait until the bot acknowledged everything that was delivered so far."""
         await self.until(lambda: all(delivery.acknowledged for delivery in self.server.deliveries.all()))
@@ -219,6 +228,14 @@ async def playground(clock: Callable[[], datetime], **how: Any) -> AsyncIterator
         yield workspace, server
     finally:
         await server.stop()
+
+
+def free_port() -> int:
+    """A port of this machine on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def settings_for(workspace: Workspace, server: PlaygroundServer, model: OpenAIServer, **more: Any) -> Settings:

@@ -190,6 +190,7 @@ class Ledger:
         self.outcome = ResetOutcome.DONE
         self.wishes: dict[str, Preferences] = {}
         self.out_of_order = 0  # how many of the next calls fail
+        self.refusals = 0
         self.busy, self.free = asyncio.Event(), asyncio.Event()  # an event is coming in; it may be taken in
         self.free.set()
 
@@ -199,6 +200,9 @@ class Ledger:
         await self.free.wait()
         self.accepted.append(event)
         return True
+
+    def refused(self) -> None:
+        self.refusals += 1
 
     async def reset(self, thread: Thread, author: Author) -> ResetOutcome:
         return self._reset(f"{thread.channel}:{thread.root}", author)

@@ -73,14 +73,25 @@ def test_every_module_is_in_the_reading_order() -> None:
     assert told == there - {"__init__", "__main__"}
 
 
-def test_the_tests_that_the_invariants_name_exist() -> None:
-    """Each test that docs/invariants.md refers to is a function in the file it names."""
-    text = (ROOT / "docs" / "invariants.md").read_text(encoding="utf-8")
-    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
+@pytest.mark.parametrize(("document", "folder"), [("invariants.md", ""), ("faults.md", "tests/")])
+def test_the_tests_that_the_documents_name_exist(document: str, folder: str) -> None:
+    """Each test that docs/invariants.md or docs/faults.md refers to is a function in the file it names."""
+    text = (ROOT / "docs" / document).read_text(encoding="utf-8")
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", text)
 
     assert len(named) > 5
     for file, function in named:
-        assert f"def {function}(" in (ROOT / file).read_text(encoding="utf-8"), (file, function)
+        assert f"def {function}(" in (ROOT / folder / file).read_text(encoding="utf-8"), (file, function)
+
+
+def test_every_fault_names_its_test() -> None:
+    """Each row of docs/faults.md ends with the test that shows what the person sees, and no test is named twice."""
+    text = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| ")][1:]
+    tests = [re.search(r"\| `([\w/.]+::\w+)` \|$", row) for row in rows]
+
+    assert [row for row, test in zip(rows, tests, strict=True) if test is None] == []
+    assert len({test[1] for test in tests if test}) == len(rows)
 
 
 def test_links_in_the_documents_lead_somewhere() -> None:

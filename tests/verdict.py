@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from bot.playground.messages import Message
@@ -22,22 +23,31 @@ class Verdict:
 
     `answers(question, text)` tells whether a text is the whole answer to a question, and nothing more; one text may
     answer several. An answer in several messages is their texts with an empty line between. `remarks(text)` tells
-    what else the app may say: that it was reset, that it was stopped.
+    what else the app may say: that it was reset, that it was stopped. `may_show(channel, root)` tells where a status
+    that stays is no matter.
     """
 
     answers: Callable[[Message, str], bool]
     remarks: Callable[[str], bool] = lambda _: False
+    may_show: Callable[[str, str], bool] = lambda _channel, _root: False
 
-    def violations(self, workspace: Workspace, questions: Iterable[Message]) -> list[str]:
-        """What is wrong, a line each; empty when all is well. Nobody else in the workspace has asked anything."""
+    def violations(
+        self, workspace: Workspace, questions: Iterable[Message], optional: Iterable[Message] = ()
+    ) -> list[str]:
+        """What is wrong, a line each; empty when all is well. Nobody else in the workspace has asked anything.
+
+        What is `optional` may be left without an answer, but has no two.
+        """
         threads: dict[tuple[str, str], list[Message]] = {}
-        for question in questions:
+        needed = list(questions)
+        for question in (*needed, *optional):
             threads.setdefault((question.channel, question.root), []).append(question)
         said = {where: _said(workspace, *where) for where in threads}
-        wrong = [line for where in threads for line in self._in_thread(threads[where], said[where])]
-        return [*wrong, *_statuses(workspace, threads), *self._elsewhere(workspace, said.values())]
+        must = {question.id for question in needed}
+        wrong = [line for where in threads for line in self._in_thread(threads[where], said[where], must)]
+        return [*wrong, *self._statuses(workspace), *self._elsewhere(workspace, said.values())]
 
-    def _in_thread(self, asked: Sequence[Message], said: Sequence[Message]) -> Iterator[str]:
+    def _in_thread(self, asked: Sequence[Message], said: Sequence[Message], must: AbstractSet[str]) -> Iterator[str]:
         times: Counter[str] = Counter()
         for alone, group in itertools.groupby(said, lambda message: bool(self._answered(asked, [message]))):
             run = list(group)
@@ -48,7 +58,7 @@ class Verdict:
                     yield from self._of_no_answer(run[0])
                 del run[: length or 1]
         for question in asked:
-            if times[question.ts] != 1:
+            if times[question.ts] != 1 and (times[question.ts] or question.id in must):
                 how_often = f"answered {times[question.ts]} times" if times[question.ts] else "not answered"
                 yield f"{_place(question)}: {how_often}: {question.text!r}"
 
@@ -71,6 +81,12 @@ class Verdict:
         elif not self.remarks(message.text):
             yield f"{_place(message)}: neither an answer nor a remark: {message.text!r}"
 
+    def _statuses(self, workspace: Workspace) -> Iterator[str]:
+        for channel in workspace.channels.values():
+            for root, status in workspace.statuses(channel).items():
+                if not self.may_show(channel.id, root):
+                    yield f"{channel.id} {root}: still shows the status {status!r}"
+
     def _elsewhere(self, workspace: Workspace, judged: Iterable[Sequence[Message]]) -> Iterator[str]:
         known = {message.id for said in judged for message in said}
         for channel in workspace.channels.values():
@@ -82,12 +98,6 @@ class Verdict:
 def _said(workspace: Workspace, channel: str, root: str) -> list[Message]:
     thread = workspace.thread(workspace.channels[channel], root)
     return [message for message in thread if message.bot_id == workspace.app.bot_id]
-
-
-def _statuses(workspace: Workspace, threads: Iterable[tuple[str, str]]) -> Iterator[str]:
-    for channel, root in threads:
-        if status := workspace.status(workspace.channels[channel], root):
-            yield f"{channel} {root}: still shows the status {status!r}"
 
 
 def _place(message: Message) -> str:

@@ -89,7 +89,11 @@ class Faults:
         self._faults[method].append(Fault("fail", f"http_{status}", status=status, times=times))
 
     def hold(self, method: str, *, after: bool = False) -> Hold:
-        """Keep the calls of a method waiting before their work is done, or after it, before the answer."""
+        """Keep the calls of a method waiting before their work is done, or after it, before the answer.
+
+        In Socket Mode a kind of delivery (`events_api`) is held like a method: what comes after a hold that was
+        replaced by another overtakes what the first one keeps.
+        """
         self._holds[method, after] = Hold(self._watch)
         return self._holds[method, after]
 

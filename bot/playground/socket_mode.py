@@ -79,7 +79,7 @@ class Sockets:
 
     async def deliver(self, delivery: Delivery, attempt: Attempt, within_s: float) -> Any:
         """Send a payload over one of the connections (Transport)."""
-        if not self._connections:
+        if not await self._faults.goes_on(delivery.kind) or not self._connections:
             raise NotAcknowledged("connection_failed")
         try:
             async with asyncio.timeout(within_s):

@@ -190,6 +190,7 @@ class State:
             self.change(message, subtype=TOMBSTONE, user=SLACKBOT, text="This message was deleted.", blocks=())
             return
         self.transcript.remove(message)
+        self.set_status(message.channel, message.ts, "")  # with the thread goes what it shows
         self.emit(Deleted(message, self.new_ts()))
 
     def drop_channel(self, channel: Channel) -> None:

@@ -71,6 +71,10 @@ class SlackAdapter:
         if asked.thread not in self._answering:
             await self._status.show_waiting(asked.thread)
 
+    async def end_waiting(self, asked: Asked) -> None:
+        """End the status that says so."""
+        await self._status.end_waiting(asked.thread)
+
     async def names(self, workspace: str, user_ids: Iterable[str]) -> Mapping[str, str]:
         """The display names of these people, as far as they can be had within two seconds."""
         del workspace  # one installation, which sees the people of shared channels as well

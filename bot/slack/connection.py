@@ -82,9 +82,9 @@ class HttpMode:
             return web.Response(status=400)
         if not self._is_slacks(text, request):
             return web.Response(status=401)
-        headers: dict[str, str | Sequence[str]] = {**request.headers}
-        answer = await self._app.async_dispatch(AsyncBoltRequest(body=text, headers=headers))
-        return await to_aiohttp_response(answer)
+        if (said := _read(text, {**request.headers})) is None:
+            return web.Response(status=400)
+        return await to_aiohttp_response(await self._app.async_dispatch(said))
 
     def _is_slacks(self, body: str, request: web.Request) -> bool:
         timestamp = request.headers.get("x-slack-request-timestamp", "")
@@ -92,3 +92,10 @@ class HttpMode:
         with suppress(ValueError, TypeError):  # a timestamp that is no number, a signature that is not ASCII
             return self._verifier.is_valid(body, timestamp, signature)
         return False
+
+
+def _read(body: str, headers: dict[str, str | Sequence[str]]) -> AsyncBoltRequest | None:
+    """The request as Bolt reads it; None when it is no object of the kind that Slack sends, over which Bolt breaks."""
+    with suppress(ValueError, AttributeError, TypeError):
+        return AsyncBoltRequest(body=body, headers=headers)
+    return None

@@ -19,6 +19,9 @@ class Intake(Protocol):
     async def accept(self, event: Event) -> bool:
         """Take an event in; it is durable when this returns."""
 
+    def refused(self) -> None:
+        """Count a delivery that was not taken in."""
+
     async def reset(self, thread: Thread, author: Author) -> ResetOutcome:
         """Reset this thread's session."""
 

@@ -67,6 +67,7 @@ class Reply:
         try:
             await self._write_all()
         except RefusedError as refusal:
+            await self._status.clear(self._asked.thread)  # no text will end it
             raise PlatformError(refusal.code, refusal.method) from None
         except CallError as failure:
             raise PlatformUnavailable(str(failure)) from None

@@ -53,8 +53,7 @@ class Status:
 
     async def show(self, thread: Thread) -> None:
         """Let the people in the thread see that the bot works."""
-        if (waiting := self._waiting.get(thread)) is not None:  # or it would come after this one
-            await asyncio.wait([waiting])
+        await self._until_told(thread)
         await self._set(thread, "processing", wording.WORKING)
 
     async def show_waiting(self, thread: Thread) -> None:
@@ -67,6 +66,11 @@ class Status:
         finally:
             del self._waiting[thread]
 
+    async def end_waiting(self, thread: Thread) -> None:
+        """Take that back."""
+        await self._until_told(thread)
+        await self.clear(thread)
+
     async def clear(self, thread: Thread) -> None:
         """End the status where nothing else does: no message was posted, or one was, beside an agent's session."""
         await self._set(thread, "active", "")
@@ -75,6 +79,10 @@ class Status:
         """End the status after chat.postMessage, which ends it by itself except in an agent's session."""
         if self._ways.get(thread.workspace) is _Way.SESSIONS:
             await self.clear(thread)
+
+    async def _until_told(self, thread: Thread) -> None:
+        if (waiting := self._waiting.get(thread)) is not None:  # or it would come after what is said now
+            await asyncio.wait([waiting])
 
     async def _set(self, thread: Thread, session_status: str, text: str) -> None:
         try:

@@ -1,7 +1,8 @@
-"""What an operator asks first: what is owed, for how long, what runs, what was taken over or failed."""
+"""What an operator asks first: what is owed, for how long, what runs, what was taken over, refused, or failed."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -9,14 +10,16 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from bot.store.claims import State
-from bot.store.tables import RUNNING, messages, sessions, turns
+from bot.store.engine import insert_or_ignore
+from bot.store.tables import RUNNING, messages, refusals, sessions, turns
 
 RECENT = timedelta(hours=24)
+KEPT = timedelta(days=30)  # counts of refusals
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The state of the work in all replicas together; counts of turns are of the last 24 hours."""
+    """The state of the work in all replicas together; what has ended is counted over the last 24 hours."""
 
     owed_messages: int
     oldest_owed_seconds: float
@@ -25,6 +28,7 @@ class Figures:
     answered_turns: int
     failed_turns: int
     taken_over_turns: int  # needed more than one attempt
+    refused_deliveries: int  # could not be taken in, and were left to be delivered again; by whole hours
 
 
 def figures(connection: Connection, *, now: datetime) -> Figures:
@@ -40,6 +44,9 @@ def figures(connection: Connection, *, now: datetime) -> Figures:
         )
     }
     again = sa.select(sa.func.count()).where(turns.c.started_at > now - RECENT, turns.c.attempt > 1)
+    refused = sa.select(sa.func.coalesce(sa.func.sum(refusals.c.deliveries), 0)).where(
+        refusals.c.hour >= hour_of(now - RECENT)
+    )
     return Figures(
         owed_messages=count,
         oldest_owed_seconds=max(0.0, (now - oldest).total_seconds()) if oldest else 0.0,
@@ -48,4 +55,19 @@ def figures(connection: Connection, *, now: datetime) -> Figures:
         answered_turns=recent[State.ANSWERED],
         failed_turns=recent[State.FAILED],
         taken_over_turns=connection.execute(again).scalar_one(),
+        refused_deliveries=connection.execute(refused).scalar_one(),
     )
+
+
+def add_refusals(connection: Connection, counted: Mapping[datetime, int], *, now: datetime) -> None:
+    """Add what a process counted, by the hour, to what is kept; what is older than KEPT goes."""
+    for hour in sorted(counted):  # in the same order everywhere, so that replicas do not wait for each other in a ring
+        insert_or_ignore(connection, refusals, {"hour": hour, "deliveries": 0})
+        more = refusals.c.deliveries + counted[hour]
+        connection.execute(sa.update(refusals).where(refusals.c.hour == hour).values(deliveries=more))
+    connection.execute(sa.delete(refusals).where(refusals.c.hour < now - KEPT))
+
+
+def hour_of(moment: datetime) -> datetime:
+    """The hour that it is counted in."""
+    return moment.replace(minute=0, second=0, microsecond=0)

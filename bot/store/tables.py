@@ -107,6 +107,7 @@ RUNNING = turns.c.state == sa.literal_column("'running'")  # a bound value would
 Index("uq_turns_running", turns.c.thread_id, unique=True, sqlite_where=RUNNING, postgresql_where=RUNNING)
 Index("ix_turns_session", turns.c.session_id, turns.c.id)
 Index("ix_turns_thread", turns.c.thread_id)
+Index("ix_turns_started", turns.c.started_at)
 
 messages = Table(
     "messages",
@@ -183,4 +184,12 @@ preferences = Table(  # what a person asked us to keep in mind
     Column("wishes", sa.JSON, nullable=False),  # by field, as preferences.Preferences.wishes tells them
     Column("changed_at", UtcDateTime, nullable=False),
     UniqueConstraint("platform", "workspace", "user_id"),
+)
+
+refusals = Table(  # deliveries that no replica could take in, and left to be delivered again
+    "refusals",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("hour", UtcDateTime, nullable=False, unique=True),
+    Column("deliveries", sa.Integer, nullable=False),
 )

@@ -82,7 +82,7 @@ async def test_status_tells_the_figures(tmp_path: Path) -> None:
 
     assert ended.status == 0
     assert ended.lines[0].split()[:3] == ["owed", "0", "messages,"]
-    assert "2 turns answered, 0 failed, 0 needed more than one attempt" in ended.lines[2]
+    assert "2 turns answered, 0 failed, 0 needed more than one attempt; 0 deliveries refused" in ended.lines[2]
 
 
 async def test_erase_wants_to_be_confirmed(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from bot.playground.server import PlaygroundServer
 from bot.playground.workspace import Workspace
 from tests.openai_server import OpenAIServer
 from tests.process import Process
-from tests.room import PATIENCE_S, playground, recites
+from tests.room import PATIENCE_S, free_port, playground, recites
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         model = OpenAIServer(recites)
         await model.start()
         stack.push_async_callback(model.stop)
-        port = _free_port()
+        port = free_port()
         url = f"http://127.0.0.1:{port}/slack/events" if request.param == "http" else None
         workspace, server = await stack.enter_async_context(playground(utc_now, request_url=url))
         secret = {
@@ -150,10 +149,3 @@ async def _bot_messages(events: aiohttp.ClientResponse) -> AsyncIterator[dict[st
             yield message
             if not message["streaming"]:
                 return
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

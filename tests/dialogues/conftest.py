@@ -22,15 +22,22 @@ def room_settings() -> dict[str, Any]:
 
 
 @pytest.fixture
-async def room(tmp_path: Path, room_settings: dict[str, Any]) -> AsyncIterator[Room]:
+def slack_times() -> dict[str, Any]:
+    """How long this Slack waits for an acknowledgement and before it delivers again, where that is not as usual."""
+    return {}
+
+
+@pytest.fixture
+async def room(
+    tmp_path: Path, clock: SettableClock, room_settings: dict[str, Any], slack_times: dict[str, Any]
+) -> AsyncIterator[Room]:
     """The whole bot, connected by Socket Mode to a playground of its own."""
-    clock = SettableClock()
     async with AsyncExitStack() as stack:
         model = OpenAIServer(recites)
         await model.start()
         stack.push_async_callback(model.stop)
-        workspace, server = await stack.enter_async_context(playground(clock.now))
-        database = f"sqlite:///{tmp_path / 'attendant.db'}"
-        settings = settings_for(workspace, server, model, database_url=database, **room_settings)
+        workspace, server = await stack.enter_async_context(playground(clock.now, **slack_times))
+        how = {"database_url": f"sqlite:///{tmp_path / 'attendant.db'}", **room_settings}
+        settings = settings_for(workspace, server, model, **how)
         bot = await stack.enter_async_context(app.slack_bot(settings, clock=clock.now))
         yield Room(workspace, server, model, bot.desk, clock, settings)

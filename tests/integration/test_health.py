@@ -42,10 +42,21 @@ async def hanging() -> bool:
     return await asyncio.Future[bool]()
 
 
-async def fetched(path: str, *, counts: dict[str, Callable[[], int]] | None = None, **parts: Part) -> tuple[int, Any]:
+async def no_counts() -> dict[str, int]:
+    """Nothing is counted."""
+    return {}
+
+
+async def fetched(
+    path: str,
+    *,
+    here: dict[str, Callable[[], int]] | None = None,
+    everywhere: Callable[[], Awaitable[dict[str, int]]] = no_counts,
+    **parts: Part,
+) -> tuple[int, Any]:
     """The status and what was told there."""
     async with (
-        health.served(HOST, 0, parts, counts or {}) as port,
+        health.served(HOST, 0, parts, here or {}, everywhere) as port,
         aiohttp.ClientSession() as http,
         http.get(f"http://{HOST}:{port}{path}") as response,
     ):
@@ -60,11 +71,27 @@ async def test_a_process_that_answers_lives() -> None:
 async def test_ready_is_who_has_all_it_needs() -> None:
     """With the figures of this process, as they are at the moment."""
     running = iter([1, 2])
-    counts = {"running": lambda: next(running)}
+    here = {"running": lambda: next(running)}
 
     told = {"ready": True, "parts": {"database": True, "slack": True}, "counts": {"running": 1}}
-    assert await fetched("/readyz", counts=counts, database=there, slack=there) == (200, told)
-    assert (await fetched("/readyz", counts=counts))[1]["counts"] == {"running": 2}
+    assert await fetched("/readyz", here=here, database=there, slack=there) == (200, told)
+    assert (await fetched("/readyz", here=here))[1]["counts"] == {"running": 2}
+
+
+async def test_what_all_replicas_count_is_told_as_long_as_it_can_be_had() -> None:
+    """It takes the place of what this process knows by itself, which is told when the database is away."""
+    here = {"running": lambda: 1, "refusals": lambda: 2}
+
+    async def everywhere() -> dict[str, int]:
+        return {"owed": 3, "refusals": 40}
+
+    async def away() -> dict[str, int]:
+        raise StoreUnavailable("database is locked")
+
+    _, told = await fetched("/readyz", here=here, everywhere=everywhere)
+    assert told["counts"] == {"running": 1, "refusals": 40, "owed": 3}
+    _, told = await fetched("/readyz", here=here, everywhere=away)
+    assert told["counts"] == {"running": 1, "refusals": 2}
 
 
 @pytest.mark.parametrize(
@@ -90,7 +117,7 @@ async def test_each_part_that_is_missing_is_named(name: str, part: Part) -> None
 async def test_nothing_else_is_served() -> None:
     """Neither another path nor another method, nor a word more than needed."""
     async with (
-        health.served(HOST, 0, {}, {}) as port,
+        health.served(HOST, 0, {}, {}, no_counts) as port,
         aiohttp.ClientSession(f"http://{HOST}:{port}") as http,
         http.get("/") as other,
         http.post("/readyz") as posted,
@@ -103,6 +130,6 @@ async def test_a_port_that_is_taken_stops_the_start_with_a_line() -> None:
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(StartupError, match=rf"^HEALTH_PORT {port} on {HOST} [^\n]+\.$"):
-            await health.served(HOST, port, {}, {}).__aenter__()
-    async with health.served(HOST, port, {}, {}) as served:
+            await health.served(HOST, port, {}, {}, no_counts).__aenter__()
+    async with health.served(HOST, port, {}, {}, no_counts) as served:
         assert served == port

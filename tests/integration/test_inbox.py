@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 import sqlalchemy as sa
 
 from bot import wording
 from bot.errors import StoreUnavailable
-from bot.events import StopRequested, Uninstalled
+from bot.events import Event, StopRequested, Uninstalled
 from bot.inbox import LISTED_SESSIONS
 from bot.sessions import Interrupted, ResetOutcome, StopOutcome
 from bot.store.engine import Store
@@ -18,6 +19,7 @@ from bot.testing import Hold, ScriptedLLM, SettableClock
 from tests.books import Books
 from tests.builders import ANA, BEN, THREAD, deletion, mention, reply, reset, stop, thread
 from tests.desk import Desk, Echo
+from tests.interfered_store import busied
 
 CONFIRMED = wording.reset(ResetOutcome.DONE)
 ENDED = wording.interrupted(Interrupted.RESET)
@@ -62,6 +64,34 @@ async def test_without_a_database_nothing_is_accepted(clock: SettableClock) -> N
     with pytest.raises(StoreUnavailable):
         await desk.inbox.accept(mention("hi"))
     await desk.store.close()
+
+
+@pytest.mark.parametrize(
+    "event",
+    [reply("and?", "2.0"), reset("2.0"), stop("2.0"), stop(), deletion(), Uninstalled("desk", "T1")],
+    ids=["message", "reset", "stop", "button", "deletion", "uninstall"],
+)
+async def test_what_comes_in_is_taken_in_before_anything_else_is_done(
+    empty_sqlite_url: str, llm: ScriptedLLM, clock: SettableClock, event: Event
+) -> None:
+    """The platform waits for it: whatever stands in line for the database waits until it is stored, and heard of."""
+    store, hold, first, second = Store(empty_sqlite_url), Hold(), threading.Event(), threading.Event()
+    desk = Desk(store, llm, clock)
+    llm.script("Let me ", hold)
+    await desk.inbox.accept(mention("hi", "1.0"))
+    await hold.reached()
+    busy = await busied(store, first)
+    in_line = asyncio.create_task(store.run(lambda _: second.wait(10)))
+    accepting = asyncio.create_task(desk.inbox.accept(event))
+    await asyncio.sleep(0)
+    first.set()
+    await accepting
+
+    assert not in_line.done()
+    second.set()
+    await asyncio.gather(busy, in_line)
+    await desk.worker.stop(drain_seconds=0)
+    await store.close()
 
 
 async def test_what_arrives_during_a_turn_is_answered_together(desk: Desk, llm: ScriptedLLM) -> None:

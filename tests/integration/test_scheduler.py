@@ -25,7 +25,7 @@ from tests.recording_adapter import RecordingAdapter
 
 def scheduler_of(desk: Desk, clock: SettableClock) -> Scheduler:
     """The scheduler of this desk."""
-    return Scheduler(desk.store, desk.worker, clock=clock.now, idle=IdleLimits(DAY), retention=14 * DAY)
+    return Scheduler(desk.store, desk.worker, desk.refusals, clock=clock.now, idle=IdleLimits(DAY), retention=14 * DAY)
 
 
 def jobs(scheduler: Scheduler) -> dict[str, Callable[[], Awaitable[None]]]:
@@ -69,6 +69,7 @@ async def test_the_jobs_look_renew_and_expire(desk: Desk, books: Books, llm: Scr
         "delete old rows",
         "expire idle sessions",
         "hear interruptions",
+        "keep the count of refusals",
         "look for owed answers",
         "renew leases",
         "scrub the database's file",
@@ -80,7 +81,9 @@ async def test_the_warning_is_a_job_where_it_was_asked_for(desk: Desk, books: Bo
     ahead = timedelta(minutes=30)
     idle = IdleLimits(DAY)
     forewarning = Forewarning(desk.store, [desk.adapter], clock=clock.now, idle=idle, ahead=ahead)
-    scheduler = Scheduler(desk.store, desk.worker, clock=clock.now, idle=idle, retention=DAY, forewarning=forewarning)
+    scheduler = Scheduler(
+        desk.store, desk.worker, desk.refusals, clock=clock.now, idle=idle, retention=DAY, forewarning=forewarning
+    )
     await books.answer(mention("hello"))
     clock.advance(DAY - ahead / 2)
     await jobs(scheduler)["warn of expiry"]()
@@ -119,7 +122,13 @@ async def test_the_longer_a_scrub_takes_the_less_often_it_is_done(empty_sqlite_u
     store = SlowToScrub(empty_sqlite_url)
     desk = Desk(store, Echo(), clock)
     scheduler = Scheduler(
-        store, desk.worker, clock=clock.now, idle=IdleLimits(DAY), retention=DAY, time=lambda: store.seconds
+        store,
+        desk.worker,
+        desk.refusals,
+        clock=clock.now,
+        idle=IdleLimits(DAY),
+        retention=DAY,
+        time=lambda: store.seconds,
     )
     await scheduler.scrub()
     store.seconds += 1_999

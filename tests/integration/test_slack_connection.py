@@ -100,7 +100,7 @@ async def test_what_is_not_slacks_is_turned_away(body: bytes, headers: dict[str,
         url = f"http://127.0.0.1:{http.port}{PATH}"
         async with session.post(url, data=body, headers=headers) as response:
             assert response.status == status
-        assert slack.ledger.accepted == []
+        assert (slack.ledger.accepted, slack.ledger.refusals) == ([], 0)
 
 
 async def test_there_is_nothing_elsewhere() -> None:

@@ -148,7 +148,7 @@ async def test_accepted_before_acknowledged(caplog: pytest.LogCaptureFixture) ->
         (delivery,) = slack.server.deliveries.all()
 
         assert [attempt.acked_at is not None for attempt in delivery.attempts] == [False, True]
-        assert len(slack.ledger.accepted) == 1
+        assert (len(slack.ledger.accepted), slack.ledger.refusals) == (1, 1)
         assert "Slack is left to deliver it again" in caplog.text
         assert "a secret" not in caplog.text
 
@@ -380,6 +380,7 @@ async def test_what_breaks_is_logged_without_what_was_said(caplog: pytest.LogCap
 
         assert "a listener failed with AttributeError" in caplog.text
         assert "a secret" not in caplog.text
+        assert slack.ledger.refusals == 1
         assert not [record for record in caplog.records if record.levelno < logging.WARNING and "slack" in record.name]
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import pytest
 
 from bot import wording
+from bot.errors import PlatformError
 from bot.slack.limiter import Limiter
 from bot.slack.messages import Slack
 from bot.slack.status import Status
@@ -120,6 +121,31 @@ async def test_nobody_is_told_to_wait_below_an_answer() -> None:
         await showing
 
         assert statuses(slack) == [wording.WORKING]
+
+
+async def test_waiting_can_be_taken_back() -> None:
+    """Where no answer ends the status of waiting it is ended by itself, also when Slack was slow to show it."""
+    async with stage() as slack:
+        assert await waiting_status(slack) == wording.WAITING
+        hold = slack.server.faults.hold("assistant.threads.setStatus")
+        waiting = asyncio.create_task(slack.adapter.show_waiting(slack.asked()))
+        await slack.workspace.until(lambda: hold.waiting == 1)
+        ending = asyncio.create_task(slack.adapter.end_waiting(slack.asked()))
+        await a_while()
+        hold.release()
+        await asyncio.gather(waiting, ending)
+
+        assert statuses(slack) == [wording.WAITING, wording.WAITING, ""]
+
+
+async def test_a_refused_answer_leaves_no_status() -> None:
+    """When Slack takes no text, the thread does not go on to say that the bot thinks."""
+    async with stage(streaming="off") as slack:
+        slack.server.faults.refuse("chat.postMessage", "restricted_action")
+        with pytest.raises(PlatformError):
+            await slack.reply(Speech("Hello"))
+
+        assert not slack.workspace.status(slack.channel, slack.root)
 
 
 async def test_waiting_never_raises() -> None:

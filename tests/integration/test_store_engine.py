@@ -20,7 +20,7 @@ from bot.store.engine import MOST_WAITING, Store, stain, storable
 from bot.store.tables import messages, threads
 from tests.books import Books
 from tests.builders import NOON, mention
-from tests.interfered_store import rival
+from tests.interfered_store import busied, rival
 
 SECRET = "my-password-is-hunter2"
 
@@ -136,6 +136,39 @@ async def test_the_line_for_the_database_is_bounded(empty_sqlite_url: str) -> No
     await store.close()
 
 
+async def test_what_is_waited_for_goes_first(empty_sqlite_url: str) -> None:
+    """It passes all that stands in line, but not what has begun; among its like, who came first is served first."""
+    store, go_on, order = Store(empty_sqlite_url), threading.Event(), list[str]()
+    busy = await busied(store, go_on)
+
+    def note(_: Connection, name: str) -> None:
+        order.append(name)
+
+    urgency = (("c", store.run), ("a", store.run_first), ("d", store.run), ("b", store.run_first))
+    line = [asyncio.create_task(run(note, name)) for name, run in urgency]
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(busy, *line)
+
+    assert order == ["a", "b", "c", "d"]
+    await store.close()
+
+
+async def test_whoever_gives_up_in_line_is_passed_over(empty_sqlite_url: str) -> None:
+    """What was cancelled before it began is not done, and whatever stands behind it is."""
+    store, go_on = Store(empty_sqlite_url), threading.Event()
+    busy = await busied(store, go_on)
+    line = [asyncio.create_task(store.run(add_thread, root)) for root in ("1.0", "2.0")]
+    await asyncio.sleep(0)
+    line[0].cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(busy, line[1])
+
+    assert await store.run(lambda connection: connection.execute(sa.select(threads.c.root)).all()) == [("2.0",)]
+    await store.close()
+
+
 async def test_an_error_of_the_database_tells_nothing_of_what_people_wrote(books: Books) -> None:
     """Neither the error nor anything that hangs on it holds a statement's parameters."""
     await books.accepted(mention(SECRET))
@@ -233,6 +266,14 @@ async def test_sqlite_is_set_up_to_survive_and_to_check(empty_sqlite_url: str) -
     await store.close()
 
     assert found == ["wal", 1, 1, 2000]
+
+
+async def test_processes_that_make_a_new_file_at_once_all_open_it(tmp_path: Path) -> None:
+    """Two bots may be started together on a SQLite file that is not there yet."""
+    for number in range(40):
+        stores = [Store(f"sqlite:///{tmp_path / str(number)}") for _ in range(3)]
+        await asyncio.gather(*(store.check() for store in stores))
+        await asyncio.gather(*(store.close() for store in stores))
 
 
 def test_storable_text_is_left_as_it_is() -> None:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
+import pytest
+
+from bot.errors import StoreUnavailable
+from bot.refusals import Refusals
 from bot.store.claims import State
-from bot.store.figures import RECENT, Figures, figures
+from bot.store.engine import Store
+from bot.store.figures import KEPT, RECENT, Figures, figures, hour_of
+from bot.store.tables import refusals
+from bot.testing import SettableClock
 from tests.books import MINUTE, Books
 from tests.builders import mention, reply, thread
+from tests.interfered_store import rival
 
 
 async def counted(books: Books) -> Figures:
@@ -17,7 +26,7 @@ async def counted(books: Books) -> Figures:
 
 async def test_nothing_is_nothing(books: Books) -> None:
     """An empty database has figures, too."""
-    assert await counted(books) == Figures(0, 0.0, 0, 0, 0, 0, 0)
+    assert await counted(books) == Figures(0, 0.0, 0, 0, 0, 0, 0, 0)
 
 
 async def test_what_is_owed_and_since_when(books: Books) -> None:
@@ -51,4 +60,52 @@ async def test_turns_are_counted_by_their_end_for_a_day(books: Books) -> None:
     assert (found.answered_turns, found.failed_turns, found.taken_over_turns) == (2, 1, 1)
     books.now += RECENT + timedelta(seconds=1)
 
-    assert await counted(books) == Figures(0, 0.0, 0, 3, 0, 0, 0)
+    assert await counted(books) == Figures(0, 0.0, 0, 3, 0, 0, 0, 0)
+
+
+async def test_refusals_of_all_replicas_are_counted_for_a_day(books: Books, clock: SettableClock) -> None:
+    """Each keeps what it counted, in the same hour or another; a day later they are history."""
+    here, there = (Refusals(books.store, clock=clock.now) for _ in range(2))
+    for counts in (here, there, here):
+        counts.add()
+    await asyncio.gather(here.keep(), there.keep())
+    books.now += timedelta(hours=1)
+    here.add()
+    await here.keep()
+    assert ((await counted(books)).refused_deliveries, len(await books.rows(refusals))) == (4, 2)
+    books.now += RECENT
+
+    assert (await counted(books)).refused_deliveries == 1
+
+
+async def test_refusals_are_kept_in_memory_while_the_database_is_away(
+    empty_sqlite_url: str, clock: SettableClock
+) -> None:
+    """What could not be handed over is handed over later, with the hour in which it happened, and once."""
+    store = Store(empty_sqlite_url)
+    books, counts, other = Books(store, clock), Refusals(store, clock=clock.now), await rival(store)
+    other.execute("BEGIN IMMEDIATE")
+    counts.add()
+    with pytest.raises(StoreUnavailable):
+        await counts.keep()
+    counts.add()
+    assert counts.not_kept == 2
+    other.rollback()
+    await counts.keep()
+    await counts.keep()
+
+    assert counts.not_kept == 0
+    assert [(row.hour, row.deliveries) for row in await books.rows(refusals)] == [(hour_of(clock.now()), 2)]
+    await store.close()
+    other.close()
+
+
+async def test_old_counts_of_refusals_go(books: Books, clock: SettableClock) -> None:
+    """The table does not grow for ever."""
+    counts = Refusals(books.store, clock=clock.now)
+    for _ in range(2):
+        counts.add()
+        await counts.keep()
+        books.now += KEPT + timedelta(hours=1)
+
+    assert len(await books.rows(refusals)) == 1

@@ -16,6 +16,7 @@ from bot.events import ChannelGone
 from bot.history import Turn
 from bot.sessions import IdleLimits
 from bot.store import answers, background, erasure, leases, names, preferences, retention, sessions
+from bot.store.figures import figures
 from tests.books import A_DAY, HOUR, MINUTE, Books
 from tests.builders import ANA, DAY, THREAD, deletion, edit, mention, reply, stop
 
@@ -63,6 +64,16 @@ async def test_what_every_message_costs_is_looked_up_by_an_index(books: Books) -
     plans = await books.store.run(plans_of, statements)
     assert len(plans) > 20
     assert [plan for plan in plans if WALKS.search(plan)] == []
+
+
+async def test_what_an_operator_asks_costs_what_a_day_holds(books: Books) -> None:
+    """However many turns were ever answered, the figures look at those of the last day, and at what is open."""
+    statements = recorded(books.store.engine)
+    await books.store.run(figures, now=books.now)
+
+    plans = await books.store.run(plans_of, statements)
+    assert len(plans) == 6
+    assert [plan for plan in plans if WALKS.search(plan) and "INDEX uq_sessions_open" not in plan] == []
 
 
 def recorded(engine: sa.Engine) -> list[Statement]:

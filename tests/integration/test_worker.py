@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import threading
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -15,13 +16,14 @@ from bot.store import answers, claims
 from bot.store import history as past
 from bot.store.claims import Claim
 from bot.store.engine import Store
-from bot.store.tables import threads
+from bot.store.leases import Owed
+from bot.store.tables import threads, turns
 from bot.testing import Hold, ScriptedLLM, SettableClock
-from bot.worker import LONGEST_PAUSE_S
+from bot.worker import CLAIMS_AT_ONCE, LONGEST_PAUSE_S
 from tests.books import Books
 from tests.builders import THREAD, mention, reply, thread
 from tests.desk import MAX_ATTEMPTS, WIDE, Desk, Echo
-from tests.interfered_store import InterferedStore, rival
+from tests.interfered_store import InterferedStore, busied, rival
 
 AWAY = PlatformUnavailable("the platform cannot be reached")
 
@@ -45,6 +47,27 @@ async def test_many_threads_are_answered_at_once(desk: Desk, llm: ScriptedLLM) -
     await desk.worker.idle()
 
     assert len(desk.adapter.replies) == 50
+
+
+async def test_a_few_turns_begin_at_once(empty_sqlite_url: str, clock: SettableClock) -> None:
+    """However many are due, the next thing that needs the database waits for some of them, not for all."""
+    store, go_on = Store(empty_sqlite_url), threading.Event()
+    desk, books = Desk(store, Echo(), clock), Books(store, clock)
+    owed = [Owed(await books.accepted(mention("hi", in_=thread(number))), "T1", "U-ANA") for number in range(50)]
+    busy = await busied(store, go_on)
+    for each in owed:
+        desk.worker.wake(each)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    begun = asyncio.create_task(books.rows(turns))
+    await asyncio.sleep(0)
+    go_on.set()
+
+    assert len(await begun) == CLAIMS_AT_ONCE
+    await busy
+    await desk.worker.idle()
+    assert len(desk.adapter.replies) == 50
+    await store.close()
 
 
 async def test_no_more_run_at_once_than_were_allowed(echoing: Desk) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from bot.adapter import Asked
-from bot.events import MessageReceived
+from bot.events import MessageDeleted, MessageReceived
 from bot.store.engine import Store
 from bot.testing import SettableClock
 from bot.turnstile import Limits
@@ -72,6 +72,22 @@ async def test_to_tell_somebody_delays_nobody(opened: Opened) -> None:
 
     assert len(desk.adapter.replies) == 3
     await desk.worker.stop(drain_seconds=0)
+
+
+async def test_whoever_is_not_answered_here_waits_no_more(opened: Opened) -> None:
+    """What a full replica shows is taken back when another one was quicker, or the question was deleted meanwhile."""
+    desk, other = opened(total=1), opened()
+    for number in range(4):
+        await desk.inbox.accept(mention("hi", f"{number}.0", in_=thread(number)))
+    await desk.inbox.accept(MessageDeleted(thread(1), "1.0"))
+    await desk.adapter.until(lambda: len(desk.adapter.told_to_wait) == 3)
+    other.adapter.open.set()
+    await other.worker.look()
+    await other.worker.idle()
+    await finish(desk)
+
+    assert len(other.adapter.replies) == 2
+    assert desk.adapter.told_no_more == desk.adapter.told_to_wait
 
 
 async def test_people_take_turns(opened: Opened) -> None:

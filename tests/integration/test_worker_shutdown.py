@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import threading
 
 from bot.store.engine import Store
+from bot.store.leases import Owed
 from bot.testing import Hold, ScriptedLLM, SettableClock
+from bot.worker import CLAIMS_AT_ONCE
+from tests.books import Books
 from tests.builders import THREAD, mention, reply, thread
 from tests.desk import MAX_ATTEMPTS, WIDE, Desk, Echo
+from tests.interfered_store import busied
 
 
 async def test_to_stop_is_to_finish_what_runs(desk: Desk, llm: ScriptedLLM) -> None:
@@ -95,6 +100,26 @@ async def test_nothing_that_waits_in_line_begins(store: Store, llm: ScriptedLLM,
 
     assert list(desk.adapter.replies) == [thread(1)]
     assert [turn.state for turn in await desk.turns()] == ["answered"]
+
+
+async def test_nothing_that_was_not_claimed_begins(empty_sqlite_url: str, clock: SettableClock) -> None:
+    """Of many threads that are due, those are answered whose claim was on its way; the rest is left to others."""
+    store, go_on = Store(empty_sqlite_url), threading.Event()
+    desk, books = Desk(store, Echo(), clock), Books(store, clock)
+    owed = [Owed(await books.accepted(mention("hi", in_=thread(number))), "T1", "U-ANA") for number in range(50)]
+    busy = await busied(store, go_on)
+    for each in owed:
+        desk.worker.wake(each)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    stopping = asyncio.create_task(desk.worker.stop(drain_seconds=20))
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(busy, stopping)
+
+    assert len(desk.adapter.replies) == CLAIMS_AT_ONCE
+    assert [turn.state for turn in await desk.turns()] == ["answered"] * CLAIMS_AT_ONCE
+    await store.close()
 
 
 async def test_an_idle_worker_stops_at_once(store: Store, clock: SettableClock) -> None:

@@ -53,7 +53,12 @@ def build_app(
         request_verification_enabled=False,  # connection.HttpMode does it, before the body is parsed
         logger=quiet_logger("slack_bolt"),
     )
-    app.error(_failed)
+
+    async def failed(error: Exception) -> None:
+        intake.refused()
+        _tell(error)
+
+    app.error(failed)
     resets, notices = Resets(intake, bot, clock), Notices(client)
     help_text = wording.help_text(bot.name, settings.slack_command, settings.slack_reset_command)
     personal = PersonalViews(intake, client, bot, help_text)
@@ -66,7 +71,7 @@ def build_app(
     return app
 
 
-async def _failed(error: Exception) -> None:
+def _tell(error: Exception) -> None:
     """Log where it failed. What the exception says may quote what a person wrote, so it is left out."""
     if isinstance(error, StoreUnavailable):
         log.error("an event was not stored, so Slack is left to deliver it again: %s", error)

@@ -76,6 +76,17 @@ def test_a_live_stream_is_no_answer(workspace: Workspace, question: Message) -> 
     assert complaints(workspace, question) == ["still streams: 'Re: one'", "not answered: 'one'"]
 
 
+def test_what_is_optional_may_be_left_without_an_answer(workspace: Workspace, question: Message) -> None:
+    """None is no complaint, two are."""
+    assert JUDGE.violations(workspace, [], [question]) == []
+    say(workspace, "Re: one", question.ts)
+    say(workspace, "Re: one", question.ts)
+
+    assert [line.partition(": ")[2] for line in JUDGE.violations(workspace, [], [question])] == [
+        "answered 2 times: 'one'"
+    ]
+
+
 def test_several_messages_may_be_one_answer(workspace: Workspace, question: Message) -> None:
     """An answer that is split is judged as a whole; without its end, each piece is a complaint."""
     long = ask(workspace, "two\n\nthree", question.ts)

@@ -1,0 +1,145 @@
+"""Processes that die, leave, or share a file: what stands in the thread, and that the next message is answered."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from bot import wording
+from bot.testing import Hold
+from tests.crashing_bot import Point
+from tests.openai_server import Reply, Request, says
+from tests.process import Process
+from tests.replicas import Replicas, replicas
+from tests.room import recites, shown
+
+QUESTION = "@attendant my VPN is down"
+
+
+@pytest.fixture
+async def town(database_url: str, tmp_path: Path) -> AsyncIterator[Replicas]:
+    """On either database, with a model that recites what it was shown."""
+    async with replicas(database_url, tmp_path, recites) as made:
+        yield made
+
+
+async def test_a_message_that_kills_every_process(town: Replicas) -> None:
+    """After three deaths over it the person reads a sentence, the operator a line, and the next message is answered."""
+    deadly = Point("before", "history.before")
+    asked = None
+    for _ in range(town.settings.max_attempts):
+        process = await town.start(deadly)
+        asked = asked or town.ask(QUESTION)
+        assert await town.ended(process) == -signal.SIGKILL
+        await town.until(lambda: town.server.sockets.open == 0)
+    assert asked is not None
+    await town.start()
+    await town.answered(asked, wording.SOMETHING_BROKE)
+    assert "gave up on a turn" in town.log.read_text()
+
+    town.ask("are you there?", asked.ts)
+    recital = f"I was shown: my VPN is down | {wording.FAILED_TURN} | are you there?"
+    await town.answered(asked, wording.SOMETHING_BROKE, recital)
+
+
+async def test_a_second_sigterm_loses_nothing(town: Replicas) -> None:
+    """A process that is made to leave at once leaves half an answer, which the next one finishes where it stands."""
+    town.model.script(says("Have you ", Hold()))
+    process = await town.start()
+    asked = town.ask(QUESTION)
+    await town.begun([asked])
+    (half,) = town.said(asked)
+    process.terminate()
+    await town.until(lambda: town.server.sockets.open == 0)
+    process.terminate()
+    assert await town.ended(process) == 1
+
+    await town.start()
+    await town.answered(asked, "I was shown: my VPN is down")
+    assert town.said(asked)[0].ts == half.ts
+    town.ask("still down", asked.ts)
+    recital = "I was shown: my VPN is down | I was shown: my VPN is down | still down"
+    await town.answered(asked, "I was shown: my VPN is down", recital)
+
+
+async def test_two_processes_share_one_sqlite_file(empty_sqlite_url: str, tmp_path: Path) -> None:
+    """Both answer; when one is killed the other finishes what it held, in the same messages, and nothing else."""
+    hold = Hold()
+
+    def answer(request: Request) -> Reply:
+        return says("Answer to ", hold, f"{shown(request)[-1]}.")
+
+    async with replicas(empty_sqlite_url, tmp_path, answer) as town:
+        processes = [await town.start() for _ in range(2)]
+        asked = [town.ask(f"@attendant question {number}") for number in range(30)]
+        await town.begun(asked)
+        assert holders(empty_sqlite_url) == {process.pid for process in processes}
+        processes[0].kill()
+        hold.release()
+        for number, each in enumerate(asked):
+            await town.answered(each, f"Answer to question {number}.")
+
+        town.ask("thank you", asked[0].ts)
+        await town.answered(asked[0], "Answer to question 0.", "Answer to thank you.")
+
+
+async def test_a_full_disk(empty_sqlite_url: str, tmp_path: Path) -> None:
+    """Nothing can be written any more: answers end all the same, what is new waits in Slack, and later all is there."""
+    noted, hold = Hold(), Hold()
+    async with replicas(empty_sqlite_url, tmp_path, recites) as town, bot(town, tmp_path) as process:
+        town.model.script(says("Have you ", noted, "tried ", hold, "turning it off?"))
+        first = town.ask(QUESTION)
+        await town.begun([first])
+        noted.release()
+        await town.until(lambda: "tried" in town.said(first)[0].text)
+        with no_room(process.pid):
+            second = town.ask("@attendant my phone is down", by="ben")
+            await process.says("an event was not stored, so Slack is left to deliver it again: disk i/o error")
+            hold.release()
+            await town.answered(first, "Have you tried turning it off?")
+            await process.says("waiting for it")
+            assert town.said(second) == []
+
+        await town.answered(second, "I was shown: my phone is down")
+        town.ask("yes", first.ts)
+        recital = "I was shown: my VPN is down | Have you tried turning it off? | yes"
+        await town.answered(first, "Have you tried turning it off?", recital)
+        with closing(sqlite3.connect(empty_sqlite_url.removeprefix("sqlite:///"))) as file:
+            assert file.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+@asynccontextmanager
+async def bot(town: Replicas, folder: Path) -> AsyncIterator[Process]:
+    """The bot as an operator starts it, connected."""
+    environ = {
+        "SLACK_BOT_TOKEN": town.workspace.app.bot_token,
+        "SLACK_APP_TOKEN": town.workspace.app.app_token,
+        "SLACK_API_URL": town.server.api_url,
+        "OPENAI_BASE_URL": town.model.base_url,
+        "DATABASE_URL": town.settings.database_url,
+    }
+    async with Process.running(folder, environ) as process:
+        await process.says("Attendant is running")
+        yield process
+
+
+@contextmanager
+def no_room(pid: int) -> Iterator[None]:
+    """The kernel lets this process write not a byte to any file."""
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
+    yield
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def holders(database_url: str) -> set[int]:
+    """The processes that hold leases."""
+    with closing(sqlite3.connect(database_url.removeprefix("sqlite:///"))) as file:
+        owners = file.execute("SELECT DISTINCT lease_owner FROM threads WHERE lease_owner IS NOT NULL").fetchall()
+    return {int(owner.split(":")[1]) for (owner,) in owners}

@@ -1,0 +1,52 @@
+"""Rolling deploys: processes are replaced one by one while people ask, and nothing is lost or doubled by it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bot.playground.messages import Message
+from bot.testing import Hold
+from tests.openai_server import Reply, Request, says
+from tests.replicas import Replicas, replicas
+from tests.room import shown
+from tests.verdict import Verdict
+
+DEPLOYS = 4
+PEOPLE = ["ana", "ben", "chidi", "dalia"] * 2  # who ask at once
+
+
+async def test_rolling_deploys_lose_and_double_nothing(database_url: str, tmp_path: Path) -> None:
+    """Whether the process that leaves finishes an answer or another one, each question has one, and only one."""
+    holds = [Hold() for _ in range(DEPLOYS)]
+
+    def answer(request: Request) -> Reply:
+        question = shown(request)[-1]
+        return says("Answer to ", holds[int(question.split()[-1])], f"{question}.")
+
+    async with replicas(database_url, tmp_path, answer, drain_seconds=0.5) as town:
+        running, asked = await town.start(), list[Message]()
+        for deploy, hold in enumerate(holds):
+            leaving, running = running, await town.start()
+            asked += questions(town, deploy)
+            await town.begun(asked)
+            leaving.terminate()
+            asked += questions(town, deploy)
+            if deploy % 2:
+                hold.release()
+            assert await town.ended(leaving) == 0
+            hold.release()
+
+        await town.until(lambda: Verdict(answers).violations(town.workspace, asked) == [])
+        assert len(town.model.requests) > len(asked)  # some were handed back, and asked anew
+        town.ask("thank you for deploy 0", asked[0].ts)
+        await town.until(lambda: town.said(asked[0])[-1].text == "Answer to thank you for deploy 0.")
+
+
+def questions(town: Replicas, deploy: int) -> list[Message]:
+    """What everybody asks in one instant."""
+    return [town.ask(f"@attendant question {number} of deploy {deploy}", by=by) for number, by in enumerate(PEOPLE)]
+
+
+def answers(question: Message, text: str) -> bool:
+    """Whether this is the whole answer to a question."""
+    return text == f"Answer to {question.text.partition(' ')[2]}."

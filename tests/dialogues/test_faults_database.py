@@ -1,0 +1,148 @@
+"""When the database is away: what the person sees, what the operator reads, and that the next message works."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from bot import wording
+from bot.store.figures import figures
+from bot.testing import Hold
+from tests.openai_server import says
+from tests.outage import away, full_disk
+from tests.room import Room, Talk, free_port
+
+
+@pytest.fixture
+def room_settings(database_url: str) -> dict[str, Any]:
+    """On both databases."""
+    return {"database_url": database_url, "health_port": free_port()}
+
+
+@pytest.fixture
+def slack_times() -> dict[str, Any]:
+    """A Slack that delivers again soon."""
+    return {"retry_after_s": (0.1,) * 100}
+
+
+async def test_a_database_that_is_away_while_accepting(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    """The message is not acknowledged, comes again, and is answered once; the operator reads how many were refused."""
+    with away(room.settings.database_url):
+        talk = room.guest("Ana").mentions("my VPN is down")
+        await logged(caplog, "Slack is left to deliver it again")
+        await delivered_in_vain(room, talk.root)
+    assert await talk.answers(1) == ["I was shown: my VPN is down"]
+
+    talk.says("still down")
+    assert (await talk.answers(2))[-1].endswith("my VPN is down | still down")
+    await room.desk.refusals.keep()
+    assert (await room.desk.store.run(figures, now=room.clock.now())).refused_deliveries > 0
+
+
+async def test_the_operator_is_told_while_the_database_is_away(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    """/readyz names the database, and has the counts that this process knows by itself; later it has all of them."""
+    everything = {"running": 0, "waiting": 0, "owed": 0, "oldest_owed_seconds": 0, "takeovers": 0, "refusals": 0}
+    status, told = await room.ready()
+    assert (status, told["counts"]) == (200, everything)
+    with away(room.settings.database_url):
+        talk = room.guest("Ana").mentions("my VPN is down")
+        await logged(caplog, "Slack is left to deliver it again")
+        status, told = await room.ready()
+        assert (status, told["parts"]["database"], set(told["counts"])) == (
+            503,
+            False,
+            {"running", "waiting", "refusals"},
+        )
+        assert told["counts"]["refusals"] > 0
+
+    await talk.answers(1)
+    await room.settled()
+    status, told = await room.ready()
+    assert told["counts"].pop("refusals") > 0
+    assert (status, told["counts"] | {"refusals": 0}) == (200, everything)
+
+
+async def test_a_database_that_goes_away_while_an_answer_grows(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    """The person reads the whole answer all the same; it is settled when the database is back, and remembered."""
+    first, second = Hold(), Hold()
+    room.model.script(says("Have you ", first, "tried ", second, "turning it off?"))
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await reads(room, talk, "Have you")
+    first.release()
+    await reads(room, talk, "tried")
+
+    with away(room.settings.database_url):
+        second.release()
+        assert await talk.answers(1) == ["Have you tried turning it off?"]
+        await logged(caplog, "waiting for it")
+    talk.says("yes")
+
+    answer = "I was shown: my VPN is down | Have you tried turning it off? | yes"
+    assert (await talk.answers(2))[-1] == answer
+
+
+async def test_a_database_that_goes_away_before_the_first_word(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    """What is posted is written down when the database is back, and only then goes on; nothing stands twice."""
+    hold = room.hold_model()
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await hold.reached()
+    with away(room.settings.database_url):
+        hold.release()
+        await room.until(lambda: bool(talk.said()))
+        await logged(caplog, "waiting for it")
+    assert await talk.answers(1) == ["a held answer"]
+    assert len(room.model.requests) == 1
+
+    talk.says("and now?")
+    assert (await talk.answers(2))[-1] == "I was shown: my VPN is down | a held answer | and now?"
+
+
+async def test_a_command_while_the_database_is_away(room: Room) -> None:
+    """Whoever gives a slash command reads a plain sentence while Slack waits; the same command works later."""
+    await room.guest("Ana").mentions("my VPN is down").answers(1)
+    await room.settled()
+    with away(room.settings.database_url):
+        assert (await room.guest("Ana").commands("/reset")).text == wording.SOMETHING_BROKE
+
+    assert (await room.guest("Ana").commands("/reset")).text == wording.reset_count(1)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_full_disk(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    """What does not fit is refused and delivered again, the file stays whole, and with room again all is answered."""
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await talk.answers(1)
+    await room.settled()
+    room.model.script(says("Noted."), says("You are welcome."))
+    with full_disk(room.desk.store.engine):
+        long = talk.says("this is the log: " + "x" * 20_000)
+        await delivered_in_vain(room, long.ts)
+    assert (await talk.answers(2))[-1] == "Noted."
+    assert "database or disk is full" in caplog.text
+
+    with closing(sqlite3.connect(room.database)) as file:
+        assert file.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    talk.says("thank you")
+    assert (await talk.answers(3))[-1] == "You are welcome."
+
+
+async def delivered_in_vain(room: Room, ts: str) -> None:
+    """Wait until Slack has delivered a message more than once, and was not told that it arrived."""
+    await room.until(lambda: any(len(sent.attempts) > 1 for sent in room.server.deliveries.events("message", ts=ts)))
+    assert not any(sent.acknowledged for sent in room.server.deliveries.events("message", ts=ts))
+
+
+async def reads(room: Room, talk: Talk, words: str) -> None:
+    """Wait until these words can be read in the thread."""
+    await room.until(lambda: any(words in text for text in talk.texts()))
+
+
+async def logged(caplog: pytest.LogCaptureFixture, words: str) -> None:
+    """Wait until the operator can read these words."""
+    async with asyncio.timeout(20.0):
+        while words not in caplog.text:  # noqa: ASYNC110 - a log tells nobody that it grew
+            await asyncio.sleep(0)

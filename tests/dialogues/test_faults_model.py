@@ -1,0 +1,93 @@
+"""When the model does not answer as it should: what the person reads, and that the next message is answered."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from yarl import URL
+
+from bot import wording
+from bot.errors import Trouble
+from bot.llm.breaker import COOL_DOWN, FAILURES
+from bot.testing import Hold
+from tests.openai_server import Cut, Fails, Reply, Waits, says
+from tests.room import Room
+
+ANSWER = "I was shown: my VPN is down"
+DOWN = Fails(503, "", {"retry-after-ms": "1"})
+IMPATIENT: dict[str, Any] = {"model_timeout_seconds": 0.3}
+
+PASSES: list[tuple[str, list[Reply]]] = [
+    ("rate limit", [Fails(429, {"message": "slow down"}, {"retry-after": "1"})]),
+    ("server error", [DOWN, DOWN]),
+    ("cut before the first word", [says(Cut())]),
+    ("empty", [says()]),
+]
+STAYS: list[tuple[str, list[Reply], str, Trouble]] = [
+    ("never answers", [Waits(Hold())] * 3, "", Trouble.TIMEOUT),
+    ("falls silent", [says("Have you ", Hold())], "Have you \n\n", Trouble.TIMEOUT),
+    ("is cut", [says("Have you ", Cut())], "Have you \n\n", Trouble.CUT),
+    ("breaks its form", [says("Have you ", b"data: {nonsense\n\n")], "Have you \n\n", Trouble.CUT),
+    (
+        "reports an error",
+        [says("Have you ", {"error": {"type": "server_error"}})],
+        "Have you \n\n",
+        Trouble.UNAVAILABLE,
+    ),
+]
+
+
+@pytest.mark.parametrize("replies", [replies for _, replies in PASSES], ids=[name for name, _ in PASSES])
+async def test_trouble_that_passes_is_not_noticed(room: Room, replies: list[Reply]) -> None:
+    """As long as nothing was shown the model is asked again, and the person reads the answer and nothing else."""
+    room.model.script(*replies)
+    talk = room.guest("Ana").mentions("my VPN is down")
+    assert await talk.answers(1) == [ANSWER]
+
+    talk.says("still down")
+    assert (await talk.answers(2))[-1] == f"{ANSWER} | {ANSWER} | still down"
+
+
+@pytest.mark.parametrize("room_settings", [IMPATIENT])
+@pytest.mark.parametrize(("replies", "said", "trouble"), [case[1:] for case in STAYS], ids=[case[0] for case in STAYS])
+async def test_trouble_that_stays_is_told(
+    room: Room, replies: list[Reply], said: str, trouble: Trouble, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was said until then stays, one sentence says that it is all, and the operator reads why."""
+    room.model.script(*replies)
+    talk = room.guest("Ana").mentions("my VPN is down")
+    assert await talk.answers(1) == [said + wording.trouble(trouble)]
+    await room.settled()
+    assert "no whole answer from the model" in caplog.text
+
+    talk.says("are you there?")
+    assert (await talk.answers(2))[-1].endswith("| are you there?")
+
+
+async def test_a_model_that_is_not_there(room: Room) -> None:
+    """Where nobody listens the person reads a sentence; when the model is back, so is the bot, by itself."""
+    await room.model.stop()
+    talk = room.guest("Ana").mentions("my VPN is down")
+    assert await talk.answers(1) == [wording.trouble(Trouble.UNAVAILABLE)]
+
+    await room.model.start(URL(room.model.base_url).port or 0)
+    talk.says("are you there?")
+    assert (await talk.answers(2))[-1].endswith("| are you there?")
+
+
+async def test_a_dead_model_is_left_alone_until_it_recovers(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    """After some failures everybody is told at once and the model is not asked; after a while it is, and answers."""
+    room.model.script(*[DOWN] * 3 * FAILURES)
+    for number in range(FAILURES):
+        await room.guest("Ana").mentions(f"question {number}").answers(1)
+    assert "nobody asks it for a while" in caplog.text
+    asked = len(room.model.requests)
+    talk = room.guest("Ben").mentions("my VPN is down")
+    assert await talk.answers(1) == [wording.trouble(Trouble.UNAVAILABLE)]
+    assert len(room.model.requests) == asked
+
+    room.clock.advance(COOL_DOWN + timedelta(seconds=1))
+    talk.says("are you there?")
+    assert (await talk.answers(2))[-1].endswith("| are you there?")

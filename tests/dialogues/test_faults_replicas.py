@@ -1,0 +1,57 @@
+"""Replicas on one PostgreSQL whose clocks do not agree: they share the work all the same, and nobody notices."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from bot import app
+from bot.store.figures import figures
+from bot.testing import SettableClock
+from bot.worker import LEASE
+from tests.room import Room
+
+
+@pytest.fixture
+def clock() -> SettableClock:
+    """The first replica's, which shows about what the database's does."""
+    return SettableClock(datetime.now(UTC))
+
+
+@pytest.fixture
+def room_settings(empty_postgres_url: str) -> dict[str, Any]:
+    """On PostgreSQL."""
+    return {"database_url": empty_postgres_url}
+
+
+@pytest.fixture(params=[2, -2], ids=["ahead", "behind"])
+async def other(request: pytest.FixtureRequest, room: Room) -> AsyncIterator[app.Desk]:
+    """A second replica, whose clock is further from the first one's than a lease is long."""
+    clock = SettableClock(room.clock.now() + request.param * LEASE)
+    async with app.slack_bot(room.settings, clock=clock.now) as bot:
+        yield bot.desk
+
+
+async def test_replicas_whose_clocks_differ(room: Room, other: app.Desk) -> None:
+    """Neither takes over what the other answers, because leases run by the database's clock; all is answered once."""
+    holds = [room.hold_model(f"{number} ") for number in range(6)]
+    talks = [room.guest("Ana").mentions(str(number)) for number in range(6)]
+    for hold in holds:
+        await hold.reached()
+    for desk in (room.desk, other):
+        await desk.worker.renew()
+        await desk.worker.look()
+        await desk.worker.hear()
+    for hold in holds:
+        hold.release()
+    for talk in talks:
+        assert (await talk.answers(1))[0].endswith("a held answer")
+    assert len(room.model.requests) == len(talks)
+
+    talks[0].says("and now?")
+    assert (await talks[0].answers(2))[-1].endswith("| and now?")
+    found = await room.desk.store.run(figures, now=room.clock.now() + timedelta(minutes=5))
+    assert found.taken_over_turns == 0

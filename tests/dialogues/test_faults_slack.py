@@ -1,0 +1,181 @@
+"""When Slack fails under an answer: what stands in the thread in the end, and that the next message is answered."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from bot import wording
+from bot.playground.state import STREAM_LIFETIME
+from bot.sessions import Interrupted
+from bot.testing import Hold
+from tests.openai_server import says
+from tests.playground_stage import declare_agent
+from tests.room import Room, Talk
+
+EDITED = {"slack_streaming": "off"}
+WAYS = pytest.mark.parametrize("room_settings", [{}, EDITED], ids=["streamed", "edited"])
+ANSWER = "Have you tried turning it off?"
+
+
+@pytest.fixture
+def slack_times() -> dict[str, Any]:
+    """A Slack that delivers again soon."""
+    return {"retry_after_s": (0.1,) * 200}
+
+
+@WAYS
+async def test_slack_is_away_for_a_while(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    """An answer that could not be shown is finished in the same message when Slack is back."""
+    hold = Hold()
+    room.model.script(says("Have you ", hold, "tried turning it off?"))
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await reads(room, talk, "Have you")
+    await room.server.stop()
+    hold.release()
+    await room.settled()
+    assert "trying again in 2 s" in caplog.text
+
+    room.model.script(says(ANSWER))
+    await room.server.start(room.server.port)
+    room.clock.advance(timedelta(seconds=3))
+    await goes_on(room, talk)
+
+
+@WAYS
+@pytest.mark.parametrize("status", [500, 503])
+async def test_slack_fails_for_a_while(room: Room, status: int) -> None:
+    """While each call is answered with a server error nothing is posted twice; then the answer stands there, once."""
+    methods = ("chat.startStream", "chat.stopStream", "chat.postMessage", "chat.update", "conversations.replies")
+    for method in methods:
+        room.server.faults.fail(method, times=None, status=status)
+    room.model.script(says(ANSWER), says(ANSWER))
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await room.until(lambda: room.server.calls.count("conversations.replies") > 0)
+    await room.settled()
+    assert talk.texts() == []
+
+    for method in methods:
+        room.server.faults.clear(method)
+    room.clock.advance(timedelta(seconds=3))
+    await goes_on(room, talk)
+
+
+@pytest.mark.parametrize("status", [None, 500], ids=["broken", "500"])
+@pytest.mark.parametrize(
+    ("room_settings", "method"),
+    [({}, "chat.startStream"), ({}, "chat.stopStream"), (EDITED, "chat.postMessage"), (EDITED, "chat.update")],
+)
+async def test_slack_does_not_say_whether_it_did_it(room: Room, method: str, status: int | None) -> None:
+    """What Slack did, though the confirmation got lost, is found by looking, and is not done a second time."""
+    room.server.faults.lose_answer(method, status=status)
+    hold = Hold()
+    room.model.script(says("Have you ", hold, "tried turning it off?"))
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await reads(room, talk, "Have you")
+    hold.release()
+
+    await goes_on(room, talk)
+
+
+@pytest.mark.parametrize(
+    ("room_settings", "method"),
+    [
+        ({}, "chat.startStream"),
+        ({}, "chat.appendStream"),
+        ({}, "chat.stopStream"),
+        (EDITED, "chat.postMessage"),
+        (EDITED, "chat.update"),
+    ],
+)
+async def test_slack_asks_to_wait(room: Room, method: str) -> None:
+    """A rate limit delays the answer by what Slack says, and takes nothing from it."""
+    room.server.faults.rate_limit(method, retry_after_s=1)
+    hold = Hold()
+    room.model.script(says("Have you ", hold, "tried turning it off?"))
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await reads(room, talk, "Have you")
+    hold.release()
+
+    await goes_on(room, talk)
+
+
+async def test_slack_ends_the_stream_for_its_age(room: Room) -> None:
+    """An answer that takes longer than Slack lets a stream live goes on in the same message."""
+    hold = Hold()
+    room.model.script(says("Have you ", hold, "tried turning it off?"))
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await reads(room, talk, "Have you")
+    room.clock.advance(STREAM_LIFETIME)
+    room.workspace.sweep()
+    hold.release()
+
+    await goes_on(room, talk)
+
+
+@WAYS
+async def test_the_channel_is_archived_under_an_answer(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    """What cannot be shown any more is given up, with a line for the operator; elsewhere, and after it, all goes on."""
+    hold = Hold()
+    room.model.script(says("Have you ", hold, "tried turning it off?"))
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await reads(room, talk, "Have you")
+    archived = room.workspace.archive(talk.person, talk.channel)
+    hold.release()
+    await room.settled()
+    assert "could not be shown" in caplog.text
+    assert "is_archived" in caplog.text
+
+    assert await room.guest("Ben").writes("hello").answers(1) == ["I was shown: hello"]
+    room.workspace.channels[archived.id] = dataclasses.replace(archived, archived=False)
+    assert await room.guest("Ana").mentions("and now?").answers(1) == ["I was shown: and now?"]
+
+
+async def test_slacks_stop_button(room: Room) -> None:
+    """Whoever presses it keeps what was said, marked, and the next message is answered."""
+    declare_agent(room.workspace)
+    hold = Hold()
+    room.model.script(says("Have you ", hold))
+    talk = room.guest("Ana").writes("my VPN is down")
+    await reads(room, talk, "Have you")
+    room.workspace.stop(talk.person, talk.channel, talk.root)
+
+    said = f"Have you \n\n{wording.interrupted(Interrupted.STOPPED)}"
+    await room.until(lambda: talk.texts() == [said])
+    talk.says("go on")
+    assert (await talk.answers(2))[-1] == f"I was shown: my VPN is down | {said} | go on"
+
+
+@pytest.mark.parametrize("room_settings", [{"max_running_turns": 1}])
+async def test_whoever_has_to_wait_sees_so(room: Room) -> None:
+    """At the limit of running turns the next person reads that theirs is next, and then its answer."""
+    hold = room.hold_model()
+    first = room.guest("Ana").mentions("one")
+    await hold.reached()
+    talk = room.guest("Ben").mentions("two")
+    await room.until(lambda: room.workspace.status(talk.channel, talk.root) == wording.WAITING)
+    hold.release()
+
+    assert await first.answers(1) == ["a held answer"]
+    assert await talk.answers(1) == ["I was shown: two"]
+    talk.says("three")
+    assert (await talk.answers(2))[-1] == "I was shown: two | I was shown: two | three"
+
+
+async def goes_on(room: Room, talk: Talk) -> None:
+    """The thread has one answer, whole, and the next message is answered by a model that knows it."""
+    await room.until(lambda: talk.texts() == [ANSWER])
+    assert await talk.answers(1) == [ANSWER]
+    await room.settled()
+    assert room.workspace.status(talk.channel, talk.root) == ""
+
+    talk.says("yes")
+    assert (await talk.answers(2))[-1] == f"I was shown: my VPN is down | {ANSWER} | yes"
+
+
+async def reads(room: Room, talk: Talk, words: str) -> None:
+    """Wait until these words can be read in the thread."""
+    await room.until(lambda: any(words in text for text in talk.texts()))

@@ -1,0 +1,56 @@
+"""The database is away inside a block, as far as any bot can tell; and SQLite's disk is full."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+
+import psycopg
+import sqlalchemy as sa
+from psycopg import conninfo, sql
+from sqlalchemy import event
+
+_MOST_PAGES = 4_294_967_294  # SQLite's own limit
+
+
+@contextlib.contextmanager
+def away(url: str) -> Iterator[None]:
+    """SQLite's one write lock is somebody else's; PostgreSQL throws everybody out and lets nobody in."""
+    with _locked(url.removeprefix("sqlite:///")) if url.startswith("sqlite") else _closed(url):
+        yield
+
+
+@contextlib.contextmanager
+def full_disk(engine: sa.Engine) -> Iterator[None]:
+    """The SQLite file of this engine cannot grow any more: whatever needs another page is refused as disk full."""
+    pages = [1]  # taken for as many as there are
+
+    def bound(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages[0]}")
+
+    event.listen(engine, "begin", bound)
+    try:
+        yield
+    finally:
+        pages[0] = _MOST_PAGES
+
+
+@contextlib.contextmanager
+def _locked(file: str) -> Iterator[None]:
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+
+
+@contextlib.contextmanager
+def _closed(url: str) -> Iterator[None]:
+    name = conninfo.conninfo_to_dict(url)["dbname"]
+    door = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+    with psycopg.connect(conninfo.make_conninfo(url, dbname="template1"), autocommit=True) as other:
+        other.execute(door.format(sql.Identifier(str(name)), sql.SQL("false")))
+        try:
+            other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+            yield
+        finally:
+            other.execute(door.format(sql.Identifier(str(name)), sql.SQL("true")))
