@@ -177,7 +177,8 @@ class Inbox:
         self, platform: str, workspace: str, user_id: str, wishes: Mapping[str, object]
     ) -> Preferences:
         """Take in what this person wishes; what they ask for now. Raises PreferencesRefused."""
-        return await self._store.run_first(preference_rows.change, platform, workspace, user_id, wishes, now=self._clock())
+        change = preference_rows.change
+        return await self._store.run_first(change, platform, workspace, user_id, wishes, now=self._clock())
 
     async def forget(self, platform: str, workspace: str, author: Author) -> int:
         """Erase what the person wrote in a workspace, and what was answered to them alone; how many messages."""

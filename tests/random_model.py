@@ -152,7 +152,7 @@ def _flat(text: str) -> str:
 
 _LAST = {
     **{_flat(wording.trouble(kind)): Ending.TOLD for kind in Trouble},
-    **{_flat(wording.interrupted(why)): Ending.INTERRUPTED for why in Interrupted},
+    **{_flat(line): Ending.INTERRUPTED for why in Interrupted if (line := wording.interrupted(why))},
 }
 _LINES = {
     **{_flat(wording.fixed(outcome)): Ending.RESET_LINE for outcome in ResetOutcome},

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+_SOME_CHANNEL = "some-channel"  # its name would take a scope that is not worth asking for
+
 _TOKEN = re.compile(r"<([^<>]*)>")
 
 
@@ -23,7 +25,7 @@ def _token(inside: str) -> str:
         case "@":
             return f"<{target}>"
         case "#":
-            return f"#{label or target[1:]}"
+            return f"#{label or _SOME_CHANNEL}"
         case "!":
             return _special(target[1:], label)
         case _ if ":" in target:

@@ -45,7 +45,6 @@ CHANNEL_TYPES = ("channel", "group", "im", "mpim")  # the manifest's message.cha
 
 _SUBTYPES = (None, "file_share", "thread_broadcast", "me_message")
 _SLACKBOT = "USLACKBOT"
-_SOME_CHANNEL = "some-channel"  # its name would take a scope that is not worth asking for
 _TS = re.compile(r"[0-9]{10}\.[0-9]{6}")
 _LINK_TS = re.compile(r"/archives/(?P<channel>[A-Z0-9]+)/p(?P<seconds>[0-9]{10})(?P<micros>[0-9]{6})")
 _AFTER_A_NAME = re.compile(r"^[\s,:]+")

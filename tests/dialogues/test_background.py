@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from bot.background import ENDS
 from bot.store.tables import background, names
-from tests.room import Room, Talk
+from tests.room import Room, Talk, shown
 
 A_DAY = timedelta(hours=24, seconds=1)
 UNREADABLE = "You cannot read what."
@@ -44,11 +44,11 @@ async def test_it_is_read_once_and_stays(room: Room) -> None:
     """Later requests extend the first one; what people add is told by them, not read again."""
     talk = printers(room)
     await talk.answers(1)
-    first = room.model.requests[-1].texts
+    first = shown(room.model.requests[-1])
     talk.says("and the small one?", by=room.guest("Ben"))
     await talk.answers(2)
 
-    assert room.model.requests[-1].texts[: len(first)] == first
+    assert shown(room.model.requests[-1])[: len(first)] == first
     assert question(room) == "ben: and the small one?"
     assert len(room.server.calls.of("conversations.replies")) == 1
 
@@ -119,9 +119,9 @@ async def test_its_own_messages_are_its_own(room: Room) -> None:
         lambda: len(room.workspace.said(channel)) == 2 and not room.workspace.said(channel)[1].streaming_since
     )
 
-    shown = room.model.requests[-1].body["messages"][1:]
-    assert [message["role"] for message in shown] == ["user", "assistant", "user"]
-    assert shown[1]["content"] == "I am here to help."
+    said = [message for message in room.model.requests[-1].body["messages"] if message["role"] != "system"]
+    assert [message["role"] for message in said] == ["user", "assistant", "user"]
+    assert said[1]["content"] == "I am here to help."
 
 
 async def test_another_bots_alert_is_a_bots(room: Room) -> None:

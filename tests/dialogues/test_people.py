@@ -119,4 +119,4 @@ async def test_the_bots_own_name_is_read_as_it_is_written(room: Room) -> None:
     await says(talk, "does @attendant know printers?", room.guest("Ana"))
 
     assert shown(room)[1] == "does @attendant know printers?"
-    assert room.server.calls.of("users.info") == []
+    assert {call.args["user"] for call in room.server.calls.of("users.info")} == {room.guest("Ana").person.id}
