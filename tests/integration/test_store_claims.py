@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from bot.sessions import ResetOutcome, StopOutcome
+from bot.sessions import ResetOutcome, StopOutcome, Told
 from bot.store import claims
 from bot.store.claims import MESSAGES_PER_TURN, Settled, State
 from bot.store.tables import sessions, threads, turns
@@ -178,7 +178,7 @@ async def test_after_a_reset_its_confirmation_comes_first(books: Books) -> None:
     assert await claims_in_turn(books) == [*confirmed, (None, "s2", ["four"])]
 
 
-InTurn = tuple[ResetOutcome | StopOutcome | None, str | None, list[str]]
+InTurn = tuple[ResetOutcome | StopOutcome | Told | None, str | None, list[str]]
 
 
 async def claims_in_turn(books: Books) -> list[InTurn]:
