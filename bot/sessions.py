@@ -96,11 +96,6 @@ class IdleLimits:
     general: timedelta
     by_channel: Mapping[str, timedelta] = field(default_factory=dict)
 
-    @property
-    def shortest(self) -> timedelta:
-        """No session expires sooner."""
-        return min([self.general, *self.by_channel.values()])
-
     def of(self, channel: str) -> timedelta:
         """The limit in this channel."""
         return self.by_channel.get(channel, self.general)

@@ -28,7 +28,8 @@ def accept(
     An ignored message leaves no trace, so that it cannot hide a later event of the same message.
     """
     known = thread_rows.find(connection, message.thread)
-    if not wants_answer(message, engaged=known is not None and known.engaged):
+    followed = known is not None and thread_rows.is_followed(connection, known.id, message.message_id)
+    if not wants_answer(message, engaged=known is not None and known.engaged and followed):
         return None
     return take_in(connection, message, known, now=now, new_id=new_id, idle_after=idle_after)
 
@@ -47,6 +48,8 @@ def take_in(
     thread_id = known.id if known is not None else thread_rows.ensure(connection, message.thread)
     if _is_duplicate(connection, thread_id, message):
         return None
+    if not followed:
+        background.erase(connection, thread_id, message.message_id)  # it was read there, and is answered only now
     session_id = session_rows.continue_or_open(connection, thread_id, new_id=new_id, now=now, idle_after=idle_after)
     if not (known is not None and known.begun) and message.message_id != message.thread.root:
         background.expect(connection, session_id)

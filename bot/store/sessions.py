@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from bot.events import Thread
 from bot.sessions import Closed, Expiring, IdleLimits, OpenSession, is_idle
 from bot.store import background, names
 from bot.store.engine import stain
-from bot.store.tables import RUNNING, UtcDateTime, messages, sessions, threads, turns
+from bot.store.tables import RUNNING, messages, sessions, threads, turns
 
 OPENING_CHARACTERS = 80  # of a session's first message, to tell sessions apart in a list
 
@@ -32,11 +32,12 @@ def continue_or_open(
     opened = {
         "id": new_id,
         "thread_id": thread_id,
+        "in_thread": thread_id,
         "opened_at": now,
         "last_active_at": now,
         "follows_expired": _last_closed_why(connection, thread_id) == Closed.EXPIRED.value,
     }
-    connection.execute(sa.insert(sessions), opened)
+    connection.execute(_INSERT, opened)
     return new_id
 
 
@@ -50,6 +51,8 @@ _OPEN = (
     .where(sessions.c.thread_id == sa.bindparam("in_thread"), sessions.c.closed_at.is_(None))
     .with_for_update()  # against a sweep that closes it at this moment
 )
+_CHANNEL = sa.select(threads.c.channel).where(threads.c.id == sa.bindparam("in_thread")).scalar_subquery()
+_INSERT = sa.insert(sessions).values(channel=_CHANNEL)
 _TOUCH = sa.update(sessions).where(sessions.c.id == sa.bindparam("this_session"))
 _LAST_CLOSED_WHY = (
     sa.select(sessions.c.closed_why)
@@ -116,8 +119,10 @@ def open_with(connection: Connection, thread_id: int, ids: Sequence[int], *, new
 
 def expire(connection: Connection, *, now: datetime, idle: IdleLimits, batch: int) -> int:
     """Close at most `batch` idle sessions, longest idle first; how many. Safe on several replicas at once."""
-    over = _idle(now, idle).where(*_owes_nothing()).order_by(sessions.c.last_active_at).limit(batch)
-    ids = list(connection.execute(over.with_for_update(skip_locked=True, of=sessions)).scalars())
+    ids: list[str] = []
+    for silent in _silent(now, idle):
+        over = silent.limit(batch - len(ids)).with_for_update(skip_locked=True)
+        ids += connection.execute(over).scalars()
     return len(close(connection, ids, Closed.EXPIRED, now=now, unless_owed=True)) if ids else 0
 
 
@@ -134,19 +139,17 @@ def forewarn(
 
     On several replicas at once each session is warned by one of them.
     """
-    here = sa.or_(*(sa.and_(threads.c.platform == p, threads.c.workspace == w) for p, w in places))
-    soon = _idle(now + ahead, idle, joined=True).where(here, sessions.c.warned_at.is_(None), *_owes_nothing())
-    due = list(connection.execute(soon.limit(batch).with_for_update(skip_locked=True, of=sessions)).scalars())
-    warned = sa.update(sessions).where(sessions.c.id.in_(due)).values(warned_at=now).returning(sessions.c.id)
-    ids = list(connection.execute(warned).scalars()) if due else []
-    told = (
-        sa.select(sessions.c.id, sessions.c.last_active_at, *_THREAD)
-        .join(threads, threads.c.id == sessions.c.thread_id)
-        .where(sessions.c.id.in_(ids))
-    )
+    place = sa.or_(*(sa.and_(threads.c.platform == p, threads.c.workspace == w) for p, w in places))
+    here = sa.exists().where(threads.c.id == sessions.c.thread_id, place)
+    ids: list[str] = []
+    for silent in _silent(now + ahead, idle):
+        due = silent.where(sessions.c.warned_at.is_(None), here).limit(batch - len(ids))
+        ids += connection.execute(due.with_for_update(skip_locked=True)).scalars()
+    if ids:
+        connection.execute(sa.update(sessions).where(sessions.c.id.in_(ids)).values(warned_at=now))
     return [
-        Expiring(found, (thread := Thread(*place)), now, active_at + idle.of(thread.channel))
-        for found, active_at, *place in connection.execute(told)
+        Expiring(found, (thread := Thread(*where)), now, active_at + idle.of(thread.channel))
+        for found, active_at, *where in connection.execute(_EXPIRING, {"these": ids})
     ]
 
 
@@ -165,18 +168,16 @@ def _warned(expiring: Expiring) -> tuple[sa.ColumnElement[bool], ...]:
     return sessions.c.id == expiring.id, sessions.c.closed_at.is_(None), sessions.c.warned_at == expiring.warned_at
 
 
-def _idle(now: datetime, idle: IdleLimits, *, joined: bool = False) -> sa.Select[Any]:
-    """The open sessions that were silent for longer than the limit of their channel, at that time."""
-    found = sa.select(sessions.c.id).where(
-        sessions.c.closed_at.is_(None), sessions.c.last_active_at < now - idle.shortest
-    )
-    if idle.by_channel or joined:
-        found = found.join(threads, threads.c.id == sessions.c.thread_id)
-    if idle.by_channel:
-        since = {channel: sa.literal(now - limit, UtcDateTime()) for channel, limit in idle.by_channel.items()}
-        of_channel = sa.case(since, value=threads.c.channel, else_=sa.literal(now - idle.general, UtcDateTime()))
-        found = found.where(sessions.c.last_active_at < of_channel)
-    return found
+def _silent(now: datetime, idle: IdleLimits) -> Iterator[sa.Select[str]]:
+    """The open sessions past their limit at that time, longest silent first: a statement for each of the limits.
+
+    One statement for all would read, and block, every session younger than the longest limit.
+    """
+    limits = [(sessions.c.channel == channel, limit) for channel, limit in idle.by_channel.items()]
+    for where, limit in [*limits, (sessions.c.channel.not_in(idle.by_channel), idle.general)]:
+        is_over = (sessions.c.closed_at.is_(None), sessions.c.last_active_at < now - limit)
+        found = sa.select(sessions.c.id).where(where, *is_over, *_owes_nothing())
+        yield found.order_by(sessions.c.last_active_at)
 
 
 def took_part(connection: Connection, session_id: str, author_id: str) -> bool:
@@ -238,6 +239,11 @@ def thread_of(connection: Connection, session_id: str) -> Thread | None:
 
 
 _THREAD = (threads.c.platform, threads.c.workspace, threads.c.channel, threads.c.root, threads.c.direct)
+_EXPIRING = (
+    sa.select(sessions.c.id, sessions.c.last_active_at, *_THREAD)
+    .join(threads, threads.c.id == sessions.c.thread_id)
+    .where(sessions.c.id.in_(sa.bindparam("these", expanding=True)))
+)
 
 
 def _listed(connection: Connection, conditions: Sequence[Any], limit: int) -> list[OpenSession]:

@@ -69,6 +69,7 @@ sessions = Table(
     metadata,
     Column("id", sa.String(36), primary_key=True),  # a UUID
     Column("thread_id", BigId, ForeignKey("threads.id"), nullable=False),
+    Column("channel", sa.String(64), nullable=False, server_default=""),  # the thread's, for sweeps of one channel
     Column("opened_at", UtcDateTime, nullable=False),
     Column("last_active_at", UtcDateTime, nullable=False),
     Column("closed_at", UtcDateTime),
@@ -81,6 +82,7 @@ sessions = Table(
 _OPEN = sessions.c.closed_at.is_(None)
 Index("uq_sessions_open", sessions.c.thread_id, unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN)
 Index("ix_sessions_idle", sessions.c.last_active_at, sqlite_where=_OPEN, postgresql_where=_OPEN)
+Index("ix_sessions_channel", sessions.c.channel, sqlite_where=_OPEN, postgresql_where=_OPEN)
 Index("ix_sessions_thread", sessions.c.thread_id, sessions.c.opened_at)
 _CLOSED = sessions.c.closed_at.is_not(None)
 Index("ix_sessions_closed", sessions.c.closed_at, sqlite_where=_CLOSED, postgresql_where=_CLOSED)

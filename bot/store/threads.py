@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Row
 
 from bot.events import Thread
 from bot.store.engine import insert_or_ignore
-from bot.store.tables import threads
+from bot.store.tables import messages, threads
 
 
 def find(connection: Connection, thread: Thread) -> Row[int, bool, bool] | None:
@@ -62,3 +62,15 @@ def begin(connection: Connection, thread_id: int) -> None:
 
 
 _THIS = sa.update(threads).where(threads.c.id == sa.bindparam("this_thread"))
+
+
+def is_followed(connection: Connection, thread_id: int, message_id: str) -> bool:
+    """Whether the bot took part in the thread when this message was written: something older was for it."""
+    return connection.execute(_OLDER, {"in_thread": thread_id, "than_this": message_id}).first() is not None
+
+
+_OLDER = (
+    sa.select(messages.c.id)
+    .where(messages.c.thread_id == sa.bindparam("in_thread"), messages.c.message_id < sa.bindparam("than_this"))
+    .limit(1)
+)

@@ -10,6 +10,7 @@ down_revision = "0005"
 branch_labels = None
 depends_on = None
 
+_OPEN = sa.text("closed_at IS NULL")
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
@@ -17,6 +18,9 @@ def upgrade() -> None:
     """Add them; threads that are known already are not read."""
     op.add_column("threads", sa.Column("begun", sa.Boolean, server_default=sa.false(), nullable=False))
     op.execute(sa.text("UPDATE threads SET begun = true"))
+    op.add_column("sessions", sa.Column("channel", sa.String(64), server_default="", nullable=False))
+    op.execute("UPDATE sessions SET channel = (SELECT channel FROM threads WHERE threads.id = sessions.thread_id)")
+    op.create_index("ix_sessions_channel", "sessions", ["channel"], sqlite_where=_OPEN, postgresql_where=_OPEN)
     op.add_column("sessions", sa.Column("warned_at", sa.DateTime(timezone=True)))
     op.add_column("sessions", sa.Column("background", sa.String(16)))
     op.add_column("sessions", sa.Column("background_turn_id", _ID))

@@ -132,6 +132,29 @@ async def test_one_whole_answer_whatever_dies(scene: Scene, streaming: str, poin
     assert recital == "I was shown: count to three | One. Two. Three. | what did you say?"
 
 
+@pytest.mark.parametrize("point", _points(["conversations.replies", "background.keep"])[:-1], ids=str)
+async def test_what_was_said_before_is_known_once_whatever_dies(scene: Scene, point: Point) -> None:
+    """SIGKILL while the thread is read that the bot was called into: the answer knows it, and so does the next one."""
+    root = scene.ask("who knows numbers?").ts
+    first = crashing_bot.start(scene.settings, point)
+    await _connected(scene)
+    scene.ask("@attendant count to three", root)
+    leading = asyncio.create_task(scene.lead_on(root))
+    await _died(first)
+    assert first.exitcode == -9, "the point was not reached"
+
+    second = crashing_bot.start(scene.settings)
+    await scene.workspace.until(lambda: _whole(scene, root, 1), timeout_s=PATIENCE_S)
+    scene.ask("what did you say?", root)
+    await scene.workspace.until(lambda: _whole(scene, root, 2), timeout_s=PATIENCE_S)
+    await _stopped(second)
+    leading.cancel()
+
+    recital = scene.answers(root)[1].text
+    assert recital.count("ana: who knows numbers?") == 1
+    assert recital.endswith("ana: count to three | One. Two. Three. | ana: what did you say?")
+
+
 def _whole(scene: Scene, root: str, count: int) -> bool:
     said = scene.answers(root)
     ends = ("Three.", "say?")

@@ -11,7 +11,7 @@ from bot.background import Background, By, Earlier, Known
 from bot.events import Attachment, MessageReceived
 from bot.store import answers, background, tables
 from bot.store.claims import Claim
-from tests.books import MINUTE, Books
+from tests.books import MINUTE, Books, texts
 from tests.builders import ANA, BEN, DAY, THREAD, deletion, mention, reply, reset, stop
 
 FILE = Attachment("F1", "a.png", "image/png", 9)
@@ -181,3 +181,28 @@ async def test_anything_can_be_kept(books: Books, text: str) -> None:
 
     [row] = await books.rows(tables.background)
     assert row.text == text.replace("\0", "").replace("\ud800", "?")
+
+
+async def test_what_was_said_before_is_not_answered_when_it_arrives_late(books: Books) -> None:
+    """A platform may deliver a message of people again after somebody called the bot: it was not for the bot."""
+    claim = await books.claimed(await books.accepted(call()))
+    await keep(books, claim)
+
+    assert await books.accept(reply("who knows printers?", "1.0", by=BEN)) is None
+    assert await books.accept(reply("go on", "6.0", by=BEN)) is not None
+
+
+@pytest.mark.parametrize("read", [True, False])
+async def test_a_question_that_arrives_late_is_not_background_as_well(books: Books, *, read: bool) -> None:
+    """Whether it was read meanwhile or not: it is answered, and shown once."""
+    claim = await books.claimed(await books.accepted(call()))
+    if read:
+        await keep(books, claim)
+    assert await books.accept(mention("who knows printers?", "1.0", by=BEN)) is not None
+    if not read:
+        await keep(books, claim)
+    await books.settle(claim)
+    late = await books.claimed(1)
+
+    assert texts(late) == ["who knows printers?"]
+    assert await known(books, late) == Background((ALERT, OWN))

@@ -47,3 +47,12 @@ async def test_a_stop_is_no_reset(empty_sqlite_url: str, llm: ScriptedLLM) -> No
 
     assert told == [NOTHING_RUNS, "one", NOTHING_RUNS, "two"]
     assert llm.calls[1].knows("my VPN is down")
+
+
+async def test_what_is_remembered_can_be_asked_for(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
+    """Before anything was said that is nothing; then it is told in figures, and the model is not asked."""
+    llm.script("one")
+    nothing, _, told = await shown(empty_sqlite_url, llm, "!status", "my VPN is down", "!status")
+
+    assert nothing == wording.memory(None)
+    assert "one turn" in told
