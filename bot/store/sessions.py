@@ -49,6 +49,11 @@ _OPEN = (
     .where(sessions.c.thread_id == sa.bindparam("in_thread"), sessions.c.closed_at.is_(None))
     .with_for_update()  # against a sweep that closes it at this moment
 )
+_IS_OPEN = (
+    sa.select(sessions.c.id)
+    .where(sessions.c.id == sa.bindparam("this_session"), sessions.c.closed_at.is_(None))
+    .with_for_update()
+)
 _TOUCH = sa.update(sessions).where(sessions.c.id == sa.bindparam("this_session"))
 _LAST_CLOSED_WHY = (
     sa.select(sessions.c.closed_why)
@@ -81,6 +86,11 @@ def close(
         connection.execute(sa.update(messages).where(messages.c.session_id.in_(closed)).values(text="", attachments=[]))
         connection.execute(sa.update(turns).where(turns.c.session_id.in_(closed)).values(answer=None))
     return closed
+
+
+def is_open(connection: Connection, session_id: str) -> bool:
+    """Whether the session is open; if so, it stays open until the transaction ends."""
+    return connection.execute(_IS_OPEN, {"this_session": session_id}).first() is not None
 
 
 def set_apart(connection: Connection, thread_id: int, after: str) -> list[int]:
