@@ -141,3 +141,9 @@ def add_sessions(connection: sa.Connection, count: int) -> None:
 def texts(claim: Claim) -> list[str]:
     """What is to be answered."""
     return [said.text for said in claim.said]
+
+
+def somebody_waits(connection: sa.Connection) -> bool:
+    """Whether a transaction waits for another one to end."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    return bool(connection.execute(sa.text(waiting)).scalar_one())

@@ -12,12 +12,13 @@ from sqlalchemy import Connection, Row
 from bot.events import MessageDeleted, MessageEdited, MessageReceived
 from bot.sessions import EditOutcome, Interrupted, wants_answer, wants_answer_now
 from bot.store import background
+from bot.store import sessions as session_rows
 from bot.store import threads as thread_rows
 from bot.store.engine import stain, storable
 from bot.store.erasure import erase_messages, words_changed
 from bot.store.inbox import take_in
 from bot.store.interruptions import answer_never, interrupt
-from bot.store.tables import messages, sessions
+from bot.store.tables import messages
 
 
 def accept_edit(
@@ -74,10 +75,8 @@ def _find(connection: Connection, known: Row[int, bool, bool] | None, message_id
     return connection.execute(_KNOWN, {"in_thread": known.id, "known_as": message_id}).first()
 
 
-_KNOWN = (
-    sa.select(messages, sessions.c.closed_at)
-    .outerjoin(sessions, sessions.c.id == messages.c.session_id)
-    .where(messages.c.thread_id == sa.bindparam("in_thread"), messages.c.message_id == sa.bindparam("known_as"))
+_KNOWN = sa.select(messages).where(
+    messages.c.thread_id == sa.bindparam("in_thread"), messages.c.message_id == sa.bindparam("known_as")
 )
 
 
@@ -90,9 +89,11 @@ def _is_followed(connection: Connection, thread_id: int, message_id: str) -> boo
 def _replace(connection: Connection, before: Row[*tuple[Any, ...]], edited: MessageEdited) -> bool:
     """Whether the edit changes what is remembered; if so, it does now."""
     text, attachments = storable(edited.message.text), [asdict(file) for file in edited.message.attachments]
-    is_gone = before.deleted_at is not None or before.fixed_reply is not None or before.closed_at is not None
+    is_kept = before.deleted_at is None and before.fixed_reply is None and before.session_id is not None
     is_late = before.edited_at is not None and before.edited_at >= edited.edited_at
-    if is_gone or is_late or (before.text, before.attachments) == (text, attachments):
+    if not is_kept or is_late or (before.text, before.attachments) == (text, attachments):
+        return False
+    if not session_rows.is_open(connection, before.session_id):
         return False
     this = sa.update(messages).where(messages.c.id == before.id)
     connection.execute(this.values(text=text, attachments=attachments, edited_at=edited.edited_at))

@@ -154,7 +154,10 @@ async def test_of_several_authors_the_newest_counts(room: Room) -> None:
     await talk.answers(2)
     asked, _ = list(room.model.requests)[-2:]
 
-    assert (shown(asked)[-1], "> Call me Benny." in told(asked)) == ("[Until here only ana was writing.]\n\nana: be brief\n\nben: me too", True)
+    assert (shown(asked)[-1], "> Call me Benny." in told(asked)) == (
+        "[Until here only ana was writing.]\n\nana: be brief\n\nben: me too",
+        True,
+    )
     assert wording.TONES["brief"] in await ben.opens_home()
     assert wording.TONES["brief"] not in await ana.opens_home()
 

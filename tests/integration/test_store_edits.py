@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Iterator
 from datetime import timedelta
@@ -13,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.events import Attachment, MessageDeleted, MessageEdited, MessageReceived
-from bot.sessions import EditOutcome, Interrupted, ResetOutcome
-from bot.store import edits, inbox
+from bot.sessions import Closed, EditOutcome, Interrupted, ResetOutcome
+from bot.store import edits, inbox, sessions
 from bot.store.claims import State
 from bot.store.engine import Store
 from bot.store.tables import messages, threads, turns
-from tests.books import Books, texts
+from bot.testing import SettableClock
+from tests.books import Books, somebody_waits, texts
 from tests.builders import ANA, DAY, DIRECT, NOON, THREAD, deletion, edit, mention, reply, reset, stop, thread
 
 NUMBERS = itertools.count(1)
@@ -123,6 +125,23 @@ async def test_an_edit_brings_nothing_back(books: Books) -> None:
     for message_id in ("1.0", "2.0", "3.0"):
         assert await books.accept_edit(edit("my secret", message_id)) is EditOutcome.NOTHING
     assert "secret" not in repr(await books.rows(messages))
+
+
+async def test_an_edit_waits_for_a_session_that_is_being_closed(empty_postgres_url: str, clock: SettableClock) -> None:
+    """A sweep on another replica erases its words at this moment: none of the edit's are left behind."""
+    books = Books(Store(empty_postgres_url), clock)
+    claim = await books.answer(mention("hello"))
+    assert claim.session_id is not None
+    with books.store.engine.connect() as connection:
+        sessions.close(connection, [claim.session_id], Closed.EXPIRED, now=books.now)
+        editing = asyncio.create_task(books.accept_edit(edit("my secret")))
+        while not await books.store.run(somebody_waits):
+            pass
+        connection.commit()
+
+    assert await editing is EditOutcome.NOTHING
+    assert [row.text for row in await books.rows(messages)] == [""]
+    await books.store.close()
 
 
 async def test_an_edit_that_changes_nothing_begins_nothing_again(books: Books) -> None:

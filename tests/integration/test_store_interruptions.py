@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 
 import pytest
-import sqlalchemy as sa
 from sqlalchemy import event
 
 from bot import wording
@@ -17,7 +16,7 @@ from bot.store.claims import State
 from bot.store.engine import Store
 from bot.store.tables import messages, sessions, threads, turns
 from bot.testing import SettableClock
-from tests.books import MINUTE, Books, add_sessions, texts
+from tests.books import MINUTE, Books, add_sessions, somebody_waits, texts
 from tests.builders import ANA, BEN, DIRECT, THREAD, deletion, mention, reply, reset, stop, thread
 
 GONE = Uninstalled("desk", "T1")
@@ -295,9 +294,3 @@ async def test_after_an_uninstall_the_bot_may_come_back(books: Books) -> None:
     claim = await books.claimed(await books.accepted(mention("hello", "3.0")))
 
     assert (await books.past(claim), claim.follows_expired) == ([], False)
-
-
-def somebody_waits(connection: sa.Connection) -> bool:
-    """Whether a transaction waits for another one to end."""
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-    return bool(connection.execute(sa.text(waiting)).scalar_one())
