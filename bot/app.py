@@ -17,7 +17,9 @@ from datetime import UTC, datetime
 from bot import health, persona, terminal
 from bot.adapter import Adapter
 from bot.attendant import Attendant
+from bot.budget import LEAST_ROOM, Budget, window_of
 from bot.config import Settings
+from bot.errors import ConfigError
 from bot.events import Thread
 from bot.inbox import Inbox
 from bot.llm import LLM
@@ -37,6 +39,8 @@ from bot.store import schema
 from bot.store import sessions as session_rows
 from bot.store.engine import Store
 from bot.store.figures import Figures, figures
+from bot.summariser import Summariser
+from bot.tokens import estimate_tokens
 from bot.turnstile import Limits
 from bot.worker import Worker
 
@@ -116,12 +120,12 @@ async def desk(
         store = await stack.enter_async_context(_open_store(settings))
         if llm is None:
             llm = await stack.enter_async_context(open_model(settings))
-        responder = Responder(
-            Breaker(llm, clock=clock),
-            persona=persona.load(settings.persona_file),
-            history_tokens=settings.history_tokens,
-        )
-        attendant = Attendant(store, responder, adapters, clock, settings.max_attempts)
+        breaker, shared = Breaker(llm, clock=clock), persona.load(settings.persona_file)
+        budget = _budget(settings, shared)
+        summariser = Summariser(store, breaker, budget, clock=clock)
+        stack.push_async_callback(summariser.stop)
+        responder = Responder(breaker, persona=shared, budget=budget)
+        attendant = Attendant(store, responder, adapters, clock, settings.max_attempts, summariser=summariser)
         worker = Worker(store, attendant, owner=_owner(), clock=clock, limits=_limits(settings))
         scheduler = Scheduler(store, worker, clock=clock, idle_after=settings.idle_after)
         scheduler.start()
@@ -195,6 +199,19 @@ async def with_model(settings: Settings) -> AsyncIterator[Settings]:
         yield dataclasses.replace(settings, openai_base_url=base_url, openai_model="stand-in")
     finally:
         await stand_in.stop()
+
+
+def _budget(settings: Settings, shared_persona: str) -> Budget:
+    """What may be sent to the model. Raises ConfigError when the persona leaves no room in its window."""
+    window = settings.model_window_tokens or window_of(settings.openai_model)
+    budget = Budget(window_tokens=window, answer_tokens=settings.answer_tokens, history_tokens=settings.history_tokens)
+    if budget.room(estimate_tokens(shared_persona)).tokens <= LEAST_ROOM < settings.history_tokens:
+        raise ConfigError(
+            "MODEL_WINDOW_TOKENS",
+            f"is {window}, which the persona fills",
+            "Shorten the persona, or raise it if the model's window is wider.",
+        )
+    return budget
 
 
 def _limits(settings: Settings) -> Limits:

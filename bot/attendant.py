@@ -7,17 +7,19 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from datetime import datetime
+from functools import partial
 
 from bot import history, wording
 from bot.adapter import Adapter, Asked
 from bot.errors import PlatformError
-from bot.history import Turn
+from bot.history import Past, Turn
 from bot.responder import Answer, Responder
 from bot.sessions import Interrupted
 from bot.store import answers, claims
-from bot.store import history as past
+from bot.store import history as settled_turns
 from bot.store.claims import Claim, Settled, State
 from bot.store.engine import Store
+from bot.summariser import Summariser
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,8 @@ class Attendant:
         adapters: Sequence[Adapter],
         clock: Callable[[], datetime],
         max_attempts: int = 3,
+        *,
+        summariser: Summariser,
     ) -> None:
         """`max_attempts`: after so many attempts that broke their worker, a turn is closed as failed."""
         self._store = store
@@ -39,6 +43,7 @@ class Attendant:
         self._adapters = {adapter.platform: adapter for adapter in adapters}
         self._clock = clock
         self._max_attempts = max_attempts
+        self._summariser = summariser
 
     @property
     def places(self) -> list[tuple[str, str]]:
@@ -58,7 +63,9 @@ class Attendant:
         elif claim.interrupted is not None:
             await self._settle(claim, await self._end(claim, claim.interrupted))
         else:
-            await self._settle(claim, await self._let_model_answer(claim, begin))
+            answer, shown = await self._let_model_answer(claim, begin)
+            await self._settle(claim, _settled(answer, shown=shown))
+            self._fold(claim, answer)
 
     async def _settle(self, claim: Claim, settled: Settled) -> None:
         if await self._store.insist(claims.settle, claim, settled, now=self._clock()):
@@ -86,14 +93,17 @@ class Attendant:
 
         return Settled(State.ANSWERED if await self._reply(claim, deltas()) else State.FAILED)
 
-    async def _let_model_answer(self, claim: Claim, begin: Callable[[Answer], None]) -> Settled:
+    async def _let_model_answer(self, claim: Claim, begin: Callable[[Answer], None]) -> tuple[Answer | None, bool]:
+        """The answer, if it came to be begun, and whether it was shown."""
         answer: Answer | None = None
 
         async def deltas() -> AsyncGenerator[str, None]:
             # Within the reply, which shows that the bot works before it asks for the first piece.
             nonlocal answer
-            turns = await self._turns(claim)
-            answer = self._responder.answer(turns, await self._names(claim, turns))
+            past = await self._past(claim)
+            turns = [*past.turns, Turn(claim.said)]
+            names = await self._names(claim, turns, several=past.cut.several)
+            answer = self._responder.answer(turns, names, cut=past.cut)
             begin(answer)
             async with aclosing(_announced(answer, claim)) as announced:
                 async for delta in announced:
@@ -104,19 +114,25 @@ class Attendant:
         if answer is not None and (said := answer.said).trouble is not None:
             trouble = {"trouble": said.trouble.value, "detail": said.detail}
             log.error("no whole answer from the model", extra=_where(claim) | trouble)
-        return _settled(answer, shown=shown) if answer is not None else Settled(State.FAILED, wording.FAILED_TURN)
+        return answer, shown
 
-    async def _turns(self, claim: Claim) -> list[Turn]:
+    def _fold(self, claim: Claim, answer: Answer | None) -> None:
+        """Have the oldest turns folded into the summary, when it is time to; nobody waits for it."""
+        if answer is not None and answer.prompt.fold is not None and claim.session_id is not None:
+            adapter = self._adapters[claim.thread.platform]
+            look_up = partial(adapter.names, claim.thread.workspace)
+            self._summariser.fold(claim.session_id, answer.prompt.fold, look_up)
+
+    async def _past(self, claim: Claim) -> Past:
         if claim.session_id is None:  # only a fixed reply has none
-            return [Turn(claim.said)]
-        budget = self._responder.history_tokens
-        earlier = await self._store.insist(past.before, claim.session_id, claim.turn_id, budget_tokens=budget)
-        return [*earlier, Turn(claim.said)]
+            return Past()
+        budget = self._responder.budget.history_tokens
+        return await self._store.insist(settled_turns.before, claim.session_id, claim.turn_id, budget_tokens=budget)
 
-    async def _names(self, claim: Claim, turns: Sequence[Turn]) -> Mapping[str, str]:
+    async def _names(self, claim: Claim, turns: Sequence[Turn], *, several: bool) -> Mapping[str, str]:
         """The names that the model will read: none are looked up where one person alone is speaking."""
         speakers, spoken_of = history.speakers(turns), history.spoken_of(turns)
-        wanted = spoken_of | (speakers if len(speakers) > 1 else frozenset())
+        wanted = spoken_of | (speakers if several or len(speakers) > 1 else frozenset())
         if not wanted:
             return {}
         return await self._adapters[claim.thread.platform].names(claim.thread.workspace, wanted)
@@ -156,7 +172,9 @@ async def _announced(answer: Answer, claim: Claim) -> AsyncGenerator[str, None]:
             notice = ""
 
 
-def _settled(answer: Answer, *, shown: bool) -> Settled:
+def _settled(answer: Answer | None, *, shown: bool) -> Settled:
+    if answer is None:
+        return Settled(State.FAILED, wording.FAILED_TURN)
     said, done = answer.said, answer.said.done
     usage = done.usage if done else None
     state, note = _ending(said.interrupted, failed=said.trouble is not None or not shown)
@@ -168,6 +186,7 @@ def _settled(answer: Answer, *, shown: bool) -> Settled:
         prompt_tokens=usage.prompt if usage else None,
         cached_tokens=usage.cached if usage else None,
         completion_tokens=usage.completion if usage else None,
+        cut=answer.cut,
     )
 
 

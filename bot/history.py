@@ -1,20 +1,17 @@
-"""What the model is shown of a session: whole turns, the newest that fit a token budget.
+"""A session's history: its turns as the model reads them, and where the part that is shown begins.
 
-Rule: pure. No tokenizer: an estimate from UTF-8 bytes, which errs on the high side for most languages
-(docs/decisions/0003-no-tokenizer.md).
+Rule: pure. How a turn reads depends on it and on the turns before it alone, so that requests extend the same prefix.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, TypedDict
 
 from bot.events import Attachment
-
-BYTES_PER_TOKEN = 3.5
-TOKENS_PER_MESSAGE = 4  # the wrapping that chat formats put around each message
 
 
 class ChatMessage(TypedDict):
@@ -39,11 +36,28 @@ class Turn:
 
     said: tuple[Said, ...]
     answer: str | None = None
+    id: int = field(default=0, compare=False)  # as it is stored; counts up within a session
 
 
-def estimate_tokens(text: str) -> int:
-    """About how many tokens a chat message of this text costs; high for English, low for logs and base64."""
-    return int(len(text.encode("utf-8", "surrogatepass")) / BYTES_PER_TOKEN) + TOKENS_PER_MESSAGE
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Where the shown part of a session begins, and what stands in for the part before it."""
+
+    after: int = 0  # the id of the last turn that is not shown any more
+    summary: str = ""
+    reaches: int = 0  # the id of the last turn that the summary holds
+    several: bool = False  # several people had written when it was made
+
+
+NOTHING_CUT = Cut()
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The settled turns that are shown, oldest first, and what stands before them."""
+
+    turns: tuple[Turn, ...] = ()
+    cut: Cut = NOTHING_CUT
 
 
 def speakers(turns: Iterable[Turn]) -> frozenset[str]:
@@ -57,24 +71,52 @@ def spoken_of(turns: Iterable[Turn]) -> frozenset[str]:
     return frozenset(found for text in said for found in _MENTION.findall(text))
 
 
-def render(turn: Turn, names: Mapping[str, str], *, several: bool) -> list[ChatMessage]:
-    """A turn as the model reads it. In threads of several people each message opens with its author's name."""
+def read(turns: Iterable[Turn], names: Mapping[str, str], *, several: bool) -> Iterator[list[ChatMessage]]:
+    """The turns as the model reads them, oldest first. `several`: not only one person has written so far.
+
+    From the turn in which a second person writes, each message opens with its author's name; what was shown before
+    stays as it was, and a line says who wrote it.
+    """
+    alone: str | None = None
+    for turn in turns:
+        authors = speakers([turn])
+        heard = authors | {alone} if alone else authors
+        joined = not several and len(heard) > 1
+        several = several or joined
+        note = _UNTIL_HERE.format(_name(alone, names)) if joined and alone else ""
+        yield render(turn, names, several=several, note=note)
+        alone = next(iter(heard), None)
+
+
+def render(turn: Turn, names: Mapping[str, str], *, several: bool, note: str = "") -> list[ChatMessage]:
+    """A turn as the model reads it. Where several people write each message opens with its author's name."""
     lines = [_line(message, names, several=several) for message in turn.said]
-    shown: list[ChatMessage] = [{"role": "user", "content": "\n\n".join(lines)}]
+    shown: list[ChatMessage] = [{"role": "user", "content": "\n\n".join([note, *lines] if note else lines)}]
     if turn.answer is not None:
         shown.append({"role": "assistant", "content": turn.answer})
     return shown
 
 
-def fit(turns: Sequence[Sequence[ChatMessage]], budget_tokens: int) -> list[ChatMessage]:
-    """The newest whole turns whose estimate stays within the budget, oldest first. The last turn always goes in."""
-    kept: list[Sequence[ChatMessage]] = []
-    for turn in reversed(turns):
-        budget_tokens -= sum(estimate_tokens(message["content"]) for message in turn)
-        if kept and budget_tokens < 0:
-            break
-        kept.append(turn)
-    return [message for turn in reversed(kept) for message in turn]
+def transcript(turn: Turn, names: Mapping[str, str]) -> str:
+    """A turn as one text, with the name of whoever wrote each message; empty when everything was deleted."""
+    lines = [_line(message, names, several=True) for message in turn.said]
+    answered = [_titled("You", turn.answer)] if turn.answer else []
+    return "\n".join([*lines, *answered]) if lines else ""
+
+
+def kept(costs: Sequence[int], room: int) -> int:
+    """How many of the newest turns are shown, which cost so much each, oldest first.
+
+    All, where there is room. Otherwise those that fill at most half of it: history goes rarely and in large pieces,
+    because a request that extends the one before it is cheap.
+    """
+    return len(costs) if sum(costs) <= room else fitting(costs, room // 2)
+
+
+def fitting(costs: Sequence[int], room: int) -> int:
+    """How many of the newest turns cost no more than there is room for."""
+    sums = itertools.accumulate(reversed(costs))
+    return sum(1 for _ in itertools.takewhile(lambda spent: spent <= room, sums))
 
 
 def _line(message: Said, names: Mapping[str, str], *, several: bool) -> str:
@@ -82,10 +124,17 @@ def _line(message: Said, names: Mapping[str, str], *, several: bool) -> str:
     parts = [text] if text else []
     parts += [f"[attached, and not visible to you: {file.name} ({file.mimetype})]" for file in message.attachments]
     body = "\n".join(parts) or "(a message without text)"
-    if not several:
-        return body
-    # Later lines are set in, so that nobody's message can open a line with somebody else's name.
-    return f"{names.get(message.author_id, 'Somebody')}: " + body.replace("\n", "\n  ")
+    return _titled(_name(message.author_id, names), body) if several else body
 
 
+def _titled(name: str, text: str) -> str:
+    """Later lines are set in, so that nobody's message can open a line with somebody else's name."""
+    return f"{name}: " + text.replace("\n", "\n  ")
+
+
+def _name(person: str, names: Mapping[str, str]) -> str:
+    return names.get(person, "Somebody")
+
+
+_UNTIL_HERE = "[Until here only {} was writing.]"
 _MENTION = re.compile(r"<@([^<>|\s]+)(?:\|[^<>]*)?>")  # no < inside: reading stays linear in the text's length

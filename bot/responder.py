@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 
-from bot import history, wording
+from bot import prompt, wording
+from bot.budget import Budget
 from bot.errors import ModelError, Trouble
-from bot.history import ChatMessage, Turn
+from bot.history import NOTHING_CUT, ChatMessage, Cut, Past, Turn
 from bot.llm import LLM, Done
+from bot.prompt import Prompt
 from bot.sessions import Interrupted
 
 log = logging.getLogger(__name__)
 
 BUFFERED_DELTAS = 256  # pieces of text a slow platform may lag behind; then the model waits
+MOST_ATTEMPTS = 3  # at a request that exceeds the model's window, each shorter than the one before
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +40,24 @@ class Said:
 class Answer:
     """The answer to one turn: read `deltas()` to its end, then `said` tells what became of it."""
 
-    def __init__(self, llm: LLM, messages: Sequence[ChatMessage], shorter: Sequence[ChatMessage]) -> None:
-        """`shorter` is what the model is shown when `messages` turn out to exceed its window."""
+    def __init__(self, llm: LLM, compose: Callable[[], Prompt], budget: Budget, cut: Cut) -> None:
+        """`compose` makes the prompt within the budget as it is at that moment; `cut` is the session's until now."""
         self.said = Said("")
+        self.prompt = compose()
         self._llm = llm
-        self._attempts = (messages,) if shorter == messages else (messages, shorter)
+        self._compose = compose
+        self._budget = budget
+        self._cut = cut
         self._queue: asyncio.Queue[str | None] = asyncio.Queue()  # None: the model has ended
         self._room = asyncio.Semaphore(BUFFERED_DELTAS)
         self._read: list[str] = []
         self._asking: asyncio.Task[None] | None = None
         self._interrupted: Interrupted | None = None
+
+    @property
+    def cut(self) -> Cut | None:
+        """Where the shown part of the session begins from now on; None where that has not changed."""
+        return self.prompt.cut if self.prompt.cut != self._cut else None
 
     async def deltas(self) -> AsyncGenerator[str, None]:
         """The answer piece by piece. Closing the iterator, or interrupting the answer, ends the model's stream."""
@@ -81,21 +93,26 @@ class Answer:
         if error is not None:
             return self._failed(error)
         truncated = self.said.done is not None and self.said.done.truncated
-        return _after(self.said.text, wording.TRUNCATED) if truncated else ""
+        notes = [wording.TRUNCATED] * truncated + [wording.SHORTENED] * self.prompt.shortened
+        return _after(self.said.text, "\n".join(notes)) if notes else ""
 
     async def _ask(self) -> None:
-        """Pass the model's text on; once more with less history when its window was exceeded."""
-        *earlier, last = self._attempts
-        for messages in earlier:
+        """Pass the model's text on; again with less when its window was exceeded."""
+        for _ in range(MOST_ATTEMPTS - 1):
             try:
-                await self._pass_on(messages)
+                await self._pass_on(self.prompt.messages)
             except ModelError as error:
-                if error.trouble is not Trouble.WINDOW_EXCEEDED or self.said.text:
+                if error.trouble is not Trouble.WINDOW_EXCEEDED or self.said.text or not self._is_less_after(error):
                     raise
-                log.warning("the model's window was exceeded; trying again with less history: %s", error.detail)
             else:
                 return
-        await self._pass_on(last)
+        await self._pass_on(self.prompt.messages)
+
+    def _is_less_after(self, error: ModelError) -> bool:
+        """Learn from the refusal, and compose a prompt that is shorter; False when there is none."""
+        self._budget.exceeded(self.prompt.tokens, error.window)
+        refused, self.prompt = self.prompt, self._compose()
+        return self.prompt.tokens < refused.tokens
 
     async def _pass_on(self, messages: Sequence[ChatMessage]) -> None:
         pieces: list[str] = []
@@ -104,6 +121,8 @@ class Answer:
                 async for piece in stream:
                     if isinstance(piece, Done):
                         self.said = Said("".join(pieces), done=piece)
+                        if piece.usage is not None:
+                            self._budget.learn(self.prompt.tokens, piece.usage.prompt)
                         return
                     await self._room.acquire()
                     pieces.append(piece)
@@ -124,19 +143,23 @@ class Answer:
 class Responder:
     """Answers turns with one model, one persona and one budget. Chat platforms and HTTP alike."""
 
-    def __init__(self, llm: LLM, *, persona: str, history_tokens: int) -> None:
-        """`persona` is the whole system message; `history_tokens` bounds what is sent besides it."""
-        self.history_tokens = history_tokens
+    def __init__(self, llm: LLM, *, persona: str, budget: Budget) -> None:
+        """`persona` is the whole system message."""
+        self.budget = budget
         self._llm = llm
         self._persona = persona
 
-    def answer(self, turns: Sequence[Turn], names: Mapping[str, str]) -> Answer:
-        """The answer to the last of these turns, which are one session's, oldest first."""
-        several = len(history.speakers(turns)) > 1
-        rendered = [history.render(turn, names, several=several) for turn in turns]
-        system: ChatMessage = {"role": "system", "content": self._persona}
-        whole, half = (history.fit(rendered, self.history_tokens // part) for part in (1, 2))
-        return Answer(self._llm, [system, *whole], [system, *half])
+    def answer(
+        self, turns: Sequence[Turn], names: Mapping[str, str], *, cut: Cut = NOTHING_CUT, about: str = ""
+    ) -> Answer:
+        """The answer to the last of these turns, which are one session's, oldest first, from its cut on.
+
+        `about` is what the model shall know of the last turn's author, or of this moment, and then forget.
+        """
+        *earlier, newest = turns
+        past = Past(tuple(earlier), cut)
+        compose = partial(prompt.compose, self._persona, past, newest, names, self.budget, about=about)
+        return Answer(self._llm, compose, self.budget, cut)
 
 
 def _after(text: str, sentence: str) -> str:

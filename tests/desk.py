@@ -9,12 +9,14 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from bot.attendant import Attendant
+from bot.budget import Budget
 from bot.history import ChatMessage
 from bot.inbox import Inbox
 from bot.llm import LLM, NO_PARAMETERS, Done, Parameters
 from bot.responder import Responder
 from bot.store.engine import Store
 from bot.store.tables import turns
+from bot.summariser import Summariser
 from bot.testing import SettableClock
 from bot.turnstile import Limits
 from bot.worker import Worker
@@ -37,11 +39,16 @@ class Desk:
         owner: str = "here",
         limits: Limits = WIDE,
         adapter: RecordingAdapter | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self.store = store
         self.adapter = adapter or RecordingAdapter()
-        responder = Responder(llm, persona="You are helpful.", history_tokens=1_000)
-        self.attendant = Attendant(store, responder, [self.adapter], clock.now, MAX_ATTEMPTS)
+        budget = budget or Budget(window_tokens=100_000, answer_tokens=1_000, history_tokens=1_000)
+        self.summariser = Summariser(store, llm, budget, clock=clock.now)
+        responder = Responder(llm, persona="You are helpful.", budget=budget)
+        self.attendant = Attendant(
+            store, responder, [self.adapter], clock.now, MAX_ATTEMPTS, summariser=self.summariser
+        )
         self.worker = Worker(store, self.attendant, owner=owner, clock=clock.now, limits=limits)
         ids = (f"{owner}-{number}" for number in itertools.count())
         self.inbox = Inbox(store, self.worker, clock=clock.now, new_id=lambda: next(ids), idle_after=IDLE_AFTER)

@@ -25,6 +25,8 @@ class Figures:
     answered_turns: int
     failed_turns: int
     taken_over_turns: int  # needed more than one attempt
+    prompt_tokens: int = 0  # as the model's backend counted them
+    cached_tokens: int = 0  # the part of them that it had in its cache
 
 
 def figures(connection: Connection, *, now: datetime) -> Figures:
@@ -40,6 +42,12 @@ def figures(connection: Connection, *, now: datetime) -> Figures:
         )
     }
     again = sa.select(sa.func.count()).where(turns.c.started_at > now - RECENT, turns.c.attempt > 1)
+    prompt, cached = connection.execute(
+        sa.select(
+            sa.func.coalesce(sa.func.sum(turns.c.prompt_tokens), 0),
+            sa.func.coalesce(sa.func.sum(turns.c.cached_tokens), 0),
+        ).where(turns.c.started_at > now - RECENT)
+    ).one()
     return Figures(
         owed_messages=count,
         oldest_owed_seconds=max(0.0, (now - oldest).total_seconds()) if oldest else 0.0,
@@ -48,4 +56,6 @@ def figures(connection: Connection, *, now: datetime) -> Figures:
         answered_turns=recent[State.ANSWERED],
         failed_turns=recent[State.FAILED],
         taken_over_turns=connection.execute(again).scalar_one(),
+        prompt_tokens=int(prompt),
+        cached_tokens=int(cached),
     )

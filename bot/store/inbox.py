@@ -13,6 +13,7 @@ from bot import wording
 from bot.events import Author, MessageDeleted, MessageReceived, ResetRequested, StopRequested, Thread, Uninstalled
 from bot.sessions import Closed, Interrupted, ResetOutcome, StopOutcome, wants_answer
 from bot.store import sessions as session_rows
+from bot.store import summaries
 from bot.store import threads as thread_rows
 from bot.store.claims import State
 from bot.store.engine import storable
@@ -152,9 +153,11 @@ def accept_deletion(connection: Connection, deleted: MessageDeleted, *, now: dat
     connection.execute(sa.update(messages).where(this).values(text="", attachments=[], deleted_at=now))
     _answer_never(connection, known.id, this, now)
     turn_id = connection.execute(sa.select(messages.c.turn_id).where(this)).scalar()
-    if turn_id is None or _is_asked(connection, turn_id):
+    if turn_id is None:
         return False
-    return interrupt(connection, known.id, Interrupted.DELETED, turn_id) is not None
+    ends = not _is_asked(connection, turn_id) and interrupt(connection, known.id, Interrupted.DELETED, turn_id)
+    summaries.void(connection, turn_id)
+    return bool(ends)
 
 
 def uninstall(connection: Connection, gone: Uninstalled, *, now: datetime) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from bot.events import Thread
 from bot.sessions import Closed, OpenSession, is_idle
+from bot.store import summaries
 from bot.store.tables import RUNNING, messages, sessions, threads, turns
 
 OPENING_CHARACTERS = 80  # of a session's first message, to tell sessions apart in a list
@@ -78,6 +79,7 @@ def close(
     if closed:
         connection.execute(sa.update(messages).where(messages.c.session_id.in_(closed)).values(text="", attachments=[]))
         connection.execute(sa.update(turns).where(turns.c.session_id.in_(closed)).values(answer=None))
+        summaries.forget(connection, closed)
     return closed
 
 

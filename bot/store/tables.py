@@ -1,4 +1,4 @@
-"""The five tables. A change here comes with a migration; a test compares the two."""
+"""The six tables. A change here comes with a migration; a test compares the two."""
 
 from __future__ import annotations
 
@@ -124,6 +124,18 @@ Index("ix_messages_turn", messages.c.turn_id)
 Index("ix_messages_author", messages.c.author_id, messages.c.session_id)
 Index("ix_messages_session", messages.c.session_id)
 Index("ix_messages_client", messages.c.client_id)
+
+summaries = Table(  # of the sessions that have grown too long to be shown whole
+    "summaries",
+    metadata,
+    Column("session_id", sa.String(36), ForeignKey("sessions.id"), primary_key=True),
+    Column("shown_after", BigId, nullable=False),  # the last turn that is not shown any more
+    Column("reaches", BigId, nullable=False),  # the last turn that is in the summary
+    Column("text", sa.Text, nullable=False),
+    Column("several", sa.Boolean, nullable=False),  # several people had written by then
+    Column("lease_until", UtcDateTime),  # somebody is writing a new one
+    Column("fence", sa.Integer, nullable=False),  # counts those who began to, and what made their work void
+)
 
 answers = Table(  # the platform's messages that hold the turns' answers: a long answer has several
     "answers",

@@ -86,14 +86,14 @@ async def test_one_person_alone_is_not_looked_up(desk: Desk, books: Books, llm: 
 
 
 async def test_several_people_are_told_apart(desk: Desk, books: Books, llm: ScriptedLLM) -> None:
-    """As soon as a second person writes, every message carries its author's name, the earlier ones too."""
+    """From the turn in which a second person writes, messages carry names; what was shown before stays as it was."""
     desk.adapter.people = {"U-ANA": "Ana"}
     await books.answer(mention("hi", "1.0", by=ANA), "hello")
     llm.script("ok")
     await answered(desk, await claimed(books, reply("me too", "2.0", by=BEN)))
 
     assert desk.adapter.looked_up == [{"U-ANA", "U-BEN"}]
-    assert shown_to(llm) == ["Ana: hi", "hello", "Somebody: me too"]
+    assert shown_to(llm) == ["hi", "hello", "[Until here only Ana was writing.]\n\nSomebody: me too"]
 
 
 async def test_whoever_is_mentioned_is_looked_up(desk: Desk, books: Books, llm: ScriptedLLM) -> None:
