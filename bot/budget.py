@@ -83,9 +83,9 @@ class Budget:
 
     def exceeded(self, estimated: int, window: int | None) -> None:
         """The backend refused a request for its length. `window` is what it said its window is, if it did."""
-        if window is None:
-            if estimated < TELLING:  # too small to exceed any: what the backend means cannot be known
-                return
+        if estimated < TELLING:  # too small to exceed any: what the backend means cannot be known
+            return
+        if window is None or window > HIGHEST_RATIO * estimated:  # a number that cannot be the one
             window = int(estimated * self._ratio * (1 - RESERVE))
         self.window = max(LEAST_WINDOW, min(self.window, window))
         self._ratio = min(max(self._ratio, self.window / estimated), HIGHEST_RATIO)

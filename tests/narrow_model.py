@@ -38,7 +38,9 @@ class NarrowModel:
         same = sum(1 for _ in _alike(self._last, messages))
         cached, self._last = count(messages[:same]), messages
         self.asked.append(Asked(messages, tokens, cached))
-        return _says(f"Noted as number {len(self.asked)}, thank you. " + "What else? " * (len(self.asked) % 7), tokens, cached)
+        return _says(
+            f"Noted as number {len(self.asked)}, thank you. " + "What else? " * (len(self.asked) % 7), tokens, cached
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,13 @@ def _alike(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]
 
 
 def _refusal(tokens: int) -> Fails:
-    message = f"This model's maximum context length is {WINDOW} tokens. However, your messages resulted in {tokens} tokens."
-    return Fails(400, {"code": "context_length_exceeded", "type": "invalid_request_error", "param": "messages", "message": message})
+    message = (
+        f"This model's maximum context length is {WINDOW} tokens. However, your messages resulted in {tokens} tokens."
+    )
+    return Fails(
+        400,
+        {"code": "context_length_exceeded", "type": "invalid_request_error", "param": "messages", "message": message},
+    )
 
 
 def _says(text: str, prompt: int, cached: int) -> Says:

@@ -119,7 +119,8 @@ messages = Table(
     UniqueConstraint("thread_id", "message_id"),
 )
 _OWED = messages.c.turn_id.is_(None)
-Index("ix_messages_owed", messages.c.thread_id, sqlite_where=_OWED, postgresql_where=_OWED)
+# With the order in it: SQLite would rather walk all of a thread's messages in their order than sort the few waiting.
+Index("ix_messages_owed", messages.c.thread_id, messages.c.message_id, sqlite_where=_OWED, postgresql_where=_OWED)
 Index("ix_messages_turn", messages.c.turn_id)
 Index("ix_messages_author", messages.c.author_id, messages.c.session_id)
 Index("ix_messages_session", messages.c.session_id)
