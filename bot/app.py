@@ -58,6 +58,7 @@ class Desk:
     inbox: Inbox
     worker: Worker
     scheduler: Scheduler
+    summariser: Summariser
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ async def desk(
         stack.push_async_callback(worker.stop, settings.drain_seconds)
         await worker.look()
         inbox = Inbox(store, worker, clock=clock, new_id=lambda: str(uuid.uuid4()), idle_after=settings.idle_after)
-        yield Desk(store, inbox, worker, scheduler)
+        yield Desk(store, inbox, worker, scheduler, summariser)
 
 
 @asynccontextmanager

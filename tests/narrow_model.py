@@ -4,75 +4,85 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tests.openai_server import Fails, Reply, Request, Says, delta, event
 
 WINDOW = 8_000
 FACT = re.compile(r"the code of \w+ is \w+")
-_TOKEN = re.compile(r"[a-z]{1,4}|[A-Z]{1,2}|[0-9]|\s|[^a-zA-Z0-9\s]")  # stricter than any that is in use
+_TOKEN = re.compile(r"[a-z]{1,4}|[A-Z]{1,2}|[0-9]|\s|[^a-zA-Z0-9\s]")  # more than any in use makes of a text
 
-
-@dataclass(slots=True)
-class NarrowModel:
-    """Answers questions, and writes summaries of nothing but the facts it finds. `asked` are the questions' prompts."""
-
-    asked: list[Asked] = field(default_factory=list)
-    refused: int = 0
-    summaries: int = 0
-    _last: Sequence[Mapping[str, Any]] = ()
-
-    def __call__(self, request: Request) -> Reply:
-        """The reply to one request."""
-        messages = request.body["messages"]
-        tokens = count(messages)
-        if tokens > WINDOW:
-            self.refused += 1
-            return _refusal(tokens)
-        if messages[0]["content"].startswith("You keep the memory"):
-            self.summaries += 1
-            facts = dict.fromkeys(FACT.findall(messages[1]["content"]))
-            return _says("What is known: " + "; ".join(facts), tokens, 0)
-        same = sum(1 for _ in _alike(self._last, messages))
-        cached, self._last = count(messages[:same]), messages
-        self.asked.append(Asked(messages, tokens, cached))
-        return _says(
-            f"Noted as number {len(self.asked)}, thank you. " + "What else? " * (len(self.asked) % 7), tokens, cached
-        )
+Messages = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One prompt, and what it cost."""
+    """One question as it came: the newest message, the facts that the whole prompt holds, and what it cost."""
 
-    messages: Sequence[Mapping[str, Any]]
+    newest: str
+    facts: frozenset[str]
     tokens: int
     cached: int
-
-    def knows(self, text: str) -> bool:
-        """Whether any message holds this text."""
-        return any(text in message["content"] for message in self.messages)
+    extends: bool  # it begins with all of the last one
 
 
-def count(messages: Sequence[Mapping[str, Any]]) -> int:
-    """What these messages cost this model."""
-    return sum(len(_TOKEN.findall(message["content"])) + 5 for message in messages)
+class NarrowModel:
+    """Answers questions, and writes summaries of nothing but the facts it finds."""
+
+    def __init__(self) -> None:
+        self.asked: list[Asked] = []
+        self.refused = 0
+        self._last: Messages = ()
+        self._counted: dict[str, int] = {}
+
+    def __call__(self, request: Request) -> Reply:
+        """The reply to one request."""
+        messages: Messages = request.body["messages"]
+        tokens = self._count(messages)
+        if tokens > WINDOW:
+            self.refused += 1
+            return _refusal(tokens)
+        if asks_for_summary(messages):
+            return _says(summary(messages), tokens, 0)
+        same = sum(1 for _ in itertools.takewhile(_are_same, zip(self._last, messages, strict=False)))
+        cached = self._count(messages[:same])
+        self.asked.append(Asked(messages[-1]["content"], facts(messages), tokens, cached, same == len(self._last)))
+        self._last = messages
+        return _says(f"Noted as number {len(self.asked)}. " + "What else? " * (len(self.asked) % 7), tokens, cached)
+
+    def _count(self, messages: Messages) -> int:
+        for text in (message["content"] for message in messages):
+            if text not in self._counted:
+                self._counted[text] = len(_TOKEN.findall(text))
+        return sum(self._counted[message["content"]] + 5 for message in messages)
 
 
-def _alike(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> Iterator[object]:
-    return itertools.takewhile(lambda pair: pair[0] == pair[1], zip(before, now, strict=False))
+def asks_for_summary(messages: Messages) -> bool:
+    """Whether this is what the bot asks for itself, and no question of a person's."""
+    return bool(messages[0]["content"].startswith("You keep the memory"))
+
+
+def summary(messages: Messages) -> str:
+    """A very short one."""
+    return "What is known: " + "; ".join(sorted(facts(messages)))
+
+
+def facts(messages: Messages) -> frozenset[str]:
+    """The facts that these messages hold."""
+    return frozenset(FACT.findall(" ".join(message["content"] for message in messages)))
+
+
+def _are_same(pair: tuple[object, object]) -> bool:
+    return pair[0] == pair[1]
 
 
 def _refusal(tokens: int) -> Fails:
-    message = (
+    told = (
         f"This model's maximum context length is {WINDOW} tokens. However, your messages resulted in {tokens} tokens."
     )
-    return Fails(
-        400,
-        {"code": "context_length_exceeded", "type": "invalid_request_error", "param": "messages", "message": message},
-    )
+    return Fails(400, {"code": "context_length_exceeded", "param": "messages", "message": told})
 
 
 def _says(text: str, prompt: int, cached: int) -> Says:

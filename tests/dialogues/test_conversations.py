@@ -72,8 +72,8 @@ async def test_people_in_one_thread_are_told_apart(room: Room) -> None:
 
     talk.says("mine too", by=room.guest("Ben"))
 
-    assert (await talk.answers(2))[-1].startswith("I was shown: ana: my VPN is down | ")
-    assert (await talk.answers(2))[-1].endswith("| ben: mine too")
+    assert (await talk.answers(2))[-1].startswith("I was shown: my VPN is down | ")
+    assert (await talk.answers(2))[-1].endswith("| [Until here only ana was writing.]\n\nben: mine too")
 
 
 async def test_somebody_who_is_mentioned_is_named_to_the_model(room: Room) -> None:
