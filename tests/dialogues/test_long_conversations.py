@@ -14,7 +14,7 @@ REFUSAL = Fails(
     400,
     {
         "code": "context_length_exceeded",
-        "message": "This model's maximum context length is 1500 tokens. However, your messages resulted in 2000 tokens.",
+        "message": "This model's maximum context length is 1500 tokens. Your messages resulted in 2000 tokens.",
     },
 )
 

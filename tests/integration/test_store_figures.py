@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from bot.store.claims import State
+from bot.store.claims import Settled, State, settle
 from bot.store.figures import RECENT, Figures, figures
 from tests.books import MINUTE, Books
 from tests.builders import mention, reply, thread
@@ -52,3 +52,16 @@ async def test_turns_are_counted_by_their_end_for_a_day(books: Books) -> None:
     books.now += RECENT + timedelta(seconds=1)
 
     assert await counted(books) == Figures(0, 0.0, 0, 3, 0, 0, 0)
+
+
+async def test_what_the_model_cost_is_summed_for_a_day(books: Books) -> None:
+    """The prompt's tokens and the part of them that was cached, as far as backends told; of this day alone."""
+    for number, (prompt, cached) in enumerate([(1_000, 0), (3_000, 2_700), (None, None)]):
+        claim = await books.claimed(await books.accepted(mention("hi", f"{number}.0")))
+        settled = Settled(State.ANSWERED, "hello", prompt_tokens=prompt, cached_tokens=cached)
+        await books.store.run(settle, claim, settled, now=books.now)
+    found = await counted(books)
+    assert (found.prompt_tokens, found.cached_tokens) == (4_000, 2_700)
+    books.now += RECENT + timedelta(seconds=1)
+
+    assert (await counted(books)).prompt_tokens == 0
