@@ -17,9 +17,8 @@ from datetime import UTC, datetime
 from bot import health, persona, terminal
 from bot.adapter import Adapter
 from bot.attendant import Attendant
-from bot.budget import LEAST_ROOM, Budget, window_of
+from bot.budget import budget_for
 from bot.config import Settings
-from bot.errors import ConfigError
 from bot.events import Thread
 from bot.inbox import Inbox
 from bot.llm import LLM
@@ -40,7 +39,6 @@ from bot.store import sessions as session_rows
 from bot.store.engine import Store
 from bot.store.figures import Figures, figures
 from bot.summariser import Summariser
-from bot.tokens import estimate_tokens
 from bot.turnstile import Limits
 from bot.worker import Worker
 
@@ -122,7 +120,7 @@ async def desk(
         if llm is None:
             llm = await stack.enter_async_context(open_model(settings))
         breaker, shared = Breaker(llm, clock=clock), persona.load(settings.persona_file)
-        budget = _budget(settings, shared)
+        budget = budget_for(settings, shared)
         summariser = Summariser(store, breaker, budget, clock=clock)
         stack.push_async_callback(summariser.stop)
         responder = Responder(breaker, persona=shared, budget=budget)
@@ -200,19 +198,6 @@ async def with_model(settings: Settings) -> AsyncIterator[Settings]:
         yield dataclasses.replace(settings, openai_base_url=base_url, openai_model="stand-in")
     finally:
         await stand_in.stop()
-
-
-def _budget(settings: Settings, shared_persona: str) -> Budget:
-    """What may be sent to the model. Raises ConfigError when the persona leaves no room in its window."""
-    window = settings.model_window_tokens or window_of(settings.openai_model)
-    budget = Budget(window_tokens=window, answer_tokens=settings.answer_tokens, history_tokens=settings.history_tokens)
-    if budget.room(estimate_tokens(shared_persona)).tokens <= LEAST_ROOM < settings.history_tokens:
-        raise ConfigError(
-            "MODEL_WINDOW_TOKENS",
-            f"is {window}, which the persona fills",
-            "Shorten the persona, or raise it if the model's window is wider.",
-        )
-    return budget
 
 
 def _limits(settings: Settings) -> Limits:

@@ -8,6 +8,10 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from bot.config import Settings
+from bot.errors import ConfigError
+from bot.tokens import estimate_tokens
+
 log = logging.getLogger(__name__)
 
 RESERVE = 0.1  # of the window: what the estimate may miss, and what the backend adds
@@ -105,3 +109,16 @@ class Budget:
                 estimated,
             )
         self._warned = True
+
+
+def budget_for(settings: Settings, persona: str) -> Budget:
+    """The budget that the settings make. Raises ConfigError when the persona leaves no room in the model's window."""
+    window = settings.model_window_tokens or window_of(settings.openai_model)
+    budget = Budget(window_tokens=window, answer_tokens=settings.answer_tokens, history_tokens=settings.history_tokens)
+    if budget.room(estimate_tokens(persona)).tokens <= LEAST_ROOM < settings.history_tokens:
+        raise ConfigError(
+            "MODEL_WINDOW_TOKENS",
+            f"is taken for {window}, which the persona fills",
+            "Shorten the persona, or set the window if your model's is wider.",
+        )
+    return budget

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from bot.budget import Budget
 from bot.history import ChatMessage, Cut, Past, Turn, fitting, kept, read, speakers
-from bot.tokens import estimate_tokens, shorten
+from bot.tokens import MOST_CHARACTERS, MOST_TOKENS, TOKENS_PER_MESSAGE, estimate_tokens, shorten
 
 CROWDED = 0.75  # of the room: from here on the oldest turns are folded into the summary, before they have to go
 _SUMMARY = (
@@ -45,9 +46,8 @@ def compose(
     """The prompt for the newest turn. `about` is what holds for its author, or at this moment, alone."""
     system = _part([{"role": "system", "content": persona}])
     room = budget.room(system.tokens)
-    summary = _part([{"role": "user", "content": shorten(_SUMMARY + past.cut.summary, room.tokens // 4)}])
-    summary = summary if past.cut.summary else _NOTHING
-    moment = _part([{"role": "system", "content": shorten(about, room.tokens // 4)}]) if about else _NOTHING
+    summary = _aside("user", past.cut.summary and _SUMMARY + past.cut.summary, room.tokens)
+    moment = _aside("system", about, room.tokens)
     left = room.tokens - summary.tokens - moment.tokens
     *earlier, asked = read([*past.turns, newest], names, several=past.cut.several)
     question = _part(asked, left, min(left, room.most // 2))
@@ -72,8 +72,12 @@ class _Part:
     tokens: int
 
 
-_NOTHING = _Part((), 0)
 _UNBOUNDED = 1 << 62  # tokens
+
+
+def _aside(role: Literal["system", "user"], text: str, room: int) -> _Part:
+    """What stands beside the turns may take a quarter of the room."""
+    return _part([{"role": role, "content": shorten(text, room // 4)}] if text else [])
 
 
 def _part(messages: Sequence[ChatMessage], most: int = _UNBOUNDED, then: int = 0) -> _Part:
@@ -84,8 +88,10 @@ def _part(messages: Sequence[ChatMessage], most: int = _UNBOUNDED, then: int = 0
 
 
 def _within(text: str, most: int, then: int) -> str:
-    """Only what may be too long is counted."""
-    return text if len(text) <= most // 3 or estimate_tokens(text) <= most else shorten(text, then)
+    """What is surely short or long enough is not counted for it."""
+    if TOKENS_PER_MESSAGE + MOST_TOKENS * len(text) <= most:
+        return text
+    return text if len(text) <= most * MOST_CHARACTERS and estimate_tokens(text) <= most else shorten(text, then)
 
 
 def _without(past: Past, dropped: int, newest: Turn) -> Past:

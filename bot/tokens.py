@@ -9,6 +9,7 @@ import re
 
 TOKENS_PER_MESSAGE = 4  # the wrapping that chat formats put around each message
 MOST_CHARACTERS = 8  # of what is counted as one token
+MOST_TOKENS = 3  # that a character is counted as
 
 # A match is a token. Tokenizers cut text into words, numbers of three digits, runs of signs and of blanks, each with
 # the blank before it; then they cut what is rare into smaller pieces. So are these lengths: those of rare words.
@@ -25,8 +26,8 @@ _TOKEN = re.compile(
 
 def estimate_tokens(text: str) -> int:
     """About how many tokens a chat message of this text costs, rather too many than too few."""
-    beyond_16_bits = len(text.encode("utf-16-le", "surrogatepass")) // 2 - len(text)  # emoji: three tokens each
-    return len(_TOKEN.findall(text)) + 2 * beyond_16_bits + TOKENS_PER_MESSAGE
+    beyond_16_bits = len(text.encode("utf-16-le", "surrogatepass")) // 2 - len(text)  # emoji, and what is as rare
+    return len(_TOKEN.findall(text)) + (MOST_TOKENS - 1) * beyond_16_bits + TOKENS_PER_MESSAGE
 
 
 def shorten(text: str, most_tokens: int) -> str:

@@ -1,4 +1,4 @@
-"""Conversations that are longer than what the model can be shown: what people notice of it, which is next to nothing."""
+"""Conversations that are longer than what the model can be shown: people notice next to nothing of it."""
 
 from __future__ import annotations
 

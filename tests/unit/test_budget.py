@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.budget import HIGHEST_RATIO, LEAST_ROOM, UNKNOWN_WINDOW, Budget, window_of
+from bot.budget import HIGHEST_RATIO, LEAST_ROOM, UNKNOWN_WINDOW, Budget, budget_for, window_of
+from bot.config import Settings
+from bot.errors import ConfigError
 
 sizes = st.integers(1, 300_000)
 
@@ -74,6 +76,18 @@ def test_care_is_given_up_slowly_and_never_below_the_estimate() -> None:
 
     assert after_one < budget().room(0).tokens * 0.75
     assert learnt.room(0).tokens == budget().room(0).tokens
+
+
+def test_settings_make_a_budget() -> None:
+    """The window is the one that is set, else the model's."""
+    assert budget_for(Settings(openai_model="gpt-4"), "Be kind.").window == 8_192
+    assert budget_for(Settings(model_window_tokens=4_096), "Be kind.").window == 4_096
+
+
+def test_a_persona_that_fills_the_window_stops_the_start() -> None:
+    """In one line that names the setting and the remedy."""
+    with pytest.raises(ConfigError, match=r"^MODEL_WINDOW_TOKENS is taken for 4096.*persona"):
+        budget_for(Settings(model_window_tokens=4_096), "Be kind. " * 2_000)
 
 
 @pytest.mark.parametrize(("estimated", "counted"), [(20, 90), (1_000, 0)])
