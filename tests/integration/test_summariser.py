@@ -197,6 +197,20 @@ async def test_where_it_fails_the_oldest_turns_are_simply_gone(
     assert len(caught_up) >= 8
 
 
+async def test_every_replica_shows_it_from_the_same_cut(store: Store, clock: SettableClock) -> None:
+    """Where no summary helps half of the history goes at once; then requests extend each other, wherever made."""
+    clerk = Clerk(ModelError(Trouble.UNAVAILABLE, "away"))
+    async with office(store, clerk, clock) as here, office(store, clerk, clock, "there") as there:
+        for number in range(1, 13):
+            desk = there if number % 2 else here
+            await asks(desk, f"{number} {LONG}", f"{number:02}", (number + 1) // 2)
+    first_shown = [asked[1]["content"].split()[0] for asked in clerk.asked]
+
+    assert first_shown == sorted(first_shown, key=int)
+    assert first_shown[-1] != first_shown[0]
+    assert len(set(first_shown[4:])) <= len(first_shown[4:]) // 2
+
+
 async def test_a_summary_is_kept_short(narrow: Desk, books: Books, llm: ScriptedLLM) -> None:
     """A model that goes on and on is cut off: its stream is closed, and what is kept fits."""
     await filled(books)
