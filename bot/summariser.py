@@ -109,7 +109,7 @@ class Summariser:
         return await self._store.run(summaries.finish, folding, text, reaches=reaches, several=several)
 
     async def _failed(self, folding: Folding, error: ModelError | TimeoutError) -> bool:
-        log.warning("a summary could not be written: %s", error or "it took too long")
+        log.warning("a summary could not be written: %s", str(error) or "it took too long")
         if not isinstance(error, ModelError) or error.trouble is not Trouble.WINDOW_EXCEEDED:
             return False  # the lease keeps everybody from trying again at once
         await self._store.run(summaries.give_up, folding)  # less is sent the next time

@@ -12,7 +12,7 @@ from tests.openai_server import Fails, Reply, Request, Says, delta, event
 
 WINDOW = 8_000
 FACT = re.compile(r"the code of \w+ is \w+")
-_TOKEN = re.compile(r"[a-z]{1,4}|[A-Z]{1,2}|[0-9]|\s|[^a-zA-Z0-9\s]")  # more than any in use makes of a text
+_TOKEN = re.compile(r"[a-z]{1,3}|[A-Z]{1,2}|[0-9]|\s|[^a-zA-Z0-9\s]")  # more than any in use makes of a text
 
 Messages = Sequence[Mapping[str, Any]]
 
