@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from bot import health, persona, terminal
 from bot.adapter import Adapter
 from bot.attendant import Attendant
+from bot.budget import budget_for
 from bot.config import Settings
 from bot.errors import StoreUnavailable
 from bot.events import Thread
@@ -41,6 +42,7 @@ from bot.store import sessions as session_rows
 from bot.store.engine import Store
 from bot.store.erasure import Found, Scope
 from bot.store.figures import Figures, figures
+from bot.summariser import Summariser
 from bot.turnstile import Limits
 from bot.worker import Worker
 
@@ -59,6 +61,7 @@ class Desk:
     worker: Worker
     refusals: Refusals
     scheduler: Scheduler
+    summariser: Summariser
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +136,15 @@ async def desk(
         store = await stack.enter_async_context(_open_store(settings))
         if llm is None:
             llm = await stack.enter_async_context(open_model(settings))
-        responder = Responder(
-            Breaker(llm, clock=clock),
-            persona=persona.load(settings.persona_file),
-            history_tokens=settings.history_tokens,
-        )
+        breaker, shared = Breaker(llm, clock=clock), persona.load(settings.persona_file)
+        budget = budget_for(settings, shared)
+        summariser = Summariser(store, breaker, budget, clock=clock)
+        stack.push_async_callback(summariser.stop)
+        responder = Responder(breaker, persona=shared, budget=budget)
         idle = IdleLimits(settings.idle_after, settings.idle_after_by_channel)
-        attendant = Attendant(store, responder, adapters, clock, settings.max_attempts, idle=idle)
+        attendant = Attendant(
+            store, responder, adapters, clock, settings.max_attempts, idle=idle, summariser=summariser
+        )
         worker = Worker(store, attendant, owner=_owner(), clock=clock, limits=_limits(settings))
         refusals = Refusals(store, clock=clock)
         stack.push_async_callback(_keep, refusals)
@@ -157,7 +162,7 @@ async def desk(
         stack.push_async_callback(worker.stop, settings.drain_seconds)
         await worker.look()
         inbox = Inbox(store, worker, refusals, clock=clock, new_id=lambda: str(uuid.uuid4()), idle=idle)
-        yield Desk(store, inbox, worker, refusals, scheduler)
+        yield Desk(store, inbox, worker, refusals, scheduler, summariser)
 
 
 @asynccontextmanager

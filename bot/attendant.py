@@ -14,17 +14,18 @@ from bot import background, history, preferences, wording
 from bot.adapter import Adapter, Asked
 from bot.background import Known
 from bot.errors import PlatformError
-from bot.history import Turn
+from bot.history import NOTHING_CUT, Cut, Past, Turn
 from bot.responder import Answer, Responder
 from bot.roster import Roster
 from bot.sessions import IdleLimits, Interrupted, Memory, ResetOutcome, StopOutcome, Told, is_idle
 from bot.store import answers, claims
 from bot.store import background as background_rows
-from bot.store import history as past
+from bot.store import history as settled_turns
 from bot.store import preferences as preference_rows
 from bot.store import sessions as session_rows
 from bot.store.claims import Claim, Settled, State
 from bot.store.engine import Store
+from bot.summariser import Summariser
 from bot.tools.set_preferences import set_preferences
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class Attendant:
         max_attempts: int = 3,
         *,
         idle: IdleLimits,
+        summariser: Summariser,
     ) -> None:
         """`max_attempts`: after so many attempts that broke their worker, a turn is closed as failed."""
         self._store = store
@@ -51,6 +53,7 @@ class Attendant:
         self._max_attempts = max_attempts
         self._idle = idle
         self._roster = Roster(store)
+        self._summariser = summariser
 
     @property
     def places(self) -> list[tuple[str, str]]:
@@ -74,7 +77,9 @@ class Attendant:
         elif claim.interrupted is not None:
             await self._settle(claim, await self._end(claim, claim.interrupted))
         else:
-            await self._settle(claim, await self._let_model_answer(claim, begin))
+            answer, shown = await self._let_model_answer(claim, begin)
+            await self._settle(claim, _settled(answer, shown=shown))
+            self._fold(claim, answer)
 
     async def _settle(self, claim: Claim, settled: Settled) -> None:
         if await self._store.insist(claims.settle, claim, settled, now=self._clock()):
@@ -104,9 +109,8 @@ class Attendant:
         now, idle_after = self._clock(), self._idle.of(claim.thread.channel)
         if session is None or is_idle(session.last_active_at, now=now, idle_after=idle_after):
             return None
-        turns = await self._remembered(session.id, claim.turn_id)
-        expires_in = session.last_active_at + idle_after - now
-        return Memory(now - session.opened_at, session.turns, self._responder.filled(turns), expires_in)
+        filled = self._responder.filled(await self._past(session.id, claim.turn_id))
+        return Memory(now - session.opened_at, session.turns, filled, session.last_active_at + idle_after - now)
 
     async def _say(self, claim: Claim, line: str) -> Settled:
         async def deltas() -> AsyncIterator[str]:
@@ -115,16 +119,17 @@ class Attendant:
 
         return Settled(State.ANSWERED if await self._reply(claim, deltas()) else State.FAILED)
 
-    async def _let_model_answer(self, claim: Claim, begin: Callable[[Answer], None]) -> Settled:
+    async def _let_model_answer(self, claim: Claim, begin: Callable[[Answer], None]) -> tuple[Answer | None, bool]:
+        """The answer, if it came to be begun, and whether it was shown."""
         answer: Answer | None = None
 
         async def deltas() -> AsyncGenerator[str, None]:
             # Within the reply, which shows that the bot works before it asks for the first piece.
             nonlocal answer
-            turns = await self._turns(claim)
-            names = await self._names(claim, turns)
+            turns, cut = await self._turns(claim)
+            names = await self._names(claim, turns, several=cut.several)
             about, tools = await self._about(claim, names), [set_preferences(self._store, claim, self._clock)]
-            answer = self._responder.answer(turns, names, about=about, tools=tools)
+            answer = self._responder.answer(turns, names, cut=cut, about=about, tools=tools)
             begin(answer)
             async with aclosing(_announced(answer, claim)) as announced:
                 async for delta in announced:
@@ -135,35 +140,45 @@ class Attendant:
         if answer is not None and (said := answer.said).trouble is not None:
             trouble = {"trouble": said.trouble.value, "detail": said.detail}
             log.error("no whole answer from the model", extra=_where(claim) | trouble)
-        return _settled(answer, shown=shown) if answer is not None else Settled(State.FAILED, wording.FAILED_TURN)
+        return answer, shown
 
-    async def _turns(self, claim: Claim) -> list[Turn]:
+    def _fold(self, claim: Claim, answer: Answer | None) -> None:
+        """Have the oldest turns folded into the summary, when it is time to; nobody waits for it."""
+        if answer is not None and answer.prompt.fold is not None and claim.session_id is not None:
+            names = partial(self._names, claim, several=True)
+            self._summariser.fold(claim.session_id, answer.prompt.fold, names)
+
+    async def _turns(self, claim: Claim) -> tuple[Sequence[Turn], Cut]:
+        """What the session holds that can be shown, the turn to be answered last, and where it is cut."""
         if claim.session_id is None:  # only a fixed reply has none
-            return [Turn(claim.said)]
+            return [Turn(claim.said)], NOTHING_CUT
         if claim.background is Known.NOTHING:
             await self._read_background(claim, claim.session_id)
-        return await self._remembered(claim.session_id, claim.turn_id, [Turn(claim.said, id=claim.turn_id)])
+        past = await self._past(claim.session_id, claim.turn_id)
+        newest = [Turn(claim.said, id=claim.turn_id)]
+        if claim.background is not None:
+            newest = await self._store.insist(background_rows.attached, claim.session_id, newest)
+        return [*past.turns, *newest], past.cut
 
-    async def _remembered(self, session_id: str, turn_id: int, now: Sequence[Turn] = ()) -> list[Turn]:
-        """The turns of a session before this one, and then those of now, with what was said before all of them."""
-        budget = self._responder.history_tokens
-        earlier = await self._store.insist(past.before, session_id, turn_id, budget_tokens=budget)
-        return await self._store.insist(background_rows.attached, session_id, [*earlier, *now])
+    async def _past(self, session_id: str, turn_id: int) -> Past:
+        """The turns of a session before this one, with what was said before all of them."""
+        budget = self._responder.budget.history_tokens
+        return await self._store.insist(settled_turns.before, session_id, turn_id, budget_tokens=budget)
 
     async def _read_background(self, claim: Claim, session_id: str) -> None:
         """Read what was said in the thread before the bot was called into it: once, whatever comes of it."""
         found = await self._adapters[claim.thread.platform].earlier(claim.thread, claim.oldest_id)
-        characters = self._responder.history_tokens  # so that it takes less than half of the room, in any language
-        kept = background.bounded(found.earlier, whole=found.whole, characters=characters)
+        kept = background.bounded(found.earlier, whole=found.whole, tokens=self._responder.room // 3)
         await self._store.insist(background_rows.keep, claim.thread_id, session_id, claim.turn_id, kept)
 
-    async def _names(self, claim: Claim, turns: Sequence[Turn]) -> Mapping[str, str]:
-        """The names that the model will read: none are looked up where one person alone is speaking."""
+    async def _names(self, claim: Claim, turns: Sequence[Turn], *, several: bool) -> Mapping[str, str]:
+        """The names that the model will read in these turns. Nobody is looked up while one person alone is speaking."""
         if claim.session_id is None:
             return {}
         look_up = partial(self._adapters[claim.thread.platform].names, claim.thread.workspace)
         told = {bot: name for turn in turns for bot, name in background.bots(turn.background).items()}
-        return await self._roster.names(claim.session_id, history.named(turns), look_up, told)
+        people = history.named(turns, several=several)
+        return await self._roster.names(claim.session_id, people, look_up, told)
 
     async def _about(self, claim: Claim, names: Mapping[str, str]) -> str:
         """What the model reads about the author of the newest message, for this answer alone."""
@@ -209,7 +224,9 @@ async def _announced(answer: Answer, claim: Claim) -> AsyncGenerator[str, None]:
             notice = ""
 
 
-def _settled(answer: Answer, *, shown: bool) -> Settled:
+def _settled(answer: Answer | None, *, shown: bool) -> Settled:
+    if answer is None:
+        return Settled(State.FAILED, wording.FAILED_TURN)
     said, done = answer.said, answer.said.done
     usage = done.usage if done else None
     state, note = _ending(said.interrupted, failed=said.trouble is not None or not shown)
@@ -221,6 +238,7 @@ def _settled(answer: Answer, *, shown: bool) -> Settled:
         prompt_tokens=usage.prompt if usage else None,
         cached_tokens=usage.cached if usage else None,
         completion_tokens=usage.completion if usage else None,
+        cut=answer.cut,
     )
 
 

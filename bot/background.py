@@ -14,9 +14,10 @@ from operator import itemgetter
 
 from bot.events import Attachment
 from bot.people import LONGEST_NAME, UNKNOWN, body, line, mentioned
+from bot.tokens import estimate_tokens
 
 MOST_MESSAGES = 60
-MOST_CHARACTERS = 12_000
+MOST_TOKENS = 4_000
 LONGEST_MESSAGE = 3_000  # characters; a longer one is shown without its middle
 LONGEST_BOT_NAME = LONGEST_NAME - len(" (a bot)")
 ENDS = "[end of the background]"
@@ -70,12 +71,12 @@ NO_BACKGROUND = Background()
 UNREADABLE = Background(whole=False)
 
 
-def bounded(earlier: Sequence[Earlier], *, whole: bool = True, characters: int = MOST_CHARACTERS) -> Background:
+def bounded(earlier: Sequence[Earlier], *, whole: bool = True, tokens: int = MOST_TOKENS) -> Background:
     """As much as a model should read: what the thread begins with, and the newest messages for which there is room."""
     short = [replace(message, text=_shortened(message.text)) for message in earlier]
-    room, kept = min(characters, MOST_CHARACTERS), list[Earlier]()
+    room, kept = min(tokens, MOST_TOKENS), list[Earlier]()
     for message in [*short[:1], *reversed(short[1:])]:
-        room -= len(message.text)
+        room -= estimate_tokens(message.text)
         if kept and (room < 0 or len(kept) == MOST_MESSAGES):
             break
         kept.append(message)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from bot import manifest, persona
+from bot.budget import budget_for
 from bot.config import Settings
 from bot.errors import AttendantError
 from bot.llm.openai import OpenAI
@@ -46,7 +47,9 @@ async def failures(settings: Settings) -> list[str]:
 
 
 async def _persona(settings: Settings) -> str:
-    return f"{len(persona.load(settings.persona_file))} characters"
+    text = persona.load(settings.persona_file)
+    budget_for(settings, text)
+    return f"{len(text)} characters"
 
 
 async def _database(settings: Settings) -> str:

@@ -72,6 +72,8 @@ def _status(settings: Settings, options: argparse.Namespace) -> int:
         f"24 hours {found.answered_turns} turns answered, {found.failed_turns} failed, "
         f"{found.taken_over_turns} needed more than one attempt; {found.refused_deliveries} deliveries refused"
     )
+    share = f", {found.cached_tokens / found.prompt_tokens:.0%} of them cached" if found.prompt_tokens else ""
+    print(f"model    {found.prompt_tokens} prompt tokens{share}")
     return 0
 
 

@@ -134,6 +134,8 @@ class Settings:
     openai_model: str = _knob("gpt-5.4-mini", str, "Name a model that your backend serves.")
     openai_tools: str = _knob("auto", _choice("auto", "off"), "Unset it for auto.")
     model_timeout_seconds: float = _knob(60.0, _positive(86_400), "Use for instance 60.")
+    model_window_tokens: int | None = _knob(None, _whole(1_000, 100_000_000), "Use for instance 32768.")
+    answer_tokens: int = _knob(2_000, _whole(1, 10_000_000), "Use for instance 2000.")
     history_tokens: int = _knob(12_000, _whole(100, 10_000_000), "Use for instance 12000.")
     persona_file: Path | None = _knob(None, Path, "Name a Markdown file, or unset it.")
     session_idle_hours: float = _knob(24.0, _positive(_MOST_HOURS), "Use for instance 24.")

@@ -74,7 +74,9 @@ class Trouble(enum.Enum):
 class ModelError(AttendantError):
     """The model gave no whole answer. `detail` is for operators: it never holds what a person wrote."""
 
-    def __init__(self, trouble: Trouble, detail: str) -> None:
+    def __init__(self, trouble: Trouble, detail: str, *, window: int | None = None) -> None:
+        """`window`: how many tokens the model takes, where it said so when it refused more."""
         super().__init__(f"{trouble.value}: {detail}")
         self.trouble = trouble
         self.detail = detail
+        self.window = window

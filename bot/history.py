@@ -1,11 +1,11 @@
-"""What the model is shown of a session: whole turns, the newest that fit a token budget.
+"""A session's history: its turns as the model reads them, and where the part that is shown begins.
 
-Rule: pure. No tokenizer: an estimate from UTF-8 bytes, which errs on the high side for most languages
-(docs/decisions/0003-no-tokenizer.md).
+Rule: pure. How a turn reads depends on it and on the turns before it alone, so that requests extend the same prefix.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NotRequired, TypedDict
@@ -14,9 +14,6 @@ from bot import background
 from bot.background import NO_BACKGROUND, Background
 from bot.events import Attachment
 from bot.people import UNKNOWN, body, line, mentioned
-
-BYTES_PER_TOKEN = 3.5
-TOKENS_PER_MESSAGE = 4  # the wrapping that chat formats put around each message
 
 
 class ChatMessage(TypedDict):
@@ -47,14 +44,35 @@ class Turn:
     background: Background = NO_BACKGROUND  # what the bot was called into, with this turn
 
 
-def estimate_tokens(text: str) -> int:
-    """About how many tokens a chat message of this text costs; high for English, low for logs and base64."""
-    return int(len(text.encode("utf-8", "surrogatepass")) / BYTES_PER_TOKEN) + TOKENS_PER_MESSAGE
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Where the shown part of a session begins, and what stands in for the part before it."""
+
+    after: int = 0  # the id of the last turn that is not shown any more
+    summary: str = ""
+    reaches: int = 0  # the id of the last turn that the summary holds
+    several: bool = False  # several people had written when it was made
+
+
+NOTHING_CUT = Cut()
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The settled turns that are shown, oldest first, and what stands before them."""
+
+    turns: tuple[Turn, ...] = ()
+    cut: Cut = NOTHING_CUT
 
 
 def speakers(turns: Iterable[Turn]) -> frozenset[str]:
     """Everybody who wrote in these turns."""
     return frozenset(message.author_id for turn in turns for message in turn.said)
+
+
+def several_in(turns: Sequence[Turn]) -> bool:
+    """Whether these turns are not of one person alone: then messages open with their authors' names."""
+    return len(speakers(turns)) > 1 or any(turn.background != NO_BACKGROUND for turn in turns)
 
 
 def named(turns: Iterable[Turn], *, several: bool = False) -> list[str]:
@@ -80,7 +98,7 @@ def read(turns: Iterable[Turn], names: Mapping[str, str], *, several: bool = Fal
     for turn in turns:
         authors = speakers([turn])
         heard = authors | {alone} if alone else authors
-        joined = not several and (len(heard) > 1 or turn.background != NO_BACKGROUND)
+        joined = not several and (len(heard) > 1 or several_in([turn]))
         several = several or joined
         note = _UNTIL_HERE.format(names.get(alone, UNKNOWN)) if joined and alone else ""
         yield render(turn, names, several=several, note=note)
@@ -91,29 +109,46 @@ def render(turn: Turn, names: Mapping[str, str], *, several: bool, note: str = "
     """A turn as the model reads it. Where several people write each message opens with its author's name."""
     lines = [_line(message, names, several=several) for message in turn.said]
     asked = "\n\n".join([note, *lines] if note else lines)
-    shown: list[ChatMessage] = [{"role": "user", "content": asked}]
-    if turn.background != NO_BACKGROUND:
-        pieces = background.pieces(turn.background, names, asked)
-        shown = [{"role": "assistant" if own else "user", "content": text} for own, text in pieces]
+    shown: list[ChatMessage] = [
+        {"role": "assistant" if own else "user", "content": text} for own, text in _pieces(turn, names, asked)
+    ]
     if turn.answer is not None:
         shown.append({"role": "assistant", "content": turn.answer})
     return shown
 
 
-def fit(turns: Sequence[Sequence[ChatMessage]], budget_tokens: int) -> list[ChatMessage]:
-    """The newest whole turns whose estimate stays within the budget, oldest first. The last turn always goes in."""
-    kept: list[Sequence[ChatMessage]] = []
-    for turn in reversed(turns):
-        budget_tokens -= sum(estimate_tokens(message["content"]) for message in turn)
-        if kept and budget_tokens < 0:
-            break
-        kept.append(turn)
-    return [message for turn in reversed(kept) for message in turn]
+def transcript(turn: Turn, names: Mapping[str, str]) -> str:
+    """A turn as one text, with the name of whoever wrote each message; empty when everything was deleted."""
+    if not turn.said:
+        return ""
+    asked = "\n".join(_line(message, names, several=True) for message in turn.said)
+    told = [line("You", text) if own else text for own, text in _pieces(turn, names, asked)]
+    return "\n".join([*told, line("You", turn.answer)] if turn.answer else told)
+
+
+def kept(costs: Sequence[int], room: int) -> int:
+    """How many of the newest turns are shown, which cost so much each, oldest first.
+
+    All, where there is room. Otherwise those that fill at most half of it: history goes rarely and in large pieces,
+    because a request that extends the one before it is cheap.
+    """
+    return len(costs) if sum(costs) <= room else fitting(costs, room // 2)
+
+
+def fitting(costs: Sequence[int], room: int) -> int:
+    """How many of the newest turns cost no more than there is room for."""
+    sums = itertools.accumulate(reversed(costs))
+    return sum(1 for _ in itertools.takewhile(lambda spent: spent <= room, sums))
 
 
 def _line(message: Said, names: Mapping[str, str], *, several: bool) -> str:
     text = body(message.text, message.attachments, names)
     return line(names.get(message.author_id, UNKNOWN), text) if several else text
+
+
+def _pieces(turn: Turn, names: Mapping[str, str], asked: str) -> Iterable[tuple[bool, str]]:
+    """What was said in this turn before its answer: (whether the bot said it, text)."""
+    return [(False, asked)] if turn.background == NO_BACKGROUND else background.pieces(turn.background, names, asked)
 
 
 _UNTIL_HERE = "[Until here only {} was writing.]"

@@ -6,22 +6,28 @@ Rule: the stream of an answer never raises to its reader. A model's trouble beco
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 
-from bot import history, wording
+from bot import prompt, wording
+from bot.budget import Budget
 from bot.errors import ModelError, Trouble
-from bot.history import ChatMessage, Turn
+from bot.history import NOTHING_CUT, ChatMessage, Cut, Past, Turn
 from bot.llm import LLM, Done
+from bot.prompt import Prompt
 from bot.sessions import Interrupted
+from bot.tokens import estimate_tokens
 from bot.tools import Tool
 from bot.tools.rounds import Rounds
 
 log = logging.getLogger(__name__)
 
 BUFFERED_DELTAS = 256  # pieces of text a slow platform may lag behind; then the model waits
+MOST_ATTEMPTS = 3  # at a request that exceeds the model's window, each shorter than the one before
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +44,24 @@ class Said:
 class Answer:
     """The answer to one turn: read `deltas()` to its end, then `said` tells what became of it."""
 
-    def __init__(self, llm: LLM, messages: Sequence[ChatMessage], shorter: Sequence[ChatMessage]) -> None:
-        """`shorter` is what the model is shown when `messages` turn out to exceed its window."""
+    def __init__(self, llm: LLM, compose: Callable[[], Prompt], budget: Budget, cut: Cut) -> None:
+        """`compose` makes the prompt within the budget as it is at that moment; `cut` is the session's until now."""
         self.said = Said("")
+        self.prompt = compose()
         self._llm = llm
-        self._attempts = (messages,) if shorter == messages else (messages, shorter)
+        self._compose = compose
+        self._budget = budget
+        self._cut = cut
         self._queue: asyncio.Queue[str | None] = asyncio.Queue()  # None: the model has ended
         self._room = asyncio.Semaphore(BUFFERED_DELTAS)
         self._read: list[str] = []
         self._asking: asyncio.Task[None] | None = None
         self._interrupted: Interrupted | None = None
+
+    @property
+    def cut(self) -> Cut | None:
+        """Where the shown part of the session begins from now on; None where that has not changed."""
+        return self.prompt.cut if self.prompt.cut != self._cut else None
 
     async def deltas(self) -> AsyncGenerator[str, None]:
         """The answer piece by piece. Closing the iterator, or interrupting the answer, ends the model's stream."""
@@ -84,21 +98,26 @@ class Answer:
         if error is not None:
             return self._failed(error)
         truncated = self.said.done is not None and self.said.done.truncated
-        return _after(self.said.text, wording.TRUNCATED) if truncated else ""
+        notes = [wording.TRUNCATED] * truncated + [wording.SHORTENED] * self.prompt.shortened
+        return _after(self.said.text, "\n".join(notes)) if notes else ""
 
     async def _ask(self) -> None:
-        """Pass the model's text on; once more with less history when its window was exceeded."""
-        *earlier, last = self._attempts
-        for messages in earlier:
+        """Pass the model's text on; again with less when its window was exceeded."""
+        for _ in range(MOST_ATTEMPTS - 1):
             try:
-                await self._pass_on(messages)
+                await self._pass_on(self.prompt.messages)
             except ModelError as error:
-                if error.trouble is not Trouble.WINDOW_EXCEEDED or self.said.text:
+                if error.trouble is not Trouble.WINDOW_EXCEEDED or self.said.text or not self._is_less_after(error):
                     raise
-                log.warning("the model's window was exceeded; trying again with less history: %s", error.detail)
             else:
                 return
-        await self._pass_on(last)
+        await self._pass_on(self.prompt.messages)
+
+    def _is_less_after(self, error: ModelError) -> bool:
+        """Learn from the refusal, and compose a prompt that is shorter; False when there is none."""
+        self._budget.exceeded(self.prompt.tokens, error.window)
+        refused, self.prompt = self.prompt, self._compose()
+        return self.prompt.tokens < refused.tokens
 
     async def _pass_on(self, messages: Sequence[ChatMessage]) -> None:
         pieces: list[str] = []
@@ -107,6 +126,8 @@ class Answer:
                 async for piece in stream:
                     if isinstance(piece, Done):
                         self.said = Said("".join(pieces), done=piece)
+                        if piece.usage is not None and piece.rounds == 1:  # else it counts more than this prompt
+                            self._budget.learn(self.prompt.tokens, piece.usage.prompt)
                         return
                     await self._room.acquire()
                     pieces.append(piece)
@@ -127,36 +148,41 @@ class Answer:
 class Responder:
     """Answers turns with one model, one persona and one budget. Chat platforms and HTTP alike."""
 
-    def __init__(self, llm: LLM, *, persona: str, history_tokens: int) -> None:
-        """`persona` is the whole system message; `history_tokens` bounds what is sent besides it."""
-        self.history_tokens = history_tokens
+    def __init__(self, llm: LLM, *, persona: str, budget: Budget) -> None:
+        """`persona` is the whole system message."""
+        self.budget = budget
         self._llm = llm
         self._persona = persona
 
-    def filled(self, turns: Sequence[Turn]) -> float:
-        """The share, up to 1, that these turns take of what the model can be shown."""
-        shown = [message["content"] for turn in history.read(turns, {}) for message in turn]
-        return min(1.0, sum(map(history.estimate_tokens, shown)) / self.history_tokens)
+    @property
+    def room(self) -> int:
+        """Estimated tokens for what stands besides the persona. It changes with the model's window alone."""
+        return self.budget.room(estimate_tokens(self._persona)).most
+
+    def filled(self, past: Past) -> float:
+        """The share, up to 1, that a session's past takes of what the model can be shown."""
+        return prompt.filled(self._persona, past, self.budget)
 
     def answer(
-        self, turns: Sequence[Turn], names: Mapping[str, str], *, about: str = "", tools: Sequence[Tool] = ()
+        self,
+        turns: Sequence[Turn],
+        names: Mapping[str, str],
+        *,
+        cut: Cut = NOTHING_CUT,
+        about: str = "",
+        tools: Sequence[Tool] = (),
     ) -> Answer:
-        """The answer to the last of these turns, which are one session's, oldest first.
+        """The answer to the last of these turns, which are one session's, oldest first, from its cut on.
 
-        `about` is what stands with the newest message, and belongs to its author or to this moment; it is not stored.
-        `tools` are what the model may do besides talking.
+        `about` is what the model shall know of the newest message's author, or of this moment, and then forget.
+        `tools` are what it may do besides talking.
         """
-        rendered = list(history.read(turns, names))
-        system: ChatMessage = {"role": "system", "content": self._persona}
-        whole, half = (history.fit(rendered, self.history_tokens // part) for part in (1, 2))
+        *earlier, newest = turns
+        past = Past(tuple(earlier), cut)
         llm = Rounds(self._llm, tools) if tools else self._llm
-        return Answer(llm, *([system, *_with(about, shown)] for shown in (whole, half)))
-
-
-def _with(about: str, shown: Sequence[ChatMessage]) -> list[ChatMessage]:
-    """The turns with what stands with the newest message right before it, after all that a backend has cached."""
-    *earlier, newest = shown
-    return [*earlier, {"role": "system", "content": about}, newest] if about else [*shown]
+        besides = sum(estimate_tokens(json.dumps(tool.definition)) for tool in tools)
+        compose = partial(prompt.compose, self._persona, past, newest, names, self.budget, about=about, besides=besides)
+        return Answer(llm, compose, self.budget, cut)
 
 
 def _after(text: str, sentence: str) -> str:

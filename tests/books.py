@@ -121,7 +121,8 @@ class Books:
     async def past(self, claim: Claim, budget: int = 100_000) -> list[Turn]:
         """The turns before this one."""
         assert claim.session_id is not None
-        return await self.store.run(past.before, claim.session_id, claim.turn_id, budget_tokens=budget)
+        found = await self.store.run(past.before, claim.session_id, claim.turn_id, budget_tokens=budget)
+        return list(found.turns)
 
     async def rows(self, table: sa.Table) -> Sequence[sa.Row[*tuple[Any, ...]]]:
         """Every row, in the order of its id."""

@@ -9,6 +9,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from bot.attendant import Attendant
+from bot.budget import Budget
 from bot.history import ChatMessage
 from bot.inbox import Inbox
 from bot.llm import LLM, NO_PARAMETERS, Done, Parameters
@@ -17,6 +18,7 @@ from bot.responder import Responder
 from bot.sessions import IdleLimits
 from bot.store.engine import Store
 from bot.store.tables import turns
+from bot.summariser import Summariser
 from bot.testing import SettableClock
 from bot.turnstile import Limits
 from bot.worker import Worker
@@ -40,11 +42,16 @@ class Desk:
         limits: Limits = WIDE,
         adapter: RecordingAdapter | None = None,
         idle: IdleLimits = IDLE,
+        budget: Budget | None = None,
     ) -> None:
         self.store = store
         self.adapter = adapter or RecordingAdapter()
-        responder = Responder(llm, persona="You are helpful.", history_tokens=1_000)
-        self.attendant = Attendant(store, responder, [self.adapter], clock.now, MAX_ATTEMPTS, idle=idle)
+        budget = budget or Budget(window_tokens=100_000, answer_tokens=1_000, history_tokens=1_000)
+        self.summariser = Summariser(store, llm, budget, clock=clock.now)
+        responder = Responder(llm, persona="You are helpful.", budget=budget)
+        self.attendant = Attendant(
+            store, responder, [self.adapter], clock.now, MAX_ATTEMPTS, idle=idle, summariser=self.summariser
+        )
         self.worker = Worker(store, self.attendant, owner=owner, clock=clock.now, limits=limits)
         self.refusals = Refusals(store, clock=clock.now)
         ids = (f"{owner}-{number}" for number in itertools.count())

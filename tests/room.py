@@ -25,13 +25,19 @@ from bot.playground.server import PlaygroundServer
 from bot.playground.workspace import Workspace
 from bot.slack.preference_views import EDIT_PREFERENCES
 from bot.testing import Hold, SettableClock
+from tests.narrow_model import asks_for_summary, summary
 from tests.openai_server import OpenAIServer, Reply, Request, says
 
 PATIENCE_S = 20.0  # for a state that must come; nothing waits for so long when all is well
 
 
 def recites(request: Request) -> Reply:
-    """A model that repeats all it was shown of the conversation, so that an answer tells what is remembered."""
+    """A model that repeats all it was shown of the conversation, so that an answer tells what is remembered.
+
+    A summary of it holds nothing but the facts.
+    """
+    if asks_for_summary(request.body["messages"]):
+        return says(summary(request.body["messages"]))
     return says("I was shown: ", " | ".join(shown(request)))
 
 

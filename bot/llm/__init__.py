@@ -33,12 +33,16 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The end of a whole answer. `truncated`: the backend stopped at its own length limit."""
+    """The end of a whole answer. `truncated`: the backend stopped at its own length limit.
+
+    `rounds`: it took so many requests, of which each showed the model what came of the ones before it.
+    """
 
     model: str
     usage: Usage | None
     truncated: bool = False
     tool_calls: tuple[ToolCall, ...] = ()
+    rounds: int = 1
 
 
 class LLM(Protocol):

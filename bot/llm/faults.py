@@ -20,7 +20,7 @@ PROBLEMS = {
     Trouble.CUT: "the answer's stream broke off; look at the backend, and at proxies before it",
     Trouble.EMPTY: "the answer was empty; if this stays so, try another OPENAI_MODEL",
     Trouble.REFUSED: "the backend's content filter, or the model itself, refused to answer",
-    Trouble.WINDOW_EXCEEDED: "the request is longer than the model's window; lower HISTORY_TOKENS",
+    Trouble.WINDOW_EXCEEDED: "the request exceeds the model's window; set MODEL_WINDOW_TOKENS, or lower HISTORY_TOKENS",
     Trouble.BAD_REQUEST: "the backend did not accept the request; check OPENAI_MODEL and OPENAI_BASE_URL",
 }
 
@@ -55,6 +55,18 @@ _WINDOW = re.compile(
 )
 # Ollama, vLLM, Groq, OpenRouter, llama.cpp and OpenAI itself (for reasoning models) each put it in words of their own.
 _NO_TOOLS = re.compile(r"\btools?\b|\btool_|function[_ ](calling|tools?)", re.IGNORECASE)
+# Where such a sentence tells the window: "maximum context length is 8192 tokens", "configured limit of 272,000 tokens",
+# "available context size (4096 tokens)", "210000 tokens > 200000 maximum", "32768 maximum context", "n_ctx: 4096".
+_NUMBER = r"(\d[\d,]{2,11})"
+_LIMITS = [
+    re.compile(pattern.replace("NUMBER", _NUMBER), re.IGNORECASE)
+    for pattern in (
+        r"n_ctx\W{1,4}NUMBER",
+        r"> ?NUMBER",
+        r"NUMBER maximum context",
+        r"(?:maximum|context (?:length|window|size)|limit)\D{1,40}NUMBER",
+    )
+]
 _WORD = re.compile(r"[A-Za-z0-9_.\[\]-]{1,60}")
 _NOT_FOUND = 404
 _TOO_LARGE = 413
@@ -70,6 +82,7 @@ class Fault:
     kind: str = ""  # the error object's `type`
     param: str = ""
     message: str = field(default="", repr=False)
+    told_window: int | None = None  # llama.cpp tells it as a number of its own
 
     @classmethod
     def read(cls, error: object, status: int | None = None) -> Self:
@@ -80,7 +93,8 @@ class Fault:
         if status is None and isinstance(code, int):  # OpenRouter puts the HTTP status there
             status = code
         code, kind, param = (_word(error.get(name)) for name in ("code", "type", "param"))
-        return cls(status, code, kind, param, str(error.get("message")))
+        window = error.get("n_ctx")
+        return cls(status, code, kind, param, str(error.get("message")), window if isinstance(window, int) else None)
 
     @property
     def trouble(self) -> Trouble:
@@ -95,6 +109,14 @@ class Fault:
         if self.status >= _SERVER_ERROR:
             return Trouble.UNAVAILABLE
         return _BY_STATUS.get(self.status, Trouble.BAD_REQUEST)
+
+    @property
+    def window(self) -> int | None:
+        """How many tokens the model takes, where it was told when more were refused."""
+        if self.trouble is not Trouble.WINDOW_EXCEEDED:
+            return None
+        found = next(filter(None, (limit.search(self.message) for limit in _LIMITS)), None)
+        return self.told_window or (int(found[1].replace(",", "")) if found else None)
 
     def blames(self, parameter: str) -> bool:
         """Whether the backend did not know this parameter of the request, or not with this value."""
@@ -116,7 +138,7 @@ class Fault:
             problem = f"the backend knows no model {model!r} at this address; check OPENAI_MODEL and OPENAI_BASE_URL"
         facts = [f"HTTP {self.status}" if self.status else "", self.code, self.kind, self.param]
         told = ", ".join(dict.fromkeys(filter(None, facts)))
-        return ModelError(self.trouble, f"{problem} ({told})" if told else problem)
+        return ModelError(self.trouble, f"{problem} ({told})" if told else problem, window=self.window)
 
 
 def _word(value: object) -> str:

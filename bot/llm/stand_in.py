@@ -20,7 +20,8 @@ from typing import Any
 from aiohttp import web
 
 from bot.background import ENDS
-from bot.history import ChatMessage, estimate_tokens
+from bot.history import ChatMessage
+from bot.tokens import estimate_tokens
 
 log = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from bot.background import Background, By, Earlier, Known
 from bot.events import Attachment
 from bot.history import Turn
 from bot.people import LONGEST_NAME
+from bot.store import summaries
 from bot.store.engine import insert_or_ignore, storable
 from bot.store.tables import answers, background, messages, sessions, threads
 
@@ -52,6 +53,7 @@ def attached(connection: Connection, session_id: str, turns: Sequence[Turn]) -> 
 def erase(connection: Connection, thread_id: int, message_id: str) -> None:
     """Erase a message that was deleted. One that may be being read at this moment is not kept any more."""
     if connection.execute(sa.delete(background).where(*_this(thread_id, message_id))).rowcount:
+        _void_summary(connection, thread_id)
         return
     expecting = sa.select(sessions.c.id).where(
         sessions.c.thread_id == thread_id, sessions.c.closed_at.is_(None), sessions.c.background == Known.NOTHING.value
@@ -68,12 +70,23 @@ def edit(
     """Replace what a message says; False when it is none of what is kept here."""
     said = {"text": storable(text), "attachments": [asdict(file) for file in attachments]}
     this = sa.update(background).where(*_this(thread_id, message_id), background.c.by.is_not(None))
-    return connection.execute(this.values(said)).rowcount == 1
+    if connection.execute(this.values(said)).rowcount == 0:
+        return False
+    _void_summary(connection, thread_id)
+    return True
 
 
 def forget(connection: Connection, session_ids: Sequence[str]) -> None:
     """Erase all that was said before these sessions."""
     connection.execute(sa.delete(background).where(background.c.session_id.in_(session_ids)))
+
+
+def _void_summary(connection: Connection, thread_id: int) -> None:
+    """The thread's summary may hold what was said before it, as a part of the turn that it stands with."""
+    open_there = (sessions.c.thread_id == thread_id, sessions.c.closed_at.is_(None))
+    stands_with = connection.execute(sa.select(sessions.c.background_turn_id).where(*open_there)).scalar()
+    if stands_with is not None:
+        summaries.void(connection, stands_with)
 
 
 def _known(connection: Connection, thread_id: int, ids: Sequence[str]) -> set[str]:

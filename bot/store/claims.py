@@ -13,9 +13,9 @@ from sqlalchemy import Connection, Row
 
 from bot.background import Known
 from bot.events import Attachment, Author, Thread
-from bot.history import Said
+from bot.history import Cut, Said
 from bot.sessions import Interrupted, ResetOutcome, StopOutcome, Told
-from bot.store import leases
+from bot.store import leases, summaries
 from bot.store import sessions as session_rows
 from bot.store.engine import storable
 from bot.store.tables import RUNNING, messages, sessions, turns
@@ -66,6 +66,7 @@ class Settled:
     prompt_tokens: int | None = None
     cached_tokens: int | None = None
     completion_tokens: int | None = None
+    cut: Cut | None = None  # where the shown part of the session begins from now on, when that has changed
 
 
 def claim(connection: Connection, thread_id: int, *, owner: str, now: datetime, lease: timedelta) -> Claim | None:
@@ -107,6 +108,8 @@ def settle(connection: Connection, claimed: Claim, settled: Settled, *, now: dat
         return False
     if claimed.session_id is not None:
         session_rows.touch(connection, claimed.session_id, now=now)
+        if settled.cut is not None and not gone:
+            summaries.move(connection, claimed.session_id, settled.cut)
     return values["state"] != State.SUPERSEDED.value
 
 

@@ -12,10 +12,10 @@ from sqlalchemy import Connection, Row
 from bot.events import MessageDeleted, MessageEdited, MessageReceived
 from bot.sessions import EditOutcome, Interrupted, wants_answer, wants_answer_now
 from bot.store import background
-from bot.store import sessions as session_rows
 from bot.store import threads as thread_rows
 from bot.store.engine import stain, storable
 from bot.store.erasure import erase_messages, words_changed
+from bot.store.holds import is_open
 from bot.store.inbox import take_in
 from bot.store.interruptions import answer_never, interrupt
 from bot.store.tables import messages
@@ -33,11 +33,14 @@ def accept_edit(
     known = thread_rows.find(connection, message.thread)
     before = _find(connection, known, message.message_id)
     if before is None:
-        if known is not None and _replace_before(connection, known.id, message):
-            return EditOutcome.REPLACED, None
-        engaged = known is not None and known.engaged and _is_followed(connection, known.id, message.message_id)
+        followed = known is not None and thread_rows.is_followed(connection, known.id, message.message_id)
+        engaged = known is not None and known.engaged and followed
         if not wants_answer_now(edited, engaged=engaged, now=now, idle_after=idle_after):
-            return EditOutcome.NOTHING, None
+            replaced = known is not None and _replace_before(connection, known.id, message)
+            return (EditOutcome.REPLACED if replaced else EditOutcome.NOTHING), None
+        if known is not None and not followed:
+            background.erase(connection, known.id, message.message_id)  # it was read there, and is answered only now
+            stain(connection)
         edited_at = edited.edited_at
         thread_id = take_in(
             connection, message, known, now=now, new_id=new_id, idle_after=idle_after, edited_at=edited_at
@@ -80,12 +83,6 @@ _KNOWN = sa.select(messages).where(
 )
 
 
-def _is_followed(connection: Connection, thread_id: int, message_id: str) -> bool:
-    """Whether the bot took part in the thread when this message was written: something older was for it."""
-    older = sa.select(messages.c.id).where(messages.c.thread_id == thread_id, messages.c.message_id < message_id)
-    return connection.execute(older.limit(1)).first() is not None
-
-
 def _replace(connection: Connection, before: Row[*tuple[Any, ...]], edited: MessageEdited) -> bool:
     """Whether the edit changes what is remembered; if so, it does now."""
     text, attachments = storable(edited.message.text), [asdict(file) for file in edited.message.attachments]
@@ -93,7 +90,7 @@ def _replace(connection: Connection, before: Row[*tuple[Any, ...]], edited: Mess
     is_late = before.edited_at is not None and before.edited_at >= edited.edited_at
     if not is_kept or is_late or (before.text, before.attachments) == (text, attachments):
         return False
-    if not session_rows.is_open(connection, before.session_id):
+    if not is_open(connection, before.session_id):
         return False
     this = sa.update(messages).where(messages.c.id == before.id)
     connection.execute(this.values(text=text, attachments=attachments, edited_at=edited.edited_at))

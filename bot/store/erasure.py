@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from bot.events import ChannelGone, Uninstalled
 from bot.sessions import Closed, Interrupted
-from bot.store import preferences
+from bot.store import preferences, summaries
 from bot.store import sessions as session_rows
 from bot.store.engine import stain
 from bot.store.interruptions import answer_never, interrupt, is_asked
@@ -94,7 +94,8 @@ def erase_messages(
 
 def words_changed(connection: Connection, turn_ids: Sequence[int]) -> None:
     """What was said in these turns is not what it was: nothing that was made of it may stay."""
-    del turn_ids  # they are all there is: nothing is made of several turns
+    for turn_id in turn_ids:
+        summaries.void(connection, turn_id)
     stain(connection)
 
 
@@ -137,14 +138,17 @@ def _erase_beside(connection: Connection, scope: Scope) -> None:
     """Erase what is kept of people beside their own messages to the bot: what they said before it was called, names."""
     place = {threads.c.platform: scope.platform, threads.c.workspace: scope.workspace, threads.c.channel: scope.channel}
     there = sa.select(threads.c.id).where(*(column == value for column, value in place.items() if value is not None))
-    spoken = sa.delete(background).where(background.c.thread_id.in_(there))
+    spoken: list[sa.ColumnElement[bool]] = [background.c.thread_id.in_(there)]
     of_sessions = sa.select(sessions.c.id).where(sessions.c.thread_id.in_(there))
-    named = sa.delete(names).where(names.c.session_id.in_(of_sessions))
+    named: list[sa.ColumnElement[bool]] = [names.c.session_id.in_(of_sessions)]
     if scope.person is not None:
-        spoken = spoken.where(background.c.author_id == scope.person)
-        named = named.where(names.c.person_id == scope.person)
-    connection.execute(spoken)
-    connection.execute(named)
+        spoken.append(background.c.author_id == scope.person)
+        named.append(names.c.person_id == scope.person)
+    of_spoken = sessions.c.id.in_(sa.select(background.c.session_id).where(*spoken))
+    stands_with = sa.select(sessions.c.background_turn_id).where(of_spoken, sessions.c.background_turn_id.is_not(None))
+    words_changed(connection, list(connection.execute(stands_with).scalars()))
+    connection.execute(sa.delete(background).where(*spoken))
+    connection.execute(sa.delete(names).where(*named))
     if scope.channel is None:
         preferences.erase(connection, platform=scope.platform, workspace=scope.workspace, user_id=scope.person)
 

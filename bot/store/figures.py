@@ -29,6 +29,8 @@ class Figures:
     failed_turns: int
     taken_over_turns: int  # needed more than one attempt
     refused_deliveries: int  # could not be taken in, and were left to be delivered again; by whole hours
+    prompt_tokens: int = 0  # as the model's backend counted them
+    cached_tokens: int = 0  # the part of them that it had in its cache
 
 
 def figures(connection: Connection, *, now: datetime) -> Figures:
@@ -47,6 +49,12 @@ def figures(connection: Connection, *, now: datetime) -> Figures:
     refused = sa.select(sa.func.coalesce(sa.func.sum(refusals.c.deliveries), 0)).where(
         refusals.c.hour >= hour_of(now - RECENT)
     )
+    prompt, cached = connection.execute(
+        sa.select(
+            sa.func.coalesce(sa.func.sum(turns.c.prompt_tokens), 0),
+            sa.func.coalesce(sa.func.sum(turns.c.cached_tokens), 0),
+        ).where(turns.c.started_at > now - RECENT)
+    ).one()
     return Figures(
         owed_messages=count,
         oldest_owed_seconds=max(0.0, (now - oldest).total_seconds()) if oldest else 0.0,
@@ -56,6 +64,8 @@ def figures(connection: Connection, *, now: datetime) -> Figures:
         failed_turns=recent[State.FAILED],
         taken_over_turns=connection.execute(again).scalar_one(),
         refused_deliveries=connection.execute(refused).scalar_one(),
+        prompt_tokens=int(prompt),
+        cached_tokens=int(cached),
     )
 
 

@@ -1,59 +1,84 @@
-"""A session's past turns, the newest first, read only as far back as a token budget reaches."""
+"""A session's settled turns: the newest, read only as far back as they are shown, or the oldest of some range.
+
+Rule: the turn that the session's background stands with has it.
+"""
 
 from __future__ import annotations
 
-import sqlalchemy as sa
-from sqlalchemy import Connection
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
 
-from bot.history import Said, Turn, estimate_tokens
+import sqlalchemy as sa
+from sqlalchemy import Connection, Row
+
+from bot.history import Past, Turn
+from bot.store import background, summaries
 from bot.store.claims import State, said
 from bot.store.tables import messages, turns
+from bot.tokens import MOST_CHARACTERS
 
-PAGE = 50  # turns read at a time: the cost of a turn does not grow with the length of its session
+PAGE = 200  # turns in one statement
+NEWEST = 2**62  # the id of a turn after all others
 _SETTLED = (State.ANSWERED.value, State.FAILED.value, State.STOPPED.value)
 
 
-def before(connection: Connection, session_id: str, turn_id: int, *, budget_tokens: int) -> list[Turn]:
-    """The turns settled before this one, oldest first; enough of the newest to fill the budget."""
+def before(connection: Connection, session_id: str, turn_id: int, *, budget_tokens: int) -> Past:
+    """The turns settled before this one, oldest first, back to where the session is cut.
+
+    Not read, and so cut as well, is what surely exceeds the budget: the cost does not grow with the session.
+    """
+    cut = summaries.cut_of(connection, session_id)
     found: list[Turn] = []
-    while budget_tokens > 0:
-        page = _page(connection, session_id, turn_id)
-        found += [turn for _, turn in page if turn.said]  # of some, everything was deleted
-        if len(page) < PAGE:
+    characters = budget_tokens * MOST_CHARACTERS
+    while len(page := _read(connection, _DOWNWARDS, session_id, cut.after, turn_id)) == PAGE:
+        found += page
+        turn_id = page[-1].id  # the next page ends where this one began
+        characters -= sum(map(_characters, page))
+        if characters < 0:
+            cut = replace(cut, after=turn_id - 1, several=True)
             break
-        turn_id = page[-1][0]  # the next page starts where this one ended
-        budget_tokens -= sum(_cost(turn) for _, turn in page)
-    return found[::-1]
+    else:
+        found += page
+    shown = [turn for turn in reversed(found) if turn.said]  # of some, everything was deleted
+    return Past(tuple(background.attached(connection, session_id, shown)), cut)
 
 
-def _page(connection: Connection, session_id: str, turn_id: int) -> list[tuple[int, Turn]]:
-    rows = connection.execute(_TURNS, {"in_session": session_id, "before_turn": turn_id}).all()
-    said_in: dict[int, list[Said]] = {row.id: [] for row in rows}
-    for row in connection.execute(_SAID, {"in_turns": list(said_in)}) if said_in else ():
-        said_in[row.turn_id].append(said(row))
-    return [(row.id, Turn(tuple(said_in[row.id]), row.answer or "", row.id)) for row in rows]
+def oldest(connection: Connection, session_id: str, *, after: int, until: int) -> list[Turn]:
+    """The turns settled after one and until another, oldest first, at most PAGE; also those that were deleted."""
+    return background.attached(connection, session_id, _read(connection, _UPWARDS, session_id, after, until + 1))
 
 
-_TURNS = (
-    sa.select(turns.c.id, turns.c.answer)
-    .where(
-        turns.c.session_id == sa.bindparam("in_session"),
-        turns.c.id < sa.bindparam("before_turn"),
-        turns.c.state.in_(_SETTLED),
-    )
-    .order_by(turns.c.id.desc())
-    .limit(PAGE)
+def _read(connection: Connection, statement: sa.Select[Any], session_id: str, after: int, before: int) -> list[Turn]:
+    rows = connection.execute(statement, {"in_session": session_id, "after": after, "before": before})
+    return [_turn(turn_id, list(of_turn)) for turn_id, of_turn in groupby(rows, key=lambda row: row.turn_id)]
+
+
+def _turn(turn_id: int, rows: Sequence[Row[*tuple[Any, ...]]]) -> Turn:
+    told = tuple(said(row) for row in rows if row.author_id is not None)
+    return Turn(told, rows[0].answer or "", turn_id)
+
+
+def _characters(turn: Turn) -> int:
+    return sum(len(message.text) for message in turn.said) + len(turn.answer or "")
+
+
+_CHOSEN = sa.select(turns.c.id, turns.c.answer).where(
+    turns.c.session_id == sa.bindparam("in_session"),
+    turns.c.id > sa.bindparam("after"),
+    turns.c.id < sa.bindparam("before"),
+    turns.c.state.in_(_SETTLED),
 )
-_SAID = (
-    sa.select(messages)
-    .where(
-        messages.c.turn_id.in_(sa.bindparam("in_turns", expanding=True)),
-        messages.c.fixed_reply.is_(None),
-        messages.c.deleted_at.is_(None),
-    )
-    .order_by(messages.c.message_id)
-)
 
 
-def _cost(turn: Turn) -> int:
-    return sum(estimate_tokens(message.text) for message in turn.said) + estimate_tokens(turn.answer or "")
+def _with_messages(chosen: sa.Subquery, order: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    left = sa.and_(messages.c.turn_id == chosen.c.id, messages.c.fixed_reply.is_(None), messages.c.deleted_at.is_(None))
+    columns = (messages.c.author_id, messages.c.text, messages.c.attachments)
+    statement = sa.select(chosen.c.id.label("turn_id"), chosen.c.answer, *columns)
+    return statement.join_from(chosen, messages, left, isouter=True).order_by(order, messages.c.message_id)
+
+
+_LATEST, _FIRST = (_CHOSEN.order_by(order).limit(PAGE).subquery("chosen") for order in (turns.c.id.desc(), turns.c.id))
+_DOWNWARDS = _with_messages(_LATEST, _LATEST.c.id.desc())
+_UPWARDS = _with_messages(_FIRST, _FIRST.c.id.asc())

@@ -31,6 +31,8 @@ def accept(
     followed = known is not None and thread_rows.is_followed(connection, known.id, message.message_id)
     if not wants_answer(message, engaged=known is not None and known.engaged and followed):
         return None
+    if known is not None and not followed:
+        background.erase(connection, known.id, message.message_id)  # it was read there, and is answered only now
     return take_in(connection, message, known, now=now, new_id=new_id, idle_after=idle_after)
 
 
@@ -48,8 +50,6 @@ def take_in(
     thread_id = known.id if known is not None else thread_rows.ensure(connection, message.thread)
     if _is_duplicate(connection, thread_id, message):
         return None
-    if not followed:
-        background.erase(connection, thread_id, message.message_id)  # it was read there, and is answered only now
     session_id = session_rows.continue_or_open(connection, thread_id, new_id=new_id, now=now, idle_after=idle_after)
     if not (known is not None and known.begun) and message.message_id != message.thread.root:
         background.expect(connection, session_id)

@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from bot.store.engine import insert_or_ignore, storable
-from bot.store.tables import names, sessions
+from bot.store.holds import is_open
+from bot.store.tables import names
 
 
 def of_session(connection: Connection, session_id: str) -> dict[str, str]:
@@ -18,7 +19,7 @@ def of_session(connection: Connection, session_id: str) -> dict[str, str]:
 
 def give(connection: Connection, session_id: str, given: Mapping[str, str]) -> None:
     """Remember what these people are called from now on. A closed session remembers nobody."""
-    if connection.execute(_OPEN, {"in_session": session_id}).first() is not None:
+    if is_open(connection, session_id):
         for person_id, name in given.items():
             row = {"session_id": session_id, "person_id": person_id, "name": storable(name)}
             insert_or_ignore(connection, names, row)
@@ -33,9 +34,4 @@ _GIVEN = (
     sa.select(names.c.person_id, names.c.name)
     .where(names.c.session_id == sa.bindparam("in_session"))
     .order_by(names.c.id)
-)
-_OPEN = (
-    sa.select(sessions.c.id)
-    .where(sessions.c.id == sa.bindparam("in_session"), sessions.c.closed_at.is_(None))
-    .with_for_update()  # against a reset at this moment, which would leave these names behind
 )

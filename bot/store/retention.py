@@ -1,4 +1,4 @@
-"""Retention: the emptied rows of what is over are deleted after a while; that the bot takes part in a thread stays.
+"""Retention: the emptied rows of what is over are deleted after a while; that the bot took part in a thread stays.
 
 Rule: safe on several replicas at once; a batch is small, so that answers go between two of them.
 """
@@ -17,7 +17,8 @@ from bot.store.tables import RUNNING, answers, messages, sessions, threads, turn
 def expunge(connection: Connection, *, before: datetime, batch: int) -> int:
     """Delete at most `batch` sessions that closed before then, and as many older messages of none; how many in all.
 
-    A thread stays as long as the bot takes part in it; where it does not, and nothing is left, the thread goes, too.
+    A thread in which a session began, or a reset was asked for, stays: what is older is not to be read there again.
+    Any other goes when nothing is left of it.
     """
     closed = _closed(connection, before, batch)
     apart = _apart(connection, before, batch)
@@ -77,4 +78,4 @@ def _delete_emptied(connection: Connection, ids: set[int]) -> None:
     held = list(connection.execute(these.with_for_update(skip_locked=True)).scalars())
     # A statement of its own: only once the threads are locked is it certain that nothing more comes into them.
     left = [sa.exists().where(table.c.thread_id == threads.c.id) for table in (sessions, messages, turns)]
-    connection.execute(sa.delete(threads).where(threads.c.id.in_(held), threads.c.engaged.is_(False), ~sa.or_(*left)))
+    connection.execute(sa.delete(threads).where(threads.c.id.in_(held), threads.c.begun.is_(False), ~sa.or_(*left)))

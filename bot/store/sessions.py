@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from bot.events import Thread
 from bot.sessions import Closed, Expiring, IdleLimits, OpenSession, is_idle
-from bot.store import background, names
+from bot.store import background, names, summaries
 from bot.store.engine import stain
 from bot.store.tables import RUNNING, messages, sessions, threads, turns
 
@@ -53,11 +53,6 @@ _OPEN = (
 )
 _CHANNEL = sa.select(threads.c.channel).where(threads.c.id == sa.bindparam("in_thread")).scalar_subquery()
 _INSERT = sa.insert(sessions).values(channel=_CHANNEL)
-_IS_OPEN = (
-    sa.select(sessions.c.id)
-    .where(sessions.c.id == sa.bindparam("this_session"), sessions.c.closed_at.is_(None))
-    .with_for_update()
-)
 _TOUCH = sa.update(sessions).where(sessions.c.id == sa.bindparam("this_session"))
 _LAST_CLOSED_WHY = (
     sa.select(sessions.c.closed_why)
@@ -91,12 +86,8 @@ def close(
         connection.execute(sa.update(turns).where(turns.c.session_id.in_(closed)).values(answer=None))
         background.forget(connection, closed)
         names.forget(connection, closed)
+        summaries.forget(connection, closed)
     return closed
-
-
-def is_open(connection: Connection, session_id: str) -> bool:
-    """Whether the session is open; if so, it stays open until the transaction ends."""
-    return connection.execute(_IS_OPEN, {"this_session": session_id}).first() is not None
 
 
 def set_apart(connection: Connection, thread_id: int, after: str) -> list[int]:

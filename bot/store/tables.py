@@ -131,7 +131,8 @@ messages = Table(
     UniqueConstraint("thread_id", "message_id"),
 )
 _OWED = messages.c.turn_id.is_(None)
-Index("ix_messages_owed", messages.c.thread_id, sqlite_where=_OWED, postgresql_where=_OWED)
+# With the order in it: SQLite would rather walk all of a thread's messages in their order than sort the few waiting.
+Index("ix_messages_owed", messages.c.thread_id, messages.c.message_id, sqlite_where=_OWED, postgresql_where=_OWED)
 Index("ix_messages_turn", messages.c.turn_id)
 Index("ix_messages_author", messages.c.author_id, messages.c.session_id)
 Index("ix_messages_session", messages.c.session_id)
@@ -163,6 +164,18 @@ names = Table(  # what the model reads people as: the same from a session's firs
     Column("person_id", sa.String(64), nullable=False),
     Column("name", sa.String(120), nullable=False),
     UniqueConstraint("session_id", "person_id"),
+)
+
+summaries = Table(  # of the sessions that have grown too long to be shown whole
+    "summaries",
+    metadata,
+    Column("session_id", sa.String(36), ForeignKey("sessions.id"), primary_key=True),
+    Column("shown_after", BigId, nullable=False),  # the last turn that is not shown any more
+    Column("reaches", BigId, nullable=False),  # the last turn that is in the summary
+    Column("text", sa.Text, nullable=False),
+    Column("several", sa.Boolean, nullable=False),  # several people had written by then
+    Column("lease_until", UtcDateTime),  # somebody is writing a new one
+    Column("fence", sa.Integer, nullable=False),  # counts those who began to, and what made their work void
 )
 
 answers = Table(  # the platform's messages that hold the turns' answers: a long answer has several

@@ -74,6 +74,7 @@ class _Talk:
         self._text = ""  # of all rounds
         self._said = ""  # in this round
         self._completions = 0  # tokens, of all rounds
+        self._rounds = 1
         self._outcomes: list[Outcome] = []
 
     @property
@@ -103,6 +104,7 @@ class _Talk:
             self.messages.append({"role": "tool", "tool_call_id": call.id, "content": result})
         self._outcomes += outcomes
         self._before, self._done, self._said = self._done, None, ""
+        self._rounds += 1
 
     def note(self) -> str:
         """What the person is to be told, because the model has not told them."""
@@ -121,7 +123,7 @@ class _Talk:
             raise ModelError(Trouble.CUT, "the model's stream ended early")
         if not self._text:
             raise ModelError(Trouble.EMPTY, "the model only called for tools, and said nothing")
-        return dataclasses.replace(done, tool_calls=())
+        return dataclasses.replace(done, tool_calls=(), rounds=self._rounds)
 
     def _finish_round(self, done: Done) -> None:
         usage = done.usage

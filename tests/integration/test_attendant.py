@@ -11,13 +11,13 @@ from bot import wording
 from bot.background import Background, Earlier
 from bot.errors import ModelError, PlatformError, PlatformUnavailable, Trouble
 from bot.events import MessageReceived, ResetRequested
-from bot.history import estimate_tokens
 from bot.llm import Usage
 from bot.responder import Answer
 from bot.sessions import Interrupted
 from bot.store import answers, background, claims, interruptions, tables
 from bot.store.claims import Claim, State
 from bot.testing import ScriptedLLM
+from bot.tokens import estimate_tokens
 from tests.books import MINUTE, Books
 from tests.builders import ANA, BEN, DAY, THREAD, mention, reply, reset
 from tests.desk import MAX_ATTEMPTS, Desk
@@ -88,7 +88,7 @@ async def test_one_person_alone_is_not_looked_up(desk: Desk, books: Books, llm: 
 
 
 async def test_several_people_are_told_apart(desk: Desk, books: Books, llm: ScriptedLLM) -> None:
-    """From a second person's first message on each carries its author's name; whose the earlier were is said."""
+    """From the turn in which a second person writes, messages carry names; what was shown before stays as it was."""
     desk.adapter.people = {"U-ANA": "Ana"}
     await books.answer(mention("hi", "1.0", by=ANA), "hello")
     llm.script("ok")

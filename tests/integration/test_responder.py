@@ -9,8 +9,9 @@ from contextlib import aclosing
 import pytest
 
 from bot import wording
+from bot.budget import Budget
 from bot.errors import ModelError, Trouble
-from bot.history import ChatMessage, Said, Turn
+from bot.history import ChatMessage, Cut, Said, Turn
 from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, Usage
 from bot.responder import BUFFERED_DELTAS, Answer, Responder
 from bot.sessions import Interrupted
@@ -22,7 +23,17 @@ NOW = Turn((Said("U1", "now"),))
 
 def answer_of(llm: LLM, *before: Turn, budget: int = 1_000) -> Answer:
     """The answer to a turn after these."""
-    return Responder(llm, persona=PERSONA, history_tokens=budget).answer([*before, NOW], {})
+    return Responder(llm, persona=PERSONA, budget=budget_of(budget)).answer([*before, NOW], {})
+
+
+def budget_of(history_tokens: int) -> Budget:
+    """A budget that the model's window does not narrow."""
+    return Budget(window_tokens=100_000, answer_tokens=1_000, history_tokens=history_tokens)
+
+
+def long_turns(count: int) -> list[Turn]:
+    """Turns of about 150 tokens each."""
+    return [Turn((Said("U1", "x" * 350),), "y" * 350, number) for number in range(1, count + 1)]
 
 
 async def read(answer: Answer) -> list[str]:
@@ -112,14 +123,61 @@ async def test_the_model_is_shown_persona_history_and_question(llm: ScriptedLLM)
 
 
 async def test_history_stays_within_the_budget_and_persona_and_question_always_fit(llm: ScriptedLLM) -> None:
-    """What is too old is not shown; what is asked is, even when it alone is over the budget."""
+    """When it is too much the newest half is shown, and where that begins is told; what is asked is always there."""
     llm.script("ok")
-    await read(answer_of(llm, *(Turn((Said("U1", "x" * 350),), "y" * 350) for _ in range(9)), budget=500))
+    whole = answer_of(llm, *long_turns(3), budget=500)
+    await read(whole)
     llm.script("ok")
-    await read(answer_of(llm, Turn((Said("U1", "before"),), "answered"), budget=1))
+    half = answer_of(llm, *long_turns(4), budget=500)
+    await read(half)
 
-    assert len(llm.calls[0].messages) == 1 + 2 * 2 + 1
-    assert [message["content"] for message in llm.calls[1].messages] == [PERSONA, "now"]
+    assert len(llm.calls[0].messages) == 1 + 2 * 3 + 1
+    assert whole.cut is None
+    assert len(llm.calls[1].messages) == 1 + 2 * 1 + 1
+    assert half.cut == Cut(after=3)
+
+
+async def test_what_holds_for_this_moment_stands_right_before_the_question(llm: ScriptedLLM) -> None:
+    """After the history, so that it changes nothing of what requests begin with."""
+    llm.script("ok")
+    responder = Responder(llm, persona=PERSONA, budget=budget_of(1_000))
+    await read(responder.answer([*long_turns(1), NOW], {}, about="Call her Ana.", cut=Cut(0, "The code is 7319.")))
+
+    assert [message["role"] for message in llm.calls[0].messages] == [
+        "system",
+        "user",
+        "user",
+        "assistant",
+        "system",
+        "user",
+    ]
+    assert llm.calls[0].messages[4]["content"] == "Call her Ana."
+    assert "The code is 7319." in llm.calls[0].messages[1]["content"]
+
+
+async def test_whoever_writes_too_much_is_told(llm: ScriptedLLM) -> None:
+    """The model sees both ends of a message that exceeds the budget; the person reads so, below the answer."""
+    llm.script("Well, ", "that was long")
+    long = Turn((Said("U1", f"begins {'so it is ' * 1_000} ends"),))
+    answer = Responder(llm, persona=PERSONA, budget=budget_of(500)).answer([long], {})
+
+    assert (await read(answer))[-1] == f"\n\n{wording.SHORTENED}"
+    assert answer.said.text == "Well, that was long"
+    shown = llm.calls[0].messages[-1]["content"]
+    assert (shown[:6], shown[-4:]) == ("begins", "ends")
+    assert "characters left out" in shown
+
+
+async def test_the_backends_count_makes_the_next_request_shorter(llm: ScriptedLLM) -> None:
+    """A model that takes twice the tokens is shown half as much, from the next turn on."""
+    llm.script("ok", usage=Usage(2_000, 0, 2))
+    llm.script("ok")
+    responder = Responder(llm, persona=PERSONA, budget=budget_of(1_200))
+    for _ in range(2):
+        await read(responder.answer([*long_turns(7), NOW], {}))
+
+    first, second = (call.messages for call in llm.calls)
+    assert len(second) < len(first) == 1 + 2 * 7 + 1
 
 
 @pytest.mark.parametrize("trouble", Trouble)
@@ -152,23 +210,24 @@ async def test_an_answer_cut_at_the_backends_limit_says_so(llm: ScriptedLLM) -> 
 
 
 async def test_an_exceeded_window_is_tried_once_more_with_less(llm: ScriptedLLM) -> None:
-    """The second request holds the newest half; its answer counts."""
+    """The second request holds the newest of the history; its answer counts, and where the history now begins."""
     llm.script(ModelError(Trouble.WINDOW_EXCEEDED, "too long"))
     llm.script("Now it fits")
-    answer = answer_of(llm, *(Turn((Said("U1", "x" * 350),), "y" * 350) for _ in range(4)), budget=1_000)
+    answer = answer_of(llm, *long_turns(4))
 
     assert await read(answer) == ["Now it fits"]
     assert answer.said.trouble is None
+    assert answer.cut == Cut(after=3)
     first, second = (call.messages for call in llm.calls)
     assert len(second) < len(first)
     assert (second[0], second[-1]) == (first[0], first[-1])
 
 
 async def test_an_exceeded_window_is_not_tried_for_ever(llm: ScriptedLLM) -> None:
-    """When half is still too much, the person is told."""
+    """When less is still too much, the person is told."""
     for _ in range(2):
         llm.script(ModelError(Trouble.WINDOW_EXCEEDED, "too long"))
-    answer = answer_of(llm, *(Turn((Said("U1", "x" * 350),), "y" * 350) for _ in range(4)))
+    answer = answer_of(llm, *long_turns(4))
 
     assert await read(answer) == [wording.trouble(Trouble.WINDOW_EXCEEDED)]
 

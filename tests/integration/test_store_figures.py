@@ -9,7 +9,7 @@ import pytest
 
 from bot.errors import StoreUnavailable
 from bot.refusals import Refusals
-from bot.store.claims import State
+from bot.store.claims import Settled, State, settle
 from bot.store.engine import Store
 from bot.store.figures import KEPT, RECENT, Figures, figures, hour_of
 from bot.store.tables import refusals
@@ -109,3 +109,16 @@ async def test_old_counts_of_refusals_go(books: Books, clock: SettableClock) -> 
         books.now += KEPT + timedelta(hours=1)
 
     assert len(await books.rows(refusals)) == 1
+
+
+async def test_what_the_model_cost_is_summed_for_a_day(books: Books) -> None:
+    """The prompt's tokens and the part of them that was cached, as far as backends told; of this day alone."""
+    for number, (prompt, cached) in enumerate([(1_000, 0), (3_000, 2_700), (None, None)]):
+        claim = await books.claimed(await books.accepted(mention("hi", f"{number}.0")))
+        settled = Settled(State.ANSWERED, "hello", prompt_tokens=prompt, cached_tokens=cached)
+        await books.store.run(settle, claim, settled, now=books.now)
+    found = await counted(books)
+    assert (found.prompt_tokens, found.cached_tokens) == (4_000, 2_700)
+    books.now += RECENT + timedelta(seconds=1)
+
+    assert (await counted(books)).prompt_tokens == 0

@@ -7,7 +7,9 @@ import dataclasses
 from sqlalchemy import event
 
 from bot.events import Attachment
-from bot.history import Said, Turn
+from bot.history import Cut, Said, Turn
+from bot.store import history as past
+from bot.store import summaries
 from bot.store.claims import State
 from bot.store.history import PAGE
 from tests.books import Books
@@ -85,7 +87,26 @@ async def test_what_is_read_does_not_grow_with_the_session(books: Books) -> None
 
     assert found[-1].answer == f"answer {PAGE + 9}"
     assert len(found) == PAGE
-    assert len([statement for statement in statements if statement.startswith("SELECT")]) == 2
+    assert len([statement for statement in statements if "FROM turns" in statement]) == 1
+
+
+async def test_what_was_not_read_counts_as_cut(books: Books) -> None:
+    """It is shown no more, and nobody knows who wrote there: everybody is named from then on."""
+    await long_session(books, PAGE + 10)
+    now = await books.claimed(await books.accepted(mention("now", "9")))
+    assert now.session_id is not None
+    found = await books.store.run(past.before, now.session_id, now.turn_id, budget_tokens=100)
+
+    assert found.cut == Cut(found.turns[0].id - 1, several=True)
+
+
+async def test_what_is_cut_is_not_read(books: Books) -> None:
+    """Of the turns before the cut no row is touched."""
+    turns = [await books.answer(mention(f"question {number}", f"{number}.0")) for number in range(1, 5)]
+    await books.store.run(summaries.move, "s1", Cut(turns[1].turn_id))
+    now = await books.claimed(await books.accepted(mention("now", "9")))
+
+    assert [turn.said[0].text for turn in await books.past(now)] == ["question 3", "question 4"]
 
 
 async def test_no_other_sessions_words_are_read(books: Books) -> None:

@@ -13,9 +13,10 @@ from sqlalchemy import event
 
 from bot.background import Background, Earlier
 from bot.events import ChannelGone
-from bot.history import Turn
+from bot.history import Cut, Turn
 from bot.sessions import IdleLimits
-from bot.store import answers, background, erasure, leases, names, preferences, retention, sessions
+from bot.store import answers, background, erasure, leases, names, preferences, retention, sessions, summaries
+from bot.store import history as past
 from bot.store.figures import figures
 from tests.books import A_DAY, HOUR, MINUTE, Books
 from tests.builders import ANA, DAY, THREAD, deletion, edit, mention, reply, stop
@@ -35,6 +36,11 @@ async def test_what_every_message_costs_is_looked_up_by_an_index(books: Books) -
     await books.answer(mention("hello", "1.0"))
     now = await books.claimed(await books.accepted(dataclasses.replace(reply("more", "2.0"), client_id="c1")))
     await books.past(now)
+    await books.store.run(past.oldest, "s1", after=0, until=now.turn_id)
+    await books.store.run(summaries.move, "s1", Cut(0))
+    folding = await books.store.run(summaries.begin, "s1", now=books.now, lease=MINUTE)
+    assert folding is not None
+    await books.store.run(summaries.finish, folding, "short", reaches=0, several=False)
     await books.store.run(answers.posted, now, "A1")
     await books.store.run(answers.of_turn, now)
     await books.store.run(answers.of_other_turns, now, ["A1"])
@@ -74,6 +80,17 @@ async def test_what_an_operator_asks_costs_what_a_day_holds(books: Books) -> Non
     plans = await books.store.run(plans_of, statements)
     assert len(plans) == 6
     assert [plan for plan in plans if WALKS.search(plan) and "INDEX uq_sessions_open" not in plan] == []
+
+
+async def test_what_is_owed_is_found_without_walking_the_thread(books: Books) -> None:
+    """However many messages a thread has, a claim looks at those that wait."""
+    await books.answer(mention("hello", "1.0"))
+    statements = recorded(books.store.engine)
+    await books.answer(reply("more", "2.0"))
+    [waiting] = [plan for plan in await books.store.run(plans_of, statements) if "turn_id IS NULL" in plan]
+
+    assert "ix_messages_owed" in waiting
+    assert "TEMP B-TREE" not in waiting
 
 
 def recorded(engine: sa.Engine) -> list[Statement]:

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from bot.background import (
     LONGEST_MESSAGE,
-    MOST_CHARACTERS,
     MOST_MESSAGES,
+    MOST_TOKENS,
     UNREADABLE,
     Background,
     By,
@@ -19,6 +19,7 @@ from bot.background import (
     pieces,
 )
 from bot.events import Attachment
+from bot.tokens import estimate_tokens
 
 NAMES = {"U1": "Ana", "U2": "Ben", "B1": "deploys (a bot)"}
 BEGINS, ENDS = "[From here to", "[end of the background]"
@@ -87,25 +88,25 @@ def test_what_is_left_out_is_said_to_be() -> None:
 texts = st.text(max_size=20) | st.integers(0, 5_000).map(lambda length: "x" * length)
 
 
-@given(st.lists(texts, max_size=100), st.integers(0, 20_000), st.booleans())
-def test_it_is_bounded(told: list[str], characters: int, whole: bool) -> None:  # noqa: FBT001 - drawn
+@given(st.lists(texts, max_size=100), st.integers(0, 6_000), st.booleans())
+def test_it_is_bounded(told: list[str], tokens: int, whole: bool) -> None:  # noqa: FBT001 - drawn
     """The first message and the newest, in order, none skipped in between but once, within all bounds."""
     messages = [said(number, text) for number, text in enumerate(told)]
-    kept = bounded(messages, whole=whole, characters=characters)
+    kept = bounded(messages, whole=whole, tokens=tokens)
     ids = [message.message_id for message in kept.earlier]
 
     assert len(ids) <= MOST_MESSAGES
     assert ids[:1] == [message.message_id for message in messages[:1]]
     assert ids[1:] == [message.message_id for message in messages[1:]][len(messages) - len(ids) :]
     assert kept.whole == (whole and len(ids) == len(messages))
-    assert sum(len(message.text) for message in kept.earlier[1:]) <= min(characters, MOST_CHARACTERS)
+    assert sum(estimate_tokens(message.text) for message in kept.earlier[1:]) <= min(tokens, MOST_TOKENS)
     assert all(len(message.text) <= LONGEST_MESSAGE for message in kept.earlier)
 
 
 def test_as_much_is_kept_as_there_is_room_for() -> None:
     """One message more would be too many, or too long; of a long one the middle goes."""
     assert len(bounded([said(number, "") for number in range(MOST_MESSAGES + 1)]).earlier) == MOST_MESSAGES
-    assert len(bounded([said(number, "x" * 60) for number in range(9)], characters=200).earlier) == 3
+    assert len(bounded([said(number, "x" * 60) for number in range(9)], tokens=40).earlier) == 2
     [long] = bounded([said(1, f"begin {'x' * LONGEST_MESSAGE} end")]).earlier
     assert long.text.startswith("begin ")
     assert " […] " in long.text

@@ -1,0 +1,117 @@
+"""Three thousand turns in one thread, with a model whose window is narrow."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import uuid
+from collections.abc import AsyncIterator, Iterator, Sequence
+
+import pytest
+from sqlalchemy import event
+
+from bot.budget import Budget
+from bot.store.engine import Store
+from bot.testing import SettableClock
+from tests.builders import THREAD, mention
+from tests.desk import Desk
+from tests.narrow_model import WINDOW, Asked, NarrowModel
+from tests.openai_client import client
+from tests.openai_server import OpenAIServer
+
+TURNS = 3_000
+WARM = 50  # turns
+SAMPLE = 500  # turns, over which the costs of single ones even out
+FACT = "the code of door is bluebird7319"
+WORDS = ["my", "VPN", "drops", "every", "ten", "minutes", "since", "morning", "and", "nothing", "can", "be", "done"]
+
+
+@pytest.mark.timeout(600)
+async def test_three_thousand_turns(backend: Backend, empty_sqlite_url: str) -> None:
+    """None is refused, the newest is always shown, nothing is forgotten, and the last ones cost what early ones did."""
+    costs = await talk(backend, empty_sqlite_url)
+    asked = backend.model.asked
+
+    assert backend.model.refused == 0
+    assert [each.newest for each in asked] == list(questions())
+    assert [number for number, each in enumerate(asked, 1) if number >= 3 and FACT not in each.facts] == []
+    assert mean(costs[-SAMPLE:]) == pytest.approx(mean(costs[WARM : WARM + SAMPLE]), rel=0.2)
+    assert cached_share(asked[WARM:]) > 0.8
+    assert cached_share([each for each in asked[WARM:] if each.extends]) > 0.9
+
+
+async def talk(backend: Backend, database_url: str) -> Sequence[int]:
+    """Ask all questions, each when the one before is answered; what each cost the database."""
+    store, llm = Store(database_url), client(backend.server.base_url)
+    budget = Budget(window_tokens=WINDOW, answer_tokens=1_000, history_tokens=WINDOW)
+    meter, desk = Meter(store), Desk(store, llm, SettableClock(), budget=budget)
+    costs = []
+    for number, text in enumerate(questions(), 1):
+        before = meter.count
+        await desk.inbox.accept(mention(text, f"{number:06}"))
+        await desk.adapter.shown(THREAD, number)
+        await desk.worker.idle()
+        costs.append(meter.count - before)
+    await desk.worker.stop(drain_seconds=0)
+    await desk.summariser.stop()
+    await store.close()
+    await llm.aclose()
+    return costs
+
+
+def questions() -> Iterator[str]:
+    """What people write: a few words, now and then an identifier, an emoji, or a long log. The third is to be kept."""
+    chance = random.Random(7)  # noqa: S311 - a test repeats itself
+    for number in range(1, TURNS + 1):
+        words = " ".join(chance.choices(WORDS, k=chance.randrange(4, 40)))
+        if number == 3:
+            yield f"Remember, {FACT}."
+        elif number % 400 == 0:
+            yield "\n".join(f"10:00:{line} ERROR {_identifier(chance)} reset by 10.81.4.17" for line in range(10, 60))
+        elif number % 10 == 0:
+            yield f"It says error {_identifier(chance)} 🎉 {number}"
+        else:
+            yield f"{number}: {words}?"
+
+
+def _identifier(chance: random.Random) -> uuid.UUID:
+    return uuid.UUID(int=chance.getrandbits(128))
+
+
+def mean(costs: Sequence[int]) -> float:
+    """Of these."""
+    return statistics.mean(costs)
+
+
+def cached_share(asked: Sequence[Asked]) -> float:
+    """The part of their tokens that the backend had in its cache."""
+    return sum(each.cached for each in asked) / sum(each.tokens for each in asked)
+
+
+class Meter:
+    """What the database does, in hundreds of steps of its machine: rows found, read, compared, sorted, written."""
+
+    def __init__(self, store: Store) -> None:
+        self.count = 0
+        event.listen(store.engine, "connect", lambda connection, _: connection.set_progress_handler(self._step, 100))
+
+    def _step(self) -> int:
+        self.count += 1
+        return 0
+
+
+class Backend:
+    """The model, and its server."""
+
+    def __init__(self) -> None:
+        self.model = NarrowModel()
+        self.server = OpenAIServer(self.model, keep=1)
+
+
+@pytest.fixture
+async def backend() -> AsyncIterator[Backend]:
+    """The model, served."""
+    served = Backend()
+    await served.server.start()
+    yield served
+    await served.server.stop()

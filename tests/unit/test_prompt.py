@@ -1,0 +1,235 @@
+"""What the model is shown, for any history and any budget: never too much, always the newest, always whole turns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.background import Background, By, Earlier
+from bot.budget import Budget
+from bot.history import ChatMessage, Cut, Past, Said, Turn, read
+from bot.prompt import Prompt, compose, filled
+from bot.tokens import estimate_tokens
+
+PERSONA = "You are helpful."
+NAMES = {"U1": "Ana", "U2": "Ben"}
+
+words = st.text(st.sampled_from("ab 1.\n語🎉<"), max_size=120) | st.integers(0, 3_000).map(lambda size: "word " * size)
+people = st.sampled_from(["U1", "U2", "U3"])
+said = st.builds(Said, people, words)
+sayings = st.lists(said, min_size=1, max_size=3).map(tuple)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A session at some moment, and a model."""
+
+    past: Past
+    newest: Turn
+    budget: Budget
+    about: str
+    besides: int
+
+    def prompt(self) -> Prompt:
+        """What the model is shown."""
+        return compose(PERSONA, self.past, self.newest, NAMES, self.budget, about=self.about, besides=self.besides)
+
+
+@st.composite
+def cases(draw: st.DrawFn, by: Sequence[By] = (By.PERSON, By.SELF)) -> Case:
+    """Any history, any budget; the first turn may stand with a background, of messages by these."""
+    talk = draw(st.lists(st.tuples(sayings, words), max_size=12))
+    past = [Turn(said, answer, 11 + n) for n, (said, answer) in enumerate(talk)]
+    cut = draw(st.builds(Cut, st.just(10), words, st.integers(0, 10), st.booleans()))
+    newest = Turn(draw(sayings), None, 99)
+    if earlier := tuple(draw(st.lists(st.builds(Earlier, st.just("1"), people, words, by=st.sampled_from(by))))):
+        first, *others = [*past, newest]
+        *past, newest = [replace(first, background=Background(earlier)), *others]
+    window, answer = draw(st.integers(1_000, 20_000)), draw(st.integers(1, 4_000))
+    budget = Budget(window_tokens=window, answer_tokens=answer, history_tokens=draw(st.integers(100, 20_000)))
+    budget.learn(1_000, draw(st.integers(1, 4_000)))
+    return Case(Past(tuple(past), cut), newest, budget, draw(words), draw(st.integers(0, 200)))
+
+
+def cost(messages: tuple[ChatMessage, ...]) -> int:
+    """What these messages are estimated at."""
+    return sum(estimate_tokens(message["content"]) for message in messages)
+
+
+@given(cases())
+def test_never_more_than_there_is_room_for(case: Case) -> None:
+    """Persona, summary, history, what holds for this moment and the newest message together stay within the budget."""
+    prompt = case.prompt()
+    rest = estimate_tokens(PERSONA) + case.besides
+
+    assert prompt.tokens == cost(prompt.messages) + case.besides <= rest + case.budget.room(rest).tokens
+
+
+@given(cases())
+def test_persona_and_newest_message_are_always_there(case: Case) -> None:
+    """The one first, the other last; between them whole turns, so that the model never speaks first."""
+    messages = case.prompt().messages
+    turns = [message for message in messages[1:-1] if message["role"] != "system"]
+    summarised = bool(case.past.cut.summary)
+
+    assert messages[0] == {"role": "system", "content": PERSONA}
+    assert messages[-1]["role"] == "user"
+    assert [message["role"] for message in turns[summarised:]] == ["user", "assistant"] * (len(turns) // 2)
+
+
+@given(cases([By.PERSON]))
+def test_the_oldest_turns_go_first_and_the_cut_tells_which(case: Case) -> None:
+    """What is shown is an unbroken end of the history; the cut is the last turn that is not."""
+    prompt = case.prompt()
+    left = [turn for turn in case.past.turns if turn.id > prompt.cut.after]
+    answers = [message["content"] for message in prompt.messages if message["role"] == "assistant"]
+
+    assert len(answers) == len(left)
+    assert prompt.cut.after >= case.past.cut.after
+    assert (prompt.cut == case.past.cut) == (len(left) == len(case.past.turns))
+
+
+@given(cases())
+def test_the_newest_message_is_whole_or_marked(case: Case) -> None:
+    """What was left out of it is said in its place, and to the person."""
+    prompt = case.prompt()
+    whole = [message.text.strip() for message in case.newest.said]
+
+    marked = "characters left out" in prompt.messages[-1]["content"]
+    assert prompt.shortened == marked
+    if not marked:
+        shown = prompt.messages[-1]["content"].replace("\n  ", "\n")
+        assert all(text.replace("\n  ", "\n") in shown for text in whole)
+
+
+@given(cases(), said, words, words)
+def test_the_next_request_extends_this_one(case: Case, then: Said, answer: str, about: str) -> None:
+    """Unless history is cut, or what was newest was too long, it begins with what was shown, byte by byte."""
+    prompt = case.prompt()
+    kept = tuple(turn for turn in case.past.turns if turn.id > prompt.cut.after)
+    past = Past((*kept, replace(case.newest, answer=answer)), prompt.cut)
+    following = compose(PERSONA, past, Turn((then,), None, 100), NAMES, case.budget, about=about, besides=case.besides)
+    *_, asked = read([*kept, case.newest], NAMES, several=prompt.cut.several)
+
+    if following.cut == prompt.cut and lasting(prompt)[-len(asked) :] == asked:
+        assert lasting(following)[: len(lasting(prompt))] == lasting(prompt)
+
+
+@given(cases())
+def test_what_is_shown_no_more_is_to_be_folded(case: Case) -> None:
+    """Turns that no summary holds are named for the next one; those that are shown in peace are not."""
+    prompt = case.prompt()
+
+    if prompt.cut.after > prompt.cut.reaches:
+        assert prompt.fold is not None
+        assert prompt.fold.until >= prompt.cut.after
+    elif prompt.fold is not None:
+        assert prompt.fold.until in {turn.id for turn in case.past.turns}
+
+
+def lasting(prompt: Prompt) -> list[ChatMessage]:
+    """All but what holds for the moment alone."""
+    persona, *others = prompt.messages
+    return [persona, *(message for message in others if message["role"] != "system")]
+
+
+def composed(*past: Turn, cut: Cut | None = None, about: str = "", history: int = 400) -> Prompt:
+    """The prompt for a short question, within a budget of so many tokens."""
+    newest = Turn((Said("U1", "now"),), None, 99)
+    return compose(PERSONA, Past(past, cut or Cut()), newest, NAMES, budget(history), about=about)
+
+
+def budget(history_tokens: int) -> Budget:
+    """A budget that the model's window does not narrow."""
+    return Budget(window_tokens=100_000, answer_tokens=1_000, history_tokens=history_tokens)
+
+
+def turn(number: int, by: str = "U1") -> Turn:
+    """A turn of about 50 tokens."""
+    return Turn(
+        (Said(by, f"question {number} " + "please tell me " * 7),), f"answer {number} " + "so it is " * 6, number
+    )
+
+
+def test_the_order_of_what_is_shown() -> None:
+    """Persona, summary, turns; what holds for this moment alone stands after all that stays."""
+    prompt = composed(turn(3), cut=Cut(2, "The code is 7319.", 2), about="Call her Ana.")
+
+    assert [message["role"] for message in prompt.messages] == [
+        "system",
+        "user",
+        "user",
+        "assistant",
+        "system",
+        "user",
+    ]
+    assert prompt.messages[1]["content"].endswith("\n\nThe code is 7319.")
+    assert prompt.messages[4]["content"] == "Call her Ana."
+
+
+def test_what_the_bot_was_called_into_stands_before_what_holds_for_this_moment() -> None:
+    """As it will in the next request; a short room shows less of it, or nothing, and the question all the same."""
+    talk = (Earlier("1", "U2", "who knows VPNs?"), Earlier("2", "UBOT", "I do. " * 60, by=By.SELF))
+    asked, about = (Said("U1", "now"),), "Call her Ana."
+    whole, short, none = (
+        compose(PERSONA, Past(), Turn(asked, background=Background(before)), NAMES, budget(most), about=about)
+        for before, most in ((talk, 400), (talk, 200), (talk * 8, 200))
+    )
+
+    assert [message["role"] for message in whole.messages] == ["system", "user", "assistant", "system", "user"]
+    assert "characters left out" in short.messages[2]["content"]
+    assert [message["role"] for message in none.messages] == ["system", "system", "user"]
+    assert all(prompt.messages[-1]["content"].endswith("Ana: now") for prompt in (whole, short, none))
+
+
+def test_how_full_it_is() -> None:
+    """The share of the room that the summary and the turns take; more than all of it is all of it."""
+    some, many = (Past(tuple(turn(number) for number in range(1, count))) for count in (3, 30))
+
+    assert filled(PERSONA, Past(), budget(400)) == 0.0
+    assert 0.3 < filled(PERSONA, some, budget(400)) < 0.35
+    assert filled(PERSONA, Past(some.turns, Cut(0, "The code is 7319.", 0)), budget(400)) > filled(
+        PERSONA, some, budget(400)
+    )
+    assert filled(PERSONA, many, budget(400)) == 1.0
+
+
+def test_before_it_gets_tight_the_older_half_is_to_be_folded() -> None:
+    """At three quarters, so that the summary is there before anything has to go; what was shown so far still is."""
+    assert composed(*map(turn, range(1, 4))).fold is None
+    prompt = composed(*map(turn, range(1, 7)))
+
+    assert prompt.cut == Cut()
+    assert prompt.fold is not None
+    assert 2 <= prompt.fold.until <= 5
+
+
+def test_when_it_is_too_late_half_of_it_is_shown() -> None:
+    """What goes is to be folded all the same."""
+    prompt = composed(*map(turn, range(1, 20)))
+
+    assert 200 - 60 < prompt.tokens - estimate_tokens(PERSONA) < 200 + 60
+    assert prompt.fold is not None
+    assert prompt.fold.until == prompt.cut.after
+
+
+def test_at_a_cut_it_is_remembered_that_several_people_wrote() -> None:
+    """Also when those who did are not shown any more: whoever is, is named from then on."""
+    prompt = composed(turn(1, by="U2"), *map(turn, range(2, 20)))
+
+    assert prompt.cut.several
+    assert all(message["content"].startswith("Ana: ") for message in prompt.messages if message["role"] == "user")
+    assert not composed(*map(turn, range(1, 20))).cut.several
+
+
+def test_a_long_message_is_shown_the_same_later() -> None:
+    """Without its middle, as it was when it was the newest; its turn stays while there is room."""
+    long = Turn((Said("U1", "a long story " * 500),), "I see.", 1)
+    prompt = composed(long)
+
+    assert prompt.cut == Cut()
+    assert "characters left out" in prompt.messages[1]["content"]
+    assert not prompt.shortened
