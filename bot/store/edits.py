@@ -38,12 +38,16 @@ def accept_edit(
         if not wants_answer_now(edited, engaged=engaged, now=now, idle_after=idle_after):
             replaced = known is not None and _replace_before(connection, known.id, message)
             return (EditOutcome.REPLACED if replaced else EditOutcome.NOTHING), None
-        if known is not None and not followed:
-            background.erase(connection, known.id, message.message_id)  # it was read there, and is answered only now
-            stain(connection)
-        edited_at = edited.edited_at
+        stain(connection)
         thread_id = take_in(
-            connection, message, known, now=now, new_id=new_id, idle_after=idle_after, edited_at=edited_at
+            connection,
+            message,
+            known,
+            followed=followed,
+            now=now,
+            new_id=new_id,
+            idle_after=idle_after,
+            edited_at=edited.edited_at,
         )
         return (EditOutcome.ASKED if thread_id is not None else EditOutcome.NOTHING), thread_id
     if known is None or not _replace(connection, before, edited):

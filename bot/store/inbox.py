@@ -31,9 +31,7 @@ def accept(
     followed = known is not None and thread_rows.is_followed(connection, known.id, message.message_id)
     if not wants_answer(message, engaged=known is not None and known.engaged and followed):
         return None
-    if known is not None and not followed:
-        background.erase(connection, known.id, message.message_id)  # it was read there, and is answered only now
-    return take_in(connection, message, known, now=now, new_id=new_id, idle_after=idle_after)
+    return take_in(connection, message, known, followed=followed, now=now, new_id=new_id, idle_after=idle_after)
 
 
 def take_in(
@@ -41,15 +39,21 @@ def take_in(
     message: MessageReceived,
     known: Row[int, bool, bool] | None,
     *,
+    followed: bool,
     now: datetime,
     new_id: str,
     idle_after: timedelta,
     edited_at: datetime | None = None,
 ) -> int | None:
-    """Store a message that wants an answer, in the thread that is `known` or a new one, unless it is a duplicate."""
+    """Store a message that wants an answer, in the thread that is `known` or a new one, unless it is a duplicate.
+
+    `followed`: something older in the thread was for the bot.
+    """
     thread_id = known.id if known is not None else thread_rows.ensure(connection, message.thread)
     if _is_duplicate(connection, thread_id, message):
         return None
+    if known is not None and not followed:
+        background.erase(connection, thread_id, message.message_id)  # it was read there, and is answered only now
     session_id = session_rows.continue_or_open(connection, thread_id, new_id=new_id, now=now, idle_after=idle_after)
     if not (known is not None and known.begun) and message.message_id != message.thread.root:
         background.expect(connection, session_id)

@@ -123,14 +123,14 @@ class _Talk:
             raise ModelError(Trouble.CUT, "the model's stream ended early")
         if not self._text:
             raise ModelError(Trouble.EMPTY, "the model only called for tools, and said nothing")
-        return dataclasses.replace(done, tool_calls=(), rounds=self._rounds)
+        return dataclasses.replace(done, tool_calls=())
 
     def _finish_round(self, done: Done) -> None:
         usage = done.usage
         if usage is not None:
             self._completions += usage.completion
             usage = dataclasses.replace(usage, completion=self._completions)
-        self._done = dataclasses.replace(done, usage=usage)
+        self._done = dataclasses.replace(done, usage=usage, rounds=self._rounds)
 
 
 def _is_told(outcome: Outcome, said: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.openai_server import says
 from tests.room import Room
 
 
@@ -90,6 +91,18 @@ async def test_an_edit_may_call_the_bot(room: Room) -> None:
     await room.settled()
 
     assert len(room.model.requests) == 1
+
+
+async def test_an_edit_of_what_was_said_before_may_call_the_bot(room: Room) -> None:
+    """It is a question from then on, and no longer what the bot was called into."""
+    room.model.script(says("I see"))
+    talk = room.guest("Ben").posts("who knows printers?")
+    talk.says("@attendant what can we do?", by=room.guest("Ana"))
+    await talk.answers(1)
+
+    talk.edits(None, "@attendant who knows VPNs?")
+    assert "ben: who knows VPNs?" in (await talk.answers(2))[-1]
+    assert "printers" not in str(room.model.requests[-1].texts)
 
 
 @pytest.mark.parametrize("command", ["reset", "stop"])

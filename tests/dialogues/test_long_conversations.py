@@ -47,6 +47,20 @@ async def test_what_was_said_long_ago_is_still_known(room: Room) -> None:
 
 
 @NARROW
+async def test_what_was_said_before_the_bot_was_called_is_still_known(room: Room) -> None:
+    """It goes into the summary with the turn that it stands with."""
+    talk = room.guest("Ben").posts("the code of door is 7319")
+    room.model.script(says("I see"))
+    talk.says("@attendant hello", by=room.guest("Ana"))
+    await talk.answers(1)
+    await goes_on(room, talk, 6)
+    summary, *turns = shown(room.model.requests[-1])
+
+    assert "the code of door is 7319" in summary
+    assert "7319" not in "".join(turns)
+
+
+@NARROW
 async def test_a_message_that_is_too_long_is_answered_and_the_person_told(room: Room) -> None:
     """The model sees its beginning and its end; below the answer a line says so."""
     room.model.script(says("What a story."))

@@ -12,10 +12,11 @@ from bot import wording
 from bot.budget import Budget
 from bot.errors import ModelError, Trouble
 from bot.history import ChatMessage, Cut, Said, Turn
-from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, Usage
+from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, ToolCall, Usage
 from bot.responder import BUFFERED_DELTAS, Answer, Responder
 from bot.sessions import Interrupted
 from bot.testing import Hold, ScriptedLLM
+from bot.tools import Arguments, Outcome, Tool
 
 PERSONA = "You are helpful."
 NOW = Turn((Said("U1", "now"),))
@@ -178,6 +179,38 @@ async def test_the_backends_count_makes_the_next_request_shorter(llm: ScriptedLL
 
     first, second = (call.messages for call in llm.calls)
     assert len(second) < len(first) == 1 + 2 * 7 + 1
+
+
+async def note(arguments: Arguments) -> Outcome:
+    """A tool that does nothing."""
+    return Outcome({"noted": len(arguments)})
+
+
+NOTE = Tool("note", "Takes a note. " * 200, {}, note)
+
+
+async def test_what_tools_cost_counts_against_the_window(llm: ScriptedLLM) -> None:
+    """Their definitions are a part of the request, so that less of the history is."""
+    budget = Budget(window_tokens=1_800, answer_tokens=100, history_tokens=10_000)
+    responder = Responder(llm, persona=PERSONA, budget=budget)
+    for tools in ([], [NOTE]):
+        llm.script("ok")
+        await read(responder.answer([*long_turns(7), NOW], {}, tools=tools))
+
+    without, with_tool = (len(call.messages) for call in llm.calls)
+    assert with_tool < without == 16
+
+
+async def test_an_answer_in_rounds_teaches_nothing_of_the_prompts_cost(llm: ScriptedLLM) -> None:
+    """The backend counts what came of the tools as well."""
+    llm.script(tool_calls=[ToolCall("c1", "note", "{}")], usage=Usage(1_000, 0, 2))
+    llm.script("ok", usage=Usage(2_000, 0, 2))
+    llm.script("ok")
+    responder = Responder(llm, persona=PERSONA, budget=budget_of(1_200))
+    for _ in range(2):
+        await read(responder.answer([*long_turns(7), NOW], {}, tools=[NOTE]))
+
+    assert [len(call.messages) for call in llm.calls] == [16, 18, 16]
 
 
 @pytest.mark.parametrize("trouble", Trouble)

@@ -102,7 +102,8 @@ async def test_the_usage_is_of_all_that_was_written(llm: ScriptedLLM, notebook: 
     llm.script(usage=Usage(100, 50, 7), tool_calls=[call()])
     llm.script("Done.", usage=Usage(120, 100, 3))
 
-    assert (await heard(llm, notebook))[1].usage == Usage(120, 100, 10)
+    done = (await heard(llm, notebook))[1]
+    assert (done.usage, done.rounds) == (Usage(120, 100, 10), 2)
 
 
 @pytest.mark.parametrize("said", ["(Noted.) now", "I have WRITTEN it down."])

@@ -164,7 +164,7 @@ async def test_what_is_kept_of_a_person_is_handed_over(books: Books) -> None:
 
 
 async def test_the_rows_of_what_is_over_are_deleted_in_time(books: Books) -> None:
-    """Sessions, turns, messages and commands, and threads where the bot takes no part; nothing sooner or open."""
+    """Sessions, turns, messages and commands, and threads in which the bot never took part; nothing sooner or open."""
     for number in range(3):
         claim = await books.claimed(await books.accepted(mention("hello", in_=thread(number))))
         await books.store.run(answers.posted, claim, "A")
@@ -196,15 +196,15 @@ async def test_a_thread_that_goes_on_keeps_what_it_needs(books: Books) -> None:
 
 
 async def test_a_thread_that_is_forgotten_can_be_opened_again(books: Books) -> None:
-    """Where nothing is left the bot takes no part, until it is mentioned."""
+    """Where nothing is left the bot takes no part, until it is mentioned; then it does not look back."""
     await books.answer(mention("hello", "1.0"))
     await books.store.run(erasure.leave, ChannelGone("desk", "T1", "C1"), now=books.now)
     books.now += 15 * DAY
     await expunge(books)
 
-    assert await left(books) == {"threads": 0, "sessions": 0, "turns": 0, "messages": 0, "answers": 0}
+    assert await left(books) == {"threads": 1, "sessions": 0, "turns": 0, "messages": 0, "answers": 0}
     assert await books.accept(reply("anybody?", "2.0")) is None
-    assert await books.accept(mention("hello", "3.0")) is not None
+    assert (await books.answer(mention("hello", "3.0"))).background is None
 
 
 async def test_a_message_that_comes_while_its_thread_is_deleted_opens_it_anew(empty_postgres_url: str) -> None:

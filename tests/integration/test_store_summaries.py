@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
 
+from bot.background import NO_BACKGROUND, Background, Earlier
+from bot.events import Author
 from bot.history import NOTHING_CUT, Cut, Said, Turn
+from bot.store import background, summaries
 from bot.store import history as settled_turns
-from bot.store import summaries
 from bot.store.claims import Claim, Settled, State, settle
 from bot.store.summaries import Folding
 from bot.store.tables import summaries as table
 from tests.books import Books
-from tests.builders import ANA, DAY, THREAD, deletion, mention, reply
+from tests.builders import ANA, BEN, DAY, THREAD, deletion, edit, mention, reply
 
 LEASE = timedelta(minutes=5)
 SECOND = timedelta(seconds=1)
@@ -165,6 +168,67 @@ async def test_a_deletion_voids_the_summary_that_holds_the_message(books: Books,
 
     assert await sessions.cut() == Cut(first.turn_id)
     assert second.turn_id > first.turn_id
+
+
+async def edited(books: Books) -> None:
+    """What was asked first is another question now."""
+    await books.accept_edit(edit("another question", "5.0"))
+
+
+async def forgotten(books: Books) -> None:
+    """Who asked first is not known any more."""
+    await books.forget(ANA)
+
+
+async def edited_before(books: Books) -> None:
+    """What was said before the bot was called is something else now."""
+    await books.accept_edit(edit("who knows VPNs?", "1.0"))
+
+
+async def deleted_before(books: Books) -> None:
+    """What was said before the bot was called is gone."""
+    await books.accept_deletion(deletion("1.0"))
+
+
+async def called_before(books: Books) -> None:
+    """What was said before the bot was called is a question to it now."""
+    await books.accept_edit(dataclasses.replace(edit("@bot who knows printers?", "1.0"), calls_bot=True))
+
+
+async def forgotten_before(books: Books) -> None:
+    """Who spoke before the bot was called is not known any more."""
+    await books.forget(BEN)
+
+
+@pytest.mark.parametrize(
+    "taken_back", [edited, forgotten, edited_before, deleted_before, called_before, forgotten_before]
+)
+async def test_whatever_takes_a_word_back_voids_the_summary(
+    books: Books, sessions: Sessions, taken_back: Callable[[Books], Awaitable[None]]
+) -> None:
+    """Also of what people said before the bot was called, which is folded with the turn that it stands with."""
+    claim = await books.claimed(await books.accepted(mention("my secret", "5.0")))
+    said = Background((Earlier("1.0", BEN.id, "who knows printers?"),))
+    await books.store.run(background.keep, claim.thread_id, "s1", claim.turn_id, said)
+    await books.settle(claim)
+    await books.answer(reply("and mine", "6.0", by=Author("U-CAY", "T1")))
+    await sessions.finish(await sessions.began(), claim.turn_id)
+    assert (await sessions.cut()).summary
+    await taken_back(books)
+
+    assert (await sessions.cut()).summary == ""
+
+
+async def test_what_was_said_before_is_folded_with_its_turn(books: Books) -> None:
+    """It is read with it, and with no other."""
+    claim = await books.claimed(await books.accepted(mention("well?", "5.0")))
+    said = Background((Earlier("1.0", BEN.id, "who knows printers?"),))
+    await books.store.run(background.keep, claim.thread_id, "s1", claim.turn_id, said)
+    await books.settle(claim)
+    last = await books.answer(reply("go on", "6.0"))
+    turns = await books.store.run(settled_turns.oldest, "s1", after=0, until=last.turn_id)
+
+    assert [turn.background for turn in turns] == [said, NO_BACKGROUND]
 
 
 async def test_a_deletion_voids_a_summary_that_is_being_written(books: Books, sessions: Sessions) -> None:

@@ -91,7 +91,7 @@ async def test_an_edit_before_the_first_word_asks_the_model_once(desk: Desk, llm
     desk.adapter.known.set()
 
     assert await desk.adapter.shown(THREAD) == ["hello"]
-    assert [call.messages[-1]["content"] for call in llm.calls] == ["and @somebody?"]
+    assert [call.messages[-1]["content"] for call in llm.calls] == ["and @Somebody?"]
 
 
 @pytest.mark.parametrize("asked", [reset("2.0"), deletion("1.0")], ids=["reset", "deletion"])
