@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from bot import wording
+from bot.background import ENDS
 from bot.errors import Trouble
 from bot.sessions import Interrupted, ResetOutcome, StopOutcome
 from bot.testing import Hold
@@ -22,6 +23,7 @@ from tests.random_steps import ModelFault
 
 TOKEN = re.compile(r"\bq\d{3}\b")
 _HEAD = re.compile(r"Answer to (?P<asked>[q0-9 ]+)\. I was shown (?P<shown>nothing|[q0-9 ]+)\.")
+_BACKGROUND = re.compile(r"\[From here to.*?" + re.escape(ENDS), re.DOTALL)
 _LONG = 9  # parts that do not fit into one message
 _PAUSES_S = (0.02, 0.2, 0.5)  # between two pieces of an answer
 
@@ -53,13 +55,17 @@ def tokens(text: str) -> tuple[str, ...]:
 
 def asked_in(request: Request) -> tuple[str, ...]:
     """The tokens of the messages that are to be answered."""
-    return tokens(request.body["messages"][-1]["content"])
+    return tokens(request.body["messages"][-1]["content"].rpartition(ENDS)[2])
 
 
 def shown_in(request: Request) -> tuple[str, ...]:
-    """The tokens of what people said earlier, as the model was shown it."""
-    earlier = request.body["messages"][:-1]
-    return tokens(" ".join(message["content"] for message in earlier if message["role"] == "user"))
+    """The tokens of what people said to the bot earlier, as the model was shown it."""
+    return tokens(_BACKGROUND.sub("", _said(request)))[: -len(asked_in(request)) or None]
+
+
+def background_in(request: Request) -> tuple[str, ...]:
+    """The tokens of what people said before they called the bot."""
+    return tokens(" ".join(_BACKGROUND.findall(_said(request))))
 
 
 def paragraphs(asked: Sequence[str], shown: Sequence[str]) -> list[str]:
@@ -139,6 +145,10 @@ class Model:
         if for_s is not None:
             asyncio.get_running_loop().call_later(for_s, hold.release)
         return hold
+
+
+def _said(request: Request) -> str:
+    return " ".join(message["content"] for message in request.body["messages"] if message["role"] == "user")
 
 
 def _number(asked: Sequence[str]) -> int:

@@ -67,10 +67,11 @@ class Interruption:
 
 @dataclass(frozen=True, slots=True)
 class Requested:
-    """A request to the model: the tokens that it was to answer, and what people had said earlier."""
+    """A request to the model: the tokens that it was to answer, what people had said to the bot earlier, and before."""
 
     asked: tuple[str, ...]
     shown: tuple[str, ...]
+    background: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +186,9 @@ class Judge:
                 yield f"{line} {question.token}, which was deleted"
             elif any(self._has_erased(each, question, newest) for each in self.interruptions):
                 yield f"{line} {question.token} of before a reset"
+        yield from (
+            f"{line} {wrong}" for wrong in self._background([known[token] for token in request.background], newest)
+        )
         yield from (f"{line} {wrong}" for wrong in _out_of_order(all_shown))
         if [known[token].at for token in request.asked] != sorted(known[token].at for token in request.asked):
             yield f"{line} them in another order than Slack's"
@@ -192,6 +196,14 @@ class Judge:
         for question in self.questions:
             if self._is_remembered(question, newest) and question.token not in names:
                 yield f"{line} no {question.token}, which it should remember"
+
+    def _background(self, questions: Sequence[Question], newest: Question) -> Iterator[str]:
+        """It is the thread's own, and nothing that was reset is read again."""
+        for question in questions:
+            if question.place != newest.place:
+                yield f"{question.token} of another thread"
+            elif any(self._has_erased(each, question, newest) for each in self.interruptions):
+                yield f"{question.token} of before a reset"
 
     def _has_erased(self, reset: Interruption, question: Question, newest: Question) -> bool:
         here = reset.sure and newest.place in reset.places

@@ -16,7 +16,7 @@ from bot.playground.server import PlaygroundServer
 from bot.playground.workspace import Workspace
 from bot.slack.limiter import Time
 from tests.openai_server import OpenAIServer
-from tests.random_model import Model, asked_in, shown_in
+from tests.random_model import Model, asked_in, background_in, shown_in
 from tests.random_people import People
 from tests.random_replicas import Replicas
 from tests.random_steps import (
@@ -132,7 +132,9 @@ async def live(day: Day, database_url: str, folder: Path) -> Outcome:
             await replicas.leave()
         finally:
             replicas.kill_all()
-        requests = [Requested(asked_in(request), shown_in(request)) for request in openai.requests]
+        requests = [
+            Requested(asked_in(request), shown_in(request), background_in(request)) for request in openai.requests
+        ]
         wrong = [
             *calm,
             *people.judge(crowded=day.crowded).violations(workspace, requests),
@@ -154,6 +156,7 @@ def _settings(day: Day, settings: Settings) -> Settings:
     return replace(
         settings,
         slack_streaming=day.streaming,
+        model_window_tokens=2_000_000,
         history_tokens=1_000_000,
         model_timeout_seconds=3.0,
         drain_seconds=1.5,
