@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import datetime
 
 from bot import history, wording
@@ -13,6 +15,7 @@ from bot.adapter import Adapter, Asked
 from bot.errors import PlatformError
 from bot.history import Turn
 from bot.responder import Answer, Responder
+from bot.running import Running
 from bot.sessions import Interrupted
 from bot.store import answers, claims
 from bot.store import history as past
@@ -53,16 +56,16 @@ class Attendant:
         """Take that back, where no answer will."""
         await self._adapters[asked.thread.platform].end_waiting(asked)
 
-    async def answer(self, claim: Claim, begin: Callable[[Answer], None]) -> None:
-        """Answer the turn in its thread and settle it. `begin` is handed the answer, which may be interrupted."""
+    async def answer(self, claim: Claim, running: Running) -> None:
+        """Answer the turn in its thread and settle it. `running` tells whether it may go on."""
         if claim.failures >= self._max_attempts:
-            await self._give_up(claim)
+            await self._give_up(claim, running)
         elif claim.fixed_reply is not None:
-            await self._settle(claim, await self._say(claim, wording.fixed(claim.fixed_reply)))
+            await self._settle(claim, await self._say(claim, running, wording.fixed(claim.fixed_reply)))
         elif claim.interrupted is not None:
-            await self._settle(claim, await self._end(claim, claim.interrupted))
+            await self._settle(claim, await self._end(claim, running, claim.interrupted))
         else:
-            await self._settle(claim, await self._let_model_answer(claim, begin))
+            await self._settle(claim, await self._let_model_answer(claim, running))
 
     async def _settle(self, claim: Claim, settled: Settled) -> None:
         if await self._store.insist(claims.settle, claim, settled, now=self._clock()):
@@ -70,27 +73,27 @@ class Attendant:
         else:
             log.info("the answer came too late and is not remembered", extra=_where(claim))
 
-    async def _give_up(self, claim: Claim) -> None:
+    async def _give_up(self, claim: Claim, running: Running) -> None:
         """Close a turn that broke its worker again and again. Saying so is tried once, for it may break as well."""
         log.error("gave up on a turn", extra=_where(claim))
         if claim.failures == self._max_attempts:
-            await self._say(claim, wording.SOMETHING_BROKE)
+            await self._say(claim, running, wording.SOMETHING_BROKE)
         await self._settle(claim, Settled(State.FAILED, wording.FAILED_TURN))
 
-    async def _end(self, claim: Claim, why: Interrupted) -> Settled:
-        """Bring a turn to its end whose worker died after it was interrupted: no fragment is left standing."""
+    async def _end(self, claim: Claim, running: Running, why: Interrupted) -> Settled:
+        """Bring a turn to its end whose answer is not wanted any more: no fragment is left standing."""
         line = wording.interrupted(why) if why is Interrupted.STOPPED else ""
-        await self._say(claim, line)
+        await self._say(claim, running, line)
         return Settled(State.STOPPED if line else State.SUPERSEDED, line or None)
 
-    async def _say(self, claim: Claim, line: str) -> Settled:
+    async def _say(self, claim: Claim, running: Running, line: str) -> Settled:
         async def deltas() -> AsyncIterator[str]:
             if line:
                 yield line
 
-        return Settled(State.ANSWERED if await self._reply(claim, deltas()) else State.FAILED)
+        return Settled(State.ANSWERED if await self._reply(claim, running, deltas()) else State.FAILED)
 
-    async def _let_model_answer(self, claim: Claim, begin: Callable[[Answer], None]) -> Settled:
+    async def _let_model_answer(self, claim: Claim, running: Running) -> Settled:
         answer: Answer | None = None
 
         async def deltas() -> AsyncGenerator[str, None]:
@@ -98,17 +101,19 @@ class Attendant:
             nonlocal answer
             turns = await self._turns(claim)
             answer = self._responder.answer(turns, await self._names(claim, turns))
-            begin(answer)
+            running.begin(answer)
             async with aclosing(_announced(answer, claim)) as announced:
                 async for delta in announced:
                     yield delta
 
         async with aclosing(deltas()) as pieces:
-            shown = await self._reply(claim, pieces)
+            shown = await self._reply_unless_outdated(claim, running, pieces)
+        if shown is None and running.interrupted is not None:
+            return await self._end(replace(claim, attempt=claim.attempt + 1), running, running.interrupted)
         if answer is not None and (said := answer.said).trouble is not None:
             trouble = {"trouble": said.trouble.value, "detail": said.detail}
             log.error("no whole answer from the model", extra=_where(claim) | trouble)
-        return _settled(answer, shown=shown) if answer is not None else Settled(State.FAILED, wording.FAILED_TURN)
+        return _settled(answer, shown=bool(shown)) if answer is not None else Settled(State.FAILED, wording.FAILED_TURN)
 
     async def _turns(self, claim: Claim) -> list[Turn]:
         if claim.session_id is None:  # only a fixed reply has none
@@ -125,9 +130,28 @@ class Attendant:
             return {}
         return await self._adapters[claim.thread.platform].names(claim.thread.workspace, wanted)
 
-    async def _reply(self, claim: Claim, deltas: AsyncIterator[str]) -> bool:
+    async def _reply_unless_outdated(self, claim: Claim, running: Running, deltas: AsyncIterator[str]) -> bool | None:
+        """Whether the answer was shown; None when the platform made it wait until it was not wanted any more.
+
+        What a person stopped after the model had ended is given whole, if the first words of it stand there already.
+        """
+        replying = asyncio.create_task(self._reply(claim, running, deltas))
+        outdated = asyncio.create_task(running.outdated.wait())
         try:
-            await self._adapters[claim.thread.platform].reply(_asked(claim), deltas, _Ledger(self._store, claim))
+            await asyncio.wait({replying, outdated}, return_when=asyncio.FIRST_COMPLETED)
+            stopped = running.interrupted is Interrupted.STOPPED
+            if replying.done() or (stopped and await _Ledger(self._store, claim, running).mine()):
+                return await replying
+        finally:
+            for task in (replying, outdated):
+                task.cancel()
+            await asyncio.gather(replying, outdated, return_exceptions=True)
+        return None
+
+    async def _reply(self, claim: Claim, running: Running, deltas: AsyncIterator[str]) -> bool:
+        ledger = _Ledger(self._store, claim, running)
+        try:
+            await self._adapters[claim.thread.platform].reply(_asked(claim), deltas, ledger)
         except PlatformError as error:
             log.error("the answer could not be shown: %s", error, extra=_where(claim))  # noqa: TRY400 - expected
             return False
@@ -137,9 +161,10 @@ class Attendant:
 class _Ledger:
     """What the store knows of the messages that hold a turn's answer. Implements adapter.Ledger."""
 
-    def __init__(self, store: Store, claim: Claim) -> None:
+    def __init__(self, store: Store, claim: Claim, running: Running) -> None:
         self._store = store
         self._claim = claim
+        self.is_ours = running.is_ours
 
     async def posted(self, answer_id: str) -> None:
         await self._store.insist(answers.posted, self._claim, answer_id)

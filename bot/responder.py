@@ -46,6 +46,7 @@ class Answer:
         self._read: list[str] = []
         self._asking: asyncio.Task[None] | None = None
         self._interrupted: Interrupted | None = None
+        self.ended = False  # all of it was read
 
     async def deltas(self) -> AsyncGenerator[str, None]:
         """The answer piece by piece. Closing the iterator, or interrupting the answer, ends the model's stream."""
@@ -61,6 +62,7 @@ class Answer:
                     yield delta
             if last := self._last(asking):
                 yield last
+            self.ended = True
         finally:
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)

@@ -18,7 +18,7 @@ from bot.store.engine import Store
 from bot.store.tables import turns
 from bot.testing import SettableClock
 from bot.turnstile import Limits
-from bot.worker import Worker
+from bot.worker import LEASE, Worker
 from tests.recording_adapter import RecordingAdapter
 
 IDLE_AFTER = timedelta(hours=24)
@@ -38,12 +38,13 @@ class Desk:
         owner: str = "here",
         limits: Limits = WIDE,
         adapter: RecordingAdapter | None = None,
+        lease: timedelta = LEASE,
     ) -> None:
         self.store = store
         self.adapter = adapter or RecordingAdapter()
         responder = Responder(llm, persona="You are helpful.", history_tokens=1_000)
         self.attendant = Attendant(store, responder, [self.adapter], clock.now, MAX_ATTEMPTS)
-        self.worker = Worker(store, self.attendant, owner=owner, clock=clock.now, limits=limits)
+        self.worker = Worker(store, self.attendant, owner=owner, clock=clock.now, limits=limits, lease=lease)
         self.refusals = Refusals(store, clock=clock.now)
         ids = (f"{owner}-{number}" for number in itertools.count())
         self.inbox = Inbox(

@@ -52,7 +52,7 @@ async def test_what_an_operator_asks_costs_what_a_day_holds(books: Books) -> Non
     await books.store.run(figures, now=books.now)
 
     plans = await books.store.run(plans_of, statements)
-    assert len(plans) == 6
+    assert len(plans) == 7
     assert [plan for plan in plans if WALKS.search(plan) and "INDEX uq_sessions_open" not in plan] == []
 
 
