@@ -23,7 +23,10 @@ class Asked:
 
 
 class Ledger(Protocol):
-    """What is known of the bot's own messages in the thread. Its methods may raise StoreUnavailable."""
+    """What is known of the bot's own messages in the thread. What is awaited may raise StoreUnavailable."""
+
+    def is_ours(self) -> bool:
+        """Whether the turn is surely this worker's still; if not, nothing may be written for it any more."""
 
     async def posted(self, answer_id: str) -> None:
         """Remember that this message of the platform holds (a part of) this turn's answer: told at once, in order."""

@@ -89,13 +89,13 @@ async def chat(settings: Settings, announce: Announce) -> int:
 
 async def open_sessions(settings: Settings, limit: int) -> list[OpenSession]:
     """The open sessions of everybody, newest activity first."""
-    async with _open_store(settings) as store:
+    async with _open_store(settings, there=True) as store:
         return await store.run(session_rows.newest, limit=limit)
 
 
 async def status(settings: Settings) -> Figures:
     """What is owed, what runs and what became of the turns of the last day, in all replicas together."""
-    async with _open_store(settings) as store:
+    async with _open_store(settings, there=True) as store:
         return await store.run(figures, now=utc_now())
 
 
@@ -226,8 +226,8 @@ def _health(
 
 
 @asynccontextmanager
-async def _open_store(settings: Settings) -> AsyncIterator[Store]:
-    store = Store(settings.database_url)
+async def _open_store(settings: Settings, *, there: bool = False) -> AsyncIterator[Store]:
+    store = Store(settings.database_url, there=there)
     try:
         await store.check()
         await store.run(schema.upgrade)

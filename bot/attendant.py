@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -15,8 +16,10 @@ from bot.adapter import Adapter, Asked
 from bot.background import Known
 from bot.errors import PlatformError
 from bot.history import NOTHING_CUT, Cut, Past, Turn
+from bot.prompt import Fold
 from bot.responder import Answer, Responder
 from bot.roster import Roster
+from bot.running import Running
 from bot.sessions import IdleLimits, Interrupted, Memory, ResetOutcome, StopOutcome, Told, is_idle
 from bot.store import answers, claims
 from bot.store import background as background_rows
@@ -68,18 +71,19 @@ class Attendant:
         """Take that back, where no answer will."""
         await self._adapters[asked.thread.platform].end_waiting(asked)
 
-    async def answer(self, claim: Claim, begin: Callable[[Answer], None]) -> None:
-        """Answer the turn in its thread and settle it. `begin` is handed the answer, which may be interrupted."""
+    async def answer(self, claim: Claim, running: Running) -> None:
+        """Answer the turn in its thread and settle it. `running` tells whether it may go on."""
         if claim.failures >= self._max_attempts:
-            await self._give_up(claim)
+            await self._give_up(claim, running)
         elif claim.fixed_reply is not None:
-            await self._settle(claim, await self._say(claim, await self._line(claim, claim.fixed_reply)))
+            line = await self._line(claim, claim.fixed_reply)
+            await self._settle(claim, await self._say(claim, running, line))
         elif claim.interrupted is not None:
-            await self._settle(claim, await self._end(claim, claim.interrupted))
+            await self._settle(claim, await self._end(claim, running, claim.interrupted))
         else:
-            answer, shown = await self._let_model_answer(claim, begin)
-            await self._settle(claim, _settled(answer, shown=shown))
-            self._fold(claim, answer)
+            settled, fold = await self._let_model_answer(claim, running)
+            await self._settle(claim, settled)
+            self._fold(claim, fold)
 
     async def _settle(self, claim: Claim, settled: Settled) -> None:
         if await self._store.insist(claims.settle, claim, settled, now=self._clock()):
@@ -87,17 +91,17 @@ class Attendant:
         else:
             log.info("the answer came too late and is not remembered", extra=_where(claim))
 
-    async def _give_up(self, claim: Claim) -> None:
+    async def _give_up(self, claim: Claim, running: Running) -> None:
         """Close a turn that broke its worker again and again. Saying so is tried once, for it may break as well."""
         log.error("gave up on a turn", extra=_where(claim))
         if claim.failures == self._max_attempts:
-            await self._say(claim, wording.SOMETHING_BROKE)
+            await self._say(claim, running, wording.SOMETHING_BROKE)
         await self._settle(claim, Settled(State.FAILED, wording.FAILED_TURN))
 
-    async def _end(self, claim: Claim, why: Interrupted) -> Settled:
-        """Bring a turn to its end whose worker died after it was interrupted: no fragment is left standing."""
+    async def _end(self, claim: Claim, running: Running, why: Interrupted) -> Settled:
+        """Bring a turn to its end whose answer is not wanted any more: no fragment is left standing."""
         line = wording.interrupted(why) if why is Interrupted.STOPPED else ""
-        await self._say(claim, line)
+        await self._say(claim, running, line)
         return Settled(State.STOPPED if line else State.SUPERSEDED, line or None)
 
     async def _line(self, claim: Claim, owed: ResetOutcome | StopOutcome | Told) -> str:
@@ -112,15 +116,15 @@ class Attendant:
         filled = self._responder.filled(await self._past(session.id, claim.turn_id))
         return Memory(now - session.opened_at, session.turns, filled, session.last_active_at + idle_after - now)
 
-    async def _say(self, claim: Claim, line: str) -> Settled:
+    async def _say(self, claim: Claim, running: Running, line: str) -> Settled:
         async def deltas() -> AsyncIterator[str]:
             if line:
                 yield line
 
-        return Settled(State.ANSWERED if await self._reply(claim, deltas()) else State.FAILED)
+        return Settled(State.ANSWERED if await self._reply(claim, running, deltas()) else State.FAILED)
 
-    async def _let_model_answer(self, claim: Claim, begin: Callable[[Answer], None]) -> tuple[Answer | None, bool]:
-        """The answer, if it came to be begun, and whether it was shown."""
+    async def _let_model_answer(self, claim: Claim, running: Running) -> tuple[Settled, Fold | None]:
+        """How the turn ended, and what is to be folded into the summary now."""
         answer: Answer | None = None
 
         async def deltas() -> AsyncGenerator[str, None]:
@@ -130,23 +134,28 @@ class Attendant:
             names = await self._names(claim, turns, several=cut.several)
             about, tools = await self._about(claim, names), [set_preferences(self._store, claim, self._clock)]
             answer = self._responder.answer(turns, names, cut=cut, about=about, tools=tools)
-            begin(answer)
+            running.begin(answer)
             async with aclosing(_announced(answer, claim)) as announced:
                 async for delta in announced:
                     yield delta
 
         async with aclosing(deltas()) as pieces:
-            shown = await self._reply(claim, pieces)
+            shown = await self._reply_unless_outdated(claim, running, pieces)
+        if shown is None and running.interrupted is Interrupted.EDITED:  # it begins again, in what stands there
+            return Settled(State.SUPERSEDED), None
+        if shown is None and running.interrupted is not None:
+            return await self._end(replace(claim, attempt=claim.attempt + 1), running, running.interrupted), None
         if answer is not None and (said := answer.said).trouble is not None:
             trouble = {"trouble": said.trouble.value, "detail": said.detail}
             log.error("no whole answer from the model", extra=_where(claim) | trouble)
-        return answer, shown
+        if answer is None:
+            return Settled(State.FAILED, wording.FAILED_TURN), None
+        return _settled(answer, shown=bool(shown)), answer.prompt.fold
 
-    def _fold(self, claim: Claim, answer: Answer | None) -> None:
+    def _fold(self, claim: Claim, fold: Fold | None) -> None:
         """Have the oldest turns folded into the summary, when it is time to; nobody waits for it."""
-        if answer is not None and answer.prompt.fold is not None and claim.session_id is not None:
-            names = partial(self._names, claim, several=True)
-            self._summariser.fold(claim.session_id, answer.prompt.fold, names)
+        if fold is not None and claim.session_id is not None:
+            self._summariser.fold(claim.session_id, fold, partial(self._names, claim, several=True))
 
     async def _turns(self, claim: Claim) -> tuple[Sequence[Turn], Cut]:
         """What the session holds that can be shown, the turn to be answered last, and where it is cut."""
@@ -189,9 +198,28 @@ class Attendant:
         )
         return preferences.for_model(kept, profile, name=names.get(person, ""), now=self._clock())
 
-    async def _reply(self, claim: Claim, deltas: AsyncIterator[str]) -> bool:
+    async def _reply_unless_outdated(self, claim: Claim, running: Running, deltas: AsyncIterator[str]) -> bool | None:
+        """Whether the answer was shown; None when the platform made it wait until it was not wanted any more.
+
+        What a person stopped after the model had ended is given whole, if the first words of it stand there already.
+        """
+        replying = asyncio.create_task(self._reply(claim, running, deltas))
+        outdated = asyncio.create_task(running.outdated.wait())
         try:
-            await self._adapters[claim.thread.platform].reply(_asked(claim), deltas, _Ledger(self._store, claim))
+            await asyncio.wait({replying, outdated}, return_when=asyncio.FIRST_COMPLETED)
+            stopped = running.interrupted is Interrupted.STOPPED
+            if replying.done() or (stopped and await _Ledger(self._store, claim, running).mine()):
+                return await replying
+        finally:
+            for task in (replying, outdated):
+                task.cancel()
+            await asyncio.gather(replying, outdated, return_exceptions=True)
+        return None
+
+    async def _reply(self, claim: Claim, running: Running, deltas: AsyncIterator[str]) -> bool:
+        ledger = _Ledger(self._store, claim, running)
+        try:
+            await self._adapters[claim.thread.platform].reply(_asked(claim), deltas, ledger)
         except PlatformError as error:
             log.error("the answer could not be shown: %s", error, extra=_where(claim))  # noqa: TRY400 - expected
             return False
@@ -201,9 +229,10 @@ class Attendant:
 class _Ledger:
     """What the store knows of the messages that hold a turn's answer. Implements adapter.Ledger."""
 
-    def __init__(self, store: Store, claim: Claim) -> None:
+    def __init__(self, store: Store, claim: Claim, running: Running) -> None:
         self._store = store
         self._claim = claim
+        self.is_ours = running.is_ours
 
     async def posted(self, answer_id: str) -> None:
         await self._store.insist(answers.posted, self._claim, answer_id)

@@ -53,7 +53,11 @@ class PlatformError(AttendantError):
 
 
 class PlatformUnavailable(AttendantError):  # noqa: N818 - named for the state, as the field does
-    """The chat platform could not be reached, or asked to wait for long. Trying the turn again helps."""
+    """The chat platform could not be reached, or asked to wait, for `seconds`. Trying the turn again helps."""
+
+    def __init__(self, message: str, seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class Trouble(enum.Enum):

@@ -85,6 +85,7 @@ class StopRequested:
     author: Author
     message_id: str | None = None
     mentions_bot: bool = False
+    asked_at: str | None = None  # of a button: when it was pressed, comparable with the ids of messages
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,4 +201,4 @@ class Inbox:
     ) -> None:
         owed = Owed(thread_id, event.thread.workspace, event.author.id)
         asked = Asked(event.thread, event.author, event.message_id or event.thread.root) if waits else None
-        self._worker.wake(owed, asked)
+        self._worker.wake(owed, asked, brief=not waits)

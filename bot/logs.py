@@ -51,6 +51,7 @@ def set_up(level: str, form: str) -> None:
     logging.getLogger("bot").setLevel(level.upper())
     for name in _QUIET:  # their DEBUG and INFO print payloads
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)  # a job still runs when it is due: no news
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -57,6 +57,7 @@ class Answer:
         self._read: list[str] = []
         self._asking: asyncio.Task[None] | None = None
         self._interrupted: Interrupted | None = None
+        self.ended = False  # all of it was read
 
     @property
     def cut(self) -> Cut | None:
@@ -77,6 +78,7 @@ class Answer:
                     yield delta
             if last := self._last(asking):
                 yield last
+            self.ended = True
         finally:
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.adapter import Asked
 from bot.attendant import Attendant
 from bot.errors import PlatformUnavailable, StoreUnavailable
-from bot.responder import Answer
-from bot.sessions import Interrupted
+from bot.running import Running
 from bot.store import claims, leases
 from bot.store.claims import Claim
 from bot.store.engine import Store
@@ -27,9 +26,11 @@ log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=30)
 RENEW_EVERY_S = 8.0  # well inside the lease
+SURE_SHARE = 2 / 3  # of a lease: so long after it was asked for, a turn is surely ours still
 LOOK_EVERY_S = 1.0
 HEAR_EVERY_S = 0.4  # a stop shall be heard within a second
 LONGEST_PAUSE_S = 60  # before a turn is tried again whose platform is away
+LONGEST_RETRY_AFTER_S = 3_600  # and whose platform says for how long
 FOUND_AT_ONCE = 200  # threads that one look takes up
 RENEWED_AT_ONCE = 1_000  # leases in one statement: databases bound its parameters
 CLAIMS_AT_ONCE = 8  # more would begin turns faster than the loop can follow, and messages come in by the same loop
@@ -59,7 +60,7 @@ class Worker:
         self._telling: set[asyncio.Task[None]] = set()
         self._told: dict[int, Asked] = {}  # that they wait in line, by thread
         self._woken: set[int] = set()
-        self._claimed: dict[int, _Running] = {}
+        self._claimed: dict[int, Running] = {}
         self._claiming = asyncio.Semaphore(CLAIMS_AT_ONCE)
         self._stopping = False
 
@@ -78,15 +79,18 @@ class Worker:
         """How many threads wait here for their turn."""
         return self._turnstile.waiting
 
-    def wake(self, owed: Owed, asked: Asked | None = None) -> None:
+    def wake(self, owed: Owed, asked: Asked | None = None, *, brief: bool = False) -> None:
         """This thread is owed an answer: take it up now, right after what runs there, or when its turn comes.
 
-        Whoever has to wait sees so, when `asked` says where.
+        Whoever has to wait sees so, when `asked` says where. Nobody waits in line for a line of ours (`brief`).
         """
         if self._stopping:
             return
         if owed.thread_id in self._tasks:
             self._woken.add(owed.thread_id)
+        elif brief:
+            self._turnstile.admit(owed)
+            self._start(owed)
         elif self._turnstile.enter(owed):
             self._start(owed)
         elif asked is not None:
@@ -115,11 +119,15 @@ class Worker:
         claimed = dict(self._claimed)
         for start in range(0, len(claimed), RENEWED_AT_ONCE):
             some = list(claimed)[start : start + RENEWED_AT_ONCE]
+            asked_at = time.monotonic()
             held = await self._store.run_first(leases.renew, self._owner, some, now=self._clock(), lease=self._lease)
-            for thread_id in set(some) - held:
-                if self._claimed.get(thread_id) is claimed[thread_id]:  # not a later turn in the same thread
-                    log.warning("a lease was lost; the turn is another worker's now")
-                    self._tasks[thread_id].cancel()
+            for thread_id in some:
+                if self._claimed.get(thread_id) is not claimed[thread_id]:
+                    continue  # a later turn in the same thread
+                if thread_id in held:
+                    claimed[thread_id].hold(asked_at + SURE_SHARE * self._lease.total_seconds())
+                else:
+                    claimed[thread_id].lose()
 
     async def idle(self) -> None:
         """Return when nothing runs here."""
@@ -142,13 +150,16 @@ class Worker:
         self._tasks[owed.thread_id] = asyncio.create_task(self._work(owed))
 
     async def _work(self, owed: Owed) -> None:
-        thread_id = owed.thread_id
+        thread_id, again = owed.thread_id, False
         try:
             while thread_id in self._woken:
                 self._woken.discard(thread_id)
                 while (claim := await self._claim(thread_id)) is not None:
                     self._told.pop(thread_id, None)
-                    await self._answer(claim)
+                    await self._answer(*claim)
+                    if self._turnstile.waiting:  # they go first: nobody's one busy thread holds them up
+                        again = True
+                        return
                 if (told := self._told.pop(thread_id, None)) is not None:  # nothing is to be answered here any more
                     await self._attendant.end_waiting(told)
         except StoreUnavailable as error:
@@ -158,32 +169,39 @@ class Worker:
         finally:
             del self._tasks[thread_id]
             self._go_on(self._turnstile.leave(owed))
+            if again or thread_id in self._woken:
+                self._woken.discard(thread_id)
+                self.wake(owed)
 
     def _go_on(self, entered: Sequence[Owed]) -> None:
         for owed in entered:
             if not self._stopping:
                 self._start(owed)
 
-    async def _claim(self, thread_id: int) -> Claim | None:
+    async def _claim(self, thread_id: int) -> tuple[Claim, float] | None:
+        """A claim, and when it was asked for."""
         async with self._claiming:
             if self._stopping:
                 return None
+            asked_at = time.monotonic()
             claiming = asyncio.ensure_future(
                 self._store.run(claims.claim, thread_id, owner=self._owner, now=self._clock(), lease=self._lease)
             )
             try:
-                return await asyncio.shield(claiming)
+                claim = await asyncio.shield(claiming)
             except asyncio.CancelledError:
                 if (claim := await claiming) is not None:
                     await self._store.run(claims.hand_back, claim, excused=True)
                 raise
+            return (claim, asked_at) if claim is not None else None
 
-    async def _answer(self, claim: Claim) -> None:
-        running = self._claimed[claim.thread_id] = _Running(claim.fence)
+    async def _answer(self, claim: Claim, asked_at: float) -> None:
+        running = self._claimed[claim.thread_id] = Running(claim.fence, self._tasks[claim.thread_id])
+        running.hold(asked_at + SURE_SHARE * self._lease.total_seconds())
         try:
-            await self._attendant.answer(claim, running.begin)
+            await self._attendant.answer(claim, running)
         except PlatformUnavailable as error:
-            pause = min(2**claim.attempt, LONGEST_PAUSE_S)
+            pause = max(min(2**claim.attempt, LONGEST_PAUSE_S), min(error.seconds, LONGEST_RETRY_AFTER_S))
             log.warning("%s; trying again in %s s", error, pause, extra={"place": str(claim.thread)})
             await self._store.insist(claims.postpone, claim, now=self._clock(), pause=timedelta(seconds=pause))
         except BaseException as error:  # so that nobody waits for the lease to run out
@@ -191,25 +209,5 @@ class Worker:
             await self._store.run(claims.hand_back, claim, excused=excused)
             raise
         finally:
+            running.let_go()
             del self._claimed[claim.thread_id]
-
-
-@dataclass(slots=True)
-class _Running:
-    """A claim that is being answered here."""
-
-    fence: int
-    _answer: Answer | None = None  # None: the model was not asked yet
-    _interrupted: Interrupted | None = None
-
-    def begin(self, answer: Answer) -> None:
-        """The model is asked."""
-        self._answer = answer
-        if self._interrupted is not None:
-            answer.interrupt(self._interrupted)
-
-    def interrupt(self, why: Interrupted) -> None:
-        """End the answer, also one that has not begun yet."""
-        self._interrupted = why
-        if self._answer is not None:
-            self._answer.interrupt(why)

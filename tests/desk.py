@@ -21,7 +21,7 @@ from bot.store.tables import turns
 from bot.summariser import Summariser
 from bot.testing import SettableClock
 from bot.turnstile import Limits
-from bot.worker import Worker
+from bot.worker import LEASE, Worker
 from tests.recording_adapter import RecordingAdapter
 
 IDLE = IdleLimits(timedelta(hours=24))
@@ -43,6 +43,7 @@ class Desk:
         adapter: RecordingAdapter | None = None,
         idle: IdleLimits = IDLE,
         budget: Budget | None = None,
+        lease: timedelta = LEASE,
     ) -> None:
         self.store = store
         self.adapter = adapter or RecordingAdapter()
@@ -52,7 +53,7 @@ class Desk:
         self.attendant = Attendant(
             store, responder, [self.adapter], clock.now, MAX_ATTEMPTS, idle=idle, summariser=self.summariser
         )
-        self.worker = Worker(store, self.attendant, owner=owner, clock=clock.now, limits=limits)
+        self.worker = Worker(store, self.attendant, owner=owner, clock=clock.now, limits=limits, lease=lease)
         self.refusals = Refusals(store, clock=clock.now)
         ids = (f"{owner}-{number}" for number in itertools.count())
         self.inbox = Inbox(store, self.worker, self.refusals, clock=clock.now, new_id=lambda: next(ids), idle=idle)

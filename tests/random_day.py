@@ -59,7 +59,7 @@ _FAULTS: dict[str, tuple[SlackFault, ...]] = {
     "assistant.threads.setStatus": ("refuse", "rate_limit", "fail"),
     "chat.startStream": ("refuse", "rate_limit", "lose_answer", "fail"),
     "chat.appendStream": ("refuse", "rate_limit", "lose_answer", "fail"),
-    "chat.stopStream": ("refuse", "rate_limit", "lose_answer", "fail"),
+    "chat.stopStream": ("rate_limit", "lose_answer", "fail"),
     "chat.postMessage": ("rate_limit", "lose_answer", "fail"),
     "chat.update": ("rate_limit", "lose_answer", "fail"),
     "chat.delete": ("rate_limit", "lose_answer", "fail"),

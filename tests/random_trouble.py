@@ -16,7 +16,7 @@ from bot.slack.limiter import Time
 from tests.random_model import Model
 from tests.random_steps import DatabaseFails, LosesAcks, LosesSockets, Mishap, ModelFails, SlackFails, SlackSlow
 
-_CODES = {"chat.appendStream": "message_not_in_streaming_state", "chat.stopStream": "message_not_in_streaming_state"}
+_CODES = {"chat.appendStream": "message_not_in_streaming_state"}
 _OWED = "SELECT count(*) FROM messages LEFT JOIN turns ON turns.id = turn_id WHERE turn_id IS NULL OR state = 'running'"
 _SETTLED = "SELECT message_id FROM messages JOIN turns ON turns.id = turn_id WHERE state <> 'running'"
 _LEFT_BEHIND = {

@@ -89,6 +89,10 @@ class Book:
         self.noted: list[str] = []
         self.others: set[str] = set()
         self.out_of_order = False
+        self.ours = True
+
+    def is_ours(self) -> bool:
+        return self.ours
 
     async def posted(self, answer_id: str) -> None:
         if self.out_of_order:

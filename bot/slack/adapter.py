@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from slack_sdk.web.async_client import AsyncWebClient
@@ -59,10 +60,11 @@ class SlackAdapter:
 
     async def reply(self, asked: Asked, deltas: AsyncIterator[str], ledger: Ledger) -> None:
         """Show that the bot works, then the answer as it grows. Raises PlatformError and PlatformUnavailable."""
-        leftovers = Leftovers(self._slack, self._bot, asked, ledger)
+        slack = replace(self._slack, is_ours=ledger.is_ours)
+        leftovers = Leftovers(slack, self._bot, asked, ledger)
         self._answering.add(asked.thread)
         try:
-            await Reply(self._slack, self._status, self._streaming, leftovers, asked=asked).show(deltas)
+            await Reply(slack, self._status, self._streaming, leftovers, asked=asked).show(deltas)
         finally:
             self._answering.discard(asked.thread)
 

@@ -11,15 +11,18 @@ import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.adapter import Asked
+from bot.errors import PlatformUnavailable
 from bot.events import Thread
 from bot.slack.failures import CallError, RefusedError
 from bot.slack.limiter import Limiter
+
+T = TypeVar("T")
 
 PATIENCE_S = 300.0  # what has to be shown may wait so long: a stream does not live longer
 STREAM_S = 270.0  # Slack ends a stream after about five minutes, whatever is appended
@@ -35,6 +38,17 @@ class Slack:
 
     client: AsyncWebClient  # repeats nothing by itself
     limiter: Limiter
+    is_ours: Callable[[], bool] = lambda: True  # asked right before whatever is written
+
+    async def write(self, method: str, send: Callable[[], Awaitable[T]], **how: Any) -> T:
+        """Have the limiter send this: see Limiter.call. Raises PlatformUnavailable where it is not ours to write."""
+
+        def ours() -> Awaitable[T]:
+            if not self.is_ours():
+                raise PlatformUnavailable("the turn may be another worker's by now")
+            return send()
+
+        return await self.limiter.call(method, ours, **how)
 
 
 async def say(slack: Slack, thread: Thread, text: Callable[[], str], *, wait_s: float) -> str:
@@ -49,7 +63,7 @@ async def say(slack: Slack, thread: Thread, text: Callable[[], str], *, wait_s: 
             unfurl_media=False,
         )
 
-    posted = await slack.limiter.call("chat.postMessage", send, place=thread.channel, wait_s=wait_s)
+    posted = await slack.write("chat.postMessage", send, place=thread.channel, wait_s=wait_s)
     return str(posted["ts"])
 
 
@@ -84,7 +98,7 @@ class Streamed:
                 markdown_text=shown,
             )
 
-        started = await slack.limiter.call("chat.startStream", send, wait_s=_START_S)
+        started = await slack.write("chat.startStream", send, wait_s=_START_S)
         return cls(slack, asked.thread.channel, started["ts"], shown, expires_at)
 
     def shows(self, text: str) -> bool:
@@ -103,7 +117,7 @@ class Streamed:
 
     async def break_off(self) -> Edited:
         """End the stream if it has not ended; the message can be edited from here on."""
-        with suppress(CallError, TimeoutError):
+        with suppress(CallError, PlatformUnavailable, TimeoutError):
             async with asyncio.timeout(_BREAK_OFF_S):
                 await self._call(self.ends_by, self._slack.client.chat_stopStream, None, wait_s=_BREAK_OFF_S)
         return Edited(self._slack, self._channel, self.ts)
@@ -114,7 +128,7 @@ class Streamed:
         def send() -> Awaitable[AsyncSlackResponse]:
             return method(channel=self._channel, ts=self.ts, markdown_text=text)
 
-        await self._slack.limiter.call(name, send, wait_s=wait_s)
+        await self._slack.write(name, send, wait_s=wait_s)
 
 
 class Edited:
@@ -183,7 +197,7 @@ class Edited:
     async def _call_when_it_stands_still(
         self, method: str, send: Callable[[], Awaitable[AsyncSlackResponse]], wait_s: float
     ) -> None:
-        call = self._slack.limiter.call
+        call = self._slack.write
         try:
             await call(method, send, wait_s=wait_s, repeatable=True)
         except RefusedError as refusal:
@@ -197,7 +211,7 @@ class Edited:
             return self._slack.client.chat_stopStream(channel=self._channel, ts=self.ts)
 
         with suppress(RefusedError):  # then it has ended by itself
-            await self._slack.limiter.call("chat.stopStream", send, wait_s=wait_s, repeatable=True)
+            await self._slack.write("chat.stopStream", send, wait_s=wait_s, repeatable=True)
 
 
 Message = Streamed | Edited

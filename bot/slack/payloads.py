@@ -184,7 +184,8 @@ def _stopped(event: dict[str, Any], workspace: str) -> StopRequested | None:
     user, root = _string(event, "user"), _ts(event, "thread_ts")
     if not (user and root and _string(event, "channel")):
         return None
-    return StopRequested(_thread(event, workspace, root), Author(user, workspace))
+    pressed_at = _ts(event, "event_ts") or None  # it may be delivered again, when a later answer runs
+    return StopRequested(_thread(event, workspace, root), Author(user, workspace), asked_at=pressed_at)
 
 
 def _thread(event: dict[str, Any], workspace: str, root: str) -> Thread:

@@ -70,7 +70,8 @@ class Reply:
             await self._status.clear(self._asked.thread)  # no text will end it
             raise PlatformError(refusal.code, refusal.method) from None
         except CallError as failure:
-            raise PlatformUnavailable(str(failure)) from None
+            seconds = failure.seconds if isinstance(failure, BusyError) else 0.0
+            raise PlatformUnavailable(str(failure), seconds) from None
 
     async def _write_all(self) -> None:
         await self._status.show(self._asked.thread)  # before any text, because a status that comes later would stay

@@ -30,6 +30,7 @@ DRAIN_S = 3.0  # as long as Slack waits for an acknowledgement
 _PING_S = 10.0
 _HELLO_S = 10.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0  # between tries to connect
+_DOUBLINGS = 10  # of the pause, at most
 _STEADY_S = 60.0  # a connection that lasted so long shows that connecting works
 
 
@@ -79,7 +80,7 @@ class SocketMode:
         link: Link | None = None
         failures = 0
         while True:
-            await asyncio.sleep(min(_FIRST_PAUSE_S * 2 ** (failures - 1), _LONGEST_PAUSE_S) if failures else 0)
+            await asyncio.sleep(_pause_s(failures))
             try:
                 async with self._one_at_a_time:
                     renewed = await self._open()
@@ -188,6 +189,11 @@ class Link(AsyncBaseSocketModeClient):
             await send_async_response(self, request, response, time.time())
         except ConnectionError:
             log.debug("the connection ended before an acknowledgement")
+
+
+def _pause_s(failures: int) -> float:
+    """How long to wait before the next try; however many failed, it stays a number."""
+    return min(_FIRST_PAUSE_S * 2 ** min(failures - 1, _DOUBLINGS), _LONGEST_PAUSE_S) if failures else 0.0
 
 
 def _parsed(text: str) -> dict[str, Any]:

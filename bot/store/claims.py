@@ -142,7 +142,9 @@ _WAITING = (
     .limit(MESSAGES_PER_TURN)
 )
 _OPEN_TURN = sa.insert(turns).returning(*_TURN)
-_TAKE = sa.update(messages).where(messages.c.id.in_(sa.bindparam("these", expanding=True)))
+_TAKE = sa.update(messages).where(
+    messages.c.id.in_(sa.bindparam("these", expanding=True)), messages.c.turn_id.is_(None)
+)
 _OF_TURN = (
     sa.select(messages, sessions.c.follows_expired, sessions.c.background)
     .outerjoin(sessions, sessions.c.id == messages.c.session_id)

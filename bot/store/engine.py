@@ -37,9 +37,12 @@ MOST_WAITING = 5_000  # transactions; beyond that the database counts as unavail
 class Store:
     """The database. `await store.run(function, ...)` is one transaction, whole or not at all."""
 
-    def __init__(self, url: str) -> None:
-        """Prepare the engine for a `sqlite:///` or `postgresql://` URL; nothing is opened yet."""
-        self.engine = _engine(url)
+    def __init__(self, url: str, *, there: bool = False) -> None:
+        """Prepare the engine for a `sqlite:///` or `postgresql://` URL; nothing is opened yet.
+
+        A SQLite file is made when there is none; with `there` that is a StartupError.
+        """
+        self.engine = _engine(url, there=there)
         threads = 1 if self.engine.dialect.name == "sqlite" else POSTGRESQL_THREADS
         self._pool = Pool(threads)
         self._waiting = 0
@@ -205,7 +208,7 @@ def storable(text: str) -> str:
     return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, *, there: bool) -> Engine:
     try:
         parsed = sa.make_url(url)
     except (SQLAlchemyError, ValueError):
@@ -213,7 +216,7 @@ def _engine(url: str) -> Engine:
             "DATABASE_URL is not a database URL. Use for instance sqlite:///data/attendant.db."
         ) from None
     if parsed.get_backend_name() == "sqlite":
-        return _sqlite(parsed)
+        return _sqlite(parsed, there=there)
     return sa.create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         pool_size=POSTGRESQL_THREADS,
@@ -231,10 +234,12 @@ def _engine(url: str) -> Engine:
     )
 
 
-def _sqlite(url: sa.URL) -> Engine:
+def _sqlite(url: sa.URL, *, there: bool) -> Engine:
     if url.database in {None, "", ":memory:"}:
         raise StartupError("DATABASE_URL names no file. Use for instance sqlite:///data/attendant.db.")
     file = Path(url.database or "").expanduser()
+    if there and not file.exists():
+        raise StartupError(f"There is no database at {file}. Check DATABASE_URL, and the folder that you are in.")
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         file.touch(mode=0o600)  # it will hold what people wrote

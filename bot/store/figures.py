@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from bot.store.claims import State
 from bot.store.engine import insert_or_ignore
-from bot.store.tables import RUNNING, messages, refusals, sessions, turns
+from bot.store.tables import RUNNING, messages, refusals, sessions, threads, turns
 
 RECENT = timedelta(hours=24)
 KEPT = timedelta(days=30)  # counts of refusals
@@ -27,7 +27,7 @@ class Figures:
     open_sessions: int
     answered_turns: int
     failed_turns: int
-    taken_over_turns: int  # needed more than one attempt
+    taken_over_turns: int  # whose worker died; not those that were handed back, or whose platform was away
     refused_deliveries: int  # could not be taken in, and were left to be delivered again; by whole hours
     prompt_tokens: int = 0  # as the model's backend counted them
     cached_tokens: int = 0  # the part of them that it had in its cache
@@ -35,9 +35,14 @@ class Figures:
 
 def figures(connection: Connection, *, now: datetime) -> Figures:
     """The figures at this moment."""
-    owed = sa.select(sa.func.count(), sa.func.min(messages.c.accepted_at)).where(messages.c.turn_id.is_(None))
-    count, oldest = connection.execute(owed).one()
-    running = connection.execute(sa.select(sa.func.count()).select_from(turns).where(RUNNING)).scalar_one()
+    of_running = messages.c.turn_id.in_(sa.select(turns.c.id).where(RUNNING))
+    unanswered = [
+        connection.execute(sa.select(sa.func.count(), sa.func.min(messages.c.accepted_at)).where(state)).one()
+        for state in (messages.c.turn_id.is_(None), of_running)
+    ]
+    count, oldest = sum(row[0] for row in unanswered), min((row[1] for row in unanswered if row[1]), default=None)
+    held = sa.select(sa.func.count()).select_from(turns).join(threads, threads.c.id == turns.c.thread_id)
+    running = connection.execute(held.where(RUNNING, threads.c.lease_owner.is_not(None))).scalar_one()
     opened = sa.select(sa.func.count()).select_from(sessions).where(sessions.c.closed_at.is_(None))
     recent = dict.fromkeys(State, 0) | {
         State(state): found
@@ -45,7 +50,7 @@ def figures(connection: Connection, *, now: datetime) -> Figures:
             sa.select(turns.c.state, sa.func.count()).where(turns.c.started_at > now - RECENT).group_by(turns.c.state)
         )
     }
-    again = sa.select(sa.func.count()).where(turns.c.started_at > now - RECENT, turns.c.attempt > 1)
+    again = sa.select(sa.func.count()).where(turns.c.started_at > now - RECENT, turns.c.attempt - turns.c.postponed > 1)
     refused = sa.select(sa.func.coalesce(sa.func.sum(refusals.c.deliveries), 0)).where(
         refusals.c.hour >= hour_of(now - RECENT)
     )

@@ -117,6 +117,8 @@ def _reset_direct(connection: Connection, asked: ResetRequested, now: datetime) 
             threads.c.channel == asked.thread.channel,
             sessions.c.closed_at.is_(None),
         )
+        .order_by(threads.c.id)
+        .with_for_update(of=threads)  # against a claim at this moment
     )
     found = list(connection.execute(opened).scalars())
     done = [_reset(connection, thread_id, asked.author, now) for thread_id in found]
@@ -151,8 +153,9 @@ def accept_stop(
     thread_id = _thread_of_stop(connection, asked)
     if thread_id is None or (asked.message_id is not None and _is_duplicate(connection, thread_id, asked)):
         return None, None
-    turn_id = interrupt(connection, thread_id, Interrupted.STOPPED, before=asked.message_id)
-    outcome = StopOutcome.STOPPED if turn_id else _stop_waiting(connection, thread_id, now, asked.message_id)
+    before = asked.message_id or asked.asked_at
+    turn_id = interrupt(connection, thread_id, Interrupted.STOPPED, before=before)
+    outcome = StopOutcome.STOPPED if turn_id else _stop_waiting(connection, thread_id, now, before)
     if asked.message_id is not None:
         _insert(connection, thread_id, asked, now, text="", attachments=[], turn_id=turn_id, fixed_reply=outcome.value)
     return outcome, thread_id

@@ -134,13 +134,17 @@ _INTERRUPTION = sa.select(threads.c.interrupted).where(_THIS).with_for_update()
 _INTERRUPTIONS = sa.select(threads.c.id, threads.c.fence, threads.c.interrupted).where(
     threads.c.lease_owner == sa.bindparam("owner"), threads.c.interrupted.is_not(None)
 )
+_PERSON = sa.func.min(messages.c.author_id)
+_FIRST = sa.func.min(messages.c.id)
+# In turns: first everybody's oldest thread, so that nobody's many hide somebody else's one.
+_NTH = sa.func.row_number().over(partition_by=(threads.c.workspace, _PERSON), order_by=_FIRST)
 _OWED = {
-    name: sa.select(threads.c.id, threads.c.workspace, sa.func.min(messages.c.author_id))
+    name: sa.select(threads.c.id, threads.c.workspace, _PERSON)
     .join(messages, messages.c.thread_id == threads.c.id)
     .where(
         sa.or_(messages.c.turn_id.is_(None), messages.c.turn_id.in_(sa.select(turns.c.id).where(RUNNING))), _free(now)
     )
     .group_by(threads.c.id, threads.c.workspace)
-    .order_by(sa.func.min(messages.c.id))
+    .order_by(_NTH, _FIRST)
     for name, now in _NOW.items()
 }

@@ -28,7 +28,6 @@ async def test_chat_remembers_and_resets(tmp_path: Path) -> None:
 
 async def test_sessions_lists_without_words(tmp_path: Path) -> None:
     """An operator sees which conversations are open and how long they are, not what was said."""
-    assert (await Process.run(tmp_path, {}, "sessions")).lines == ["No session is open."]
     await Process.run(tmp_path, {}, "chat", typed="my VPN is down\nstill down\n")
 
     ended = await Process.run(tmp_path, {}, "sessions")
@@ -72,6 +71,16 @@ async def test_help_names_every_command(tmp_path: Path) -> None:
 
     assert ended.status == 0
     assert all(any(word in line for line in ended.lines) for word in ("run", "chat", "doctor", "manifest"))
+
+
+@pytest.mark.parametrize("command", ["sessions", "status"])
+async def test_what_only_reads_makes_no_database(tmp_path: Path, command: str) -> None:
+    """In a wrong folder an operator is told so, and finds no new file there."""
+    ended = await Process.run(tmp_path, {}, command)
+
+    assert ended.status == 1
+    assert "There is no database at data/attendant.db" in ended.lines[0]
+    assert not (tmp_path / "data").exists()
 
 
 async def test_status_tells_the_figures(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from bot import wording
 from bot.sessions import Interrupted, ResetOutcome, StopOutcome
+from tests.openai_server import says
 from tests.room import Room
 
 STOPPED = wording.interrupted(Interrupted.STOPPED)
@@ -109,3 +110,18 @@ async def test_after_an_uninstall_nothing_is_answered_and_nothing_remembered(roo
         words = connection.exec_driver_sql("SELECT text FROM messages").scalars().all()
     assert words == [""]
     assert talk.said() == []
+
+
+@pytest.mark.parametrize(("word", "line"), [("!stop", STOPPED), ("!reset", wording.fixed(ResetOutcome.DONE))])
+async def test_an_answer_that_slack_makes_wait_can_be_ended(room: Room, word: str, line: str) -> None:
+    """The model has ended, and Slack takes nothing yet: what was not posted by then never is."""
+    for method in ("chat.startStream", "chat.postMessage"):
+        room.server.faults.rate_limit(method, retry_after_s=3)
+    room.model.script(says("THE LATE ANSWER"))
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await room.until(lambda: room.server.calls.count("chat.postMessage") > 0)
+
+    talk.says(word)
+    assert await talk.answers(1) == [line]
+    talk.says("what did I say?")
+    assert "THE LATE ANSWER" not in (await talk.answers(2))[-1]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -13,6 +15,7 @@ from bot.errors import ModelError, PlatformError, PlatformUnavailable, Trouble
 from bot.events import MessageReceived, ResetRequested
 from bot.llm import Usage
 from bot.responder import Answer
+from bot.running import Running
 from bot.sessions import Interrupted
 from bot.store import answers, background, claims, interruptions, tables
 from bot.store.claims import Claim, State
@@ -29,9 +32,13 @@ AWAY = PlatformUnavailable("the platform cannot be reached")
 
 async def answered(desk: Desk, claim: Claim) -> list[Answer]:
     """Answer the claim; the answers that were begun."""
-    begun: list[Answer] = []
-    await desk.attendant.answer(claim, begun.append)
-    return begun
+    task = asyncio.current_task()
+    assert task is not None
+    running = Running(claim.fence, task)
+    running.hold(time.monotonic() + 60)
+    await desk.attendant.answer(claim, running)
+    running.let_go()
+    return [running.answer] if running.answer is not None else []
 
 
 async def claimed(books: Books, *messages: MessageReceived) -> Claim:

@@ -74,22 +74,21 @@ async def test_without_a_database_nothing_is_accepted(clock: SettableClock) -> N
 async def test_what_comes_in_is_taken_in_before_anything_else_is_done(
     empty_sqlite_url: str, llm: ScriptedLLM, clock: SettableClock, event: Event
 ) -> None:
-    """The platform waits for it: whatever stands in line for the database waits until it is stored, and heard of."""
-    store, hold, first, second = Store(empty_sqlite_url), Hold(), threading.Event(), threading.Event()
+    """The platform waits for it: whatever stands in line for the database waits until it is stored."""
+    store, hold, first, order = Store(empty_sqlite_url), Hold(), threading.Event(), list[str]()
     desk = Desk(store, llm, clock)
     llm.script("Let me ", hold)
     await desk.inbox.accept(mention("hi", "1.0"))
     await hold.reached()
     busy = await busied(store, first)
-    in_line = asyncio.create_task(store.run(lambda _: second.wait(10)))
+    sa.event.listen(store.engine, "commit", lambda _: order.append("commit"))
+    in_line = asyncio.create_task(store.run(lambda _: order.append("in line")))
     accepting = asyncio.create_task(desk.inbox.accept(event))
     await asyncio.sleep(0)
     first.set()
-    await accepting
+    await asyncio.gather(busy, accepting, in_line)
 
-    assert not in_line.done()
-    second.set()
-    await asyncio.gather(busy, in_line)
+    assert order[:2] == ["commit", "commit"]  # of what kept the database busy, then of what came in
     await desk.worker.stop(drain_seconds=0)
     await store.close()
 

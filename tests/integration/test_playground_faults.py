@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 from slack_sdk.errors import SlackApiError
+from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.playground.server import PlaygroundServer
-from tests.playground_stage import Clock, client_of, make_workspace, served
+from tests.playground_stage import Clock, client_of, connected, make_workspace, served
 
 DESK = "C0HELPDESK"
 
@@ -119,3 +120,24 @@ async def test_a_lost_answer_leaves_the_message(server: PlaygroundServer, client
         await client.chat_postMessage(channel=DESK, text="x")
 
     assert len(server.workspace.said(server.workspace.channel("help-desk"))) == 1
+
+
+async def test_what_is_held_on_its_way_is_overtaken(server: PlaygroundServer) -> None:
+    """A delivery that a hold keeps arrives after what was written later, once another hold has replaced that one."""
+    arrived: list[str] = []
+    workspace, channel = server.workspace, server.workspace.channel("help-desk")
+
+    def note(request: SocketModeRequest) -> None:
+        arrived.append(request.payload["event"]["text"])
+
+    async with connected(server, note):
+        held = server.faults.hold("events_api")
+        workspace.post(workspace.person("ana"), channel, "first")
+        await workspace.until(lambda: held.waiting == 1)
+        server.faults.hold("events_api").release()
+        workspace.post(workspace.person("ana"), channel, "second")
+        await workspace.until(lambda: server.deliveries.pending == 1)
+        held.release()
+        await workspace.until(lambda: not server.deliveries.pending)
+
+    assert arrived == ["second", "first"]

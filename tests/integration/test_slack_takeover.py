@@ -290,3 +290,14 @@ async def test_every_way_to_die_leaves_one_answer() -> None:
 
             assert slack.texts() == [WHOLE]
             assert slack.answers()[0].streaming_since is None
+
+
+async def test_what_may_be_anothers_is_not_written() -> None:
+    """Whoever may have lost the turn neither posts nor edits; the next attempt will look."""
+    async with stage() as slack:
+        slack.book.ours = False
+        with pytest.raises(PlatformUnavailable):
+            await slack.reply(Speech("Hello"))
+
+        written = {call.method for call in slack.server.calls.all()}
+        assert not written & {"chat.postMessage", "chat.startStream", "chat.update", "chat.delete"}

@@ -9,6 +9,7 @@ import pytest
 
 from bot.errors import StoreUnavailable
 from bot.refusals import Refusals
+from bot.store import claims
 from bot.store.claims import Settled, State, settle
 from bot.store.engine import Store
 from bot.store.figures import KEPT, RECENT, Figures, figures, hour_of
@@ -30,7 +31,7 @@ async def test_nothing_is_nothing(books: Books) -> None:
 
 
 async def test_what_is_owed_and_since_when(books: Books) -> None:
-    """Messages that no turn took up, by the time of the oldest; what runs is counted apart."""
+    """Whatever has no answer yet, by the time of the oldest; what somebody is answering now is counted, too."""
     await books.claimed(await books.accepted(mention("runs", in_=thread(1))))
     books.now += MINUTE
     await books.accepted(mention("waits", "1.0", in_=thread(2)))
@@ -38,8 +39,19 @@ async def test_what_is_owed_and_since_when(books: Books) -> None:
     await books.accepted(reply("waits", "2.0", in_=thread(2)))
     found = await counted(books)
 
-    assert (found.owed_messages, found.oldest_owed_seconds) == (2, 60.0)
+    assert (found.owed_messages, found.oldest_owed_seconds) == (3, 120.0)
     assert (found.running_turns, found.open_sessions) == (1, 2)
+
+
+async def test_a_turn_that_rests_is_owed_and_does_not_run(books: Books) -> None:
+    """Its platform is away: that is no takeover, and nobody is at it."""
+    claim = await books.claimed(await books.accepted(mention("hello")))
+    await books.store.run(claims.postpone, claim, now=books.now, pause=MINUTE)
+    again = await books.taken_over(claim)
+    await books.store.run(claims.postpone, again, now=books.now, pause=MINUTE)
+    found = await counted(books)
+
+    assert (found.owed_messages, found.running_turns, found.taken_over_turns) == (1, 0, 0)
 
 
 async def test_a_clock_that_was_set_back_makes_no_negative_age(books: Books) -> None:

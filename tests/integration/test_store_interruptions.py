@@ -131,6 +131,17 @@ async def test_a_stop_that_arrives_late_ends_nothing_that_was_written_after_it(b
     assert await interruptions(books) == []
 
 
+async def test_a_button_that_is_delivered_again_ends_no_later_answer(books: Books) -> None:
+    """It was pressed before that question was asked."""
+    await books.answer(mention("hello", "1.0"))
+    pressed = dataclasses.replace(stop(), asked_at="2.0")
+    await books.accept_stop(pressed)
+    await books.claimed(await books.accepted(reply("again", "3.0")))
+
+    assert await books.accept_stop(pressed) is StopOutcome.NOTHING_RUNS
+    assert await interruptions(books) == []
+
+
 async def test_a_stop_where_the_bot_takes_no_part_is_for_somebody_else(books: Books) -> None:
     """A bare `!stop` among people leaves no trace; said to the bot, or in private, it is owed a line."""
     assert await books.accept_stop(stop("1.0")) is None

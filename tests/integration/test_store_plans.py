@@ -78,7 +78,7 @@ async def test_what_an_operator_asks_costs_what_a_day_holds(books: Books) -> Non
     await books.store.run(figures, now=books.now)
 
     plans = await books.store.run(plans_of, statements)
-    assert len(plans) == 7
+    assert len(plans) == 8
     assert [plan for plan in plans if WALKS.search(plan) and "INDEX uq_sessions_open" not in plan] == []
 
 
@@ -87,7 +87,11 @@ async def test_what_is_owed_is_found_without_walking_the_thread(books: Books) ->
     await books.answer(mention("hello", "1.0"))
     statements = recorded(books.store.engine)
     await books.answer(reply("more", "2.0"))
-    [waiting] = [plan for plan in await books.store.run(plans_of, statements) if "turn_id IS NULL" in plan]
+    [waiting] = [
+        plan
+        for plan in await books.store.run(plans_of, statements)
+        if plan.startswith("SELECT") and "turn_id IS NULL" in plan
+    ]
 
     assert "ix_messages_owed" in waiting
     assert "TEMP B-TREE" not in waiting

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 
 import pytest
 
@@ -225,3 +226,19 @@ async def test_a_stop_while_the_platform_is_away_is_told_when_it_is_back(
 
     assert await desk.adapter.shown(THREAD) == [STOPPED]
     assert llm.calls == []
+
+
+async def test_a_lease_that_is_not_renewed_in_time_ends_the_turn(
+    store: Store, llm: ScriptedLLM, clock: SettableClock
+) -> None:
+    """Frozen, or without a database, nobody knows whose the turn is: it ends before its lease does, in silence."""
+    desk = Desk(store, llm, clock, lease=timedelta(seconds=0.6))
+    hold = Hold()
+    llm.script(hold, "never said")
+    await desk.inbox.accept(mention("hello"))
+    await hold.reached()
+    await desk.worker.idle()
+
+    assert llm.closed_early == 1
+    assert [turn.state for turn in await desk.turns()] == ["running"]
+    assert not any(desk.adapter.replies.values())

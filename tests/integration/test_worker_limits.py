@@ -7,12 +7,16 @@ from collections.abc import Callable
 
 import pytest
 
+from bot import wording
 from bot.adapter import Asked
 from bot.events import MessageDeleted, MessageReceived
+from bot.sessions import StopOutcome
 from bot.store.engine import Store
+from bot.store.inbox import accept
 from bot.testing import SettableClock
 from bot.turnstile import Limits
-from tests.builders import ANA, BEN, THREAD, mention, reply, thread
+from bot.worker import FOUND_AT_ONCE
+from tests.builders import ANA, BEN, DAY, NOON, THREAD, mention, reply, stop, thread
 from tests.desk import WIDE, Desk, Echo
 
 Opened = Callable[..., Desk]
@@ -135,3 +139,43 @@ async def test_whoever_finds_the_line_full_is_answered_all_the_same(opened: Open
 
     assert len(desk.adapter.told_to_wait) == 5
     assert desk.adapter.replies == {thread(number): ["hi"] for number in range(6)}
+
+
+async def test_a_busy_thread_holds_nobody_up(opened: Opened) -> None:
+    """Whoever writes on and on in one thread goes to the end of the line after each answer."""
+    desk = opened(total=1)
+    order: list[str] = []
+    desk.adapter.afterwards = order.append
+    await desk.inbox.accept(mention("one", "1.0", in_=thread(1)))
+    await desk.adapter.until(lambda: desk.adapter.running == 1)
+    await desk.inbox.accept(mention("other", "2.0", by=BEN, in_=thread(2)))
+    await desk.inbox.accept(reply("two", "3.0", in_=thread(1)))
+    await finish(desk)
+
+    assert order == ["one", "other", "two"]
+
+
+async def test_a_look_sees_everybody(opened: Opened) -> None:
+    """Hundreds of threads of one person, left behind by a replica that died, hide nobody else's."""
+    desk = opened(per_person=1)
+    for number in range(1, FOUND_AT_ONCE + 10):
+        await desk.store.run(accept, mention("hi", in_=thread(number)), now=NOON, new_id=f"s{number}", idle_after=DAY)
+    await desk.store.run(accept, mention("hi", by=BEN, in_=thread(999)), now=NOON, new_id="ben's", idle_after=DAY)
+    await desk.worker.look()
+    await desk.adapter.until(lambda: desk.adapter.running == 2)
+
+    await desk.worker.stop(drain_seconds=0)
+
+
+async def test_a_command_does_not_wait_in_line(opened: Opened) -> None:
+    """Whoever stops what has not begun reads so at once, while somebody else is answered."""
+    desk = opened(total=1)
+    await desk.inbox.accept(mention("hi", "1.0", in_=thread(1)))
+    await desk.adapter.until(lambda: desk.adapter.running == 1)
+    await desk.inbox.accept(mention("hi", "2.0", by=BEN, in_=thread(2)))
+    await desk.inbox.accept(stop("3.0", in_=thread(2)))
+    await desk.adapter.until(lambda: desk.adapter.running == 2)
+    await finish(desk)
+
+    assert desk.adapter.replies[thread(2)] == [wording.fixed(StopOutcome.NOT_BEGUN)]
+    assert (desk.worker.running, desk.worker.waiting) == (0, 0)

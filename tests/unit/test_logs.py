@@ -105,7 +105,7 @@ def test_the_form_is_chosen(monkeypatch: pytest.MonkeyPatch, *, form: str, termi
     assert "running" in stderr.getvalue()
 
 
-@pytest.mark.parametrize("name", ["slack_bolt", "slack_sdk.web", "openai", "apscheduler.scheduler", "unheard.of"])
+@pytest.mark.parametrize("name", ["slack_bolt", "slack_sdk.web", "openai", "apscheduler.executors", "unheard.of"])
 def test_other_libraries_are_quiet_at_any_level_of_ours(capsys: pytest.CaptureFixture[str], name: str) -> None:
     """Their DEBUG and INFO may print what people wrote; their warnings come through."""
     logs.set_up("debug", "json")

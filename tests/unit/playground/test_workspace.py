@@ -126,6 +126,17 @@ def test_statuses_end_by_themselves() -> None:
     assert changes[-1] == StatusSet(desk.id, "1.000000", "")
 
 
+def test_a_status_goes_with_its_thread() -> None:
+    """When a message without replies is deleted, nothing is shown below it any more."""
+    workspace = make_workspace()
+    ana, channel = workspace.person("ana"), workspace.channel("help-desk")
+    message = workspace.post(ana, channel, "hello")
+    workspace.set_status(channel.id, message.ts, "is thinking", timedelta(minutes=2))
+    workspace.delete(ana, message)
+
+    assert workspace.statuses(channel) == {}
+
+
 async def test_until_returns_at_the_change() -> None:
     """Who waits for a state is woken by the change that brings it."""
     workspace = make_workspace()

@@ -151,11 +151,12 @@ def test_stop_by_text(text: str) -> None:
 
 
 def test_stop_by_slacks_button() -> None:
-    """Slack's own Stop button names the thread and the person, and no message."""
+    """Slack's own Stop button names the thread and the person, and when it was pressed, and no message."""
     event = {"type": "agent_session_stopped", "channel": "D1", "thread_ts": ROOT, "user": "U1", "event_ts": TS}
     read = read_event({"team_id": "T1", "event": {**event, "streaming_message_ts": [TS]}}, BOT)
 
-    assert read == StopRequested(Thread("slack", "T1", "D1", ROOT, direct=True), Author("U1", "T1"))
+    place = Thread("slack", "T1", "D1", ROOT, direct=True)
+    assert read == StopRequested(place, Author("U1", "T1"), asked_at=TS)
 
 
 def deleted(before: dict[str, Any], **event: Any) -> Any:

@@ -1,0 +1,64 @@
+"""A turn that is being answered here: whether it is surely ours still, and whether it is to end.
+
+Rule: a claim is taken for lost before its lease has run out. Whoever was frozen, or cannot reach the database, must not
+write what another worker may be writing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from bot.responder import Answer
+from bot.sessions import Interrupted
+
+log = logging.getLogger(__name__)
+
+
+class Running:
+    """One claim under way, in its task. It is held until a moment that renewals move on; then the task is cancelled."""
+
+    def __init__(self, fence: int, task: asyncio.Task[None]) -> None:
+        self.fence = fence
+        self.outdated = asyncio.Event()  # it is to end though the model has ended
+        self.interrupted: Interrupted | None = None
+        self._task = task
+        self._until = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self.answer: Answer | None = None  # None: the model was not asked yet
+
+    def is_ours(self) -> bool:
+        """Whether nobody else can have taken it over."""
+        return time.monotonic() < self._until
+
+    def hold(self, until: float) -> None:
+        """It is surely ours until then, by the monotonic clock."""
+        self.let_go()
+        self._until = until
+        self._timer = asyncio.get_running_loop().call_later(until - time.monotonic(), self.lose)
+
+    def lose(self) -> None:
+        """It is, or may be, another worker's: end here, unseen."""
+        log.warning("a lease was lost, or could not be renewed in time; the turn is left to whoever takes it over")
+        self._until = 0.0
+        self._task.cancel()
+
+    def let_go(self) -> None:
+        """It is not watched any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def begin(self, answer: Answer) -> None:
+        """The model is asked."""
+        self.answer = answer
+        if self.interrupted is not None:
+            answer.interrupt(self.interrupted)
+
+    def interrupt(self, why: Interrupted) -> None:
+        """End the answer, also one that has not begun yet, or that the model has ended and nobody has read yet."""
+        self.interrupted = why
+        if self.answer is not None:
+            self.answer.interrupt(why)
+            if self.answer.ended:
+                self.outdated.set()
