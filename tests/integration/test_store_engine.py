@@ -278,3 +278,12 @@ def test_storable_text_is_left_as_it_is() -> None:
     """Only what no database takes is changed."""
     assert storable("Grüße 👋\n\t\x01") == "Grüße 👋\n\t\x01"
     assert storable("a\0b\udc80") == "ab?"
+
+
+async def test_a_process_that_freezes_in_a_transaction_keeps_no_lock(empty_postgres_url: str) -> None:
+    """PostgreSQL ends what stays idle in a transaction, so that others go on."""
+    store = Store(empty_postgres_url)
+    setting = await store.run(lambda c: c.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar())
+
+    assert setting == "5s"
+    await store.close()
