@@ -27,7 +27,7 @@ from bot.config import Settings
 from bot.store.engine import Store
 from bot.worker import Worker
 
-LEASE = timedelta(seconds=1.5)  # shorter than the bot's own, so that a takeover comes soon
+LEASE = timedelta(seconds=3)  # shorter than the bot's own, so that a takeover comes soon
 
 
 @dataclass(frozen=True, slots=True)

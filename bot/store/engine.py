@@ -30,6 +30,7 @@ T = TypeVar("T")
 POSTGRESQL_THREADS = 4
 INSIST_FIRST_S, INSIST_MOST_S = 0.1, 5.0  # pauses between two tries, doubling
 _BUSY_MS = 2_000  # for another process's lock: Slack waits for three seconds
+IDLE_TRANSACTION_MS = 5_000  # ours wait for nothing but the database
 WAL_PAUSE_S, WAL_MOST_S = 0.02, 1.0
 MOST_WAITING = 5_000  # transactions; beyond that the database counts as unavailable
 
@@ -217,7 +218,7 @@ def _engine(url: str, *, there: bool) -> Engine:
         ) from None
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(parsed, there=there)
-    return sa.create_engine(
+    engine = sa.create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         pool_size=POSTGRESQL_THREADS,
         max_overflow=0,
@@ -232,6 +233,14 @@ def _engine(url: str, *, there: bool) -> Engine:
             "tcp_user_timeout": 10_000,
         },
     )
+    event.listen(engine, "connect", _set_up_postgresql)
+    return engine
+
+
+def _set_up_postgresql(connection: Any, _record: object) -> None:
+    # A process that is frozen in the midst of a transaction must not keep its locks from the others.
+    connection.execute(f"SET idle_in_transaction_session_timeout = {IDLE_TRANSACTION_MS}")
+    connection.commit()
 
 
 def _sqlite(url: sa.URL, *, there: bool) -> Engine:

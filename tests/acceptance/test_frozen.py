@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -29,7 +31,7 @@ async def test_whoever_was_frozen_writes_nothing_more(database_url: str, tmp_pat
         asked = [scene.ask(f"@attendant question {number}") for number in range(QUESTIONS)]
         await scene.begun(asked)
         assert first.pid is not None
-        os.kill(first.pid, signal.SIGSTOP)
+        _freeze(first.pid, database_url)
         frozen = True
         second = await scene.start()
         for each in asked:
@@ -42,3 +44,22 @@ async def test_whoever_was_frozen_writes_nothing_more(database_url: str, tmp_pat
         assert [[m.text for m in scene.said(each)] for each in asked] == [["B answers."]] * QUESTIONS
         second.terminate()
         assert await scene.ended(second) == 0
+
+
+def _freeze(pid: int, database_url: str) -> None:
+    """Stop the process; on SQLite not while it writes, for nobody else could then, whatever the bot does."""
+    os.kill(pid, signal.SIGSTOP)
+    while _is_locked(database_url):
+        os.kill(pid, signal.SIGCONT)
+        os.kill(pid, signal.SIGSTOP)
+
+
+def _is_locked(database_url: str) -> bool:
+    if not database_url.startswith("sqlite"):
+        return False
+    with closing(sqlite3.connect(database_url.removeprefix("sqlite:///"), timeout=0)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+    return False

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from tests.openai_server import OpenAIServer, Reply, Request, says
 from tests.room import playground, settings_for
 
 PATIENCE_S = 90.0
+PATIENT = timedelta(seconds=15)  # a lease that outlasts the stalls of a crowd on a busy machine
 
 
 @dataclass(slots=True)
@@ -92,7 +94,7 @@ async def test_1000_mentions_in_one_instant(crowd: Crowd) -> None:
 
 
 async def _all_at_once(crowd: Crowd, count: int) -> None:
-    process = crashing_bot.start(crowd.settings)
+    process = crashing_bot.start(crowd.settings, lease=PATIENT)
     await _connected(crowd)
     asked = crowd.ask(count)
     await crowd.model.asked(count, within_s=PATIENCE_S)
@@ -106,7 +108,7 @@ async def _all_at_once(crowd: Crowd, count: int) -> None:
 async def test_a_replica_dies_during_200_answers(crowd: Crowd, empty_postgres_url: str) -> None:
     """With one of two replicas killed while 200 answers run, all 200 are given, each once, the last soon after."""
     settings = replace(crowd.settings, database_url=empty_postgres_url)
-    first, second = crashing_bot.start(settings), crashing_bot.start(settings)
+    first, second = (crashing_bot.start(settings, lease=PATIENT) for _ in range(2))
     await _connected(crowd, 4)
     asked = crowd.ask(200)
     await crowd.model.asked(200, within_s=PATIENCE_S)

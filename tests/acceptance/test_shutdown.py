@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from tests.openai_server import OpenAIServer, says
 from tests.room import playground, recites, settings_for
 
 PATIENCE_S = 30.0
+PATIENT = timedelta(seconds=15)  # a lease that outlasts the stalls of a busy machine
 
 
 @dataclass(slots=True)
@@ -70,7 +72,7 @@ async def shift(tmp_path: Path) -> AsyncIterator[Shift]:
 
 async def test_a_running_answer_may_finish(shift: Shift) -> None:
     """After SIGTERM the answer that runs is finished, and the process ends with 0."""
-    process = crashing_bot.start(shift.settings)
+    process = crashing_bot.start(shift.settings, lease=PATIENT)
     root = await shift.asks()
 
     process.terminate()
@@ -84,9 +86,9 @@ async def test_a_running_answer_may_finish(shift: Shift) -> None:
 
 async def test_what_does_not_finish_is_handed_back(shift: Shift) -> None:
     """An answer that outlasts DRAIN_SECONDS is finished by the other process, in the same message, at once."""
-    leaving = crashing_bot.start(replace(shift.settings, drain_seconds=0.1))
+    leaving = crashing_bot.start(replace(shift.settings, drain_seconds=0.1), lease=PATIENT)
     root = await shift.asks()
-    staying = crashing_bot.start(shift.settings)
+    staying = crashing_bot.start(shift.settings, lease=PATIENT)
     await shift.workspace.until(lambda: shift.server.sockets.open >= 4, timeout_s=PATIENCE_S)
 
     leaving.terminate()
@@ -99,7 +101,7 @@ async def test_what_does_not_finish_is_handed_back(shift: Shift) -> None:
 
 async def test_a_second_sigterm_leaves_at_once(shift: Shift) -> None:
     """Whoever says it twice means it: the process is gone though an answer still runs."""
-    process = crashing_bot.start(shift.settings)
+    process = crashing_bot.start(shift.settings, lease=PATIENT)
     await shift.asks()
 
     process.terminate()

@@ -353,3 +353,12 @@ async def test_a_scrub_that_another_process_prevents_is_made_up_for(empty_sqlite
     assert in_files(store, "pelargonium") == 0
     other.close()
     await store.close()
+
+
+async def test_a_process_that_freezes_in_a_transaction_keeps_no_lock(empty_postgres_url: str) -> None:
+    """PostgreSQL ends what stays idle in a transaction, so that others go on."""
+    store = Store(empty_postgres_url)
+    setting = await store.run(lambda c: c.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar())
+
+    assert setting == "5s"
+    await store.close()
