@@ -83,7 +83,7 @@ async def chat(settings: Settings, announce: Announce) -> int:
     async with with_model(settings) as effective, desk(effective, [adapter]) as parts:
         announce(f"Talking to the attendant · model: {model_name(settings)} · !reset starts over, Ctrl+D ends\n")
         thread = Thread(terminal.PLATFORM, adapter.workspace, "terminal", "1", direct=True)
-        await adapter.talk(parts.inbox, terminal.typed_lines("> "), thread)
+        await adapter.talk(parts.inbox, terminal.typed_lines("> "), thread, parts.worker.idle)
     return 0
 
 

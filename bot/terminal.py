@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 
 from bot.adapter import Asked, Ledger
 from bot.background import NO_BACKGROUND, Background
@@ -75,8 +75,10 @@ class Terminal:
         del workspace, user_id
         return NO_PROFILE
 
-    async def talk(self, inbox: Inbox, lines: AsyncIterator[str], thread: Thread) -> None:
-        """Send each line to the bot and wait for its answer, until the lines end."""
+    async def talk(
+        self, inbox: Inbox, lines: AsyncIterator[str], thread: Thread, settled: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Send each line to the bot and wait for its answer, to the end. `settled` waits until it is stored."""
         number = 0
         async for line in lines:
             if not line.strip():
@@ -85,6 +87,7 @@ class Terminal:
             self._answered.clear()
             await inbox.accept(_event(thread, f"{number:09}", line.strip()))
             await self._answered.wait()
+            await settled()  # or the next line would meet an answer that still runs
 
 
 async def typed_lines(prompt: str) -> AsyncIterator[str]:

@@ -48,10 +48,18 @@ async def test_whoever_was_frozen_writes_nothing_more(database_url: str, tmp_pat
 
 def _freeze(pid: int, database_url: str) -> None:
     """Stop the process; on SQLite not while it writes, for nobody else could then, whatever the bot does."""
-    os.kill(pid, signal.SIGSTOP)
+    _stop(pid)
     while _is_locked(database_url):
         os.kill(pid, signal.SIGCONT)
-        os.kill(pid, signal.SIGSTOP)
+        _stop(pid)
+
+
+def _stop(pid: int) -> None:
+    """Returns when every thread of the process stands still, where the system can tell."""
+    os.kill(pid, signal.SIGSTOP)
+    stats = list(Path(f"/proc/{pid}/task").glob("*/stat"))  # its state stands behind the name in parentheses
+    while any(stat.read_text().rpartition(")")[2].split()[0] not in "Tt" for stat in stats):
+        pass
 
 
 def _is_locked(database_url: str) -> bool:

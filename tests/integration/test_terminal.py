@@ -25,7 +25,8 @@ async def shown(database_url: str, llm: ScriptedLLM, *typed: str) -> list[str]:
     terminal = Terminal(written.append, "here")
     settings = Settings.load({"DATABASE_URL": database_url})
     async with app.desk(settings, [terminal], llm=llm) as parts:
-        await terminal.talk(parts.inbox, lines(), Thread(PLATFORM, "here", "terminal", "1", direct=True))
+        thread = Thread(PLATFORM, "here", "terminal", "1", direct=True)
+        await terminal.talk(parts.inbox, lines(), thread, parts.worker.idle)
     return "".join(written).split("\n\n")[:-1]
 
 
