@@ -14,11 +14,12 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bot import health, persona, terminal
+from bot import health, persona
 from bot.adapter import Adapter
 from bot.attendant import Attendant
 from bot.config import Settings
-from bot.events import Thread
+from bot.exchange import Exchange
+from bot.gateway.server import Gateway
 from bot.inbox import Inbox
 from bot.llm import LLM
 from bot.llm.breaker import Breaker
@@ -54,6 +55,7 @@ class Desk:
     inbox: Inbox
     worker: Worker
     scheduler: Scheduler
+    exchange: Exchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,25 +71,20 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-async def chat(settings: Settings, announce: Announce) -> int:
-    """Talk to the bot in the terminal, until end of input."""
-    adapter = terminal.Terminal(terminal.write, str(uuid.uuid4()))
-    async with with_model(settings) as effective, desk(effective, [adapter]) as parts:
-        announce(f"Talking to the attendant · model: {model_name(settings)} · !reset starts over, Ctrl+D ends\n")
-        thread = Thread(terminal.PLATFORM, adapter.workspace, "terminal", "1", direct=True)
-        await adapter.talk(parts.inbox, terminal.typed_lines("> "), thread)
-    return 0
+def new_id() -> str:
+    """A UUID that nobody can guess."""
+    return str(uuid.uuid4())
 
 
 async def open_sessions(settings: Settings, limit: int) -> list[OpenSession]:
     """The open sessions of everybody, newest activity first."""
-    async with _open_store(settings) as store:
+    async with open_store(settings) as store:
         return await store.run(session_rows.newest, limit=limit)
 
 
 async def status(settings: Settings) -> Figures:
     """What is owed, what runs and what became of the turns of the last day, in all replicas together."""
-    async with _open_store(settings) as store:
+    async with open_store(settings) as store:
         return await store.run(figures, now=utc_now())
 
 
@@ -104,7 +101,30 @@ async def slack_bot(settings: Settings, *, clock: Clock = utc_now, llm: LLM | No
         if settings.health_port is not None:
             await stack.enter_async_context(_health(settings, settings.health_port, parts, connection))
         where = f"http://{settings.host}:{connection.port}{PATH}" if isinstance(connection, HttpMode) else "Socket Mode"
-        yield Bot(parts, f"{identity.team_name} by {where}")
+        where = f"in {identity.team_name} by {where}"
+        if settings.gateway_port is not None:
+            port = await stack.enter_async_context(_gateway(settings, parts, clock).served(settings.gateway_port))
+            where += f" and at {_address(settings, port)}"
+        yield Bot(parts, where)
+
+
+@asynccontextmanager
+async def gateway_bot(settings: Settings, *, clock: Clock = utc_now, llm: LLM | None = None) -> AsyncIterator[Bot]:
+    """The bot behind its HTTP API alone. Raises StartupError when it cannot be served."""
+    port = settings.port if settings.gateway_port is None else settings.gateway_port
+    async with (
+        desk(settings, [], clock=clock, llm=llm) as parts,
+        _gateway(settings, parts, clock).served(port) as served,
+    ):
+        yield Bot(parts, f"at {_address(settings, served)}")
+
+
+def _gateway(settings: Settings, parts: Desk, clock: Clock) -> Gateway:
+    return Gateway(parts.store, parts.exchange, parts.inbox, settings, clock=clock, new_id=new_id)
+
+
+def _address(settings: Settings, port: int) -> str:
+    return f"http://{settings.host}:{port}{settings.gateway_prefixes[0]}"
 
 
 @asynccontextmanager
@@ -113,7 +133,7 @@ async def desk(
 ) -> AsyncIterator[Desk]:
     """The working parts, at work: database up to date, worker and scheduler running."""
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(_open_store(settings))
+        store = await stack.enter_async_context(open_store(settings))
         if llm is None:
             llm = await stack.enter_async_context(open_model(settings))
         responder = Responder(
@@ -128,8 +148,18 @@ async def desk(
         stack.callback(scheduler.stop)  # after the worker has stopped, whose leases it keeps
         stack.push_async_callback(worker.stop, settings.drain_seconds)
         await worker.look()
-        inbox = Inbox(store, worker, clock=clock, new_id=lambda: str(uuid.uuid4()), idle_after=settings.idle_after)
-        yield Desk(store, inbox, worker, scheduler)
+        inbox = Inbox(store, worker, clock=clock, new_id=new_id, idle_after=settings.idle_after)
+        exchange = Exchange(
+            store,
+            responder,
+            worker.held,
+            clock=clock,
+            new_id=new_id,
+            idle_after=settings.idle_after,
+            limits=_limits(settings),
+            wait_s=settings.gateway_wait_seconds,
+        )
+        yield Desk(store, inbox, worker, scheduler, exchange)
 
 
 @asynccontextmanager
@@ -173,7 +203,8 @@ def _health(
 
 
 @asynccontextmanager
-async def _open_store(settings: Settings) -> AsyncIterator[Store]:
+async def open_store(settings: Settings) -> AsyncIterator[Store]:
+    """The database that the settings name, up to date."""
     store = Store(settings.database_url)
     try:
         await store.check()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
+from bot import addresses
 from bot.errors import ConfigError
 
 Mode = Literal["socket", "http", "playground"]
@@ -126,6 +127,21 @@ class Settings:
     max_attempts: int = _knob(3, _whole(1, 100), "Use for instance 3.")
     drain_seconds: float = _knob(20.0, _positive(3_600), "Use for instance 20.")
     health_port: int | None = _knob(None, _whole(0, 65535), "Use for instance 8080.")
+    gateway_port: int | None = _knob(None, _whole(0, 65535), "Use for instance 8000.")
+    gateway_prefixes: tuple[str, ...] = _knob(
+        ("/v1", "/api/publicLLM"), addresses.prefixes, "Use for instance /v1,/api/publicLLM."
+    )
+    gateway_models: tuple[str, ...] = _knob((), addresses.names, "Name models that your backend serves.")
+    gateway_system_messages: str = _knob("add", _choice("add", "refuse"), "Unset it for add.")
+    gateway_wait_seconds: float = _knob(30.0, _positive(600), "Use for instance 30.")
+    gateway_max_body_bytes: int = _knob(1_000_000, _whole(1_000, 100_000_000), "Use for instance 1000000.")
+    gateway_max_messages: int = _knob(1_000, _whole(1, 100_000), "Use for instance 1000.")
+    gateway_requests_per_minute: int = _knob(600, _whole(1, 100_000_000), "Use for instance 600.")
+    gateway_tokens_per_minute: int = _knob(1_000_000, _whole(1, 999_999_999), "Use for instance 1000000.")
+    gateway_origins: tuple[str, ...] = _knob((), addresses.origins, "Use for instance https://www.example.com.")
+    gateway_trusted_proxies: tuple[addresses.Network, ...] = _knob(
+        (), addresses.networks, "Use for instance 127.0.0.1."
+    )
     database_url: str = _knob(
         "sqlite:///data/attendant.db",
         _database_url,

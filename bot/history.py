@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 from bot.events import Attachment
 
@@ -20,8 +20,11 @@ TOKENS_PER_MESSAGE = 4  # the wrapping that chat formats put around each message
 class ChatMessage(TypedDict):
     """One entry of `messages` in OpenAI's chat-completions request."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
+    name: NotRequired[str]
+    tool_calls: NotRequired[Sequence[Mapping[str, Any]]]  # of an assistant
+    tool_call_id: NotRequired[str]  # of a tool's result
 
 
 @dataclass(frozen=True, slots=True)

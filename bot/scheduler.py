@@ -14,9 +14,11 @@ from datetime import datetime, timedelta
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from bot.errors import StoreUnavailable
+from bot.held import HEAR_EVERY_S, RENEW_EVERY_S
+from bot.store import exchanges
 from bot.store import sessions as session_rows
 from bot.store.engine import Store
-from bot.worker import HEAR_EVERY_S, LOOK_EVERY_S, RENEW_EVERY_S, Worker
+from bot.worker import LOOK_EVERY_S, Worker
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +56,7 @@ class Scheduler:
 
     async def expire(self) -> int:
         """Close every session idle for longer than the limit, batch by batch; how many."""
+        await self._store.run(exchanges.withdraw_abandoned, now=self._clock(), batch=EXPIRE_BATCH)
         total = 0
         while closed := await self._store.run(
             session_rows.expire, now=self._clock(), idle_after=self._idle_after, batch=EXPIRE_BATCH

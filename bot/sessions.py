@@ -20,6 +20,14 @@ class Closed(enum.Enum):
     UNINSTALLED = "uninstalled"  # the app was removed from the workspace
 
 
+class Opened(enum.Enum):
+    """How a request found the session that it names."""
+
+    CREATED = "created"  # it is the first, or the first after a reset
+    CONTINUED = "continued"
+    EXPIRED = "expired"  # what was said before is forgotten: this is a new one
+
+
 class ResetOutcome(enum.Enum):
     """What became of a request to reset a thread's session."""
 

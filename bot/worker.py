@@ -9,14 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.adapter import Asked
 from bot.attendant import Attendant
 from bot.errors import PlatformUnavailable, StoreUnavailable
-from bot.responder import Answer
-from bot.sessions import Interrupted
+from bot.held import LEASE, Held
 from bot.store import claims, leases
 from bot.store.claims import Claim
 from bot.store.engine import Store
@@ -25,13 +23,9 @@ from bot.turnstile import Limits, Turnstile
 
 log = logging.getLogger(__name__)
 
-LEASE = timedelta(seconds=30)
-RENEW_EVERY_S = 8.0  # well inside the lease
 LOOK_EVERY_S = 1.0
-HEAR_EVERY_S = 0.4  # a stop shall be heard within a second
 LONGEST_PAUSE_S = 60  # before a turn is tried again whose platform is away
 FOUND_AT_ONCE = 200  # threads that one look takes up
-RENEWED_AT_ONCE = 1_000  # leases in one statement: databases bound its parameters
 
 
 class Worker:
@@ -50,14 +44,12 @@ class Worker:
         """`owner` names this process in its leases; no two processes share one."""
         self._store = store
         self._attendant = attendant
-        self._owner = owner
+        self.held = Held(store, owner=owner, clock=clock, lease=lease)
         self._clock = clock
-        self._lease = lease
         self._turnstile = Turnstile(limits)
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._telling: set[asyncio.Task[None]] = set()
         self._woken: set[int] = set()
-        self._claimed: dict[int, _Running] = {}
         self._stopping = False
 
     @property
@@ -93,28 +85,18 @@ class Worker:
 
     async def look(self) -> None:
         """Take up what others left behind."""
-        places = self._attendant.places
+        if not (places := self._attendant.places):
+            return
         for owed in await self._store.run(leases.owed, places, now=self._clock(), limit=FOUND_AT_ONCE):
             self.wake(owed)
 
     async def hear(self) -> None:
         """End the answers that are to end, whoever asked for it, on whichever replica."""
-        if self._claimed:
-            for thread_id, fence, why in await self._store.run(leases.interruptions, self._owner):
-                running = self._claimed.get(thread_id)
-                if running is not None and running.fence == fence:  # not a later turn in the same thread
-                    running.interrupt(why)
+        await self.held.hear()
 
     async def renew(self) -> None:
-        """Prolong the leases of what runs here. What was taken over meanwhile ends, unseen: it is another's now."""
-        claimed = dict(self._claimed)
-        for start in range(0, len(claimed), RENEWED_AT_ONCE):
-            some = list(claimed)[start : start + RENEWED_AT_ONCE]
-            held = await self._store.run(leases.renew, self._owner, some, now=self._clock(), lease=self._lease)
-            for thread_id in set(some) - held:
-                if self._claimed.get(thread_id) is claimed[thread_id]:  # not a later turn in the same thread
-                    log.warning("a lease was lost; the turn is another worker's now")
-                    self._tasks[thread_id].cancel()
+        """Prolong the leases of what runs here."""
+        await self.held.renew()
 
     async def idle(self) -> None:
         """Return when nothing runs here."""
@@ -158,7 +140,7 @@ class Worker:
 
     async def _claim(self, thread_id: int) -> Claim | None:
         claiming = asyncio.ensure_future(
-            self._store.run(claims.claim, thread_id, owner=self._owner, now=self._clock(), lease=self._lease)
+            self._store.run(claims.claim, thread_id, owner=self.held.owner, now=self._clock(), lease=self.held.lease)
         )
         try:
             return await asyncio.shield(claiming)
@@ -168,37 +150,14 @@ class Worker:
             raise
 
     async def _answer(self, claim: Claim) -> None:
-        running = self._claimed[claim.thread_id] = _Running(claim.fence)
-        try:
-            await self._attendant.answer(claim, running.begin)
-        except PlatformUnavailable as error:
-            pause = min(2**claim.attempt, LONGEST_PAUSE_S)
-            log.warning("%s; trying again in %s s", error, pause, extra={"place": str(claim.thread)})
-            await self._store.insist(claims.postpone, claim, now=self._clock(), pause=timedelta(seconds=pause))
-        except BaseException as error:  # so that nobody waits for the lease to run out
-            excused = isinstance(error, asyncio.CancelledError)
-            await self._store.run(claims.hand_back, claim, excused=excused)
-            raise
-        finally:
-            del self._claimed[claim.thread_id]
-
-
-@dataclass(slots=True)
-class _Running:
-    """A claim that is being answered here."""
-
-    fence: int
-    _answer: Answer | None = None  # None: the model was not asked yet
-    _interrupted: Interrupted | None = None
-
-    def begin(self, answer: Answer) -> None:
-        """The model is asked."""
-        self._answer = answer
-        if self._interrupted is not None:
-            answer.interrupt(self._interrupted)
-
-    def interrupt(self, why: Interrupted) -> None:
-        """End the answer, also one that has not begun yet."""
-        self._interrupted = why
-        if self._answer is not None:
-            self._answer.interrupt(why)
+        with self.held.holding(claim) as running:
+            try:
+                await self._attendant.answer(claim, running.begin)
+            except PlatformUnavailable as error:
+                pause = min(2**claim.attempt, LONGEST_PAUSE_S)
+                log.warning("%s; trying again in %s s", error, pause, extra={"place": str(claim.thread)})
+                await self._store.insist(claims.postpone, claim, now=self._clock(), pause=timedelta(seconds=pause))
+            except BaseException as error:  # so that nobody waits for the lease to run out
+                excused = isinstance(error, asyncio.CancelledError)
+                await self._store.run(claims.hand_back, claim, excused=excused)
+                raise

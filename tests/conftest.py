@@ -54,7 +54,7 @@ def postgres_url() -> Iterator[str]:
 def empty_postgres_url(postgres_url: str) -> str:
     """The same database with no rows."""
     with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute("TRUNCATE threads, sessions, turns, messages RESTART IDENTITY CASCADE")
+        connection.execute("TRUNCATE threads, sessions, turns, messages, keys RESTART IDENTITY CASCADE")
     return postgres_url
 
 

@@ -157,6 +157,14 @@ def newest(connection: Connection, *, limit: int) -> list[OpenSession]:
     return _listed(connection, [], limit)
 
 
+def open_in(connection: Connection, thread: Thread) -> OpenSession | None:
+    """The open session of this thread."""
+    place = (thread.platform, thread.workspace, thread.channel, thread.root)
+    columns = (threads.c.platform, threads.c.workspace, threads.c.channel, threads.c.root)
+    conditions = [column == part for column, part in zip(columns, place, strict=True)]
+    return next(iter(_listed(connection, conditions, 1)), None)
+
+
 def thread_of(connection: Connection, session_id: str) -> Thread | None:
     """Where this session lives, or None when there is no such open session."""
     statement = (

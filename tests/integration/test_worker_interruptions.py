@@ -10,12 +10,12 @@ import pytest
 from bot import wording
 from bot.errors import PlatformUnavailable
 from bot.events import Event
+from bot.held import HEAR_EVERY_S
 from bot.scheduler import Scheduler
 from bot.sessions import Interrupted, ResetOutcome
 from bot.store import leases
 from bot.store.engine import Store
 from bot.testing import Hold, ScriptedLLM, SettableClock
-from bot.worker import HEAR_EVERY_S
 from tests.books import Books
 from tests.builders import DAY, THREAD, deletion, mention, reply, reset, stop
 from tests.desk import Desk, Echo

@@ -1,0 +1,270 @@
+"""Exchange: somebody asks and waits for the answer, over HTTP or in Python. The same sessions and turns, no platform.
+
+Rule: one turn at a time in a session; who comes meanwhile waits, for a bounded time. What was not settled is withdrawn:
+a caller that goes away, or a model that fails, leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from bot.errors import ModelError, NameReused, SessionBusy, SessionClosed, StoreUnavailable, Trouble
+from bot.events import Thread
+from bot.held import Held
+from bot.history import ChatMessage, Turn
+from bot.line import Line
+from bot.llm import NO_PARAMETERS, Done, Parameters, Usage
+from bot.responder import Answer, Responder
+from bot.sessions import Opened, OpenSession, is_idle
+from bot.store import exchanges
+from bot.store import history as past
+from bot.store import sessions as session_rows
+from bot.store import threads as thread_rows
+from bot.store.claims import Settled, State
+from bot.store.engine import Store
+from bot.store.exchanges import Begun, Name, Repeated
+from bot.turnstile import Limits
+
+log = logging.getLogger(__name__)
+
+LOOK_FIRST_S, LOOK_MOST_S = 0.02, 0.5  # pauses while another replica answers in the session, doubling
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a caller asks."""
+
+    owner: str
+    thread: Thread | None  # None: nothing is remembered
+    said: tuple[str, ...] = ()
+    recalled: tuple[Turn, ...] = ()  # earlier turns that the caller sent along
+    following: tuple[ChatMessage, ...] = ()  # what came after `said`: calls of tools, and their results
+    messages: tuple[ChatMessage, ...] | None = None  # for the model as they are, instead of a session's turns
+    instructions: str = ""  # they stand below the persona
+    parameters: Parameters = field(default_factory=lambda: NO_PARAMETERS)
+    name: Name | None = None
+
+
+def place(owner: str, session_id: str) -> Thread:
+    """Where the session lives that its owner calls by this id."""
+    return Thread(exchanges.PLATFORM, owner, "", _digest(session_id), direct=True)
+
+
+def place_of_one(owner: str, name: str) -> Thread:
+    """Where a question of this name lives that belongs to no session, so that it is answered once."""
+    return Thread(exchanges.PLATFORM, owner, "once", _digest(name), direct=True)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()  # of one length, whatever the caller's id
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The reply to a question: read its words within the block that opened it.
+
+    `words` gives the model's words, then its Done, by when the answer is remembered. Not so one that calls tools: its
+    question is asked again, with their results. Raises ModelError when there is no whole answer, SessionClosed when
+    the session was reset meanwhile, and StoreUnavailable.
+    """
+
+    began_at: datetime
+    words: Callable[[], AsyncGenerator[str | Done, None]]
+    opened: Opened | None = None  # None: without a session
+    name: str = ""  # the answer's own, for ever; none when nothing is remembered
+    repeated: bool = False  # it was given before
+
+
+class Exchange:
+    """Takes questions: one at a time in each session, many sessions at once."""
+
+    def __init__(
+        self,
+        store: Store,
+        responder: Responder,
+        held: Held,
+        *,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+        idle_after: timedelta,
+        limits: Limits,
+        wait_s: float,
+    ) -> None:
+        """`wait_s`: for how long a question waits for the one before it in its session."""
+        self._store = store
+        self._responder = responder
+        self._held = held
+        self._clock = clock
+        self._new_id = new_id
+        self._idle_after = idle_after
+        self._line = Line(limits, wait_s)
+
+    @asynccontextmanager
+    async def ask(self, question: Question) -> AsyncIterator[Reply]:
+        """The reply, open inside the block.
+
+        Raises SessionBusy when the session stays taken for too long, NameReused, Overloaded, and StoreUnavailable.
+        """
+        with self._line.inside(question.owner):
+            if question.thread is None:
+                answer = self._complete(question)
+                yield Reply(self._clock(), lambda: _words(answer))
+                return
+            async with self._line.alone(question.thread) as until:
+                begun = await self._begin(question.thread, question, until)
+                if isinstance(begun, Repeated):
+                    yield _repeated(begun)
+                    return
+                async with self._replied(begun, question) as reply:
+                    yield reply
+
+    async def make(self, thread: Thread) -> None:
+        """Have a place for a session, so that it is known. Raises StoreUnavailable."""
+        await self._store.run(thread_rows.ensure, thread)
+
+    async def knows(self, thread: Thread) -> bool:
+        """Whether there is, or was, a session in this place. Raises StoreUnavailable."""
+        return await self._store.run(thread_rows.find, thread) is not None
+
+    async def find(self, thread: Thread) -> OpenSession | None:
+        """The open session in this place. Raises StoreUnavailable."""
+        found = await self._store.run(session_rows.open_in, thread)
+        idle = found is not None and is_idle(found.last_active_at, now=self._clock(), idle_after=self._idle_after)
+        return None if idle else found
+
+    async def _begin(self, thread: Thread, question: Question, until: float) -> Begun | Repeated:
+        pause_s = LOOK_FIRST_S
+        while (begun := await self._try(thread, question)) is None:
+            if asyncio.get_running_loop().time() + pause_s > until:
+                raise SessionBusy("another question is being answered")
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LOOK_MOST_S)
+        if isinstance(begun, Repeated) and not begun.same:
+            raise NameReused("another request has this name")
+        return begun
+
+    async def _try(self, thread: Thread, question: Question) -> Begun | Repeated | None:
+        beginning = asyncio.ensure_future(
+            self._store.run(
+                exchanges.begin,
+                thread,
+                question.said,
+                recalled=question.recalled,
+                name=question.name,
+                owner=self._held.owner,
+                now=self._clock(),
+                lease=self._held.lease,
+                new_id=self._new_id(),
+                idle_after=self._idle_after,
+                budget_tokens=self._responder.history_tokens,
+            )
+        )
+        try:
+            return await asyncio.shield(beginning)
+        except asyncio.CancelledError:  # it may have been committed all the same
+            if isinstance(begun := await beginning, Begun):
+                await self._withdraw(begun)
+            raise
+
+    @asynccontextmanager
+    async def _replied(self, begun: Begun, question: Question) -> AsyncIterator[Reply]:
+        settled = False
+        try:
+            with self._held.holding(begun.claim) as running:
+                answer = await self._answer(begun, question)
+                running.begin(answer)
+
+                async def words() -> AsyncGenerator[str | Done, None]:
+                    nonlocal settled
+                    async with aclosing(_words(answer)) as pieces:
+                        async for piece in pieces:
+                            if isinstance(piece, Done) and not piece.tool_calls:
+                                settled = await self._settle(begun, answer.said.text, piece)
+                            yield piece
+
+                name = _name(begun.claim.session_id, begun.claim.turn_id)
+                yield Reply(begun.began_at, words, begun.opened, name)
+        finally:
+            if not settled:
+                await self._withdraw(begun)
+
+    async def _settle(self, begun: Begun, text: str, done: Done) -> bool:
+        """Remember a whole answer. Raises SessionClosed when its session was closed, or taken over, meanwhile."""
+        usage = done.usage or Usage()
+        settled = Settled(
+            State.ANSWERED,
+            answer=text,
+            model=done.model,
+            prompt_tokens=usage.prompt,
+            cached_tokens=usage.cached,
+            completion_tokens=usage.completion,
+        )
+        if not await self._store.run(exchanges.settle, begun, settled, truncated=done.truncated, now=self._clock()):
+            raise SessionClosed("the session was reset meanwhile")
+        log.info("turn answered", extra=_where(begun))
+        return True
+
+    async def _answer(self, begun: Begun, question: Question) -> Answer:
+        if question.messages is not None:
+            return self._complete(question)
+        claim, budget = begun.claim, self._responder.history_tokens
+        earlier = await self._store.run(past.before, claim.session_id or "", claim.turn_id, budget_tokens=budget)
+        return self._responder.answer(
+            [*earlier, Turn(claim.said)],
+            {},
+            instructions=question.instructions,
+            following=question.following,
+            parameters=question.parameters,
+        )
+
+    def _complete(self, question: Question) -> Answer:
+        return self._responder.complete(
+            question.messages or (), instructions=question.instructions, parameters=question.parameters
+        )
+
+    async def _withdraw(self, begun: Begun) -> None:
+        try:
+            await self._store.run(exchanges.withdraw, begun)
+        except StoreUnavailable as error:  # then its lease runs out, and whoever comes next does it
+            log.warning("a turn could not be withdrawn (%s)", error, extra=_where(begun))
+
+
+async def _words(answer: Answer) -> AsyncGenerator[str | Done, None]:
+    """The model's words, then its Done; or what went wrong is raised."""
+    async with aclosing(answer.words()) as words:
+        async for word in words:
+            yield word
+    said = answer.said
+    if said.interrupted is not None:
+        raise SessionClosed("the session was reset meanwhile")
+    if said.trouble is not None or said.done is None:
+        log.error("no whole answer from the model", extra={"trouble": said.trouble, "detail": said.detail})
+        raise ModelError(said.trouble or Trouble.CUT, said.detail)
+    yield said.done
+
+
+def _repeated(known: Repeated) -> Reply:
+    """The reply that was given before."""
+
+    async def words() -> AsyncGenerator[str | Done, None]:
+        if known.text:
+            yield known.text
+        yield Done(known.model, known.usage, known.truncated)
+
+    name = _name(known.session_id, known.turn_id)
+    return Reply(known.began_at, words, Opened.CONTINUED, name, repeated=True)
+
+
+def _name(session_id: str | None, turn_id: int) -> str:
+    return f"{session_id}:{turn_id}"
+
+
+def _where(begun: Begun) -> dict[str, object]:
+    claim = begun.claim
+    return {"place": str(claim.thread), "session": claim.session_id, "turn": claim.turn_id}
