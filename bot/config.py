@@ -134,6 +134,7 @@ class Settings:
     gateway_models: tuple[str, ...] = _knob((), addresses.names, "Name models that your backend serves.")
     gateway_system_messages: str = _knob("add", _choice("add", "refuse"), "Unset it for add.")
     gateway_wait_seconds: float = _knob(30.0, _positive(600), "Use for instance 30.")
+    gateway_client_timeout_seconds: float = _knob(60.0, _positive(3_600), "Use for instance 60.")
     gateway_max_body_bytes: int = _knob(1_000_000, _whole(1_000, 100_000_000), "Use for instance 1000000.")
     gateway_max_messages: int = _knob(1_000, _whole(1, 100_000), "Use for instance 1000.")
     gateway_requests_per_minute: int = _knob(600, _whole(1, 100_000_000), "Use for instance 600.")

@@ -13,15 +13,17 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeVar
 
-from bot.errors import ModelError, NameReused, SessionBusy, SessionClosed, StoreUnavailable, Trouble
+from bot.errors import NameReused, SessionBusy, SessionClosed, StoreUnavailable
 from bot.events import Thread
 from bot.held import Held
 from bot.history import ChatMessage, Turn
 from bot.line import Line
 from bot.llm import NO_PARAMETERS, Done, Parameters, Usage
+from bot.reply import Reply, name_of, repeated, words_of
 from bot.responder import Answer, Responder
-from bot.sessions import Opened, OpenSession, is_idle
+from bot.sessions import OpenSession, is_idle
 from bot.store import exchanges
 from bot.store import history as past
 from bot.store import sessions as session_rows
@@ -32,6 +34,8 @@ from bot.store.exchanges import Begun, Name, Repeated
 from bot.turnstile import Limits
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 LOOK_FIRST_S, LOOK_MOST_S = 0.02, 0.5  # pauses while another replica answers in the session, doubling
 
@@ -65,22 +69,6 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()  # of one length, whatever the caller's id
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """The reply to a question: read its words within the block that opened it.
-
-    `words` gives the model's words, then its Done, by when the answer is remembered. Not so one that calls tools: its
-    question is asked again, with their results. Raises ModelError when there is no whole answer, SessionClosed when
-    the session was reset meanwhile, and StoreUnavailable.
-    """
-
-    began_at: datetime
-    words: Callable[[], AsyncGenerator[str | Done, None]]
-    opened: Opened | None = None  # None: without a session
-    name: str = ""  # the answer's own, for ever; none when nothing is remembered
-    repeated: bool = False  # it was given before
-
-
 class Exchange:
     """Takes questions: one at a time in each session, many sessions at once."""
 
@@ -105,6 +93,11 @@ class Exchange:
         self._idle_after = idle_after
         self._line = Line(limits, wait_s)
 
+    @property
+    def running(self) -> int:
+        """How many questions are being answered here, or wait for those before them."""
+        return self._line.length
+
     @asynccontextmanager
     async def ask(self, question: Question) -> AsyncIterator[Reply]:
         """The reply, open inside the block.
@@ -114,12 +107,12 @@ class Exchange:
         with self._line.inside(question.owner):
             if question.thread is None:
                 answer = self._complete(question)
-                yield Reply(self._clock(), lambda: _words(answer))
+                yield Reply(self._clock(), lambda: words_of(answer))
                 return
             async with self._line.alone(question.thread) as until:
                 begun = await self._begin(question.thread, question, until)
                 if isinstance(begun, Repeated):
-                    yield _repeated(begun)
+                    yield repeated(begun)
                     return
                 async with self._replied(begun, question) as reply:
                     yield reply
@@ -182,13 +175,14 @@ class Exchange:
 
                 async def words() -> AsyncGenerator[str | Done, None]:
                     nonlocal settled
-                    async with aclosing(_words(answer)) as pieces:
+                    async with aclosing(words_of(answer)) as pieces:
                         async for piece in pieces:
                             if isinstance(piece, Done) and not piece.tool_calls:
-                                settled = await self._settle(begun, answer.said.text, piece)
+                                settling = asyncio.ensure_future(self._settle(begun, answer.said.text, piece))
+                                settled = await _to_the_end(settling)
                             yield piece
 
-                name = _name(begun.claim.session_id, begun.claim.turn_id)
+                name = name_of(begun.claim.session_id, begun.claim.turn_id)
                 yield Reply(begun.began_at, words, begun.opened, name)
         finally:
             if not settled:
@@ -229,40 +223,20 @@ class Exchange:
         )
 
     async def _withdraw(self, begun: Begun) -> None:
+        withdrawing = asyncio.ensure_future(self._store.run(exchanges.withdraw, begun))
         try:
-            await self._store.run(exchanges.withdraw, begun)
+            await _to_the_end(withdrawing)
         except StoreUnavailable as error:  # then its lease runs out, and whoever comes next does it
             log.warning("a turn could not be withdrawn (%s)", error, extra=_where(begun))
 
 
-async def _words(answer: Answer) -> AsyncGenerator[str | Done, None]:
-    """The model's words, then its Done; or what went wrong is raised."""
-    async with aclosing(answer.words()) as words:
-        async for word in words:
-            yield word
-    said = answer.said
-    if said.interrupted is not None:
-        raise SessionClosed("the session was reset meanwhile")
-    if said.trouble is not None or said.done is None:
-        log.error("no whole answer from the model", extra={"trouble": said.trouble, "detail": said.detail})
-        raise ModelError(said.trouble or Trouble.CUT, said.detail)
-    yield said.done
-
-
-def _repeated(known: Repeated) -> Reply:
-    """The reply that was given before."""
-
-    async def words() -> AsyncGenerator[str | Done, None]:
-        if known.text:
-            yield known.text
-        yield Done(known.model, known.usage, known.truncated)
-
-    name = _name(known.session_id, known.turn_id)
-    return Reply(known.began_at, words, Opened.CONTINUED, name, repeated=True)
-
-
-def _name(session_id: str | None, turn_id: int) -> str:
-    return f"{session_id}:{turn_id}"
+async def _to_the_end(doing: asyncio.Future[T]) -> T:
+    """What came of it. Who is cancelled meanwhile waits all the same: what stands in a queue must not drop out."""
+    try:
+        return await asyncio.shield(doing)
+    except asyncio.CancelledError:
+        await asyncio.wait([doing])
+        raise
 
 
 def _where(begun: Begun) -> dict[str, object]:

@@ -23,6 +23,11 @@ class Line:
         self._inside: Counter[str] = Counter()  # by owner
         self._sessions: dict[Thread, _Waiting] = {}
 
+    @property
+    def length(self) -> int:
+        """How many are inside."""
+        return self._inside.total()
+
     @contextmanager
     def inside(self, owner: str) -> Iterator[None]:
         """Count somebody while the block runs. Raises Overloaded when there are too many already."""

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from bot.config import Settings
 from bot.errors import AttendantError
-from bot.exchange import Exchange, Question, Reply, place, place_of_one
+from bot.exchange import Exchange, Question, place, place_of_one
 from bot.gateway import names, refusals, transcript
 from bot.gateway import request as requests
 from bot.gateway.completion import envelope, event
@@ -20,9 +20,8 @@ from bot.gateway.refusals import invalid
 from bot.gateway.request import Asked
 from bot.history import estimate_tokens
 from bot.llm import Done, Usage
+from bot.reply import Reply
 from bot.store.exchanges import Name
-
-WRITE_WITHIN_S = 30.0  # a client that reads nothing for so long is gone
 
 
 class Chat:
@@ -44,7 +43,7 @@ class Chat:
             headers = dict(admission.headers)
             if session is not None and reply.opened is not None:
                 headers |= {"x-session-id": session, "x-session-state": reply.opened.value}
-            answer = _Answer(asked, reply, self._new_id())
+            answer = _Answer(asked, reply, self._new_id(), self._settings.gateway_client_timeout_seconds)
             try:
                 return await (answer.stream(http, headers) if asked.stream else answer.whole(headers))
             finally:
@@ -81,10 +80,12 @@ class Chat:
 class _Answer:
     """One answer on its way to the client."""
 
-    def __init__(self, asked: Asked, reply: Reply, new_id: str) -> None:
+    def __init__(self, asked: Asked, reply: Reply, new_id: str, write_within_s: float) -> None:
+        """`write_within_s`: a client that reads nothing for so long is gone."""
         self._asked = asked
         self._reply = reply
         self._envelope = envelope(reply.began_at, asked.model, reply.name or new_id)
+        self._write_within_s = write_within_s
         self._text: list[str] = []
         self._usage: Usage | None = None
 
@@ -135,7 +136,7 @@ class _Answer:
 
     async def _send(self, response: web.StreamResponse, data: bytes) -> None:
         try:
-            async with asyncio.timeout(WRITE_WITHIN_S):
+            async with asyncio.timeout(self._write_within_s):
                 await response.write(data)
         except TimeoutError:
             raise ConnectionResetError("the client does not read") from None

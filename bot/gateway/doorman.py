@@ -81,7 +81,8 @@ class Doorman:
     async def charge(self, key: Key, tokens: int) -> None:
         """Count what an answer cost. It never raises: the answer was given."""
         try:
-            await self._store.run(key_rows.spend, key.id, tokens=tokens, now=self._clock())
+            # Shielded, because it is counted as well when the client has gone away.
+            await asyncio.shield(self._store.run(key_rows.spend, key.id, tokens=tokens, now=self._clock()))
         except StoreUnavailable as error:
             log.warning("an answer's tokens were not counted (%s)", error)
 

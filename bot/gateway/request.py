@@ -17,7 +17,6 @@ from bot.gateway import schemas
 from bot.gateway.refusals import invalid, not_json, too_large, too_slow, unsupported
 from bot.gateway.shapes import check
 
-BODY_WITHIN_S = 30.0
 MOST_NESTED = 64
 NO_JSON = "The request's body is not valid JSON."
 _NOTHING = {"n", "logprobs", "store", "modalities", "service_tier"}
@@ -39,7 +38,7 @@ async def read(request: web.Request, settings: Settings) -> Asked:
     """What this request asks. Raises Refusal."""
     if request.content_type != "application/json":
         raise not_json()
-    body = _parsed(await _bytes(request, settings.gateway_max_body_bytes))
+    body = _parsed(await _bytes(request, settings))
     problem = check(body, schemas.request(settings.gateway_max_messages))
     if problem is not None:
         name = re.split(r"[.\[]", problem.where)[0]
@@ -69,14 +68,14 @@ def _asked(body: dict[str, Any], settings: Settings) -> Asked:
     )
 
 
-async def _bytes(request: web.Request, most: int) -> bytes:
+async def _bytes(request: web.Request, settings: Settings) -> bytes:
     try:
-        async with asyncio.timeout(BODY_WITHIN_S):
+        async with asyncio.timeout(settings.gateway_client_timeout_seconds):
             return await request.read()
     except TimeoutError:
         raise too_slow() from None
     except web.HTTPRequestEntityTooLarge:
-        raise too_large(most) from None
+        raise too_large(settings.gateway_max_body_bytes) from None
 
 
 def _parsed(data: bytes) -> Any:

@@ -26,8 +26,6 @@ from bot.store.engine import Store
 
 log = logging.getLogger(__name__)
 
-# A connection that has not sent the next request's headers by then is closed, the first request's as well.
-HEADERS_WITHIN_S = 60
 MOST_HEADER_BYTES = 8_190
 MOST_HEADERS = 100
 BACKLOG = 1_024
@@ -74,7 +72,8 @@ class Gateway:
             access_log=None,
             handler_cancellation=True,  # a client that goes away ends its answer
             shutdown_timeout=self._settings.drain_seconds,
-            keepalive_timeout=HEADERS_WITHIN_S,
+            # A connection whose next headers, also its first, have not come by then is closed.
+            keepalive_timeout=self._settings.gateway_client_timeout_seconds,
             max_line_size=MOST_HEADER_BYTES,
             max_field_size=MOST_HEADER_BYTES,
             max_headers=MOST_HEADERS,

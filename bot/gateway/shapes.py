@@ -79,9 +79,6 @@ def _of_any(value: Any, schemas: list[Schema], where: str) -> Iterator[Problem]:
 
 def _in_object(value: dict[str, Any], schema: Schema, where: str) -> Iterator[Problem]:
     known = schema.get("properties", {})
-    for name in schema.get("required", ()):
-        if name not in value:
-            yield Problem(_field(where, name), "is missing")
     for name, part in value.items():
         if name in known:
             yield from _problems(part, known[name], _field(where, name))
@@ -89,6 +86,9 @@ def _in_object(value: dict[str, Any], schema: Schema, where: str) -> Iterator[Pr
             yield Problem(_field(where, name), "is not known here", unknown=True)
         elif isinstance(others := schema.get("additionalProperties"), Mapping):
             yield from _problems(part, others, _field(where, name))
+    for name in schema.get("required", ()):
+        if name not in value:
+            yield Problem(_field(where, name), "is missing")
 
 
 def _field(where: str, name: str) -> str:

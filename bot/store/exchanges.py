@@ -84,7 +84,7 @@ def begin(
     if leased is None:
         return None
     _clear(connection, thread_id)
-    if name is not None and (repeated := _repeated(connection, thread_id, name)) is not None:
+    if name is not None and (repeated := _repeated(connection, thread_id, name, now - idle_after)) is not None:
         leases.release(connection, thread_id, leased.fence, ended=True)
         return repeated
     session_id = session_rows.continue_or_open(connection, thread_id, new_id=new_id, now=now, idle_after=idle_after)
@@ -210,22 +210,21 @@ class _Rows:
 
 def _clear(connection: Connection, thread_id: int, besides: Sequence[int] = ()) -> None:
     """Remove the running turn, turns that came with it, and the session when nothing is left of it."""
-    of_thread = sa.and_(turns.c.thread_id == thread_id, sa.or_(RUNNING, turns.c.id.in_(besides)))
-    found = connection.execute(sa.select(turns.c.id, turns.c.session_id).where(of_thread)).all()
-    if not found:
+    running = sa.select(turns.c.id, turns.c.session_id).where(turns.c.thread_id == thread_id, RUNNING)
+    if (found := connection.execute(running).first()) is None:
         return
-    ids = [row.id for row in found]
+    ids = [found.id, *besides]
     connection.execute(sa.delete(messages).where(messages.c.turn_id.in_(ids)))
     connection.execute(sa.delete(turns).where(turns.c.id.in_(ids)))
     left = sa.exists().where(turns.c.session_id == sessions.c.id)
-    empty = sa.and_(sessions.c.id == found[0].session_id, sessions.c.closed_at.is_(None), ~left)
+    empty = sa.and_(sessions.c.id == found.session_id, sessions.c.closed_at.is_(None), ~left)
     connection.execute(sa.delete(sessions).where(empty))
     connection.execute(sa.update(threads).where(threads.c.id == thread_id).values(interrupted=None))
 
 
-def _repeated(connection: Connection, thread_id: int, name: Name) -> Repeated | None:
-    """The answer that was given under this name in the session that is open."""
-    row = connection.execute(_REPEATED, {"in_thread": thread_id, "named": name.key}).first()
+def _repeated(connection: Connection, thread_id: int, name: Name, since: datetime) -> Repeated | None:
+    """The answer that was given under this name, in the session that is open, and was active since then."""
+    row = connection.execute(_REPEATED, {"in_thread": thread_id, "named": name.key, "since": since}).first()
     if row is None:
         return None
     usage = Usage(row.prompt_tokens or 0, row.cached_tokens or 0, row.completion_tokens or 0)
@@ -241,6 +240,7 @@ _REPEATED = (
         turns.c.request_key == sa.bindparam("named"),
         turns.c.answer.is_not(None),
         sessions.c.closed_at.is_(None),
+        sessions.c.last_active_at >= sa.bindparam("since"),
     )
     .order_by(turns.c.id.desc())
     .limit(1)
