@@ -17,11 +17,11 @@ from bot import keys
 from bot.app import Desk, desk, new_id, utc_now, with_model
 from bot.config import Settings
 from bot.errors import SessionNotFound, StartupError
-from bot.events import Author
 from bot.exchange import Question, place
 from bot.llm import LLM, Done
 from bot.sessions import ResetOutcome
 from bot.store import keys as key_rows
+from bot.store.exchanges import speaker
 from bot.wording import TRUNCATED
 
 ENV_FILE = Path(".env")
@@ -84,7 +84,8 @@ class Attendant:
 
     async def reset_chat(self, chat_id: ChatId) -> ResetOutcome:
         """Forget what was said in this chat; the next message begins anew."""
-        return await self._parts.inbox.reset(place(self._owner, str(chat_id)), Author(self._owner, self._owner))
+        thread = place(self._owner, str(chat_id))
+        return await self._parts.inbox.reset(thread, speaker(thread))
 
 
 async def _owner(parts: Desk, text: str | None) -> str:

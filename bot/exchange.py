@@ -178,6 +178,7 @@ class Exchange:
                     async with aclosing(words_of(answer)) as pieces:
                         async for piece in pieces:
                             if isinstance(piece, Done) and not piece.tool_calls:
+                                self._held.let_go(begun.claim)  # what follows its end is no more under its lease
                                 settling = asyncio.ensure_future(self._settle(begun, answer.said.text, piece))
                                 settled = await _to_the_end(settling)
                             yield piece
@@ -235,7 +236,8 @@ async def _to_the_end(doing: asyncio.Future[T]) -> T:
     try:
         return await asyncio.shield(doing)
     except asyncio.CancelledError:
-        await asyncio.wait([doing])
+        (done,), _ = await asyncio.wait([doing])
+        done.exception()  # seen, so that nobody misses it
         raise
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -63,8 +63,13 @@ class Held:
         try:
             yield running
         finally:
-            if self._running.get(claim.thread_id) is running:
-                del self._running[claim.thread_id]
+            self.let_go(claim)
+
+    def let_go(self, claim: Claim) -> None:
+        """Whatever becomes of its lease now, the task that answered this claim goes on."""
+        running = self._running.get(claim.thread_id)
+        if running is not None and running.fence == claim.fence:
+            del self._running[claim.thread_id]
 
     async def hear(self) -> None:
         """End the answers that are to end, whoever asked for it, on whichever replica."""
@@ -80,11 +85,16 @@ class Held:
         for start in range(0, len(running), RENEWED_AT_ONCE):
             some = list(running)[start : start + RENEWED_AT_ONCE]
             held = await self._store.run(leases.renew, self.owner, some, now=self._clock(), lease=self.lease)
-            for thread_id in set(some) - held:
-                if self._running.get(thread_id) is running[thread_id]:  # not a later turn in the same thread
-                    log.warning("a lease was lost; the turn is another worker's now")
-                    self._end(running[thread_id])
+            await self._end_lost({thread_id: running[thread_id] for thread_id in set(some) - held})
 
-    def _end(self, running: Running) -> None:
-        if running.task is not None:
-            running.task.cancel()
+    async def _end_lost(self, missing: Mapping[int, Running]) -> None:
+        """Of what is leased no more, end what is another's; the rest has just come to its own end."""
+        if not missing:
+            return
+        fences = await self._store.run(leases.fences, list(missing))
+        for thread_id, running in missing.items():
+            # Not a later turn in the same thread, which began meanwhile.
+            if fences.get(thread_id) != running.fence and self._running.get(thread_id) is running:
+                log.warning("a lease was lost; the turn is another worker's now")
+                if running.task is not None:
+                    running.task.cancel()

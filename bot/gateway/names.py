@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from aiohttp import web
 
 from bot.gateway.refusals import invalid
@@ -9,6 +11,7 @@ from bot.gateway.refusals import invalid
 SESSION_HEADERS = ("sessionId", "session-id", "x-session-id", "session_id")  # the first is the one we recommend
 REQUEST_HEADER = "Idempotency-Key"
 MOST_CHARACTERS = 200
+PATTERN = r"[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]*"  # what was not UTF-8 arrives as halves of characters
 
 
 def session(http: web.Request) -> str | None:
@@ -29,8 +32,8 @@ def request(http: web.Request) -> str | None:
 
 def checked(text: str, where: str) -> str:
     """The name. Raises Refusal when it cannot be one."""
-    if not text.isprintable():  # also what was not UTF-8
-        raise invalid(f"'{where}' holds characters that cannot be printed, or is not UTF-8.", where)
+    if not re.fullmatch(PATTERN, text, re.DOTALL):
+        raise invalid(f"'{where}' holds control characters, or is not UTF-8.", where)
     if not 0 < len(text) <= MOST_CHARACTERS:
         raise invalid(f"'{where}' must have from 1 to {MOST_CHARACTERS} characters.", where)
     return text

@@ -67,7 +67,7 @@ def document(prefix: str, settings: Settings) -> Json:
 def _chat(settings: Settings) -> Json:
     operation = _operation("Answer a question.", schemas.COMPLETION, _OF_CHAT)
     answered = operation["responses"]["200"]
-    answered["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+    answered["content"]["text/event-stream"] = {"schema": schemas.EVENT}
     answered["headers"] = {
         name: {"schema": {"type": "string"}, "description": what}
         for name, what in {
@@ -103,5 +103,6 @@ def _response(description: str, schema: Json) -> Json:
 
 
 def _name(name: str, where: str, what: str, *, required: bool = False) -> Json:
-    schema = {"type": "string", "minLength": 1, "maxLength": names.MOST_CHARACTERS}
+    pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$"
+    schema = {"type": "string", "minLength": 1, "maxLength": names.MOST_CHARACTERS, "pattern": pattern}
     return {"name": name, "in": where, "description": what, "required": required, "schema": schema}

@@ -236,4 +236,5 @@ ERROR = _object(
         code={"type": ["string", "null"]},
     )
 )
+EVENT = {"description": "One server-sent event: a chunk as JSON, or [DONE].", **_object(data={"type": "string"})}
 ALIVE = _object(alive={"enum": [True]})

@@ -30,6 +30,9 @@ MOST_HEADER_BYTES = 8_190
 MOST_HEADERS = 100
 BACKLOG = 1_024
 
+# For aiohttp's own complaints: of a request that is no HTTP it repeats the line, which may hold a key.
+_UNHEARD = logging.Logger("unheard", logging.CRITICAL + 1)  # noqa: LOG001 - no handler shall find it
+
 _SECURITY = {
     "Server": "attendant",
     "X-Content-Type-Options": "nosniff",
@@ -70,6 +73,7 @@ class Gateway:
         runner = web.AppRunner(
             self._app(),
             access_log=None,
+            logger=_UNHEARD,
             handler_cancellation=True,  # a client that goes away ends its answer
             shutdown_timeout=self._settings.drain_seconds,
             # A connection whose next headers, also its first, have not come by then is closed.

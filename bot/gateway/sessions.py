@@ -6,13 +6,13 @@ from datetime import timedelta
 
 from aiohttp import web
 
-from bot.events import Author
 from bot.exchange import Exchange, place
 from bot.gateway import names
 from bot.gateway.doorman import Doorman
 from bot.gateway.refusals import Refusal, not_found
 from bot.inbox import Inbox
 from bot.sessions import ResetOutcome
+from bot.store.exchanges import speaker
 
 PARAMETER = "id"
 
@@ -48,7 +48,8 @@ class Sessions:
         """Close it and erase its words; an answer that is running there ends."""
         key = await self._doorman.know(http)
         name = names.checked(http.match_info[PARAMETER], PARAMETER)
-        if await self._inbox.reset(place(key.id, name), Author(key.id, key.id)) is not ResetOutcome.DONE:
+        thread = place(key.id, name)
+        if await self._inbox.reset(thread, speaker(thread)) is not ResetOutcome.DONE:
             raise _unknown()
         return web.json_response({"id": name, "object": "session.deleted", "deleted": True})
 

@@ -60,6 +60,11 @@ class Repeated:
     truncated: bool
 
 
+def speaker(thread: Thread) -> Author:
+    """Who speaks in such a session, and may reset it: whoever it belongs to."""
+    return Author(thread.workspace, thread.workspace)
+
+
 def begin(
     connection: Connection,
     thread: Thread,
@@ -141,8 +146,8 @@ class _Rows:
 
     @property
     def author(self) -> Author:
-        """Whoever holds the key speaks in all of its sessions."""
-        return Author(self.thread.workspace, self.thread.workspace)
+        """Who speaks here."""
+        return speaker(self.thread)
 
     @property
     def message_id(self) -> str:

@@ -226,6 +226,17 @@ def head(gate: Gate, length: int) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
+async def test_what_is_no_http_is_not_repeated_in_the_log(gate: Gate, caplog: pytest.LogCaptureFixture) -> None:
+    """A broken line may hold a key."""
+    reader, writer = await connected(gate)
+    writer.write(b"GET /v1 HTTP/1.1\r\nAuthorization: Bearer sk-att-\x00secret\r\n\r\n")
+    status = (await reader.readline()).split()[1]
+    writer.close()
+
+    assert status == b"400"
+    assert "secret" not in caplog.text
+
+
 async def test_secrets_are_in_no_repr(gate: Gate) -> None:
     """Nor is a key in the database."""
     database = gate.settings.database_url.removeprefix("sqlite:///")
