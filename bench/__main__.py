@@ -10,7 +10,7 @@ import argparse
 import asyncio
 from collections.abc import Sequence
 
-from bench import table
+from bench import gateway, table
 from bench.subject import LEAN, OURS, OURS_ON_POSTGRES, Subject
 from bench.workload import MOST_TURNS, TURNS_PER_THREAD, Figures, measure
 
@@ -21,6 +21,7 @@ def main() -> None:
     subjects = [LEAN, OURS, OURS_ON_POSTGRES] if options.postgres else [LEAN, OURS]
     results = asyncio.run(_rounds(subjects, options.turns, options.rounds))
     print("", *table.lines(results, options.turns), sep="\n")
+    gateway.report()
 
 
 async def _rounds(subjects: Sequence[Subject], turns: int, rounds: int) -> dict[str, list[Figures]]:

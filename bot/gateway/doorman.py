@@ -19,7 +19,7 @@ from bot.errors import StoreUnavailable
 from bot.gateway import address
 from bot.gateway.brake import Brake
 from bot.gateway.refusals import Refusal, forbidden, limited, slowed, unauthorized
-from bot.keys import Key
+from bot.keys import Key, Secret
 from bot.store import keys as key_rows
 from bot.store.engine import Store
 
@@ -52,11 +52,7 @@ class Doorman:
 
     async def know(self, request: web.Request) -> Key:
         """The key that the request presents. Raises Refusal, and StoreUnavailable."""
-        kind, _, text = request.headers.get("Authorization", "").partition(" ")
-        if kind.lower() != "bearer" or not text.strip():
-            raise await self._slowly(request, unauthorized(MISSING))
-        secret = keys.read(text.strip())
-        key = await self._store.run(key_rows.find, secret) if secret is not None else None
+        key = await self._store.run(key_rows.find, await self._secret(request))
         if key is None:
             raise await self._slowly(request, unauthorized(WRONG))
         if not key.is_valid(self._clock()):
@@ -65,12 +61,16 @@ class Doorman:
 
     async def admit(self, request: web.Request) -> Admission:
         """Let a request for a completion in and count it. Raises Refusal, and StoreUnavailable."""
-        key = await self.know(request)
+        found = await self._store.run(key_rows.admit, await self._secret(request), now=self._clock())
+        if found is None:
+            raise await self._slowly(request, unauthorized(WRONG))
+        key, spent = found
+        if spent is None:
+            raise forbidden(OVER)
         most = {
             "requests": key.requests_per_minute or self._settings.gateway_requests_per_minute,
             "tokens": key.tokens_per_minute or self._settings.gateway_tokens_per_minute,
         }
-        spent = await self._store.run(key_rows.spend, key.id, requests=1, now=self._clock())
         left = {"requests": most["requests"] - spent.requests, "tokens": most["tokens"] - spent.tokens}
         headers = _told(most, left, spent.seconds_left)
         for what, over in (("requests", left["requests"] < 0), ("tokens", left["tokens"] <= 0)):
@@ -85,6 +85,14 @@ class Doorman:
             await asyncio.shield(self._store.run(key_rows.spend, key.id, tokens=tokens, now=self._clock()))
         except StoreUnavailable as error:
             log.warning("an answer's tokens were not counted (%s)", error)
+
+    async def _secret(self, request: web.Request) -> Secret:
+        kind, _, text = request.headers.get("Authorization", "").partition(" ")
+        if kind.lower() != "bearer" or not text.strip():
+            raise await self._slowly(request, unauthorized(MISSING))
+        if (secret := keys.read(text.strip())) is None:
+            raise await self._slowly(request, unauthorized(WRONG))
+        return secret
 
     async def _slowly(self, request: web.Request, refusal: Refusal) -> Refusal:
         pause_s = self._brake.failed(address.client(request, self._settings.gateway_trusted_proxies), self._clock())

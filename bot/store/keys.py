@@ -49,6 +49,13 @@ def find(connection: Connection, secret: Secret) -> Key | None:
     return _key(row) if row is not None and known else None
 
 
+def admit(connection: Connection, secret: Secret, *, now: datetime) -> tuple[Key, Spent | None] | None:
+    """The key with this secret and, if it may be used, what is spent with one more request."""
+    if (key := find(connection, secret)) is None:
+        return None
+    return key, spend(connection, key.id, requests=1, now=now) if key.is_valid(now) else None
+
+
 def spend(connection: Connection, key_id: str, *, requests: int = 0, tokens: int = 0, now: datetime) -> Spent:
     """Count this against the key's minute; what is spent of it now."""
     minute, second = divmod(int(now.timestamp()), SECONDS)

@@ -80,3 +80,21 @@ async def test_status_tells_the_figures(tmp_path: Path) -> None:
     assert ended.status == 0
     assert ended.lines[0].split()[:3] == ["owed", "0", "messages,"]
     assert "2 turns answered, 0 failed, 0 needed more than one attempt" in ended.lines[2]
+
+
+async def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
+    """A key is shown once; the list has its id, name, state and limits, and never its secret."""
+    assert "no key" in (await Process.run(tmp_path, {}, "keys", "list")).lines[0]
+    arguments = ("--days", "30", "--requests-per-minute", "5", "--tokens-per-minute", "700")
+    made = await Process.run(tmp_path, {}, "keys", "create", "my website", *arguments)
+    (text,) = [line for line in made.lines if line.startswith("sk-att-")]
+    key_id, secret = text.split("-")[2:]
+    listed = [(await Process.run(tmp_path, {}, "keys", "list")).lines]
+    revoked = await Process.run(tmp_path, {}, "keys", "revoke", key_id)
+    listed.append((await Process.run(tmp_path, {}, "keys", "list")).lines)
+
+    for told in ("my website", "valid until", "5 requests a minute", "700 tokens a minute"):
+        assert told in listed[0][0]
+    assert (revoked.status, "revoked" in listed[1][0]) == (0, True)
+    assert [lines[0].startswith(key_id) and secret not in lines[0] for lines in listed] == [True, True]
+    assert (await Process.run(tmp_path, {}, "keys", "revoke", key_id)).status == 1
