@@ -159,6 +159,7 @@ async def desk(
             limits=_limits(settings),
             wait_s=settings.gateway_wait_seconds,
         )
+        stack.push_async_callback(exchange.stop)
         yield Desk(store, inbox, worker, scheduler, exchange)
 
 

@@ -92,6 +92,7 @@ class Exchange:
         self._new_id = new_id
         self._idle_after = idle_after
         self._line = Line(limits, wait_s)
+        self._unsettled: dict[int, Begun] = {}  # by turn
 
     @property
     def running(self) -> int:
@@ -116,6 +117,12 @@ class Exchange:
                     return
                 async with self._replied(begun, question) as reply:
                     yield reply
+
+    async def stop(self) -> None:
+        """End what is being answered here; return when nothing of it is left."""
+        await self._line.dissolve()
+        for begun in tuple(self._unsettled.values()):  # whose reader left it open, and went on
+            await self._withdraw(begun)
 
     async def make(self, thread: Thread) -> None:
         """Have a place for a session, so that it is known. Raises StoreUnavailable."""
@@ -162,34 +169,33 @@ class Exchange:
             return await asyncio.shield(beginning)
         except asyncio.CancelledError:  # it may have been committed all the same
             if isinstance(begun := await beginning, Begun):
+                self._unsettled[begun.claim.turn_id] = begun
                 await self._withdraw(begun)
             raise
 
     @asynccontextmanager
     async def _replied(self, begun: Begun, question: Question) -> AsyncIterator[Reply]:
-        settled = False
+        self._unsettled[begun.claim.turn_id] = begun
         try:
             with self._held.holding(begun.claim) as running:
                 answer = await self._answer(begun, question)
                 running.begin(answer)
 
                 async def words() -> AsyncGenerator[str | Done, None]:
-                    nonlocal settled
                     async with aclosing(words_of(answer)) as pieces:
                         async for piece in pieces:
                             if isinstance(piece, Done) and not piece.tool_calls:
                                 self._held.let_go(begun.claim)  # what follows its end is no more under its lease
                                 settling = asyncio.ensure_future(self._settle(begun, answer.said.text, piece))
-                                settled = await _to_the_end(settling)
+                                await _to_the_end(settling)
                             yield piece
 
                 name = name_of(begun.claim.session_id, begun.claim.turn_id)
                 yield Reply(begun.began_at, words, begun.opened, name)
         finally:
-            if not settled:
-                await self._withdraw(begun)
+            await self._withdraw(begun)
 
-    async def _settle(self, begun: Begun, text: str, done: Done) -> bool:
+    async def _settle(self, begun: Begun, text: str, done: Done) -> None:
         """Remember a whole answer. Raises SessionClosed when its session was closed, or taken over, meanwhile."""
         usage = done.usage or Usage()
         settled = Settled(
@@ -202,8 +208,8 @@ class Exchange:
         )
         if not await self._store.run(exchanges.settle, begun, settled, truncated=done.truncated, now=self._clock()):
             raise SessionClosed("the session was reset meanwhile")
+        self._unsettled.pop(begun.claim.turn_id, None)
         log.info("turn answered", extra=_where(begun))
-        return True
 
     async def _answer(self, begun: Begun, question: Question) -> Answer:
         if question.messages is not None:
@@ -224,6 +230,9 @@ class Exchange:
         )
 
     async def _withdraw(self, begun: Begun) -> None:
+        """Take the turn back, unless it was settled, or taken back, before."""
+        if self._unsettled.pop(begun.claim.turn_id, None) is None:
+            return
         withdrawing = asyncio.ensure_future(self._store.run(exchanges.withdraw, begun))
         try:
             await _to_the_end(withdrawing)

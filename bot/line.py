@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from bot.errors import Overloaded, SessionBusy
 from bot.events import Thread
@@ -21,6 +22,7 @@ class Line:
         self._limits = limits
         self._wait_s = wait_s
         self._inside: Counter[str] = Counter()  # by owner
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._sessions: dict[Thread, _Waiting] = {}
 
     @property
@@ -34,12 +36,21 @@ class Line:
         if self._inside.total() >= self._limits.total or self._inside[owner] >= self._limits.per_workspace:
             raise Overloaded("too many questions are being answered here")
         self._inside[owner] += 1
+        self._tasks.add(task := _this_task())
         try:
             yield
         finally:
+            self._tasks.discard(task)
             self._inside[owner] -= 1
             if not self._inside[owner]:
                 del self._inside[owner]
+
+    async def dissolve(self) -> None:
+        """Cancel everybody who is inside, but for the caller; return when they have gone."""
+        while others := self._tasks - {_this_task()}:
+            for task in others:
+                task.cancel()
+            await asyncio.wait(others)
 
     @asynccontextmanager
     async def alone(self, thread: Thread) -> AsyncIterator[float]:
@@ -68,6 +79,12 @@ class _Waiting:
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     people: int = 0
+
+
+def _this_task() -> asyncio.Task[Any]:
+    if (task := asyncio.current_task()) is None:
+        raise RuntimeError("asked outside of a task")
+    return task
 
 
 async def _acquire(lock: asyncio.Lock, until: float) -> None:

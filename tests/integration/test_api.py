@@ -83,6 +83,28 @@ async def test_an_answer_comes_piece_by_piece(empty_sqlite_url: str, llm: Script
         assert [first, *[piece async for piece in pieces]] == ["Try ", "again.", f"\n\n{wording.TRUNCATED}"]
 
 
+async def test_an_answer_that_is_left_half_read_is_withdrawn(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
+    """By closing its stream, by leaving it open until the end, or from another task: the end does not wait for it."""
+    for _ in range(3):
+        llm.script("Try ", Hold())
+    llm.script("anew")
+    async with Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
+        chats = [await attendant.create_chat() for _ in range(3)]
+        streams = [attendant.stream_message(chat, "My name is Alice") for chat in chats]
+        await anext(streams[0])
+        await streams[0].aclose()
+        await anext(streams[1])
+        sending = asyncio.create_task(attendant.send_message(chats[2], "My name is Alice"))
+        await llm.called(3)
+    await asyncio.gather(sending, return_exceptions=True)
+    async with Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
+        await attendant.send_message(chats[1], "hello")
+
+    assert sending.cancelled()
+    assert not llm.calls[3].knows("Alice")
+    await streams[1].aclose()
+
+
 async def test_one_chat_answers_one_message_after_the_other(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
     """The second message sees the first one's answer."""
     hold = Hold()
