@@ -112,10 +112,11 @@ async def slack_bot(settings: Settings, *, clock: Clock = utc_now, llm: LLM | No
 async def gateway_bot(settings: Settings, *, clock: Clock = utc_now, llm: LLM | None = None) -> AsyncIterator[Bot]:
     """The bot behind its HTTP API alone. Raises StartupError when it cannot be served."""
     port = settings.port if settings.gateway_port is None else settings.gateway_port
-    async with (
-        desk(settings, [], clock=clock, llm=llm) as parts,
-        _gateway(settings, parts, clock).served(port) as served,
-    ):
+    async with AsyncExitStack() as stack:
+        parts = await stack.enter_async_context(desk(settings, [], clock=clock, llm=llm))
+        if settings.health_port is not None:
+            await stack.enter_async_context(_health(settings, settings.health_port, parts))
+        served = await stack.enter_async_context(_gateway(settings, parts, clock).served(port))
         yield Bot(parts, f"at {_address(settings, served)}")
 
 
@@ -180,14 +181,14 @@ async def open_model(settings: Settings) -> AsyncIterator[LLM]:
 
 
 def _health(
-    settings: Settings, port: int, parts: Desk, connection: SocketMode | HttpMode
+    settings: Settings, port: int, parts: Desk, connection: SocketMode | HttpMode | None = None
 ) -> AbstractAsyncContextManager[int]:
     async def database() -> bool:
         await parts.store.run(lambda c: c.exec_driver_sql("SELECT 1"))
         return True
 
     async def slack() -> bool:
-        return connection.connected > 0
+        return connection is not None and connection.connected > 0
 
     async def worker() -> bool:
         return not parts.worker.stopping
@@ -198,8 +199,12 @@ def _health(
     return health.served(
         settings.host,
         port,
-        {"database": database, "slack": slack, "worker": worker, "scheduler": scheduler},
-        {"running": lambda: parts.worker.running, "waiting": lambda: parts.worker.waiting},
+        {"database": database, **({"slack": slack} if connection else {}), "worker": worker, "scheduler": scheduler},
+        {
+            "running": lambda: parts.worker.running,
+            "waiting": lambda: parts.worker.waiting,
+            "asking": lambda: parts.exchange.running,
+        },
     )
 
 

@@ -42,6 +42,7 @@ _SECURITY = {
 }
 _ALLOWED_HEADERS = ("Authorization", "Content-Type", names.REQUEST_HEADER, *names.SESSION_HEADERS)
 _EXPOSED_HEADERS = "x-session-id, x-session-state, x-request-id, retry-after"
+_ID, _BEGUN = web.RequestKey("id", str), web.RequestKey("begun", bool)
 _SDK_HEADER = "x-stainless-"  # what OpenAI's own SDKs tell of themselves
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -120,6 +121,7 @@ class Gateway:
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Errors become answers here, in OpenAI's shape."""
+        request[_ID] = f"req_{self._new_id()}"
         try:
             if self._is_preflight(request):
                 return web.Response(status=204)
@@ -129,12 +131,14 @@ class Gateway:
         except web.HTTPException as error:
             return _of_http(request, error)
         except AttendantError as error:
-            log.warning("a request was refused: %s", error)
+            log.warning("a request was refused: %s", error, extra={"request": request[_ID]})
             return _told(refusals.of(error).error)
         except ConnectionError:
             raise
         except Exception:
-            log.exception("a request broke", extra={"path": _path(request)})
+            log.exception("a request broke", extra={"path": _path(request), "request": request[_ID]})
+            if _BEGUN in request:  # half an answer is out already: nothing can be said any more
+                raise ConnectionResetError from None
             return _told(refusals.failed().error)
 
     def _is_preflight(self, http: web.Request) -> bool:
@@ -145,8 +149,10 @@ class Gateway:
 
     async def _dress(self, http: web.Request, response: web.StreamResponse) -> None:
         """What every answer carries."""
+        http[_BEGUN] = True
         response.headers.update(_SECURITY)
-        response.headers["x-request-id"] = f"req_{self._new_id()}"
+        if _ID in http:
+            response.headers["x-request-id"] = http[_ID]
         if self._settings.gateway_origins:
             response.headers["Vary"] = "Origin"
         if self._welcomes(http):

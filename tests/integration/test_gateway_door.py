@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from datetime import timedelta
 from typing import Any
 
+import aiohttp
 import pytest
 
 from bot import app, keyring
@@ -243,3 +245,41 @@ async def test_secrets_are_in_no_repr(gate: Gate) -> None:
     with open(database, "rb") as file:  # noqa: ASYNC230, PTH123 - a test
         assert gate.key.rpartition("-")[2].encode() not in file.read()
     assert json.dumps(await keyring.lines(gate.settings)).count(gate.key.rpartition("-")[2]) == 0
+
+
+async def test_what_nobody_foresaw_is_told_without_its_reason(gate: Gate, caplog: pytest.LogCaptureFixture) -> None:
+    """500 in OpenAI's shape; the log has the reason, and the request's id, which the client has, too."""
+    await gate.desk.store.close()
+    got = await gate.asks("hi")
+
+    assert (got.status, got.error["type"], "futures" in str(got.body)) == (500, "server_error", False)
+    (record,) = [record for record in caplog.records if record.exc_info]
+    assert record.__dict__["request"] == got.headers["x-request-id"]
+
+
+async def test_what_breaks_in_the_middle_of_a_stream_breaks_the_connection(gate: Gate) -> None:
+    """Nobody takes half an answer for a whole one."""
+    hold = gate.hold_model("Try ")
+    asking = asyncio.create_task(gate.asks("hi", session="one", stream=True))
+    await hold.reached()
+    await gate.desk.store.close()
+    hold.release()
+
+    with pytest.raises(aiohttp.ClientError):
+        await asking
+
+
+async def test_its_health_has_a_port_of_its_own(
+    empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock
+) -> None:
+    """Ready without Slack, which it does not need."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    async with (
+        opened(empty_sqlite_url, reciter, clock, health_port=port) as gate,
+        gate.http.get(f"http://127.0.0.1:{port}/readyz") as response,
+    ):
+        told = await response.json()
+
+    assert told["parts"] == {"database": True, "worker": True, "scheduler": True}
+    assert told["counts"] == {"running": 0, "waiting": 0, "asking": 0}
