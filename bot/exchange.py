@@ -13,7 +13,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from bot.errors import NameReused, SessionBusy, SessionClosed, StoreUnavailable
 from bot.events import Thread
@@ -34,8 +33,6 @@ from bot.store.exchanges import Begun, Name, Repeated
 from bot.turnstile import Limits
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 LOOK_FIRST_S, LOOK_MOST_S = 0.02, 0.5  # pauses while another replica answers in the session, doubling
 
@@ -186,8 +183,7 @@ class Exchange:
                         async for piece in pieces:
                             if isinstance(piece, Done) and not piece.tool_calls:
                                 self._held.let_go(begun.claim)  # what follows its end is no more under its lease
-                                settling = asyncio.ensure_future(self._settle(begun, answer.said.text, piece))
-                                await _to_the_end(settling)
+                                await self._settle(begun, answer.said.text, piece)
                             yield piece
 
                 name = name_of(begun.claim.session_id, begun.claim.turn_id)
@@ -235,19 +231,12 @@ class Exchange:
             return
         withdrawing = asyncio.ensure_future(self._store.run(exchanges.withdraw, begun))
         try:
-            await _to_the_end(withdrawing)
+            await asyncio.shield(withdrawing)
+        except asyncio.CancelledError:  # once more: it must not drop out of the database's queue
+            await asyncio.wait([withdrawing])
+            raise
         except StoreUnavailable as error:  # then its lease runs out, and whoever comes next does it
             log.warning("a turn could not be withdrawn (%s)", error, extra=_where(begun))
-
-
-async def _to_the_end(doing: asyncio.Future[T]) -> T:
-    """What came of it. Who is cancelled meanwhile waits all the same: what stands in a queue must not drop out."""
-    try:
-        return await asyncio.shield(doing)
-    except asyncio.CancelledError:
-        (done,), _ = await asyncio.wait([doing])
-        done.exception()  # seen, so that nobody misses it
-        raise
 
 
 def _where(begun: Begun) -> dict[str, object]:

@@ -74,6 +74,18 @@ async def test_a_lease_that_ends_with_its_turn_is_not_lost(counter: Counter, llm
     assert await counter.asks() == ("Try again.", Opened.CREATED)
 
 
+async def test_what_follows_a_turn_is_not_its_end(counter: Counter, llm: ScriptedLLM) -> None:
+    """Settled, it is over: whoever is next may have the session's lease, while this one's last bytes are sent."""
+    llm.script("Try again.")
+
+    async def next_one(_: object) -> None:
+        await counter.store.run(exchanges.begin, OURS, ["second"], **_elsewhere(counter))
+        await counter.held.renew()
+
+    counter.store.after[exchanges.settle] = next_one
+    assert await counter.asks() == ("Try again.", Opened.CREATED)
+
+
 async def test_a_lease_that_was_lost_ends_the_answer(counter: Counter, llm: ScriptedLLM) -> None:
     """Somebody else answers in the session now: nothing of ours is left there."""
     llm.script("Try ", Hold())
