@@ -1,7 +1,7 @@
 """Attendant: the support attendant that lives in Slack threads.
 
 Reading order, which is also the import rule: errors, addresses, config, events, sessions, wording, history, persona,
-keys · logs, manifest, adapter, llm, store · responder, held, attendant, turnstile, worker, inbox, line, reply,
+keys · logs, manifest, adapter, llm, store · responder, held, clerk, turnstile, worker, inbox, line, reply,
 exchange, scheduler, health, testing · slack, gateway, playground · checks, app, keyring, api,
 terminal, service, cli.
 """

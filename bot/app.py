@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 
 from bot import health, persona
 from bot.adapter import Adapter
-from bot.attendant import Attendant
+from bot.clerk import Clerk
 from bot.config import Settings
 from bot.exchange import Exchange
 from bot.gateway.server import Gateway
@@ -142,8 +142,8 @@ async def desk(
             persona=persona.load(settings.persona_file),
             history_tokens=settings.history_tokens,
         )
-        attendant = Attendant(store, responder, adapters, clock, settings.max_attempts)
-        worker = Worker(store, attendant, owner=_owner(), clock=clock, limits=_limits(settings))
+        clerk = Clerk(store, responder, adapters, clock, settings.max_attempts)
+        worker = Worker(store, clerk, owner=_owner(), clock=clock, limits=_limits(settings))
         scheduler = Scheduler(store, worker, clock=clock, idle_after=settings.idle_after)
         scheduler.start()
         stack.callback(scheduler.stop)  # after the worker has stopped, whose leases it keeps

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from bot.adapter import Asked
-from bot.attendant import Attendant
+from bot.clerk import Clerk
 from bot.errors import PlatformUnavailable, StoreUnavailable
 from bot.held import LEASE, Held
 from bot.store import claims, leases
@@ -34,7 +34,7 @@ class Worker:
     def __init__(
         self,
         store: Store,
-        attendant: Attendant,
+        clerk: Clerk,
         *,
         owner: str,
         clock: Callable[[], datetime],
@@ -43,7 +43,7 @@ class Worker:
     ) -> None:
         """`owner` names this process in its leases; no two processes share one."""
         self._store = store
-        self._attendant = attendant
+        self._clerk = clerk
         self.held = Held(store, owner=owner, clock=clock, lease=lease)
         self._clock = clock
         self._turnstile = Turnstile(limits)
@@ -79,13 +79,13 @@ class Worker:
         elif self._turnstile.enter(owed):
             self._start(owed)
         elif asked is not None:
-            telling = asyncio.create_task(self._attendant.show_waiting(asked))
+            telling = asyncio.create_task(self._clerk.show_waiting(asked))
             self._telling.add(telling)
             telling.add_done_callback(self._telling.discard)
 
     async def look(self) -> None:
         """Take up what others left behind."""
-        if not (places := self._attendant.places):
+        if not (places := self._clerk.places):
             return
         for owed in await self._store.run(leases.owed, places, now=self._clock(), limit=FOUND_AT_ONCE):
             self.wake(owed)
@@ -152,7 +152,7 @@ class Worker:
     async def _answer(self, claim: Claim) -> None:
         with self.held.holding(claim) as running:
             try:
-                await self._attendant.answer(claim, running.begin)
+                await self._clerk.answer(claim, running.begin)
             except PlatformUnavailable as error:
                 pause = min(2**claim.attempt, LONGEST_PAUSE_S)
                 log.warning("%s; trying again in %s s", error, pause, extra={"place": str(claim.thread)})

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from bot.attendant import Attendant
+from bot.clerk import Clerk
 from bot.history import ChatMessage
 from bot.inbox import Inbox
 from bot.llm import LLM, NO_PARAMETERS, Done, Parameters
@@ -41,8 +41,8 @@ class Desk:
         self.store = store
         self.adapter = adapter or RecordingAdapter()
         responder = Responder(llm, persona="You are helpful.", history_tokens=1_000)
-        self.attendant = Attendant(store, responder, [self.adapter], clock.now, MAX_ATTEMPTS)
-        self.worker = Worker(store, self.attendant, owner=owner, clock=clock.now, limits=limits)
+        self.clerk = Clerk(store, responder, [self.adapter], clock.now, MAX_ATTEMPTS)
+        self.worker = Worker(store, self.clerk, owner=owner, clock=clock.now, limits=limits)
         ids = (f"{owner}-{number}" for number in itertools.count())
         self.inbox = Inbox(store, self.worker, clock=clock.now, new_id=lambda: next(ids), idle_after=IDLE_AFTER)
 

@@ -28,7 +28,7 @@ AWAY = PlatformUnavailable("the platform cannot be reached")
 async def answered(desk: Desk, claim: Claim) -> list[Answer]:
     """Answer the claim; the answers that were begun."""
     begun: list[Answer] = []
-    await desk.attendant.answer(claim, begun.append)
+    await desk.clerk.answer(claim, begun.append)
     return begun
 
 

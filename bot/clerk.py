@@ -22,7 +22,7 @@ from bot.store.engine import Store
 log = logging.getLogger(__name__)
 
 
-class Attendant:
+class Clerk:
     """Answers claimed turns on whichever platform they came from, and settles them."""
 
     def __init__(
