@@ -19,7 +19,6 @@ from bot.gateway.shapes import check
 
 MOST_NESTED = 64
 NO_JSON = "The request's body is not valid JSON."
-_NOTHING = {"n", "logprobs", "store", "modalities", "service_tier"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ async def read(request: web.Request, settings: Settings) -> Asked:
     problem = check(body, schemas.request(settings.gateway_max_messages))
     if problem is not None:
         name = re.split(r"[.\[]", problem.where)[0]
-        if problem.unknown or name in _NOTHING:
+        if problem.unknown or name in schemas.ASKS_FOR_NOTHING:
             raise unsupported(problem.where)
         if not name:
             raise invalid("The request's body must be a JSON object.")

@@ -160,7 +160,7 @@ _READ: dict[str, Json] = {
         additionalProperties=False,
     ),
 }
-_ASKS_FOR_NOTHING: dict[str, Json] = {
+ASKS_FOR_NOTHING: dict[str, Json] = {
     "n": {"enum": [1, None]},
     "logprobs": {"enum": [False, None]},
     "store": {"enum": [False, None]},
@@ -179,7 +179,7 @@ def request(most_messages: int) -> Json:
     }
     return {
         "type": "object",
-        "properties": {"messages": messages, **_READ, **PASSED_ON, **_ASKS_FOR_NOTHING},
+        "properties": {"messages": messages, **_READ, **PASSED_ON, **ASKS_FOR_NOTHING},
         "required": ["messages"],
         "additionalProperties": False,
     }
