@@ -1,7 +1,26 @@
 """Attendant: the support attendant that lives in Slack threads.
 
-Reading order, which is also the import rule: errors, config, events, sessions, wording, tokens, people, background,
-history, budget, prompt, persona, preferences · logs, manifest, adapter, llm, store · tools, responder, summariser,
-roster, running, attendant, turnstile, worker, refusals, inbox, forewarning, scheduler, health, testing · terminal,
-slack, playground · checks, app, service, cli.
+Reading order, which is also the import rule: errors, addresses, dotenv, config, events, sessions, wording, tokens,
+people, background, history, budget, prompt, persona, preferences, keys · logs, manifest, adapter, llm, store · tools,
+responder, summariser, roster, running, held, clerk, turnstile, worker, refusals, inbox, line, reply, exchange,
+forewarning, scheduler, health, testing · slack, gateway, playground · checks, app, keyring, upkeep, api, terminal,
+service, cli.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bot.api import Attendant
+
+__all__ = ["Attendant"]
+
+
+def __getattr__(name: str) -> object:
+    """`from bot import Attendant` loads what it needs only then."""
+    if name == "Attendant":
+        from bot.api import Attendant  # noqa: PLC0415 - the parts of a bot import one another one by one
+
+        return Attendant
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""What a chat platform must be able to do. The smallest implementation is bot/terminal.py."""
+"""What a chat platform must be able to do. A small implementation is tests/recording_adapter.py."""
 
 from __future__ import annotations
 

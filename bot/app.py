@@ -14,14 +14,16 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bot import health, persona, terminal
+from bot import health, persona
 from bot.adapter import Adapter
-from bot.attendant import Attendant
 from bot.budget import budget_for
+from bot.clerk import Clerk
 from bot.config import Settings
 from bot.errors import StoreUnavailable
-from bot.events import Thread
+from bot.exchange import Exchange
 from bot.forewarning import Forewarning
+from bot.gateway.server import Gateway
+from bot.held import Held
 from bot.inbox import Inbox
 from bot.llm import LLM
 from bot.llm.breaker import Breaker
@@ -30,18 +32,16 @@ from bot.llm.stand_in import StandIn
 from bot.refusals import Refusals
 from bot.responder import Responder
 from bot.scheduler import Scheduler
-from bot.sessions import IdleLimits, OpenSession
+from bot.sessions import IdleLimits
 from bot.slack.adapter import SlackAdapter
 from bot.slack.checks import identify
 from bot.slack.client import open_client
 from bot.slack.connection import PATH, HttpMode, connect
 from bot.slack.listeners import build_app
 from bot.slack.socket_mode import SocketMode
-from bot.store import erasure, schema
-from bot.store import sessions as session_rows
+from bot.store import schema
 from bot.store.engine import Store
-from bot.store.erasure import Found, Scope
-from bot.store.figures import Figures, figures
+from bot.store.figures import figures
 from bot.summariser import Summariser
 from bot.turnstile import Limits
 from bot.worker import Worker
@@ -62,6 +62,7 @@ class Desk:
     refusals: Refusals
     scheduler: Scheduler
     summariser: Summariser
+    exchange: Exchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,38 +78,9 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-async def chat(settings: Settings, announce: Announce) -> int:
-    """Talk to the bot in the terminal, until end of input."""
-    adapter = terminal.Terminal(terminal.write, str(uuid.uuid4()))
-    async with with_model(settings) as effective, desk(effective, [adapter]) as parts:
-        announce(f"Talking to the attendant · model: {model_name(settings)} · !reset starts over, Ctrl+D ends\n")
-        thread = Thread(terminal.PLATFORM, adapter.workspace, "terminal", "1", direct=True)
-        await adapter.talk(parts.inbox, terminal.typed_lines("> "), thread, parts.worker.idle)
-    return 0
-
-
-async def open_sessions(settings: Settings, limit: int) -> list[OpenSession]:
-    """The open sessions of everybody, newest activity first."""
-    async with _open_store(settings, there=True) as store:
-        return await store.run(session_rows.newest, limit=limit)
-
-
-async def status(settings: Settings) -> Figures:
-    """What is owed, what runs and what became of the turns of the last day, in all replicas together."""
-    async with _open_store(settings, there=True) as store:
-        return await store.run(figures, now=utc_now())
-
-
-async def erase(settings: Settings, scope: Scope, *, confirmed: Callable[[Found], bool]) -> int | None:
-    """Erase what people wrote, as far as it is in scope; how many messages, or None when it was not confirmed."""
-    async with _open_store(settings) as store:
-        if not confirmed(await store.run(erasure.count, scope)):
-            return None
-        total = 0
-        while erased := await store.run(erasure.erase, scope, now=utc_now()):
-            total += erased
-        await store.scrub()
-        return total
+def new_id() -> str:
+    """A UUID that nobody can guess."""
+    return str(uuid.uuid4())
 
 
 @asynccontextmanager
@@ -122,9 +94,33 @@ async def slack_bot(settings: Settings, *, clock: Clock = utc_now, llm: LLM | No
         bolt = build_app(client, identity, parts.inbox, settings, clock=clock)
         connection = await stack.enter_async_context(connect(bolt, settings))
         if settings.health_port is not None:
-            await stack.enter_async_context(_health(settings, settings.health_port, parts, connection, clock))
+            await stack.enter_async_context(_health(settings, settings.health_port, parts, clock, connection))
         where = f"http://{settings.host}:{connection.port}{PATH}" if isinstance(connection, HttpMode) else "Socket Mode"
-        yield Bot(parts, f"{identity.team_name} by {where}")
+        where = f"in {identity.team_name} by {where}"
+        if settings.gateway_port is not None:
+            port = await stack.enter_async_context(_gateway(settings, parts, clock).served(settings.gateway_port))
+            where += f" and at {_address(settings, port)}"
+        yield Bot(parts, where)
+
+
+@asynccontextmanager
+async def gateway_bot(settings: Settings, *, clock: Clock = utc_now, llm: LLM | None = None) -> AsyncIterator[Bot]:
+    """The bot behind its HTTP API alone. Raises StartupError when it cannot be served."""
+    port = settings.port if settings.gateway_port is None else settings.gateway_port
+    async with AsyncExitStack() as stack:
+        parts = await stack.enter_async_context(desk(settings, [], clock=clock, llm=llm))
+        if settings.health_port is not None:
+            await stack.enter_async_context(_health(settings, settings.health_port, parts, clock))
+        served = await stack.enter_async_context(_gateway(settings, parts, clock).served(port))
+        yield Bot(parts, f"at {_address(settings, served)}")
+
+
+def _gateway(settings: Settings, parts: Desk, clock: Clock) -> Gateway:
+    return Gateway(parts.store, parts.exchange, parts.inbox, settings, clock=clock, new_id=new_id)
+
+
+def _address(settings: Settings, port: int) -> str:
+    return f"http://{settings.host}:{port}{settings.gateway_prefixes[0]}"
 
 
 @asynccontextmanager
@@ -133,7 +129,7 @@ async def desk(
 ) -> AsyncIterator[Desk]:
     """The working parts, at work: database up to date, worker and scheduler running."""
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(_open_store(settings))
+        store = await stack.enter_async_context(open_store(settings))
         if llm is None:
             llm = await stack.enter_async_context(open_model(settings))
         breaker, shared = Breaker(llm, clock=clock), persona.load(settings.persona_file)
@@ -142,10 +138,8 @@ async def desk(
         stack.push_async_callback(summariser.stop)
         responder = Responder(breaker, persona=shared, budget=budget)
         idle = IdleLimits(settings.idle_after, settings.idle_after_by_channel)
-        attendant = Attendant(
-            store, responder, adapters, clock, settings.max_attempts, idle=idle, summariser=summariser
-        )
-        worker = Worker(store, attendant, owner=_owner(), clock=clock, limits=_limits(settings))
+        clerk = Clerk(store, responder, adapters, clock, settings.max_attempts, idle=idle, summariser=summariser)
+        worker = Worker(store, clerk, owner=_owner(), clock=clock, limits=_limits(settings))
         refusals = Refusals(store, clock=clock)
         stack.push_async_callback(_keep, refusals)
         scheduler = Scheduler(
@@ -161,8 +155,10 @@ async def desk(
         stack.callback(scheduler.stop)  # after the worker has stopped, whose leases it keeps
         stack.push_async_callback(worker.stop, settings.drain_seconds)
         await worker.look()
-        inbox = Inbox(store, worker, refusals, clock=clock, new_id=lambda: str(uuid.uuid4()), idle=idle)
-        yield Desk(store, inbox, worker, refusals, scheduler, summariser)
+        inbox = Inbox(store, worker, refusals, clock=clock, new_id=new_id, idle=idle)
+        exchange = _exchange(settings, store, responder, summariser, worker.held, clock, idle)
+        stack.push_async_callback(exchange.stop)
+        yield Desk(store, inbox, worker, refusals, scheduler, summariser, exchange)
 
 
 @asynccontextmanager
@@ -188,14 +184,14 @@ async def _keep(refusals: Refusals) -> None:
 
 
 def _health(
-    settings: Settings, port: int, parts: Desk, connection: SocketMode | HttpMode, clock: Clock
+    settings: Settings, port: int, parts: Desk, clock: Clock, connection: SocketMode | HttpMode | None = None
 ) -> AbstractAsyncContextManager[int]:
     async def database() -> bool:
         await parts.store.run_first(lambda c: c.exec_driver_sql("SELECT 1"))
         return True
 
     async def slack() -> bool:
-        return connection.connected > 0
+        return connection is not None and connection.connected > 0
 
     async def worker() -> bool:
         return not parts.worker.stopping
@@ -215,10 +211,11 @@ def _health(
     return health.served(
         settings.host,
         port,
-        {"database": database, "slack": slack, "worker": worker, "scheduler": scheduler},
+        {"database": database, **({"slack": slack} if connection else {}), "worker": worker, "scheduler": scheduler},
         {
             "running": lambda: parts.worker.running,
             "waiting": lambda: parts.worker.waiting,
+            "asking": lambda: parts.exchange.running,
             "refusals": lambda: parts.refusals.not_kept,
         },
         counts,
@@ -226,7 +223,8 @@ def _health(
 
 
 @asynccontextmanager
-async def _open_store(settings: Settings, *, there: bool = False) -> AsyncIterator[Store]:
+async def open_store(settings: Settings, *, there: bool = False) -> AsyncIterator[Store]:
+    """The database that the settings name, up to date. `there`: it is to be there already."""
     store = Store(settings.database_url, there=there)
     try:
         await store.check()
@@ -248,6 +246,21 @@ async def with_model(settings: Settings) -> AsyncIterator[Settings]:
         yield dataclasses.replace(settings, openai_base_url=base_url, openai_model="stand-in")
     finally:
         await stand_in.stop()
+
+
+def _exchange(
+    settings: Settings,
+    store: Store,
+    responder: Responder,
+    summariser: Summariser,
+    held: Held,
+    clock: Clock,
+    idle: IdleLimits,
+) -> Exchange:
+    limits, wait_s = _limits(settings), settings.gateway_wait_seconds
+    return Exchange(
+        store, responder, summariser, held, clock=clock, new_id=new_id, idle=idle, limits=limits, wait_s=wait_s
+    )
 
 
 def _forewarning(

@@ -41,9 +41,13 @@ UNKNOWN_WINDOW = 16_384  # what most models that people run themselves have at l
 
 def window_of(model: str) -> int:
     """The window, in tokens, of a model by its name; a careful one when the name is not known."""
+    return _known(model) or UNKNOWN_WINDOW
+
+
+def _known(model: str) -> int | None:
     name = model.rpartition("/")[2]  # routers put the maker's name before it
     known = [family for family in _WINDOWS if name.startswith(family)]
-    return _WINDOWS[max(known, key=len)] if known else UNKNOWN_WINDOW
+    return _WINDOWS[max(known, key=len)] if known else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,16 @@ class Budget:
     def room(self, persona_tokens: int) -> Room:
         """The room besides a persona that is estimated at so many tokens."""
         return Room(self._besides(persona_tokens, self._ratio), self._besides(persona_tokens, 1.0))
+
+    def widest(self, persona_tokens: int) -> int:
+        """The room besides such a persona in the model's window alone, whatever a session may cost."""
+        return self._in_window(persona_tokens, self._ratio)
+
+    def of(self, model: str) -> Budget:
+        """The budget of another model of this backend; its window is the same when its name is not known."""
+        return Budget(
+            window_tokens=_known(model) or self.window, answer_tokens=self._answer, history_tokens=self._history
+        )
 
     @property
     def history_tokens(self) -> int:
@@ -96,9 +110,11 @@ class Budget:
         log.warning("the model's window was exceeded; it is taken for %s tokens now", self.window)
 
     def _besides(self, persona_tokens: int, ratio: float) -> int:
+        return max(LEAST_ROOM, min(self._in_window(persona_tokens, ratio), int(self._history / ratio)))
+
+    def _in_window(self, persona_tokens: int, ratio: float) -> int:
         answer = min(self._answer, self.window // 4)
-        whole = (self.window * (1 - RESERVE) - answer) / ratio
-        return max(LEAST_ROOM, min(int(whole) - persona_tokens, int(self._history / ratio)))
+        return int((self.window * (1 - RESERVE) - answer) / ratio) - persona_tokens
 
     def _warn_of_drops(self, estimated: int, counted: int) -> None:
         if not self._warned:

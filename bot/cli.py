@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from bot import app, checks, logs, manifest, service
+from bot import checks, keyring, logs, manifest, service, terminal, upkeep
 from bot.config import Settings
 from bot.errors import AttendantError
 from bot.store.erasure import Found, Scope
@@ -48,11 +48,46 @@ def _playground(settings: Settings, options: argparse.Namespace) -> int:
 def _chat(settings: Settings, options: argparse.Namespace) -> int:
     del options
     logs.set_up("warning", settings.log_format)  # the conversation is what the terminal is for
-    return _loop(app.chat(settings, announce=_announce))
+    return _loop(terminal.chat(settings, announce=_announce))
+
+
+def _gateway(settings: Settings, options: argparse.Namespace) -> int:
+    if options.port is not None:
+        settings = dataclasses.replace(settings, gateway_port=options.port)
+    return _loop(service.run(settings, announce=_announce, gateway=True))
+
+
+def _create_key(settings: Settings, options: argparse.Namespace) -> int:
+    made = keyring.create(
+        settings,
+        options.name,
+        days=options.days,
+        requests_per_minute=options.requests_per_minute,
+        tokens_per_minute=options.tokens_per_minute,
+    )
+    print(asyncio.run(made))
+    print("Keep it now: it is not shown again, and only its hash is stored.", file=sys.stderr)
+    return 0
+
+
+def _list_keys(settings: Settings, options: argparse.Namespace) -> int:
+    del options
+    print(
+        "\n".join(asyncio.run(keyring.lines(settings))) or "There is no key. Make one with: attendant keys create NAME"
+    )
+    return 0
+
+
+def _revoke_key(settings: Settings, options: argparse.Namespace) -> int:
+    if not asyncio.run(keyring.revoke(settings, options.id)):
+        print(f"attendant: there is no usable key {options.id!r}. List them with: attendant keys list", file=sys.stderr)
+        return 1
+    print(f"The key {options.id} is refused from now on.")
+    return 0
 
 
 def _sessions(settings: Settings, options: argparse.Namespace) -> int:
-    found = asyncio.run(app.open_sessions(settings, limit=options.limit))
+    found = asyncio.run(upkeep.open_sessions(settings, limit=options.limit))
     for session in found:
         active, opened = (
             moment.isoformat(timespec="minutes") for moment in (session.last_active_at, session.opened_at)
@@ -65,7 +100,7 @@ def _sessions(settings: Settings, options: argparse.Namespace) -> int:
 
 def _status(settings: Settings, options: argparse.Namespace) -> int:
     del options
-    found = asyncio.run(app.status(settings))
+    found = asyncio.run(upkeep.status(settings))
     print(f"owed     {found.owed_messages} messages, the oldest for {found.oldest_owed_seconds:.0f} s")
     print(f"running  {found.running_turns} turns, in {found.open_sessions} open sessions")
     print(
@@ -86,7 +121,7 @@ def _erase(settings: Settings, options: argparse.Namespace) -> int:
         question = f"Erase {found.messages} messages in {found.sessions} conversations, and what was answered to them?"
         return options.yes or _agrees(f"{question} [y/N] ")
 
-    erased = asyncio.run(app.erase(settings, scope, confirmed=confirmed))
+    erased = asyncio.run(upkeep.erase(settings, scope, confirmed=confirmed))
     print("Nothing was erased." if erased is None else f"Erased {erased} messages.")
     return 0 if erased is not None else 1
 
@@ -137,6 +172,10 @@ def _count(text: str) -> int:
     return _between(text, 1, 1_000_000)
 
 
+def _most_tokens(text: str) -> int:
+    return _between(text, 1, 999_999_999)
+
+
 def _between(text: str, least: int, most: int) -> int:
     if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")
@@ -160,6 +199,9 @@ def _parser() -> argparse.ArgumentParser:
     playground = word("playground", _playground, "start the playground, whatever is set for Slack")
     playground.add_argument("--port", type=_port, help="where the page is, on 127.0.0.1 (default: PORT)")
     word("chat", _chat, "talk to the bot in the terminal")
+    gateway = word("gateway", _gateway, "serve the OpenAI-compatible HTTP API, without Slack")
+    gateway.add_argument("--port", type=_port, help="where to listen (default: GATEWAY_PORT, or else PORT)")
+    _add_keys(words.add_parser("keys", help="create, list and revoke the keys of the HTTP API"))
     sessions = word("sessions", _sessions, "list the open sessions, newest activity first, without their words")
     sessions.add_argument("--limit", type=_count, default=100, help="how many at the most (default: 100)")
     word("status", _status, "tell what is owed, what runs, and what became of the last day's turns")
@@ -171,3 +213,17 @@ def _parser() -> argparse.ArgumentParser:
     manifests = word("manifest", _manifest, "print the Slack app's manifest with your command names")
     manifests.add_argument("--url", help="the address Slack shall send to, for HTTP instead of Socket Mode")
     return parser
+
+
+def _add_keys(keys: argparse.ArgumentParser) -> None:
+    words = keys.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    create = words.add_parser("create", help="make a key and show it, once")
+    create.set_defaults(command=_create_key)
+    create.add_argument("name", help="who or what it is for")
+    create.add_argument("--days", type=_count, help="for how many days it is valid (default: until it is revoked)")
+    create.add_argument("--requests-per-minute", type=_count, help="its own limit (default: the setting's)")
+    create.add_argument("--tokens-per-minute", type=_most_tokens, help="its own limit (default: the setting's)")
+    words.add_parser("list", help="list the keys, without their secrets").set_defaults(command=_list_keys)
+    revoke = words.add_parser("revoke", help="refuse a key from now on")
+    revoke.set_defaults(command=_revoke_key)
+    revoke.add_argument("id", help="as `attendant keys list` shows it")

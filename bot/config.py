@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
+from bot import addresses, dotenv
 from bot.errors import ConfigError
 
 Mode = Literal["socket", "http", "playground"]
@@ -151,6 +152,22 @@ class Settings:
     max_attempts: int = _knob(3, _whole(1, 100), "Use for instance 3.")
     drain_seconds: float = _knob(20.0, _positive(3_600), "Use for instance 20.")
     health_port: int | None = _knob(None, _whole(0, 65535), "Use for instance 8080.")
+    gateway_port: int | None = _knob(None, _whole(0, 65535), "Use for instance 8000.")
+    gateway_prefixes: tuple[str, ...] = _knob(
+        ("/v1", "/api/publicLLM"), addresses.prefixes, "Use for instance /v1,/api/publicLLM."
+    )
+    gateway_models: tuple[str, ...] = _knob((), addresses.names, "Name models that your backend serves.")
+    gateway_system_messages: str = _knob("add", _choice("add", "refuse"), "Unset it for add.")
+    gateway_wait_seconds: float = _knob(30.0, _positive(600), "Use for instance 30.")
+    gateway_client_timeout_seconds: float = _knob(60.0, _positive(3_600), "Use for instance 60.")
+    gateway_max_body_bytes: int = _knob(1_000_000, _whole(1_000, 100_000_000), "Use for instance 1000000.")
+    gateway_max_messages: int = _knob(1_000, _whole(1, 100_000), "Use for instance 1000.")
+    gateway_requests_per_minute: int = _knob(600, _whole(1, 100_000_000), "Use for instance 600.")
+    gateway_tokens_per_minute: int = _knob(1_000_000, _whole(1, 999_999_999), "Use for instance 1000000.")
+    gateway_origins: tuple[str, ...] = _knob((), addresses.origins, "Use for instance https://www.example.com.")
+    gateway_trusted_proxies: tuple[addresses.Network, ...] = _knob(
+        (), addresses.networks, "Use for instance 127.0.0.1."
+    )
     database_url: str = _knob(
         "sqlite:///data/attendant.db",
         _database_url,
@@ -169,7 +186,7 @@ class Settings:
         Raises ConfigError for a value or a line that does not parse, and for half a Slack configuration.
         """
         given = {
-            **(_read_env_file(env_file) if env_file else {}),
+            **(dotenv.read(env_file) if env_file else {}),
             **{k: v for k, v in environ.items() if v.strip()},
         }
         if without_slack:
@@ -259,37 +276,3 @@ def _parsed(field: dataclasses.Field[Any], text: str) -> Any:
         return field.metadata["parse"](text)
     except ValueError as error:
         raise ConfigError(variable(field.name), str(error), field.metadata["remedy"]) from error
-
-
-_ENV_LINE = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=(?P<value>.*)")
-_QUOTED = re.compile(r"""\s*(?P<quote>['"])(?P<text>.*?)(?P=quote)\s*(?:\#.*)?""")
-
-
-def _read_env_file(file: Path) -> dict[str, str]:
-    """`NAME=value` lines; blank lines and # comments are skipped, quotes and `export` are allowed."""
-    try:
-        lines = file.read_text(encoding="utf-8-sig").split("\n")
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(str(file), "cannot be read as UTF-8 text", "Check its permissions and encoding.") from error
-    found: dict[str, str] = {}
-    for number, line in enumerate(lines, start=1):
-        if line.strip() and not line.lstrip().startswith("#"):
-            name, value = _env_line(line.strip(), f"{file}, line {number},")
-            found[name] = value
-    return {name: value for name, value in found.items() if value}
-
-
-def _env_line(line: str, where: str) -> tuple[str, str]:
-    # The line itself is never repeated in an error: it may hold a token.
-    found = _ENV_LINE.fullmatch(line)
-    if found is None:
-        raise ConfigError(where, "is not NAME=value", "Mend or remove that line.")
-    value = found["value"]
-    if value.lstrip()[:1] in {"'", '"'}:
-        quoted = _QUOTED.fullmatch(value)
-        if quoted is None:
-            raise ConfigError(where, "has a quote that does not close", "Close it.")
-        return found["name"], quoted["text"]
-    return found["name"], re.split(r"\s+#", value, maxsplit=1)[0].strip()

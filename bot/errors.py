@@ -7,6 +7,11 @@ AttendantError
 ├── StoreUnavailable the database did not take the write: refuse the delivery, Slack delivers again
 ├── PlatformError    the chat platform refused to show something; `code` is its own word for why
 ├── PlatformUnavailable  it could not be reached, or asked to wait: the turn is tried again
+├── SessionBusy      another question is being answered in the session, for longer than one waits; later it helps
+├── SessionClosed    the session was reset while it answered: asking again begins a new one
+├── SessionNotFound  there is no chat of this id
+├── NameReused       another request was sent under the same name
+├── Overloaded       too many ask at once; trying again later helps
 └── ModelError       the model gave no whole answer; `trouble` says why
 """
 
@@ -58,6 +63,29 @@ class PlatformUnavailable(AttendantError):  # noqa: N818 - named for the state, 
     def __init__(self, message: str, seconds: float = 0.0) -> None:
         super().__init__(message)
         self.seconds = seconds
+
+
+class SessionBusy(AttendantError):  # noqa: N818 - named for the state, as the field does
+    """Another question is being answered in this session, and has been for as long as one waits. Later it helps."""
+
+
+class SessionClosed(AttendantError):  # noqa: N818 - named for the state, as the field does
+    """The session was reset while it answered. What was asked is forgotten; asking again begins a new session."""
+
+
+class SessionNotFound(AttendantError, ValueError):  # noqa: N818 - the name that callers know
+    """There is no chat of this id."""
+
+    def __init__(self) -> None:
+        super().__init__("Chat session not found")
+
+
+class NameReused(AttendantError):  # noqa: N818 - named for the state, as the field does
+    """A request has the name of another one, which asked something else."""
+
+
+class Overloaded(AttendantError):  # noqa: N818 - named for the state, as the field does
+    """Too many questions are being answered here at once. Trying again later helps."""
 
 
 class Trouble(enum.Enum):

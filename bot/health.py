@@ -43,7 +43,7 @@ async def served(
         return web.json_response(body, status=200 if body["ready"] else 503)
 
     app = web.Application()
-    app.router.add_get("/healthz", _lives)
+    app.router.add_get("/healthz", lives)
     app.router.add_get("/readyz", ready)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
@@ -60,7 +60,8 @@ async def served(
         await runner.cleanup()
 
 
-async def _lives(_: web.Request) -> web.Response:
+async def lives(_: web.Request) -> web.Response:
+    """GET /healthz."""
     return web.json_response({"alive": True})
 
 

@@ -21,7 +21,8 @@ class ChatMessage(TypedDict):
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str
-    tool_calls: NotRequired[list[dict[str, Any]]]  # of an assistant's message: what it called for
+    name: NotRequired[str]  # of whoever wrote it, as a caller told it
+    tool_calls: NotRequired[Sequence[Mapping[str, Any]]]  # of an assistant's message: what it called for
     tool_call_id: NotRequired[str]  # of a tool's message: the call that it answers
 
 

@@ -6,12 +6,14 @@ to turn stands after the history, because backends need not read again what two 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 from bot.budget import Budget, Room
-from bot.history import ChatMessage, Cut, Past, Turn, fitting, kept, read, several_in
+from bot.history import NOTHING_CUT, ChatMessage, Cut, Past, Turn, fitting, kept, read, several_in
 from bot.tokens import MOST_CHARACTERS, MOST_TOKENS, TOKENS_PER_MESSAGE, estimate_tokens, shorten
 
 CROWDED = 0.75  # of the room: from here on the oldest turns are folded into the summary, before they have to go
@@ -36,7 +38,7 @@ class Prompt:
     messages: tuple[ChatMessage, ...]
     tokens: int  # estimated
     cut: Cut  # where the shown part begins now
-    shortened: bool  # the newest message is shown without its middle
+    shortened: bool  # what is asked is not shown whole, or there is no room for it
     fold: Fold | None  # turns that it is time to fold into the summary
 
 
@@ -48,30 +50,48 @@ def compose(
     budget: Budget,
     *,
     about: str = "",
+    instructions: str = "",
+    following: Sequence[ChatMessage] = (),
     besides: int = 0,
 ) -> Prompt:
     """The prompt for the newest turn. `about` is what holds for its author, or at this moment, alone.
 
+    `instructions` stand below the persona, and `following` are messages after the newest one: both are shown whole.
     `besides` are the tokens of what the request holds besides messages.
     """
-    system = _part([{"role": "system", "content": persona}])
-    room = budget.room(system.tokens + besides)
-    summary, moment = _summary(past.cut, room), _aside("system", about, room)
-    left = room.tokens - summary.tokens - moment.tokens
+    system, told = _system(persona, instructions)
+    room = budget.room(system.tokens - told + besides)
+    summary, moment, after = _summary(past.cut, room), _aside("system", about, room), _part(following)
+    left = room.tokens - summary.tokens - moment.tokens - told - after.tokens
     *earlier, [*called_into, asked] = read([*past.turns, newest], names, several=past.cut.several)
     question = _part([asked], left, min(left, room.most // 2))
     before = _together(called_into, left - question.tokens)
     turns = _turns(earlier, room)
     if dropped := len(turns) - kept([turn.tokens for turn in turns], left - question.tokens - before.tokens):
-        past = _without(past, dropped, newest)
-        return compose(persona, past, newest, names, budget, about=about, besides=besides)
-    parts = (system, summary, *turns, before, moment, question)
+        again = partial(compose, about=about, instructions=instructions, following=following, besides=besides)
+        return again(persona, _without(past, dropped, newest), newest, names, budget)
+    parts = (system, summary, *turns, before, moment, question, after)
     return Prompt(
         messages=tuple(message for part in parts for message in part.messages),
         tokens=sum(part.tokens for part in parts) + besides,
         cut=past.cut,
-        shortened=question.messages != (asked,),
+        shortened=question.messages != (asked,) or question.tokens > left,
         fold=_fold(past, newest, [turn.tokens for turn in turns], left, question.tokens + before.tokens),
+    )
+
+
+def as_they_are(
+    persona: str, messages: Sequence[ChatMessage], budget: Budget, *, instructions: str = "", besides: int = 0
+) -> Prompt:
+    """The prompt of these messages, all of them, whatever a session may cost: the model's window alone bounds them."""
+    (system, told), given = _system(persona, instructions), _part(messages)
+    left = budget.widest(system.tokens - told + besides) - told
+    return Prompt(
+        messages=(*system.messages, *given.messages),
+        tokens=system.tokens + given.tokens + besides,
+        cut=NOTHING_CUT,
+        shortened=given.tokens > left,
+        fold=None,
     )
 
 
@@ -91,6 +111,16 @@ class _Part:
 
 
 _UNBOUNDED = 1 << 62  # tokens
+
+
+def _system(persona: str, instructions: str) -> tuple[_Part, int]:
+    """The system message, and what the instructions in it cost."""
+    alone = _part([{"role": "system", "content": persona}])
+    if not instructions:
+        return alone, 0
+    # One message, not two: the templates of some models know only one, and only in the first place.
+    both = _part([{"role": "system", "content": f"{persona}\n\n{instructions}"}])
+    return both, both.tokens - alone.tokens
 
 
 def _summary(cut: Cut, room: Room) -> _Part:
@@ -118,8 +148,13 @@ def _together(messages: Sequence[ChatMessage], room: int) -> _Part:
 def _part(messages: Sequence[ChatMessage], most: int = _UNBOUNDED, then: int = 0) -> _Part:
     """The messages; of one that costs more than `most` tokens only so much as costs `then`."""
     texts = [_within(message["content"], most, then) for message in messages]
-    shown = [ChatMessage(role=message["role"], content=text) for message, text in zip(messages, texts, strict=True)]
-    return _Part(tuple(shown), sum(estimate_tokens(text) for text in texts))
+    shown: list[ChatMessage] = [{**message, "content": text} for message, text in zip(messages, texts, strict=True)]
+    return _Part(tuple(shown), sum(_cost(message) for message in shown))
+
+
+def _cost(message: ChatMessage) -> int:
+    called = message.get("tool_calls")
+    return estimate_tokens(message["content"]) + (estimate_tokens(json.dumps(called)) if called else 0)
 
 
 def _within(text: str, most: int, then: int) -> str:

@@ -17,7 +17,7 @@ from bot import prompt, wording
 from bot.budget import Budget
 from bot.errors import ModelError, Trouble
 from bot.history import NOTHING_CUT, ChatMessage, Cut, Past, Turn
-from bot.llm import LLM, Done
+from bot.llm import LLM, NO_PARAMETERS, Done, Parameters
 from bot.prompt import Prompt
 from bot.sessions import Interrupted
 from bot.tokens import estimate_tokens
@@ -42,9 +42,16 @@ class Said:
 
 
 class Answer:
-    """The answer to one turn: read `deltas()` to its end, then `said` tells what became of it."""
+    """The answer to one turn: read `deltas()` or `words()` to the end, then `said` tells what became of it."""
 
-    def __init__(self, llm: LLM, compose: Callable[[], Prompt], budget: Budget, cut: Cut) -> None:
+    def __init__(
+        self,
+        llm: LLM,
+        compose: Callable[[], Prompt],
+        budget: Budget,
+        cut: Cut = NOTHING_CUT,
+        parameters: Parameters = NO_PARAMETERS,
+    ) -> None:
         """`compose` makes the prompt within the budget as it is at that moment; `cut` is the session's until now."""
         self.said = Said("")
         self.prompt = compose()
@@ -52,6 +59,7 @@ class Answer:
         self._compose = compose
         self._budget = budget
         self._cut = cut
+        self._parameters = parameters
         self._queue: asyncio.Queue[str | None] = asyncio.Queue()  # None: the model has ended
         self._room = asyncio.Semaphore(BUFFERED_DELTAS)
         self._read: list[str] = []
@@ -65,7 +73,16 @@ class Answer:
         return self.prompt.cut if self.prompt.cut != self._cut else None
 
     async def deltas(self) -> AsyncGenerator[str, None]:
-        """The answer piece by piece. Closing the iterator, or interrupting the answer, ends the model's stream."""
+        """The answer piece by piece, for people: the model's words, then what is to be said of how they ended."""
+        async with aclosing(self.words()) as words:
+            async for delta in words:
+                yield delta
+        if last := self.ending():
+            yield last
+        self.ended = True
+
+    async def words(self) -> AsyncGenerator[str, None]:
+        """The model's own words. Closing the iterator, or interrupting the answer, ends the model's stream."""
         asking = self._asking = asyncio.create_task(self._ask())
         asking.add_done_callback(lambda _: self._queue.put_nowait(None))
         if self._interrupted:
@@ -76,9 +93,7 @@ class Answer:
                 if not self._interrupted:
                     self._read.append(delta)
                     yield delta
-            if last := self._last(asking):
-                yield last
-            self.ended = True
+            self._conclude(asking)
         finally:
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
@@ -89,19 +104,26 @@ class Answer:
         if self._asking is not None:
             self._asking.cancel()
 
-    def _last(self, asking: asyncio.Task[None]) -> str:
+    def ending(self) -> str:
         """What is to be said after the model's own words, now that it has ended."""
+        said = self.said
+        if said.interrupted is not None:
+            says_so = said.text or said.interrupted is Interrupted.STOPPED
+            line = wording.interrupted(said.interrupted)
+            return _after(said.text, line) if says_so and line else ""
+        if said.trouble is not None:
+            return _after(said.text, wording.trouble(said.trouble))
+        truncated = said.done is not None and said.done.truncated
+        notes = [wording.TRUNCATED] * truncated + [wording.SHORTENED] * self.prompt.shortened
+        return _after(said.text, "\n".join(notes)) if notes else ""
+
+    def _conclude(self, asking: asyncio.Task[None]) -> None:
         if self._interrupted:
             self.said = Said("".join(self._read), done=self.said.done, interrupted=self._interrupted)  # as seen
-            says_so = self.said.text or self._interrupted is Interrupted.STOPPED
-            line = wording.interrupted(self._interrupted)
-            return _after(self.said.text, line) if says_so and line else ""
+            return
         error = ModelError(Trouble.CUT, "cancelled") if asking.cancelled() else asking.exception()
         if error is not None:
-            return self._failed(error)
-        truncated = self.said.done is not None and self.said.done.truncated
-        notes = [wording.TRUNCATED] * truncated + [wording.SHORTENED] * self.prompt.shortened
-        return _after(self.said.text, "\n".join(notes)) if notes else ""
+            self._fail(error)
 
     async def _ask(self) -> None:
         """Pass the model's text on; again with less when its window was exceeded."""
@@ -124,7 +146,7 @@ class Answer:
     async def _pass_on(self, messages: Sequence[ChatMessage]) -> None:
         pieces: list[str] = []
         try:
-            async with aclosing(self._llm.stream(messages)) as stream:
+            async with aclosing(self._llm.stream(messages, self._parameters)) as stream:
                 async for piece in stream:
                     if isinstance(piece, Done):
                         self.said = Said("".join(pieces), done=piece)
@@ -139,12 +161,11 @@ class Answer:
                 self.said = Said("".join(pieces))
         raise ModelError(Trouble.CUT, "the model's stream ended early")
 
-    def _failed(self, error: BaseException) -> str:
+    def _fail(self, error: BaseException) -> None:
         if not isinstance(error, ModelError):
             log.error("the model's stream broke in a way that nobody foresaw", exc_info=error)
             error = ModelError(Trouble.CUT, "unforeseen")
         self.said = Said(self.said.text, trouble=error.trouble, detail=error.detail)
-        return _after(self.said.text, wording.trouble(error.trouble))
 
 
 class Responder:
@@ -155,6 +176,7 @@ class Responder:
         self.budget = budget
         self._llm = llm
         self._persona = persona
+        self._others: dict[str, Budget] = {}  # of models that callers chose
 
     @property
     def room(self) -> int:
@@ -173,18 +195,67 @@ class Responder:
         cut: Cut = NOTHING_CUT,
         about: str = "",
         tools: Sequence[Tool] = (),
+        instructions: str = "",
+        following: Sequence[ChatMessage] = (),
+        parameters: Parameters = NO_PARAMETERS,
+        whole: bool = False,
     ) -> Answer:
         """The answer to the last of these turns, which are one session's, oldest first, from its cut on.
 
         `about` is what the model shall know of the newest message's author, or of this moment, and then forget.
-        `tools` are what it may do besides talking.
+        `tools` are what it may do besides talking. `instructions` stand below the persona. `following` are messages
+        after the last turn: calls of tools, results. What is asked too long is shortened; if it is to be shown `whole`,
+        ModelError is raised.
         """
         *earlier, newest = turns
         past = Past(tuple(earlier), cut)
         llm = Rounds(self._llm, tools) if tools else self._llm
-        besides = sum(estimate_tokens(json.dumps(tool.definition)) for tool in tools)
-        compose = partial(prompt.compose, self._persona, past, newest, names, self.budget, about=about, besides=besides)
-        return Answer(llm, compose, self.budget, cut)
+        offered = sum(estimate_tokens(json.dumps(tool.definition)) for tool in tools)
+        budget = self._budget_of(parameters)
+        compose = partial(
+            prompt.compose,
+            self._persona,
+            past,
+            newest,
+            names,
+            budget,
+            about=about,
+            instructions=instructions,
+            following=following,
+            besides=offered + _cost(parameters),
+        )
+        return Answer(llm, partial(_whole, compose) if whole else compose, budget, cut, parameters)
+
+    def complete(
+        self, messages: Sequence[ChatMessage], *, instructions: str = "", parameters: Parameters = NO_PARAMETERS
+    ) -> Answer:
+        """The answer to these messages as they are, below the persona and the instructions.
+
+        Raises ModelError when the model's window has no room for them.
+        """
+        budget, cost = self._budget_of(parameters), _cost(parameters)
+        compose = partial(prompt.as_they_are, self._persona, messages, budget, instructions=instructions, besides=cost)
+        return Answer(self._llm, partial(_whole, compose), budget, parameters=parameters)
+
+    def _budget_of(self, parameters: Parameters) -> Budget:
+        """That of the model which a caller chose, of those that the settings allow, or of ours."""
+        chosen = parameters.get("model")
+        if chosen is None:
+            return self.budget
+        if chosen not in self._others:
+            self._others[chosen] = self.budget.of(chosen)
+        return self._others[chosen]
+
+
+def _cost(parameters: Parameters) -> int:
+    return estimate_tokens(json.dumps(dict(parameters))) if parameters else 0
+
+
+def _whole(compose: Callable[[], Prompt]) -> Prompt:
+    """The prompt, if nothing of what is asked had to be left out."""
+    if (made := compose()).shortened:
+        raise ModelError(Trouble.WINDOW_EXCEEDED, "there is no room for what was asked")
+    return made
 
 
 def _after(text: str, sentence: str) -> str:

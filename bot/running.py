@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from typing import Any
 
 from bot.responder import Answer
 from bot.sessions import Interrupted
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 class Running:
     """One claim under way, in its task. It is held until a moment that renewals move on; then the task is cancelled."""
 
-    def __init__(self, fence: int, task: asyncio.Task[None]) -> None:
+    def __init__(self, fence: int, task: asyncio.Task[Any]) -> None:
         self.fence = fence
         self.outdated = asyncio.Event()  # it is to end though the model has ended
         self.interrupted: Interrupted | None = None

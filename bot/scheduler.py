@@ -16,12 +16,13 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from bot.errors import StoreUnavailable
 from bot.forewarning import Forewarning
+from bot.held import HEAR_EVERY_S, RENEW_EVERY_S
 from bot.refusals import Refusals
 from bot.sessions import IdleLimits
-from bot.store import retention
+from bot.store import exchanges, retention
 from bot.store import sessions as session_rows
 from bot.store.engine import Store
-from bot.worker import HEAR_EVERY_S, LOOK_EVERY_S, RENEW_EVERY_S, Worker
+from bot.worker import LOOK_EVERY_S, Worker
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +86,7 @@ class Scheduler:
 
     async def expire(self) -> int:
         """Close every session idle for longer than the limit, batch by batch; how many."""
+        await self._store.run(exchanges.withdraw_abandoned, now=self._clock(), batch=EXPIRE_BATCH)
         total = 0
         while closed := await self._store.run(
             session_rows.expire, now=self._clock(), idle=self._idle, batch=EXPIRE_BATCH

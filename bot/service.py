@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from bot import checks, manifest
-from bot.app import STAND_IN, Bot, model_name, slack_bot, utc_now, with_model
+from bot.app import STAND_IN, Bot, gateway_bot, model_name, slack_bot, utc_now, with_model
 from bot.config import Settings
 from bot.playground.cast import harbour
 from bot.playground.server import PlaygroundServer
@@ -27,18 +27,21 @@ Announce = Callable[[str], None]
 NOTICE = "No language model is connected: a stand-in answers. Set OPENAI_API_KEY or OPENAI_BASE_URL for a real one."
 
 
-async def run(settings: Settings, announce: Announce) -> int:
-    """Run the bot until SIGINT or SIGTERM; the exit status, 1 when a check at start failed."""
+async def run(settings: Settings, announce: Announce, *, gateway: bool = False) -> int:
+    """Run the bot until SIGINT or SIGTERM; the exit status, 1 when a check at start failed.
+
+    `gateway`: behind its HTTP API alone, without Slack.
+    """
     stopped = asyncio.create_task(_stop_signal().wait())
     _allow_many_connections()
     async with AsyncExitStack() as stack:
         model = model_name(settings)
         settings = await stack.enter_async_context(with_model(settings))
         page = ""
-        if settings.mode == "playground":
+        if settings.mode == "playground" and not gateway:
             server, settings = await stack.enter_async_context(_playground(settings, model))
             page = f" · open {server.url}"
-        starting = asyncio.create_task(_start(stack, settings, announce))
+        starting = asyncio.create_task(_start(stack, settings, announce, gateway=gateway))
         await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():  # a check may wait for long; being told to stop may not
             starting.cancel()
@@ -48,18 +51,19 @@ async def run(settings: Settings, announce: Announce) -> int:
         if (bot := starting.result()) is None:
             return 1
         kept = f"database: {settings.database_url.removeprefix('sqlite:///') if on_file else 'PostgreSQL'}"
-        announce(f"Attendant is running in {bot.where}{page} · model: {model} · {kept} · stop with Ctrl+C")
+        announce(f"Attendant is running {bot.where}{page} · model: {model} · {kept} · stop with Ctrl+C")
         await stopped
         announce("Attendant is stopping.")
     return 0
 
 
-async def _start(stack: AsyncExitStack, settings: Settings, announce: Announce) -> Bot | None:
+async def _start(stack: AsyncExitStack, settings: Settings, announce: Announce, *, gateway: bool) -> Bot | None:
     """The bot, connected; None when a check failed, each failure being announced."""
     failures = await checks.failures(settings)
     for line in failures:
         announce(f"attendant: {line}")
-    return None if failures else await stack.enter_async_context(slack_bot(settings))
+    opening = gateway_bot if gateway else slack_bot
+    return None if failures else await stack.enter_async_context(opening(settings))
 
 
 @asynccontextmanager

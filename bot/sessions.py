@@ -9,6 +9,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Self
 
 from bot.events import Attachment, MessageEdited, MessageReceived, Thread
 
@@ -21,6 +22,14 @@ class Closed(enum.Enum):
     UNINSTALLED = "uninstalled"  # the app was removed from the workspace
     CHANNEL_GONE = "channel_gone"  # the channel was deleted or archived, or the bot removed from it
     ERASED = "erased"  # all that was said in it was erased: a person or the operator asked for it
+
+
+class Opened(enum.Enum):
+    """How a request found the session that it names."""
+
+    CREATED = "created"  # it is the first, or the first after a reset
+    CONTINUED = "continued"
+    EXPIRED = "expired"  # what was said before is forgotten: this is a new one
 
 
 class ResetOutcome(enum.Enum):
@@ -121,6 +130,13 @@ class Memory:
     turns: int
     filled: float  # the share, up to 1, that it takes of what the model can be shown
     expires_in: timedelta  # when nobody writes meanwhile
+
+    @classmethod
+    def of(cls, session: OpenSession, filled: float, *, now: datetime, idle_after: timedelta) -> Self | None:
+        """What is remembered of this session; None when it has expired."""
+        if is_idle(session.last_active_at, now=now, idle_after=idle_after):
+            return None
+        return cls(now - session.opened_at, session.turns, filled, session.last_active_at + idle_after - now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The smallest adapter: talk to the bot in a terminal. Read it before writing another.
+"""The terminal: one person's chat on standard input and output. The smallest program on the Python API.
 
 Rule: it shows text as it comes; a terminal pings nobody and has no limits to keep.
 """
@@ -8,86 +8,54 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 
-from bot.adapter import Asked, Ledger
-from bot.background import NO_BACKGROUND, Background
-from bot.events import (
-    Author,
-    Command,
-    Event,
-    MessageReceived,
-    ResetRequested,
-    StatusRequested,
-    StopRequested,
-    Thread,
-    read_command,
-)
-from bot.inbox import Inbox
-from bot.preferences import NO_PROFILE, Profile
+from bot import wording
+from bot.api import Attendant
+from bot.app import model_name
+from bot.config import Settings
+from bot.errors import ModelError
+from bot.events import Command, read_command
+from bot.sessions import StopOutcome
 
-PLATFORM = "terminal"
-YOU = Author(id="you", workspace="local")
+Write = Callable[[str], object]
 
 
-class Terminal:
-    """One person, one thread, standard input and output."""
+async def chat(settings: Settings, announce: Write) -> int:
+    """Talk to the bot in the terminal, until end of input."""
+    async with Attendant.open(settings) as attendant:
+        announce(f"Talking to the attendant · model: {model_name(settings)} · !reset starts over, Ctrl+D ends\n")
+        await talk(attendant, typed_lines("> "), write)
+    return 0
 
-    platform = PLATFORM
 
-    def __init__(self, write: Callable[[str], object], workspace: str) -> None:
-        """`write` takes a piece of text and shows it at once. Each terminal is a workspace of its own."""
-        self.workspace = workspace
-        self._write = write
-        self._answered = asyncio.Event()
+async def talk(attendant: Attendant, lines: AsyncIterator[str], show: Write) -> None:
+    """Send each line in one chat, and show the answer as it grows, until the lines end."""
+    chat_id = await attendant.create_chat()
+    async for line in lines:
+        if text := line.strip():
+            async with aclosing(_answer(attendant, chat_id, text)) as pieces:
+                async for piece in pieces:
+                    show(_printable(piece))
+            show("\n\n")
 
-    async def reply(self, asked: Asked, deltas: AsyncIterator[str], ledger: Ledger) -> None:
-        """Write the answer as it grows."""
-        await ledger.posted(asked.message_id)
-        async for delta in deltas:
-            self._write(_printable(delta))
-        self._write("\n\n")
-        self._answered.set()
 
-    async def show_waiting(self, asked: Asked) -> None:
-        """Nobody else is here to wait for."""
-
-    async def end_waiting(self, asked: Asked) -> None:
-        """Nobody was told to wait."""
-
-    async def names(self, workspace: str, user_ids: Iterable[str]) -> Mapping[str, str]:
-        """Nobody but you is here."""
-        del workspace, user_ids
-        return {}
-
-    async def earlier(self, thread: Thread, before: str) -> Background:
-        """You called the bot; nobody spoke before."""
-        del thread, before
-        return NO_BACKGROUND
-
-    async def notify(self, thread: Thread, text: str) -> None:
-        """Write the line."""
-        del thread
-        self._write(f"{text}\n\n")
-
-    async def profile(self, workspace: str, user_id: str) -> Profile:
-        """A terminal has none."""
-        del workspace, user_id
-        return NO_PROFILE
-
-    async def talk(
-        self, inbox: Inbox, lines: AsyncIterator[str], thread: Thread, settled: Callable[[], Awaitable[None]]
-    ) -> None:
-        """Send each line to the bot and wait for its answer, to the end. `settled` waits until it is stored."""
-        number = 0
-        async for line in lines:
-            if not line.strip():
-                continue
-            number += 1
-            self._answered.clear()
-            await inbox.accept(_event(thread, f"{number:09}", line.strip()))
-            await self._answered.wait()
-            await settled()  # or the next line would meet an answer that still runs
+async def _answer(attendant: Attendant, chat_id: str, text: str) -> AsyncGenerator[str, None]:
+    match read_command(text, mentions_bot=False):
+        case Command.RESET:
+            yield wording.reset(await attendant.reset_chat(chat_id))
+        case Command.STATUS:
+            yield wording.memory(await attendant.memory(chat_id))
+        case Command.STOP:  # while one can type, nothing runs
+            yield wording.fixed(StopOutcome.NOTHING_RUNS)
+        case None:
+            try:
+                async with aclosing(attendant.stream_message(chat_id, text)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+            except ModelError as error:
+                yield f"\n\n{wording.trouble(error.trouble)}"
 
 
 async def typed_lines(prompt: str) -> AsyncIterator[str]:
@@ -114,18 +82,6 @@ def _read(prompt: str, loop: asyncio.AbstractEventLoop, line: asyncio.Future[str
         text = None
     if not loop.is_closed():
         loop.call_soon_threadsafe(lambda: None if line.done() else line.set_result(text))
-
-
-def _event(thread: Thread, message_id: str, text: str) -> Event:
-    match read_command(text, mentions_bot=False):
-        case Command.RESET:
-            return ResetRequested(thread, message_id, YOU)
-        case Command.STATUS:
-            return StatusRequested(thread, message_id, YOU)
-        case Command.STOP:
-            return StopRequested(thread, YOU, message_id)
-        case None:
-            return MessageReceived(thread, message_id, YOU, text)
 
 
 def _printable(text: str) -> str:

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from bot.adapter import Asked
-from bot.attendant import Attendant
+from bot.clerk import Clerk
 from bot.errors import PlatformUnavailable, StoreUnavailable
-from bot.running import Running
+from bot.held import LEASE, Held
 from bot.store import claims, leases
 from bot.store.claims import Claim
 from bot.store.engine import Store
@@ -24,15 +24,10 @@ from bot.turnstile import Limits, Turnstile
 
 log = logging.getLogger(__name__)
 
-LEASE = timedelta(seconds=30)
-RENEW_EVERY_S = 8.0  # well inside the lease
-SURE_SHARE = 2 / 3  # of a lease: so long after it was asked for, a turn is surely ours still
 LOOK_EVERY_S = 1.0
-HEAR_EVERY_S = 0.4  # a stop shall be heard within a second
 LONGEST_PAUSE_S = 60  # before a turn is tried again whose platform is away
 LONGEST_RETRY_AFTER_S = 3_600  # and whose platform says for how long
 FOUND_AT_ONCE = 200  # threads that one look takes up
-RENEWED_AT_ONCE = 1_000  # leases in one statement: databases bound its parameters
 CLAIMS_AT_ONCE = 8  # more would begin turns faster than the loop can follow, and messages come in by the same loop
 
 
@@ -42,7 +37,7 @@ class Worker:
     def __init__(
         self,
         store: Store,
-        attendant: Attendant,
+        clerk: Clerk,
         *,
         owner: str,
         clock: Callable[[], datetime],
@@ -51,16 +46,14 @@ class Worker:
     ) -> None:
         """`owner` names this process in its leases; no two processes share one."""
         self._store = store
-        self._attendant = attendant
-        self._owner = owner
+        self._clerk = clerk
+        self.held = Held(store, owner=owner, clock=clock, lease=lease)
         self._clock = clock
-        self._lease = lease
         self._turnstile = Turnstile(limits)
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._telling: set[asyncio.Task[None]] = set()
         self._told: dict[int, Asked] = {}  # that they wait in line, by thread
         self._woken: set[int] = set()
-        self._claimed: dict[int, Running] = {}
         self._claiming = asyncio.Semaphore(CLAIMS_AT_ONCE)
         self._stopping = False
 
@@ -96,38 +89,24 @@ class Worker:
         elif asked is not None:
             if self._turnstile.waits(owed):
                 self._told[owed.thread_id] = asked
-            telling = asyncio.create_task(self._attendant.show_waiting(asked))
+            telling = asyncio.create_task(self._clerk.show_waiting(asked))
             self._telling.add(telling)
             telling.add_done_callback(self._telling.discard)
 
     async def look(self) -> None:
         """Take up what others left behind."""
-        places = self._attendant.places
+        if not (places := self._clerk.places):
+            return
         for owed in await self._store.run(leases.owed, places, now=self._clock(), limit=FOUND_AT_ONCE):
             self.wake(owed)
 
     async def hear(self) -> None:
         """End the answers that are to end, whoever asked for it, on whichever replica."""
-        if self._claimed:
-            for thread_id, fence, why in await self._store.run_first(leases.interruptions, self._owner):
-                running = self._claimed.get(thread_id)
-                if running is not None and running.fence == fence:  # not a later turn in the same thread
-                    running.interrupt(why)
+        await self.held.hear()
 
     async def renew(self) -> None:
-        """Prolong the leases of what runs here. What was taken over meanwhile ends, unseen: it is another's now."""
-        claimed = dict(self._claimed)
-        for start in range(0, len(claimed), RENEWED_AT_ONCE):
-            some = list(claimed)[start : start + RENEWED_AT_ONCE]
-            asked_at = time.monotonic()
-            held = await self._store.run_first(leases.renew, self._owner, some, now=self._clock(), lease=self._lease)
-            for thread_id in some:
-                if self._claimed.get(thread_id) is not claimed[thread_id]:
-                    continue  # a later turn in the same thread
-                if thread_id in held:
-                    claimed[thread_id].hold(asked_at + SURE_SHARE * self._lease.total_seconds())
-                else:
-                    claimed[thread_id].lose()
+        """Prolong the leases of what runs here."""
+        await self.held.renew()
 
     async def idle(self) -> None:
         """Return when nothing runs here."""
@@ -161,7 +140,7 @@ class Worker:
                         again = True
                         return
                 if (told := self._told.pop(thread_id, None)) is not None:  # nothing is to be answered here any more
-                    await self._attendant.end_waiting(told)
+                    await self._clerk.end_waiting(told)
         except StoreUnavailable as error:
             log.error("the database did not answer (%s); the thread will be taken up again", error)  # noqa: TRY400
         except Exception:
@@ -185,7 +164,9 @@ class Worker:
                 return None
             asked_at = time.monotonic()
             claiming = asyncio.ensure_future(
-                self._store.run(claims.claim, thread_id, owner=self._owner, now=self._clock(), lease=self._lease)
+                self._store.run(
+                    claims.claim, thread_id, owner=self.held.owner, now=self._clock(), lease=self.held.lease
+                )
             )
             try:
                 claim = await asyncio.shield(claiming)
@@ -196,18 +177,14 @@ class Worker:
             return (claim, asked_at) if claim is not None else None
 
     async def _answer(self, claim: Claim, asked_at: float) -> None:
-        running = self._claimed[claim.thread_id] = Running(claim.fence, self._tasks[claim.thread_id])
-        running.hold(asked_at + SURE_SHARE * self._lease.total_seconds())
-        try:
-            await self._attendant.answer(claim, running)
-        except PlatformUnavailable as error:
-            pause = max(min(2**claim.attempt, LONGEST_PAUSE_S), min(error.seconds, LONGEST_RETRY_AFTER_S))
-            log.warning("%s; trying again in %s s", error, pause, extra={"place": str(claim.thread)})
-            await self._store.insist(claims.postpone, claim, now=self._clock(), pause=timedelta(seconds=pause))
-        except BaseException as error:  # so that nobody waits for the lease to run out
-            excused = isinstance(error, asyncio.CancelledError)
-            await self._store.run(claims.hand_back, claim, excused=excused)
-            raise
-        finally:
-            running.let_go()
-            del self._claimed[claim.thread_id]
+        with self.held.holding(claim, asked_at) as running:
+            try:
+                await self._clerk.answer(claim, running)
+            except PlatformUnavailable as error:
+                pause = max(min(2**claim.attempt, LONGEST_PAUSE_S), min(error.seconds, LONGEST_RETRY_AFTER_S))
+                log.warning("%s; trying again in %s s", error, pause, extra={"place": str(claim.thread)})
+                await self._store.insist(claims.postpone, claim, now=self._clock(), pause=timedelta(seconds=pause))
+            except BaseException as error:  # so that nobody waits for the lease to run out
+                excused = isinstance(error, asyncio.CancelledError)
+                await self._store.run(claims.hand_back, claim, excused=excused)
+                raise

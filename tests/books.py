@@ -43,6 +43,10 @@ class Books:
     def now(self, moment: datetime) -> None:
         self._clock.advance(moment - self._clock.now())
 
+    def new_id(self) -> str:
+        """The next session's name."""
+        return next(self._ids)
+
     async def accept(self, message: MessageReceived) -> int | None:
         """The thread's id, or None when the message is ignored or known."""
         return await self.store.run(inbox.accept, message, now=self.now, new_id=next(self._ids), idle_after=DAY)

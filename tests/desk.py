@@ -8,8 +8,9 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from bot.attendant import Attendant
 from bot.budget import Budget
+from bot.clerk import Clerk
+from bot.held import LEASE
 from bot.history import ChatMessage
 from bot.inbox import Inbox
 from bot.llm import LLM, NO_PARAMETERS, Done, Parameters
@@ -21,7 +22,7 @@ from bot.store.tables import turns
 from bot.summariser import Summariser
 from bot.testing import SettableClock
 from bot.turnstile import Limits
-from bot.worker import LEASE, Worker
+from bot.worker import Worker
 from tests.recording_adapter import RecordingAdapter
 
 IDLE = IdleLimits(timedelta(hours=24))
@@ -50,10 +51,10 @@ class Desk:
         budget = budget or Budget(window_tokens=100_000, answer_tokens=1_000, history_tokens=1_000)
         self.summariser = Summariser(store, llm, budget, clock=clock.now)
         responder = Responder(llm, persona="You are helpful.", budget=budget)
-        self.attendant = Attendant(
+        self.clerk = Clerk(
             store, responder, [self.adapter], clock.now, MAX_ATTEMPTS, idle=idle, summariser=self.summariser
         )
-        self.worker = Worker(store, self.attendant, owner=owner, clock=clock.now, limits=limits, lease=lease)
+        self.worker = Worker(store, self.clerk, owner=owner, clock=clock.now, limits=limits, lease=lease)
         self.refusals = Refusals(store, clock=clock.now)
         ids = (f"{owner}-{number}" for number in itertools.count())
         self.inbox = Inbox(store, self.worker, self.refusals, clock=clock.now, new_id=lambda: next(ids), idle=idle)

@@ -67,8 +67,16 @@ class Process:
 
     async def stop(self, number: int = signal.SIGTERM) -> Ended:
         """Tell the process to stop and wait for its end."""
+        self.tell(number)
+        return await self.ended()
+
+    def tell(self, number: int = signal.SIGTERM) -> None:
+        """Send the process a signal."""
         if self._process.returncode is None:
             self._process.send_signal(number)
+
+    async def ended(self) -> Ended:
+        """Wait for the process's end."""
         output, _ = await asyncio.wait_for(self._process.communicate(), START_S)
         self.lines += output.decode().splitlines()
         return Ended(self._process.returncode or 0, self.lines)

@@ -13,6 +13,10 @@ Parameters = Mapping[str, Any]  # more fields of OpenAI's request: tools, temper
 NO_PARAMETERS: Parameters = MappingProxyType({})
 
 
+class Offer(list[Mapping[str, Any]]):
+    """As `tools`: those that an answer can do without. Where the backend takes none, the model is asked without."""
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What the backend says a request cost, in tokens; `cached` is the part of `prompt` it had in its cache."""

@@ -20,7 +20,7 @@ from openai.types import Model
 
 from bot.errors import ModelError, StartupError, Trouble
 from bot.history import ChatMessage
-from bot.llm import NO_PARAMETERS, Done, Parameters
+from bot.llm import NO_PARAMETERS, Done, Offer, Parameters
 from bot.llm.completion import Completion
 from bot.llm.faults import PROBLEMS, Fault
 from bot.llm.patience import texts
@@ -161,8 +161,8 @@ class OpenAI:
             await anext(pieces)
 
     def _taken(self, parameters: Parameters) -> Parameters:
-        """The parameters without what this backend refused."""
-        if self._takes_tools:
+        """The parameters without what this backend refused and the answer can do without."""
+        if self._takes_tools or not isinstance(parameters.get("tools"), Offer):
             return parameters
         return {name: value for name, value in parameters.items() if name not in _TOOLS}
 
@@ -178,7 +178,7 @@ class OpenAI:
         """Whether the backend objected to something that can be left out; from now on it is."""
         blamed = [name for name in _EXTRAS if fault.blames(name)]
         self._extras = {name: value for name, value in self._extras.items() if name not in blamed}
-        if "tools" not in parameters or blamed or not fault.refuses_tools:
+        if not isinstance(parameters.get("tools"), Offer) or blamed or not fault.refuses_tools:
             return bool(blamed)
         if self._takes_tools:
             log.warning("the backend takes no tools with this model: from now on it answers without them")

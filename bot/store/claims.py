@@ -6,14 +6,16 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
 from bot.background import Known
+from bot.errors import Trouble
 from bot.events import Attachment, Author, Thread
 from bot.history import Cut, Said
+from bot.llm import Done
 from bot.sessions import Interrupted, ResetOutcome, StopOutcome, Told
 from bot.store import leases, summaries
 from bot.store import sessions as session_rows
@@ -67,6 +69,23 @@ class Settled:
     cached_tokens: int | None = None
     completion_tokens: int | None = None
     cut: Cut | None = None  # where the shown part of the session begins from now on, when that has changed
+
+    @classmethod
+    def by(
+        cls, done: Done | None, state: State, answer: str, *, trouble: Trouble | None = None, cut: Cut | None = None
+    ) -> Self:
+        """A turn that the model was asked in; `done` tells what it cost."""
+        usage = done.usage if done else None
+        return cls(
+            state,
+            answer=answer,
+            trouble=trouble.value if trouble else None,
+            model=done.model if done else None,
+            prompt_tokens=usage.prompt if usage else None,
+            cached_tokens=usage.cached if usage else None,
+            completion_tokens=usage.completion if usage else None,
+            cut=cut,
+        )
 
 
 def claim(connection: Connection, thread_id: int, *, owner: str, now: datetime, lease: timedelta) -> Claim | None:

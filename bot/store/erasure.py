@@ -22,7 +22,7 @@ from bot.store import preferences, summaries
 from bot.store import sessions as session_rows
 from bot.store.engine import stain
 from bot.store.interruptions import answer_never, interrupt, is_asked
-from bot.store.tables import RUNNING, background, messages, names, sessions, threads, turns
+from bot.store.tables import RUNNING, WORDLESS, background, messages, names, sessions, threads, turns
 
 ERASED_AT_ONCE = 500  # messages in one transaction
 CLOSED_AT_ONCE = 1_000  # sessions in one statement: databases bound its parameters
@@ -87,7 +87,7 @@ def erase_messages(
         for turn_id, asked in left.items()
     ]
     unasked = [turn_id for turn_id, asked in left.items() if not asked]
-    connection.execute(sa.update(turns).where(turns.c.id.in_(unasked)).values(answer=None))
+    connection.execute(sa.update(turns).where(turns.c.id.in_(unasked)).values(WORDLESS))
     words_changed(connection, turn_ids)
     return any(heard)
 

@@ -45,6 +45,11 @@ def before(connection: Connection, session_id: str, turn_id: int, *, budget_toke
     return Past(tuple(background.attached(connection, session_id, shown)), cut)
 
 
+def newest(connection: Connection, session_id: str) -> list[Turn]:
+    """The newest turns settled, newest first, at most PAGE; also those that are not shown any more."""
+    return _read(connection, _DOWNWARDS, session_id, 0, NEWEST)
+
+
 def oldest(connection: Connection, session_id: str, *, after: int, until: int) -> list[Turn]:
     """The turns settled after one and until another, oldest first, at most PAGE; also those that were deleted."""
     return background.attached(connection, session_id, _read(connection, _UPWARDS, session_id, after, until + 1))

@@ -57,6 +57,12 @@ def renew(
     return set(connection.execute(_RENEW[connection.dialect.name], values).scalars())
 
 
+def fences(connection: Connection, thread_ids: Sequence[int]) -> dict[int, int]:
+    """How often each of these threads has been claimed."""
+    found = connection.execute(sa.select(threads.c.id, threads.c.fence).where(threads.c.id.in_(thread_ids)))
+    return {row.id: row.fence for row in found}
+
+
 def interruption(connection: Connection, thread_id: int) -> Interrupted | None:
     """Why the thread's running turn is to end now, if it is; the thread stays locked until the transaction ends."""
     found = connection.execute(_INTERRUPTION, {"this_thread": thread_id}).scalar()

@@ -13,7 +13,7 @@ from bot.events import Thread
 from bot.sessions import Closed, Expiring, IdleLimits, OpenSession, is_idle
 from bot.store import background, names, summaries
 from bot.store.engine import stain
-from bot.store.tables import RUNNING, messages, sessions, threads, turns
+from bot.store.tables import RUNNING, WORDLESS, messages, sessions, threads, turns
 
 OPENING_CHARACTERS = 80  # of a session's first message, to tell sessions apart in a list
 
@@ -83,7 +83,7 @@ def close(
     if closed:
         stain(connection)
         connection.execute(sa.update(messages).where(messages.c.session_id.in_(closed)).values(text="", attachments=[]))
-        connection.execute(sa.update(turns).where(turns.c.session_id.in_(closed)).values(answer=None))
+        connection.execute(sa.update(turns).where(turns.c.session_id.in_(closed)).values(WORDLESS))
         background.forget(connection, closed)
         names.forget(connection, closed)
         summaries.forget(connection, closed)

@@ -104,12 +104,18 @@ turns = Table(
     Column("completion_tokens", sa.Integer),
     Column("started_at", UtcDateTime, nullable=False),
     Column("finished_at", UtcDateTime),
+    Column("request_key", sa.String(64)),  # of an exchange: the caller's own name for it, so that it is answered once
+    Column("request_digest", sa.String(64)),  # of all that was asked under that name
+    Column("truncated", sa.Boolean),  # of an exchange: the answer stopped at the model's length limit
 )
 RUNNING = turns.c.state == sa.literal_column("'running'")  # a bound value would keep PostgreSQL from its index
 Index("uq_turns_running", turns.c.thread_id, unique=True, sqlite_where=RUNNING, postgresql_where=RUNNING)
 Index("ix_turns_session", turns.c.session_id, turns.c.id)
 Index("ix_turns_thread", turns.c.thread_id)
 Index("ix_turns_started", turns.c.started_at)
+WORDLESS = {turns.c.answer: None, turns.c.request_digest: None}  # by a digest one could still guess short words
+_NAMED = turns.c.request_key.is_not(None)
+Index("ix_turns_request", turns.c.thread_id, turns.c.request_key, sqlite_where=_NAMED, postgresql_where=_NAMED)
 
 messages = Table(
     "messages",
@@ -207,4 +213,20 @@ refusals = Table(  # deliveries that no replica could take in, and left to be de
     Column("id", BigId, primary_key=True),
     Column("hour", UtcDateTime, nullable=False, unique=True),
     Column("deliveries", sa.Integer, nullable=False),
+)
+
+keys = Table(  # who may ask over HTTP, and what of this minute's allowance is spent
+    "keys",
+    metadata,
+    Column("id", sa.String(16), primary_key=True),
+    Column("name", sa.String(64), nullable=False),
+    Column("digest", sa.String(64), nullable=False),  # of its secret, which is stored nowhere
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+    Column("requests_per_minute", sa.Integer),  # null: the settings' limit
+    Column("tokens_per_minute", sa.Integer),
+    Column("minute", sa.BigInteger, nullable=False, server_default="0"),  # since 1970, that the counts are of
+    Column("requests", sa.Integer, nullable=False, server_default="0"),
+    Column("tokens", sa.BigInteger, nullable=False, server_default="0"),
 )

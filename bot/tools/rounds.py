@@ -15,7 +15,7 @@ from typing import Any
 
 from bot.errors import ModelError, Trouble
 from bot.history import ChatMessage
-from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, ToolCall
+from bot.llm import LLM, NO_PARAMETERS, Done, Offer, Parameters, ToolCall
 from bot.tools import Arguments, Outcome, Tool, failed
 
 MOST_ROUNDS = 3  # requests for one answer; in the last of them no tool may be called
@@ -31,7 +31,7 @@ class Rounds:
     def __init__(self, llm: LLM, tools: Sequence[Tool]) -> None:
         self._llm = llm
         self._tools = {tool.name: tool for tool in tools}
-        self._offer = [tool.definition for tool in tools]
+        self._offer = Offer(tool.definition for tool in tools)
 
     async def stream(
         self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS

@@ -99,9 +99,9 @@ async def test_erase_wants_to_be_confirmed(tmp_path: Path) -> None:
     await Process.run(tmp_path, {}, "chat", typed="my VPN is down\nstill down\n")
 
     nothing = await Process.run(tmp_path, {}, "erase")
-    unasked = await Process.run(tmp_path, {}, "erase", "--channel", "terminal")
-    elsewhere = await Process.run(tmp_path, {}, "erase", "--channel", "terminal", "--user", "U0NOBODY", "--yes")
-    erased = await Process.run(tmp_path, {}, "erase", "--channel", "terminal", "--yes")
+    unasked = await Process.run(tmp_path, {}, "erase", "--workspace", "local")
+    elsewhere = await Process.run(tmp_path, {}, "erase", "--workspace", "local", "--user", "U0NOBODY", "--yes")
+    erased = await Process.run(tmp_path, {}, "erase", "--workspace", "local", "--yes")
 
     assert [ended.status for ended in (nothing, unasked, elsewhere, erased)] == [1, 1, 0, 0]
     assert "--workspace" in nothing.lines[0]
@@ -134,3 +134,21 @@ def test_erase_asks_on_a_terminal(
     said = capsys.readouterr().out
     assert said.startswith("Erase 0 messages in 0 conversations")
     assert (status, "Nothing was erased." in said) == (0 if erased else 1, not erased)
+
+
+async def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
+    """A key is shown once; the list has its id, name, state and limits, and never its secret."""
+    assert "no key" in (await Process.run(tmp_path, {}, "keys", "list")).lines[0]
+    arguments = ("--days", "30", "--requests-per-minute", "5", "--tokens-per-minute", "700")
+    made = await Process.run(tmp_path, {}, "keys", "create", "my website", *arguments)
+    (text,) = [line for line in made.lines if line.startswith("sk-att-")]
+    key_id, secret = text.split("-")[2:]
+    listed = [(await Process.run(tmp_path, {}, "keys", "list")).lines]
+    revoked = await Process.run(tmp_path, {}, "keys", "revoke", key_id)
+    listed.append((await Process.run(tmp_path, {}, "keys", "list")).lines)
+
+    for told in ("my website", "valid until", "5 requests a minute", "700 tokens a minute"):
+        assert told in listed[0][0]
+    assert (revoked.status, "revoked" in listed[1][0]) == (0, True)
+    assert [lines[0].startswith(key_id) and secret not in lines[0] for lines in listed] == [True, True]
+    assert (await Process.run(tmp_path, {}, "keys", "revoke", key_id)).status == 1

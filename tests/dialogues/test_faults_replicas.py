@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from bot import app
+from bot.held import LEASE
 from bot.store.figures import figures
 from bot.testing import SettableClock
-from bot.worker import LEASE
 from tests.room import Room
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bot import app, wording
+from bot import upkeep, wording
 from bot.sessions import Interrupted
 from bot.slack.views import FORGET_ME
 from bot.store.erasure import Scope
@@ -66,7 +66,7 @@ async def by_forget_me(room: Room, talk: Talk) -> None:
 
 
 async def by_the_operator(room: Room, talk: Talk) -> None:
-    assert await app.erase(room.settings, Scope(person=talk.person.id), confirmed=lambda _: True) == 1
+    assert await upkeep.erase(room.settings, Scope(person=talk.person.id), confirmed=lambda _: True) == 1
 
 
 async def by_archiving(room: Room, talk: Talk) -> None:

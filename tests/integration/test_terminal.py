@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from bot import app, wording
+import pytest
+
+from bot import Attendant, wording
 from bot.config import Settings
-from bot.events import Thread
+from bot.errors import ModelError, Trouble
 from bot.sessions import ResetOutcome, StopOutcome
-from bot.terminal import PLATFORM, Terminal
+from bot.terminal import talk
 from bot.testing import ScriptedLLM
 
 NOTHING_RUNS = wording.fixed(StopOutcome.NOTHING_RUNS)
@@ -22,11 +24,8 @@ async def shown(database_url: str, llm: ScriptedLLM, *typed: str) -> list[str]:
             yield line
 
     written: list[str] = []
-    terminal = Terminal(written.append, "here")
-    settings = Settings.load({"DATABASE_URL": database_url})
-    async with app.desk(settings, [terminal], llm=llm) as parts:
-        thread = Thread(PLATFORM, "here", "terminal", "1", direct=True)
-        await terminal.talk(parts.inbox, lines(), thread, parts.worker.idle)
+    async with Attendant.open(Settings.load({"DATABASE_URL": database_url}), llm=llm) as attendant:
+        await talk(attendant, lines(), written.append)
     return "".join(written).split("\n\n")[:-1]
 
 
@@ -57,3 +56,20 @@ async def test_what_is_remembered_can_be_asked_for(empty_sqlite_url: str, llm: S
 
     assert nothing == wording.memory(None)
     assert "one turn" in told
+
+
+async def test_a_model_in_trouble_ends_in_a_sentence(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
+    """Not in a traceback; one can type on."""
+    llm.script("half of", ModelError(Trouble.CUT, "for operators"))
+    llm.script("whole")
+    told = await shown(empty_sqlite_url, llm, "first", "second")
+
+    assert told == ["half of", wording.trouble(Trouble.CUT), "whole"]
+
+
+@pytest.mark.parametrize("character", ["\x1b", "\x07", "\x00", "\u202e"])
+async def test_a_model_cannot_steer_the_terminal(empty_sqlite_url: str, llm: ScriptedLLM, character: str) -> None:
+    """Nothing but text, line breaks and tabs reaches it."""
+    llm.script(f"a{character}b\tc")
+
+    assert await shown(empty_sqlite_url, llm, "hello") == ["ab\tc"]

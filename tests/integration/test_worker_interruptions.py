@@ -11,12 +11,12 @@ import pytest
 from bot import wording
 from bot.errors import PlatformUnavailable
 from bot.events import Event
+from bot.held import HEAR_EVERY_S
 from bot.scheduler import Scheduler
 from bot.sessions import IdleLimits, Interrupted, ResetOutcome
-from bot.store import leases
+from bot.store import claims, leases
 from bot.store.engine import Store
 from bot.testing import Hold, ScriptedLLM, SettableClock
-from bot.worker import HEAR_EVERY_S
 from tests.books import Books
 from tests.builders import DAY, THREAD, deletion, edit, mention, reply, reset, stop
 from tests.desk import Desk, Echo
@@ -196,6 +196,24 @@ async def test_a_renewal_that_comes_between_two_turns_ends_neither(
     await store.close()
 
     assert desk.adapter.replies[THREAD] == ["Let me see", "hello"]
+
+
+async def test_a_renewal_that_comes_as_a_turn_ends_loses_nothing(
+    database_url: str, llm: ScriptedLLM, clock: SettableClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its lease was given up, not lost: the worker goes on with what came meanwhile."""
+    store = InterferedStore(database_url)
+    desk = Desk(store, llm, clock)
+    hold = await running(desk, llm, "see")
+    await desk.inbox.accept(reply("and?", "2.0"))
+    llm.script("hello")
+    store.after[claims.settle] = lambda _: desk.worker.renew()
+    hold.release()
+    await desk.worker.idle()
+    await store.close()
+
+    assert desk.adapter.replies[THREAD] == ["Let me see", "hello"]
+    assert "lost" not in caplog.text
 
 
 async def test_what_a_dead_worker_was_to_forget_leaves_no_fragment(desk: Desk, books: Books, llm: ScriptedLLM) -> None:

@@ -20,7 +20,7 @@ from bot.prompt import Fold
 from bot.responder import Answer, Responder
 from bot.roster import Roster
 from bot.running import Running
-from bot.sessions import IdleLimits, Interrupted, Memory, ResetOutcome, StopOutcome, Told, is_idle
+from bot.sessions import IdleLimits, Interrupted, Memory, ResetOutcome, StopOutcome, Told
 from bot.store import answers, claims
 from bot.store import background as background_rows
 from bot.store import history as settled_turns
@@ -34,7 +34,7 @@ from bot.tools.set_preferences import set_preferences
 log = logging.getLogger(__name__)
 
 
-class Attendant:
+class Clerk:
     """Answers claimed turns on whichever platform they came from, and settles them."""
 
     def __init__(
@@ -110,11 +110,10 @@ class Attendant:
     async def _memory(self, claim: Claim) -> Memory | None:
         """What is remembered in the thread now; None when its session has expired, or there is none."""
         session = await self._store.insist(session_rows.open_in, claim.thread_id)
-        now, idle_after = self._clock(), self._idle.of(claim.thread.channel)
-        if session is None or is_idle(session.last_active_at, now=now, idle_after=idle_after):
+        if session is None:
             return None
         filled = self._responder.filled(await self._past(session.id, claim.turn_id))
-        return Memory(now - session.opened_at, session.turns, filled, session.last_active_at + idle_after - now)
+        return Memory.of(session, filled, now=self._clock(), idle_after=self._idle.of(claim.thread.channel))
 
     async def _say(self, claim: Claim, running: Running, line: str) -> Settled:
         async def deltas() -> AsyncIterator[str]:
@@ -253,22 +252,11 @@ async def _announced(answer: Answer, claim: Claim) -> AsyncGenerator[str, None]:
             notice = ""
 
 
-def _settled(answer: Answer | None, *, shown: bool) -> Settled:
-    if answer is None:
-        return Settled(State.FAILED, wording.FAILED_TURN)
-    said, done = answer.said, answer.said.done
-    usage = done.usage if done else None
+def _settled(answer: Answer, *, shown: bool) -> Settled:
+    said = answer.said
     state, note = _ending(said.interrupted, failed=said.trouble is not None or not shown)
-    return Settled(
-        state,
-        answer="\n\n".join(part for part in (said.text, note) if part),
-        trouble=said.trouble.value if said.trouble else None,
-        model=done.model if done else None,
-        prompt_tokens=usage.prompt if usage else None,
-        cached_tokens=usage.cached if usage else None,
-        completion_tokens=usage.completion if usage else None,
-        cut=answer.cut,
-    )
+    remembered = "\n\n".join(part for part in (said.text, note) if part)
+    return Settled.by(said.done, state, remembered, trouble=said.trouble, cut=answer.cut)
 
 
 def _ending(interrupted: Interrupted | None, *, failed: bool) -> tuple[State, str]:

@@ -36,7 +36,7 @@ async def answered(desk: Desk, claim: Claim) -> list[Answer]:
     assert task is not None
     running = Running(claim.fence, task)
     running.hold(time.monotonic() + 60)
-    await desk.attendant.answer(claim, running)
+    await desk.clerk.answer(claim, running)
     running.let_go()
     return [running.answer] if running.answer is not None else []
 

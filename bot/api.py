@@ -1,0 +1,102 @@
+"""The attendant in Python, for scripts and tests that want no server: chats by id, each apart from the others.
+
+async with Attendant.open() as attendant:
+    chat_id = await attendant.create_chat()
+    answer = await attendant.send_message(chat_id, "My VPN is down.")
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager, nullcontext
+from pathlib import Path
+from uuid import UUID
+
+from bot import keys
+from bot.app import Desk, desk, new_id, utc_now, with_model
+from bot.config import Settings
+from bot.errors import SessionNotFound, StartupError
+from bot.exchange import Question, place
+from bot.llm import LLM, Done
+from bot.sessions import Memory, ResetOutcome
+from bot.store import keys as key_rows
+from bot.store.exchanges import speaker
+from bot.wording import TRUNCATED
+
+ENV_FILE = Path(".env")
+LOCAL = "local"  # whose the chats are when no key is given
+
+ChatId = str | UUID
+
+
+class Attendant:
+    """Answers in chats; made by `open`. Every method may raise StoreUnavailable, and Overloaded when too many ask."""
+
+    def __init__(self, parts: Desk, owner: str) -> None:
+        self._parts = parts
+        self._owner = owner
+
+    @staticmethod
+    @asynccontextmanager
+    async def open(
+        settings: Settings | None = None, *, key: str | None = None, llm: LLM | None = None
+    ) -> AsyncIterator[Attendant]:
+        """The attendant with its database and model, inside the block.
+
+        Without `settings` they are those of the environment and `.env`. With a gateway's `key` the chats are that
+        key's, and go on over HTTP by their id. `llm` takes the place of the model. Raises ConfigError and StartupError.
+        """
+        settings = settings or Settings.load(os.environ, ENV_FILE, without_slack=True)
+        model = with_model(settings) if llm is None else nullcontext(settings)
+        async with model as effective, desk(effective, [], llm=llm) as parts:
+            yield Attendant(parts, await _owner(parts, key))
+
+    async def create_chat(self) -> str:
+        """A new chat; its id, a UUID."""
+        chat_id = new_id()
+        await self._parts.exchange.make(place(self._owner, chat_id))
+        return chat_id
+
+    async def send_message(self, chat_id: ChatId, text: str) -> str:
+        """The answer to a message in this chat. Raises what stream_message does."""
+        async with aclosing(self.stream_message(chat_id, text)) as pieces:
+            return "".join([piece async for piece in pieces])
+
+    async def stream_message(self, chat_id: ChatId, text: str) -> AsyncGenerator[str, None]:
+        """The answer piece by piece; it is remembered when the last was read.
+
+        Raises SessionNotFound for a chat that was never created, SessionBusy when another message is being answered
+        in it for too long, SessionClosed when it was reset meanwhile, and ModelError when there is no whole answer.
+        """
+        thread = place(self._owner, str(chat_id))
+        if not await self._parts.exchange.knows(thread):
+            raise SessionNotFound
+        async with (
+            self._parts.exchange.ask(Question(self._owner, thread, said=(text,))) as reply,
+            aclosing(reply.words()) as words,
+        ):
+            async for piece in words:
+                if not isinstance(piece, Done):
+                    yield piece
+                elif piece.truncated:
+                    yield f"\n\n{TRUNCATED}"
+
+    async def memory(self, chat_id: ChatId) -> Memory | None:
+        """What is remembered of this chat, in figures; None when that is nothing."""
+        return await self._parts.exchange.memory(place(self._owner, str(chat_id)))
+
+    async def reset_chat(self, chat_id: ChatId) -> ResetOutcome:
+        """Forget what was said in this chat; the next message begins anew."""
+        thread = place(self._owner, str(chat_id))
+        return await self._parts.inbox.reset(thread, speaker(thread))
+
+
+async def _owner(parts: Desk, text: str | None) -> str:
+    if text is None:
+        return LOCAL
+    secret = keys.read(text)
+    key = await parts.store.run(key_rows.find, secret) if secret is not None else None
+    if key is None or not key.is_valid(utc_now()):
+        raise StartupError("The key is unknown, revoked or expired. Make one with: attendant keys create NAME")
+    return key.id

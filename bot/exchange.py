@@ -1,0 +1,259 @@
+"""Exchange: somebody asks and waits for the answer, over HTTP or in Python. The same sessions and turns, no platform.
+
+Rule: one turn at a time in a session; who comes meanwhile waits, for a bounded time. What was not settled is withdrawn:
+a caller that goes away, or a model that fails, leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from bot.errors import NameReused, SessionBusy, SessionClosed, StoreUnavailable
+from bot.events import Thread
+from bot.held import Held
+from bot.history import ChatMessage, Past, Turn, speakers
+from bot.line import Line
+from bot.llm import NO_PARAMETERS, Done, Parameters
+from bot.reply import Reply, name_of, repeated, words_of
+from bot.responder import Answer, Responder
+from bot.sessions import IdleLimits, Memory, OpenSession, is_idle
+from bot.store import exchanges
+from bot.store import history as settled_turns
+from bot.store import threads as thread_rows
+from bot.store.claims import Settled, State
+from bot.store.engine import Store
+from bot.store.exchanges import Begun, Name, Repeated
+from bot.summariser import Summariser
+from bot.turnstile import Limits
+
+log = logging.getLogger(__name__)
+
+CALLER = "The user"  # in summaries
+LOOK_FIRST_S, LOOK_MOST_S = 0.02, 0.5  # pauses while another replica answers in the session, doubling
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a caller asks."""
+
+    owner: str
+    thread: Thread | None  # None: nothing is remembered
+    said: tuple[str, ...] = ()
+    recalled: tuple[Turn, ...] = ()  # earlier turns that the caller sent along
+    following: tuple[ChatMessage, ...] = ()  # what came after `said`: calls of tools, and their results
+    messages: tuple[ChatMessage, ...] | None = None  # for the model as they are, instead of a session's turns
+    instructions: str = ""  # they stand below the persona
+    parameters: Parameters = field(default_factory=lambda: NO_PARAMETERS)
+    name: Name | None = None
+
+
+def place(owner: str, session_id: str) -> Thread:
+    """Where the session lives that its owner calls by this id."""
+    return Thread(exchanges.PLATFORM, owner, "", _digest(session_id), direct=True)
+
+
+def place_of_one(owner: str, name: str) -> Thread:
+    """Where a question of this name lives that belongs to no session, so that it is answered once."""
+    return Thread(exchanges.PLATFORM, owner, "once", _digest(name), direct=True)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()  # of one length, whatever the caller's id
+
+
+class Exchange:
+    """Takes questions: one at a time in each session, many sessions at once."""
+
+    def __init__(
+        self,
+        store: Store,
+        responder: Responder,
+        summariser: Summariser,
+        held: Held,
+        *,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+        idle: IdleLimits,
+        limits: Limits,
+        wait_s: float,
+    ) -> None:
+        """`wait_s`: for how long a question waits for the one before it in its session."""
+        self._store = store
+        self._responder = responder
+        self._summariser = summariser
+        self._held = held
+        self._clock = clock
+        self._new_id = new_id
+        self._idle = idle
+        self._line = Line(limits, wait_s)
+        self._unsettled: dict[int, Begun] = {}  # by turn
+
+    @property
+    def running(self) -> int:
+        """How many questions are being answered here, or wait for those before them."""
+        return self._line.length
+
+    @asynccontextmanager
+    async def ask(self, question: Question) -> AsyncIterator[Reply]:
+        """The reply, open inside the block.
+
+        Raises SessionBusy when the session stays taken for too long, NameReused, Overloaded, and StoreUnavailable.
+        """
+        with self._line.inside(question.owner):
+            if question.thread is None:
+                answer = self._complete(question)
+                yield Reply(self._clock(), lambda: words_of(answer))
+                return
+            async with self._line.alone(question.thread) as until:
+                begun, asked_at = await self._begin(question.thread, question, until)
+                if isinstance(begun, Repeated):
+                    yield repeated(begun)
+                    return
+                async with self._replied(begun, asked_at, question) as reply:
+                    yield reply
+
+    async def stop(self) -> None:
+        """End what is being answered here; return when nothing of it is left."""
+        await self._line.dissolve()
+        for begun in tuple(self._unsettled.values()):  # whose reader left it open, and went on
+            await self._withdraw(begun)
+
+    async def make(self, thread: Thread) -> None:
+        """Have a place for a session, so that it is known. Raises StoreUnavailable."""
+        await self._store.run(thread_rows.ensure, thread)
+
+    async def knows(self, thread: Thread) -> bool:
+        """Whether there is, or was, a session in this place. Raises StoreUnavailable."""
+        return await self._store.run(thread_rows.find, thread) is not None
+
+    async def find(self, thread: Thread) -> OpenSession | None:
+        """The open session in this place. Raises StoreUnavailable."""
+        found, idle_after = await self._store.run(exchanges.find, thread), self._idle.of(thread.channel)
+        idle = found is not None and is_idle(found.last_active_at, now=self._clock(), idle_after=idle_after)
+        return None if idle else found
+
+    async def memory(self, thread: Thread) -> Memory | None:
+        """What is remembered in this place. Raises StoreUnavailable."""
+        if (found := await self._store.run(exchanges.find, thread)) is None:
+            return None
+        filled = self._responder.filled(await self._past(found.id, settled_turns.NEWEST))
+        return Memory.of(found, filled, now=self._clock(), idle_after=self._idle.of(thread.channel))
+
+    async def _begin(self, thread: Thread, question: Question, until: float) -> tuple[Begun | Repeated, float]:
+        """What was begun, and when its lease was asked for, by the monotonic clock."""
+        pause_s, asked_at = LOOK_FIRST_S, time.monotonic()
+        while (begun := await self._try(thread, question)) is None:
+            if asyncio.get_running_loop().time() + pause_s > until:
+                raise SessionBusy("another question is being answered")
+            await asyncio.sleep(pause_s)
+            pause_s, asked_at = min(2 * pause_s, LOOK_MOST_S), time.monotonic()
+        if isinstance(begun, Repeated) and not begun.same:
+            raise NameReused("another request has this name")
+        return begun, asked_at
+
+    async def _try(self, thread: Thread, question: Question) -> Begun | Repeated | None:
+        beginning = asyncio.ensure_future(
+            self._store.run(
+                exchanges.begin,
+                thread,
+                question.said,
+                recalled=question.recalled,
+                name=question.name,
+                owner=self._held.owner,
+                now=self._clock(),
+                lease=self._held.lease,
+                new_id=self._new_id(),
+                idle_after=self._idle.of(thread.channel),
+            )
+        )
+        try:
+            return await asyncio.shield(beginning)
+        except asyncio.CancelledError:  # it may have been committed all the same
+            if isinstance(begun := await beginning, Begun):
+                self._unsettled[begun.claim.turn_id] = begun
+                await self._withdraw(begun)
+            raise
+
+    @asynccontextmanager
+    async def _replied(self, begun: Begun, asked_at: float, question: Question) -> AsyncIterator[Reply]:
+        self._unsettled[begun.claim.turn_id] = begun
+        try:
+            with self._held.holding(begun.claim, asked_at) as running:
+                answer = await self._answer(begun, question)
+                running.begin(answer)
+
+                async def words() -> AsyncGenerator[str | Done, None]:
+                    async with aclosing(words_of(answer)) as pieces:
+                        async for piece in pieces:
+                            if isinstance(piece, Done) and not piece.tool_calls:
+                                self._held.let_go(begun.claim)  # what follows its end is no more under its lease
+                                await self._settle(begun, answer, piece)
+                            yield piece
+
+                name = name_of(begun.claim.session_id, begun.claim.turn_id)
+                yield Reply(begun.began_at, words, begun.opened, name)
+        finally:
+            await self._withdraw(begun)
+
+    async def _settle(self, begun: Begun, answer: Answer, done: Done) -> None:
+        """Remember a whole answer. Raises SessionClosed when its session was closed, or taken over, meanwhile."""
+        settled = Settled.by(done, State.ANSWERED, answer.said.text, cut=answer.cut)
+        if not await self._store.run(exchanges.settle, begun, settled, truncated=done.truncated, now=self._clock()):
+            raise SessionClosed("the session was reset meanwhile")
+        self._unsettled.pop(begun.claim.turn_id, None)
+        log.info("turn answered", extra=_where(begun))
+        if answer.prompt.fold is not None and begun.claim.session_id is not None:
+            self._summariser.fold(begun.claim.session_id, answer.prompt.fold, _called)
+
+    async def _answer(self, begun: Begun, question: Question) -> Answer:
+        if question.messages is not None:
+            return self._complete(question)
+        past = await self._past(begun.claim.session_id or "", begun.claim.turn_id)
+        return self._responder.answer(
+            [*past.turns, Turn(begun.claim.said, id=begun.claim.turn_id)],
+            {},
+            cut=replace(past.cut, several=False),  # whoever asks here, it is one and the same
+            instructions=question.instructions,
+            following=question.following,
+            parameters=question.parameters,
+            whole=True,
+        )
+
+    async def _past(self, session_id: str, turn_id: int) -> Past:
+        budget = self._responder.budget.history_tokens
+        return await self._store.run(settled_turns.before, session_id, turn_id, budget_tokens=budget)
+
+    def _complete(self, question: Question) -> Answer:
+        return self._responder.complete(
+            question.messages or (), instructions=question.instructions, parameters=question.parameters
+        )
+
+    async def _withdraw(self, begun: Begun) -> None:
+        """Take the turn back, unless it was settled, or taken back, before."""
+        if self._unsettled.pop(begun.claim.turn_id, None) is None:
+            return
+        withdrawing = asyncio.ensure_future(self._store.run(exchanges.withdraw, begun))
+        try:
+            await asyncio.shield(withdrawing)
+        except asyncio.CancelledError:  # once more: it must not drop out of the database's queue
+            await asyncio.wait([withdrawing])
+            raise
+        except StoreUnavailable as error:  # then its lease runs out, and whoever comes next does it
+            log.warning("a turn could not be withdrawn (%s)", error, extra=_where(begun))
+
+
+async def _called(turns: Sequence[Turn]) -> Mapping[str, str]:
+    """What a summary calls whoever asked in these turns."""
+    return dict.fromkeys(speakers(turns), CALLER)
+
+
+def _where(begun: Begun) -> dict[str, object]:
+    claim = begun.claim
+    return {"place": str(claim.thread), "session": claim.session_id, "turn": claim.turn_id}

@@ -1,0 +1,7 @@
+"""The gateway: an OpenAI-compatible HTTP API whose sessions are named by a header.
+
+Reading order: refusals (errors in OpenAI's shape), shapes, schemas (what a request may be), transcript, request (a
+body, read), names, address, brake, doorman (who may ask), completion (an answer in OpenAI's shape), chat, sessions,
+openapi, server.
+Rule: what is not supported is refused by name; nothing that a client sends is ignored.
+"""

@@ -1,0 +1,148 @@
+"""POST chat/completions: a question by HTTP, and its answer, whole or as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+
+from aiohttp import web
+
+from bot.config import Settings
+from bot.errors import AttendantError
+from bot.exchange import Exchange, Question, place, place_of_one
+from bot.gateway import names, refusals, transcript
+from bot.gateway import request as requests
+from bot.gateway.completion import envelope, event
+from bot.gateway.doorman import Doorman
+from bot.gateway.refusals import invalid
+from bot.gateway.request import Asked
+from bot.llm import Done, Usage
+from bot.reply import Reply
+from bot.store.exchanges import Name
+from bot.tokens import estimate_tokens
+
+
+class Chat:
+    """Answers requests for completions."""
+
+    def __init__(self, exchange: Exchange, doorman: Doorman, settings: Settings, new_id: Callable[[], str]) -> None:
+        self._exchange = exchange
+        self._doorman = doorman
+        self._settings = settings
+        self._new_id = new_id
+
+    async def complete(self, http: web.Request) -> web.StreamResponse:
+        """Answer one request. Before the first byte it raises Refusal and AttendantError."""
+        admission = await self._doorman.admit(http)
+        session, name = names.session(http), names.request(http)
+        asked = await requests.read(http, self._settings)
+        question = self._question(admission.key.id, asked, session, name)
+        async with self._exchange.ask(question) as reply:
+            headers = dict(admission.headers)
+            if session is not None and reply.opened is not None:
+                headers |= {"x-session-id": session, "x-session-state": reply.opened.value}
+            answer = _Answer(asked, reply, self._new_id(), self._settings.gateway_client_timeout_seconds)
+            try:
+                return await (answer.stream(http, headers) if asked.stream else answer.whole(headers))
+            finally:
+                if not reply.repeated:
+                    await self._doorman.charge(admission.key, answer.cost)
+
+    def _question(self, owner: str, asked: Asked, session: str | None, name: str | None) -> Question:
+        instructions = transcript.instructions(asked.messages)
+        if instructions and self._settings.gateway_system_messages == "refuse":
+            raise invalid("System messages are not accepted here.", "messages", "system_message_refused")
+        known_as = Name(hashlib.sha256(name.encode()).hexdigest(), asked.digest) if name is not None else None
+        if session is None:
+            return Question(
+                owner,
+                place_of_one(owner, name) if name is not None else None,
+                messages=transcript.as_they_are(asked.messages),
+                instructions=instructions,
+                parameters=asked.parameters,
+                name=known_as,
+            )
+        told = transcript.in_session(asked.messages)
+        return Question(
+            owner,
+            place(owner, session),
+            said=told.said,
+            recalled=told.recalled,
+            following=told.following,
+            instructions=instructions,
+            parameters=asked.parameters,
+            name=known_as,
+        )
+
+
+class _Answer:
+    """One answer on its way to the client."""
+
+    def __init__(self, asked: Asked, reply: Reply, new_id: str, write_within_s: float) -> None:
+        """`write_within_s`: a client that reads nothing for so long is gone."""
+        self._asked = asked
+        self._reply = reply
+        self._envelope = envelope(reply.began_at, asked.model, reply.name or new_id)
+        self._write_within_s = write_within_s
+        self._text: list[str] = []
+        self._usage: Usage | None = None
+
+    @property
+    def cost(self) -> int:
+        """Its tokens, estimated when the backend did not tell; nothing when nothing was said."""
+        if self._usage is None and not self._text:
+            return 0
+        usage = self._used()
+        return usage.prompt + usage.completion
+
+    async def whole(self, headers: Mapping[str, str]) -> web.Response:
+        """The answer as one JSON object."""
+        async with aclosing(self._reply.words()) as words:
+            async for piece in words:
+                if isinstance(piece, Done):
+                    self._usage = piece.usage
+                    body = self._envelope.whole("".join(self._text), piece, self._used())
+                    return web.json_response(body, headers=headers)
+                self._text.append(piece)
+        raise AssertionError("a reply ends with its Done")
+
+    async def stream(self, http: web.Request, headers: Mapping[str, str]) -> web.StreamResponse:
+        """The answer as server-sent events. What fails before the first word is raised, what fails later is told."""
+        async with aclosing(self._reply.words()) as words:
+            first = await anext(words)
+            stream = {"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
+            response = web.StreamResponse(headers={**headers, **stream})
+            await response.prepare(http)
+            try:
+                await self._send(response, self._envelope.opening(with_usage=self._asked.include_usage))
+                await self._pass_on(response, first)
+                async for piece in words:
+                    await self._pass_on(response, piece)
+            except AttendantError as error:
+                await self._send(response, event(refusals.of(error).error.body()))
+            return response
+
+    async def _pass_on(self, response: web.StreamResponse, piece: str | Done) -> None:
+        with_usage = self._asked.include_usage
+        if isinstance(piece, str):
+            self._text.append(piece)
+            await self._send(response, self._envelope.delta(piece, with_usage=with_usage))
+            return
+        self._usage = piece.usage
+        for chunk in self._envelope.ending(piece, self._used(), with_usage=with_usage):
+            await self._send(response, chunk)
+
+    async def _send(self, response: web.StreamResponse, data: bytes) -> None:
+        try:
+            async with asyncio.timeout(self._write_within_s):
+                await response.write(data)
+        except TimeoutError:
+            raise ConnectionResetError("the client does not read") from None
+
+    def _used(self) -> Usage:
+        if self._usage is not None:
+            return self._usage
+        prompt = sum(estimate_tokens(str(message.get("content"))) for message in self._asked.messages)
+        return Usage(prompt, completion=estimate_tokens("".join(self._text)))

@@ -1,0 +1,118 @@
+"""Doorman: who may ask, and how much in a minute.
+
+Rule: whether a key is unknown or belongs to somebody else, the refusal is the same, and it takes as long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from aiohttp import web
+
+from bot import keys
+from bot.config import Settings
+from bot.errors import StoreUnavailable
+from bot.gateway import address
+from bot.gateway.brake import Brake
+from bot.gateway.refusals import Refusal, forbidden, limited, slowed, unauthorized
+from bot.keys import Key, Secret
+from bot.store import keys as key_rows
+from bot.store.engine import Store
+
+log = logging.getLogger(__name__)
+
+HELD_BACK = 200  # refusals at once; beyond that they are not slow but short
+
+MISSING = "You didn't provide an API key. Send it as 'Authorization: Bearer sk-att-...'."
+WRONG = "Incorrect API key provided. Keys are made with 'attendant keys create'."
+OVER = "This API key was revoked, or has expired."
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Somebody who may ask, and the headers that tell how much is left."""
+
+    key: Key
+    headers: Mapping[str, str]
+
+
+class Doorman:
+    """Looks at keys."""
+
+    def __init__(self, store: Store, settings: Settings, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+        self._brake = Brake()
+        self._held_back = 0
+
+    async def know(self, request: web.Request) -> Key:
+        """The key that the request presents. Raises Refusal, and StoreUnavailable."""
+        key = await self._store.run(key_rows.find, await self._secret(request))
+        if key is None:
+            raise await self._slowly(request, unauthorized(WRONG))
+        if not key.is_valid(self._clock()):
+            raise forbidden(OVER)
+        return key
+
+    async def admit(self, request: web.Request) -> Admission:
+        """Let a request for a completion in and count it. Raises Refusal, and StoreUnavailable."""
+        found = await self._store.run(key_rows.admit, await self._secret(request), now=self._clock())
+        if found is None:
+            raise await self._slowly(request, unauthorized(WRONG))
+        key, spent = found
+        if spent is None:
+            raise forbidden(OVER)
+        most = {
+            "requests": key.requests_per_minute or self._settings.gateway_requests_per_minute,
+            "tokens": key.tokens_per_minute or self._settings.gateway_tokens_per_minute,
+        }
+        left = {"requests": most["requests"] - spent.requests, "tokens": most["tokens"] - spent.tokens}
+        headers = _told(most, left, spent.seconds_left)
+        for what, over in (("requests", left["requests"] < 0), ("tokens", left["tokens"] <= 0)):
+            if over:
+                raise limited(what, most[what], spent.seconds_left, headers)
+        return Admission(key, headers)
+
+    async def charge(self, key: Key, tokens: int) -> None:
+        """Count what an answer cost. It never raises: the answer was given."""
+        try:
+            # Shielded, because it is counted as well when the client has gone away.
+            await asyncio.shield(self._store.run(key_rows.spend, key.id, tokens=tokens, now=self._clock()))
+        except StoreUnavailable as error:
+            log.warning("an answer's tokens were not counted (%s)", error)
+
+    async def _secret(self, request: web.Request) -> Secret:
+        kind, _, text = request.headers.get("Authorization", "").partition(" ")
+        if kind.lower() != "bearer" or not text.strip():
+            raise await self._slowly(request, unauthorized(MISSING))
+        if (secret := keys.read(text.strip())) is None:
+            raise await self._slowly(request, unauthorized(WRONG))
+        return secret
+
+    async def _slowly(self, request: web.Request, refusal: Refusal) -> Refusal:
+        pause_s = self._brake.failed(address.client(request, self._settings.gateway_trusted_proxies), self._clock())
+        if self._held_back >= HELD_BACK:
+            return slowed(int(pause_s) + 1)
+        self._held_back += 1
+        try:
+            await asyncio.sleep(pause_s)
+        finally:
+            self._held_back -= 1
+        return refusal
+
+
+def _told(most: Mapping[str, int], left: Mapping[str, int], seconds_left: int) -> dict[str, str]:
+    """OpenAI's rate-limit headers (developers.openai.com/api/docs/guides/rate-limits)."""
+    told: dict[str, str] = {}
+    for what, limit in most.items():
+        told |= {
+            f"x-ratelimit-limit-{what}": str(limit),
+            f"x-ratelimit-remaining-{what}": str(max(left[what], 0)),
+            f"x-ratelimit-reset-{what}": f"{seconds_left}s",
+        }
+    return told

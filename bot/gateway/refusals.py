@@ -1,0 +1,162 @@
+"""Refusals: every way in which a request is answered with an error, in OpenAI's shape and with its status codes.
+
+The shape: developers.openai.com/api/docs/guides/error-codes; SDKs try 408, 409, 429 and 5xx again by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bot import wording
+from bot.errors import AttendantError, ModelError, NameReused, Overloaded, SessionBusy, SessionClosed, Trouble
+
+
+class Refusal(Exception):  # noqa: N818 - named for what the client gets
+    """A request that is answered with an error."""
+
+    def __init__(self, error: Error) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """The error of a refusal."""
+
+    status: int
+    message: str
+    kind: str = "invalid_request_error"
+    param: str | None = None
+    code: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def body(self) -> dict[str, Any]:
+        """The error object, as OpenAI has it."""
+        return {"error": {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}}
+
+
+def invalid(message: str, param: str | None = None, code: str | None = None) -> Refusal:
+    """The request is not what it should be: 400, naming the part."""
+    return Refusal(Error(400, message, param=param, code=code))
+
+
+def unsupported(param: str, where: str = "here") -> Refusal:
+    """The request has a part that is not supported: 400, naming it."""
+    return invalid(f"Unsupported parameter: '{param}' is not supported {where}.", param, "unsupported_parameter")
+
+
+def unauthorized(message: str) -> Refusal:
+    """The request has no key, or a wrong one: 401."""
+    return Refusal(Error(401, message, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"}))
+
+
+def forbidden(message: str) -> Refusal:
+    """The key may not do that: 403."""
+    return Refusal(Error(403, message, "permission_error", code="permission_denied"))
+
+
+def not_found(message: str, code: str = "not_found") -> Refusal:
+    """There is no such thing: 404."""
+    return Refusal(Error(404, message, code=code))
+
+
+def too_slow() -> Refusal:
+    """The request's body did not arrive in time: 408."""
+    return Refusal(Error(408, "The request's body did not arrive in time.", "timeout", code="request_timeout"))
+
+
+def too_large(most_bytes: int) -> Refusal:
+    """The request's body is too long: 413."""
+    return Refusal(Error(413, f"The request's body is longer than {most_bytes} bytes.", code="request_too_large"))
+
+
+def not_json() -> Refusal:
+    """The request's body is of another kind: 415."""
+    return Refusal(
+        Error(415, "Send a JSON object, with content-type: application/json.", code="unsupported_media_type")
+    )
+
+
+def busy(retry_after_s: int) -> Refusal:
+    """Another request is being answered in the session: 409."""
+    message = "Another request of this session is still being answered. Try again in a moment."
+    return Refusal(Error(409, message, "conflict_error", code="session_busy", headers=_retry(retry_after_s)))
+
+
+def session_closed() -> Refusal:
+    """The session was reset while it answered: 409."""
+    message = "The session was reset while this request was being answered. Send it again to begin a new one."
+    return Refusal(Error(409, message, "conflict_error", code="session_reset", headers=_retry(1)))
+
+
+def limited(what: str, most: int, retry_after_s: int, headers: Mapping[str, str]) -> Refusal:
+    """The key has spent its minute's requests or tokens: 429."""
+    message = f"Rate limit reached: {most} {what} per minute. Try again in {retry_after_s} s."
+    return Refusal(Error(429, message, what, code="rate_limit_exceeded", headers={**headers, **_retry(retry_after_s)}))
+
+
+def slowed(retry_after_s: int) -> Refusal:
+    """Too many wrong keys are being refused slowly already: 429."""
+    message = "Too many failed attempts. Try again later."
+    return Refusal(Error(429, message, "requests", code="rate_limit_exceeded", headers=_retry(retry_after_s)))
+
+
+def failed() -> Refusal:
+    """Something broke that nobody foresaw: 500."""
+    return Refusal(Error(500, wording.SOMETHING_BROKE, "server_error", code="internal_error"))
+
+
+def unavailable(message: str = wording.SOMETHING_BROKE) -> Refusal:
+    """Something needed is not there, or too many ask at once: 503."""
+    return Refusal(Error(503, message, "server_error", code="service_unavailable", headers=_retry(2)))
+
+
+def of(error: AttendantError) -> Refusal:
+    """What the client is told when this went wrong."""
+    match error:
+        case ModelError():
+            return of_model(error.trouble)
+        case SessionBusy():
+            return busy(2)
+        case SessionClosed():
+            return session_closed()
+        case NameReused():
+            message = "Another request was sent with this 'Idempotency-Key' before."
+            return invalid(message, "Idempotency-Key", "idempotency_key_reused")
+        case Overloaded():
+            return unavailable(wording.BUSY)
+        case _:
+            return unavailable()
+
+
+def of_model(trouble: Trouble) -> Refusal:
+    """The model gave no whole answer."""
+    status, kind = _BY_TROUBLE[trouble]
+    code = _CODES.get(trouble, f"model_{trouble.value}")
+    headers = _retry(10) if status in {429, 503} else {}
+    return Refusal(Error(status, wording.trouble(trouble), kind, code=code, headers=headers))
+
+
+_BY_TROUBLE = {
+    Trouble.REFUSED_KEY: (503, "server_error"),  # not the client's key, but ours
+    Trouble.NO_QUOTA: (503, "server_error"),
+    Trouble.RATE_LIMITED: (429, "requests"),
+    Trouble.UNAVAILABLE: (503, "server_error"),
+    Trouble.TIMEOUT: (504, "server_error"),
+    Trouble.CUT: (502, "server_error"),
+    Trouble.EMPTY: (502, "server_error"),
+    Trouble.REFUSED: (400, "invalid_request_error"),
+    Trouble.WINDOW_EXCEEDED: (400, "invalid_request_error"),
+    Trouble.BAD_REQUEST: (400, "invalid_request_error"),
+}
+_CODES = {
+    Trouble.RATE_LIMITED: "rate_limit_exceeded",
+    Trouble.REFUSED: "content_filter",
+    Trouble.WINDOW_EXCEEDED: "context_length_exceeded",
+}
+
+
+def _retry(seconds: int) -> dict[str, str]:
+    return {"Retry-After": str(seconds)}

@@ -1,0 +1,188 @@
+"""The gateway's server: its paths, and what holds for every answer there: errors in one shape, headers, CORS, bounds.
+
+Rule: TLS is the proxy's job.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from aiohttp import web
+
+from bot import health
+from bot.config import Settings
+from bot.errors import AttendantError, StartupError
+from bot.exchange import Exchange
+from bot.gateway import names, openapi, refusals
+from bot.gateway.chat import Chat
+from bot.gateway.doorman import Doorman
+from bot.gateway.refusals import Error, Refusal
+from bot.gateway.sessions import PARAMETER, Sessions
+from bot.inbox import Inbox
+from bot.store.engine import Store
+
+log = logging.getLogger(__name__)
+
+MOST_HEADER_BYTES = 8_190
+MOST_HEADERS = 100
+BACKLOG = 1_024
+
+# For aiohttp's own complaints: of a request that is no HTTP it repeats the line, which may hold a key.
+_UNHEARD = logging.Logger("unheard", logging.CRITICAL + 1)  # noqa: LOG001 - no handler shall find it
+
+_SECURITY = {
+    "Server": "attendant",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+_ALLOWED_HEADERS = ("Authorization", "Content-Type", names.REQUEST_HEADER, *names.SESSION_HEADERS)
+_EXPOSED_HEADERS = "x-session-id, x-session-state, x-request-id, retry-after"
+_ID, _BEGUN = web.RequestKey("id", str), web.RequestKey("begun", bool)
+_SDK_HEADER = "x-stainless-"  # what OpenAI's own SDKs tell of themselves
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Gateway:
+    """The OpenAI-compatible API over an exchange."""
+
+    def __init__(
+        self,
+        store: Store,
+        exchange: Exchange,
+        inbox: Inbox,
+        settings: Settings,
+        *,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._settings = settings
+        self._new_id = new_id
+        self._doorman = Doorman(store, settings, clock)
+        self._chat = Chat(exchange, self._doorman, settings, new_id)
+        self._sessions = Sessions(exchange, inbox, self._doorman, settings.idle_after)
+        self._documents = {prefix: openapi.document(prefix, settings) for prefix in settings.gateway_prefixes}
+
+    @asynccontextmanager
+    async def served(self, port: int) -> AsyncGenerator[int, None]:
+        """Serve it on this port of HOST; the port. Raises StartupError when it cannot be had."""
+        runner = web.AppRunner(
+            self._app(),
+            access_log=None,
+            logger=_UNHEARD,
+            handler_cancellation=True,  # a client that goes away ends its answer
+            shutdown_timeout=self._settings.drain_seconds,
+            # A connection whose next headers, also its first, have not come by then is closed.
+            keepalive_timeout=self._settings.gateway_client_timeout_seconds,
+            max_line_size=MOST_HEADER_BYTES,
+            max_field_size=MOST_HEADER_BYTES,
+            max_headers=MOST_HEADERS,
+        )
+        await runner.setup()
+        try:
+            try:
+                await web.TCPSite(runner, self._settings.host, port, backlog=BACKLOG).start()
+            except OSError as error:
+                raise StartupError(
+                    f"GATEWAY_PORT {port} on {self._settings.host} cannot be listened on ({error.strerror}). "
+                    "Set it to another."
+                ) from None
+            yield runner.addresses[0][1]
+        finally:
+            await runner.cleanup()
+
+    def _app(self) -> web.Application:
+        app = web.Application(middlewares=[self._guard], client_max_size=self._settings.gateway_max_body_bytes)
+        app.on_response_prepare.append(self._dress)
+        app.router.add_get("/healthz", health.lives)
+        for prefix in self._settings.gateway_prefixes:
+            app.router.add_post(prefix, self._chat.complete)
+            app.router.add_post(f"{prefix}/chat/completions", self._chat.complete)
+            app.router.add_get(f"{prefix}/models", self._list_models)
+            app.router.add_get(f"{prefix}/openapi.json", self._show_document)
+            app.router.add_get(f"{prefix}/sessions/{{{PARAMETER}}}", self._sessions.tell)
+            app.router.add_delete(f"{prefix}/sessions/{{{PARAMETER}}}", self._sessions.reset)
+        return app
+
+    async def _list_models(self, http: web.Request) -> web.Response:
+        await self._doorman.know(http)
+        names_of_models = dict.fromkeys([self._settings.openai_model, *self._settings.gateway_models])
+        data = [{"id": name, "object": "model", "created": 0, "owned_by": "attendant"} for name in names_of_models]
+        return web.json_response({"object": "list", "data": data})
+
+    async def _show_document(self, http: web.Request) -> web.Response:
+        return web.json_response(self._documents[http.path.removesuffix("/openapi.json")])
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Errors become answers here, in OpenAI's shape."""
+        request[_ID] = f"req_{self._new_id()}"
+        try:
+            if self._is_preflight(request):
+                return web.Response(status=204)
+            return await handler(request)
+        except Refusal as refusal:
+            return _told(refusal.error)
+        except web.HTTPException as error:
+            return _of_http(request, error)
+        except AttendantError as error:
+            log.warning("a request was refused: %s", error, extra={"request": request[_ID]})
+            return _told(refusals.of(error).error)
+        except ConnectionError:
+            raise
+        except Exception:
+            log.exception("a request broke", extra={"path": _path(request), "request": request[_ID]})
+            if _BEGUN in request:  # half an answer is out already: nothing can be said any more
+                raise ConnectionResetError from None
+            return _told(refusals.failed().error)
+
+    def _is_preflight(self, http: web.Request) -> bool:
+        return http.method == "OPTIONS" and "Access-Control-Request-Method" in http.headers and self._welcomes(http)
+
+    def _welcomes(self, http: web.Request) -> bool:
+        return http.headers.get("Origin") in self._settings.gateway_origins
+
+    async def _dress(self, http: web.Request, response: web.StreamResponse) -> None:
+        """What every answer carries."""
+        http[_BEGUN] = True
+        response.headers.update(_SECURITY)
+        if _ID in http:
+            response.headers["x-request-id"] = http[_ID]
+        if self._settings.gateway_origins:
+            response.headers["Vary"] = "Origin"
+        if self._welcomes(http):
+            response.headers["Access-Control-Allow-Origin"] = http.headers["Origin"]
+            response.headers["Access-Control-Expose-Headers"] = _EXPOSED_HEADERS
+            if self._is_preflight(http):
+                response.headers.update(_preflight(http))
+
+
+def _preflight(http: web.Request) -> dict[str, str]:
+    asked = (name.strip() for name in http.headers.get("Access-Control-Request-Headers", "").split(","))
+    of_sdk = [name for name in asked if name.lower().startswith(_SDK_HEADER) and name.isascii() and name.isprintable()]
+    return {
+        "Access-Control-Allow-Methods": "GET, POST, DELETE",
+        "Access-Control-Allow-Headers": ", ".join([*_ALLOWED_HEADERS, *of_sdk]),
+        "Access-Control-Max-Age": "600",
+    }
+
+
+def _path(http: web.Request) -> str:
+    """The path as it is written here, without a session's id."""
+    resource = http.match_info.route.resource
+    return resource.canonical if resource is not None else ""
+
+
+def _told(error: Error) -> web.Response:
+    return web.json_response(error.body(), status=error.status, headers=error.headers)
+
+
+def _of_http(http: web.Request, error: web.HTTPException) -> web.Response:
+    """An error of the server's own: no such path, or no such method there."""
+    headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+    return _told(Error(error.status, f"Invalid URL or method: {error.reason} ({http.method}).", headers=headers))

@@ -1,0 +1,58 @@
+"""GET and DELETE sessions/{id}: what there is of a session, and its end; for the key it belongs to, and nobody else."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from aiohttp import web
+
+from bot.exchange import Exchange, place
+from bot.gateway import names
+from bot.gateway.doorman import Doorman
+from bot.gateway.refusals import Refusal, not_found
+from bot.inbox import Inbox
+from bot.sessions import ResetOutcome
+from bot.store.exchanges import speaker
+
+PARAMETER = "id"
+
+
+class Sessions:
+    """Tells of sessions and resets them."""
+
+    def __init__(self, exchange: Exchange, inbox: Inbox, doorman: Doorman, idle_after: timedelta) -> None:
+        self._exchange = exchange
+        self._inbox = inbox
+        self._doorman = doorman
+        self._idle_after = idle_after
+
+    async def tell(self, http: web.Request) -> web.Response:
+        """When it was opened and how long it is, without its words."""
+        key = await self._doorman.know(http)
+        name = names.checked(http.match_info[PARAMETER], PARAMETER)
+        found = await self._exchange.find(place(key.id, name))
+        if found is None:
+            raise _unknown()
+        return web.json_response(
+            {
+                "id": name,
+                "object": "session",
+                "created": int(found.opened_at.timestamp()),
+                "last_active": int(found.last_active_at.timestamp()),
+                "expires_at": int((found.last_active_at + self._idle_after).timestamp()),
+                "turns": found.turns,
+            }
+        )
+
+    async def reset(self, http: web.Request) -> web.Response:
+        """Close it and erase its words; an answer that is running there ends."""
+        key = await self._doorman.know(http)
+        name = names.checked(http.match_info[PARAMETER], PARAMETER)
+        thread = place(key.id, name)
+        if await self._inbox.reset(thread, speaker(thread)) is not ResetOutcome.DONE:
+            raise _unknown()
+        return web.json_response({"id": name, "object": "session.deleted", "deleted": True})
+
+
+def _unknown() -> Refusal:
+    return not_found("There is no open session with this id.", "session_not_found")

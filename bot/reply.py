@@ -1,0 +1,67 @@
+"""A reply: the answer on its way to a caller who waits for it.
+
+Rule: words, then one Done. Whatever kept the answer from being whole is raised.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.errors import ModelError, SessionClosed, Trouble
+from bot.llm import Done
+from bot.responder import Answer
+from bot.sessions import Opened
+from bot.store.exchanges import Repeated
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The reply to a question: read its words within the block that opened it.
+
+    `words` gives the model's words, then its Done, by when the answer is remembered. Not so one that calls tools: its
+    question is asked again, with their results. Raises ModelError when there is no whole answer, SessionClosed when
+    the session was reset meanwhile, and StoreUnavailable.
+    """
+
+    began_at: datetime
+    words: Callable[[], AsyncGenerator[str | Done, None]]
+    opened: Opened | None = None  # None: without a session
+    name: str = ""  # the answer's own, for ever; none when nothing is remembered
+    repeated: bool = False  # it was given before
+
+
+async def words_of(answer: Answer) -> AsyncGenerator[str | Done, None]:
+    """The model's words, then its Done; or what went wrong is raised."""
+    async with aclosing(answer.words()) as words:
+        async for word in words:
+            yield word
+    said = answer.said
+    if said.interrupted is not None:
+        raise SessionClosed("the session was reset meanwhile")
+    if said.trouble is not None or said.done is None:
+        log.error("no whole answer from the model", extra={"trouble": said.trouble, "detail": said.detail})
+        raise ModelError(said.trouble or Trouble.CUT, said.detail)
+    yield said.done
+
+
+def repeated(known: Repeated) -> Reply:
+    """The reply that was given before."""
+
+    async def words() -> AsyncGenerator[str | Done, None]:
+        if known.text:
+            yield known.text
+        yield Done(known.model, known.usage, known.truncated)
+
+    name = name_of(known.session_id, known.turn_id)
+    return Reply(known.began_at, words, Opened.CONTINUED, name, repeated=True)
+
+
+def name_of(session_id: str | None, turn_id: int) -> str:
+    """The name of the answer to this turn."""
+    return f"{session_id}:{turn_id}"

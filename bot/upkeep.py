@@ -1,0 +1,37 @@
+"""Upkeep: what operators ask of the database, beside a running bot or without one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bot.app import open_store, utc_now
+from bot.config import Settings
+from bot.sessions import OpenSession
+from bot.store import erasure
+from bot.store import sessions as session_rows
+from bot.store.erasure import Found, Scope
+from bot.store.figures import Figures, figures
+
+
+async def open_sessions(settings: Settings, limit: int) -> list[OpenSession]:
+    """The open sessions of everybody, newest activity first."""
+    async with open_store(settings, there=True) as store:
+        return await store.run(session_rows.newest, limit=limit)
+
+
+async def status(settings: Settings) -> Figures:
+    """What is owed, what runs and what became of the turns of the last day, in all replicas together."""
+    async with open_store(settings, there=True) as store:
+        return await store.run(figures, now=utc_now())
+
+
+async def erase(settings: Settings, scope: Scope, *, confirmed: Callable[[Found], bool]) -> int | None:
+    """Erase what people wrote, as far as it is in scope; how many messages, or None when it was not confirmed."""
+    async with open_store(settings) as store:
+        if not confirmed(await store.run(erasure.count, scope)):
+            return None
+        total = 0
+        while erased := await store.run(erasure.erase, scope, now=utc_now()):
+            total += erased
+        await store.scrub()
+        return total

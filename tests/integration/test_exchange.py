@@ -1,0 +1,223 @@
+"""The exchange: what may happen at the one moment that each test is about."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from bot.budget import Budget
+from bot.errors import ModelError, Overloaded, SessionClosed, StoreUnavailable, Trouble
+from bot.exchange import Exchange, Question, place
+from bot.held import Held
+from bot.llm import Done
+from bot.responder import Responder
+from bot.sessions import IdleLimits, Opened
+from bot.store import exchanges, tables
+from bot.summariser import Summariser
+from bot.testing import Hold, ScriptedLLM, SettableClock
+from bot.turnstile import Limits
+from tests.books import Books
+from tests.builders import DAY
+from tests.interfered_store import InterferedStore
+
+OURS = place("key-1", "one")
+
+
+class Counter:
+    """An exchange with its parts, as a test asks there."""
+
+    def __init__(self, store: InterferedStore, llm: ScriptedLLM, clock: SettableClock) -> None:
+        self.store = store
+        self.books = Books(store, clock)
+        self.held = Held(store, owner="here", clock=clock.now)
+        budget = Budget(window_tokens=2_000, answer_tokens=100, history_tokens=1_000)
+        self.summariser = Summariser(store, llm, budget, clock=clock.now)
+        self.exchange = Exchange(
+            store,
+            Responder(llm, persona="You are helpful.", budget=budget),
+            self.summariser,
+            self.held,
+            clock=clock.now,
+            new_id=self.books.new_id,
+            idle=IdleLimits(DAY),
+            limits=Limits(total=3, per_workspace=2, per_person=9, waiting=9),
+            wait_s=20,
+        )
+
+    async def asks(
+        self, said: str = "hello", *, owner: str = "key-1", session: str = "one"
+    ) -> tuple[str, Opened | None]:
+        """The whole answer, and how the session was found."""
+        question = Question(owner, place(owner, session), said=(said,))
+        async with self.exchange.ask(question) as reply, aclosing(reply.words()) as words:
+            *pieces, done = [piece async for piece in words]
+        assert isinstance(done, Done)
+        return "".join(map(str, pieces)), reply.opened
+
+    async def rows(self) -> list[int]:
+        """How many sessions, turns and messages there are."""
+        return [len(await self.books.rows(table)) for table in (tables.sessions, tables.turns, tables.messages)]
+
+
+@pytest.fixture
+async def counter(database_url: str, llm: ScriptedLLM, clock: SettableClock) -> AsyncIterator[Counter]:
+    """Such a one, on each database."""
+    store = InterferedStore(database_url)
+    yield Counter(store, llm, clock)
+    await store.close()
+
+
+async def test_a_lease_that_ends_with_its_turn_is_not_lost(counter: Counter, llm: ScriptedLLM) -> None:
+    """The job that renews leases comes at the very moment: the answer arrives all the same."""
+    llm.script("Try again.")
+    counter.store.after[exchanges.settle] = lambda _: counter.held.renew()
+
+    assert await counter.asks() == ("Try again.", Opened.CREATED)
+
+
+async def test_what_follows_a_turn_is_not_its_end(counter: Counter, llm: ScriptedLLM) -> None:
+    """Settled, it is over: whoever is next may have the session's lease, while this one's last bytes are sent."""
+    llm.script("Try again.")
+
+    async def next_one(_: object) -> None:
+        await counter.store.run(exchanges.begin, OURS, ["second"], **_elsewhere(counter))
+        await counter.held.renew()
+
+    counter.store.after[exchanges.settle] = next_one
+    assert await counter.asks() == ("Try again.", Opened.CREATED)
+
+
+async def test_a_lease_that_was_lost_ends_the_answer(counter: Counter, llm: ScriptedLLM) -> None:
+    """Somebody else answers in the session now: nothing of ours is left there."""
+    llm.script("Try ", Hold())
+    asking = asyncio.create_task(counter.asks("first"))
+    await llm.called(1)
+    await counter.books.lapse()
+    other = await counter.store.run(exchanges.begin, OURS, ["second"], **_elsewhere(counter))
+    await counter.held.renew()
+
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert isinstance(other, exchanges.Begun)
+    assert [row.text for row in await counter.books.rows(tables.messages)] == ["second"]
+
+
+@pytest.mark.parametrize("function", [exchanges.begin, exchanges.settle])
+async def test_who_goes_away_during_a_commit_leaves_no_half_turn(
+    counter: Counter, llm: ScriptedLLM, function: Any
+) -> None:
+    """Begun, it is withdrawn; settled, it stays: the next one can ask at once."""
+    llm.script("one")
+    if function is exchanges.settle:
+        llm.script("two")
+    cancelled = asyncio.Event()
+
+    async def cancel(_: object) -> None:
+        asking.cancel()
+        cancelled.set()
+        await asyncio.sleep(0)
+
+    counter.store.after[function] = cancel
+    asking = asyncio.create_task(counter.asks("first"))
+    await asyncio.gather(asking, return_exceptions=True)
+    counter.store.after.clear()
+    _, opened = await counter.asks("second")
+
+    assert (asking.cancelled(), cancelled.is_set()) == (True, True)
+    assert opened is (Opened.CREATED if function is exchanges.begin else Opened.CONTINUED)
+
+
+async def test_who_goes_away_while_the_database_is_busy_is_withdrawn_all_the_same(
+    counter: Counter, llm: ScriptedLLM
+) -> None:
+    """Cancelled twice, as servers do: what was queued does not drop out of the queue."""
+    llm.script(Hold())
+    llm.script("two")
+    asking = asyncio.create_task(counter.asks("first"))
+    await llm.called(1)
+
+    async def cancel_again() -> None:
+        asking.cancel()
+
+    counter.store.before[exchanges.withdraw] = cancel_again
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+
+    assert await counter.asks("second") == ("two", Opened.CREATED)
+
+
+async def test_a_database_that_is_away_is_told(counter: Counter, llm: ScriptedLLM) -> None:
+    """Also when the answer is there already: it cannot be remembered, so it is not given as whole."""
+    llm.script("Try again.")
+
+    async def away() -> None:
+        raise StoreUnavailable("away")
+
+    counter.store.before[exchanges.settle] = away
+    with pytest.raises(StoreUnavailable):
+        await counter.asks()
+    assert await counter.rows() == [0, 0, 0]
+
+
+async def test_a_withdrawal_that_fails_is_made_up_for(counter: Counter, llm: ScriptedLLM) -> None:
+    """The lease runs out, and the next question finds the session as it was."""
+    llm.script(ModelError(Trouble.TIMEOUT, "slow"))
+    llm.script("two")
+
+    async def away() -> None:
+        raise StoreUnavailable("away")
+
+    counter.store.before[exchanges.withdraw] = away
+    with pytest.raises(ModelError):
+        await counter.asks("first")
+    counter.store.before.clear()
+    await counter.books.lapse()
+
+    assert await counter.asks("second") == ("two", Opened.CREATED)
+    assert not llm.calls[1].knows("first")
+
+
+async def test_no_more_than_the_limits_ask_at_once(counter: Counter, llm: ScriptedLLM) -> None:
+    """In all, and of one owner; those who wait in a session count as well. When one is done another may ask."""
+    for _ in range(3):
+        llm.script(Hold(), "late")
+    asking = [asyncio.create_task(counter.asks(session=str(number))) for number in range(2)]
+    await llm.called(2)
+    with pytest.raises(Overloaded):
+        await counter.asks(session="2")
+    asking.append(asyncio.create_task(counter.asks(owner="key-2")))
+    await llm.called(3)
+    with pytest.raises(Overloaded):
+        await counter.asks(owner="key-3")
+
+    for each in asking:
+        each.cancel()
+    await asyncio.gather(*asking, return_exceptions=True)
+    llm.script("soon")
+    assert (await counter.asks())[0] == "soon"
+    assert counter.exchange.running == 0
+
+
+async def test_a_reset_while_the_answer_is_stored_is_seen(counter: Counter, llm: ScriptedLLM) -> None:
+    """The session is closed between the model's last word and the commit: the answer is not remembered."""
+    llm.script("Try again.")
+
+    async def close() -> None:
+        await counter.books.reset(OURS, exchanges.speaker(OURS))
+
+    counter.store.before[exchanges.settle] = close
+    with pytest.raises(SessionClosed):
+        await counter.asks("first")
+    counter.store.before.clear()
+    llm.script("two")
+    assert await counter.asks("second") == ("two", Opened.CREATED)
+
+
+def _elsewhere(counter: Counter) -> dict[str, Any]:
+    """How another process begins."""
+    how: dict[str, Any] = {"recalled": (), "name": None, "owner": "there", "now": counter.books.now}
+    return how | {"lease": DAY, "new_id": "s99", "idle_after": DAY, "budget_tokens": 1_000}

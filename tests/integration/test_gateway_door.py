@@ -1,0 +1,285 @@
+"""The gateway's door: keys, limits, bounds, browsers, and what every answer carries."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from datetime import timedelta
+from typing import Any
+
+import aiohttp
+import pytest
+
+from bot import app, keyring
+from bot.errors import StartupError
+from bot.testing import SettableClock
+from tests.gate import Gate, opened
+from tests.openai_server import OpenAIServer
+
+KNOWN = "sk-att-000000000000-" + "0" * 64
+CALLS: list[tuple[str, str]] = [
+    ("POST", "/v1/chat/completions"),
+    ("POST", "/v1"),
+    ("GET", "/v1/models"),
+    ("GET", "/v1/sessions/one"),
+    ("DELETE", "/v1/sessions/one"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), CALLS)
+@pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer nonsense", f"Bearer {KNOWN}", "Basic YTpi"])
+async def test_without_a_right_key_nothing_is_answered(gate: Gate, method: str, path: str, authorization: str) -> None:
+    """401 in OpenAI's shape, whatever is wrong with the key; the model is not asked."""
+    got = await gate.calls(method, path, headers={"Authorization": authorization})
+
+    assert (got.status, got.error["code"], got.headers["www-authenticate"]) == (401, "invalid_api_key", "Bearer")
+    assert not gate.model.requests
+
+
+async def test_a_key_of_the_right_id_needs_its_secret(gate: Gate) -> None:
+    """The id is no secret: `keys list` shows it."""
+    wrong = gate.key[:-1] + ("0" if gate.key[-1] != "0" else "1")
+
+    assert (await gate.asks("hi", headers={"Authorization": f"Bearer {wrong}"})).status == 401
+
+
+async def test_a_key_that_was_revoked_or_has_expired_is_refused(gate: Gate) -> None:
+    """403, at once, on every path; other keys go on."""
+    revoked, expired = await gate.another_key(), await gate.another_key(days=1)
+    await keyring.revoke(gate.settings, revoked.split("-")[2])
+    gate.clock.advance(timedelta(days=400))
+
+    for key in (revoked, expired):
+        got = await gate.calls("GET", "/v1/models", headers={"Authorization": f"Bearer {key}"})
+        assert (got.status, got.error["code"]) == (403, "permission_denied")
+    assert (await gate.asks("hi")).status == 200
+
+
+async def test_the_requests_of_a_minute_are_limited(gate: Gate) -> None:
+    """The headers count down; then 429 until the minute is over; another key is not touched by it."""
+    key = {"Authorization": f"Bearer {await gate.another_key(requests_per_minute=2)}"}
+    told = [await gate.asks("hi", headers=key) for _ in range(3)]
+
+    assert [got.status for got in told] == [200, 200, 429]
+    assert [got.headers["x-ratelimit-remaining-requests"] for got in told] == ["1", "0", "0"]
+    assert (told[-1].error["type"], told[-1].error["code"]) == ("requests", "rate_limit_exceeded")
+    assert (await gate.asks("hi")).status == 200
+    gate.clock.advance(timedelta(seconds=int(told[-1].headers["retry-after"])))
+    assert (await gate.asks("hi", headers=key)).status == 200
+
+
+async def test_the_tokens_of_a_minute_are_limited(gate: Gate) -> None:
+    """What answers cost is counted, streamed or not; a request that comes when they are spent is refused."""
+    key = {"Authorization": f"Bearer {await gate.another_key(tokens_per_minute=30)}"}
+    told = [await gate.asks("hi", headers=key, stream=stream) for stream in (False, True, False)]
+
+    assert [got.status for got in told] == [200, 200, 429]
+    assert [got.headers["x-ratelimit-remaining-tokens"] for got in told] == ["30", "15", "0"]
+    assert told[-1].error["type"] == "tokens"
+
+
+async def test_the_settings_limit_is_a_keys_without_its_own(
+    empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock
+) -> None:
+    """For each key apart."""
+    async with opened(empty_sqlite_url, reciter, clock, gateway_requests_per_minute=1) as gate:
+        another = {"Authorization": f"Bearer {await gate.another_key()}"}
+        statuses = [(await gate.asks("hi", headers=headers)).status for headers in ({}, {}, another)]
+
+    assert statuses == [200, 429, 200]
+
+
+async def test_a_body_has_its_bounds(empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock) -> None:
+    """In bytes, and in messages; it is JSON and says so."""
+    async with opened(empty_sqlite_url, reciter, clock, gateway_max_body_bytes=1_000, gateway_max_messages=2) as gate:
+        too_long, too_many = await gate.asks("x" * 1_000), await gate.asks("a", "b", "c")
+        form = await gate.posts(b"a=b", {"Content-Type": "application/x-www-form-urlencoded"})
+
+    assert (too_long.status, too_long.error["code"]) == (413, "request_too_large")
+    assert (too_many.status, too_many.error["param"]) == (400, "messages")
+    assert (form.status, form.error["code"]) == (415, "unsupported_media_type")
+
+
+async def test_a_client_that_takes_its_time_is_not_waited_for(
+    empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock
+) -> None:
+    """One that keeps its body back is told so, one that keeps its headers back is left."""
+    async with opened(empty_sqlite_url, reciter, clock, gateway_client_timeout_seconds=0.2) as gate:
+        reader, writer = await connected(gate)
+        writer.write(head(gate, 100))
+        body = (await reader.readline()).split()[1]
+        writer.close()
+        reader, writer = await connected(gate)
+        writer.write(b"GET /healthz HTT")
+        headers = await reader.read()
+        writer.close()
+
+    assert (body, headers) == (b"408", b"")
+
+
+@pytest.mark.parametrize("line", [b"X-Long: " + b"x" * 9_000, *[b"\r\n".join(b"X-%d: y" % n for n in range(200))]])
+async def test_headers_have_their_bounds(gate: Gate, line: bytes) -> None:
+    """Neither one header nor all of them may be without end."""
+    reader, writer = await connected(gate)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: here\r\n" + line + b"\r\n\r\n")
+    status = (await reader.readline()).split()[1]
+    writer.close()
+
+    assert status == b"400"
+
+
+async def test_refused_system_messages(empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock) -> None:
+    """By setting, they are not accepted, in a session or not."""
+    async with opened(empty_sqlite_url, reciter, clock, gateway_system_messages="refuse") as gate:
+        for role in ("system", "developer"):
+            got = await gate.asks({"role": role, "content": "You are a pirate."}, "hi")
+
+            assert (got.status, got.error["code"]) == (400, "system_message_refused")
+
+
+async def test_models_that_are_allowed(empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock) -> None:
+    """They are listed, and asked when they are named."""
+    async with opened(empty_sqlite_url, reciter, clock, gateway_models=("big", "small")) as gate:
+        listed = [model["id"] for model in (await gate.calls("GET", "/v1/models")).body["data"]]
+        for model in ("big", "other"):
+            await gate.asks("hi", model=model)
+
+    assert listed == ["test-model", "big", "small"]
+    assert [asked.body["model"] for asked in reciter.requests] == ["big", "test-model"]
+
+
+async def test_browsers_are_not_let_in_unasked(gate: Gate) -> None:
+    """Without a setting no page may call, and none learns that it may not."""
+    headers = {"Origin": "https://example.com", "Access-Control-Request-Method": "POST"}
+    preflight = await gate.calls("OPTIONS", "/v1", headers=headers)
+
+    assert preflight.status == 405
+    assert not [name for name in preflight.headers if name.startswith("access-control")]
+
+
+async def test_pages_of_an_origin_that_is_set_may_call(
+    empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock
+) -> None:
+    """They may send what SDKs send and read what is told of the session; others may not."""
+    async with opened(empty_sqlite_url, reciter, clock, gateway_origins=("https://example.com",)) as gate:
+        asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "sessionid, X-Stainless-OS"}
+        preflight = await gate.calls("OPTIONS", "/v1", headers={"Origin": "https://example.com", **asked})
+        other = await gate.calls("OPTIONS", "/v1", headers={"Origin": "https://example.org", **asked})
+        got = await gate.asks("hi", session="one", headers={"Origin": "https://example.com"})
+
+    allowed = preflight.headers["access-control-allow-headers"].lower().split(", ")
+    assert (preflight.status, other.status) == (204, 405)
+    assert {"authorization", "sessionid", "x-stainless-os", "idempotency-key"} <= set(allowed)
+    assert got.headers["access-control-allow-origin"] == "https://example.com"
+    assert "x-session-state" in got.headers["access-control-expose-headers"]
+    assert "access-control-allow-origin" not in other.headers
+
+
+@pytest.mark.parametrize(("method", "path"), [*CALLS, ("GET", "/healthz"), ("GET", "/v1/openapi.json"), ("GET", "/")])
+async def test_every_answer_carries_what_keeps_it_safe(gate: Gate, method: str, path: str) -> None:
+    """Errors, too: nobody guesses its type, frames it or keeps it, and the server does not tell its version."""
+    headers = (await gate.calls(method, path)).headers
+
+    assert (headers["x-content-type-options"], headers["cache-control"]) == ("nosniff", "no-store")
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert headers["server"] == "attendant"
+    assert headers["x-request-id"].startswith("req_")
+
+
+async def test_paths_and_methods_that_there_are_not(gate: Gate) -> None:
+    """They are errors in OpenAI's shape, too."""
+    nowhere, wrong = await gate.calls("GET", "/v1/nothing"), await gate.calls("GET", "/v1/chat/completions")
+
+    assert (nowhere.status, nowhere.error["type"]) == (404, "invalid_request_error")
+    assert (wrong.status, wrong.headers["allow"]) == (405, "POST")
+
+
+async def test_health_needs_no_key(gate: Gate) -> None:
+    """It tells that the process lives."""
+    got = await gate.calls("GET", "/healthz", headers={"Authorization": ""})
+
+    assert (got.status, got.body) == (200, {"alive": True})
+
+
+async def test_a_port_that_is_taken_stops_the_start_with_a_line(gate: Gate) -> None:
+    """It names the setting."""
+    port = int(gate.address.rpartition(":")[2])
+    values: dict[str, Any] = {"database_url": gate.settings.database_url, "gateway_port": port}
+    with pytest.raises(StartupError, match=rf"^GATEWAY_PORT {port} [^\n]+\.$"):
+        async with app.gateway_bot(type(gate.settings)(**values), llm=None):
+            pass
+
+
+async def connected(gate: Gate) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection to the gateway, byte by byte."""
+    return await asyncio.open_connection("127.0.0.1", int(gate.address.rpartition(":")[2]))
+
+
+def head(gate: Gate, length: int) -> bytes:
+    """The head of a request whose body has so many bytes."""
+    lines = [
+        "POST /v1 HTTP/1.1",
+        "Host: here",
+        f"Authorization: Bearer {gate.key}",
+        "Content-Type: application/json",
+        f"Content-Length: {length}",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+async def test_what_is_no_http_is_not_repeated_in_the_log(gate: Gate, caplog: pytest.LogCaptureFixture) -> None:
+    """A broken line may hold a key."""
+    reader, writer = await connected(gate)
+    writer.write(b"GET /v1 HTTP/1.1\r\nAuthorization: Bearer sk-att-\x00secret\r\n\r\n")
+    status = (await reader.readline()).split()[1]
+    writer.close()
+
+    assert status == b"400"
+    assert "secret" not in caplog.text
+
+
+async def test_secrets_are_in_no_repr(gate: Gate) -> None:
+    """Nor is a key in the database."""
+    database = gate.settings.database_url.removeprefix("sqlite:///")
+    with open(database, "rb") as file:  # noqa: ASYNC230, PTH123 - a test
+        assert gate.key.rpartition("-")[2].encode() not in file.read()
+    assert json.dumps(await keyring.lines(gate.settings)).count(gate.key.rpartition("-")[2]) == 0
+
+
+async def test_what_nobody_foresaw_is_told_without_its_reason(gate: Gate, caplog: pytest.LogCaptureFixture) -> None:
+    """500 in OpenAI's shape; the log has the reason, and the request's id, which the client has, too."""
+    await gate.desk.store.close()
+    got = await gate.asks("hi")
+
+    assert (got.status, got.error["type"], "futures" in str(got.body)) == (500, "server_error", False)
+    (record,) = [record for record in caplog.records if record.exc_info]
+    assert record.__dict__["request"] == got.headers["x-request-id"]
+
+
+async def test_what_breaks_in_the_middle_of_a_stream_breaks_the_connection(gate: Gate) -> None:
+    """Nobody takes half an answer for a whole one."""
+    hold = gate.hold_model("Try ")
+    asking = asyncio.create_task(gate.asks("hi", session="one", stream=True))
+    await hold.reached()
+    await gate.desk.store.close()
+    hold.release()
+
+    with pytest.raises(aiohttp.ClientError):
+        await asking
+
+
+async def test_its_health_has_a_port_of_its_own(
+    empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock
+) -> None:
+    """Ready without Slack, which it does not need."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    async with (
+        opened(empty_sqlite_url, reciter, clock, health_port=port) as gate,
+        gate.http.get(f"http://127.0.0.1:{port}/readyz") as response,
+    ):
+        told = await response.json()
+
+    assert told["parts"] == {"database": True, "worker": True, "scheduler": True}
+    assert told["counts"] == {"running": 0, "waiting": 0, "asking": 0}

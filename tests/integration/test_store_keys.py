@@ -1,0 +1,73 @@
+"""Keys in the store, on both databases: found by their secret, revoked at once, and counted by the minute."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+
+import pytest
+
+from bot import keys
+from bot.keys import Key, Secret
+from bot.store import keys as key_rows
+from bot.store import tables
+from bot.store.keys import Spent
+from tests.books import MINUTE, Books
+
+SECRET = keys.mint(secrets.token_bytes)
+
+
+@pytest.fixture
+async def key(books: Books) -> Key:
+    """A key with limits and an end of its own."""
+    made = Key(SECRET.id, "website", books.now, books.now + timedelta(days=1), None, 5, 500)
+    await books.store.run(key_rows.add, made, SECRET)
+    return made
+
+
+async def test_a_key_is_found_by_its_secret(books: Books, key: Key) -> None:
+    """As it was made; not by its id alone, and not under another id."""
+    other = keys.mint(secrets.token_bytes)
+    found = [
+        await books.store.run(key_rows.find, secret)
+        for secret in (SECRET, other, Secret(SECRET.id, other.text), Secret(other.id, SECRET.text))
+    ]
+
+    assert found == [key, None, None, None]
+    assert await books.store.run(key_rows.every) == [key]
+
+
+async def test_a_secret_is_not_stored(books: Books, key: Key) -> None:
+    """Nothing in its row leads back to it."""
+    (row,) = await books.rows(tables.keys)
+
+    assert key.id in str(row)
+    assert SECRET.text.rpartition("-")[2] not in str(row)
+
+
+async def test_a_key_is_revoked_once(books: Books, key: Key) -> None:
+    """It is still known, so that it can be told why it is refused; what is not there cannot be revoked."""
+    done = [await books.store.run(key_rows.revoke, key_id, now=books.now) for key_id in (key.id, key.id, "nobody")]
+    found = await books.store.run(key_rows.find, SECRET)
+
+    assert done == [True, False, False]
+    assert found is not None
+    assert not found.is_valid(books.now)
+
+
+async def test_a_minute_is_counted_for_all_together(books: Books, key: Key) -> None:
+    """Requests and tokens, whoever counts them; the next minute begins with nothing."""
+    books.now += timedelta(seconds=20)
+    spent = [await books.store.run(key_rows.spend, key.id, requests=1, tokens=7, now=books.now) for _ in range(3)]
+    books.now += MINUTE
+    spent.append(await books.store.run(key_rows.spend, key.id, tokens=1, now=books.now))
+
+    assert spent == [Spent(1, 7, 40), Spent(2, 14, 40), Spent(3, 21, 40), Spent(0, 1, 40)]
+
+
+async def test_who_may_not_ask_is_not_counted(books: Books, key: Key) -> None:
+    """Neither a stranger nor a key that has expired."""
+    assert await books.store.run(key_rows.admit, keys.mint(secrets.token_bytes), now=books.now) is None
+    assert await books.store.run(key_rows.admit, SECRET, now=books.now) == (key, Spent(1, 0, 60))
+    books.now += timedelta(days=2)
+    assert await books.store.run(key_rows.admit, SECRET, now=books.now) == (key, None)
