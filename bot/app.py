@@ -156,7 +156,7 @@ async def desk(
         stack.push_async_callback(worker.stop, settings.drain_seconds)
         await worker.look()
         inbox = Inbox(store, worker, refusals, clock=clock, new_id=new_id, idle=idle)
-        exchange = _exchange(settings, store, responder, summariser, worker.held, clock, idle)
+        exchange = _exchange(settings, store, responder, summariser, held=worker.held, clock=clock, idle=idle)
         stack.push_async_callback(exchange.stop)
         yield Desk(store, inbox, worker, refusals, scheduler, summariser, exchange)
 
@@ -253,6 +253,7 @@ def _exchange(
     store: Store,
     responder: Responder,
     summariser: Summariser,
+    *,
     held: Held,
     clock: Clock,
     idle: IdleLimits,

@@ -138,7 +138,7 @@ def _turns(turns: Iterable[Sequence[ChatMessage]], room: Room) -> list[_Part]:
 
 def _together(messages: Sequence[ChatMessage], room: int) -> _Part:
     """The messages, which are shown together: as much of each as there is room for, or none."""
-    if (whole := _part(messages)).tokens <= room:
+    if (whole := _part(messages)).tokens <= max(room, 0):
         return whole
     share = room // len(messages)
     shortened = _part(messages, share, share)

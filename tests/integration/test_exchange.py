@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -13,15 +14,18 @@ from bot.budget import Budget
 from bot.errors import ModelError, Overloaded, SessionClosed, StoreUnavailable, Trouble
 from bot.exchange import Exchange, Question, place
 from bot.held import Held
-from bot.llm import Done
+from bot.history import ChatMessage, Said, Turn
+from bot.llm import LLM, Done
 from bot.responder import Responder
 from bot.sessions import IdleLimits, Opened
 from bot.store import exchanges, tables
+from bot.store.history import PAGE
 from bot.summariser import Summariser
 from bot.testing import Hold, ScriptedLLM, SettableClock
 from bot.turnstile import Limits
 from tests.books import Books
 from tests.builders import DAY
+from tests.desk import Echo
 from tests.interfered_store import InterferedStore
 
 OURS = place("key-1", "one")
@@ -30,7 +34,7 @@ OURS = place("key-1", "one")
 class Counter:
     """An exchange with its parts, as a test asks there."""
 
-    def __init__(self, store: InterferedStore, llm: ScriptedLLM, clock: SettableClock) -> None:
+    def __init__(self, store: InterferedStore, llm: LLM, clock: SettableClock) -> None:
         self.store = store
         self.books = Books(store, clock)
         self.held = Held(store, owner="here", clock=clock.now)
@@ -217,7 +221,77 @@ async def test_a_reset_while_the_answer_is_stored_is_seen(counter: Counter, llm:
     assert await counter.asks("second") == ("two", Opened.CREATED)
 
 
+async def test_a_long_session_goes_on_with_a_summary(counter: Counter, llm: ScriptedLLM) -> None:
+    """What there is no room for is folded after an answer, as in a thread; nobody but its caller is in it."""
+    for number in range(4):
+        llm.script("y" * 700)
+        if number == 3:
+            llm.script("the gist")
+        await counter.asks(f"{number}" + "x" * 700)
+    await counter.summariser.idle()
+    llm.script("ok")
+    await counter.asks("and now?")
+
+    *_, summarised, last = llm.calls
+    assert "The user: 0xxx" in summarised.messages[-1]["content"]
+    assert last.knows("the gist")
+    assert not last.knows("0xxx")
+    assert last.messages[-1]["content"] == "and now?"
+
+
+async def test_however_long_a_session_its_caller_is_alone_in_it(counter: Counter, clock: SettableClock) -> None:
+    """No message of theirs opens with a name, also where not all of the history is read."""
+    echoing = Counter(counter.store, Echo(), clock)
+    brought = tuple(Turn((Said("", f"{number} {'x' * 100}"),), "y") for number in range(PAGE + 1))
+    question = Question("key-1", OURS, said=("and now?",), recalled=brought)
+    async with echoing.exchange.ask(question) as reply, aclosing(reply.words()) as words:
+        answer, _ = [piece async for piece in words]
+    await echoing.summariser.stop()
+
+    assert answer == "and now?"
+
+
+@pytest.mark.parametrize("recalled", [(), (Turn((Said("", "a"),), "b"),)])
+async def test_what_is_too_long_is_refused_and_leaves_nothing(counter: Counter, recalled: tuple[Turn, ...]) -> None:
+    """Nothing that a caller asks is shown without its middle; the model is not even asked."""
+    question = Question("key-1", OURS, said=("x" * 20_000,), recalled=recalled)
+    with pytest.raises(ModelError) as refused:
+        async with counter.exchange.ask(question):
+            pass
+
+    assert refused.value.trouble is Trouble.WINDOW_EXCEEDED
+    assert await counter.rows() == [0, 0, 0]
+
+
+async def test_without_a_session_the_window_is_the_limit(counter: Counter, llm: ScriptedLLM) -> None:
+    """Not what a session may cost."""
+    llm.script("ok")
+    for size, is_asked in ((4_500, True), (9_000, False)):
+        messages: tuple[ChatMessage, ...] = ({"role": "user", "content": "xxxx " * (size // 5)},)
+        with contextlib.suppress(ModelError) if not is_asked else contextlib.nullcontext():
+            async with counter.exchange.ask(Question("key-1", None, messages=messages)) as reply:
+                assert is_asked
+                assert await anext(reply.words()) == "ok"
+
+    assert len(llm.calls) == 1
+
+
+async def test_another_model_has_a_budget_of_its_own(counter: Counter, llm: ScriptedLLM) -> None:
+    """That a model which one caller chose has a narrower window narrows nobody else's."""
+    messages: tuple[ChatMessage, ...] = ({"role": "user", "content": "xxxx " * 800},)
+    narrow = {"model": "narrow"}
+    llm.script(ModelError(Trouble.WINDOW_EXCEEDED, "too long", window=600))
+    llm.script("ok")
+    for parameters, words in ((narrow, None), (narrow, None), ({}, "ok")):
+        question = Question("key-1", None, messages=messages, parameters=parameters)
+        with contextlib.suppress(ModelError) if words is None else contextlib.nullcontext():
+            async with counter.exchange.ask(question) as reply, aclosing(reply.words()) as pieces:
+                assert await anext(pieces) == words
+
+    assert [call.parameters for call in llm.calls] == [narrow, {}]
+
+
 def _elsewhere(counter: Counter) -> dict[str, Any]:
     """How another process begins."""
     how: dict[str, Any] = {"recalled": (), "name": None, "owner": "there", "now": counter.books.now}
-    return how | {"lease": DAY, "new_id": "s99", "idle_after": DAY, "budget_tokens": 1_000}
+    return how | {"lease": DAY, "new_id": "s99", "idle_after": DAY}

@@ -11,14 +11,15 @@ from contextlib import aclosing
 
 import pytest
 
-from bot.errors import ModelError
-from bot.llm import Done, Parameters, Usage
+from bot.errors import ModelError, Trouble
+from bot.llm import Done, Offer, Parameters, Usage
 from bot.llm.openai import OpenAI
 from bot.testing import Hold
 from tests.openai_client import ASKED, KEY, client, fails, heard
 from tests.openai_server import Fails, OpenAIServer, Says, Waits, delta, event, instant, says
 
-OFFER: Parameters = {"tools": [{"type": "function", "function": {"name": "note", "parameters": {"type": "object"}}}]}
+TOOLS = [{"type": "function", "function": {"name": "note", "parameters": {"type": "object"}}}]
+OFFER: Parameters = {"tools": Offer(TOOLS)}
 
 
 async def test_an_answer_streams_in(backend: OpenAIServer, model: OpenAI) -> None:
@@ -155,6 +156,19 @@ async def test_a_client_that_offers_no_tools(backend: OpenAIServer) -> None:
 
     assert not {"tools", "tool_choice"} & backend.requests[0].body.keys()
     assert backend.requests[0].body["temperature"] == 0
+
+
+@pytest.mark.parametrize("tools", [True, False])
+async def test_a_callers_own_tools_are_not_left_out(backend: OpenAIServer, *, tools: bool) -> None:
+    """Whoever asks with tools wants no answer without them; that the backend takes none is an error, then."""
+    llm = client(backend.base_url, tools=tools)
+    backend.script(fails(400, "no tools here, please"))
+    with pytest.raises(ModelError) as failure:
+        await anext(llm.stream(ASKED, {"tools": TOOLS}))
+    await llm.aclose()
+
+    assert failure.value.trouble is Trouble.BAD_REQUEST
+    assert [request.body["tools"] for request in backend.requests] == [TOOLS]
 
 
 async def test_closing_early_disconnects(backend: OpenAIServer, model: OpenAI) -> None:

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from bot.events import Author, Thread
-from bot.exchange import place
-from bot.history import Said, Turn
+from bot.exchange import place, place_of_one
+from bot.history import Cut, Said, Turn
 from bot.llm import Usage
 from bot.sessions import Opened, ResetOutcome
-from bot.store import exchanges, inbox, leases, tables
+from bot.store import claims, erasure, exchanges, inbox, leases, summaries, tables
 from bot.store.claims import Settled, State
+from bot.store.erasure import Scope
 from bot.store.exchanges import Begun, Name, Repeated
 from tests.books import MINUTE, Books
 from tests.builders import DAY
@@ -27,7 +28,7 @@ NAME = Name("k" * 64, "d" * 64)
 async def begin(books: Books, *said: str, thread: Thread = OURS, **more: Any) -> Begun | Repeated | None:
     """Ask, as this moment's process."""
     values: dict[str, Any] = {"recalled": (), "name": None, "owner": "one", **more}
-    values |= {"now": books.now, "lease": MINUTE, "idle_after": DAY, "budget_tokens": 10_000}
+    values |= {"now": books.now, "lease": MINUTE, "idle_after": DAY}
     return await books.store.run(exchanges.begin, thread, said, new_id=books.new_id(), **values)
 
 
@@ -128,6 +129,8 @@ async def test_the_sweep_withdraws_what_the_dead_left(books: Books) -> None:
     await begun(books, "dying")
     await books.lapse()
     running = await begun(books, "running", thread=place("key-1", "two"))
+    given_up = await begun(books, "given up", thread=place("key-1", "three"))
+    await books.store.run(claims.hand_back, given_up.claim)
     await books.store.run(exchanges.withdraw_abandoned, now=books.now, batch=10)
 
     assert [row.text for row in await books.rows(tables.messages)] == ["first", "running"]
@@ -161,6 +164,16 @@ async def test_what_a_caller_recalls_is_added_when_it_is_new(
     assert told(await books.past(now.claim)) == [("a", "answered"), ("b", "answered"), *added]
 
 
+async def test_what_is_shown_no_more_is_known_all_the_same(books: Books) -> None:
+    """A session that was cut behind its newest turn is not doubled by a caller who sends all of it again."""
+    await answered(books, "a")
+    last = await answered(books, "b")
+    await books.store.run(summaries.move, last.claim.session_id or "", Cut(after=last.claim.turn_id))
+    now = await begun(books, "now", recalled=asked(("a", "answered"), ("b", "answered")))
+
+    assert now.recalled == ()
+
+
 async def test_a_named_request_is_answered_once(books: Books) -> None:
     """Asked again, it is told as it was; asked for something else, that is told, too."""
     first = await answered(books, "hello", name=NAME)
@@ -185,6 +198,16 @@ async def test_a_name_is_forgotten_with_its_session(books: Books) -> None:
     books.now += DAY + MINUTE
 
     assert (await begun(books, "hello", name=NAME)).opened is Opened.EXPIRED
+
+
+async def test_an_answer_kept_for_its_name_can_be_erased(books: Books) -> None:
+    """Also where the question was not kept: it is found by who asked, and nothing is left to guess it by."""
+    await answered(books, name=NAME, thread=place_of_one("key-1", "retry-1"))
+    await answered(books, name=NAME, thread=place_of_one("key-2", "retry-1"))
+    await books.store.run(erasure.erase, Scope(workspace="key-1", person="key-1"), now=books.now)
+
+    kept = [(row.answer, row.request_digest) for row in await books.rows(tables.turns)]
+    assert kept == [(None, None), ("answered", NAME.digest)]
 
 
 async def test_after_an_expiry_it_is_told_until_there_is_an_answer(books: Books) -> None:

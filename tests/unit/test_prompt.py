@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bot.background import Background, By, Earlier
 from bot.budget import Budget
 from bot.history import ChatMessage, Cut, Past, Said, Turn, read
-from bot.prompt import Prompt, compose, filled
+from bot.prompt import Prompt, as_they_are, compose, filled
 from bot.tokens import estimate_tokens
 
 PERSONA = "You are helpful."
@@ -116,6 +116,42 @@ def test_the_next_request_extends_this_one(case: Case, then: Said, answer: str, 
 
     if following.cut == prompt.cut and lasting(prompt)[-len(asked) :] == asked:
         assert lasting(following)[: len(lasting(prompt))] == lasting(prompt)
+
+
+CALLS: Sequence[ChatMessage] = [
+    {"role": "assistant", "content": "", "tool_calls": [{"id": "c1", "function": {"arguments": "{}" * 50}}]},
+    {"role": "tool", "content": "42", "tool_call_id": "c1"},
+]
+
+
+@given(cases(), words, st.sampled_from([(), CALLS]))
+def test_what_a_caller_adds_is_whole_or_told(case: Case, instructions: str, following: Sequence[ChatMessage]) -> None:
+    """Instructions stand below the persona, messages after the newest one; with them, too, the budget holds."""
+    about, besides = case.about, case.besides
+    prompt = compose(
+        *(PERSONA, case.past, case.newest, NAMES, case.budget),
+        about=about,
+        instructions=instructions,
+        following=following,
+        besides=besides,
+    )
+    rest = estimate_tokens(PERSONA) + besides
+
+    assert prompt.messages[0]["content"] == (f"{PERSONA}\n\n{instructions}" if instructions else PERSONA)
+    assert [*prompt.messages[len(prompt.messages) - len(following) :]] == [*following]
+    assert prompt.tokens >= cost(prompt.messages) + besides + 25 * len(following)
+    assert prompt.shortened or prompt.tokens <= rest + case.budget.room(rest).tokens
+
+
+@given(cases(), st.lists(words, min_size=1), words)
+def test_messages_as_they_are_are_whole_or_told(case: Case, texts: list[str], instructions: str) -> None:
+    """The window bounds them, and what a session may cost does not."""
+    messages: list[ChatMessage] = [{"role": "user", "content": text} for text in texts]
+    prompt = as_they_are(PERSONA, messages, case.budget, instructions=instructions, besides=case.besides)
+    rest = estimate_tokens(PERSONA) + case.besides
+
+    assert [*prompt.messages[1:]] == messages
+    assert prompt.shortened == (prompt.tokens - rest > case.budget.widest(rest))
 
 
 @given(cases())
