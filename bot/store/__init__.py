@@ -2,9 +2,10 @@
 
 Reading order: tables, engine (Store: one transaction at a time), schema (migrations), threads, holds,
 summaries, background, names, sessions, leases, claims (claim, settle), interruptions, inbox (accept, reset, stop),
-preferences, erasure, edits (edit, delete), retention, export, status, history.
+preferences, erasure, edits (edit, delete), retention, export, status, history, exchanges
+(begin, settle, withdraw), keys, figures.
 Rule: a store function takes a connection and plain arguments, and runs inside the caller's one transaction
 (docs/decisions/0002-synchronous-store.md). Text that people or the model wrote sits in few columns only:
 messages.text and .attachments, turns.answer, summaries.text, background.text, .attachments and .name, names.name,
-preferences.wishes.
+preferences.wishes. Of an exchange that is to be answered once there is turns.request_digest as well: it goes with them.
 """

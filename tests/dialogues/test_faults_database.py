@@ -45,7 +45,15 @@ async def test_a_database_that_is_away_while_accepting(room: Room, caplog: pytes
 
 async def test_the_operator_is_told_while_the_database_is_away(room: Room, caplog: pytest.LogCaptureFixture) -> None:
     """/readyz names the database, and has the counts that this process knows by itself; later it has all of them."""
-    everything = {"running": 0, "waiting": 0, "owed": 0, "oldest_owed_seconds": 0, "takeovers": 0, "refusals": 0}
+    everything = {
+        "running": 0,
+        "waiting": 0,
+        "asking": 0,
+        "owed": 0,
+        "oldest_owed_seconds": 0,
+        "takeovers": 0,
+        "refusals": 0,
+    }
     status, told = await room.ready()
     assert (status, told["counts"]) == (200, everything)
     with away(room.settings.database_url):
