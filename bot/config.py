@@ -75,10 +75,10 @@ def _database_url(text: str) -> str:
 
 def _hours_by_channel(text: str) -> tuple[tuple[str, float], ...]:
     found = []
-    for part in text.split(","):
+    for part in filter(None, map(str.strip, text.split(","))):
         channel, _, hours = (piece.strip() for piece in part.partition("="))
         if not re.fullmatch(r"[CDG][A-Z0-9]{1,62}", channel):
-            raise ValueError("is not a list of channels' ids, each with its hours")
+            raise ValueError(f"has {part!r}, which is not a channel's id and its hours")
         try:
             found.append((channel, _positive(_MOST_HOURS)(hours)))
         except ValueError as error:
@@ -201,7 +201,9 @@ class Settings:
             raise ConfigError("SLACK_RESET_COMMAND", "is the same as SLACK_COMMAND", "Give each a name of its own.")
         if settings.warns_too_early:
             raise ConfigError(
-                "EXPIRY_WARNING_MINUTES", "is not less than the shortest idle limit", "Lower it, or unset it."
+                "EXPIRY_WARNING_MINUTES",
+                "is not less than the shortest idle limit, of SESSION_IDLE_HOURS or SESSION_IDLE_HOURS_BY_CHANNEL",
+                "Lower it, or unset it.",
             )
         _ = settings.mode  # a half-set configuration is an error at once
         return settings

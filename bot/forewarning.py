@@ -52,6 +52,8 @@ class Forewarning:
                     log.warning("%s; nobody was warned of an expiry", error)
                     await self._store.run(session_rows.unwarn, due[number:])
                     return total
+        if total:
+            log.info("threads warned of their expiry", extra={"count": total})
         return total
 
     async def _due(self) -> list[Expiring]:

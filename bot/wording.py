@@ -196,7 +196,7 @@ def status_line(link: str, age: timedelta, turns: int, expires_in: timedelta) ->
 def memory(remembered: Memory | None) -> str:
     """What the thread is told that asked what is remembered of it."""
     if remembered is None:
-        return "I remember nothing of this thread."
+        return "I remember nothing of this thread. Each conversation is asked about in its own."
     return (
         f"I remember this conversation: {_begun(remembered.age)}, {_turns(remembered.turns)}, "
         f"{remembered.filled:.0%} of what I can keep in mind at once. I forget it in "
@@ -235,7 +235,8 @@ def help_text(bot: str, command: str, reset_command: str) -> str:
     return (
         f"I am {bot}, the attendant of this workspace.\n"
         f"• *Ask me*: mention me in a channel, or write to me directly. I answer in the thread, and replies there "
-        "carry the conversation on without a mention.\n"
+        "carry the conversation on without a mention. In a thread that others began I read what was said before.\n"
+        "• *Stop me*: write `!stop` in the thread. What you edit I take as it stands now; what you delete I forget.\n"
         f"• *Start over*: write `!reset` in the thread, or choose _Start over_ in a message's menu. "
         f"`{reset_command}` (or `{command} reset`) resets your conversations in a channel; "
         f"add `all` or a thread's link to pick.\n"

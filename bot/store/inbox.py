@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from bot.store import sessions as session_rows
 from bot.store import threads as thread_rows
 from bot.store.claims import State
 from bot.store.engine import storable
+from bot.store.erasure import erase_messages
 from bot.store.interruptions import answer_never, interrupt
 from bot.store.tables import messages, sessions, threads
 
@@ -96,8 +98,18 @@ def accept_reset(
     outcome = _reset(connection, thread_id, asked.author, now)
     if later:
         session_rows.open_with(connection, thread_id, later, new_id=new_id, now=now)
+        if outcome is ResetOutcome.DONE:
+            _erase_before(connection, thread_id, later, now)
     _insert(connection, thread_id, asked, now, text="", attachments=[], fixed_reply=outcome.value)
     return outcome, thread_id
+
+
+def _erase_before(connection: Connection, thread_id: int, later: Sequence[int], now: datetime) -> None:
+    """What was written before a reset and is answered in one turn with what was written later leaves that turn."""
+    shared = sa.select(messages.c.turn_id).where(messages.c.id.in_(later), messages.c.turn_id.is_not(None))
+    earlier = sa.select(messages.c.id).where(messages.c.turn_id.in_(shared), messages.c.id.not_in(later))
+    if ids := list(connection.execute(earlier).scalars()):
+        erase_messages(connection, thread_id, ids, Interrupted.RESET, now=now)
 
 
 def reset(connection: Connection, thread: Thread, author: Author, *, now: datetime) -> ResetOutcome:

@@ -91,21 +91,18 @@ def close(
 
 
 def set_apart(connection: Connection, thread_id: int, after: str) -> list[int]:
-    """Take the turns and messages that came after this message out of the thread's open session; the messages."""
+    """Take what was written after this message, and its turns, out of the thread's open session; the messages."""
     of_session = messages.c.session_id.in_(
         sa.select(sessions.c.id).where(sessions.c.thread_id == thread_id, sessions.c.closed_at.is_(None))
     )
-    late = sa.select(messages.c.turn_id).where(
-        of_session, messages.c.message_id > after, messages.c.turn_id.is_not(None)
-    )
-    late_turns = list(connection.execute(late.distinct()).scalars())
-    moved = sa.select(messages.c.id).where(
-        of_session, sa.or_(messages.c.message_id > after, messages.c.turn_id.in_(late_turns))
-    )
-    ids = list(connection.execute(moved).scalars())
+    late = sa.select(messages.c.id, messages.c.turn_id).where(of_session, messages.c.message_id > after)
+    ids, turn_ids = [], []
+    for message_id, turn_id in connection.execute(late):
+        ids.append(message_id)
+        turn_ids.append(turn_id)
     if ids:
         connection.execute(sa.update(messages).where(messages.c.id.in_(ids)).values(session_id=None))
-        connection.execute(sa.update(turns).where(turns.c.id.in_(late_turns)).values(session_id=None))
+        connection.execute(sa.update(turns).where(turns.c.id.in_(turn_ids)).values(session_id=None))
     return ids
 
 

@@ -282,6 +282,7 @@ async def test_an_agent_at_work_can_be_stopped(visit: Visit) -> None:
     workspace, stop = visit.workspace, visit.thread.get_by_test_id("stop")
     root = workspace.post(visit.ana, visit.help_desk, "@attendant help")
     workspace.set_status(visit.help_desk.id, root.ts, "is thinking", timedelta(minutes=1))
+    await expect(visit.page.get_by_test_id("message")).to_contain_text("is thinking")
     await visit.page.get_by_test_id("reply-in-thread").click(force=True)
     await expect(visit.thread.get_by_test_id("status")).to_contain_text("is thinking")
     await expect(stop).to_have_count(0)

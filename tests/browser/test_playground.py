@@ -92,7 +92,8 @@ async def test_acting_as_somebody_else(playground: Page) -> None:
     await playground.get_by_role("button", name=re.compile("1 reply")).click()
     await send(playground, "thread-composer", "mine too")
 
-    await expect_answer(pane, 2, "ana: my VPN is down")
+    await expect_answer(pane, 2, "Until here only ana was writing.")
+    await expect_answer(pane, 2, "ben: mine too")
 
 
 async def test_the_stand_in_says_so_on_the_page(playground: Page) -> None:

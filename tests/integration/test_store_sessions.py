@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from bot.errors import StoreUnavailable
 from bot.events import Author
-from bot.sessions import OpenSession, ResetOutcome
+from bot.sessions import Interrupted, OpenSession, ResetOutcome
 from bot.store import leases
 from bot.store import sessions as session_rows
 from bot.store.claims import State
@@ -134,6 +134,29 @@ async def test_what_was_written_after_a_reset_but_arrived_before_it_starts_the_n
     assert [(turn.said[0].text, turn.answer) for turn in await books.past(now)] == [("hello", "hi")]
     assert [row.closed_why for row in await books.rows(sessions)] == ["reset", None]
     assert "secret" not in repr(await books.rows(messages))
+
+
+@pytest.mark.parametrize("late", ["runs", "answered"])
+async def test_what_was_written_before_a_reset_leaves_the_turn_it_shares_with_what_came_after_it(
+    books: Books, late: str
+) -> None:
+    """A late reset finds both in one turn: it is answered anew for what came after it, and the rest is forgotten."""
+    await books.answer(mention("hello", "1.0", by=BEN))
+    await books.accepted(reply("my secret", "2.0", by=ANA))
+    claim = await books.claimed(await books.accepted(reply("by the way", "4.0", by=BEN)))
+    if late == "answered":
+        await books.settle(claim, "noted: secret")
+    assert await books.accept_reset(reset("3.0", by=ANA)) is ResetOutcome.DONE
+    if late == "runs":
+        assert [why for *_, why in await books.store.run(leases.interruptions, "one")] == [Interrupted.EDITED]
+        claim = await books.taken_over(claim)
+        assert [said.text for said in claim.said] == ["by the way"]
+        await books.settle(claim, "hi")
+    await books.settle(await books.claimed(1))  # the confirmation
+    now = await books.claimed(await books.accepted(reply("thanks", "5.0")))
+
+    assert [said.text for turn in await books.past(now) for said in turn.said] == ["by the way"]
+    assert "secret" not in repr(await books.rows(messages)) + repr([row.answer for row in await books.rows(turns)])
 
 
 async def test_a_late_reset_that_is_refused_changes_nothing(books: Books) -> None:

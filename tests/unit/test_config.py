@@ -229,11 +229,11 @@ def test_channels_have_limits_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("#help-desk=2", "channels' ids"),
+        ("#help-desk=2", "channel's id"),
         ("C012", "number above 0"),
         ("C012=0", "number above 0"),
         ("C012=two", "number above 0"),
-        ("C012=2,", "channels' ids"),
+        ("C012=2,x", "'x'"),
         ("C012=2,C012=3", "twice"),
         ("C012=2;C013=3", "number above 0"),
     ],
