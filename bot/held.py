@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any
 
 from bot.running import Running
 from bot.store import leases
@@ -33,12 +32,12 @@ class Held:
         self._running: dict[int, Running] = {}
 
     @contextmanager
-    def holding(self, claim: Claim, asked_at: float) -> Iterator[Running]:
-        """Inside the block, the task that runs it answers this claim; it is cancelled when the lease is lost.
+    def holding(self, claim: Claim, asked_at: float, task: asyncio.Task[None] | None = None) -> Iterator[Running]:
+        """Inside the block this claim is answered, by a task that is cancelled when the lease is lost, if one is given.
 
         `asked_at`: when the lease was asked for, by the monotonic clock.
         """
-        running = self._running[claim.thread_id] = Running(claim.fence, _this_task())
+        running = self._running[claim.thread_id] = Running(claim.fence, task)
         running.hold(self._sure_until(asked_at))
         try:
             yield running
@@ -46,7 +45,7 @@ class Held:
             self.let_go(claim)
 
     def let_go(self, claim: Claim) -> None:
-        """Whatever becomes of its lease now, the task that answered this claim goes on."""
+        """Whatever becomes of its lease now, whoever answered this claim goes on."""
         running = self._running.get(claim.thread_id)
         if running is not None and running.fence == claim.fence:
             running.let_go()
@@ -84,9 +83,3 @@ class Held:
 
     def _sure_until(self, asked_at: float) -> float:
         return asked_at + SURE_SHARE * self.lease.total_seconds()
-
-
-def _this_task() -> asyncio.Task[Any]:
-    if (task := asyncio.current_task()) is None:
-        raise RuntimeError("answered outside of a task")
-    return task

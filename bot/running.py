@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import Any
 
 from bot.responder import Answer
 from bot.sessions import Interrupted
@@ -18,9 +17,10 @@ log = logging.getLogger(__name__)
 
 
 class Running:
-    """One claim under way, in its task. It is held until a moment that renewals move on; then the task is cancelled."""
+    """One claim under way. It is held until a moment that renewals move on; then it ends."""
 
-    def __init__(self, fence: int, task: asyncio.Task[Any]) -> None:
+    def __init__(self, fence: int, task: asyncio.Task[None] | None = None) -> None:
+        """`task` is cancelled in the end. None: only the answer ends, because a caller reads it, and nobody else."""
         self.fence = fence
         self.outdated = asyncio.Event()  # it is to end though the model has ended
         self.interrupted: Interrupted | None = None
@@ -43,7 +43,10 @@ class Running:
         """It is, or may be, another worker's: end here, unseen."""
         log.warning("a lease was lost, or could not be renewed in time; the turn is left to whoever takes it over")
         self._until = 0.0
-        self._task.cancel()
+        if self._task is not None:
+            self._task.cancel()
+        else:
+            self.interrupt(Interrupted.RESET)
 
     def let_go(self) -> None:
         """It is not watched any more."""

@@ -177,7 +177,7 @@ class Worker:
             return (claim, asked_at) if claim is not None else None
 
     async def _answer(self, claim: Claim, asked_at: float) -> None:
-        with self.held.holding(claim, asked_at) as running:
+        with self.held.holding(claim, asked_at, self._tasks[claim.thread_id]) as running:
             try:
                 await self._clerk.answer(claim, running)
             except PlatformUnavailable as error:

@@ -63,7 +63,7 @@ async def test_the_operator_is_told_while_the_database_is_away(room: Room, caplo
         assert (status, told["parts"]["database"], set(told["counts"])) == (
             503,
             False,
-            {"running", "waiting", "refusals"},
+            {"running", "waiting", "asking", "refusals"},
         )
         assert told["counts"]["refusals"] > 0
 
