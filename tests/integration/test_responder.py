@@ -13,6 +13,7 @@ from bot.budget import Budget
 from bot.errors import ModelError, Trouble
 from bot.history import ChatMessage, Cut, Said, Turn
 from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, ToolCall, Usage
+from bot.prompt import NOTE_ENDS
 from bot.responder import BUFFERED_DELTAS, Answer, Responder
 from bot.sessions import Interrupted
 from bot.testing import Hold, ScriptedLLM
@@ -139,21 +140,14 @@ async def test_history_stays_within_the_budget_and_persona_and_question_always_f
 
 
 async def test_what_holds_for_this_moment_stands_right_before_the_question(llm: ScriptedLLM) -> None:
-    """After the history, so that it changes nothing of what requests begin with."""
+    """With it, after the history, so that it changes nothing of what requests begin with."""
     llm.script("ok")
     responder = Responder(llm, persona=PERSONA, budget=budget_of(1_000))
     await read(responder.answer([*long_turns(1), NOW], {}, about="Call her Ana.", cut=Cut(0, "The code is 7319.")))
 
-    assert [message["role"] for message in llm.calls[0].messages] == [
-        "system",
-        "user",
-        "user",
-        "assistant",
-        "system",
-        "user",
-    ]
-    assert llm.calls[0].messages[4]["content"] == "Call her Ana."
+    assert [message["role"] for message in llm.calls[0].messages] == ["system", "user", "assistant", "user"]
     assert "The code is 7319." in llm.calls[0].messages[1]["content"]
+    assert llm.calls[0].messages[-1]["content"].endswith(f"\n  Call her Ana.\n\n{NOTE_ENDS}\n\nnow")
 
 
 async def test_whoever_writes_too_much_is_told(llm: ScriptedLLM) -> None:
