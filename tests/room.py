@@ -56,7 +56,7 @@ def told(request: Request) -> str:
     return textwrap.dedent(found["told"]) if found else ""
 
 
-_NOTE = re.compile(rf"^\[Until “end of the note”.*\]\n\n(?P<told>(?:  .*\n)+)\n{re.escape(NOTE_ENDS)}\n\n", re.MULTILINE)
+_NOTE = re.compile(rf"^\[Until “.*\]\n\n(?P<told>(?:  .*\n)+)\n{re.escape(NOTE_ENDS)}\n\n", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ async def test_two_who_are_named_at_once_are_not_one(books: Books) -> None:
     """A turn and a summary may need names in the same moment: each person has one that is nobody else's."""
     await books.answer(mention("hi"))
     people = [f"U{number}" for number in range(8)]
-    directory = Directory({person: "Ana" for person in people[::2]})
+    directory = Directory(dict.fromkeys(people[::2], "Ana"))
     await asyncio.gather(*(called(books.store, directory, person) for person in people))
 
     given = await called(books.store, directory, *people)

@@ -171,8 +171,9 @@ def asks(turn: Turn) -> str:
 
 
 def test_the_order_of_what_is_shown() -> None:
-    """Persona, summary, turns; what holds for this moment alone stands after all that stays, with the newest message."""
-    _persona, first, answer, newest = composed(turn(3), cut=Cut(2, "The code\nis 7319.", 2), about="Call her\nAna.").messages
+    """Persona, summary, turns; what holds for this moment alone stands after all that stays, with what is newest."""
+    prompt = composed(turn(3), cut=Cut(2, "The code\nis 7319.", 2), about="Call her\nAna.")
+    _persona, first, answer, newest = prompt.messages
 
     assert first["content"].splitlines()[1:] == ["", "  The code", "  is 7319.", "", SUMMARY_ENDS, "", asks(turn(3))]
     assert answer == {"role": "assistant", "content": turn(3).answer}
