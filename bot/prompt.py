@@ -80,9 +80,9 @@ def compose(
     )
 
 
-def filled(persona: str, past: Past, budget: Budget) -> float:
-    """The share, up to 1, that the past takes of the room there is for it."""
-    room = budget.room(estimate_tokens(persona))
+def filled(persona: str, past: Past, budget: Budget, *, besides: int = 0) -> float:
+    """The share, up to 1, that the past takes of the room there is for it. `besides`: see `compose`."""
+    room = budget.room(estimate_tokens(persona) + besides)
     turns = _turns(read(past.turns, {}, several=past.cut.several), room)
     return min(1.0, (_summary(past.cut, room).tokens + sum(turn.tokens for turn in turns)) / room.tokens)
 

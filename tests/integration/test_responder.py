@@ -11,7 +11,7 @@ import pytest
 from bot import wording
 from bot.budget import Budget
 from bot.errors import ModelError, Trouble
-from bot.history import ChatMessage, Cut, Said, Turn
+from bot.history import ChatMessage, Cut, Past, Said, Turn
 from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, ToolCall, Usage
 from bot.prompt import NOTE_ENDS
 from bot.responder import BUFFERED_DELTAS, Answer, Responder
@@ -180,19 +180,20 @@ async def note(arguments: Arguments) -> Outcome:
     return Outcome({"noted": len(arguments)})
 
 
-NOTE = Tool("note", "Takes a note. " * 200, {}, note)
+NOTE = Tool("note", "Takes a note.", {}, note)
 
 
 async def test_what_tools_cost_counts_against_the_window(llm: ScriptedLLM) -> None:
     """Their definitions are a part of the request, so that less of the history is."""
-    budget = Budget(window_tokens=1_800, answer_tokens=100, history_tokens=10_000)
-    responder = Responder(llm, persona=PERSONA, budget=budget)
-    for tools in ([], [NOTE]):
+    budget, past = Budget(window_tokens=1_800, answer_tokens=100, history_tokens=10_000), Past(tuple(long_turns(2)))
+    without, with_tool = (Responder(llm, persona=PERSONA, budget=budget, besides=cost) for cost in (0, 700))
+    for responder in (without, with_tool):
         llm.script("ok")
-        await read(responder.answer([*long_turns(7), NOW], {}, tools=tools))
+        await read(responder.answer([*long_turns(7), NOW], {}, tools=[NOTE]))
 
-    without, with_tool = (len(call.messages) for call in llm.calls)
-    assert with_tool < without == 16
+    assert [len(call.messages) < 16 for call in llm.calls] == [False, True]
+    assert with_tool.room == without.room - 700
+    assert with_tool.filled(past) > without.filled(past)
 
 
 async def test_an_answer_in_rounds_teaches_nothing_of_the_prompts_cost(llm: ScriptedLLM) -> None:
