@@ -6,7 +6,6 @@ Rule: the stream of an answer never raises to its reader. A model's trouble beco
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -150,20 +149,21 @@ class Answer:
 class Responder:
     """Answers turns with one model, one persona and one budget. Chat platforms and HTTP alike."""
 
-    def __init__(self, llm: LLM, *, persona: str, budget: Budget) -> None:
-        """`persona` is the whole system message."""
+    def __init__(self, llm: LLM, *, persona: str, budget: Budget, besides: int = 0) -> None:
+        """`persona` is the whole system message; `besides` is what the tools cost that are offered, in tokens."""
         self.budget = budget
         self._llm = llm
         self._persona = persona
+        self._besides = besides
 
     @property
     def room(self) -> int:
-        """Estimated tokens for what stands besides the persona. It changes with the model's window alone."""
-        return self.budget.room(estimate_tokens(self._persona)).most
+        """Estimated tokens for what stands besides persona and tools. It changes with the model's window alone."""
+        return self.budget.room(estimate_tokens(self._persona) + self._besides).most
 
     def filled(self, past: Past) -> float:
         """The share, up to 1, that a session's past takes of what the model can be shown."""
-        return prompt.filled(self._persona, past, self.budget)
+        return prompt.filled(self._persona, past, self.budget, besides=self._besides)
 
     def answer(
         self,
@@ -182,7 +182,7 @@ class Responder:
         *earlier, newest = turns
         past = Past(tuple(earlier), cut)
         llm = Rounds(self._llm, tools) if tools else self._llm
-        besides = sum(estimate_tokens(json.dumps(tool.definition)) for tool in tools)
+        besides = self._besides if tools else 0
         compose = partial(prompt.compose, self._persona, past, newest, names, self.budget, about=about, besides=besides)
         return Answer(llm, compose, self.budget, cut)
 
