@@ -43,6 +43,7 @@ from bot.store import schema
 from bot.store.engine import Store
 from bot.store.figures import figures
 from bot.summariser import Summariser
+from bot.tools.set_preferences import cost_of_tools
 from bot.turnstile import Limits
 from bot.worker import Worker
 
@@ -133,10 +134,11 @@ async def desk(
         if llm is None:
             llm = await stack.enter_async_context(open_model(settings))
         breaker, shared = Breaker(llm, clock=clock), persona.load(settings.persona_file)
-        budget = budget_for(settings, shared)
+        tools_cost = cost_of_tools(settings)
+        budget = budget_for(settings, shared, besides=tools_cost)
         summariser = Summariser(store, breaker, budget, clock=clock)
         stack.push_async_callback(summariser.stop)
-        responder = Responder(breaker, persona=shared, budget=budget)
+        responder = Responder(breaker, persona=shared, budget=budget, besides=tools_cost)
         idle = IdleLimits(settings.idle_after, settings.idle_after_by_channel)
         clerk = Clerk(store, responder, adapters, clock, settings.max_attempts, idle=idle, summariser=summariser)
         worker = Worker(store, clerk, owner=_owner(), clock=clock, limits=_limits(settings))

@@ -127,14 +127,17 @@ class Budget:
         self._warned = True
 
 
-def budget_for(settings: Settings, persona: str) -> Budget:
-    """The budget that the settings make. Raises ConfigError when the persona leaves no room in the model's window."""
+def budget_for(settings: Settings, persona: str, *, besides: int) -> Budget:
+    """The budget that the settings make. Raises ConfigError when persona and tools leave no room in the window.
+
+    `besides` are the tokens of what a request holds besides messages.
+    """
     window = settings.model_window_tokens or window_of(settings.openai_model)
     budget = Budget(window_tokens=window, answer_tokens=settings.answer_tokens, history_tokens=settings.history_tokens)
-    if budget.room(estimate_tokens(persona)).tokens <= LEAST_ROOM < settings.history_tokens:
+    if budget.room(estimate_tokens(persona) + besides).tokens <= LEAST_ROOM < settings.history_tokens:
         raise ConfigError(
             "MODEL_WINDOW_TOKENS",
-            f"is taken for {window}, which the persona fills",
-            "Shorten the persona, or set the window if your model's is wider.",
+            f"is taken for {window}, which persona and tools fill",
+            "Shorten the persona, set OPENAI_TOOLS=off, or set the window if your model's is wider.",
         )
     return budget

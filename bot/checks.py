@@ -14,6 +14,7 @@ from bot.slack.checks import check_scopes, check_socket, identify
 from bot.slack.client import open_client
 from bot.store import schema
 from bot.store.engine import Store
+from bot.tools.set_preferences import cost_of_tools
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ async def failures(settings: Settings) -> list[str]:
 
 async def _persona(settings: Settings) -> str:
     text = persona.load(settings.persona_file)
-    budget_for(settings, text)
+    budget_for(settings, text, besides=cost_of_tools(settings))
     return f"{len(text)} characters"
 
 

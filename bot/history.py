@@ -15,6 +15,8 @@ from bot.background import NO_BACKGROUND, Background
 from bot.events import Attachment
 from bot.people import UNKNOWN, body, line, mentioned
 
+UNTIL_HERE = "[Until here only {} was writing.]"
+
 
 class ChatMessage(TypedDict):
     """One entry of `messages` in OpenAI's chat-completions request."""
@@ -101,7 +103,7 @@ def read(turns: Iterable[Turn], names: Mapping[str, str], *, several: bool = Fal
         heard = authors | {alone} if alone else authors
         joined = not several and (len(heard) > 1 or several_in([turn]))
         several = several or joined
-        note = _UNTIL_HERE.format(names.get(alone, UNKNOWN)) if joined and alone else ""
+        note = UNTIL_HERE.format(names.get(alone, UNKNOWN)) if joined and alone else ""
         yield render(turn, names, several=several, note=note)
         alone = next(iter(heard), None)
 
@@ -150,6 +152,3 @@ def _line(message: Said, names: Mapping[str, str], *, several: bool) -> str:
 def _pieces(turn: Turn, names: Mapping[str, str], asked: str) -> Iterable[tuple[bool, str]]:
     """What was said in this turn before its answer: (whether the bot said it, text)."""
     return [(False, asked)] if turn.background == NO_BACKGROUND else background.pieces(turn.background, names, asked)
-
-
-_UNTIL_HERE = "[Until here only {} was writing.]"

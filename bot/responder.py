@@ -171,21 +171,22 @@ class Answer:
 class Responder:
     """Answers turns with one model, one persona and one budget. Chat platforms and HTTP alike."""
 
-    def __init__(self, llm: LLM, *, persona: str, budget: Budget) -> None:
-        """`persona` is the whole system message."""
+    def __init__(self, llm: LLM, *, persona: str, budget: Budget, besides: int = 0) -> None:
+        """`persona` is the whole system message; `besides` is what the tools cost that are offered, in tokens."""
         self.budget = budget
         self._llm = llm
         self._persona = persona
         self._others: dict[str, Budget] = {}  # of models that callers chose
+        self._besides = besides
 
     @property
     def room(self) -> int:
-        """Estimated tokens for what stands besides the persona. It changes with the model's window alone."""
-        return self.budget.room(estimate_tokens(self._persona)).most
+        """Estimated tokens for what stands besides persona and tools. It changes with the model's window alone."""
+        return self.budget.room(estimate_tokens(self._persona) + self._besides).most
 
     def filled(self, past: Past) -> float:
         """The share, up to 1, that a session's past takes of what the model can be shown."""
-        return prompt.filled(self._persona, past, self.budget)
+        return prompt.filled(self._persona, past, self.budget, besides=self._besides)
 
     def answer(
         self,
@@ -210,7 +211,7 @@ class Responder:
         *earlier, newest = turns
         past = Past(tuple(earlier), cut)
         llm = Rounds(self._llm, tools) if tools else self._llm
-        offered = sum(estimate_tokens(json.dumps(tool.definition)) for tool in tools)
+        offered = self._besides if tools else 0
         budget = self._budget_of(parameters)
         compose = partial(
             prompt.compose,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
-from bot.people import distinct
 from bot.store import names as given_names
 from bot.store.engine import Store
 
@@ -22,7 +21,10 @@ class Roster:
     async def names(
         self, session_id: str, people: Sequence[str], look_up: LookUp, told: Mapping[str, str]
     ) -> Mapping[str, str]:
-        """A name for each of these people. `told` are names that need no looking up; who has none is "Somebody"."""
+        """A name for each of these people. `told` are names that need no looking up.
+
+        Who has none is "Somebody", the next one "Somebody (2)", and stays it: else the one were taken for the other.
+        """
         if not people:
             return {}
         taken = await self._store.insist(given_names.of_session, session_id)
@@ -31,6 +33,4 @@ class Roster:
             return taken
         asked = [person for person in unknown if person not in told][:MOST_LOOKED_UP]
         called = {**(await look_up(asked) if asked else {}), **told}
-        names = distinct(people, called, taken)
-        await self._store.insist(given_names.give, session_id, {one: names[one] for one in unknown if called.get(one)})
-        return names
+        return await self._store.insist(given_names.give, session_id, people, called)

@@ -115,11 +115,13 @@ class Summariser:
         return True
 
     async def _write(self, summary: str, turns: Sequence[Turn], names: Mapping[str, str]) -> tuple[str, int]:
-        """The next summary, and the last turn that it holds."""
+        """The next summary, and the last turn that it holds. Where all of them was deleted it stays as it is."""
         room = self._budget.room(estimate_tokens(_INSTRUCTIONS)).tokens
         most = min(room // SHARE, MOST_TOKENS)
         before = f"Your summary so far:\n\n{shorten(summary, room // 4)}\n\n" if summary else ""
         told, reaches = _told(turns, names, room - estimate_tokens(before) - estimate_tokens(_FOLLOWING))
+        if not told:
+            return summary, reaches
         messages: list[ChatMessage] = [
             {"role": "system", "content": _INSTRUCTIONS.format(words=most * 2 // 3)},
             {"role": "user", "content": before + _FOLLOWING + told},

@@ -6,7 +6,9 @@ A dialogue reads: `thread = ana.mentions("my VPN is down")`, `await thread.answe
 from __future__ import annotations
 
 import random
+import re
 import socket
+import textwrap
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ from bot.playground.messages import Message
 from bot.playground.people import Channel, Person
 from bot.playground.server import PlaygroundServer
 from bot.playground.workspace import Workspace
+from bot.prompt import NOTE_ENDS
 from bot.slack.preference_views import EDIT_PREFERENCES
 from bot.testing import Hold, SettableClock
 from tests.narrow_model import asks_for_summary, summary
@@ -42,14 +45,18 @@ def recites(request: Request) -> Reply:
 
 
 def shown(request: Request) -> list[str]:
-    """What a request held of the conversation: everything but the persona."""
-    return [message["content"] for message in request.body["messages"] if message["role"] != "system"]
+    """What a request held of the conversation: everything but the persona, and what it told of the newest author."""
+    return [_NOTE.sub("", message["content"]) for message in request.body["messages"] if message["role"] != "system"]
 
 
 def told(request: Request) -> str:
     """What stood with the newest message of a request: about its author, or nothing."""
-    _persona, *others = request.body["messages"]
-    return next((str(message["content"]) for message in others[-2:] if message["role"] == "system"), "")
+    newest = [message["content"] for message in request.body["messages"] if message["role"] == "user"][-1]
+    found = _NOTE.search(newest)
+    return textwrap.dedent(found["told"]) if found else ""
+
+
+_NOTE = re.compile(rf"^\[Until “.*\]\n\n(?P<told>(?:  .*\n)+)\n{re.escape(NOTE_ENDS)}\n\n", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)

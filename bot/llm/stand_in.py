@@ -20,7 +20,8 @@ from typing import Any
 from aiohttp import web
 
 from bot.background import ENDS
-from bot.history import ChatMessage
+from bot.history import UNTIL_HERE, ChatMessage
+from bot.prompt import NOTE_ENDS, SUMMARY_ENDS
 from bot.tokens import estimate_tokens
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ _CALL_ME = re.compile(
     r"\bcall me (?P<name>[^\n.,;:!?]{1,60}?)(?: from now on| please)*\s*(?:[.,;:!?\n]|$)", re.IGNORECASE
 )
 
+_REMARK = re.compile(r"^" + re.escape(UNTIL_HERE).replace(r"\{\}", r"[^\[\]\n]*") + r"$", re.MULTILINE)
 _INTRODUCTION = (
     "*I am a stand-in: no language model is connected.* To talk to a real one, set `OPENAI_API_KEY` "
     "(or `OPENAI_BASE_URL`) and start me again."
@@ -71,15 +73,17 @@ def answer(messages: Sequence[ChatMessage]) -> str:
     """What the stand-in says, in Markdown, when it is shown these messages."""
     said = [message for message in messages if message["role"] in {"user", "assistant"} and "tool_calls" not in message]
     *earlier, newest = said or [ChatMessage(role="user", content="")]
-    before, question = _apart(newest["content"])
+    question = _question(newest["content"])
     parts = [_INTRODUCTION, f"You wrote:\n{_quote(question)}", _memory(earlier)]
-    if before:
+    if remark := _REMARK.search(newest["content"]):
+        parts.append(f"I was also told:\n{_quote(remark[0])}")
+    if before := _before(newest["content"]):
         parts.append(f"Before I was called, this was said here:\n{_quote(before)}")
-    if LONG_ANSWER in newest["content"].casefold():
+    if LONG_ANSWER in question.casefold():
         parts.insert(1, _LONG)
     if messages and messages[-1]["role"] == "tool":
-        parts.insert(0, f"From now on I call you {_name(newest['content'])}.")
-    elif wishes := _kept_in_mind(messages):
+        parts.insert(0, f"From now on I call you {_name(question)}.")
+    elif wishes := _kept_in_mind(newest["content"]):
         parts.append(f"You asked me to keep in mind:\n{_quote(wishes)}")
     return "\n\n".join(parts)
 
@@ -89,7 +93,7 @@ def call(messages: Sequence[ChatMessage], tools: object) -> dict[str, Any] | Non
     offered = json.dumps(tools)
     if not messages or messages[-1]["role"] != "user" or f'"{SET_PREFERENCES}"' not in offered:
         return None
-    if not (name := _name(messages[-1]["content"])):
+    if not (name := _name(_question(messages[-1]["content"]))):
         return None
     function = {"name": SET_PREFERENCES, "arguments": json.dumps({"name": name})}
     return {"index": 0, "id": "call_stand_in", "type": "function", "function": function}
@@ -166,22 +170,25 @@ def _memory(earlier: Sequence[ChatMessage]) -> str:
     count = "**1 earlier message**" if len(earlier) == 1 else f"**{len(earlier)} earlier messages**"
     shown = f"Of this conversation I was also shown {count}."
     asked = [message["content"] for message in earlier if message["role"] == "user"]
-    return f"{shown} The last thing that was said to me before:\n{_quote(asked[-1])}" if asked else shown
+    return f"{shown} The last thing that was said to me before:\n{_quote(_question(asked[-1]))}" if asked else shown
 
 
-def _apart(text: str) -> tuple[str, str]:
-    """What was said before the bot was called, and the message itself."""
-    before, mark, question = text.rpartition(ENDS)
-    return (before.partition("]\n\n")[2], question) if mark else ("", text)
+def _question(text: str) -> str:
+    """What the person wrote, without what stands before it in the same message."""
+    for ends in (SUMMARY_ENDS, NOTE_ENDS, ENDS):
+        text = text.rpartition(f"{ends}\n\n")[2]
+    return _REMARK.sub("", text).lstrip()
 
 
-def _kept_in_mind(messages: Sequence[ChatMessage]) -> str:
+def _before(text: str) -> str:
+    """What was said before the bot was called."""
+    return text.rpartition(f"{NOTE_ENDS}\n\n")[2].rpartition(ENDS)[0].partition("]\n\n")[2]
+
+
+def _kept_in_mind(text: str) -> str:
     """The lines of the person's own in what stands right before their newest message."""
-    at = max((at for at, message in enumerate(messages) if message["role"] == "user"), default=0)
-    before = messages[at - 1] if at > 1 else None  # the first message of all is the persona
-    if before is None or before["role"] != "system":
-        return ""
-    return " ".join(line.removeprefix("> ") for line in before["content"].splitlines() if line.startswith("> "))
+    lines = [line.strip() for line in text.rpartition(f"{NOTE_ENDS}\n\n")[0].splitlines()]
+    return " ".join(line.removeprefix("> ") for line in lines if line.startswith("> "))
 
 
 def _name(text: str) -> str:

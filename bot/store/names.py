@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from bot.store.engine import insert_or_ignore, storable
+from bot.people import distinct
+from bot.store.engine import insert_or_ignore
 from bot.store.holds import is_open
 from bot.store.tables import names
 
@@ -17,12 +18,20 @@ def of_session(connection: Connection, session_id: str) -> dict[str, str]:
     return {row.person_id: row.name for row in connection.execute(_GIVEN, {"in_session": session_id})}
 
 
-def give(connection: Connection, session_id: str, given: Mapping[str, str]) -> None:
-    """Remember what these people are called from now on. A closed session remembers nobody."""
-    if is_open(connection, session_id):
-        for person_id, name in given.items():
-            row = {"session_id": session_id, "person_id": person_id, "name": storable(name)}
-            insert_or_ignore(connection, names, row)
+def give(
+    connection: Connection, session_id: str, people: Iterable[str], called: Mapping[str, str]
+) -> Mapping[str, str]:
+    """A name for each of these people, which is theirs from now on. A closed session remembers nobody.
+
+    `called` is what they call themselves, where that is known.
+    """
+    remembered = is_open(connection, session_id)  # and held, so that nobody else gives the same name meanwhile
+    taken = of_session(connection, session_id)
+    given = distinct(people, called, taken)
+    for person_id in [person_id for person_id in given if remembered and person_id not in taken]:
+        row = {"session_id": session_id, "person_id": person_id, "name": given[person_id]}
+        insert_or_ignore(connection, names, row)
+    return given
 
 
 def forget(connection: Connection, session_ids: Sequence[str]) -> None:

@@ -34,8 +34,12 @@ class Tool:
     @property
     def definition(self) -> dict[str, Any]:
         """The tool as a request names it."""
-        described = {"name": self.name, "description": self.description, "parameters": self.parameters}
-        return {"type": "function", "function": described}
+        return definition(self.name, self.description, self.parameters)
+
+
+def definition(name: str, description: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """A tool as a request names it."""
+    return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
 
 
 def failed(problem: str | Mapping[str, str]) -> Outcome:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from bot import wording
+from bot.config import Settings
 from bot.errors import PreferencesRefused, StoreUnavailable
 from bot.preferences import MOST_CHARACTERS, NEITHER, Tone
 from bot.store import preferences as kept
 from bot.store.claims import Claim
 from bot.store.engine import Store
-from bot.tools import Arguments, Outcome, Tool, failed
+from bot.tokens import estimate_tokens
+from bot.tools import Arguments, Outcome, Tool, definition, failed
 
 NAME = "set_preferences"
 
@@ -42,6 +45,12 @@ def set_preferences(store: Store, claim: Claim, clock: Callable[[], datetime]) -
         return Outcome({"kept": now_kept.wishes}, wording.noted(changed) if changed else "", told_by)
 
     return Tool(NAME, _DESCRIPTION, _PARAMETERS, run)
+
+
+def cost_of_tools(settings: Settings) -> int:
+    """What offering it adds to each request, in estimated tokens: nothing where tools are switched off."""
+    offered = settings.openai_tools == "auto"
+    return estimate_tokens(json.dumps(definition(NAME, _DESCRIPTION, _PARAMETERS))) if offered else 0
 
 
 def _text(description: str, field: str) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def printers(room: Room) -> Talk:
 
 def question(room: Room) -> str:
     """What the model was shown last, as its newest message."""
-    return str(room.model.requests[-1].texts[-1])
+    return shown(room.model.requests[-1])[-1]
 
 
 async def test_what_was_said_before_is_known_by_whom(room: Room) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.room import Room, free_port
+from tests.room import Room, free_port, shown
 
 Ready = tuple[int, bool]  # the status of /readyz, and what it says of Slack
 
@@ -58,7 +58,7 @@ async def test_connections_are_renewed_in_the_middle_of_an_answer(room: Room) ->
 
     assert (await talk.answers(2))[0] == "Have you a held answer"
     await room.acknowledged()
-    assert room.model.requests[-1].texts[-1] == "and my phone\n\nand my printer"
+    assert shown(room.model.requests[-1])[-1] == "and my phone\n\nand my printer"
     assert {len(delivery.attempts) for delivery in room.server.deliveries.all()} == {1}
 
 

@@ -13,7 +13,7 @@ from bot.events import Author, MessageReceived, Thread
 from bot.playground import pings
 from bot.store import inbox as store_inbox
 from tests.openai_server import says
-from tests.room import Room
+from tests.room import Room, shown
 
 
 async def test_invariant_1_accepted_before_acknowledged(room: Room) -> None:
@@ -71,7 +71,7 @@ async def test_invariant_4_in_order(room: Room) -> None:
     hold.release()
 
     assert len(await talk.answers(2)) == 2
-    assert room.model.requests[-1].texts[-1] == "two\n\nthree\n\nfour"
+    assert shown(room.model.requests[-1])[-1] == "two\n\nthree\n\nfour"
 
 
 async def test_invariant_4_a_slow_thread_delays_no_other(room: Room) -> None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from bot import app
 from tests.room import Guest, Room, Talk
+from tests.room import shown as shown_in
 
 
 def renamed(room: Room, guest: Guest, name: str) -> None:
@@ -17,8 +18,9 @@ def renamed(room: Room, guest: Guest, name: str) -> None:
 
 def shown(room: Room) -> list[str]:
     """What people wrote, as the model was shown it last."""
-    messages = room.model.requests[-1].body["messages"]
-    return [message["content"] for message in messages if message["role"] == "user"]
+    request = room.model.requests[-1]
+    _persona, *others = request.body["messages"]
+    return [text for text, message in zip(shown_in(request), others, strict=True) if message["role"] == "user"]
 
 
 async def says(talk: Talk, text: str, by: Guest) -> None:

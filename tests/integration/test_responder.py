@@ -11,8 +11,9 @@ import pytest
 from bot import wording
 from bot.budget import Budget
 from bot.errors import ModelError, Trouble
-from bot.history import ChatMessage, Cut, Said, Turn
+from bot.history import ChatMessage, Cut, Past, Said, Turn
 from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, ToolCall, Usage
+from bot.prompt import NOTE_ENDS
 from bot.responder import BUFFERED_DELTAS, Answer, Responder
 from bot.sessions import Interrupted
 from bot.testing import Hold, ScriptedLLM
@@ -139,21 +140,14 @@ async def test_history_stays_within_the_budget_and_persona_and_question_always_f
 
 
 async def test_what_holds_for_this_moment_stands_right_before_the_question(llm: ScriptedLLM) -> None:
-    """After the history, so that it changes nothing of what requests begin with."""
+    """With it, after the history, so that it changes nothing of what requests begin with."""
     llm.script("ok")
     responder = Responder(llm, persona=PERSONA, budget=budget_of(1_000))
     await read(responder.answer([*long_turns(1), NOW], {}, about="Call her Ana.", cut=Cut(0, "The code is 7319.")))
 
-    assert [message["role"] for message in llm.calls[0].messages] == [
-        "system",
-        "user",
-        "user",
-        "assistant",
-        "system",
-        "user",
-    ]
-    assert llm.calls[0].messages[4]["content"] == "Call her Ana."
+    assert [message["role"] for message in llm.calls[0].messages] == ["system", "user", "assistant", "user"]
     assert "The code is 7319." in llm.calls[0].messages[1]["content"]
+    assert llm.calls[0].messages[-1]["content"].endswith(f"\n  Call her Ana.\n\n{NOTE_ENDS}\n\nnow")
 
 
 async def test_whoever_writes_too_much_is_told(llm: ScriptedLLM) -> None:
@@ -186,19 +180,20 @@ async def note(arguments: Arguments) -> Outcome:
     return Outcome({"noted": len(arguments)})
 
 
-NOTE = Tool("note", "Takes a note. " * 200, {}, note)
+NOTE = Tool("note", "Takes a note.", {}, note)
 
 
 async def test_what_tools_cost_counts_against_the_window(llm: ScriptedLLM) -> None:
     """Their definitions are a part of the request, so that less of the history is."""
-    budget = Budget(window_tokens=1_800, answer_tokens=100, history_tokens=10_000)
-    responder = Responder(llm, persona=PERSONA, budget=budget)
-    for tools in ([], [NOTE]):
+    budget, past = Budget(window_tokens=1_800, answer_tokens=100, history_tokens=10_000), Past(tuple(long_turns(2)))
+    without, with_tool = (Responder(llm, persona=PERSONA, budget=budget, besides=cost) for cost in (0, 700))
+    for responder in (without, with_tool):
         llm.script("ok")
-        await read(responder.answer([*long_turns(7), NOW], {}, tools=tools))
+        await read(responder.answer([*long_turns(7), NOW], {}, tools=[NOTE]))
 
-    without, with_tool = (len(call.messages) for call in llm.calls)
-    assert with_tool < without == 16
+    assert [len(call.messages) < 16 for call in llm.calls] == [False, True]
+    assert with_tool.room == without.room - 700
+    assert with_tool.filled(past) > without.filled(past)
 
 
 async def test_an_answer_in_rounds_teaches_nothing_of_the_prompts_cost(llm: ScriptedLLM) -> None:

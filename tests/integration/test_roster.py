@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 
 import sqlalchemy as sa
@@ -52,14 +53,27 @@ async def test_the_first_of_two_namesakes_stays_the_first(books: Books) -> None:
     assert await called(books.store, directory, "U2") == ["Ana (2)"]
 
 
-async def test_who_cannot_be_named_now_may_be_later(books: Books) -> None:
-    """A name that could not be had in time is asked for again."""
+async def test_who_could_not_be_named_stays_the_same_somebody(books: Books) -> None:
+    """Nobody is taken for another of them, alone or in another order, nor looked up again."""
     await books.answer(mention("hi"))
     directory = Directory({})
     assert await called(books.store, directory, "U1", "U2") == ["Somebody", "Somebody (2)"]
     directory.people = {"U1": "Ana"}
 
-    assert await called(books.store, directory, "U1", "U2") == ["Ana", "Somebody"]
+    assert await called(books.store, directory, "U2") == ["Somebody (2)"]
+    assert await called(books.store, directory, "U2", "U1", "U3") == ["Somebody (2)", "Somebody", "Somebody (3)"]
+    assert directory.asked == [["U1", "U2"], ["U3"]]
+
+
+async def test_two_who_are_named_at_once_are_not_one(books: Books) -> None:
+    """A turn and a summary may need names in the same moment: each person has one that is nobody else's."""
+    await books.answer(mention("hi"))
+    people = [f"U{number}" for number in range(8)]
+    directory = Directory(dict.fromkeys(people[::2], "Ana"))
+    await asyncio.gather(*(called(books.store, directory, person) for person in people))
+
+    given = await called(books.store, directory, *people)
+    assert len(set(given)) == len(people)
 
 
 async def test_sessions_do_not_share_names(books: Books) -> None:
@@ -91,6 +105,8 @@ async def test_nobody_can_have_a_crowd_looked_up(books: Books) -> None:
 
     assert directory.asked == [crowd[:MOST_LOOKED_UP]]
     assert given[MOST_LOOKED_UP:][:2] == ["Somebody", "Somebody (2)"]
+    assert await called(books.store, directory, *crowd) == given
+    assert len(directory.asked) == 1
 
 
 async def test_nobody_is_asked_for_where_nobody_is_named(store: Store) -> None:

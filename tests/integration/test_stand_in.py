@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import aiohttp
 import pytest
 
 from bot.background import Background, Earlier, pieces
-from bot.history import ChatMessage
+from bot.budget import Budget
+from bot.history import NOTHING_CUT, ChatMessage, Cut, Past, Said, Turn
 from bot.llm import Done
 from bot.llm.openai import OpenAI
-from bot.llm.stand_in import LONG_ANSWER, MODEL, QUOTED_CHARACTERS, SET_PREFERENCES, StandIn, answer
+from bot.llm.stand_in import LONG_ANSWER, MODEL, QUOTED_CHARACTERS, SET_PREFERENCES, StandIn, answer, call
+from bot.prompt import compose
 
 TOOLS = [{"type": "function", "function": {"name": SET_PREFERENCES, "parameters": {"type": "object"}}}]
 
@@ -165,12 +167,34 @@ async def test_it_calls_only_what_it_is_offered(llm: OpenAI, text: str, tools: o
 
 
 async def test_it_tells_what_it_was_asked_to_keep_in_mind() -> None:
-    """What stands with the newest message is told as far as it is the person's own."""
-    *before, newest = talk("Hi", "Hello", "Who am I?")
-    about: ChatMessage = {"role": "system", "content": "It is noon.\n> Call me Rita.\n> About me:\n> I use Linux."}
+    """What stands with the newest message is told as far as it is the person's own, and is no part of the message."""
+    told = answer(prompt("Who am I?", about="It is noon.\n> Call me Rita.\n> About me:\n> I use Linux."))
 
-    assert "You asked me to keep in mind:\n> “Call me Rita. About me: I use Linux.”" in answer([*before, about, newest])
-    assert "keep in mind" not in answer([*before, newest])
+    assert "You asked me to keep in mind:\n> “Call me Rita. About me: I use Linux.”" in told
+    assert "You wrote:\n> “ben: Who am I?”\n\n" in told
+    assert "keep in mind" not in answer(prompt("Who am I?"))
+
+
+def prompt(text: str, *, about: str = "", cut: Cut = NOTHING_CUT) -> Sequence[ChatMessage]:
+    """What a model is shown of a message after a turn of Ana's; the author is another one."""
+    past, names = Past((Turn((Said("U1", "my VPN"),), "Hello", 1),), cut), {"U1": "ana", "U2": "ben"}
+    budget = Budget(window_tokens=8_000, answer_tokens=100, history_tokens=8_000)
+    return compose("You are kind.", past, Turn((Said("U2", text),)), names, budget, about=about).messages
+
+
+async def test_what_it_keeps_in_mind_is_not_asked_again() -> None:
+    """The tool is called for what the message says, not for what stands beside it."""
+    assert call(prompt("hello", about="> Call me Rita."), TOOLS) is None
+    assert call(prompt("call me Ben", about="> Call me Rita."), TOOLS) is not None
+
+
+async def test_what_we_remark_is_not_what_people_wrote() -> None:
+    """It is told apart from the message, and neither it nor the summary from the one before."""
+    told = answer(prompt("mine too"))
+    assert "You wrote:\n> “ben: mine too”\n\n" in told
+    assert "I was also told:\n> “[Until here only ana was writing.]”" in told
+
+    assert "said to me before:\n> “ana: my VPN”" in answer(prompt("mine too", cut=Cut(0, "It rains.", 0, several=True)))
 
 
 async def test_the_check_at_start_passes(llm: OpenAI) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from bot.budget import Budget
 from bot.errors import ModelError, Trouble
-from bot.history import ChatMessage
+from bot.history import ChatMessage, Turn
 from bot.llm import LLM, NO_PARAMETERS, Done, Parameters
+from bot.prompt import SUMMARY_ENDS, Fold
 from bot.store import summaries
 from bot.store.engine import Store
 from bot.summariser import LEASE
@@ -91,6 +92,12 @@ def shown(llm: ScriptedLLM, call: int = -1) -> Sequence[ChatMessage]:
     return llm.calls[call].messages[1:]
 
 
+def apart(text: str) -> tuple[str, str]:
+    """The summary, where a message opens with it, and the message."""
+    summary, _, message = text.rpartition(f"{SUMMARY_ENDS}\n\n")
+    return summary, message
+
+
 async def test_what_no_longer_fits_is_summarised_and_shown_so(narrow: Desk, books: Books, llm: ScriptedLLM) -> None:
     """The oldest turns become a summary; the next request holds it in their place, and the newest as they were."""
     await filled(books)
@@ -101,9 +108,10 @@ async def test_what_no_longer_fits_is_summarised_and_shown_so(narrow: Desk, book
     llm.script("fine")
     await asks(narrow, "six", "6.0", 2)
 
-    summary, *turns = shown(llm)
-    assert SUMMARY in summary["content"]
-    assert [turn["content"].split()[0] for turn in turns] == ["3", "answer", "4", "answer", "five", "fine", "six"]
+    summary, first = apart(shown(llm)[0]["content"])
+    turns = [first, *(message["content"] for message in shown(llm)[1:])]
+    assert SUMMARY in summary
+    assert [turn.split()[0] for turn in turns] == ["3", "answer", "4", "answer", "five", "fine", "six"]
 
 
 async def test_the_model_is_asked_to_fold_what_people_said_by_name(
@@ -134,7 +142,7 @@ async def test_a_summary_is_made_of_the_last_one_and_what_came_since(store: Stor
     assert len(clerk.folded) > 3
     assert ["number 1." in text for text in clerk.folded] == [False, True, *[False] * (len(clerk.folded) - 2)]
     gone = "".join(clerk.folded)
-    first_shown = int(clerk.asked[-1][2]["content"].split()[0])
+    first_shown = int(apart(clerk.asked[-1][1]["content"])[1].split()[0])
     assert [gone.count(f"Somebody: {number} please") for number in range(1, first_shown)] == [1] * (first_shown - 1)
 
 
@@ -275,6 +283,47 @@ async def test_what_was_deleted_is_in_no_summary_after_the_next_turn(
     assert "7319" not in asked["content"]
 
 
+async def test_where_all_was_deleted_nothing_is_summarised(narrow: Desk, books: Books, llm: ScriptedLLM) -> None:
+    """The model is not asked to sum up nothing: the summary that there is reaches behind what is gone, as it is."""
+    await filled(books)
+    llm.script("fine")
+    llm.script(SUMMARY)
+    await asks(narrow, "five", "5.0", 1)
+    await narrow.summariser.idle()
+    for number in range(6, 10):
+        await books.answer(mention(f"{number} {LONG}", f"{number}.0"), "ok")
+    for message_id in ("3.0", "4.0", "5.0", "6.0", "7.0"):
+        await narrow.inbox.accept(deletion(message_id))
+    before = await books.store.run(summaries.cut_of, "s1")
+    narrow.summariser.fold("s1", Fold(before.after + 5, several=False), nobody)
+    await narrow.summariser.idle()
+
+    after = await books.store.run(summaries.cut_of, "s1")
+    assert (after.summary, after.reaches, after.after) == (SUMMARY, before.reaches + 5, before.after + 5)
+    assert len(llm.calls) == 2
+
+
+async def nobody(turns: Sequence[Turn]) -> dict[str, str]:
+    """No names: nobody is left."""
+    assert not any(turn.said for turn in turns)
+    return {}
+
+
+async def test_people_without_a_name_stay_apart_in_every_summary(store: Store, clock: SettableClock) -> None:
+    """Who cannot be looked up is one and the same somebody in the summaries and in what is shown."""
+    clerk = Clerk()
+    async with office(store, clerk, clock) as desk:
+        for number in range(1, 25):
+            by = BEN if number in {1, 3} or number > 12 else ANA
+            await desk.inbox.accept(mention(f"{'ben' if by is BEN else 'ana'} {LONG}", f"{number:02}", by=by))
+            await desk.adapter.shown(THREAD, number)
+            await desk.worker.idle()
+            await desk.summariser.idle()
+
+    told = "".join(clerk.folded) + "".join(str(asked[1:]) for asked in clerk.asked)
+    assert len(set(re.findall(r"(Somebody[ ()2]*): (ana|ben) ", told))) == 2
+
+
 async def test_a_message_that_exceeds_every_room_is_folded_without_its_middle(
     narrow: Desk, books: Books, llm: ScriptedLLM
 ) -> None:
@@ -305,7 +354,7 @@ async def test_several_people_stay_several_behind_a_summary(narrow: Desk, books:
     llm.script("fine")
     await asks(narrow, "six", "6.0", 2)
 
-    assert [message["content"][:6] for message in shown(llm)[1:] if message["role"] == "user"] == [
+    assert [apart(message["content"])[1][:6] for message in shown(llm) if message["role"] == "user"] == [
         "Ana: 3",
         "Ana: 4",
         "Ana: f",

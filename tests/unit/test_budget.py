@@ -8,9 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.budget import HIGHEST_RATIO, LEAST_ROOM, UNKNOWN_WINDOW, Budget, budget_for, window_of
+from bot import persona
+from bot.budget import HIGHEST_RATIO, LEAST_ROOM, RESERVE, UNKNOWN_WINDOW, Budget, budget_for, window_of
 from bot.config import Settings
 from bot.errors import ConfigError
+from bot.history import Past, Said, Turn
+from bot.prompt import compose
+from bot.tools.set_preferences import cost_of_tools
 
 sizes = st.integers(1, 300_000)
 
@@ -80,14 +84,32 @@ def test_care_is_given_up_slowly_and_never_below_the_estimate() -> None:
 
 def test_settings_make_a_budget() -> None:
     """The window is the one that is set, else the model's."""
-    assert budget_for(Settings(openai_model="gpt-4"), "Be kind.").window == 8_192
-    assert budget_for(Settings(model_window_tokens=4_096), "Be kind.").window == 4_096
+    assert budget_for(Settings(openai_model="gpt-4"), "Be kind.", besides=0).window == 8_192
+    assert budget_for(Settings(model_window_tokens=4_096), "Be kind.", besides=0).window == 4_096
+
+
+@pytest.mark.parametrize("tools", ["auto", "off"])
+@pytest.mark.parametrize("window", range(1_000, 2_001, 100))
+def test_where_it_starts_a_request_fits(window: int, tools: str) -> None:
+    """What tools cost is counted from the start: no window is taken that persona, tools and a question exceed."""
+    settings, text = Settings(model_window_tokens=window, openai_tools=tools), persona.load()
+    besides = cost_of_tools(settings)
+    try:
+        budget = budget_for(settings, text, besides=besides)
+    except ConfigError:
+        assert window <= 1_500
+        return
+    asked = Turn((Said("U1", "My VPN is down. " * 100),))
+    prompt = compose(text, Past(), asked, {}, budget, about="It is noon.", besides=besides)
+
+    assert bool(besides) == (tools == "auto")
+    assert prompt.tokens <= window * (1 - RESERVE) - window // 4
 
 
 def test_a_persona_that_fills_the_window_stops_the_start() -> None:
     """In one line that names the setting and the remedy."""
     with pytest.raises(ConfigError, match=r"^MODEL_WINDOW_TOKENS is taken for 4096.*persona"):
-        budget_for(Settings(model_window_tokens=4_096), "Be kind. " * 2_000)
+        budget_for(Settings(model_window_tokens=4_096), "Be kind. " * 2_000, besides=0)
 
 
 @pytest.mark.parametrize(("estimated", "counted"), [(20, 90), (1_000, 0)])

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from bot.background import Background, By, Earlier
 from bot.budget import Budget
 from bot.history import ChatMessage, Cut, Past, Said, Turn, read
-from bot.prompt import Prompt, as_they_are, compose, filled
+from bot.prompt import NOTE_ENDS, SUMMARY_ENDS, Prompt, as_they_are, compose, filled
 from bot.tokens import estimate_tokens
 
 PERSONA = "You are helpful."
 NAMES = {"U1": "Ana", "U2": "Ben"}
+NOTE_BEGINS = "[Until “end of the note”"
 
 words = st.text(st.sampled_from("ab 1.\n語🎉<"), max_size=120) | st.integers(0, 3_000).map(lambda size: "word " * size)
 people = st.sampled_from(["U1", "U2", "U3"])
@@ -41,7 +42,7 @@ class Case:
 @st.composite
 def cases(draw: st.DrawFn, by: Sequence[By] = (By.PERSON, By.SELF)) -> Case:
     """Any history, any budget; the first turn may stand with a background, of messages by these."""
-    talk = draw(st.lists(st.tuples(sayings, words), max_size=12))
+    talk = draw(st.lists(st.tuples(sayings, words | st.none()), max_size=12))
     past = [Turn(said, answer, 11 + n) for n, (said, answer) in enumerate(talk)]
     cut = draw(st.builds(Cut, st.just(10), words, st.integers(0, 10), st.booleans()))
     newest = Turn(draw(sayings), None, 99)
@@ -65,19 +66,16 @@ def test_never_more_than_there_is_room_for(case: Case) -> None:
     prompt = case.prompt()
     rest = estimate_tokens(PERSONA) + case.besides
 
-    assert prompt.tokens == cost(prompt.messages) + case.besides <= rest + case.budget.room(rest).tokens
+    assert cost(prompt.messages) + case.besides <= prompt.tokens <= rest + case.budget.room(rest).tokens
 
 
 @given(cases())
-def test_persona_and_newest_message_are_always_there(case: Case) -> None:
-    """The one first, the other last; between them whole turns, so that the model never speaks first."""
-    messages = case.prompt().messages
-    turns = [message for message in messages[1:-1] if message["role"] != "system"]
-    summarised = bool(case.past.cut.summary)
+def test_after_the_persona_people_and_the_bot_take_turns(case: Case) -> None:
+    """Whatever the history: one system message, the first; then user and assistant in turns, as strict backends ask."""
+    persona, *messages = case.prompt().messages
 
-    assert messages[0] == {"role": "system", "content": PERSONA}
-    assert messages[-1]["role"] == "user"
-    assert [message["role"] for message in turns[summarised:]] == ["user", "assistant"] * (len(turns) // 2)
+    assert persona == {"role": "system", "content": PERSONA}
+    assert [message["role"] for message in messages] == ["user", "assistant"] * (len(messages) // 2) + ["user"]
 
 
 @given(cases([By.PERSON]))
@@ -87,7 +85,7 @@ def test_the_oldest_turns_go_first_and_the_cut_tells_which(case: Case) -> None:
     left = [turn for turn in case.past.turns if turn.id > prompt.cut.after]
     answers = [message["content"] for message in prompt.messages if message["role"] == "assistant"]
 
-    assert len(answers) == len(left)
+    assert len(answers) == sum(turn.answer is not None for turn in left)
     assert prompt.cut.after >= case.past.cut.after
     assert (prompt.cut == case.past.cut) == (len(left) == len(case.past.turns))
 
@@ -96,13 +94,12 @@ def test_the_oldest_turns_go_first_and_the_cut_tells_which(case: Case) -> None:
 def test_the_newest_message_is_whole_or_marked(case: Case) -> None:
     """What was left out of it is said in its place, and to the person."""
     prompt = case.prompt()
-    whole = [message.text.strip() for message in case.newest.said]
+    kept = [turn for turn in case.past.turns if turn.id > prompt.cut.after]
+    *_, (*_, asked) = read([*kept, case.newest], NAMES, several=prompt.cut.several)
+    shown = prompt.messages[-1]["content"]
 
-    marked = "characters left out" in prompt.messages[-1]["content"]
-    assert prompt.shortened == marked
-    if not marked:
-        shown = prompt.messages[-1]["content"].replace("\n  ", "\n")
-        assert all(text.replace("\n  ", "\n") in shown for text in whole)
+    assert prompt.shortened == (not shown.endswith(asked["content"]))
+    assert not prompt.shortened or "characters left out" in shown
 
 
 @given(cases(), said, words, words)
@@ -114,8 +111,8 @@ def test_the_next_request_extends_this_one(case: Case, then: Said, answer: str, 
     following = compose(PERSONA, past, Turn((then,), None, 100), NAMES, case.budget, about=about, besides=case.besides)
     *_, asked = read([*kept, case.newest], NAMES, several=prompt.cut.several)
 
-    if following.cut == prompt.cut and lasting(prompt)[-len(asked) :] == asked:
-        assert lasting(following)[: len(lasting(prompt))] == lasting(prompt)
+    if following.cut == prompt.cut and all(message["content"] in lasting(prompt) for message in asked):
+        assert lasting(following).startswith(lasting(prompt))
 
 
 CALLS: Sequence[ChatMessage] = [
@@ -166,10 +163,24 @@ def test_what_is_shown_no_more_is_to_be_folded(case: Case) -> None:
         assert prompt.fold.until in {turn.id for turn in case.past.turns}
 
 
-def lasting(prompt: Prompt) -> list[ChatMessage]:
+@given(cases(), st.lists(st.sampled_from([NOTE_ENDS, SUMMARY_ENDS, "\n", "\u2028", "\r", "x"])).map("".join))
+def test_nobody_can_end_what_stands_beside_the_turns(case: Case, text: str) -> None:
+    """Whatever a wish or a summary says, its lines are set in between marks of ours, which stand there once at most."""
+    quiet = [turn for turn in case.past.turns if not turn.said[0].text.startswith("[")]
+    case = replace(case, past=Past(tuple(quiet), replace(case.past.cut, summary=text)), about=text)
+    lines = [line for message in case.prompt().messages for line in message["content"].splitlines()]
+
+    for ends in (NOTE_ENDS, SUMMARY_ENDS):
+        assert lines.count(ends) <= 1
+        assert bool(text.strip()) or ends not in lines
+
+
+def lasting(prompt: Prompt) -> str:
     """All but what holds for the moment alone."""
-    persona, *others = prompt.messages
-    return [persona, *(message for message in others if message["role"] != "system")]
+    *others, newest = prompt.messages
+    before, mark, rest = newest["content"].rpartition(f"\n\n{NOTE_ENDS}\n\n")
+    kept = before.rpartition(NOTE_BEGINS)[0] + rest if mark else newest["content"]
+    return "\0".join([*(f"{message['role']} {message['content']}" for message in others), f"user {kept}"])
 
 
 def composed(*past: Turn, cut: Cut | None = None, about: str = "", history: int = 400) -> Prompt:
@@ -190,20 +201,29 @@ def turn(number: int, by: str = "U1") -> Turn:
     )
 
 
-def test_the_order_of_what_is_shown() -> None:
-    """Persona, summary, turns; what holds for this moment alone stands after all that stays."""
-    prompt = composed(turn(3), cut=Cut(2, "The code is 7319.", 2), about="Call her Ana.")
+def asks(turn: Turn) -> str:
+    """What its author, alone, asked in it."""
+    return turn.said[0].text.strip()
 
-    assert [message["role"] for message in prompt.messages] == [
-        "system",
-        "user",
-        "user",
-        "assistant",
-        "system",
-        "user",
-    ]
-    assert prompt.messages[1]["content"].endswith("\n\nThe code is 7319.")
-    assert prompt.messages[4]["content"] == "Call her Ana."
+
+def test_the_order_of_what_is_shown() -> None:
+    """Persona, summary, turns; what holds for this moment alone stands after all that stays, with what is newest."""
+    prompt = composed(turn(3), cut=Cut(2, "The code\nis 7319.", 2), about="Call her\nAna.")
+    _persona, first, answer, newest = prompt.messages
+
+    assert first["content"].splitlines()[1:] == ["", "  The code", "  is 7319.", "", SUMMARY_ENDS, "", asks(turn(3))]
+    assert answer == {"role": "assistant", "content": turn(3).answer}
+    assert newest["content"].startswith(NOTE_BEGINS)
+    assert newest["content"].splitlines()[1:] == ["", "  Call her", "  Ana.", "", NOTE_ENDS, "", "now"]
+
+
+def test_what_was_never_answered_stands_with_the_next_message() -> None:
+    """Nothing is between them; what holds for this moment still stands right before the newest."""
+    messages = composed(Turn((Said("U1", "hello?"),), None, 1), about="Call her Ana.").messages
+
+    assert len(messages) == 2
+    assert messages[1]["content"].startswith(f"hello?\n\n{NOTE_BEGINS}")
+    assert messages[1]["content"].endswith(f"\n\n{NOTE_ENDS}\n\nnow")
 
 
 def test_what_the_bot_was_called_into_stands_before_what_holds_for_this_moment() -> None:
@@ -212,12 +232,13 @@ def test_what_the_bot_was_called_into_stands_before_what_holds_for_this_moment()
     asked, about = (Said("U1", "now"),), "Call her Ana."
     whole, short, none = (
         compose(PERSONA, Past(), Turn(asked, background=Background(before)), NAMES, budget(most), about=about)
-        for before, most in ((talk, 400), (talk, 200), (talk * 8, 200))
+        for before, most in ((talk, 400), (talk, 240), (talk * 8, 240))
     )
 
-    assert [message["role"] for message in whole.messages] == ["system", "user", "assistant", "system", "user"]
+    assert [message["role"] for message in whole.messages] == ["system", "user", "assistant", "user"]
     assert "characters left out" in short.messages[2]["content"]
-    assert [message["role"] for message in none.messages] == ["system", "system", "user"]
+    assert [message["role"] for message in none.messages] == ["system", "user"]
+    assert all(NOTE_ENDS in prompt.messages[-1]["content"] for prompt in (whole, short, none))
     assert all(prompt.messages[-1]["content"].endswith("Ana: now") for prompt in (whole, short, none))
 
 
