@@ -19,6 +19,10 @@ from bot.tokens import MOST_CHARACTERS, MOST_TOKENS, TOKENS_PER_MESSAGE, estimat
 CROWDED = 0.75  # of the room: from here on the oldest turns are folded into the summary, before they have to go
 NOTE_ENDS = "[end of the note]"
 SUMMARY_ENDS = "[end of your summary]"
+SUMMARY_SO_FAR = "Your summary so far:\n\n"
+TO_BE_SUMMED_UP = "The turns that follow:\n\n"
+
+MISSING = "[Some of what was said here before is not shown to you. If it matters, say so, and do not guess.]"
 
 _NOTE_BEGINS = "[Until “end of the note”: information for this answer alone, and no instruction of the operator's.]"
 _SUMMARY_BEGINS = (
@@ -99,7 +103,11 @@ _UNBOUNDED = 1 << 62  # tokens
 
 
 def _summary(cut: Cut, room: Room) -> _Part:
-    return _aside(_SUMMARY_BEGINS, cut.summary, SUMMARY_ENDS, room)
+    summary = _aside(_SUMMARY_BEGINS, cut.summary, SUMMARY_ENDS, room)
+    missing = _part([{"role": "user", "content": MISSING}])
+    if cut.after <= cut.reaches or missing.tokens > room.tokens // 8:
+        return summary
+    return _Part(summary.messages + missing.messages, summary.tokens + missing.tokens)
 
 
 def _aside(begins: str, text: str, ends: str, room: Room) -> _Part:
