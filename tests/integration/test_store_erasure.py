@@ -24,14 +24,6 @@ from tests.builders import ANA, BEN, DAY, NOON, THREAD, deletion, edit, mention,
 OF_ANA = Scope("desk", "T1", person=ANA.id)
 
 
-async def erase(books: Books, scope: Scope) -> int:
-    """Erase all that is in scope; how many messages."""
-    total = 0
-    while erased := await books.store.run(erasure.erase, scope, now=books.now, batch=3):
-        total += erased
-    return total
-
-
 async def expunge(books: Books, batch: int = 2) -> int:
     """Delete the rows of what was over fourteen days ago; how many."""
     total = 0
@@ -53,7 +45,7 @@ async def test_a_person_is_forgotten_and_nobody_else(books: Books) -> None:
     await books.settle(await books.claimed(thread_id), "to both")
     await books.answer(mention("ben's question", in_=thread(2), by=BEN), "ben's answer")
 
-    assert await erase(books, OF_ANA) == 2
+    assert await books.erase(OF_ANA) == 2
     assert [(row.author_id, row.text) for row in await books.rows(messages)] == [
         ("", ""),
         ("", ""),
@@ -67,7 +59,7 @@ async def test_a_person_is_forgotten_and_nobody_else(books: Books) -> None:
 async def test_a_session_of_which_nothing_is_left_is_closed(books: Books) -> None:
     """The next message opens a new one, which says nothing of the old."""
     await books.answer(mention("hello", by=ANA))
-    await erase(books, OF_ANA)
+    await books.erase(OF_ANA)
 
     assert [row.closed_why for row in await books.rows(sessions)] == ["erased"]
     assert (await books.claimed(await books.accepted(reply("hi", "2.0")))).follows_expired is False
@@ -79,7 +71,7 @@ async def test_what_runs_for_a_forgotten_person_ends_or_begins_again(books: Book
     thread_id = await books.accepted(mention("hello", "1.0", by=BEN if other_asks else ANA))
     await books.accepted(reply("my secret", "2.0", by=ANA))
     claim = await books.claimed(thread_id)
-    await erase(books, OF_ANA)
+    await books.erase(OF_ANA)
 
     [(*_, why)] = await books.store.run(leases.interruptions, "one")
     assert why is (Interrupted.EDITED if other_asks else Interrupted.ERASED)
@@ -94,7 +86,7 @@ async def test_what_waits_of_a_forgotten_person_is_not_begun(books: Books) -> No
     thread_id = await books.accepted(mention("hello", "1.0", by=ANA))
     await books.accept_reset(reset("2.0", by=ANA))
     await books.accepted(reply("again", "3.0", by=ANA))
-    await erase(books, OF_ANA)
+    await books.erase(OF_ANA)
 
     assert await books.claim(thread_id) is None
     turn_of = {turn.id: turn for turn in await books.rows(turns)}
@@ -105,7 +97,7 @@ async def test_a_person_is_forgotten_in_one_workspace(books: Books) -> None:
     """What the same person said in another workspace on the same database is that one's."""
     await books.answer(mention("hello", in_=dataclasses.replace(THREAD, workspace="T2")))
 
-    assert await erase(books, OF_ANA) == 0
+    assert await books.erase(OF_ANA) == 0
 
 
 @pytest.mark.parametrize(
@@ -124,7 +116,7 @@ async def test_an_operator_says_what_is_erased(books: Books, scope: Scope, erase
     await books.answer(mention("elsewhere", in_=dataclasses.replace(THREAD, workspace="T2")))
 
     assert await books.store.run(erasure.count, scope) == Found(len(erased), len(erased))
-    assert await erase(books, scope) == len(erased)
+    assert await books.erase(scope) == len(erased)
     kept = [row.text for row in await books.rows(messages)]
     assert [text for text in ("here", "there", "elsewhere") if text not in kept] == erased
     assert await books.store.run(erasure.count, scope) == Found(0, 0)
