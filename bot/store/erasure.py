@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from bot import wording
 from bot.events import ChannelGone, Uninstalled
 from bot.sessions import Closed, Interrupted
 from bot.store import preferences, summaries
@@ -73,10 +74,13 @@ def erase(connection: Connection, scope: Scope, *, now: datetime, batch: int = E
 def erase_messages(
     connection: Connection, thread_id: int, ids: Sequence[int], why: Interrupted, *, now: datetime, **more: Any
 ) -> bool:
-    """Erase these messages of a thread that is locked, and set `more`; whether a running turn is to hear of it."""
+    """Erase these messages of a thread that is locked, and set `more`; whether a running turn is to hear of it.
+
+    What was answered goes with them: to others who are left it reads as erased.
+    """
     these = messages.c.id.in_(ids)
     asked_in = sa.select(messages.c.turn_id).where(
-        these, messages.c.turn_id.is_not(None), messages.c.deleted_at.is_(None)
+        these, messages.c.turn_id.is_not(None), messages.c.deleted_at.is_(None), messages.c.fixed_reply.is_(None)
     )
     turn_ids = list(connection.execute(asked_in.distinct()).scalars())
     connection.execute(sa.update(messages).where(these).values(text="", attachments=[], deleted_at=now, **more))
@@ -86,8 +90,9 @@ def erase_messages(
         interrupt(connection, thread_id, Interrupted.EDITED if asked else why, turn_id)
         for turn_id, asked in left.items()
     ]
-    unasked = [turn_id for turn_id, asked in left.items() if not asked]
-    connection.execute(sa.update(turns).where(turns.c.id.in_(unasked)).values(answer=None))
+    for still_asked, instead in ((True, wording.ANSWER_ERASED), (False, None)):
+        answered = turns.c.id.in_([turn_id for turn_id, asked in left.items() if asked is still_asked])
+        connection.execute(sa.update(turns).where(answered, turns.c.answer.is_not(None)).values(answer=instead))
     words_changed(connection, turn_ids)
     return any(heard)
 

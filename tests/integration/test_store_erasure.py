@@ -10,7 +10,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
+from bot import wording
 from bot.events import ChannelGone
+from bot.history import Said, Turn
 from bot.sessions import Interrupted
 from bot.store import answers, erasure, export, leases, retention
 from bot.store import threads as thread_rows
@@ -19,7 +21,7 @@ from bot.store.erasure import Found, Scope
 from bot.store.tables import answers as answer_rows
 from bot.store.tables import messages, sessions, threads, turns
 from tests.books import Books, texts
-from tests.builders import ANA, BEN, DAY, NOON, THREAD, deletion, edit, mention, reply, reset, stop, thread
+from tests.builders import ANA, BEN, CHI, DAY, NOON, THREAD, deletion, edit, mention, reply, reset, stop, thread
 
 OF_ANA = Scope("desk", "T1", person=ANA.id)
 
@@ -38,7 +40,7 @@ async def left(books: Books) -> dict[str, int]:
 
 
 async def test_a_person_is_forgotten_and_nobody_else(books: Books) -> None:
-    """Their words, their name and the answers to them alone are gone; the others' stay, in their sessions."""
+    """Their words, their name and the answers to them are gone; what others said stays, in their sessions."""
     await books.answer(mention("ana's secret", "1.0", by=ANA), "ana's answer")
     thread_id = await books.accepted(reply("ana's other", "2.0", by=ANA))
     await books.accepted(reply("ben's word", "3.0", by=BEN))
@@ -52,8 +54,27 @@ async def test_a_person_is_forgotten_and_nobody_else(books: Books) -> None:
         (BEN.id, "ben's word"),
         (BEN.id, "ben's question"),
     ]
-    assert [turn.answer for turn in await books.rows(turns)] == [None, "to both", "ben's answer"]
+    assert [turn.answer for turn in await books.rows(turns)] == [None, wording.ANSWER_ERASED, "ben's answer"]
     assert [row.closed_why for row in await books.rows(sessions)] == [None, None]
+
+
+@pytest.mark.parametrize("how", ["forgotten", "deleted"])
+async def test_what_was_answered_to_somebody_goes_with_their_words(books: Books, how: str) -> None:
+    """Whoever asked with them is left with a line that the model reads in its place; nobody's answer is none."""
+    thread_id = await books.accepted(mention("hello", "1.0", by=ANA))
+    await books.accepted(reply("my PIN is 1234", "2.0", by=BEN))
+    claim = await books.claimed(thread_id)
+    await books.accept_stop(stop("2.5", by=CHI))
+    await books.settle(claim, "Ben, your PIN is 1234")
+    await books.forget(CHI)
+    now = await books.claimed(await books.accepted(reply("and?", "3.0", by=ANA)))
+    assert [turn.answer for turn in await books.past(now)] == ["Ben, your PIN is 1234"]
+
+    await (books.forget(BEN) if how == "forgotten" else books.accept_deletion(deletion("2.0")))
+    assert await books.past(now) == [Turn((Said(ANA.id, "hello"),), wording.ANSWER_ERASED)]
+    await books.accept_deletion(deletion("1.0"))
+    assert await books.past(now) == []
+    assert [turn.answer for turn in await books.rows(turns)][0] is None
 
 
 async def test_a_session_of_which_nothing_is_left_is_closed(books: Books) -> None:
