@@ -58,7 +58,7 @@ UNKNOWN_CHOICE = "Write `all`, or a link to a message in the conversation that I
 THREAD_NOT_FOUND = "I have no conversation with you at that link."
 FORGET_ME = "Forget me"
 CONFIRM_FORGET_ME = (
-    "Shall I forget you? Whatever you wrote to me in this workspace, and what I answered to you alone, is erased from "
+    "Shall I forget you? Whatever you wrote to me in this workspace, and my answers to it, are erased from "
     "my memory, and cannot be brought back. What stands in Slack stays there until you delete it."
 )
 NOTHING_TO_FORGET = "Done: I remember nothing of you."

@@ -11,6 +11,7 @@ branch_labels = None
 depends_on = None
 
 _OPEN = sa.text("closed_at IS NULL")
+_EXPECTING = sa.text("closed_at IS NULL AND background = 'nothing'")
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
@@ -24,6 +25,9 @@ def upgrade() -> None:
     op.add_column("sessions", sa.Column("warned_at", sa.DateTime(timezone=True)))
     op.add_column("sessions", sa.Column("background", sa.String(16)))
     op.add_column("sessions", sa.Column("background_turn_id", _ID))
+    op.create_index(
+        "ix_sessions_expecting", "sessions", ["thread_id"], sqlite_where=_EXPECTING, postgresql_where=_EXPECTING
+    )
     op.create_table(
         "background",
         sa.Column("id", _ID, nullable=False),
@@ -41,6 +45,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("thread_id", "message_id", name=op.f("uq_background_thread_id_message_id")),
     )
     op.create_index("ix_background_session", "background", ["session_id"])
+    op.create_index("ix_background_author", "background", ["author_id"])
     op.create_table(
         "names",
         sa.Column("id", _ID, nullable=False),
@@ -51,3 +56,4 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_names")),
         sa.UniqueConstraint("session_id", "person_id", name=op.f("uq_names_session_id_person_id")),
     )
+    op.create_index("ix_names_person", "names", ["person_id"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from datetime import timedelta
 from typing import Any
@@ -11,16 +12,19 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from bot import wording
+from bot.background import Background, Earlier
 from bot.events import ChannelGone
 from bot.history import Said, Turn
 from bot.sessions import Interrupted
-from bot.store import answers, erasure, export, leases, retention
+from bot.store import answers, background, erasure, export, leases, retention, summaries
 from bot.store import threads as thread_rows
 from bot.store.engine import Store
 from bot.store.erasure import Found, Scope
 from bot.store.tables import answers as answer_rows
+from bot.store.tables import background as background_rows
 from bot.store.tables import messages, sessions, threads, turns
-from tests.books import Books, texts
+from bot.testing import SettableClock
+from tests.books import Books, somebody_waits, texts
 from tests.builders import ANA, BEN, CHI, DAY, NOON, THREAD, deletion, edit, mention, reply, reset, stop, thread
 
 OF_ANA = Scope("desk", "T1", person=ANA.id)
@@ -174,6 +178,35 @@ async def test_what_is_kept_of_a_person_is_handed_over(books: Books) -> None:
     ]
     assert (kept[0].channel, kept[0].thread, kept[0].edited_at) == ("C1", "1.0", NOON + timedelta(seconds=1))
     assert [message.id for message in await books.store.run(export.of_person, "desk", "T1", ANA.id, limit=1)] == ["5.0"]
+
+
+@pytest.mark.parametrize("of", ["a person", "a channel"])
+async def test_erasing_and_an_answer_never_wait_for_each_other(
+    empty_postgres_url: str, clock: SettableClock, of: str
+) -> None:
+    """Whoever erases locks the threads before all else, and in one order, as those do who write in them."""
+    books = Books(Store(empty_postgres_url), clock)
+    claim = await books.claimed(await books.accepted(mention("who knows?", "5.0")))
+    said = Background((Earlier("1.0", BEN.id, "printers?"),))
+    await books.store.run(background.keep, claim.thread_id, "s1", claim.turn_id, said)
+    await books.settle(claim)
+    later = await books.answer(mention("hello", in_=thread(2)))
+    await books.store.run(lambda connection: connection.execute(sa.update(threads).where(threads.c.id == 1), {"fence": 9}))
+    with books.store.engine.connect() as connection:
+        assert thread_rows.find(connection, THREAD)
+        gone = ChannelGone("desk", "T1", "C1")
+        erasing = asyncio.create_task(
+            books.forget(BEN) if of == "a person" else books.store.run(erasure.leave, gone, now=books.now)
+        )
+        while not await books.store.run(somebody_waits):
+            pass
+        summaries.void(connection, claim.turn_id)
+        assert thread_rows.find(connection, thread(2)).id == later.thread_id
+        connection.commit()
+    await erasing
+
+    assert await books.rows(background_rows) == []
+    await books.store.close()
 
 
 async def test_the_rows_of_what_is_over_are_deleted_in_time(books: Books) -> None:

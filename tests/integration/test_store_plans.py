@@ -49,7 +49,7 @@ async def test_what_every_message_costs_is_looked_up_by_an_index(books: Books) -
     await books.store.run(leases.owed, [("desk", "T1")], now=books.now, limit=10)
     await books.store.run(background.keep, 1, "s1", 1, Background((Earlier("0.5", "U1", "hi"),)))
     await books.store.run(background.attached, "s1", [Turn((), id=1)])
-    await books.store.run(background.edit, 1, "0.5", "hi!")
+    await books.store.run(background.edit, 1, reply("hi!", "0.5"))
     await books.store.run(names.give, "s1", {"U1": "Ana"})
     await books.store.run(names.of_session, "s1")
     await books.store.run(sessions.open_in, 1)
