@@ -20,7 +20,7 @@ from bot.history import Turn
 from bot.people import LONGEST_NAME
 from bot.store import summaries
 from bot.store.engine import insert_or_ignore, storable
-from bot.store.tables import EXPECTING, RUNNING, answers, background, messages, sessions, threads, turns
+from bot.store.tables import RUNNING, answers, background, messages, sessions, threads, turns
 
 
 def expect(connection: Connection, session_id: str) -> None:
@@ -91,14 +91,15 @@ def edit(connection: Connection, thread_id: int, message: MessageReceived) -> bo
 
 
 def erase_in(connection: Connection, place: Sequence[sa.ColumnElement[bool]], person: str | None) -> None:
-    """Erase what this person said, or everybody, in the threads in `place`; also what is being read of them."""
+    """Erase what this person said, or everybody, in the threads at a place; also what is being read of them."""
     theirs = [] if person is None else [background.c.author_id == person]
-    spoken = sa.select(background.c.id).where(threads.c.id == background.c.thread_id, *place, *theirs)
-    reading = sa.select(sessions.c.id).where(_READS, threads.c.id == sessions.c.thread_id, *place)
+    spoken = sa.select(background.c.id).where(threads.c.id == background.c.thread_id, *place, *theirs).correlate(None)
+    there = sa.exists().where(threads.c.id == sessions.c.thread_id, *place).correlate(sessions)
+    reading = sa.select(sessions.c.id).where(_UNREAD, sessions.c.thread_id.in_(_RUNS), there).correlate(None)
     concerned = sessions.c.id.in_(sa.union(spoken.with_only_columns(background.c.session_id), reading))
     # First of all, and all of them in one order: so does everybody who changes a session.
-    there = threads.c.id.in_(sa.select(sessions.c.thread_id).where(concerned))
-    connection.execute(sa.select(threads.c.id).where(there).order_by(threads.c.id).with_for_update())
+    of_these = threads.c.id.in_(sa.select(sessions.c.thread_id).where(concerned))
+    connection.execute(sa.select(threads.c.id).where(of_these).order_by(threads.c.id).with_for_update())
     found = connection.execute(_HELD.where(concerned).order_by(sessions.c.thread_id)).all()
     connection.execute(sa.delete(background).where(background.c.id.in_(spoken)))
     for session in found:
@@ -156,7 +157,9 @@ _EXPECTING = (
     .with_for_update()  # against a reset at this moment, which would leave these words behind
 )
 # What is read was asked for by a turn that runs: what happens at other times is in what will be read.
-_READS = sa.and_(EXPECTING, sa.exists().where(turns.c.thread_id == sessions.c.thread_id, RUNNING))
+_UNREAD = sa.and_(sessions.c.closed_at.is_(None), sessions.c.background == Known.NOTHING.value)
+_RUNS = sa.select(turns.c.thread_id).where(RUNNING)
+_READS = sa.and_(_UNREAD, _RUNS.where(turns.c.thread_id == sessions.c.thread_id).correlate(sessions).exists())
 _HELD = (
     sa.select(sessions.c.id, sessions.c.thread_id, sessions.c.background_turn_id, _READS.label("reads"))
     .where(sessions.c.closed_at.is_(None))

@@ -31,10 +31,11 @@ def forget(connection: Connection, session_ids: Sequence[str]) -> None:
 
 
 def erase_in(connection: Connection, place: Sequence[sa.ColumnElement[bool]], person: str | None) -> None:
-    """Forget what this person, or everybody, is called in the threads in `place`."""
+    """Forget what this person, or everybody, is called in the threads at a place."""
     theirs = [] if person is None else [names.c.person_id == person]
     here = [names.c.session_id == sessions.c.id, sessions.c.thread_id == threads.c.id, *place]
-    connection.execute(sa.delete(names).where(names.c.id.in_(sa.select(names.c.id).where(*here, *theirs))))
+    those = sa.select(names.c.id).where(*here, *theirs).correlate(None)
+    connection.execute(sa.delete(names).where(names.c.id.in_(those)))
 
 
 _GIVEN = (

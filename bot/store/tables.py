@@ -86,8 +86,6 @@ Index("ix_sessions_channel", sessions.c.channel, sqlite_where=_OPEN, postgresql_
 Index("ix_sessions_thread", sessions.c.thread_id, sessions.c.opened_at)
 _CLOSED = sessions.c.closed_at.is_not(None)
 Index("ix_sessions_closed", sessions.c.closed_at, sqlite_where=_CLOSED, postgresql_where=_CLOSED)
-EXPECTING = sa.and_(_OPEN, sessions.c.background == sa.literal_column("'nothing'"))  # background.Known: as RUNNING
-Index("ix_sessions_expecting", sessions.c.thread_id, sqlite_where=EXPECTING, postgresql_where=EXPECTING)
 
 turns = Table(
     "turns",

@@ -11,7 +11,6 @@ branch_labels = None
 depends_on = None
 
 _OPEN = sa.text("closed_at IS NULL")
-_EXPECTING = sa.text("closed_at IS NULL AND background = 'nothing'")
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
@@ -25,9 +24,6 @@ def upgrade() -> None:
     op.add_column("sessions", sa.Column("warned_at", sa.DateTime(timezone=True)))
     op.add_column("sessions", sa.Column("background", sa.String(16)))
     op.add_column("sessions", sa.Column("background_turn_id", _ID))
-    op.create_index(
-        "ix_sessions_expecting", "sessions", ["thread_id"], sqlite_where=_EXPECTING, postgresql_where=_EXPECTING
-    )
     op.create_table(
         "background",
         sa.Column("id", _ID, nullable=False),

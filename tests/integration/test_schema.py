@@ -67,7 +67,7 @@ async def test_indexes_of_a_part_are_of_that_part_in_both(bare: Store) -> None:
     await bare.run(metadata.drop_all)
     await bare.run(metadata.create_all)
 
-    assert len(migrated) == 9
+    assert len(migrated) == 8
     assert await bare.run(conditions) == migrated
 
 
