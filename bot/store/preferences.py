@@ -73,7 +73,7 @@ _IS_THEIRS = (
 )
 _WISHES = sa.select(preferences.c.wishes).where(*_IS_THEIRS)
 _CHANGE = sa.update(preferences).where(*_IS_THEIRS)
-# First of all, as whoever erases does: then either it is seen here that the message is gone, or the wish is erased, too.
+# First of all, as whoever erases does: either it is seen here that the message is gone, or the wish is erased, too.
 _RUNS = (
     sa.select(threads.c.id)
     .where(

@@ -180,7 +180,7 @@ async def edited(books: Books) -> None:
 async def test_a_stop_does_not_bring_back_what_was_taken_back(
     books: Books, taken_back: Callable[[Books], Awaitable[None]], *, stopped_first: bool
 ) -> None:
-    """Of an answer to words that are not said any more nothing is kept but that it was stopped, whichever came first."""
+    """Of an answer to words that nobody says any more only that it was stopped is kept, whichever came first."""
     thread_id = await books.accepted(mention("hello", "1.0", by=ANA))
     await books.accepted(reply("my PIN is 1234", "2.0", by=BEN))
     claim = await books.claimed(thread_id)
