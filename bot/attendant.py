@@ -132,7 +132,7 @@ class Attendant:
             nonlocal answer
             turns, cut = await self._turns(claim)
             names = await self._names(claim, turns, several=cut.several)
-            about, tools = await self._about(claim, names), [set_preferences(self._store, claim, self._clock)]
+            about, tools = await self._about(claim, names), set_preferences(self._store, claim, self._clock)
             answer = self._responder.answer(turns, names, cut=cut, about=about, tools=tools)
             running.begin(answer)
             async with aclosing(_announced(answer, claim)) as announced:

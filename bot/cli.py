@@ -163,7 +163,7 @@ def _parser() -> argparse.ArgumentParser:
     sessions = word("sessions", _sessions, "list the open sessions, newest activity first, without their words")
     sessions.add_argument("--limit", type=_count, default=100, help="how many at the most (default: 100)")
     word("status", _status, "tell what is owed, what runs, and what became of the last day's turns")
-    erase = word("erase", _erase, "erase what people wrote, and what was answered to them alone, from the database")
+    erase = word("erase", _erase, "erase what people wrote, and the answers to it, from the database")
     for name, what in (("workspace", "T…"), ("channel", "C…"), ("user", "U…")):
         erase.add_argument(f"--{name}", metavar="ID", help=f"only what is of this {name} ({what})")
     erase.add_argument("--yes", action="store_true", help="do not ask")

@@ -181,7 +181,7 @@ class Inbox:
         return await self._store.run_first(change, platform, workspace, user_id, wishes, now=self._clock())
 
     async def forget(self, platform: str, workspace: str, author: Author) -> int:
-        """Erase what the person wrote in a workspace, and what was answered to them alone; how many messages."""
+        """Erase what the person wrote in a workspace, and the answers to it; how many messages."""
         scope, total = Scope(platform, workspace, person=author.id), 0
         while erased := await self._store.run(erasure.erase, scope, now=self._clock()):
             total += erased

@@ -104,7 +104,7 @@ def _replace(connection: Connection, before: Row[*tuple[Any, ...]], edited: Mess
 def _replace_before(connection: Connection, thread_id: int, message: MessageReceived) -> bool:
     """Whether the message is one that was said before the bot was called; if so, it has its new text now."""
     stain(connection)
-    return background.edit(connection, thread_id, message.message_id, message.text, message.attachments)
+    return background.edit(connection, thread_id, message)
 
 
 def _bury(connection: Connection, deleted: MessageDeleted, now: datetime) -> None:
