@@ -87,6 +87,7 @@ class Book:
 
     def __init__(self) -> None:
         self.noted: list[str] = []
+        self.taken_away: list[str] = []
         self.others: set[str] = set()
         self.out_of_order = False
         self.ours = True
@@ -98,6 +99,9 @@ class Book:
         if self.out_of_order:
             raise StoreUnavailable("the database is away")
         self.noted.append(answer_id)
+
+    async def removed(self, answer_id: str) -> None:
+        self.taken_away.append(answer_id)
 
     async def mine(self) -> Sequence[str]:
         return tuple(dict.fromkeys(self.noted))

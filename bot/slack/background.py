@@ -16,15 +16,14 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from bot.background import UNREADABLE, Background, By, Earlier
 from bot.events import Thread
 from bot.slack.failures import CallError
+from bot.slack.fields import TS, attachments, is_ours, words_of
 from bot.slack.identity import BotIdentity
 from bot.slack.messages import Slack
-from bot.slack.payloads import attachments, text_of
 
 log = logging.getLogger(__name__)
 
 _PAGE = 1_000  # messages, the most that Slack gives at once; it begins with the oldest
 _WAIT_S = 3.0
-_TS = re.compile(r"[0-9]{10}\.[0-9]{6}")
 _ID = re.compile(r"[A-Z0-9]{1,64}")
 _SUBTYPES = (None, "bot_message", "file_share", "me_message", "thread_broadcast")
 
@@ -51,7 +50,7 @@ async def read(slack: Slack, bot: BotIdentity, thread: Thread, before: str) -> B
 def earlier(messages: Iterable[Any], bot: BotIdentity, before: str) -> list[Earlier]:
     """Those of Slack's messages that somebody wrote before this one, oldest first."""
     found = [_earlier(message, bot) for message in messages if isinstance(message, dict) and _counts(message)]
-    there = [message for message in found if _TS.fullmatch(message.message_id) and message.message_id < before]
+    there = [message for message in found if TS.fullmatch(message.message_id) and message.message_id < before]
     return sorted(there, key=lambda message: message.message_id)
 
 
@@ -61,24 +60,15 @@ def _counts(message: dict[str, Any]) -> bool:
 
 def _earlier(message: dict[str, Any], bot: BotIdentity) -> Earlier:
     user, bot_id = _id(message, "user"), _id(message, "bot_id")
-    own = user == bot.user_id or (bool(bot_id) and bot_id == bot.bot_id)
-    by = By.SELF if own else By.BOT if bot_id else By.PERSON
+    by = By.SELF if is_ours(message, bot) else By.BOT if bot_id else By.PERSON
     return Earlier(
         message_id=_word(message, "ts"),
         author_id=user or bot_id,
-        text=text_of(message, bot) or _fallbacks(message, bot),
+        text=words_of(message, bot),
         attachments=attachments(message.get("files")),
         by=by,
         name=_bot_name(message) if by is By.BOT else "",
     )
-
-
-def _fallbacks(message: dict[str, Any], bot: BotIdentity) -> str:
-    """What a message without text of its own says in Slack's older attachments, as alerts do."""
-    kept = message.get("attachments")
-    cards = [card for card in kept if isinstance(card, dict)] if isinstance(kept, list) else []
-    told = [text_of({"text": card.get("fallback")}, bot) for card in cards]
-    return "\n".join(filter(None, told))
 
 
 def _bot_name(message: dict[str, Any]) -> str:

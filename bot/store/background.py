@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
 from bot.background import Background, By, Earlier, Known
-from bot.events import Attachment
+from bot.events import Attachment, storable
 from bot.history import Turn
 from bot.people import LONGEST_NAME
 from bot.store import summaries
-from bot.store.engine import insert_or_ignore, storable
+from bot.store.engine import insert_or_ignore, stain
 from bot.store.tables import answers, background, messages, sessions, threads
 
 
@@ -53,6 +53,7 @@ def attached(connection: Connection, session_id: str, turns: Sequence[Turn]) -> 
 def erase(connection: Connection, thread_id: int, message_id: str) -> None:
     """Erase a message that was deleted. One that may be being read at this moment is not kept any more."""
     if connection.execute(sa.delete(background).where(*_this(thread_id, message_id))).rowcount:
+        stain(connection)
         _void_summary(connection, thread_id)
         return
     expecting = sa.select(sessions.c.id).where(
@@ -72,6 +73,7 @@ def edit(
     this = sa.update(background).where(*_this(thread_id, message_id), background.c.by.is_not(None))
     if connection.execute(this.values(said)).rowcount == 0:
         return False
+    stain(connection)
     _void_summary(connection, thread_id)
     return True
 

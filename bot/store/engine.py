@@ -204,11 +204,6 @@ def _reason(error: BaseException | None) -> str:
     return next((reason for reason in _REASONS if reason in said), type(error).__name__)
 
 
-def storable(text: str) -> str:
-    """The text without what no database takes: NUL (PostgreSQL) and halves of surrogate pairs (UTF-8)."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
-
-
 def _engine(url: str, *, there: bool) -> Engine:
     try:
         parsed = sa.make_url(url)

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from bot.store.engine import insert_or_ignore, storable
+from bot.events import storable
+from bot.store.engine import insert_or_ignore
 from bot.store.holds import is_open
 from bot.store.tables import names
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, event
 
 from bot.errors import StartupError, StoreUnavailable
-from bot.store.engine import MOST_WAITING, Store, stain, storable
+from bot.store.engine import MOST_WAITING, Store, stain
 from bot.store.tables import messages, threads
 from tests.books import Books
 from tests.builders import NOON, mention
@@ -274,12 +274,6 @@ async def test_processes_that_make_a_new_file_at_once_all_open_it(tmp_path: Path
         stores = [Store(f"sqlite:///{tmp_path / str(number)}") for _ in range(3)]
         await asyncio.gather(*(store.check() for store in stores))
         await asyncio.gather(*(store.close() for store in stores))
-
-
-def test_storable_text_is_left_as_it_is() -> None:
-    """Only what no database takes is changed."""
-    assert storable("Grüße 👋\n\t\x01") == "Grüße 👋\n\t\x01"
-    assert storable("a\0b\udc80") == "ab?"
 
 
 def used(store: Store, word: str, chance: random.Random) -> None:
