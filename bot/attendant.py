@@ -20,8 +20,8 @@ from bot.responder import Answer, Responder
 from bot.roster import Roster
 from bot.running import KeptLedger, Running
 from bot.sessions import IdleLimits, Interrupted, Memory, ResetOutcome, StopOutcome, Told, is_idle
-from bot.store import claims
 from bot.store import background as background_rows
+from bot.store import claims
 from bot.store import history as settled_turns
 from bot.store import preferences as preference_rows
 from bot.store import sessions as session_rows
@@ -207,7 +207,7 @@ class Attendant:
         try:
             await asyncio.wait({replying, outdated}, return_when=asyncio.FIRST_COMPLETED)
             stopped = running.interrupted is Interrupted.STOPPED
-            if replying.done() or (stopped and await _Ledger(self._store, claim, running).mine()):
+            if replying.done() or (stopped and await KeptLedger(self._store, claim, running).mine()):
                 return await replying
         finally:
             for task in (replying, outdated):

@@ -90,7 +90,7 @@ class StopRequested:
 
 @dataclass(frozen=True, slots=True)
 class MessageEdited:
-    """Somebody changed what their message says. Nothing is commanded so: `!stop` written over a question is its text."""
+    """A message was changed by its author. Nothing is commanded so: `!stop` written over a question is its text."""
 
     message: MessageReceived  # as it reads now; its mentions_bot tells how it read before
     sent_at: datetime
