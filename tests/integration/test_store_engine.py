@@ -349,6 +349,23 @@ async def test_a_scrub_that_another_process_prevents_is_made_up_for(empty_sqlite
     await store.close()
 
 
+async def test_a_scrub_that_is_waited_for(empty_sqlite_url: str) -> None:
+    """It goes on as soon as nobody is in its way; when that takes too long it says so."""
+    store = Store(empty_sqlite_url)
+    other = await rival(store)
+    await asyncio.to_thread(used, store, "pelargonium", random.Random(1))  # noqa: S311 - to be repeated
+    other.executescript("BEGIN IMMEDIATE")
+    assert not await store.scrub_now(patience_s=0.1)
+
+    waiting = asyncio.create_task(store.scrub_now(patience_s=20.0))
+    other.execute("ROLLBACK")
+
+    assert await waiting
+    assert in_files(store, "pelargonium") == 0
+    other.close()
+    await store.close()
+
+
 async def test_a_process_that_freezes_in_a_transaction_keeps_no_lock(empty_postgres_url: str) -> None:
     """PostgreSQL ends what stays idle in a transaction, so that others go on."""
     store = Store(empty_postgres_url)
