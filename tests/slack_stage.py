@@ -21,7 +21,7 @@ from bot.playground.people import Channel, Person
 from bot.playground.server import PlaygroundServer
 from bot.playground.workspace import Workspace
 from bot.preferences import NO_PREFERENCES, Preferences, changed
-from bot.sessions import KeptMessage, OpenSession, ResetOutcome
+from bot.sessions import Kept, KeptMessage, OpenSession, ResetOutcome
 from bot.slack.adapter import SlackAdapter
 from bot.slack.checks import identify
 from bot.slack.client import open_client
@@ -248,10 +248,10 @@ class Ledger:
         self.forgotten.append(f"{platform}:{workspace}:{author.id}")
         return len(self.kept)
 
-    async def export(self, platform: str, workspace: str, author: Author) -> list[KeptMessage]:
+    async def export(self, platform: str, workspace: str, author: Author) -> Kept:
         del platform, workspace, author
         self._work()
-        return self.kept
+        return Kept(tuple(self.kept))
 
     def _reset(self, what: str, author: Author) -> ResetOutcome:
         self._work()

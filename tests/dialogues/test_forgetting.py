@@ -137,7 +137,7 @@ async def test_the_operator_hears_that_words_may_be_left(room: Room) -> None:
 
     with closing(sqlite3.connect(room.database, isolation_level=None)) as other:
         other.executescript("BEGIN; SELECT count(*) FROM messages")
-        with pytest.raises(AttendantError, match="Erased 1 messages, but .* Run the same command again"):
+        with pytest.raises(AttendantError, match=r"Erased 1 messages, but .* Run the same command again"):
             await erase()
         assert in_the_files(room, QUESTION)
 
@@ -220,10 +220,25 @@ async def test_an_export_holds_all_that_is_kept(room: Room) -> None:
     document = await exported(room, ana)
 
     [message] = document["messages"]
+    assert (document["about"], document["complete"], document["background"]) == (wording.EXPORT_ABOUT, True, [])
     assert (document["workspace"], document["person"]) == (room.workspace.team.id, ana.person.id)
     assert (message["channel"], message["thread"], message["id"]) == (talk.channel.id, talk.root, talk.root)
     assert (message["text"], message["answer"]) == ("my VPN is down", "I was shown: my VPN is dwn")
     assert message["edited_at"] is not None
+
+
+async def test_an_export_holds_what_was_said_before(room: Room) -> None:
+    """What the person wrote in a thread before somebody called the bot into it is kept, so they are told of it."""
+    ana = room.guest("Ana")
+    talk = ana.posts("who knows printers?")
+    talk.says("@attendant what can we do?", by=room.guest("Ben"))
+    await talk.answers(1)
+    await room.settled()
+
+    document = await exported(room, ana)
+
+    [told] = document["background"]
+    assert (told["text"], told["id"], document["messages"]) == ("who knows printers?", talk.root, [])
 
 
 async def test_an_export_that_cannot_be_sent_is_told(room: Room) -> None:
