@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from bot.events import Attachment
 from bot.sessions import Kept, KeptEarlier, KeptMessage
@@ -15,10 +15,10 @@ from bot.store.tables import background, messages, threads, turns
 def of_person(connection: Connection, platform: str, workspace: str, person: str, *, limit: int) -> Kept:
     """What this person wrote, with the answers to them alone; of more than `limit` messages the newest."""
     there = (threads.c.platform == platform, threads.c.workspace == workspace)
-    found = connection.execute(_messages(person).where(*there).limit(limit + 1)).all()
-    earlier = connection.execute(_background(person).where(*there).limit(limit + 1)).all()
-    said = [KeptMessage(*row[:6], _files(row.attachments), row.answer) for row in found[:limit]]
-    told = [KeptEarlier(*row[:4], _files(row.attachments)) for row in earlier[:limit]]
+    found = connection.execute(_messages(person).where(*there).limit(limit + 1)).mappings().all()
+    earlier = connection.execute(_background(person).where(*there).limit(limit + 1)).mappings().all()
+    said = [KeptMessage(**_named(row)) for row in found[:limit]]
+    told = [KeptEarlier(**_named(row)) for row in earlier[:limit]]
     return Kept(tuple(said[::-1]), tuple(told[::-1]), whole=max(len(found), len(earlier)) <= limit)
 
 
@@ -30,8 +30,8 @@ def _messages(person: str) -> sa.Select[Any]:
     return (
         sa.select(
             threads.c.channel,
-            threads.c.root,
-            messages.c.message_id,
+            threads.c.root.label("thread"),
+            messages.c.message_id.label("id"),
             messages.c.accepted_at,
             messages.c.edited_at,
             messages.c.text,
@@ -46,14 +46,14 @@ def _messages(person: str) -> sa.Select[Any]:
 
 
 def _background(person: str) -> sa.Select[Any]:
-    columns = (threads.c.channel, threads.c.root, background.c.message_id, background.c.text, background.c.attachments)
+    place = (threads.c.channel, threads.c.root.label("thread"), background.c.message_id.label("id"))
     return (
-        sa.select(*columns)
+        sa.select(*place, background.c.text, background.c.attachments)
         .join_from(background, threads)
         .where(background.c.author_id == person, background.c.by.is_not(None))
         .order_by(background.c.id.desc())
     )
 
 
-def _files(kept: list[dict[str, Any]]) -> tuple[Attachment, ...]:
-    return tuple(Attachment(**file) for file in kept)
+def _named(row: RowMapping) -> dict[str, Any]:
+    return {**row, "attachments": tuple(Attachment(**file) for file in row["attachments"])}

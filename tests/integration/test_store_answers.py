@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bot import wording
-from bot.store import answers
+from bot.store import answers, summaries
 from bot.store.claims import Claim
 from bot.store.tables import turns
-from tests.books import Books
+from tests.books import MINUTE, Books
 from tests.builders import deletion, mention, reply, thread
 
 
@@ -57,7 +57,8 @@ async def test_other_turns_messages_are_told_apart(books: Books) -> None:
 
 async def answer_of(books: Books, turn_id: int) -> str | None:
     """What is remembered of a turn's answer."""
-    return next(turn.answer for turn in await books.rows(turns) if turn.id == turn_id)
+    answers_by_turn: dict[int, str | None] = {turn.id: turn.answer for turn in await books.rows(turns)}
+    return answers_by_turn[turn_id]
 
 
 async def test_an_answer_goes_with_any_of_its_messages(books: Books) -> None:
@@ -96,3 +97,18 @@ async def test_what_is_forgotten_gets_no_remark(books: Books) -> None:
     await books.accept_deletion(deletion("1.5"))
 
     assert await answer_of(books, claim.turn_id) is None
+
+
+async def test_a_summary_goes_with_an_answer_that_it_was_made_of(books: Books) -> None:
+    """It may repeat what the answer said."""
+    claim = await books.answer(mention("hello"), "the code is 4711")
+    await posted(books, claim, "1.5")
+    assert claim.session_id is not None
+    folding = await books.store.run(summaries.begin, claim.session_id, now=books.now, lease=MINUTE)
+    assert folding is not None
+    told = {"reaches": claim.turn_id, "several": False}
+    assert await books.store.run(summaries.finish, folding, "4711 was told", **told)
+
+    await books.accept_deletion(deletion("1.5"))
+
+    assert (await books.store.run(summaries.cut_of, claim.session_id)).summary == ""
