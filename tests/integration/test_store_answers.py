@@ -106,8 +106,7 @@ async def test_a_summary_goes_with_an_answer_that_it_was_made_of(books: Books) -
     assert claim.session_id is not None
     folding = await books.store.run(summaries.begin, claim.session_id, now=books.now, lease=MINUTE)
     assert folding is not None
-    told = {"reaches": claim.turn_id, "several": False}
-    assert await books.store.run(summaries.finish, folding, "4711 was told", **told)
+    assert await books.store.run(summaries.finish, folding, "4711 was told", reaches=claim.turn_id, several=False)
 
     await books.accept_deletion(deletion("1.5"))
 
