@@ -19,7 +19,7 @@ from bot.adapter import Adapter
 from bot.attendant import Attendant
 from bot.budget import budget_for
 from bot.config import Settings
-from bot.errors import StoreUnavailable
+from bot.errors import AttendantError, StoreUnavailable
 from bot.events import Thread
 from bot.forewarning import Forewarning
 from bot.inbox import Inbox
@@ -50,6 +50,7 @@ from bot.worker import Worker
 Announce = Callable[[str], None]
 Clock = Callable[[], datetime]
 
+SCRUB_PATIENCE_S = 15.0  # for a running bot that is in the way
 STAND_IN = "a stand-in, because neither OPENAI_API_KEY nor OPENAI_BASE_URL is set"
 
 
@@ -100,15 +101,24 @@ async def status(settings: Settings) -> Figures:
         return await store.run(figures, now=utc_now())
 
 
-async def erase(settings: Settings, scope: Scope, *, confirmed: Callable[[Found], bool]) -> int | None:
-    """Erase what people wrote, as far as it is in scope; how many messages, or None when it was not confirmed."""
+async def erase(
+    settings: Settings, scope: Scope, *, confirmed: Callable[[Found], bool], patience_s: float = SCRUB_PATIENCE_S
+) -> int | None:
+    """Erase what people wrote, as far as it is in scope; how many messages, or None when it was not confirmed.
+
+    Raises AttendantError when a running bot keeps the file busy for so long that words may be left in it.
+    """
     async with _open_store(settings) as store:
         if not confirmed(await store.run(erasure.count, scope)):
             return None
         total = 0
         while erased := await store.run(erasure.erase, scope, now=utc_now()):
             total += erased
-        await store.scrub()
+        if not await store.scrub_now(patience_s=patience_s):
+            raise AttendantError(
+                f"Erased {total} messages, but the database's file could not be written anew: another process is busy "
+                "with it, and their words may still be found in its bytes. Run the same command again."
+            )
         return total
 
 

@@ -22,7 +22,7 @@ from bot.events import (
 )
 from bot.preferences import Preferences
 from bot.refusals import Refusals
-from bot.sessions import EditOutcome, IdleLimits, KeptMessage, OpenSession, ResetOutcome, StopOutcome
+from bot.sessions import EditOutcome, IdleLimits, Kept, OpenSession, ResetOutcome, StopOutcome
 from bot.store import edits, erasure, export, status
 from bot.store import inbox as accepted
 from bot.store import preferences as preference_rows
@@ -188,8 +188,8 @@ class Inbox:
             await self._worker.hear()
         return total
 
-    async def export(self, platform: str, workspace: str, author: Author) -> list[KeptMessage]:
-        """What is kept of the person in a workspace: the newest EXPORTED_MESSAGES, oldest first."""
+    async def export(self, platform: str, workspace: str, author: Author) -> Kept:
+        """What is kept of what the person wrote in a workspace: the newest EXPORTED_MESSAGES, oldest first."""
         return await self._store.run(export.of_person, platform, workspace, author.id, limit=EXPORTED_MESSAGES)
 
     def _wake(

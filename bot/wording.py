@@ -18,6 +18,7 @@ WAITING = "has a lot to do right now; yours is next in line…"
 ANSWERED_ELSEWHERE = "_(My answer is in another message of this thread.)_"
 TRUNCATED = "_(My answer reached its length limit. Write “go on” for the rest.)_"
 SHORTENED = "_(Your message is longer than what I can take in at once: I have not seen the middle of it.)_"
+ERASED_ANSWER = "[This answer was deleted.]"  # what the model is shown instead of it
 FAILED_TURN = "(No answer was given: a technical problem.)"  # what the model is shown of a failed turn
 ANSWER_ERASED = "(This answer was erased, with one of the messages that it answered.)"  # what the model is shown of it
 
@@ -65,6 +66,11 @@ NOTHING_TO_FORGET = "Done: I remember nothing of you."
 EXPORT_COMES = "I am putting together what I remember of you. It comes as a direct message."
 EXPORT = "This is what I remember of you, as a file. What is forgotten, in conversations that have ended, has no words."
 EXPORT_FILE = "attendant-export.json"
+EXPORT_ABOUT = (
+    "What the bot keeps of you. In “messages” is what you wrote to it, each with the answer; the answer is left out "
+    "where others had asked as well, because it may hold what they said. In “background” is what you wrote in threads "
+    "before the bot was called into them. Where “complete” is false there was more, and this is the newest of it."
+)
 EXPORT_FAILED = "I could not send you the file. Whoever runs me finds the reason in my log."
 
 HOW_TO_USE_ME = "How to use me"

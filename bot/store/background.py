@@ -15,11 +15,11 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
 from bot.background import Background, By, Earlier, Known
-from bot.events import Attachment, MessageReceived
+from bot.events import Attachment, MessageReceived, storable
 from bot.history import Turn
 from bot.people import LONGEST_NAME
 from bot.store import summaries
-from bot.store.engine import insert_or_ignore, storable
+from bot.store.engine import insert_or_ignore, stain
 from bot.store.tables import RUNNING, answers, background, messages, sessions, threads, turns
 
 
@@ -66,6 +66,8 @@ def erase(connection: Connection, thread_id: int, message_id: str) -> None:
     """Erase a message that was deleted. One that may be being read at this moment is not kept any more."""
     session = connection.execute(_OPEN_THERE, {"this_thread": thread_id}).first()
     erased = connection.execute(sa.delete(background).where(*_this(thread_id, message_id))).rowcount
+    if erased:
+        stain(connection)
     if session is None:
         return
     if session.reads:
@@ -82,6 +84,8 @@ def edit(connection: Connection, thread_id: int, message: MessageReceived) -> bo
     said = {"text": storable(message.text), "attachments": [asdict(file) for file in message.attachments]}
     this = sa.update(background).where(*_this(thread_id, message.message_id), background.c.author_id != "")
     replaced = connection.execute(this.values(said)).rowcount > 0
+    if replaced:
+        stain(connection)
     if session.reads:
         _note(connection, thread_id, session.id, message.message_id, author_id=message.author.id, **said)
         return False

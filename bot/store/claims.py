@@ -13,12 +13,11 @@ from sqlalchemy import Connection, Row
 
 from bot import wording
 from bot.background import Known
-from bot.events import Attachment, Author, Thread
+from bot.events import Attachment, Author, Thread, storable
 from bot.history import Cut, Said
 from bot.sessions import Interrupted, ResetOutcome, StopOutcome, Told
 from bot.store import leases, summaries
 from bot.store import sessions as session_rows
-from bot.store.engine import storable
 from bot.store.tables import RUNNING, messages, sessions, turns
 
 MESSAGES_PER_TURN = 100  # what waits beyond that is answered in the next turn

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from bot.events import storable
 from bot.history import NOTHING_CUT, Cut
-from bot.store.engine import storable
 from bot.store.holds import is_open
 from bot.store.tables import summaries, turns
 

@@ -16,7 +16,7 @@ from bot.background import Background, Earlier
 from bot.events import ChannelGone
 from bot.history import Said, Turn
 from bot.sessions import Interrupted
-from bot.store import answers, background, erasure, export, leases, retention, summaries
+from bot.store import answers, background, erasure, leases, retention, summaries
 from bot.store import threads as thread_rows
 from bot.store.engine import Store
 from bot.store.erasure import Found, Scope
@@ -25,7 +25,7 @@ from bot.store.tables import background as background_rows
 from bot.store.tables import messages, sessions, threads, turns
 from bot.testing import SettableClock
 from tests.books import Books, somebody_waits, texts
-from tests.builders import ANA, BEN, CHI, DAY, NOON, THREAD, deletion, edit, mention, reply, reset, stop, thread
+from tests.builders import ANA, BEN, CHI, DAY, THREAD, deletion, mention, reply, reset, stop, thread
 
 OF_ANA = Scope("desk", "T1", person=ANA.id)
 
@@ -160,25 +160,6 @@ async def test_a_channel_that_is_gone_is_forgotten_and_no_other(books: Books) ->
     assert [(row.author_id, row.text) for row in await books.rows(messages)] == [("", "")] * 2 + [(ANA.id, "hello")]
     assert [row.engaged for row in await books.rows(threads)] == [False, False, True]
     assert await books.claim(2) is None
-
-
-async def test_what_is_kept_of_a_person_is_handed_over(books: Books) -> None:
-    """Every message with its answer, oldest first; nothing of others, no commands, nothing deleted."""
-    await books.answer(mention("one", "1.0"), "to one")
-    await books.answer(reply("ben's", "2.0", by=BEN), "to ben")
-    await books.accept_edit(edit("first", "1.0"))
-    await books.answer(reply("gone", "3.0"))
-    await books.accept_deletion(deletion("3.0"))
-    await books.accept_stop(stop("4.0", by=ANA))
-    await books.accepted(reply("waits", "5.0"))
-
-    kept = await books.store.run(export.of_person, "desk", "T1", ANA.id, limit=10)
-    assert [(message.id, message.text, message.answer) for message in kept] == [
-        ("1.0", "first", "to one"),
-        ("5.0", "waits", None),
-    ]
-    assert (kept[0].channel, kept[0].thread, kept[0].edited_at) == ("C1", "1.0", NOON + timedelta(seconds=1))
-    assert [message.id for message in await books.store.run(export.of_person, "desk", "T1", ANA.id, limit=1)] == ["5.0"]
 
 
 @pytest.mark.parametrize("of", ["a person", "a channel"])
