@@ -18,9 +18,8 @@ WAITING = "has a lot to do right now; yours is next in line…"
 ANSWERED_ELSEWHERE = "_(My answer is in another message of this thread.)_"
 TRUNCATED = "_(My answer reached its length limit. Write “go on” for the rest.)_"
 SHORTENED = "_(Your message is longer than what I can take in at once: I have not seen the middle of it.)_"
-ERASED_ANSWER = "[This answer was deleted.]"  # what the model is shown instead of it
 FAILED_TURN = "(No answer was given: a technical problem.)"  # what the model is shown of a failed turn
-ANSWER_ERASED = "(This answer was erased, with one of the messages that it answered.)"  # what the model is shown of it
+ANSWER_ERASED = "[This answer was erased.]"  # what the model is shown of it
 
 _TROUBLE = {
     Trouble.REFUSED_KEY: "I can't answer right now: my access to the language model was refused. "

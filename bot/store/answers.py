@@ -30,8 +30,8 @@ def erase(connection: Connection, thread_id: int, answer_id: str) -> None:
     """Erase the answer that a deleted message held a part of. One that is still under way is not over yet."""
     held = (answers.c.thread_id == thread_id, answers.c.answer_id == answer_id)
     of_turn = sa.select(answers.c.turn_id).where(*held).scalar_subquery()
-    kept = (turns.c.id == of_turn, ~RUNNING, turns.c.answer.is_not(None), turns.c.answer != wording.ERASED_ANSWER)
-    erased = sa.update(turns).where(*kept).values(answer=wording.ERASED_ANSWER)
+    kept = (turns.c.id == of_turn, ~RUNNING, turns.c.answer.is_not(None), turns.c.answer != wording.ANSWER_ERASED)
+    erased = sa.update(turns).where(*kept).values(answer=wording.ANSWER_ERASED)
     turn_id = connection.execute(erased.returning(turns.c.id)).scalar()
     if turn_id is not None:
         words_changed(connection, [turn_id])

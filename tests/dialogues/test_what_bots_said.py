@@ -44,7 +44,7 @@ async def test_an_answer_that_somebody_deletes_is_forgotten(room: Room) -> None:
 
     room.workspace.remove(talk.said()[0])
 
-    assert await asked_again(room, talk) == f"what is the code? | {wording.ERASED_ANSWER} | go on"
+    assert await asked_again(room, talk) == f"what is the code? | {wording.ANSWER_ERASED} | go on"
     await room.settled()
     await room.desk.scheduler.scrub()
     files = [Path(room.database + suffix) for suffix in ("", "-wal")]

@@ -71,7 +71,7 @@ async def test_an_answer_goes_with_any_of_its_messages(books: Books) -> None:
     await posted(books, elsewhere, "1.6")
 
     assert not await books.accept_deletion(deletion("1.6"))
-    assert await answer_of(books, first.turn_id) == wording.ERASED_ANSWER
+    assert await answer_of(books, first.turn_id) == wording.ANSWER_ERASED
     assert await answer_of(books, second.turn_id) == "and hi"
     assert await answer_of(books, elsewhere.turn_id) == "hi there"
 
