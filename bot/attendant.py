@@ -88,7 +88,10 @@ class Attendant:
         if await self._store.insist(claims.settle, claim, settled, now=self._clock()):
             log.info("turn %s", settled.state.value, extra=_where(claim) | _figures(settled))
         else:
-            log.info("the answer came too late and is not remembered", extra=_where(claim))
+            log.info(
+                "the answer is not remembered: its question changed or is gone, or the turn is somebody else's now",
+                extra=_where(claim),
+            )
 
     async def _give_up(self, claim: Claim, running: Running) -> None:
         """Close a turn that broke its worker again and again. Saying so is tried once, for it may break as well."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import assert_never
@@ -31,6 +32,8 @@ from bot.store.engine import Store
 from bot.store.erasure import Scope
 from bot.store.leases import Owed
 from bot.worker import Worker
+
+log = logging.getLogger(__name__)
 
 LISTED_SESSIONS = 50
 EXPORTED_MESSAGES = 10_000
@@ -186,6 +189,7 @@ class Inbox:
         while erased := await self._store.run(erasure.erase, scope, now=self._clock()):
             total += erased
             await self._worker.hear()
+        log.info("somebody was forgotten", extra={"place": f"{platform}/{workspace}", "count": total})
         return total
 
     async def export(self, platform: str, workspace: str, author: Author) -> Kept:
