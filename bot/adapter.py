@@ -31,6 +31,9 @@ class Ledger(Protocol):
     async def posted(self, answer_id: str) -> None:
         """Remember that this message of the platform holds (a part of) this turn's answer: told at once, in order."""
 
+    async def removed(self, answer_id: str) -> None:
+        """Remember that this message is no part of the answer any more: it was taken away."""
+
     async def mine(self) -> Sequence[str]:
         """The messages that earlier attempts at this turn are known to have posted, in order."""
 

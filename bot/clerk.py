@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
@@ -19,10 +18,10 @@ from bot.history import NOTHING_CUT, Cut, Past, Turn
 from bot.prompt import Fold
 from bot.responder import Answer, Responder
 from bot.roster import Roster
-from bot.running import Running
+from bot.running import KeptLedger, Running
 from bot.sessions import IdleLimits, Interrupted, Memory, ResetOutcome, StopOutcome, Told
-from bot.store import answers, claims
 from bot.store import background as background_rows
+from bot.store import claims
 from bot.store import history as settled_turns
 from bot.store import preferences as preference_rows
 from bot.store import sessions as session_rows
@@ -89,7 +88,10 @@ class Clerk:
         if await self._store.insist(claims.settle, claim, settled, now=self._clock()):
             log.info("turn %s", settled.state.value, extra=_where(claim) | _figures(settled))
         else:
-            log.info("the answer came too late and is not remembered", extra=_where(claim))
+            log.info(
+                "the answer is not remembered: its question changed or is gone, or the turn is somebody else's now",
+                extra=_where(claim),
+            )
 
     async def _give_up(self, claim: Claim, running: Running) -> None:
         """Close a turn that broke its worker again and again. Saying so is tried once, for it may break as well."""
@@ -131,7 +133,7 @@ class Clerk:
             nonlocal answer
             turns, cut = await self._turns(claim)
             names = await self._names(claim, turns, several=cut.several)
-            about, tools = await self._about(claim, names), [set_preferences(self._store, claim, self._clock)]
+            about, tools = await self._about(claim, names), set_preferences(self._store, claim, self._clock)
             answer = self._responder.answer(turns, names, cut=cut, about=about, tools=tools)
             running.begin(answer)
             async with aclosing(_announced(answer, claim)) as announced:
@@ -207,7 +209,7 @@ class Clerk:
         try:
             await asyncio.wait({replying, outdated}, return_when=asyncio.FIRST_COMPLETED)
             stopped = running.interrupted is Interrupted.STOPPED
-            if replying.done() or (stopped and await _Ledger(self._store, claim, running).mine()):
+            if replying.done() or (stopped and await KeptLedger(self._store, claim, running).mine()):
                 return await replying
         finally:
             for task in (replying, outdated):
@@ -216,31 +218,13 @@ class Clerk:
         return None
 
     async def _reply(self, claim: Claim, running: Running, deltas: AsyncIterator[str]) -> bool:
-        ledger = _Ledger(self._store, claim, running)
+        ledger = KeptLedger(self._store, claim, running)
         try:
             await self._adapters[claim.thread.platform].reply(_asked(claim), deltas, ledger)
         except PlatformError as error:
             log.error("the answer could not be shown: %s", error, extra=_where(claim))  # noqa: TRY400 - expected
             return False
         return True
-
-
-class _Ledger:
-    """What the store knows of the messages that hold a turn's answer. Implements adapter.Ledger."""
-
-    def __init__(self, store: Store, claim: Claim, running: Running) -> None:
-        self._store = store
-        self._claim = claim
-        self.is_ours = running.is_ours
-
-    async def posted(self, answer_id: str) -> None:
-        await self._store.insist(answers.posted, self._claim, answer_id)
-
-    async def mine(self) -> Sequence[str]:
-        return await self._store.insist(answers.of_turn, self._claim)
-
-    async def settled(self, answer_ids: Sequence[str]) -> AbstractSet[str]:
-        return await self._store.insist(answers.of_other_turns, self._claim, answer_ids)
 
 
 async def _announced(answer: Answer, claim: Claim) -> AsyncGenerator[str, None]:

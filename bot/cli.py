@@ -118,11 +118,15 @@ def _erase(settings: Settings, options: argparse.Namespace) -> int:
         raise AttendantError("Say what to erase: --workspace, --channel, --user, or several, which must all match.")
 
     def confirmed(found: Found) -> bool:
-        question = f"Erase {found.messages} messages in {found.sessions} conversations, and what was answered to them?"
+        more = ", and preferences" if scope.channel is None else ""
+        question = (
+            f"Erase {found.messages} messages in {found.sessions} conversations, what was answered to them{more}?"
+        )
         return options.yes or _agrees(f"{question} [y/N] ")
 
     erased = asyncio.run(upkeep.erase(settings, scope, confirmed=confirmed))
-    print("Nothing was erased." if erased is None else f"Erased {erased} messages.")
+    none = " (Ids are meant, as Slack has them: C0123456789, not #help-desk.)" if erased == 0 else ""
+    print("Nothing was erased." if erased is None else f"Erased {erased} messages.{none}")
     return 0 if erased is not None else 1
 
 
@@ -154,6 +158,12 @@ def _manifest(settings: Settings, options: argparse.Namespace) -> int:
 
 
 _MEETS_SLACK = {_run, _doctor}
+
+
+def _id(text: str) -> str:
+    if not text.strip():  # a shell's variable that was not set
+        raise argparse.ArgumentTypeError("is empty")
+    return text.strip()
 
 
 def _announce(line: str) -> None:
@@ -205,9 +215,9 @@ def _parser() -> argparse.ArgumentParser:
     sessions = word("sessions", _sessions, "list the open sessions, newest activity first, without their words")
     sessions.add_argument("--limit", type=_count, default=100, help="how many at the most (default: 100)")
     word("status", _status, "tell what is owed, what runs, and what became of the last day's turns")
-    erase = word("erase", _erase, "erase what people wrote, and what was answered to them alone, from the database")
+    erase = word("erase", _erase, "erase what people wrote, and the answers to it, from the database")
     for name, what in (("workspace", "T…"), ("channel", "C…"), ("user", "U…")):
-        erase.add_argument(f"--{name}", metavar="ID", help=f"only what is of this {name} ({what})")
+        erase.add_argument(f"--{name}", type=_id, metavar="ID", help=f"only what is of this {name} ({what})")
     erase.add_argument("--yes", action="store_true", help="do not ask")
     word("doctor", _doctor, "check tokens, scopes, socket, database and model, a line each")
     manifests = word("manifest", _manifest, "print the Slack app's manifest with your command names")

@@ -90,17 +90,18 @@ class StopRequested:
 
 @dataclass(frozen=True, slots=True)
 class MessageEdited:
-    """A person changed what a message says. Nothing is commanded so: `!stop` written over a question is its text."""
+    """A message was changed by its author. Nothing is commanded so: `!stop` written over a question is its text."""
 
     message: MessageReceived  # as it reads now; its mentions_bot tells how it read before
     sent_at: datetime
     edited_at: datetime  # edits may arrive in any order: the latest counts
     calls_bot: bool = False  # it is the edit that mentions the bot
+    by_bot: bool = False  # another bot's: nobody is owed an answer, but what was read of it is to be replaced
 
 
 @dataclass(frozen=True, slots=True)
 class MessageDeleted:
-    """A person deleted a message; if it is being answered, the answer ends."""
+    """A message was deleted, perhaps the bot's own; if it is being answered, the answer ends."""
 
     thread: Thread
     message_id: str
@@ -142,6 +143,11 @@ class Command(enum.Enum):
     RESET = "reset"
     STATUS = "status"
     STOP = "stop"
+
+
+def storable(text: str) -> str:
+    """The text without what no database takes: NUL (PostgreSQL) and halves of surrogate pairs (UTF-8)."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
 
 
 def addresses_other(text: str) -> bool:

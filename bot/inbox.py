@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import assert_never
@@ -22,7 +23,7 @@ from bot.events import (
 )
 from bot.preferences import Preferences
 from bot.refusals import Refusals
-from bot.sessions import EditOutcome, IdleLimits, KeptMessage, OpenSession, ResetOutcome, StopOutcome
+from bot.sessions import EditOutcome, IdleLimits, Kept, OpenSession, ResetOutcome, StopOutcome
 from bot.store import edits, erasure, export, status
 from bot.store import inbox as accepted
 from bot.store import preferences as preference_rows
@@ -31,6 +32,8 @@ from bot.store.engine import Store
 from bot.store.erasure import Scope
 from bot.store.leases import Owed
 from bot.worker import Worker
+
+log = logging.getLogger(__name__)
 
 LISTED_SESSIONS = 50
 EXPORTED_MESSAGES = 10_000
@@ -181,15 +184,16 @@ class Inbox:
         return await self._store.run_first(change, platform, workspace, user_id, wishes, now=self._clock())
 
     async def forget(self, platform: str, workspace: str, author: Author) -> int:
-        """Erase what the person wrote in a workspace, and what was answered to them alone; how many messages."""
+        """Erase what the person wrote in a workspace, and the answers to it; how many messages."""
         scope, total = Scope(platform, workspace, person=author.id), 0
         while erased := await self._store.run(erasure.erase, scope, now=self._clock()):
             total += erased
             await self._worker.hear()
+        log.info("somebody was forgotten", extra={"place": f"{platform}/{workspace}", "count": total})
         return total
 
-    async def export(self, platform: str, workspace: str, author: Author) -> list[KeptMessage]:
-        """What is kept of the person in a workspace: the newest EXPORTED_MESSAGES, oldest first."""
+    async def export(self, platform: str, workspace: str, author: Author) -> Kept:
+        """What is kept of what the person wrote in a workspace: the newest EXPORTED_MESSAGES, oldest first."""
         return await self._store.run(export.of_person, platform, workspace, author.id, limit=EXPORTED_MESSAGES)
 
     def _wake(

@@ -9,9 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 from bot.responder import Answer
 from bot.sessions import Interrupted
+from bot.store import answers
+from bot.store.claims import Claim
+from bot.store.engine import Store
 
 log = logging.getLogger(__name__)
 
@@ -66,3 +71,28 @@ class Running:
             self.answer.interrupt(why)
             if self.answer.ended:
                 self.outdated.set()
+
+
+class KeptLedger:
+    """What the store knows of the messages that hold a turn's answer. Implements adapter.Ledger."""
+
+    def __init__(self, store: Store, claim: Claim, running: Running) -> None:
+        self._store = store
+        self._claim = claim
+        self.is_ours = running.is_ours
+
+    async def posted(self, answer_id: str) -> None:
+        """See Ledger. It waits for a database that is away."""
+        await self._store.insist(answers.posted, self._claim, answer_id)
+
+    async def removed(self, answer_id: str) -> None:
+        """See Ledger."""
+        await self._store.insist(answers.removed, self._claim, answer_id)
+
+    async def mine(self) -> Sequence[str]:
+        """See Ledger."""
+        return await self._store.insist(answers.of_turn, self._claim)
+
+    async def settled(self, answer_ids: Sequence[str]) -> AbstractSet[str]:
+        """See Ledger."""
+        return await self._store.insist(answers.of_other_turns, self._claim, answer_ids)

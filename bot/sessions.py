@@ -160,4 +160,24 @@ class KeptMessage:
     edited_at: datetime | None
     text: str  # empty once its session has closed
     attachments: tuple[Attachment, ...]
-    answer: str | None
+    answer: str | None  # left out where others asked as well, for it may hold what they said
+
+
+@dataclass(frozen=True, slots=True)
+class KeptEarlier:
+    """What a person wrote in a thread before the bot was called into it, as it is kept."""
+
+    channel: str
+    thread: str
+    id: str
+    text: str
+    attachments: tuple[Attachment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """All that is kept of what a person wrote, oldest first."""
+
+    messages: tuple[KeptMessage, ...] = ()
+    background: tuple[KeptEarlier, ...] = ()
+    whole: bool = True  # if not, there was more than could be handed over, and the newest is here

@@ -6,11 +6,14 @@ from collections.abc import Callable
 
 from bot.app import open_store, utc_now
 from bot.config import Settings
+from bot.errors import AttendantError
 from bot.sessions import OpenSession
 from bot.store import erasure
 from bot.store import sessions as session_rows
 from bot.store.erasure import Found, Scope
 from bot.store.figures import Figures, figures
+
+SCRUB_PATIENCE_S = 15.0  # for a running bot that is in the way
 
 
 async def open_sessions(settings: Settings, limit: int) -> list[OpenSession]:
@@ -25,13 +28,22 @@ async def status(settings: Settings) -> Figures:
         return await store.run(figures, now=utc_now())
 
 
-async def erase(settings: Settings, scope: Scope, *, confirmed: Callable[[Found], bool]) -> int | None:
-    """Erase what people wrote, as far as it is in scope; how many messages, or None when it was not confirmed."""
+async def erase(
+    settings: Settings, scope: Scope, *, confirmed: Callable[[Found], bool], patience_s: float = SCRUB_PATIENCE_S
+) -> int | None:
+    """Erase what people wrote, as far as it is in scope; how many messages, or None when it was not confirmed.
+
+    Raises AttendantError when a running bot keeps the file busy for so long that words may be left in it.
+    """
     async with open_store(settings) as store:
         if not confirmed(await store.run(erasure.count, scope)):
             return None
         total = 0
         while erased := await store.run(erasure.erase, scope, now=utc_now()):
             total += erased
-        await store.scrub()
+        if not await store.scrub_now(patience_s=patience_s):
+            raise AttendantError(
+                f"Erased {total} messages, but the database's file could not be written anew: another process is busy "
+                "with it, and their words may still be found in its bytes. Run the same command again."
+            )
         return total

@@ -19,6 +19,7 @@ ANSWERED_ELSEWHERE = "_(My answer is in another message of this thread.)_"
 TRUNCATED = "_(My answer reached its length limit. Write “go on” for the rest.)_"
 SHORTENED = "_(Your message is longer than what I can take in at once: I have not seen the middle of it.)_"
 FAILED_TURN = "(No answer was given: a technical problem.)"  # what the model is shown of a failed turn
+ANSWER_ERASED = "[This answer was erased.]"  # what the model is shown of it
 
 _TROUBLE = {
     Trouble.REFUSED_KEY: "I can't answer right now: my access to the language model was refused. "
@@ -58,13 +59,18 @@ UNKNOWN_CHOICE = "Write `all`, or a link to a message in the conversation that I
 THREAD_NOT_FOUND = "I have no conversation with you at that link."
 FORGET_ME = "Forget me"
 CONFIRM_FORGET_ME = (
-    "Shall I forget you? Whatever you wrote to me in this workspace, and what I answered to you alone, is erased from "
+    "Shall I forget you? Whatever you wrote to me in this workspace, and my answers to it, are erased from "
     "my memory, and cannot be brought back. What stands in Slack stays there until you delete it."
 )
 NOTHING_TO_FORGET = "Done: I remember nothing of you."
 EXPORT_COMES = "I am putting together what I remember of you. It comes as a direct message."
 EXPORT = "This is what I remember of you, as a file. What is forgotten, in conversations that have ended, has no words."
 EXPORT_FILE = "attendant-export.json"
+EXPORT_ABOUT = (
+    "What the bot keeps of you. In “messages” is what you wrote to it, each with the answer; the answer is left out "
+    "where others had asked as well, because it may hold what they said. In “background” is what you wrote in threads "
+    "before the bot was called into them. Where “complete” is false there was more, and this is the newest of it."
+)
 EXPORT_FAILED = "I could not send you the file. Whoever runs me finds the reason in my log."
 
 HOW_TO_USE_ME = "How to use me"

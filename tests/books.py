@@ -83,10 +83,16 @@ class Books:
         """Whether a running answer is to end, or to begin again."""
         return await self.store.run(edits.accept_deletion, deleted, now=self.now)
 
-    async def forget(self, author: Author, batch: int = 2) -> int:
-        """How many of the messages of somebody were erased in one batch."""
-        scope = Scope("desk", "T1", person=author.id)
-        return await self.store.run(erasure.erase, scope, now=self.now, batch=batch)
+    async def forget(self, author: Author) -> int:
+        """How many messages somebody wrote, who is forgotten now."""
+        return await self.erase(Scope("desk", "T1", person=author.id))
+
+    async def erase(self, scope: Scope) -> int:
+        """How many messages were in scope, which are erased now."""
+        total = 0
+        while erased := await self.store.run(erasure.erase, scope, now=self.now, batch=3):
+            total += erased
+        return total
 
     async def claim(self, thread_id: int, owner: str = "one") -> Claim | None:
         """A claim with a lease of one minute."""

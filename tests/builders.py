@@ -43,9 +43,9 @@ def stop(message_id: str | None = None, *, by: Author = BEN, in_: Thread = THREA
     return StopRequested(in_, by, message_id)
 
 
-def edit(text: str, message_id: str = "1.0", *, at: int = 1, in_: Thread = THREAD) -> MessageEdited:
+def edit(text: str, message_id: str = "1.0", *, at: int = 1, by: Author = ANA, in_: Thread = THREAD) -> MessageEdited:
     """A message that was sent at noon, and did not mention the bot, has this text since so many seconds later."""
-    return MessageEdited(reply(text, message_id, in_=in_), sent_at=NOON, edited_at=NOON + timedelta(seconds=at))
+    return MessageEdited(reply(text, message_id, by=by, in_=in_), sent_at=NOON, edited_at=NOON + timedelta(seconds=at))
 
 
 def deletion(message_id: str = "1.0", *, in_: Thread = THREAD, was: MessageReceived | None = None) -> MessageDeleted:

@@ -1,4 +1,7 @@
-"""A model with a narrow window, as a backend: it counts tokens its own way, refuses what is too long, has a cache."""
+"""A model with a narrow window, as a backend: it counts tokens its own way, refuses what is too long, has a cache.
+
+Its chat template is as strict as they come.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ class Asked:
     facts: frozenset[str]
     tokens: int
     cached: int
-    extends: bool  # it begins with all of the last one
+    extends: bool  # it begins with all of the last one but its newest message
 
 
 class NarrowModel:
@@ -41,6 +44,9 @@ class NarrowModel:
         """The reply to one request."""
         messages: Messages = request.body["messages"]
         tokens = self._count(messages)
+        if not _take_turns(messages):
+            self.refused += 1
+            return Fails(400, {"message": "Conversation roles must alternate user/assistant/user/assistant/..."})
         if tokens > WINDOW:
             self.refused += 1
             return _refusal(tokens)
@@ -48,7 +54,8 @@ class NarrowModel:
             return _says(summary(messages), tokens, 0)
         same = sum(1 for _ in itertools.takewhile(_are_same, zip(self._last, messages, strict=False)))
         cached = self._count(messages[:same])
-        self.asked.append(Asked(messages[-1]["content"], facts(messages), tokens, cached, same == len(self._last)))
+        extends = same >= len(self._last) - 1  # the newest is shown again without what held for that moment
+        self.asked.append(Asked(messages[-1]["content"], facts(messages), tokens, cached, extends))
         self._last = messages
         return _says(f"Noted as number {len(self.asked)}. " + "What else? " * (len(self.asked) % 7), tokens, cached)
 
@@ -72,6 +79,12 @@ def summary(messages: Messages) -> str:
 def facts(messages: Messages) -> frozenset[str]:
     """The facts that these messages hold."""
     return frozenset(FACT.findall(" ".join(message["content"] for message in messages)))
+
+
+def _take_turns(messages: Messages) -> bool:
+    """As the chat templates of many models demand it."""
+    first, *roles = [message["role"] for message in messages]
+    return first == "system" and roles == ["user", "assistant"] * (len(roles) // 2) + ["user"]
 
 
 def _are_same(pair: tuple[object, object]) -> bool:

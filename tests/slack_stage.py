@@ -21,7 +21,7 @@ from bot.playground.people import Channel, Person
 from bot.playground.server import PlaygroundServer
 from bot.playground.workspace import Workspace
 from bot.preferences import NO_PREFERENCES, Preferences, changed
-from bot.sessions import KeptMessage, OpenSession, ResetOutcome
+from bot.sessions import Kept, KeptMessage, OpenSession, ResetOutcome
 from bot.slack.adapter import SlackAdapter
 from bot.slack.checks import identify
 from bot.slack.client import open_client
@@ -87,6 +87,7 @@ class Book:
 
     def __init__(self) -> None:
         self.noted: list[str] = []
+        self.taken_away: list[str] = []
         self.others: set[str] = set()
         self.out_of_order = False
         self.ours = True
@@ -98,6 +99,9 @@ class Book:
         if self.out_of_order:
             raise StoreUnavailable("the database is away")
         self.noted.append(answer_id)
+
+    async def removed(self, answer_id: str) -> None:
+        self.taken_away.append(answer_id)
 
     async def mine(self) -> Sequence[str]:
         return tuple(dict.fromkeys(self.noted))
@@ -244,10 +248,10 @@ class Ledger:
         self.forgotten.append(f"{platform}:{workspace}:{author.id}")
         return len(self.kept)
 
-    async def export(self, platform: str, workspace: str, author: Author) -> list[KeptMessage]:
+    async def export(self, platform: str, workspace: str, author: Author) -> Kept:
         del platform, workspace, author
         self._work()
-        return self.kept
+        return Kept(tuple(self.kept))
 
     def _reset(self, what: str, author: Author) -> ResetOutcome:
         self._work()

@@ -3,7 +3,8 @@
 Each answer says that it is a stand-in, repeats the newest message, and tells what else it was shown: how many earlier
 messages of the conversation (people's and its own), and the last of people's, quoted; and what the person asked to be
 kept in mind. A message that holds "show me a long answer" also gets headings, a list, a table and code, so that
-streaming can be watched; to "call me Ana" it calls the tool that keeps the name.
+streaming can be watched; to "call me Ana" it calls the tool that keeps the name. Its summary of what no longer fits is
+how each of people's messages began.
 
 Rule: it is spoken to over HTTP like any other backend, and knows nothing but what a request shows it.
 """
@@ -21,7 +22,7 @@ from aiohttp import web
 
 from bot.background import ENDS
 from bot.history import UNTIL_HERE, ChatMessage
-from bot.prompt import NOTE_ENDS, SUMMARY_ENDS
+from bot.prompt import MISSING, NOTE_ENDS, SUMMARY_ENDS, SUMMARY_SO_FAR, TO_BE_SUMMED_UP
 from bot.tokens import estimate_tokens
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 MODEL = "stand-in"
 PAUSE_S = 0.03  # between two words
 QUOTED_CHARACTERS = 200
+SUMMED_UP_CHARACTERS = 60  # of a message
+MOST_SUMMED_UP = 600  # characters
 MAX_REQUEST_BYTES = 64 * 1024 * 1024
 LONG_ANSWER = "show me a long answer"
 SET_PREFERENCES = "set_preferences"  # the one tool that it knows how to call
@@ -73,8 +76,14 @@ def answer(messages: Sequence[ChatMessage]) -> str:
     """What the stand-in says, in Markdown, when it is shown these messages."""
     said = [message for message in messages if message["role"] in {"user", "assistant"} and "tool_calls" not in message]
     *earlier, newest = said or [ChatMessage(role="user", content="")]
+    if TO_BE_SUMMED_UP in newest["content"]:
+        return _sum_up(newest["content"])
     question = _question(newest["content"])
     parts = [_INTRODUCTION, f"You wrote:\n{_quote(question)}", _memory(earlier)]
+    if said and (summary := _summary(said[0]["content"])):
+        parts.append(f"Of what came before that I have my summary:\n{_quote(summary)}")
+    if said and MISSING in said[0]["content"]:
+        parts.append("Some of what came before that I was not shown: it no longer fits, and is not summed up yet.")
     if remark := _REMARK.search(newest["content"]):
         parts.append(f"I was also told:\n{_quote(remark[0])}")
     if before := _before(newest["content"]):
@@ -177,7 +186,18 @@ def _question(text: str) -> str:
     """What the person wrote, without what stands before it in the same message."""
     for ends in (SUMMARY_ENDS, NOTE_ENDS, ENDS):
         text = text.rpartition(f"{ends}\n\n")[2]
-    return _REMARK.sub("", text).lstrip()
+    return _REMARK.sub("", text.replace(MISSING, "")).lstrip()
+
+
+def _sum_up(text: str) -> str:
+    so_far, _, turns = text.rpartition(TO_BE_SUMMED_UP)
+    said = [line[:SUMMED_UP_CHARACTERS] for line in turns.splitlines() if not line.startswith(("You: ", " "))]
+    return "; ".join(filter(None, [so_far.removeprefix(SUMMARY_SO_FAR).strip(), *said]))[:MOST_SUMMED_UP]
+
+
+def _summary(text: str) -> str:
+    """The stand-in's own summary, with which the first message opens that it is shown."""
+    return text.partition(SUMMARY_ENDS)[0].partition("]\n\n")[2] if SUMMARY_ENDS in text else ""
 
 
 def _before(text: str) -> str:

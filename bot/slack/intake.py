@@ -10,7 +10,7 @@ from typing import Protocol
 
 from bot.events import Author, Event, Thread
 from bot.preferences import Preferences
-from bot.sessions import KeptMessage, OpenSession, ResetOutcome
+from bot.sessions import Kept, OpenSession, ResetOutcome
 
 
 class Intake(Protocol):
@@ -48,5 +48,5 @@ class Intake(Protocol):
     async def forget(self, platform: str, workspace: str, author: Author) -> int:
         """Erase what the author wrote in a workspace, with its answers; how many messages."""
 
-    async def export(self, platform: str, workspace: str, author: Author) -> list[KeptMessage]:
-        """What is kept of the author in a workspace."""
+    async def export(self, platform: str, workspace: str, author: Author) -> Kept:
+        """What is kept of what the author wrote in a workspace."""

@@ -15,6 +15,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from bot import wording
 from bot.adapter import Asked, Ledger
 from bot.slack.failures import CallError, NoAnswerError, RefusedError
+from bot.slack.fields import is_ours
 from bot.slack.identity import BotIdentity
 from bot.slack.messages import PATIENCE_S, Edited, Slack
 
@@ -73,9 +74,13 @@ class Leftovers:
             await self.remove(message)
 
     async def remove(self, message: Edited) -> None:
-        """Take a message away; where Slack does not let us, it says where the answer is."""
+        """Take a message away; where Slack does not let us, it says where the answer is. May raise StoreUnavailable.
+
+        Slack tells us of our own deletions as of anybody's: what the ledger holds no more takes no answer with it.
+        """
         try:
             await message.remove()
+            await self._ledger.removed(message.ts)
         except RefusedError:  # a workspace may forbid to delete: compliance_exports_prevent_deletion
             try:
                 await message.finish(wording.ANSWERED_ELSEWHERE)
@@ -115,10 +120,9 @@ class Leftovers:
         return await self._slack.limiter.call("conversations.replies", send, wait_s=PATIENCE_S, repeatable=True)
 
     def _is_ours(self, message: Mapping[str, Any]) -> bool:
-        by_us = bool(self._bot.bot_id) and message.get("bot_id") == self._bot.bot_id
         seen_by_all = not message.get("is_ephemeral") and message.get("subtype") != "tombstone"
         newer = message.get("ts", "") > self._asked.message_id  # the root comes in any case
-        return newer and seen_by_all and (by_us or message.get("user") == self._bot.user_id)
+        return newer and seen_by_all and is_ours(message, self._bot)
 
     def _edited(self, ts: str) -> Edited:
         return Edited(self._slack, self._asked.thread.channel, ts, left_over=True)

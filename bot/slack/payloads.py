@@ -8,12 +8,10 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from bot.events import (
-    Attachment,
     Author,
     ChannelGone,
     Command,
@@ -28,9 +26,10 @@ from bot.events import (
     Uninstalled,
     addresses_other,
     read_command,
+    storable,
 )
+from bot.slack.fields import TS, attachments, is_ours, mention_of, moment, string, text_of, ts_of, within, words_of
 from bot.slack.identity import PLATFORM, BotIdentity
-from bot.slack.mrkdwn import plain_text
 
 CHANNEL_PARTINGS = (  # the bot's from a channel; that it left is told in one way or the other
     "channel_archive",
@@ -45,14 +44,13 @@ CHANNEL_TYPES = ("channel", "group", "im", "mpim")  # the manifest's message.cha
 
 _SUBTYPES = (None, "file_share", "thread_broadcast", "me_message")
 _SLACKBOT = "USLACKBOT"
-_TS = re.compile(r"[0-9]{10}\.[0-9]{6}")
 _LINK_TS = re.compile(r"/archives/(?P<channel>[A-Z0-9]+)/p(?P<seconds>[0-9]{10})(?P<micros>[0-9]{6})")
 _AFTER_A_NAME = re.compile(r"^[\s,:]+")
 _NAMES_SOMEBODY = re.compile(r"<((?:@|!subteam\^|!(?:here|channel|everyone|group)\b)[^<>|\s]*)(?:\|[^<>]*)?>")
 
 
 def read_event(body: dict[str, Any], bot: BotIdentity) -> Event | None:
-    """What an Events API payload tells us, or None: a bot's message, a join, malformed, and the like."""
+    """What an Events API payload tells us, or None: a bot's new message, a join, malformed, and the like."""
     event, workspace = body.get("event"), _installation(body)
     if not isinstance(event, dict) or not workspace:
         return None
@@ -81,7 +79,7 @@ def thread_of_link(link: str, workspace: str) -> Thread | None:
     if parts.scheme not in {"https", "http"} or found is None:  # http: a playground has no certificate
         return None
     root = given[0] if given else f"{found['seconds']}.{found['micros']}"
-    return thread_at(workspace, found["channel"], root) if _TS.fullmatch(root) else None
+    return thread_at(workspace, found["channel"], root) if TS.fullmatch(root) else None
 
 
 def thread_at(workspace: str, channel: str, root: str) -> Thread:
@@ -101,56 +99,38 @@ def _about_message(event: dict[str, Any], bot: BotIdentity, workspace: str) -> E
             return _message(event, bot, workspace)
 
 
-def text_of(message: dict[str, Any], bot: BotIdentity) -> str:
-    """What a message says, in plain text, with the bot's own name wherever it is mentioned."""
-    return plain_text(_own(bot).sub(lambda _: f"@{bot.name}", _string(message, "text"))).strip()
-
-
-def attachments(files: Any) -> tuple[Attachment, ...]:
-    """The metadata of a message's files; what is no file is left out."""
-    found = [file for file in files if isinstance(file, dict)] if isinstance(files, list) else []
-    return tuple(
-        Attachment(
-            id=_string(file, "id"),
-            name=_string(file, "name") or _string(file, "title") or "file",
-            mimetype=_string(file, "mimetype") or "application/octet-stream",
-            size_bytes=file["size"] if isinstance(file.get("size"), int) else 0,
-        )
-        for file in found
-        if _string(file, "id") and file.get("mode") != "tombstone"  # one that was deleted
-    )
-
-
 def _message(event: dict[str, Any], bot: BotIdentity, workspace: str, *, commands: bool = True) -> Event | None:
     if _is_of_no_person(event, bot):
         return None
-    ts, user, channel = _ts(event, "ts"), _string(event, "user"), _string(event, "channel")
-    root = _ts(event, "thread_ts") if event.get("thread_ts") else ts
+    ts, user, channel = ts_of(event, "ts"), string(event, "user"), string(event, "channel")
+    root = ts_of(event, "thread_ts") if event.get("thread_ts") else ts
     if not (ts and root and user and channel):
         return None
-    author = Author(user, _string(event, "user_team") or _string(event, "team") or workspace)
+    author = Author(user, string(event, "user_team") or string(event, "team") or workspace)
     return _said(event, bot, _thread(event, workspace, root), author, commands=commands)
 
 
 def _is_tombstone(event: dict[str, Any]) -> bool:
     """Whether a message that has replies was deleted: it is changed into a tombstone instead."""
-    return _object(event, "message").get("subtype") == "tombstone"
+    return within(event, "message").get("subtype") == "tombstone"
 
 
 def _deleted(event: dict[str, Any], bot: BotIdentity, workspace: str) -> MessageDeleted | None:
-    before = _object(event, "previous_message")
-    ts = _ts(event, "deleted_ts") or _ts(_object(event, "message"), "ts")
-    if _is_by_a_bot(before, bot) or not (ts and _string(event, "channel")):
+    before = within(event, "previous_message")
+    ts = ts_of(event, "deleted_ts") or ts_of(within(event, "message"), "ts")
+    if not (ts and string(event, "channel")):
         return None
     was = _message(_nested(event, "previous_message"), bot, workspace)
     message = was if isinstance(was, MessageReceived) else None
-    return MessageDeleted(_thread(event, workspace, _ts(before, "thread_ts") or ts), ts, message)
+    return MessageDeleted(_thread(event, workspace, ts_of(before, "thread_ts") or ts), ts, message)
 
 
 def _edited(event: dict[str, Any], bot: BotIdentity, workspace: str) -> MessageEdited | None:
-    """A person's message that says something else now. Slack changes messages of itself, too: to unfurl a link."""
-    before, after = _object(event, "previous_message"), _nested(event, "message")
-    edited_at = _ts(event, "event_ts") or _ts(event, "ts")
+    """A message that says something else now. Slack changes messages of itself, too: to unfurl a link."""
+    before, after = within(event, "previous_message"), _nested(event, "message")
+    if _is_by_a_bot(after, bot):
+        return None if is_ours(after, bot) else _edited_by_bot(event, bot, workspace)
+    edited_at = ts_of(event, "event_ts") or ts_of(event, "ts")
     is_same = bool(before) and all(before.get(part) == after.get(part) for part in ("text", "files"))
     now = _message(after, bot, workspace, commands=False)
     if is_same or not edited_at or not isinstance(now, MessageReceived):
@@ -160,47 +140,60 @@ def _edited(event: dict[str, Any], bot: BotIdentity, workspace: str) -> MessageE
     is_command = not isinstance(_message(after, bot, workspace), MessageReceived)
     return MessageEdited(
         dataclasses.replace(now, mentions_bot=called),
-        sent_at=_moment(now.message_id),
-        edited_at=_moment(edited_at),
+        sent_at=moment(now.message_id),
+        edited_at=moment(edited_at),
         calls_bot=now.mentions_bot and not called and not is_command,
     )
+
+
+def _edited_by_bot(event: dict[str, Any], bot: BotIdentity, workspace: str) -> MessageEdited | None:
+    before, after = within(event, "previous_message"), _nested(event, "message")
+    ts, edited_at = ts_of(after, "ts"), ts_of(event, "event_ts") or ts_of(event, "ts")
+    text, files = words_of(after, bot), attachments(after.get("files"))
+    is_same = bool(before) and (words_of(before, bot), attachments(before.get("files"))) == (text, files)
+    if is_same or not (ts and edited_at and string(event, "channel")):
+        return None
+    author = Author(string(after, "user") or string(after, "bot_id"), workspace)
+    place = _thread(after, workspace, ts_of(after, "thread_ts") or ts)
+    now = MessageReceived(place, ts, author, text, attachments=files)
+    return MessageEdited(now, sent_at=moment(ts), edited_at=moment(edited_at), by_bot=True)
 
 
 def _nested(event: dict[str, Any], key: str) -> dict[str, Any]:
     """A message inside an event about it, as if it was an event by itself."""
     place = {"channel": event.get("channel"), "channel_type": event.get("channel_type")}
-    return {**_object(event, key), "type": "message", **place}
+    return {**within(event, key), "type": "message", **place}
 
 
 def _gone(event: dict[str, Any], bot: BotIdentity, workspace: str) -> ChannelGone | None:
     # https://docs.slack.dev/reference/events/channel_deleted and its kin
     somebody_left = event["type"] == "member_left_channel" and event.get("user") != bot.user_id
-    channel = _string(event, "channel")
+    channel = string(event, "channel")
     return ChannelGone(PLATFORM, workspace, channel) if channel and not somebody_left else None
 
 
 def _stopped(event: dict[str, Any], workspace: str) -> StopRequested | None:
     # https://docs.slack.dev/reference/events/agent_session_stopped
-    user, root = _string(event, "user"), _ts(event, "thread_ts")
-    if not (user and root and _string(event, "channel")):
+    user, root = string(event, "user"), ts_of(event, "thread_ts")
+    if not (user and root and string(event, "channel")):
         return None
-    pressed_at = _ts(event, "event_ts") or None  # it may be delivered again, when a later answer runs
+    pressed_at = ts_of(event, "event_ts") or None  # it may be delivered again, when a later answer runs
     return StopRequested(_thread(event, workspace, root), Author(user, workspace), asked_at=pressed_at)
 
 
 def _thread(event: dict[str, Any], workspace: str, root: str) -> Thread:
-    channel = _string(event, "channel")
+    channel = string(event, "channel")
     kind = event.get("channel_type") or ("im" if channel.startswith("D") else "channel")
     return Thread(PLATFORM, workspace, channel, root, direct=kind == "im")
 
 
 def _names_bot_tokens(event: dict[str, Any]) -> bool:
     # https://docs.slack.dev/reference/events/tokens_revoked: {"tokens": {"oauth": […], "bot": […]}}
-    return bool(_object(event, "tokens").get("bot"))
+    return bool(within(event, "tokens").get("bot"))
 
 
 def _said(event: dict[str, Any], bot: BotIdentity, thread: Thread, author: Author, *, commands: bool) -> Event:
-    raw, own = _string(event, "text"), _own(bot)
+    raw, own = string(event, "text"), mention_of(bot)
     mentions_bot = event["type"] == "app_mention" or own.search(raw) is not None
     text = text_of({"text": _unaddressed(raw, list(own.finditer(raw)))}, bot)
     match read_command(text, mentions_bot=mentions_bot) if commands else None:
@@ -220,12 +213,8 @@ def _said(event: dict[str, Any], bot: BotIdentity, thread: Thread, author: Autho
         mentions_bot=mentions_bot,
         addresses_other=addresses_other(_NAMES_SOMEBODY.sub(r"<\1>", _without_dates(own.sub("", raw)))),
         attachments=attachments(event.get("files")),
-        client_id=_string(event, "client_msg_id") or None,
+        client_id=string(event, "client_msg_id") or None,
     )
-
-
-def _own(bot: BotIdentity) -> re.Pattern[str]:
-    return re.compile(rf"<@{re.escape(bot.user_id)}(?:\|[^<>]*)?>")
 
 
 def _unaddressed(raw: str, own: Sequence[re.Match[str]]) -> str:
@@ -258,35 +247,10 @@ def _installation(body: dict[str, Any]) -> str:
     # https://docs.slack.dev/apis/events-api/#authorizations
     match body.get("authorizations"):
         case [{"team_id": str(team_id)}, *_] if team_id:
-            return _storable(team_id)
+            return storable(team_id)
         case _:
-            return _string(body, "team_id")
+            return string(body, "team_id")
 
 
 def _without_dates(raw: str) -> str:
     return re.sub(r"<!date\^[^<>]*>", "", raw)
-
-
-def _moment(ts: str) -> datetime:
-    seconds, _, micros = ts.partition(".")
-    return datetime.fromtimestamp(int(seconds), UTC) + timedelta(microseconds=int(micros))
-
-
-def _ts(values: dict[str, Any], key: str) -> str:
-    value = values.get(key)
-    return value if isinstance(value, str) and _TS.fullmatch(value) else ""
-
-
-def _object(values: dict[str, Any], key: str) -> dict[str, Any]:
-    value = values.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def _string(values: dict[str, Any], key: str) -> str:
-    value = values.get(key)
-    return _storable(value) if isinstance(value, str) else ""
-
-
-def _storable(text: str) -> str:
-    # JSON can carry what no database stores: NUL characters and halves of surrogate pairs.
-    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ from bot import wording
 from bot.errors import StoreUnavailable
 from bot.events import Author
 from bot.preferences import Preferences
-from bot.sessions import KeptMessage
+from bot.sessions import Kept
 from bot.slack import views
 from bot.slack.failures import CallFailed, error_code
 from bot.slack.identity import PLATFORM, BotIdentity
@@ -63,13 +63,16 @@ class Privacy:
             log.error("an export was not sent: %s", error_code(error))  # noqa: TRY400 - expected
             await self._notices.answer(command, wording.EXPORT_FAILED)
 
-    def _document(self, user: str, kept: Sequence[KeptMessage], wishes: Preferences) -> str:
+    def _document(self, user: str, kept: Kept, wishes: Preferences) -> str:
         document = {
+            "about": wording.EXPORT_ABOUT,
             "workspace": self._bot.team_id,
             "person": user,
             "exported_at": self._clock(),
             "preferences": wishes.wishes,
-            "messages": [dataclasses.asdict(message) for message in kept],
+            "complete": kept.whole,
+            "messages": [dataclasses.asdict(message) for message in kept.messages],
+            "background": [dataclasses.asdict(message) for message in kept.background],
         }
         return json.dumps(document, ensure_ascii=False, indent=2, default=datetime.isoformat)
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
+from bot import wording
 from bot.background import Known
 from bot.errors import Trouble
-from bot.events import Attachment, Author, Thread
+from bot.events import Attachment, Author, Thread, storable
 from bot.history import Cut, Said
 from bot.llm import Done
 from bot.sessions import Interrupted, ResetOutcome, StopOutcome, Told
 from bot.store import leases, summaries
 from bot.store import sessions as session_rows
-from bot.store.engine import storable
 from bot.store.tables import RUNNING, messages, sessions, turns
 
 MESSAGES_PER_TURN = 100  # what waits beyond that is answered in the next turn
@@ -103,7 +103,8 @@ def claim(connection: Connection, thread_id: int, *, owner: str, now: datetime, 
 def settle(connection: Connection, claimed: Claim, settled: Settled, *, now: datetime) -> bool:
     """Store how the turn ended and release the lease; False when the turn was no longer this claim's to settle.
 
-    False as well when what is asked was edited meanwhile: then the turn is handed back, to be answered anew.
+    False as well when what is asked was edited meanwhile: then the turn is handed back, to be answered anew. Where it
+    was stopped as well nothing is kept of an answer to words that are not said any more.
     """
     interrupted = leases.interruption(connection, claimed.thread_id)
     if interrupted is Interrupted.EDITED:
@@ -112,6 +113,8 @@ def settle(connection: Connection, claimed: Claim, settled: Settled, *, now: dat
     if not leases.release(connection, claimed.thread_id, claimed.fence, ended=True):
         return False
     gone = interrupted not in {None, Interrupted.STOPPED}  # its session is closed, and its words are erased
+    if interrupted is Interrupted.STOPPED and not _is_said_still(connection, claimed):
+        settled = replace(settled, state=State.STOPPED, answer=wording.interrupted(Interrupted.STOPPED))
     values = {
         "state": State.SUPERSEDED.value if gone else settled.state.value,
         "answer": None if gone or settled.answer is None else storable(settled.answer),
@@ -208,7 +211,7 @@ def _claimed(
     connection: Connection, thread_id: int, leased: Row[*tuple[Any, ...]], turn: Row[*tuple[Any, ...]]
 ) -> Claim:
     rows = connection.execute(_OF_TURN, {"this_turn": turn.id}).all()
-    asked = [row for row in rows if row.fixed_reply is None]  # a stop belongs to the turn that it stops
+    asked = _asked(rows)
     newest = ([row for row in asked if row.deleted_at is None] or asked or rows)[-1]
     return Claim(
         thread_id=thread_id,
@@ -218,7 +221,7 @@ def _claimed(
         failures=turn.attempt - 1 - turn.postponed,
         thread=Thread(leased.platform, leased.workspace, leased.channel, leased.root, leased.direct),
         session_id=newest.session_id,
-        said=tuple(said(row) for row in asked if row.deleted_at is None),
+        said=_said(asked),
         author=Author(newest.author_id, newest.author_workspace),
         message_id=newest.message_id,
         oldest_id=(asked or rows)[0].message_id,
@@ -227,6 +230,19 @@ def _claimed(
         follows_expired=bool(newest.follows_expired) and _is_first(connection, newest.session_id, turn.id),
         background=Known(newest.background) if newest.background else None,
     )
+
+
+def _is_said_still(connection: Connection, claimed: Claim) -> bool:
+    rows = connection.execute(_OF_TURN, {"this_turn": claimed.turn_id}).all()
+    return _said(_asked(rows)) == claimed.said
+
+
+def _asked(rows: Sequence[Row[*tuple[Any, ...]]]) -> list[Row[*tuple[Any, ...]]]:
+    return [row for row in rows if row.fixed_reply is None]  # a stop belongs to the turn that it stops
+
+
+def _said(asked: Sequence[Row[*tuple[Any, ...]]]) -> tuple[Said, ...]:
+    return tuple(said(row) for row in asked if row.deleted_at is None)
 
 
 def _is_first(connection: Connection, session_id: str, turn_id: int) -> bool:

@@ -9,11 +9,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
-from bot.events import MessageDeleted, MessageEdited, MessageReceived
+from bot.events import MessageDeleted, MessageEdited, storable
 from bot.sessions import EditOutcome, Interrupted, wants_answer, wants_answer_now
-from bot.store import background
+from bot.store import answers, background
 from bot.store import threads as thread_rows
-from bot.store.engine import stain, storable
+from bot.store.engine import stain
 from bot.store.erasure import erase_messages, words_changed
 from bot.store.holds import is_open
 from bot.store.inbox import take_in
@@ -35,8 +35,8 @@ def accept_edit(
     if before is None:
         followed = known is not None and thread_rows.is_followed(connection, known.id, message.message_id)
         engaged = known is not None and known.engaged and followed
-        if not wants_answer_now(edited, engaged=engaged, now=now, idle_after=idle_after):
-            replaced = known is not None and _replace_before(connection, known.id, message)
+        if edited.by_bot or not wants_answer_now(edited, engaged=engaged, now=now, idle_after=idle_after):
+            replaced = known is not None and background.edit(connection, known.id, message)
             return (EditOutcome.REPLACED if replaced else EditOutcome.NOTHING), None
         stain(connection)
         thread_id = take_in(
@@ -60,13 +60,14 @@ def accept_edit(
 def accept_deletion(connection: Connection, deleted: MessageDeleted, *, now: datetime) -> bool:
     """Erase a deleted message. What waits gets no answer; whether a running answer is to end, or to begin again.
 
-    A message that would be answered and is not known may still come: it is remembered as deleted.
+    A message that would be answered and is not known may still come: it is remembered as deleted. One of our own takes
+    the answer with it that it held.
     """
     known = thread_rows.find(connection, deleted.thread)
     row = _find(connection, known, deleted.message_id)
     if known is not None:
         background.erase(connection, known.id, deleted.message_id)
-        stain(connection)
+        answers.erase(connection, known.id, deleted.message_id)
     if row is None:
         if deleted.message and wants_answer(deleted.message, engaged=known is not None and known.engaged):
             _bury(connection, deleted, now)
@@ -99,12 +100,6 @@ def _replace(connection: Connection, before: Row[*tuple[Any, ...]], edited: Mess
     this = sa.update(messages).where(messages.c.id == before.id)
     connection.execute(this.values(text=text, attachments=attachments, edited_at=edited.edited_at))
     return True
-
-
-def _replace_before(connection: Connection, thread_id: int, message: MessageReceived) -> bool:
-    """Whether the message is one that was said before the bot was called; if so, it has its new text now."""
-    stain(connection)
-    return background.edit(connection, thread_id, message.message_id, message.text, message.attachments)
 
 
 def _bury(connection: Connection, deleted: MessageDeleted, now: datetime) -> None:

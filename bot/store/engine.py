@@ -108,19 +108,24 @@ class Store:
         Best effort: it never raises, the next one makes up. On SQLite the file is written anew, which takes some 10 ms
         for each megabyte. PostgreSQL does it by itself (autovacuum).
         """
-        if self.engine.dialect.name != "sqlite":
-            return 0.0
-        return await self._stand_in_line(self._rewrite, urgent=False)
+        seconds, _ = await self._stand_in_line(self._rewrite, urgent=False)
+        return seconds
 
-    def _rewrite(self) -> float:
-        began = time.perf_counter()
+    async def scrub_now(self, *, patience_s: float) -> bool:
+        """Scrub, waiting for other processes for so long; whether nothing that was erased is left in the file."""
+        _, clean = await self._stand_in_line(partial(self._rewrite, patience_s), urgent=False)
+        return clean
+
+    def _rewrite(self, patience_s: float = 0.0) -> tuple[float, bool]:
+        if self.engine.dialect.name != "sqlite":
+            return 0.0, True
+        began, clean = time.perf_counter(), False
         try:
             with closing(self.engine.raw_connection()) as borrowed, closing(borrowed.cursor()) as cursor:
-                if not borrowed.info.get(_CLEAN):
-                    borrowed.info[_CLEAN] = _is_written_anew(cursor)
+                clean = borrowed.info[_CLEAN] = borrowed.info.get(_CLEAN) or _is_written_anew(cursor, patience_s)
         except (sqlite3.Error, DBAPIError) as error:
             log.warning("the database's file could not be rewritten without what was erased: %s", _reason(error))
-        return time.perf_counter() - began
+        return time.perf_counter() - began, clean
 
     async def check(self) -> None:
         """Raise StartupError, in one line with the remedy, when the database cannot be reached."""
@@ -150,9 +155,9 @@ def stain(connection: Connection) -> None:
     connection.info.pop(_CLEAN, None)
 
 
-def _is_written_anew(cursor: Any) -> bool:
-    """Write the file anew, unless another process is at it; whether nothing of the old one is left."""
-    cursor.execute("PRAGMA busy_timeout=0")  # nothing else is stored meanwhile: it tries again later rather than wait
+def _is_written_anew(cursor: Any, patience_s: float) -> bool:
+    """Write the file anew, unless another process is at it for so long; whether nothing of the old one is left."""
+    cursor.execute(f"PRAGMA busy_timeout={round(patience_s * 1000)}")  # nothing else is stored meanwhile
     try:
         # Not even secure_delete reaches what SQLite leaves behind when it moves rows from page to page.
         cursor.execute("VACUUM")
@@ -202,11 +207,6 @@ _REASONS = (
 def _reason(error: BaseException | None) -> str:
     said = str(error).lower()
     return next((reason for reason in _REASONS if reason in said), type(error).__name__)
-
-
-def storable(text: str) -> str:
-    """The text without what no database takes: NUL (PostgreSQL) and halves of surrogate pairs (UTF-8)."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
 
 
 def _engine(url: str, *, there: bool) -> Engine:

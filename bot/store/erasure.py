@@ -16,13 +16,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from bot import wording
 from bot.events import ChannelGone, Uninstalled
 from bot.sessions import Closed, Interrupted
-from bot.store import preferences, summaries
+from bot.store import background, names, preferences, summaries
 from bot.store import sessions as session_rows
 from bot.store.engine import stain
 from bot.store.interruptions import answer_never, interrupt, is_asked
-from bot.store.tables import RUNNING, WORDLESS, background, messages, names, sessions, threads, turns
+from bot.store.tables import RUNNING, WORDLESS, messages, sessions, threads, turns
 
 ERASED_AT_ONCE = 500  # messages in one transaction
 CLOSED_AT_ONCE = 1_000  # sessions in one statement: databases bound its parameters
@@ -55,15 +56,16 @@ def count(connection: Connection, scope: Scope) -> Found:
 
 
 def erase(connection: Connection, scope: Scope, *, now: datetime, batch: int = ERASED_AT_ONCE) -> int:
-    """Erase at most `batch` messages, who wrote them, and what was answered to them alone; how many. 0: all is done.
+    """Erase at most `batch` messages, who wrote them, and the answers to them; how many. 0: all is done.
 
     What waits gets no answer, and what runs ends, or begins again where somebody else asked as well.
     """
-    _erase_beside(connection, scope)
     matching = sa.select(messages.c.id, messages.c.thread_id).join(threads).where(*_within(scope))
     found = connection.execute(matching.order_by(messages.c.thread_id, messages.c.id).limit(batch)).all()
+    if not found:  # at last, so that nothing of theirs that is still there brings any of it back
+        _erase_beside(connection, scope)
+    _lock(connection, threads.c.id.in_({row.thread_id for row in found}))
     for thread_id, some in groupby(found, attrgetter("thread_id")):
-        connection.execute(sa.select(threads.c.id).where(threads.c.id == thread_id).with_for_update())
         ids = [row.id for row in some]
         erase_messages(connection, thread_id, ids, Interrupted.ERASED, now=now, **_NOBODY)
         _close_emptied(connection, ids, now)
@@ -73,11 +75,17 @@ def erase(connection: Connection, scope: Scope, *, now: datetime, batch: int = E
 def erase_messages(
     connection: Connection, thread_id: int, ids: Sequence[int], why: Interrupted, *, now: datetime, **more: Any
 ) -> bool:
-    """Erase these messages of a thread that is locked, and set `more`; whether a running turn is to hear of it."""
+    """Erase these messages of a thread that is locked, and set `more`; whether a running turn is to hear of it.
+
+    What was answered goes with them: to others who are left it reads as erased.
+    """
     these = messages.c.id.in_(ids)
     asked_in = sa.select(messages.c.turn_id).where(
-        these, messages.c.turn_id.is_not(None), messages.c.deleted_at.is_(None)
+        these, messages.c.turn_id.is_not(None), messages.c.deleted_at.is_(None), messages.c.fixed_reply.is_(None)
     )
+    # Before its words are touched, as whoever closes a session does: otherwise two could wait for each other.
+    of_these = sessions.c.id.in_(sa.select(messages.c.session_id).where(these))
+    connection.execute(sa.select(sessions.c.id).where(of_these).order_by(sessions.c.id).with_for_update())
     turn_ids = list(connection.execute(asked_in.distinct()).scalars())
     connection.execute(sa.update(messages).where(these).values(text="", attachments=[], deleted_at=now, **more))
     answer_never(connection, thread_id, these, now)
@@ -86,8 +94,10 @@ def erase_messages(
         interrupt(connection, thread_id, Interrupted.EDITED if asked else why, turn_id)
         for turn_id, asked in left.items()
     ]
-    unasked = [turn_id for turn_id, asked in left.items() if not asked]
-    connection.execute(sa.update(turns).where(turns.c.id.in_(unasked)).values(WORDLESS))
+    for still_asked, instead in ((True, wording.ANSWER_ERASED), (False, None)):
+        answered = turns.c.id.in_([turn_id for turn_id, asked in left.items() if asked is still_asked])
+        values = {**WORDLESS, turns.c.answer: instead}
+        connection.execute(sa.update(turns).where(answered, turns.c.answer.is_not(None)).values(values))
     words_changed(connection, turn_ids)
     return any(heard)
 
@@ -108,6 +118,7 @@ def leave(connection: Connection, gone: ChannelGone | Uninstalled, *, now: datet
         ended, closed = Interrupted.ERASED, Closed.CHANNEL_GONE
     there = sa.select(threads.c.id).where(*place)
     # First of all, so that until this is committed nobody opens a turn there that it has not seen.
+    _lock(connection, *place)
     connection.execute(sa.update(threads).where(*place).values(engaged=False))
     for thread_id in connection.execute(
         sa.select(turns.c.thread_id).where(turns.c.thread_id.in_(there), RUNNING)
@@ -125,32 +136,31 @@ def leave(connection: Connection, gone: ChannelGone | Uninstalled, *, now: datet
 
 
 def _within(scope: Scope) -> list[sa.ColumnElement[bool]]:
+    wrote = messages.c.author_id != "" if scope.person is None else messages.c.author_id == scope.person
+    return [wrote, *_place(scope)]
+
+
+def _place(scope: Scope) -> list[sa.ColumnElement[bool]]:
     given = {
         threads.c.platform: scope.platform,
         threads.c.workspace: scope.workspace,
         threads.c.channel: scope.channel,
-        messages.c.author_id: scope.person,
     }
-    return [messages.c.author_id != "", *(column == value for column, value in given.items() if value is not None)]
+    return [column == value for column, value in given.items() if value is not None]
+
+
+def _lock(connection: Connection, *place: sa.ColumnElement[bool]) -> None:
+    """Lock all of these threads, in one order: whoever does it alike waits for nobody who waits for him."""
+    connection.execute(sa.select(threads.c.id).where(*place).order_by(threads.c.id).with_for_update())
 
 
 def _erase_beside(connection: Connection, scope: Scope) -> None:
     """Erase what is kept of people beside their own messages to the bot: what they said before it was called, names."""
-    place = {threads.c.platform: scope.platform, threads.c.workspace: scope.workspace, threads.c.channel: scope.channel}
-    there = sa.select(threads.c.id).where(*(column == value for column, value in place.items() if value is not None))
-    spoken: list[sa.ColumnElement[bool]] = [background.c.thread_id.in_(there)]
-    of_sessions = sa.select(sessions.c.id).where(sessions.c.thread_id.in_(there))
-    named: list[sa.ColumnElement[bool]] = [names.c.session_id.in_(of_sessions)]
-    if scope.person is not None:
-        spoken.append(background.c.author_id == scope.person)
-        named.append(names.c.person_id == scope.person)
-    of_spoken = sessions.c.id.in_(sa.select(background.c.session_id).where(*spoken))
-    stands_with = sa.select(sessions.c.background_turn_id).where(of_spoken, sessions.c.background_turn_id.is_not(None))
-    words_changed(connection, list(connection.execute(stands_with).scalars()))
-    connection.execute(sa.delete(background).where(*spoken))
-    connection.execute(sa.delete(names).where(*named))
+    background.erase_in(connection, _place(scope), scope.person)
+    names.erase_in(connection, _place(scope), scope.person)
     if scope.channel is None:
         preferences.erase(connection, platform=scope.platform, workspace=scope.workspace, user_id=scope.person)
+    stain(connection)
 
 
 def _close_emptied(connection: Connection, ids: Sequence[int], now: datetime) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from bot.events import Author, Thread
+from bot.events import Author, Thread, storable
 from bot.history import Said, Turn
 from bot.llm import Usage
 from bot.sessions import Opened, OpenSession
@@ -20,8 +20,7 @@ from bot.store import claims, history, leases
 from bot.store import sessions as session_rows
 from bot.store import threads as thread_rows
 from bot.store.claims import Claim, Settled, State
-from bot.store.engine import storable
-from bot.store.tables import RUNNING, messages, sessions, threads, turns
+from bot.store.tables import RUNNING, WORDLESS, messages, sessions, threads, turns
 
 PLATFORM = "gateway"
 
@@ -104,9 +103,12 @@ def find(connection: Connection, thread: Thread) -> OpenSession | None:
 
 def settle(connection: Connection, begun: Begun, settled: Settled, *, truncated: bool, now: datetime) -> bool:
     """Store the whole answer; False when the session was closed under it, or the claim was lost."""
-    this = sa.update(turns).where(turns.c.id == begun.claim.turn_id, RUNNING)
-    connection.execute(this.values(truncated=truncated))
-    return claims.settle(connection, begun.claim, settled, now=now)
+    this = sa.update(turns).where(turns.c.id == begun.claim.turn_id)
+    connection.execute(this.where(RUNNING).values(truncated=truncated))
+    if claims.settle(connection, begun.claim, settled, now=now):
+        return True
+    connection.execute(this.values(WORDLESS))
+    return False
 
 
 def withdraw(connection: Connection, begun: Begun) -> None:

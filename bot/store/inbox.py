@@ -10,13 +10,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
-from bot.events import Author, MessageReceived, ResetRequested, StopRequested, Thread
+from bot.events import Author, MessageReceived, ResetRequested, StopRequested, Thread, storable
 from bot.sessions import Closed, Interrupted, ResetOutcome, StopOutcome, wants_answer
 from bot.store import background
 from bot.store import sessions as session_rows
 from bot.store import threads as thread_rows
 from bot.store.claims import State
-from bot.store.engine import storable
 from bot.store.erasure import erase_messages
 from bot.store.interruptions import answer_never, interrupt
 from bot.store.tables import messages, sessions, threads

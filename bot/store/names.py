@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from bot.people import distinct
 from bot.store.engine import insert_or_ignore
 from bot.store.holds import is_open
-from bot.store.tables import names
+from bot.store.tables import names, sessions, threads
 
 
 def of_session(connection: Connection, session_id: str) -> dict[str, str]:
@@ -37,6 +37,14 @@ def give(
 def forget(connection: Connection, session_ids: Sequence[str]) -> None:
     """Forget who took part in these sessions."""
     connection.execute(sa.delete(names).where(names.c.session_id.in_(session_ids)))
+
+
+def erase_in(connection: Connection, place: Sequence[sa.ColumnElement[bool]], person: str | None) -> None:
+    """Forget what this person, or everybody, is called in the threads at a place."""
+    theirs = [] if person is None else [names.c.person_id == person]
+    here = [names.c.session_id == sessions.c.id, sessions.c.thread_id == threads.c.id, *place]
+    those = sa.select(names.c.id).where(*here, *theirs).correlate(None)
+    connection.execute(sa.delete(names).where(names.c.id.in_(those)))
 
 
 _GIVEN = (

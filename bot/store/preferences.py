@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from bot.preferences import Preferences, changed, remembered
+from bot.store.claims import Claim
 from bot.store.engine import insert_or_ignore, stain
-from bot.store.tables import preferences
+from bot.store.tables import messages, preferences, threads
 
 
 def of_person(connection: Connection, platform: str, workspace: str, user_id: str) -> Preferences:
@@ -30,6 +31,21 @@ def change(
     stain(connection)  # what they wished before
     connection.execute(_CHANGE, {**person, "wishes": kept.wishes, "changed_at": now})
     return kept
+
+
+def change_as_asked(
+    connection: Connection, claimed: Claim, wishes: Mapping[str, object], *, now: datetime
+) -> Preferences | None:
+    """Like change, for the author of what this claim answers; None when that is to be answered no more, or anew.
+
+    Otherwise a late answer would bring back what its author has taken back, or had forgotten.
+    """
+    this = {"this_thread": claimed.thread_id, "this_fence": claimed.fence}
+    newest = {"this_message": claimed.message_id, "this_author": claimed.author.id}
+    if connection.execute(_RUNS, this).first() is None or connection.execute(_STANDS, this | newest).first() is None:
+        return None
+    place = claimed.thread
+    return change(connection, place.platform, place.workspace, claimed.author.id, wishes, now=now)
 
 
 def erase(
@@ -57,3 +73,19 @@ _IS_THEIRS = (
 )
 _WISHES = sa.select(preferences.c.wishes).where(*_IS_THEIRS)
 _CHANGE = sa.update(preferences).where(*_IS_THEIRS)
+# First of all, as whoever erases does: either it is seen here that the message is gone, or the wish is erased, too.
+_RUNS = (
+    sa.select(threads.c.id)
+    .where(
+        threads.c.id == sa.bindparam("this_thread"),
+        threads.c.fence == sa.bindparam("this_fence"),
+        threads.c.interrupted.is_(None),
+    )
+    .with_for_update()
+)
+_STANDS = sa.select(messages.c.id).where(
+    messages.c.thread_id == sa.bindparam("this_thread"),
+    messages.c.message_id == sa.bindparam("this_message"),
+    messages.c.author_id == sa.bindparam("this_author"),
+    messages.c.deleted_at.is_(None),
+)

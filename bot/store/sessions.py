@@ -245,7 +245,9 @@ _EXPIRING = (
 
 
 def _listed(connection: Connection, conditions: Sequence[Any], limit: int) -> list[OpenSession]:
-    count = sa.select(sa.func.count()).where(turns.c.session_id == sessions.c.id).scalar_subquery()
+    # A turn of which a message is left keeps an answer, or a line in its place, once it was settled; no other has one.
+    remembered = (turns.c.session_id == sessions.c.id, turns.c.answer.is_not(None))
+    count = sa.select(sa.func.count()).where(*remembered).scalar_subquery()
     opening = (
         sa.select(sa.func.substr(messages.c.text, 1, OPENING_CHARACTERS))
         .where(messages.c.session_id == sessions.c.id)

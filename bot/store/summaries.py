@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from bot.events import storable
 from bot.history import NOTHING_CUT, Cut
-from bot.store.engine import storable
 from bot.store.holds import is_open
 from bot.store.tables import summaries, turns
 
@@ -77,7 +77,10 @@ def give_up(connection: Connection, folding: Folding) -> None:
 
 
 def void(connection: Connection, turn_id: int) -> None:
-    """A word of this turn was taken back: so is the summary that holds it, to be written anew without."""
+    """A word of this turn was taken back: so is the summary that holds it, to be written anew without.
+
+    One that does not reach so far stays; what is being written is stored in neither case.
+    """
     session_id = connection.execute(sa.select(turns.c.session_id).where(turns.c.id == turn_id)).scalar()
     if session_id is not None and is_open(connection, session_id):
         connection.execute(_VOID, {"this_session": session_id, "this_turn": turn_id})
@@ -114,6 +117,10 @@ _FINISH = _MINE.values(
         summaries.c.lease_until: None,
     }
 )
-_VOID = _THIS.where(
-    sa.or_(summaries.c.reaches >= sa.bindparam("this_turn"), summaries.c.lease_until.is_not(None))
-).values(text="", reaches=0, lease_until=None, fence=summaries.c.fence + 1)
+_HOLDS_IT = summaries.c.reaches >= sa.bindparam("this_turn")
+_VOID = _THIS.values(
+    text=sa.case((_HOLDS_IT, ""), else_=summaries.c.text),
+    reaches=sa.case((_HOLDS_IT, 0), else_=summaries.c.reaches),
+    lease_until=None,
+    fence=summaries.c.fence + 1,  # what is being written may hold the word as well
+)

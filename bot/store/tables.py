@@ -76,7 +76,7 @@ sessions = Table(
     Column("closed_why", sa.String(16)),  # sessions.Closed
     Column("follows_expired", sa.Boolean, nullable=False),  # the session before it expired: the bot says so once
     Column("warned_at", UtcDateTime),  # that it will expire; null again as soon as somebody writes
-    Column("background", sa.String(16)),  # background.State; null: there is none
+    Column("background", sa.String(16)),  # background.Known; null: there is none
     Column("background_turn_id", BigId),  # the turn that it stands with
 )
 _OPEN = sessions.c.closed_at.is_(None)
@@ -155,12 +155,13 @@ background = Table(  # what was said in a thread before the bot was called into 
     Column("message_id", sa.String(64), nullable=False),
     Column("author_id", sa.String(64), nullable=False),
     Column("name", sa.String(80), nullable=False),  # another bot's
-    Column("by", sa.String(8)),  # background.By; null: it was deleted before it could be read
+    Column("by", sa.String(8)),  # background.By; null: a note of what became of it before it could be read
     Column("text", sa.Text, nullable=False),
     Column("attachments", sa.JSON, nullable=False),
     UniqueConstraint("thread_id", "message_id"),
 )
 Index("ix_background_session", background.c.session_id)
+Index("ix_background_author", background.c.author_id)
 
 names = Table(  # what the model reads people as: the same from a session's first word to its last
     "names",
@@ -171,6 +172,7 @@ names = Table(  # what the model reads people as: the same from a session's firs
     Column("name", sa.String(120), nullable=False),
     UniqueConstraint("session_id", "person_id"),
 )
+Index("ix_names_person", names.c.person_id)
 
 summaries = Table(  # of the sessions that have grown too long to be shown whole
     "summaries",

@@ -1,7 +1,7 @@
 """What the model may do besides talking. Each tool is a file here; bot/tools/rounds.py lets the model use them.
 
-Rule: what a model calls for is untrusted: a tool checks its arguments, and does nothing for anybody but the author of
-the newest message. What it changed is told to that person, whether or not the model tells it.
+Rule: what a model calls for is untrusted: a tool checks its arguments, and does nothing for anybody but the one
+author of the messages that are answered. What it changed is told to that person, whether or not the model tells it.
 """
 
 from __future__ import annotations

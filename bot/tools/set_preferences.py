@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -28,23 +28,28 @@ _DESCRIPTION = (
 )
 
 
-def set_preferences(store: Store, claim: Claim, clock: Callable[[], datetime]) -> Tool:
-    """The tool, for the author of the newest message of this claim and for nobody else."""
+def set_preferences(store: Store, claim: Claim, clock: Callable[[], datetime]) -> Sequence[Tool]:
+    """The tool, for the one author of this claim's messages; none where several people are answered together.
+
+    A model that reads what two of them wish cannot tell us whose wish it calls for.
+    """
 
     async def run(arguments: Arguments) -> Outcome:
         wishes = {field: wish for field, wish in arguments.items() if wish is not None}
-        place, person = claim.thread, claim.author.id
         try:
-            now_kept = await store.run(kept.change, place.platform, place.workspace, person, wishes, now=clock())
+            now_kept = await store.run(kept.change_as_asked, claim, wishes, now=clock())
         except PreferencesRefused as refused:
             return failed(refused.problems)
         except StoreUnavailable:
             return failed("this cannot be kept at the moment")
+        if now_kept is None:
+            return failed("this was not kept: what was asked has changed, or is to be forgotten")
         changed = {field: now_kept.wishes.get(field, "") for field in wishes}
         told_by = tuple(changed.values()) if all(changed.values()) else ()
         return Outcome({"kept": now_kept.wishes}, wording.noted(changed) if changed else "", told_by)
 
-    return Tool(NAME, _DESCRIPTION, _PARAMETERS, run)
+    alone = len({said.author_id for said in claim.said}) == 1
+    return [Tool(NAME, _DESCRIPTION, _PARAMETERS, run)] if alone else []
 
 
 def cost_of_tools(settings: Settings) -> int:

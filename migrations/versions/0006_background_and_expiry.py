@@ -41,6 +41,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("thread_id", "message_id", name=op.f("uq_background_thread_id_message_id")),
     )
     op.create_index("ix_background_session", "background", ["session_id"])
+    op.create_index("ix_background_author", "background", ["author_id"])
     op.create_table(
         "names",
         sa.Column("id", _ID, nullable=False),
@@ -51,3 +52,4 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_names")),
         sa.UniqueConstraint("session_id", "person_id", name=op.f("uq_names_session_id_person_id")),
     )
+    op.create_index("ix_names_person", "names", ["person_id"])

@@ -99,14 +99,18 @@ async def test_erase_wants_to_be_confirmed(tmp_path: Path) -> None:
     await Process.run(tmp_path, {}, "chat", typed="my VPN is down\nstill down\n")
 
     nothing = await Process.run(tmp_path, {}, "erase")
+    empty = await Process.run(tmp_path, {}, "erase", "--user", "", "--yes")
     unasked = await Process.run(tmp_path, {}, "erase", "--workspace", "local")
     elsewhere = await Process.run(tmp_path, {}, "erase", "--workspace", "local", "--user", "U0NOBODY", "--yes")
     erased = await Process.run(tmp_path, {}, "erase", "--workspace", "local", "--yes")
 
-    assert [ended.status for ended in (nothing, unasked, elsewhere, erased)] == [1, 1, 0, 0]
+    assert [ended.status for ended in (nothing, empty, unasked, elsewhere, erased)] == [1, 2, 1, 0, 0]
     assert "--workspace" in nothing.lines[0]
     assert "--yes" in unasked.lines[0]
-    assert [*elsewhere.lines, *erased.lines] == ["Erased 0 messages.", "Erased 2 messages."]
+    assert [*elsewhere.lines, *erased.lines] == [
+        "Erased 0 messages. (Ids are meant, as Slack has them: C0123456789, not #help-desk.)",
+        "Erased 2 messages.",
+    ]
     assert b"VPN" not in (tmp_path / "data" / "attendant.db").read_bytes()
 
 

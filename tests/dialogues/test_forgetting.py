@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 from bot import upkeep, wording
+from bot.errors import AttendantError
 from bot.sessions import Interrupted
 from bot.slack.views import FORGET_ME
 from bot.store.erasure import Scope
@@ -122,6 +125,26 @@ async def test_invariant_6_what_is_forgotten_is_nowhere(room: Room, forget: Way)
     assert in_the_files(room, ANSWER) is (forget is by_edit)  # it was said, and stands there
 
 
+async def test_the_operator_hears_that_words_may_be_left(room: Room) -> None:
+    """The rows are erased while somebody else reads for long, the file cannot be; the same command again does it."""
+    talk = room.guest("Ana").mentions(QUESTION)
+    await talk.answers(1)
+    await room.settled()
+
+    async def erase() -> int | None:
+        scope = Scope(person=talk.person.id)
+        return await upkeep.erase(room.settings, scope, confirmed=lambda _: True, patience_s=0.1)
+
+    with closing(sqlite3.connect(room.database, isolation_level=None)) as other:
+        other.executescript("BEGIN; SELECT count(*) FROM messages")
+        with pytest.raises(AttendantError, match=r"Erased 1 messages, but .* Run the same command again"):
+            await erase()
+        assert in_the_files(room, QUESTION)
+
+    assert await erase() == 0
+    assert not in_the_files(room, QUESTION)
+
+
 async def test_who_asks_to_be_forgotten_is_forgotten_everywhere(room: Room) -> None:
     """In every channel and in direct messages, and nobody else is: the others' words stay where they are."""
     ana, ben = room.guest("Ana"), room.guest("Ben")
@@ -197,10 +220,25 @@ async def test_an_export_holds_all_that_is_kept(room: Room) -> None:
     document = await exported(room, ana)
 
     [message] = document["messages"]
+    assert (document["about"], document["complete"], document["background"]) == (wording.EXPORT_ABOUT, True, [])
     assert (document["workspace"], document["person"]) == (room.workspace.team.id, ana.person.id)
     assert (message["channel"], message["thread"], message["id"]) == (talk.channel.id, talk.root, talk.root)
     assert (message["text"], message["answer"]) == ("my VPN is down", "I was shown: my VPN is dwn")
     assert message["edited_at"] is not None
+
+
+async def test_an_export_holds_what_was_said_before(room: Room) -> None:
+    """What the person wrote in a thread before somebody called the bot into it is kept, so they are told of it."""
+    ana = room.guest("Ana")
+    talk = ana.posts("who knows printers?")
+    talk.says("@attendant what can we do?", by=room.guest("Ben"))
+    await talk.answers(1)
+    await room.settled()
+
+    document = await exported(room, ana)
+
+    [told] = document["background"]
+    assert (told["text"], told["id"], document["messages"]) == ("who knows printers?", talk.root, [])
 
 
 async def test_an_export_that_cannot_be_sent_is_told(room: Room) -> None:

@@ -140,7 +140,7 @@ async def test_preferences_are_for_one_person(room: Room) -> None:
 
 
 async def test_of_several_authors_the_newest_counts(room: Room) -> None:
-    """Messages of two people that are answered together are answered as the second one wishes, and change theirs."""
+    """Messages of two people that are answered together are answered as the second one wishes."""
     ana, ben = room.guest("Ana"), room.guest("Ben")
     await ana.prefers(name="Rita")
     await ben.prefers(name="Benny")
@@ -150,17 +150,29 @@ async def test_of_several_authors_the_newest_counts(room: Room) -> None:
     talk.says("be brief")
     talk.says("me too", by=ben)
     await room.acknowledged()
-    room.model.script(calls(TOOL, {"tone": "brief"}), says("brief it is"))
     hold.release()
     await talk.answers(2)
-    asked, _ = list(room.model.requests)[-2:]
 
-    assert (shown(asked)[-1], "> Call me Benny." in told(asked)) == (
-        "[Until here only ana was writing.]\n\nana: be brief\n\nben: me too",
-        True,
-    )
-    assert wording.TONES["brief"] in await ben.opens_home()
-    assert wording.TONES["brief"] not in await ana.opens_home()
+    assert shown(room.model.requests[-1])[-1] == "[Until here only ana was writing.]\n\nana: be brief\n\nben: me too"
+    assert wishes(room) == ["> Call me Benny."]
+
+
+async def test_one_persons_wish_is_never_kept_for_another(room: Room) -> None:
+    """Where messages of two people are answered together nothing is kept for either: the model cannot tell for whom."""
+    ana, ben = room.guest("Ana"), room.guest("Ben")
+    hold = room.hold_model()
+    talk = ana.mentions("one")
+    await hold.reached()
+    talk.says("call me Queen from now on")
+    talk.says("thanks", by=ben)
+    await room.acknowledged()
+    room.model.script(calls(TOOL, {"name": "Queen"}, "As you wish."))
+    hold.release()
+    await talk.answers(2)
+
+    assert "tools" not in room.model.requests[1].body
+    assert "Queen" not in await ben.opens_home()
+    assert "Queen" not in await ana.opens_home()
 
 
 async def test_nobody_sets_anothers_preferences(room: Room) -> None:

@@ -1,16 +1,25 @@
-"""Fixtures for this ring: a language model's server, and the bot's client to it."""
+"""Fixtures for this ring: a language model's server, the bot's client to it, and the parts of a served playground.
+
+A test file of the playground serves its own as `server`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
 import pytest
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.llm.openai import OpenAI
+from bot.playground.messages import Message
+from bot.playground.people import Channel, Person
+from bot.playground.server import PlaygroundServer
+from bot.playground.workspace import Workspace
 from bot.testing import SettableClock
+from tests import openai_client
 from tests.gate import Gate, opened
-from tests.openai_client import client
 from tests.openai_server import OpenAIServer
+from tests.playground_stage import client_of
 from tests.room import recites
 
 
@@ -26,7 +35,7 @@ async def backend() -> AsyncIterator[OpenAIServer]:
 @pytest.fixture
 async def model(backend: OpenAIServer) -> AsyncIterator[OpenAI]:
     """The bot's client to that backend."""
-    llm = client(backend.base_url)
+    llm = openai_client.client(backend.base_url)
     yield llm
     await llm.aclose()
 
@@ -45,3 +54,33 @@ async def gate(empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableCloc
     """A gateway with that backend."""
     async with opened(empty_sqlite_url, reciter, clock) as gate:
         yield gate
+
+
+@pytest.fixture
+def workspace(server: PlaygroundServer) -> Workspace:
+    """Its workspace."""
+    return server.workspace
+
+
+@pytest.fixture
+def client(server: PlaygroundServer) -> AsyncWebClient:
+    """Slack's own client, as the bot."""
+    return client_of(server)
+
+
+@pytest.fixture
+def ana(workspace: Workspace) -> Person:
+    """Somebody who writes."""
+    return workspace.person("Ana Silva")
+
+
+@pytest.fixture
+def desk(workspace: Workspace) -> Channel:
+    """Where she writes."""
+    return workspace.channel("#help-desk")
+
+
+@pytest.fixture
+def root(workspace: Workspace, ana: Person, desk: Channel) -> Message:
+    """What she asks there."""
+    return workspace.post(ana, desk, "@attendant help")

@@ -11,18 +11,13 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.playground.files import MAX_BYTES
 from bot.playground.server import PlaygroundServer
-from tests.playground_stage import client_of, make_workspace, served
+from tests.playground_stage import make_workspace, served
 
 
 @pytest.fixture
 async def server() -> AsyncIterator[PlaygroundServer]:
     async with served(make_workspace()) as server:
         yield server
-
-
-@pytest.fixture
-def client(server: PlaygroundServer) -> AsyncWebClient:
-    return client_of(server)
 
 
 async def test_a_file_is_shared_in_direct_messages(server: PlaygroundServer, client: AsyncWebClient) -> None:

@@ -37,11 +37,6 @@ async def server() -> AsyncIterator[PlaygroundServer]:
 
 
 @pytest.fixture
-def workspace(server: PlaygroundServer) -> Workspace:
-    return server.workspace
-
-
-@pytest.fixture
 async def page(server: PlaygroundServer) -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession(server.url) as session:
         yield session

@@ -12,7 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.playground.server import PlaygroundServer
 from bot.playground.workspace import NotAllowed, Workspace
-from tests.playground_stage import client_of, connected, make_workspace, served, subscribe
+from tests.playground_stage import connected, make_workspace, served, subscribe
 
 EVENTS = ("channel_archive", "channel_deleted", "group_archive", "group_deleted", "member_left_channel")
 
@@ -23,16 +23,6 @@ async def server() -> AsyncIterator[PlaygroundServer]:
     subscribe(workspace, *EVENTS, "app_uninstalled", "tokens_revoked", scopes=("channels:read", "groups:read"))
     async with served(workspace, retry_after_s=()) as server:
         yield server
-
-
-@pytest.fixture
-def workspace(server: PlaygroundServer) -> Workspace:
-    return server.workspace
-
-
-@pytest.fixture
-def client(server: PlaygroundServer) -> AsyncWebClient:
-    return client_of(server)
 
 
 def heard(server: PlaygroundServer) -> list[dict[str, Any]]:

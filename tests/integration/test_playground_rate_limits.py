@@ -30,11 +30,6 @@ async def server(clock: Clock) -> AsyncIterator[PlaygroundServer]:
 
 
 @pytest.fixture
-def client(server: PlaygroundServer) -> AsyncWebClient:
-    return client_of(server)
-
-
-@pytest.fixture
 def root(server: PlaygroundServer) -> Message:
     return server.workspace.post(server.workspace.person("ana"), server.workspace.channel("help-desk"), "one")
 

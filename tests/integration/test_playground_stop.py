@@ -18,7 +18,7 @@ from bot.playground.people import Channel, Person
 from bot.playground.server import PlaygroundServer
 from bot.playground.state import STOP_EVENT
 from bot.playground.workspace import NotAllowed, Workspace
-from tests.playground_stage import Clock, client_of, connected, declare_agent, make_workspace, served
+from tests.playground_stage import Clock, connected, declare_agent, make_workspace, served
 
 
 @pytest.fixture
@@ -32,31 +32,6 @@ async def server(clock: Clock) -> AsyncIterator[PlaygroundServer]:
     declare_agent(workspace)
     async with served(workspace, retry_after_s=()) as server:
         yield server
-
-
-@pytest.fixture
-def workspace(server: PlaygroundServer) -> Workspace:
-    return server.workspace
-
-
-@pytest.fixture
-def client(server: PlaygroundServer) -> AsyncWebClient:
-    return client_of(server)
-
-
-@pytest.fixture
-def ana(workspace: Workspace) -> Person:
-    return workspace.person("Ana Silva")
-
-
-@pytest.fixture
-def desk(workspace: Workspace) -> Channel:
-    return workspace.channel("help-desk")
-
-
-@pytest.fixture
-def root(workspace: Workspace, ana: Person, desk: Channel) -> Message:
-    return workspace.post(ana, desk, "@attendant help")
 
 
 async def start(client: AsyncWebClient, root: Message) -> dict[str, Any]:

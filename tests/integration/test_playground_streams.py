@@ -14,7 +14,7 @@ from bot.playground.messages import Message
 from bot.playground.people import Channel, Person
 from bot.playground.server import PlaygroundServer
 from bot.playground.workspace import Workspace
-from tests.playground_stage import Clock, client_of, make_workspace, served
+from tests.playground_stage import Clock, make_workspace, served
 
 
 @pytest.fixture
@@ -26,31 +26,6 @@ def clock() -> Clock:
 async def server(clock: Clock) -> AsyncIterator[PlaygroundServer]:
     async with served(make_workspace(clock), retry_after_s=()) as server:
         yield server
-
-
-@pytest.fixture
-def workspace(server: PlaygroundServer) -> Workspace:
-    return server.workspace
-
-
-@pytest.fixture
-def client(server: PlaygroundServer) -> AsyncWebClient:
-    return client_of(server)
-
-
-@pytest.fixture
-def ana(workspace: Workspace) -> Person:
-    return workspace.person("Ana Silva")
-
-
-@pytest.fixture
-def desk(workspace: Workspace) -> Channel:
-    return workspace.channel("#help-desk")
-
-
-@pytest.fixture
-def root(workspace: Workspace, ana: Person, desk: Channel) -> Message:
-    return workspace.post(ana, desk, "@attendant help")
 
 
 async def start(client: AsyncWebClient, root: Message, **more: Any) -> str:

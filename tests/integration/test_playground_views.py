@@ -49,21 +49,6 @@ async def server(clock: Clock) -> AsyncIterator[PlaygroundServer]:
         yield server
 
 
-@pytest.fixture
-def workspace(server: PlaygroundServer) -> Workspace:
-    return server.workspace
-
-
-@pytest.fixture
-def client(server: PlaygroundServer) -> AsyncWebClient:
-    return client_of(server)
-
-
-@pytest.fixture
-def ana(workspace: Workspace) -> Person:
-    return workspace.person("ana")
-
-
 async def refusal(client: AsyncWebClient, method: str, **args: Any) -> str:
     """Slack's word for why a call is refused."""
     with pytest.raises(SlackApiError) as raised:

@@ -15,33 +15,13 @@ from bot.playground.messages import Message
 from bot.playground.people import Channel, Person
 from bot.playground.server import PlaygroundServer
 from bot.playground.workspace import Workspace
-from tests.playground_stage import client_of, make_workspace, served
+from tests.playground_stage import make_workspace, served
 
 
 @pytest.fixture
 async def server() -> AsyncIterator[PlaygroundServer]:
     async with served(make_workspace()) as server:
         yield server
-
-
-@pytest.fixture
-def workspace(server: PlaygroundServer) -> Workspace:
-    return server.workspace
-
-
-@pytest.fixture
-def client(server: PlaygroundServer) -> AsyncWebClient:
-    return client_of(server)
-
-
-@pytest.fixture
-def ana(workspace: Workspace) -> Person:
-    return workspace.person("Ana Silva")
-
-
-@pytest.fixture
-def desk(workspace: Workspace) -> Channel:
-    return workspace.channel("#help-desk")
 
 
 async def refusal(client: AsyncWebClient, method: str, **args: Any) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from bot.background import UNREADABLE
@@ -25,6 +27,12 @@ def hurt(slack: Stage, trouble: str, method: str) -> None:
             faults.refuse(method, trouble)
 
 
+def write(slack: Stage, count: int) -> None:
+    """Write so many replies in the thread."""
+    for number in range(count):
+        slack.workspace.post(slack.person, slack.channel, str(number), slack.root)
+
+
 async def test_a_thread_is_read_up_to_the_question() -> None:
     """In one call, without what came later."""
     async with stage() as slack:
@@ -37,14 +45,40 @@ async def test_a_thread_is_read_up_to_the_question() -> None:
         assert slack.methods() == ["conversations.replies"]
 
 
-async def test_a_page_that_is_not_the_whole_thread_is_a_part() -> None:
-    """Slack gives a thousand messages at once, the oldest: what is newer is known to be missing."""
-    async with stage(speed=1.0) as slack:
-        for number in range(1_000):
-            slack.workspace.post(slack.person, slack.channel, str(number), slack.root)
+async def test_of_a_thread_of_several_pages_the_newest_are_read() -> None:
+    """Slack gives a thousand messages at once, the oldest first: the next pages are asked for, too."""
+    async with stage(speed=0.2) as slack:
+        write(slack, 2_500)
         found = await slack.adapter.earlier(slack.thread, LATER)
 
+        assert [message.text for message in found.earlier] == ["help", *map(str, range(2_500))]
+        assert found.whole
+        assert slack.methods() == ["conversations.replies"] * 3
+
+
+@pytest.mark.parametrize("trouble", ["busy", "missing_scope", "slow"])
+async def test_pages_that_do_not_come_are_known_to_be_missing(trouble: str, caplog: pytest.LogCaptureFixture) -> None:
+    """What was read until then is what is known; it is over within three seconds all the same."""
+    async with stage(speed=1.0) as slack:
+        write(slack, 1_500)
+        first = slack.server.faults.hold("conversations.replies", after=True)
+        reading = asyncio.create_task(slack.adapter.earlier(slack.thread, LATER))
+        await slack.workspace.until(lambda: first.waiting == 1)
+        hurt(slack, trouble, "conversations.replies")
+        first.release()
+        found = await reading
+
         assert (len(found.earlier), found.whole) == (1_000, False)
+        assert "some of what was said" in caplog.text
+
+
+async def test_a_thread_has_so_many_pages_that_some_are_left() -> None:
+    """After five of them it is enough."""
+    async with stage(speed=0.2) as slack:
+        write(slack, 5_000)
+        found = await slack.adapter.earlier(slack.thread, LATER)
+
+        assert (len(found.earlier), found.whole) == (5_000, False)
 
 
 @pytest.mark.parametrize("trouble", ["missing_scope", "not_in_channel", "thread_not_found", "busy", "slow", "broken"])

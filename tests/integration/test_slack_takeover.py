@@ -84,11 +84,11 @@ async def test_what_is_left_over_goes() -> None:
     """Of several fragments the oldest becomes the answer, and the others are deleted, streaming or not."""
     async with stage() as slack:
         first = await left_posted(slack)
-        await left_streaming(slack)
-        await left_posted(slack)
+        others = [await left_streaming(slack), await left_posted(slack)]
         await slack.reply(Speech(WHOLE), attempt=2)
 
         assert stands_alone(slack, first)
+        assert slack.book.taken_away == others
 
 
 async def test_nothing_said_leaves_nothing() -> None:
@@ -189,6 +189,7 @@ async def test_a_fragment_that_may_not_be_deleted() -> None:
         await slack.reply(Speech(WHOLE), attempt=2)
 
         assert slack.texts() == [WHOLE, wording.ANSWERED_ELSEWHERE]
+        assert slack.book.taken_away == []
 
 
 async def test_a_thread_that_may_not_be_read() -> None:

@@ -15,7 +15,7 @@ from bot.history import NOTHING_CUT, ChatMessage, Cut, Past, Said, Turn
 from bot.llm import Done
 from bot.llm.openai import OpenAI
 from bot.llm.stand_in import LONG_ANSWER, MODEL, QUOTED_CHARACTERS, SET_PREFERENCES, StandIn, answer, call
-from bot.prompt import compose
+from bot.prompt import SUMMARY_SO_FAR, TO_BE_SUMMED_UP, compose
 
 TOOLS = [{"type": "function", "function": {"name": SET_PREFERENCES, "parameters": {"type": "object"}}}]
 
@@ -195,6 +195,23 @@ async def test_what_we_remark_is_not_what_people_wrote() -> None:
     assert "I was also told:\n> “[Until here only ana was writing.]”" in told
 
     assert "said to me before:\n> “ana: my VPN”" in answer(prompt("mine too", cut=Cut(0, "It rains.", 0, several=True)))
+
+
+async def test_it_sums_up_how_messages_began_and_tells_it() -> None:
+    """Whoever tries out how memory works finds what was said first, and learns it when some of it is missing."""
+    summary = answer(
+        [
+            ChatMessage(role="system", content="You keep the memory of a conversation."),
+            ChatMessage(
+                role="user", content=f"{SUMMARY_SO_FAR}Ana: hello\n\n{TO_BE_SUMMED_UP}Ben: I am 7\n  years\nYou: hi"
+            ),
+        ]
+    )
+    shown = [prompt("mine too", cut=Cut(after=4, summary=summary, reaches=reaches)) for reaches in (3, 4)]
+
+    assert summary == "Ana: hello; Ben: I am 7"
+    assert all(summary in answer(messages) for messages in shown)
+    assert ["I was not shown" in answer(messages) for messages in shown] == [True, False]
 
 
 async def test_the_check_at_start_passes(llm: OpenAI) -> None:

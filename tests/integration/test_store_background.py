@@ -12,7 +12,7 @@ from bot.events import Attachment, MessageReceived
 from bot.store import answers, background, tables
 from bot.store.claims import Claim
 from tests.books import MINUTE, Books, texts
-from tests.builders import ANA, BEN, DAY, THREAD, deletion, mention, reply, reset, stop
+from tests.builders import ANA, BEN, DAY, THREAD, deletion, edit, mention, reply, reset, stop, thread
 
 FILE = Attachment("F1", "a.png", "image/png", 9)
 ROOT = Earlier("1.0", "U-BEN", "who knows printers?", (FILE,))
@@ -151,16 +151,73 @@ async def test_a_message_that_is_deleted_while_it_is_read_is_not_kept(books: Boo
     assert "printers" not in str(await books.rows(tables.background))
 
 
+@pytest.mark.parametrize("edits", [1, 2])
+@pytest.mark.parametrize("came", ["before", "after"])
+async def test_a_message_that_is_edited_while_it_is_read_says_what_it_does_now(
+    books: Books, came: str, edits: int
+) -> None:
+    """The newest text is what is kept, whether the edit or what was read comes first."""
+    claim = await books.claimed(await books.accepted(call()))
+    if came == "after":
+        await keep(books, claim)
+    for text in ("who knows pelargonium?", "who knows screens?")[2 - edits :]:
+        await books.accept_edit(edit(text, "1.0"))
+    if came == "before":
+        await keep(books, claim)
+    await books.settle(claim)
+
+    later = await books.claimed(await books.accepted(reply("and?", "6.0")))
+    assert await known(books, later) == Background((Earlier("1.0", "U-BEN", "who knows screens?"), ALERT, OWN))
+    assert [row.text for row in await books.rows(tables.background)] == ["who knows screens?", "on fire", "I see"]
+
+
+async def test_a_message_that_is_edited_and_deleted_while_it_is_read_is_not_kept(books: Books) -> None:
+    """Nor one that is deleted and then edited, by an event that comes late."""
+    claim = await books.claimed(await books.accepted(call()))
+    await books.accept_edit(edit("who knows screens?", "1.0"))
+    await books.accept_deletion(deletion("1.0"))
+    await books.accept_edit(edit("who knows anything?", "1.0", at=2))
+    await keep(books, claim)
+
+    assert [row.message_id for row in await books.rows(tables.background)] == ["2.0", "3.0"]
+
+
+async def test_what_is_noted_of_a_message_that_was_not_read_is_not_kept(books: Books) -> None:
+    """It was none of what was said before."""
+    claim = await books.claimed(await books.accepted(call()))
+    await books.accept_edit(edit("my secret", "4.5"))
+    await books.accept_deletion(deletion("4.6"))
+    await keep(books, claim)
+
+    assert [row.message_id for row in await books.rows(tables.background)] == ["1.0", "2.0", "3.0"]
+
+
+@pytest.mark.parametrize("came", ["before", "after", "at once"])
+async def test_who_is_forgotten_while_the_thread_is_read_is_not_kept(books: Books, came: str) -> None:
+    """Neither what they said nor who they are, also where they edited it meanwhile; what others said is."""
+    await books.accepted(mention("hello", "0.5", by=BEN, in_=thread(7)))
+    claim = await books.claimed(await books.accepted(call()))
+    await books.accept_edit(edit("who knows screens?", "1.0", by=BEN))
+    if came == "at once":
+        await asyncio.gather(keep(books, claim), books.forget(BEN))
+    for forgets in (True, False) if came == "before" else (False, True):
+        await (books.forget(BEN) if forgets else keep(books, claim))
+    await books.settle(claim)
+
+    later = await books.claimed(await books.accepted(reply("and?", "6.0")))
+    assert await known(books, later) == Background((ALERT, OWN))
+    assert BEN.id not in str(await books.rows(tables.background))
+
+
 async def test_an_edited_message_reads_as_it_does_now(books: Books) -> None:
     """Its text and files are replaced; what is not kept here is nothing to edit, nor what was deleted."""
     claim = await books.claimed(await books.accepted(call()))
     await books.accept_deletion(deletion("3.0"))
     await keep(books, claim)
-    edit = background.edit
 
-    assert await books.store.run(edit, 1, "1.0", "who knows screens?")
-    assert not await books.store.run(edit, 1, "3.0", "I see nothing")
-    assert not await books.store.run(edit, 1, "9.0", "hm")
+    assert await books.store.run(background.edit, 1, reply("who knows screens?", "1.0"))
+    assert not await books.store.run(background.edit, 1, reply("I see nothing", "3.0"))
+    assert not await books.store.run(background.edit, 1, reply("hm", "9.0"))
     await books.settle(claim)
     later = await books.claimed(await books.accepted(reply("and?", "6.0")))
     assert await known(books, later) == Background((Earlier("1.0", "U-BEN", "who knows screens?"), ALERT))

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot import wording
 from bot.events import Attachment, MessageDeleted, MessageEdited, MessageReceived
 from bot.sessions import Closed, EditOutcome, Interrupted, ResetOutcome
 from bot.store import edits, inbox, sessions
@@ -203,14 +204,14 @@ async def test_the_deletion_of_small_talk_leaves_no_trace(books: Books) -> None:
     assert await books.rows(threads) == await books.rows(messages) == []
 
 
-async def test_what_was_answered_to_a_deleted_question_alone_is_erased(books: Books) -> None:
-    """Nobody needs it any more; an answer to somebody else as well stays."""
+async def test_what_was_answered_to_a_deleted_question_is_erased(books: Books) -> None:
+    """Where somebody else was answered as well the model reads that it was."""
     await books.answer(mention("my secret", "1.0"), "your secret")
     thread_id = await books.accepted(reply("another secret", "2.0"))
     await books.accepted(reply("hello", "3.0"))
-    await books.settle(await books.claimed(thread_id), "hi")
+    await books.settle(await books.claimed(thread_id), "another secret, hello")
 
     await books.accept_deletion(deletion("1.0"))
     await books.accept_deletion(deletion("2.0"))
-    assert [turn.answer for turn in await books.rows(turns)] == [None, "hi"]
+    assert [turn.answer for turn in await books.rows(turns)] == [None, wording.ANSWER_ERASED]
     assert "secret" not in repr(await books.rows(messages))

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, event
 
 from bot.errors import StartupError, StoreUnavailable
-from bot.store.engine import MOST_WAITING, Store, stain, storable
+from bot.store.engine import MOST_WAITING, Store, stain
 from bot.store.tables import messages, threads
 from tests.books import Books
 from tests.builders import NOON, mention
@@ -276,12 +276,6 @@ async def test_processes_that_make_a_new_file_at_once_all_open_it(tmp_path: Path
         await asyncio.gather(*(store.close() for store in stores))
 
 
-def test_storable_text_is_left_as_it_is() -> None:
-    """Only what no database takes is changed."""
-    assert storable("Grüße 👋\n\t\x01") == "Grüße 👋\n\t\x01"
-    assert storable("a\0b\udc80") == "ab?"
-
-
 def used(store: Store, word: str, chance: random.Random) -> None:
     """Use the database for a while, as a bot does, and erase every word at last."""
     with store.engine.begin() as connection:
@@ -350,6 +344,23 @@ async def test_a_scrub_that_another_process_prevents_is_made_up_for(empty_sqlite
     other.execute("ROLLBACK")
     await store.scrub()
 
+    assert in_files(store, "pelargonium") == 0
+    other.close()
+    await store.close()
+
+
+async def test_a_scrub_that_is_waited_for(empty_sqlite_url: str) -> None:
+    """It goes on as soon as nobody is in its way; when that takes too long it says so."""
+    store = Store(empty_sqlite_url)
+    other = await rival(store)
+    await asyncio.to_thread(used, store, "pelargonium", random.Random(1))  # noqa: S311 - to be repeated
+    other.executescript("BEGIN IMMEDIATE")
+    assert not await store.scrub_now(patience_s=0.1)
+
+    waiting = asyncio.create_task(store.scrub_now(patience_s=20.0))
+    other.execute("ROLLBACK")
+
+    assert await waiting
     assert in_files(store, "pelargonium") == 0
     other.close()
     await store.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from datetime import timedelta
 from typing import Any
@@ -10,26 +11,23 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
+from bot import wording
+from bot.background import Background, Earlier
 from bot.events import ChannelGone
+from bot.history import Said, Turn
 from bot.sessions import Interrupted
-from bot.store import answers, erasure, export, leases, retention
+from bot.store import answers, background, erasure, leases, retention, summaries
 from bot.store import threads as thread_rows
 from bot.store.engine import Store
 from bot.store.erasure import Found, Scope
 from bot.store.tables import answers as answer_rows
+from bot.store.tables import background as background_rows
 from bot.store.tables import messages, sessions, threads, turns
-from tests.books import Books, texts
-from tests.builders import ANA, BEN, DAY, NOON, THREAD, deletion, edit, mention, reply, reset, stop, thread
+from bot.testing import SettableClock
+from tests.books import Books, somebody_waits, texts
+from tests.builders import ANA, BEN, CHI, DAY, THREAD, deletion, mention, reply, reset, stop, thread
 
 OF_ANA = Scope("desk", "T1", person=ANA.id)
-
-
-async def erase(books: Books, scope: Scope) -> int:
-    """Erase all that is in scope; how many messages."""
-    total = 0
-    while erased := await books.store.run(erasure.erase, scope, now=books.now, batch=3):
-        total += erased
-    return total
 
 
 async def expunge(books: Books, batch: int = 2) -> int:
@@ -46,28 +44,48 @@ async def left(books: Books) -> dict[str, int]:
 
 
 async def test_a_person_is_forgotten_and_nobody_else(books: Books) -> None:
-    """Their words, their name and the answers to them alone are gone; the others' stay, in their sessions."""
+    """Their words, their name and the answers to them are gone; what others said stays, in their sessions."""
     await books.answer(mention("ana's secret", "1.0", by=ANA), "ana's answer")
     thread_id = await books.accepted(reply("ana's other", "2.0", by=ANA))
     await books.accepted(reply("ben's word", "3.0", by=BEN))
     await books.settle(await books.claimed(thread_id), "to both")
     await books.answer(mention("ben's question", in_=thread(2), by=BEN), "ben's answer")
 
-    assert await erase(books, OF_ANA) == 2
+    assert await books.erase(OF_ANA) == 2
     assert [(row.author_id, row.text) for row in await books.rows(messages)] == [
         ("", ""),
         ("", ""),
         (BEN.id, "ben's word"),
         (BEN.id, "ben's question"),
     ]
-    assert [turn.answer for turn in await books.rows(turns)] == [None, "to both", "ben's answer"]
+    assert [turn.answer for turn in await books.rows(turns)] == [None, wording.ANSWER_ERASED, "ben's answer"]
     assert [row.closed_why for row in await books.rows(sessions)] == [None, None]
+
+
+@pytest.mark.parametrize("how", ["forgotten", "deleted"])
+async def test_what_was_answered_to_somebody_goes_with_their_words(books: Books, how: str) -> None:
+    """Whoever asked with them is left with a line that the model reads in its place; nobody's answer is none."""
+    thread_id = await books.accepted(mention("hello", "1.0", by=ANA))
+    await books.accepted(reply("my PIN is 1234", "2.0", by=BEN))
+    claim = await books.claimed(thread_id)
+    await books.accept_stop(stop("2.5", by=CHI))
+    await books.settle(claim, "Ben, your PIN is 1234")
+    await books.forget(CHI)
+    now = await books.claimed(await books.accepted(reply("and?", "3.0", by=ANA)))
+    assert [turn.answer for turn in await books.past(now)] == ["Ben, your PIN is 1234"]
+
+    await (books.forget(BEN) if how == "forgotten" else books.accept_deletion(deletion("2.0")))
+    assert await books.past(now) == [Turn((Said(ANA.id, "hello"),), wording.ANSWER_ERASED)]
+    await books.accept_deletion(deletion("1.0"))
+    assert await books.past(now) == []
+    [asked, _] = await books.rows(turns)
+    assert asked.answer is None
 
 
 async def test_a_session_of_which_nothing_is_left_is_closed(books: Books) -> None:
     """The next message opens a new one, which says nothing of the old."""
     await books.answer(mention("hello", by=ANA))
-    await erase(books, OF_ANA)
+    await books.erase(OF_ANA)
 
     assert [row.closed_why for row in await books.rows(sessions)] == ["erased"]
     assert (await books.claimed(await books.accepted(reply("hi", "2.0")))).follows_expired is False
@@ -79,7 +97,7 @@ async def test_what_runs_for_a_forgotten_person_ends_or_begins_again(books: Book
     thread_id = await books.accepted(mention("hello", "1.0", by=BEN if other_asks else ANA))
     await books.accepted(reply("my secret", "2.0", by=ANA))
     claim = await books.claimed(thread_id)
-    await erase(books, OF_ANA)
+    await books.erase(OF_ANA)
 
     [(*_, why)] = await books.store.run(leases.interruptions, "one")
     assert why is (Interrupted.EDITED if other_asks else Interrupted.ERASED)
@@ -94,7 +112,7 @@ async def test_what_waits_of_a_forgotten_person_is_not_begun(books: Books) -> No
     thread_id = await books.accepted(mention("hello", "1.0", by=ANA))
     await books.accept_reset(reset("2.0", by=ANA))
     await books.accepted(reply("again", "3.0", by=ANA))
-    await erase(books, OF_ANA)
+    await books.erase(OF_ANA)
 
     assert await books.claim(thread_id) is None
     turn_of = {turn.id: turn for turn in await books.rows(turns)}
@@ -105,7 +123,7 @@ async def test_a_person_is_forgotten_in_one_workspace(books: Books) -> None:
     """What the same person said in another workspace on the same database is that one's."""
     await books.answer(mention("hello", in_=dataclasses.replace(THREAD, workspace="T2")))
 
-    assert await erase(books, OF_ANA) == 0
+    assert await books.erase(OF_ANA) == 0
 
 
 @pytest.mark.parametrize(
@@ -124,7 +142,7 @@ async def test_an_operator_says_what_is_erased(books: Books, scope: Scope, erase
     await books.answer(mention("elsewhere", in_=dataclasses.replace(THREAD, workspace="T2")))
 
     assert await books.store.run(erasure.count, scope) == Found(len(erased), len(erased))
-    assert await erase(books, scope) == len(erased)
+    assert await books.erase(scope) == len(erased)
     kept = [row.text for row in await books.rows(messages)]
     assert [text for text in ("here", "there", "elsewhere") if text not in kept] == erased
     assert await books.store.run(erasure.count, scope) == Found(0, 0)
@@ -144,23 +162,35 @@ async def test_a_channel_that_is_gone_is_forgotten_and_no_other(books: Books) ->
     assert await books.claim(2) is None
 
 
-async def test_what_is_kept_of_a_person_is_handed_over(books: Books) -> None:
-    """Every message with its answer, oldest first; nothing of others, no commands, nothing deleted."""
-    await books.answer(mention("one", "1.0"), "to one")
-    await books.answer(reply("ben's", "2.0", by=BEN), "to ben")
-    await books.accept_edit(edit("first", "1.0"))
-    await books.answer(reply("gone", "3.0"))
-    await books.accept_deletion(deletion("3.0"))
-    await books.accept_stop(stop("4.0", by=ANA))
-    await books.accepted(reply("waits", "5.0"))
+@pytest.mark.parametrize("of", ["a person", "a channel"])
+async def test_erasing_and_an_answer_never_wait_for_each_other(
+    empty_postgres_url: str, clock: SettableClock, of: str
+) -> None:
+    """Whoever erases locks the threads before all else, and in one order, as those do who write in them."""
+    books = Books(Store(empty_postgres_url), clock)
+    claim = await books.claimed(await books.accepted(mention("who knows?", "5.0")))
+    said = Background((Earlier("1.0", BEN.id, "printers?"),))
+    await books.store.run(background.keep, claim.thread_id, "s1", claim.turn_id, said)
+    await books.settle(claim)
+    later = await books.answer(mention("hello", in_=thread(2)))
+    await books.store.run(
+        lambda connection: connection.execute(sa.update(threads).where(threads.c.id == 1), {"fence": 9})
+    )
+    with books.store.engine.connect() as connection:
+        assert thread_rows.find(connection, THREAD)
+        gone = ChannelGone("desk", "T1", "C1")
+        erasing = asyncio.create_task(
+            books.forget(BEN) if of == "a person" else books.store.run(erasure.leave, gone, now=books.now)
+        )
+        while not await books.store.run(somebody_waits):
+            pass
+        summaries.void(connection, claim.turn_id)
+        assert thread_rows.ensure(connection, thread(2)) == later.thread_id
+        connection.commit()
+    await erasing
 
-    kept = await books.store.run(export.of_person, "desk", "T1", ANA.id, limit=10)
-    assert [(message.id, message.text, message.answer) for message in kept] == [
-        ("1.0", "first", "to one"),
-        ("5.0", "waits", None),
-    ]
-    assert (kept[0].channel, kept[0].thread, kept[0].edited_at) == ("C1", "1.0", NOON + timedelta(seconds=1))
-    assert [message.id for message in await books.store.run(export.of_person, "desk", "T1", ANA.id, limit=1)] == ["5.0"]
+    assert await books.rows(background_rows) == []
+    await books.store.close()
 
 
 async def test_the_rows_of_what_is_over_are_deleted_in_time(books: Books) -> None:

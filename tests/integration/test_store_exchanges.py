@@ -200,6 +200,15 @@ async def test_a_name_is_forgotten_with_its_session(books: Books) -> None:
     assert (await begun(books, "hello", name=NAME)).opened is Opened.EXPIRED
 
 
+async def test_what_is_reset_while_it_is_answered_leaves_nothing_to_guess_it_by(books: Books) -> None:
+    """Its answer comes too late, and the digest of what was asked goes with the words."""
+    late = await begun(books, "hello", name=NAME)
+    await books.store.run(inbox.reset, OURS, exchanges.speaker(OURS), now=books.now)
+
+    assert not await settle(books, late)
+    assert [row.request_digest for row in await books.rows(tables.turns)] == [None]
+
+
 async def test_an_answer_kept_for_its_name_can_be_erased(books: Books) -> None:
     """Also where the question was not kept: it is found by who asked, and nothing is left to guess it by."""
     await answered(books, name=NAME, thread=place_of_one("key-1", "retry-1"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Awaitable, Callable
 
 import pytest
 from sqlalchemy import event
@@ -17,7 +18,7 @@ from bot.store.engine import Store
 from bot.store.tables import messages, sessions, threads, turns
 from bot.testing import SettableClock
 from tests.books import MINUTE, Books, add_sessions, somebody_waits, texts
-from tests.builders import ANA, BEN, DIRECT, THREAD, deletion, mention, reply, reset, stop, thread
+from tests.builders import ANA, BEN, DIRECT, THREAD, deletion, edit, mention, reply, reset, stop, thread
 
 GONE = Uninstalled("desk", "T1")
 
@@ -160,6 +161,37 @@ async def test_a_stop_does_not_bring_back_what_a_reset_forgot(books: Books) -> N
     assert [why for *_, why in await interruptions(books)] == [Interrupted.RESET]
     assert not await books.settle(claim, "my secret", State.STOPPED)
     assert await states(books) == [("superseded", None)]
+
+
+async def forgotten(books: Books) -> None:
+    await books.forget(BEN)
+
+
+async def deleted(books: Books) -> None:
+    await books.accept_deletion(deletion("2.0"))
+
+
+async def edited(books: Books) -> None:
+    await books.accept_edit(edit("it is another one now", "2.0"))
+
+
+@pytest.mark.parametrize("stopped_first", [False, True])
+@pytest.mark.parametrize("taken_back", [forgotten, deleted, edited])
+async def test_a_stop_does_not_bring_back_what_was_taken_back(
+    books: Books, taken_back: Callable[[Books], Awaitable[None]], *, stopped_first: bool
+) -> None:
+    """Of an answer to words that nobody says any more only that it was stopped is kept, whichever came first."""
+    thread_id = await books.accepted(mention("hello", "1.0", by=ANA))
+    await books.accepted(reply("my PIN is 1234", "2.0", by=BEN))
+    claim = await books.claimed(thread_id)
+    if stopped_first:
+        await books.accept_stop(stop("3.0", by=ANA))
+    await taken_back(books)
+    if not stopped_first:
+        await books.accept_stop(stop("3.0", by=ANA))
+
+    assert await books.settle(claim, "1234 is a poor\n\n_(Stopped.)_", State.STOPPED)
+    assert await states(books) == [("stopped", wording.interrupted(Interrupted.STOPPED))]
 
 
 async def test_a_takeover_of_an_interrupted_turn_knows_why_it_ends(books: Books) -> None:

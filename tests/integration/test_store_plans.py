@@ -19,13 +19,13 @@ from bot.store import answers, background, erasure, leases, names, preferences, 
 from bot.store import history as past
 from bot.store.figures import figures
 from tests.books import A_DAY, HOUR, MINUTE, Books
-from tests.builders import ANA, DAY, THREAD, deletion, edit, mention, reply, stop
+from tests.builders import ANA, DAY, THREAD, deletion, edit, mention, reply, stop, thread
 
 Statement = tuple[str, Any]
 
 # Only the small partial indexes, of what is owed and of what runs, may be read from end to end.
 WALKS = re.compile(
-    r"SCAN (messages|turns|sessions|preferences)"
+    r"SCAN (messages|turns|sessions|preferences|names|background)"
     r"(?! USING (COVERING )?INDEX (ix_messages_owed|uq_turns_running))|Seq Scan"
 )
 
@@ -49,7 +49,7 @@ async def test_what_every_message_costs_is_looked_up_by_an_index(books: Books) -
     await books.store.run(leases.owed, [("desk", "T1")], now=books.now, limit=10)
     await books.store.run(background.keep, 1, "s1", 1, Background((Earlier("0.5", "U1", "hi"),)))
     await books.store.run(background.attached, "s1", [Turn((), id=1)])
-    await books.store.run(background.edit, 1, "0.5", "hi!")
+    await books.store.run(background.edit, 1, reply("hi!", "0.5"))
     await books.store.run(names.give, "s1", ["U1"], {"U1": "Ana"})
     await books.store.run(names.of_session, "s1")
     await books.store.run(sessions.open_in, 1)
@@ -70,6 +70,19 @@ async def test_what_every_message_costs_is_looked_up_by_an_index(books: Books) -
     plans = await books.store.run(plans_of, statements)
     assert len(plans) > 20
     assert [plan for plan in plans if WALKS.search(plan)] == []
+
+
+async def test_forgetting_somebody_costs_what_is_theirs(books: Books) -> None:
+    """It looks at their own rows, not at all of the workspace's; at what is no message of theirs once, at the end."""
+    for number in range(7):
+        await books.answer(mention("hello", in_=thread(number)))
+    statements = recorded(books.store.engine)
+    assert await books.forget(ANA) == 7
+
+    assert ["names.person_id" in statement for statement, _ in statements].count(True) == 1
+    plans = await books.store.run(plans_of, statements)
+    of_workspace = re.compile(r"\(platform=\? AND workspace=\?\)")
+    assert [plan for plan in plans if WALKS.search(plan) or of_workspace.search(plan)] == []
 
 
 async def test_what_an_operator_asks_costs_what_a_day_holds(books: Books) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 import sqlalchemy as sa
@@ -12,7 +13,10 @@ from bot.preferences import NO_PREFERENCES, Preferences
 from bot.store import preferences
 from bot.store.engine import Store
 from bot.store.tables import preferences as table
-from tests.builders import NOON
+from bot.tools.set_preferences import set_preferences
+from tests.books import Books
+from tests.builders import ANA as AUTHOR
+from tests.builders import BEN, NOON, deletion, edit, mention, reply, stop
 
 ANA = ("desk", "T1", "U-ANA")
 OTHERS = [("desk", "T1", "U-BEN"), ("desk", "T2", "U-ANA"), ("slack", "T1", "U-ANA")]
@@ -55,6 +59,43 @@ async def test_changes_at_the_same_time_are_all_kept(store: Store) -> None:
         await asyncio.gather(*(change(store, person, **{field: field}) for field in ("name", "language", "about")))
 
     assert {await kept(store, person) for person in people} == {Preferences("name", "language", None, "about")}
+
+
+async def forgotten(books: Books) -> None:
+    await books.forget(AUTHOR)
+
+
+async def edited(books: Books) -> None:
+    await books.accept_edit(edit("call me Bea", "2.0"))
+
+
+async def deleted(books: Books) -> None:
+    await books.accept_deletion(deletion("2.0"))
+
+
+async def stopped(books: Books) -> None:
+    await books.accept_stop(stop("3.0"))
+
+
+async def taken_over(books: Books) -> None:
+    await books.lapse()
+    await books.claimed(1, "two")
+
+
+@pytest.mark.parametrize("meanwhile", [None, forgotten, edited, deleted, stopped, taken_over])
+async def test_what_an_answer_asks_for_is_kept_while_it_is_wanted(
+    books: Books, meanwhile: Callable[[Books], Awaitable[None]] | None
+) -> None:
+    """A call that comes when its author is forgotten, or took their words back, or another answers, keeps nothing."""
+    await books.answer(mention("hello", "1.0", by=BEN))
+    claim = await books.claimed(await books.accepted(reply("call me Rita", "2.0")))
+    [tool] = set_preferences(books.store, claim, lambda: books.now)
+    if meanwhile is not None:
+        await meanwhile(books)
+    outcome = await tool.run({"name": "Rita"})
+
+    assert ("error" in outcome.result, outcome.note == "") == (meanwhile is not None,) * 2
+    assert len(await books.rows(table)) == (meanwhile is None)
 
 
 async def test_erasing(store: Store) -> None:

@@ -151,8 +151,7 @@ class History:
         del where
         if any("" in model.asked for model in self.models.values()):  # nobody can tell whose words these were
             return
-        while await self.books.forget(CHI):
-            pass
+        await self.books.forget(CHI)
         for model in self.models.values():
             for text in [word for word in model.session if self.authors[word.split()[1]] == CHI]:
                 model.drop(text, Interrupted.ERASED)

@@ -16,7 +16,7 @@ from bot.store.claims import State
 from bot.store.sessions import OPENING_CHARACTERS
 from bot.store.tables import messages, sessions, turns
 from tests.books import MINUTE, Books, texts
-from tests.builders import ANA, BEN, NOON, THREAD, mention, reply, reset, thread
+from tests.builders import ANA, BEN, NOON, THREAD, deletion, mention, reply, reset, stop, thread
 
 CHLOE = Author("U-CHLOE", "T1")
 
@@ -228,6 +228,24 @@ async def test_a_persons_open_sessions_are_listed(books: Books) -> None:
     assert (first.thread, second.thread) == (thread(3), thread(1))
     assert (first.turns, first.opened_at, first.last_active_at) == (1, NOON + 2 * MINUTE, NOON + 2 * MINUTE)
     assert first.opening == ("question 3 " + "x" * 100)[:OPENING_CHARACTERS]
+
+
+async def test_the_turns_of_a_session_are_those_of_which_something_is_left(books: Books) -> None:
+    """Not what waits or runs, was deleted before or after its answer, or was given up for another."""
+    await books.answer(mention("one", "1.0"))
+    await books.answer(reply("two", "2.0"))
+    await books.accepted(reply("never mind", "3.0"))
+    await books.accept_deletion(deletion("3.0"))
+    await books.answer(reply("gone", "4.0"))
+    await books.accept_deletion(deletion("4.0"))
+    await books.accepted(reply("not yet", "5.0"))
+    await books.accept_stop(stop("6.0", by=ANA))
+    await books.settle(await books.claimed(1), "told")
+    await books.claimed(await books.accepted(reply("now", "7.0")))
+    await books.accepted(reply("waits", "8.0"))
+
+    [session] = await listed(books)
+    assert session.turns == 3  # that the third was stopped is remembered
 
 
 async def test_a_list_holds_only_the_persons_own_of_that_channel(books: Books) -> None:

@@ -219,6 +219,38 @@ async def test_whatever_takes_a_word_back_voids_the_summary(
     assert (await sessions.cut()).summary == ""
 
 
+async def edited_later(books: Books) -> None:
+    """What was asked last is another question now."""
+    await books.accept_edit(edit("another question", "2.0"))
+
+
+async def deleted_later(books: Books) -> None:
+    """What was asked last is gone."""
+    await books.accept_deletion(deletion("2.0"))
+
+
+async def forgotten_later(books: Books) -> None:
+    """Who asked last is not known any more."""
+    await books.forget(BEN)
+
+
+@pytest.mark.parametrize("being_written", [False, True])
+@pytest.mark.parametrize("taken_back", [edited_later, deleted_later, forgotten_later])
+async def test_a_summary_survives_what_happens_to_later_turns(
+    books: Books, sessions: Sessions, taken_back: Callable[[Books], Awaitable[None]], *, being_written: bool
+) -> None:
+    """Whether or not the next one is being written, or failed: only that one, which may hold the word, is not kept."""
+    first = await books.answer(mention("my code is 7319", "1.0"))
+    last = await books.answer(reply("and now?", "2.0", by=BEN))
+    await sessions.finish(await sessions.began(), first.turn_id)
+    late = await sessions.began() if being_written else None
+    await taken_back(books)
+
+    assert await sessions.cut() == Cut(first.turn_id, "The code is 7319.", first.turn_id)
+    assert late is None or not await sessions.finish(late, last.turn_id, "and now?")
+    assert (await sessions.began()).cut.summary == "The code is 7319."
+
+
 async def test_what_was_said_before_is_folded_with_its_turn(books: Books) -> None:
     """It is read with it, and with no other."""
     claim = await books.claimed(await books.accepted(mention("well?", "5.0")))

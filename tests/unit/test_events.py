@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.events import Command, Thread, addresses_other, read_command
+from bot.events import Command, Thread, addresses_other, read_command, storable
 
 
 @pytest.mark.parametrize("command", Command)
@@ -85,3 +85,9 @@ def test_a_long_text_is_read_at_once() -> None:
 def test_a_thread_is_told_by_all_its_parts() -> None:
     """In logs a thread is one word of its four parts."""
     assert str(Thread("slack", "T1", "C1", "1.0")) == "slack:T1:C1:1.0"
+
+
+def test_storable_text_is_left_as_it_is() -> None:
+    """Only what no database takes is changed."""
+    assert storable("Grüße 👋\n\t\x01") == "Grüße 👋\n\t\x01"
+    assert storable("a\0b\udc80") == "ab?"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bot.background import Background, By, Earlier
 from bot.budget import Budget
 from bot.history import ChatMessage, Cut, Past, Said, Turn, read
-from bot.prompt import NOTE_ENDS, SUMMARY_ENDS, Prompt, as_they_are, compose, filled
+from bot.prompt import MISSING, NOTE_ENDS, SUMMARY_ENDS, Prompt, as_they_are, compose, filled
 from bot.tokens import estimate_tokens
 
 PERSONA = "You are helpful."
@@ -278,8 +278,21 @@ def test_at_a_cut_it_is_remembered_that_several_people_wrote() -> None:
     prompt = composed(turn(1, by="U2"), *map(turn, range(2, 20)))
 
     assert prompt.cut.several
-    assert all(message["content"].startswith("Ana: ") for message in prompt.messages if message["role"] == "user")
+    shown = [message["content"].removeprefix(f"{MISSING}\n\n") for message in prompt.messages]
+    assert {text[:5] for text, message in zip(shown, prompt.messages, strict=True) if message["role"] == "user"} == {
+        "Ana: "
+    }
     assert not composed(*map(turn, range(1, 20))).cut.several
+
+
+def test_what_is_neither_shown_nor_summed_up_is_not_kept_from_the_model() -> None:
+    """It reads that something is missing, until a summary holds all that is not shown."""
+    cut = Cut(after=4, summary="Ana has a cat.", reaches=3)
+    late, in_time = composed(turn(5), cut=cut), composed(turn(5), cut=replace(cut, reaches=4))
+
+    assert MISSING in repr(late.messages)
+    assert "cat" in repr(late.messages)
+    assert MISSING not in repr(in_time.messages)
 
 
 def test_a_long_message_is_shown_the_same_later() -> None:

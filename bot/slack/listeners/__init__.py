@@ -50,6 +50,7 @@ def build_app(
         client=client,
         signing_secret="",  # not None, or the environment is asked
         authorize=authorize,  # so that an OAuth flow from the environment is not used, nor auth.test for each event
+        ignoring_self_events_enabled=False,  # somebody may delete what we said; payloads tells whose a message is
         request_verification_enabled=False,  # connection.HttpMode does it, before the body is parsed
         logger=quiet_logger("slack_bolt"),
     )

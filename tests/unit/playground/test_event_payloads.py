@@ -74,6 +74,20 @@ def test_edit_and_deletion(workspace: Workspace) -> None:
     assert deleted["hidden"]
 
 
+def test_what_bots_wrote_is_changed_and_deleted(workspace: Workspace) -> None:
+    """The app hears of it as of what people wrote, and of its own messages, too; the author is told as a bot."""
+    desk, app = workspace.channel("help-desk"), workspace.app
+    own = Message(channel=desk.id, ts=workspace.new_ts(), user=app.user_id, bot_id=app.bot_id, text="on")
+    for message in (workspace.other_bot(desk, "on fire"), workspace.add(own)):
+        heard = events(workspace)
+        workspace.remove(workspace.change(message, text="off"))
+
+        changed, deleted = heard
+        assert (changed["subtype"], deleted["subtype"]) == ("message_changed", "message_deleted")
+        assert deleted["previous_message"]["bot_id"] == changed["message"]["bot_id"] == message.bot_id
+        assert (changed["previous_message"]["text"], deleted["previous_message"]["text"]) == (message.text, "off")
+
+
 def test_the_edit_of_a_mention_is_a_mention_again(workspace: Workspace) -> None:
     """Slack repeats app_mention, marked as edited, and without what the message was before; an unfurl does not."""
     ana, desk = workspace.person("ana"), workspace.channel("help-desk")

@@ -89,3 +89,10 @@ def test_an_alert_without_text_of_its_own() -> None:
     cards = [{"fallback": "printer 3 &amp; 4"}, {"fallback": None}, "x", {"fallback": "on fire"}]
 
     assert [message.text for message in read(text="", attachments=cards)] == ["printer 3 & 4\non fire"]
+
+
+def test_a_message_on_two_pages_counts_once() -> None:
+    """Slack may repeat a thread's first message on each of its pages."""
+    page = {"ts": TS, "user": "U1", "text": "hi"}
+
+    assert len(earlier([page, page], BOT, BEFORE)) == 1

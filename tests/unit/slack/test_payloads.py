@@ -250,15 +250,15 @@ def test_an_edit_without_what_was_before() -> None:
     ("after", "event"),
     [
         ({"text": "hello", "attachments": [{"from_url": "https://x.y"}]}, {}),
-        ({"text": "other", "bot_id": "B2"}, {}),
+        ({"text": "other", "bot_id": "BBOT", "user": None}, {}),
         ({"text": "other", "user": "UBOT"}, {}),
         ({"text": "other"}, {"event_ts": None, "ts": "then"}),
         ({"text": "other", "subtype": "channel_topic"}, {}),
     ],
-    ids=["unfurled", "a bot's", "our own", "malformed", "of nobody"],
+    ids=["unfurled", "our own without a user", "our own", "malformed", "of nobody"],
 )
 def test_changes_that_are_no_edits(after: dict[str, Any], event: dict[str, Any]) -> None:
-    """Slack changes messages as well, to unfurl a link or while a bot edits; such changes tell us nothing."""
+    """Slack changes messages as well, to unfurl a link, and we do while we answer; such changes tell us nothing."""
     assert edited({"text": "hello"}, after, **event) is None
 
 
@@ -287,9 +287,22 @@ def test_a_channel_that_somebody_else_left_is_not_gone(event: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize("before", [{"user": "UBOT"}, {"bot_id": "BBOT"}, {"bot_id": "B2"}])
-def test_our_own_deletions_are_nothing_new(before: dict[str, Any]) -> None:
-    """That a bot's message was deleted, ours among them, tells us nothing."""
-    assert deleted(before) is None
+def test_what_bots_said_is_deleted(before: dict[str, Any]) -> None:
+    """Our own messages and other bots' are read by their ids alone: they may be what an answer was, or background."""
+    read = deleted({"ts": TS, "thread_ts": ROOT, "text": "<@UBOT> help", **before})
+
+    assert read == MessageDeleted(Thread("slack", "T1", "C1", ROOT), TS)
+
+
+def test_what_another_bot_says_now() -> None:
+    """An alert that has no text of its own says what its attachments say; nobody asks anything by it."""
+    before, after = ({"attachments": [{"fallback": f"printer {text}"}]} for text in ("on fire", "cold"))
+    read = edited({"user": None, "bot_id": "B2", **before}, {"user": None, "bot_id": "B2", "thread_ts": ROOT, **after})
+
+    assert read is not None
+    assert (read.by_bot, read.calls_bot, read.message.text) == (True, False, "printer cold")
+    assert (read.message.thread.root, read.message.author.id) == (ROOT, "B2")
+    assert edited({"bot_id": "B2", **after}, {"bot_id": "B2", **after, "blocks": [{}]}) is None
 
 
 @pytest.mark.parametrize(
