@@ -58,7 +58,7 @@ async def test_a_stopped_turn_is_remembered_as_far_as_it_went(books: Books) -> N
 
 
 async def test_deleted_messages_are_no_part_of_the_history(books: Books) -> None:
-    """Of a turn the other messages stay, with a line for their answer; a turn of which everything was deleted is gone."""
+    """Of a turn the others stay, with a line for their answer; a turn of which everything was deleted is gone."""
     thread_id = await books.accepted(mention("one", "1.0"))
     await books.accepted(reply("two", "2.0"))
     await books.settle(await books.claimed(thread_id), "to both")
