@@ -144,7 +144,7 @@ def _summary(cut: Cut, room: Room) -> _Part:
 
 
 def _aside(begins: str, text: str, ends: str, room: Room) -> _Part:
-    """What stands beside the turns, set in between its marks, so that nobody who wrote of it can end it.
+    """What stands beside the turns, set in between its marks, so that nobody whose words are in it can end it.
 
     It may take a quarter of the room. Where not even the marks fit there is none.
     """

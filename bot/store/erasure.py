@@ -64,6 +64,7 @@ def erase(connection: Connection, scope: Scope, *, now: datetime, batch: int = E
     found = connection.execute(matching.order_by(messages.c.thread_id, messages.c.id).limit(batch)).all()
     if not found:  # at last, so that nothing of theirs that is still there brings any of it back
         _erase_beside(connection, scope)
+        return 0
     _lock(connection, threads.c.id.in_({row.thread_id for row in found}))
     for thread_id, some in groupby(found, attrgetter("thread_id")):
         ids = [row.id for row in some]

@@ -75,12 +75,12 @@ def ana(workspace: Workspace) -> Person:
 
 
 @pytest.fixture
-def desk(workspace: Workspace) -> Channel:
+def help_desk(workspace: Workspace) -> Channel:
     """Where she writes."""
     return workspace.channel("#help-desk")
 
 
 @pytest.fixture
-def root(workspace: Workspace, ana: Person, desk: Channel) -> Message:
+def root(workspace: Workspace, ana: Person, help_desk: Channel) -> Message:
     """What she asks there."""
-    return workspace.post(ana, desk, "@attendant help")
+    return workspace.post(ana, help_desk, "@attendant help")

@@ -26,8 +26,8 @@ async def server() -> AsyncIterator[PlaygroundServer]:
 
 
 @pytest.fixture
-def root(workspace: Workspace, ana: Person, desk: Channel) -> Message:
-    return workspace.post(ana, desk, "0")
+def root(workspace: Workspace, ana: Person, help_desk: Channel) -> Message:
+    return workspace.post(ana, help_desk, "0")
 
 
 async def replies(client: AsyncWebClient, root: Message, **more: Any) -> list[dict[str, Any]]:
@@ -42,21 +42,21 @@ def texts(messages: list[dict[str, Any]]) -> list[str]:
 
 
 async def test_replies_come_in_pages(
-    client: AsyncWebClient, workspace: Workspace, ana: Person, desk: Channel, root: Message
+    client: AsyncWebClient, workspace: Workspace, ana: Person, help_desk: Channel, root: Message
 ) -> None:
     """The root comes first, then page by page what follows; the root stands on the first page only."""
     for text in "1234":
-        workspace.post(ana, desk, text, root.ts)
-    first = await client.conversations_replies(channel=desk.id, ts=root.ts, limit=2)
+        workspace.post(ana, help_desk, text, root.ts)
+    first = await client.conversations_replies(channel=help_desk.id, ts=root.ts, limit=2)
     assert first["messages"][0]["reply_count"] == 4
     assert [texts(page["messages"]) async for page in first] == [["0", "1"], ["2", "3"], ["4"]]
 
 
 async def test_replies_of_a_stretch_of_time(
-    client: AsyncWebClient, workspace: Workspace, ana: Person, desk: Channel, root: Message
+    client: AsyncWebClient, workspace: Workspace, ana: Person, help_desk: Channel, root: Message
 ) -> None:
     """`oldest` and `latest` leave replies out, those exactly then too unless `inclusive`; never the root."""
-    one, _, three, _ = [workspace.post(ana, desk, text, root.ts) for text in "1234"]
+    one, _, three, _ = [workspace.post(ana, help_desk, text, root.ts) for text in "1234"]
     stretch = {"oldest": one.ts, "latest": three.ts}
 
     assert texts(await replies(client, root, **stretch)) == ["0", "2"]
@@ -65,24 +65,24 @@ async def test_replies_of_a_stretch_of_time(
 
 
 async def test_a_reply_leads_to_its_thread(
-    client: AsyncWebClient, workspace: Workspace, ana: Person, desk: Channel, root: Message
+    client: AsyncWebClient, workspace: Workspace, ana: Person, help_desk: Channel, root: Message
 ) -> None:
     """The `ts` of any message of the thread will do; one that is not there is thread_not_found."""
-    reply = workspace.post(ana, desk, "1", root.ts)
+    reply = workspace.post(ana, help_desk, "1", root.ts)
 
     assert texts(await replies(client, reply)) == ["0", "1"]
     with pytest.raises(SlackApiError, match="thread_not_found"):
-        await client.conversations_replies(channel=desk.id, ts="1.000000")
+        await client.conversations_replies(channel=help_desk.id, ts="1.000000")
 
 
 async def test_the_apps_own_messages_are_recognised(
-    client: AsyncWebClient, workspace: Workspace, ana: Person, desk: Channel, root: Message
+    client: AsyncWebClient, workspace: Workspace, ana: Person, help_desk: Channel, root: Message
 ) -> None:
     """They name the bot and the app, live streams say what was streamed so far, and ephemerals are not there."""
     to = {"recipient_user_id": ana.id, "recipient_team_id": ana.team, "markdown_text": "Hel"}
-    stream = await client.api_call("chat.startStream", json={"channel": desk.id, "thread_ts": root.ts, **to})
-    await client.chat_appendStream(channel=desk.id, ts=stream["ts"], markdown_text="lo")
-    await client.chat_postEphemeral(channel=desk.id, thread_ts=root.ts, user=ana.id, text="Psst")
+    stream = await client.api_call("chat.startStream", json={"channel": help_desk.id, "thread_ts": root.ts, **to})
+    await client.chat_appendStream(channel=help_desk.id, ts=stream["ts"], markdown_text="lo")
+    await client.chat_postEphemeral(channel=help_desk.id, thread_ts=root.ts, user=ana.id, text="Psst")
     hers, mine = await replies(client, root)
 
     app = workspace.app
@@ -106,26 +106,26 @@ async def test_each_kind_of_channel_needs_its_scope(
     assert raised.value.response["needed"] == scope
 
 
-async def test_metadata_comes_back_when_asked_for(client: AsyncWebClient, root: Message, desk: Channel) -> None:
+async def test_metadata_comes_back_when_asked_for(client: AsyncWebClient, root: Message, help_desk: Channel) -> None:
     """What was posted, updated or stopped with metadata carries it, with include_all_metadata only."""
-    where: dict[str, Any] = {"channel": desk.id, "thread_ts": root.ts}
+    where: dict[str, Any] = {"channel": help_desk.id, "thread_ts": root.ts}
     to = {"recipient_user_id": "U0ANASILVA", "recipient_team_id": "T0HARBOUR"}
     await client.chat_postMessage(**where, text="posted", metadata=METADATA)
     updated = await client.chat_postMessage(**where, text="x")
-    await client.chat_update(channel=desk.id, ts=updated["ts"], text="updated", metadata=METADATA)
+    await client.chat_update(channel=help_desk.id, ts=updated["ts"], text="updated", metadata=METADATA)
     stopped = await client.api_call("chat.startStream", json={**where, **to, "markdown_text": "stopped"})
-    await client.chat_stopStream(channel=desk.id, ts=stopped["ts"], metadata=METADATA)
+    await client.chat_stopStream(channel=help_desk.id, ts=stopped["ts"], metadata=METADATA)
 
     assert [message.get("metadata") for message in await replies(client, root)] == [None] * 4
     whole = await replies(client, root, include_all_metadata=True)
     assert [message.get("metadata") for message in whole] == [None, METADATA, METADATA, METADATA]
 
 
-async def test_deleted_messages_are_gone(client: AsyncWebClient, root: Message, desk: Channel) -> None:
+async def test_deleted_messages_are_gone(client: AsyncWebClient, root: Message, help_desk: Channel) -> None:
     """What the app deletes is in the thread no more; a live stream has to be ended first."""
     to = {"recipient_user_id": "U0ANASILVA", "recipient_team_id": "T0HARBOUR", "markdown_text": "Hel"}
-    stream = await client.api_call("chat.startStream", json={"channel": desk.id, "thread_ts": root.ts, **to})
-    mine: dict[str, Any] = {"channel": desk.id, "ts": stream["ts"]}
+    stream = await client.api_call("chat.startStream", json={"channel": help_desk.id, "thread_ts": root.ts, **to})
+    mine: dict[str, Any] = {"channel": help_desk.id, "ts": stream["ts"]}
     with pytest.raises(SlackApiError, match="cant_delete_message"):
         await client.chat_delete(**mine)
     await client.chat_stopStream(**mine)

@@ -46,12 +46,12 @@ async def set_status(client: AsyncWebClient, root: Message, status: str) -> Any:
 
 
 async def test_pressing_stop_tells_the_app(
-    server: PlaygroundServer, client: AsyncWebClient, ana: Person, desk: Channel, root: Message
+    server: PlaygroundServer, client: AsyncWebClient, ana: Person, help_desk: Channel, root: Message
 ) -> None:
     """The app hears who stopped which thread, and which streams Slack stopped by it."""
     async with connected(server):
         where = await start(client, root)
-        server.workspace.stop(ana, desk, root.ts)
+        server.workspace.stop(ana, help_desk, root.ts)
         await server.workspace.until(lambda: server.deliveries.pending == 0)
 
     (delivery,) = server.deliveries.events(STOP_EVENT)
@@ -59,7 +59,7 @@ async def test_pressing_stop_tells_the_app(
     assert delivery.acknowledged
     assert delivery.event == {
         "type": "agent_session_stopped",
-        "channel": desk.id,
+        "channel": help_desk.id,
         "thread_ts": root.ts,
         "user": ana.id,
         "streaming_message_ts": [where["ts"]],
@@ -68,62 +68,62 @@ async def test_pressing_stop_tells_the_app(
 
 
 async def test_a_stopped_stream_takes_no_more_text(
-    client: AsyncWebClient, workspace: Workspace, ana: Person, desk: Channel, root: Message
+    client: AsyncWebClient, workspace: Workspace, ana: Person, help_desk: Channel, root: Message
 ) -> None:
     """Appending to it is stopped_by_user; ending it works once, and ends the session's status."""
     where = await start(client, root)
-    workspace.stop(ana, desk, root.ts)
+    workspace.stop(ana, help_desk, root.ts)
     with pytest.raises(SlackApiError, match="stopped_by_user"):
         await client.chat_appendStream(**where, markdown_text="lo")
-    assert workspace.status(desk, root.ts) == "Working…"
+    assert workspace.status(help_desk, root.ts) == "Working…"
     await client.chat_stopStream(**where, markdown_text=" (stopped)")
 
-    assert [message.text for message in workspace.said(desk)] == ["Hel (stopped)"]
-    assert workspace.status(desk, root.ts) == ""
+    assert [message.text for message in workspace.said(help_desk)] == ["Hel (stopped)"]
+    assert workspace.status(help_desk, root.ts) == ""
     with pytest.raises(SlackApiError, match="message_not_in_streaming_state"):
         await client.chat_stopStream(**where)
 
 
 async def test_a_stopped_stream_can_be_edited(
-    client: AsyncWebClient, workspace: Workspace, ana: Person, desk: Channel, root: Message
+    client: AsyncWebClient, workspace: Workspace, ana: Person, help_desk: Channel, root: Message
 ) -> None:
     """It does not stream any more, so that chat.update may finish it as well."""
     where = await start(client, root)
-    workspace.stop(ana, desk, root.ts)
+    workspace.stop(ana, help_desk, root.ts)
     await client.chat_update(**where, markdown_text="Hello.")
 
-    assert [message.text for message in workspace.said(desk)] == ["Hello."]
+    assert [message.text for message in workspace.said(help_desk)] == ["Hello."]
 
 
 async def test_work_that_is_no_stream_can_be_stopped(
-    server: PlaygroundServer, client: AsyncWebClient, ana: Person, desk: Channel, root: Message
+    server: PlaygroundServer, client: AsyncWebClient, ana: Person, help_desk: Channel, root: Message
 ) -> None:
     """A session at work can be stopped, with no stream to name; posting leaves it at work, `active` ends that."""
     await set_status(client, root, "processing")
-    await client.chat_postMessage(channel=desk.id, thread_ts=root.ts, text="Let me look.")
-    server.workspace.stop(ana, desk, root.ts)
+    await client.chat_postMessage(channel=help_desk.id, thread_ts=root.ts, text="Let me look.")
+    server.workspace.stop(ana, help_desk, root.ts)
     assert server.deliveries.events(STOP_EVENT)[0].event["streaming_message_ts"] == []
     await set_status(client, root, "active")
 
     with pytest.raises(NotAllowed):
-        server.workspace.stop(ana, desk, root.ts)
+        server.workspace.stop(ana, help_desk, root.ts)
 
 
 async def test_a_plain_app_cannot_be_stopped(
-    client: AsyncWebClient, workspace: Workspace, ana: Person, desk: Channel, root: Message
+    client: AsyncWebClient, workspace: Workspace, ana: Person, help_desk: Channel, root: Message
 ) -> None:
     """Without the declaration there is no button, though it streams."""
     workspace.app = dataclasses.replace(workspace.app, is_agent=False)
     await start(client, root)
-    await client.assistant_threads_setStatus(channel_id=desk.id, thread_ts=root.ts, status="is thinking")
+    await client.assistant_threads_setStatus(channel_id=help_desk.id, thread_ts=root.ts, status="is thinking")
 
-    assert not workspace.is_stoppable(desk, root.ts)
+    assert not workspace.is_stoppable(help_desk, root.ts)
     with pytest.raises(NotAllowed):
-        workspace.stop(ana, desk, root.ts)
+        workspace.stop(ana, help_desk, root.ts)
 
 
 async def test_an_agent_that_does_not_listen_is_warned(
-    client: AsyncWebClient, workspace: Workspace, desk: Channel, root: Message
+    client: AsyncWebClient, workspace: Workspace, help_desk: Channel, root: Message
 ) -> None:
     """Without a subscription to the event the status shows, the button does not, and Slack says so."""
     assert (await set_status(client, root, "processing")).get("warning") is None
@@ -133,59 +133,59 @@ async def test_an_agent_that_does_not_listen_is_warned(
 
     answer = await set_status(client, root, "processing")
     assert answer["warning"] == "missing_agent_session_stopped_event_subscription"
-    assert (workspace.status(desk, root.ts), workspace.is_stoppable(desk, root.ts)) == ("Working…", False)
+    assert (workspace.status(help_desk, root.ts), workspace.is_stoppable(help_desk, root.ts)) == ("Working…", False)
 
 
 async def test_a_stream_may_end_and_the_work_go_on(
-    client: AsyncWebClient, workspace: Workspace, desk: Channel, root: Message
+    client: AsyncWebClient, workspace: Workspace, help_desk: Channel, root: Message
 ) -> None:
     """chat.stopStream takes the session's next status: `active` unless it says otherwise, and only known ones."""
     await client.chat_stopStream(**await start(client, root), session_status="processing")
-    assert workspace.is_stoppable(desk, root.ts)
+    assert workspace.is_stoppable(help_desk, root.ts)
     with pytest.raises(SlackApiError, match="invalid_arguments"):
         await client.chat_stopStream(**await start(client, root), session_status="idle")
 
 
 async def test_a_stream_that_ran_out_leaves_nothing_to_stop(
-    client: AsyncWebClient, workspace: Workspace, clock: Clock, desk: Channel, root: Message
+    client: AsyncWebClient, workspace: Workspace, clock: Clock, help_desk: Channel, root: Message
 ) -> None:
     """When Slack ends a stream for its age, the session is at work no more."""
     await start(client, root)
     clock.advance(minutes=5)
     workspace.sweep()
 
-    assert workspace.status(desk, root.ts) == ""
+    assert workspace.status(help_desk, root.ts) == ""
     assert workspace.transcript.streaming() == []
 
 
 async def test_the_page_offers_to_stop(
-    server: PlaygroundServer, client: AsyncWebClient, ana: Person, desk: Channel, root: Message
+    server: PlaygroundServer, client: AsyncWebClient, ana: Person, help_desk: Channel, root: Message
 ) -> None:
     """The page hears where there is something to stop, and stops it for somebody who is in the channel."""
     heard: list[StatusSet] = []
     server.workspace.subscribe(lambda change: heard.append(change) if isinstance(change, StatusSet) else None)
     await start(client, root)
     async with aiohttp.ClientSession(server.url) as page:
-        async with page.get("/page/messages", params={"channel": desk.id, "as": ana.id}) as response:
+        async with page.get("/page/messages", params={"channel": help_desk.id, "as": ana.id}) as response:
             statuses = (await response.json())["statuses"]
-        fields = {"channel": desk.id, "thread_ts": root.ts}
+        fields = {"channel": help_desk.id, "thread_ts": root.ts}
         async with page.post("/page/stop", json={**fields, "as": "U0NOBODY"}) as response:
             assert response.status == 403
         async with page.post("/page/stop", json={**fields, "as": ana.id}) as response:
             assert response.status == 200
 
     assert statuses == [{"thread_ts": root.ts, "text": "Working…", "stoppable": True}]
-    assert heard == [StatusSet(desk.id, root.ts, "Working…", stoppable=True)]
+    assert heard == [StatusSet(help_desk.id, root.ts, "Working…", stoppable=True)]
     assert len(server.deliveries.events(STOP_EVENT)) == 1
 
 
 async def test_a_status_of_a_session_lasts_an_hour(
-    client: AsyncWebClient, workspace: Workspace, clock: Clock, desk: Channel, root: Message
+    client: AsyncWebClient, workspace: Workspace, clock: Clock, help_desk: Channel, root: Message
 ) -> None:
     """A session that is not renewed is at work no more after an hour."""
     await set_status(client, root, "processing")
     clock.now += timedelta(minutes=59)
-    assert workspace.is_stoppable(desk, root.ts)
+    assert workspace.is_stoppable(help_desk, root.ts)
     clock.advance(minutes=1)
 
-    assert not workspace.is_stoppable(desk, root.ts)
+    assert not workspace.is_stoppable(help_desk, root.ts)

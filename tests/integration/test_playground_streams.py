@@ -44,15 +44,15 @@ async def error(client: AsyncWebClient, method: str, **args: Any) -> str:
 
 
 async def test_a_stream_grows_and_ends(
-    client: AsyncWebClient, workspace: Workspace, desk: Channel, root: Message
+    client: AsyncWebClient, workspace: Workspace, help_desk: Channel, root: Message
 ) -> None:
     """Pieces add up in one message of the thread, which streams until it is stopped."""
     ts = await start(client, root, markdown_text="**Hel")
-    await client.chat_appendStream(channel=desk.id, ts=ts, markdown_text="lo**")
-    assert workspace.said(desk)[0].streaming_since
-    answer = await client.chat_stopStream(channel=desk.id, ts=ts, markdown_text=" Ana")
+    await client.chat_appendStream(channel=help_desk.id, ts=ts, markdown_text="lo**")
+    assert workspace.said(help_desk)[0].streaming_since
+    answer = await client.chat_stopStream(channel=help_desk.id, ts=ts, markdown_text=" Ana")
 
-    (message,) = workspace.said(desk)
+    (message,) = workspace.said(help_desk)
     assert (message.text, message.format, message.thread_ts) == ("**Hello** Ana", "markdown", root.ts)
     assert message.streaming_since is None
     assert answer["message"]["text"] == "**Hello** Ana"
@@ -71,12 +71,12 @@ async def test_the_app_hears_of_start_and_end(server: PlaygroundServer, client: 
 
 
 async def test_slack_own_streaming_helper_works(
-    client: AsyncWebClient, workspace: Workspace, desk: Channel, root: Message
+    client: AsyncWebClient, workspace: Workspace, help_desk: Channel, root: Message
 ) -> None:
     """The SDK's chat_stream, which sends chunks, is understood."""
     stream = await client.chat_stream(
         buffer_size=3,
-        channel=desk.id,
+        channel=help_desk.id,
         thread_ts=root.ts,
         recipient_team_id="T0HARBOUR",
         recipient_user_id="U0ANASILVA",
@@ -85,7 +85,7 @@ async def test_slack_own_streaming_helper_works(
         await stream.append(markdown_text=piece)
     await stream.stop()
 
-    assert [message.text for message in workspace.said(desk)] == ["Hello there!"]
+    assert [message.text for message in workspace.said(help_desk)] == ["Hello there!"]
 
 
 @pytest.mark.parametrize(
@@ -156,22 +156,22 @@ async def test_a_live_stream_cannot_be_updated(client: AsyncWebClient, clock: Cl
 
 
 async def test_blocks_at_the_end_stand_below_the_text(
-    client: AsyncWebClient, workspace: Workspace, desk: Channel, root: Message
+    client: AsyncWebClient, workspace: Workspace, help_desk: Channel, root: Message
 ) -> None:
     """Blocks given at the end follow the streamed text."""
     ts = await start(client, root, markdown_text="a")
-    await client.chat_stopStream(channel=desk.id, ts=ts, blocks=[{"type": "divider"}])
+    await client.chat_stopStream(channel=help_desk.id, ts=ts, blocks=[{"type": "divider"}])
 
-    assert [block["type"] for block in workspace.said(desk)[0].blocks] == ["markdown", "divider"]
+    assert [block["type"] for block in workspace.said(help_desk)[0].blocks] == ["markdown", "divider"]
 
 
 async def test_an_agents_stream_shows_that_it_works(
-    client: AsyncWebClient, workspace: Workspace, desk: Channel, root: Message
+    client: AsyncWebClient, workspace: Workspace, help_desk: Channel, root: Message
 ) -> None:
     """For an app declared an agent, a stream is a session at work until it stops."""
     workspace.app = dataclasses.replace(workspace.app, is_agent=True)
     ts = await start(client, root, markdown_text="a")
-    assert workspace.status(desk, root.ts) == "Working…"
-    await client.chat_stopStream(channel=desk.id, ts=ts)
+    assert workspace.status(help_desk, root.ts) == "Working…"
+    await client.chat_stopStream(channel=help_desk.id, ts=ts)
 
-    assert workspace.status(desk, root.ts) == ""
+    assert workspace.status(help_desk, root.ts) == ""

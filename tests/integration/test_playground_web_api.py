@@ -73,12 +73,14 @@ async def test_missing_scope_names_what_is_needed(client: AsyncWebClient, worksp
     assert (answer["error"], answer["needed"], answer["provided"]) == ("missing_scope", "users:read", "commands")
 
 
-async def test_posting_in_a_thread(client: AsyncWebClient, workspace: Workspace, ana: Person, desk: Channel) -> None:
+async def test_posting_in_a_thread(
+    client: AsyncWebClient, workspace: Workspace, ana: Person, help_desk: Channel
+) -> None:
     """A posted reply stands in its thread, and the answer holds the message as Slack writes it."""
-    root = workspace.post(ana, desk, "help")
-    answer = await client.chat_postMessage(channel=desk.id, thread_ts=root.ts, text="Hello")
+    root = workspace.post(ana, help_desk, "help")
+    answer = await client.chat_postMessage(channel=help_desk.id, thread_ts=root.ts, text="Hello")
 
-    assert [message.text for message in workspace.thread(desk, root.ts)] == ["help", "Hello"]
+    assert [message.text for message in workspace.thread(help_desk, root.ts)] == ["help", "Hello"]
     assert answer["message"]["bot_id"] == workspace.app.bot_id
     assert answer["message"]["thread_ts"] == root.ts
 
@@ -112,69 +114,73 @@ async def test_posts_that_are_refused(
 
 
 async def test_replies_answer_roots_only(
-    client: AsyncWebClient, workspace: Workspace, ana: Person, desk: Channel
+    client: AsyncWebClient, workspace: Workspace, ana: Person, help_desk: Channel
 ) -> None:
     """A reply cannot be answered as if it were a thread."""
-    root = workspace.post(ana, desk, "one")
-    reply = workspace.post(ana, desk, "two", root.ts)
-    answer = await refusal(client, "chat.postMessage", channel=desk.id, text="x", thread_ts=reply.ts)
+    root = workspace.post(ana, help_desk, "one")
+    reply = workspace.post(ana, help_desk, "two", root.ts)
+    answer = await refusal(client, "chat.postMessage", channel=help_desk.id, text="x", thread_ts=reply.ts)
 
     assert answer["error"] == "cannot_reply_to_message"
 
 
-async def test_long_texts_are_cut(client: AsyncWebClient, workspace: Workspace, desk: Channel) -> None:
+async def test_long_texts_are_cut(client: AsyncWebClient, workspace: Workspace, help_desk: Channel) -> None:
     """Of a posted text Slack keeps 40,000 characters."""
-    await client.chat_postMessage(channel=desk.id, text="x" * 40_001)
+    await client.chat_postMessage(channel=help_desk.id, text="x" * 40_001)
 
-    assert len(workspace.said(desk)[0].text) == 40_000
+    assert len(workspace.said(help_desk)[0].text) == 40_000
 
 
-async def test_unfurling_is_on_unless_both_are_off(client: AsyncWebClient, workspace: Workspace, desk: Channel) -> None:
+async def test_unfurling_is_on_unless_both_are_off(
+    client: AsyncWebClient, workspace: Workspace, help_desk: Channel
+) -> None:
     """Whether a message unfurls is recorded from unfurl_links and unfurl_media."""
-    await client.chat_postMessage(channel=desk.id, text="a")
-    await client.chat_postMessage(channel=desk.id, text="b", unfurl_links=False, unfurl_media=False)
+    await client.chat_postMessage(channel=help_desk.id, text="a")
+    await client.chat_postMessage(channel=help_desk.id, text="b", unfurl_links=False, unfurl_media=False)
 
-    assert [message.unfurls for message in workspace.said(desk)] == [True, False]
+    assert [message.unfurls for message in workspace.said(help_desk)] == [True, False]
 
 
-async def test_update_replaces_the_text(client: AsyncWebClient, workspace: Workspace, desk: Channel) -> None:
+async def test_update_replaces_the_text(client: AsyncWebClient, workspace: Workspace, help_desk: Channel) -> None:
     """An update changes text and format, keeps blocks that are not mentioned, and marks the message as edited."""
-    posted = await client.chat_postMessage(channel=desk.id, text="a", blocks=[{"type": "divider"}])
-    await client.chat_update(channel=desk.id, ts=posted["ts"], text="b")
-    (message,) = workspace.said(desk)
+    posted = await client.chat_postMessage(channel=help_desk.id, text="a", blocks=[{"type": "divider"}])
+    await client.chat_update(channel=help_desk.id, ts=posted["ts"], text="b")
+    (message,) = workspace.said(help_desk)
     assert (message.text, len(message.blocks)) == ("b", 1)
-    await client.chat_update(channel=desk.id, ts=posted["ts"], markdown_text="**c**")
+    await client.chat_update(channel=help_desk.id, ts=posted["ts"], markdown_text="**c**")
 
-    (message,) = workspace.said(desk)
+    (message,) = workspace.said(help_desk)
     assert (message.text, message.format, message.blocks) == ("**c**", "markdown", ())
     assert message.edited
 
 
 async def test_updates_that_are_refused(
-    client: AsyncWebClient, workspace: Workspace, ana: Person, desk: Channel
+    client: AsyncWebClient, workspace: Workspace, ana: Person, help_desk: Channel
 ) -> None:
     """A long text, a message that is not there, and somebody else's are refused."""
-    hers = workspace.post(ana, desk, "mine")
-    posted = await client.chat_postMessage(channel=desk.id, text="a")
+    hers = workspace.post(ana, help_desk, "mine")
+    posted = await client.chat_postMessage(channel=help_desk.id, text="a")
     refused = [
-        await refusal(client, "chat.update", channel=desk.id, ts=ts, text=text)
+        await refusal(client, "chat.update", channel=help_desk.id, ts=ts, text=text)
         for ts, text in ((posted["ts"], "x" * 4_001), ("1.000000", "x"), (hers.ts, "x"))
     ]
 
     assert [answer["error"] for answer in refused] == ["msg_too_long", "message_not_found", "cant_update_message"]
 
 
-async def test_delete(client: AsyncWebClient, workspace: Workspace, ana: Person, desk: Channel) -> None:
+async def test_delete(client: AsyncWebClient, workspace: Workspace, ana: Person, help_desk: Channel) -> None:
     """The bot deletes its own messages and nobody else's."""
-    hers = workspace.post(ana, desk, "mine")
-    posted = await client.chat_postMessage(channel=desk.id, text="a")
-    await client.chat_delete(channel=desk.id, ts=posted["ts"])
+    hers = workspace.post(ana, help_desk, "mine")
+    posted = await client.chat_postMessage(channel=help_desk.id, text="a")
+    await client.chat_delete(channel=help_desk.id, ts=posted["ts"])
 
-    assert workspace.said(desk) == []
-    assert (await refusal(client, "chat.delete", channel=desk.id, ts=hers.ts))["error"] == "cant_delete_message"
+    assert workspace.said(help_desk) == []
+    assert (await refusal(client, "chat.delete", channel=help_desk.id, ts=hers.ts))["error"] == "cant_delete_message"
 
 
-async def test_metadata_has_a_type_and_a_payload(client: AsyncWebClient, workspace: Workspace, desk: Channel) -> None:
+async def test_metadata_has_a_type_and_a_payload(
+    client: AsyncWebClient, workspace: Workspace, help_desk: Channel
+) -> None:
     """Metadata without either is refused, and nothing is posted."""
     wrong: list[dict[str, Any]] = [
         {"event_type": "answer"},
@@ -182,48 +188,48 @@ async def test_metadata_has_a_type_and_a_payload(client: AsyncWebClient, workspa
         {"event_type": 1, "event_payload": {}},
     ]
     for metadata in wrong:
-        answer = await refusal(client, "chat.postMessage", channel=desk.id, text="x", metadata=metadata)
+        answer = await refusal(client, "chat.postMessage", channel=help_desk.id, text="x", metadata=metadata)
         assert answer["error"] == "invalid_metadata_format"
 
-    assert workspace.said(desk) == []
+    assert workspace.said(help_desk) == []
 
 
-async def test_ephemeral(client: AsyncWebClient, workspace: Workspace, ana: Person, desk: Channel) -> None:
+async def test_ephemeral(client: AsyncWebClient, workspace: Workspace, ana: Person, help_desk: Channel) -> None:
     """An ephemeral message is for one person who is in the channel; in a thread only where there are replies."""
-    root = workspace.post(ana, desk, "one")
-    await client.chat_postEphemeral(channel=desk.id, user=ana.id, text="psst")
-    await client.chat_postEphemeral(channel=desk.id, user=ana.id, text="unseen", thread_ts=root.ts)
+    root = workspace.post(ana, help_desk, "one")
+    await client.chat_postEphemeral(channel=help_desk.id, user=ana.id, text="psst")
+    await client.chat_postEphemeral(channel=help_desk.id, user=ana.id, text="unseen", thread_ts=root.ts)
 
-    assert [message.text for message in workspace.ephemerals(ana, desk)] == ["psst"]
-    assert workspace.said(desk) == []
+    assert [message.text for message in workspace.ephemerals(ana, help_desk)] == ["psst"]
+    assert workspace.said(help_desk) == []
     outside = await refusal(client, "chat.postEphemeral", channel="C0ITTEAM00", user="U0BENOKAFO", text="x")
     assert outside["error"] == "user_not_in_channel"
 
 
 async def test_status_lasts_until_the_app_posts(
-    client: AsyncWebClient, workspace: Workspace, ana: Person, desk: Channel
+    client: AsyncWebClient, workspace: Workspace, ana: Person, help_desk: Channel
 ) -> None:
     """A status shows in its thread and goes with the app's next message there."""
-    root = workspace.post(ana, desk, "one")
-    await client.assistant_threads_setStatus(channel_id=desk.id, thread_ts=root.ts, status="is thinking")
-    assert workspace.status(desk, root.ts) == "is thinking"
-    await client.chat_postMessage(channel=desk.id, thread_ts=root.ts, text="Hello")
+    root = workspace.post(ana, help_desk, "one")
+    await client.assistant_threads_setStatus(channel_id=help_desk.id, thread_ts=root.ts, status="is thinking")
+    assert workspace.status(help_desk, root.ts) == "is thinking"
+    await client.chat_postMessage(channel=help_desk.id, thread_ts=root.ts, text="Hello")
 
-    assert workspace.status(desk, root.ts) == ""
+    assert workspace.status(help_desk, root.ts) == ""
 
 
 async def test_sessions_are_for_agents(
-    client: AsyncWebClient, workspace: Workspace, ana: Person, desk: Channel
+    client: AsyncWebClient, workspace: Workspace, ana: Person, help_desk: Channel
 ) -> None:
     """agents.sessions.setStatus works only for an app that is declared an agent, and only with known words."""
-    root = workspace.post(ana, desk, "one")
-    where: dict[str, Any] = {"channel_id": desk.id, "thread_ts": root.ts}
+    root = workspace.post(ana, help_desk, "one")
+    where: dict[str, Any] = {"channel_id": help_desk.id, "thread_ts": root.ts}
     plain = await refusal(client, "agents.sessions.setStatus", **where, status="processing")
     workspace.app = dataclasses.replace(workspace.app, is_agent=True)
     await client.agents_sessions_setStatus(**where, status="processing")
 
     assert plain["error"] == "not_authorized"
-    assert workspace.status(desk, root.ts) == "Working…"
+    assert workspace.status(help_desk, root.ts) == "Working…"
     wordy = await refusal(client, "agents.sessions.setStatus", **where, status="is thinking")
     assert wordy["error"] == "invalid_arguments"
 
@@ -246,23 +252,29 @@ async def test_channel_lookup_needs_the_scope_of_its_kind(client: AsyncWebClient
     assert (await refusal(client, "conversations.info", channel="D0ANASILVA"))["needed"] == "im:read"
 
 
-async def test_forms_are_read_like_json(server: PlaygroundServer, workspace: Workspace, desk: Channel) -> None:
+async def test_forms_are_read_like_json(server: PlaygroundServer, workspace: Workspace, help_desk: Channel) -> None:
     """Form-encoded arguments, blocks as JSON text among them, work as a JSON body does."""
     blocks = '[{"type": "divider"}]'
-    form = {"token": workspace.app.bot_token, "channel": desk.id, "text": "x", "unfurl_links": "0", "blocks": blocks}
+    form = {
+        "token": workspace.app.bot_token,
+        "channel": help_desk.id,
+        "text": "x",
+        "unfurl_links": "0",
+        "blocks": blocks,
+    }
     async with aiohttp.ClientSession() as session:
         await (await session.post(f"{server.api_url}chat.postMessage", data=form)).read()
 
-    (message,) = workspace.said(desk)
+    (message,) = workspace.said(help_desk)
     assert (message.text, message.blocks[0]["type"]) == ("x", "divider")
 
 
 async def test_calls_are_recorded_without_tokens(
-    server: PlaygroundServer, client: AsyncWebClient, workspace: Workspace, desk: Channel
+    server: PlaygroundServer, client: AsyncWebClient, workspace: Workspace, help_desk: Channel
 ) -> None:
     """Every call stands in the record with its arguments and error, and never with a token."""
-    await client.chat_postMessage(channel=desk.id, text="x")
-    await refusal(client, "chat.update", channel=desk.id, ts="1.0", text="x")
+    await client.chat_postMessage(channel=help_desk.id, text="x")
+    await refusal(client, "chat.update", channel=help_desk.id, ts="1.0", text="x")
 
     assert [(call.method, call.error) for call in server.calls.all()] == [
         ("chat.postMessage", None),
@@ -273,10 +285,10 @@ async def test_calls_are_recorded_without_tokens(
 
 
 async def test_only_the_apps_own_message_can_be_updated(
-    client: AsyncWebClient, workspace: Workspace, desk: Channel
+    client: AsyncWebClient, workspace: Workspace, help_desk: Channel
 ) -> None:
     """Another bot's message is not the app's to change."""
-    other: Message = workspace.other_bot(desk, "deployed")
+    other: Message = workspace.other_bot(help_desk, "deployed")
 
-    answer = await refusal(client, "chat.update", channel=desk.id, ts=other.ts, text="x")
+    answer = await refusal(client, "chat.update", channel=help_desk.id, ts=other.ts, text="x")
     assert answer["error"] == "cant_update_message"

@@ -6,6 +6,7 @@ import dataclasses
 
 from sqlalchemy import event
 
+from bot import wording
 from bot.events import Attachment
 from bot.history import Cut, Said, Turn
 from bot.store import history as past
@@ -57,7 +58,7 @@ async def test_a_stopped_turn_is_remembered_as_far_as_it_went(books: Books) -> N
 
 
 async def test_deleted_messages_are_no_part_of_the_history(books: Books) -> None:
-    """Of a turn the other messages stay with their answer; a turn of which everything was deleted is gone."""
+    """Of a turn the others stay, with a line for their answer; a turn of which everything was deleted is gone."""
     thread_id = await books.accepted(mention("one", "1.0"))
     await books.accepted(reply("two", "2.0"))
     await books.settle(await books.claimed(thread_id), "to both")
@@ -66,7 +67,7 @@ async def test_deleted_messages_are_no_part_of_the_history(books: Books) -> None
         await books.accept_deletion(deletion(message_id))
     now = await books.claimed(await books.accepted(reply("four", "4.0")))
 
-    assert await books.past(now) == [Turn((Said("U-ANA", "two"),), "to both")]
+    assert await books.past(now) == [Turn((Said("U-ANA", "two"),), wording.ANSWER_ERASED)]
 
 
 async def test_every_turn_is_read_oldest_first_over_several_pages(books: Books) -> None:
