@@ -20,7 +20,7 @@ from bot.store import claims, history, leases
 from bot.store import sessions as session_rows
 from bot.store import threads as thread_rows
 from bot.store.claims import Claim, Settled, State
-from bot.store.tables import RUNNING, WORDLESS, messages, sessions, threads, turns
+from bot.store.tables import RUNNING, messages, sessions, threads, turns
 
 PLATFORM = "gateway"
 
@@ -103,12 +103,9 @@ def find(connection: Connection, thread: Thread) -> OpenSession | None:
 
 def settle(connection: Connection, begun: Begun, settled: Settled, *, truncated: bool, now: datetime) -> bool:
     """Store the whole answer; False when the session was closed under it, or the claim was lost."""
-    this = sa.update(turns).where(turns.c.id == begun.claim.turn_id)
-    connection.execute(this.where(RUNNING).values(truncated=truncated))
-    if claims.settle(connection, begun.claim, settled, now=now):
-        return True
-    connection.execute(this.values(WORDLESS))
-    return False
+    this = sa.update(turns).where(turns.c.id == begun.claim.turn_id, RUNNING)
+    connection.execute(this.values(truncated=truncated))
+    return claims.settle(connection, begun.claim, settled, now=now)
 
 
 def withdraw(connection: Connection, begun: Begun) -> None:
