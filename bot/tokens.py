@@ -45,4 +45,4 @@ def shorten(text: str, most_tokens: int) -> str:
 
 def _without_middle(text: str, kept: int) -> str:
     head, tail = text[: kept - kept // 2], text[len(text) - kept // 2 :]
-    return f"{head}\n[… {len(text) - kept} characters left out …]\n{tail}"
+    return f"{head} [… {len(text) - kept} characters left out …] {tail}"  # on one line: none begins that was none

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bot.prompt import MISSING
 from tests.room import Room, shown
 
 
@@ -166,4 +167,4 @@ async def test_history_stays_within_its_budget(room: Room) -> None:
     talk.says("second")
     await room.until(lambda: talk.texts()[-1].endswith("second"))
 
-    assert [len(text) < 100 for text in shown(room.model.requests[-1])] == [True]
+    assert [text.endswith(f"{MISSING}\n\nsecond") for text in shown(room.model.requests[-1])] == [True]

@@ -56,11 +56,12 @@ def test_a_shortened_text_costs_no_more_than_asked(text: str, most: int) -> None
     if estimate_tokens(text) <= most:
         assert shortened == text
     else:
-        head, _, rest = shortened.partition("\n[… ")
-        missing, _, tail = rest.partition(" characters left out …]\n")
+        head, _, rest = shortened.partition(" [… ")
+        missing, _, tail = rest.partition(" characters left out …] ")
         assert text.startswith(head)
         assert text.endswith(tail)
         assert len(head) + int(missing) + len(tail) == len(text)
+        assert head.count("\n") + tail.count("\n") == shortened.count("\n")  # nobody opens a line by it
 
 
 def test_a_shortened_text_is_about_as_long_as_it_may_be() -> None:
