@@ -20,7 +20,7 @@ from bot.playground.workspace import Workspace
 from bot.testing import Hold
 from tests import crashing_bot
 from tests.openai_server import OpenAIServer, Reply, Request, says
-from tests.room import playground, settings_for
+from tests.room import playground, settings_for, shown
 
 PATIENCE_S = 90.0
 PATIENT = timedelta(seconds=15)  # a lease that outlasts the stalls of a crowd on a busy machine
@@ -66,7 +66,7 @@ async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
     hold = Hold()
 
     def answer(request: Request) -> Reply:
-        question = request.texts[-1].rpartition(": ")[2]
+        question = shown(request)[-1].rpartition(": ")[2]
         return says("Answer to ", hold, f"{question}.")
 
     async with AsyncExitStack() as stack:
