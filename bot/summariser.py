@@ -31,7 +31,8 @@ Names = Callable[[Sequence[Turn]], Awaitable[Mapping[str, str]]]
 AT_ONCE = 8  # sessions; the others' time comes after their next turn
 FOLDED_AT_ONCE = 20  # requests for one session, one after the other; then it waits for its next turn, too
 PATIENCE_S = 120.0  # for one summary
-LEASE = timedelta(minutes=5)  # longer than that. After a failure nobody tries again before it has run out
+LEASE = timedelta(minutes=5)  # longer than that
+RETRY = timedelta(minutes=1)  # after a failure; sooner nobody tries again
 SHARE = 8  # the part of the room that a summary may take: one in so many
 MOST_TOKENS = 1_000
 
@@ -107,11 +108,11 @@ class Summariser:
         return await self._store.run(summaries.finish, folding, text, reaches=reaches, several=several)
 
     async def _failed(self, folding: Folding, error: ModelError | TimeoutError) -> bool:
-        log.warning("a summary could not be written: %s", str(error) or "it took too long")
-        if not isinstance(error, ModelError) or error.trouble is not Trouble.WINDOW_EXCEEDED:
-            return False  # the lease keeps everybody from trying again at once
-        await self._store.run(summaries.give_up, folding)  # less is sent the next time
-        return True
+        session = {"session": folding.session_id}
+        log.warning("a summary could not be written: %s", str(error) or "it took too long", extra=session)
+        again = isinstance(error, ModelError) and error.trouble is Trouble.WINDOW_EXCEEDED  # with less
+        await self._store.run(summaries.give_up, folding, None if again else self._clock() + RETRY)
+        return again
 
     async def _write(self, summary: str, turns: Sequence[Turn], names: Mapping[str, str]) -> tuple[str, int]:
         """The next summary, and the last turn that it holds. Where all of them was deleted it stays as it is."""

@@ -71,9 +71,9 @@ def finish(connection: Connection, folding: Folding, text: str, *, reaches: int,
     return connection.execute(_FINISH, values).rowcount == 1
 
 
-def give_up(connection: Connection, folding: Folding) -> None:
-    """Somebody else may write it at once, and need not wait for the lease to run out."""
-    connection.execute(_MINE, {"this_session": folding.session_id, "this_fence": folding.fence, "lease_until": None})
+def give_up(connection: Connection, folding: Folding, until: datetime | None = None) -> None:
+    """Somebody else may write it: at once, or when the pause has passed that lasts until then."""
+    connection.execute(_MINE, {"this_session": folding.session_id, "this_fence": folding.fence, "lease_until": until})
 
 
 def void(connection: Connection, turn_id: int) -> None:

@@ -15,7 +15,7 @@ from bot.llm import LLM, NO_PARAMETERS, Done, Parameters
 from bot.prompt import MISSING, SUMMARY_ENDS, Fold
 from bot.store import summaries
 from bot.store.engine import Store
-from bot.summariser import LEASE
+from bot.summariser import RETRY
 from bot.testing import Hold, ScriptedLLM, SettableClock
 from tests.books import Books
 from tests.builders import ANA, BEN, THREAD, deletion, mention, reset
@@ -194,7 +194,7 @@ async def test_where_it_fails_the_oldest_turns_are_simply_gone(
             await asks(desk, f"{number} {LONG}", f"{number:02}", number)
             await desk.summariser.idle()
         assert len(clerk.folded) == 1
-        clock.advance(LEASE * 2)
+        clock.advance(RETRY * 2)
         await asks(desk, f"11 {LONG}", "11", 11)
         await desk.summariser.idle()
 
