@@ -114,8 +114,9 @@ class Clerk:
         session = await self._store.insist(session_rows.open_in, claim.thread_id)
         if session is None:
             return None
-        filled = self._responder.filled(await self._past(session.id, claim.turn_id))
-        return Memory.of(session, filled, now=self._clock(), idle_after=self._idle.of(claim.thread.channel))
+        filled = self._responder.filled(past := await self._past(session.id, claim.turn_id))
+        idle_after, in_short = self._idle.of(claim.thread.channel), past.cut.after > 0
+        return Memory.of(session, filled, in_short=in_short, now=self._clock(), idle_after=idle_after)
 
     async def _say(self, claim: Claim, running: Running, line: str) -> Settled:
         async def deltas() -> AsyncIterator[str]:

@@ -143,8 +143,9 @@ class Exchange:
         """What is remembered in this place. Raises StoreUnavailable."""
         if (found := await self._store.run(exchanges.find, thread)) is None:
             return None
-        filled = self._responder.filled(await self._past(found.id, settled_turns.NEWEST))
-        return Memory.of(found, filled, now=self._clock(), idle_after=self._idle.of(thread.channel))
+        filled = self._responder.filled(past := await self._past(found.id, settled_turns.NEWEST))
+        idle_after, in_short = self._idle.of(thread.channel), past.cut.after > 0
+        return Memory.of(found, filled, in_short=in_short, now=self._clock(), idle_after=idle_after)
 
     async def _begin(self, thread: Thread, question: Question, until: float) -> tuple[Begun | Repeated, float]:
         """What was begun, and when its lease was asked for, by the monotonic clock."""

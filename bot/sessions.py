@@ -130,13 +130,17 @@ class Memory:
     turns: int
     filled: float  # the share, up to 1, that it takes of what the model can be shown
     expires_in: timedelta  # when nobody writes meanwhile
+    in_short: bool = False  # the oldest part is not shown any more, but as a summary
 
     @classmethod
-    def of(cls, session: OpenSession, filled: float, *, now: datetime, idle_after: timedelta) -> Self | None:
+    def of(
+        cls, session: OpenSession, filled: float, *, in_short: bool, now: datetime, idle_after: timedelta
+    ) -> Self | None:
         """What is remembered of this session; None when it has expired."""
         if is_idle(session.last_active_at, now=now, idle_after=idle_after):
             return None
-        return cls(now - session.opened_at, session.turns, filled, session.last_active_at + idle_after - now)
+        expires_in = session.last_active_at + idle_after - now
+        return cls(now - session.opened_at, session.turns, filled, expires_in, in_short)
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,9 +203,10 @@ def memory(remembered: Memory | None) -> str:
     """What the thread is told that asked what is remembered of it."""
     if remembered is None:
         return "I remember nothing of this thread. Each conversation is asked about in its own."
+    in_short = ", the oldest of it in short" if remembered.in_short else ""
     return (
         f"I remember this conversation: {_begun(remembered.age)}, {_turns(remembered.turns)}, "
-        f"{remembered.filled:.0%} of what I can keep in mind at once. I forget it in "
+        f"{remembered.filled:.0%} of what I can keep in mind at once{in_short}. I forget it in "
         f"{_length(remembered.expires_in) or _SOON} unless somebody writes here, and at once on `!reset`."
     )
 

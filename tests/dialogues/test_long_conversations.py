@@ -32,7 +32,7 @@ async def goes_on(room: Room, talk: Talk, turns: int) -> None:
 
 @NARROW
 async def test_what_was_said_long_ago_is_still_known(room: Room) -> None:
-    """The model is shown a summary of what no longer fits, and the newest turns as they were."""
+    """The model is shown a summary of what no longer fits, and the newest turns as they were; who asks is told so."""
     talk = room.guest("Ana").writes("the code of door is 7319")
     await talk.answers(1)
     await goes_on(room, talk, 6)
@@ -44,6 +44,10 @@ async def test_what_was_said_long_ago_is_still_known(room: Room) -> None:
     assert "the code of door is 7319" in summary
     assert 3 <= len(turns) < 9
     assert turns[-1] == "what is my code?"
+    await room.settled()
+    talk.says("!status")
+    assert "8 turns" in (told := (await talk.answers(9))[-1])
+    assert "the oldest of it in short" in told
 
 
 @NARROW
