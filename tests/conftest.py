@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -21,6 +22,21 @@ def pytest_configure() -> None:
     """A busy machine is no failure: properties are checked without a stop-watch."""
     settings.register_profile("attendant", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("attendant")
+
+
+@pytest.fixture
+def loggers_as_before() -> Iterator[None]:
+    """For what sets up the log in this process: afterwards all loggers are as they were."""
+    before = {logger: (logger.level, logger.handlers[:]) for logger in _loggers()}
+    yield
+    for logger in _loggers():
+        level, logger.handlers[:] = before.get(logger, (logging.NOTSET, []))
+        logger.setLevel(level)
+
+
+def _loggers() -> Iterator[logging.Logger]:
+    yield logging.getLogger()
+    yield from (each for each in [*logging.root.manager.loggerDict.values()] if isinstance(each, logging.Logger))
 
 
 @pytest.fixture(scope="session")

@@ -122,6 +122,7 @@ class Terminal(io.StringIO):
         return True
 
 
+@pytest.mark.usefixtures("loggers_as_before")
 @pytest.mark.parametrize(("typed", "erased"), [("y\n", True), ("n\n", False), ("\n", False), ("", False)])
 def test_erase_asks_on_a_terminal(
     typed: str,

@@ -6,23 +6,13 @@ import io
 import json
 import logging
 import sys
-from collections.abc import Iterator
 
 import pytest
 
 from bot import logs
 from bot.logs import HumanFormatter, JsonFormatter
 
-
-@pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    """Leave the loggers as they were."""
-    loggers = [logging.getLogger(name) for name in (None, "bot", "slack_bolt", "openai")]
-    before = [(logger, logger.level, logger.handlers[:]) for logger in loggers]
-    yield
-    for logger, level, handlers in before:
-        logger.setLevel(level)
-        logger.handlers[:] = handlers
+pytestmark = pytest.mark.usefixtures("loggers_as_before")
 
 
 def record(message: str, **fields: object) -> logging.LogRecord:
