@@ -101,6 +101,15 @@ async def test_a_body_has_its_bounds(empty_sqlite_url: str, reciter: OpenAIServe
     assert (form.status, form.error["code"]) == (415, "unsupported_media_type")
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+@pytest.mark.parametrize("path", ["/v1", "/v1/chat/completions"])
+async def test_a_body_that_is_not_encoded_as_it_says(gate: Gate, path: str, encoding: str) -> None:
+    """It is the client's mistake: 400."""
+    got = await gate.posts(b'{"messages": []}', {"Content-Encoding": encoding}, path)
+
+    assert (got.status, got.error["type"]) == (400, "invalid_request_error")
+
+
 async def test_a_client_that_takes_its_time_is_not_waited_for(
     empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock
 ) -> None:
