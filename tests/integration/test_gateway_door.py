@@ -14,6 +14,7 @@ import pytest
 from bot import app, keyring
 from bot.errors import StartupError
 from bot.testing import SettableClock
+from bot.tokens import estimate_tokens
 from tests.gate import Gate, opened
 from tests.openai_server import OpenAIServer
 
@@ -77,6 +78,28 @@ async def test_the_tokens_of_a_minute_are_limited(gate: Gate) -> None:
     assert [got.status for got in told] == [200, 200, 429]
     assert [got.headers["x-ratelimit-remaining-tokens"] for got in told] == ["30", "15", "0"]
     assert told[-1].error["type"] == "tokens"
+
+
+@pytest.mark.parametrize("first_words", [(), ("Try ",)])
+@pytest.mark.parametrize("session", ["one", None])
+async def test_who_goes_away_has_spent_all_that_the_model_was_asked_with(
+    gate: Gate, session: str | None, first_words: tuple[str, ...]
+) -> None:
+    """The persona and the session's history, too, even before the first word."""
+    key = {"Authorization": f"Bearer {await gate.another_key(tokens_per_minute=1_000_000)}"}
+    await gate.asks("word " * 1_000, session="one", headers=key)
+    before = await gate.asks("hi", headers=key)
+    hold = gate.hold_model(*first_words)
+    asking = asyncio.create_task(gate.asks("hi", session=session, headers=key))
+    await hold.reached()
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    await gate.until(lambda: not gate.desk.exchange.running)
+    after = await gate.asks("hi", headers=key)
+
+    shown = sum(estimate_tokens(each["content"]) for each in gate.model.requests[2].body["messages"])
+    left = [int(got.headers["x-ratelimit-remaining-tokens"]) for got in (before, after)]
+    assert left[0] - left[1] >= shown
 
 
 async def test_the_settings_limit_is_a_keys_without_its_own(
