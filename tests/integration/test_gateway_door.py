@@ -161,6 +161,38 @@ async def test_headers_have_their_bounds(gate: Gate, line: bytes) -> None:
     assert status == b"400"
 
 
+BEGUN = "POST /v1 HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ("SECRET\r\n\r\n", 400),
+        ("SECRET /v1 HTTP/1.1\r\nHost: here\r\n\r\n", 400),
+        ("GET SECRET\r\n\r\n", 400),
+        ("G\x01T /SECRET HTTP/1.1\r\n\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nX-Long: SECRET" + "x" * 9_000 + "\r\n\r\n", 400),
+        (BEGUN + "Content-Length: SECRET\r\n\r\n", 400),
+        (BEGUN + "Transfer-Encoding: chunked\r\n\r\nSECRET\r\n", 400),
+        (BEGUN + "Expect: SECRET\r\nContent-Length: 0\r\n\r\n", 417),
+        ("GET /nowhere HTTP/1.1\r\nHost: here\r\nExpect: SECRET\r\n\r\n", 417),
+    ],
+)
+async def test_what_is_no_request_is_refused_as_everything_else(gate: Gate, sent: str, status: int) -> None:
+    """In OpenAI's shape, with the headers that keep it safe, repeating nothing and telling no version."""
+    reader, writer = await connected(gate)
+    writer.write(sent.format(key=gate.key).encode())
+    top = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)).decode()
+    headers = dict(line.lower().split(": ", 1) for line in top.splitlines()[1:] if line)
+    body = await reader.readexactly(int(headers["content-length"]))
+    writer.close()
+
+    assert int(top.split()[1]) == status
+    assert json.loads(body)["error"]["type"] == "invalid_request_error"
+    assert (headers["server"], headers["x-content-type-options"]) == ("attendant", "nosniff")
+    assert "SECRET" not in top + body.decode()
+
+
 async def test_refused_system_messages(empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock) -> None:
     """By setting, they are not accepted, in a session or not."""
     async with opened(empty_sqlite_url, reciter, clock, gateway_system_messages="refuse") as gate:
