@@ -89,9 +89,10 @@ class Gateway:
         app.on_response_prepare.append(self._dress)
         app.router.add_get("/healthz", health.lives)
         for prefix in self._settings.gateway_prefixes:
-            app.router.add_post(prefix, self._chat.complete)
-            app.router.add_post(f"{prefix}/chat/completions", self._chat.complete)
-            app.router.add_get(f"{prefix}/models", self._list_models)
+            for slash in ("", "/"):  # some clients write it
+                app.router.add_post(f"{prefix}{slash}", self._chat.complete)
+                app.router.add_post(f"{prefix}/chat/completions{slash}", self._chat.complete)
+                app.router.add_get(f"{prefix}/models{slash}", self._list_models)
             app.router.add_get(f"{prefix}/openapi.json", self._show_document)
             app.router.add_get(f"{prefix}/sessions/{{{PARAMETER}}}", self._sessions.tell)
             app.router.add_delete(f"{prefix}/sessions/{{{PARAMETER}}}", self._sessions.reset)

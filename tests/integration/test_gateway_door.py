@@ -251,6 +251,13 @@ async def test_every_answer_carries_what_keeps_it_safe(gate: Gate, method: str, 
     assert headers["x-request-id"].startswith("req_")
 
 
+async def test_a_slash_at_the_end_of_a_path_changes_nothing(gate: Gate) -> None:
+    """Some clients post to the base URL with its slash."""
+    for path in ("/v1/", "/api/publicLLM/", "/v1/chat/completions/"):
+        assert (await gate.posts({"messages": [{"role": "user", "content": "hi"}]}, path=path)).status == 200
+    assert (await gate.calls("GET", "/v1/models/")).status == 200
+
+
 async def test_paths_and_methods_that_there_are_not(gate: Gate) -> None:
     """They are errors in OpenAI's shape, too."""
     nowhere, wrong = await gate.calls("GET", "/v1/nothing"), await gate.calls("GET", "/v1/chat/completions")
