@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 
 HELD_BACK = 200  # refusals at once; beyond that they are not slow but short
 
+LIMIT_HEADERS = tuple(
+    f"x-ratelimit-{which}-{what}" for what in ("requests", "tokens") for which in ("limit", "remaining", "reset")
+)
+
 MISSING = "You didn't provide an API key. Send it as 'Authorization: Bearer sk-att-...'."
 WRONG = "Incorrect API key provided. Keys are made with 'attendant keys create'."
 OVER = "This API key was revoked, or has expired."

@@ -19,7 +19,7 @@ from bot.exchange import Exchange
 from bot.gateway import names, openapi, refusals
 from bot.gateway.chat import Chat
 from bot.gateway.connection import SECURITY, Runner, told
-from bot.gateway.doorman import Doorman
+from bot.gateway.doorman import LIMIT_HEADERS, Doorman
 from bot.gateway.refusals import Error, Refusal
 from bot.gateway.sessions import PARAMETER, Sessions
 from bot.inbox import Inbox
@@ -32,7 +32,7 @@ MOST_HEADERS = 100
 BACKLOG = 1_024
 
 _ALLOWED_HEADERS = ("Authorization", "Content-Type", names.REQUEST_HEADER, *names.SESSION_HEADERS)
-_EXPOSED_HEADERS = "x-session-id, x-session-state, x-request-id, retry-after"
+_EXPOSED_HEADERS = ", ".join(["x-session-id", "x-session-state", "x-request-id", "Retry-After", *LIMIT_HEADERS])
 _ID, _BEGUN = web.RequestKey("id", str), web.RequestKey("begun", bool)
 _SDK_HEADER = "x-stainless-"  # what OpenAI's own SDKs tell of themselves
 

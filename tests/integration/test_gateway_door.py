@@ -15,7 +15,7 @@ from bot import app, keyring
 from bot.errors import StartupError
 from bot.testing import SettableClock
 from bot.tokens import estimate_tokens
-from tests.gate import Gate, opened
+from tests.gate import Gate, Got, opened
 from tests.openai_server import OpenAIServer
 
 KNOWN = "sk-att-000000000000-" + "0" * 64
@@ -236,8 +236,26 @@ async def test_pages_of_an_origin_that_is_set_may_call(
     assert (preflight.status, other.status) == (204, 405)
     assert {"authorization", "sessionid", "x-stainless-os", "idempotency-key"} <= set(allowed)
     assert got.headers["access-control-allow-origin"] == "https://example.com"
-    assert "x-session-state" in got.headers["access-control-expose-headers"]
+    exposed = set(got.headers["access-control-expose-headers"].lower().split(", "))
+    assert {"x-session-state", "retry-after", *told_of_limits(got)} <= exposed
     assert "access-control-allow-origin" not in other.headers
+
+
+async def test_the_document_names_the_headers(gate: Gate) -> None:
+    """Those of the limits and of the session, and when to try again."""
+    got = await gate.asks("hi", session="one")
+    paths = (await gate.calls("GET", "/v1/openapi.json")).body["paths"]
+    answers = paths["/v1"]["post"]["responses"]
+
+    assert {"x-session-id", "x-session-state", *told_of_limits(got)} == set(answers["200"]["headers"])
+    assert {"Retry-After", *told_of_limits(got)} == set(answers["429"]["headers"])
+    assert all("Retry-After" in answers[status]["headers"] for status in ("409", "503"))
+    assert "Retry-After" in paths["/v1/models"]["get"]["responses"]["429"]["headers"]
+
+
+def told_of_limits(got: Got) -> set[str]:
+    """The headers that tell how much is left."""
+    return {name for name in got.headers if name.startswith("x-ratelimit-")}
 
 
 @pytest.mark.parametrize(("method", "path"), [*CALLS, ("GET", "/healthz"), ("GET", "/v1/openapi.json"), ("GET", "/")])
