@@ -55,16 +55,17 @@ class Doorman:
         self._held_back = 0
 
     async def know(self, request: web.Request) -> Key:
-        """The key that the request presents. Raises Refusal, and StoreUnavailable."""
-        key = await self._store.run(key_rows.find, await self._secret(request))
-        if key is None:
-            raise await self._slowly(request, unauthorized(WRONG))
-        if not key.is_valid(self._clock()):
-            raise forbidden(OVER)
-        return key
+        """The key that the request presents, which is counted. It may have no tokens left: nothing here costs any.
+
+        Raises Refusal, and StoreUnavailable.
+        """
+        return (await self._let_in(request, "requests")).key
 
     async def admit(self, request: web.Request) -> Admission:
         """Let a request for a completion in and count it. Raises Refusal, and StoreUnavailable."""
+        return await self._let_in(request, "requests", "tokens")
+
+    async def _let_in(self, request: web.Request, *needed: str) -> Admission:
         found = await self._store.run(key_rows.admit, await self._secret(request), now=self._clock())
         if found is None:
             raise await self._slowly(request, unauthorized(WRONG))
@@ -78,7 +79,7 @@ class Doorman:
         left = {"requests": most["requests"] - spent.requests, "tokens": most["tokens"] - spent.tokens}
         headers = _told(most, left, spent.seconds_left)
         for what, over in (("requests", left["requests"] < 0), ("tokens", left["tokens"] <= 0)):
-            if over:
+            if over and what in needed:
                 raise limited(what, most[what], spent.seconds_left, headers)
         return Admission(key, headers)
 

@@ -70,6 +70,18 @@ async def test_the_requests_of_a_minute_are_limited(gate: Gate) -> None:
     assert (await gate.asks("hi", headers=key)).status == 200
 
 
+@pytest.mark.parametrize(("method", "path"), CALLS[2:])
+async def test_what_asks_no_model_is_a_request_of_the_minute_too(gate: Gate, method: str, path: str) -> None:
+    """Whether or not the key has tokens left."""
+    key = {"Authorization": f"Bearer {await gate.another_key(requests_per_minute=3, tokens_per_minute=1)}"}
+    await gate.asks("hi", session="one", headers=key)
+    told = [await gate.calls(method, path, headers=key) for _ in range(3)]
+
+    assert [told[0].status, told[2].status] == [200, 429]
+    assert told[1].status != 429
+    assert (told[2].error["type"], told[2].headers["x-ratelimit-remaining-requests"]) == ("requests", "0")
+
+
 async def test_the_tokens_of_a_minute_are_limited(gate: Gate) -> None:
     """What answers cost is counted, streamed or not; a request that comes when they are spent is refused."""
     key = {"Authorization": f"Bearer {await gate.another_key(tokens_per_minute=30)}"}
