@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +27,7 @@ from bot.store.engine import Store
 log = logging.getLogger(__name__)
 
 HELD_BACK = 200  # refusals at once; beyond that they are not slow but short
+HELD_BACK_OF_ONE = 20  # the share of each address
 
 LIMIT_HEADERS = tuple(
     f"x-ratelimit-{which}-{what}" for what in ("requests", "tokens") for which in ("limit", "remaining", "reset")
@@ -52,7 +54,7 @@ class Doorman:
         self._settings = settings
         self._clock = clock
         self._brake = Brake()
-        self._held_back = 0
+        self._held_back: Counter[str] = Counter()  # by address
 
     async def know(self, request: web.Request) -> Key:
         """The key that the request presents, which is counted. It may have no tokens left: nothing here costs any.
@@ -100,14 +102,15 @@ class Doorman:
         return secret
 
     async def _slowly(self, request: web.Request, refusal: Refusal) -> Refusal:
-        pause_s = self._brake.failed(address.client(request, self._settings.gateway_trusted_proxies), self._clock())
-        if self._held_back >= HELD_BACK:
+        source = address.client(request, self._settings.gateway_trusted_proxies)
+        pause_s = self._brake.failed(source, self._clock())
+        if self._held_back.total() >= HELD_BACK or self._held_back[source] >= HELD_BACK_OF_ONE:
             return slowed(int(pause_s) + 1)
-        self._held_back += 1
+        self._held_back[source] += 1
         try:
             await asyncio.sleep(pause_s)
         finally:
-            self._held_back -= 1
+            self._held_back -= Counter([source])  # it keeps none that has come to nothing
         return refusal
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 from datetime import timedelta
+from ipaddress import ip_network
 from typing import Any
 
 import aiohttp
@@ -13,6 +14,7 @@ import pytest
 
 from bot import app, keyring
 from bot.errors import StartupError
+from bot.gateway.doorman import HELD_BACK
 from bot.testing import SettableClock
 from bot.tokens import estimate_tokens
 from tests.gate import Gate, Got, opened
@@ -43,6 +45,30 @@ async def test_a_key_of_the_right_id_needs_its_secret(gate: Gate) -> None:
     wrong = gate.key[:-1] + ("0" if gate.key[-1] != "0" else "1")
 
     assert (await gate.asks("hi", headers={"Authorization": f"Bearer {wrong}"})).status == 401
+
+
+async def test_one_address_cannot_have_the_wrong_keys_of_others_refused_in_short(
+    empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock
+) -> None:
+    """It has its share of the refusals that are held back at once, and no more."""
+    proxies = (ip_network("127.0.0.1"),)
+    async with (
+        opened(empty_sqlite_url, reciter, clock, gateway_trusted_proxies=proxies) as gate,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
+    ):
+
+        async def tries(address: str) -> int:
+            async with http.get(f"{gate.address}/v1/models", headers={"X-Forwarded-For": address}) as response:
+                return response.status
+
+        trying = [asyncio.create_task(tries("192.0.2.1")) for _ in range(HELD_BACK + 20)]
+        await gate.until(lambda: sum(task.done() and task.result() == 429 for task in trying) >= 20)
+        statuses = [await tries("192.0.2.2"), await tries("192.0.2.2")]
+        for task in trying:
+            task.cancel()
+        await asyncio.gather(*trying, return_exceptions=True)
+
+    assert statuses == [401, 401]
 
 
 async def test_a_key_that_was_revoked_or_has_expired_is_refused(gate: Gate) -> None:
