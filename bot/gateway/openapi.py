@@ -25,13 +25,15 @@ _ERRORS = {
     409: "another request is being answered in the session, or the session was reset meanwhile",
     413: "the body is too long",
     415: "the body is no JSON",
+    417: "nothing but '100-continue' may be expected",
     429: "the key's minute is spent, or too many attempts failed",
     500: "something broke",
     502: "the model gave no whole answer",
     503: "the model or the database is away, or there is too much to do",
     504: "the model took too long",
 }
-_OF_ANY = (400, 401, 403, 405, 429, 500, 503)
+_OF_ALL = (400, 405, 417, 500)
+_OF_ANY = (*_OF_ALL, 401, 403, 429, 503)
 _OF_CHAT = (*_OF_ANY, 408, 409, 413, 415, 502, 504)
 _TRY_AGAIN = (409, 429, 503)
 _VERSION = "1"
@@ -103,7 +105,7 @@ def _operation(what: str, answer: Json, errors: tuple[int, ...] = _OF_ANY) -> Js
 
 def _open(what: str, answer: Json) -> Json:
     """An operation for which no key is needed."""
-    return _operation(what, answer, (405, 500)) | {"security": []}
+    return _operation(what, answer, _OF_ALL) | {"security": []}
 
 
 def _refused(status: int) -> Json:
