@@ -199,7 +199,7 @@ class Exchange:
                             yield piece
 
                 name = name_of(begun.claim.session_id, begun.claim.turn_id)
-                yield Reply(begun.began_at, words, begun.opened, lambda: answer.prompt.tokens, name)
+                yield Reply(begun.began_at, words, begun.opened, name, prompt_tokens=lambda: answer.prompt.tokens)
         finally:
             await self._withdraw(begun)
 

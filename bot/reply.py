@@ -32,9 +32,9 @@ class Reply:
     began_at: datetime
     words: Callable[[], AsyncGenerator[str | Done, None]]
     opened: Opened | None = None  # None: without a session
-    prompt_tokens: Callable[[], int] = lambda: 0  # estimated: all that the model is shown
     name: str = ""  # the answer's own, for ever; none when nothing is remembered
     repeated: bool = False  # it was given before
+    prompt_tokens: Callable[[], int] = lambda: 0  # estimated: all that the model is shown
 
 
 async def words_of(answer: Answer) -> AsyncGenerator[str | Done, None]:
@@ -60,7 +60,7 @@ def repeated(known: Repeated) -> Reply:
         yield Done(known.model, known.usage, known.truncated)
 
     name = name_of(known.session_id, known.turn_id)
-    return Reply(known.began_at, words, Opened.CONTINUED, name=name, repeated=True)
+    return Reply(known.began_at, words, Opened.CONTINUED, name, repeated=True)
 
 
 def name_of(session_id: str | None, turn_id: int) -> str:
