@@ -109,7 +109,7 @@ class Exchange:
         with self._line.inside(question.owner):
             if question.thread is None:
                 answer = self._complete(question)
-                yield Reply(self._clock(), lambda: words_of(answer))
+                yield Reply(self._clock(), lambda: words_of(answer), prompt_tokens=lambda: answer.prompt.tokens)
                 return
             async with self._line.alone(question.thread) as until:
                 begun, asked_at = await self._begin(question.thread, question, until)
@@ -199,7 +199,7 @@ class Exchange:
                             yield piece
 
                 name = name_of(begun.claim.session_id, begun.claim.turn_id)
-                yield Reply(begun.began_at, words, begun.opened, name)
+                yield Reply(begun.began_at, words, begun.opened, name, prompt_tokens=lambda: answer.prompt.tokens)
         finally:
             await self._withdraw(begun)
 

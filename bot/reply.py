@@ -34,6 +34,7 @@ class Reply:
     opened: Opened | None = None  # None: without a session
     name: str = ""  # the answer's own, for ever; none when nothing is remembered
     repeated: bool = False  # it was given before
+    prompt_tokens: Callable[[], int] = lambda: 0  # estimated: all that the model is shown
 
 
 async def words_of(answer: Answer) -> AsyncGenerator[str | Done, None]:

@@ -2,6 +2,6 @@
 
 Reading order: refusals (errors in OpenAI's shape), shapes, schemas (what a request may be), transcript, request (a
 body, read), names, address, brake, doorman (who may ask), completion (an answer in OpenAI's shape), chat, sessions,
-openapi, server.
+openapi, connection (what is no request), server.
 Rule: what is not supported is refused by name; nothing that a client sends is ignored.
 """

@@ -91,11 +91,13 @@ class _Answer:
 
     @property
     def cost(self) -> int:
-        """Its tokens, estimated when the backend did not tell; nothing when nothing was said."""
-        if self._usage is None and not self._text:
-            return 0
-        usage = self._used()
-        return usage.prompt + usage.completion
+        """Its tokens. What the backend did not tell is estimated: all that the model was asked with, and what it said.
+
+        So it costs as much to go away in the middle, or before the first word.
+        """
+        if self._usage is not None:
+            return self._usage.prompt + self._usage.completion
+        return self._reply.prompt_tokens() + estimate_tokens("".join(self._text))
 
     async def whole(self, headers: Mapping[str, str]) -> web.Response:
         """The answer as one JSON object."""

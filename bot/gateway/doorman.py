@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +27,11 @@ from bot.store.engine import Store
 log = logging.getLogger(__name__)
 
 HELD_BACK = 200  # refusals at once; beyond that they are not slow but short
+HELD_BACK_OF_ONE = 20  # the share of each address
+
+LIMIT_HEADERS = tuple(
+    f"x-ratelimit-{which}-{what}" for what in ("requests", "tokens") for which in ("limit", "remaining", "reset")
+)
 
 MISSING = "You didn't provide an API key. Send it as 'Authorization: Bearer sk-att-...'."
 WRONG = "Incorrect API key provided. Keys are made with 'attendant keys create'."
@@ -48,19 +54,20 @@ class Doorman:
         self._settings = settings
         self._clock = clock
         self._brake = Brake()
-        self._held_back = 0
+        self._held_back: Counter[str] = Counter()  # by address
 
     async def know(self, request: web.Request) -> Key:
-        """The key that the request presents. Raises Refusal, and StoreUnavailable."""
-        key = await self._store.run(key_rows.find, await self._secret(request))
-        if key is None:
-            raise await self._slowly(request, unauthorized(WRONG))
-        if not key.is_valid(self._clock()):
-            raise forbidden(OVER)
-        return key
+        """The key that the request presents, which is counted. It may have no tokens left: nothing here costs any.
+
+        Raises Refusal, and StoreUnavailable.
+        """
+        return (await self._let_in(request, "requests")).key
 
     async def admit(self, request: web.Request) -> Admission:
         """Let a request for a completion in and count it. Raises Refusal, and StoreUnavailable."""
+        return await self._let_in(request, "requests", "tokens")
+
+    async def _let_in(self, request: web.Request, *needed: str) -> Admission:
         found = await self._store.run(key_rows.admit, await self._secret(request), now=self._clock())
         if found is None:
             raise await self._slowly(request, unauthorized(WRONG))
@@ -74,7 +81,7 @@ class Doorman:
         left = {"requests": most["requests"] - spent.requests, "tokens": most["tokens"] - spent.tokens}
         headers = _told(most, left, spent.seconds_left)
         for what, over in (("requests", left["requests"] < 0), ("tokens", left["tokens"] <= 0)):
-            if over:
+            if over and what in needed:
                 raise limited(what, most[what], spent.seconds_left, headers)
         return Admission(key, headers)
 
@@ -95,14 +102,15 @@ class Doorman:
         return secret
 
     async def _slowly(self, request: web.Request, refusal: Refusal) -> Refusal:
-        pause_s = self._brake.failed(address.client(request, self._settings.gateway_trusted_proxies), self._clock())
-        if self._held_back >= HELD_BACK:
+        source = address.client(request, self._settings.gateway_trusted_proxies)
+        pause_s = self._brake.failed(source, self._clock())
+        if self._held_back.total() >= HELD_BACK or self._held_back[source] >= HELD_BACK_OF_ONE:
             return slowed(int(pause_s) + 1)
-        self._held_back += 1
+        self._held_back[source] += 1
         try:
             await asyncio.sleep(pause_s)
         finally:
-            self._held_back -= 1
+            self._held_back -= Counter([source])  # it keeps none that has come to nothing
         return refusal
 
 

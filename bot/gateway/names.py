@@ -11,12 +11,12 @@ from bot.gateway.refusals import invalid
 SESSION_HEADERS = ("sessionId", "session-id", "x-session-id", "session_id")  # the first is the one we recommend
 REQUEST_HEADER = "Idempotency-Key"
 MOST_CHARACTERS = 200
-PATTERN = r"[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]*"  # what was not UTF-8 arrives as halves of characters
+PATTERN = r"[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]*"
 
 
 def session(http: web.Request) -> str | None:
     """The session that a request names. Raises Refusal for what is no name, and for two that disagree."""
-    given = {value.strip() for header in SESSION_HEADERS for value in http.headers.getall(header, ())}
+    given = {_text(value) for header in SESSION_HEADERS for value in http.headers.getall(header, ())}
     if len(given) > 1:
         raise invalid("The request names two different sessions.", SESSION_HEADERS[0], "conflicting_session_ids")
     return checked(given.pop(), SESSION_HEADERS[0]) if given else None
@@ -24,16 +24,25 @@ def session(http: web.Request) -> str | None:
 
 def request(http: web.Request) -> str | None:
     """The request's own name, under which it is answered once. Raises Refusal for what is no name."""
-    given = {value.strip() for value in http.headers.getall(REQUEST_HEADER, ())}
+    given = {_text(value) for value in http.headers.getall(REQUEST_HEADER, ())}
     if len(given) > 1:
         raise invalid("The request has two different names.", REQUEST_HEADER)
     return checked(given.pop(), REQUEST_HEADER) if given else None
 
 
+def _text(value: str) -> str:
+    """A header's text: UTF-8, as curl sends it, or else Latin-1, as fetch and requests do (fetch.spec.whatwg.org)."""
+    data = value.encode(errors="surrogateescape")  # as it came: what is not UTF-8, aiohttp reads so
+    try:
+        return data.decode().strip()
+    except UnicodeDecodeError:
+        return data.decode("latin-1").strip()
+
+
 def checked(text: str, where: str) -> str:
     """The name. Raises Refusal when it cannot be one."""
     if not re.fullmatch(PATTERN, text, re.DOTALL):
-        raise invalid(f"'{where}' holds control characters, or is not UTF-8.", where)
+        raise invalid(f"'{where}' holds control characters.", where)
     if not 0 < len(text) <= MOST_CHARACTERS:
         raise invalid(f"'{where}' must have from 1 to {MOST_CHARACTERS} characters.", where)
     return text

@@ -5,10 +5,12 @@ Rule: pure. OpenAPI 3.1 (spec.openapis.org/oas/v3.1.1), whose schemas are JSON S
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from bot.config import Settings
 from bot.gateway import names, schemas
+from bot.gateway.doorman import LIMIT_HEADERS
 from bot.gateway.sessions import PARAMETER
 
 Json = dict[str, Any]
@@ -23,15 +25,29 @@ _ERRORS = {
     409: "another request is being answered in the session, or the session was reset meanwhile",
     413: "the body is too long",
     415: "the body is no JSON",
+    417: "nothing but '100-continue' may be expected",
     429: "the key's minute is spent, or too many attempts failed",
     500: "something broke",
     502: "the model gave no whole answer",
     503: "the model or the database is away, or there is too much to do",
     504: "the model took too long",
 }
-_OF_ANY = (400, 401, 403, 405, 429, 500, 503)
+_OF_ALL = (400, 405, 417, 500)
+_OF_ANY = (*_OF_ALL, 401, 403, 429, 503)
 _OF_CHAT = (*_OF_ANY, 408, 409, 413, 415, 502, 504)
+_TRY_AGAIN = (409, 429, 503)
 _VERSION = "1"
+
+
+def _headers(told: Mapping[str, str]) -> Json:
+    return {name: {"schema": {"type": "string"}, "description": what} for name, what in told.items()}
+
+
+_SESSION_HEADERS = _headers(
+    {"x-session-id": "the session, when one was named", "x-session-state": "created, continued or expired"}
+)
+_LIMIT_HEADERS = _headers(dict.fromkeys(LIMIT_HEADERS, "of the key's minute"))
+_RETRY = _headers({"Retry-After": "for how many seconds to wait"})
 
 
 def document(prefix: str, settings: Settings) -> Json:
@@ -68,13 +84,8 @@ def _chat(settings: Settings) -> Json:
     operation = _operation("Answer a question.", schemas.COMPLETION, _OF_CHAT)
     answered = operation["responses"]["200"]
     answered["content"]["text/event-stream"] = {"schema": schemas.EVENT}
-    answered["headers"] = {
-        name: {"schema": {"type": "string"}, "description": what}
-        for name, what in {
-            "x-session-id": "the session, when one was named",
-            "x-session-state": "created, continued or expired",
-        }.items()
-    }
+    answered["headers"] = _SESSION_HEADERS | _LIMIT_HEADERS
+    operation["responses"]["429"]["headers"] = _RETRY | _LIMIT_HEADERS
     session = "Names the session. Without any of its spellings nothing is remembered."
     operation["parameters"] = [
         *(_name(header, "header", session) for header in names.SESSION_HEADERS),
@@ -88,14 +99,18 @@ def _chat(settings: Settings) -> Json:
 def _operation(what: str, answer: Json, errors: tuple[int, ...] = _OF_ANY) -> Json:
     return {
         "summary": what,
-        "responses": {"200": _response("done", answer)}
-        | {str(status): _response(_ERRORS[status], {"$ref": "#/components/schemas/Error"}) for status in errors},
+        "responses": {"200": _response("done", answer)} | {str(status): _refused(status) for status in errors},
     }
 
 
 def _open(what: str, answer: Json) -> Json:
     """An operation for which no key is needed."""
-    return _operation(what, answer, (405, 500)) | {"security": []}
+    return _operation(what, answer, _OF_ALL) | {"security": []}
+
+
+def _refused(status: int) -> Json:
+    told = _response(_ERRORS[status], {"$ref": "#/components/schemas/Error"})
+    return told | ({"headers": _RETRY} if status in _TRY_AGAIN else {})
 
 
 def _response(description: str, schema: Json) -> Json:

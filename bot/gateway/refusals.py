@@ -12,6 +12,11 @@ from typing import Any
 from bot import wording
 from bot.errors import AttendantError, ModelError, NameReused, Overloaded, SessionBusy, SessionClosed, Trouble
 
+TOO_MUCH = (
+    "This is more text than the model can take in at once. Send shorter messages, or start the session over with "
+    "DELETE …/sessions/{id}."
+)
+
 
 class Refusal(Exception):  # noqa: N818 - named for what the client gets
     """A request that is answered with an error."""
@@ -136,6 +141,8 @@ def of_model(trouble: Trouble) -> Refusal:
     status, kind = _BY_TROUBLE[trouble]
     code = _CODES.get(trouble, f"model_{trouble.value}")
     headers = _retry(10) if status in {429, 503} else {}
+    if trouble is Trouble.WINDOW_EXCEEDED:
+        return invalid(TOO_MUCH, "messages", code)
     return Refusal(Error(status, wording.trouble(trouble), kind, code=code, headers=headers))
 
 

@@ -75,6 +75,8 @@ async def _bytes(request: web.Request, settings: Settings) -> bytes:
         raise too_slow() from None
     except web.HTTPRequestEntityTooLarge:
         raise too_large(settings.gateway_max_body_bytes) from None
+    except web.RequestPayloadError:
+        raise invalid("The request's body is broken: it is not encoded as its headers say.") from None
 
 
 def _parsed(data: bytes) -> Any:

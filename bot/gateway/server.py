@@ -18,7 +18,8 @@ from bot.errors import AttendantError, StartupError
 from bot.exchange import Exchange
 from bot.gateway import names, openapi, refusals
 from bot.gateway.chat import Chat
-from bot.gateway.doorman import Doorman
+from bot.gateway.connection import SECURITY, Runner, told
+from bot.gateway.doorman import LIMIT_HEADERS, Doorman
 from bot.gateway.refusals import Error, Refusal
 from bot.gateway.sessions import PARAMETER, Sessions
 from bot.inbox import Inbox
@@ -30,18 +31,8 @@ MOST_HEADER_BYTES = 8_190
 MOST_HEADERS = 100
 BACKLOG = 1_024
 
-# For aiohttp's own complaints: of a request that is no HTTP it repeats the line, which may hold a key.
-_UNHEARD = logging.Logger("unheard", logging.CRITICAL + 1)  # noqa: LOG001 - no handler shall find it
-
-_SECURITY = {
-    "Server": "attendant",
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
 _ALLOWED_HEADERS = ("Authorization", "Content-Type", names.REQUEST_HEADER, *names.SESSION_HEADERS)
-_EXPOSED_HEADERS = "x-session-id, x-session-state, x-request-id, retry-after"
+_EXPOSED_HEADERS = ", ".join(["x-session-id", "x-session-state", "x-request-id", "Retry-After", *LIMIT_HEADERS])
 _ID, _BEGUN = web.RequestKey("id", str), web.RequestKey("begun", bool)
 _SDK_HEADER = "x-stainless-"  # what OpenAI's own SDKs tell of themselves
 
@@ -71,11 +62,8 @@ class Gateway:
     @asynccontextmanager
     async def served(self, port: int) -> AsyncGenerator[int, None]:
         """Serve it on this port of HOST; the port. Raises StartupError when it cannot be had."""
-        runner = web.AppRunner(
+        runner = Runner(
             self._app(),
-            access_log=None,
-            logger=_UNHEARD,
-            handler_cancellation=True,  # a client that goes away ends its answer
             shutdown_timeout=self._settings.drain_seconds,
             # A connection whose next headers, also its first, have not come by then is closed.
             keepalive_timeout=self._settings.gateway_client_timeout_seconds,
@@ -101,9 +89,10 @@ class Gateway:
         app.on_response_prepare.append(self._dress)
         app.router.add_get("/healthz", health.lives)
         for prefix in self._settings.gateway_prefixes:
-            app.router.add_post(prefix, self._chat.complete)
-            app.router.add_post(f"{prefix}/chat/completions", self._chat.complete)
-            app.router.add_get(f"{prefix}/models", self._list_models)
+            for slash in ("", "/"):  # some clients write it
+                app.router.add_post(f"{prefix}{slash}", self._chat.complete)
+                app.router.add_post(f"{prefix}/chat/completions{slash}", self._chat.complete)
+                app.router.add_get(f"{prefix}/models{slash}", self._list_models)
             app.router.add_get(f"{prefix}/openapi.json", self._show_document)
             app.router.add_get(f"{prefix}/sessions/{{{PARAMETER}}}", self._sessions.tell)
             app.router.add_delete(f"{prefix}/sessions/{{{PARAMETER}}}", self._sessions.reset)
@@ -127,19 +116,19 @@ class Gateway:
                 return web.Response(status=204)
             return await handler(request)
         except Refusal as refusal:
-            return _told(refusal.error)
+            return told(refusal.error)
         except web.HTTPException as error:
             return _of_http(request, error)
         except AttendantError as error:
             log.warning("a request was refused: %s", error, extra={"request": request[_ID]})
-            return _told(refusals.of(error).error)
+            return told(refusals.of(error).error)
         except ConnectionError:
             raise
         except Exception:
             log.exception("a request broke", extra={"path": _path(request), "request": request[_ID]})
             if _BEGUN in request:  # half an answer is out already: nothing can be said any more
                 raise ConnectionResetError from None
-            return _told(refusals.failed().error)
+            return told(refusals.failed().error)
 
     def _is_preflight(self, http: web.Request) -> bool:
         return http.method == "OPTIONS" and "Access-Control-Request-Method" in http.headers and self._welcomes(http)
@@ -150,7 +139,7 @@ class Gateway:
     async def _dress(self, http: web.Request, response: web.StreamResponse) -> None:
         """What every answer carries."""
         http[_BEGUN] = True
-        response.headers.update(_SECURITY)
+        response.headers.update(SECURITY)
         if _ID in http:
             response.headers["x-request-id"] = http[_ID]
         if self._settings.gateway_origins:
@@ -178,11 +167,7 @@ def _path(http: web.Request) -> str:
     return resource.canonical if resource is not None else ""
 
 
-def _told(error: Error) -> web.Response:
-    return web.json_response(error.body(), status=error.status, headers=error.headers)
-
-
 def _of_http(http: web.Request, error: web.HTTPException) -> web.Response:
     """An error of the server's own: no such path, or no such method there."""
     headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-    return _told(Error(error.status, f"Invalid URL or method: {error.reason} ({http.method}).", headers=headers))
+    return told(Error(error.status, f"Invalid URL or method: {error.reason} ({http.method}).", headers=headers))

@@ -6,11 +6,15 @@ import asyncio
 import os
 import re
 import sys
+from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 
-from tests.openai_server import OpenAIServer
+from tests.openai_server import Cut, Fails, OpenAIServer, Reply, Request, says
 from tests.process import Process
 from tests.room import recites
 
@@ -23,27 +27,86 @@ CHECKS = (
 UNLIMITED = {"GATEWAY_REQUESTS_PER_MINUTE": "100000000", "GATEWAY_TOKENS_PER_MINUTE": "999999999"}
 
 
+# What no client that is led by the document would send: the body's encoding, the request's own bytes.
+BROKEN = [
+    (b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", 400),
+    (b"Content-Encoding: deflate\r\nContent-Length: 2\r\n\r\n{}", 400),
+    (b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n", 400),
+    (b"X-Long: " + b"x" * 9_000 + b"\r\n\r\n", 400),
+    (b"nonsense\r\n\r\n", 400),
+    (b"Expect: nonsense\r\nContent-Length: 0\r\n\r\n", 417),
+]
+
+
+def troubled() -> Callable[[Request], Reply]:
+    """A model that fails in one way after another, and now and then says something."""
+    retry = {"retry-after-ms": "1"}
+    replies: cycle[Reply] = cycle(
+        [
+            Fails(400, {"code": "context_length_exceeded"}),
+            Fails(500, "", retry),
+            says("Try "),
+            Fails(401, {"code": "invalid_api_key"}),
+            says("Try ", Cut()),
+            Fails(429, {}, retry),
+            says(),
+            Fails(400, {"code": "content_filter"}),
+        ]
+    )
+    return lambda _: next(replies)
+
+
 @pytest.mark.timeout(300)
-async def test_the_document_is_true(tmp_path: Path) -> None:
-    """No 5xx, and no status, header or shape that is not in it."""
-    model = OpenAIServer(recites)
+@pytest.mark.parametrize(("prefix", "fails"), [("/v1", False), ("/api/publicLLM", True)])
+async def test_the_document_is_true(tmp_path: Path, prefix: str, *, fails: bool) -> None:
+    """No status, header or shape that is not in it, and no 5xx but for a model's failures."""
+    model = OpenAIServer(troubled() if fails else recites)
     environ = {"OPENAI_BASE_URL": await model.start(), "OPENAI_API_KEY": "sk-test", **UNLIMITED}
     made = await Process.run(tmp_path, environ, "keys", "create", "test")
     key = next(line for line in made.lines if line.startswith("sk-att-"))
     async with Process.running(tmp_path, environ, "gateway") as process:
         (address,) = re.findall(r"http://[^/]+", await process.says("is running at"))
-        fuzzer = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "schemathesis.cli", "run", f"{address}/v1/openapi.json"),
-            *("-H", f"Authorization: Bearer {key}", "--checks", ",".join(CHECKS)),
-            *("--max-examples", "15", "--seed", "7", "--no-color"),
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        found, _ = await fuzzer.communicate()
+        found = await fuzzed(f"{address}{prefix}/openapi.json", key, tmp_path, CHECKS[1:] if fails else CHECKS)
+        documented = await statuses(f"{address}{prefix}/openapi.json", prefix)
+        told = [await status(address, f"POST {prefix}", key, rest) for rest, _ in BROKEN]
         ended = await process.stop()
     await model.stop()
 
-    assert fuzzer.returncode == 0, found.decode()
-    assert not [line for line in ended.lines if '"level": "error"' in line]
+    assert found is None, found
+    assert told == [status for _, status in BROKEN]
+    assert set(map(str, told)) <= documented
+    broke = "a request broke" if fails else '"level": "error"'
+    assert not [line for line in ended.lines if broke in line]
+
+
+async def fuzzed(document: str, key: str, path: Path, checks: tuple[str, ...]) -> str | None:
+    """What the fuzzer says of it; None when all is well."""
+    fuzzer = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "schemathesis.cli", "run", document),
+        *("-H", f"Authorization: Bearer {key}", "--checks", ",".join(checks)),
+        *("--max-examples", "15", "--seed", "7", "--no-color"),
+        cwd=path,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await fuzzer.communicate()
+    return said.decode() if fuzzer.returncode else None
+
+
+async def statuses(document: str, path: str) -> set[str]:
+    """Those that the document knows of a question."""
+    async with aiohttp.ClientSession() as http, http.get(document) as response:
+        told: dict[str, Any] = await response.json()
+    return set(told["paths"][path]["post"]["responses"])
+
+
+async def status(address: str, line: str, key: str, rest: bytes) -> int:
+    """What is answered to a request that ends like this, byte by byte."""
+    host, _, port = address.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    head = f"{line} HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n"
+    writer.write(head.encode() + rest)
+    answer = await asyncio.wait_for(reader.readline(), 20)
+    writer.close()
+    return int(answer.split()[1])

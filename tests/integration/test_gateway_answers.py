@@ -200,6 +200,15 @@ async def test_a_model_in_trouble_is_an_error(
     assert await gate.turns("one") == 0
 
 
+async def test_what_is_too_long_is_told_in_the_words_of_http(gate: Gate) -> None:
+    """It names the part of the request, and how to start over by HTTP, where `!reset` is only a message."""
+    got = await gate.asks("word " * 150_000, session="one")
+
+    assert (got.status, got.error["code"], got.error["param"]) == (400, "context_length_exceeded", "messages")
+    assert "DELETE …/sessions/{id}" in got.error["message"]
+    assert "!reset" not in got.error["message"]
+
+
 async def test_trouble_in_the_middle_of_a_stream_is_told_in_it(sdk: openai.AsyncOpenAI, gate: Gate) -> None:
     """OpenAI's library raises it; what was said is forgotten, so that the question can be asked again."""
     gate.model.script(says("Try ", Cut()))

@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 from datetime import timedelta
+from ipaddress import ip_network
 from typing import Any
 
 import aiohttp
@@ -13,8 +14,10 @@ import pytest
 
 from bot import app, keyring
 from bot.errors import StartupError
+from bot.gateway.doorman import HELD_BACK
 from bot.testing import SettableClock
-from tests.gate import Gate, opened
+from bot.tokens import estimate_tokens
+from tests.gate import Gate, Got, opened
 from tests.openai_server import OpenAIServer
 
 KNOWN = "sk-att-000000000000-" + "0" * 64
@@ -44,6 +47,30 @@ async def test_a_key_of_the_right_id_needs_its_secret(gate: Gate) -> None:
     assert (await gate.asks("hi", headers={"Authorization": f"Bearer {wrong}"})).status == 401
 
 
+async def test_one_address_cannot_have_the_wrong_keys_of_others_refused_in_short(
+    empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock
+) -> None:
+    """It has its share of the refusals that are held back at once, and no more."""
+    proxies = (ip_network("127.0.0.1"),)
+    async with (
+        opened(empty_sqlite_url, reciter, clock, gateway_trusted_proxies=proxies) as gate,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
+    ):
+
+        async def tries(address: str) -> int:
+            async with http.get(f"{gate.address}/v1/models", headers={"X-Forwarded-For": address}) as response:
+                return response.status
+
+        trying = [asyncio.create_task(tries("192.0.2.1")) for _ in range(HELD_BACK + 20)]
+        await gate.until(lambda: sum(task.done() and task.result() == 429 for task in trying) >= 20)
+        statuses = [await tries("192.0.2.2"), await tries("192.0.2.2")]
+        for task in trying:
+            task.cancel()
+        await asyncio.gather(*trying, return_exceptions=True)
+
+    assert statuses == [401, 401]
+
+
 async def test_a_key_that_was_revoked_or_has_expired_is_refused(gate: Gate) -> None:
     """403, at once, on every path; other keys go on."""
     revoked, expired = await gate.another_key(), await gate.another_key(days=1)
@@ -69,6 +96,18 @@ async def test_the_requests_of_a_minute_are_limited(gate: Gate) -> None:
     assert (await gate.asks("hi", headers=key)).status == 200
 
 
+@pytest.mark.parametrize(("method", "path"), CALLS[2:])
+async def test_what_asks_no_model_is_a_request_of_the_minute_too(gate: Gate, method: str, path: str) -> None:
+    """Whether or not the key has tokens left."""
+    key = {"Authorization": f"Bearer {await gate.another_key(requests_per_minute=3, tokens_per_minute=1)}"}
+    await gate.asks("hi", session="one", headers=key)
+    told = [await gate.calls(method, path, headers=key) for _ in range(3)]
+
+    assert [told[0].status, told[2].status] == [200, 429]
+    assert told[1].status != 429
+    assert (told[2].error["type"], told[2].headers["x-ratelimit-remaining-requests"]) == ("requests", "0")
+
+
 async def test_the_tokens_of_a_minute_are_limited(gate: Gate) -> None:
     """What answers cost is counted, streamed or not; a request that comes when they are spent is refused."""
     key = {"Authorization": f"Bearer {await gate.another_key(tokens_per_minute=30)}"}
@@ -77,6 +116,28 @@ async def test_the_tokens_of_a_minute_are_limited(gate: Gate) -> None:
     assert [got.status for got in told] == [200, 200, 429]
     assert [got.headers["x-ratelimit-remaining-tokens"] for got in told] == ["30", "15", "0"]
     assert told[-1].error["type"] == "tokens"
+
+
+@pytest.mark.parametrize("first_words", [(), ("Try ",)])
+@pytest.mark.parametrize("session", ["one", None])
+async def test_who_goes_away_has_spent_all_that_the_model_was_asked_with(
+    gate: Gate, session: str | None, first_words: tuple[str, ...]
+) -> None:
+    """The persona and the session's history, too, even before the first word."""
+    key = {"Authorization": f"Bearer {await gate.another_key(tokens_per_minute=1_000_000)}"}
+    await gate.asks("word " * 1_000, session="one", headers=key)
+    before = await gate.asks("hi", headers=key)
+    hold = gate.hold_model(*first_words)
+    asking = asyncio.create_task(gate.asks("hi", session=session, headers=key))
+    await hold.reached()
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    await gate.until(lambda: not gate.desk.exchange.running)
+    after = await gate.asks("hi", headers=key)
+
+    shown = sum(estimate_tokens(each["content"]) for each in gate.model.requests[2].body["messages"])
+    left = [int(got.headers["x-ratelimit-remaining-tokens"]) for got in (before, after)]
+    assert left[0] - left[1] >= shown
 
 
 async def test_the_settings_limit_is_a_keys_without_its_own(
@@ -99,6 +160,15 @@ async def test_a_body_has_its_bounds(empty_sqlite_url: str, reciter: OpenAIServe
     assert (too_long.status, too_long.error["code"]) == (413, "request_too_large")
     assert (too_many.status, too_many.error["param"]) == (400, "messages")
     assert (form.status, form.error["code"]) == (415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+@pytest.mark.parametrize("path", ["/v1", "/v1/chat/completions"])
+async def test_a_body_that_is_not_encoded_as_it_says(gate: Gate, path: str, encoding: str) -> None:
+    """It is the client's mistake: 400."""
+    got = await gate.posts(b'{"messages": []}', {"Content-Encoding": encoding}, path)
+
+    assert (got.status, got.error["type"]) == (400, "invalid_request_error")
 
 
 async def test_a_client_that_takes_its_time_is_not_waited_for(
@@ -127,6 +197,38 @@ async def test_headers_have_their_bounds(gate: Gate, line: bytes) -> None:
     writer.close()
 
     assert status == b"400"
+
+
+BEGUN = "POST /v1 HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ("SECRET\r\n\r\n", 400),
+        ("SECRET /v1 HTTP/1.1\r\nHost: here\r\n\r\n", 400),
+        ("GET SECRET\r\n\r\n", 400),
+        ("G\x01T /SECRET HTTP/1.1\r\n\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nX-Long: SECRET" + "x" * 9_000 + "\r\n\r\n", 400),
+        (BEGUN + "Content-Length: SECRET\r\n\r\n", 400),
+        (BEGUN + "Transfer-Encoding: chunked\r\n\r\nSECRET\r\n", 400),
+        (BEGUN + "Expect: SECRET\r\nContent-Length: 0\r\n\r\n", 417),
+        ("GET /nowhere HTTP/1.1\r\nHost: here\r\nExpect: SECRET\r\n\r\n", 417),
+    ],
+)
+async def test_what_is_no_request_is_refused_as_everything_else(gate: Gate, sent: str, status: int) -> None:
+    """In OpenAI's shape, with the headers that keep it safe, repeating nothing and telling no version."""
+    reader, writer = await connected(gate)
+    writer.write(sent.format(key=gate.key).encode())
+    top = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)).decode()
+    headers = dict(line.lower().split(": ", 1) for line in top.splitlines()[1:] if line)
+    body = await reader.readexactly(int(headers["content-length"]))
+    writer.close()
+
+    assert int(top.split()[1]) == status
+    assert json.loads(body)["error"]["type"] == "invalid_request_error"
+    assert (headers["server"], headers["x-content-type-options"]) == ("attendant", "nosniff")
+    assert "SECRET" not in top + body.decode()
 
 
 async def test_refused_system_messages(empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock) -> None:
@@ -172,8 +274,26 @@ async def test_pages_of_an_origin_that_is_set_may_call(
     assert (preflight.status, other.status) == (204, 405)
     assert {"authorization", "sessionid", "x-stainless-os", "idempotency-key"} <= set(allowed)
     assert got.headers["access-control-allow-origin"] == "https://example.com"
-    assert "x-session-state" in got.headers["access-control-expose-headers"]
+    exposed = set(got.headers["access-control-expose-headers"].lower().split(", "))
+    assert {"x-session-state", "retry-after", *told_of_limits(got)} <= exposed
     assert "access-control-allow-origin" not in other.headers
+
+
+async def test_the_document_names_the_headers(gate: Gate) -> None:
+    """Those of the limits and of the session, and when to try again."""
+    got = await gate.asks("hi", session="one")
+    paths = (await gate.calls("GET", "/v1/openapi.json")).body["paths"]
+    answers = paths["/v1"]["post"]["responses"]
+
+    assert {"x-session-id", "x-session-state", *told_of_limits(got)} == set(answers["200"]["headers"])
+    assert {"Retry-After", *told_of_limits(got)} == set(answers["429"]["headers"])
+    assert all("Retry-After" in answers[status]["headers"] for status in ("409", "503"))
+    assert "Retry-After" in paths["/v1/models"]["get"]["responses"]["429"]["headers"]
+
+
+def told_of_limits(got: Got) -> set[str]:
+    """The headers that tell how much is left."""
+    return {name for name in got.headers if name.startswith("x-ratelimit-")}
 
 
 @pytest.mark.parametrize(("method", "path"), [*CALLS, ("GET", "/healthz"), ("GET", "/v1/openapi.json"), ("GET", "/")])
@@ -185,6 +305,13 @@ async def test_every_answer_carries_what_keeps_it_safe(gate: Gate, method: str, 
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
     assert headers["server"] == "attendant"
     assert headers["x-request-id"].startswith("req_")
+
+
+async def test_a_slash_at_the_end_of_a_path_changes_nothing(gate: Gate) -> None:
+    """Some clients post to the base URL with its slash."""
+    for path in ("/v1/", "/api/publicLLM/", "/v1/chat/completions/"):
+        assert (await gate.posts({"messages": [{"role": "user", "content": "hi"}]}, path=path)).status == 200
+    assert (await gate.calls("GET", "/v1/models/")).status == 200
 
 
 async def test_paths_and_methods_that_there_are_not(gate: Gate) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
+import requests
 
 from bot import upkeep
 from tests.gate import Gate
@@ -97,6 +99,23 @@ async def test_an_expired_session_is_not_told(gate: Gate) -> None:
     gate.clock.advance(timedelta(hours=25))
 
     assert (await gate.calls("GET", "/v1/sessions/one")).error["code"] == "session_not_found"
+
+
+async def test_an_id_is_the_same_in_latin_1_and_in_utf_8(gate: Gate) -> None:
+    """As requests and fetch write it, and curl; in a path it is UTF-8."""
+    url, auth = f"{gate.address}/v1", {"Authorization": f"Bearer {gate.key}"}
+    states = []
+    for session in ("José".encode("latin-1"), "José".encode()):
+        asking: dict[str, Any] = {
+            "headers": {**auth, "sessionId": session},
+            "json": {"messages": [user("hi")]},
+            "timeout": 20,
+        }
+        got = await asyncio.to_thread(requests.post, url, **asking)
+        states.append((got.status_code, got.headers.get("x-session-state")))
+
+    assert states == [(200, "created"), (200, "continued")]
+    assert (await gate.calls("GET", "/v1/sessions/José")).body["turns"] == 2
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,94 @@
+"""Connection: what comes before there is a request, and is none; it is refused in the same shape as everything else.
+
+Rule: nothing of what came is repeated, for it may hold a key.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from aiohttp import web
+
+from bot.gateway import refusals
+from bot.gateway.refusals import Error
+
+log = logging.getLogger(__name__)
+
+SECURITY = {
+    "Server": "attendant",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+NO_HTTP = "The request is not valid HTTP, or its headers are too long."
+
+# For aiohttp's own complaints: of a request that is no HTTP it repeats the line, which may hold a key.
+_UNHEARD = logging.Logger("unheard", logging.CRITICAL + 1)  # noqa: LOG001 - no handler shall find it
+
+
+class Runner(web.AppRunner):
+    """Serves an application over such connections."""
+
+    def __init__(self, app: web.Application, *, shutdown_timeout: float, **bounds: Any) -> None:
+        """`bounds` are those of aiohttp's RequestHandler."""
+        super().__init__(app, shutdown_timeout=shutdown_timeout)
+        self._bounds = bounds
+
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()
+        return _Server(
+            made.request_handler,
+            request_factory=made.request_factory,
+            handler_cancellation=True,  # a client that goes away ends its answer
+            logger=_UNHEARD,
+            access_log=None,
+            **self._bounds,
+        )
+
+
+class _Server(web.Server):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._of_connection = {name: value for name, value in kwargs.items() if name not in _OF_SERVER}
+
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self, loop=self._loop, **self._of_connection)
+
+
+_OF_SERVER = {"request_factory", "handler_cancellation"}
+
+
+class _Connection(web.RequestHandler):
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - it repeats what came
+    ) -> web.StreamResponse:
+        """What is no HTTP is refused, and the connection ends."""
+        if request.writer.output_size > 0:
+            raise ConnectionResetError("an answer has begun: nothing else can be said")
+        if status >= 500:  # noqa: PLR2004 - HTTP's own
+            log.error("a connection broke", exc_info=exc)
+        response = told(refusals.failed().error if status >= 500 else Error(status, NO_HTTP))  # noqa: PLR2004
+        response.headers.update(SECURITY)
+        response.force_close()
+        return response
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """aiohttp's own refusals, as of an unknown `Expect`, are told in our shape."""
+        if isinstance(resp, web.HTTPException):
+            resp = told(Error(resp.status, f"{resp.reason}."))
+        return await super().finish_response(request, resp, start_time)
+
+
+def told(error: Error) -> web.Response:
+    """The answer to a request that is refused."""
+    return web.json_response(error.body(), status=error.status, headers=error.headers)
