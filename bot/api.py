@@ -77,10 +77,10 @@ class Attendant:
             aclosing(reply.words()) as words,
         ):
             async for piece in words:
-                if not isinstance(piece, Done):
-                    yield piece
-                elif piece.truncated:
-                    yield f"\n\n{TRUNCATED}"
+                text = piece if not isinstance(piece, Done) else f"\n\n{TRUNCATED}" if piece.truncated else ""
+                if text:
+                    with self._parts.exchange.aside():
+                        yield text
 
     async def memory(self, chat_id: ChatId) -> Memory | None:
         """What is remembered of this chat, in figures; None when that is nothing."""

@@ -11,7 +11,7 @@ import hashlib
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -118,6 +118,10 @@ class Exchange:
                     return
                 async with self._replied(begun, asked_at, question) as reply:
                     yield reply
+
+    def aside(self) -> AbstractContextManager[None]:
+        """While the block runs a caller who has asked is at work of its own: stopping leaves it alone."""
+        return self._line.aside()
 
     async def stop(self) -> None:
         """End what is being answered here; return when nothing of it is left."""
