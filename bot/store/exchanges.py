@@ -20,6 +20,7 @@ from bot.store import claims, history, leases
 from bot.store import sessions as session_rows
 from bot.store import threads as thread_rows
 from bot.store.claims import Claim, Settled, State
+from bot.store.engine import stain
 from bot.store.tables import RUNNING, messages, sessions, threads, turns
 
 PLATFORM = "gateway"
@@ -226,6 +227,7 @@ def _clear(connection: Connection, thread_id: int, besides: Sequence[int] = ()) 
     running = sa.select(turns.c.id, turns.c.session_id).where(turns.c.thread_id == thread_id, RUNNING)
     if (found := connection.execute(running).first()) is None:
         return
+    stain(connection)
     ids = [found.id, *besides]
     connection.execute(sa.delete(messages).where(messages.c.turn_id.in_(ids)))
     connection.execute(sa.delete(turns).where(turns.c.id.in_(ids)))

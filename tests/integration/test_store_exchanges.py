@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +16,10 @@ from bot.llm import Usage
 from bot.sessions import Opened, ResetOutcome
 from bot.store import claims, erasure, exchanges, inbox, leases, summaries, tables
 from bot.store.claims import Settled, State
+from bot.store.engine import Store
 from bot.store.erasure import Scope
 from bot.store.exchanges import Begun, Name, Repeated
+from bot.testing import SettableClock
 from tests.books import MINUTE, Books
 from tests.builders import DAY
 
@@ -101,6 +104,20 @@ async def test_what_is_withdrawn_has_not_been(books: Books) -> None:
     await answered(books, "first")
     await withdraw(books, await begun(books, "second"))
     assert await left(books) == {"sessions": 1, "turns": 1, "messages": 1}
+
+
+async def test_what_is_withdrawn_leaves_the_file(empty_sqlite_url: str, clock: SettableClock) -> None:
+    """Its words, and those that came with it, are in none of the database's files after the next scrub."""
+    books = Books(store := Store(empty_sqlite_url), clock)
+    await store.scrub()
+    await withdraw(books, await begun(books, "confidential one", recalled=asked(("confidential two", "b"))))
+    await store.scrub()
+    database = Path(str(store.engine.url.database))
+
+    assert [
+        path.name for path in database.parent.glob(f"{database.name}*") if b"confidential" in path.read_bytes()
+    ] == []
+    await store.close()
 
 
 async def test_what_was_settled_is_not_withdrawn(books: Books) -> None:
