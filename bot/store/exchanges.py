@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from bot.events import Author, Thread, storable
 from bot.history import Said, Turn
 from bot.llm import Usage
+from bot.recall import lacking
 from bot.sessions import Opened, OpenSession
 from bot.store import claims, history, leases
 from bot.store import sessions as session_rows
@@ -263,19 +264,11 @@ _REPEATED = (
 
 
 def _unknown(connection: Connection, session_id: str, recalled: Sequence[Turn]) -> Sequence[Turn]:
-    """What of the caller's memory follows the newest turn that the session has, too."""
+    """What of the caller's memory the session lacks."""
     if not recalled:
         return ()
-    known = {_texts(turn) for turn in history.newest(connection, session_id)}
-    for index in range(len(recalled), 0, -1):
-        if _texts(recalled[index - 1]) in known:
-            return recalled[index:]
-    return recalled
-
-
-def _texts(turn: Turn) -> tuple[str, ...]:
-    """What was asked in a turn. Not the answer: clients trim what they show."""
-    return tuple(storable(message.text).strip() for message in turn.said)
+    known = history.newest(connection, session_id)
+    return lacking(known[::-1], recalled, whole=len(known) < history.PAGE)
 
 
 def _opened(connection: Connection, session_id: str, *, new: bool) -> Opened:

@@ -167,13 +167,13 @@ async def test_the_sweep_withdraws_what_the_dead_left(books: Books) -> None:
         ([("x", "9"), ("b", "2")], []),
         ([("b", "2"), ("c", "3")], [("c", "3")]),
         ([("x", "9")], [("x", "9")]),
-        ([("b", "2"), ("a", "1"), ("y", "8")], [("y", "8")]),
+        ([("b", "2"), ("a", "1"), ("y", "8")], [("a", "1"), ("y", "8")]),
     ],
 )
 async def test_what_a_caller_recalls_is_added_when_it_is_new(
     books: Books, recalled: list[tuple[str, str]], added: list[tuple[str, str]]
 ) -> None:
-    """What follows the newest turn that both have; told by the question, for answers are trimmed."""
+    """What follows the last turn that both have, in one order; told by the question, where answers are trimmed."""
     for said in ("a", "b"):
         await answered(books, said)
     now = await begun(books, "now", recalled=asked(*recalled))
