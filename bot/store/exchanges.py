@@ -52,6 +52,7 @@ class Repeated:
     session_id: str
     turn_id: int
     began_at: datetime
+    opened: Opened  # how it found its session
     same: bool  # it asked the same
     text: str
     model: str
@@ -245,7 +246,10 @@ def _repeated(connection: Connection, thread_id: int, name: Name, since: datetim
         return None
     usage = Usage(row.prompt_tokens or 0, row.cached_tokens or 0, row.completion_tokens or 0)
     same, truncated = row.request_digest == name.digest, bool(row.truncated)
-    return Repeated(row.session_id, row.id, row.started_at, same, row.answer, row.model or "", usage, truncated)
+    # One that a caller told of no model of ours has answered.
+    earlier = sa.exists().where(turns.c.session_id == row.session_id, turns.c.id < row.id, turns.c.model.is_not(None))
+    opened = _opened(connection, row.session_id, new=not connection.execute(sa.select(earlier)).scalar())
+    return Repeated(row.session_id, row.id, row.started_at, opened, same, row.answer, row.model or "", usage, truncated)
 
 
 _REPEATED = (

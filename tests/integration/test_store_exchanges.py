@@ -203,7 +203,21 @@ async def test_a_named_request_is_answered_once(books: Books) -> None:
         *(first.claim.turn_id, "answered", Usage(5, 2, 3), True),
     )
     assert (again.same, other.same) == (True, False)
+    assert again.opened is Opened.CREATED
     assert isinstance(await begin(books, "new", name=Name("l" * 64, "d" * 64)), Begun)
+
+
+async def test_a_repeated_request_finds_its_session_as_at_first(books: Books) -> None:
+    """Created, with turns that came along; expired, when another one expired before; continued after another."""
+    for opened in (Opened.CREATED, Opened.EXPIRED):
+        names = [Name(f"{opened} {number}", NAME.digest) for number in range(2)]
+        asked_for = [(names[0], asked(("a", "b"))), (names[1], ())]
+        firsts = [await answered(books, "hello", name=name, recalled=recalled) for name, recalled in asked_for]
+        again = [await begin(books, "hello", name=name) for name in names]
+
+        assert [first.opened for first in firsts] == [opened, Opened.CONTINUED]
+        assert [each.opened for each in again if isinstance(each, Repeated)] == [opened, Opened.CONTINUED]
+        books.now += DAY + MINUTE
 
 
 async def test_a_name_is_forgotten_with_its_session(books: Books) -> None:
