@@ -43,6 +43,7 @@ class Begun:
     opened: Opened
     began_at: datetime
     recalled: tuple[int, ...]  # turns that the caller told of, and that were not known
+    made: bool  # its thread was made for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,9 @@ def begin(
     rows = _Rows(connection, thread, thread_id, session_id, leased.fence, now)
     added = [rows.add(turn) for turn in _unknown(connection, session_id, recalled)]
     claim = rows.claim(said, name)
-    return Begun(claim, _opened(connection, session_id, new=session_id == new_id), now, tuple(added))
+    return Begun(
+        claim, _opened(connection, session_id, new=session_id == new_id), now, tuple(added), made=known is None
+    )
 
 
 def find(connection: Connection, thread: Thread) -> OpenSession | None:
@@ -115,6 +118,8 @@ def withdraw(connection: Connection, begun: Begun) -> None:
     """Take the turn back, unless it is no more this claim's: as if nothing had been asked."""
     if leases.release(connection, begun.claim.thread_id, begun.claim.fence):
         _clear(connection, begun.claim.thread_id, begun.recalled)
+        if begun.made:
+            thread_rows.remove_empty(connection, [begun.claim.thread_id])
 
 
 def withdraw_abandoned(connection: Connection, *, now: datetime, batch: int) -> int:

@@ -14,7 +14,7 @@ from bot.exchange import place, place_of_one
 from bot.history import Cut, Said, Turn
 from bot.llm import Usage
 from bot.sessions import Opened, ResetOutcome
-from bot.store import claims, erasure, exchanges, inbox, leases, summaries, tables
+from bot.store import claims, erasure, exchanges, inbox, leases, summaries, tables, threads
 from bot.store.claims import Settled, State
 from bot.store.engine import Store
 from bot.store.erasure import Scope
@@ -104,6 +104,17 @@ async def test_what_is_withdrawn_has_not_been(books: Books) -> None:
     await answered(books, "first")
     await withdraw(books, await begun(books, "second"))
     assert await left(books) == {"sessions": 1, "turns": 1, "messages": 1}
+
+
+async def test_what_is_withdrawn_leaves_no_thread(books: Books) -> None:
+    """One that was made for it goes; one that was there before stays, so that its chat is known."""
+    for name in (NAME, None):
+        await withdraw(books, await begun(books, "hello", name=name))
+    assert await books.rows(tables.threads) == []
+
+    await books.store.run(threads.ensure, OURS)
+    await withdraw(books, await begun(books, "hello"))
+    assert len(await books.rows(tables.threads)) == 1
 
 
 async def test_what_is_withdrawn_leaves_the_file(empty_sqlite_url: str, clock: SettableClock) -> None:
