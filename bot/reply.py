@@ -27,7 +27,7 @@ class Reply:
 
     `words` gives the model's words, then its Done, by when the answer is remembered. Not so one that calls tools: its
     question is asked again, with their results. Raises ModelError when there is no whole answer, SessionClosed when
-    the session was reset meanwhile, and StoreUnavailable.
+    the session was reset meanwhile, SessionLost when its lease was lost, and StoreUnavailable.
     """
 
     began_at: datetime

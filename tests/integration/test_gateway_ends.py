@@ -184,7 +184,9 @@ async def test_a_process_that_died_leaves_nothing(gate: Gate) -> None:
         got = await other.asks("third", session="one", headers={"Authorization": f"Bearer {gate.key}"})
     hold.release()
 
-    assert (got.state, (await dying).status) == ("continued", 409)
+    late = await dying
+    assert (got.state, late.status, late.error["code"]) == ("continued", 503, "session_lost")
+    assert int(late.headers["retry-after"]) > 0
     assert [said for said in shown(gate.model.requests[-1]) if said in {"first", HI, "third"}] == ["first", "third"]
     assert await gate.turns("one") == 2
 
