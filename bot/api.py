@@ -66,8 +66,9 @@ class Attendant:
     async def stream_message(self, chat_id: ChatId, text: str) -> AsyncGenerator[str, None]:
         """The answer piece by piece; it is remembered when the last was read.
 
-        Raises SessionNotFound for a chat that was never created, SessionBusy when another message is being answered
-        in it for too long, SessionClosed when it was reset meanwhile, and ModelError when there is no whole answer.
+        Raises SessionNotFound for a chat that was never created, or expired more than RETENTION_DAYS ago, SessionBusy
+        when another message is being answered in it for too long, SessionClosed when it was reset meanwhile,
+        SessionLost when another process took it over, and ModelError when there is no whole answer.
         """
         thread = place(self._owner, str(chat_id))
         if not await self._parts.exchange.knows(thread):
@@ -77,10 +78,10 @@ class Attendant:
             aclosing(reply.words()) as words,
         ):
             async for piece in words:
-                if not isinstance(piece, Done):
-                    yield piece
-                elif piece.truncated:
-                    yield f"\n\n{TRUNCATED}"
+                text = piece if not isinstance(piece, Done) else f"\n\n{TRUNCATED}" if piece.truncated else ""
+                if text:
+                    with self._parts.exchange.aside():
+                        yield text
 
     async def memory(self, chat_id: ChatId) -> Memory | None:
         """What is remembered of this chat, in figures; None when that is nothing."""
@@ -89,6 +90,8 @@ class Attendant:
     async def reset_chat(self, chat_id: ChatId) -> ResetOutcome:
         """Forget what was said in this chat; the next message begins anew."""
         thread = place(self._owner, str(chat_id))
+        if await self._parts.exchange.find(thread) is None:  # one that sat idle has expired, swept or not
+            return ResetOutcome.NOTHING
         return await self._parts.inbox.reset(thread, speaker(thread))
 
 

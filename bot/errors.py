@@ -8,8 +8,9 @@ AttendantError
 ├── PlatformError    the chat platform refused to show something; `code` is its own word for why
 ├── PlatformUnavailable  it could not be reached, or asked to wait: the turn is tried again
 ├── SessionBusy      another question is being answered in the session, for longer than one waits; later it helps
+├── SessionLost      another process may be answering in the session by now; asking again helps
 ├── SessionClosed    the session was reset while it answered: asking again begins a new one
-├── SessionNotFound  there is no chat of this id
+├── SessionNotFound  there is no chat of this id, or no more: it expired longer ago than rows are kept
 ├── NameReused       another request was sent under the same name
 ├── Overloaded       too many ask at once; trying again later helps
 └── ModelError       the model gave no whole answer; `trouble` says why
@@ -69,12 +70,16 @@ class SessionBusy(AttendantError):  # noqa: N818 - named for the state, as the f
     """Another question is being answered in this session, and has been for as long as one waits. Later it helps."""
 
 
+class SessionLost(AttendantError):  # noqa: N818 - named for the state, as the field does
+    """The lease on the session ran out, or was another process's, before the answer was settled. Asking again helps."""
+
+
 class SessionClosed(AttendantError):  # noqa: N818 - named for the state, as the field does
     """The session was reset while it answered. What was asked is forgotten; asking again begins a new session."""
 
 
 class SessionNotFound(AttendantError, ValueError):  # noqa: N818 - the name that callers know
-    """There is no chat of this id."""
+    """There is no chat of this id, or what there was is over for so long that nothing of it is kept."""
 
     def __init__(self) -> None:
         super().__init__("Chat session not found")

@@ -10,12 +10,13 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
-from bot.errors import NameReused, SessionBusy, SessionClosed, StoreUnavailable
+from bot.errors import NameReused, SessionBusy, SessionClosed, SessionLost, StoreUnavailable
 from bot.events import Thread
 from bot.held import Held
 from bot.history import ChatMessage, Past, Turn, speakers
@@ -23,8 +24,9 @@ from bot.line import Line
 from bot.llm import NO_PARAMETERS, Done, Parameters
 from bot.reply import Reply, name_of, repeated, words_of
 from bot.responder import Answer, Responder
+from bot.running import Running
 from bot.sessions import IdleLimits, Memory, OpenSession, is_idle
-from bot.store import exchanges
+from bot.store import exchanges, leases
 from bot.store import history as settled_turns
 from bot.store import threads as thread_rows
 from bot.store.claims import Settled, State
@@ -36,6 +38,7 @@ from bot.turnstile import Limits
 log = logging.getLogger(__name__)
 
 CALLER = "The user"  # in summaries
+TAKEN_OVER = "the session may be another process's by now"
 LOOK_FIRST_S, LOOK_MOST_S = 0.02, 0.5  # pauses while another replica answers in the session, doubling
 
 
@@ -119,6 +122,10 @@ class Exchange:
                 async with self._replied(begun, asked_at, question) as reply:
                     yield reply
 
+    def aside(self) -> AbstractContextManager[None]:
+        """While the block runs a caller who has asked is at work of its own: stopping leaves it alone."""
+        return self._line.aside()
+
     async def stop(self) -> None:
         """End what is being answered here; return when nothing of it is left."""
         await self._line.dissolve()
@@ -190,23 +197,28 @@ class Exchange:
                 answer = await self._answer(begun, question)
                 running.begin(answer)
 
-                async def words() -> AsyncGenerator[str | Done, None]:
-                    async with aclosing(words_of(answer)) as pieces:
-                        async for piece in pieces:
-                            if isinstance(piece, Done) and not piece.tool_calls:
-                                self._held.let_go(begun.claim)  # what follows its end is no more under its lease
-                                await self._settle(begun, answer, piece)
-                            yield piece
-
                 name = name_of(begun.claim.session_id, begun.claim.turn_id)
+                words = partial(self._words, begun, answer, running)
                 yield Reply(begun.began_at, words, begun.opened, name, prompt_tokens=lambda: answer.prompt.tokens)
         finally:
             await self._withdraw(begun)
 
+    async def _words(self, begun: Begun, answer: Answer, running: Running) -> AsyncGenerator[str | Done, None]:
+        with _lost_if(running):
+            async with aclosing(words_of(answer)) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, Done) and not piece.tool_calls:
+                        self._held.let_go(begun.claim)  # what follows its end is no more under its lease
+                        await self._settle(begun, answer, piece)
+                    yield piece
+
     async def _settle(self, begun: Begun, answer: Answer, done: Done) -> None:
-        """Remember a whole answer. Raises SessionClosed when its session was closed, or taken over, meanwhile."""
+        """Remember a whole answer. Raises SessionClosed, or SessionLost when it was taken over meanwhile."""
         settled = Settled.by(done, State.ANSWERED, answer.said.text, cut=answer.cut)
         if not await self._store.run(exchanges.settle, begun, settled, truncated=done.truncated, now=self._clock()):
+            fences = await self._store.run(leases.fences, [begun.claim.thread_id])
+            if fences.get(begun.claim.thread_id) != begun.claim.fence:
+                raise SessionLost(TAKEN_OVER)
             raise SessionClosed("the session was reset meanwhile")
         self._unsettled.pop(begun.claim.turn_id, None)
         log.info("turn answered", extra=_where(begun))
@@ -248,6 +260,17 @@ class Exchange:
             raise
         except StoreUnavailable as error:  # then its lease runs out, and whoever comes next does it
             log.warning("a turn could not be withdrawn (%s)", error, extra=_where(begun))
+
+
+@contextmanager
+def _lost_if(running: Running) -> Iterator[None]:
+    """Inside the block what ends because its lease was lost tells so."""
+    try:
+        yield
+    except SessionClosed:
+        if running.lost:
+            raise SessionLost(TAKEN_OVER) from None
+        raise
 
 
 async def _called(turns: Sequence[Turn]) -> Mapping[str, str]:

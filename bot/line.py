@@ -22,7 +22,7 @@ class Line:
         self._limits = limits
         self._wait_s = wait_s
         self._inside: Counter[str] = Counter()  # by owner
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()  # who waits inside
         self._sessions: dict[Thread, _Waiting] = {}
 
     @property
@@ -40,14 +40,23 @@ class Line:
         try:
             yield
         finally:
-            self._tasks.discard(task)
+            self._tasks -= {task, _this_task()}  # a stream may be read on in another task
             self._inside[owner] -= 1
             if not self._inside[owner]:
                 del self._inside[owner]
 
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """While the block runs, whoever is inside is at work of its own, and is not to be cancelled."""
+        self._tasks.discard(_this_task())
+        try:
+            yield
+        finally:
+            self._tasks.add(_this_task())
+
     async def dissolve(self) -> None:
-        """Cancel everybody who is inside, but for the caller; return when they have gone."""
-        while others := self._tasks - {_this_task()}:
+        """Cancel everybody who waits inside, but for the caller; return when they have gone."""
+        while others := {task for task in self._tasks - {_this_task()} if not task.done()}:
             for task in others:
                 task.cancel()
             await asyncio.wait(others)

@@ -8,14 +8,15 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot.errors import ModelError, SessionClosed, Trouble
-from bot.llm import Done
+from bot.llm import Done, Usage
 from bot.responder import Answer
 from bot.sessions import Opened
 from bot.store.exchanges import Repeated
+from bot.tokens import estimate_tokens
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ class Reply:
 
     `words` gives the model's words, then its Done, by when the answer is remembered. Not so one that calls tools: its
     question is asked again, with their results. Raises ModelError when there is no whole answer, SessionClosed when
-    the session was reset meanwhile, and StoreUnavailable.
+    the session was reset meanwhile, SessionLost when its lease was lost, and StoreUnavailable.
     """
 
     began_at: datetime
@@ -38,7 +39,7 @@ class Reply:
 
 
 async def words_of(answer: Answer) -> AsyncGenerator[str | Done, None]:
-    """The model's words, then its Done; or what went wrong is raised."""
+    """The model's words, then its Done, with its usage or an estimate; or what went wrong is raised."""
     async with aclosing(answer.words()) as words:
         async for word in words:
             yield word
@@ -48,7 +49,8 @@ async def words_of(answer: Answer) -> AsyncGenerator[str | Done, None]:
     if said.trouble is not None or said.done is None:
         log.error("no whole answer from the model", extra={"trouble": said.trouble, "detail": said.detail})
         raise ModelError(said.trouble or Trouble.CUT, said.detail)
-    yield said.done
+    estimated = Usage(answer.prompt.tokens, completion=estimate_tokens(said.text))
+    yield replace(said.done, usage=said.done.usage or estimated)
 
 
 def repeated(known: Repeated) -> Reply:
@@ -60,7 +62,7 @@ def repeated(known: Repeated) -> Reply:
         yield Done(known.model, known.usage, known.truncated)
 
     name = name_of(known.session_id, known.turn_id)
-    return Reply(known.began_at, words, Opened.CONTINUED, name, repeated=True)
+    return Reply(known.began_at, words, known.opened, name, repeated=True)
 
 
 def name_of(session_id: str | None, turn_id: int) -> str:

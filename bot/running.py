@@ -29,6 +29,7 @@ class Running:
         self.fence = fence
         self.outdated = asyncio.Event()  # it is to end though the model has ended
         self.interrupted: Interrupted | None = None
+        self.lost = False
         self._task = task
         self._until = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -47,7 +48,7 @@ class Running:
     def lose(self) -> None:
         """It is, or may be, another worker's: end here, unseen."""
         log.warning("a lease was lost, or could not be renewed in time; the turn is left to whoever takes it over")
-        self._until = 0.0
+        self._until, self.lost = 0.0, True
         if self._task is not None:
             self._task.cancel()
         else:

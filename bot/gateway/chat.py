@@ -16,7 +16,7 @@ from bot.gateway import names, refusals, transcript
 from bot.gateway import request as requests
 from bot.gateway.completion import envelope, event
 from bot.gateway.doorman import Doorman
-from bot.gateway.refusals import invalid
+from bot.gateway.refusals import invalid, unsupported
 from bot.gateway.request import Asked
 from bot.llm import Done, Usage
 from bot.reply import Reply
@@ -54,6 +54,8 @@ class Chat:
         instructions = transcript.instructions(asked.messages)
         if instructions and self._settings.gateway_system_messages == "refuse":
             raise invalid("System messages are not accepted here.", "messages", "system_message_refused")
+        if name is not None and "tools" in asked.parameters:  # an answer that calls them is not kept
+            raise unsupported("tools", f"together with '{names.REQUEST_HEADER}'")
         known_as = Name(hashlib.sha256(name.encode()).hexdigest(), asked.digest) if name is not None else None
         if session is None:
             return Question(

@@ -89,7 +89,7 @@ def _chat(settings: Settings) -> Json:
     session = "Names the session. Without any of its spellings nothing is remembered."
     operation["parameters"] = [
         *(_name(header, "header", session) for header in names.SESSION_HEADERS),
-        _name(names.REQUEST_HEADER, "header", "A repeated request of this name gets the same answer."),
+        _name(names.REQUEST_HEADER, "header", "A repeated request of this name gets the same answer. Not with tools."),
     ]
     body = {"application/json": {"schema": schemas.request(settings.gateway_max_messages)}}
     operation["requestBody"] = {"required": True, "content": body}

@@ -10,7 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot import wording
-from bot.errors import AttendantError, ModelError, NameReused, Overloaded, SessionBusy, SessionClosed, Trouble
+from bot.errors import (
+    AttendantError,
+    ModelError,
+    NameReused,
+    Overloaded,
+    SessionBusy,
+    SessionClosed,
+    SessionLost,
+    Trouble,
+)
 
 TOO_MUCH = (
     "This is more text than the model can take in at once. Send shorter messages, or start the session over with "
@@ -96,6 +105,12 @@ def session_closed() -> Refusal:
     return Refusal(Error(409, message, "conflict_error", code="session_reset", headers=_retry(1)))
 
 
+def session_lost() -> Refusal:
+    """Another process may be answering in the session: 503."""
+    message = "This request was lost while it was being answered; nothing of it is remembered. Send it again."
+    return Refusal(Error(503, message, "server_error", code="session_lost", headers=_retry(2)))
+
+
 def limited(what: str, most: int, retry_after_s: int, headers: Mapping[str, str]) -> Refusal:
     """The key has spent its minute's requests or tokens: 429."""
     message = f"Rate limit reached: {most} {what} per minute. Try again in {retry_after_s} s."
@@ -125,8 +140,8 @@ def of(error: AttendantError) -> Refusal:
             return of_model(error.trouble)
         case SessionBusy():
             return busy(2)
-        case SessionClosed():
-            return session_closed()
+        case SessionClosed() | SessionLost():
+            return session_lost() if isinstance(error, SessionLost) else session_closed()
         case NameReused():
             message = "Another request was sent with this 'Idempotency-Key' before."
             return invalid(message, "Idempotency-Key", "idempotency_key_reused")

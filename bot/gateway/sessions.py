@@ -49,6 +49,8 @@ class Sessions:
         key = await self._doorman.know(http)
         name = names.checked(http.match_info[PARAMETER], PARAMETER)
         thread = place(key.id, name)
+        if await self._exchange.find(thread) is None:  # one that sat idle has expired, swept or not
+            raise _unknown()
         if await self._inbox.reset(thread, speaker(thread)) is not ResetOutcome.DONE:
             raise _unknown()
         return web.json_response({"id": name, "object": "session.deleted", "deleted": True})

@@ -15,11 +15,13 @@ from sqlalchemy import Connection
 from bot.events import Author, Thread, storable
 from bot.history import Said, Turn
 from bot.llm import Usage
+from bot.recall import lacking
 from bot.sessions import Opened, OpenSession
 from bot.store import claims, history, leases
 from bot.store import sessions as session_rows
 from bot.store import threads as thread_rows
 from bot.store.claims import Claim, Settled, State
+from bot.store.engine import stain
 from bot.store.tables import RUNNING, messages, sessions, threads, turns
 
 PLATFORM = "gateway"
@@ -41,6 +43,7 @@ class Begun:
     opened: Opened
     began_at: datetime
     recalled: tuple[int, ...]  # turns that the caller told of, and that were not known
+    made: bool  # its thread was made for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class Repeated:
     session_id: str
     turn_id: int
     began_at: datetime
+    opened: Opened  # how it found its session
     same: bool  # it asked the same
     text: str
     model: str
@@ -92,7 +96,9 @@ def begin(
     rows = _Rows(connection, thread, thread_id, session_id, leased.fence, now)
     added = [rows.add(turn) for turn in _unknown(connection, session_id, recalled)]
     claim = rows.claim(said, name)
-    return Begun(claim, _opened(connection, session_id, new=session_id == new_id), now, tuple(added))
+    return Begun(
+        claim, _opened(connection, session_id, new=session_id == new_id), now, tuple(added), made=known is None
+    )
 
 
 def find(connection: Connection, thread: Thread) -> OpenSession | None:
@@ -112,6 +118,8 @@ def withdraw(connection: Connection, begun: Begun) -> None:
     """Take the turn back, unless it is no more this claim's: as if nothing had been asked."""
     if leases.release(connection, begun.claim.thread_id, begun.claim.fence):
         _clear(connection, begun.claim.thread_id, begun.recalled)
+        if begun.made:
+            thread_rows.remove_empty(connection, [begun.claim.thread_id])
 
 
 def withdraw_abandoned(connection: Connection, *, now: datetime, batch: int) -> int:
@@ -226,6 +234,7 @@ def _clear(connection: Connection, thread_id: int, besides: Sequence[int] = ()) 
     running = sa.select(turns.c.id, turns.c.session_id).where(turns.c.thread_id == thread_id, RUNNING)
     if (found := connection.execute(running).first()) is None:
         return
+    stain(connection)
     ids = [found.id, *besides]
     connection.execute(sa.delete(messages).where(messages.c.turn_id.in_(ids)))
     connection.execute(sa.delete(turns).where(turns.c.id.in_(ids)))
@@ -242,7 +251,10 @@ def _repeated(connection: Connection, thread_id: int, name: Name, since: datetim
         return None
     usage = Usage(row.prompt_tokens or 0, row.cached_tokens or 0, row.completion_tokens or 0)
     same, truncated = row.request_digest == name.digest, bool(row.truncated)
-    return Repeated(row.session_id, row.id, row.started_at, same, row.answer, row.model or "", usage, truncated)
+    # One that a caller told of no model of ours has answered.
+    earlier = sa.exists().where(turns.c.session_id == row.session_id, turns.c.id < row.id, turns.c.model.is_not(None))
+    opened = _opened(connection, row.session_id, new=not connection.execute(sa.select(earlier)).scalar())
+    return Repeated(row.session_id, row.id, row.started_at, opened, same, row.answer, row.model or "", usage, truncated)
 
 
 _REPEATED = (
@@ -261,19 +273,11 @@ _REPEATED = (
 
 
 def _unknown(connection: Connection, session_id: str, recalled: Sequence[Turn]) -> Sequence[Turn]:
-    """What of the caller's memory follows the newest turn that the session has, too."""
+    """What of the caller's memory the session lacks."""
     if not recalled:
         return ()
-    known = {_texts(turn) for turn in history.newest(connection, session_id)}
-    for index in range(len(recalled), 0, -1):
-        if _texts(recalled[index - 1]) in known:
-            return recalled[index:]
-    return recalled
-
-
-def _texts(turn: Turn) -> tuple[str, ...]:
-    """What was asked in a turn. Not the answer: clients trim what they show."""
-    return tuple(storable(message.text).strip() for message in turn.said)
+    known = history.newest(connection, session_id)
+    return lacking(known[::-1], recalled, whole=len(known) < history.PAGE)
 
 
 def _opened(connection: Connection, session_id: str, *, new: bool) -> Opened:

@@ -11,7 +11,8 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from bot.store.tables import RUNNING, answers, messages, sessions, threads, turns
+from bot.store import threads as thread_rows
+from bot.store.tables import RUNNING, answers, messages, sessions, turns
 
 
 def expunge(connection: Connection, *, before: datetime, batch: int) -> int:
@@ -24,7 +25,7 @@ def expunge(connection: Connection, *, before: datetime, batch: int) -> int:
     apart = _apart(connection, before, batch)
     _delete_sessions(connection, list(closed))
     _delete_apart(connection, list(apart))
-    _delete_emptied(connection, {*closed.values(), *apart.values()})
+    thread_rows.remove_empty(connection, {*closed.values(), *apart.values()})
     return len(closed) + len(apart)
 
 
@@ -71,11 +72,3 @@ def _delete_apart(connection: Connection, ids: Sequence[int]) -> None:
     gone = list(connection.execute(over).scalars())
     connection.execute(sa.delete(answers).where(answers.c.turn_id.in_(gone)))
     connection.execute(sa.delete(turns).where(turns.c.id.in_(gone)))
-
-
-def _delete_emptied(connection: Connection, ids: set[int]) -> None:
-    these = sa.select(threads.c.id).where(threads.c.id.in_(ids)).order_by(threads.c.id)
-    held = list(connection.execute(these.with_for_update(skip_locked=True)).scalars())
-    # A statement of its own: only once the threads are locked is it certain that nothing more comes into them.
-    left = [sa.exists().where(table.c.thread_id == threads.c.id) for table in (sessions, messages, turns)]
-    connection.execute(sa.delete(threads).where(threads.c.id.in_(held), threads.c.begun.is_(False), ~sa.or_(*left)))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
 from bot.events import Thread
 from bot.store.engine import insert_or_ignore
-from bot.store.tables import messages, threads
+from bot.store.tables import messages, sessions, threads, turns
 
 
 def find(connection: Connection, thread: Thread) -> Row[int, bool, bool] | None:
@@ -62,6 +64,15 @@ def begin(connection: Connection, thread_id: int) -> None:
 
 
 _THIS = sa.update(threads).where(threads.c.id == sa.bindparam("this_thread"))
+
+
+def remove_empty(connection: Connection, ids: Collection[int]) -> None:
+    """Delete those of these threads in which nothing is left, and nothing began; none that is locked elsewhere."""
+    these = sa.select(threads.c.id).where(threads.c.id.in_(ids)).order_by(threads.c.id)
+    held = list(connection.execute(these.with_for_update(skip_locked=True)).scalars())
+    # A statement of its own: only once the threads are locked is it certain that nothing more comes into them.
+    left = [sa.exists().where(table.c.thread_id == threads.c.id) for table in (sessions, messages, turns)]
+    connection.execute(sa.delete(threads).where(threads.c.id.in_(held), threads.c.begun.is_(False), ~sa.or_(*left)))
 
 
 def is_followed(connection: Connection, thread_id: int, message_id: str) -> bool:

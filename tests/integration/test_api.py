@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -103,6 +104,33 @@ async def test_an_answer_that_is_left_half_read_is_withdrawn(empty_sqlite_url: s
     assert sending.cancelled()
     assert not llm.calls[3].knows("Alice")
     await streams[1].aclose()
+
+
+async def test_whoever_reads_no_more_is_left_alone(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
+    """A task that is at work of its own between two pieces, or has ended, neither holds up the end nor is cancelled."""
+    for _ in range(2):
+        llm.script("Try ", Hold())
+    work = asyncio.Event()
+
+    async def show(stream: AsyncGenerator[str, None], *, goes_on: bool) -> str:
+        piece = await anext(stream)
+        if goes_on:
+            await work.wait()
+        return piece
+
+    async with asyncio.timeout(20), Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
+        chats = [await attendant.create_chat() for _ in range(2)]
+        streams = [attendant.stream_message(chat, "hello") for chat in chats]
+        ended = asyncio.create_task(show(streams[0], goes_on=False))
+        reading = asyncio.create_task(show(streams[1], goes_on=True))
+        await ended
+        await llm.called(2)
+        await asyncio.sleep(0)
+    work.set()
+
+    assert await reading == "Try "
+    for stream in streams:
+        await stream.aclose()
 
 
 async def test_one_chat_answers_one_message_after_the_other(empty_sqlite_url: str, llm: ScriptedLLM) -> None:

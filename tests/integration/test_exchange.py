@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bot.budget import Budget
-from bot.errors import ModelError, Overloaded, SessionClosed, StoreUnavailable, Trouble
+from bot.errors import ModelError, Overloaded, SessionClosed, SessionLost, StoreUnavailable, Trouble
 from bot.exchange import Exchange, Question, place
 from bot.held import Held
 from bot.history import ChatMessage, Said, Turn
@@ -104,7 +104,7 @@ async def test_a_lease_that_was_lost_ends_the_answer(counter: Counter, llm: Scri
     other = await counter.store.run(exchanges.begin, OURS, ["second"], **_elsewhere(counter))
     await counter.held.renew()
 
-    with pytest.raises(SessionClosed):
+    with pytest.raises(SessionLost):
         await asking
     assert isinstance(other, exchanges.Begun)
     assert [row.text for row in await counter.books.rows(tables.messages)] == ["second"]

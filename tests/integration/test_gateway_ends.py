@@ -114,9 +114,29 @@ async def test_a_repeated_request_has_the_same_answer(
     first, again = [await gate.asks(HI, session=session, headers=named("a"), stream=stream) for stream in streams]
     ids = [got.events[0]["id"] if got.events else got.body["id"] for got in (first, again)]
 
-    assert (again.text, ids[0]) == ("Try again.", ids[1])
+    assert (again.text, ids[0], again.state) == ("Try again.", ids[1], first.state)
     assert len(gate.model.requests) == 1
     assert await gate.turns("one") == (1 if session else 0)
+
+
+@pytest.mark.parametrize("session", ["one", None])
+async def test_a_repeated_request_costs_the_same(gate: Gate, session: str | None) -> None:
+    """Also where the backend tells no usage: the estimate is kept, and it is no other the next time."""
+    gate.model.script(Says(says("Try ", "again.").steps, usage=None))
+    first, again = [(await gate.asks(HI, session=session, headers=named("a"))).body["usage"] for _ in range(2)]
+
+    assert first == again
+    assert first["completion_tokens"] > 0
+
+
+async def test_what_may_call_tools_cannot_be_named(gate: Gate) -> None:
+    """An answer that calls tools is not kept: the pair is refused, by name, and the model is not asked."""
+    tools = [{"type": "function", "function": {"name": "look_up"}}]
+    got = await gate.asks(HI, session="one", headers=named("a"), tools=tools)
+
+    assert (got.status, got.error["param"], got.error["code"]) == (400, "tools", "unsupported_parameter")
+    assert "Idempotency-Key" in got.error["message"]
+    assert not gate.model.requests
 
 
 async def test_a_repeated_request_that_still_runs_is_waited_for(gate: Gate) -> None:
@@ -164,7 +184,9 @@ async def test_a_process_that_died_leaves_nothing(gate: Gate) -> None:
         got = await other.asks("third", session="one", headers={"Authorization": f"Bearer {gate.key}"})
     hold.release()
 
-    assert (got.state, (await dying).status) == ("continued", 409)
+    late = await dying
+    assert (got.state, late.status, late.error["code"]) == ("continued", 503, "session_lost")
+    assert int(late.headers["retry-after"]) > 0
     assert [said for said in shown(gate.model.requests[-1]) if said in {"first", HI, "third"}] == ["first", "third"]
     assert await gate.turns("one") == 2
 

@@ -94,11 +94,13 @@ async def test_a_session_is_told_without_its_words(gate: Gate) -> None:
 
 
 async def test_an_expired_session_is_not_told(gate: Gate) -> None:
-    """Also before the sweep has closed it."""
+    """Nor reset, also before the sweep has closed it: the next request says that it expired."""
     await gate.asks(ALICE, session="one")
     gate.clock.advance(timedelta(hours=25))
 
-    assert (await gate.calls("GET", "/v1/sessions/one")).error["code"] == "session_not_found"
+    for method in ("GET", "DELETE"):
+        assert (await gate.calls(method, "/v1/sessions/one")).error["code"] == "session_not_found"
+    assert (await gate.asks(WHO, session="one")).state == "expired"
 
 
 async def test_an_id_is_the_same_in_latin_1_and_in_utf_8(gate: Gate) -> None:

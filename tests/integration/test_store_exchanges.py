@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +14,12 @@ from bot.exchange import place, place_of_one
 from bot.history import Cut, Said, Turn
 from bot.llm import Usage
 from bot.sessions import Opened, ResetOutcome
-from bot.store import claims, erasure, exchanges, inbox, leases, summaries, tables
+from bot.store import claims, erasure, exchanges, inbox, leases, summaries, tables, threads
 from bot.store.claims import Settled, State
+from bot.store.engine import Store
 from bot.store.erasure import Scope
 from bot.store.exchanges import Begun, Name, Repeated
+from bot.testing import SettableClock
 from tests.books import MINUTE, Books
 from tests.builders import DAY
 
@@ -103,6 +106,31 @@ async def test_what_is_withdrawn_has_not_been(books: Books) -> None:
     assert await left(books) == {"sessions": 1, "turns": 1, "messages": 1}
 
 
+async def test_what_is_withdrawn_leaves_no_thread(books: Books) -> None:
+    """One that was made for it goes; one that was there before stays, so that its chat is known."""
+    for name in (NAME, None):
+        await withdraw(books, await begun(books, "hello", name=name))
+    assert await books.rows(tables.threads) == []
+
+    await books.store.run(threads.ensure, OURS)
+    await withdraw(books, await begun(books, "hello"))
+    assert len(await books.rows(tables.threads)) == 1
+
+
+async def test_what_is_withdrawn_leaves_the_file(empty_sqlite_url: str, clock: SettableClock) -> None:
+    """Its words, and those that came with it, are in none of the database's files after the next scrub."""
+    books = Books(store := Store(empty_sqlite_url), clock)
+    await store.scrub()
+    await withdraw(books, await begun(books, "confidential one", recalled=asked(("confidential two", "b"))))
+    await store.scrub()
+    database = Path(str(store.engine.url.database))
+
+    assert [
+        path.name for path in database.parent.glob(f"{database.name}*") if b"confidential" in path.read_bytes()
+    ] == []
+    await store.close()
+
+
 async def test_what_was_settled_is_not_withdrawn(books: Books) -> None:
     """Whatever order a dying process does things in."""
     first = await answered(books, "hello", recalled=asked(("a", "b")))
@@ -150,13 +178,13 @@ async def test_the_sweep_withdraws_what_the_dead_left(books: Books) -> None:
         ([("x", "9"), ("b", "2")], []),
         ([("b", "2"), ("c", "3")], [("c", "3")]),
         ([("x", "9")], [("x", "9")]),
-        ([("b", "2"), ("a", "1"), ("y", "8")], [("y", "8")]),
+        ([("b", "2"), ("a", "1"), ("y", "8")], [("a", "1"), ("y", "8")]),
     ],
 )
 async def test_what_a_caller_recalls_is_added_when_it_is_new(
     books: Books, recalled: list[tuple[str, str]], added: list[tuple[str, str]]
 ) -> None:
-    """What follows the newest turn that both have; told by the question, for answers are trimmed."""
+    """What follows the last turn that both have, in one order; told by the question, where answers are trimmed."""
     for said in ("a", "b"):
         await answered(books, said)
     now = await begun(books, "now", recalled=asked(*recalled))
@@ -186,7 +214,21 @@ async def test_a_named_request_is_answered_once(books: Books) -> None:
         *(first.claim.turn_id, "answered", Usage(5, 2, 3), True),
     )
     assert (again.same, other.same) == (True, False)
+    assert again.opened is Opened.CREATED
     assert isinstance(await begin(books, "new", name=Name("l" * 64, "d" * 64)), Begun)
+
+
+async def test_a_repeated_request_finds_its_session_as_at_first(books: Books) -> None:
+    """Created, with turns that came along; expired, when another one expired before; continued after another."""
+    for opened in (Opened.CREATED, Opened.EXPIRED):
+        names = [Name(f"{opened} {number}", NAME.digest) for number in range(2)]
+        asked_for = [(names[0], asked(("a", "b"))), (names[1], ())]
+        firsts = [await answered(books, "hello", name=name, recalled=recalled) for name, recalled in asked_for]
+        again = [await begin(books, "hello", name=name) for name in names]
+
+        assert [first.opened for first in firsts] == [opened, Opened.CONTINUED]
+        assert [each.opened for each in again if isinstance(each, Repeated)] == [opened, Opened.CONTINUED]
+        books.now += DAY + MINUTE
 
 
 async def test_a_name_is_forgotten_with_its_session(books: Books) -> None:
