@@ -109,7 +109,7 @@ class Exchange:
         with self._line.inside(question.owner):
             if question.thread is None:
                 answer = self._complete(question)
-                yield Reply(self._clock(), lambda: words_of(answer))
+                yield Reply(self._clock(), lambda: words_of(answer, {}))
                 return
             async with self._line.alone(question.thread) as until:
                 begun, asked_at = await self._begin(question.thread, question, until)
@@ -191,7 +191,7 @@ class Exchange:
                 running.begin(answer)
 
                 async def words() -> AsyncGenerator[str | Done, None]:
-                    async with aclosing(words_of(answer)) as pieces:
+                    async with aclosing(words_of(answer, _where(begun))) as pieces:
                         async for piece in pieces:
                             if isinstance(piece, Done) and not piece.tool_calls:
                                 self._held.let_go(begun.claim)  # what follows its end is no more under its lease
@@ -209,7 +209,7 @@ class Exchange:
         if not await self._store.run(exchanges.settle, begun, settled, truncated=done.truncated, now=self._clock()):
             raise SessionClosed("the session was reset meanwhile")
         self._unsettled.pop(begun.claim.turn_id, None)
-        log.info("turn answered", extra=_where(begun))
+        log.info("turn answered", extra=_where(begun) | settled.figures)
         if answer.prompt.fold is not None and begun.claim.session_id is not None:
             self._summariser.fold(begun.claim.session_id, answer.prompt.fold, _called)
 

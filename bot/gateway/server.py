@@ -5,19 +5,22 @@ Rule: TLS is the proxy's job.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 
 from aiohttp import web
 
 from bot import health
 from bot.config import Settings
-from bot.errors import AttendantError, StartupError
+from bot.errors import AttendantError, StartupError, StoreUnavailable
 from bot.exchange import Exchange
-from bot.gateway import names, openapi, refusals
+from bot.gateway import journal, names, openapi, refusals
 from bot.gateway.chat import Chat
+from bot.gateway.completion import event
 from bot.gateway.doorman import Doorman
 from bot.gateway.refusals import Error, Refusal
 from bot.gateway.sessions import PARAMETER, Sessions
@@ -42,7 +45,7 @@ _SECURITY = {
 }
 _ALLOWED_HEADERS = ("Authorization", "Content-Type", names.REQUEST_HEADER, *names.SESSION_HEADERS)
 _EXPOSED_HEADERS = "x-session-id, x-session-state, x-request-id, retry-after"
-_ID, _BEGUN = web.RequestKey("id", str), web.RequestKey("begun", bool)
+_ID, _BEGUN = web.RequestKey("id", str), web.RequestKey("begun", web.StreamResponse)
 _SDK_HEADER = "x-stainless-"  # what OpenAI's own SDKs tell of themselves
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -97,7 +100,7 @@ class Gateway:
             await runner.cleanup()
 
     def _app(self) -> web.Application:
-        app = web.Application(middlewares=[self._guard], client_max_size=self._settings.gateway_max_body_bytes)
+        app = web.Application(middlewares=[self._keep], client_max_size=self._settings.gateway_max_body_bytes)
         app.on_response_prepare.append(self._dress)
         app.router.add_get("/healthz", health.lives)
         for prefix in self._settings.gateway_prefixes:
@@ -119,27 +122,50 @@ class Gateway:
         return web.json_response(self._documents[http.path.removesuffix("/openapi.json")])
 
     @web.middleware
-    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Errors become answers here, in OpenAI's shape."""
+    async def _keep(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Every request is told of in the log when it ends."""
         request[_ID] = f"req_{self._new_id()}"
+        status, began = None, time.monotonic()
+        try:
+            response = await self._guard(request, handler)
+            status = response.status
+            return response
+        finally:
+            journal.tell(request, request[_ID], status, time.monotonic() - began)
+
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Errors become answers here, in OpenAI's shape; in a stream that has begun, its last event."""
         try:
             if self._is_preflight(request):
                 return web.Response(status=204)
             return await handler(request)
         except Refusal as refusal:
-            return _told(refusal.error)
+            return await self._told(request, refusal.error)
         except web.HTTPException as error:
-            return _of_http(request, error)
+            return await self._told(request, _of_http(request, error))
         except AttendantError as error:
-            log.warning("a request was refused: %s", error, extra={"request": request[_ID]})
-            return _told(refusals.of(error).error)
+            if isinstance(error, StoreUnavailable):
+                log.warning("the database was not there for a request: %s", error, extra={"request": request[_ID]})
+            return await self._told(request, refusals.of(error).error)
         except ConnectionError:
             raise
         except Exception:
-            log.exception("a request broke", extra={"path": _path(request), "request": request[_ID]})
-            if _BEGUN in request:  # half an answer is out already: nothing can be said any more
+            log.exception("a request broke", extra={"path": journal.path(request), "request": request[_ID]})
+            request[journal.WHY] = "internal_error"
+            if _BEGUN in request:  # half an answer is out already: nobody shall take it for a whole one
                 raise ConnectionResetError from None
-            return _told(refusals.failed().error)
+            return await self._told(request, refusals.failed().error)
+
+    async def _told(self, http: web.Request, error: Error) -> web.StreamResponse:
+        if error.code is not None:
+            http[journal.WHY] = error.code
+        begun: web.StreamResponse | None = http.get(_BEGUN)
+        if begun is None:
+            return web.json_response(error.body(), status=error.status, headers=error.headers)
+        with suppress(TimeoutError):  # it does not read: then it is not told
+            async with asyncio.timeout(self._settings.gateway_client_timeout_seconds):
+                await begun.write(event(error.body()))
+        return begun
 
     def _is_preflight(self, http: web.Request) -> bool:
         return http.method == "OPTIONS" and "Access-Control-Request-Method" in http.headers and self._welcomes(http)
@@ -149,7 +175,7 @@ class Gateway:
 
     async def _dress(self, http: web.Request, response: web.StreamResponse) -> None:
         """What every answer carries."""
-        http[_BEGUN] = True
+        http[_BEGUN] = response
         response.headers.update(_SECURITY)
         if _ID in http:
             response.headers["x-request-id"] = http[_ID]
@@ -172,17 +198,7 @@ def _preflight(http: web.Request) -> dict[str, str]:
     }
 
 
-def _path(http: web.Request) -> str:
-    """The path as it is written here, without a session's id."""
-    resource = http.match_info.route.resource
-    return resource.canonical if resource is not None else ""
-
-
-def _told(error: Error) -> web.Response:
-    return web.json_response(error.body(), status=error.status, headers=error.headers)
-
-
-def _of_http(http: web.Request, error: web.HTTPException) -> web.Response:
+def _of_http(http: web.Request, error: web.HTTPException) -> Error:
     """An error of the server's own: no such path, or no such method there."""
     headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-    return _told(Error(error.status, f"Invalid URL or method: {error.reason} ({http.method}).", headers=headers))
+    return Error(error.status, f"Invalid URL or method: {error.reason} ({http.method}).", headers=headers)
