@@ -22,6 +22,7 @@ from bot.gateway import journal, names, openapi, refusals
 from bot.gateway.chat import Chat
 from bot.gateway.completion import event
 from bot.gateway.doorman import Doorman
+from bot.gateway.drain import Drain
 from bot.gateway.refusals import Error, Refusal
 from bot.gateway.sessions import PARAMETER, Sessions
 from bot.inbox import Inbox
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 MOST_HEADER_BYTES = 8_190
 MOST_HEADERS = 100
 BACKLOG = 1_024
+FAREWELL_S = 5.0  # for the last words to those whose answers end because it stops
 
 # For aiohttp's own complaints: of a request that is no HTTP it repeats the line, which may hold a key.
 _UNHEARD = logging.Logger("unheard", logging.CRITICAL + 1)  # noqa: LOG001 - no handler shall find it
@@ -66,6 +68,7 @@ class Gateway:
     ) -> None:
         self._settings = settings
         self._new_id = new_id
+        self._drain = Drain(settings.drain_seconds)
         self._doorman = Doorman(store, settings, clock)
         self._chat = Chat(exchange, self._doorman, settings, new_id)
         self._sessions = Sessions(exchange, inbox, self._doorman, settings.idle_after)
@@ -79,7 +82,7 @@ class Gateway:
             access_log=None,
             logger=_UNHEARD,
             handler_cancellation=True,  # a client that goes away ends its answer
-            shutdown_timeout=self._settings.drain_seconds,
+            shutdown_timeout=FAREWELL_S,
             # A connection whose next headers, also its first, have not come by then is closed.
             keepalive_timeout=self._settings.gateway_client_timeout_seconds,
             max_line_size=MOST_HEADER_BYTES,
@@ -102,6 +105,7 @@ class Gateway:
     def _app(self) -> web.Application:
         app = web.Application(middlewares=[self._keep], client_max_size=self._settings.gateway_max_body_bytes)
         app.on_response_prepare.append(self._dress)
+        app.on_shutdown.append(self._drain.run_dry)
         app.router.add_get("/healthz", health.lives)
         for prefix in self._settings.gateway_prefixes:
             app.router.add_post(prefix, self._chat.complete)
@@ -138,7 +142,8 @@ class Gateway:
         try:
             if self._is_preflight(request):
                 return web.Response(status=204)
-            return await handler(request)
+            async with self._drain.inside():
+                return await handler(request)
         except Refusal as refusal:
             return await self._told(request, refusal.error)
         except web.HTTPException as error:
