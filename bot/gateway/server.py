@@ -75,8 +75,8 @@ class Gateway:
         self._documents = {prefix: openapi.document(prefix, settings) for prefix in settings.gateway_prefixes}
 
     @asynccontextmanager
-    async def served(self, port: int) -> AsyncGenerator[int, None]:
-        """Serve it on this port of HOST; the port. Raises StartupError when it cannot be had."""
+    async def served(self, port: int, setting: str = "GATEWAY_PORT") -> AsyncGenerator[int, None]:
+        """Serve it on this port of HOST; the port. Raises StartupError, naming the setting, when it cannot be had."""
         runner = web.AppRunner(
             self._app(),
             access_log=None,
@@ -95,8 +95,8 @@ class Gateway:
                 await web.TCPSite(runner, self._settings.host, port, backlog=BACKLOG).start()
             except OSError as error:
                 raise StartupError(
-                    f"GATEWAY_PORT {port} on {self._settings.host} cannot be listened on ({error.strerror}). "
-                    "Set it to another."
+                    f"Port {port} on {self._settings.host} cannot be listened on ({error.strerror}). "
+                    f"Set {setting} to another."
                 ) from None
             yield runner.addresses[0][1]
         finally:
