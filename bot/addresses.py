@@ -6,6 +6,7 @@ Rule: pure. What cannot be one raises ValueError in the words of a setting's err
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import re
 from urllib.parse import urlsplit
 
@@ -17,11 +18,22 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
+def models(text: str) -> tuple[str, ...]:
+    """The names of models."""
+    found = names(text)
+    if not found or any(re.search(r"\s", name) for name in found):
+        raise ValueError("is not a list of models' names with commas")
+    return found
+
+
 def prefixes(text: str) -> tuple[str, ...]:
-    """Where an API's paths begin: `/v1`, without a slash in the end."""
+    """Where an API's paths begin: `/v1`, without a slash in the end. No path is under two of them, nor is /healthz."""
     found = tuple(dict.fromkeys(prefix.rstrip("/") for prefix in names(text)))
     if not found or not all(re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", prefix) for prefix in found):
         raise ValueError("is not a list of paths such as /v1")
+    for one, other in itertools.permutations((*found, "/healthz"), 2):
+        if f"{one}/".startswith(f"{other}/"):
+            raise ValueError(f"is not a list of paths apart: {one} is under {other}")
     return found
 
 

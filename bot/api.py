@@ -31,11 +31,20 @@ ChatId = str | UUID
 
 
 class Attendant:
-    """Answers in chats; made by `open`. Every method may raise StoreUnavailable, and Overloaded when too many ask."""
+    """Answers in chats; made by `open`, used inside its block.
+
+    Every method may raise StoreUnavailable, and Overloaded when too many ask.
+    """
 
     def __init__(self, parts: Desk, owner: str) -> None:
-        self._parts = parts
+        self._open: Desk | None = parts
         self._owner = owner
+
+    @property
+    def _parts(self) -> Desk:
+        if self._open is None:
+            raise RuntimeError("The attendant is closed: call it inside 'async with Attendant.open() as attendant:'.")
+        return self._open
 
     @staticmethod
     @asynccontextmanager
@@ -50,7 +59,11 @@ class Attendant:
         settings = settings or Settings.load(os.environ, ENV_FILE, without_slack=True)
         model = with_model(settings) if llm is None else nullcontext(settings)
         async with model as effective, desk(effective, [], llm=llm) as parts:
-            yield Attendant(parts, await _owner(parts, key))
+            attendant = Attendant(parts, await _owner(parts, key))
+            try:
+                yield attendant
+            finally:
+                attendant._open = None
 
     async def create_chat(self) -> str:
         """A new chat; its id, a UUID."""
@@ -68,8 +81,11 @@ class Attendant:
 
         Raises SessionNotFound for a chat that was never created, or expired more than RETENTION_DAYS ago, SessionBusy
         when another message is being answered in it for too long, SessionClosed when it was reset meanwhile,
-        SessionLost when another process took it over, and ModelError when there is no whole answer.
+        SessionLost when another process took it over, ModelError when there is no whole answer, and TypeError for
+        what is no text.
         """
+        if not isinstance(text, str):
+            raise TypeError(f"a message is a str, not {type(text).__name__}")
         thread = place(self._owner, str(chat_id))
         if not await self._parts.exchange.knows(thread):
             raise SessionNotFound

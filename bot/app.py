@@ -112,7 +112,9 @@ async def gateway_bot(settings: Settings, *, clock: Clock = utc_now, llm: LLM | 
         parts = await stack.enter_async_context(desk(settings, [], clock=clock, llm=llm))
         if settings.health_port is not None:
             await stack.enter_async_context(_health(settings, settings.health_port, parts, clock))
-        served = await stack.enter_async_context(_gateway(settings, parts, clock).served(port))
+        served = await stack.enter_async_context(
+            _gateway(settings, parts, clock).served(port, "--port or GATEWAY_PORT")
+        )
         yield Bot(parts, f"at {_address(settings, served)}")
 
 

@@ -86,7 +86,7 @@ class Clerk:
 
     async def _settle(self, claim: Claim, settled: Settled) -> None:
         if await self._store.insist(claims.settle, claim, settled, now=self._clock()):
-            log.info("turn %s", settled.state.value, extra=_where(claim) | _figures(settled))
+            log.info("turn %s", settled.state.value, extra=_where(claim) | settled.figures)
         else:
             log.info(
                 "the answer is not remembered: its question changed or is gone, or the turn is somebody else's now",
@@ -255,16 +255,6 @@ def _ending(interrupted: Interrupted | None, *, failed: bool) -> tuple[State, st
 
 def _asked(claim: Claim) -> Asked:
     return Asked(claim.thread, claim.author, claim.message_id, claim.attempt)
-
-
-def _figures(settled: Settled) -> dict[str, object]:
-    return {
-        "trouble": settled.trouble,
-        "model": settled.model,
-        "prompt_tokens": settled.prompt_tokens,
-        "cached_tokens": settled.cached_tokens,
-        "completion_tokens": settled.completion_tokens,
-    }
 
 
 def _where(claim: Claim) -> dict[str, object]:

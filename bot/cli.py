@@ -125,9 +125,14 @@ def _erase(settings: Settings, options: argparse.Namespace) -> int:
         return options.yes or _agrees(f"{question} [y/N] ")
 
     erased = asyncio.run(upkeep.erase(settings, scope, confirmed=confirmed))
-    none = " (Ids are meant, as Slack has them: C0123456789, not #help-desk.)" if erased == 0 else ""
-    print("Nothing was erased." if erased is None else f"Erased {erased} messages.{none}")
+    print("Nothing was erased." if erased is None else f"Erased {erased} messages.{IDS if erased == 0 else ''}")
     return 0 if erased is not None else 1
+
+
+IDS = (
+    " (Ids are meant, as Slack has them: C0123456789, not #help-desk;"
+    " of the HTTP API the workspace is a key's id, from: attendant keys list)"
+)
 
 
 def _agrees(question: str) -> bool:
@@ -160,7 +165,7 @@ def _manifest(settings: Settings, options: argparse.Namespace) -> int:
 _MEETS_SLACK = {_run, _doctor}
 
 
-def _id(text: str) -> str:
+def _text(text: str) -> str:
     if not text.strip():  # a shell's variable that was not set
         raise argparse.ArgumentTypeError("is empty")
     return text.strip()
@@ -216,8 +221,9 @@ def _parser() -> argparse.ArgumentParser:
     sessions.add_argument("--limit", type=_count, default=100, help="how many at the most (default: 100)")
     word("status", _status, "tell what is owed, what runs, and what became of the last day's turns")
     erase = word("erase", _erase, "erase what people wrote, and the answers to it, from the database")
-    for name, what in (("workspace", "T…"), ("channel", "C…"), ("user", "U…")):
-        erase.add_argument(f"--{name}", type=_id, metavar="ID", help=f"only what is of this {name} ({what})")
+    for name, what in (("workspace", "T…, or a key's id"), ("channel", "C…"), ("user", "U…, or a key's id")):
+        erase.add_argument(f"--{name}", type=_text, metavar="ID", help=f"only what is of this {name} ({what})")
+    erase.epilog = "In the HTTP API workspace and user are the key's id, as `attendant keys list` shows it."
     erase.add_argument("--yes", action="store_true", help="do not ask")
     word("doctor", _doctor, "check tokens, scopes, socket, database and model, a line each")
     manifests = word("manifest", _manifest, "print the Slack app's manifest with your command names")
@@ -229,7 +235,7 @@ def _add_keys(keys: argparse.ArgumentParser) -> None:
     words = keys.add_subparsers(title="commands", metavar="COMMAND", required=True)
     create = words.add_parser("create", help="make a key and show it, once")
     create.set_defaults(command=_create_key)
-    create.add_argument("name", help="who or what it is for")
+    create.add_argument("name", type=_text, help="who or what it is for")
     create.add_argument("--days", type=_count, help="for how many days it is valid (default: until it is revoked)")
     create.add_argument("--requests-per-minute", type=_count, help="its own limit (default: the setting's)")
     create.add_argument("--tokens-per-minute", type=_most_tokens, help="its own limit (default: the setting's)")

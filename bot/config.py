@@ -156,7 +156,7 @@ class Settings:
     gateway_prefixes: tuple[str, ...] = _knob(
         ("/v1", "/api/publicLLM"), addresses.prefixes, "Use for instance /v1,/api/publicLLM."
     )
-    gateway_models: tuple[str, ...] = _knob((), addresses.names, "Name models that your backend serves.")
+    gateway_models: tuple[str, ...] = _knob((), addresses.models, "Name models that your backend serves.")
     gateway_system_messages: str = _knob("add", _choice("add", "refuse"), "Unset it for add.")
     gateway_wait_seconds: float = _knob(30.0, _positive(600), "Use for instance 30.")
     gateway_client_timeout_seconds: float = _knob(60.0, _positive(3_600), "Use for instance 60.")

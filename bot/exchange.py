@@ -112,7 +112,7 @@ class Exchange:
         with self._line.inside(question.owner):
             if question.thread is None:
                 answer = self._complete(question)
-                yield Reply(self._clock(), lambda: words_of(answer), prompt_tokens=lambda: answer.prompt.tokens)
+                yield Reply(self._clock(), lambda: words_of(answer, {}), prompt_tokens=lambda: answer.prompt.tokens)
                 return
             async with self._line.alone(question.thread) as until:
                 begun, asked_at = await self._begin(question.thread, question, until)
@@ -205,7 +205,7 @@ class Exchange:
 
     async def _words(self, begun: Begun, answer: Answer, running: Running) -> AsyncGenerator[str | Done, None]:
         with _lost_if(running):
-            async with aclosing(words_of(answer)) as pieces:
+            async with aclosing(words_of(answer, _where(begun))) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Done) and not piece.tool_calls:
                         self._held.let_go(begun.claim)  # what follows its end is no more under its lease
@@ -221,7 +221,7 @@ class Exchange:
                 raise SessionLost(TAKEN_OVER)
             raise SessionClosed("the session was reset meanwhile")
         self._unsettled.pop(begun.claim.turn_id, None)
-        log.info("turn answered", extra=_where(begun))
+        log.info("turn answered", extra=_where(begun) | settled.figures)
         if answer.prompt.fold is not None and begun.claim.session_id is not None:
             self._summariser.fold(begun.claim.session_id, answer.prompt.fold, _called)
 

@@ -6,7 +6,7 @@ Rule: words, then one Done. Whatever kept the answer from being whole is raised.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -38,8 +38,11 @@ class Reply:
     prompt_tokens: Callable[[], int] = lambda: 0  # estimated: all that the model is shown
 
 
-async def words_of(answer: Answer) -> AsyncGenerator[str | Done, None]:
-    """The model's words, then its Done, with its usage or an estimate; or what went wrong is raised."""
+async def words_of(answer: Answer, where: Mapping[str, object]) -> AsyncGenerator[str | Done, None]:
+    """The model's words, then its Done, with its usage or an estimate; or what went wrong is raised.
+
+    `where` it was asked is for the log.
+    """
     async with aclosing(answer.words()) as words:
         async for word in words:
             yield word
@@ -47,8 +50,9 @@ async def words_of(answer: Answer) -> AsyncGenerator[str | Done, None]:
     if said.interrupted is not None:
         raise SessionClosed("the session was reset meanwhile")
     if said.trouble is not None or said.done is None:
-        log.error("no whole answer from the model", extra={"trouble": said.trouble, "detail": said.detail})
-        raise ModelError(said.trouble or Trouble.CUT, said.detail)
+        trouble = said.trouble or Trouble.CUT
+        log.error("no whole answer from the model", extra={**where, "trouble": trouble.value, "detail": said.detail})
+        raise ModelError(trouble, said.detail)
     estimated = Usage(answer.prompt.tokens, completion=estimate_tokens(said.text))
     yield replace(said.done, usage=said.done.usage or estimated)
 

@@ -47,6 +47,7 @@ _RESET = {
 
 SOMETHING_BROKE = "Something went wrong on my side, and I could not do that. Please try again in a minute."
 BUSY = "I have too much to do right now. Please try again in a minute."
+STOPPING = "I am being stopped, and cannot finish this answer. Please ask again in a moment."
 SLASH_NOTHING = "There is nothing to reset here: you have no conversation with me in this channel."
 CHOOSE_SESSION = "Which conversation shall I forget?"
 ALREADY_RESET = "That conversation was already reset."

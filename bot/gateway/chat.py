@@ -10,11 +10,10 @@ from contextlib import aclosing
 from aiohttp import web
 
 from bot.config import Settings
-from bot.errors import AttendantError
 from bot.exchange import Exchange, Question, place, place_of_one
-from bot.gateway import names, refusals, transcript
+from bot.gateway import names, transcript
 from bot.gateway import request as requests
-from bot.gateway.completion import envelope, event
+from bot.gateway.completion import envelope
 from bot.gateway.doorman import Doorman
 from bot.gateway.refusals import invalid, unsupported
 from bot.gateway.request import Asked
@@ -34,7 +33,7 @@ class Chat:
         self._new_id = new_id
 
     async def complete(self, http: web.Request) -> web.StreamResponse:
-        """Answer one request. Before the first byte it raises Refusal and AttendantError."""
+        """Answer one request. Raises Refusal and AttendantError, also in the middle of a stream."""
         admission = await self._doorman.admit(http)
         session, name = names.session(http), names.request(http)
         asked = await requests.read(http, self._settings)
@@ -106,26 +105,23 @@ class _Answer:
         async with aclosing(self._reply.words()) as words:
             async for piece in words:
                 if isinstance(piece, Done):
-                    self._usage = piece.usage
-                    body = self._envelope.whole("".join(self._text), piece, self._used())
+                    self._usage = piece.usage or Usage()
+                    body = self._envelope.whole("".join(self._text), piece, self._usage)
                     return web.json_response(body, headers=headers)
                 self._text.append(piece)
         raise AssertionError("a reply ends with its Done")
 
     async def stream(self, http: web.Request, headers: Mapping[str, str]) -> web.StreamResponse:
-        """The answer as server-sent events. What fails before the first word is raised, what fails later is told."""
+        """The answer as server-sent events. What fails is raised."""
         async with aclosing(self._reply.words()) as words:
             first = await anext(words)
             stream = {"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
             response = web.StreamResponse(headers={**headers, **stream})
             await response.prepare(http)
-            try:
-                await self._send(response, self._envelope.opening(with_usage=self._asked.include_usage))
-                await self._pass_on(response, first)
-                async for piece in words:
-                    await self._pass_on(response, piece)
-            except AttendantError as error:
-                await self._send(response, event(refusals.of(error).error.body()))
+            await self._send(response, self._envelope.opening(with_usage=self._asked.include_usage))
+            await self._pass_on(response, first)
+            async for piece in words:
+                await self._pass_on(response, piece)
             return response
 
     async def _pass_on(self, response: web.StreamResponse, piece: str | Done) -> None:
@@ -134,8 +130,8 @@ class _Answer:
             self._text.append(piece)
             await self._send(response, self._envelope.delta(piece, with_usage=with_usage))
             return
-        self._usage = piece.usage
-        for chunk in self._envelope.ending(piece, self._used(), with_usage=with_usage):
+        self._usage = piece.usage or Usage()
+        for chunk in self._envelope.ending(piece, self._usage, with_usage=with_usage):
             await self._send(response, chunk)
 
     async def _send(self, response: web.StreamResponse, data: bytes) -> None:
@@ -144,9 +140,3 @@ class _Answer:
                 await response.write(data)
         except TimeoutError:
             raise ConnectionResetError("the client does not read") from None
-
-    def _used(self) -> Usage:
-        if self._usage is not None:
-            return self._usage
-        prompt = sum(estimate_tokens(str(message.get("content"))) for message in self._asked.messages)
-        return Usage(prompt, completion=estimate_tokens("".join(self._text)))

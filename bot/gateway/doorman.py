@@ -17,7 +17,7 @@ from aiohttp import web
 from bot import keys
 from bot.config import Settings
 from bot.errors import StoreUnavailable
-from bot.gateway import address
+from bot.gateway import address, journal
 from bot.gateway.brake import Brake
 from bot.gateway.refusals import Refusal, forbidden, limited, slowed, unauthorized
 from bot.keys import Key, Secret
@@ -72,6 +72,7 @@ class Doorman:
         if found is None:
             raise await self._slowly(request, unauthorized(WRONG))
         key, spent = found
+        request[journal.KEY_ID] = key.id
         if spent is None:
             raise forbidden(OVER)
         most = {

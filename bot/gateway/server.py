@@ -5,21 +5,25 @@ Rule: TLS is the proxy's job.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 
 from aiohttp import web
 
 from bot import health
 from bot.config import Settings
-from bot.errors import AttendantError, StartupError
+from bot.errors import AttendantError, StartupError, StoreUnavailable
 from bot.exchange import Exchange
-from bot.gateway import names, openapi, refusals
+from bot.gateway import journal, names, openapi, refusals
 from bot.gateway.chat import Chat
+from bot.gateway.completion import event
 from bot.gateway.connection import SECURITY, Runner, told
 from bot.gateway.doorman import LIMIT_HEADERS, Doorman
+from bot.gateway.drain import Drain
 from bot.gateway.refusals import Error, Refusal
 from bot.gateway.sessions import PARAMETER, Sessions
 from bot.inbox import Inbox
@@ -30,10 +34,11 @@ log = logging.getLogger(__name__)
 MOST_HEADER_BYTES = 8_190
 MOST_HEADERS = 100
 BACKLOG = 1_024
+FAREWELL_S = 5.0  # for the last words to those whose answers end because it stops
 
 _ALLOWED_HEADERS = ("Authorization", "Content-Type", names.REQUEST_HEADER, *names.SESSION_HEADERS)
 _EXPOSED_HEADERS = ", ".join(["x-session-id", "x-session-state", "x-request-id", "Retry-After", *LIMIT_HEADERS])
-_ID, _BEGUN = web.RequestKey("id", str), web.RequestKey("begun", bool)
+_ID, _BEGUN = web.RequestKey("id", str), web.RequestKey("begun", web.StreamResponse)
 _SDK_HEADER = "x-stainless-"  # what OpenAI's own SDKs tell of themselves
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -54,17 +59,18 @@ class Gateway:
     ) -> None:
         self._settings = settings
         self._new_id = new_id
+        self._drain = Drain(settings.drain_seconds)
         self._doorman = Doorman(store, settings, clock)
         self._chat = Chat(exchange, self._doorman, settings, new_id)
         self._sessions = Sessions(exchange, inbox, self._doorman, settings.idle_after)
         self._documents = {prefix: openapi.document(prefix, settings) for prefix in settings.gateway_prefixes}
 
     @asynccontextmanager
-    async def served(self, port: int) -> AsyncGenerator[int, None]:
-        """Serve it on this port of HOST; the port. Raises StartupError when it cannot be had."""
+    async def served(self, port: int, setting: str = "GATEWAY_PORT") -> AsyncGenerator[int, None]:
+        """Serve it on this port of HOST; the port. Raises StartupError, naming the setting, when it cannot be had."""
         runner = Runner(
             self._app(),
-            shutdown_timeout=self._settings.drain_seconds,
+            shutdown_timeout=FAREWELL_S,
             # A connection whose next headers, also its first, have not come by then is closed.
             keepalive_timeout=self._settings.gateway_client_timeout_seconds,
             max_line_size=MOST_HEADER_BYTES,
@@ -77,16 +83,17 @@ class Gateway:
                 await web.TCPSite(runner, self._settings.host, port, backlog=BACKLOG).start()
             except OSError as error:
                 raise StartupError(
-                    f"GATEWAY_PORT {port} on {self._settings.host} cannot be listened on ({error.strerror}). "
-                    "Set it to another."
+                    f"Port {port} on {self._settings.host} cannot be listened on ({error.strerror}). "
+                    f"Set {setting} to another."
                 ) from None
             yield runner.addresses[0][1]
         finally:
             await runner.cleanup()
 
     def _app(self) -> web.Application:
-        app = web.Application(middlewares=[self._guard], client_max_size=self._settings.gateway_max_body_bytes)
+        app = web.Application(middlewares=[self._keep], client_max_size=self._settings.gateway_max_body_bytes)
         app.on_response_prepare.append(self._dress)
+        app.on_shutdown.append(self._drain.run_dry)
         app.router.add_get("/healthz", health.lives)
         for prefix in self._settings.gateway_prefixes:
             for slash in ("", "/"):  # some clients write it
@@ -108,27 +115,51 @@ class Gateway:
         return web.json_response(self._documents[http.path.removesuffix("/openapi.json")])
 
     @web.middleware
-    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Errors become answers here, in OpenAI's shape."""
+    async def _keep(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Every request is told of in the log when it ends."""
         request[_ID] = f"req_{self._new_id()}"
+        status, began = None, time.monotonic()
+        try:
+            response = await self._guard(request, handler)
+            status = response.status
+            return response
+        finally:
+            journal.tell(request, request[_ID], status, time.monotonic() - began)
+
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Errors become answers here, in OpenAI's shape; in a stream that has begun, its last event."""
         try:
             if self._is_preflight(request):
                 return web.Response(status=204)
-            return await handler(request)
+            async with self._drain.inside():
+                return await handler(request)
         except Refusal as refusal:
-            return told(refusal.error)
+            return await self._told(request, refusal.error)
         except web.HTTPException as error:
-            return _of_http(request, error)
+            return await self._told(request, _of_http(request, error))
         except AttendantError as error:
-            log.warning("a request was refused: %s", error, extra={"request": request[_ID]})
-            return told(refusals.of(error).error)
+            if isinstance(error, StoreUnavailable):
+                log.warning("the database was not there for a request: %s", error, extra={"request": request[_ID]})
+            return await self._told(request, refusals.of(error).error)
         except ConnectionError:
             raise
         except Exception:
-            log.exception("a request broke", extra={"path": _path(request), "request": request[_ID]})
-            if _BEGUN in request:  # half an answer is out already: nothing can be said any more
+            log.exception("a request broke", extra={"path": journal.path(request), "request": request[_ID]})
+            request[journal.WHY] = "internal_error"
+            if _BEGUN in request:  # half an answer is out already: nobody shall take it for a whole one
                 raise ConnectionResetError from None
-            return told(refusals.failed().error)
+            return await self._told(request, refusals.failed().error)
+
+    async def _told(self, http: web.Request, error: Error) -> web.StreamResponse:
+        if error.code is not None:
+            http[journal.WHY] = error.code
+        begun: web.StreamResponse | None = http.get(_BEGUN)
+        if begun is None:
+            return told(error)
+        with suppress(TimeoutError):  # it does not read: then it is not told
+            async with asyncio.timeout(self._settings.gateway_client_timeout_seconds):
+                await begun.write(event(error.body()))
+        return begun
 
     def _is_preflight(self, http: web.Request) -> bool:
         return http.method == "OPTIONS" and "Access-Control-Request-Method" in http.headers and self._welcomes(http)
@@ -138,7 +169,7 @@ class Gateway:
 
     async def _dress(self, http: web.Request, response: web.StreamResponse) -> None:
         """What every answer carries."""
-        http[_BEGUN] = True
+        http[_BEGUN] = response
         response.headers.update(SECURITY)
         if _ID in http:
             response.headers["x-request-id"] = http[_ID]
@@ -161,13 +192,7 @@ def _preflight(http: web.Request) -> dict[str, str]:
     }
 
 
-def _path(http: web.Request) -> str:
-    """The path as it is written here, without a session's id."""
-    resource = http.match_info.route.resource
-    return resource.canonical if resource is not None else ""
-
-
-def _of_http(http: web.Request, error: web.HTTPException) -> web.Response:
+def _of_http(http: web.Request, error: web.HTTPException) -> Error:
     """An error of the server's own: no such path, or no such method there."""
     headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-    return told(Error(error.status, f"Invalid URL or method: {error.reason} ({http.method}).", headers=headers))
+    return Error(error.status, f"Invalid URL or method: {error.reason} ({http.method}).", headers=headers)

@@ -87,6 +87,17 @@ class Settled:
             cut=cut,
         )
 
+    @property
+    def figures(self) -> dict[str, object]:
+        """What it cost, or why it failed, for a log line."""
+        return {
+            "trouble": self.trouble,
+            "model": self.model,
+            "prompt_tokens": self.prompt_tokens,
+            "cached_tokens": self.cached_tokens,
+            "completion_tokens": self.completion_tokens,
+        }
+
 
 def claim(connection: Connection, thread_id: int, *, owner: str, now: datetime, lease: timedelta) -> Claim | None:
     """Lease the thread and open a turn over what it is owed; None when it is leased already or owed nothing."""

@@ -108,7 +108,7 @@ async def test_erase_wants_to_be_confirmed(tmp_path: Path) -> None:
     assert "--workspace" in nothing.lines[0]
     assert "--yes" in unasked.lines[0]
     assert [*elsewhere.lines, *erased.lines] == [
-        "Erased 0 messages. (Ids are meant, as Slack has them: C0123456789, not #help-desk.)",
+        f"Erased 0 messages.{cli.IDS}",
         "Erased 2 messages.",
     ]
     assert b"VPN" not in (tmp_path / "data" / "attendant.db").read_bytes()
@@ -157,3 +157,4 @@ async def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
     assert (revoked.status, "revoked" in listed[1][0]) == (0, True)
     assert [lines[0].startswith(key_id) and secret not in lines[0] for lines in listed] == [True, True]
     assert (await Process.run(tmp_path, {}, "keys", "revoke", key_id)).status == 1
+    assert (await Process.run(tmp_path, {}, "keys", "create", " ")).status == 2

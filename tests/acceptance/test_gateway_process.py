@@ -96,15 +96,16 @@ async def test_told_to_stop_it_finishes_what_it_answers(world: World, *, stream:
         assert HI in (await world.ask(address, "and now?"))[2]
 
 
-async def test_told_to_stop_it_does_not_wait_for_ever(world: World) -> None:
-    """What is not done by then is cut off, and leaves nothing: the client asks again elsewhere."""
+@pytest.mark.parametrize("stream", [False, True])
+async def test_told_to_stop_it_does_not_wait_for_ever(world: World, *, stream: bool) -> None:
+    """What is not done by then ends with an error, and leaves nothing: the client asks again elsewhere."""
     hold = world.hold_model()
     async with world.running("gateway", DRAIN_SECONDS="0.1") as (process, address):
-        asking = asyncio.create_task(world.ask(address, HI))
+        asking = asyncio.create_task(world.ask(address, HI, stream=stream))
         await hold.reached()
         assert (await process.stop()).status == 0
-        with pytest.raises(aiohttp.ClientError):
-            await asking
+        status, _, answer = await asking
+        assert (status, "service_unavailable" in answer) == (200 if stream else 503, True)
     async with world.running("gateway", GATEWAY_WAIT_SECONDS="1") as (_, address):
         assert (await world.ask(address, "hello"))[:2] == (200, "created")
 

@@ -124,6 +124,15 @@ async def test_a_port_in_use(tmp_path: Path) -> None:
     assert "PORT" in ended.lines[0]
 
 
+async def test_the_gateways_port_in_use(tmp_path: Path) -> None:
+    """The line names the flag as well as the setting."""
+    with _taken() as (_, port):
+        ended = await Process.run(tmp_path, {}, "gateway", "--port", str(port))
+
+    assert ended.status == 1
+    assert (f"Port {port}" in ended.lines[-1], "--port or GATEWAY_PORT" in ended.lines[-1]) == (True, True)
+
+
 class _taken:  # noqa: N801 - reads as a statement
     """A port of this machine that somebody listens on, inside the block; free after it."""
 

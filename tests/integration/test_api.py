@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -213,3 +215,29 @@ def test_importing_the_package_loads_nothing() -> None:
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     assert ended.stdout.strip() == "0"
+
+
+@pytest.mark.parametrize("text", [None, 7])
+async def test_what_is_no_text_is_refused_by_name(empty_sqlite_url: str, llm: ScriptedLLM, text: Any) -> None:
+    """A TypeError says what it was; the model is not asked."""
+    async with Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
+        chat = await attendant.create_chat()
+        with pytest.raises(TypeError, match=f"a message is a str, not {type(text).__name__}"):
+            await attendant.send_message(chat, text)
+
+    assert llm.calls == []
+
+
+async def test_after_its_block_it_is_closed(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
+    """Whatever is asked of it then, the error says so."""
+    async with Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
+        chat = await attendant.create_chat()
+
+    calls: list[Any] = [
+        attendant.create_chat,
+        partial(attendant.send_message, chat, "hi"),
+        partial(attendant.memory, chat),
+    ]
+    for late in calls:
+        with pytest.raises(RuntimeError, match=r"closed.*async with"):
+            await late()
