@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 START_S = 30.0
+LONGEST_LINE = 1 << 20  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +24,13 @@ class Ended:
 
 
 class Process:
-    """A running `python -m bot`, whose output is read line by line."""
+    """A running `python -m bot`, whose output is read as it comes: a full pipe would hold it up."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
-        self.lines: list[str] = []
+        self._lines: list[str] = []
+        self._unheard: asyncio.Queue[str | None] = asyncio.Queue()  # None: it ended
+        self._reading = asyncio.create_task(self._read())
 
     @staticmethod
     async def run(folder: Path, environ: Mapping[str, str], *arguments: str, typed: str = "") -> Ended:
@@ -59,11 +62,10 @@ class Process:
     async def says(self, words: str) -> str:
         """Wait for a line that holds these words."""
         async with asyncio.timeout(START_S):
-            while line := (await self._stdout.readline()).decode().rstrip("\n"):
-                self.lines.append(line)
+            while (line := await self._unheard.get()) is not None:
                 if words in line:
                     return line
-        raise AssertionError(f"ended without saying {words!r}: {self.lines}")
+        raise AssertionError(f"ended without saying {words!r}: {self._lines}")
 
     async def stop(self, number: int = signal.SIGTERM) -> Ended:
         """Tell the process to stop and wait for its end."""
@@ -77,14 +79,19 @@ class Process:
 
     async def ended(self) -> Ended:
         """Wait for the process's end."""
-        output, _ = await asyncio.wait_for(self._process.communicate(), START_S)
-        self.lines += output.decode().splitlines()
-        return Ended(self._process.returncode or 0, self.lines)
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        async with asyncio.timeout(START_S):
+            await self._process.wait()
+            await self._reading
+        return Ended(self._process.returncode or 0, self._lines)
 
-    @property
-    def _stdout(self) -> asyncio.StreamReader:
+    async def _read(self) -> None:
         assert self._process.stdout is not None
-        return self._process.stdout
+        async for line in self._process.stdout:
+            self._lines.append(line.decode().rstrip("\n"))
+            self._unheard.put_nowait(self._lines[-1])
+        self._unheard.put_nowait(None)
 
 
 async def _spawn(folder: Path, environ: Mapping[str, str], arguments: tuple[str, ...]) -> asyncio.subprocess.Process:
@@ -100,4 +107,5 @@ async def _spawn(folder: Path, environ: Mapping[str, str], arguments: tuple[str,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        limit=LONGEST_LINE,
     )
