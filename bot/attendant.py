@@ -237,9 +237,7 @@ async def _announced(answer: Answer, claim: Claim) -> AsyncGenerator[str, None]:
             notice = ""
 
 
-def _settled(answer: Answer | None, *, shown: bool) -> Settled:
-    if answer is None:
-        return Settled(State.FAILED, wording.FAILED_TURN)
+def _settled(answer: Answer, *, shown: bool) -> Settled:
     said, done = answer.said, answer.said.done
     usage = done.usage if done else None
     state, note = _ending(said.interrupted, failed=said.trouble is not None or not shown)

@@ -125,7 +125,7 @@ class Worker:
                 if self._claimed.get(thread_id) is not claimed[thread_id]:
                     continue  # a later turn in the same thread
                 if thread_id in held:
-                    claimed[thread_id].hold(asked_at + SURE_SHARE * self._lease.total_seconds())
+                    claimed[thread_id].hold(self._sure_until(asked_at))
                 else:
                     claimed[thread_id].lose()
 
@@ -195,9 +195,13 @@ class Worker:
                 raise
             return (claim, asked_at) if claim is not None else None
 
+    def _sure_until(self, asked_at: float) -> float:
+        """Until when what was leased, or renewed, is surely ours, by the monotonic clock."""
+        return asked_at + SURE_SHARE * self._lease.total_seconds()
+
     async def _answer(self, claim: Claim, asked_at: float) -> None:
         running = self._claimed[claim.thread_id] = Running(claim.fence, self._tasks[claim.thread_id])
-        running.hold(asked_at + SURE_SHARE * self._lease.total_seconds())
+        running.hold(self._sure_until(asked_at))
         try:
             await self._attendant.answer(claim, running)
         except PlatformUnavailable as error:
