@@ -211,6 +211,15 @@ class Room:
         self.model.script(says(*first_words, hold, "a held answer"))
         return hold
 
+    async def begins_again(self) -> Talk:
+        """A thread in which an answer of several messages was under way when its question became "be brief"."""
+        hold = self.hold_model("word " * 5_000)
+        talk = self.guest("Ana").mentions("tell me everything")
+        await self.until(lambda: len(talk.said()) > 1)
+        await hold.reached()
+        talk.edits(None, "@attendant be brief")
+        return talk
+
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait for a state of the workspace."""
         await self.workspace.until(holds, timeout_s=PATIENCE_S)

@@ -75,14 +75,15 @@ That was a long answer."""
 def answer(messages: Sequence[ChatMessage]) -> str:
     """What the stand-in says, in Markdown, when it is shown these messages."""
     said = [message for message in messages if message["role"] in {"user", "assistant"} and "tool_calls" not in message]
-    *earlier, newest = said or [ChatMessage(role="user", content="")]
+    said = said or [ChatMessage(role="user", content="")]
+    first, (*earlier, newest) = said[0]["content"], said
     if TO_BE_SUMMED_UP in newest["content"]:
         return _sum_up(newest["content"])
     question = _question(newest["content"])
     parts = [_INTRODUCTION, f"You wrote:\n{_quote(question)}", _memory(earlier)]
-    if said and (summary := _summary(said[0]["content"])):
+    if summary := _summary(first):
         parts.append(f"Of what came before that I have my summary:\n{_quote(summary)}")
-    if said and MISSING in said[0]["content"]:
+    if MISSING in first:
         parts.append("Some of what came before that I was not shown: it no longer fits, and is not summed up yet.")
     if remark := _REMARK.search(newest["content"]):
         parts.append(f"I was also told:\n{_quote(remark[0])}")

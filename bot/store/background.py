@@ -19,6 +19,7 @@ from bot.events import Attachment, MessageReceived, storable
 from bot.history import Turn
 from bot.people import LONGEST_NAME
 from bot.store import summaries
+from bot.store import threads as thread_rows
 from bot.store.engine import insert_or_ignore, stain
 from bot.store.tables import RUNNING, answers, background, messages, sessions, threads, turns
 
@@ -101,9 +102,8 @@ def erase_in(connection: Connection, place: Sequence[sa.ColumnElement[bool]], pe
     there = sa.exists().where(threads.c.id == sessions.c.thread_id, *place).correlate(sessions)
     reading = sa.select(sessions.c.id).where(_UNREAD, sessions.c.thread_id.in_(_RUNS), there).correlate(None)
     concerned = sessions.c.id.in_(sa.union(spoken.with_only_columns(background.c.session_id), reading))
-    # First of all, and all of them in one order: so does everybody who changes a session.
-    of_these = threads.c.id.in_(sa.select(sessions.c.thread_id).where(concerned))
-    connection.execute(sa.select(threads.c.id).where(of_these).order_by(threads.c.id).with_for_update())
+    # First of all: so does everybody who changes a session.
+    thread_rows.lock(connection, threads.c.id.in_(sa.select(sessions.c.thread_id).where(concerned)))
     found = connection.execute(_HELD.where(concerned).order_by(sessions.c.thread_id)).all()
     connection.execute(sa.delete(background).where(background.c.id.in_(spoken)))
     for session in found:

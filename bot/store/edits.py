@@ -13,7 +13,6 @@ from bot.events import MessageDeleted, MessageEdited, storable
 from bot.sessions import EditOutcome, Interrupted, wants_answer, wants_answer_now
 from bot.store import answers, background
 from bot.store import threads as thread_rows
-from bot.store.engine import stain
 from bot.store.erasure import erase_messages, words_changed
 from bot.store.holds import is_open
 from bot.store.inbox import take_in
@@ -38,7 +37,6 @@ def accept_edit(
         if edited.by_bot or not wants_answer_now(edited, engaged=engaged, now=now, idle_after=idle_after):
             replaced = known is not None and background.edit(connection, known.id, message)
             return (EditOutcome.REPLACED if replaced else EditOutcome.NOTHING), None
-        stain(connection)
         thread_id = take_in(
             connection,
             message,

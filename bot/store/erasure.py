@@ -21,6 +21,7 @@ from bot.events import ChannelGone, Uninstalled
 from bot.sessions import Closed, Interrupted
 from bot.store import background, names, preferences, summaries
 from bot.store import sessions as session_rows
+from bot.store import threads as thread_rows
 from bot.store.engine import stain
 from bot.store.interruptions import answer_never, interrupt, is_asked
 from bot.store.tables import RUNNING, WORDLESS, messages, sessions, threads, turns
@@ -65,7 +66,7 @@ def erase(connection: Connection, scope: Scope, *, now: datetime, batch: int = E
     if not found:  # at last, so that nothing of theirs that is still there brings any of it back
         _erase_beside(connection, scope)
         return 0
-    _lock(connection, threads.c.id.in_({row.thread_id for row in found}))
+    thread_rows.lock(connection, threads.c.id.in_({row.thread_id for row in found}))
     for thread_id, some in groupby(found, attrgetter("thread_id")):
         ids = [row.id for row in some]
         erase_messages(connection, thread_id, ids, Interrupted.ERASED, now=now, **_NOBODY)
@@ -119,7 +120,7 @@ def leave(connection: Connection, gone: ChannelGone | Uninstalled, *, now: datet
         ended, closed = Interrupted.ERASED, Closed.CHANNEL_GONE
     there = sa.select(threads.c.id).where(*place)
     # First of all, so that until this is committed nobody opens a turn there that it has not seen.
-    _lock(connection, *place)
+    thread_rows.lock(connection, *place)
     connection.execute(sa.update(threads).where(*place).values(engaged=False))
     for thread_id in connection.execute(
         sa.select(turns.c.thread_id).where(turns.c.thread_id.in_(there), RUNNING)
@@ -148,11 +149,6 @@ def _place(scope: Scope) -> list[sa.ColumnElement[bool]]:
         threads.c.channel: scope.channel,
     }
     return [column == value for column, value in given.items() if value is not None]
-
-
-def _lock(connection: Connection, *place: sa.ColumnElement[bool]) -> None:
-    """Lock all of these threads, in one order: whoever does it alike waits for nobody who waits for him."""
-    connection.execute(sa.select(threads.c.id).where(*place).order_by(threads.c.id).with_for_update())
 
 
 def _erase_beside(connection: Connection, scope: Scope) -> None:

@@ -53,6 +53,11 @@ def ensure(connection: Connection, thread: Thread) -> int:
     return int(found.id) if found is not None else ensure(connection, thread)
 
 
+def lock(connection: Connection, *which: sa.ColumnElement[bool]) -> None:
+    """Lock all of these threads, in one order: whoever does it alike waits for nobody who waits for him."""
+    connection.execute(sa.select(threads.c.id).where(*which).order_by(threads.c.id).with_for_update())
+
+
 def engage(connection: Connection, thread_id: int) -> None:
     """From now on the bot takes part in this thread."""
     connection.execute(_THIS, {"this_thread": thread_id, "engaged": True, "begun": True})

@@ -12,9 +12,9 @@ from bot import app, wording
 from bot.errors import Trouble
 from bot.preferences import MOST_CHARACTERS
 from bot.prompt import NOTE_ENDS
-from bot.testing import SettableClock
+from bot.testing import Hold, SettableClock
 from tests.openai_server import Fails, OpenAIServer, Reply, calls, says
-from tests.room import Room, playground, recites, settings_for, shown, told
+from tests.room import Guest, Room, Talk, playground, recites, settings_for, shown, told
 
 TOOL = "set_preferences"
 TOO_LONG = "x" * (MOST_CHARACTERS["about"] + 1)
@@ -139,17 +139,23 @@ async def test_preferences_are_for_one_person(room: Room) -> None:
     assert 'called "ana"' in told(room.model.requests[-1])
 
 
+async def asked_together(room: Room, one: Guest, text: str, other: Guest, and_text: str) -> tuple[Talk, Hold]:
+    """A thread in which two people write while an answer is held: both are answered in the next turn."""
+    hold = room.hold_model()
+    talk = one.mentions("one")
+    await hold.reached()
+    talk.says(text)
+    talk.says(and_text, by=other)
+    await room.acknowledged()
+    return talk, hold
+
+
 async def test_of_several_authors_the_newest_counts(room: Room) -> None:
     """Messages of two people that are answered together are answered as the second one wishes."""
     ana, ben = room.guest("Ana"), room.guest("Ben")
     await ana.prefers(name="Rita")
     await ben.prefers(name="Benny")
-    hold = room.hold_model()
-    talk = ana.mentions("one")
-    await hold.reached()
-    talk.says("be brief")
-    talk.says("me too", by=ben)
-    await room.acknowledged()
+    talk, hold = await asked_together(room, ana, "be brief", ben, "me too")
     hold.release()
     await talk.answers(2)
 
@@ -160,12 +166,7 @@ async def test_of_several_authors_the_newest_counts(room: Room) -> None:
 async def test_one_persons_wish_is_never_kept_for_another(room: Room) -> None:
     """Where messages of two people are answered together nothing is kept for either: the model cannot tell for whom."""
     ana, ben = room.guest("Ana"), room.guest("Ben")
-    hold = room.hold_model()
-    talk = ana.mentions("one")
-    await hold.reached()
-    talk.says("call me Queen from now on")
-    talk.says("thanks", by=ben)
-    await room.acknowledged()
+    talk, hold = await asked_together(room, ana, "call me Queen from now on", ben, "thanks")
     room.model.script(calls(TOOL, {"name": "Queen"}, "As you wish."))
     hold.release()
     await talk.answers(2)

@@ -65,11 +65,7 @@ async def test_a_part_of_a_long_answer_is_deleted(room: Room) -> None:
 
 async def test_what_the_bot_tidies_away_takes_no_answer_with_it(room: Room) -> None:
     """It deletes messages that an answer needs no more, and hears of that as of any deletion, once or again."""
-    hold = room.hold_model("word " * 5_000)
-    talk = room.guest("Ana").mentions("tell me everything")
-    await room.until(lambda: len(talk.said()) > 1)
-    await hold.reached()
-    talk.edits(None, "@attendant be brief")
+    talk = await room.begins_again()
     await talk.reads("I was shown: be brief")
     await room.settled()
 

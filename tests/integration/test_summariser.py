@@ -92,6 +92,15 @@ def shown(llm: ScriptedLLM, call: int = -1) -> Sequence[ChatMessage]:
     return llm.calls[call].messages[1:]
 
 
+async def summarised(desk: Desk, books: Books, llm: ScriptedLLM) -> None:
+    """A fifth turn has made a session crowded, and its oldest turns are a summary."""
+    await filled(books)
+    llm.script("fine")
+    llm.script(SUMMARY)
+    await asks(desk, "five", "5.0", 1)
+    await desk.summariser.idle()
+
+
 def apart(text: str) -> tuple[str, str]:
     """The summary, where a message opens with it, and the message."""
     summary, _, message = text.rpartition(f"{SUMMARY_ENDS}\n\n")
@@ -100,11 +109,7 @@ def apart(text: str) -> tuple[str, str]:
 
 async def test_what_no_longer_fits_is_summarised_and_shown_so(narrow: Desk, books: Books, llm: ScriptedLLM) -> None:
     """The oldest turns become a summary; the next request holds it in their place, and the newest as they were."""
-    await filled(books)
-    llm.script("fine")
-    llm.script(SUMMARY)
-    await asks(narrow, "five", "5.0", 1)
-    await narrow.summariser.idle()
+    await summarised(narrow, books, llm)
     llm.script("fine")
     await asks(narrow, "six", "6.0", 2)
 
@@ -118,11 +123,7 @@ async def test_the_model_is_asked_to_fold_what_people_said_by_name(
     narrow: Desk, books: Books, llm: ScriptedLLM
 ) -> None:
     """It reads the old summary and the turns that go, as information, and no turn that stays."""
-    await filled(books)
-    llm.script("fine")
-    llm.script(SUMMARY)
-    await asks(narrow, "five", "5.0", 1)
-    await narrow.summariser.idle()
+    await summarised(narrow, books, llm)
 
     [asked] = shown(llm)
     assert asks_for_summary(llm.calls[-1].messages)
@@ -266,11 +267,7 @@ async def test_what_was_deleted_is_in_no_summary_after_the_next_turn(
     narrow: Desk, books: Books, llm: ScriptedLLM
 ) -> None:
     """The old summary is gone at once; the new one is made of all that is left, without the deleted words."""
-    await filled(books)
-    llm.script("fine")
-    llm.script(SUMMARY)
-    await asks(narrow, "five", "5.0", 1)
-    await narrow.summariser.idle()
+    await summarised(narrow, books, llm)
     await narrow.inbox.accept(deletion("2.0"))
     llm.script("fine")
     llm.script("They greeted each other.")
@@ -285,11 +282,7 @@ async def test_what_was_deleted_is_in_no_summary_after_the_next_turn(
 
 async def test_where_all_was_deleted_nothing_is_summarised(narrow: Desk, books: Books, llm: ScriptedLLM) -> None:
     """The model is not asked to sum up nothing: the summary that there is reaches behind what is gone, as it is."""
-    await filled(books)
-    llm.script("fine")
-    llm.script(SUMMARY)
-    await asks(narrow, "five", "5.0", 1)
-    await narrow.summariser.idle()
+    await summarised(narrow, books, llm)
     for number in range(6, 10):
         await books.answer(mention(f"{number} {LONG}", f"{number}.0"), "ok")
     for message_id in ("3.0", "4.0", "5.0", "6.0", "7.0"):
