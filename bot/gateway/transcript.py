@@ -18,9 +18,8 @@ NOBODY = ""  # who said what a client recalls: its session knows
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """The messages of a request that names a session."""
+    """The messages of a request that names a session, but for the system's."""
 
-    instructions: str
     recalled: tuple[Turn, ...]
     said: tuple[str, ...]
     following: tuple[ChatMessage, ...]
@@ -34,7 +33,7 @@ def in_session(messages: Sequence[Message]) -> Transcript:
     spoken = _spoken(messages)
     last = max((index for index, message in enumerate(spoken) if _is_answer(message)), default=-1)
     said, following = _new(spoken[last + 1 :])
-    return Transcript(instructions(messages), tuple(_turns(spoken[: last + 1])), said, following)
+    return Transcript(tuple(_turns(spoken[: last + 1])), said, following)
 
 
 def instructions(messages: Sequence[Message]) -> str:

@@ -22,6 +22,8 @@ from tests import crashing_bot
 from tests.openai_server import OpenAIServer, Reply, Request, says
 from tests.room import playground, settings_for, shown
 
+pytestmark = pytest.mark.alone
+
 PATIENCE_S = 90.0
 PATIENT = timedelta(seconds=15)  # a lease that outlasts the stalls of a crowd on a busy machine
 

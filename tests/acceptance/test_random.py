@@ -14,17 +14,15 @@ import pytest
 from tests.random_day import drawn
 from tests.random_world import live
 
-_ALWAYS, _FRESH = (0, 1, 2), 1
-SEEDS = [int(os.environ["ATTENDANT_SEED"])] if "ATTENDANT_SEED" in os.environ else [*_ALWAYS]
-if [*_ALWAYS] == SEEDS:
-    SEEDS += [secrets.randbelow(1_000_000) for _ in range(_FRESH)]
+SEEDS = (os.environ["ATTENDANT_SEED"],) if "ATTENDANT_SEED" in os.environ else ("0", "1", "2", "drawn")
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_what_is_promised_holds_on_any_day(seed: int, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+async def test_what_is_promised_holds_on_any_day(seed: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """Two replicas die, Slack, the model and the database fail: each message has one whole answer, in order, apart."""
-    day = drawn(seed)
+    # Of the four kinds of days the drawn one is the kind that the others are not.
+    day = drawn(int(seed) if seed != "drawn" else 4 * secrets.randbelow(250_000) + 3)
     fixture = "empty_sqlite_url" if day.database == "sqlite" else "empty_postgres_url"
     outcome = await live(day, request.getfixturevalue(fixture), tmp_path)
 

@@ -48,7 +48,6 @@ def test_a_conversation_is_read_as_it_was_held(
     ]
     assert read.said == tuple(now)
     assert [message["role"] for message in read.following] == ["assistant", "tool"] * with_tools
-    assert read.instructions == "Be kind."
 
 
 def test_instructions_are_gathered_from_wherever_they_stand() -> None:
