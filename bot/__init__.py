@@ -1,6 +1,6 @@
 """Attendant: the support attendant that lives in Slack threads.
 
-Reading order, which is also the import rule: errors, addresses, dotenv, config, events, sessions, wording, tokens,
+Reading order, which is also the import rule: errors, lists, dotenv, config, events, sessions, wording, tokens,
 people, background, history, recall, budget, prompt, persona, preferences, keys · logs, manifest, adapter, llm, store
 · tools, responder, summariser, roster, running, held, clerk, turnstile, worker, refusals, inbox, line, reply,
 exchange, forewarning, scheduler, health, testing · slack, gateway, playground · checks, app, keyring, upkeep, api,

@@ -10,21 +10,18 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, nullcontext
-from pathlib import Path
 from uuid import UUID
 
 from bot import keys
 from bot.app import Desk, desk, new_id, utc_now, with_model
-from bot.config import Settings
+from bot.config import ENV_FILE, Settings
 from bot.errors import SessionNotFound, StartupError
-from bot.exchange import Question, place
+from bot.exchange import Question, place, reset
 from bot.llm import LLM, Done
 from bot.sessions import Memory, ResetOutcome
 from bot.store import keys as key_rows
-from bot.store.exchanges import speaker
 from bot.wording import TRUNCATED
 
-ENV_FILE = Path(".env")
 LOCAL = "local"  # whose the chats are when no key is given
 
 ChatId = str | UUID
@@ -66,7 +63,7 @@ class Attendant:
                 attendant._open = None
 
     async def create_chat(self) -> str:
-        """A new chat; its id, a UUID."""
+        """A new chat; its id, a UUID. It is known for ever, unless it is used and expires."""
         chat_id = new_id()
         await self._parts.exchange.make(place(self._owner, chat_id))
         return chat_id
@@ -105,10 +102,7 @@ class Attendant:
 
     async def reset_chat(self, chat_id: ChatId) -> ResetOutcome:
         """Forget what was said in this chat; the next message begins anew."""
-        thread = place(self._owner, str(chat_id))
-        if await self._parts.exchange.find(thread) is None:  # one that sat idle has expired, swept or not
-            return ResetOutcome.NOTHING
-        return await self._parts.inbox.reset(thread, speaker(thread))
+        return await reset(self._parts.exchange, self._parts.inbox, place(self._owner, str(chat_id)))
 
 
 async def _owner(parts: Desk, text: str | None) -> str:

@@ -25,6 +25,7 @@ from bot.forewarning import Forewarning
 from bot.gateway.server import Gateway
 from bot.held import Held
 from bot.inbox import Inbox
+from bot.line import Line
 from bot.llm import LLM
 from bot.llm.breaker import Breaker
 from bot.llm.openai import OpenAI
@@ -47,7 +48,6 @@ from bot.tools.set_preferences import cost_of_tools
 from bot.turnstile import Limits
 from bot.worker import Worker
 
-Announce = Callable[[str], None]
 Clock = Callable[[], datetime]
 
 STAND_IN = "a stand-in, because neither OPENAI_API_KEY nor OPENAI_BASE_URL is set"
@@ -85,13 +85,13 @@ def new_id() -> str:
 
 
 @asynccontextmanager
-async def slack_bot(settings: Settings, *, clock: Clock = utc_now, llm: LLM | None = None) -> AsyncIterator[Bot]:
+async def slack_bot(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[Bot]:
     """The whole bot, connected to the Slack that the settings name. Raises StartupError when it cannot be."""
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(open_client(settings))
         identity = await identify(client)
         adapter = SlackAdapter(client, identity, clock=clock, streaming=settings.slack_streaming)
-        parts = await stack.enter_async_context(desk(settings, [adapter], clock=clock, llm=llm))
+        parts = await stack.enter_async_context(desk(settings, [adapter], clock=clock))
         bolt = build_app(client, identity, parts.inbox, settings, clock=clock)
         connection = await stack.enter_async_context(connect(bolt, settings))
         if settings.health_port is not None:
@@ -105,11 +105,11 @@ async def slack_bot(settings: Settings, *, clock: Clock = utc_now, llm: LLM | No
 
 
 @asynccontextmanager
-async def gateway_bot(settings: Settings, *, clock: Clock = utc_now, llm: LLM | None = None) -> AsyncIterator[Bot]:
+async def gateway_bot(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[Bot]:
     """The bot behind its HTTP API alone. Raises StartupError when it cannot be served."""
     port = settings.port if settings.gateway_port is None else settings.gateway_port
     async with AsyncExitStack() as stack:
-        parts = await stack.enter_async_context(desk(settings, [], clock=clock, llm=llm))
+        parts = await stack.enter_async_context(desk(settings, [], clock=clock))
         if settings.health_port is not None:
             await stack.enter_async_context(_health(settings, settings.health_port, parts, clock))
         served = await stack.enter_async_context(
@@ -262,10 +262,12 @@ def _exchange(
     clock: Clock,
     idle: IdleLimits,
 ) -> Exchange:
-    limits, wait_s = _limits(settings), settings.gateway_wait_seconds
-    return Exchange(
-        store, responder, summariser, held, clock=clock, new_id=new_id, idle=idle, limits=limits, wait_s=wait_s
+    line = Line(
+        most=settings.max_running_turns,
+        most_of_one=settings.max_running_turns_per_workspace,
+        wait_s=settings.gateway_wait_seconds,
     )
+    return Exchange(store, responder, summariser, held, clock=clock, new_id=new_id, idle=idle, line=line)
 
 
 def _forewarning(

@@ -7,16 +7,12 @@ import asyncio
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Coroutine, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from bot import checks, keyring, logs, manifest, service, terminal, upkeep
-from bot.config import Settings
+from bot.config import ENV_FILE, Settings
 from bot.errors import AttendantError
 from bot.store.erasure import Found, Scope
-
-ENV_FILE = Path(".env")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,25 +32,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(settings: Settings, options: argparse.Namespace) -> int:
     del options
-    return _loop(service.run(settings, announce=_announce))
+    return asyncio.run(service.run(settings, announce=_announce))
 
 
 def _playground(settings: Settings, options: argparse.Namespace) -> int:
     if options.port is not None:
         settings = dataclasses.replace(settings, port=options.port)
-    return _loop(service.run(settings, announce=_announce))
+    return asyncio.run(service.run(settings, announce=_announce))
 
 
 def _chat(settings: Settings, options: argparse.Namespace) -> int:
     del options
     logs.set_up("warning", settings.log_format)  # the conversation is what the terminal is for
-    return _loop(terminal.chat(settings, announce=_announce))
+    return asyncio.run(terminal.chat(settings, announce=_announce))
 
 
 def _gateway(settings: Settings, options: argparse.Namespace) -> int:
     if options.port is not None:
         settings = dataclasses.replace(settings, gateway_port=options.port)
-    return _loop(service.run(settings, announce=_announce, gateway=True))
+    return asyncio.run(service.run(settings, announce=_announce, gateway=True))
 
 
 def _create_key(settings: Settings, options: argparse.Namespace) -> int:
@@ -173,10 +169,6 @@ def _text(text: str) -> str:
 
 def _announce(line: str) -> None:
     print(line, flush=True)
-
-
-def _loop(main_coroutine: Coroutine[Any, Any, int]) -> int:
-    return asyncio.run(main_coroutine)
 
 
 def _port(text: str) -> int:

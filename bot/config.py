@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from bot import addresses, dotenv
+from bot import dotenv, lists
 from bot.errors import ConfigError
 
 Mode = Literal["socket", "http", "playground"]
 
+ENV_FILE = Path(".env")  # of the current folder
 _MOST_HOURS = 87_600  # ten years
 
 
@@ -154,9 +155,9 @@ class Settings:
     health_port: int | None = _knob(None, _whole(0, 65535), "Use for instance 8080.")
     gateway_port: int | None = _knob(None, _whole(0, 65535), "Use for instance 8000.")
     gateway_prefixes: tuple[str, ...] = _knob(
-        ("/v1", "/api/publicLLM"), addresses.prefixes, "Use for instance /v1,/api/publicLLM."
+        ("/v1", "/api/publicLLM"), lists.prefixes, "Use for instance /v1,/api/publicLLM."
     )
-    gateway_models: tuple[str, ...] = _knob((), addresses.models, "Name models that your backend serves.")
+    gateway_models: tuple[str, ...] = _knob((), lists.models, "Name models that your backend serves.")
     gateway_system_messages: str = _knob("add", _choice("add", "refuse"), "Unset it for add.")
     gateway_wait_seconds: float = _knob(30.0, _positive(600), "Use for instance 30.")
     gateway_client_timeout_seconds: float = _knob(60.0, _positive(3_600), "Use for instance 60.")
@@ -164,10 +165,8 @@ class Settings:
     gateway_max_messages: int = _knob(1_000, _whole(1, 100_000), "Use for instance 1000.")
     gateway_requests_per_minute: int = _knob(600, _whole(1, 100_000_000), "Use for instance 600.")
     gateway_tokens_per_minute: int = _knob(1_000_000, _whole(1, 999_999_999), "Use for instance 1000000.")
-    gateway_origins: tuple[str, ...] = _knob((), addresses.origins, "Use for instance https://www.example.com.")
-    gateway_trusted_proxies: tuple[addresses.Network, ...] = _knob(
-        (), addresses.networks, "Use for instance 127.0.0.1."
-    )
+    gateway_origins: tuple[str, ...] = _knob((), lists.origins, "Use for instance https://www.example.com.")
+    gateway_trusted_proxies: tuple[lists.Network, ...] = _knob((), lists.networks, "Use for instance 127.0.0.1.")
     database_url: str = _knob(
         "sqlite:///data/attendant.db",
         _database_url,

@@ -11,7 +11,7 @@ AttendantError
 ├── SessionLost      another process may be answering in the session by now; asking again helps
 ├── SessionClosed    the session was reset while it answered: asking again begins a new one
 ├── SessionNotFound  there is no chat of this id, or no more: it expired longer ago than rows are kept
-├── NameReused       another request was sent under the same name
+├── IdempotencyKeyReused  another request was sent with the same key
 ├── Overloaded       too many ask at once; trying again later helps
 └── ModelError       the model gave no whole answer; `trouble` says why
 """
@@ -85,7 +85,7 @@ class SessionNotFound(AttendantError, ValueError):  # noqa: N818 - the name that
         super().__init__("Chat session not found")
 
 
-class NameReused(AttendantError):  # noqa: N818 - named for the state, as the field does
+class IdempotencyKeyReused(AttendantError):  # noqa: N818 - named for the state, as the field does
     """A request has the name of another one, which asked something else."""
 
 

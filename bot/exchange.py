@@ -16,24 +16,24 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
-from bot.errors import NameReused, SessionBusy, SessionClosed, SessionLost, StoreUnavailable
+from bot.errors import IdempotencyKeyReused, SessionBusy, SessionClosed, SessionLost, StoreUnavailable
 from bot.events import Thread
 from bot.held import Held
 from bot.history import ChatMessage, Past, Turn, speakers
+from bot.inbox import Inbox
 from bot.line import Line
 from bot.llm import NO_PARAMETERS, Done, Parameters
 from bot.reply import Reply, name_of, repeated, words_of
 from bot.responder import Answer, Responder
 from bot.running import Running
-from bot.sessions import IdleLimits, Memory, OpenSession, is_idle
+from bot.sessions import IdleLimits, Memory, OpenSession, ResetOutcome, is_idle
 from bot.store import exchanges, leases
 from bot.store import history as settled_turns
 from bot.store import threads as thread_rows
 from bot.store.claims import Settled, State
 from bot.store.engine import Store
-from bot.store.exchanges import Begun, Name, Repeated
+from bot.store.exchanges import Begun, IdempotencyKey, Repeated
 from bot.summariser import Summariser
-from bot.turnstile import Limits
 
 log = logging.getLogger(__name__)
 
@@ -54,21 +54,21 @@ class Question:
     messages: tuple[ChatMessage, ...] | None = None  # for the model as they are, instead of a session's turns
     instructions: str = ""  # they stand below the persona
     parameters: Parameters = field(default_factory=lambda: NO_PARAMETERS)
-    name: Name | None = None
+    idempotency_key: IdempotencyKey | None = None
 
 
-def place(owner: str, session_id: str) -> Thread:
-    """Where the session lives that its owner calls by this id."""
-    return Thread(exchanges.PLATFORM, owner, "", _digest(session_id), direct=True)
+def place(owner: str, name: str) -> Thread:
+    """Where the session lives that its owner calls so: over HTTP by the header's text, in Python by the chat's id."""
+    return Thread(exchanges.PLATFORM, owner, "", _digest(name), direct=True)
 
 
-def place_of_one(owner: str, name: str) -> Thread:
-    """Where a question of this name lives that belongs to no session, so that it is answered once."""
-    return Thread(exchanges.PLATFORM, owner, "once", _digest(name), direct=True)
+def place_of_one(owner: str, idempotency_key: str) -> Thread:
+    """Where a question with this key lives that belongs to no session, so that it is answered once."""
+    return Thread(exchanges.PLATFORM, owner, "once", _digest(idempotency_key), direct=True)
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()  # of one length, whatever the caller's id
+    return hashlib.sha256(text.encode()).hexdigest()  # of one length, whatever the caller says
 
 
 class Exchange:
@@ -84,10 +84,8 @@ class Exchange:
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
         idle: IdleLimits,
-        limits: Limits,
-        wait_s: float,
+        line: Line,
     ) -> None:
-        """`wait_s`: for how long a question waits for the one before it in its session."""
         self._store = store
         self._responder = responder
         self._summariser = summariser
@@ -95,7 +93,7 @@ class Exchange:
         self._clock = clock
         self._new_id = new_id
         self._idle = idle
-        self._line = Line(limits, wait_s)
+        self._line = line
         self._unsettled: dict[int, Begun] = {}  # by turn
 
     @property
@@ -107,7 +105,8 @@ class Exchange:
     async def ask(self, question: Question) -> AsyncIterator[Reply]:
         """The reply, open inside the block.
 
-        Raises SessionBusy when the session stays taken for too long, NameReused, Overloaded, and StoreUnavailable.
+        Raises SessionBusy when the session stays taken for too long, IdempotencyKeyReused, Overloaded, and
+        StoreUnavailable.
         """
         with self._line.inside(question.owner):
             if question.thread is None:
@@ -163,7 +162,7 @@ class Exchange:
             await asyncio.sleep(pause_s)
             pause_s, asked_at = min(2 * pause_s, LOOK_MOST_S), time.monotonic()
         if isinstance(begun, Repeated) and not begun.same:
-            raise NameReused("another request has this name")
+            raise IdempotencyKeyReused("another request had this key")
         return begun, asked_at
 
     async def _try(self, thread: Thread, question: Question) -> Begun | Repeated | None:
@@ -173,7 +172,7 @@ class Exchange:
                 thread,
                 question.said,
                 recalled=question.recalled,
-                name=question.name,
+                idempotency_key=question.idempotency_key,
                 owner=self._held.owner,
                 now=self._clock(),
                 lease=self._held.lease,
@@ -281,3 +280,10 @@ async def _called(turns: Sequence[Turn]) -> Mapping[str, str]:
 def _where(begun: Begun) -> dict[str, object]:
     claim = begun.claim
     return {"place": str(claim.thread), "session": claim.session_id, "turn": claim.turn_id}
+
+
+async def reset(exchange: Exchange, inbox: Inbox, thread: Thread) -> ResetOutcome:
+    """Forget what was said in this place. What sat idle has expired, swept or not. Raises StoreUnavailable."""
+    if await exchange.find(thread) is None:
+        return ResetOutcome.NOTHING
+    return await inbox.reset(thread, exchanges.speaker(thread))

@@ -11,15 +11,18 @@ from typing import Any
 
 from bot.errors import Overloaded, SessionBusy
 from bot.events import Thread
-from bot.turnstile import Limits
 
 
 class Line:
     """Counts who is inside, waiting or being answered, and lets them pass."""
 
-    def __init__(self, limits: Limits, wait_s: float) -> None:
-        """`wait_s`: for how long one waits for the question before one's own in the same session."""
-        self._limits = limits
+    def __init__(self, *, most: int, most_of_one: int, wait_s: float) -> None:
+        """At `most` so many are inside, in all and of one owner.
+
+        `wait_s`: for how long one waits for the question before one's own in the same session.
+        """
+        self._most = most
+        self._most_of_one = most_of_one
         self._wait_s = wait_s
         self._inside: Counter[str] = Counter()  # by owner
         self._tasks: set[asyncio.Task[Any]] = set()  # who waits inside
@@ -33,7 +36,7 @@ class Line:
     @contextmanager
     def inside(self, owner: str) -> Iterator[None]:
         """Count somebody while the block runs. Raises Overloaded when there are too many already."""
-        if self._inside.total() >= self._limits.total or self._inside[owner] >= self._limits.per_workspace:
+        if self._inside.total() >= self._most or self._inside[owner] >= self._most_of_one:
             raise Overloaded("too many questions are being answered here")
         self._inside[owner] += 1
         self._tasks.add(task := _this_task())

@@ -85,7 +85,10 @@ class Scheduler:
         self._scheduler.shutdown(wait=False)
 
     async def expire(self) -> int:
-        """Close every session idle for longer than the limit, batch by batch; how many."""
+        """Close every session idle for longer than the limit, batch by batch; how many.
+
+        What callers whose process died had asked is withdrawn first: until then their sessions are busy.
+        """
         await self._store.run(exchanges.withdraw_abandoned, now=self._clock(), batch=EXPIRE_BATCH)
         total = 0
         while closed := await self._store.run(

@@ -42,7 +42,6 @@ class Desk:
         owner: str = "here",
         limits: Limits = WIDE,
         adapter: RecordingAdapter | None = None,
-        idle: IdleLimits = IDLE,
         budget: Budget | None = None,
         lease: timedelta = LEASE,
     ) -> None:
@@ -52,12 +51,12 @@ class Desk:
         self.summariser = Summariser(store, llm, budget, clock=clock.now)
         responder = Responder(llm, persona="You are helpful.", budget=budget)
         self.clerk = Clerk(
-            store, responder, [self.adapter], clock.now, MAX_ATTEMPTS, idle=idle, summariser=self.summariser
+            store, responder, [self.adapter], clock.now, MAX_ATTEMPTS, idle=IDLE, summariser=self.summariser
         )
         self.worker = Worker(store, self.clerk, owner=owner, clock=clock.now, limits=limits, lease=lease)
         self.refusals = Refusals(store, clock=clock.now)
         ids = (f"{owner}-{number}" for number in itertools.count())
-        self.inbox = Inbox(store, self.worker, self.refusals, clock=clock.now, new_id=lambda: next(ids), idle=idle)
+        self.inbox = Inbox(store, self.worker, self.refusals, clock=clock.now, new_id=lambda: next(ids), idle=IDLE)
 
     async def turns(self) -> Sequence[sa.Row[*tuple[object, ...]]]:
         """Every turn, oldest first."""

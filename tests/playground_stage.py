@@ -74,9 +74,9 @@ async def served(workspace: Workspace, **more: Any) -> AsyncIterator[PlaygroundS
         await server.stop()
 
 
-def client_of(server: PlaygroundServer, token: str | None = None) -> AsyncWebClient:
+def client_of(server: PlaygroundServer) -> AsyncWebClient:
     """Slack's own client, talking to this server as the bot."""
-    return AsyncWebClient(token or server.workspace.app.bot_token, base_url=server.api_url)
+    return AsyncWebClient(server.workspace.app.bot_token, base_url=server.api_url)
 
 
 @asynccontextmanager

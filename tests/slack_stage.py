@@ -45,9 +45,9 @@ def fast(speed: float) -> Time:
     return Time(lambda: time.monotonic() * speed, limit)
 
 
-async def eventually(holds: Callable[[], bool], within_s: float = 20.0) -> None:
+async def eventually(holds: Callable[[], bool]) -> None:
     """Return as soon as that is so of the bot itself; of its Slack, `Workspace.until` is told."""
-    async with asyncio.timeout(within_s):
+    async with asyncio.timeout(20):
         while not holds():  # noqa: ASYNC110 - the bot tells nobody when its state changes
             await asyncio.sleep(0)
 

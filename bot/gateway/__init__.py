@@ -2,6 +2,7 @@
 
 Reading order: refusals (errors in OpenAI's shape), shapes, schemas (what a request may be), transcript, request (a
 body, read), names, address, brake, doorman (who may ask), completion (an answer in OpenAI's shape), chat, sessions,
-openapi, connection (what is no request), server.
-Rule: what is not supported is refused by name; nothing that a client sends is ignored.
+openapi, connection (what is no request), journal, drain, server.
+Rule: what is not supported is refused by name. Nothing that a client sends is ignored, but the name of a model that is
+not offered: it means ours.
 """

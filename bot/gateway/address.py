@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from bot.addresses import Network
+from bot.lists import Network
 
 IPv6_SUBSCRIBER = 64  # bits: whoever has one IPv6 address has a whole network of them
 _WITH_PORT = re.compile(r"\[(?P<v6>[^\]]+)\](:\d+)?|(?P<v4>[\d.]+):\d+", re.ASCII)

@@ -12,14 +12,13 @@ from aiohttp import web
 from bot.config import Settings
 from bot.exchange import Exchange, Question, place, place_of_one
 from bot.gateway import names, transcript
-from bot.gateway import request as requests
 from bot.gateway.completion import envelope
 from bot.gateway.doorman import Doorman
 from bot.gateway.refusals import invalid, unsupported
-from bot.gateway.request import Asked
+from bot.gateway.request import CompletionRequest, read
 from bot.llm import Done, Usage
 from bot.reply import Reply
-from bot.store.exchanges import Name
+from bot.store.exchanges import IdempotencyKey
 from bot.tokens import estimate_tokens
 
 
@@ -35,9 +34,9 @@ class Chat:
     async def complete(self, http: web.Request) -> web.StreamResponse:
         """Answer one request. Raises Refusal and AttendantError, also in the middle of a stream."""
         admission = await self._doorman.admit(http)
-        session, name = names.session(http), names.request(http)
-        asked = await requests.read(http, self._settings)
-        question = self._question(admission.key.id, asked, session, name)
+        session, key = names.session(http), names.idempotency_key(http)
+        asked = await read(http, self._settings)
+        question = self._question(admission.key.id, asked, session, key)
         async with self._exchange.ask(question) as reply:
             headers = dict(admission.headers)
             if session is not None and reply.opened is not None:
@@ -49,21 +48,21 @@ class Chat:
                 if not reply.repeated:
                     await self._doorman.charge(admission.key, answer.cost)
 
-    def _question(self, owner: str, asked: Asked, session: str | None, name: str | None) -> Question:
+    def _question(self, owner: str, asked: CompletionRequest, session: str | None, key: str | None) -> Question:
         instructions = transcript.instructions(asked.messages)
         if instructions and self._settings.gateway_system_messages == "refuse":
             raise invalid("System messages are not accepted here.", "messages", "system_message_refused")
-        if name is not None and "tools" in asked.parameters:  # an answer that calls them is not kept
-            raise unsupported("tools", f"together with '{names.REQUEST_HEADER}'")
-        known_as = Name(hashlib.sha256(name.encode()).hexdigest(), asked.digest) if name is not None else None
+        if key is not None and "tools" in asked.parameters:  # an answer that calls them is not kept
+            raise unsupported("tools", f"together with '{names.IDEMPOTENCY_HEADER}'")
+        known_by = IdempotencyKey(hashlib.sha256(key.encode()).hexdigest(), asked.digest) if key is not None else None
         if session is None:
             return Question(
                 owner,
-                place_of_one(owner, name) if name is not None else None,
+                place_of_one(owner, key) if key is not None else None,
                 messages=transcript.as_they_are(asked.messages),
                 instructions=instructions,
                 parameters=asked.parameters,
-                name=known_as,
+                idempotency_key=known_by,
             )
         told = transcript.in_session(asked.messages)
         return Question(
@@ -74,14 +73,14 @@ class Chat:
             following=told.following,
             instructions=instructions,
             parameters=asked.parameters,
-            name=known_as,
+            idempotency_key=known_by,
         )
 
 
 class _Answer:
     """One answer on its way to the client."""
 
-    def __init__(self, asked: Asked, reply: Reply, new_id: str, write_within_s: float) -> None:
+    def __init__(self, asked: CompletionRequest, reply: Reply, new_id: str, write_within_s: float) -> None:
         """`write_within_s`: a client that reads nothing for so long is gone."""
         self._asked = asked
         self._reply = reply

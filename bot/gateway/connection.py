@@ -75,7 +75,7 @@ class _Connection(web.RequestHandler):
             raise ConnectionResetError("an answer has begun: nothing else can be said")
         if status >= 500:  # noqa: PLR2004 - HTTP's own
             log.error("a connection broke", exc_info=exc)
-        response = told(refusals.failed().error if status >= 500 else Error(status, NO_HTTP))  # noqa: PLR2004
+        response = response_to(refusals.failed().error if status >= 500 else Error(status, NO_HTTP))  # noqa: PLR2004
         response.headers.update(SECURITY)
         response.force_close()
         return response
@@ -85,10 +85,10 @@ class _Connection(web.RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         """aiohttp's own refusals, as of an unknown `Expect`, are told in our shape."""
         if isinstance(resp, web.HTTPException):
-            resp = told(Error(resp.status, f"{resp.reason}."))
+            resp = response_to(Error(resp.status, f"{resp.reason}."))
         return await super().finish_response(request, resp, start_time)
 
 
-def told(error: Error) -> web.Response:
+def response_to(error: Error) -> web.Response:
     """The answer to a request that is refused."""
     return web.json_response(error.body(), status=error.status, headers=error.headers)

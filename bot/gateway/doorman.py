@@ -1,6 +1,6 @@
 """Doorman: who may ask, and how much in a minute.
 
-Rule: whether a key is unknown or belongs to somebody else, the refusal is the same, and it takes as long.
+Rule: whether a key's id is unknown or its secret is wrong, the refusal is the same, and it takes as long.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Doorman:
             "tokens": key.tokens_per_minute or self._settings.gateway_tokens_per_minute,
         }
         left = {"requests": most["requests"] - spent.requests, "tokens": most["tokens"] - spent.tokens}
-        headers = _told(most, left, spent.seconds_left)
+        headers = _limit_headers(most, left, spent.seconds_left)
         for what, over in (("requests", left["requests"] < 0), ("tokens", left["tokens"] <= 0)):
             if over and what in needed:
                 raise limited(what, most[what], spent.seconds_left, headers)
@@ -115,7 +115,7 @@ class Doorman:
         return refusal
 
 
-def _told(most: Mapping[str, int], left: Mapping[str, int], seconds_left: int) -> dict[str, str]:
+def _limit_headers(most: Mapping[str, int], left: Mapping[str, int], seconds_left: int) -> dict[str, str]:
     """OpenAI's rate-limit headers (developers.openai.com/api/docs/guides/rate-limits)."""
     told: dict[str, str] = {}
     for what, limit in most.items():

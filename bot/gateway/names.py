@@ -1,4 +1,4 @@
-"""The names that a client gives: of a session, by a header in any of four spellings, and of a request."""
+"""The names that a client gives: a session's, by a header in any of four spellings, and the key of a request."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aiohttp import web
 from bot.gateway.refusals import invalid
 
 SESSION_HEADERS = ("sessionId", "session-id", "x-session-id", "session_id")  # the first is the one we recommend
-REQUEST_HEADER = "Idempotency-Key"
+IDEMPOTENCY_HEADER = "Idempotency-Key"
 MOST_CHARACTERS = 200
 PATTERN = r"[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]*"
 
@@ -22,12 +22,12 @@ def session(http: web.Request) -> str | None:
     return checked(given.pop(), SESSION_HEADERS[0]) if given else None
 
 
-def request(http: web.Request) -> str | None:
-    """The request's own name, under which it is answered once. Raises Refusal for what is no name."""
-    given = {_text(value) for value in http.headers.getall(REQUEST_HEADER, ())}
+def idempotency_key(http: web.Request) -> str | None:
+    """What the client calls this request, so that it is answered once. Raises Refusal for what is no name."""
+    given = {_text(value) for value in http.headers.getall(IDEMPOTENCY_HEADER, ())}
     if len(given) > 1:
-        raise invalid("The request has two different names.", REQUEST_HEADER)
-    return checked(given.pop(), REQUEST_HEADER) if given else None
+        raise invalid("The request has two different keys.", IDEMPOTENCY_HEADER)
+    return checked(given.pop(), IDEMPOTENCY_HEADER) if given else None
 
 
 def _text(value: str) -> str:
@@ -41,7 +41,7 @@ def _text(value: str) -> str:
 
 def checked(text: str, where: str) -> str:
     """The name. Raises Refusal when it cannot be one."""
-    if not re.fullmatch(PATTERN, text, re.DOTALL):
+    if not re.fullmatch(PATTERN, text):
         raise invalid(f"'{where}' holds control characters.", where)
     if not 0 < len(text) <= MOST_CHARACTERS:
         raise invalid(f"'{where}' must have from 1 to {MOST_CHARACTERS} characters.", where)

@@ -89,7 +89,9 @@ def _chat(settings: Settings) -> Json:
     session = "Names the session. Without any of its spellings nothing is remembered."
     operation["parameters"] = [
         *(_name(header, "header", session) for header in names.SESSION_HEADERS),
-        _name(names.REQUEST_HEADER, "header", "A repeated request of this name gets the same answer. Not with tools."),
+        _name(
+            names.IDEMPOTENCY_HEADER, "header", "A repeated request with this key gets the same answer. Not with tools."
+        ),
     ]
     body = {"application/json": {"schema": schemas.request(settings.gateway_max_messages)}}
     operation["requestBody"] = {"required": True, "content": body}
@@ -118,6 +120,5 @@ def _response(description: str, schema: Json) -> Json:
 
 
 def _name(name: str, where: str, what: str, *, required: bool = False) -> Json:
-    pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$"
-    schema = {"type": "string", "minLength": 1, "maxLength": names.MOST_CHARACTERS, "pattern": pattern}
+    schema = {"type": "string", "minLength": 1, "maxLength": names.MOST_CHARACTERS, "pattern": f"^{names.PATTERN}$"}
     return {"name": name, "in": where, "description": what, "required": required, "schema": schema}

@@ -5,15 +5,15 @@ The shape: developers.openai.com/api/docs/guides/error-codes; SDKs try 408, 409,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from bot import wording
 from bot.errors import (
     AttendantError,
+    IdempotencyKeyReused,
     ModelError,
-    NameReused,
     Overloaded,
     SessionBusy,
     SessionClosed,
@@ -71,7 +71,7 @@ def forbidden(message: str) -> Refusal:
     return Refusal(Error(403, message, "permission_error", code="permission_denied"))
 
 
-def not_found(message: str, code: str = "not_found") -> Refusal:
+def not_found(message: str, code: str) -> Refusal:
     """There is no such thing: 404."""
     return Refusal(Error(404, message, code=code))
 
@@ -93,10 +93,10 @@ def not_json() -> Refusal:
     )
 
 
-def busy(retry_after_s: int) -> Refusal:
+def busy() -> Refusal:
     """Another request is being answered in the session: 409."""
     message = "Another request of this session is still being answered. Try again in a moment."
-    return Refusal(Error(409, message, "conflict_error", code="session_busy", headers=_retry(retry_after_s)))
+    return Refusal(Error(409, message, "conflict_error", code="session_busy", headers=_retry(2)))
 
 
 def session_closed() -> Refusal:
@@ -129,26 +129,24 @@ def failed() -> Refusal:
 
 
 def unavailable(message: str = wording.SOMETHING_BROKE) -> Refusal:
-    """Something needed is not there, or too many ask at once: 503."""
+    """Something needed is not there: 503."""
     return Refusal(Error(503, message, "server_error", code="service_unavailable", headers=_retry(2)))
+
+
+def key_reused() -> Refusal:
+    """Another request had the same idempotency key: 400."""
+    message = "Another request was sent with this 'Idempotency-Key' before."
+    return invalid(message, "Idempotency-Key", "idempotency_key_reused")
+
+
+def overloaded() -> Refusal:
+    """Too many ask at once: 503."""
+    return unavailable(wording.BUSY)
 
 
 def of(error: AttendantError) -> Refusal:
     """What the client is told when this went wrong."""
-    match error:
-        case ModelError():
-            return of_model(error.trouble)
-        case SessionBusy():
-            return busy(2)
-        case SessionClosed() | SessionLost():
-            return session_lost() if isinstance(error, SessionLost) else session_closed()
-        case NameReused():
-            message = "Another request was sent with this 'Idempotency-Key' before."
-            return invalid(message, "Idempotency-Key", "idempotency_key_reused")
-        case Overloaded():
-            return unavailable(wording.BUSY)
-        case _:
-            return unavailable()
+    return of_model(error.trouble) if isinstance(error, ModelError) else _BY_ERROR.get(type(error), unavailable)()
 
 
 def of_model(trouble: Trouble) -> Refusal:
@@ -161,6 +159,13 @@ def of_model(trouble: Trouble) -> Refusal:
     return Refusal(Error(status, wording.trouble(trouble), kind, code=code, headers=headers))
 
 
+_BY_ERROR: dict[type[AttendantError], Callable[[], Refusal]] = {
+    SessionBusy: busy,
+    SessionClosed: session_closed,
+    SessionLost: session_lost,
+    IdempotencyKeyReused: key_reused,
+    Overloaded: overloaded,
+}
 _BY_TROUBLE = {
     Trouble.REFUSED_KEY: (503, "server_error"),  # not the client's key, but ours
     Trouble.NO_QUOTA: (503, "server_error"),

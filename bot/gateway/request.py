@@ -22,7 +22,7 @@ NO_JSON = "The request's body is not valid JSON."
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CompletionRequest:
     """What a request asks."""
 
     messages: Sequence[Mapping[str, Any]]
@@ -33,7 +33,7 @@ class Asked:
     digest: str  # of all that it asks, but for how the answer is to come
 
 
-async def read(request: web.Request, settings: Settings) -> Asked:
+async def read(request: web.Request, settings: Settings) -> CompletionRequest:
     """What this request asks. Raises Refusal."""
     if request.content_type != "application/json":
         raise not_json()
@@ -49,7 +49,7 @@ async def read(request: web.Request, settings: Settings) -> Asked:
     return _asked(body, settings)
 
 
-def _asked(body: dict[str, Any], settings: Settings) -> Asked:
+def _asked(body: dict[str, Any], settings: Settings) -> CompletionRequest:
     options = body.get("stream_options")
     if options is not None and not body.get("stream"):
         raise invalid("The 'stream_options' parameter is only allowed when 'stream' is enabled.", "stream_options")
@@ -57,7 +57,7 @@ def _asked(body: dict[str, Any], settings: Settings) -> Asked:
     chosen = {"model": named} if named in settings.gateway_models else {}
     passed_on = {name: body[name] for name in schemas.PASSED_ON if body.get(name) is not None}
     asked = {name: value for name, value in body.items() if name not in {"stream", "stream_options"}}
-    return Asked(
+    return CompletionRequest(
         messages=body["messages"],
         model=chosen.get("model", settings.openai_model),
         parameters=chosen | passed_on,

@@ -53,8 +53,8 @@ def _message(role: str, required: list[str], **properties: Json) -> Json:
 
 
 _MESSAGES = [
-    _message("system", ["content"], content=_CONTENT, name=_NAME),
-    _message("developer", ["content"], content=_CONTENT, name=_NAME),
+    _message("system", ["content"], content=_CONTENT),
+    _message("developer", ["content"], content=_CONTENT),
     _message("user", ["content"], content=_CONTENT, name=_NAME),
     _message(
         "assistant",

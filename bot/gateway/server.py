@@ -21,7 +21,7 @@ from bot.exchange import Exchange
 from bot.gateway import journal, names, openapi, refusals
 from bot.gateway.chat import Chat
 from bot.gateway.completion import event
-from bot.gateway.connection import SECURITY, Runner, told
+from bot.gateway.connection import SECURITY, Runner, response_to
 from bot.gateway.doorman import LIMIT_HEADERS, Doorman
 from bot.gateway.drain import Drain
 from bot.gateway.refusals import Error, Refusal
@@ -36,7 +36,7 @@ MOST_HEADERS = 100
 BACKLOG = 1_024
 FAREWELL_S = 5.0  # for the last words to those whose answers end because it stops
 
-_ALLOWED_HEADERS = ("Authorization", "Content-Type", names.REQUEST_HEADER, *names.SESSION_HEADERS)
+_ALLOWED_HEADERS = ("Authorization", "Content-Type", names.IDEMPOTENCY_HEADER, *names.SESSION_HEADERS)
 _EXPOSED_HEADERS = ", ".join(["x-session-id", "x-session-state", "x-request-id", "Retry-After", *LIMIT_HEADERS])
 _ID, _BEGUN = web.RequestKey("id", str), web.RequestKey("begun", web.StreamResponse)
 _SDK_HEADER = "x-stainless-"  # what OpenAI's own SDKs tell of themselves
@@ -155,7 +155,7 @@ class Gateway:
             http[journal.WHY] = error.code
         begun: web.StreamResponse | None = http.get(_BEGUN)
         if begun is None:
-            return told(error)
+            return response_to(error)
         with suppress(TimeoutError):  # it does not read: then it is not told
             async with asyncio.timeout(self._settings.gateway_client_timeout_seconds):
                 await begun.write(event(error.body()))

@@ -6,13 +6,12 @@ from datetime import timedelta
 
 from aiohttp import web
 
-from bot.exchange import Exchange, place
+from bot.exchange import Exchange, place, reset
 from bot.gateway import names
 from bot.gateway.doorman import Doorman
 from bot.gateway.refusals import Refusal, not_found
 from bot.inbox import Inbox
 from bot.sessions import ResetOutcome
-from bot.store.exchanges import speaker
 
 PARAMETER = "id"
 
@@ -48,10 +47,7 @@ class Sessions:
         """Close it and erase its words; an answer that is running there ends."""
         key = await self._doorman.know(http)
         name = names.checked(http.match_info[PARAMETER], PARAMETER)
-        thread = place(key.id, name)
-        if await self._exchange.find(thread) is None:  # one that sat idle has expired, swept or not
-            raise _unknown()
-        if await self._inbox.reset(thread, speaker(thread)) is not ResetOutcome.DONE:
+        if await reset(self._exchange, self._inbox, place(key.id, name)) is not ResetOutcome.DONE:
             raise _unknown()
         return web.json_response({"id": name, "object": "session.deleted", "deleted": True})
 

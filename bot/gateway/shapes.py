@@ -22,9 +22,9 @@ class Problem:
     unknown: bool = False  # a field that there is not
 
 
-def check(value: object, schema: Schema, where: str = "") -> Problem | None:
+def check(value: object, schema: Schema) -> Problem | None:
     """The first problem; None when the value is what the schema says."""
-    return next(_problems(value, schema, where), None)
+    return next(_problems(value, schema, ""), None)
 
 
 def _problems(value: Any, schema: Schema, where: str) -> Iterator[Problem]:

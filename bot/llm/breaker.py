@@ -31,12 +31,10 @@ class Breaker:
         *,
         clock: Callable[[], datetime],
         failures: int = FAILURES,
-        cool_down: timedelta = COOL_DOWN,
     ) -> None:
         self._llm = llm
         self._clock = clock
         self._most = failures
-        self._cool_down = cool_down
         self._failures = 0  # since the last whole answer
         self._broken_at: datetime | None = None  # None: everybody may ask
         self._last = ""  # how it failed then
@@ -70,8 +68,8 @@ class Breaker:
         if self._broken_at is None:
             return
         rested = self._clock() - self._broken_at
-        if timedelta() <= rested < self._cool_down:  # below zero, the clock was set back: no time to go by
-            raise self._refusal(f"it is tried again in {(self._cool_down - rested).total_seconds():.0f} s")
+        if timedelta() <= rested < COOL_DOWN:  # below zero, the clock was set back: no time to go by
+            raise self._refusal(f"it is tried again in {(COOL_DOWN - rested).total_seconds():.0f} s")
         if self._trial is not None:
             raise self._refusal("it is being tried again now")
         self._trial = request

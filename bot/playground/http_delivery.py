@@ -19,6 +19,7 @@ import aiohttp
 from bot.playground.deliveries import Attempt, Delivery, NotAcknowledged
 from bot.playground.people import App
 
+VERIFIED_WITHIN_S = 3.0
 _JSON, _FORM = "application/json", "application/x-www-form-urlencoded"
 
 
@@ -40,11 +41,11 @@ class HttpDelivery:
         body, kind = _body(delivery)
         return await self._post(body, kind, retry if attempt.number else {}, within_s)
 
-    async def verifies_url(self, within_s: float = 3.0) -> bool:
+    async def verifies_url(self) -> bool:
         """Whether the app answers Slack's question at set-up with the challenge in it."""
         challenge = hashlib.sha256(self._app.verification_token.encode()).hexdigest()
         asked = {"token": self._app.verification_token, "challenge": challenge, "type": "url_verification"}
-        answer = await self._post(json.dumps(asked), _JSON, {}, within_s)
+        answer = await self._post(json.dumps(asked), _JSON, {}, VERIFIED_WITHIN_S)
         return answer in ({"challenge": challenge}, {"text": challenge})
 
     async def close(self) -> None:

@@ -28,10 +28,10 @@ PLATFORM = "gateway"
 
 
 @dataclass(frozen=True, slots=True)
-class Name:
-    """A caller's own name for a request, so that it is answered once; and a digest of all that it asks."""
+class IdempotencyKey:
+    """What a caller calls a request, so that it is answered once, as a hash; and a digest of all that it asks."""
 
-    key: str
+    hash: str
     digest: str
 
 
@@ -48,7 +48,7 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """A request of this name was answered before."""
+    """A request with this key was answered before."""
 
     session_id: str
     turn_id: int
@@ -72,7 +72,7 @@ def begin(
     said: Sequence[str],
     *,
     recalled: Sequence[Turn],
-    name: Name | None,
+    idempotency_key: IdempotencyKey | None,
     owner: str,
     now: datetime,
     lease: timedelta,
@@ -89,13 +89,13 @@ def begin(
     if leased is None:
         return None
     _clear(connection, thread_id)
-    if name is not None and (repeated := _repeated(connection, thread_id, name, now - idle_after)) is not None:
+    if idempotency_key and (repeated := _repeated(connection, thread_id, idempotency_key, now - idle_after)):
         leases.release(connection, thread_id, leased.fence, ended=True)
         return repeated
     session_id = session_rows.continue_or_open(connection, thread_id, new_id=new_id, now=now, idle_after=idle_after)
     rows = _Rows(connection, thread, thread_id, session_id, leased.fence, now)
     added = [rows.add(turn) for turn in _unknown(connection, session_id, recalled)]
-    claim = rows.claim(said, name)
+    claim = rows.claim(said, idempotency_key)
     return Begun(
         claim, _opened(connection, session_id, new=session_id == new_id), now, tuple(added), made=known is None
     )
@@ -130,11 +130,7 @@ def withdraw_abandoned(connection: Connection, *, now: datetime, batch: int) -> 
     left = (
         sa.select(turns.c.thread_id)
         .join(threads, threads.c.id == turns.c.thread_id)
-        .where(
-            RUNNING,
-            threads.c.platform == PLATFORM,
-            sa.or_(threads.c.lease_until.is_(None), threads.c.lease_until < now),
-        )
+        .where(RUNNING, threads.c.platform == PLATFORM, leases.is_free(connection, now=now))
         .limit(batch)
     )
     found = list(connection.execute(left).scalars())
@@ -167,10 +163,10 @@ class _Rows:
         """Of the message of this number: it sorts as text, for no fence comes twice in a thread."""
         return f"{self.fence:010}.{number:06}"
 
-    def claim(self, said: Sequence[str], name: Name | None) -> Claim:
+    def claim(self, said: Sequence[str], key: IdempotencyKey | None) -> Claim:
         """A turn that is to be answered, claimed."""
         # What is to be answered once, in no session, is kept without its words; by whoever asked, erasing finds it.
-        first, turn_id = self.written + 1, self.open_turn(State.RUNNING, said or [""], name=name)
+        first, turn_id = self.written + 1, self.open_turn(State.RUNNING, said or [""], key=key)
         return Claim(
             thread_id=self.thread_id,
             fence=self.fence,
@@ -194,7 +190,7 @@ class _Rows:
         return self.open_turn(State.ANSWERED, [message.text for message in turn.said], answer=turn.answer)
 
     def open_turn(
-        self, state: State, said: Sequence[str], *, name: Name | None = None, answer: str | None = None
+        self, state: State, said: Sequence[str], *, key: IdempotencyKey | None = None, answer: str | None = None
     ) -> int:
         """A turn over these messages; its id."""
         values = {
@@ -205,8 +201,8 @@ class _Rows:
             "answer": None if answer is None else storable(answer),
             "started_at": self.now,
             "finished_at": None if state is State.RUNNING else self.now,
-            "request_key": name.key if name else None,
-            "request_digest": name.digest if name else None,
+            "idempotency_key": key.hash if key else None,
+            "request_digest": key.digest if key else None,
         }
         turn_id: int = self.connection.execute(sa.insert(turns).returning(turns.c.id), values).scalar_one()
         for text in said:
@@ -244,13 +240,13 @@ def _clear(connection: Connection, thread_id: int, besides: Sequence[int] = ()) 
     connection.execute(sa.update(threads).where(threads.c.id == thread_id).values(interrupted=None))
 
 
-def _repeated(connection: Connection, thread_id: int, name: Name, since: datetime) -> Repeated | None:
-    """The answer that was given under this name, in the session that is open, and was active since then."""
-    row = connection.execute(_REPEATED, {"in_thread": thread_id, "named": name.key, "since": since}).first()
+def _repeated(connection: Connection, thread_id: int, key: IdempotencyKey, since: datetime) -> Repeated | None:
+    """The answer that was given under this key, in the session that is open, and was active since then."""
+    row = connection.execute(_REPEATED, {"in_thread": thread_id, "key_hash": key.hash, "since": since}).first()
     if row is None:
         return None
     usage = Usage(row.prompt_tokens or 0, row.cached_tokens or 0, row.completion_tokens or 0)
-    same, truncated = row.request_digest == name.digest, bool(row.truncated)
+    same, truncated = row.request_digest == key.digest, bool(row.truncated)
     # One that a caller told of no model of ours has answered.
     earlier = sa.exists().where(turns.c.session_id == row.session_id, turns.c.id < row.id, turns.c.model.is_not(None))
     opened = _opened(connection, row.session_id, new=not connection.execute(sa.select(earlier)).scalar())
@@ -262,7 +258,7 @@ _REPEATED = (
     .join(sessions, sessions.c.id == turns.c.session_id)
     .where(
         turns.c.thread_id == sa.bindparam("in_thread"),
-        turns.c.request_key == sa.bindparam("named"),
+        turns.c.idempotency_key == sa.bindparam("key_hash"),
         turns.c.answer.is_not(None),
         sessions.c.closed_at.is_(None),
         sessions.c.last_active_at >= sa.bindparam("since"),

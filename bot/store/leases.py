@@ -1,4 +1,4 @@
-"""Leases: who may answer in a thread, until when by the database's clock, and whether he is to stop.
+"""Leases: who may answer in a thread, until when by the database's clock, and whether its holder is to stop.
 
 Rule: a lease is bound to a fence that counts claims, so that whoever lost it can change nothing any more.
 """
@@ -85,6 +85,12 @@ def owed(connection: Connection, places: Sequence[tuple[str, str]], *, now: date
         _OWED[connection.dialect.name].where(here).limit(limit), _times(connection, now, timedelta())
     )
     return [Owed(*row) for row in found]
+
+
+def is_free(connection: Connection, *, now: datetime) -> sa.ColumnElement[bool]:
+    """The condition that nobody holds a thread."""
+    by_database = connection.dialect.name == "postgresql"
+    return _free(_NOW["postgresql"] if by_database else sa.literal(now, UtcDateTime))
 
 
 # By the database's clock, which all replicas share; SQLite's is this machine's, as the caller tells it.

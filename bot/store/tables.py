@@ -104,8 +104,10 @@ turns = Table(
     Column("completion_tokens", sa.Integer),
     Column("started_at", UtcDateTime, nullable=False),
     Column("finished_at", UtcDateTime),
-    Column("request_key", sa.String(64)),  # of an exchange: the caller's own name for it, so that it is answered once
-    Column("request_digest", sa.String(64)),  # of all that was asked under that name
+    Column(
+        "idempotency_key", sa.String(64)
+    ),  # of an exchange: a hash of what its caller calls it, to have it answered once
+    Column("request_digest", sa.String(64)),  # of all that was asked with that key
     Column("truncated", sa.Boolean),  # of an exchange: the answer stopped at the model's length limit
 )
 RUNNING = turns.c.state == sa.literal_column("'running'")  # a bound value would keep PostgreSQL from its index
@@ -114,8 +116,8 @@ Index("ix_turns_session", turns.c.session_id, turns.c.id)
 Index("ix_turns_thread", turns.c.thread_id)
 Index("ix_turns_started", turns.c.started_at)
 WORDLESS = {turns.c.answer: None, turns.c.request_digest: None}  # by a digest one could still guess short words
-_NAMED = turns.c.request_key.is_not(None)
-Index("ix_turns_request", turns.c.thread_id, turns.c.request_key, sqlite_where=_NAMED, postgresql_where=_NAMED)
+_KEYED = turns.c.idempotency_key.is_not(None)
+Index("ix_turns_request", turns.c.thread_id, turns.c.idempotency_key, sqlite_where=_KEYED, postgresql_where=_KEYED)
 
 messages = Table(
     "messages",

@@ -11,7 +11,7 @@ branch_labels = None
 depends_on = None
 
 _TIME = sa.DateTime(timezone=True)
-_NAMED = sa.text("request_key IS NOT NULL")
+_KEYED = sa.text("idempotency_key IS NOT NULL")
 
 
 def upgrade() -> None:
@@ -31,9 +31,9 @@ def upgrade() -> None:
         sa.Column("tokens", sa.BigInteger, server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_keys")),
     )
-    op.add_column("turns", sa.Column("request_key", sa.String(64)))
+    op.add_column("turns", sa.Column("idempotency_key", sa.String(64)))
     op.add_column("turns", sa.Column("request_digest", sa.String(64)))
     op.add_column("turns", sa.Column("truncated", sa.Boolean))
     op.create_index(
-        "ix_turns_request", "turns", ["thread_id", "request_key"], sqlite_where=_NAMED, postgresql_where=_NAMED
+        "ix_turns_request", "turns", ["thread_id", "idempotency_key"], sqlite_where=_KEYED, postgresql_where=_KEYED
     )

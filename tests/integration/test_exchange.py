@@ -15,6 +15,7 @@ from bot.errors import ModelError, Overloaded, SessionClosed, SessionLost, Store
 from bot.exchange import Exchange, Question, place
 from bot.held import Held
 from bot.history import ChatMessage, Said, Turn
+from bot.line import Line
 from bot.llm import LLM, Done
 from bot.responder import Responder
 from bot.sessions import IdleLimits, Opened
@@ -22,7 +23,6 @@ from bot.store import exchanges, tables
 from bot.store.history import PAGE
 from bot.summariser import Summariser
 from bot.testing import Hold, ScriptedLLM, SettableClock
-from bot.turnstile import Limits
 from tests.books import Books
 from tests.builders import DAY
 from tests.desk import Echo
@@ -48,8 +48,7 @@ class Counter:
             clock=clock.now,
             new_id=self.books.new_id,
             idle=IdleLimits(DAY),
-            limits=Limits(total=3, per_workspace=2, per_person=9, waiting=9),
-            wait_s=20,
+            line=Line(most=3, most_of_one=2, wait_s=20),
         )
 
     async def asks(
@@ -187,14 +186,14 @@ async def test_a_withdrawal_that_fails_is_made_up_for(counter: Counter, llm: Scr
 
 async def test_no_more_than_the_limits_ask_at_once(counter: Counter, llm: ScriptedLLM) -> None:
     """In all, and of one owner; those who wait in a session count as well. When one is done another may ask."""
-    for _ in range(3):
+    for _ in range(2):
         llm.script(Hold(), "late")
-    asking = [asyncio.create_task(counter.asks(session=str(number))) for number in range(2)]
-    await llm.called(2)
+    asking = [asyncio.create_task(counter.asks()) for _ in range(2)]
+    await llm.called(1)
     with pytest.raises(Overloaded):
-        await counter.asks(session="2")
+        await counter.asks(session="two")
     asking.append(asyncio.create_task(counter.asks(owner="key-2")))
-    await llm.called(3)
+    await llm.called(2)
     with pytest.raises(Overloaded):
         await counter.asks(owner="key-3")
 

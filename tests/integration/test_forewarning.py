@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from datetime import timedelta
 
 from bot import wording
 from bot.errors import PlatformError, PlatformUnavailable
@@ -19,9 +18,9 @@ from tests.recording_adapter import RecordingAdapter
 PLACES = [("desk", "T1")]
 
 
-async def forewarned(books: Books, ahead: timedelta = HOUR, idle: IdleLimits = A_DAY) -> list[Expiring]:
+async def forewarned(books: Books, idle: IdleLimits = A_DAY) -> list[Expiring]:
     """The sessions whose threads are to be told now."""
-    return await books.store.run(sessions.forewarn, PLACES, now=books.now, idle=idle, ahead=ahead, batch=10)
+    return await books.store.run(sessions.forewarn, PLACES, now=books.now, idle=idle, ahead=HOUR, batch=10)
 
 
 async def test_a_session_is_warned_once_in_an_idle_time(books: Books) -> None:

@@ -18,10 +18,10 @@ from tests.room import shown
 HI = "My VPN is down"
 
 
-async def left(gate: Gate, *, stream: bool, session: str = "one") -> None:
+async def left(gate: Gate, *, stream: bool) -> None:
     """Ask, and go away in the middle of the answer; return when nothing runs any more."""
     hold = gate.hold_model("Try ")
-    asking = asyncio.create_task(gate.asks(HI, session=session, stream=stream))
+    asking = asyncio.create_task(gate.asks(HI, session="one", stream=stream))
     await hold.reached()
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)

@@ -179,9 +179,9 @@ async def test_the_environment_changes_nothing(monkeypatch: pytest.MonkeyPatch) 
         assert {call.method for call in slack.server.calls.all()} == {"auth.test", "apps.connections.open"}
 
 
-def is_up(slack: Ears, connections: int = CONNECTIONS) -> bool:
-    """Whether there are so many connections, on both sides."""
-    return (slack.connection.connected, slack.server.sockets.open) == (connections, connections)
+def is_up(slack: Ears) -> bool:
+    """Whether there are all connections, on both sides."""
+    return (slack.connection.connected, slack.server.sockets.open) == (CONNECTIONS, CONNECTIONS)
 
 
 async def test_a_refresh_loses_nothing() -> None:

@@ -17,14 +17,14 @@ WHOLE = "All of it."
 Leave = Callable[[Stage], Awaitable[str]]
 
 
-async def left_streaming(slack: Stage, text: str = "All o") -> str:
+async def left_streaming(slack: Stage) -> str:
     """A message that an attempt left behind while it streamed."""
     left = await slack.client.chat_startStream(
         channel=slack.channel.id,
         thread_ts=slack.root,
         recipient_user_id=slack.person.id,
         recipient_team_id=slack.person.team,
-        markdown_text=text,
+        markdown_text="All o",
     )
     return str(left["ts"])
 

@@ -18,19 +18,19 @@ from bot.store import claims, erasure, exchanges, inbox, leases, summaries, tabl
 from bot.store.claims import Settled, State
 from bot.store.engine import Store
 from bot.store.erasure import Scope
-from bot.store.exchanges import Begun, Name, Repeated
+from bot.store.exchanges import Begun, IdempotencyKey, Repeated
 from bot.testing import SettableClock
 from tests.books import MINUTE, Books
 from tests.builders import DAY
 
 OURS = place("key-1", "one")
 ANSWERED = Settled(State.ANSWERED, "answered", model="m", prompt_tokens=5, cached_tokens=2, completion_tokens=3)
-NAME = Name("k" * 64, "d" * 64)
+KEY = IdempotencyKey("k" * 64, "d" * 64)
 
 
 async def begin(books: Books, *said: str, thread: Thread = OURS, **more: Any) -> Begun | Repeated | None:
     """Ask, as this moment's process."""
-    values: dict[str, Any] = {"recalled": (), "name": None, "owner": "one", **more}
+    values: dict[str, Any] = {"recalled": (), "idempotency_key": None, "owner": "one", **more}
     values |= {"now": books.now, "lease": MINUTE, "idle_after": DAY}
     return await books.store.run(exchanges.begin, thread, said, new_id=books.new_id(), **values)
 
@@ -108,8 +108,8 @@ async def test_what_is_withdrawn_has_not_been(books: Books) -> None:
 
 async def test_what_is_withdrawn_leaves_no_thread(books: Books) -> None:
     """One that was made for it goes; one that was there before stays, so that its chat is known."""
-    for name in (NAME, None):
-        await withdraw(books, await begun(books, "hello", name=name))
+    for key in (KEY, None):
+        await withdraw(books, await begun(books, "hello", idempotency_key=key))
     assert await books.rows(tables.threads) == []
 
     await books.store.run(threads.ensure, OURS)
@@ -202,11 +202,11 @@ async def test_what_is_shown_no_more_is_known_all_the_same(books: Books) -> None
     assert now.recalled == ()
 
 
-async def test_a_named_request_is_answered_once(books: Books) -> None:
+async def test_a_request_with_a_key_is_answered_once(books: Books) -> None:
     """Asked again, it is told as it was; asked for something else, that is told, too."""
-    first = await answered(books, "hello", name=NAME)
-    again = await begin(books, "hello", name=NAME)
-    other = await begin(books, "other", name=Name(NAME.key, "e" * 64))
+    first = await answered(books, "hello", idempotency_key=KEY)
+    again = await begin(books, "hello", idempotency_key=KEY)
+    other = await begin(books, "other", idempotency_key=IdempotencyKey(KEY.hash, "e" * 64))
 
     assert isinstance(again, Repeated)
     assert isinstance(other, Repeated)
@@ -215,50 +215,50 @@ async def test_a_named_request_is_answered_once(books: Books) -> None:
     )
     assert (again.same, other.same) == (True, False)
     assert again.opened is Opened.CREATED
-    assert isinstance(await begin(books, "new", name=Name("l" * 64, "d" * 64)), Begun)
+    assert isinstance(await begin(books, "new", idempotency_key=IdempotencyKey("l" * 64, "d" * 64)), Begun)
 
 
 async def test_a_repeated_request_finds_its_session_as_at_first(books: Books) -> None:
     """Created, with turns that came along; expired, when another one expired before; continued after another."""
     for opened in (Opened.CREATED, Opened.EXPIRED):
-        names = [Name(f"{opened} {number}", NAME.digest) for number in range(2)]
-        asked_for = [(names[0], asked(("a", "b"))), (names[1], ())]
-        firsts = [await answered(books, "hello", name=name, recalled=recalled) for name, recalled in asked_for]
-        again = [await begin(books, "hello", name=name) for name in names]
+        keys = [IdempotencyKey(f"{opened} {number}", KEY.digest) for number in range(2)]
+        asked_for = [(keys[0], asked(("a", "b"))), (keys[1], ())]
+        firsts = [await answered(books, "hello", idempotency_key=key, recalled=recalled) for key, recalled in asked_for]
+        again = [await begin(books, "hello", idempotency_key=key) for key in keys]
 
         assert [first.opened for first in firsts] == [opened, Opened.CONTINUED]
         assert [each.opened for each in again if isinstance(each, Repeated)] == [opened, Opened.CONTINUED]
         books.now += DAY + MINUTE
 
 
-async def test_a_name_is_forgotten_with_its_session(books: Books) -> None:
+async def test_a_key_is_forgotten_with_its_session(books: Books) -> None:
     """After a reset or an expiry its answer is gone, and it is asked anew."""
-    await answered(books, "hello", name=NAME)
+    await answered(books, "hello", idempotency_key=KEY)
     author = Author("key-1", "key-1")
     assert await books.store.run(inbox.reset, OURS, author, now=books.now) is ResetOutcome.DONE
-    await answered(books, "hello", name=NAME)
+    await answered(books, "hello", idempotency_key=KEY)
     books.now += DAY + MINUTE
 
-    assert (await begun(books, "hello", name=NAME)).opened is Opened.EXPIRED
+    assert (await begun(books, "hello", idempotency_key=KEY)).opened is Opened.EXPIRED
 
 
 async def test_what_is_reset_while_it_is_answered_leaves_nothing_to_guess_it_by(books: Books) -> None:
     """Its answer comes too late, and the digest of what was asked goes with the words."""
-    late = await begun(books, "hello", name=NAME)
+    late = await begun(books, "hello", idempotency_key=KEY)
     await books.store.run(inbox.reset, OURS, exchanges.speaker(OURS), now=books.now)
 
     assert not await settle(books, late)
     assert [row.request_digest for row in await books.rows(tables.turns)] == [None]
 
 
-async def test_an_answer_kept_for_its_name_can_be_erased(books: Books) -> None:
+async def test_an_answer_kept_for_its_key_can_be_erased(books: Books) -> None:
     """Also where the question was not kept: it is found by who asked, and nothing is left to guess it by."""
-    await answered(books, name=NAME, thread=place_of_one("key-1", "retry-1"))
-    await answered(books, name=NAME, thread=place_of_one("key-2", "retry-1"))
+    await answered(books, idempotency_key=KEY, thread=place_of_one("key-1", "retry-1"))
+    await answered(books, idempotency_key=KEY, thread=place_of_one("key-2", "retry-1"))
     await books.store.run(erasure.erase, Scope(workspace="key-1", person="key-1"), now=books.now)
 
     kept = [(row.answer, row.request_digest) for row in await books.rows(tables.turns)]
-    assert kept == [(None, None), ("answered", NAME.digest)]
+    assert kept == [(None, None), ("answered", KEY.digest)]
 
 
 async def test_after_an_expiry_it_is_told_until_there_is_an_answer(books: Books) -> None:

@@ -12,9 +12,9 @@ from tests.builders import ANA, BEN, CHI, NOON, edit, mention, reply, stop, thre
 from tests.builders import deletion as deletion_of
 
 
-async def kept_of(books: Books, person: str = ANA.id, limit: int = 10) -> Kept:
-    """What is kept of somebody."""
-    return await books.store.run(export.of_person, "desk", "T1", person, limit=limit)
+async def kept_of(books: Books, limit: int = 10) -> Kept:
+    """What is kept of Ana."""
+    return await books.store.run(export.of_person, "desk", "T1", ANA.id, limit=limit)
 
 
 async def test_every_message_with_its_answer(books: Books) -> None:

@@ -11,15 +11,12 @@ from hypothesis import strategies as st
 from bot.errors import SessionBusy
 from bot.exchange import place
 from bot.line import Line
-from bot.turnstile import Limits
-
-WIDE = Limits(total=100, per_workspace=100, per_person=100, waiting=100)
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans()), max_size=20))
 async def test_a_session_is_one_persons_at_a_time(people: list[tuple[str, bool]]) -> None:
     """Whoever goes away meanwhile; the others come in their order, and in the end nobody is remembered."""
-    line, most, inside = Line(WIDE, 20), [1], dict.fromkeys("ab", 0)
+    line, most, inside = Line(most=100, most_of_one=100, wait_s=20), [1], dict.fromkeys("ab", 0)
     came: dict[str, list[int]] = {"a": [], "b": []}
 
     async def ask(number: int, session: str) -> None:
@@ -49,7 +46,7 @@ async def test_a_session_is_one_persons_at_a_time(people: list[tuple[str, bool]]
 
 async def test_nobody_waits_for_ever() -> None:
     """Who waited for too long is told, and does not hold up those behind."""
-    line, thread = Line(WIDE, 0.01), place("key-1", "one")
+    line, thread = Line(most=100, most_of_one=100, wait_s=0.01), place("key-1", "one")
     async with line.alone(thread):
         with pytest.raises(SessionBusy):
             async with line.alone(thread):

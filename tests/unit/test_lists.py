@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot import addresses
+from bot import lists
 from bot.config import Settings
 from bot.errors import ConfigError
 
@@ -16,12 +16,12 @@ from bot.errors import ConfigError
 @pytest.mark.parametrize(
     ("parse", "text", "found"),
     [
-        (addresses.names, " a, b ,,a", ("a", "b")),
-        (addresses.models, "gpt-5.4, qwen3:8b", ("gpt-5.4", "qwen3:8b")),
-        (addresses.prefixes, "/v1,/v10, /v1", ("/v1", "/v10")),
-        (addresses.prefixes, "/v1/, /api/publicLLM", ("/v1", "/api/publicLLM")),
-        (addresses.origins, "https://a.example, http://b.example:8080", ("https://a.example", "http://b.example:8080")),
-        (addresses.networks, "10.0.0.0/8, ::1", (ip_network("10.0.0.0/8"), ip_network("::1"))),
+        (lists.names, " a, b ,,a", ("a", "b")),
+        (lists.models, "gpt-5.4, qwen3:8b", ("gpt-5.4", "qwen3:8b")),
+        (lists.prefixes, "/v1,/v10, /v1", ("/v1", "/v10")),
+        (lists.prefixes, "/v1/, /api/publicLLM", ("/v1", "/api/publicLLM")),
+        (lists.origins, "https://a.example, http://b.example:8080", ("https://a.example", "http://b.example:8080")),
+        (lists.networks, "10.0.0.0/8, ::1", (ip_network("10.0.0.0/8"), ip_network("::1"))),
     ],
 )
 def test_lists_are_read(parse: Callable[[str], object], text: str, found: object) -> None:

@@ -1,4 +1,4 @@
-"""Addresses in settings: path prefixes, the origins of web pages, networks. Each is a list with commas.
+"""Lists in settings, with commas: models, path prefixes, the origins of web pages, networks.
 
 Rule: pure. What cannot be one raises ValueError in the words of a setting's error.
 """
