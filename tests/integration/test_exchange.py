@@ -292,5 +292,5 @@ async def test_another_model_has_a_budget_of_its_own(counter: Counter, llm: Scri
 
 def _elsewhere(counter: Counter) -> dict[str, Any]:
     """How another process begins."""
-    how: dict[str, Any] = {"recalled": (), "name": None, "owner": "there", "now": counter.books.now}
+    how: dict[str, Any] = {"recalled": (), "idempotency_key": None, "owner": "there", "now": counter.books.now}
     return how | {"lease": DAY, "new_id": "s99", "idle_after": DAY}
