@@ -92,6 +92,19 @@ def test_every_room_stands_in_the_reading_order() -> None:
     assert sorted(READING_ORDER) == sorted({source.room for source in ROOMS})
 
 
+@each("folder", [source for source in BOT if re.fullmatch(r"bot/\w+/__init__\.py", source.name)], ids=named)
+def test_a_folder_has_its_reading_order(folder: Source) -> None:
+    """It names every file and folder in there once, and each imports only what stands above it."""
+    told = re.search(r"Reading order: (.*?)\.\n", (ast.get_docstring(folder.tree) or "") + "\n", re.DOTALL)
+    order = re.findall(r"\w+", re.sub(r"\(.*?\)", "", told[1], flags=re.DOTALL) if told else "")
+    inside = {source: source.module.split(".")[2] for source in BOT if source.module.startswith(f"{folder.module}.")}
+
+    assert sorted(order) == sorted(set(inside.values()))
+    for source, place in inside.items():
+        ours = {name.split(".")[2] for name in source.imports() if name.startswith(f"{folder.module}.")}
+        assert {name for name in ours if name in order} <= {*order[: order.index(place)], place}, source.name
+
+
 @each("source", ROOMS, ids=named)
 def test_a_file_imports_only_what_stands_above_it(source: Source) -> None:
     """Whoever reads from the top never meets a name that was not explained; a folder counts as one."""

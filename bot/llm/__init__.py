@@ -1,4 +1,7 @@
-"""A language model, as the work layer sees it: messages in, text out, one piece at a time."""
+"""A language model, as the work layer sees it: messages in, text out, one piece at a time.
+
+Reading order: faults, completion, patience, openai (OpenAI's API) · breaker, stand_in.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """What is remembered: every line of SQL, and nothing else.
 
-Reading order: tables, engine (Store: one transaction at a time), schema (migrations), threads, holds,
-summaries, background, names, sessions, leases, claims (claim, settle), interruptions, inbox (accept, reset, stop),
-preferences, erasure, edits (edit, delete), retention, export, status, history, exchanges
+Reading order: tables, pool, engine (Store: one transaction at a time), schema (migrations), threads, holds,
+summaries, background, names, sessions, leases, claims (claim, settle), interruptions, preferences, erasure,
+inbox (accept, reset, stop), answers, edits (edit, delete), retention, export, status, history, exchanges
 (begin, settle, withdraw), keys, figures.
 Rule: a store function takes a connection and plain arguments, and runs inside the caller's one transaction
 (docs/decisions/0002-synchronous-store.md). Text that people or the model wrote sits in few columns only:

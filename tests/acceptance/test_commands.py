@@ -65,14 +65,6 @@ async def test_manifest_has_the_names_that_are_set(tmp_path: Path) -> None:
     assert made == manifest.document("/attendant", "/start-over", url)
 
 
-async def test_help_names_every_command(tmp_path: Path) -> None:
-    """`--help` is quick and lists the words with what they do."""
-    ended = await Process.run(tmp_path, {}, "--help")
-
-    assert ended.status == 0
-    assert all(any(word in line for line in ended.lines) for word in ("run", "chat", "doctor", "manifest"))
-
-
 @pytest.mark.parametrize("command", ["sessions", "status"])
 async def test_what_only_reads_makes_no_database(tmp_path: Path, command: str) -> None:
     """In a wrong folder an operator is told so, and finds no new file there."""
