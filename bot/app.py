@@ -40,6 +40,7 @@ from bot.slack.client import open_client
 from bot.slack.connection import PATH, HttpMode, connect
 from bot.slack.listeners import build_app
 from bot.slack.socket_mode import SocketMode
+from bot.store import keys as key_rows
 from bot.store import schema
 from bot.store.engine import Store
 from bot.store.figures import figures
@@ -100,7 +101,7 @@ async def slack_bot(settings: Settings, *, clock: Clock = utc_now) -> AsyncItera
         where = f"in {identity.team_name} by {where}"
         if settings.gateway_port is not None:
             port = await stack.enter_async_context(_gateway(settings, parts, clock).served(settings.gateway_port))
-            where += f" and at {_address(settings, port)}"
+            where += f" and {await _at(settings, port, parts)}"
         yield Bot(parts, where)
 
 
@@ -115,15 +116,18 @@ async def gateway_bot(settings: Settings, *, clock: Clock = utc_now) -> AsyncIte
         served = await stack.enter_async_context(
             _gateway(settings, parts, clock).served(port, "--port or GATEWAY_PORT")
         )
-        yield Bot(parts, f"at {_address(settings, served)}")
+        yield Bot(parts, await _at(settings, served, parts))
 
 
 def _gateway(settings: Settings, parts: Desk, clock: Clock) -> Gateway:
     return Gateway(parts.store, parts.exchange, parts.inbox, settings, clock=clock, new_id=new_id)
 
 
-def _address(settings: Settings, port: int) -> str:
-    return f"http://{settings.host}:{port}{settings.gateway_prefixes[0]}"
+async def _at(settings: Settings, port: int, parts: Desk) -> str:
+    """Where the gateway is, and whether anybody could ask there."""
+    address = f"at http://{settings.host}:{port}{settings.gateway_prefixes[0]}"
+    known = await parts.store.run(key_rows.every)
+    return address if known else f"{address} (without a key yet: attendant keys create NAME)"
 
 
 @asynccontextmanager

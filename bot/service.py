@@ -53,7 +53,7 @@ async def run(settings: Settings, announce: Announce, *, gateway: bool = False) 
         kept = f"database: {settings.database_url.removeprefix('sqlite:///') if on_file else 'PostgreSQL'}"
         announce(f"Attendant is running {bot.where}{page} · model: {model} · {kept} · stop with Ctrl+C")
         await stopped
-        announce("Attendant is stopping.")
+        announce(f"Attendant is stopping.{_what_runs(bot, settings)}")
     return 0
 
 
@@ -64,6 +64,13 @@ async def _start(stack: AsyncExitStack, settings: Settings, announce: Announce, 
         announce(f"attendant: {line}")
     opening = gateway_bot if gateway else slack_bot
     return None if failures else await stack.enter_async_context(opening(settings))
+
+
+def _what_runs(bot: Bot, settings: Settings) -> str:
+    running = bot.desk.worker.running + bot.desk.exchange.running
+    answers = "An answer runs" if running == 1 else f"{running} answers run"
+    hint = f" {answers} and may go on for {settings.drain_seconds:g} s; Ctrl+C once more leaves at once."
+    return hint if running else ""
 
 
 @asynccontextmanager

@@ -79,6 +79,14 @@ async def test_it_runs_beside_the_slack_bot(world: World) -> None:
     assert (status, state, HI in answer) == (200, "continued", True)
 
 
+async def test_without_a_key_its_start_says_how_to_make_one(world: World, tmp_path: Path) -> None:
+    """Nobody could ask there; with one it does not."""
+    for database_url, told in ((f"sqlite:///{tmp_path / 'none.db'}", True), (world.environ["DATABASE_URL"], False)):
+        environ = {**world.environ, "DATABASE_URL": database_url}
+        async with Process.running(world.folder, environ, "gateway") as process:
+            assert ("attendant keys create" in await process.says("Attendant is running")) is told
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_told_to_stop_it_finishes_what_it_answers(world: World, *, stream: bool) -> None:
     """For so long as it may, and the answer is remembered."""
@@ -87,7 +95,7 @@ async def test_told_to_stop_it_finishes_what_it_answers(world: World, *, stream:
         asking = asyncio.create_task(world.ask(address, HI, stream=stream))
         await hold.reached()
         process.tell()
-        await process.says("is stopping")
+        assert "An answer runs" in await process.says("is stopping")
         hold.release()
 
         assert (await asking)[0] == 200
