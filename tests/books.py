@@ -106,8 +106,7 @@ class Books:
 
     async def lapse(self) -> None:
         """Every lease and every pause runs out, by whichever clock it is measured."""
-        over = sa.update(tables.threads).where(tables.threads.c.lease_until.is_not(None)).values(lease_until=LONG_AGO)
-        await self.store.run(lambda connection: connection.execute(over))
+        await lapse(self.store)
 
     async def taken_over(self, claim: Claim, owner: str = "two") -> Claim:
         """The same turn, claimed by somebody else after its owner died."""
@@ -158,3 +157,9 @@ def somebody_waits(connection: sa.Connection) -> bool:
     """Whether a transaction waits for another one to end."""
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     return bool(connection.execute(sa.text(waiting)).scalar_one())
+
+
+async def lapse(store: Store) -> None:
+    """Every lease and every pause runs out."""
+    over = sa.update(tables.threads).where(tables.threads.c.lease_until.is_not(None)).values(lease_until=LONG_AGO)
+    await store.run(lambda connection: connection.execute(over))

@@ -8,17 +8,13 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.openai_server import OpenAIServer
-from tests.process import Process
-from tests.room import recites
+from tests.gateway_world import GatewayWorld
 
 FOLDER = Path(__file__).parents[1] / "clients"
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
@@ -27,34 +23,7 @@ ALICE, WHO = "My name is Alice", "What's my name?"
 WITHIN_S = 60.0
 
 Call = Mapping[str, Any]
-Client = Callable[["World", str, Sequence[Call]], Awaitable[list[str]]]
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """What is around the processes: a database, a model, a folder; and a key for all of them."""
-
-    folder: Path
-    environ: Mapping[str, str]
-    key: str
-
-    @asynccontextmanager
-    async def gateway(self) -> AsyncIterator[str]:
-        """A gateway, running inside the block; its address."""
-        async with Process.running(self.folder, self.environ, "gateway") as process:
-            line = await process.says("is running at")
-            yield re.findall(r"http://[^/]+", line)[0]
-
-
-@pytest.fixture
-async def world(database_url: str, tmp_path: Path) -> AsyncIterator[World]:
-    """With a model that recites, on each database."""
-    model = OpenAIServer(recites)
-    await model.start()
-    environ = {"DATABASE_URL": database_url, "OPENAI_BASE_URL": model.base_url, "OPENAI_API_KEY": "sk-test"}
-    made = await Process.run(tmp_path, environ, "keys", "create", "test")
-    yield World(tmp_path, environ, next(line for line in made.lines if line.startswith("sk-att-")))
-    await model.stop()
+Client = Callable[[GatewayWorld, str, Sequence[Call]], Awaitable[list[str]]]
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +61,7 @@ async def ran(*command: str, typed: str = "", environ: Mapping[str, str] | None 
 def program(*command: str) -> Client:
     """A client that is a program of its own."""
 
-    async def answers(world: World, address: str, calls: Sequence[Call]) -> list[str]:
+    async def answers(world: GatewayWorld, address: str, calls: Sequence[Call]) -> list[str]:
         printed = await ran(*command, address, world.key, typed=json.dumps(calls))
         told: list[str] = json.loads(printed)
         return told
@@ -100,12 +69,12 @@ def program(*command: str) -> Client:
     return answers
 
 
-async def curl(world: World, address: str, calls: Sequence[Call]) -> list[str]:
+async def curl(world: GatewayWorld, address: str, calls: Sequence[Call]) -> list[str]:
     """One curl for each call."""
     return [await _curled(world, address, call) for call in calls]
 
 
-async def _curled(world: World, address: str, call: Call) -> str:
+async def _curled(world: GatewayWorld, address: str, call: Call) -> str:
     body = {"messages": [{"role": "user", "content": call["text"]}], "stream": call["stream"]}
     named = f"{call['header']}: {call['session']}"
     headers = (f"Authorization: Bearer {world.key}", "Content-Type: application/json", named)
@@ -138,13 +107,15 @@ def calls(name: str, text: str, *, another: bool = False) -> list[Call]:
     ]
 
 
-async def all_ask(world: World, address: str, node: str, text: str, *, another: bool = False) -> dict[str, list[str]]:
+async def all_ask(
+    world: GatewayWorld, address: str, node: str, text: str, *, another: bool = False
+) -> dict[str, list[str]]:
     """What each of the five is told, all of them asking at once."""
     asking = {name: ask(world, address, calls(name, text, another=another)) for name, ask in clients(node).items()}
     return dict(zip(asking, await asyncio.gather(*asking.values()), strict=True))
 
 
-async def remember(world: World, address: str, node: str) -> None:
+async def remember(world: GatewayWorld, address: str, node: str) -> None:
     """Check that each client, in each of its sessions, is told what it said before, and not in another one."""
     told = await all_ask(world, address, node, WHO)
     strange = await all_ask(world, address, node, WHO, another=True)
@@ -155,17 +126,17 @@ async def remember(world: World, address: str, node: str) -> None:
     assert not [name for name, answers in strange.items() for answer in answers if ALICE in answer]
 
 
-async def test_each_client_remembers_across_a_restart(world: World, node: str) -> None:
+async def test_each_client_remembers_across_a_restart(world: GatewayWorld, node: str) -> None:
     """In each spelling of the header, streaming and not; under another id it knows nothing."""
-    async with world.gateway() as address:
+    async with world.running("gateway") as (_, address):
         await all_ask(world, address, node, ALICE)
-    async with world.gateway() as address:
+    async with world.running("gateway") as (_, address):
         await remember(world, address, node)
 
 
-async def test_each_client_remembers_across_replicas(world: World, node: str) -> None:
+async def test_each_client_remembers_across_replicas(world: GatewayWorld, node: str) -> None:
     """What was said to one process is known to the other, while both run."""
-    async with world.gateway() as here, world.gateway() as there:
+    async with world.running("gateway") as (_, here), world.running("gateway") as (_, there):
         await all_ask(world, here, node, ALICE)
         await remember(world, there, node)
 
@@ -176,9 +147,9 @@ def snippets(kind: str, after: str = "clients", before: str = "<!-- end") -> lis
     return re.findall(rf"^```{kind}\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
 
 
-async def test_the_examples_in_the_readme_run(world: World, node: str) -> None:
+async def test_the_examples_in_the_readme_run(world: GatewayWorld, node: str) -> None:
     """As they stand there, but for the address: each asks twice, and is told the name in the second answer."""
-    async with world.gateway() as address:
+    async with world.running("gateway") as (_, address):
         told = [
             await ran(*command, snippet.replace("http://127.0.0.1:8000", address), environ={"ATTENDANT_KEY": world.key})
             for command, kind in (
@@ -192,7 +163,7 @@ async def test_the_examples_in_the_readme_run(world: World, node: str) -> None:
     assert [f"{ALICE} | " in answer for answer in told] == [True] * 5
 
 
-async def test_the_python_example_in_the_readme_runs(world: World) -> None:
+async def test_the_python_example_in_the_readme_runs(world: GatewayWorld) -> None:
     """It needs no server, and its second answer knows the name."""
     (snippet,) = snippets("python", "python", "\n## ")
     environ = {**world.environ, "PYTHONPATH": str(FOLDER.parents[1])}

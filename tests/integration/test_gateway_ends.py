@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from bot.store import tables
 from bot.testing import SettableClock
-from tests.books import LONG_AGO
+from tests.books import lapse
 from tests.gate import Gate, opened
 from tests.openai_server import Forever, OpenAIServer, Says, delta, event, says
 from tests.room import shown
@@ -179,7 +179,7 @@ async def test_a_process_that_died_leaves_nothing(gate: Gate) -> None:
     hold = gate.hold_model()
     dying = asyncio.create_task(gate.asks(HI, session="one"))
     await hold.reached()
-    await lapse(gate)
+    await lapse(gate.desk.store)
     async with opened(gate.settings.database_url, gate.model, gate.clock) as other:
         got = await other.asks("third", session="one", headers={"Authorization": f"Bearer {gate.key}"})
     hold.release()
@@ -196,7 +196,7 @@ async def test_what_a_dead_process_left_expires(gate: Gate) -> None:
     hold = gate.hold_model()
     dying = asyncio.create_task(gate.asks(HI, session="one"))
     await hold.reached()
-    await lapse(gate)
+    await lapse(gate.desk.store)
     await gate.desk.scheduler.expire()
     rows = await gate.desk.store.run(lambda found: found.execute(sa.select(tables.messages)).all())
 
@@ -226,12 +226,6 @@ async def test_two_replicas_answer_one_after_the_other(
 def named(name: str) -> dict[str, str]:
     """The header that names a request."""
     return {"Idempotency-Key": name}
-
-
-async def lapse(gate: Gate) -> None:
-    """Every lease runs out, as if its process had died."""
-    over = sa.update(tables.threads).values(lease_until=LONG_AGO)
-    await gate.desk.store.run(lambda connection: connection.execute(over))
 
 
 class deaf:  # noqa: N801 - reads as a statement

@@ -1,0 +1,23 @@
+"""Fixtures for this ring: what is around the gateway's processes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.gateway_world import GatewayWorld
+from tests.openai_server import OpenAIServer
+from tests.process import Process
+from tests.room import recites
+
+
+@pytest.fixture
+async def world(database_url: str, tmp_path: Path) -> AsyncIterator[GatewayWorld]:
+    """With a model that recites, on each database."""
+    model = OpenAIServer(recites)
+    environ = {"DATABASE_URL": database_url, "OPENAI_BASE_URL": await model.start(), "OPENAI_API_KEY": "sk-test"}
+    made = await Process.run(tmp_path, environ, "keys", "create", "test")
+    yield GatewayWorld(tmp_path, environ, model, next(line for line in made.lines if line.startswith("sk-att-")))
+    await model.stop()
