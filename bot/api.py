@@ -111,5 +111,8 @@ async def _owner(parts: Desk, text: str | None) -> str:
     secret = keys.read(text)
     key = await parts.store.run(key_rows.find, secret) if secret is not None else None
     if key is None or not key.is_valid(utc_now()):
-        raise StartupError("The key is unknown, revoked or expired. Make one with: attendant keys create NAME")
+        raise StartupError(
+            "The key is not in this database (DATABASE_URL), was revoked or has expired. "
+            "Make one with: attendant keys create NAME"
+        )
     return key.id
