@@ -22,8 +22,8 @@ from bot.errors import (
 )
 
 TOO_MUCH = (
-    "This is more text than the model can take in at once. Send shorter messages, or start the session over with "
-    "DELETE …/sessions/{id}."
+    "This is more text than the model can take in at once, together with its answer. Send shorter messages, lower "
+    "'max_tokens', or start the session over with DELETE …/sessions/{id}."
 )
 
 

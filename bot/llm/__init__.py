@@ -11,6 +11,7 @@ from bot.history import ChatMessage
 
 Parameters = Mapping[str, Any]  # more fields of OpenAI's request: tools, temperature, ...
 NO_PARAMETERS: Parameters = MappingProxyType({})
+_LIMITS = ("max_tokens", "max_completion_tokens")
 
 
 class Offer(list[Mapping[str, Any]]):
@@ -47,6 +48,11 @@ class Done:
     truncated: bool = False
     tool_calls: tuple[ToolCall, ...] = ()
     rounds: int = 1
+
+
+def answer_limit(parameters: Parameters) -> int | None:
+    """How many tokens the answer may have, where whoever asks has set a limit."""
+    return max((parameters[name] for name in _LIMITS if name in parameters), default=None)
 
 
 class LLM(Protocol):
