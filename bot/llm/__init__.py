@@ -11,6 +11,8 @@ from bot.history import ChatMessage
 
 Parameters = Mapping[str, Any]  # more fields of OpenAI's request: tools, temperature, ...
 NO_PARAMETERS: Parameters = MappingProxyType({})
+# What offers the model tools: not every backend takes it, and some models of others do not.
+OFFERED = frozenset({"tools", "tool_choice"})
 _LIMITS = ("max_tokens", "max_completion_tokens")
 
 
@@ -48,6 +50,11 @@ class Done:
     truncated: bool = False
     tool_calls: tuple[ToolCall, ...] = ()
     rounds: int = 1
+
+
+def of_caller(parameters: Parameters) -> frozenset[str]:
+    """The names of those that a caller asks with, besides the model that it chose."""
+    return frozenset(parameters) - {"model"} - (OFFERED if isinstance(parameters.get("tools"), Offer) else frozenset())
 
 
 def answer_limit(parameters: Parameters) -> int | None:

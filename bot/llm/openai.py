@@ -20,7 +20,7 @@ from openai.types import Model
 
 from bot.errors import ModelError, StartupError, Trouble
 from bot.history import ChatMessage
-from bot.llm import NO_PARAMETERS, Done, Offer, Parameters
+from bot.llm import NO_PARAMETERS, OFFERED, Done, Offer, Parameters
 from bot.llm.completion import Completion
 from bot.llm.faults import PROBLEMS, Fault
 from bot.llm.patience import texts
@@ -40,9 +40,6 @@ _DRAIN_S = 0.25
 _MOST_ATTEMPTS = 3  # a first one, and one after each thing that a backend objects to
 # What not every backend knows: sent until one objects.
 _EXTRAS: dict[str, Any] = {"stream_options": {"include_usage": True}}
-
-# What offers the model tools: not every backend takes it, and some models of others do not.
-_TOOLS = frozenset({"tools", "tool_choice"})
 
 _FAILURES = (openai.APIError, httpx2.HTTPError, aiohttp.ClientError, TimeoutError, ModelError)
 _WORTH_ANOTHER = {Trouble.EMPTY, Trouble.CUT}  # as long as nothing was said
@@ -164,7 +161,7 @@ class OpenAI:
         """The parameters without what this backend refused and the answer can do without."""
         if self._takes_tools or not isinstance(parameters.get("tools"), Offer):
             return parameters
-        return {name: value for name, value in parameters.items() if name not in _TOOLS}
+        return {name: value for name, value in parameters.items() if name not in OFFERED}
 
     def _attempts_worth(self, error: Exception, parameters: Parameters) -> int:
         """How many attempts may help after this; forgets what the backend did not accept in the request."""
