@@ -62,13 +62,19 @@ def answer_limit(parameters: Parameters) -> int | None:
     return max((parameters[name] for name in _LIMITS if name in parameters), default=None)
 
 
+def may_be_empty(parameters: Parameters) -> bool:
+    """Whether whoever asks has set what can end an answer before its first word."""
+    return not parameters.keys().isdisjoint(("stop", *_LIMITS))
+
+
 class LLM(Protocol):
     """One language model. Implementations: OpenAI's chat completions (bot/llm/openai.py), a script for tests."""
 
     def stream(
         self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS
     ) -> AsyncGenerator[str | Done, None]:
-        """The answer's pieces of text, none empty, then one Done. Only an answer that calls tools may have no text.
+        """The answer's pieces of text, none empty, then one Done. Only an answer that calls tools may have no text, or
+        one that its parameters ended.
 
         Closing the iterator early ends the request. Raises ModelError when there is no whole answer: before any
         text, or after some of it.

@@ -25,11 +25,12 @@ _HIGH = ("\ud800", "\udbff")
 class Completion:
     """The answer to one request. Feed it the body as it comes until it has `ended`, then ask for its `end`."""
 
-    def __init__(self, model: str) -> None:
-        """`model` is the name to report when the backend gives none."""
+    def __init__(self, model: str, *, may_be_empty: bool = False) -> None:
+        """`model` is the name to report when the backend gives none; `may_be_empty`: no text makes a whole answer."""
         self.ended = False  # nothing more is of interest
         self.thinking = False  # the bytes fed last held reasoning, which is not handed on
         self._asked = model
+        self._may_be_empty = may_be_empty
         self._told = ""  # the backend's own name of it
         self._usage: Usage | None = None
         self._finish: str | None = None
@@ -62,7 +63,7 @@ class Completion:
             raise _failure(Trouble.CUT, "no finish_reason")
         if self._finish == "content_filter":
             raise _failure(Trouble.REFUSED, "finish_reason content_filter")
-        if not self._characters and not self._calls:
+        if not (self._characters or self._calls or (self._may_be_empty and self._finish)):
             spent = self._finish == "length"
             raise _failure(Trouble.EMPTY, "its length limit was spent before the first word" if spent else "no text")
         return Done(

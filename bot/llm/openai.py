@@ -20,7 +20,7 @@ from openai.types import Model
 
 from bot.errors import ModelError, StartupError, Trouble
 from bot.history import ChatMessage
-from bot.llm import NO_PARAMETERS, OFFERED, Done, Offer, Parameters
+from bot.llm import NO_PARAMETERS, OFFERED, Done, Offer, Parameters, may_be_empty
 from bot.llm.completion import Completion
 from bot.llm.faults import PROBLEMS, Fault
 from bot.llm.patience import texts
@@ -126,7 +126,7 @@ class OpenAI:
         await self._client.close()
 
     async def _attempt(self, messages: Sequence[ChatMessage], parameters: Parameters) -> AsyncGenerator[str | Done]:
-        completion = Completion(self._model)
+        completion = Completion(self._model, may_be_empty=may_be_empty(parameters))
         # A quarter of the CPU of the library's typed stream: the events are read here, and the messages pass by its
         # arguments, because it would walk through each by reflection, at a cost that grows with the history.
         request = self._client.chat.completions.with_streaming_response.create(

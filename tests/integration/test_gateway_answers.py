@@ -87,6 +87,25 @@ async def test_an_answer_that_was_cut_short_says_so(sdk: openai.AsyncOpenAI, gat
     assert (choice.message.content, choice.finish_reason) == ("Try", "length")
 
 
+@pytest.mark.parametrize(
+    ("fields", "finish"),
+    [({"max_tokens": 1}, "length"), ({"max_completion_tokens": 1}, "length"), ({"stop": "x"}, "stop")],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_that_its_caller_ended_before_its_first_word_is_whole(
+    gate: Gate, fields: dict[str, Any], finish: str, *, stream: bool
+) -> None:
+    """It has no text, and the model is not asked again. Later the session knows the question, and no answer."""
+    gate.model.script(says(finish=finish))
+    got = await gate.asks("hi", session="one", stream=stream, **fields)
+    choices = [event["choices"][0] for event in got.events[:-1]] if stream else got.body["choices"]
+
+    assert (got.status, got.text, choices[-1]["finish_reason"]) == (200, "", finish)
+    assert len(gate.model.requests) == 1
+    assert (await gate.asks("hello?", session="one")).text == "I was shown: hi\n\nhello?"
+    assert [message["role"] for message in gate.model.requests[-1].body["messages"]] == ["system", "user"]
+
+
 async def test_parameters_are_passed_on(sdk: openai.AsyncOpenAI, gate: Gate) -> None:
     """As they are, to the model; those that are null are not there."""
     passed: Any = {
