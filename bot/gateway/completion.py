@@ -75,9 +75,9 @@ def envelope(began_at: datetime, model: str, name: str) -> Envelope:
 
 def finish_reason(done: Done) -> str:
     """Why the model ended."""
-    if done.tool_calls:
-        return "tool_calls"
-    return "length" if done.truncated else "stop"
+    if done.truncated:
+        return "length"
+    return "tool_calls" if done.tool_calls else "stop"
 
 
 def told(usage: Usage) -> dict[str, Any]:

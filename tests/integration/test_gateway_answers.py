@@ -87,6 +87,16 @@ async def test_an_answer_that_was_cut_short_says_so(sdk: openai.AsyncOpenAI, gat
     assert (choice.message.content, choice.finish_reason) == ("Try", "length")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_call_that_was_cut_short_says_so(gate: Gate, *, stream: bool) -> None:
+    """Its arguments may be half of what the model meant: a client that knows does not carry it out."""
+    gate.model.script(Says(CALLS.steps, finish="length"))
+    got = await gate.asks("My VPN is down", tools=[TOOL], stream=stream)
+    choices = [event["choices"][0] for event in got.events[:-1]] if stream else got.body["choices"]
+
+    assert choices[-1]["finish_reason"] == "length"
+
+
 @pytest.mark.parametrize(
     ("fields", "finish"),
     [({"max_tokens": 1}, "length"), ({"max_completion_tokens": 1}, "length"), ({"stop": "x"}, "stop")],
