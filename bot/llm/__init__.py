@@ -73,8 +73,8 @@ class LLM(Protocol):
     def stream(
         self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS
     ) -> AsyncGenerator[str | Done, None]:
-        """The answer's pieces of text, none empty, then one Done. Only an answer that calls tools may have no text, or
-        one that its parameters ended.
+        """The answer's pieces of text, none of blank space alone before the first word, then one Done. Only an answer
+        that calls tools may have no text, or one that its parameters ended.
 
         Closing the iterator early ends the request. Raises ModelError when there is no whole answer: before any
         text, or after some of it.

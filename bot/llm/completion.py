@@ -15,6 +15,7 @@ from bot.llm.faults import PROBLEMS, Fault
 
 MAX_LINE_BYTES = 1_000_000  # one event; a delta is a few hundred
 MAX_ANSWER_CHARACTERS = 1_000_000  # above any model's own limit: a local model that loops stops here
+MAX_BLANK_CHARACTERS = 10_000  # before the first word
 MAX_TOOL_CALLS = 128  # OpenAI's own limit of tools
 MAX_NAME_CHARACTERS = 200  # of the model's name, as it is stored
 MAX_TOKENS = 2**31 - 1  # likewise of a count
@@ -38,10 +39,11 @@ class Completion:
         self._calls: dict[int, ToolCall] = {}  # by the index that their pieces carry
         self._characters = self._characters_of_calls = 0
         self._rest = b""
+        self._blank = ""  # what came before the first word
         self._half = ""  # of a character: the high surrogate that the last delta ended with
 
     def feed(self, data: bytes) -> str:
-        """The text that these bytes add to the answer; blank space before its first word is left out."""
+        """The text that these bytes add to the answer; blank space before its first word comes with it."""
         # On bytes, because text's splitlines() would also cut at U+2028, which JSON may hold unescaped.
         *lines, self._rest = (self._rest + data).split(b"\n")
         self.thinking = False
@@ -49,7 +51,9 @@ class Completion:
         if len(self._rest) > MAX_LINE_BYTES:
             self._fail(Trouble.CUT, "an event without end")
         if not self._characters:
-            text = text.lstrip()
+            text, self._blank = self._blank + text, ""
+            if not text.strip():  # it is no sign of an answer yet: a model may say nothing else
+                text, self._blank = "", text[:MAX_BLANK_CHARACTERS]
         self._characters += len(text)
         if self._characters > MAX_ANSWER_CHARACTERS:
             self._finish, self.ended = "length", True

@@ -88,6 +88,14 @@ async def test_an_answer_that_was_cut_short_says_so(sdk: openai.AsyncOpenAI, gat
 
 
 @pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_may_begin_with_blank_space(gate: Gate, *, stream: bool) -> None:
+    """Of code, for one, it is a part."""
+    gate.model.script(says("  \n", "    return 42"))
+
+    assert (await gate.asks("hi", stream=stream)).text == "  \n    return 42"
+
+
+@pytest.mark.parametrize("stream", [False, True])
 async def test_a_call_that_was_cut_short_says_so(gate: Gate, *, stream: bool) -> None:
     """Its arguments may be half of what the model meant: a client that knows does not carry it out."""
     gate.model.script(Says(CALLS.steps, finish="length"))
