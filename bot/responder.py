@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from bot import prompt, wording
 from bot.budget import Budget
 from bot.errors import ModelError, Trouble
 from bot.history import NOTHING_CUT, ChatMessage, Cut, Past, Turn
-from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, answer_limit
+from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, answer_limit, of_caller
 from bot.prompt import Prompt
 from bot.sessions import Interrupted
 from bot.tokens import estimate_tokens
@@ -37,6 +38,7 @@ class Said:
     text: str  # the model's own words
     trouble: Trouble | None = None
     detail: str = ""  # of the trouble, for operators
+    param: str = ""  # the field of the caller's that the model did not accept
     done: Done | None = None
     interrupted: Interrupted | None = None
 
@@ -172,7 +174,8 @@ class Answer:
         if not isinstance(error, ModelError):
             log.error("the model's stream broke in a way that nobody foresaw", exc_info=error)
             error = ModelError(Trouble.CUT, "unforeseen")
-        self.said = Said(self.said.text, trouble=error.trouble, detail=error.detail)
+        param = error.param if re.split(r"[.\[]", error.param)[0] in of_caller(self._parameters) else ""
+        self.said = Said(self.said.text, trouble=error.trouble, detail=error.detail, param=param)
 
 
 class Responder:

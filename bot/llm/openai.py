@@ -101,7 +101,7 @@ class OpenAI:
             except _FAILURES as error:
                 if said or attempt >= self._attempts_worth(error, parameters):
                     # From None: the backend's own words may repeat what a person wrote.
-                    raise self._as_model_error(error) from None
+                    raise self._as_model_error(error, parameters) from None
             else:
                 return
 
@@ -169,7 +169,7 @@ class OpenAI:
             Fault.read(error.body, error.status_code), parameters
         ):
             return _MOST_ATTEMPTS
-        return 2 if self._as_model_error(error).trouble in _WORTH_ANOTHER else 1
+        return 2 if self._as_model_error(error, parameters).trouble in _WORTH_ANOTHER else 1
 
     def _adapts(self, fault: Fault, parameters: Parameters) -> bool:
         """Whether the backend objected to something that can be left out; from now on it is."""
@@ -182,12 +182,12 @@ class OpenAI:
         self._takes_tools = False
         return True
 
-    def _as_model_error(self, error: Exception) -> ModelError:
+    def _as_model_error(self, error: Exception, parameters: Parameters = NO_PARAMETERS) -> ModelError:
         match error:
             case ModelError():
                 return error
             case openai.APIStatusError():
-                return Fault.read(error.body, error.status_code).error(self._model)
+                return Fault.read(error.body, error.status_code).error(parameters.get("model", self._model))
             case TimeoutError():
                 return ModelError(Trouble.TIMEOUT, PROBLEMS[Trouble.TIMEOUT])
         causes = list(_causes(error))

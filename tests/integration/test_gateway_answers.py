@@ -220,6 +220,8 @@ async def test_the_model_is_one_of_those_allowed(gate: Gate) -> None:
         (Fails(400, {"code": "context_length_exceeded"}), 400, "context_length_exceeded"),
         (Fails(400, {"code": "content_filter"}), 400, "content_filter"),
         (Fails(400, {"param": "temperature"}), 400, "model_bad_request"),
+        (Fails(404, {"code": "model_not_found"}), 503, "model_not_found"),
+        (Fails(404, "404 page not found"), 503, "model_not_found"),
         (Says((Cut(),)), 502, "model_cut"),
         (says(), 502, "model_empty"),
     ],
@@ -235,6 +237,18 @@ async def test_a_model_in_trouble_is_an_error(
     assert (got.status, got.error["code"]) == (status, code)
     assert ("retry-after" in got.headers) is (status in {429, 503})
     assert await gate.turns("one") == 0
+
+
+@pytest.mark.parametrize("param", ["temperature", "response_format.json_schema", "tools[0].function.name"])
+async def test_a_value_that_the_model_does_not_accept_is_named(gate: Gate, param: str) -> None:
+    """The caller can do something about it, whose field it is; what the backend said of it is not repeated."""
+    fields: Any = {"temperature": 2, "response_format": {"type": "json_object"}, "tools": [TOOL]}
+    gate.model.script(Fails(400, {"param": param, "message": "SECRET"}))
+    got = await gate.asks("hi", **fields)
+
+    assert (got.status, got.error["type"], got.error["param"]) == (400, "invalid_request_error", param)
+    assert got.error["code"] == "unsupported_value"
+    assert got.error["message"] == f"The model does not accept this value of '{param}'."
 
 
 async def test_what_is_too_long_is_told_in_the_words_of_http(gate: Gate) -> None:

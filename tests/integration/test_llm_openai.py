@@ -125,6 +125,7 @@ async def test_objections_without_end(backend: OpenAIServer, model: OpenAI) -> N
     [
         (fails(500, {"message": "tools param requires --jinja flag"}), False),
         (fails(400, {"message": "tool_choice is not supported", "param": "tool_choice"}), False),
+        (fails(404, {"message": "No endpoints found that support tool use."}), False),
         (fails(400, {"message": "deepseek-reasoner does not support Function Calling"}), False),
         (fails(400, {"message": "the toolshed is closed"}), True),
         (fails(500, {"message": "error parsing tool call"}), True),
