@@ -122,16 +122,15 @@ class Fault:
 
     def blames(self, parameter: str) -> bool:
         """Whether the backend did not know this parameter of the request, or not with this value."""
-        return self.trouble is Trouble.BAD_REQUEST and (
-            self.param.split(".")[0] == parameter or parameter in self.message
-        )
+        named = self.param.split(".")[0] == parameter if self.param else parameter in self.message
+        return self.trouble is Trouble.BAD_REQUEST and named
 
     @property
     def refuses_tools(self) -> bool:
         """Whether the backend, or this model of it, does not let the model call tools."""
         if self.trouble is Trouble.UNAVAILABLE:
             return "tools param requires" in self.message  # llama.cpp; other 500s that name tools pass again
-        return self.trouble in _REFUSALS and _NO_TOOLS.search(f"{self.param} {self.message}") is not None
+        return self.trouble in _REFUSALS and _NO_TOOLS.search(self.param or self.message) is not None
 
     def error(self, model: str) -> ModelError:
         """The ModelError that says so, with what an operator needs to find the cause."""
