@@ -5,6 +5,7 @@ Rule: no I/O. What is learnt is of one model and lives as long as the process.
 
 from __future__ import annotations
 
+import copy
 import logging
 from dataclasses import dataclass
 
@@ -66,6 +67,7 @@ class Budget:
         self.window = window_tokens
         self._answer = answer_tokens
         self._history = history_tokens
+        self.limit = 0  # tokens: the answer may be so long, whatever the window is
         self._ratio = 1.0  # real tokens to an estimated one: only ever more careful than the estimate
         self._warned = False
 
@@ -87,6 +89,15 @@ class Budget:
     def history_tokens(self) -> int:
         """So much is never exceeded besides the persona, whatever is learnt."""
         return self._history
+
+    def for_answer(self, limit: int, window: int | None) -> Budget:
+        """This budget as it is now, for a request whose answer may have so many tokens. It learns apart.
+
+        `window` is what the backend said its window is, if it did.
+        """
+        made = copy.copy(self)
+        made.window, made.limit = max(LEAST_WINDOW, min(self.window, window or self.window)), limit
+        return made
 
     def learn(self, estimated: int, counted: int) -> None:
         """The backend counted so many tokens in a request that was estimated at that many."""
@@ -113,7 +124,7 @@ class Budget:
         return max(LEAST_ROOM, min(self._in_window(persona_tokens, ratio), int(self._history / ratio)))
 
     def _in_window(self, persona_tokens: int, ratio: float) -> int:
-        answer = min(self._answer, self.window // 4)
+        answer = max(min(self._answer, self.window // 4), self.limit)
         return int((self.window * (1 - RESERVE) - answer) / ratio) - persona_tokens
 
     def _warn_of_drops(self, estimated: int, counted: int) -> None:

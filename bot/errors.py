@@ -106,14 +106,19 @@ class Trouble(enum.Enum):
     REFUSED = "refused"
     WINDOW_EXCEEDED = "window_exceeded"
     BAD_REQUEST = "bad_request"
+    NOT_FOUND = "not_found"
 
 
 class ModelError(AttendantError):
     """The model gave no whole answer. `detail` is for operators: it never holds what a person wrote."""
 
-    def __init__(self, trouble: Trouble, detail: str, *, window: int | None = None) -> None:
-        """`window`: how many tokens the model takes, where it said so when it refused more."""
+    def __init__(self, trouble: Trouble, detail: str, *, window: int | None = None, param: str = "") -> None:
+        """`window`: how many tokens the model takes, where it said so when it refused more.
+
+        `param`: the field of the request that it did not accept, where it named one.
+        """
         super().__init__(f"{trouble.value}: {detail}")
         self.trouble = trouble
         self.detail = detail
         self.window = window
+        self.param = param

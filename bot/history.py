@@ -115,7 +115,7 @@ def render(turn: Turn, names: Mapping[str, str], *, several: bool, note: str = "
     shown: list[ChatMessage] = [
         {"role": "assistant" if own else "user", "content": text} for own, text in _pieces(turn, names, asked)
     ]
-    if turn.answer is not None:
+    if turn.answer:  # some backends take no empty message
         shown.append({"role": "assistant", "content": turn.answer})
     return shown
 

@@ -52,7 +52,7 @@ async def words_of(answer: Answer, where: Mapping[str, object]) -> AsyncGenerato
     if said.trouble is not None or said.done is None:
         trouble = said.trouble or Trouble.CUT
         log.error("no whole answer from the model", extra={**where, "trouble": trouble.value, "detail": said.detail})
-        raise ModelError(trouble, said.detail)
+        raise ModelError(trouble, said.detail, param=said.param)
     estimated = Usage(answer.prompt.tokens, completion=estimate_tokens(said.text))
     yield replace(said.done, usage=said.done.usage or estimated)
 

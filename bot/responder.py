@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from bot import prompt, wording
 from bot.budget import Budget
 from bot.errors import ModelError, Trouble
 from bot.history import NOTHING_CUT, ChatMessage, Cut, Past, Turn
-from bot.llm import LLM, NO_PARAMETERS, Done, Parameters
+from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, answer_limit, of_caller
 from bot.prompt import Prompt
 from bot.sessions import Interrupted
 from bot.tokens import estimate_tokens
@@ -37,6 +38,7 @@ class Said:
     text: str  # the model's own words
     trouble: Trouble | None = None
     detail: str = ""  # of the trouble, for operators
+    param: str = ""  # the field of the caller's that the model did not accept
     done: Done | None = None
     interrupted: Interrupted | None = None
 
@@ -47,14 +49,14 @@ class Answer:
     def __init__(
         self,
         llm: LLM,
-        compose: Callable[[], Prompt],
+        compose: Callable[[Budget], Prompt],
         budget: Budget,
         cut: Cut = NOTHING_CUT,
         parameters: Parameters = NO_PARAMETERS,
     ) -> None:
-        """`compose` makes the prompt within the budget as it is at that moment; `cut` is the session's until now."""
+        """`compose` makes the prompt within a budget as it is at that moment; `cut` is the session's until now."""
         self.said = Said("")
-        self.prompt = compose()
+        self.prompt = compose(budget)
         self._llm = llm
         self._compose = compose
         self._budget = budget
@@ -138,10 +140,17 @@ class Answer:
         await self._pass_on(self.prompt.messages)
 
     def _is_less_after(self, error: ModelError) -> bool:
-        """Learn from the refusal, and compose a prompt that is shorter; False when there is none."""
-        self._budget.exceeded(self.prompt.tokens, error.window)
-        refused, self.prompt = self.prompt, self._compose()
-        return self.prompt.tokens < refused.tokens
+        """Learn from the refusal, and compose a prompt that is shorter; False when there is none.
+
+        What a caller's own limit of the answer adds to a request tells nothing of the window that all others share.
+        """
+        budget, limit = self._budget, answer_limit(self._parameters)
+        if limit is None:
+            budget.exceeded(self.prompt.tokens, error.window)
+        else:
+            budget = budget.for_answer(limit, error.window)
+        refused, self.prompt = self.prompt, self._compose(budget)
+        return self.prompt.tokens < min(refused.tokens, budget.window - budget.limit)
 
     async def _pass_on(self, messages: Sequence[ChatMessage]) -> None:
         pieces: list[str] = []
@@ -165,7 +174,8 @@ class Answer:
         if not isinstance(error, ModelError):
             log.error("the model's stream broke in a way that nobody foresaw", exc_info=error)
             error = ModelError(Trouble.CUT, "unforeseen")
-        self.said = Said(self.said.text, trouble=error.trouble, detail=error.detail)
+        param = error.param if re.split(r"[.\[]", error.param)[0] in of_caller(self._parameters) else ""
+        self.said = Said(self.said.text, trouble=error.trouble, detail=error.detail, param=param)
 
 
 class Responder:
@@ -219,7 +229,6 @@ class Responder:
             past,
             newest,
             names,
-            budget,
             about=about,
             instructions=instructions,
             following=following,
@@ -235,7 +244,7 @@ class Responder:
         Raises ModelError when the model's window has no room for them.
         """
         budget, cost = self._budget_of(parameters), _cost(parameters)
-        compose = partial(prompt.as_they_are, self._persona, messages, budget, instructions=instructions, besides=cost)
+        compose = partial(prompt.as_they_are, self._persona, messages, instructions=instructions, besides=cost)
         return Answer(self._llm, partial(_whole, compose), budget, parameters=parameters)
 
     def _budget_of(self, parameters: Parameters) -> Budget:
@@ -252,9 +261,9 @@ def _cost(parameters: Parameters) -> int:
     return estimate_tokens(json.dumps(dict(parameters))) if parameters else 0
 
 
-def _whole(compose: Callable[[], Prompt]) -> Prompt:
+def _whole(compose: Callable[[Budget], Prompt], budget: Budget) -> Prompt:
     """The prompt, if nothing of what is asked had to be left out."""
-    if (made := compose()).shortened:
+    if (made := compose(budget)).shortened:
         raise ModelError(Trouble.WINDOW_EXCEEDED, "there is no room for what was asked")
     return made
 

@@ -36,6 +36,8 @@ _TROUBLE = {
     "or write `!reset` to start over.",
     Trouble.BAD_REQUEST: "I can't answer right now: the language model did not accept my request. "
     "Whoever runs me has to look at my settings.",
+    Trouble.NOT_FOUND: "I can't answer right now: the language model that I am set to ask is not there. "
+    "Whoever runs me has to look at my settings.",
 }
 
 _RESET = {

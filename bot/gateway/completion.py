@@ -28,7 +28,8 @@ class Envelope:
 
     def whole(self, text: str, done: Done, usage: Usage) -> dict[str, Any]:
         """The whole answer."""
-        message: dict[str, Any] = {"role": "assistant", "content": text or None, "refusal": None, "annotations": []}
+        content = text if text or not done.tool_calls else None
+        message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None, "annotations": []}
         if done.tool_calls:
             message["tool_calls"] = [_call(call) for call in done.tool_calls]
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason(done)}
@@ -74,9 +75,9 @@ def envelope(began_at: datetime, model: str, name: str) -> Envelope:
 
 def finish_reason(done: Done) -> str:
     """Why the model ended."""
-    if done.tool_calls:
-        return "tool_calls"
-    return "length" if done.truncated else "stop"
+    if done.truncated:
+        return "length"
+    return "tool_calls" if done.tool_calls else "stop"
 
 
 def told(usage: Usage) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from bot.errors import (
 )
 
 TOO_MUCH = (
-    "This is more text than the model can take in at once. Send shorter messages, or start the session over with "
-    "DELETE …/sessions/{id}."
+    "This is more text than the model can take in at once, together with its answer. Send shorter messages, lower "
+    "'max_tokens', or start the session over with DELETE …/sessions/{id}."
 )
 
 
@@ -59,6 +59,11 @@ def invalid(message: str, param: str | None = None, code: str | None = None) -> 
 def unsupported(param: str, where: str = "here") -> Refusal:
     """The request has a part that is not supported: 400, naming it."""
     return invalid(f"Unsupported parameter: '{param}' is not supported {where}.", param, "unsupported_parameter")
+
+
+def unaccepted(param: str) -> Refusal:
+    """The model does not take this part of the request as it is: 400, naming it."""
+    return invalid(f"The model does not accept this value of '{param}'.", param, "unsupported_value")
 
 
 def unauthorized(message: str) -> Refusal:
@@ -146,7 +151,9 @@ def overloaded() -> Refusal:
 
 def of(error: AttendantError) -> Refusal:
     """What the client is told when this went wrong."""
-    return of_model(error.trouble) if isinstance(error, ModelError) else _BY_ERROR.get(type(error), unavailable)()
+    if not isinstance(error, ModelError):
+        return _BY_ERROR.get(type(error), unavailable)()
+    return unaccepted(error.param) if error.param else of_model(error.trouble)
 
 
 def of_model(trouble: Trouble) -> Refusal:
@@ -177,6 +184,7 @@ _BY_TROUBLE = {
     Trouble.REFUSED: (400, "invalid_request_error"),
     Trouble.WINDOW_EXCEEDED: (400, "invalid_request_error"),
     Trouble.BAD_REQUEST: (400, "invalid_request_error"),
+    Trouble.NOT_FOUND: (503, "server_error"),  # what our settings name, not what the client asks for
 }
 _CODES = {
     Trouble.RATE_LIMITED: "rate_limit_exceeded",

@@ -14,6 +14,9 @@ from bot.history import ChatMessage
 
 Parameters = Mapping[str, Any]  # more fields of OpenAI's request: tools, temperature, ...
 NO_PARAMETERS: Parameters = MappingProxyType({})
+# What offers the model tools: not every backend takes it, and some models of others do not.
+OFFERED = frozenset({"tools", "tool_choice"})
+_LIMITS = ("max_tokens", "max_completion_tokens")
 
 
 class Offer(list[Mapping[str, Any]]):
@@ -52,13 +55,29 @@ class Done:
     rounds: int = 1
 
 
+def of_caller(parameters: Parameters) -> frozenset[str]:
+    """The names of those that a caller asks with, besides the model that it chose."""
+    return frozenset(parameters) - {"model"} - (OFFERED if isinstance(parameters.get("tools"), Offer) else frozenset())
+
+
+def answer_limit(parameters: Parameters) -> int | None:
+    """How many tokens the answer may have, where whoever asks has set a limit."""
+    return max((parameters[name] for name in _LIMITS if name in parameters), default=None)
+
+
+def may_be_empty(parameters: Parameters) -> bool:
+    """Whether whoever asks has set what can end an answer before its first word."""
+    return not parameters.keys().isdisjoint(("stop", *_LIMITS))
+
+
 class LLM(Protocol):
     """One language model. Implementations: OpenAI's chat completions (bot/llm/openai.py), a script for tests."""
 
     def stream(
         self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS
     ) -> AsyncGenerator[str | Done, None]:
-        """The answer's pieces of text, none empty, then one Done. Only an answer that calls tools may have no text.
+        """The answer's pieces of text, none of blank space alone before the first word, then one Done. Only an answer
+        that calls tools may have no text, or one that its parameters ended.
 
         Closing the iterator early ends the request. Raises ModelError when there is no whole answer: before any
         text, or after some of it.

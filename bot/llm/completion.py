@@ -15,6 +15,7 @@ from bot.llm.faults import PROBLEMS, Fault
 
 MAX_LINE_BYTES = 1_000_000  # one event; a delta is a few hundred
 MAX_ANSWER_CHARACTERS = 1_000_000  # above any model's own limit: a local model that loops stops here
+MAX_BLANK_CHARACTERS = 10_000  # before the first word
 MAX_TOOL_CALLS = 128  # OpenAI's own limit of tools
 MAX_NAME_CHARACTERS = 200  # of the model's name, as it is stored
 MAX_TOKENS = 2**31 - 1  # likewise of a count
@@ -25,11 +26,12 @@ _HIGH = ("\ud800", "\udbff")
 class Completion:
     """The answer to one request. Feed it the body as it comes until it has `ended`, then ask for its `end`."""
 
-    def __init__(self, model: str) -> None:
-        """`model` is the name to report when the backend gives none."""
+    def __init__(self, model: str, *, may_be_empty: bool = False) -> None:
+        """`model` is the name to report when the backend gives none; `may_be_empty`: no text makes a whole answer."""
         self.ended = False  # nothing more is of interest
         self.thinking = False  # the bytes fed last held reasoning, which is not handed on
         self._asked = model
+        self._may_be_empty = may_be_empty
         self._told = ""  # the backend's own name of it
         self._usage: Usage | None = None
         self._finish: str | None = None
@@ -37,10 +39,11 @@ class Completion:
         self._calls: dict[int, ToolCall] = {}  # by the index that their pieces carry
         self._characters = self._characters_of_calls = 0
         self._rest = b""
+        self._blank = ""  # what came before the first word
         self._half = ""  # of a character: the high surrogate that the last delta ended with
 
     def feed(self, data: bytes) -> str:
-        """The text that these bytes add to the answer; blank space before its first word is left out."""
+        """The text that these bytes add to the answer; blank space before its first word comes with it."""
         # On bytes, because text's splitlines() would also cut at U+2028, which JSON may hold unescaped.
         *lines, self._rest = (self._rest + data).split(b"\n")
         self.thinking = False
@@ -48,7 +51,9 @@ class Completion:
         if len(self._rest) > MAX_LINE_BYTES:
             self._fail(Trouble.CUT, "an event without end")
         if not self._characters:
-            text = text.lstrip()
+            text, self._blank = self._blank + text, ""
+            if not text.strip():  # it is no sign of an answer yet: a model may say nothing else
+                text, self._blank = "", text[:MAX_BLANK_CHARACTERS]
         self._characters += len(text)
         if self._characters > MAX_ANSWER_CHARACTERS:
             self._finish, self.ended = "length", True
@@ -62,7 +67,7 @@ class Completion:
             raise _failure(Trouble.CUT, "no finish_reason")
         if self._finish == "content_filter":
             raise _failure(Trouble.REFUSED, "finish_reason content_filter")
-        if not self._characters and not self._calls:
+        if not (self._characters or self._calls or (self._may_be_empty and self._finish)):
             spent = self._finish == "length"
             raise _failure(Trouble.EMPTY, "its length limit was spent before the first word" if spent else "no text")
         return Done(

@@ -22,6 +22,7 @@ PROBLEMS = {
     Trouble.REFUSED: "the backend's content filter, or the model itself, refused to answer",
     Trouble.WINDOW_EXCEEDED: "the request exceeds the model's window; set MODEL_WINDOW_TOKENS, or lower HISTORY_TOKENS",
     Trouble.BAD_REQUEST: "the backend did not accept the request; check OPENAI_MODEL and OPENAI_BASE_URL",
+    Trouble.NOT_FOUND: "the backend knows no model {model!r} at this address; check OPENAI_MODEL and OPENAI_BASE_URL",
 }
 
 # `code` or `type` of the error object. developers.openai.com/api/docs/guides/error-codes; other backends borrow these.
@@ -35,7 +36,7 @@ _BY_WORD = {
     "context_length_exceeded": Trouble.WINDOW_EXCEEDED,
     "exceed_context_size_error": Trouble.WINDOW_EXCEEDED,  # llama.cpp
     "invalid_api_key": Trouble.REFUSED_KEY,
-    "model_not_found": Trouble.BAD_REQUEST,
+    "model_not_found": Trouble.NOT_FOUND,
     "rate_limit_exceeded": Trouble.RATE_LIMITED,
     "server_error": Trouble.UNAVAILABLE,
     "overloaded_error": Trouble.UNAVAILABLE,
@@ -45,6 +46,7 @@ _BY_STATUS = {
     401: Trouble.REFUSED_KEY,
     402: Trouble.NO_QUOTA,
     403: Trouble.REFUSED_KEY,
+    404: Trouble.NOT_FOUND,
     408: Trouble.UNAVAILABLE,
     409: Trouble.UNAVAILABLE,
     429: Trouble.RATE_LIMITED,
@@ -68,9 +70,9 @@ _LIMITS = [
     )
 ]
 _WORD = re.compile(r"[A-Za-z0-9_.\[\]-]{1,60}")
-_NOT_FOUND = 404
 _TOO_LARGE = 413
 _SERVER_ERROR = 500
+_REFUSALS = {Trouble.BAD_REQUEST, Trouble.NOT_FOUND}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,25 +122,23 @@ class Fault:
 
     def blames(self, parameter: str) -> bool:
         """Whether the backend did not know this parameter of the request, or not with this value."""
-        return self.trouble is Trouble.BAD_REQUEST and (
-            self.param.split(".")[0] == parameter or parameter in self.message
-        )
+        named = self.param.split(".")[0] == parameter if self.param else parameter in self.message
+        return self.trouble is Trouble.BAD_REQUEST and named
 
     @property
     def refuses_tools(self) -> bool:
         """Whether the backend, or this model of it, does not let the model call tools."""
         if self.trouble is Trouble.UNAVAILABLE:
             return "tools param requires" in self.message  # llama.cpp; other 500s that name tools pass again
-        return self.trouble is Trouble.BAD_REQUEST and _NO_TOOLS.search(f"{self.param} {self.message}") is not None
+        return self.trouble in _REFUSALS and _NO_TOOLS.search(self.param or self.message) is not None
 
     def error(self, model: str) -> ModelError:
         """The ModelError that says so, with what an operator needs to find the cause."""
-        problem = PROBLEMS[self.trouble]
-        if self.status == _NOT_FOUND:
-            problem = f"the backend knows no model {model!r} at this address; check OPENAI_MODEL and OPENAI_BASE_URL"
+        problem = PROBLEMS[self.trouble].format(model=model)
         facts = [f"HTTP {self.status}" if self.status else "", self.code, self.kind, self.param]
         told = ", ".join(dict.fromkeys(filter(None, facts)))
-        return ModelError(self.trouble, f"{problem} ({told})" if told else problem, window=self.window)
+        param = self.param if self.trouble is Trouble.BAD_REQUEST else ""
+        return ModelError(self.trouble, f"{problem} ({told})" if told else problem, window=self.window, param=param)
 
 
 def _word(value: object) -> str:

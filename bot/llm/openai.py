@@ -20,7 +20,7 @@ from openai.types import Model
 
 from bot.errors import ModelError, StartupError, Trouble
 from bot.history import ChatMessage
-from bot.llm import NO_PARAMETERS, Done, Offer, Parameters
+from bot.llm import NO_PARAMETERS, OFFERED, Done, Offer, Parameters, may_be_empty
 from bot.llm.completion import Completion
 from bot.llm.faults import PROBLEMS, Fault
 from bot.llm.patience import texts
@@ -38,11 +38,8 @@ WHOLE_SILENCES = 15
 WHOLE_S = 600.0
 _DRAIN_S = 0.25
 _MOST_ATTEMPTS = 3  # a first one, and one after each thing that a backend objects to
-# What not every backend knows: sent until one objects.
+# What not every backend knows: left out where it objects, and for good where it answers without.
 _EXTRAS: dict[str, Any] = {"stream_options": {"include_usage": True}}
-
-# What offers the model tools: not every backend takes it, and some models of others do not.
-_TOOLS = frozenset({"tools", "tool_choice"})
 
 _FAILURES = (openai.APIError, httpx2.HTTPError, aiohttp.ClientError, TimeoutError, ModelError)
 _WORTH_ANOTHER = {Trouble.EMPTY, Trouble.CUT}  # as long as nothing was said
@@ -76,7 +73,7 @@ class OpenAI:
         self._key = api_key or "unused"  # the client insists on one
         address = urlsplit(base_url or OPENAI_URL)
         self._where = address.netloc.rpartition("@")[2]  # without a password
-        self._extras = _EXTRAS
+        self._extras = frozenset(_EXTRAS)
         self._takes_tools = tools
         self._client = openai.AsyncOpenAI(
             api_key=self._key,
@@ -94,17 +91,20 @@ class OpenAI:
         self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS
     ) -> AsyncGenerator[str | Done]:
         """See LLM.stream. A request that ended before its first word is made once more where that may help."""
-        said = False
+        said, extras = False, self._extras
         for attempt in range(1, _MOST_ATTEMPTS + 1):
             try:
-                async with aclosing(self._attempt(messages, parameters)) as pieces:
+                async with aclosing(self._attempt(messages, parameters, extras)) as pieces:
                     async for piece in pieces:
+                        if not said:
+                            self._extras &= extras
                         said = True
                         yield piece
             except _FAILURES as error:
-                if said or attempt >= self._attempts_worth(error, parameters):
+                asked, extras = extras, _not_blamed(extras, error)
+                if said or attempt >= self._attempts_worth(error, parameters, objected=extras != asked):
                     # From None: the backend's own words may repeat what a person wrote.
-                    raise self._as_model_error(error) from None
+                    raise self._as_model_error(error, parameters) from None
             else:
                 return
 
@@ -128,15 +128,21 @@ class OpenAI:
         """Close the connections."""
         await self._client.close()
 
-    async def _attempt(self, messages: Sequence[ChatMessage], parameters: Parameters) -> AsyncGenerator[str | Done]:
-        completion = Completion(self._model)
+    async def _attempt(
+        self, messages: Sequence[ChatMessage], parameters: Parameters, extras: frozenset[str]
+    ) -> AsyncGenerator[str | Done]:
+        completion = Completion(self._model, may_be_empty=may_be_empty(parameters))
         # A quarter of the CPU of the library's typed stream: the events are read here, and the messages pass by its
         # arguments, because it would walk through each by reflection, at a cost that grows with the history.
         request = self._client.chat.completions.with_streaming_response.create(
             model=self._model,
             messages=[],
             stream=True,
-            extra_body={**self._taken(parameters), "messages": list(messages), **self._extras},
+            extra_body={
+                **self._taken(parameters),
+                "messages": list(messages),
+                **{name: _EXTRAS[name] for name in extras},
+            },
         )
         async with AsyncExitStack() as stack:
             async with asyncio.timeout(self._whole_s):  # the client reads an error's body as slowly as it comes
@@ -164,33 +170,30 @@ class OpenAI:
         """The parameters without what this backend refused and the answer can do without."""
         if self._takes_tools or not isinstance(parameters.get("tools"), Offer):
             return parameters
-        return {name: value for name, value in parameters.items() if name not in _TOOLS}
+        return {name: value for name, value in parameters.items() if name not in OFFERED}
 
-    def _attempts_worth(self, error: Exception, parameters: Parameters) -> int:
-        """How many attempts may help after this; forgets what the backend did not accept in the request."""
-        if isinstance(error, openai.APIStatusError) and self._adapts(
-            Fault.read(error.body, error.status_code), parameters
-        ):
+    def _attempts_worth(self, error: Exception, parameters: Parameters, *, objected: bool) -> int:
+        """How many attempts may help after this; `objected`: to something that the next one is made without."""
+        if objected or self._gives_tools_up(error, parameters):
             return _MOST_ATTEMPTS
-        return 2 if self._as_model_error(error).trouble in _WORTH_ANOTHER else 1
+        return 2 if self._as_model_error(error, parameters).trouble in _WORTH_ANOTHER else 1
 
-    def _adapts(self, fault: Fault, parameters: Parameters) -> bool:
-        """Whether the backend objected to something that can be left out; from now on it is."""
-        blamed = [name for name in _EXTRAS if fault.blames(name)]
-        self._extras = {name: value for name, value in self._extras.items() if name not in blamed}
-        if not isinstance(parameters.get("tools"), Offer) or blamed or not fault.refuses_tools:
-            return bool(blamed)
+    def _gives_tools_up(self, error: Exception, parameters: Parameters) -> bool:
+        """Whether the backend objected to the tools that are offered to the model; from now on none are."""
+        fault = _fault(error)
+        if fault is None or not fault.refuses_tools or not isinstance(parameters.get("tools"), Offer):
+            return False
         if self._takes_tools:
             log.warning("the backend takes no tools with this model: from now on it answers without them")
         self._takes_tools = False
         return True
 
-    def _as_model_error(self, error: Exception) -> ModelError:
+    def _as_model_error(self, error: Exception, parameters: Parameters = NO_PARAMETERS) -> ModelError:
         match error:
             case ModelError():
                 return error
             case openai.APIStatusError():
-                return Fault.read(error.body, error.status_code).error(self._model)
+                return Fault.read(error.body, error.status_code).error(parameters.get("model", self._model))
             case TimeoutError():
                 return ModelError(Trouble.TIMEOUT, PROBLEMS[Trouble.TIMEOUT])
         causes = list(_causes(error))
@@ -201,6 +204,16 @@ class OpenAI:
                 Trouble.UNAVAILABLE, f"cannot reach {self._where} ({_reason(causes)}); check OPENAI_BASE_URL"
             )
         return ModelError(Trouble.CUT, f"{PROBLEMS[Trouble.CUT]} ({_reason(causes)})")
+
+
+def _fault(error: Exception) -> Fault | None:
+    """What the backend said of it, where it answered at all."""
+    return Fault.read(error.body, error.status_code) if isinstance(error, openai.APIStatusError) else None
+
+
+def _not_blamed(extras: frozenset[str], error: Exception) -> frozenset[str]:
+    fault = _fault(error)
+    return extras if fault is None else frozenset(name for name in extras if not fault.blames(name))
 
 
 def _is_loopback(host: str) -> bool:

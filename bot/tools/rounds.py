@@ -88,7 +88,7 @@ class _Talk:
         if isinstance(piece, Done):
             self._finish_round(piece)
             return ""
-        added = piece if self._said else _apart(self._text) + piece
+        added = piece if self._said else _apart(self._text) + piece.lstrip()
         self._said += piece
         self._text += added
         return added

@@ -87,6 +87,43 @@ async def test_an_answer_that_was_cut_short_says_so(sdk: openai.AsyncOpenAI, gat
     assert (choice.message.content, choice.finish_reason) == ("Try", "length")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_may_begin_with_blank_space(gate: Gate, *, stream: bool) -> None:
+    """Of code, for one, it is a part."""
+    gate.model.script(says("  \n", "    return 42"))
+
+    assert (await gate.asks("hi", stream=stream)).text == "  \n    return 42"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_call_that_was_cut_short_says_so(gate: Gate, *, stream: bool) -> None:
+    """Its arguments may be half of what the model meant: a client that knows does not carry it out."""
+    gate.model.script(Says(CALLS.steps, finish="length"))
+    got = await gate.asks("My VPN is down", tools=[TOOL], stream=stream)
+    choices = [event["choices"][0] for event in got.events[:-1]] if stream else got.body["choices"]
+
+    assert choices[-1]["finish_reason"] == "length"
+
+
+@pytest.mark.parametrize(
+    ("fields", "finish"),
+    [({"max_tokens": 1}, "length"), ({"max_completion_tokens": 1}, "length"), ({"stop": "x"}, "stop")],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_that_its_caller_ended_before_its_first_word_is_whole(
+    gate: Gate, fields: dict[str, Any], finish: str, *, stream: bool
+) -> None:
+    """It has no text, and the model is not asked again. Later the session knows the question, and no answer."""
+    gate.model.script(says(finish=finish))
+    got = await gate.asks("hi", session="one", stream=stream, **fields)
+    choices = [event["choices"][0] for event in got.events[:-1]] if stream else got.body["choices"]
+
+    assert (got.status, got.text, choices[-1]["finish_reason"]) == (200, "", finish)
+    assert len(gate.model.requests) == 1
+    assert (await gate.asks("hello?", session="one")).text == "I was shown: hi\n\nhello?"
+    assert [message["role"] for message in gate.model.requests[-1].body["messages"]] == ["system", "user"]
+
+
 async def test_parameters_are_passed_on(sdk: openai.AsyncOpenAI, gate: Gate) -> None:
     """As they are, to the model; those that are null are not there."""
     passed: Any = {
@@ -183,6 +220,8 @@ async def test_the_model_is_one_of_those_allowed(gate: Gate) -> None:
         (Fails(400, {"code": "context_length_exceeded"}), 400, "context_length_exceeded"),
         (Fails(400, {"code": "content_filter"}), 400, "content_filter"),
         (Fails(400, {"param": "temperature"}), 400, "model_bad_request"),
+        (Fails(404, {"code": "model_not_found"}), 503, "model_not_found"),
+        (Fails(404, "404 page not found"), 503, "model_not_found"),
         (Says((Cut(),)), 502, "model_cut"),
         (says(), 502, "model_empty"),
     ],
@@ -198,6 +237,18 @@ async def test_a_model_in_trouble_is_an_error(
     assert (got.status, got.error["code"]) == (status, code)
     assert ("retry-after" in got.headers) is (status in {429, 503})
     assert await gate.turns("one") == 0
+
+
+@pytest.mark.parametrize("param", ["temperature", "response_format.json_schema", "tools[0].function.name"])
+async def test_a_value_that_the_model_does_not_accept_is_named(gate: Gate, param: str) -> None:
+    """The caller can do something about it, whose field it is; what the backend said of it is not repeated."""
+    fields: Any = {"temperature": 2, "response_format": {"type": "json_object"}, "tools": [TOOL]}
+    gate.model.script(Fails(400, {"param": param, "message": "SECRET"}))
+    got = await gate.asks("hi", **fields)
+
+    assert (got.status, got.error["type"], got.error["param"]) == (400, "invalid_request_error", param)
+    assert got.error["code"] == "unsupported_value"
+    assert got.error["message"] == f"The model does not accept this value of '{param}'."
 
 
 async def test_what_is_too_long_is_told_in_the_words_of_http(gate: Gate) -> None:

@@ -99,6 +99,37 @@ async def test_an_option_the_backend_does_not_know(backend: OpenAIServer, model:
     backend.assert_done()
 
 
+@pytest.mark.parametrize(
+    ("objections", "parameters"),
+    [
+        ([fails(400, {"param": "messages", "message": "no tools, no stream_options"})], OFFER),
+        ([fails(400, {"param": "logit_bias", "message": "stream_options"})], {"logit_bias": {"stream_options": 1}}),
+        ([fails(422, "logit_bias: stream_options")] * 2, {"logit_bias": {"stream_options": 1}}),
+        ([fails(422, "no tools, but {'tool_choice': 'auto', 'stream_options': {}}")] * 2, {"tool_choice": "auto"}),
+    ],
+)
+async def test_a_word_that_is_repeated_is_no_objection(
+    backend: OpenAIServer, model: OpenAI, objections: list[Fails], parameters: Parameters
+) -> None:
+    """Where the backend names a field it means that; and where leaving out does not help, it was something else."""
+    backend.script(*objections, says("ok"))
+    with pytest.raises(ModelError):
+        await anext(model.stream(ASKED, parameters))
+    await anext(model.stream(ASKED, OFFER))
+
+    assert {"stream_options", "tools"} <= backend.requests[-1].body.keys()
+    backend.assert_done()
+
+
+async def test_one_objection_is_not_taken_for_two(backend: OpenAIServer, model: OpenAI) -> None:
+    """A sentence that repeats the request names its tools, too; they are sent on."""
+    backend.script(fails(422, "extra_forbidden: stream_options in {'tools': [], 'stream_options': {}}"), says("ok"))
+    await anext(model.stream(ASKED, OFFER))
+
+    assert "tools" in backend.requests[-1].body
+    assert "stream_options" not in backend.requests[-1].body
+
+
 async def test_one_objection_after_the_other(backend: OpenAIServer, model: OpenAI) -> None:
     """A backend that knows neither option is answered by all the same, within one answer; both stay out."""
     backend.script(fails(422, "body.tools: extra fields"), fails(422, "body.stream_options: extra fields"))
@@ -125,6 +156,7 @@ async def test_objections_without_end(backend: OpenAIServer, model: OpenAI) -> N
     [
         (fails(500, {"message": "tools param requires --jinja flag"}), False),
         (fails(400, {"message": "tool_choice is not supported", "param": "tool_choice"}), False),
+        (fails(404, {"message": "No endpoints found that support tool use."}), False),
         (fails(400, {"message": "deepseek-reasoner does not support Function Calling"}), False),
         (fails(400, {"message": "the toolshed is closed"}), True),
         (fails(500, {"message": "error parsing tool call"}), True),

@@ -30,8 +30,8 @@ async def trouble(llm: OpenAI) -> ModelError:
         (fails(401, {"code": "invalid_api_key"}), Trouble.REFUSED_KEY, "OPENAI_API_KEY"),
         (fails(403), Trouble.REFUSED_KEY, "OPENAI_API_KEY"),
         (fails(402), Trouble.NO_QUOTA, "billing"),
-        (fails(404, {"code": "model_not_found"}), Trouble.BAD_REQUEST, "OPENAI_MODEL"),
-        (fails(404, "404 page not found"), Trouble.BAD_REQUEST, "OPENAI_BASE_URL"),
+        (fails(404, {"code": "model_not_found"}), Trouble.NOT_FOUND, "OPENAI_MODEL"),
+        (fails(404, "404 page not found"), Trouble.NOT_FOUND, "OPENAI_BASE_URL"),
         (fails(400, {"code": "unknown_role"}), Trouble.BAD_REQUEST, "unknown_role"),
         (fails(400, {"code": "content_filter"}), Trouble.REFUSED, "filter"),
         (fails(400, {"code": "context_length_exceeded"}), Trouble.WINDOW_EXCEEDED, "HISTORY_TOKENS"),
@@ -51,6 +51,13 @@ async def test_what_a_second_try_cannot_mend(
     assert found.trouble is expected
     assert named in found.detail
     backend.assert_done()
+
+
+async def test_it_is_the_model_asked_for_that_is_not_there(backend: OpenAIServer, model: OpenAI) -> None:
+    """An operator reads the name of the one that a caller chose."""
+    backend.script(fails(404))
+    with pytest.raises(ModelError, match="no model 'other'"):
+        await anext(model.stream(ASKED, {"model": "other"}))
 
 
 @pytest.mark.parametrize(

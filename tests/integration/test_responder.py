@@ -267,6 +267,35 @@ async def test_what_cannot_be_shortened_is_not_sent_again(llm: ScriptedLLM) -> N
     assert await read(answer_of(llm)) == [wording.trouble(Trouble.WINDOW_EXCEEDED)]
 
 
+@pytest.mark.parametrize("limit", ["max_tokens", "max_completion_tokens"])
+async def test_a_callers_limit_of_the_answer_narrows_nobody_elses_window(llm: ScriptedLLM, limit: str) -> None:
+    """A request that is refused because of it teaches nothing, and is not made again where less would not help."""
+    llm.script(ModelError(Trouble.WINDOW_EXCEEDED, "too long", window=2_000))
+    responder = Responder(llm, persona=PERSONA, budget=budget_of(50_000))
+    room = responder.room
+    answer = responder.answer([*long_turns(4), NOW], {}, parameters={limit: 90_000}, whole=True)
+
+    assert await read(answer) == [wording.trouble(Trouble.WINDOW_EXCEEDED)]
+    assert responder.room == room
+    llm.script("And so on")
+    assert await read(responder.answer([*long_turns(8), NOW], {})) == ["And so on"]
+    assert len(llm.calls[-1].messages) == 1 + 2 * 8 + 1
+
+
+async def test_history_makes_room_for_as_long_an_answer_as_a_caller_wants(llm: ScriptedLLM) -> None:
+    """Where the backend counts the two together, the request is made again with less of it, for this answer alone."""
+    llm.script(ModelError(Trouble.WINDOW_EXCEEDED, "too long", window=8_000))
+    llm.script("Now it fits")
+    responder = Responder(llm, persona=PERSONA, budget=budget_of(50_000))
+    room = responder.room
+    answer = responder.answer([*long_turns(40), NOW], {}, parameters={"max_tokens": 4_000}, whole=True)
+
+    assert await read(answer) == ["Now it fits"]
+    assert answer.prompt.tokens + 4_000 < 8_000
+    assert answer.cut is not None
+    assert responder.room == room
+
+
 @pytest.mark.parametrize("model", [Broken, Endless])
 async def test_what_nobody_foresaw_is_a_cut_answer(model: type[LLM], caplog: pytest.LogCaptureFixture) -> None:
     """Whatever the model's stream does, its reader sees text and a sentence, never an exception."""

@@ -67,6 +67,14 @@ async def test_without_a_call_nothing_changes(llm: ScriptedLLM, notebook: Notebo
     assert llm.calls[0].parameters == {"temperature": 0, "tools": [{"type": "function", "function": offered}]}
 
 
+async def test_blank_space_before_the_first_word_is_left_out(llm: ScriptedLLM, notebook: Notebook) -> None:
+    """In a chat an answer does not begin with it, in no round."""
+    llm.script("\n\n  One ", "moment.", tool_calls=[call()])
+    llm.script("\n Noted.")
+
+    assert (await heard(llm, notebook))[0] == "One moment.\n\nNoted.\n\n(Noted.)"
+
+
 async def test_the_next_round_is_shown_what_came_of_the_calls(llm: ScriptedLLM, notebook: Notebook) -> None:
     """Each call has its result, in order, after what the model said with them."""
     llm.script("Wait.", tool_calls=[call('{"a": 1}'), call('{"a": 2}', id_="c2")])

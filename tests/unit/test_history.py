@@ -36,12 +36,13 @@ def shown(*turns: Turn, names: dict[str, str] = NAMES) -> list[str]:
 
 
 def test_a_turn_is_a_question_and_its_answer() -> None:
-    """The messages answered together are one message of the user's; an answer that is owed is not there."""
+    """The messages answered together are one message of the user's; an answer that is owed, or empty, is not there."""
     turn = Turn((Said("U1", "one"), Said("U1", " two ")))
 
     assert render(turn, {}, several=False) == [{"role": "user", "content": "one\n\ntwo"}]
     answered = render(Turn(turn.said, "three"), {}, several=False)
     assert answered[1] == {"role": "assistant", "content": "three"}
+    assert render(Turn(turn.said, ""), {}, several=False) == answered[:1]
 
 
 def test_several_people_are_told_apart_by_name() -> None:

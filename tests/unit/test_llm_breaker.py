@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from bot.errors import ModelError, Trouble
-from bot.llm import Done
+from bot.llm import NO_PARAMETERS, Done, Offer, Parameters
 from bot.llm.breaker import COOL_DOWN, Breaker
 from bot.testing import Hold, ScriptedLLM, SettableClock
 
@@ -28,24 +28,24 @@ class Desk:
         self.clock = SettableClock()
         self._breaker = Breaker(self.model, clock=self.clock.now, failures=3)
 
-    async def ask(self) -> str:
+    async def ask(self, parameters: Parameters = NO_PARAMETERS) -> str:
         """The answer, or what went wrong."""
         try:
-            async with aclosing(self._breaker.stream([])) as pieces:
+            async with aclosing(self._breaker.stream([], parameters)) as pieces:
                 return "".join([piece async for piece in pieces if not isinstance(piece, Done)])
         except ModelError as error:
             return error.detail
 
-    async def fail(self, *failures: ModelError) -> None:
+    async def fail(self, *failures: ModelError, parameters: Parameters = NO_PARAMETERS) -> None:
         """Let one request after another fail."""
         for failure in failures:
             self.model.script(failure)
-            assert await self.ask() == failure.detail
+            assert await self.ask(parameters) == failure.detail
 
-    async def refused(self) -> bool:
+    async def refused(self, parameters: Parameters = NO_PARAMETERS) -> bool:
         """Whether a request is refused before it reaches the model."""
         asked = len(self.model.calls)
-        await self.ask()
+        await self.ask(parameters)
         return len(self.model.calls) == asked
 
     def cool_down(self) -> None:
@@ -107,6 +107,35 @@ async def test_first_words_are_no_answer_yet(desk: Desk) -> None:
 async def test_a_requests_own_fault_is_not_counted(desk: Desk, trouble: Trouble) -> None:
     """It neither makes a row of failures longer nor ends it."""
     await desk.fail(DEAD, DEAD, *[ModelError(trouble, "its own")] * 5, DEAD)
+
+    assert await desk.refused()
+
+
+async def test_a_dead_model_takes_no_other_with_it(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """Each of those that callers may choose is left alone by itself, and an operator reads which one."""
+    await desk.fail(DEAD, DEAD, DEAD, parameters={"model": "other"})
+
+    assert await desk.refused({"model": "other"})
+    assert "the model other failed 3 times" in caplog.text
+    desk.model.script("Yes")
+    assert await desk.ask() == "Yes"
+
+
+async def test_what_fails_with_a_callers_parameters_is_not_counted(desk: Desk) -> None:
+    """The backend may have broken on them; whoever asks without them need not wait for it."""
+    await desk.fail(DEAD, DEAD, DEAD, parameters={"temperature": 2})
+    desk.model.script("Yes")
+    assert await desk.ask() == "Yes"
+
+    await desk.fail(DEAD, DEAD, DEAD)
+    assert await desk.refused({"temperature": 2})
+    desk.cool_down()
+    await desk.fail(DEAD, DEAD, parameters={"temperature": 2})
+
+
+async def test_what_fails_with_our_own_tools_is_counted(desk: Desk) -> None:
+    """They are in nearly every request of a chat platform's."""
+    await desk.fail(DEAD, DEAD, DEAD, parameters={"tools": Offer(), "tool_choice": "none"})
 
     assert await desk.refused()
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bot.errors import ModelError, Trouble
 from bot.llm import Done, ToolCall, Usage
-from bot.llm.completion import MAX_ANSWER_CHARACTERS, MAX_LINE_BYTES, MAX_TOOL_CALLS, Completion
+from bot.llm.completion import MAX_ANSWER_CHARACTERS, MAX_BLANK_CHARACTERS, MAX_LINE_BYTES, MAX_TOOL_CALLS, Completion
 from tests.openai_server import delta, event
 
 DONE = b"data: [DONE]\n\n"
@@ -148,10 +148,21 @@ def test_a_done_without_a_finish_reason_is_an_end() -> None:
     assert read(event(delta("all")) + DONE)[0] == "all"
 
 
-def test_blank_space_before_the_first_word_is_left_out() -> None:
-    """An answer neither begins with blank lines nor is made of them alone."""
-    assert read(event(delta("\n ")) + event(delta(" a ")) + END)[0] == "a "
+def test_blank_space_comes_with_the_first_word() -> None:
+    """An answer may begin with it: with code, say, that is indented. It is not made of it alone."""
+    completion = Completion("m")
+    assert completion.feed(event(delta("\n "))) == ""
+    assert completion.feed(event(delta(" a "))) == "\n  a "
     assert trouble(event(delta(" \n")) + END).trouble is Trouble.EMPTY
+
+
+def test_blank_space_without_end_is_not_kept() -> None:
+    """A model that says nothing else costs no memory."""
+    completion = Completion("m")
+    for _ in range(3):
+        completion.feed(event(delta(" " * MAX_BLANK_CHARACTERS)))
+
+    assert completion.feed(event(delta("a"))) == " " * MAX_BLANK_CHARACTERS + "a"
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_the_oldest_turns_go_first_and_the_cut_tells_which(case: Case) -> None:
     left = [turn for turn in case.past.turns if turn.id > prompt.cut.after]
     answers = [message["content"] for message in prompt.messages if message["role"] == "assistant"]
 
-    assert len(answers) == sum(turn.answer is not None for turn in left)
+    assert len(answers) == sum(bool(turn.answer) for turn in left)
     assert prompt.cut.after >= case.past.cut.after
     assert (prompt.cut == case.past.cut) == (len(left) == len(case.past.turns))
 
