@@ -71,8 +71,7 @@ class Gateway:
         runner = Runner(
             self._app(),
             shutdown_timeout=FAREWELL_S,
-            # A connection whose next headers, also its first, have not come by then is closed.
-            keepalive_timeout=self._settings.gateway_client_timeout_seconds,
+            client_timeout_s=self._settings.gateway_client_timeout_seconds,
             max_line_size=MOST_HEADER_BYTES,
             max_field_size=MOST_HEADER_BYTES,
             max_headers=MOST_HEADERS,

@@ -12,6 +12,7 @@ import pytest
 
 from bot import app
 from bot.errors import StartupError
+from bot.gateway.connection import LINGERING_S
 from bot.testing import SettableClock
 from tests.gate import CALLS, Gate, Got, opened
 from tests.openai_server import OpenAIServer
@@ -40,18 +41,18 @@ async def test_a_body_that_is_not_encoded_as_it_says(gate: Gate, path: str, enco
 async def test_a_client_that_takes_its_time_is_not_waited_for(
     empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock
 ) -> None:
-    """One that keeps its body back is told so, one that keeps its headers back is left."""
+    """One that keeps its body back is told so, and then left, too; one that keeps its headers back is left."""
     async with opened(empty_sqlite_url, reciter, clock, gateway_client_timeout_seconds=0.2) as gate:
         reader, writer = await connected(gate)
         writer.write(head(gate, 100))
-        body = (await reader.readline()).split()[1]
+        body = await asyncio.wait_for(reader.read(), LINGERING_S / 2)
         writer.close()
         reader, writer = await connected(gate)
         writer.write(b"GET /healthz HTT")
         headers = await reader.read()
         writer.close()
 
-    assert (body, headers) == (b"408", b"")
+    assert (body.split()[1], headers) == (b"408", b"")
 
 
 @pytest.mark.parametrize("line", [b"X-Long: " + b"x" * 9_000, *[b"\r\n".join(b"X-%d: y" % n for n in range(200))]])
@@ -97,13 +98,17 @@ async def test_what_is_no_request_is_refused_as_everything_else(gate: Gate, sent
     assert "SECRET" not in top + body.decode()
 
 
-async def test_refused_system_messages(empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock) -> None:
-    """By setting, they are not accepted, in a session or not."""
+@pytest.mark.parametrize("role", ["system", "developer"])
+@pytest.mark.parametrize("session", ["one", None])
+async def test_refused_system_messages(
+    empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock, session: str | None, role: str
+) -> None:
+    """By setting, they are not accepted, in a session or not; no session is begun for one."""
     async with opened(empty_sqlite_url, reciter, clock, gateway_system_messages="refuse") as gate:
-        for role in ("system", "developer"):
-            got = await gate.asks({"role": role, "content": "You are a pirate."}, "hi")
+        got = await gate.asks({"role": role, "content": "You are a pirate."}, "hi", session=session)
+        turns = await gate.turns("one")
 
-            assert (got.status, got.error["code"]) == (400, "system_message_refused")
+    assert (got.status, got.error["code"], turns) == (400, "system_message_refused", 0)
 
 
 async def test_models_that_are_allowed(empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock) -> None:

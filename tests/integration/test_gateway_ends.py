@@ -73,6 +73,15 @@ async def test_a_client_that_reads_nothing_is_gone(
         assert (await gate.asks("hello", session="one")).state == "created"
 
 
+async def test_a_client_that_only_asks_is_left(
+    empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock
+) -> None:
+    """Who reads no answer is not waited for, whatever was asked: it needs no key for the document."""
+    async with opened(empty_sqlite_url, reciter, clock, gateway_client_timeout_seconds=0.2) as gate:
+        with deaf(gate) as client, pytest.raises(ConnectionError):
+            await asyncio.wait_for(_ask_on(client), 20)
+
+
 async def test_who_waits_for_too_long_is_told(
     empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock
 ) -> None:
@@ -248,6 +257,12 @@ class deaf:  # noqa: N801 - reads as a statement
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
+
+
+async def _ask_on(client: socket.socket) -> None:
+    while True:
+        asked = b"GET /v1/openapi.json HTTP/1.1\r\nHost: here\r\n\r\n"
+        await asyncio.get_running_loop().sock_sendall(client, asked)
 
 
 def _request(gate: Gate) -> bytes:
