@@ -11,6 +11,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from bot import wording
 from bot.errors import Trouble
+from bot.gateway import schemas
 from tests.gate import Gate, Message
 from tests.openai_server import USAGE, Cut, Fails, Says, says
 
@@ -114,6 +115,8 @@ async def test_parameters_are_passed_on(sdk: openai.AsyncOpenAI, gate: Gate) -> 
         ({"logprobs": True}, "logprobs", "unsupported_parameter"),
         ({"audio": {}}, "audio", "unsupported_parameter"),
         ({"functions": []}, "functions", "unsupported_parameter"),
+        ({"metadata": {"for": "me"}}, "metadata", "unsupported_parameter"),
+        ({"top_logprobs": 2}, "top_logprobs", "unsupported_parameter"),
         ({"web_search_options": {}}, "web_search_options", "unsupported_parameter"),
         ({"no_such_thing": 1}, "no_such_thing", "unsupported_parameter"),
         ({"temperature": 3}, "temperature", None),
@@ -137,6 +140,22 @@ async def test_what_is_not_supported_is_refused_by_name(
     assert (got.status, got.error["param"], got.error["code"]) == (400, param, code)
     assert (got.error["type"], param in got.error["message"]) == ("invalid_request_error", True)
     assert not gate.model.requests
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({name: None} for name in [*schemas.PASSED_ON, *schemas.ASKS_FOR_NOTHING]),
+        {"metadata": {}},
+        {"top_logprobs": 0},
+    ],
+)
+async def test_what_asks_for_nothing_may_be_sent(gate: Gate, fields: dict[str, Any]) -> None:
+    """Some clients send every field they know, with null for what they do not want; the model gets none of it."""
+    got = await gate.posts({"messages": ASKED, **fields})
+
+    assert got.status == 200
+    assert not set(fields) & set(gate.model.requests[-1].body)
 
 
 @pytest.mark.parametrize(
