@@ -56,7 +56,7 @@ def _asked(body: dict[str, Any], settings: Settings) -> CompletionRequest:
     named = body.get("model")
     chosen = {"model": named} if named in settings.gateway_models else {}
     passed_on = {name: body[name] for name in schemas.PASSED_ON if body.get(name) is not None}
-    asked = {name: value for name, value in body.items() if name not in {"stream", "stream_options"}}
+    asked = {name: each for name, each in body.items() if each is not None and name not in {"stream", "stream_options"}}
     return CompletionRequest(
         messages=body["messages"],
         model=chosen.get("model", settings.openai_model),

@@ -138,6 +138,15 @@ async def test_a_repeated_request_costs_the_same(gate: Gate, session: str | None
     assert first["completion_tokens"] > 0
 
 
+async def test_a_null_is_as_if_it_had_not_been_sent(gate: Gate) -> None:
+    """A request is repeated by one that says the same at greater length."""
+    first = await gate.asks(HI, session="one", headers=named("a"))
+    again = await gate.asks(HI, session="one", headers=named("a"), temperature=None, metadata=None)
+
+    assert (again.status, again.text) == (200, first.text)
+    assert len(gate.model.requests) == 1
+
+
 async def test_what_may_call_tools_cannot_be_named(gate: Gate) -> None:
     """An answer that calls tools is not kept: the pair is refused, by name, and the model is not asked."""
     tools = [{"type": "function", "function": {"name": "look_up"}}]
