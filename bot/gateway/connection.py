@@ -80,6 +80,8 @@ class _Connection(web.RequestHandler):
             raise ConnectionResetError("an answer has begun: nothing else can be said")
         if status >= 500:  # noqa: PLR2004 - HTTP's own
             log.error("a connection broke", exc_info=exc)
+        else:
+            log.info("a client sent what is no HTTP", extra={"status": status})
         response = response_to(refusals.failed().error if status >= 500 else Error(status, NO_HTTP))  # noqa: PLR2004
         response.headers.update(SECURITY)
         response.force_close()
