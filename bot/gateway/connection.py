@@ -104,4 +104,7 @@ class _Connection(web.RequestHandler):
 
 def response_to(error: Error) -> web.Response:
     """The answer to a request that is refused."""
-    return web.json_response(error.body(), status=error.status, headers=error.headers)
+    response = web.json_response(error.body(), status=error.status, headers=error.headers)
+    if "Connection" in error.headers:
+        response.force_close()
+    return response

@@ -129,9 +129,10 @@ def limited(what: str, most: int, retry_after_s: int, headers: Mapping[str, str]
 
 
 def slowed(retry_after_s: int) -> Refusal:
-    """Too many wrong keys are being refused slowly already: 429."""
+    """Too many wrong keys are being refused slowly already: 429, and whoever goes on has to connect again."""
     message = "Too many failed attempts. Try again later."
-    return Refusal(Error(429, message, "requests", code="rate_limit_exceeded", headers=_retry(retry_after_s)))
+    headers = {**_retry(retry_after_s), "Connection": "close"}
+    return Refusal(Error(429, message, "requests", code="rate_limit_exceeded", headers=headers))
 
 
 def failed() -> Refusal:

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from bot import keyring
-from bot.gateway.doorman import HELD_BACK
+from bot.gateway.doorman import HELD_BACK, HELD_BACK_OF_ONE
 from bot.testing import SettableClock
 from bot.tokens import estimate_tokens
 from tests.gate import CALLS, Gate, opened
@@ -59,6 +59,31 @@ async def test_one_address_cannot_have_the_wrong_keys_of_others_refused_in_short
         await asyncio.gather(*trying, return_exceptions=True)
 
     assert statuses == [401, 401]
+
+
+async def test_all_together_are_refused_slowly_up_to_a_limit(
+    empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock
+) -> None:
+    """Then in short, though no address has had its share, and the connection ends; a right key is let in."""
+    proxies = (ip_network("127.0.0.1"),)
+    async with (
+        opened(empty_sqlite_url, reciter, clock, gateway_trusted_proxies=proxies) as gate,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
+    ):
+
+        async def tries(address: str) -> tuple[int, str | None]:
+            async with http.get(f"{gate.address}/v1/models", headers={"X-Forwarded-For": address}) as response:
+                return response.status, response.headers.get("Connection")
+
+        addresses = [f"192.0.2.{number}" for number in range(2 * HELD_BACK // HELD_BACK_OF_ONE)]
+        trying = [asyncio.create_task(tries(address)) for address in addresses for _ in range(HELD_BACK_OF_ONE - 1)]
+        await gate.until(lambda: (429, "close") in [task.result() for task in trying if task.done()])
+        right = await gate.calls("GET", "/v1/models")
+        for task in trying:
+            task.cancel()
+        await asyncio.gather(*trying, return_exceptions=True)
+
+    assert right.status == 200
 
 
 async def test_a_key_that_was_revoked_or_has_expired_is_refused(gate: Gate) -> None:
