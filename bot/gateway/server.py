@@ -16,7 +16,7 @@ from aiohttp import web
 
 from bot import health
 from bot.config import Settings
-from bot.errors import AttendantError, StartupError, StoreUnavailable
+from bot.errors import AttendantError, StoreUnavailable
 from bot.exchange import Exchange
 from bot.gateway import journal, names, openapi, refusals
 from bot.gateway.chat import Chat
@@ -27,6 +27,7 @@ from bot.gateway.drain import Drain
 from bot.gateway.refusals import Error, Refusal
 from bot.gateway.sessions import PARAMETER, Sessions
 from bot.inbox import Inbox
+from bot.listener import listen
 from bot.store.engine import Store
 
 log = logging.getLogger(__name__)
@@ -76,16 +77,8 @@ class Gateway:
             max_field_size=MOST_HEADER_BYTES,
             max_headers=MOST_HEADERS,
         )
-        await runner.setup()
         try:
-            try:
-                await web.TCPSite(runner, self._settings.host, port, backlog=BACKLOG).start()
-            except OSError as error:
-                raise StartupError(
-                    f"Port {port} on {self._settings.host} cannot be listened on ({error.strerror}). "
-                    f"Set {setting} to another."
-                ) from None
-            yield runner.addresses[0][1]
+            yield await listen(runner, self._settings.host, port, setting, backlog=BACKLOG)
         finally:
             await runner.cleanup()
 
