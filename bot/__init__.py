@@ -3,8 +3,8 @@
 Reading order, which is also the import rule: errors, lists, dotenv, config, events, sessions, wording, tokens,
 people, background, history, recall, budget, prompt, persona, preferences, keys · logs, manifest, adapter, llm, store
 · tools, responder, summariser, roster, running, held, clerk, turnstile, worker, refusals, inbox, line, reply,
-exchange, forewarning, scheduler, health, testing · slack, gateway, playground · checks, app, keyring, upkeep, api,
-terminal, service, cli.
+exchange, forewarning, scheduler, listener, health, testing · slack, gateway, playground · checks, app, keyring,
+upkeep, api, terminal, service, cli.
 """
 
 from __future__ import annotations

@@ -95,6 +95,7 @@ class Attendant:
                 if text:
                     with self._parts.exchange.aside():
                         yield text
+                    _ = self._parts  # whoever reads on when it is closed shall be told so
 
     async def memory(self, chat_id: ChatId) -> Memory | None:
         """What is remembered of this chat, in figures; None when that is nothing."""

@@ -12,7 +12,10 @@ from collections.abc import Callable, Sequence
 from bot import checks, keyring, logs, manifest, service, terminal, upkeep
 from bot.config import ENV_FILE, Settings
 from bot.errors import AttendantError
+from bot.keys import NAME_CHARACTERS
 from bot.store.erasure import Found, Scope
+
+UNREAD = 141  # as a shell reports a command whose output nobody reads any more
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,12 +25,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = Settings.load(os.environ, ENV_FILE, without_slack=options.command not in _MEETS_SLACK)
         logs.set_up(settings.log_level, settings.log_format)
         command: Callable[[Settings, argparse.Namespace], int] = options.command
-        return command(settings, options)
+        status = command(settings, options)
+        sys.stdout.flush()
     except AttendantError as error:
         print(f"attendant: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130  # as a shell reports an interrupted command
+    except BrokenPipeError:  # of `| head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else its end would complain again
+        return UNREAD
+    return status
 
 
 def _run(settings: Settings, options: argparse.Namespace) -> int:
@@ -167,6 +175,14 @@ def _text(text: str) -> str:
     return text.strip()
 
 
+def _name(text: str) -> str:
+    if len(name := _text(text)) > NAME_CHARACTERS:
+        raise argparse.ArgumentTypeError(f"is longer than {NAME_CHARACTERS} characters")
+    if not name.isprintable():
+        raise argparse.ArgumentTypeError("holds characters that cannot be shown")
+    return name
+
+
 def _announce(line: str) -> None:
     print(line, flush=True)
 
@@ -227,7 +243,7 @@ def _add_keys(keys: argparse.ArgumentParser) -> None:
     words = keys.add_subparsers(title="commands", metavar="COMMAND", required=True)
     create = words.add_parser("create", help="make a key and show it, once")
     create.set_defaults(command=_create_key)
-    create.add_argument("name", type=_text, help="who or what it is for")
+    create.add_argument("name", type=_name, help="who or what it is for")
     create.add_argument("--days", type=_count, help="for how many days it is valid (default: until it is revoked)")
     create.add_argument("--requests-per-minute", type=_count, help="its own limit (default: the setting's)")
     create.add_argument("--tokens-per-minute", type=_most_tokens, help="its own limit (default: the setting's)")

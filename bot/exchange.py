@@ -55,6 +55,7 @@ class Question:
     instructions: str = ""  # they stand below the persona
     parameters: Parameters = field(default_factory=lambda: NO_PARAMETERS)
     idempotency_key: IdempotencyKey | None = None
+    request: str | None = None  # its name in the log, where it has one
 
 
 def place(owner: str, name: str) -> Thread:
@@ -111,7 +112,11 @@ class Exchange:
         with self._line.inside(question.owner):
             if question.thread is None:
                 answer = self._complete(question)
-                yield Reply(self._clock(), lambda: words_of(answer, {}), prompt_tokens=lambda: answer.prompt.tokens)
+                yield Reply(
+                    self._clock(),
+                    lambda: words_of(answer, {"request": question.request}),
+                    prompt_tokens=lambda: answer.prompt.tokens,
+                )
                 return
             async with self._line.alone(question.thread) as until:
                 begun, asked_at = await self._begin(question.thread, question, until)
@@ -197,21 +202,23 @@ class Exchange:
                 running.begin(answer)
 
                 name = name_of(begun.claim.session_id, begun.claim.turn_id)
-                words = partial(self._words, begun, answer, running)
+                words = partial(self._words, begun, answer, running, _where(begun) | {"request": question.request})
                 yield Reply(begun.began_at, words, begun.opened, name, prompt_tokens=lambda: answer.prompt.tokens)
         finally:
             await self._withdraw(begun)
 
-    async def _words(self, begun: Begun, answer: Answer, running: Running) -> AsyncGenerator[str | Done, None]:
+    async def _words(
+        self, begun: Begun, answer: Answer, running: Running, where: Mapping[str, object]
+    ) -> AsyncGenerator[str | Done, None]:
         with _lost_if(running):
-            async with aclosing(words_of(answer, _where(begun))) as pieces:
+            async with aclosing(words_of(answer, where)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Done) and not piece.tool_calls:
                         self._held.let_go(begun.claim)  # what follows its end is no more under its lease
-                        await self._settle(begun, answer, piece)
+                        await self._settle(begun, answer, piece, where)
                     yield piece
 
-    async def _settle(self, begun: Begun, answer: Answer, done: Done) -> None:
+    async def _settle(self, begun: Begun, answer: Answer, done: Done, where: Mapping[str, object]) -> None:
         """Remember a whole answer. Raises SessionClosed, or SessionLost when it was taken over meanwhile."""
         settled = Settled.by(done, State.ANSWERED, answer.said.text, cut=answer.cut)
         if not await self._store.run(exchanges.settle, begun, settled, truncated=done.truncated, now=self._clock()):
@@ -220,7 +227,7 @@ class Exchange:
                 raise SessionLost(TAKEN_OVER)
             raise SessionClosed("the session was reset meanwhile")
         self._unsettled.pop(begun.claim.turn_id, None)
-        log.info("turn answered", extra=_where(begun) | settled.figures)
+        log.info("turn answered", extra={**where, **settled.figures})
         if answer.prompt.fold is not None and begun.claim.session_id is not None:
             self._summariser.fold(begun.claim.session_id, answer.prompt.fold, _called)
 

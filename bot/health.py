@@ -12,7 +12,8 @@ from typing import TypeVar
 
 from aiohttp import web
 
-from bot.errors import AttendantError, StartupError
+from bot.errors import AttendantError
+from bot.listener import listen
 
 T = TypeVar("T")
 
@@ -46,16 +47,8 @@ async def served(
     app.router.add_get("/healthz", lives)
     app.router.add_get("/readyz", ready)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
     try:
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as error:
-            raise StartupError(
-                f"HEALTH_PORT {port} on {host} cannot be listened on ({error.strerror}). "
-                "Set it to another, or unset it."
-            ) from None
-        yield runner.addresses[0][1]
+        yield await listen(runner, host, port, "HEALTH_PORT")
     finally:
         await runner.cleanup()
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from bot import keys
 from bot.app import open_store, utc_now
 from bot.config import Settings
-from bot.keys import NAME_CHARACTERS, Key
+from bot.keys import Key
 from bot.store import keys as key_rows
 
 
@@ -24,7 +24,7 @@ async def create(
     secret, now = keys.mint(secrets.token_bytes), utc_now()
     key = Key(
         secret.id,
-        "".join(filter(str.isprintable, name))[:NAME_CHARACTERS],
+        name,
         now,
         expires_at=None if days is None else now + timedelta(days=days),
         requests_per_minute=requests_per_minute,

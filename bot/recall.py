@@ -1,6 +1,7 @@
 """Recall: what a caller remembers of a conversation, held against what its session remembers.
 
-Rule: pure. Clients trim answers, dress questions up and resend a part: a turn is known by its question or its answer.
+Rule: pure. Clients trim answers, dress questions up and resend a part: a turn is known by its question, or by its
+answer where nothing speaks against it; many questions have one short answer.
 """
 
 from __future__ import annotations
@@ -32,17 +33,22 @@ class _Words:
     """What a turn says, however it is spaced."""
 
     question: str
+    bare: str  # the question without what a client may render in its own way
     answer: str
 
     @classmethod
     def of(cls, turn: Turn) -> _Words:
         """The turn's words."""
-        return cls(_spaced(" ".join(message.text for message in turn.said)), _spaced(turn.answer or ""))
+        question = _spaced(" ".join(message.text for message in turn.said))
+        bare = "".join(filter(str.isalnum, question.casefold())) or question
+        return cls(question, bare, _spaced(turn.answer or ""))
 
     def likeness(self, other: _Words) -> int:
         """How much of it is the same; 0: it is another turn."""
         same_question = bool(self.question) and self.question == other.question
-        return same_question + (bool(self.answer) and self.answer == other.answer)
+        same_answer = bool(self.answer) and self.answer == other.answer
+        # A question that was left out is part of any.
+        return same_question + (same_answer and (self.bare in other.bare or other.bare in self.bare))
 
 
 def _spaced(text: str) -> str:

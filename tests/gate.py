@@ -17,6 +17,13 @@ from bot.testing import Hold, SettableClock
 from tests.openai_server import OpenAIServer, says
 
 Message = Mapping[str, Any]
+CALLS: list[tuple[str, str]] = [
+    ("POST", "/v1/chat/completions"),
+    ("POST", "/v1"),
+    ("GET", "/v1/models"),
+    ("GET", "/v1/sessions/one"),
+    ("DELETE", "/v1/sessions/one"),
+]
 
 
 @dataclass(frozen=True, slots=True)

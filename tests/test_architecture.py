@@ -20,7 +20,7 @@ EDGES = {"slack", "gateway", "playground"}
 
 # Each third-party library has one home, but for aiohttp, which is the web stack wherever the web begins.
 HOMES = {
-    "aiohttp": {"llm", "health", "slack", "gateway", "playground"},
+    "aiohttp": {"llm", "listener", "health", "slack", "gateway", "playground"},
     "alembic": {"store"},
     "apscheduler": {"scheduler"},
     "httpx2": {"llm"},  # below the openai client

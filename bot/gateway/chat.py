@@ -6,12 +6,13 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 
 from aiohttp import web
 
 from bot.config import Settings
 from bot.exchange import Exchange, Question, place, place_of_one
-from bot.gateway import names, transcript
+from bot.gateway import journal, names, transcript
 from bot.gateway.completion import envelope
 from bot.gateway.doorman import Doorman
 from bot.gateway.refusals import invalid, unsupported
@@ -36,7 +37,7 @@ class Chat:
         admission = await self._doorman.admit(http)
         session, key = names.session(http), names.idempotency_key(http)
         asked = await read(http, self._settings)
-        question = self._question(admission.key.id, asked, session, key)
+        question = replace(self._question(admission.key.id, asked, session, key), request=http[journal.ID])
         async with self._exchange.ask(question) as reply:
             headers = dict(admission.headers)
             if session is not None and reply.opened is not None:
@@ -46,6 +47,7 @@ class Chat:
                 return await (answer.stream(http, headers) if asked.stream else answer.whole(headers))
             finally:
                 if not reply.repeated:
+                    http[journal.TOKENS] = answer.cost
                     await self._doorman.charge(admission.key, answer.cost)
 
     def _question(self, owner: str, asked: CompletionRequest, session: str | None, key: str | None) -> Question:

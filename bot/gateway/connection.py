@@ -5,6 +5,7 @@ Rule: nothing of what came is repeated, for it may hold a key.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -22,6 +23,7 @@ SECURITY = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+LINGERING_S = 10.0  # for the rest of a body that nobody wants: who is still sending it may miss the answer
 NO_HTTP = "The request is not valid HTTP, or its headers are too long."
 
 # For aiohttp's own complaints: of a request that is no HTTP it repeats the line, which may hold a key.
@@ -31,10 +33,13 @@ _UNHEARD = logging.Logger("unheard", logging.CRITICAL + 1)  # noqa: LOG001 - no 
 class Runner(web.AppRunner):
     """Serves an application over such connections."""
 
-    def __init__(self, app: web.Application, *, shutdown_timeout: float, **bounds: Any) -> None:
-        """`bounds` are those of aiohttp's RequestHandler."""
+    def __init__(
+        self, app: web.Application, *, shutdown_timeout: float, client_timeout_s: float, **bounds: Any
+    ) -> None:
+        """A client may take so long to send its next headers, or to read an answer; `bounds` as aiohttp has them."""
         super().__init__(app, shutdown_timeout=shutdown_timeout)
-        self._bounds = bounds
+        lingering_s = min(LINGERING_S, client_timeout_s)
+        self._bounds = {"keepalive_timeout": client_timeout_s, "lingering_time": lingering_s, **bounds}
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
@@ -75,6 +80,8 @@ class _Connection(web.RequestHandler):
             raise ConnectionResetError("an answer has begun: nothing else can be said")
         if status >= 500:  # noqa: PLR2004 - HTTP's own
             log.error("a connection broke", exc_info=exc)
+        else:
+            log.info("a client sent what is no HTTP", extra={"status": status})
         response = response_to(refusals.failed().error if status >= 500 else Error(status, NO_HTTP))  # noqa: PLR2004
         response.headers.update(SECURITY)
         response.force_close()
@@ -83,12 +90,21 @@ class _Connection(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """aiohttp's own refusals, as of an unknown `Expect`, are told in our shape."""
+        """aiohttp's own refusals, as of an unknown `Expect`, are told in our shape. Who does not read is left."""
         if isinstance(resp, web.HTTPException):
             resp = response_to(Error(resp.status, f"{resp.reason}."))
-        return await super().finish_response(request, resp, start_time)
+        try:
+            async with asyncio.timeout(self.keepalive_timeout):
+                return await super().finish_response(request, resp, start_time)
+        except TimeoutError:
+            if self.transport is not None:
+                self.transport.abort()  # closed, it would wait until all of the answer was read
+            return resp, True
 
 
 def response_to(error: Error) -> web.Response:
     """The answer to a request that is refused."""
-    return web.json_response(error.body(), status=error.status, headers=error.headers)
+    response = web.json_response(error.body(), status=error.status, headers=error.headers)
+    if "Connection" in error.headers:
+        response.force_close()
+    return response

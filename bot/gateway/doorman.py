@@ -103,7 +103,7 @@ class Doorman:
         return secret
 
     async def _slowly(self, request: web.Request, refusal: Refusal) -> Refusal:
-        source = address.client(request, self._settings.gateway_trusted_proxies)
+        request[journal.CLIENT] = source = address.client(request, self._settings.gateway_trusted_proxies)
         pause_s = self._brake.failed(source, self._clock())
         if self._held_back.total() >= HELD_BACK or self._held_back[source] >= HELD_BACK_OF_ONE:
             return slowed(int(pause_s) + 1)

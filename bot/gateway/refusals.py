@@ -5,6 +5,7 @@ The shape: developers.openai.com/api/docs/guides/error-codes; SDKs try 408, 409,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,9 +47,19 @@ class Error:
     code: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def why(self) -> str | None:
+        """For the log: its code, or the parameter, which has a name of ours; what is within it, the client may name."""
+        return self.code or (f"invalid {top(self.param)}" if self.param is not None else None)
+
     def body(self) -> dict[str, Any]:
         """The error object, as OpenAI has it."""
         return {"error": {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}}
+
+
+def top(param: str) -> str:
+    """The parameter of the request that `messages[0].role` is in."""
+    return re.split(r"[.\[]", param)[0]
 
 
 def invalid(message: str, param: str | None = None, code: str | None = None) -> Refusal:
@@ -123,9 +134,10 @@ def limited(what: str, most: int, retry_after_s: int, headers: Mapping[str, str]
 
 
 def slowed(retry_after_s: int) -> Refusal:
-    """Too many wrong keys are being refused slowly already: 429."""
+    """Too many wrong keys are being refused slowly already: 429, and whoever goes on has to connect again."""
     message = "Too many failed attempts. Try again later."
-    return Refusal(Error(429, message, "requests", code="rate_limit_exceeded", headers=_retry(retry_after_s)))
+    headers = {**_retry(retry_after_s), "Connection": "close"}
+    return Refusal(Error(429, message, "requests", code="rate_limit_exceeded", headers=headers))
 
 
 def failed() -> Refusal:

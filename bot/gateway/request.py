@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from aiohttp import web
 
 from bot.config import Settings
 from bot.gateway import schemas
-from bot.gateway.refusals import invalid, not_json, too_large, too_slow, unsupported
+from bot.gateway.refusals import invalid, not_json, too_large, too_slow, top, unsupported
 from bot.gateway.shapes import check
 
 MOST_NESTED = 64
@@ -40,7 +39,7 @@ async def read(request: web.Request, settings: Settings) -> CompletionRequest:
     body = _parsed(await _bytes(request, settings))
     problem = check(body, schemas.request(settings.gateway_max_messages))
     if problem is not None:
-        name = re.split(r"[.\[]", problem.where)[0]
+        name = top(problem.where)
         if problem.unknown or name in schemas.ASKS_FOR_NOTHING:
             raise unsupported(problem.where)
         if not name:
@@ -56,7 +55,7 @@ def _asked(body: dict[str, Any], settings: Settings) -> CompletionRequest:
     named = body.get("model")
     chosen = {"model": named} if named in settings.gateway_models else {}
     passed_on = {name: body[name] for name in schemas.PASSED_ON if body.get(name) is not None}
-    asked = {name: value for name, value in body.items() if name not in {"stream", "stream_options"}}
+    asked = {name: each for name, each in body.items() if each is not None and name not in {"stream", "stream_options"}}
     return CompletionRequest(
         messages=body["messages"],
         model=chosen.get("model", settings.openai_model),

@@ -160,12 +160,21 @@ _READ: dict[str, Json] = {
         additionalProperties=False,
     ),
 }
+_NULL: Json = {"enum": [None]}
 ASKS_FOR_NOTHING: dict[str, Json] = {
     "n": {"enum": [1, None]},
     "logprobs": {"enum": [False, None]},
     "store": {"enum": [False, None]},
     "modalities": {"enum": [["text"], None]},
     "service_tier": {"enum": ["auto", "default", None]},
+    "metadata": {"enum": [{}, None]},
+    "top_logprobs": {"enum": [0, None]},
+    "audio": _NULL,
+    "function_call": _NULL,
+    "functions": _NULL,
+    "prediction": _NULL,
+    "prompt_cache_retention": _NULL,
+    "web_search_options": _NULL,
 }
 
 

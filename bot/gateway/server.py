@@ -16,7 +16,7 @@ from aiohttp import web
 
 from bot import health
 from bot.config import Settings
-from bot.errors import AttendantError, StartupError, StoreUnavailable
+from bot.errors import AttendantError, StoreUnavailable
 from bot.exchange import Exchange
 from bot.gateway import journal, names, openapi, refusals
 from bot.gateway.chat import Chat
@@ -27,6 +27,7 @@ from bot.gateway.drain import Drain
 from bot.gateway.refusals import Error, Refusal
 from bot.gateway.sessions import PARAMETER, Sessions
 from bot.inbox import Inbox
+from bot.listener import listen
 from bot.store.engine import Store
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ FAREWELL_S = 5.0  # for the last words to those whose answers end because it sto
 
 _ALLOWED_HEADERS = ("Authorization", "Content-Type", names.IDEMPOTENCY_HEADER, *names.SESSION_HEADERS)
 _EXPOSED_HEADERS = ", ".join(["x-session-id", "x-session-state", "x-request-id", "Retry-After", *LIMIT_HEADERS])
-_ID, _BEGUN = web.RequestKey("id", str), web.RequestKey("begun", web.StreamResponse)
+_BEGUN = web.RequestKey("begun", web.StreamResponse)
 _SDK_HEADER = "x-stainless-"  # what OpenAI's own SDKs tell of themselves
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -71,22 +72,13 @@ class Gateway:
         runner = Runner(
             self._app(),
             shutdown_timeout=FAREWELL_S,
-            # A connection whose next headers, also its first, have not come by then is closed.
-            keepalive_timeout=self._settings.gateway_client_timeout_seconds,
+            client_timeout_s=self._settings.gateway_client_timeout_seconds,
             max_line_size=MOST_HEADER_BYTES,
             max_field_size=MOST_HEADER_BYTES,
             max_headers=MOST_HEADERS,
         )
-        await runner.setup()
         try:
-            try:
-                await web.TCPSite(runner, self._settings.host, port, backlog=BACKLOG).start()
-            except OSError as error:
-                raise StartupError(
-                    f"Port {port} on {self._settings.host} cannot be listened on ({error.strerror}). "
-                    f"Set {setting} to another."
-                ) from None
-            yield runner.addresses[0][1]
+            yield await listen(runner, self._settings.host, port, setting, backlog=BACKLOG)
         finally:
             await runner.cleanup()
 
@@ -117,14 +109,14 @@ class Gateway:
     @web.middleware
     async def _keep(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Every request is told of in the log when it ends."""
-        request[_ID] = f"req_{self._new_id()}"
+        request[journal.ID] = f"req_{self._new_id()}"
         status, began = None, time.monotonic()
         try:
             response = await self._guard(request, handler)
             status = response.status
             return response
         finally:
-            journal.tell(request, request[_ID], status, time.monotonic() - began)
+            journal.tell(request, status, time.monotonic() - began)
 
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Errors become answers here, in OpenAI's shape; in a stream that has begun, its last event."""
@@ -139,20 +131,22 @@ class Gateway:
             return await self._told(request, _of_http(request, error))
         except AttendantError as error:
             if isinstance(error, StoreUnavailable):
-                log.warning("the database was not there for a request: %s", error, extra={"request": request[_ID]})
+                log.warning(
+                    "the database was not there for a request: %s", error, extra={"request": request[journal.ID]}
+                )
             return await self._told(request, refusals.of(error).error)
         except ConnectionError:
             raise
         except Exception:
-            log.exception("a request broke", extra={"path": journal.path(request), "request": request[_ID]})
+            log.exception("a request broke", extra={"path": journal.path(request), "request": request[journal.ID]})
             request[journal.WHY] = "internal_error"
             if _BEGUN in request:  # half an answer is out already: nobody shall take it for a whole one
                 raise ConnectionResetError from None
             return await self._told(request, refusals.failed().error)
 
     async def _told(self, http: web.Request, error: Error) -> web.StreamResponse:
-        if error.code is not None:
-            http[journal.WHY] = error.code
+        if error.why is not None:
+            http[journal.WHY] = error.why
         begun: web.StreamResponse | None = http.get(_BEGUN)
         if begun is None:
             return response_to(error)
@@ -171,8 +165,8 @@ class Gateway:
         """What every answer carries."""
         http[_BEGUN] = response
         response.headers.update(SECURITY)
-        if _ID in http:
-            response.headers["x-request-id"] = http[_ID]
+        if journal.ID in http:
+            response.headers["x-request-id"] = http[journal.ID]
         if self._settings.gateway_origins:
             response.headers["Vary"] = "Origin"
         if self._welcomes(http):

@@ -15,7 +15,7 @@ from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_sdk.signature import SignatureVerifier
 
 from bot.config import Settings
-from bot.errors import StartupError
+from bot.listener import listen
 from bot.slack.socket_mode import DRAIN_S, SocketMode
 
 PATH = "/slack/events"
@@ -58,15 +58,7 @@ class HttpMode:
         server = web.Application(client_max_size=LARGEST_BODY_BYTES)
         server.router.add_post(PATH, self._receive)
         self._runner = web.AppRunner(server, access_log=None, shutdown_timeout=DRAIN_S)
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, self._host, self.port).start()
-        except OSError as error:
-            raise StartupError(
-                f"PORT {self.port} on {self._host} cannot be listened on ({error.strerror}). "
-                "Set PORT or HOST to another, or stop what uses it."
-            ) from None
-        self.port = self._runner.addresses[0][1]
+        self.port = await listen(self._runner, self._host, self.port, "PORT")
 
     async def stop(self) -> None:
         """Take in nothing more, and let what was taken in be acknowledged."""

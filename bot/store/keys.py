@@ -13,6 +13,7 @@ from bot.keys import Key, Secret, matches
 from bot.store.tables import keys
 
 SECONDS = 60
+AHEAD = 1  # minutes: by so much the clock of whoever counted before may be ahead; further off, it was wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +58,14 @@ def admit(connection: Connection, secret: Secret, *, now: datetime) -> tuple[Key
 
 
 def spend(connection: Connection, key_id: str, *, requests: int = 0, tokens: int = 0, now: datetime) -> Spent:
-    """Count this against the key's minute; what is spent of it now."""
-    minute, second = divmod(int(now.timestamp()), SECONDS)
-    values = {"of_key": key_id, "now": minute, "more_requests": requests, "more_tokens": tokens}
+    """Count this against the key's minute; what is spent of it now.
+
+    A minute that another replica has begun is not begun again: their clocks differ, and a clock may be set back.
+    """
+    second = int(now.timestamp())
+    values = {"of_key": key_id, "now": second // SECONDS, "more_requests": requests, "more_tokens": tokens}
     row = connection.execute(_SPEND, values).one()
-    return Spent(row.requests, row.tokens, SECONDS - second)
+    return Spent(row.requests, row.tokens, (row.minute + 1) * SECONDS - second)
 
 
 _FACTS = ("id", "name", "created_at", "expires_at", "revoked_at", "requests_per_minute", "tokens_per_minute")
@@ -69,20 +73,23 @@ _FIND = sa.select(keys).where(keys.c.id == sa.bindparam("known_as"))
 _MINUTE = sa.bindparam("now", type_=sa.BigInteger)
 
 
+_LASTS = keys.c.minute.between(_MINUTE, _MINUTE + AHEAD)
+
+
 def _counted(column: sa.Column[int], more: str) -> sa.ColumnElement[int]:
-    """The count with so many more, from nothing when it is of an earlier minute."""
-    return sa.case((keys.c.minute == _MINUTE, column), else_=0) + sa.bindparam(more, type_=sa.BigInteger)
+    """The count with so many more, from nothing when its minute is over."""
+    return sa.case((_LASTS, column), else_=0) + sa.bindparam(more, type_=sa.BigInteger)
 
 
 _SPEND = (
     sa.update(keys)
     .where(keys.c.id == sa.bindparam("of_key"))
     .values(
-        minute=_MINUTE,
+        minute=sa.case((_LASTS, keys.c.minute), else_=_MINUTE),
         requests=_counted(keys.c.requests, "more_requests"),
         tokens=_counted(keys.c.tokens, "more_tokens"),
     )
-    .returning(keys.c.requests, keys.c.tokens)
+    .returning(keys.c.minute, keys.c.requests, keys.c.tokens)
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from pathlib import Path
 
@@ -149,4 +150,26 @@ async def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
     assert (revoked.status, "revoked" in listed[1][0]) == (0, True)
     assert [lines[0].startswith(key_id) and secret not in lines[0] for lines in listed] == [True, True]
     assert (await Process.run(tmp_path, {}, "keys", "revoke", key_id)).status == 1
-    assert (await Process.run(tmp_path, {}, "keys", "create", " ")).status == 2
+
+
+@pytest.mark.parametrize("name", [" ", "x" * 65, "web\x1b[2Jsite"])
+async def test_a_key_has_the_name_that_was_given_or_is_not_made(tmp_path: Path, name: str) -> None:
+    """A name that cannot be kept and shown as it is, is refused with a line."""
+    refused = await Process.run(tmp_path, {}, "keys", "create", name)
+
+    assert (refused.status, "argument name:" in refused.lines[-1]) == (2, True)
+    assert "no key" in (await Process.run(tmp_path, {}, "keys", "list")).lines[0]
+
+
+@pytest.mark.usefixtures("loggers_as_before")
+def test_whoever_reads_only_the_beginning_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `| head -1` does: what it does not want is not complained of."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as unread:
+        monkeypatch.setattr(sys, "stdout", unread)
+        status = cli.main(["manifest"])
+
+    assert (status, capsys.readouterr().err) == (cli.UNREAD, "")

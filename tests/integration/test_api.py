@@ -241,3 +241,20 @@ async def test_after_its_block_it_is_closed(empty_sqlite_url: str, llm: Scripted
     for late in calls:
         with pytest.raises(RuntimeError, match=r"closed.*async with"):
             await late()
+
+
+@pytest.mark.parametrize("pieces", [("Try ", "again."), ("Try again.",)])
+async def test_an_answer_that_is_read_on_after_its_block(
+    empty_sqlite_url: str, llm: ScriptedLLM, pieces: tuple[str, ...]
+) -> None:
+    """To its next piece or to its end: the error says that it is closed; nothing of the answer is remembered."""
+    llm.script(*pieces)
+    async with Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
+        chat = await attendant.create_chat()
+        stream = attendant.stream_message(chat, "hello")
+        await anext(stream)
+
+    with pytest.raises(RuntimeError, match=r"closed.*async with"):
+        await anext(stream)
+    async with Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
+        assert await attendant.memory(chat) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,8 +12,11 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from bot import wording
 from bot.errors import Trouble
-from tests.gate import Gate, Message
-from tests.openai_server import USAGE, Cut, Fails, Says, says
+from bot.gateway import schemas
+from bot.testing import SettableClock
+from tests import outage
+from tests.gate import Gate, Message, opened
+from tests.openai_server import USAGE, Cut, Fails, OpenAIServer, Says, says
 
 ASKED: Any = [{"role": "user", "content": "My VPN is down"}]
 TOOL: Any = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}
@@ -151,6 +155,8 @@ async def test_parameters_are_passed_on(sdk: openai.AsyncOpenAI, gate: Gate) -> 
         ({"logprobs": True}, "logprobs", "unsupported_parameter"),
         ({"audio": {}}, "audio", "unsupported_parameter"),
         ({"functions": []}, "functions", "unsupported_parameter"),
+        ({"metadata": {"for": "me"}}, "metadata", "unsupported_parameter"),
+        ({"top_logprobs": 2}, "top_logprobs", "unsupported_parameter"),
         ({"web_search_options": {}}, "web_search_options", "unsupported_parameter"),
         ({"no_such_thing": 1}, "no_such_thing", "unsupported_parameter"),
         ({"temperature": 3}, "temperature", None),
@@ -174,6 +180,22 @@ async def test_what_is_not_supported_is_refused_by_name(
     assert (got.status, got.error["param"], got.error["code"]) == (400, param, code)
     assert (got.error["type"], param in got.error["message"]) == ("invalid_request_error", True)
     assert not gate.model.requests
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({name: None} for name in [*schemas.PASSED_ON, *schemas.ASKS_FOR_NOTHING]),
+        {"metadata": {}},
+        {"top_logprobs": 0},
+    ],
+)
+async def test_what_asks_for_nothing_may_be_sent(gate: Gate, fields: dict[str, Any]) -> None:
+    """Some clients send every field they know, with null for what they do not want; the model gets none of it."""
+    got = await gate.posts({"messages": ASKED, **fields})
+
+    assert got.status == 200
+    assert not set(fields) & set(gate.model.requests[-1].body)
 
 
 @pytest.mark.parametrize(
@@ -249,6 +271,54 @@ async def test_a_value_that_the_model_does_not_accept_is_named(gate: Gate, param
     assert (got.status, got.error["type"], got.error["param"]) == (400, "invalid_request_error", param)
     assert got.error["code"] == "unsupported_value"
     assert got.error["message"] == f"The model does not accept this value of '{param}'."
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_model_that_falls_silent_is_an_error(
+    empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock, *, stream: bool
+) -> None:
+    """504 to who waits for a whole answer, its code as the last event of a stream; nothing is remembered."""
+    async with opened(empty_sqlite_url, reciter, clock, model_timeout_seconds=0.3) as gate:
+        gate.hold_model("Try ")
+        got = await gate.asks("hi", session="one", stream=stream)
+        turns = await gate.turns("one")
+
+    error = got.events[-1]["error"] if stream else got.error
+    assert (got.status, error["code"], turns) == (200 if stream else 504, "model_timeout", 0)
+
+
+@pytest.mark.parametrize("session", ["one", None])
+async def test_too_many_at_once_are_told_to_come_again(
+    empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock, session: str | None
+) -> None:
+    """503 with Retry-After, and the model is not asked; one key cannot take the place of another."""
+    async with opened(empty_sqlite_url, reciter, clock, max_running_turns_per_workspace=1) as gate:
+        another = {"Authorization": f"Bearer {await gate.another_key()}"}
+        hold = gate.hold_model()
+        first = asyncio.create_task(gate.asks("first"))
+        await hold.reached()
+        refused = await gate.asks("second", session=session)
+        of_another = await gate.asks("third", session=session, headers=another)
+        hold.release()
+
+        assert [(await first).status, of_another.status] == [200, 200]
+    assert (refused.status, refused.error["code"], "retry-after" in refused.headers) == (
+        503,
+        "service_unavailable",
+        True,
+    )
+    assert refused.error["message"] == wording.BUSY
+    assert len(reciter.requests) == 2
+
+
+async def test_a_database_that_is_away_is_an_error(gate: Gate) -> None:
+    """503 with Retry-After, without its reason; answers again when it is back."""
+    with outage.away(gate.settings.database_url):
+        got = await gate.asks("hi", session="one")
+
+    assert (got.status, got.error["code"], "retry-after" in got.headers) == (503, "service_unavailable", True)
+    assert got.error["message"] == wording.SOMETHING_BROKE
+    assert (await gate.asks("hi", session="one")).state == "created"
 
 
 async def test_what_is_too_long_is_told_in_the_words_of_http(gate: Gate) -> None:

@@ -73,6 +73,15 @@ async def test_a_client_that_reads_nothing_is_gone(
         assert (await gate.asks("hello", session="one")).state == "created"
 
 
+async def test_a_client_that_only_asks_is_left(
+    empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock
+) -> None:
+    """Who reads no answer is not waited for, whatever was asked: it needs no key for the document."""
+    async with opened(empty_sqlite_url, reciter, clock, gateway_client_timeout_seconds=0.2) as gate:
+        with deaf(gate) as client, pytest.raises(ConnectionError):
+            await asyncio.wait_for(_ask_on(client), 20)
+
+
 async def test_who_waits_for_too_long_is_told(
     empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock
 ) -> None:
@@ -127,6 +136,15 @@ async def test_a_repeated_request_costs_the_same(gate: Gate, session: str | None
 
     assert first == again
     assert first["completion_tokens"] > 0
+
+
+async def test_a_null_is_as_if_it_had_not_been_sent(gate: Gate) -> None:
+    """A request is repeated by one that says the same at greater length."""
+    first = await gate.asks(HI, session="one", headers=named("a"))
+    again = await gate.asks(HI, session="one", headers=named("a"), temperature=None, metadata=None)
+
+    assert (again.status, again.text) == (200, first.text)
+    assert len(gate.model.requests) == 1
 
 
 async def test_what_may_call_tools_cannot_be_named(gate: Gate) -> None:
@@ -242,6 +260,12 @@ class deaf:  # noqa: N801 - reads as a statement
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
+
+
+async def _ask_on(client: socket.socket) -> None:
+    while True:
+        asked = b"GET /v1/openapi.json HTTP/1.1\r\nHost: here\r\n\r\n"
+        await asyncio.get_running_loop().sock_sendall(client, asked)
 
 
 def _request(gate: Gate) -> bytes:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from ipaddress import ip_network
 
 import pytest
 
-from tests.gate import Gate
-from tests.openai_server import says
+from bot.testing import SettableClock
+from tests.gate import Gate, opened
+from tests.openai_server import OpenAIServer, says
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +26,7 @@ def lines(log: pytest.LogCaptureFixture, message: str) -> list[dict[str, object]
 
 
 async def test_each_request_is_a_line(gate: Gate, log: pytest.LogCaptureFixture) -> None:
-    """With both ids, method, path, status, seconds and the key's id; without the session's id."""
+    """With both ids, method, path, status, seconds, tokens and the key's id; without the session's id."""
     got = await gate.asks("a question", session="one", headers={"x-request-id": "theirs-1"})
     await gate.calls("GET", "/v1/sessions/secret-session")
 
@@ -32,7 +34,70 @@ async def test_each_request_is_a_line(gate: Gate, log: pytest.LogCaptureFixture)
     assert [first[name] for name in ("request", "client_request")] == [got.headers["x-request-id"], "theirs-1"]
     assert [first[name] for name in ("method", "path", "status")] == ["POST", "/v1/chat/completions", 200]
     assert (first["key"], type(first["seconds"])) == (gate.key.split("-")[2], float)
+    assert [first["tokens"], second["tokens"]] == [got.body["usage"]["total_tokens"], None]
     assert [second[name] for name in ("path", "status", "why")] == ["/v1/sessions/{id}", 404, "session_not_found"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "known"),
+    [
+        ("OPTIONS", "/v1", "/v1"),
+        ("OPTIONS", "/v1/sessions/secret", "/v1/sessions/{id}"),
+        ("GET", "/v1/chat/completions", "/v1/chat/completions"),
+        ("OPTIONS", "/v1/secret", None),
+    ],
+)
+async def test_a_method_that_a_path_does_not_take(
+    gate: Gate, log: pytest.LogCaptureFixture, method: str, path: str, known: str | None
+) -> None:
+    """Its line has the path where it is one of ours."""
+    await gate.calls(method, path)
+
+    (line,) = lines(log, "request ended")
+    assert line["path"] == known
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"temperature": 3}, "invalid temperature"),
+        ({"logit_bias": {"secret": "x"}}, "invalid logit_bias"),
+        ({"messages": []}, "invalid messages"),
+        ({"secret": 1}, "unsupported_parameter"),
+    ],
+)
+async def test_the_line_of_an_invalid_request_names_the_parameter(
+    gate: Gate, log: pytest.LogCaptureFixture, fields: dict[str, object], why: str
+) -> None:
+    """By its name in the API, which is never what the client wrote."""
+    await gate.posts({"messages": [{"role": "user", "content": "hi"}], **fields})
+
+    (line,) = lines(log, "request ended")
+    assert line["why"] == why
+
+
+async def test_whoever_tries_keys_is_told_of_by_address(
+    empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock, log: pytest.LogCaptureFixture
+) -> None:
+    """As a trusted proxy tells it; whoever has a key is known by it, not by where they are."""
+    proxies = (ip_network("127.0.0.1"),)
+    async with opened(empty_sqlite_url, reciter, clock, gateway_trusted_proxies=proxies) as gate:
+        for authorization in ("Bearer nonsense", f"Bearer {gate.key}"):
+            headers = {"Authorization": authorization, "X-Forwarded-For": "192.0.2.1"}
+            await gate.calls("GET", "/v1/models", headers=headers)
+
+    assert [line["client"] for line in lines(log, "request ended")] == ["192.0.2.1", None]
+
+
+async def test_what_is_no_http_is_a_line(gate: Gate, log: pytest.LogCaptureFixture) -> None:
+    """With its status, and nothing of what came."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(gate.address.rpartition(":")[2]))
+    writer.write(b"SECRET\r\n\r\n")
+    await reader.read()
+    writer.close()
+
+    (line,) = lines(log, "a client sent what is no HTTP")
+    assert (line["status"], line["levelname"], "SECRET" in str(line)) == (400, "INFO", False)
 
 
 async def test_nothing_that_was_written_is_logged(gate: Gate, log: pytest.LogCaptureFixture) -> None:
@@ -79,14 +144,19 @@ async def test_each_turn_is_a_line_with_its_figures(gate: Gate, log: pytest.LogC
     (line,) = lines(log, "turn answered")
     names = ("model", "prompt_tokens", "cached_tokens", "completion_tokens")
     assert all(line[name] is not None for name in (*names, "session", "turn"))
+    assert line["request"] == lines(log, "request ended")[0]["request"]
 
 
+@pytest.mark.parametrize("session", ["one", None])
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_failed_model_call_is_logged_once(gate: Gate, log: pytest.LogCaptureFixture, *, stream: bool) -> None:
-    """With its trouble and its turn; the request's line has the code that the client was told."""
+async def test_a_failed_model_call_is_logged_once(
+    gate: Gate, log: pytest.LogCaptureFixture, session: str | None, *, stream: bool
+) -> None:
+    """With its trouble, its turn and its request, whose own line has the code that the client was told."""
     gate.model.script(*[says()] * 2)
-    await gate.asks("hi", session="one", stream=stream)
+    await gate.asks("hi", session=session, stream=stream)
 
     (line,) = [record.__dict__ for record in log.records if record.levelno > logging.INFO]
     (ended,) = lines(log, "request ended")
-    assert (line["trouble"], line["turn"] is not None, ended["why"]) == ("empty", True, "model_empty")
+    assert (line["trouble"], "turn" in line, ended["why"]) == ("empty", session is not None, "model_empty")
+    assert line["request"] == ended["request"]

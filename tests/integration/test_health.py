@@ -129,7 +129,14 @@ async def test_a_port_that_is_taken_stops_the_start_with_a_line() -> None:
     """It names the setting and the remedy; the port is not held by what could not start."""
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(StartupError, match=rf"^HEALTH_PORT {port} on {HOST} [^\n]+\.$"):
+        with pytest.raises(StartupError, match=rf"^Port {port} on {HOST} [^\n]+HEALTH_PORT [^\n]+\.$"):
             await health.served(HOST, port, {}, {}, no_counts).__aenter__()
     async with health.served(HOST, port, {}, {}, no_counts) as served:
         assert served == port
+
+
+@pytest.mark.parametrize("host", ["nowhere.invalid", "192.0.2.1"])
+async def test_a_host_that_is_not_this_machine_stops_the_start_with_a_line(host: str) -> None:
+    """It names HOST, for no other port would do."""
+    with pytest.raises(StartupError, match=rf"^HOST {host} [^\n]+\.$"):
+        await health.served(host, 0, {}, {}, no_counts).__aenter__()

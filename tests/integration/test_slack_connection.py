@@ -113,7 +113,7 @@ async def test_a_port_in_use() -> None:
     """A port that is taken is one line, which names it and the remedy."""
     async with http_ears() as (_, http):
         other = HttpMode(http._app, SECRET, "127.0.0.1", http.port)  # noqa: SLF001 - any app will do
-        with pytest.raises(StartupError, match=f"^PORT {http.port} .*Set PORT"):
+        with pytest.raises(StartupError, match=f"^Port {http.port} .*Set PORT"):
             await other.start()
         await other.stop()
 

@@ -65,6 +65,22 @@ async def test_a_minute_is_counted_for_all_together(books: Books, key: Key) -> N
     assert spent == [Spent(1, 7, 40), Spent(2, 14, 40), Spent(3, 21, 40), Spent(0, 1, 40)]
 
 
+async def test_replicas_whose_clocks_differ_count_together(books: Books, key: Key) -> None:
+    """At a minute's edge they do not begin it again in turns, and tell when it is over for both."""
+    edge = books.now.replace(second=0, microsecond=0)
+    behind, ahead = edge - timedelta(seconds=3), edge
+    spent = [await books.store.run(key_rows.spend, key.id, requests=1, now=now) for now in [behind, ahead] * 2]
+
+    assert spent == [Spent(1, 0, 3), Spent(1, 0, 60), Spent(2, 0, 63), Spent(3, 0, 60)]
+
+
+async def test_a_clock_that_was_far_ahead_locks_no_key(books: Books, key: Key) -> None:
+    """What was counted by it is over as soon as the clock is right again."""
+    await books.store.run(key_rows.spend, key.id, requests=1, now=books.now + timedelta(hours=2))
+
+    assert await books.store.run(key_rows.spend, key.id, requests=1, now=books.now) == Spent(1, 0, 60)
+
+
 async def test_who_may_not_ask_is_not_counted(books: Books, key: Key) -> None:
     """Neither a stranger nor a key that has expired."""
     assert await books.store.run(key_rows.admit, keys.mint(secrets.token_bytes), now=books.now) is None

@@ -34,6 +34,11 @@ def turns(*said: tuple[str, str]) -> list[Turn]:
         ([("a\r\nb", "c\r\n")], [("a\nb", "c trimmed")], []),
         ([("go", "1")], [("go", "1"), ("middle", "2"), ("go", "3")], [("middle", "2"), ("go", "3")]),
         ([("go", "1"), ("go", "3")], [("go", "3"), ("new", "4")], [("new", "4")]),
+        ([("first", "OK")], [("my name is Bob", "OK")], [("my name is Bob", "OK")]),
+        ([("?", "OK")], [("my name is Bob", "OK")], [("my name is Bob", "OK")]),
+        ([("first", "OK")], [("", "OK"), ("my name is Bob", "OK")], [("my name is Bob", "OK")]),
+        ([("Where is **it**?", "Here.")], [("Where is it?", "Here.")], []),
+        ([("a long question", "Yes.")], [("a long q…", "Yes.")], []),
         ([("q1", "A1"), ("elsewhere", "A")], [("q1", "A1"), ("q2", "A2")], [("q2", "A2")]),
     ],
 )
