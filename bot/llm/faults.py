@@ -130,7 +130,8 @@ class Fault:
         """Whether the backend, or this model of it, does not let the model call tools."""
         if self.trouble is Trouble.UNAVAILABLE:
             return "tools param requires" in self.message  # llama.cpp; other 500s that name tools pass again
-        return self.trouble in _REFUSALS and _NO_TOOLS.search(self.param or self.message) is not None
+        told = "" if self.param.startswith("messages") else self.message  # of messages it may repeat what people wrote
+        return self.trouble in _REFUSALS and _NO_TOOLS.search(f"{self.param} {told}") is not None
 
     def error(self, model: str) -> ModelError:
         """The ModelError that says so, with what an operator needs to find the cause."""
