@@ -86,7 +86,7 @@ class SessionNotFound(AttendantError, ValueError):  # noqa: N818 - the name that
 
 
 class IdempotencyKeyReused(AttendantError):  # noqa: N818 - named for the state, as the field does
-    """A request has the name of another one, which asked something else."""
+    """A request has the key of another one, which asked something else."""
 
 
 class Overloaded(AttendantError):  # noqa: N818 - named for the state, as the field does

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import re
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from bot import prompt, wording
 from bot.budget import Budget
 from bot.errors import ModelError, Trouble
 from bot.history import NOTHING_CUT, ChatMessage, Cut, Past, Turn
-from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, answer_limit, of_caller
+from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, answer_limit, of_caller, top
 from bot.prompt import Prompt
 from bot.sessions import Interrupted
 from bot.tokens import estimate_tokens
@@ -174,7 +173,7 @@ class Answer:
         if not isinstance(error, ModelError):
             log.error("the model's stream broke in a way that nobody foresaw", exc_info=error)
             error = ModelError(Trouble.CUT, "unforeseen")
-        param = error.param if re.split(r"[.\[]", error.param)[0] in of_caller(self._parameters) else ""
+        param = error.param if top(error.param) in of_caller(self._parameters) else ""
         self.said = Said(self.said.text, trouble=error.trouble, detail=error.detail, param=param)
 
 

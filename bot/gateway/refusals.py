@@ -5,7 +5,6 @@ The shape: developers.openai.com/api/docs/guides/error-codes; SDKs try 408, 409,
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +20,7 @@ from bot.errors import (
     SessionLost,
     Trouble,
 )
+from bot.llm import top
 
 TOO_MUCH = (
     "This is more text than the model can take in at once, together with its answer. Send shorter messages, lower "
@@ -55,11 +55,6 @@ class Error:
     def body(self) -> dict[str, Any]:
         """The error object, as OpenAI has it."""
         return {"error": {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}}
-
-
-def top(param: str) -> str:
-    """The parameter of the request that `messages[0].role` is in."""
-    return re.split(r"[.\[]", param)[0]
 
 
 def invalid(message: str, param: str | None = None, code: str | None = None) -> Refusal:

@@ -13,8 +13,9 @@ from aiohttp import web
 
 from bot.config import Settings
 from bot.gateway import schemas
-from bot.gateway.refusals import invalid, not_json, too_large, too_slow, top, unsupported
+from bot.gateway.refusals import invalid, not_json, too_large, too_slow, unsupported
 from bot.gateway.shapes import check
+from bot.llm import top
 
 MOST_NESTED = 64
 NO_JSON = "The request's body is not valid JSON."

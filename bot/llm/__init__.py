@@ -5,6 +5,7 @@ Reading order: faults, completion, patience, openai (OpenAI's API) · breaker, s
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -53,6 +54,11 @@ class Done:
     truncated: bool = False
     tool_calls: tuple[ToolCall, ...] = ()
     rounds: int = 1
+
+
+def top(param: str) -> str:
+    """The parameter of a request that `messages[0].role` is in."""
+    return re.split(r"[.\[]", param)[0]
 
 
 def of_caller(parameters: Parameters) -> frozenset[str]:

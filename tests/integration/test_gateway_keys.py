@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from ipaddress import ip_network
 
@@ -16,6 +18,8 @@ from bot.testing import SettableClock
 from bot.tokens import estimate_tokens
 from tests.gate import CALLS, Gate, opened
 from tests.openai_server import OpenAIServer
+
+Trying = asyncio.Task[tuple[int, str | None]]
 
 KNOWN = "sk-att-000000000000-" + "0" * 64
 
@@ -37,26 +41,39 @@ async def test_a_key_of_the_right_id_needs_its_secret(gate: Gate) -> None:
     assert (await gate.asks("hi", headers={"Authorization": f"Bearer {wrong}"})).status == 401
 
 
+@asynccontextmanager
+async def tried(
+    database_url: str, model: OpenAIServer, clock: SettableClock
+) -> AsyncIterator[tuple[Gate, Callable[[str], Trying]]]:
+    """A gateway behind a proxy, and what tries it without a key from an address: its status, and `Connection`."""
+    async with (
+        opened(database_url, model, clock, gateway_trusted_proxies=(ip_network("127.0.0.1"),)) as gate,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
+    ):
+        trying: list[Trying] = []
+
+        async def get(address: str) -> tuple[int, str | None]:
+            async with http.get(f"{gate.address}/v1/models", headers={"X-Forwarded-For": address}) as response:
+                return response.status, response.headers.get("Connection")
+
+        def tries(address: str) -> Trying:
+            trying.append(asyncio.create_task(get(address)))
+            return trying[-1]
+
+        yield gate, tries
+        for task in trying:
+            task.cancel()
+        await asyncio.gather(*trying, return_exceptions=True)
+
+
 async def test_one_address_cannot_have_the_wrong_keys_of_others_refused_in_short(
     empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock
 ) -> None:
     """It has its share of the refusals that are held back at once, and no more."""
-    proxies = (ip_network("127.0.0.1"),)
-    async with (
-        opened(empty_sqlite_url, reciter, clock, gateway_trusted_proxies=proxies) as gate,
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
-    ):
-
-        async def tries(address: str) -> int:
-            async with http.get(f"{gate.address}/v1/models", headers={"X-Forwarded-For": address}) as response:
-                return response.status
-
-        trying = [asyncio.create_task(tries("192.0.2.1")) for _ in range(HELD_BACK + 20)]
-        await gate.until(lambda: sum(task.done() and task.result() == 429 for task in trying) >= 20)
-        statuses = [await tries("192.0.2.2"), await tries("192.0.2.2")]
-        for task in trying:
-            task.cancel()
-        await asyncio.gather(*trying, return_exceptions=True)
+    async with tried(empty_sqlite_url, reciter, clock) as (gate, tries):
+        trying = [tries("192.0.2.1") for _ in range(HELD_BACK + 20)]
+        await gate.until(lambda: sum(task.done() and task.result()[0] == 429 for task in trying) >= 20)
+        statuses = [(await tries("192.0.2.2"))[0], (await tries("192.0.2.2"))[0]]
 
     assert statuses == [401, 401]
 
@@ -65,23 +82,11 @@ async def test_all_together_are_refused_slowly_up_to_a_limit(
     empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock
 ) -> None:
     """Then in short, though no address has had its share, and the connection ends; a right key is let in."""
-    proxies = (ip_network("127.0.0.1"),)
-    async with (
-        opened(empty_sqlite_url, reciter, clock, gateway_trusted_proxies=proxies) as gate,
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
-    ):
-
-        async def tries(address: str) -> tuple[int, str | None]:
-            async with http.get(f"{gate.address}/v1/models", headers={"X-Forwarded-For": address}) as response:
-                return response.status, response.headers.get("Connection")
-
+    async with tried(empty_sqlite_url, reciter, clock) as (gate, tries):
         addresses = [f"192.0.2.{number}" for number in range(2 * HELD_BACK // HELD_BACK_OF_ONE)]
-        trying = [asyncio.create_task(tries(address)) for address in addresses for _ in range(HELD_BACK_OF_ONE - 1)]
+        trying = [tries(address) for address in addresses for _ in range(HELD_BACK_OF_ONE - 1)]
         await gate.until(lambda: (429, "close") in [task.result() for task in trying if task.done()])
         right = await gate.calls("GET", "/v1/models")
-        for task in trying:
-            task.cancel()
-        await asyncio.gather(*trying, return_exceptions=True)
 
     assert right.status == 200
 
