@@ -28,7 +28,7 @@ fix: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m bench
 soak: $(VENV)/.installed-dev
-	@$(BIN)/python -m tests.soak
+	@$(BIN)/python -m tests.random_days.soak
 lock: $(VENV)/.installed-dev
 	@$(BIN)/python -m pip install -q uv
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --upgrade pyproject.toml -o requirements.lock

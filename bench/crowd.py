@@ -14,12 +14,12 @@ import psutil
 from bench.figures import figure
 from bench.subject import Subject, megabytes, running
 from bench.surroundings import Surroundings, surroundings
-from bot.playground.changes import Change, Edited, Posted
-from bot.playground.deliveries import ACK_WITHIN_S, Delivery
-from bot.playground.messages import Message
-from bot.playground.people import Channel, Person
-from bot.testing import Hold
-from tests.openai_server import Says, instant
+from bot.playground.delivery.deliveries import ACK_WITHIN_S, Delivery
+from bot.playground.workspace.changes import Change, Changed, Posted
+from bot.playground.workspace.messages import Message
+from bot.playground.workspace.people import Channel, Person
+from bot.testing import PausedStep
+from tests.support.openai_server import Says, instant
 
 THINKS_S = 10.0  # for each answer
 ANSWER = instant(10, "word ")
@@ -41,7 +41,7 @@ class Figures:
     memory_after: float = figure("resident memory in MB, after it", 0)
 
 
-class _Thinking(Hold):
+class _Thinking(PausedStep):
     """A step of the model at which it thinks, each request by itself."""
 
     def __init__(self) -> None:
@@ -98,7 +98,7 @@ class _Crowd:
 
     def _see(self, change: Change) -> None:
         match change:
-            case Posted(message) | Edited(message) if message.bot_id and not message.streaming_since:
+            case Posted(message) | Changed(message) if message.bot_id and not message.streaming_since:
                 if message.text.strip() == WHOLE:
                     self._whole[message.root].add(message.ts)
             case _:

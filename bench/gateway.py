@@ -19,7 +19,7 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.openai_server import OpenAIServer, instant
+from tests.support.openai_server import OpenAIServer, instant
 
 ROOT = Path(__file__).parents[1]
 LENGTHS = (1, 100, 1_000)  # turns that a session has before it is asked

@@ -17,15 +17,15 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from bot.budget import Budget
-from bot.events import Thread
-from bot.history import ChatMessage
+from bot.domain.events import Thread
 from bot.llm import NO_PARAMETERS, Done, Parameters
+from bot.prompt.budget import Budget
+from bot.prompt.history import ChatMessage
 from bot.store import schema, tables
 from bot.store.engine import Store
 from bot.testing import SettableClock
-from tests.builders import NOON, mention, thread
-from tests.desk import Desk
+from tests.support.builders import NOON, mention, thread
+from tests.support.work_layer import Desk
 
 SESSIONS = 100_000
 TURNS = (10, 100, 1_000, 3_000, 10_000)

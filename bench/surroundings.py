@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bot import manifest
-from bot.playground.cast import harbour
-from bot.playground.changes import Change, Edited, Posted
-from bot.playground.messages import Message
 from bot.playground.server import PlaygroundServer
-from bot.testing import Hold
-from tests.openai_server import OpenAIServer, Reply, Request, Says, instant
+from bot.playground.workspace.changes import Change, Changed, Posted
+from bot.playground.workspace.messages import Message
+from bot.playground.workspace.sample import harbour
+from bot.testing import PausedStep
+from tests.support.openai_server import OpenAIServer, Reply, Request, Says, instant
 
 QUESTION = "@attendant My VPN drops every ten minutes since this morning. What can I do about it?"
 DELTAS, DELTA = 100, "word "
@@ -59,7 +59,7 @@ class Surroundings:
     def see(self, change: Change) -> None:
         """Take note of what changed in the workspace."""
         match change:
-            case Posted(message) | Edited(message) if message.bot_id and not message.streaming_since:
+            case Posted(message) | Changed(message) if message.bot_id and not message.streaming_since:
                 self._end(message)
             case _:
                 pass
@@ -75,7 +75,7 @@ class Surroundings:
         return self.says
 
 
-class _Note(Hold):
+class _Note(PausedStep):
     """A step of the model at which it does not wait, but notes the time."""
 
     def __init__(self, surroundings: Surroundings) -> None:

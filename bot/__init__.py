@@ -1,10 +1,7 @@
 """Attendant: the support attendant that lives in Slack threads.
 
-Reading order, which is also the import rule: errors, lists, dotenv, config, events, sessions, wording, tokens,
-people, background, history, recall, budget, prompt, persona, preferences, keys · logs, manifest, adapter, llm, store
-· tools, responder, summariser, roster, running, held, clerk, turnstile, worker, refusals, inbox, line, reply,
-exchange, forewarning, scheduler, listener, health, testing · slack, gateway, playground · checks, app, keyring,
-upkeep, api, terminal, service, cli.
+Reading order, which is also the import rule: errors, config, manifest, domain, prompt, llm, store, tools, turns, ops,
+testing, slack, gateway, playground, app, api, cli.
 """
 
 from __future__ import annotations

@@ -12,15 +12,15 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, nullcontext
 from uuid import UUID
 
-from bot import keys
 from bot.app import Desk, desk, new_id, utc_now, with_model
-from bot.config import ENV_FILE, Settings
+from bot.config.settings import ENV_FILE, Settings
+from bot.domain import api_keys
+from bot.domain.sessions import Memory, ResetOutcome
+from bot.domain.texts import TRUNCATED
 from bot.errors import SessionNotFound, StartupError
-from bot.exchange import Question, place, reset
 from bot.llm import LLM, Done
-from bot.sessions import Memory, ResetOutcome
-from bot.store import keys as key_rows
-from bot.wording import TRUNCATED
+from bot.store import api_keys as key_rows
+from bot.turns.chat_service import Question, place, reset
 
 LOCAL = "local"  # whose the chats are when no key is given
 
@@ -109,7 +109,7 @@ class Attendant:
 async def _owner(parts: Desk, text: str | None) -> str:
     if text is None:
         return LOCAL
-    secret = keys.read(text)
+    secret = api_keys.read(text)
     key = await parts.store.run(key_rows.find, secret) if secret is not None else None
     if key is None or not key.is_valid(utc_now()):
         raise StartupError(

@@ -14,40 +14,41 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bot import health, persona
-from bot.adapter import Adapter
-from bot.budget import budget_for
-from bot.clerk import Clerk
-from bot.config import Settings
+from bot.config.settings import Settings
+from bot.domain.sessions import IdleLimits
 from bot.errors import StoreUnavailable
-from bot.exchange import Exchange
-from bot.forewarning import Forewarning
 from bot.gateway.server import Gateway
-from bot.held import Held
-from bot.inbox import Inbox
-from bot.line import Line
 from bot.llm import LLM
-from bot.llm.breaker import Breaker
+from bot.llm.circuit_breaker import CircuitBreaker
 from bot.llm.openai import OpenAI
-from bot.llm.stand_in import StandIn
-from bot.refusals import Refusals
-from bot.responder import Responder
-from bot.scheduler import Scheduler
-from bot.sessions import IdleLimits
-from bot.slack.adapter import SlackAdapter
-from bot.slack.checks import identify
+from bot.llm.stub_server import StubServer
+from bot.ops import health
+from bot.ops.expiry_warnings import ExpiryWarnings
+from bot.ops.scheduler import Scheduler
+from bot.prompt import persona
+from bot.prompt.budget import budget_for
 from bot.slack.client import open_client
-from bot.slack.connection import PATH, HttpMode, connect
-from bot.slack.listeners import build_app
-from bot.slack.socket_mode import SocketMode
-from bot.store import keys as key_rows
+from bot.slack.inbound.bolt_app import build_app
+from bot.slack.inbound.socket_mode import SocketMode
+from bot.slack.inbound.transport import PATH, HttpMode, connect
+from bot.slack.outbound.adapter import SlackAdapter
+from bot.slack.startup_checks import identify
+from bot.store import api_keys as key_rows
 from bot.store import schema
 from bot.store.engine import Store
-from bot.store.figures import figures
-from bot.summariser import Summariser
+from bot.store.metrics import figures
 from bot.tools.set_preferences import cost_of_tools
-from bot.turnstile import Limits
-from bot.worker import Worker
+from bot.turns.adapter import Adapter
+from bot.turns.answer import Responder
+from bot.turns.chat_service import ChatService
+from bot.turns.failed_deliveries import FailedDeliveries
+from bot.turns.fair_queue import Limits
+from bot.turns.handler import TurnHandler
+from bot.turns.inbox import Inbox
+from bot.turns.leases import LeaseKeeper
+from bot.turns.session_locks import SessionLocks
+from bot.turns.summariser import Summariser
+from bot.turns.worker import Worker
 
 Clock = Callable[[], datetime]
 
@@ -61,10 +62,10 @@ class Desk:
     store: Store
     inbox: Inbox
     worker: Worker
-    refusals: Refusals
+    refusals: FailedDeliveries
     scheduler: Scheduler
     summariser: Summariser
-    exchange: Exchange
+    exchange: ChatService
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,16 +140,16 @@ async def desk(
         store = await stack.enter_async_context(open_store(settings))
         if llm is None:
             llm = await stack.enter_async_context(open_model(settings))
-        breaker, shared = Breaker(llm, clock=clock), persona.load(settings.persona_file)
+        breaker, shared = CircuitBreaker(llm, clock=clock), persona.load(settings.persona_file)
         tools_cost = cost_of_tools(settings)
         budget = budget_for(settings, shared, besides=tools_cost)
         summariser = Summariser(store, breaker, budget, clock=clock)
         stack.push_async_callback(summariser.stop)
         responder = Responder(breaker, persona=shared, budget=budget, besides=tools_cost)
         idle = IdleLimits(settings.idle_after, settings.idle_after_by_channel)
-        clerk = Clerk(store, responder, adapters, clock, settings.max_attempts, idle=idle, summariser=summariser)
+        clerk = TurnHandler(store, responder, adapters, clock, settings.max_attempts, idle=idle, summariser=summariser)
         worker = Worker(store, clerk, owner=_owner(), clock=clock, limits=_limits(settings))
-        refusals = Refusals(store, clock=clock)
+        refusals = FailedDeliveries(store, clock=clock)
         stack.push_async_callback(_keep, refusals)
         scheduler = Scheduler(
             store,
@@ -162,7 +163,7 @@ async def desk(
         scheduler.start()
         stack.callback(scheduler.stop)  # after the worker has stopped, whose leases it keeps
         stack.push_async_callback(worker.stop, settings.drain_seconds)
-        await worker.look()
+        await worker.poll()
         inbox = Inbox(store, worker, refusals, clock=clock, new_id=new_id, idle=idle)
         exchange = _exchange(settings, store, responder, summariser, held=worker.held, clock=clock, idle=idle)
         stack.push_async_callback(exchange.stop)
@@ -186,7 +187,7 @@ async def open_model(settings: Settings) -> AsyncIterator[LLM]:
         await model.aclose()
 
 
-async def _keep(refusals: Refusals) -> None:
+async def _keep(refusals: FailedDeliveries) -> None:
     with suppress(StoreUnavailable):  # there is no later time
         await refusals.keep()
 
@@ -195,7 +196,7 @@ def _health(
     settings: Settings, port: int, parts: Desk, clock: Clock, connection: SocketMode | HttpMode | None = None
 ) -> AbstractAsyncContextManager[int]:
     async def database() -> bool:
-        await parts.store.run_first(lambda c: c.exec_driver_sql("SELECT 1"))
+        await parts.store.run_urgent(lambda c: c.exec_driver_sql("SELECT 1"))
         return True
 
     async def slack() -> bool:
@@ -248,7 +249,7 @@ async def with_model(settings: Settings) -> AsyncIterator[Settings]:
     if not settings.uses_stand_in:
         yield settings
         return
-    stand_in = StandIn()
+    stand_in = StubServer()
     try:
         base_url = await stand_in.start()
         yield dataclasses.replace(settings, openai_base_url=base_url, openai_model="stand-in")
@@ -262,23 +263,23 @@ def _exchange(
     responder: Responder,
     summariser: Summariser,
     *,
-    held: Held,
+    held: LeaseKeeper,
     clock: Clock,
     idle: IdleLimits,
-) -> Exchange:
-    line = Line(
+) -> ChatService:
+    line = SessionLocks(
         most=settings.max_running_turns,
         most_of_one=settings.max_running_turns_per_workspace,
         wait_s=settings.gateway_wait_seconds,
     )
-    return Exchange(store, responder, summariser, held, clock=clock, new_id=new_id, idle=idle, line=line)
+    return ChatService(store, responder, summariser, held, clock=clock, new_id=new_id, idle=idle, line=line)
 
 
 def _forewarning(
     settings: Settings, store: Store, adapters: Sequence[Adapter], clock: Clock, idle: IdleLimits
-) -> Forewarning | None:
+) -> ExpiryWarnings | None:
     ahead = settings.warn_ahead
-    return Forewarning(store, adapters, clock=clock, idle=idle, ahead=ahead) if ahead is not None else None
+    return ExpiryWarnings(store, adapters, clock=clock, idle=idle, ahead=ahead) if ahead is not None else None
 
 
 def _limits(settings: Settings) -> Limits:

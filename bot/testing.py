@@ -14,11 +14,11 @@ from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
 from bot.errors import ModelError
-from bot.history import ChatMessage
 from bot.llm import NO_PARAMETERS, Done, Parameters, ToolCall, Usage
+from bot.prompt.history import ChatMessage
 
 
-class Hold:
+class PausedStep:
     """A place in a script where the model falls silent until the test lets it go on."""
 
     def __init__(self) -> None:
@@ -39,11 +39,11 @@ class Hold:
         await self._released.wait()
 
 
-Step = str | Hold | ModelError
+Step = str | PausedStep | ModelError
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ModelCall:
     """One request to the model, as it was when it was made."""
 
     messages: tuple[ChatMessage, ...]
@@ -58,7 +58,7 @@ class ScriptedLLM:
     """An LLM that plays one script per call, in the order they were given."""
 
     def __init__(self) -> None:
-        self.calls: list[Call] = []
+        self.calls: list[ModelCall] = []
         self.closed_early = 0  # calls whose stream the caller closed before its end
         self._scripts: deque[tuple[Sequence[Step], Done]] = deque()
         self._unexpected = 0
@@ -78,7 +78,7 @@ class ScriptedLLM:
         self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS
     ) -> AsyncGenerator[str | Done]:
         """See LLM.stream. Raises AssertionError when no script is left."""
-        await self._record(Call(tuple(copy.deepcopy(list(messages))), copy.deepcopy(dict(parameters))))
+        await self._record(ModelCall(tuple(copy.deepcopy(list(messages))), copy.deepcopy(dict(parameters))))
         if not self._scripts:
             self._unexpected += 1
             raise AssertionError(f"call {len(self.calls)} of the model is not in the script")
@@ -88,7 +88,7 @@ class ScriptedLLM:
                 match step:
                     case str():
                         yield step
-                    case Hold():
+                    case PausedStep():
                         await step.pause()
                     case ModelError():
                         raise step
@@ -99,7 +99,7 @@ class ScriptedLLM:
             raise
         yield done
 
-    async def called(self, times: int) -> Call:
+    async def called(self, times: int) -> ModelCall:
         """Wait until the model has been called that often in all; the call that made it so."""
         async with self._called:
             await self._called.wait_for(lambda: len(self.calls) >= times)
@@ -110,7 +110,7 @@ class ScriptedLLM:
         if self._scripts or self._unexpected:
             raise AssertionError(f"{len(self._scripts)} scripts not played, {self._unexpected} calls not in the script")
 
-    async def _record(self, call: Call) -> None:
+    async def _record(self, call: ModelCall) -> None:
         async with self._called:
             self.calls.append(call)
             self._called.notify_all()

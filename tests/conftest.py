@@ -11,11 +11,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from bot.llm.openai import OpenAI
 from bot.store.engine import Store
 from bot.testing import ScriptedLLM, SettableClock
-from tests import databases
-from tests.books import Books
-from tests.desk import Desk
+from tests.support import databases, openai_client
+from tests.support.gateway_stage import Gate, opened
+from tests.support.openai_server import OpenAIServer
+from tests.support.room import recites
+from tests.support.store_driver import Books
+from tests.support.work_layer import Desk
 
 
 def pytest_configure() -> None:
@@ -114,3 +118,36 @@ async def desk(store: Store, llm: ScriptedLLM, clock: SettableClock) -> AsyncIte
     opened = Desk(store, llm, clock)
     yield opened
     await opened.worker.stop(drain_seconds=0)
+
+
+@pytest.fixture
+async def backend() -> AsyncIterator[OpenAIServer]:
+    """A backend that does what the test scripts, and nothing else."""
+    server = OpenAIServer()
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def model(backend: OpenAIServer) -> AsyncIterator[OpenAI]:
+    """The bot's client to that backend."""
+    llm = openai_client.client(backend.base_url)
+    yield llm
+    await llm.aclose()
+
+
+@pytest.fixture
+async def reciter() -> AsyncIterator[OpenAIServer]:
+    """A backend that recites what it was shown, unless the test scripts something else."""
+    server = OpenAIServer(recites)
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def gate(empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock) -> AsyncIterator[Gate]:
+    """A gateway with that backend."""
+    async with opened(empty_sqlite_url, reciter, clock) as gate:
+        yield gate

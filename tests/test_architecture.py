@@ -15,23 +15,50 @@ import pytest
 import bot
 
 ROOT = Path(__file__).parents[1]
-READING_ORDER = re.findall(r"\w+", (bot.__doc__ or "").partition("import rule:")[2])
-EDGES = {"slack", "gateway", "playground"}
-
-# Each third-party library has one home, but for aiohttp, which is the web stack wherever the web begins.
-HOMES = {
-    "aiohttp": {"llm", "listener", "health", "slack", "gateway", "playground"},
-    "alembic": {"store"},
-    "apscheduler": {"scheduler"},
-    "httpx2": {"llm"},  # below the openai client
-    "openai": {"llm"},
-    "slack_bolt": {"slack"},
-    "slack_sdk": {"slack"},
-    "sqlalchemy": {"store"},
-    "yaml": {"manifest"},
+# The house: each file or folder of bot/, from the top of the reading order down. Imports go up this list, never down.
+# Beside each stand the third-party libraries that live there. aiohttp is the web stack wherever the web begins.
+HOUSE: dict[str, set[str]] = {
+    "errors": set(),
+    "config": set(),
+    "manifest": {"yaml"},
+    "domain": set(),
+    "prompt": set(),
+    "llm": {"openai", "aiohttp", "httpx2"},  # httpx2 lies below the openai client
+    "store": {"sqlalchemy", "alembic"},
+    "tools": set(),
+    "turns": set(),
+    "ops": {"apscheduler", "aiohttp"},
+    "testing": set(),
+    "slack": {"slack_bolt", "slack_sdk", "aiohttp"},
+    "gateway": {"aiohttp"},
+    "playground": {"aiohttp"},
+    "app": set(),
+    "api": set(),
+    "cli": set(),
+}
+READING_ORDER = list(HOUSE)
+EDGES = {"slack", "gateway", "playground"}  # they never import each other
+MOST_FILES_ON_TOP = 9
+# The one noun that two layers, or the two ends of Slack's wire, both hold. No other base name stands twice.
+SAME_NOUN = {
+    "adapter": "the port, and Slack's side of it",
+    "api_keys": "values, and their rows",
+    "errors": "each layer's own",
+    "events": "the bot's, and the listeners of Slack's",
+    "history": "a session's turns: as rows, and as the model reads them",
+    "inbox": "accepting events, and its SQL",
+    "leases": "who renews them, and their SQL",
+    "messages": "Slack's, on either side of the wire",
+    "mrkdwn": "Slack's, on either side of the wire",
+    "preferences": "values, and their rows",
+    "server": "an edge's HTTP server",
+    "sessions": "values, their rows, and their HTTP routes",
+    "socket_mode": "the two ends of it",
+    "thread_context": "as the model reads it, and its rows",
+    "threads": "Slack's, and their rows",
 }
 # Where whatever went wrong is caught, and logged, so that the rest goes on.
-DOORS = {"bot/worker.py:_work", "bot/gateway/server.py:_guard"}
+DOORS = {"bot/turns/worker.py:_work", "bot/gateway/server.py:_guard"}
 
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 299, 40
 
@@ -88,20 +115,43 @@ def named(source: Source) -> str:
 
 
 def test_every_room_stands_in_the_reading_order() -> None:
-    """The order in bot/__init__ names every file and folder once, and nothing that is not there."""
+    """The table above and bot/__init__ name every file and folder once, in one order, and nothing that is not there."""
     assert sorted(READING_ORDER) == sorted({source.room for source in ROOMS})
+    assert re.findall(r"\w+", (bot.__doc__ or "").partition("import rule:")[2]) == READING_ORDER
 
 
-@each("folder", [source for source in BOT if re.fullmatch(r"bot/\w+/__init__\.py", source.name)], ids=named)
+def test_few_files_stand_on_top() -> None:
+    """The listing of bot/ shows its folders, and hardly anything else."""
+    assert len([source for source in BOT if source.name.count("/") == 1]) <= MOST_FILES_ON_TOP
+
+
+def test_a_base_name_stands_twice_only_for_one_noun() -> None:
+    """Whoever knows a file's name knows its subject; the table above says which nouns have two files, and why."""
+    names = [Path(source.name).stem for source in BOT if not source.name.endswith("__init__.py")]
+
+    assert {name for name in names if names.count(name) > 1} == set(SAME_NOUN)
+
+
+def test_no_class_name_stands_twice() -> None:
+    """A class's name says which one is meant, wherever it is read."""
+    names = [node.name for source in BOT for node in ast.walk(source.tree) if isinstance(node, ast.ClassDef)]
+
+    assert [name for name in set(names) if names.count(name) > 1] == []
+
+
+@each("folder", [source for source in BOT if re.fullmatch(r"bot/(\w+/)+__init__\.py", source.name)], ids=named)
 def test_a_folder_has_its_reading_order(folder: Source) -> None:
     """It names every file and folder in there once, and each imports only what stands above it."""
     told = re.search(r"Reading order: (.*?)\.\n", (ast.get_docstring(folder.tree) or "") + "\n", re.DOTALL)
     order = re.findall(r"\w+", re.sub(r"\(.*?\)", "", told[1], flags=re.DOTALL) if told else "")
-    inside = {source: source.module.split(".")[2] for source in BOT if source.module.startswith(f"{folder.module}.")}
+    depth = folder.module.count(".") + 1
+    inside = {
+        source: source.module.split(".")[depth] for source in BOT if source.module.startswith(f"{folder.module}.")
+    }
 
     assert sorted(order) == sorted(set(inside.values()))
     for source, place in inside.items():
-        ours = {name.split(".")[2] for name in source.imports() if name.startswith(f"{folder.module}.")}
+        ours = {name.split(".")[depth] for name in source.imports() if name.startswith(f"{folder.module}.")}
         assert {name for name in ours if name in order} <= {*order[: order.index(place)], place}, source.name
 
 
@@ -127,7 +177,7 @@ def test_each_library_has_one_home(source: Source) -> None:
     """What is neither ours nor the standard library's is imported where it lives, and nowhere else."""
     foreign = {name.split(".")[0] for name in source.imports()} - sys.stdlib_module_names - {"bot"}
 
-    assert [library for library in foreign if source.room not in HOMES.get(library, ())] == []
+    assert [library for library in foreign if library not in HOUSE.get(source.room, ())] == []
 
 
 def test_migrations_know_the_tables_and_nothing_else_of_ours() -> None:
@@ -186,7 +236,7 @@ def test_only_the_settings_read_the_environment(source: Source) -> None:
     """The command, and whoever opens the bot in Python, hand it to config, which alone knows what stands in it."""
     read = re.findall(r"os\.environ\b|os\.getenv|environ\[|load_dotenv", source.text)
 
-    assert read == (["os.environ"] if source.name in {"bot/cli.py", "bot/api.py"} else [])
+    assert read == (["os.environ"] if source.name in {"bot/cli/main.py", "bot/api.py"} else [])
 
 
 @each("source", BOT, ids=named)
@@ -227,7 +277,7 @@ def raises_again(handler: ast.ExceptHandler) -> bool:
 REFUSED: list[tuple[Callable[[Source], None], str, str]] = [
     (test_a_file_imports_only_what_stands_above_it, "bot/errors.py", "def f():\n    from bot import config"),
     (test_edges_never_import_each_other, "bot/slack/x.py", "import bot.gateway"),
-    (test_each_library_has_one_home, "bot/inbox.py", "import sqlalchemy as sa"),
+    (test_each_library_has_one_home, "bot/turns/inbox.py", "import sqlalchemy as sa"),
     (test_each_library_has_one_home, "bot/slack/x.py", "import requests"),
     (test_every_file_opens_by_saying_what_it_is, "bot/x.py", "import os"),
     (test_every_test_states_its_claim, "tests/x.py", "class T:\n    async def test_x(self): ..."),

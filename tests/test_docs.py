@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from bot import cli, manifest
-from bot.config import Settings, variable
+from bot import manifest
+from bot.cli import main
+from bot.config.settings import Settings, variable
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -46,7 +47,7 @@ def test_defaults_are_told_as_they_are() -> None:
 def test_the_readme_lists_exactly_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     """Every word of the `attendant` command is in the README, and `--help` knows every word there."""
     with pytest.raises(SystemExit):
-        cli.main(["--help"])
+        main.main(["--help"])
     known = re.findall(r"^    (\w+)", capsys.readouterr().out, re.MULTILINE)
 
     assert sorted(re.findall(r"^\| `attendant (\w+)`", README, re.MULTILINE)) == sorted(known)

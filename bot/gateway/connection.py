@@ -11,8 +11,8 @@ from typing import Any
 
 from aiohttp import web
 
-from bot.gateway import refusals
-from bot.gateway.refusals import Error
+from bot.gateway import errors
+from bot.gateway.errors import Error
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class _Connection(web.RequestHandler):
             log.error("a connection broke", exc_info=exc)
         else:
             log.info("a client sent what is no HTTP", extra={"status": status})
-        response = response_to(refusals.failed().error if status >= 500 else Error(status, NO_HTTP))  # noqa: PLR2004
+        response = response_to(errors.failed().error if status >= 500 else Error(status, NO_HTTP))  # noqa: PLR2004
         response.headers.update(SECURITY)
         response.force_close()
         return response

@@ -9,8 +9,8 @@ from typing import Any
 
 from aiohttp import web
 
-from bot import wording
-from bot.gateway.refusals import unavailable
+from bot.domain import texts
+from bot.gateway.errors import unavailable
 
 
 class Drain:
@@ -34,7 +34,7 @@ class Drain:
         except TimeoutError:
             if not until.expired():  # it is the request's own
                 raise
-            raise unavailable(wording.STOPPING) from None
+            raise unavailable(texts.STOPPING) from None
 
     async def run_dry(self, _: web.Application) -> None:
         """Wait for all of them, and end those that go on for too long; aiohttp's `on_shutdown`."""

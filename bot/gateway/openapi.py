@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bot.config import Settings
-from bot.gateway import names, schemas
-from bot.gateway.doorman import LIMIT_HEADERS
+from bot.config.settings import Settings
+from bot.gateway import headers, schemas
+from bot.gateway.auth import LIMIT_HEADERS
 from bot.gateway.sessions import PARAMETER
 
 Json = dict[str, Any]
@@ -88,9 +88,11 @@ def _chat(settings: Settings) -> Json:
     operation["responses"]["429"]["headers"] = _RETRY | _LIMIT_HEADERS
     session = "Names the session. Without any of its spellings nothing is remembered."
     operation["parameters"] = [
-        *(_name(header, "header", session) for header in names.SESSION_HEADERS),
+        *(_name(header, "header", session) for header in headers.SESSION_HEADERS),
         _name(
-            names.IDEMPOTENCY_HEADER, "header", "A repeated request with this key gets the same answer. Not with tools."
+            headers.IDEMPOTENCY_HEADER,
+            "header",
+            "A repeated request with this key gets the same answer. Not with tools.",
         ),
     ]
     body = {"application/json": {"schema": schemas.request(settings.gateway_max_messages)}}
@@ -120,5 +122,5 @@ def _response(description: str, schema: Json) -> Json:
 
 
 def _name(name: str, where: str, what: str, *, required: bool = False) -> Json:
-    schema = {"type": "string", "minLength": 1, "maxLength": names.MOST_CHARACTERS, "pattern": f"^{names.PATTERN}$"}
+    schema = {"type": "string", "minLength": 1, "maxLength": headers.MOST_CHARACTERS, "pattern": f"^{headers.PATTERN}$"}
     return {"name": name, "in": where, "description": what, "required": required, "schema": schema}

@@ -11,10 +11,10 @@ from typing import Any
 
 from aiohttp import web
 
-from bot.config import Settings
+from bot.config.settings import Settings
 from bot.gateway import schemas
-from bot.gateway.refusals import invalid, not_json, too_large, too_slow, unsupported
-from bot.gateway.shapes import check
+from bot.gateway.errors import invalid, not_json, too_large, too_slow, unsupported
+from bot.gateway.json_schema import check
 from bot.llm import top
 
 MOST_NESTED = 64

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.gateway.shapes import Schema
+from bot.gateway.json_schema import Schema
 
 Json = dict[str, Any]
 

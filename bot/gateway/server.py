@@ -14,21 +14,22 @@ from datetime import datetime
 
 from aiohttp import web
 
-from bot import health
-from bot.config import Settings
+from bot.config.settings import Settings
 from bot.errors import AttendantError, StoreUnavailable
-from bot.exchange import Exchange
-from bot.gateway import journal, names, openapi, refusals
-from bot.gateway.chat import Chat
+from bot.gateway import access_log, errors, openapi
+from bot.gateway import headers as names
+from bot.gateway.auth import LIMIT_HEADERS, Authenticator
+from bot.gateway.chat_completions import ChatCompletions
 from bot.gateway.completion import event
 from bot.gateway.connection import SECURITY, Runner, response_to
-from bot.gateway.doorman import LIMIT_HEADERS, Doorman
 from bot.gateway.drain import Drain
-from bot.gateway.refusals import Error, Refusal
-from bot.gateway.sessions import PARAMETER, Sessions
-from bot.inbox import Inbox
-from bot.listener import listen
+from bot.gateway.errors import ApiError, Error
+from bot.gateway.sessions import PARAMETER, SessionRoutes
+from bot.ops import health
+from bot.ops.bind_port import listen
 from bot.store.engine import Store
+from bot.turns.chat_service import ChatService
+from bot.turns.inbox import Inbox
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class Gateway:
     def __init__(
         self,
         store: Store,
-        exchange: Exchange,
+        exchange: ChatService,
         inbox: Inbox,
         settings: Settings,
         *,
@@ -61,9 +62,9 @@ class Gateway:
         self._settings = settings
         self._new_id = new_id
         self._drain = Drain(settings.drain_seconds)
-        self._doorman = Doorman(store, settings, clock)
-        self._chat = Chat(exchange, self._doorman, settings, new_id)
-        self._sessions = Sessions(exchange, inbox, self._doorman, settings.idle_after)
+        self._doorman = Authenticator(store, settings, clock)
+        self._chat = ChatCompletions(exchange, self._doorman, settings, new_id)
+        self._sessions = SessionRoutes(exchange, inbox, self._doorman, settings.idle_after)
         self._documents = {prefix: openapi.document(prefix, settings) for prefix in settings.gateway_prefixes}
 
     @asynccontextmanager
@@ -109,14 +110,14 @@ class Gateway:
     @web.middleware
     async def _keep(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Every request is told of in the log when it ends."""
-        request[journal.ID] = f"req_{self._new_id()}"
+        request[access_log.ID] = f"req_{self._new_id()}"
         status, began = None, time.monotonic()
         try:
             response = await self._guard(request, handler)
             status = response.status
             return response
         finally:
-            journal.tell(request, status, time.monotonic() - began)
+            access_log.tell(request, status, time.monotonic() - began)
 
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Errors become answers here, in OpenAI's shape; in a stream that has begun, its last event."""
@@ -125,28 +126,30 @@ class Gateway:
                 return web.Response(status=204)
             async with self._drain.inside():
                 return await handler(request)
-        except Refusal as refusal:
+        except ApiError as refusal:
             return await self._told(request, refusal.error)
         except web.HTTPException as error:
             return await self._told(request, _of_http(request, error))
         except AttendantError as error:
             if isinstance(error, StoreUnavailable):
                 log.warning(
-                    "the database was not there for a request: %s", error, extra={"request": request[journal.ID]}
+                    "the database was not there for a request: %s", error, extra={"request": request[access_log.ID]}
                 )
-            return await self._told(request, refusals.of(error).error)
+            return await self._told(request, errors.of(error).error)
         except ConnectionError:
             raise
         except Exception:
-            log.exception("a request broke", extra={"path": journal.path(request), "request": request[journal.ID]})
-            request[journal.WHY] = "internal_error"
+            log.exception(
+                "a request broke", extra={"path": access_log.path(request), "request": request[access_log.ID]}
+            )
+            request[access_log.WHY] = "internal_error"
             if _BEGUN in request:  # half an answer is out already: nobody shall take it for a whole one
                 raise ConnectionResetError from None
-            return await self._told(request, refusals.failed().error)
+            return await self._told(request, errors.failed().error)
 
     async def _told(self, http: web.Request, error: Error) -> web.StreamResponse:
         if error.why is not None:
-            http[journal.WHY] = error.why
+            http[access_log.WHY] = error.why
         begun: web.StreamResponse | None = http.get(_BEGUN)
         if begun is None:
             return response_to(error)
@@ -165,8 +168,8 @@ class Gateway:
         """What every answer carries."""
         http[_BEGUN] = response
         response.headers.update(SECURITY)
-        if journal.ID in http:
-            response.headers["x-request-id"] = http[journal.ID]
+        if access_log.ID in http:
+            response.headers["x-request-id"] = http[access_log.ID]
         if self._settings.gateway_origins:
             response.headers["Vary"] = "Origin"
         if self._welcomes(http):

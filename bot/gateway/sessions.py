@@ -6,20 +6,20 @@ from datetime import timedelta
 
 from aiohttp import web
 
-from bot.exchange import Exchange, place, reset
-from bot.gateway import names
-from bot.gateway.doorman import Doorman
-from bot.gateway.refusals import Refusal, not_found
-from bot.inbox import Inbox
-from bot.sessions import ResetOutcome
+from bot.domain.sessions import ResetOutcome
+from bot.gateway import headers
+from bot.gateway.auth import Authenticator
+from bot.gateway.errors import ApiError, not_found
+from bot.turns.chat_service import ChatService, place, reset
+from bot.turns.inbox import Inbox
 
 PARAMETER = "id"
 
 
-class Sessions:
+class SessionRoutes:
     """Tells of sessions and resets them."""
 
-    def __init__(self, exchange: Exchange, inbox: Inbox, doorman: Doorman, idle_after: timedelta) -> None:
+    def __init__(self, exchange: ChatService, inbox: Inbox, doorman: Authenticator, idle_after: timedelta) -> None:
         self._exchange = exchange
         self._inbox = inbox
         self._doorman = doorman
@@ -28,7 +28,7 @@ class Sessions:
     async def tell(self, http: web.Request) -> web.Response:
         """When it was opened and how long it is, without its words."""
         key = await self._doorman.know(http)
-        name = names.checked(http.match_info[PARAMETER], PARAMETER)
+        name = headers.checked(http.match_info[PARAMETER], PARAMETER)
         found = await self._exchange.find(place(key.id, name))
         if found is None:
             raise _unknown()
@@ -46,11 +46,11 @@ class Sessions:
     async def reset(self, http: web.Request) -> web.Response:
         """Close it and erase its words; an answer that is running there ends."""
         key = await self._doorman.know(http)
-        name = names.checked(http.match_info[PARAMETER], PARAMETER)
+        name = headers.checked(http.match_info[PARAMETER], PARAMETER)
         if await reset(self._exchange, self._inbox, place(key.id, name)) is not ResetOutcome.DONE:
             raise _unknown()
         return web.json_response({"id": name, "object": "session.deleted", "deleted": True})
 
 
-def _unknown() -> Refusal:
+def _unknown() -> ApiError:
     return not_found("There is no open session with this id.", "session_not_found")

@@ -1,6 +1,6 @@
 """A language model, as the work layer sees it: messages in, text out, one piece at a time.
 
-Reading order: faults, completion, patience, openai (OpenAI's API) · breaker, stand_in.
+Reading order: errors, stream_parser, timeouts, openai (OpenAI's API), circuit_breaker, stub_server.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from bot.history import ChatMessage
+from bot.prompt.history import ChatMessage
 
 Parameters = Mapping[str, Any]  # more fields of OpenAI's request: tools, temperature, ...
 NO_PARAMETERS: Parameters = MappingProxyType({})

@@ -19,11 +19,11 @@ import openai
 from openai.types import Model
 
 from bot.errors import ModelError, StartupError, Trouble
-from bot.history import ChatMessage
 from bot.llm import NO_PARAMETERS, OFFERED, Done, Offer, Parameters, may_be_empty
-from bot.llm.completion import Completion
-from bot.llm.faults import PROBLEMS, Fault
-from bot.llm.patience import texts
+from bot.llm.errors import PROBLEMS, BackendFault
+from bot.llm.stream_parser import StreamParser
+from bot.llm.timeouts import texts
+from bot.prompt.history import ChatMessage
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ class OpenAI:
     async def _attempt(
         self, messages: Sequence[ChatMessage], parameters: Parameters, extras: frozenset[str]
     ) -> AsyncGenerator[str | Done]:
-        completion = Completion(self._model, may_be_empty=may_be_empty(parameters))
+        completion = StreamParser(self._model, may_be_empty=may_be_empty(parameters))
         # A quarter of the CPU of the library's typed stream: the events are read here, and the messages pass by its
         # arguments, because it would walk through each by reflection, at a cost that grows with the history.
         request = self._client.chat.completions.with_streaming_response.create(
@@ -193,7 +193,7 @@ class OpenAI:
             case ModelError():
                 return error
             case openai.APIStatusError():
-                return Fault.read(error.body, error.status_code).error(parameters.get("model", self._model))
+                return BackendFault.read(error.body, error.status_code).error(parameters.get("model", self._model))
             case TimeoutError():
                 return ModelError(Trouble.TIMEOUT, PROBLEMS[Trouble.TIMEOUT])
         causes = list(_causes(error))
@@ -206,9 +206,9 @@ class OpenAI:
         return ModelError(Trouble.CUT, f"{PROBLEMS[Trouble.CUT]} ({_reason(causes)})")
 
 
-def _fault(error: Exception) -> Fault | None:
+def _fault(error: Exception) -> BackendFault | None:
     """What the backend said of it, where it answered at all."""
-    return Fault.read(error.body, error.status_code) if isinstance(error, openai.APIStatusError) else None
+    return BackendFault.read(error.body, error.status_code) if isinstance(error, openai.APIStatusError) else None
 
 
 def _not_blamed(extras: frozenset[str], error: Exception) -> frozenset[str]:

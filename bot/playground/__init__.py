@@ -2,8 +2,5 @@
 
 Rule: it knows Slack's contract, not the bot. It listens on the loopback only and its third-party library is aiohttp.
 
-Reading order: people, messages, surfaces, mrkdwn, pings, block_kit, view_kit · changes, transcript, watch, state,
-workspace, cast · message_json, view_json, event_payloads, gesture_payloads, responses · faults, rate_limits, calls,
-methods, chat, statuses, streams, lookups, files, views, web_api · deliveries, socket_mode, http_delivery · page_json,
-page_feed, page_api, server.
+Reading order: workspace/, web_api/, delivery/, page/, server.
 """

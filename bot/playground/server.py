@@ -14,19 +14,19 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from bot.errors import StartupError
-from bot.playground import chat, files, lookups, statuses, streams, views
-from bot.playground.calls import Calls
-from bot.playground.changes import Change, Uninstalled
-from bot.playground.deliveries import ACK_WITHIN_S, RETRY_AFTER_S, Deliveries
-from bot.playground.faults import Faults
-from bot.playground.http_delivery import HttpDelivery
-from bot.playground.page_api import PageApi
-from bot.playground.page_feed import Feeds
-from bot.playground.rate_limits import RateLimits
-from bot.playground.responses import Responses
-from bot.playground.socket_mode import Sockets
-from bot.playground.web_api import WebApi
-from bot.playground.workspace import Workspace
+from bot.playground.delivery.deliveries import ACK_WITHIN_S, RETRY_AFTER_S, Deliveries
+from bot.playground.delivery.http_delivery import HttpDelivery
+from bot.playground.delivery.responses import Responses
+from bot.playground.delivery.socket_mode import Sockets
+from bot.playground.page.feed import Feeds
+from bot.playground.page.routes import PageApi
+from bot.playground.web_api import chat_methods, files, lookups, statuses, streams, views
+from bot.playground.web_api.calls import ApiCalls
+from bot.playground.web_api.endpoint import WebApi
+from bot.playground.web_api.fault_injection import FaultInjector
+from bot.playground.web_api.rate_limits import RateLimits
+from bot.playground.workspace.changes import AppUninstalled, Change
+from bot.playground.workspace.workspace import Workspace
 
 HOST = "127.0.0.1"
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -55,8 +55,8 @@ class PlaygroundServer:
         retry_after_s: Sequence[float] = RETRY_AFTER_S,
     ) -> None:
         self.workspace = workspace
-        self.faults = Faults(workspace.watch)
-        self.calls = Calls(workspace.watch)
+        self.faults = FaultInjector(workspace.watch)
+        self.calls = ApiCalls(workspace.watch)
         self.rate_limits = RateLimits(workspace.clock)
         self.sockets = Sockets(workspace, self.faults)
         self.http = HttpDelivery(request_url, workspace.app, workspace.clock) if request_url else None
@@ -128,7 +128,7 @@ class PlaygroundServer:
             await self.http.close()
 
     def _app(self, notice: str | None) -> web.Application:
-        modules = (chat, streams, statuses, lookups, views, files)
+        modules = (chat_methods, streams, statuses, lookups, views, files)
         methods = {name: method for module in modules for name, method in module.METHODS.items()}
         methods["apps.connections.open"] = self.sockets.open_method()
         api = WebApi(self.workspace, methods, self.faults, self.rate_limits, self.calls)
@@ -152,7 +152,7 @@ class PlaygroundServer:
         return web.Response(text="ok")
 
     def _on_change(self, change: Change) -> None:
-        if isinstance(change, Uninstalled):
+        if isinstance(change, AppUninstalled):
             self._spawn(self._part())
 
     async def _part(self) -> None:

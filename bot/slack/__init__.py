@@ -1,6 +1,5 @@
 """Slack: the only home of slack_bolt and slack_sdk.
 
-Reading order: limits, links, markdown, identity, mrkdwn, fields, payloads, views, preference_views (pure) · client,
-failures, limiter, checks · messages, names, background, status, streaming, leftovers, reply, adapter (what the bot
-says) · intake, resets, notices, privacy, preferences, listeners/, socket_mode, connection (what the bot hears).
+Reading order: text/, identity, errors, client, message_fields, threads, rate_limiter, startup_checks, outbound/ (what
+the bot writes), port (what it hands to the work layer), views/, inbound/ (what Slack delivers).
 """

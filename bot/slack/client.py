@@ -15,7 +15,7 @@ import aiohttp
 from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.config import Settings
+from bot.config.settings import Settings
 
 CALL_TIMEOUT_S = 30
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})

@@ -11,13 +11,13 @@ from typing import Any, Self
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
-from bot import wording
-from bot.background import Known
+from bot.domain import texts
+from bot.domain.events import Attachment, Author, Thread, storable
+from bot.domain.sessions import Interrupted, ResetOutcome, StopOutcome, Told
 from bot.errors import Trouble
-from bot.events import Attachment, Author, Thread, storable
-from bot.history import Cut, Said
 from bot.llm import Done
-from bot.sessions import Interrupted, ResetOutcome, StopOutcome, Told
+from bot.prompt.history import HistoryWindow, Utterance
+from bot.prompt.thread_context import Known
 from bot.store import leases, summaries
 from bot.store import sessions as session_rows
 from bot.store.tables import RUNNING, messages, sessions, turns
@@ -26,7 +26,7 @@ MESSAGES_PER_TURN = 100  # what waits beyond that is answered in the next turn
 MODEL_CHARACTERS = 200  # of the name that the backend gives its model
 
 
-class State(enum.Enum):
+class TurnState(enum.Enum):
     """What became of a turn."""
 
     RUNNING = "running"
@@ -47,7 +47,7 @@ class Claim:
     failures: int  # earlier attempts that broke: not those that met a platform that was away, or were handed back
     thread: Thread
     session_id: str | None  # None: a fixed reply
-    said: tuple[Said, ...]
+    said: tuple[Utterance, ...]
     author: Author  # of the newest message
     message_id: str  # the newest message's
     oldest_id: str  # the oldest message's
@@ -58,21 +58,27 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class Settlement:
     """How a turn ended, as it is stored."""
 
-    state: State
+    state: TurnState
     answer: str | None = None
     trouble: str | None = None
     model: str | None = None
     prompt_tokens: int | None = None
     cached_tokens: int | None = None
     completion_tokens: int | None = None
-    cut: Cut | None = None  # where the shown part of the session begins from now on, when that has changed
+    cut: HistoryWindow | None = None  # where the shown part of the session begins from now on, when that has changed
 
     @classmethod
     def by(
-        cls, done: Done | None, state: State, answer: str, *, trouble: Trouble | None = None, cut: Cut | None = None
+        cls,
+        done: Done | None,
+        state: TurnState,
+        answer: str,
+        *,
+        trouble: Trouble | None = None,
+        cut: HistoryWindow | None = None,
     ) -> Self:
         """A turn that the model was asked in; `done` tells what it cost."""
         usage = done.usage if done else None
@@ -111,7 +117,7 @@ def claim(connection: Connection, thread_id: int, *, owner: str, now: datetime, 
     return _claimed(connection, thread_id, leased, turn)
 
 
-def settle(connection: Connection, claimed: Claim, settled: Settled, *, now: datetime) -> bool:
+def settle(connection: Connection, claimed: Claim, settled: Settlement, *, now: datetime) -> bool:
     """Store how the turn ended and release the lease; False when the turn was no longer this claim's to settle.
 
     False as well when what is asked was edited meanwhile: then the turn is handed back, to be answered anew. Where it
@@ -125,9 +131,9 @@ def settle(connection: Connection, claimed: Claim, settled: Settled, *, now: dat
         return False
     gone = interrupted not in {None, Interrupted.STOPPED}  # its session is closed, and its words are erased
     if interrupted is Interrupted.STOPPED and not _is_said_still(connection, claimed):
-        settled = replace(settled, state=State.STOPPED, answer=wording.interrupted(Interrupted.STOPPED))
+        settled = replace(settled, state=TurnState.STOPPED, answer=texts.interrupted(Interrupted.STOPPED))
     values = {
-        "state": State.SUPERSEDED.value if gone else settled.state.value,
+        "state": TurnState.SUPERSEDED.value if gone else settled.state.value,
         "answer": None if gone or settled.answer is None else storable(settled.answer),
         "trouble": settled.trouble,
         "model": settled.model and storable(settled.model)[:MODEL_CHARACTERS],
@@ -143,7 +149,7 @@ def settle(connection: Connection, claimed: Claim, settled: Settled, *, now: dat
         session_rows.touch(connection, claimed.session_id, now=now)
         if settled.cut is not None and not gone:
             summaries.move(connection, claimed.session_id, settled.cut)
-    return values["state"] != State.SUPERSEDED.value
+    return values["state"] != TurnState.SUPERSEDED.value
 
 
 def hand_back(connection: Connection, claimed: Claim, *, excused: bool = False) -> None:
@@ -200,7 +206,7 @@ def _open_turn(connection: Connection, thread_id: int, now: datetime) -> Row[*tu
         "thread_id": thread_id,
         "session_id": taken[0].session_id,
         "attempt": 1,
-        "state": State.RUNNING.value,
+        "state": TurnState.RUNNING.value,
         "started_at": now,
     }
     turn = connection.execute(_OPEN_TURN, opened).one()
@@ -252,7 +258,7 @@ def _asked(rows: Sequence[Row[*tuple[Any, ...]]]) -> list[Row[*tuple[Any, ...]]]
     return [row for row in rows if row.fixed_reply is None]  # a stop belongs to the turn that it stops
 
 
-def _said(asked: Sequence[Row[*tuple[Any, ...]]]) -> tuple[Said, ...]:
+def _said(asked: Sequence[Row[*tuple[Any, ...]]]) -> tuple[Utterance, ...]:
     return tuple(said(row) for row in asked if row.deleted_at is None)
 
 
@@ -261,9 +267,9 @@ def _is_first(connection: Connection, session_id: str, turn_id: int) -> bool:
     return connection.execute(earlier).first() is None
 
 
-def said(row: Row[*tuple[Any, ...]]) -> Said:
+def said(row: Row[*tuple[Any, ...]]) -> Utterance:
     """A row of `messages` as the history knows it."""
-    return Said(row.author_id, row.text, tuple(Attachment(**kept) for kept in row.attachments))
+    return Utterance(row.author_id, row.text, tuple(Attachment(**kept) for kept in row.attachments))
 
 
 def _outcome(stored: str) -> ResetOutcome | StopOutcome | Told:

@@ -9,14 +9,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
-from bot.events import MessageDeleted, MessageEdited, storable
-from bot.sessions import EditOutcome, Interrupted, wants_answer, wants_answer_now
-from bot.store import answers, background
+from bot.domain.events import MessageDeleted, MessageEdited, storable
+from bot.domain.sessions import EditOutcome, Interrupted, wants_answer, wants_answer_now
+from bot.store import posted_messages, thread_context
 from bot.store import threads as thread_rows
 from bot.store.erasure import erase_messages, words_changed
-from bot.store.holds import is_open
 from bot.store.inbox import take_in
 from bot.store.interruptions import answer_never, interrupt
+from bot.store.locks import is_open
 from bot.store.tables import messages
 
 
@@ -35,7 +35,7 @@ def accept_edit(
         followed = known is not None and thread_rows.is_followed(connection, known.id, message.message_id)
         engaged = known is not None and known.engaged and followed
         if edited.by_bot or not wants_answer_now(edited, engaged=engaged, now=now, idle_after=idle_after):
-            replaced = known is not None and background.edit(connection, known.id, message)
+            replaced = known is not None and thread_context.edit(connection, known.id, message)
             return (EditOutcome.REPLACED if replaced else EditOutcome.NOTHING), None
         thread_id = take_in(
             connection,
@@ -64,8 +64,8 @@ def accept_deletion(connection: Connection, deleted: MessageDeleted, *, now: dat
     known = thread_rows.find(connection, deleted.thread)
     row = _find(connection, known, deleted.message_id)
     if known is not None:
-        background.erase(connection, known.id, deleted.message_id)
-        answers.erase(connection, known.id, deleted.message_id)
+        thread_context.erase(connection, known.id, deleted.message_id)
+        posted_messages.erase(connection, known.id, deleted.message_id)
     if row is None:
         if deleted.message and wants_answer(deleted.message, engaged=known is not None and known.engaged):
             _bury(connection, deleted, now)

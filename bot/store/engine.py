@@ -55,13 +55,13 @@ class Store:
         """
         return await self._stand_in_line(partial(self._transaction, function, *args, **kwargs), urgent=False)
 
-    async def run_first(
+    async def run_urgent(
         self, function: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Like run, but before all that has not begun yet: for what Slack waits for, and what keeps a lease."""
         return await self._stand_in_line(partial(self._transaction, function, *args, **kwargs), urgent=True)
 
-    async def insist(
+    async def run_until_available(
         self, function: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Like run, but wait for a database that is not there, for as long as the caller is not cancelled.
@@ -102,7 +102,7 @@ class Store:
         # Raised out here, so that nothing leads back to the driver's error: it may repeat what people wrote.
         raise failure
 
-    async def scrub(self) -> float:
+    async def vacuum(self) -> float:
         """Have what was erased leave the database's file, too; the seconds for which nothing else could be stored.
 
         Best effort: it never raises, the next one makes up. On SQLite the file is written anew, which takes some 10 ms
@@ -111,7 +111,7 @@ class Store:
         seconds, _ = await self._stand_in_line(self._rewrite, urgent=False)
         return seconds
 
-    async def scrub_now(self, *, patience_s: float) -> bool:
+    async def vacuum_now(self, *, patience_s: float) -> bool:
         """Scrub, waiting for other processes for so long; whether nothing that was erased is left in the file."""
         _, clean = await self._stand_in_line(partial(self._rewrite, patience_s), urgent=False)
         return clean
@@ -150,7 +150,7 @@ class Store:
 _CLEAN = "clean"
 
 
-def stain(connection: Connection) -> None:
+def mark_dirty(connection: Connection) -> None:
     """Something is erased here: its words are still to leave the database's file (scrub)."""
     connection.info.pop(_CLEAN, None)
 

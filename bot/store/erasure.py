@@ -16,13 +16,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from bot import wording
-from bot.events import ChannelGone, Uninstalled
-from bot.sessions import Closed, Interrupted
-from bot.store import background, names, preferences, summaries
+from bot.domain import texts
+from bot.domain.events import ChannelGone, Uninstalled
+from bot.domain.sessions import Closed, Interrupted
+from bot.store import display_names, preferences, summaries, thread_context
 from bot.store import sessions as session_rows
 from bot.store import threads as thread_rows
-from bot.store.engine import stain
+from bot.store.engine import mark_dirty
 from bot.store.interruptions import answer_never, interrupt, is_asked
 from bot.store.tables import RUNNING, WORDLESS, messages, sessions, threads, turns
 
@@ -43,17 +43,17 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Erasable:
     """How much a scope holds."""
 
     messages: int
     sessions: int
 
 
-def count(connection: Connection, scope: Scope) -> Found:
+def count(connection: Connection, scope: Scope) -> Erasable:
     """How much of what people wrote is still known to be theirs."""
     counted = sa.select(sa.func.count(), sa.func.count(messages.c.session_id.distinct())).join_from(messages, threads)
-    return Found(*connection.execute(counted.where(*_within(scope))).one())
+    return Erasable(*connection.execute(counted.where(*_within(scope))).one())
 
 
 def erase(connection: Connection, scope: Scope, *, now: datetime, batch: int = ERASED_AT_ONCE) -> int:
@@ -96,7 +96,7 @@ def erase_messages(
         interrupt(connection, thread_id, Interrupted.EDITED if asked else why, turn_id)
         for turn_id, asked in left.items()
     ]
-    for still_asked, instead in ((True, wording.ANSWER_ERASED), (False, None)):
+    for still_asked, instead in ((True, texts.ANSWER_ERASED), (False, None)):
         answered = turns.c.id.in_([turn_id for turn_id, asked in left.items() if asked is still_asked])
         values = {**WORDLESS, turns.c.answer: instead}
         connection.execute(sa.update(turns).where(answered, turns.c.answer.is_not(None)).values(values))
@@ -108,7 +108,7 @@ def words_changed(connection: Connection, turn_ids: Sequence[int]) -> None:
     """What was said in these turns is not what it was: nothing that was made of it may stay."""
     for turn_id in turn_ids:
         summaries.void(connection, turn_id)
-    stain(connection)
+    mark_dirty(connection)
 
 
 def leave(connection: Connection, gone: ChannelGone | Uninstalled, *, now: datetime) -> None:
@@ -153,11 +153,11 @@ def _place(scope: Scope) -> list[sa.ColumnElement[bool]]:
 
 def _erase_beside(connection: Connection, scope: Scope) -> None:
     """Erase what is kept of people beside their own messages to the bot: what they said before it was called, names."""
-    background.erase_in(connection, _place(scope), scope.person)
-    names.erase_in(connection, _place(scope), scope.person)
+    thread_context.erase_in(connection, _place(scope), scope.person)
+    display_names.erase_in(connection, _place(scope), scope.person)
     if scope.channel is None:
         preferences.erase(connection, platform=scope.platform, workspace=scope.workspace, user_id=scope.person)
-    stain(connection)
+    mark_dirty(connection)
 
 
 def _close_emptied(connection: Connection, ids: Sequence[int], now: datetime) -> None:

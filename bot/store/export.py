@@ -7,8 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
-from bot.events import Attachment
-from bot.sessions import Kept, KeptEarlier, KeptMessage
+from bot.domain.events import Attachment
+from bot.domain.sessions import Kept, KeptEarlier, KeptMessage
 from bot.store.tables import background, messages, threads, turns
 
 

@@ -13,15 +13,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
-from bot.history import Past, Turn
-from bot.store import background, summaries
-from bot.store.claims import State, said
+from bot.prompt.history import Past, Turn
+from bot.prompt.tokens import MOST_CHARACTERS
+from bot.store import summaries, thread_context
+from bot.store.claims import TurnState, said
 from bot.store.tables import messages, turns
-from bot.tokens import MOST_CHARACTERS
 
 PAGE = 200  # turns in one statement
 NEWEST = 2**62  # the id of a turn after all others
-_SETTLED = (State.ANSWERED.value, State.FAILED.value, State.STOPPED.value)
+_SETTLED = (TurnState.ANSWERED.value, TurnState.FAILED.value, TurnState.STOPPED.value)
 
 
 def before(connection: Connection, session_id: str, turn_id: int, *, budget_tokens: int) -> Past:
@@ -42,7 +42,7 @@ def before(connection: Connection, session_id: str, turn_id: int, *, budget_toke
     else:
         found += page
     shown = [turn for turn in reversed(found) if turn.said]  # of some, everything was deleted
-    return Past(tuple(background.attached(connection, session_id, shown)), cut)
+    return Past(tuple(thread_context.attached(connection, session_id, shown)), cut)
 
 
 def newest(connection: Connection, session_id: str) -> list[Turn]:
@@ -52,7 +52,7 @@ def newest(connection: Connection, session_id: str) -> list[Turn]:
 
 def oldest(connection: Connection, session_id: str, *, after: int, until: int) -> list[Turn]:
     """The turns settled after one and until another, oldest first, at most PAGE; also those that were deleted."""
-    return background.attached(connection, session_id, _read(connection, _UPWARDS, session_id, after, until + 1))
+    return thread_context.attached(connection, session_id, _read(connection, _UPWARDS, session_id, after, until + 1))
 
 
 def _read(connection: Connection, statement: sa.Select[Any], session_id: str, after: int, before: int) -> list[Turn]:

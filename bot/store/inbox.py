@@ -10,12 +10,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
-from bot.events import Author, MessageReceived, ResetRequested, StopRequested, Thread, storable
-from bot.sessions import Closed, Interrupted, ResetOutcome, StopOutcome, wants_answer
-from bot.store import background
+from bot.domain.events import Author, MessageReceived, ResetRequested, StopRequested, Thread, storable
+from bot.domain.sessions import Closed, Interrupted, ResetOutcome, StopOutcome, wants_answer
 from bot.store import sessions as session_rows
+from bot.store import thread_context
 from bot.store import threads as thread_rows
-from bot.store.claims import State
+from bot.store.claims import TurnState
 from bot.store.erasure import erase_messages
 from bot.store.interruptions import answer_never, interrupt
 from bot.store.tables import messages, sessions, threads
@@ -54,10 +54,10 @@ def take_in(
     if _is_duplicate(connection, thread_id, message):
         return None
     if known is not None and not followed:
-        background.erase(connection, thread_id, message.message_id)  # it was read there, and is answered only now
+        thread_context.erase(connection, thread_id, message.message_id)  # it was read there, and is answered only now
     session_id = session_rows.continue_or_open(connection, thread_id, new_id=new_id, now=now, idle_after=idle_after)
     if not (known is not None and known.begun) and message.message_id != message.thread.root:
-        background.expect(connection, session_id)
+        thread_context.expect(connection, session_id)
     if known is None or not known.engaged:
         thread_rows.engage(connection, thread_id)
     _insert(
@@ -184,7 +184,7 @@ def _stop_waiting(connection: Connection, thread_id: int, now: datetime, before:
     waiting = sa.and_(messages.c.thread_id == thread_id, messages.c.fixed_reply.is_(None))
     if before is not None:
         waiting &= messages.c.message_id < before
-    stopped = answer_never(connection, thread_id, waiting, now, State.STOPPED)
+    stopped = answer_never(connection, thread_id, waiting, now, TurnState.STOPPED)
     return StopOutcome.NOT_BEGUN if stopped else StopOutcome.NOTHING_RUNS
 
 

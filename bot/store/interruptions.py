@@ -7,9 +7,9 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from bot import wording
-from bot.sessions import Interrupted
-from bot.store.claims import State
+from bot.domain import texts
+from bot.domain.sessions import Interrupted
+from bot.store.claims import TurnState
 from bot.store.tables import RUNNING, messages, threads, turns
 
 
@@ -50,7 +50,7 @@ def answer_never(
     thread_id: int,
     these: sa.ColumnElement[bool],
     now: datetime,
-    state: State = State.SUPERSEDED,
+    state: TurnState = TurnState.SUPERSEDED,
 ) -> bool:
     """Put waiting messages into turns that have ended, so that they are owed no answer; False when there are none."""
     waiting = sa.and_(these, messages.c.turn_id.is_(None))
@@ -61,7 +61,7 @@ def answer_never(
             session_id=session_id,
             attempt=0,
             state=state.value,
-            answer=wording.interrupted(Interrupted.STOPPED) if state is State.STOPPED else None,
+            answer=texts.interrupted(Interrupted.STOPPED) if state is TurnState.STOPPED else None,
             started_at=now,
             finished_at=now,
         )

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
-from bot.sessions import Interrupted
+from bot.domain.sessions import Interrupted
 from bot.store.tables import RUNNING, UtcDateTime, messages, threads, turns
 
 

@@ -8,9 +8,9 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from bot.preferences import Preferences, changed, remembered
+from bot.domain.preferences import Preferences, changed, remembered
 from bot.store.claims import Claim
-from bot.store.engine import insert_or_ignore, stain
+from bot.store.engine import insert_or_ignore, mark_dirty
 from bot.store.tables import messages, preferences, threads
 
 
@@ -28,7 +28,7 @@ def change(
     insert_or_ignore(connection, preferences, new)
     person = _person(platform, workspace, user_id)
     kept = changed(remembered(connection.execute(_WISHES.with_for_update(), person).scalar() or {}), wishes)
-    stain(connection)  # what they wished before
+    mark_dirty(connection)  # what they wished before
     connection.execute(_CHANGE, {**person, "wishes": kept.wishes, "changed_at": now})
     return kept
 
@@ -59,7 +59,7 @@ def erase(
     }
     theirs = [column == value for column, value in given.items() if value is not None]
     connection.execute(sa.delete(preferences).where(*theirs))
-    stain(connection)
+    mark_dirty(connection)
 
 
 def _person(platform: str, workspace: str, user_id: str) -> dict[str, str]:

@@ -9,10 +9,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from bot.events import Thread
-from bot.sessions import Closed, Expiring, IdleLimits, OpenSession, is_idle
-from bot.store import background, names, summaries
-from bot.store.engine import stain
+from bot.domain.events import Thread
+from bot.domain.sessions import Closed, Expiring, IdleLimits, OpenSession, is_idle
+from bot.store import display_names, summaries, thread_context
+from bot.store.engine import mark_dirty
 from bot.store.tables import RUNNING, WORDLESS, messages, sessions, threads, turns
 
 OPENING_CHARACTERS = 80  # of a session's first message, to tell sessions apart in a list
@@ -81,11 +81,11 @@ def close(
         connection.execute(statement.values(closed_at=now, closed_why=why.value).returning(sessions.c.id)).scalars()
     )
     if closed:
-        stain(connection)
+        mark_dirty(connection)
         connection.execute(sa.update(messages).where(messages.c.session_id.in_(closed)).values(text="", attachments=[]))
         connection.execute(sa.update(turns).where(turns.c.session_id.in_(closed)).values(WORDLESS))
-        background.forget(connection, closed)
-        names.forget(connection, closed)
+        thread_context.forget(connection, closed)
+        display_names.forget(connection, closed)
         summaries.forget(connection, closed)
     return closed
 

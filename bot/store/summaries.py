@@ -13,50 +13,50 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from bot.events import storable
-from bot.history import NOTHING_CUT, Cut
-from bot.store.holds import is_open
+from bot.domain.events import storable
+from bot.prompt.history import NOTHING_CUT, HistoryWindow
+from bot.store.locks import is_open
 from bot.store.tables import summaries, turns
 
 
 @dataclass(frozen=True, slots=True)
-class Folding:
+class CompactionClaim:
     """The right to write a session's next summary, and where the last one stands."""
 
     session_id: str
     fence: int
-    cut: Cut
+    cut: HistoryWindow
 
 
-def cut_of(connection: Connection, session_id: str) -> Cut:
+def cut_of(connection: Connection, session_id: str) -> HistoryWindow:
     """Where the shown part of this session begins, and what stands for the rest."""
     found = connection.execute(_CUT, {"this_session": session_id}).first()
-    return Cut(*found) if found is not None else NOTHING_CUT
+    return HistoryWindow(*found) if found is not None else NOTHING_CUT
 
 
-def move(connection: Connection, session_id: str, cut: Cut) -> None:
+def move(connection: Connection, session_id: str, cut: HistoryWindow) -> None:
     """Show the session from this cut on. It never moves back."""
     values = {"this_session": session_id, "cut_after": cut.after, "several_by_now": cut.several}
     if connection.execute(_MOVE, values).rowcount == 0:
         _insert(connection, session_id, shown_after=cut.after, several=cut.several)
 
 
-def begin(connection: Connection, session_id: str, *, now: datetime, lease: timedelta) -> Folding | None:
+def begin(connection: Connection, session_id: str, *, now: datetime, lease: timedelta) -> CompactionClaim | None:
     """Take the right to write the next summary; None when somebody has it, or the session is closed."""
     if not is_open(connection, session_id):
         return None
     found = connection.execute(_LEASE, {"this_session": session_id}).first()
     if found is None:
         _insert(connection, session_id, lease_until=now + lease)
-        return Folding(session_id, 0, NOTHING_CUT)
+        return CompactionClaim(session_id, 0, NOTHING_CUT)
     if found.lease_until is not None and found.lease_until > now:
         return None
     leased = {"this_session": session_id, "lease_until": now + lease, "fence": found.fence + 1}
     connection.execute(_THIS, leased)
-    return Folding(session_id, found.fence + 1, cut_of(connection, session_id))
+    return CompactionClaim(session_id, found.fence + 1, cut_of(connection, session_id))
 
 
-def finish(connection: Connection, folding: Folding, text: str, *, reaches: int, several: bool) -> bool:
+def finish(connection: Connection, folding: CompactionClaim, text: str, *, reaches: int, several: bool) -> bool:
     """Store the summary, and show the session from behind it; False when it is void, or the session closed."""
     if not is_open(connection, folding.session_id):
         return False
@@ -71,7 +71,7 @@ def finish(connection: Connection, folding: Folding, text: str, *, reaches: int,
     return connection.execute(_FINISH, values).rowcount == 1
 
 
-def give_up(connection: Connection, folding: Folding, until: datetime | None = None) -> None:
+def give_up(connection: Connection, folding: CompactionClaim, until: datetime | None = None) -> None:
     """Somebody else may write it: at once, or when the pause has passed that lasts until then."""
     connection.execute(_MINE, {"this_session": folding.session_id, "this_fence": folding.fence, "lease_until": until})
 

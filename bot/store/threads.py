@@ -7,7 +7,7 @@ from collections.abc import Collection
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
-from bot.events import Thread
+from bot.domain.events import Thread
 from bot.store.engine import insert_or_ignore
 from bot.store.tables import messages, sessions, threads, turns
 

@@ -1,6 +1,6 @@
 """What the model may do besides talking. Each tool is a file here.
 
-Reading order: rounds (they let the model use tools), set_preferences.
+Reading order: loop (the model calls for tools and goes on), set_preferences.
 Rule: what a model calls for is untrusted: a tool checks its arguments, and does nothing for anybody but the one
 author of the messages that are answered. What it changed is told to that person, whether or not the model tells it.
 """

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from bot import wording
-from bot.config import Settings
+from bot.config.settings import Settings
+from bot.domain import texts
+from bot.domain.preferences import MOST_CHARACTERS, NEITHER, Tone
 from bot.errors import PreferencesRefused, StoreUnavailable
-from bot.preferences import MOST_CHARACTERS, NEITHER, Tone
+from bot.prompt.tokens import estimate_tokens
 from bot.store import preferences as kept
 from bot.store.claims import Claim
 from bot.store.engine import Store
-from bot.tokens import estimate_tokens
 from bot.tools import Arguments, Outcome, Tool, definition, failed
 
 NAME = "set_preferences"
@@ -46,7 +46,7 @@ def set_preferences(store: Store, claim: Claim, clock: Callable[[], datetime]) -
             return failed("this was not kept: what was asked has changed, or is to be forgotten")
         changed = {field: now_kept.wishes.get(field, "") for field in wishes}
         told_by = tuple(changed.values()) if all(changed.values()) else ()
-        return Outcome({"kept": now_kept.wishes}, wording.noted(changed) if changed else "", told_by)
+        return Outcome({"kept": now_kept.wishes}, texts.noted(changed) if changed else "", told_by)
 
     alone = len({said.author_id for said in claim.said}) == 1
     return [Tool(NAME, _DESCRIPTION, _PARAMETERS, run)] if alone else []

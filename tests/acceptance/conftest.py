@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway_world import GatewayWorld
-from tests.openai_server import OpenAIServer
-from tests.process import Process
-from tests.room import recites
+from tests.support.gateway_world import GatewayWorld
+from tests.support.openai_server import OpenAIServer
+from tests.support.process import Process
+from tests.support.room import recites
 
 
 @pytest.fixture

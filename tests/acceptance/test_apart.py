@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 
 from bot import app
-from bot.config import Settings
-from bot.playground.messages import Message
-from bot.playground.people import Channel, Person
+from bot.config.settings import Settings
 from bot.playground.server import PlaygroundServer
-from bot.playground.workspace import Workspace
+from bot.playground.workspace.messages import Message
+from bot.playground.workspace.people import Channel, Person
+from bot.playground.workspace.workspace import Workspace
 from bot.testing import SettableClock
-from tests.openai_server import OpenAIServer, Request, says
-from tests.room import playground, settings_for
+from tests.support.openai_server import OpenAIServer, Request, says
+from tests.support.room import playground, settings_for
 
 THREADS = 100
 ROUNDS = 6
@@ -114,7 +114,7 @@ class Crowd:
         assert self.bot is not None
         deliveries = self.server.deliveries
         await self.workspace.until(lambda: all(d.acknowledged for d in deliveries.all()), timeout_s=PATIENCE_S)
-        await self.bot.desk.worker.look()
+        await self.bot.desk.worker.poll()
         await self.bot.desk.worker.idle()
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.gateway_world import GatewayWorld
+from tests.support.gateway_world import GatewayWorld
 
 FOLDER = Path(__file__).parents[1] / "clients"
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bot import cli, manifest, wording
-from bot.sessions import ResetOutcome
-from tests.process import Process
+from bot import manifest
+from bot.cli import main
+from bot.domain import texts
+from bot.domain.sessions import ResetOutcome
+from tests.support.process import Process
 
 
 async def test_chat_remembers_and_resets(tmp_path: Path) -> None:
@@ -23,8 +25,8 @@ async def test_chat_remembers_and_resets(tmp_path: Path) -> None:
     assert ended.status == 0
     assert "stand-in" in ended.lines[0]
     assert "**2 earlier messages**" in output
-    assert wording.reset(ResetOutcome.DONE) in output
-    assert output.rindex("This is the first message") > output.index(wording.reset(ResetOutcome.DONE))
+    assert texts.reset(ResetOutcome.DONE) in output
+    assert output.rindex("This is the first message") > output.index(texts.reset(ResetOutcome.DONE))
 
 
 async def test_sessions_lists_without_words(tmp_path: Path) -> None:
@@ -101,7 +103,7 @@ async def test_erase_wants_to_be_confirmed(tmp_path: Path) -> None:
     assert "--workspace" in nothing.lines[0]
     assert "--yes" in unasked.lines[0]
     assert [*elsewhere.lines, *erased.lines] == [
-        f"Erased 0 messages.{cli.IDS}",
+        f"Erased 0 messages.{main.IDS}",
         "Erased 2 messages.",
     ]
     assert b"VPN" not in (tmp_path / "data" / "attendant.db").read_bytes()
@@ -127,7 +129,7 @@ def test_erase_asks_on_a_terminal(
     """It says how much there is; only a yes erases, and the end of input is none."""
     monkeypatch.setenv("DATABASE_URL", empty_sqlite_url)
     monkeypatch.setattr(sys, "stdin", Terminal(typed))
-    status = cli.main(["erase", "--user", "U1"])
+    status = main.main(["erase", "--user", "U1"])
 
     said = capsys.readouterr().out
     assert said.startswith("Erase 0 messages in 0 conversations")
@@ -170,6 +172,6 @@ def test_whoever_reads_only_the_beginning_is_no_error(
     os.close(reading)
     with os.fdopen(writing, "w") as unread:
         monkeypatch.setattr(sys, "stdout", unread)
-        status = cli.main(["manifest"])
+        status = main.main(["manifest"])
 
-    assert (status, capsys.readouterr().err) == (cli.UNREAD, "")
+    assert (status, capsys.readouterr().err) == (main.UNREAD, "")

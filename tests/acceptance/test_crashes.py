@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 
 from bot.app import utc_now
-from bot.config import Settings
-from bot.playground.messages import Message
+from bot.config.settings import Settings
 from bot.playground.server import PlaygroundServer
-from bot.playground.workspace import Workspace
-from bot.testing import Hold
-from tests import crashing_bot
-from tests.crashing_bot import Point
-from tests.openai_server import OpenAIServer, Reply, Request, says
-from tests.room import playground, settings_for, shown
+from bot.playground.workspace.messages import Message
+from bot.playground.workspace.workspace import Workspace
+from bot.testing import PausedStep
+from tests.support import crashing_bot
+from tests.support.crashing_bot import Point
+from tests.support.openai_server import OpenAIServer, Reply, Request, says
+from tests.support.room import playground, settings_for, shown
 
 PATIENCE_S = 12.0
 STEPS = [
@@ -54,7 +54,7 @@ class Scene:
     server: PlaygroundServer
     model: OpenAIServer
     settings: Settings
-    holds: tuple[Hold, Hold]
+    holds: tuple[PausedStep, PausedStep]
 
     def ask(self, text: str, root: str | None = None) -> Message:
         """Ana writes in #help-desk."""
@@ -80,7 +80,7 @@ class Scene:
 async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Scene]:
     """The scene on either database."""
     async with AsyncExitStack() as stack:
-        holds = (Hold(), Hold())
+        holds = (PausedStep(), PausedStep())
         model = OpenAIServer(_Model(holds).answer)
         await model.start()
         stack.push_async_callback(model.stop)
@@ -96,8 +96,8 @@ async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 class _Model:
     """Says its answer in three parts, the first time with pauses; asked about it, it recites what it was shown."""
 
-    def __init__(self, holds: tuple[Hold, Hold]) -> None:
-        self._holds: list[Hold] = list(holds)
+    def __init__(self, holds: tuple[PausedStep, PausedStep]) -> None:
+        self._holds: list[PausedStep] = list(holds)
 
     def answer(self, request: Request) -> Reply:
         if len(shown(request)) > 1:

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from bot import wording
-from bot.testing import Hold
-from tests.crashing_bot import Point
-from tests.openai_server import Reply, Request, says
-from tests.process import Process
-from tests.replicas import Replicas, replicas
-from tests.room import recites, shown
+from bot.domain import texts
+from bot.testing import PausedStep
+from tests.support.crashing_bot import Point
+from tests.support.openai_server import Reply, Request, says
+from tests.support.process import Process
+from tests.support.replicas import Replicas, replicas
+from tests.support.room import recites, shown
 
 QUESTION = "@attendant my VPN is down"
 
@@ -40,17 +40,17 @@ async def test_a_message_that_kills_every_process(town: Replicas) -> None:
         await town.until(lambda: town.server.sockets.open == 0)
     assert asked is not None
     await town.start()
-    await town.answered(asked, wording.SOMETHING_BROKE)
+    await town.answered(asked, texts.SOMETHING_BROKE)
     assert "gave up on a turn" in town.log.read_text()
 
     town.ask("are you there?", asked.ts)
-    recital = f"I was shown: my VPN is down | {wording.FAILED_TURN} | are you there?"
-    await town.answered(asked, wording.SOMETHING_BROKE, recital)
+    recital = f"I was shown: my VPN is down | {texts.FAILED_TURN} | are you there?"
+    await town.answered(asked, texts.SOMETHING_BROKE, recital)
 
 
 async def test_a_second_sigterm_loses_nothing(town: Replicas) -> None:
     """A process that is made to leave at once leaves half an answer, which the next one finishes where it stands."""
-    town.model.script(says("Have you ", Hold()))
+    town.model.script(says("Have you ", PausedStep()))
     process = await town.start()
     asked = town.ask(QUESTION)
     await town.begun([asked])
@@ -70,7 +70,7 @@ async def test_a_second_sigterm_loses_nothing(town: Replicas) -> None:
 
 async def test_two_processes_share_one_sqlite_file(empty_sqlite_url: str, tmp_path: Path) -> None:
     """Both answer; when one is killed the other finishes what it held, in the same messages, and nothing else."""
-    hold = Hold()
+    hold = PausedStep()
 
     def answer(request: Request) -> Reply:
         return says("Answer to ", hold, f"{shown(request)[-1]}.")
@@ -91,7 +91,7 @@ async def test_two_processes_share_one_sqlite_file(empty_sqlite_url: str, tmp_pa
 
 async def test_a_full_disk(empty_sqlite_url: str, tmp_path: Path) -> None:
     """Nothing can be written any more: answers end all the same, what is new waits in Slack, and later all is there."""
-    noted, hold = Hold(), Hold()
+    noted, hold = PausedStep(), PausedStep()
     async with replicas(empty_sqlite_url, tmp_path, recites) as town, bot(town, tmp_path) as process:
         town.model.script(says("Have you ", noted, "tried ", hold, "turning it off?"))
         first = town.ask(QUESTION)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.testing import Hold
-from tests.openai_server import Reply, Request, says
-from tests.replicas import replicas
+from bot.testing import PausedStep
+from tests.support.openai_server import Reply, Request, says
+from tests.support.replicas import replicas
 
 QUESTIONS = 10
 
@@ -20,7 +20,7 @@ QUESTIONS = 10
 @pytest.mark.parametrize("streaming", ["auto", "off"])
 async def test_whoever_was_frozen_writes_nothing_more(database_url: str, tmp_path: Path, streaming: str) -> None:
     """Stopped in the midst of ten answers, and continued after the other gave them all: each stands there once."""
-    hold, frozen = Hold(), False
+    hold, frozen = PausedStep(), False
 
     def answer(_: Request) -> Reply:
         return says("B answers.") if frozen else says("A begins, ", hold, "goes on, ", "and ends.")

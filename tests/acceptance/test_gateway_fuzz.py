@@ -14,9 +14,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.openai_server import Cut, Fails, OpenAIServer, Reply, Request, says
-from tests.process import Process
-from tests.room import recites
+from tests.support.openai_server import Cut, Fails, OpenAIServer, Reply, Request, says
+from tests.support.process import Process
+from tests.support.room import recites
 
 # Not whether every request that fits the schema is accepted: some are refused for what they say, not for their shape.
 CHECKS = (

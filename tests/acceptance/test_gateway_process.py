@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from bot.store.engine import Store
-from tests.books import lapse
-from tests.gateway_world import GatewayWorld
-from tests.process import Process
+from tests.support.gateway_world import GatewayWorld
+from tests.support.process import Process
+from tests.support.store_driver import lapse
 
 HI = "My VPN is down"
 

@@ -11,18 +11,18 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event
 
-from bot.budget import Budget
-from bot.people import line
-from bot.preferences import Profile
-from bot.prompt import NOTE_ENDS
+from bot.domain.preferences import Profile
+from bot.prompt.budget import Budget
+from bot.prompt.compose import NOTE_ENDS
+from bot.prompt.speakers import line
 from bot.store import preferences
 from bot.store.engine import Store
 from bot.testing import SettableClock
-from tests.builders import ANA, BEN, NOON, THREAD, mention
-from tests.desk import Desk
-from tests.narrow_model import WINDOW, Asked, NarrowModel
-from tests.openai_client import client
-from tests.openai_server import OpenAIServer
+from tests.support.builders import ANA, BEN, NOON, THREAD, mention
+from tests.support.narrow_model import WINDOW, Asked, NarrowModel
+from tests.support.openai_client import client
+from tests.support.openai_server import OpenAIServer
+from tests.support.work_layer import Desk
 
 TURNS = 3_000
 WARM = 50  # turns

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from bot.app import utc_now
-from bot.config import Settings
-from bot.playground.messages import Message
+from bot.config.settings import Settings
 from bot.playground.server import PlaygroundServer
-from bot.playground.workspace import Workspace
-from bot.testing import Hold
-from tests import crashing_bot
-from tests.openai_server import OpenAIServer, Reply, Request, says
-from tests.room import playground, settings_for, shown
+from bot.playground.workspace.messages import Message
+from bot.playground.workspace.workspace import Workspace
+from bot.testing import PausedStep
+from tests.support import crashing_bot
+from tests.support.openai_server import OpenAIServer, Reply, Request, says
+from tests.support.room import playground, settings_for, shown
 
 pytestmark = pytest.mark.alone
 
@@ -36,7 +36,7 @@ class Crowd:
     server: PlaygroundServer
     model: OpenAIServer
     settings: Settings
-    hold: Hold
+    hold: PausedStep
 
     def ask(self, count: int) -> list[Message]:
         """So many mentions in one instant, by everybody in turn."""
@@ -65,7 +65,7 @@ class Crowd:
 @pytest.fixture
 async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
     """The crowd, on SQLite."""
-    hold = Hold()
+    hold = PausedStep()
 
     def answer(request: Request) -> Reply:
         question = shown(request)[-1].rpartition(": ")[2]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.random_day import drawn
-from tests.random_world import live
+from tests.random_days.random_day import drawn
+from tests.random_days.random_world import live
 
 SEEDS = (os.environ["ATTENDANT_SEED"],) if "ATTENDANT_SEED" in os.environ else ("0", "1", "2", "drawn")
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bot.playground.messages import Message
-from bot.testing import Hold
-from tests.openai_server import Reply, Request, says
-from tests.replicas import Replicas, replicas
-from tests.room import shown
-from tests.verdict import Verdict
+from bot.playground.workspace.messages import Message
+from bot.testing import PausedStep
+from tests.support.openai_server import Reply, Request, says
+from tests.support.replicas import Replicas, replicas
+from tests.support.room import shown
+from tests.support.verdict import Verdict
 
 DEPLOYS = 4
 PEOPLE = ["ana", "ben", "chidi", "dalia"] * 2  # who ask at once
@@ -17,7 +17,7 @@ PEOPLE = ["ana", "ben", "chidi", "dalia"] * 2  # who ask at once
 
 async def test_rolling_deploys_lose_and_double_nothing(database_url: str, tmp_path: Path) -> None:
     """Whether the process that leaves finishes an answer or another one, each question has one, and only one."""
-    holds = [Hold() for _ in range(DEPLOYS)]
+    holds = [PausedStep() for _ in range(DEPLOYS)]
 
     def answer(request: Request) -> Reply:
         question = shown(request)[-1]

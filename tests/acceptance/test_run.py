@@ -15,10 +15,10 @@ import pytest
 
 from bot.app import utc_now
 from bot.playground.server import PlaygroundServer
-from bot.playground.workspace import Workspace
-from tests.openai_server import OpenAIServer
-from tests.process import Process
-from tests.room import PATIENCE_S, free_port, playground, recites
+from bot.playground.workspace.workspace import Workspace
+from tests.support.openai_server import OpenAIServer
+from tests.support.process import Process
+from tests.support.room import PATIENCE_S, free_port, playground, recites
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 
 from bot.app import utc_now
-from bot.config import Settings
-from bot.playground.messages import Message
+from bot.config.settings import Settings
 from bot.playground.server import PlaygroundServer
-from bot.playground.workspace import Workspace
-from bot.testing import Hold
-from tests import crashing_bot
-from tests.openai_server import OpenAIServer, says
-from tests.room import playground, recites, settings_for
+from bot.playground.workspace.messages import Message
+from bot.playground.workspace.workspace import Workspace
+from bot.testing import PausedStep
+from tests.support import crashing_bot
+from tests.support.openai_server import OpenAIServer, says
+from tests.support.room import playground, recites, settings_for
 
 PATIENCE_S = 30.0
 PATIENT = timedelta(seconds=15)  # a lease that outlasts the stalls of a busy machine
@@ -35,7 +35,7 @@ class Shift:
     server: PlaygroundServer
     model: OpenAIServer
     settings: Settings
-    hold: Hold
+    hold: PausedStep
 
     async def asks(self) -> str:
         """Ana asks, and reads the first words; the thread's root."""
@@ -59,7 +59,7 @@ class Shift:
 @pytest.fixture
 async def shift(tmp_path: Path) -> AsyncIterator[Shift]:
     """The shift, on SQLite."""
-    hold = Hold()
+    hold = PausedStep()
     async with AsyncExitStack() as stack:
         model = OpenAIServer(recites)
         await model.start()

@@ -11,9 +11,9 @@ import pytest
 
 from bot.app import utc_now
 from bot.playground.server import PlaygroundServer
-from bot.playground.workspace import Workspace
-from tests.process import Process
-from tests.room import playground
+from bot.playground.workspace.workspace import Workspace
+from tests.support.process import Process
+from tests.support.room import playground
 
 HALVES = [
     ({"SLACK_BOT_TOKEN": "xoxb-1"}, "SLACK_APP_TOKEN is missing while SLACK_BOT_TOKEN is set"),

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from bot.playground.messages import Message
-from bot.playground.people import Channel, Person
-from bot.playground.state import Upload
-from bot.playground.workspace import Workspace
-from tests.playground_stage import declare_agent, make_workspace, served
+from bot.playground.workspace.messages import Message
+from bot.playground.workspace.people import Channel, Person
+from bot.playground.workspace.state import Upload
+from bot.playground.workspace.workspace import Workspace
+from tests.support.playground_stage import declare_agent, make_workspace, served
 
 pytestmark = pytest.mark.browser
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from bot import wording
-from bot.sessions import ResetOutcome
-from tests.process import Process
+from bot.domain import texts
+from bot.domain.sessions import ResetOutcome
+from tests.support.process import Process
 
 pytestmark = pytest.mark.browser
 PATIENCE_MS = 20_000
@@ -45,7 +45,7 @@ async def test_a_first_visit(playground: Page) -> None:
     await expect(pane).not_to_contain_text("VPN")
 
     await send(playground, "thread-composer", "!reset")
-    await expect_answer(pane, 2, wording.reset(ResetOutcome.DONE))
+    await expect_answer(pane, 2, texts.reset(ResetOutcome.DONE))
     await send(playground, "thread-composer", "hello again")
     await expect_answer(pane, 3, "This is the first message")
 
@@ -60,9 +60,9 @@ async def test_slash_reset_offers_a_list(playground: Page) -> None:
 
     await send(playground, "composer", "/reset")
     offer = playground.get_by_test_id("ephemeral")
-    await expect(offer).to_contain_text(wording.CHOOSE_SESSION)
-    await offer.get_by_role("button", name=wording.FORGET, exact=True).first.click()
-    await expect(offer).to_contain_text(wording.reset_count(1))
+    await expect(offer).to_contain_text(texts.CHOOSE_SESSION)
+    await offer.get_by_role("button", name=texts.FORGET, exact=True).first.click()
+    await expect(offer).to_contain_text(texts.reset_count(1))
     await send(playground, "thread-composer", "what about my screen?")
 
     await expect_answer(pane, 2, "This is the first message")
@@ -79,7 +79,7 @@ async def test_the_message_menu_starts_over(playground: Page) -> None:
     await answer.get_by_role("button", name="More").click()
     await playground.get_by_role("menuitem", name="Start over").click()
 
-    await expect(playground.get_by_test_id("ephemeral").first).to_contain_text(wording.reset(ResetOutcome.DONE))
+    await expect(playground.get_by_test_id("ephemeral").first).to_contain_text(texts.reset(ResetOutcome.DONE))
 
 
 async def test_acting_as_somebody_else(playground: Page) -> None:
@@ -126,22 +126,22 @@ async def test_preferences_in_the_home_tab(playground: Page) -> None:
     await playground.get_by_role("navigation").get_by_role("button", name="attendant").click()
     await playground.get_by_role("tab", name="Home").click()
     home, modal = playground.get_by_test_id("home"), playground.get_by_test_id("modal")
-    await home.get_by_role("button", name=wording.EDIT_PREFERENCES).click()
-    about = modal.get_by_label(wording.PREFERENCE_LABELS["about"])
+    await home.get_by_role("button", name=texts.EDIT_PREFERENCES).click()
+    about = modal.get_by_label(texts.PREFERENCE_LABELS["about"])
     await about.fill("x" * 1_001)
-    await modal.get_by_role("button", name=wording.SAVE).click()
+    await modal.get_by_role("button", name=texts.SAVE).click()
 
-    await expect(modal).to_contain_text(wording.too_long(1_001, 1_000))
+    await expect(modal).to_contain_text(texts.too_long(1_001, 1_000))
     await expect(about).to_be_focused()
     await about.fill("I use Linux.")
-    await modal.get_by_label(wording.PREFERENCE_LABELS["tone"]).select_option("brief")
-    await modal.get_by_role("button", name=wording.SAVE).click()
+    await modal.get_by_label(texts.PREFERENCE_LABELS["tone"]).select_option("brief")
+    await modal.get_by_role("button", name=texts.SAVE).click()
 
     await expect(modal).to_be_hidden()
     await expect(home).to_contain_text("I use Linux.")
     await playground.get_by_test_id("act-as").get_by_label("Ben Okafor").check()
     await playground.get_by_role("tab", name="Home").click()
-    await expect(home).to_contain_text(wording.NO_PREFERENCES)
+    await expect(home).to_contain_text(texts.NO_PREFERENCES)
 
 
 async def test_preferences_by_the_command_and_by_saying_so(playground: Page) -> None:
@@ -153,7 +153,7 @@ async def test_preferences_by_the_command_and_by_saying_so(playground: Page) -> 
     await expect_answer(pane, 1, "Call me Rita.")
 
     await send(playground, "composer", "/attendant preferences")
-    await expect(modal.get_by_label(wording.PREFERENCE_LABELS["name"])).to_have_value("Rita")
+    await expect(modal.get_by_label(texts.PREFERENCE_LABELS["name"])).to_have_value("Rita")
     await playground.keyboard.press("Escape")
 
     await expect(modal).to_be_hidden()

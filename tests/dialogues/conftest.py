@@ -11,8 +11,8 @@ import pytest
 
 from bot import app
 from bot.testing import SettableClock
-from tests.openai_server import OpenAIServer
-from tests.room import Room, playground, recites, settings_for
+from tests.support.openai_server import OpenAIServer
+from tests.support.room import Room, playground, recites, settings_for
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from bot.background import ENDS
+from bot.prompt.thread_context import ENDS
 from bot.store.tables import background, names
-from tests.room import Room, Talk, shown
+from tests.support.room import Room, Talk, shown
 
 A_DAY = timedelta(hours=24, seconds=1)
 UNREADABLE = "You cannot read what."

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.prompt import MISSING
-from tests.room import Room, shown
+from bot.prompt.compose import MISSING
+from tests.support.room import Room, shown
 
 
 async def test_a_mention_is_answered_in_its_thread(room: Room) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.openai_server import says
-from tests.room import Room
+from tests.support.openai_server import says
+from tests.support.room import Room
 
 
 @pytest.mark.parametrize("room_settings", [{}, {"slack_streaming": "off"}], ids=["streamed", "edited"])

@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from bot import wording
+from bot.domain import texts
 from bot.store.tables import messages, turns
-from tests.room import Room
+from tests.support.room import Room
 
 A_DAY = timedelta(hours=24, seconds=1)
 
@@ -23,10 +23,10 @@ async def test_after_a_day_a_thread_starts_over_and_says_so_once(room: Room) -> 
 
     assert await room.desk.scheduler.expire() == 1
     talk.says("hello again")
-    assert (await talk.answers(2))[-1] == f"{wording.STARTED_FRESH}\n\nI was shown: hello again"
+    assert (await talk.answers(2))[-1] == f"{texts.STARTED_FRESH}\n\nI was shown: hello again"
     talk.says("and again")
 
-    assert wording.STARTED_FRESH not in (await talk.answers(3))[-1]
+    assert texts.STARTED_FRESH not in (await talk.answers(3))[-1]
 
 
 async def test_expiry_does_not_hang_on_the_sweep(room: Room) -> None:
@@ -38,7 +38,7 @@ async def test_expiry_does_not_hang_on_the_sweep(room: Room) -> None:
 
     talk.says("hello again")
 
-    assert (await talk.answers(2))[-1] == f"{wording.STARTED_FRESH}\n\nI was shown: hello again"
+    assert (await talk.answers(2))[-1] == f"{texts.STARTED_FRESH}\n\nI was shown: hello again"
 
 
 async def test_a_session_in_use_does_not_expire(room: Room) -> None:
@@ -91,7 +91,7 @@ async def test_a_channel_may_have_a_limit_of_its_own(room: Room, *, swept: bool)
     talk.says("hello again")
     direct.says("still flickers")
 
-    assert (await talk.answers(2))[-1] == f"{wording.STARTED_FRESH}\n\nI was shown: hello again"
+    assert (await talk.answers(2))[-1] == f"{texts.STARTED_FRESH}\n\nI was shown: hello again"
     assert "my screen flickers" in (await direct.answers(2))[-1]
 
 
@@ -111,7 +111,7 @@ async def test_a_thread_is_warned_once_before_it_is_forgotten(room: Room) -> Non
     await warn(room)
     await warn(room)
 
-    assert talk.texts()[1:] == [wording.expires_soon(timedelta(minutes=20))]
+    assert talk.texts()[1:] == [texts.expires_soon(timedelta(minutes=20))]
     room.clock.advance(timedelta(minutes=20, seconds=1))
     assert await room.desk.scheduler.expire() == 1
 
@@ -130,7 +130,7 @@ async def test_whoever_writes_after_the_warning_is_remembered(room: Room) -> Non
     await room.settled()
     room.clock.advance(timedelta(hours=23, minutes=40))
     await warn(room)
-    assert talk.texts()[3:] == [wording.expires_soon(timedelta(minutes=20))]
+    assert talk.texts()[3:] == [texts.expires_soon(timedelta(minutes=20))]
 
 
 @pytest.mark.parametrize("room_settings", [WARNED], ids=["half an hour"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.room import Room, free_port, shown
+from tests.support.room import Room, free_port, shown
 
 Ready = tuple[int, bool]  # the status of /readyz, and what it says of Slack
 
@@ -27,7 +27,7 @@ def slack_times() -> dict[str, Any]:
 
 async def test_all_connections_down_and_back(room: Room, caplog: pytest.LogCaptureFixture) -> None:
     """/readyz and the log say that Slack is away, and that it is back; what was written meanwhile is answered then."""
-    caplog.set_level(logging.INFO, "bot.slack.socket_mode")
+    caplog.set_level(logging.INFO, "bot.slack.inbound.socket_mode")
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
     assert await ready(room) == (200, True)

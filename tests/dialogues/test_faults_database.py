@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from bot import wording
-from bot.store.figures import figures
-from bot.testing import Hold
-from tests.openai_server import says
-from tests.outage import away, full_disk
-from tests.room import Room, Talk, free_port
+from bot.domain import texts
+from bot.store.metrics import figures
+from bot.testing import PausedStep
+from tests.support.openai_server import says
+from tests.support.outage import away, full_disk
+from tests.support.room import Room, Talk, free_port
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ async def test_the_operator_is_told_while_the_database_is_away(room: Room, caplo
 
 async def test_a_database_that_goes_away_while_an_answer_grows(room: Room, caplog: pytest.LogCaptureFixture) -> None:
     """The person reads the whole answer all the same; it is settled when the database is back, and remembered."""
-    first, second = Hold(), Hold()
+    first, second = PausedStep(), PausedStep()
     room.model.script(says("Have you ", first, "tried ", second, "turning it off?"))
     talk = room.guest("Ana").mentions("my VPN is down")
     await reads(room, talk, "Have you")
@@ -114,9 +114,9 @@ async def test_a_command_while_the_database_is_away(room: Room) -> None:
     await room.guest("Ana").mentions("my VPN is down").answers(1)
     await room.settled()
     with away(room.settings.database_url):
-        assert (await room.guest("Ana").commands("/reset")).text == wording.SOMETHING_BROKE
+        assert (await room.guest("Ana").commands("/reset")).text == texts.SOMETHING_BROKE
 
-    assert (await room.guest("Ana").commands("/reset")).text == wording.reset_count(1)
+    assert (await room.guest("Ana").commands("/reset")).text == texts.reset_count(1)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -15,10 +15,10 @@ import aiohttp
 import pytest
 
 from bot import app
-from bot.slack.connection import LARGEST_BODY_BYTES, PATH
+from bot.slack.inbound.transport import LARGEST_BODY_BYTES, PATH
 from bot.testing import SettableClock
-from tests.openai_server import OpenAIServer
-from tests.room import Room, free_port, playground, recites, settings_for
+from tests.support.openai_server import OpenAIServer
+from tests.support.room import Room, free_port, playground, recites, settings_for
 
 WORDS = b"hidden words"
 Sign = Callable[[bytes, float], dict[str, str]]

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from yarl import URL
 
-from bot import wording
+from bot.domain import texts
 from bot.errors import Trouble
-from bot.llm.breaker import COOL_DOWN, FAILURES
-from bot.testing import Hold
-from tests.openai_server import Cut, Fails, Reply, Waits, says
-from tests.room import Room
+from bot.llm.circuit_breaker import COOL_DOWN, FAILURES
+from bot.testing import PausedStep
+from tests.support.openai_server import Cut, Fails, Reply, Waits, says
+from tests.support.room import Room
 
 ANSWER = "I was shown: my VPN is down"
 DOWN = Fails(503, "", {"retry-after-ms": "1"})
@@ -26,8 +26,8 @@ PASSES: list[tuple[str, list[Reply]]] = [
     ("empty", [says()]),
 ]
 STAYS: list[tuple[str, list[Reply], str, Trouble]] = [
-    ("never answers", [Waits(Hold())] * 3, "", Trouble.TIMEOUT),
-    ("falls silent", [says("Have you ", Hold())], "Have you \n\n", Trouble.TIMEOUT),
+    ("never answers", [Waits(PausedStep())] * 3, "", Trouble.TIMEOUT),
+    ("falls silent", [says("Have you ", PausedStep())], "Have you \n\n", Trouble.TIMEOUT),
     ("is cut", [says("Have you ", Cut())], "Have you \n\n", Trouble.CUT),
     ("breaks its form", [says("Have you ", b"data: {nonsense\n\n")], "Have you \n\n", Trouble.CUT),
     (
@@ -58,7 +58,7 @@ async def test_trouble_that_stays_is_told(
     """What was said until then stays, one sentence says that it is all, and the operator reads why."""
     room.model.script(*replies)
     talk = room.guest("Ana").mentions("my VPN is down")
-    assert await talk.answers(1) == [said + wording.trouble(trouble)]
+    assert await talk.answers(1) == [said + texts.trouble(trouble)]
     await room.settled()
     assert "no whole answer from the model" in caplog.text
 
@@ -70,7 +70,7 @@ async def test_a_model_that_is_not_there(room: Room) -> None:
     """Where nobody listens the person reads a sentence; when the model is back, so is the bot, by itself."""
     await room.model.stop()
     talk = room.guest("Ana").mentions("my VPN is down")
-    assert await talk.answers(1) == [wording.trouble(Trouble.UNAVAILABLE)]
+    assert await talk.answers(1) == [texts.trouble(Trouble.UNAVAILABLE)]
 
     await room.model.start(URL(room.model.base_url).port or 0)
     talk.says("are you there?")
@@ -85,7 +85,7 @@ async def test_a_dead_model_is_left_alone_until_it_recovers(room: Room, caplog: 
     assert "nobody asks it for a while" in caplog.text
     asked = len(room.model.requests)
     talk = room.guest("Ben").mentions("my VPN is down")
-    assert await talk.answers(1) == [wording.trouble(Trouble.UNAVAILABLE)]
+    assert await talk.answers(1) == [texts.trouble(Trouble.UNAVAILABLE)]
     assert len(room.model.requests) == asked
 
     room.clock.advance(COOL_DOWN + timedelta(seconds=1))

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from bot import app
-from bot.held import LEASE
-from bot.store.figures import figures
+from bot.store.metrics import figures
 from bot.testing import SettableClock
-from tests.room import Room
+from bot.turns.leases import LEASE
+from tests.support.room import Room
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ async def test_replicas_whose_clocks_differ(room: Room, other: app.Desk) -> None
         await hold.reached()
     for desk in (room.desk, other):
         await desk.worker.renew()
-        await desk.worker.look()
-        await desk.worker.hear()
+        await desk.worker.poll()
+        await desk.worker.poll_interruptions()
     for hold in holds:
         hold.release()
     for talk in talks:

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from bot import wording
-from bot.playground.state import STREAM_LIFETIME
-from bot.sessions import Interrupted
-from bot.testing import Hold
-from tests.openai_server import says
-from tests.playground_stage import declare_agent
-from tests.room import Room, Talk
+from bot.domain import texts
+from bot.domain.sessions import Interrupted
+from bot.playground.workspace.state import STREAM_LIFETIME
+from bot.testing import PausedStep
+from tests.support.openai_server import says
+from tests.support.playground_stage import declare_agent
+from tests.support.room import Room, Talk
 
 EDITED = {"slack_streaming": "off"}
 WAYS = pytest.mark.parametrize("room_settings", [{}, EDITED], ids=["streamed", "edited"])
@@ -30,7 +30,7 @@ def slack_times() -> dict[str, Any]:
 @WAYS
 async def test_slack_is_away_for_a_while(room: Room, caplog: pytest.LogCaptureFixture) -> None:
     """An answer that could not be shown is finished in the same message when Slack is back."""
-    hold = Hold()
+    hold = PausedStep()
     room.model.script(says("Have you ", hold, "tried turning it off?"))
     talk = room.guest("Ana").mentions("my VPN is down")
     await reads(room, talk, "Have you")
@@ -72,7 +72,7 @@ async def test_slack_fails_for_a_while(room: Room, status: int) -> None:
 async def test_slack_does_not_say_whether_it_did_it(room: Room, method: str, status: int | None) -> None:
     """What Slack did, though the confirmation got lost, is found by looking, and is not done a second time."""
     room.server.faults.lose_answer(method, status=status)
-    hold = Hold()
+    hold = PausedStep()
     room.model.script(says("Have you ", hold, "tried turning it off?"))
     talk = room.guest("Ana").mentions("my VPN is down")
     await reads(room, talk, "Have you")
@@ -94,7 +94,7 @@ async def test_slack_does_not_say_whether_it_did_it(room: Room, method: str, sta
 async def test_slack_asks_to_wait(room: Room, method: str) -> None:
     """A rate limit delays the answer by what Slack says, and takes nothing from it."""
     room.server.faults.rate_limit(method, retry_after_s=1)
-    hold = Hold()
+    hold = PausedStep()
     room.model.script(says("Have you ", hold, "tried turning it off?"))
     talk = room.guest("Ana").mentions("my VPN is down")
     await reads(room, talk, "Have you")
@@ -105,7 +105,7 @@ async def test_slack_asks_to_wait(room: Room, method: str) -> None:
 
 async def test_slack_ends_the_stream_for_its_age(room: Room) -> None:
     """An answer that takes longer than Slack lets a stream live goes on in the same message."""
-    hold = Hold()
+    hold = PausedStep()
     room.model.script(says("Have you ", hold, "tried turning it off?"))
     talk = room.guest("Ana").mentions("my VPN is down")
     await reads(room, talk, "Have you")
@@ -119,7 +119,7 @@ async def test_slack_ends_the_stream_for_its_age(room: Room) -> None:
 @WAYS
 async def test_the_channel_is_archived_under_an_answer(room: Room, caplog: pytest.LogCaptureFixture) -> None:
     """What cannot be shown any more is given up, with a line for the operator; elsewhere, and after it, all goes on."""
-    hold = Hold()
+    hold = PausedStep()
     room.model.script(says("Have you ", hold, "tried turning it off?"))
     talk = room.guest("Ana").mentions("my VPN is down")
     await reads(room, talk, "Have you")
@@ -136,13 +136,13 @@ async def test_the_channel_is_archived_under_an_answer(room: Room, caplog: pytes
 async def test_slacks_stop_button(room: Room) -> None:
     """Whoever presses it keeps what was said, marked, and the next message is answered."""
     declare_agent(room.workspace)
-    hold = Hold()
+    hold = PausedStep()
     room.model.script(says("Have you ", hold))
     talk = room.guest("Ana").writes("my VPN is down")
     await reads(room, talk, "Have you")
     room.workspace.stop(talk.person, talk.channel, talk.root)
 
-    said = f"Have you \n\n{wording.interrupted(Interrupted.STOPPED)}"
+    said = f"Have you \n\n{texts.interrupted(Interrupted.STOPPED)}"
     await room.until(lambda: talk.texts() == [said])
     talk.says("go on")
     assert (await talk.answers(2))[-1] == f"I was shown: my VPN is down | {said} | go on"
@@ -155,7 +155,7 @@ async def test_whoever_has_to_wait_sees_so(room: Room) -> None:
     first = room.guest("Ana").mentions("one")
     await hold.reached()
     talk = room.guest("Ben").mentions("two")
-    await room.until(lambda: room.workspace.status(talk.channel, talk.root) == wording.WAITING)
+    await room.until(lambda: room.workspace.status(talk.channel, talk.root) == texts.WAITING)
     hold.release()
 
     assert await first.answers(1) == ["a held answer"]

@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
-from bot import upkeep, wording
+from bot.cli import admin
+from bot.domain import texts
+from bot.domain.sessions import Interrupted
 from bot.errors import AttendantError
-from bot.sessions import Interrupted
-from bot.slack.views import FORGET_ME
+from bot.slack.views.blocks import FORGET_ME
 from bot.store.erasure import Scope
-from tests.openai_server import says
-from tests.room import Guest, Room, Talk
+from tests.support.openai_server import says
+from tests.support.room import Guest, Room, Talk
 
 QUESTION, ANSWER = "pelargonium", "chrysanthemum"
 Way = Callable[[Room, Talk], Awaitable[None]]
@@ -34,11 +35,11 @@ def in_the_files(room: Room, word: str) -> bool:
 async def forget_me(room: Room, guest: Guest, count: int) -> None:
     """Ask to be forgotten, and confirm it."""
     question = await guest.commands("/attendant", "forget me")
-    assert question.text == wording.CONFIRM_FORGET_ME
+    assert question.text == texts.CONFIRM_FORGET_ME
     room.workspace.press(guest.person, question, FORGET_ME)
     channel = room.workspace.channel("help-desk")
     await room.until(
-        lambda: room.workspace.ephemerals(guest.person, channel)[-1].text == wording.forgotten(count),
+        lambda: room.workspace.ephemerals(guest.person, channel)[-1].text == texts.forgotten(count),
     )
 
 
@@ -69,7 +70,7 @@ async def by_forget_me(room: Room, talk: Talk) -> None:
 
 
 async def by_the_operator(room: Room, talk: Talk) -> None:
-    assert await upkeep.erase(room.settings, Scope(person=talk.person.id), confirmed=lambda _: True) == 1
+    assert await admin.erase(room.settings, Scope(person=talk.person.id), confirmed=lambda _: True) == 1
 
 
 async def by_archiving(room: Room, talk: Talk) -> None:
@@ -114,12 +115,12 @@ async def test_invariant_6_what_is_forgotten_is_nowhere(room: Room, forget: Way)
     talk = room.guest("Ana").mentions(QUESTION)
     assert await talk.answers(1) == [ANSWER]
     await room.settled()
-    await room.desk.store.scrub()
+    await room.desk.store.vacuum()
     assert in_the_files(room, QUESTION)
     assert in_the_files(room, ANSWER)
 
     await forget(room, talk)
-    await room.desk.scheduler.scrub()
+    await room.desk.scheduler.vacuum()
 
     assert not in_the_files(room, QUESTION)
     assert in_the_files(room, ANSWER) is (forget is by_edit)  # it was said, and stands there
@@ -133,7 +134,7 @@ async def test_the_operator_hears_that_words_may_be_left(room: Room) -> None:
 
     async def erase() -> int | None:
         scope = Scope(person=talk.person.id)
-        return await upkeep.erase(room.settings, scope, confirmed=lambda _: True, patience_s=0.1)
+        return await admin.erase(room.settings, scope, confirmed=lambda _: True, patience_s=0.1)
 
     with closing(sqlite3.connect(room.database, isolation_level=None)) as other:
         other.executescript("BEGIN; SELECT count(*) FROM messages")
@@ -173,7 +174,7 @@ async def test_forget_me_ends_what_is_being_answered(room: Room) -> None:
 
     await forget_me(room, ana, 1)
 
-    assert await talk.answers(1) == [f"Have you tried \n\n{wording.interrupted(Interrupted.ERASED)}"]
+    assert await talk.answers(1) == [f"Have you tried \n\n{texts.interrupted(Interrupted.ERASED)}"]
 
 
 async def test_being_forgotten_wants_to_be_confirmed(room: Room) -> None:
@@ -183,7 +184,7 @@ async def test_being_forgotten_wants_to_be_confirmed(room: Room) -> None:
     await talk.answers(1)
 
     assert (await ana.commands("/attendant", "forget me")).blocks
-    assert (await ana.commands("/attendant", "forget it")).text.startswith(wording.UNKNOWN_COMMAND)
+    assert (await ana.commands("/attendant", "forget it")).text.startswith(texts.UNKNOWN_COMMAND)
     talk.says("go on")
 
     assert "my VPN is down" in (await talk.answers(2))[-1]
@@ -196,11 +197,11 @@ async def test_nothing_is_remembered_of_somebody_new(room: Room) -> None:
 
 async def exported(room: Room, guest: Guest) -> Any:
     """What comes as a file in a person's direct messages after they asked for it."""
-    assert (await guest.commands("/attendant", "export")).text == wording.EXPORT_COMES
+    assert (await guest.commands("/attendant", "export")).text == texts.EXPORT_COMES
     place = room.workspace.dm(guest.person)
     await room.until(lambda: any(message.files for message in room.workspace.said(place)))
     told, sent = room.workspace.said(place)
-    assert (told.text, sent.files[0]["name"]) == (wording.EXPORT, wording.EXPORT_FILE)
+    assert (told.text, sent.files[0]["name"]) == (texts.EXPORT, texts.EXPORT_FILE)
     content = room.workspace.uploads[sent.files[0]["id"]].content
     assert content is not None
     return json.loads(content)
@@ -220,7 +221,7 @@ async def test_an_export_holds_all_that_is_kept(room: Room) -> None:
     document = await exported(room, ana)
 
     [message] = document["messages"]
-    assert (document["about"], document["complete"], document["background"]) == (wording.EXPORT_ABOUT, True, [])
+    assert (document["about"], document["complete"], document["background"]) == (texts.EXPORT_ABOUT, True, [])
     assert (document["workspace"], document["person"]) == (room.workspace.team.id, ana.person.id)
     assert (message["channel"], message["thread"], message["id"]) == (talk.channel.id, talk.root, talk.root)
     assert (message["text"], message["answer"]) == ("my VPN is down", "I was shown: my VPN is dwn")
@@ -249,4 +250,4 @@ async def test_an_export_that_cannot_be_sent_is_told(room: Room) -> None:
 
     await ana.commands("/attendant", "export")
 
-    assert wording.EXPORT_FAILED in {message.text for message in await ana.told("help-desk", 2)}
+    assert texts.EXPORT_FAILED in {message.text for message in await ana.told("help-desk", 2)}

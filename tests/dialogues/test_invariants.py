@@ -9,11 +9,11 @@ import sqlite3
 
 import pytest
 
-from bot.events import Author, MessageReceived, Thread
-from bot.playground import pings
+from bot.domain.events import Author, MessageReceived, Thread
+from bot.playground.workspace import pings
 from bot.store import inbox as store_inbox
-from tests.openai_server import says
-from tests.room import Room, shown
+from tests.support.openai_server import says
+from tests.support.room import Room, shown
 
 
 async def test_invariant_1_accepted_before_acknowledged(room: Room) -> None:
@@ -93,7 +93,7 @@ async def test_invariant_5_other_workspaces_are_none_of_its_business(room: Room)
     now, idle_after = room.clock.now(), room.settings.idle_after
     assert await room.desk.store.run(store_inbox.accept, message, now=now, new_id="elsewhere", idle_after=idle_after)
 
-    await room.desk.worker.look()
+    await room.desk.worker.poll()
     assert await room.guest("Ana").mentions("hello").answers(1) == ["I was shown: hello"]
     await room.settled()
 

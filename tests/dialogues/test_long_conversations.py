@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bot import wording
-from tests.openai_server import Fails, says
-from tests.room import Room, Talk, shown
+from bot.domain import texts
+from tests.support.openai_server import Fails, says
+from tests.support.room import Room, Talk, shown
 
 NARROW = pytest.mark.parametrize("room_settings", [{"history_tokens": 400}], ids=["narrow"])
 LONG = "please tell me " * 12
@@ -70,7 +70,7 @@ async def test_a_message_that_is_too_long_is_answered_and_the_person_told(room: 
     room.model.script(says("What a story."))
     talk = room.guest("Ana").writes(f"It begins {'and goes on ' * 1_000} until it ends.")
 
-    assert await talk.answers(1) == [f"What a story.\n\n{wording.SHORTENED}"]
+    assert await talk.answers(1) == [f"What a story.\n\n{texts.SHORTENED}"]
     (text,) = shown(room.model.requests[-1])
     assert text.startswith("It begins")
     assert text.endswith("until it ends.")

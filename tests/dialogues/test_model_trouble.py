@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bot import wording
+from bot.domain import texts
 from bot.errors import Trouble
-from tests.openai_server import Cut, Fails, Reply, delta, says
-from tests.room import Room
+from tests.support.openai_server import Cut, Fails, Reply, delta, says
+from tests.support.room import Room
 
 LENGTH = {"message": "maximum context length is 8000 tokens", "code": "context_length_exceeded"}
 KINDS: list[tuple[Trouble, list[Reply]]] = [
@@ -26,7 +26,7 @@ async def test_each_trouble_ends_in_a_sentence(room: Room, trouble: Trouble, rep
     script = list(replies)
     room.model.script(*script)
     talk = room.guest("Ana").mentions("my VPN is down")
-    assert await talk.answers(1) == [wording.trouble(trouble)]
+    assert await talk.answers(1) == [texts.trouble(trouble)]
     room.model.unscript()
 
     talk.says("are you there?")
@@ -41,7 +41,7 @@ async def test_an_answer_that_is_cut_keeps_what_was_said(room: Room) -> None:
 
     (text,) = await talk.answers(1)
 
-    assert text == f"Have you tried turning it\n\n{wording.trouble(Trouble.CUT)}"
+    assert text == f"Have you tried turning it\n\n{texts.trouble(Trouble.CUT)}"
 
 
 async def test_a_failed_answer_is_remembered_as_such(room: Room) -> None:
@@ -52,4 +52,4 @@ async def test_a_failed_answer_is_remembered_as_such(room: Room) -> None:
 
     talk.says("are you there?")
 
-    assert (await talk.answers(2))[-1] == f"I was shown: my VPN is down | {wording.FAILED_TURN} | are you there?"
+    assert (await talk.answers(2))[-1] == f"I was shown: my VPN is down | {texts.FAILED_TURN} | are you there?"

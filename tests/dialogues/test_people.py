@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 
 from bot import app
-from tests.room import Guest, Room, Talk
-from tests.room import shown as shown_in
+from tests.support.room import Guest, Room, Talk
+from tests.support.room import shown as shown_in
 
 
 def renamed(room: Room, guest: Guest, name: str) -> None:

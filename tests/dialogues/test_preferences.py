@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from bot import app, wording
+from bot import app
+from bot.domain import texts
+from bot.domain.preferences import MOST_CHARACTERS
 from bot.errors import Trouble
-from bot.preferences import MOST_CHARACTERS
-from bot.prompt import NOTE_ENDS
-from bot.testing import Hold, SettableClock
-from tests.openai_server import Fails, OpenAIServer, Reply, calls, says
-from tests.room import Guest, Room, Talk, playground, recites, settings_for, shown, told
+from bot.prompt.compose import NOTE_ENDS
+from bot.testing import PausedStep, SettableClock
+from tests.support.openai_server import Fails, OpenAIServer, Reply, calls, says
+from tests.support.room import Guest, Room, Talk, playground, recites, settings_for, shown, told
 
 TOOL = "set_preferences"
 TOO_LONG = "x" * (MOST_CHARACTERS["about"] + 1)
@@ -28,7 +29,7 @@ def wishes(room: Room) -> list[str]:
 async def test_what_is_set_in_the_home_tab_shapes_the_answers(room: Room) -> None:
     """Opened, edited and saved, the Home tab shows what is kept, and the model reads it with the next message."""
     ana = room.guest("Ana")
-    assert wording.NO_PREFERENCES in await ana.opens_home()
+    assert texts.NO_PREFERENCES in await ana.opens_home()
     assert await ana.edits() == {"name": "", "language": "", "tone": "neither", "about": ""}
     assert await ana.submits(name="Rita", language="Portuguese", tone="brief", about="I use Linux.\nNo mouse.") == {}
 
@@ -82,7 +83,7 @@ async def test_only_what_is_said_changes(room: Room) -> None:
     (said,) = await ana.mentions("forget my name, and speak French").answers(1)
     await ana.mentions("hello").answers(1)
 
-    assert said == f"ok\n\n{wording.noted({'name': '', 'language': 'French'})}"
+    assert said == f"ok\n\n{texts.noted({'name': '', 'language': 'French'})}"
     assert wishes(room) == ["> Answer me in French.", "> Keep your answers brief.", "> About me:", "> I use Linux."]
 
 
@@ -117,7 +118,7 @@ async def test_a_model_that_fails_after_it_kept_something(
     room.model.script(calls(TOOL, {"name": "Rita"}), *replies)
     (said,) = await room.guest("Ana").mentions("call me Rita").answers(1)
 
-    assert said.split("\n\n") == [wording.noted({"name": "Rita"}), *([wording.trouble(trouble)] if trouble else [])]
+    assert said.split("\n\n") == [texts.noted({"name": "Rita"}), *([texts.trouble(trouble)] if trouble else [])]
 
 
 async def test_preferences_are_for_one_person(room: Room) -> None:
@@ -139,7 +140,7 @@ async def test_preferences_are_for_one_person(room: Room) -> None:
     assert 'called "ana"' in told(room.model.requests[-1])
 
 
-async def asked_together(room: Room, one: Guest, text: str, other: Guest, and_text: str) -> tuple[Talk, Hold]:
+async def asked_together(room: Room, one: Guest, text: str, other: Guest, and_text: str) -> tuple[Talk, PausedStep]:
     """A thread in which two people write while an answer is held: both are answered in the next turn."""
     hold = room.hold_model()
     talk = one.mentions("one")
@@ -264,8 +265,8 @@ async def test_what_is_too_long_stays_in_the_modal(room: Room) -> None:
     await ana.opens_home()
     await ana.edits()
 
-    assert await ana.submits(name="Rita", about=TOO_LONG) == {"about": wording.too_long(1_001, 1_000)}
-    assert wording.NO_PREFERENCES in await ana.opens_home()
+    assert await ana.submits(name="Rita", about=TOO_LONG) == {"about": texts.too_long(1_001, 1_000)}
+    assert texts.NO_PREFERENCES in await ana.opens_home()
     assert await ana.submits(name="Rita", about=TOO_LONG[:-1]) == {}
 
     assert TOO_LONG[:-1] in await ana.opens_home()
@@ -312,14 +313,14 @@ async def test_a_call_that_cannot_be_carried_out(room: Room, name: str, argument
 
     assert (result["role"], result["tool_call_id"]) == ("tool", "call_1")
     assert "error" in result["content"]
-    assert wording.NO_PREFERENCES in await ana.opens_home()
+    assert texts.NO_PREFERENCES in await ana.opens_home()
 
 
 async def test_a_model_that_calls_for_ever(room: Room) -> None:
     """After three requests it is over, the last of which allowed no call; what was kept is told, once."""
     room.model.script(*[calls(TOOL, {"name": "Rita"})] * 3)
 
-    assert await room.guest("Ana").mentions("call me Rita").answers(1) == [wording.noted({"name": "Rita"})]
+    assert await room.guest("Ana").mentions("call me Rita").answers(1) == [texts.noted({"name": "Rita"})]
     assert [request.body.get("tool_choice") for request in room.model.requests] == [None, None, "none"]
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from bot import wording
+from bot.domain import texts
+from bot.domain.sessions import ResetOutcome
 from bot.manifest import START_OVER
-from bot.playground.block_kit import buttons
-from bot.sessions import ResetOutcome
-from tests.room import Room
+from bot.playground.workspace.block_kit import buttons
+from tests.support.room import Room
 
-DONE = wording.reset(ResetOutcome.DONE)
-NOTHING = wording.reset(ResetOutcome.NOTHING)
+DONE = texts.reset(ResetOutcome.DONE)
+NOTHING = texts.reset(ResetOutcome.NOTHING)
 
 
 @pytest.mark.parametrize("text", ["!reset", "@attendant reset", "@attendant Reset.", "@attendant /reset"])
@@ -45,7 +45,7 @@ async def test_only_who_took_part_may_reset(room: Room) -> None:
     await talk.answers(1)
 
     talk.says("!reset", by=room.guest("Ben"))
-    assert (await talk.answers(2))[-1] == wording.reset(ResetOutcome.NOT_YOURS)
+    assert (await talk.answers(2))[-1] == texts.reset(ResetOutcome.NOT_YOURS)
     talk.says("still down")
 
     assert "my VPN is down" in (await talk.answers(3))[-1]
@@ -89,7 +89,7 @@ async def test_slash_reset_in_a_direct_message(room: Room) -> None:
     talk = ana.writes("my VPN is down")
     await talk.answers(1)
 
-    assert (await ana.commands("/reset", channel=talk.channel.name)).text == wording.reset_count(1)
+    assert (await ana.commands("/reset", channel=talk.channel.name)).text == texts.reset_count(1)
     talk.says("hello again")
 
     assert (await talk.answers(2))[-1] == "I was shown: hello again"
@@ -97,7 +97,7 @@ async def test_slash_reset_in_a_direct_message(room: Room) -> None:
 
 async def test_slash_reset_with_nothing_to_reset(room: Room) -> None:
     """`/reset` in a channel where the person has no conversation says so."""
-    assert (await room.guest("Ana").commands("/reset")).text == wording.SLASH_NOTHING
+    assert (await room.guest("Ana").commands("/reset")).text == texts.SLASH_NOTHING
 
 
 async def test_slash_reset_with_one_conversation(room: Room) -> None:
@@ -107,7 +107,7 @@ async def test_slash_reset_with_one_conversation(room: Room) -> None:
     await talk.answers(1)
     await other.answers(1)
 
-    assert (await ana.commands("/attendant", "reset")).text == wording.reset_count(1)
+    assert (await ana.commands("/attendant", "reset")).text == texts.reset_count(1)
     talk.says("hello again")
     other.says("found it")
 
@@ -125,7 +125,7 @@ async def test_slash_reset_with_several_offers_a_list(room: Room) -> None:
     offer = await ana.commands("/reset")
     (pressed,) = [button for _, button in buttons(offer.blocks) if _is_about(room, button["value"], first.root)]
     room.workspace.press(ana.person, offer, pressed["action_id"], pressed["value"])
-    await room.until(lambda: _last_told(room, ana.person.id) == wording.reset_count(1))
+    await room.until(lambda: _last_told(room, ana.person.id) == texts.reset_count(1))
     first.says("hello again")
     second.says("and again")
 
@@ -140,7 +140,7 @@ async def test_slash_reset_all(room: Room) -> None:
     for talk in talks:
         await talk.answers(1)
 
-    assert (await ana.commands("/reset", "all")).text == wording.reset_count(2)
+    assert (await ana.commands("/reset", "all")).text == texts.reset_count(2)
     for talk in talks:
         talk.says("hello again")
 

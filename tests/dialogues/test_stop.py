@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bot import wording
-from bot.sessions import Interrupted, ResetOutcome, StopOutcome
-from tests.openai_server import says
-from tests.room import Room
+from bot.domain import texts as wording
+from bot.domain.sessions import Interrupted, ResetOutcome, StopOutcome
+from tests.support.openai_server import says
+from tests.support.room import Room
 
 STOPPED = wording.interrupted(Interrupted.STOPPED)
 

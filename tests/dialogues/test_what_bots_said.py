@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bot import wording
-from bot.playground.messages import Message
-from tests.openai_server import says
-from tests.room import Room, Talk, shown
+from bot.domain import texts
+from bot.playground.workspace.messages import Message
+from tests.support.openai_server import says
+from tests.support.room import Room, Talk, shown
 
 SECRET = "chrysanthemum"
 
@@ -44,9 +44,9 @@ async def test_an_answer_that_somebody_deletes_is_forgotten(room: Room) -> None:
 
     room.workspace.remove(talk.said()[0])
 
-    assert await asked_again(room, talk) == f"what is the code? | {wording.ANSWER_ERASED} | go on"
+    assert await asked_again(room, talk) == f"what is the code? | {texts.ANSWER_ERASED} | go on"
     await room.settled()
-    await room.desk.scheduler.scrub()
+    await room.desk.scheduler.vacuum()
     files = [Path(room.database + suffix) for suffix in ("", "-wal")]
     assert not any(SECRET.encode() in file.read_bytes() for file in files if file.exists())
 

@@ -1,0 +1,89 @@
+"""The terminal: one person's chat on standard input and output. The smallest program on the Python API.
+
+Rule: it shows text as it comes; a terminal pings nobody and has no limits to keep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+
+from bot.api import Attendant
+from bot.app import model_name
+from bot.config.settings import Settings
+from bot.domain import texts
+from bot.domain.events import Command, read_command
+from bot.domain.sessions import StopOutcome
+from bot.errors import ModelError
+
+Write = Callable[[str], object]
+
+
+async def chat(settings: Settings, announce: Write) -> int:
+    """Talk to the bot in the terminal, until end of input."""
+    async with Attendant.open(settings) as attendant:
+        announce(f"Talking to the attendant · model: {model_name(settings)} · !reset starts over, Ctrl+D ends\n")
+        await talk(attendant, typed_lines("> "), write)
+    return 0
+
+
+async def talk(attendant: Attendant, lines: AsyncIterator[str], show: Write) -> None:
+    """Send each line in one chat, and show the answer as it grows, until the lines end."""
+    chat_id = await attendant.create_chat()
+    async for line in lines:
+        if text := line.strip():
+            async with aclosing(_answer(attendant, chat_id, text)) as pieces:
+                async for piece in pieces:
+                    show(_printable(piece))
+            show("\n\n")
+
+
+async def _answer(attendant: Attendant, chat_id: str, text: str) -> AsyncGenerator[str, None]:
+    match read_command(text, mentions_bot=False):
+        case Command.RESET:
+            yield texts.reset(await attendant.reset_chat(chat_id))
+        case Command.STATUS:
+            yield texts.memory(await attendant.memory(chat_id))
+        case Command.STOP:  # while one can type, nothing runs
+            yield texts.fixed(StopOutcome.NOTHING_RUNS)
+        case None:
+            try:
+                async with aclosing(attendant.stream_message(chat_id, text)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+            except ModelError as error:
+                yield f"\n\n{texts.trouble(error.trouble)}"
+
+
+async def typed_lines(prompt: str) -> AsyncIterator[str]:
+    """The lines a person types, until end of input. Reading does not hold up the loop, nor the exit."""
+    loop = asyncio.get_running_loop()
+    while True:
+        line: asyncio.Future[str | None] = loop.create_future()
+        threading.Thread(target=_read, args=(prompt, loop, line), daemon=True).start()
+        if (text := await line) is None:
+            return
+        yield text
+
+
+def write(text: str) -> None:
+    """Show text on standard output at once."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _read(prompt: str, loop: asyncio.AbstractEventLoop, line: asyncio.Future[str | None]) -> None:
+    try:
+        text: str | None = input(prompt)
+    except EOFError:
+        text = None
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(lambda: None if line.done() else line.set_result(text))
+
+
+def _printable(text: str) -> str:
+    """The text without control characters, so that a model cannot steer the terminal."""
+    return "".join(character for character in text if character.isprintable() or character in "\n\t")

@@ -1,0 +1,148 @@
+"""What a backend's failure means: its status and error object, read as one Trouble and a line for operators.
+
+Rule: pure. The backend's own sentence may repeat what a person wrote, or part of a key: it is searched, never shown.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Self
+
+from bot.errors import ModelError, Trouble
+
+PROBLEMS = {
+    Trouble.REFUSED_KEY: "the backend refused the key; check OPENAI_API_KEY and what it is allowed to do",
+    Trouble.NO_QUOTA: "the account's quota or credit is used up; look at its billing page",
+    Trouble.RATE_LIMITED: "the account's rate limit is reached, retries included; raise it, or lower MAX_RUNNING_TURNS",
+    Trouble.UNAVAILABLE: "the backend is failing, retries included; check OPENAI_BASE_URL and the backend's status",
+    Trouble.TIMEOUT: "the backend fell silent; raise MODEL_TIMEOUT_SECONDS, or use a quicker model",
+    Trouble.CUT: "the answer's stream broke off; look at the backend, and at proxies before it",
+    Trouble.EMPTY: "the answer was empty; if this stays so, try another OPENAI_MODEL",
+    Trouble.REFUSED: "the backend's content filter, or the model itself, refused to answer",
+    Trouble.WINDOW_EXCEEDED: "the request exceeds the model's window; set MODEL_WINDOW_TOKENS, or lower HISTORY_TOKENS",
+    Trouble.BAD_REQUEST: "the backend did not accept the request; check OPENAI_MODEL and OPENAI_BASE_URL",
+    Trouble.NOT_FOUND: "the backend knows no model {model!r} at this address; check OPENAI_MODEL and OPENAI_BASE_URL",
+}
+
+# `code` or `type` of the error object. developers.openai.com/api/docs/guides/error-codes; other backends borrow these.
+_BY_WORD = {
+    "insufficient_quota": Trouble.NO_QUOTA,
+    "billing_hard_limit_reached": Trouble.NO_QUOTA,
+    "billing_not_active": Trouble.NO_QUOTA,
+    "content_filter": Trouble.REFUSED,  # Azure's filter on the prompt
+    "content_policy_violation": Trouble.REFUSED,
+    "invalid_prompt": Trouble.REFUSED,
+    "context_length_exceeded": Trouble.WINDOW_EXCEEDED,
+    "exceed_context_size_error": Trouble.WINDOW_EXCEEDED,  # llama.cpp
+    "invalid_api_key": Trouble.REFUSED_KEY,
+    "model_not_found": Trouble.NOT_FOUND,
+    "rate_limit_exceeded": Trouble.RATE_LIMITED,
+    "server_error": Trouble.UNAVAILABLE,
+    "overloaded_error": Trouble.UNAVAILABLE,
+    "tool_use_failed": Trouble.CUT,  # Groq: the model made up a call that is none
+}
+_BY_STATUS = {
+    401: Trouble.REFUSED_KEY,
+    402: Trouble.NO_QUOTA,
+    403: Trouble.REFUSED_KEY,
+    404: Trouble.NOT_FOUND,
+    408: Trouble.UNAVAILABLE,
+    409: Trouble.UNAVAILABLE,
+    429: Trouble.RATE_LIMITED,
+}
+# DeepSeek and vLLM give no code of their own for this, only a sentence.
+_WINDOW = re.compile(
+    r"context (length|window|size)|maximum context|input tokens exceed|prompt is too long", re.IGNORECASE
+)
+# Ollama, vLLM, Groq, OpenRouter, llama.cpp and OpenAI itself (for reasoning models) each put it in words of their own.
+_NO_TOOLS = re.compile(r"\btools?\b|\btool_|function[_ ](calling|tools?)", re.IGNORECASE)
+# Where such a sentence tells the window: "maximum context length is 8192 tokens", "configured limit of 272,000 tokens",
+# "available context size (4096 tokens)", "210000 tokens > 200000 maximum", "32768 maximum context", "n_ctx: 4096".
+_NUMBER = r"(\d[\d,]{2,11})"
+_LIMITS = [
+    re.compile(pattern.replace("NUMBER", _NUMBER), re.IGNORECASE)
+    for pattern in (
+        r"n_ctx\W{1,4}NUMBER",
+        r"> ?NUMBER",
+        r"NUMBER maximum context",
+        r"(?:maximum|context (?:length|window|size)|limit)\D{1,40}NUMBER",
+    )
+]
+_WORD = re.compile(r"[A-Za-z0-9_.\[\]-]{1,60}")
+_TOO_LARGE = 413
+_SERVER_ERROR = 500
+_REFUSALS = {Trouble.BAD_REQUEST, Trouble.NOT_FOUND}
+
+
+@dataclass(frozen=True, slots=True)
+class BackendFault:
+    """A failure as the backend described it, over HTTP or inside a stream (then without a status of its own)."""
+
+    status: int | None
+    code: str = ""
+    kind: str = ""  # the error object's `type`
+    param: str = ""
+    message: str = field(default="", repr=False)
+    told_window: int | None = None  # llama.cpp tells it as a number of its own
+
+    @classmethod
+    def read(cls, error: object, status: int | None = None) -> Self:
+        """From the error object, or whatever stood in its place."""
+        if not isinstance(error, dict):
+            return cls(status, message=str(error))
+        code = error.get("code")
+        if status is None and isinstance(code, int):  # OpenRouter puts the HTTP status there
+            status = code
+        code, kind, param = (_word(error.get(name)) for name in ("code", "type", "param"))
+        window = error.get("n_ctx")
+        return cls(status, code, kind, param, str(error.get("message")), window if isinstance(window, int) else None)
+
+    @property
+    def trouble(self) -> Trouble:
+        """What it means for the answer."""
+        if self.status == _TOO_LARGE or _WINDOW.search(self.message):
+            return Trouble.WINDOW_EXCEEDED
+        for word in (self.code, self.kind):
+            if word in _BY_WORD:
+                return _BY_WORD[word]
+        if self.status is None:
+            return Trouble.CUT
+        if self.status >= _SERVER_ERROR:
+            return Trouble.UNAVAILABLE
+        return _BY_STATUS.get(self.status, Trouble.BAD_REQUEST)
+
+    @property
+    def window(self) -> int | None:
+        """How many tokens the model takes, where it was told when more were refused."""
+        if self.trouble is not Trouble.WINDOW_EXCEEDED:
+            return None
+        found = next(filter(None, (limit.search(self.message) for limit in _LIMITS)), None)
+        return self.told_window or (int(found[1].replace(",", "")) if found else None)
+
+    def blames(self, parameter: str) -> bool:
+        """Whether the backend did not know this parameter of the request, or not with this value."""
+        named = self.param.split(".")[0] == parameter if self.param else parameter in self.message
+        return self.trouble is Trouble.BAD_REQUEST and named
+
+    @property
+    def refuses_tools(self) -> bool:
+        """Whether the backend, or this model of it, does not let the model call tools."""
+        if self.trouble is Trouble.UNAVAILABLE:
+            return "tools param requires" in self.message  # llama.cpp; other 500s that name tools pass again
+        told = "" if self.param.startswith("messages") else self.message  # of messages it may repeat what people wrote
+        return self.trouble in _REFUSALS and _NO_TOOLS.search(f"{self.param} {told}") is not None
+
+    def error(self, model: str) -> ModelError:
+        """The ModelError that says so, with what an operator needs to find the cause."""
+        problem = PROBLEMS[self.trouble].format(model=model)
+        facts = [f"HTTP {self.status}" if self.status else "", self.code, self.kind, self.param]
+        told = ", ".join(dict.fromkeys(filter(None, facts)))
+        param = self.param if self.trouble is Trouble.BAD_REQUEST else ""
+        return ModelError(self.trouble, f"{problem} ({told})" if told else problem, window=self.window, param=param)
+
+
+def _word(value: object) -> str:
+    """The value when it is a plain word such as an error code; anything longer could be somebody's text."""
+    text = str(value) if isinstance(value, str | int) else ""
+    return text if _WORD.fullmatch(text) else ""

@@ -1,0 +1,182 @@
+"""Which events of the Events API a change makes, and their payloads (docs.slack.dev/apis/events-api).
+
+Rule: pure. Only what the manifest subscribes to, whose scope is granted, in a conversation that the bot is in; what
+parts the app from a conversation, or from the workspace, it is told as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import assert_never
+
+from bot.playground.workspace.changes import (
+    AppUninstalled,
+    BotRemoved,
+    Change,
+    Changed,
+    ChannelArchived,
+    ChannelDeleted,
+    Deleted,
+    HomeOpened,
+    Parting,
+    Posted,
+    Stopped,
+)
+from bot.playground.workspace.message_json import message_json, team_of
+from bot.playground.workspace.messages import TOMBSTONE, Json, Message
+from bot.playground.workspace.people import Channel
+from bot.playground.workspace.state import STOP_EVENT, WorkspaceState
+from bot.playground.workspace.view_json import view_json
+
+# What has to be subscribed to and granted to hear of messages, by `channel_type`.
+_MESSAGE_NEEDS = {
+    "channel": ("message.channels", "channels:history"),
+    "group": ("message.groups", "groups:history"),
+    "im": ("message.im", "im:history"),
+    "mpim": ("message.mpim", "mpim:history"),
+}
+_MENTION_NEEDS = ("app_mention", "app_mentions:read")
+_STOP_NEEDS = (STOP_EVENT, "chat:write")
+_READ_SCOPES = {"channel": "channels:read", "group": "groups:read"}
+
+
+def events_of(state: WorkspaceState, change: Change) -> Iterator[Json]:
+    """The events, in no promised order, that tell the app of a change."""
+    match change:
+        case Posted(message) if not message.only_for:
+            yield from _heard(state, message, _posted(state, message))
+            yield from _mention(state, message)
+        case Changed(message, previous, ts) if not message.only_for:
+            yield from _heard(state, message, _edited(state, message, previous, ts))
+            if message.edited != previous.edited:  # seen in the wild, without what it was before
+                yield from _mention(state, message)
+        case Deleted(message, ts) if not message.only_for:
+            yield from _heard(state, message, _deleted(state, message, ts))
+        case Stopped() if _listens(state, change.channel, _STOP_NEEDS):
+            yield _stopped(change)
+        case HomeOpened() if _wants(state, "app_home_opened", None):
+            yield _home_opened(state, change)
+        case ChannelArchived() | ChannelDeleted() | BotRemoved() | AppUninstalled():
+            yield from (event for event, scope in _partings(state, change) if _wants(state, event["type"], scope))
+        case _:
+            return
+
+
+def event_callback(state: WorkspaceState, event: Json, event_id: str) -> Json:
+    """The envelope that every event travels in."""
+    app, channel = state.app, state.channels.get(event.get("channel", ""))
+    installation = {"enterprise_id": None, "team_id": state.team.id, "user_id": app.user_id}
+    return {
+        "token": app.verification_token,
+        "team_id": state.team.id,
+        "context_team_id": state.team.id,
+        "context_enterprise_id": None,
+        "api_app_id": app.id,
+        "event": event,
+        "type": "event_callback",
+        "event_id": event_id,
+        "event_time": int(state.clock().timestamp()),
+        "authorizations": [{**installation, "is_bot": True, "is_enterprise_install": False}],
+        "is_ext_shared_channel": channel is not None and channel.shared,
+        "event_context": f"4-{event_id}",
+    }
+
+
+def _posted(state: WorkspaceState, message: Message) -> Json:
+    return {**message_json(state, message), **_from_outside(state, message), "event_ts": message.ts}
+
+
+def _edited(state: WorkspaceState, message: Message, previous: Message, ts: str) -> Json:
+    return {
+        "type": "message",
+        "subtype": "message_changed",
+        "hidden": True,
+        "message": message_json(state, message) | ({"hidden": True} if message.subtype == TOMBSTONE else {}),
+        "previous_message": message_json(state, previous),
+        "ts": ts,
+        "event_ts": ts,
+    }
+
+
+def _deleted(state: WorkspaceState, message: Message, ts: str) -> Json:
+    return {
+        "type": "message",
+        "subtype": "message_deleted",
+        "hidden": True,
+        "deleted_ts": message.ts,
+        "previous_message": message_json(state, message),
+        "ts": ts,
+        "event_ts": ts,
+    }
+
+
+def _heard(state: WorkspaceState, message: Message, event: Json) -> Iterator[Json]:
+    channel = state.channels[message.channel]
+    if _listens(state, channel, _MESSAGE_NEEDS[channel.slack_type]):
+        yield {**event, "channel": channel.id, "channel_type": channel.slack_type}
+
+
+def _mention(state: WorkspaceState, message: Message) -> Iterator[Json]:
+    # The same message once more, under an event id of its own; never in direct messages, never of itself.
+    # docs.slack.dev/reference/events/app_mention
+    channel = state.channels[message.channel]
+    names_bot = f"<@{state.app.user_id}" in message.text and message.bot_id != state.app.bot_id
+    if names_bot and channel.kind != "im" and _listens(state, channel, _MENTION_NEEDS):
+        whole = _posted(state, message)
+        kept = {name: value for name, value in whole.items() if name not in {"subtype", "files"}}
+        yield {**kept, "type": "app_mention", "channel": channel.id}
+
+
+def _stopped(change: Stopped) -> Json:
+    # docs.slack.dev/reference/events/agent_session_stopped
+    return {
+        "type": STOP_EVENT,
+        "channel": change.channel.id,
+        "thread_ts": change.thread_ts,
+        "user": change.person.id,
+        "streaming_message_ts": list(change.streams),
+        "event_ts": change.ts,
+    }
+
+
+def _home_opened(state: WorkspaceState, change: HomeOpened) -> Json:
+    # docs.slack.dev/reference/events/app_home_opened
+    view = state.surfaces.of(change.person, "home")
+    shown = {"view": view_json(state, view)} if view else {}
+    where = {"user": change.person.id, "channel": change.channel.id, "tab": "home"}
+    return {"type": "app_home_opened", **where, **shown, "event_ts": change.ts}
+
+
+def _partings(state: WorkspaceState, change: Parting) -> Iterator[tuple[Json, str | None]]:
+    # Each event with the scope it needs: docs.slack.dev/reference/events/{app_uninstalled,tokens_revoked,…}
+    if isinstance(change, AppUninstalled):
+        yield {"type": "app_uninstalled"}, None
+        yield {"type": "tokens_revoked", "tokens": {"oauth": [], "bot": [state.app.user_id]}}, None
+        return
+    channel = change.channel
+    scope, where = _READ_SCOPES.get(channel.slack_type), {"channel": channel.id, "event_ts": change.ts}
+    match change:
+        case ChannelArchived(person):
+            yield {"type": f"{channel.slack_type}_archive", "user": person.id, "is_moved": 0, **where}, scope
+        case ChannelDeleted():
+            yield {"type": f"{channel.slack_type}_deleted", **where}, scope
+        case BotRemoved():
+            who = {"user": state.app.user_id, "team": state.team.id, "channel_type": "C"}
+            yield {"type": "member_left_channel", **who, **where}, scope
+            yield {"type": f"{channel.slack_type}_left", **where}, scope
+        case _:
+            assert_never(change)
+
+
+def _listens(state: WorkspaceState, channel: Channel, needs: tuple[str, str]) -> bool:
+    return state.app.user_id in channel.members and _wants(state, *needs)
+
+
+def _wants(state: WorkspaceState, event: str, scope: str | None) -> bool:
+    app = state.app
+    return event in app.manifest.events and (scope is None or scope in app.scopes)
+
+
+def _from_outside(state: WorkspaceState, message: Message) -> Json:
+    team = team_of(state, message.user)
+    return {"user_team": team, "source_team": team} if team != state.team.id else {}

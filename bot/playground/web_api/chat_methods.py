@@ -1,0 +1,109 @@
+"""chat.postMessage, chat.update, chat.delete, chat.postEphemeral (docs.slack.dev/reference/methods)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bot.playground.web_api.methods import (
+    Args,
+    Method,
+    SlackError,
+    checked_blocks,
+    checked_markdown,
+    checked_metadata,
+    checked_root,
+    joined_channel,
+    known_message,
+)
+from bot.playground.workspace.message_json import message_json
+from bot.playground.workspace.messages import TOMBSTONE, Edit, Json, Message
+from bot.playground.workspace.workspace import Workspace
+
+_KEPT_TEXT = 40_000  # characters; Slack cuts the rest of a posted text
+_MAX_UPDATE = 4_000  # characters of `text` in chat.update
+
+
+def _post(workspace: Workspace, args: Args) -> Json:
+    person = workspace.people.get(args.text("channel"))  # a person's id leads to the direct messages with them
+    channel = joined_channel(workspace, workspace.dm(person).id if person else args.text("channel"))
+    thread_ts = checked_root(workspace, channel, args.text("thread_ts"), "thread_not_found")
+    broadcast = thread_ts is not None and args.flag("reply_broadcast")
+    message = workspace.add(
+        Message(
+            channel=channel.id,
+            ts=workspace.new_ts(),
+            user=workspace.app.user_id,
+            bot_id=workspace.app.bot_id,
+            thread_ts=thread_ts,
+            subtype="thread_broadcast" if broadcast else None,
+            metadata=checked_metadata(args),
+            unfurls=args.flag("unfurl_links") is not False or args.flag("unfurl_media") is not False,
+            **_content(workspace, args),
+        )
+    )
+    return {"channel": channel.id, "ts": message.ts, "message": message_json(workspace, message)}
+
+
+def _update(workspace: Workspace, args: Args) -> Json:
+    channel = joined_channel(workspace, args.text("channel"))
+    message = known_message(workspace, channel, args.text("ts"))
+    if message.bot_id != workspace.app.bot_id or message.subtype == TOMBSTONE:
+        raise SlackError("cant_update_message")
+    if message.streaming_since:
+        raise SlackError("streaming_state_conflict")
+    if len(args.text("text")) > _MAX_UPDATE:
+        raise SlackError("msg_too_long")
+    changes = _content(workspace, args)
+    if "blocks" not in args and "markdown_text" not in args:
+        del changes["blocks"]  # left out, the old ones stay
+    if "metadata" in args:
+        changes["metadata"] = checked_metadata(args)
+    changed = workspace.change(message, edited=Edit(workspace.app.user_id, workspace.new_ts()), **changes)
+    return {
+        "channel": channel.id,
+        "ts": changed.ts,
+        "text": changed.text,
+        "message": message_json(workspace, changed),
+    }
+
+
+def _delete(workspace: Workspace, args: Args) -> Json:
+    channel = joined_channel(workspace, args.text("channel"))
+    message = known_message(workspace, channel, args.text("ts"))
+    if message.bot_id != workspace.app.bot_id or message.subtype == TOMBSTONE:
+        raise SlackError("cant_delete_message")
+    if message.streaming_since:  # what Slack does here is undocumented, so nothing may count on it
+        raise SlackError("cant_delete_message")
+    workspace.remove(message)
+    return {"channel": channel.id, "ts": message.ts}
+
+
+def _post_ephemeral(workspace: Workspace, args: Args) -> Json:
+    channel = joined_channel(workspace, args.text("channel"))
+    person = workspace.people.get(args.text("user"))
+    if person is None or person.id not in channel.members:
+        raise SlackError("user_not_in_channel")
+    thread_ts = checked_root(workspace, channel, args.text("thread_ts"), "thread_not_found")
+    content = _content(workspace, args)
+    if thread_ts and len(workspace.thread(channel, thread_ts)) == 1:
+        return {"message_ts": workspace.new_ts()}  # nobody sees it: "only shown if there is already an active thread"
+    message = workspace.show(person, channel, by_app=True, thread_ts=thread_ts, **content)
+    return {"message_ts": message.ts}
+
+
+def _content(workspace: Workspace, args: Args) -> dict[str, Any]:
+    markdown, blocks, text = checked_markdown(args), checked_blocks(workspace, args), args.text("text")
+    if not markdown and not blocks and not text.strip() and not args.items("attachments"):
+        raise SlackError("no_text")
+    if markdown:
+        return {"text": markdown, "blocks": (), "format": "markdown"}
+    return {"text": text[:_KEPT_TEXT], "blocks": blocks, "format": "mrkdwn"}
+
+
+METHODS: Mapping[str, Method] = {
+    "chat.postMessage": Method(run=_post, required=("channel",), scope="chat:write"),
+    "chat.update": Method(run=_update, required=("channel", "ts"), scope="chat:write"),
+    "chat.delete": Method(run=_delete, required=("channel", "ts"), scope="chat:write"),
+    "chat.postEphemeral": Method(run=_post_ephemeral, required=("channel", "user"), scope="chat:write"),
+}

@@ -1,0 +1,150 @@
+"""auth.test, users.info, conversations.info, conversations.replies: what the app may ask about the workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from bot.playground.web_api.methods import (
+    HISTORY_SCOPE,
+    READ_SCOPE,
+    Args,
+    Method,
+    MissingScopeError,
+    SlackError,
+    known_channel,
+)
+from bot.playground.workspace.message_json import message_json, with_replies
+from bot.playground.workspace.messages import Json
+from bot.playground.workspace.people import Channel, Person
+from bot.playground.workspace.workspace import Workspace
+
+_MAX_PAGE = 1_000
+
+
+def _auth_test(workspace: Workspace, _args: Args) -> Json:
+    app, team = workspace.app, workspace.team
+    return {
+        "url": team.url,
+        "team": team.name,
+        "user": app.manifest.bot_name,
+        "team_id": team.id,
+        "user_id": app.user_id,
+        "bot_id": app.bot_id,
+        "is_enterprise_install": False,
+    }
+
+
+def _user(workspace: Workspace, args: Args) -> Json:
+    user_id, app = args.text("user"), workspace.app
+    if user_id == app.user_id:
+        me = Person(app.user_id, app.manifest.bot_name, app.manifest.app_name, workspace.team.id)
+        return {"user": {**_person_json(workspace, me), "is_bot": True}}
+    if user_id not in workspace.people:
+        raise SlackError("user_not_found")
+    person = workspace.people[user_id]
+    locale = {"locale": person.locale} if args.flag("include_locale") else {}
+    return {"user": {**_person_json(workspace, person), **locale}}
+
+
+def _person_json(workspace: Workspace, person: Person) -> Json:
+    profile = {"real_name": person.real_name, "display_name": person.name, "title": person.title, "team": person.team}
+    return {
+        "id": person.id,
+        "team_id": person.team,
+        "name": person.name,
+        "real_name": person.real_name,
+        "color": person.color,
+        "profile": profile,
+        **_zone(person, workspace.clock()),
+        "deleted": False,
+        "is_bot": False,
+        "is_restricted": False,
+        "is_stranger": person.team != workspace.team.id,
+    }
+
+
+def _zone(person: Person, now: datetime) -> Json:
+    try:
+        there = now.astimezone(ZoneInfo(person.time_zone))
+    except ZoneInfoNotFoundError:  # a machine without the zones
+        there = now
+    offset = there.utcoffset() or timedelta()
+    return {"tz": person.time_zone, "tz_label": there.tzname(), "tz_offset": int(offset.total_seconds())}
+
+
+def _channel(workspace: Workspace, args: Args) -> Json:
+    channel = known_channel(workspace, args.text("channel"))
+    _need(workspace, READ_SCOPE[channel.slack_type])
+    return {
+        "channel": {
+            "id": channel.id,
+            "name": channel.name,
+            "is_channel": channel.kind == "channel",
+            "is_group": channel.kind == "private",
+            "is_im": channel.kind == "im",
+            "is_mpim": channel.kind == "mpim",
+            "is_private": channel.kind != "channel",
+            "is_archived": channel.archived,
+            "is_member": workspace.app.user_id in channel.members,
+            "is_ext_shared": channel.shared,
+            "topic": {"value": channel.topic, "creator": "", "last_set": 0},
+        }
+    }
+
+
+def _replies(workspace: Workspace, args: Args) -> Json:
+    channel = known_channel(workspace, args.text("channel"))
+    _need(workspace, HISTORY_SCOPE[channel.slack_type])
+    if workspace.app.user_id not in channel.members:
+        raise SlackError("not_in_channel")
+    root, *replies = _thread_json(workspace, channel, args)
+    found = [root, *_between(replies, args)]  # the root comes first whatever `oldest` says, and on no later page
+    start, size = _page(args)
+    page, more = found[start : start + size], start + size < len(found)
+    answer: Json = {"messages": page, "has_more": more}
+    return answer | ({"response_metadata": {"next_cursor": f"next:{start + size}"}} if more else {})
+
+
+def _thread_json(workspace: Workspace, channel: Channel, args: Args) -> list[Json]:
+    asked = workspace.transcript.find(channel.id, args.text("ts"))
+    if asked is None or asked.only_for:
+        raise SlackError("thread_not_found")
+    thread = workspace.thread(channel, asked.root)
+    metadata = bool(args.flag("include_all_metadata"))
+    return [
+        message_json(workspace, message, with_metadata=metadata) | with_replies(workspace, message)
+        for message in thread
+    ]
+
+
+def _between(messages: list[Json], args: Args) -> list[Json]:
+    oldest, latest, inclusive = args.text("oldest"), args.text("latest"), args.flag("inclusive")
+    bounds = {oldest, latest} if inclusive else set()
+    return [
+        message
+        for message in messages
+        if message["ts"] in bounds or (oldest < message["ts"] and (not latest or message["ts"] < latest))
+    ]
+
+
+def _page(args: Args) -> tuple[int, int]:
+    size, cursor = args.number("limit", _MAX_PAGE), args.text("cursor")
+    start = cursor.removeprefix("next:") or "0"
+    if not start.isdigit():
+        raise SlackError("invalid_cursor")
+    return int(start), max(1, min(size, _MAX_PAGE))
+
+
+def _need(workspace: Workspace, scope: str) -> None:
+    if scope not in workspace.app.scopes:
+        raise MissingScopeError(workspace, scope)
+
+
+METHODS: Mapping[str, Method] = {
+    "auth.test": Method(run=_auth_test),
+    "users.info": Method(run=_user, required=("user",), scope="users:read"),
+    "conversations.info": Method(run=_channel, required=("channel",)),
+    "conversations.replies": Method(run=_replies, required=("channel", "ts")),
+}

@@ -1,0 +1,122 @@
+"""chat.startStream, chat.appendStream, chat.stopStream (docs.slack.dev/reference/methods/chat.startStream).
+
+Where Slack's servers are stricter than their reference (thread_ts, the recipient, the lifetime), this is as strict.
+A stream that a person stopped takes no more text, but it can still be ended: docs.slack.dev/ai/agent-sessions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bot.playground.web_api.methods import (
+    Args,
+    Method,
+    SlackError,
+    checked_blocks,
+    checked_metadata,
+    checked_root,
+    joined_channel,
+    known_message,
+)
+from bot.playground.web_api.statuses import checked_session_status, set_session
+from bot.playground.workspace import block_kit
+from bot.playground.workspace.message_json import message_json
+from bot.playground.workspace.messages import Json, Message
+from bot.playground.workspace.people import Channel
+from bot.playground.workspace.workspace import Workspace
+
+
+def _start(workspace: Workspace, args: Args) -> Json:
+    channel = joined_channel(workspace, args.text("channel"))
+    thread_ts = checked_root(workspace, channel, args.text("thread_ts"), "invalid_thread_ts")
+    if thread_ts is None:
+        raise SlackError("invalid_thread_ts")
+    if channel.kind != "im":
+        _check_recipient(workspace, args)
+    message = workspace.add(
+        Message(
+            channel=channel.id,
+            ts=workspace.new_ts(),
+            user=workspace.app.user_id,
+            bot_id=workspace.app.bot_id,
+            thread_ts=thread_ts,
+            text=_streamed(args),
+            format="markdown",
+            streaming_since=workspace.clock(),
+        )
+    )
+    if workspace.app.is_agent:  # starting a stream starts an agent session too
+        set_session(workspace, channel.id, thread_ts, "processing")
+    return {"channel": channel.id, "ts": message.ts}
+
+
+def _append(workspace: Workspace, args: Args) -> Json:
+    channel, message = _own(workspace, args)
+    if message.stopped:
+        raise SlackError("stopped_by_user")
+    _check_live(message)
+    text = _streamed(args)
+    if not text and "chunks" not in args:
+        raise SlackError("no_text")
+    workspace.grow(message, text)
+    return {"channel": channel.id, "ts": message.ts}
+
+
+def _stop(workspace: Workspace, args: Args) -> Json:
+    channel, message = _own(workspace, args)
+    if not message.stopped:
+        _check_live(message)
+    status = checked_session_status(args, "session_status", "active")
+    text = message.text + _streamed(args)
+    blocks = checked_blocks(workspace, args)
+    if not text and not blocks:
+        raise SlackError("no_text")
+    if blocks:  # they stand below the text, which therefore becomes a block as well
+        blocks = ({"type": "markdown", "block_id": workspace.new_id(), "text": text}, *blocks)
+    metadata = checked_metadata(args) or message.metadata
+    ended = workspace.change(message, text=text, blocks=blocks, metadata=metadata, streaming_since=None, stopped=False)
+    set_session(workspace, channel.id, message.root, status)
+    return {"channel": channel.id, "ts": ended.ts, "message": message_json(workspace, ended)}
+
+
+def _check_recipient(workspace: Workspace, args: Args) -> None:
+    for name in ("recipient_user_id", "recipient_team_id"):
+        if not args.text(name):
+            raise SlackError(f"missing_{name}")
+    person = workspace.people.get(args.text("recipient_user_id"))
+    if person is None or person.team != args.text("recipient_team_id"):
+        raise SlackError("user_not_found")
+
+
+def _own(workspace: Workspace, args: Args) -> tuple[Channel, Message]:
+    channel = joined_channel(workspace, args.text("channel"))
+    message = known_message(workspace, channel, args.text("ts"))
+    if message.bot_id != workspace.app.bot_id:
+        raise SlackError("message_not_owned_by_app")
+    return channel, message
+
+
+def _check_live(message: Message) -> None:
+    if message.streaming_since is None:
+        raise SlackError("message_not_in_streaming_state")
+
+
+def _streamed(args: Args) -> str:
+    chunks = args.items("chunks")
+    known = {"markdown_text", "task_update", "plan_update", "blocks"}
+    if any(chunk.get("type") not in known for chunk in chunks):
+        raise SlackError("invalid_chunks")
+    pieces = [args.text("markdown_text"), *(c.get("text") for c in chunks if c["type"] == "markdown_text")]
+    if not all(isinstance(piece, str) for piece in pieces):
+        raise SlackError("invalid_chunks")
+    text = "".join(map(str, pieces))
+    if len(text) > block_kit.MAX_MARKDOWN:
+        raise SlackError("msg_too_long")
+    return text
+
+
+METHODS: Mapping[str, Method] = {
+    "chat.startStream": Method(run=_start, required=("channel",), scope="chat:write"),
+    "chat.appendStream": Method(run=_append, required=("channel", "ts"), scope="chat:write"),
+    "chat.stopStream": Method(run=_stop, required=("channel", "ts"), scope="chat:write"),
+}

@@ -1,0 +1,132 @@
+"""What Slack checks of blocks before it takes them (docs.slack.dev/reference/block-kit). Pure.
+
+Rule: only what the app may use is known here; another block or element type is refused rather than guessed at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from bot.playground.workspace.messages import Json
+
+MAX_BLOCKS = 50
+MAX_MARKDOWN = 12_000  # characters: of markdown_text a call, and over all markdown blocks of a message
+_MAX_SECTION, _MAX_HEADER, _MAX_BUTTON, _MAX_VALUE, _MAX_ID = 3_000, 150, 75, 2_000, 255
+_MAX_ACTIONS, _MAX_CONTEXT, _MAX_FIELDS = 25, 10, 10
+
+
+def problems(blocks: Sequence[Any]) -> list[str]:
+    """Why Slack would refuse these blocks; empty when it would take them."""
+    if len(blocks) > MAX_BLOCKS:
+        return [f"no more than {MAX_BLOCKS} items allowed [json-pointer:/blocks]"]
+    found = [f"{what} [json-pointer:/blocks/{at}]" for at, block in enumerate(blocks) for what in _block(block)]
+    markdown = sum(len(str(b.get("text", ""))) for b in blocks if isinstance(b, dict) and b.get("type") == "markdown")
+    return found + ([f"more than {MAX_MARKDOWN} characters of markdown"] if markdown > MAX_MARKDOWN else [])
+
+
+def stored(blocks: Sequence[Json], new_id: Callable[[], str]) -> tuple[Json, ...]:
+    """Blocks as Slack keeps them: each block and each button has an id."""
+    return tuple({"block_id": new_id(), **_with_action_ids(block, new_id)} for block in blocks)
+
+
+def buttons(blocks: Sequence[Json]) -> list[tuple[str, Json]]:
+    """The buttons in stored blocks, each with its block's id."""
+    found: list[tuple[str, Json]] = []
+    for block in blocks:
+        elements = [block["accessory"]] if "accessory" in block else block.get("elements", [])
+        found += [(block["block_id"], element) for element in elements if element["type"] == "button"]
+    return found
+
+
+def _with_action_ids(block: Json, new_id: Callable[[], str]) -> Json:
+    named: Json = {key: _named(block[key], new_id) for key in ("accessory", "elements") if key in block}
+    return {**block, **named}
+
+
+def _named(element: Any, new_id: Callable[[], str]) -> Any:
+    if isinstance(element, list):
+        return [_named(one, new_id) for one in element]
+    return {"action_id": new_id(), **element} if element["type"] == "button" else element
+
+
+def _block(block: Any) -> Iterator[str]:
+    if not isinstance(block, dict) or block.get("type") not in _BLOCKS:
+        yield "unsupported type"
+        return
+    if len(str(block.get("block_id", ""))) > _MAX_ID:
+        yield "block_id is too long"
+    yield from _BLOCKS[block["type"]](block)
+
+
+def _section(block: Json) -> Iterator[str]:
+    if "text" not in block and "fields" not in block:
+        yield "missing required field: text"
+    if "text" in block:
+        yield from text_problems(block["text"], _MAX_SECTION)
+    if len(block.get("fields", ())) > _MAX_FIELDS:
+        yield "too many fields"
+    if "accessory" in block:
+        yield from _element(block["accessory"])
+
+
+def _header(block: Json) -> Iterator[str]:
+    yield from text_problems(block.get("text"), _MAX_HEADER, plain=True)
+
+
+def _actions(block: Json) -> Iterator[str]:
+    elements = block.get("elements") or []
+    if not 1 <= len(elements) <= _MAX_ACTIONS:
+        yield f"between 1 and {_MAX_ACTIONS} elements are needed"
+    for element in elements:
+        yield from _element(element)
+    ids = [element.get("action_id") for element in elements if isinstance(element, dict)]
+    if len(set(ids)) < len(ids):
+        yield "action_id is used twice"
+
+
+def _context(block: Json) -> Iterator[str]:
+    elements = block.get("elements") or []
+    if not 1 <= len(elements) <= _MAX_CONTEXT:
+        yield f"between 1 and {_MAX_CONTEXT} elements are needed"
+    for element in elements:
+        yield from text_problems(element, _MAX_SECTION)
+
+
+def _markdown(block: Json) -> Iterator[str]:
+    if not isinstance(block.get("text"), str) or not block["text"]:
+        yield "missing required field: text"
+
+
+def _nothing(_block: Json) -> Iterator[str]:
+    return iter(())
+
+
+def _element(element: Any) -> Iterator[str]:
+    if not isinstance(element, dict) or element.get("type") != "button":
+        yield "unsupported element"
+        return
+    yield from text_problems(element.get("text"), _MAX_BUTTON, plain=True)
+    if len(str(element.get("value", ""))) > _MAX_VALUE:
+        yield "value is too long"
+    if len(str(element.get("action_id", ""))) > _MAX_ID:
+        yield "action_id is too long"
+
+
+def text_problems(text: Any, most: int, *, plain: bool = False) -> Iterator[str]:
+    """Why Slack would refuse this text object, of at most so many characters."""
+    allowed = {"plain_text"} if plain else {"plain_text", "mrkdwn"}
+    if not isinstance(text, dict) or text.get("type") not in allowed or not isinstance(text.get("text"), str):
+        yield "missing required text object"
+    elif not 1 <= len(text["text"]) <= most:
+        yield f"text must have 1 to {most} characters"
+
+
+_BLOCKS: Mapping[str, Callable[[Json], Iterator[str]]] = {
+    "section": _section,
+    "header": _header,
+    "actions": _actions,
+    "context": _context,
+    "markdown": _markdown,
+    "divider": _nothing,
+}

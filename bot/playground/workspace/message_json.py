@@ -1,0 +1,109 @@
+"""A message as Slack writes it in JSON: in events, in answers of the Web API, in payloads of interactions.
+
+Pure, from docs.slack.dev/reference/events/message.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from bot.playground.workspace.messages import Json, Message
+from bot.playground.workspace.state import WorkspaceState
+
+_ENTITY = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>|<!(channel|here|everyone)>|<(https?://[^>|]+)(?:\|[^>]*)?>")
+
+
+def message_json(state: WorkspaceState, message: Message, *, with_metadata: bool = False) -> Json:
+    """The message's own fields, without those of the event around it."""
+    made: Json = {"type": "message", **_author(state, message), "ts": message.ts, "text": message.text}
+    made |= _given(message) | _place(state, message)
+    if with_metadata and message.metadata:
+        made["metadata"] = message.metadata
+    return made
+
+
+def with_replies(state: WorkspaceState, message: Message) -> Json:
+    """What conversations.replies adds to the root of a thread."""
+    replies = state.transcript.thread(message.channel, message.ts)[1:]
+    if not replies:
+        return {}
+    return {
+        "thread_ts": message.ts,
+        "reply_count": len(replies),
+        "reply_users_count": len({reply.user for reply in replies}),
+        "latest_reply": replies[-1].ts,
+    }
+
+
+def team_of(state: WorkspaceState, user: str) -> str:
+    """The team of whoever wrote something: another one for people from outside in a shared channel."""
+    person = state.people.get(user)
+    return person.team if person else state.team.id
+
+
+def _author(state: WorkspaceState, message: Message) -> Json:
+    if message.bot_id is None:
+        return {"user": message.user, "team": team_of(state, message.user)}
+    if message.bot_id != state.app.bot_id:  # a bot without a user, so bot_message
+        return {"bot_id": message.bot_id, "username": message.username}
+    app = state.app
+    profile = {"id": app.bot_id, "app_id": app.id, "name": app.manifest.app_name, "team_id": state.team.id}
+    return {
+        "user": app.user_id,
+        "bot_id": app.bot_id,
+        "app_id": app.id,
+        "team": state.team.id,
+        "bot_profile": {**profile, "deleted": False, "updated": 1_700_000_000, "icons": {}},
+    }
+
+
+def _given(message: Message) -> Json:
+    fields = {
+        "subtype": message.subtype,
+        "client_msg_id": message.client_msg_id,
+        "files": list(message.files),
+        "blocks": list(message.blocks) or _rich_text(message),
+        "edited": message.edited and {"user": message.edited.user, "ts": message.edited.ts},
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def _place(state: WorkspaceState, message: Message) -> Json:
+    if message.thread_ts is None:
+        return {}
+    root = state.transcript.find(message.channel, message.thread_ts)
+    return {"thread_ts": message.thread_ts, **({"parent_user_id": root.user} if root else {})}
+
+
+def _rich_text(message: Message) -> list[Json]:
+    # What people type arrives as rich text; the minimum of it.
+    if message.bot_id or message.subtype not in {None, "thread_broadcast", "file_share"}:
+        return []
+    section = {"type": "rich_text_section", "elements": list(_elements(message.text))}
+    return [{"type": "rich_text", "block_id": message.ts[-5:], "elements": [section]}]
+
+
+def _elements(text: str) -> Iterator[Json]:
+    end = 0
+    for found in _ENTITY.finditer(text):
+        yield from _plain(text[end : found.start()])
+        user, group, url = found.groups()
+        yield (
+            {"type": "user", "user_id": user}
+            if user
+            else {"type": "broadcast", "range": group}
+            if group
+            else {"type": "link", "url": _unescaped(url)}
+        )
+        end = found.end()
+    yield from _plain(text[end:])
+
+
+def _plain(text: str) -> Iterator[Json]:
+    if text:
+        yield {"type": "text", "text": _unescaped(text)}
+
+
+def _unescaped(text: str) -> str:
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")

@@ -1,0 +1,83 @@
+"""The workspace that ships: Harbour & Co, a small company with a help desk."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import secrets
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from bot.manifest import Manifest
+from bot.playground.workspace.messages import Message
+from bot.playground.workspace.people import App, Channel, Person, Team
+from bot.playground.workspace.workspace import Workspace
+
+_TEAM = Team("T0HARBOUR", "Harbour & Co", "harbour-and-co")
+_PEOPLE = (
+    Person("U0ANASILVA", "ana", "Ana Silva", _TEAM.id, "Accounts", "b0475b", "Europe/Lisbon", "pt-PT"),
+    Person("U0BENOKAFO", "ben", "Ben Okafor", _TEAM.id, "Warehouse", "2f6f9f"),
+    Person("U0CHIDINWO", "chidi", "Chidi Nwosu", _TEAM.id, "IT", "3c7a4e"),
+    Person("U0DALIAHAD", "dalia", "Dalia Haddad", _TEAM.id, "People & Culture", "8a5a1f"),
+)
+_SMALL_TALK = (
+    (190, 1, "Morning all. The north gate is open again, deliveries can come in as usual."),
+    (174, 3, "Thank you, Ben! And a reminder: the summer lunch is on Thursday, on the quay if the weather holds."),
+    (171, 0, "Count me in. I'll bring the lemon cake."),
+    (96, 2, "The Wi-Fi in the meeting rooms gets its update at six tonight. Expect ten quiet minutes."),
+)
+
+
+def harbour(
+    manifest: Manifest,
+    *,
+    clock: Callable[[], datetime],
+    rng: random.Random,
+    new_secret: Callable[[], str] = secrets.token_hex,
+    app: App | None = None,
+    team_id: str = _TEAM.id,
+    **more: Any,
+) -> Workspace:
+    """The shipped workspace with this app installed. `more` goes to State (for instance `stream_lifetime`).
+
+    `new_secret` makes the tokens and the response URLs; with an `app`, that one is installed as it is.
+    """
+    app = app or install(manifest, new_secret)
+    team = dataclasses.replace(_TEAM, id=team_id)
+    people = [dataclasses.replace(person, team=team_id) for person in _PEOPLE]
+    workspace = Workspace(team, app, people, _channels(app), clock=clock, rng=rng, new_secret=new_secret, **more)
+    general = workspace.channel("general")
+    for minutes_ago, who, text in _SMALL_TALK:
+        ts = workspace.transcript.mint(clock() - timedelta(minutes=minutes_ago))
+        stored = workspace.typed(text)
+        workspace.transcript.put(Message(channel=general.id, ts=ts, user=_PEOPLE[who].id, text=stored))
+    return workspace
+
+
+def install(manifest: Manifest, new_secret: Callable[[], str]) -> App:
+    """The app as Slack would know it after its installation with all that its manifest asks for."""
+    return App(
+        id="A0ATTENDANT",
+        user_id="U0ATTENDANT",
+        bot_id="B0ATTENDANT",
+        manifest=manifest,
+        scopes=manifest.scopes,
+        bot_token=f"xoxb-{new_secret()}",
+        app_token=f"xapp-{new_secret()}",
+        signing_secret=new_secret(),
+        verification_token=new_secret(),
+    )
+
+
+def _channels(app: App) -> Iterator[Channel]:
+    everybody = frozenset(person.id for person in _PEOPLE)
+    with_bot = everybody | {app.user_id}
+    yield Channel(
+        "C0HELPDESK", "help-desk", "channel", with_bot, "Ask anything: IT, HR, facilities. The attendant helps."
+    )
+    yield Channel("C0GENERAL0", "general", "channel", with_bot, "News for everybody")
+    it_team = frozenset({"U0ANASILVA", "U0CHIDINWO", app.user_id})
+    yield Channel("C0ITTEAM00", "it-team", "private", it_team, "Behind the scenes")
+    for person in _PEOPLE:
+        yield Channel(f"D0{person.id[2:]}", f"dm-{person.name}", "im", frozenset({person.id, app.user_id}))

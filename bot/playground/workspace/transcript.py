@@ -1,0 +1,70 @@
+"""The messages of the workspace: kept by channel and by thread, in the order of sending.
+
+Rule: it keeps and finds; whether somebody may do something is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+
+from bot.playground.workspace.messages import Message
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Transcript:
+    """Every message there is, in memory."""
+
+    def __init__(self) -> None:
+        self._channels: defaultdict[str, dict[str, Message]] = defaultdict(dict)
+        self._replies: defaultdict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+        self._streaming: dict[str, Message] = {}  # by id
+        self._last_us = 0
+
+    def mint(self, at: datetime) -> str:
+        """A `ts` for something that happens at `at`: later than every one before it, whatever the clock says."""
+        self._last_us = max(self._last_us + 1, (at - _EPOCH) // timedelta(microseconds=1))
+        return f"{self._last_us // 1_000_000}.{self._last_us % 1_000_000:06d}"
+
+    def put(self, message: Message) -> None:
+        """Keep a message, new or changed."""
+        self._channels[message.channel][message.ts] = message
+        if message.streaming_since:
+            self._streaming[message.id] = message
+        else:
+            self._streaming.pop(message.id, None)
+        if message.thread_ts and not message.only_for:
+            self._replies[message.channel, message.thread_ts][message.ts] = None
+
+    def remove(self, message: Message) -> None:
+        """Forget a message."""
+        del self._channels[message.channel][message.ts]
+        self._replies[message.channel, message.root].pop(message.ts, None)
+        self._streaming.pop(message.id, None)
+
+    def drop_channel(self, channel: str) -> None:
+        """Forget all that was said in a channel."""
+        for message in self.of_channel(channel):
+            self.remove(message)
+
+    def streaming(self) -> list[Message]:
+        """The messages that stream now, whose stream began first first."""
+        return list(self._streaming.values())
+
+    def find(self, channel: str, ts: str) -> Message | None:
+        """The message there, or None."""
+        return self._channels[channel].get(ts)
+
+    def of_channel(self, channel: str) -> list[Message]:
+        """All messages of a channel, replies and ephemerals too, oldest first."""
+        return list(self._channels[channel].values())
+
+    def thread(self, channel: str, root: str) -> list[Message]:
+        """A thread's messages without ephemerals, the root first (unless it is gone), then oldest first."""
+        messages = self._channels[channel]
+        return [messages[ts] for ts in (root, *self._replies[channel, root]) if ts in messages]
+
+    def reply_count(self, message: Message) -> int:
+        """How many replies a root has; 0 for any other message."""
+        return len(self._replies.get((message.channel, message.ts), ()))

@@ -1,0 +1,4 @@
+"""What Slack delivers to the bot.
+
+Reading order: payloads, listeners/, bolt_app, socket_mode, transport.
+"""

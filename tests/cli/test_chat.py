@@ -1,0 +1,76 @@
+"""The terminal: what is typed is a conversation, and the words that stand for something else are heard."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bot import Attendant
+from bot.cli.chat import talk
+from bot.config.settings import Settings
+from bot.domain import texts
+from bot.domain.sessions import ResetOutcome, StopOutcome
+from bot.errors import ModelError, Trouble
+from bot.testing import ScriptedLLM
+
+NOTHING_RUNS = texts.fixed(StopOutcome.NOTHING_RUNS)
+
+
+async def shown(database_url: str, llm: ScriptedLLM, *typed: str) -> list[str]:
+    """What stands in the terminal after these lines were typed, paragraph by paragraph."""
+
+    async def lines() -> AsyncIterator[str]:
+        for line in typed:
+            yield line
+
+    written: list[str] = []
+    async with Attendant.open(Settings.load({"DATABASE_URL": database_url}), llm=llm) as attendant:
+        await talk(attendant, lines(), written.append)
+    return "".join(written).split("\n\n")[:-1]
+
+
+async def test_a_conversation_goes_on_until_it_is_reset(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
+    """Each line is answered before the next one is read; blank lines are not messages."""
+    for answer in ("one", "two", "three"):
+        llm.script(answer)
+    told = await shown(empty_sqlite_url, llm, "my VPN is down", "", "second", "!reset", "third")
+
+    assert told == ["one", "two", texts.reset(ResetOutcome.DONE), "three"]
+    assert [call.knows("my VPN is down") for call in llm.calls] == [True, True, False]
+
+
+async def test_a_stop_is_no_reset(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
+    """Where nothing runs a line says so, also when it is the first; what was said before is remembered."""
+    llm.script("one")
+    llm.script("two")
+    told = await shown(empty_sqlite_url, llm, "!stop", "my VPN is down", "!stop", "second")
+
+    assert told == [NOTHING_RUNS, "one", NOTHING_RUNS, "two"]
+    assert llm.calls[1].knows("my VPN is down")
+
+
+async def test_what_is_remembered_can_be_asked_for(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
+    """Before anything was said that is nothing; then it is told in figures, and the model is not asked."""
+    llm.script("one")
+    nothing, _, told = await shown(empty_sqlite_url, llm, "!status", "my VPN is down", "!status")
+
+    assert nothing == texts.memory(None)
+    assert "one turn" in told
+
+
+async def test_a_model_in_trouble_ends_in_a_sentence(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
+    """Not in a traceback; one can type on."""
+    llm.script("half of", ModelError(Trouble.CUT, "for operators"))
+    llm.script("whole")
+    told = await shown(empty_sqlite_url, llm, "first", "second")
+
+    assert told == ["half of", texts.trouble(Trouble.CUT), "whole"]
+
+
+@pytest.mark.parametrize("character", ["\x1b", "\x07", "\x00", "\u202e"])
+async def test_a_model_cannot_steer_the_terminal(empty_sqlite_url: str, llm: ScriptedLLM, character: str) -> None:
+    """Nothing but text, line breaks and tabs reaches it."""
+    llm.script(f"a{character}b\tc")
+
+    assert await shown(empty_sqlite_url, llm, "hello") == ["ab\tc"]

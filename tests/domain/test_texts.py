@@ -1,0 +1,99 @@
+"""Wording: there is a sentence for everything, and each is one that a person can use."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from bot.domain import texts
+from bot.domain.sessions import Interrupted, Memory, ResetOutcome, StopOutcome
+from bot.errors import Trouble
+
+CONSTANTS = [value for name, value in vars(texts).items() if name.isupper() and isinstance(value, str)]
+ENDS = [why for why in Interrupted if why is not Interrupted.EDITED]  # of which nothing is said
+SENTENCES = [
+    *CONSTANTS,
+    *map(texts.trouble, Trouble),
+    *map(texts.fixed, (*ResetOutcome, *StopOutcome)),
+    *map(texts.interrupted, ENDS),
+    *map(texts.reset_count, (1, 2)),
+    *(texts.status(count, ["one"] * min(count, 1), timedelta(hours=hours)) for count in (0, 1, 2) for hours in (0, 24)),
+    texts.status_line("here", timedelta(), 1, timedelta()),
+    *map(texts.memory, (None, Memory(timedelta(), 1, 0.5, timedelta()))),
+    texts.expires_soon(timedelta(minutes=5)),
+    *map(texts.forgotten, (0, 1, 2)),
+    texts.help_text("attendant", "/attendant", "/reset"),
+]
+
+
+@pytest.mark.parametrize("sentence", SENTENCES, ids=range(len(SENTENCES)))
+def test_every_sentence_is_plain(sentence: str) -> None:
+    """No sentence pings, speaks of exceptions or codes, or is empty."""
+    assert sentence.strip()
+    assert not any(word in sentence for word in ("<!", "<@", "@channel", "@here", "Exception", "Error", "None", "HTTP"))
+
+
+def test_different_things_are_told_differently() -> None:
+    """No two troubles share a sentence, no two outcomes of a command, and no two ends of an answer."""
+    assert len({texts.trouble(kind) for kind in Trouble}) == len(Trouble)
+    outcomes = (*ResetOutcome, *StopOutcome)
+    assert len({texts.fixed(outcome) for outcome in outcomes}) == len(outcomes)
+    assert len({texts.interrupted(why) for why in ENDS}) == len(ENDS)
+
+
+@pytest.mark.parametrize(
+    ("ago", "told"),
+    [
+        (timedelta(seconds=-5), "just now"),
+        (timedelta(seconds=59), "just now"),
+        (timedelta(minutes=1), "1 minute ago"),
+        (timedelta(minutes=119), "1 hour ago"),
+        (timedelta(hours=49), "2 days ago"),
+    ],
+)
+def test_how_long_ago_is_told_in_the_largest_unit(ago: timedelta, told: str) -> None:
+    """A list of sessions says roughly when each was last active."""
+    assert texts.last_active(ago) == f"Last active {told}"
+
+
+@pytest.mark.parametrize(
+    ("count", "hours", "told"),
+    [
+        (0, 24, "no open conversation"),
+        (1, 1, "one open conversation"),
+        (3, 0.5, "3 open conversations"),
+        (1, 1, "after 1 hour without"),
+        (1, 36, "after 1 day 12 hours without"),
+        (3, 1, "\nAnd 2 more."),
+    ],
+)
+def test_the_status_counts(count: int, hours: float, told: str) -> None:
+    """How many sessions are open, and how long each is kept."""
+    assert told in texts.status(count, ["one"], timedelta(hours=hours))
+
+
+def test_what_is_remembered_is_told_in_figures() -> None:
+    """Since when, how many turns, how full, until when."""
+    remembered = Memory(timedelta(minutes=125), 3, 0.123, timedelta(hours=22))
+
+    assert texts.memory(remembered) == (
+        "I remember this conversation: begun 2 hours 5 minutes ago, 3 turns, 12% of what I can keep in mind at once. "
+        "I forget it in 22 hours unless somebody writes here, and at once on `!reset`."
+    )
+    line = texts.status_line("<link>", timedelta(), 1, timedelta(seconds=5))
+    assert line == "<link>: begun just now, one turn, forgotten in less than a minute"
+
+
+def test_a_reset_of_several_says_how_many() -> None:
+    """One is not counted, several are."""
+    assert "2 conversations" in texts.reset_count(2)
+    assert "1" not in texts.reset_count(1)
+
+
+def test_the_help_names_the_commands_as_they_were_set() -> None:
+    """Whoever renamed the commands reads their names."""
+    told = texts.help_text("Otto", "/otto", "/again")
+
+    assert all(word in told for word in ("Otto", "`/otto reset`", "`/otto status`", "`/again`", "`!reset`"))
+    assert "/attendant" not in told

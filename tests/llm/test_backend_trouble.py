@@ -1,0 +1,204 @@
+"""Each way for a model's answer to fail, over HTTP: what it is called, and whether it is tried again."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from bot.errors import ModelError, Trouble
+from bot.llm.openai import OpenAI
+from bot.testing import PausedStep
+from tests.support.openai_client import ASKED, KEY, client, fails, heard
+from tests.support.openai_server import Cut, Fails, Forever, OpenAIServer, Says, Waits, delta, event, says
+
+
+async def trouble(llm: OpenAI) -> ModelError:
+    """What went wrong; nothing of the request or the key is told with it."""
+    with pytest.raises(ModelError) as caught:
+        await heard(llm)
+    assert "SECRET" not in str(caught.value)
+    assert KEY not in str(caught.value)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected", "named"),
+    [
+        (fails(401, {"code": "invalid_api_key"}), Trouble.REFUSED_KEY, "OPENAI_API_KEY"),
+        (fails(403), Trouble.REFUSED_KEY, "OPENAI_API_KEY"),
+        (fails(402), Trouble.NO_QUOTA, "billing"),
+        (fails(404, {"code": "model_not_found"}), Trouble.NOT_FOUND, "OPENAI_MODEL"),
+        (fails(404, "404 page not found"), Trouble.NOT_FOUND, "OPENAI_BASE_URL"),
+        (fails(400, {"code": "unknown_role"}), Trouble.BAD_REQUEST, "unknown_role"),
+        (fails(400, {"code": "content_filter"}), Trouble.REFUSED, "filter"),
+        (fails(400, {"code": "context_length_exceeded"}), Trouble.WINDOW_EXCEEDED, "HISTORY_TOKENS"),
+        (fails(400, {"message": "The maximum context length is 9"}), Trouble.WINDOW_EXCEEDED, "HISTORY_TOKENS"),
+        (fails(400, {"code": 400, "message": "Input tokens exceed the limit"}), Trouble.WINDOW_EXCEEDED, "HTTP 400"),
+        (fails(413), Trouble.WINDOW_EXCEEDED, "HISTORY_TOKENS"),
+    ],
+)
+async def test_what_a_second_try_cannot_mend(
+    backend: OpenAIServer, model: OpenAI, failure: Fails, expected: Trouble, named: str
+) -> None:
+    """A refusal for good ends the answer after one request, with a remedy for the operator."""
+    backend.script(failure)
+
+    found = await trouble(model)
+
+    assert found.trouble is expected
+    assert named in found.detail
+    backend.assert_done()
+
+
+async def test_it_is_the_model_asked_for_that_is_not_there(backend: OpenAIServer, model: OpenAI) -> None:
+    """An operator reads the name of the one that a caller chose."""
+    backend.script(fails(404))
+    with pytest.raises(ModelError, match="no model 'other'"):
+        await anext(model.stream(ASKED, {"model": "other"}))
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        (fails(429, {"code": "rate_limit_exceeded"}), Trouble.RATE_LIMITED),
+        (fails(429, {"code": "insufficient_quota"}), Trouble.NO_QUOTA),
+        (fails(500), Trouble.UNAVAILABLE),
+        (fails(503, "<html>down</html>"), Trouble.UNAVAILABLE),
+    ],
+)
+async def test_what_may_pass_is_tried_three_times(
+    backend: OpenAIServer, model: OpenAI, failure: Fails, expected: Trouble
+) -> None:
+    """The client's own two retries are used before the trouble is told."""
+    backend.script(failure, failure, failure)
+
+    assert (await trouble(model)).trouble is expected
+    backend.assert_done()
+
+
+async def test_a_trouble_that_passes_is_not_noticed(backend: OpenAIServer, model: OpenAI) -> None:
+    """After a 429 and a 500 the third request's answer is the answer."""
+    backend.script(fails(429), fails(500), says("at last"))
+
+    assert (await heard(model))[0] == "at last"
+    backend.assert_done()
+
+
+async def test_a_backend_that_is_not_there(unused_tcp_port: int) -> None:
+    """A refused connection is told as such, with the setting to look at."""
+    llm = client(f"http://127.0.0.1:{unused_tcp_port}/v1/")
+    found = await trouble(llm)
+    await llm.aclose()
+
+    assert found.trouble is Trouble.UNAVAILABLE
+    assert "127.0.0.1" in found.detail
+    assert "OPENAI_BASE_URL" in found.detail
+
+
+async def test_silence_before_the_answer(backend: OpenAIServer) -> None:
+    """A backend that accepts and says nothing is given up after the silence allowed, retries included."""
+    llm = client(backend.base_url, silence_s=0.05)
+    backend.script(*[Waits(PausedStep())] * 3)
+
+    assert (await trouble(llm)).trouble is Trouble.TIMEOUT
+    await llm.aclose()
+    backend.assert_done()
+
+
+async def test_silence_within_the_answer(backend: OpenAIServer) -> None:
+    """A stream that falls silent is given up, and not begun again after its first words."""
+    llm = client(backend.base_url, silence_s=0.5)
+    backend.script(says("Well,", PausedStep()))
+
+    assert (await trouble(llm)).trouble is Trouble.TIMEOUT
+    await llm.aclose()
+    backend.assert_done()
+
+
+@pytest.mark.parametrize("reply", [says(Forever(b": wait\n\n")), says("Well,", Forever(event(delta(""))))])
+async def test_signs_of_life_without_a_word(backend: OpenAIServer, reply: Says) -> None:
+    """Comments and empty deltas are no answer: a backend that sends nothing else is given up as a silent one."""
+    llm = client(backend.base_url, silence_s=0.5)
+    backend.script(reply)
+
+    assert (await trouble(llm)).trouble is Trouble.TIMEOUT
+    await asyncio.wait_for(backend.disconnected.wait(), 5)
+    await llm.aclose()
+    backend.assert_done()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        says(Forever(event({"choices": [{"delta": {"reasoning": "Hm"}}]}))),
+        says("Well,", Forever(event(delta(" well,")))),
+        Says((Forever(b"{"),), status=400),
+    ],
+)
+async def test_a_backend_that_goes_on_for_ever(backend: OpenAIServer, reply: Says) -> None:
+    """Thoughts, words and the text of an error are waited for as long as one answer may take, and no longer."""
+    llm = client(backend.base_url, whole_s=0.3)
+    backend.script(reply)
+
+    assert (await trouble(llm)).trouble is Trouble.TIMEOUT
+    await asyncio.wait_for(backend.disconnected.wait(), 5)
+    await llm.aclose()
+    backend.assert_done()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        says("half", Cut()),
+        says("half", finish=None, done=False),
+        says("half", b"data: {oops\n\n"),
+    ],
+)
+async def test_an_answer_cut_off(backend: OpenAIServer, model: OpenAI, reply: Any) -> None:
+    """A stream that breaks after its first words hands them on and ends as cut, without a second request."""
+    backend.script(reply)
+
+    async with aclosing(model.stream(ASKED)) as stream:
+        assert await anext(stream) == "half"
+        with pytest.raises(ModelError) as caught:
+            await anext(stream)
+
+    assert caught.value.trouble is Trouble.CUT
+    backend.assert_done()
+
+
+@pytest.mark.parametrize("nothing", [says(), says(Cut()), says(finish=None, done=False)])
+async def test_an_answer_that_never_began_is_asked_for_again(
+    backend: OpenAIServer, model: OpenAI, nothing: Any
+) -> None:
+    """An empty or broken answer without a word is asked for once more."""
+    backend.script(nothing, says("Now then"))
+
+    assert (await heard(model))[0] == "Now then"
+    backend.assert_done()
+
+
+async def test_an_answer_empty_twice(backend: OpenAIServer, model: OpenAI) -> None:
+    """A second empty answer is told as such."""
+    backend.script(says(), says())
+
+    assert (await trouble(model)).trouble is Trouble.EMPTY
+    backend.assert_done()
+
+
+async def test_a_refusal(backend: OpenAIServer, model: OpenAI) -> None:
+    """A refusal on its own channel is no answer, and is not asked for again."""
+    backend.script(says({"choices": [{"delta": {"refusal": "I will not"}}]}))
+
+    assert (await trouble(model)).trouble is Trouble.REFUSED
+    backend.assert_done()
+
+
+async def test_an_error_inside_the_stream(backend: OpenAIServer, model: OpenAI) -> None:
+    """An error object in place of a chunk is read like one over HTTP."""
+    backend.script(says({"error": {"message": "SECRET", "type": "server_error"}}))
+
+    assert (await trouble(model)).trouble is Trouble.UNAVAILABLE

@@ -1,0 +1,55 @@
+"""What a backend's refusal says of the model's window, in each of the ways that backends say it."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.llm.errors import BackendFault
+
+TOO_LONG = [
+    (
+        {
+            "code": "context_length_exceeded",
+            "message": "This model's maximum context length is 8192 tokens. "
+            "However, your messages resulted in 9011 tokens.",
+        },
+        8_192,
+    ),
+    (
+        {
+            "code": "context_length_exceeded",
+            "message": "Input tokens exceed the configured limit of 272000 tokens. "
+            "Your messages resulted in 477469 tokens.",
+        },
+        272_000,
+    ),
+    (
+        {
+            "code": "invalid_request_error",
+            "message": "This model's maximum context length is 65,536 tokens. However, you requested 70000 tokens "
+            "(69000 in the messages, 1000 in the completion).",
+        },
+        65_536,
+    ),
+    ({"code": "400", "message": "Input length (5000) exceeds model's maximum context length (4096)."}, 4_096),
+    ({"message": "prompt is too long: 210000 tokens > 200000 maximum"}, 200_000),
+    ({"message": "Prompt contains 40000 tokens, too large for model with 32768 maximum context length"}, 32_768),
+    ({"message": "request (12345 tokens) exceeds the available context size (4096 tokens), try increasing it"}, 4_096),
+    ({"type": "exceed_context_size_error", "message": "too long", "n_prompt_tokens": 9_000, "n_ctx": 2_048}, 2_048),
+    ({"message": "greater than the context length (n_keep: 5000>= n_ctx: 4096)"}, 4_096),
+    ({"code": "context_length_exceeded", "message": "Please reduce the length of the messages or completion."}, None),
+]
+
+
+@pytest.mark.parametrize(("error", "window"), TOO_LONG)
+def test_the_window_is_read_from_the_refusal(error: dict[str, object], window: int | None) -> None:
+    """As a number of its own or out of the sentence; the length of what was sent is not taken for it."""
+    fault = BackendFault.read({"type": "invalid_request_error", **error}, 400)
+
+    assert fault.window == window
+    assert fault.error("m").window == window
+
+
+def test_other_refusals_say_nothing_of_a_window() -> None:
+    """A limit of requests in a minute is none."""
+    assert BackendFault.read({"code": "rate_limit_exceeded", "message": "Limit 500, used 500."}, 429).window is None

@@ -1,0 +1,294 @@
+"""The OpenAI client against a server of its kind: requests, answers, early ends, connections."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import resource
+from collections.abc import Iterator
+from contextlib import aclosing
+
+import pytest
+
+from bot.errors import ModelError, Trouble
+from bot.llm import Done, Offer, Parameters, Usage
+from bot.llm.openai import OpenAI
+from bot.testing import PausedStep
+from tests.support.openai_client import ASKED, KEY, client, fails, heard
+from tests.support.openai_server import Fails, OpenAIServer, Says, Waits, delta, event, instant, says
+
+TOOLS = [{"type": "function", "function": {"name": "note", "parameters": {"type": "object"}}}]
+OFFER: Parameters = {"tools": Offer(TOOLS)}
+
+
+async def test_an_answer_streams_in(backend: OpenAIServer, model: OpenAI) -> None:
+    """The answer arrives while the backend is still writing, then the Done with the usage it tells."""
+    hold = PausedStep()
+    backend.script(says("Have you ", hold, "tried?"))
+
+    async with aclosing(model.stream(ASKED)) as stream:
+        assert await anext(stream) == "Have you "
+        hold.release()
+        assert [piece async for piece in stream] == [
+            "tried?",
+            Done("test-model", Usage(prompt=12, cached=8, completion=3)),
+        ]
+    backend.assert_done()
+
+
+async def test_the_request_says_what_it_must(backend: OpenAIServer, model: OpenAI) -> None:
+    """Model, messages, streaming with usage and the key are sent, and no option that only some backends know."""
+    backend.script(says("ok"))
+    await heard(model)
+
+    request = backend.requests[0]
+    assert request.body == {
+        "model": "asked-model",
+        "messages": ASKED,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    assert request.headers["Authorization"] == f"Bearer {KEY}"
+
+
+async def test_parameters_are_passed_on(backend: OpenAIServer, model: OpenAI) -> None:
+    """More fields of the request go to the backend as they are; they cannot replace the messages."""
+    backend.script(says("ok"))
+    async with aclosing(model.stream(ASKED, {"temperature": 0.5, "messages": []})) as stream:
+        assert [piece async for piece in stream]
+
+    assert backend.requests[0].body["temperature"] == 0.5
+    assert backend.requests[0].body["messages"] == ASKED
+
+
+async def test_a_backend_without_a_key(backend: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a key the library does not take the environment's; a placeholder is sent, for the backend to ignore."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    llm = client(backend.base_url, api_key=None)
+    backend.script(says("ok"))
+    await heard(llm)
+    await llm.aclose()
+
+    assert backend.requests[0].headers["Authorization"] == "Bearer unused"
+
+
+async def test_a_truncated_answer(backend: OpenAIServer, model: OpenAI) -> None:
+    """An answer that ran into the backend's length limit is whole, and marked."""
+    backend.script(says("and so on", finish="length"))
+
+    assert (await heard(model))[1].truncated
+
+
+@pytest.mark.parametrize(
+    "objection",
+    [
+        fails(400, {"code": "unsupported_parameter", "param": "stream_options"}),
+        fails(400, {"code": "unsupported_value", "param": "stream_options.include_usage"}),
+        fails(422, "extra_forbidden: body.stream_options"),
+    ],
+)
+async def test_an_option_the_backend_does_not_know(backend: OpenAIServer, model: OpenAI, objection: Fails) -> None:
+    """The option is left out of a second request, and of all that follow."""
+    backend.script(objection, says("ok"), says("ok again"))
+
+    await heard(model)
+    await heard(model)
+
+    assert ["stream_options" in request.body for request in backend.requests] == [True, False, False]
+    backend.assert_done()
+
+
+@pytest.mark.parametrize(
+    ("objections", "parameters"),
+    [
+        ([fails(400, {"param": "messages", "message": "no tools, no stream_options"})], OFFER),
+        ([fails(400, {"param": "logit_bias", "message": "stream_options"})], {"logit_bias": {"stream_options": 1}}),
+        ([fails(422, "logit_bias: stream_options")] * 2, {"logit_bias": {"stream_options": 1}}),
+        ([fails(422, "no tools, but {'tool_choice': 'auto', 'stream_options': {}}")] * 2, {"tool_choice": "auto"}),
+    ],
+)
+async def test_a_word_that_is_repeated_is_no_objection(
+    backend: OpenAIServer, model: OpenAI, objections: list[Fails], parameters: Parameters
+) -> None:
+    """Where the backend names a field it means that; and where leaving out does not help, it was something else."""
+    backend.script(*objections, says("ok"))
+    with pytest.raises(ModelError):
+        await anext(model.stream(ASKED, parameters))
+    await anext(model.stream(ASKED, OFFER))
+
+    assert {"stream_options", "tools"} <= backend.requests[-1].body.keys()
+    backend.assert_done()
+
+
+async def test_one_objection_is_not_taken_for_two(backend: OpenAIServer, model: OpenAI) -> None:
+    """A sentence that repeats the request names its tools, too; they are sent on."""
+    backend.script(fails(422, "extra_forbidden: stream_options in {'tools': [], 'stream_options': {}}"), says("ok"))
+    await anext(model.stream(ASKED, OFFER))
+
+    assert "tools" in backend.requests[-1].body
+    assert "stream_options" not in backend.requests[-1].body
+
+
+async def test_one_objection_after_the_other(backend: OpenAIServer, model: OpenAI) -> None:
+    """A backend that knows neither option is answered by all the same, within one answer; both stay out."""
+    backend.script(fails(422, "body.tools: extra fields"), fails(422, "body.stream_options: extra fields"))
+    backend.script(says("ok"), says("ok again"))
+    for _ in range(2):
+        assert [piece async for piece in model.stream(ASKED, OFFER)]
+
+    asked = [("tools" in request.body, "stream_options" in request.body) for request in backend.requests]
+    assert asked == [(True, True), (False, True), (False, False), (False, False)]
+    backend.assert_done()
+
+
+async def test_objections_without_end(backend: OpenAIServer, model: OpenAI) -> None:
+    """A backend that objects to what is not there any more is asked three times, and no more."""
+    backend.script(*[fails(400, "no tools here, please")] * 3)
+
+    with pytest.raises(ModelError):
+        await anext(model.stream(ASKED, OFFER))
+    backend.assert_done()
+
+
+@pytest.mark.parametrize(
+    ("objection", "offered"),
+    [
+        (fails(500, {"message": "tools param requires --jinja flag"}), False),
+        (fails(400, {"message": "tool_choice is not supported", "param": "tool_choice"}), False),
+        (fails(404, {"message": "No endpoints found that support tool use."}), False),
+        (fails(400, {"message": "deepseek-reasoner does not support Function Calling"}), False),
+        (fails(400, {"message": "the toolshed is closed"}), True),
+        (fails(500, {"message": "error parsing tool call"}), True),
+        (fails(400, {"message": "attempted to call tool 'x'", "code": "tool_use_failed"}), True),
+        (fails(401, {"message": "no tools for this key"}), True),
+        (fails(429, {"message": "too many tools today"}), True),
+    ],
+)
+async def test_what_counts_as_a_refusal_of_tools(
+    backend: OpenAIServer, model: OpenAI, objection: Fails, *, offered: bool
+) -> None:
+    """Each backend has words of its own for it; a refused key or a rate limit is no such refusal."""
+    backend.script(*[objection] * 3)  # the client repeats by itself what may have been a passing trouble
+    with contextlib.suppress(ModelError):
+        await anext(model.stream(ASKED, OFFER))
+    backend.unscript()
+    backend.script(says("ok"))
+    await anext(model.stream(ASKED, OFFER))
+
+    assert ("tools" in backend.requests[-1].body) is offered
+
+
+async def test_a_client_that_offers_no_tools(backend: OpenAIServer) -> None:
+    """Switched off, they are in no request, and neither is the choice between them."""
+    llm = client(backend.base_url, tools=False)
+    backend.script(says("ok"))
+    await anext(llm.stream(ASKED, {**OFFER, "tool_choice": "none", "temperature": 0}))
+    await llm.aclose()
+
+    assert not {"tools", "tool_choice"} & backend.requests[0].body.keys()
+    assert backend.requests[0].body["temperature"] == 0
+
+
+@pytest.mark.parametrize("tools", [True, False])
+async def test_a_callers_own_tools_are_not_left_out(backend: OpenAIServer, *, tools: bool) -> None:
+    """Whoever asks with tools wants no answer without them; that the backend takes none is an error, then."""
+    llm = client(backend.base_url, tools=tools)
+    backend.script(fails(400, "no tools here, please"))
+    with pytest.raises(ModelError) as failure:
+        await anext(llm.stream(ASKED, {"tools": TOOLS}))
+    await llm.aclose()
+
+    assert failure.value.trouble is Trouble.BAD_REQUEST
+    assert [request.body["tools"] for request in backend.requests] == [TOOLS]
+
+
+async def test_closing_early_disconnects(backend: OpenAIServer, model: OpenAI) -> None:
+    """Closing the iterator ends the request at the backend, while it is still writing."""
+    backend.script(says("One", PausedStep()))
+
+    async with aclosing(model.stream(ASKED)) as stream:
+        assert await anext(stream) == "One"
+        assert not backend.disconnected.is_set()
+
+    await asyncio.wait_for(backend.disconnected.wait(), 5)
+
+
+async def test_cancelling_disconnects(backend: OpenAIServer, model: OpenAI) -> None:
+    """A task cancelled while it waits for the first word ends the request too."""
+    hold = PausedStep()
+    backend.script(Waits(hold))
+    asking = asyncio.create_task(heard(model))
+    await hold.reached()
+
+    asking.cancel()
+
+    await asyncio.wait_for(backend.disconnected.wait(), 5)
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """Leave to open both ends of more than 1,000 connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4_096), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_files")
+async def test_more_streams_at_once_than_the_library_allows_by_itself(backend: OpenAIServer) -> None:
+    """1,100 streams are open together, all begun before the first ends."""
+    many, hold = 1_100, PausedStep()
+    llm = client(backend.base_url, silence_s=60, max_streams=many)
+    backend.script(*[says("a", hold, "b")] * many)
+    streams = [llm.stream(ASKED) for _ in range(many)]
+
+    assert await asyncio.gather(*map(anext, streams)) == ["a"] * many
+    hold.release()
+    assert await asyncio.gather(*map(anext, streams)) == ["b"] * many
+
+    await asyncio.gather(*(stream.aclose() for stream in streams))
+    await llm.aclose()
+
+
+async def test_a_connection_serves_several_turns(backend: OpenAIServer, model: OpenAI) -> None:
+    """The connection is left to the next turn, which spares a handshake, although its end comes after [DONE]."""
+    hold = PausedStep()
+    whole = event(delta("ok")) + b"data: [DONE]\n\n"
+    backend.script(Says((whole, hold), finish=None, usage=None, done=False), says("ok"))
+
+    async with aclosing(model.stream(ASKED)) as stream:
+        assert await anext(stream) == "ok"
+        hold.release()
+        assert isinstance(await anext(stream), Done)
+    await heard(model)
+
+    assert len({request.peer for request in backend.requests}) == 1
+
+
+async def test_nothing_written_is_logged(
+    backend: OpenAIServer, model: OpenAI, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Even with every library at debug, neither the messages nor the key nor the answer come into the log."""
+    caplog.set_level(logging.DEBUG)
+    backend.script(fails(500), says("SECRET answer"))
+
+    await heard(model)
+
+    assert "Retrying" in caplog.text
+    assert "SECRET" not in caplog.text
+    assert KEY not in caplog.text
+
+
+async def test_a_model_on_this_machine_needs_no_proxy(backend: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy in the environment is not asked for an address on this machine."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    llm = client(backend.base_url)
+    backend.script(instant(3))
+
+    assert (await heard(llm))[0] == "word " * 3
+    await llm.aclose()

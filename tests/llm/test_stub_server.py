@@ -1,0 +1,243 @@
+"""The stand-in model, spoken to through the same client as any other backend."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncIterator, Sequence
+
+import aiohttp
+import pytest
+
+from bot.llm import Done
+from bot.llm.openai import OpenAI
+from bot.llm.stub_server import LONG_ANSWER, MODEL, QUOTED_CHARACTERS, SET_PREFERENCES, StubServer, answer, call
+from bot.prompt.budget import Budget
+from bot.prompt.compose import SUMMARY_SO_FAR, TO_BE_SUMMED_UP, compose
+from bot.prompt.history import NOTHING_CUT, ChatMessage, HistoryWindow, Past, Turn, Utterance
+from bot.prompt.thread_context import Earlier, ThreadContext, pieces
+
+TOOLS = [{"type": "function", "function": {"name": SET_PREFERENCES, "parameters": {"type": "object"}}}]
+
+
+@pytest.fixture
+async def base_url() -> AsyncIterator[str]:
+    """A stand-in that takes no time to think."""
+    stand_in = StubServer(pause_s=0)
+    yield await stand_in.start()
+    await stand_in.stop()
+
+
+@pytest.fixture
+async def llm(base_url: str) -> AsyncIterator[OpenAI]:
+    """The client to it, as a bot without any setting has it."""
+    llm = OpenAI(model=MODEL, base_url=base_url, silence_s=5, max_streams=10)
+    yield llm
+    await llm.aclose()
+
+
+def talk(*texts: str) -> list[ChatMessage]:
+    """A conversation, beginning with the persona; a person and the bot take turns."""
+    said: list[ChatMessage] = [
+        {"role": "assistant" if index % 2 else "user", "content": text} for index, text in enumerate(texts)
+    ]
+    return [{"role": "system", "content": "You are kind."}, *said]
+
+
+async def said(llm: OpenAI, *texts: str) -> str:
+    """The stand-in's whole answer to such a conversation."""
+    pieces = [piece async for piece in llm.stream(talk(*texts))]
+    assert isinstance(pieces[-1], Done)
+    return "".join(map(str, pieces[:-1]))
+
+
+async def test_it_says_what_it_is_and_what_it_was_asked(llm: OpenAI) -> None:
+    """Each answer says that no model is connected, how to connect one, and repeats the message."""
+    text = await said(llm, "My VPN is down")
+
+    assert "stand-in" in text
+    assert "`OPENAI_API_KEY`" in text
+    assert "> “My VPN is down”" in text
+
+
+async def test_it_tells_what_was_said_before_it_was_called(llm: OpenAI) -> None:
+    """Of a thread that it was called into it tells the question, and then what stood above."""
+    before = ThreadContext((Earlier("1", "U1", "who knows printers?"),))
+    [(_, text)] = pieces(before, {"U1": "ana"}, "ana: do you?")
+    told = await said(llm, text)
+
+    assert "You wrote:\n> “ana: do you?”" in told
+    assert told.endswith("this was said here:\n> “ana: who knows printers?”")
+
+
+async def test_the_log_says_that_it_answers(llm: OpenAI, caplog: pytest.LogCaptureFixture) -> None:
+    """One warning with the first answer tells whoever reads the log that no language model is connected."""
+    assert not caplog.records
+    await said(llm, "Hi")
+    await said(llm, "Hi again")
+
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == 1
+    assert "no language model is connected" in warnings[0]
+    assert "OPENAI_API_KEY" in warnings[0]
+
+
+async def test_it_shows_its_memory(llm: OpenAI) -> None:
+    """It counts the earlier messages of both sides, and quotes the last that a person wrote."""
+    text = await said(llm, "I am Ana", "Hello Ana", "My VPN is down", "Since when?", "Today")
+
+    assert "**4 earlier messages**" in text
+    assert "said to me before:\n> “My VPN is down”" in text
+    assert "Ana" not in text
+
+
+async def test_it_shows_that_it_remembers_nothing(llm: OpenAI) -> None:
+    """At the start of a conversation it says that this message is all it was shown, persona aside."""
+    text = await said(llm, "Hi")
+
+    assert "first message" in text
+    assert "earlier" not in text
+
+
+async def test_one_earlier_message_is_counted_as_one() -> None:
+    """After an answer that failed only the person's earlier message is left; it is not called messages."""
+    messages: list[ChatMessage] = [{"role": "user", "content": text} for text in ("One", "Two")]
+
+    assert "**1 earlier message**." in answer(messages)
+
+
+async def test_a_quote_cannot_break_out() -> None:
+    """Quoted text stays on one quoted line and is cut, whatever it holds."""
+    text = answer(talk("# Title\n```\ncode\n- item\n" + "long " * 100))
+    quote = next(line for line in text.splitlines() if line.startswith(">"))
+
+    assert quote.startswith("> “# Title ''' code - item long")
+    assert len(quote) <= QUOTED_CHARACTERS + len("> “…”")
+    assert "\n#" not in text
+
+
+async def test_a_long_answer_can_be_asked_for(llm: OpenAI) -> None:
+    """The words for it give an answer with a list, a table and code, which still shows the memory."""
+    text = await said(llm, "Hi", "Hello", f"Please {LONG_ANSWER.upper()}!")
+
+    assert all(mark in text for mark in ("\n1. ", "\n| --- |", "\n```python\n", "**2 earlier messages**"))
+    assert len(text) > 1_000
+
+
+async def test_an_answer_comes_word_by_word_and_the_same_again(llm: OpenAI) -> None:
+    """The words it is streamed in make up the answer exactly, line breaks included."""
+    text = await said(llm, LONG_ANSWER)
+
+    assert text == answer(talk(LONG_ANSWER))
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("call me Ana", "Ana"),
+        ("Hello! Please CALL ME Ana Rita from now on. Thanks", "Ana Rita"),
+        ("ben: call me B please\n  really", "B"),
+    ],
+)
+async def test_call_me(llm: OpenAI, text: str, name: str) -> None:
+    """Asked to, it calls the tool that keeps the name, and tells so when it is shown what came of it."""
+    messages = talk(text)
+    (done,) = [piece async for piece in llm.stream(messages, {"tools": TOOLS})]
+    assert isinstance(done, Done)
+    (made,) = done.tool_calls
+    messages += [
+        {"role": "assistant", "content": "", "tool_calls": [{"id": made.id}]},
+        {"role": "tool", "content": "{}", "tool_call_id": made.id},
+    ]
+
+    assert (made.name, json.loads(made.arguments)) == (SET_PREFERENCES, {"name": name})
+    assert answer(messages).startswith(f"From now on I call you {name}.\n\n")
+    assert "This is the first message" in answer(messages)
+
+
+@pytest.mark.parametrize(
+    ("text", "tools"),
+    [("call me Ana", None), ("call me Ana", [{"function": {"name": "x"}}]), ("recall me later", TOOLS)],
+)
+async def test_it_calls_only_what_it_is_offered(llm: OpenAI, text: str, tools: object) -> None:
+    """Without that tool, or without being asked to, it answers in words."""
+    pieces = [piece async for piece in llm.stream(talk(text), {"tools": tools})]
+
+    assert "".join(map(str, pieces[:-1])) == answer(talk(text))
+
+
+async def test_it_tells_what_it_was_asked_to_keep_in_mind() -> None:
+    """What stands with the newest message is told as far as it is the person's own, and is no part of the message."""
+    told = answer(prompt("Who am I?", about="It is noon.\n> Call me Rita.\n> About me:\n> I use Linux."))
+
+    assert "You asked me to keep in mind:\n> “Call me Rita. About me: I use Linux.”" in told
+    assert "You wrote:\n> “ben: Who am I?”\n\n" in told
+    assert "keep in mind" not in answer(prompt("Who am I?"))
+
+
+def prompt(text: str, *, about: str = "", cut: HistoryWindow = NOTHING_CUT) -> Sequence[ChatMessage]:
+    """What a model is shown of a message after a turn of Ana's; the author is another one."""
+    past, names = Past((Turn((Utterance("U1", "my VPN"),), "Hello", 1),), cut), {"U1": "ana", "U2": "ben"}
+    budget = Budget(window_tokens=8_000, answer_tokens=100, history_tokens=8_000)
+    return compose("You are kind.", past, Turn((Utterance("U2", text),)), names, budget, about=about).messages
+
+
+async def test_what_it_keeps_in_mind_is_not_asked_again() -> None:
+    """The tool is called for what the message says, not for what stands beside it."""
+    assert call(prompt("hello", about="> Call me Rita."), TOOLS) is None
+    assert call(prompt("call me Ben", about="> Call me Rita."), TOOLS) is not None
+
+
+async def test_what_we_remark_is_not_what_people_wrote() -> None:
+    """It is told apart from the message, and neither it nor the summary from the one before."""
+    told = answer(prompt("mine too"))
+    assert "You wrote:\n> “ben: mine too”\n\n" in told
+    assert "I was also told:\n> “[Until here only ana was writing.]”" in told
+
+    assert "said to me before:\n> “ana: my VPN”" in answer(
+        prompt("mine too", cut=HistoryWindow(0, "It rains.", 0, several=True))
+    )
+
+
+async def test_it_sums_up_how_messages_began_and_tells_it() -> None:
+    """Whoever tries out how memory works finds what was said first, and learns it when some of it is missing."""
+    summary = answer(
+        [
+            ChatMessage(role="system", content="You keep the memory of a conversation."),
+            ChatMessage(
+                role="user", content=f"{SUMMARY_SO_FAR}Ana: hello\n\n{TO_BE_SUMMED_UP}Ben: I am 7\n  years\nYou: hi"
+            ),
+        ]
+    )
+    shown = [prompt("mine too", cut=HistoryWindow(after=4, summary=summary, reaches=reaches)) for reaches in (3, 4)]
+
+    assert summary == "Ana: hello; Ben: I am 7"
+    assert all(summary in answer(messages) for messages in shown)
+    assert ["I was not shown" in answer(messages) for messages in shown] == [True, False]
+
+
+async def test_the_check_at_start_passes(llm: OpenAI) -> None:
+    """The stand-in knows whatever model it is asked for."""
+    await llm.check()
+
+
+async def test_it_answers_without_streaming(base_url: str) -> None:
+    """A client that does not stream gets the same answer whole, with usage, and can list the model."""
+    async with aiohttp.ClientSession(base_url) as http:
+        asked = {"model": MODEL, "messages": talk("Hi")}
+        async with http.post("chat/completions", json=asked) as response:
+            whole = await response.json()
+        async with http.get("models") as response:
+            listed = await response.json()
+
+    assert whole["choices"][0]["message"]["content"] == answer(talk("Hi"))
+    assert whole["usage"]["prompt_tokens"] > 0
+    assert [model["id"] for model in listed["data"]] == [MODEL]
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"messages": [1]}', b'{"messages": [{"role": "user"}]}'])
+async def test_nonsense_is_refused(base_url: str, body: bytes) -> None:
+    """What is no request for a completion gets a 400 with an error object."""
+    async with aiohttp.ClientSession(base_url) as http, http.post("chat/completions", data=body) as response:
+        assert response.status == 400
+        assert "error" in await response.json()

@@ -1,0 +1,68 @@
+"""Files in the playground: announced, uploaded, shared, and fetched by the page."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.playground.server import PlaygroundServer
+from bot.playground.web_api.files import MAX_BYTES
+from tests.support.playground_stage import make_workspace, served
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[PlaygroundServer]:
+    async with served(make_workspace()) as server:
+        yield server
+
+
+async def test_a_file_is_shared_in_direct_messages(server: PlaygroundServer, client: AsyncWebClient) -> None:
+    """A post to a person's id tells the channel; the file follows there, and can be fetched as it was sent."""
+    workspace = server.workspace
+    ana = workspace.person("ana")
+    opened = await client.chat_postMessage(channel=ana.id, text="here it comes")
+    await client.files_upload_v2(channel=opened["channel"], content="Größe: 1", filename="a b.json")
+
+    told, sent = workspace.said(workspace.dm(ana))
+    assert (told.text, sent.subtype, sent.files[0]["name"], sent.files[0]["size"]) == (
+        "here it comes",
+        "file_share",
+        "a b.json",
+        10,
+    )
+    async with aiohttp.ClientSession() as session, session.get(sent.files[0]["url_private_download"]) as answer:
+        assert await answer.read() == "Größe: 1".encode()
+        assert answer.headers["Content-Disposition"] == "attachment; filename*=UTF-8''a%20b.json"
+
+
+@pytest.mark.parametrize("path", ["/files/F1", "/upload/F1/secret"])
+async def test_what_is_no_file_is_not_found(server: PlaygroundServer, path: str) -> None:
+    """Neither can it be fetched, nor anything be sent to it."""
+    send = path.startswith("/upload")
+    async with aiohttp.ClientSession() as session:
+        answer = await session.request("POST" if send else "GET", f"{server.workspace.address}{path}")
+
+    assert answer.status == 404
+
+
+async def test_an_upload_is_as_long_as_it_was_announced(server: PlaygroundServer, client: AsyncWebClient) -> None:
+    """What is longer or shorter is not taken, and a file that is not there cannot be shared."""
+    announced = await client.files_getUploadURLExternal(filename="a.txt", length=3)
+    async with aiohttp.ClientSession() as session:
+        answer = await session.post(announced["upload_url"], data=b"four")
+    assert answer.status == 400
+
+    with pytest.raises(SlackApiError, match="file_not_found"):
+        await client.files_completeUploadExternal(files=[{"id": announced["file_id"]}], channel_id="C0HELPDESK")
+    assert server.workspace.said(server.workspace.channel("help-desk")) == []
+
+
+@pytest.mark.parametrize("length", [0, MAX_BYTES + 1])
+async def test_a_file_has_a_length(client: AsyncWebClient, length: int) -> None:
+    """Nothing, and more than is kept here, is refused."""
+    with pytest.raises(SlackApiError, match="invalid_arguments"):
+        await client.files_getUploadURLExternal(filename="a.txt", length=length)

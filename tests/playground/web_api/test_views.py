@@ -1,0 +1,226 @@
+"""The playground's Home tabs and modals: what Slack takes, whom it shows it to, and what the app hears of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from slack_sdk.errors import SlackApiError
+from slack_sdk.socket_mode.request import SocketModeRequest
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.playground.delivery.responses import NO_CONNECTION
+from bot.playground.server import PlaygroundServer
+from bot.playground.workspace.messages import Json
+from bot.playground.workspace.people import Person
+from bot.playground.workspace.surfaces import View
+from bot.playground.workspace.workspace import NotAllowed, Workspace
+from tests.support.playground_stage import Clock, client_of, connected, make_workspace, served
+
+BUTTON: Json = {"type": "button", "action_id": "go", "value": "1", "text": {"type": "plain_text", "text": "Go"}}
+HOME: Json = {"type": "home", "blocks": [{"type": "actions", "block_id": "row", "elements": [BUTTON]}]}
+NAME: Json = {
+    "type": "input",
+    "block_id": "name",
+    "label": {"type": "plain_text", "text": "Name"},
+    "element": {"type": "plain_text_input", "action_id": "wish", "initial_value": "Rita", "max_length": 10},
+}
+ONE, TWO = ({"text": {"type": "plain_text", "text": value}, "value": value} for value in ("one", "two"))
+PICK: Json = {
+    "type": "input",
+    "block_id": "pick",
+    "label": {"type": "plain_text", "text": "Pick"},
+    "optional": True,
+    "element": {"type": "static_select", "action_id": "wish", "options": [ONE, TWO], "initial_option": ONE},
+}
+TITLE: Json = {"type": "plain_text", "text": "Title"}
+MODAL: Json = {"type": "modal", "callback_id": "ours", "title": TITLE, "submit": TITLE, "blocks": [NAME, PICK]}
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def server(clock: Clock) -> AsyncIterator[PlaygroundServer]:
+    async with served(make_workspace(clock), ack_within_s=5.0, retry_after_s=()) as server:
+        yield server
+
+
+async def refusal(client: AsyncWebClient, method: str, **args: Any) -> str:
+    """Slack's word for why a call is refused."""
+    with pytest.raises(SlackApiError) as raised:
+        await client.api_call(method, json=args)
+    return str(raised.value.response["error"])
+
+
+def trigger(workspace: Workspace, person: Person) -> str:
+    """The trigger of a gesture of this person."""
+    workspace.surfaces.arm("t1", person)
+    return "t1"
+
+
+def modal_of(workspace: Workspace, person: Person) -> View:
+    """The modal that this person sees."""
+    view = workspace.surfaces.of(person, "modal")
+    assert view is not None
+    return view
+
+
+async def test_a_home_tab_is_for_one_person(client: AsyncWebClient, workspace: Workspace, ana: Person) -> None:
+    """What is published for a person is seen by that person, and the next one takes its place."""
+    first = (await client.views_publish(user_id=ana.id, view=HOME))["view"]
+    assert (first["type"], first["team_id"], first["blocks"]) == ("home", workspace.team.id, HOME["blocks"])
+    await client.views_publish(user_id=ana.id, view={**HOME, "blocks": [{"type": "divider"}]})
+    view = workspace.surfaces.of(ana, "home")
+
+    assert view is not None
+    assert [block["type"] for block in view.body["blocks"]] == ["divider"]
+    assert workspace.surfaces.of(workspace.person("ben"), "home") is None
+
+
+async def test_opening_the_home_tab_is_told(workspace: Workspace, server: PlaygroundServer, ana: Person) -> None:
+    """Each time, with the view that is there already."""
+    workspace.open_home(ana)
+    await client_of(server).views_publish(user_id=ana.id, view=HOME)
+    workspace.open_home(ana)
+    first, second = (delivery.event for delivery in server.deliveries.events("app_home_opened"))
+
+    assert (first["user"], first["tab"], first["channel"]) == (ana.id, "home", workspace.dm(ana).id)
+    assert ("view" in first, second["view"]["blocks"]) == (False, HOME["blocks"])
+
+
+async def test_a_trigger_opens_one_modal(client: AsyncWebClient, workspace: Workspace, ana: Person) -> None:
+    """For whom the gesture was; a second time it is refused, and so is one that never was."""
+    await client.views_open(trigger_id=trigger(workspace, ana), view=MODAL)
+
+    assert modal_of(workspace, ana).body["callback_id"] == "ours"
+    assert await refusal(client, "views.open", trigger_id="t1", view=MODAL) == "exchanged_trigger_id"
+    assert await refusal(client, "views.open", trigger_id="t2", view=MODAL) == "invalid_trigger_id"
+
+
+async def test_a_trigger_lives_for_three_seconds(
+    client: AsyncWebClient, workspace: Workspace, ana: Person, clock: Clock
+) -> None:
+    """After that the modal is refused."""
+    trigger(workspace, ana)
+    clock.advance(seconds=3.1)
+
+    assert await refusal(client, "views.open", trigger_id="t1", view=MODAL) == "expired_trigger_id"
+
+
+async def test_a_view_can_be_updated(client: AsyncWebClient, workspace: Workspace, ana: Person) -> None:
+    """The view of that id changes for whoever sees it; one that nobody sees is not found."""
+    opened = await client.views_open(trigger_id=trigger(workspace, ana), view=MODAL)
+    await client.views_update(view_id=opened["view"]["id"], view={**MODAL, "callback_id": "other"})
+
+    assert modal_of(workspace, ana).body["callback_id"] == "other"
+    assert await refusal(client, "views.update", view_id="V0", view=MODAL) == "not_found"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"type": "home"},
+        {"title": {"type": "plain_text", "text": "x" * 25}},
+        {"title": {"type": "mrkdwn", "text": "x"}},
+        {"submit": None},
+        {"blocks": []},
+        {"blocks": [NAME, NAME]},
+        {"blocks": [{"type": "surprise"}]},
+        {"blocks": [NAME | {"label": None}]},
+        {"blocks": [NAME | {"hint": {"type": "mrkdwn", "text": "x"}}]},
+        {"blocks": [NAME | {"element": {"type": "surprise"}}]},
+        {"blocks": [NAME | {"element": NAME["element"] | {"initial_value": "x" * 11}}]},
+        {"blocks": [PICK | {"element": PICK["element"] | {"options": []}}]},
+        {"blocks": [PICK | {"element": PICK["element"] | {"options": [TWO]}}]},
+        {"private_metadata": "x" * 3_001},
+    ],
+)
+async def test_what_slack_would_not_take(
+    client: AsyncWebClient, workspace: Workspace, ana: Person, changes: dict[str, Any]
+) -> None:
+    """Each is refused, without using up the trigger."""
+    view = {name: value for name, value in {**MODAL, **changes}.items() if value is not None}
+
+    assert await refusal(client, "views.open", trigger_id=trigger(workspace, ana), view=view) == "invalid_arguments"
+    await client.views_open(trigger_id="t1", view=MODAL)
+
+
+async def test_a_button_in_the_home_tab(workspace: Workspace, server: PlaygroundServer, ana: Person) -> None:
+    """The app hears which, in which view, with a trigger that opens a modal; there is no message and no channel."""
+    client = client_of(server)
+    view_id = (await client.views_publish(user_id=ana.id, view=HOME))["view"]["id"]
+    workspace.press_at_home(ana, "go")
+    (pressed,) = (delivery.payload for delivery in server.deliveries.all())
+
+    assert (pressed["type"], pressed["view"]["id"], pressed["user"]["id"]) == ("block_actions", view_id, ana.id)
+    assert [(action["action_id"], action["block_id"]) for action in pressed["actions"]] == [("go", "row")]
+    assert not {"channel", "message", "response_url"} & pressed.keys()
+    await client.views_open(trigger_id=pressed["trigger_id"], view=MODAL)
+    with pytest.raises(NotAllowed):
+        workspace.press_at_home(ana, "elsewhere")
+
+
+async def test_a_submission(workspace: Workspace, server: PlaygroundServer, ana: Person) -> None:
+    """The app hears every input's value, those left alone as they were shown; acknowledged, the modal closes."""
+    async with connected(server):
+        await client_of(server).views_open(trigger_id=trigger(workspace, ana), view=MODAL)
+        workspace.submit(ana, {"pick": "two"})
+        await workspace.until(lambda: workspace.surfaces.of(ana, "modal") is None)
+    (submitted,) = (delivery.payload for delivery in server.deliveries.all())
+
+    assert (submitted["type"], submitted["view"]["callback_id"]) == ("view_submission", "ours")
+    assert submitted["view"]["state"]["values"] == {
+        "name": {"wish": {"type": "plain_text_input", "value": "Rita"}},
+        "pick": {"wish": {"type": "static_select", "selected_option": TWO}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("answer", "errors"),
+    [
+        ({"response_action": "errors", "errors": {"name": "No."}}, {"name": "No."}),
+        ({"response_action": "errors", "errors": {"elsewhere": "No."}}, {"": NO_CONNECTION}),
+        ({"response_action": "surprise"}, {"": NO_CONNECTION}),
+    ],
+)
+async def test_complaints_of_the_app(
+    workspace: Workspace, server: PlaygroundServer, ana: Person, answer: dict[str, Any], errors: dict[str, str]
+) -> None:
+    """An acknowledgement with errors leaves the modal open with them; one that Slack cannot read, with its own."""
+
+    def answered(_: SocketModeRequest) -> dict[str, Any]:
+        return answer
+
+    async with connected(server, answered):
+        await client_of(server).views_open(trigger_id=trigger(workspace, ana), view=MODAL)
+        workspace.submit(ana, {})
+        await workspace.until(lambda: bool(modal_of(workspace, ana).errors))
+
+    assert modal_of(workspace, ana).errors == errors
+
+
+async def test_a_submission_that_nobody_acknowledges(
+    workspace: Workspace, server: PlaygroundServer, ana: Person
+) -> None:
+    """Without the app the modal stays, and Slack says that there was trouble."""
+    await client_of(server).views_open(trigger_id=trigger(workspace, ana), view=MODAL)
+    workspace.submit(ana, {})
+    await workspace.until(lambda: bool(modal_of(workspace, ana).errors))
+
+    assert modal_of(workspace, ana).errors == {"": NO_CONNECTION}
+
+
+@pytest.mark.parametrize("written", ["", "x" * 11])
+async def test_what_slack_itself_complains_of(
+    workspace: Workspace, server: PlaygroundServer, ana: Person, written: str
+) -> None:
+    """An empty input that is needed, and a text over its limit, are told in the modal; the app hears nothing."""
+    await client_of(server).views_open(trigger_id=trigger(workspace, ana), view=MODAL)
+    workspace.submit(ana, {"name": written})
+
+    assert set(modal_of(workspace, ana).errors) == {"name"}
+    assert server.deliveries.all() == []

@@ -1,0 +1,157 @@
+"""The workspace's state, and what people may do in it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from bot.playground.workspace.changes import Change, Changed, CommandGiven, Deleted, Posted, StatusSet
+from bot.playground.workspace.workspace import NotAllowed, Workspace
+from tests.support.playground_stage import Clock, make_workspace
+
+
+def told(workspace: Workspace) -> list[Change]:
+    changes: list[Change] = []
+    workspace.subscribe(changes.append)
+    return changes
+
+
+def test_ts_values_grow_though_the_clock_stands() -> None:
+    """Two messages of the same instant, or after the clock went back, have different, growing ts values."""
+    clock = Clock()
+    workspace = make_workspace(clock)
+    first, second = workspace.new_ts(), workspace.new_ts()
+    clock.advance(hours=-1)
+
+    assert first == "1795253400.000000"
+    assert first < second < workspace.new_ts()
+
+
+def test_posting_stores_what_slack_would() -> None:
+    """What a person types is stored escaped, with mentions as tokens, and told to the subscribers."""
+    workspace = make_workspace()
+    changes = told(workspace)
+    message = workspace.post(workspace.person("ana"), workspace.channel("#help-desk"), "@attendant <hi>")
+
+    assert message.text == "<@U0ATTENDANT> &lt;hi&gt;"
+    assert message.client_msg_id
+    assert changes == [Posted(message)]
+
+
+def test_threads_count_their_replies() -> None:
+    """A thread is its root and its replies in order; a reply to a missing thread is not allowed."""
+    workspace = make_workspace()
+    ana, desk = workspace.person("Ana Silva"), workspace.channel("help-desk")
+    root = workspace.post(ana, desk, "one")
+    replies = [workspace.post(ana, desk, text, root.ts) for text in ("two", "three")]
+
+    assert workspace.thread(desk, root.ts) == [root, *replies]
+    assert workspace.transcript.reply_count(root) == 2
+    with pytest.raises(NotAllowed):
+        workspace.post(ana, desk, "where?", "1.000000")
+
+
+def test_only_members_post_and_only_authors_edit() -> None:
+    """Somebody outside a channel cannot write there, and nobody changes another person's message."""
+    workspace = make_workspace()
+    ana, ben = workspace.person("ana"), workspace.person("ben")
+    message = workspace.post(ana, workspace.channel("it-team"), "secret")
+
+    with pytest.raises(NotAllowed):
+        workspace.post(ben, workspace.channel("it-team"), "let me in")
+    with pytest.raises(NotAllowed):
+        workspace.edit(ben, message, "mine")
+    with pytest.raises(NotAllowed):
+        workspace.delete(ben, message)
+
+
+def test_edit_and_delete_tell_of_both_versions() -> None:
+    """An edit carries the message before and after it, a deletion the message that is gone."""
+    workspace = make_workspace()
+    ana, desk = workspace.person("ana"), workspace.channel("help-desk")
+    message = workspace.post(ana, desk, "teh")
+    changes = told(workspace)
+    edited = workspace.edit(ana, message, "the")
+    workspace.delete(ana, edited)
+
+    match changes:
+        case [Changed(after, before, _), Deleted(gone, _)]:
+            assert (before.text, after.text, gone) == ("teh", "the", edited)
+        case _:
+            pytest.fail(str(changes))
+
+
+def test_deleted_root_with_replies_leaves_a_tombstone() -> None:
+    """Of a deleted message that has replies, a tombstone stays, so that the thread does."""
+    workspace = make_workspace()
+    ana, desk = workspace.person("ana"), workspace.channel("help-desk")
+    root = workspace.post(ana, desk, "one")
+    workspace.post(ana, desk, "two", root.ts)
+    workspace.delete(ana, root)
+
+    assert [message.subtype for message in workspace.thread(desk, root.ts)] == ["tombstone", None]
+
+
+def test_slash_commands_are_refused_in_threads() -> None:
+    """In a thread the person reads Slack's sentence and the app hears nothing; outside it does."""
+    workspace = make_workspace()
+    ana, desk = workspace.person("ana"), workspace.channel("help-desk")
+    root = workspace.post(ana, desk, "one")
+    changes = told(workspace)
+    workspace.command(ana, desk, "/reset", thread_ts=root.ts)
+    workspace.command(ana, desk, "/nonsense")
+
+    assert [m.text for m in workspace.ephemerals(ana, desk)] == [
+        "/reset is not supported in threads. Sorry!",
+        "/nonsense is not a valid command.",
+    ]
+    workspace.command(ana, desk, "/reset", "all")
+    assert [type(change) for change in changes] == [Posted, Posted, CommandGiven]
+
+
+def test_statuses_end_by_themselves() -> None:
+    """A status that is not taken back is gone when its time is over, and the page hears of it."""
+    clock = Clock()
+    workspace = make_workspace(clock)
+    desk = workspace.channel("help-desk")
+    changes = told(workspace)
+    workspace.set_status(desk.id, "1.000000", "is thinking", timedelta(minutes=2))
+    assert workspace.status(desk, "1.000000") == "is thinking"
+    clock.advance(minutes=2)
+    workspace.sweep()
+
+    assert workspace.status(desk, "1.000000") == ""
+    assert changes[-1] == StatusSet(desk.id, "1.000000", "")
+
+
+def test_a_status_goes_with_its_thread() -> None:
+    """When a message without replies is deleted, nothing is shown below it any more."""
+    workspace = make_workspace()
+    ana, channel = workspace.person("ana"), workspace.channel("help-desk")
+    message = workspace.post(ana, channel, "hello")
+    workspace.set_status(channel.id, message.ts, "is thinking", timedelta(minutes=2))
+    workspace.delete(ana, message)
+
+    assert workspace.statuses(channel) == {}
+
+
+async def test_until_returns_at_the_change() -> None:
+    """Who waits for a state is woken by the change that brings it."""
+    workspace = make_workspace()
+    ana, desk = workspace.person("ana"), workspace.channel("help-desk")
+    waiting = asyncio.ensure_future(workspace.until(lambda: bool(workspace.transcript.of_channel(desk.id))))
+    await asyncio.sleep(0)
+    workspace.post(ana, desk, "here")
+
+    await waiting
+
+
+async def test_until_shows_the_conversation_when_it_gives_up() -> None:
+    """A state that does not come is an AssertionError with the transcript in it."""
+    workspace = make_workspace()
+    workspace.post(workspace.person("ana"), workspace.channel("help-desk"), "anybody?")
+
+    with pytest.raises(AssertionError, match="U0ANASILVA: 'anybody\\?'"):
+        await workspace.until(lambda: False, timeout_s=0.01)

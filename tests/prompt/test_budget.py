@@ -1,0 +1,187 @@
+"""How much may be sent to a model, and what its answers and refusals teach about it."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.config.settings import Settings
+from bot.errors import ConfigError
+from bot.prompt import persona
+from bot.prompt.budget import HIGHEST_RATIO, LEAST_ROOM, RESERVE, UNKNOWN_WINDOW, Budget, budget_for, window_of
+from bot.prompt.compose import compose
+from bot.prompt.history import Past, Turn, Utterance
+from bot.tools.set_preferences import cost_of_tools
+
+sizes = st.integers(1, 300_000)
+
+
+def budget(window: int = 8_000, answer: int = 1_000, history: int = 100_000) -> Budget:
+    """A budget of a narrow model, without a bound of its own."""
+    return Budget(window_tokens=window, answer_tokens=answer, history_tokens=history)
+
+
+@pytest.mark.parametrize(
+    ("model", "window"),
+    [
+        ("gpt-4", 8_192),
+        ("gpt-4-0613", 8_192),
+        ("gpt-4o-mini", 128_000),
+        ("gpt-4.1", 1_047_576),
+        ("gpt-5.4-mini", 272_000),
+        ("openai/gpt-4o", 128_000),
+        ("llama3.2", UNKNOWN_WINDOW),
+    ],
+)
+def test_known_models_have_their_window(model: str, window: int) -> None:
+    """By the longest family name that fits, also behind a router's; others get a careful one."""
+    assert window_of(model) == window
+
+
+def test_the_room_is_what_reserve_answer_and_persona_leave() -> None:
+    """A tenth of the window is kept back for what the estimate misses."""
+    assert budget().room(200).tokens == 8_000 * 9 // 10 - 1_000 - 200
+
+
+def test_the_operators_bound_holds_besides_the_persona() -> None:
+    """However wide the window is, no more is sent: that is what it costs."""
+    assert budget(window=1_000_000, history=12_000).room(5_000).tokens == 12_000
+
+
+def test_in_a_narrow_window_the_answer_does_not_take_everything() -> None:
+    """At most a quarter is kept for it."""
+    assert budget(window=4_000, answer=50_000).room(0).tokens == 4_000 * 9 // 10 - 1_000
+
+
+def test_there_is_always_some_room() -> None:
+    """A persona that fills the window leaves room for a question."""
+    assert budget().room(20_000).tokens == LEAST_ROOM
+
+
+def test_a_request_that_cost_more_than_estimated_makes_careful_at_once() -> None:
+    """The next one is bounded so that it would not, by the same measure."""
+    learnt = budget()
+    learnt.learn(1_000, 1_500)
+
+    assert learnt.room(0).tokens == int((8_000 * 9 // 10 - 1_000) / 1.5)
+
+
+def test_care_is_given_up_slowly_and_never_below_the_estimate() -> None:
+    """One cheap request may be followed by another dear one."""
+    learnt = budget()
+    learnt.learn(1_000, 1_500)
+    learnt.learn(1_000, 900)
+    after_one = learnt.room(0).tokens
+    for _ in range(1_000):
+        learnt.learn(1_000, 900)
+
+    assert after_one < budget().room(0).tokens * 0.75
+    assert learnt.room(0).tokens == budget().room(0).tokens
+
+
+def test_settings_make_a_budget() -> None:
+    """The window is the one that is set, else the model's."""
+    assert budget_for(Settings(openai_model="gpt-4"), "Be kind.", besides=0).window == 8_192
+    assert budget_for(Settings(model_window_tokens=4_096), "Be kind.", besides=0).window == 4_096
+
+
+@pytest.mark.parametrize("tools", ["auto", "off"])
+@pytest.mark.parametrize("window", range(1_000, 2_001, 100))
+def test_where_it_starts_a_request_fits(window: int, tools: str) -> None:
+    """What tools cost is counted from the start: no window is taken that persona, tools and a question exceed."""
+    settings, text = Settings(model_window_tokens=window, openai_tools=tools), persona.load()
+    besides = cost_of_tools(settings)
+    try:
+        budget = budget_for(settings, text, besides=besides)
+    except ConfigError:
+        assert window <= 1_500
+        return
+    asked = Turn((Utterance("U1", "My VPN is down. " * 100),))
+    prompt = compose(text, Past(), asked, {}, budget, about="It is noon.", besides=besides)
+
+    assert bool(besides) == (tools == "auto")
+    assert prompt.tokens <= window * (1 - RESERVE) - window // 4
+
+
+def test_a_persona_that_fills_the_window_stops_the_start() -> None:
+    """In one line that names the setting and the remedy."""
+    with pytest.raises(ConfigError, match=r"^MODEL_WINDOW_TOKENS is taken for 4096.*persona"):
+        budget_for(Settings(model_window_tokens=4_096), "Be kind. " * 2_000, besides=0)
+
+
+@pytest.mark.parametrize(("estimated", "counted"), [(20, 90), (1_000, 0)])
+def test_what_tells_nothing_teaches_nothing(estimated: int, counted: int) -> None:
+    """A short request costs mostly what backends wrap around it; some tell no usage."""
+    learnt = budget()
+    learnt.learn(estimated, counted)
+
+    assert learnt.room(0) == budget().room(0)
+
+
+def test_a_backend_that_drops_text_in_silence_is_noticed_once(caplog: pytest.LogCaptureFixture) -> None:
+    """It counted far less than was sent: the operator is told the remedy, and nothing is learnt from it."""
+    learnt = budget()
+    for _ in range(2):
+        learnt.learn(6_000, 2_048)
+
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "MODEL_WINDOW_TOKENS" in caplog.text
+    assert learnt.room(0) == budget().room(0)
+
+
+def test_a_refusal_that_tells_the_window_is_believed() -> None:
+    """The window is what the backend says, and so much of it as the estimate was wrong is kept back, too."""
+    learnt = budget(window=128_000)
+    learnt.exceeded(6_000, 8_192)
+
+    assert learnt.window == 8_192
+    assert learnt.room(0).tokens < 6_000 * 0.9
+
+
+def test_a_refusal_never_widens_the_window() -> None:
+    """A backend that refuses what should fit counts otherwise than we do: that is corrected."""
+    learnt = budget()
+    learnt.exceeded(6_000, 9_000)
+
+    assert learnt.window == 8_000
+    assert learnt.room(0).tokens < 6_000 * 0.9
+
+
+def test_a_window_that_should_have_sufficed_is_not_believed() -> None:
+    """The number must be another one: a good part less is sent, as where none was told."""
+    believed, guessed = budget(), budget()
+    believed.exceeded(6_000, 128_000)
+    guessed.exceeded(6_000, None)
+
+    assert believed.window == guessed.window < 6_000
+
+
+def test_a_refusal_of_next_to_nothing_is_no_lesson() -> None:
+    """Whatever the backend meant, it was not the window."""
+    learnt = budget()
+    learnt.exceeded(20, None)
+
+    assert learnt.room(0) == budget().room(0)
+
+
+@given(st.integers(3_000, 300_000), st.none() | sizes)
+def test_after_a_refusal_less_is_sent(estimated: int, told: int | None) -> None:
+    """Whatever the backend says of its window, the next request is smaller than the refused one."""
+    learnt = budget(window=400_000)
+    learnt.exceeded(estimated, told)
+
+    assert learnt.room(0).tokens < estimated
+
+
+@given(st.lists(st.tuples(sizes, sizes), max_size=20))
+def test_whatever_is_learnt_there_is_room(answers: list[tuple[int, int]]) -> None:
+    """No count that a backend makes up leaves nothing to say, or more than the window."""
+    learnt = budget()
+    for estimated, counted in answers:
+        learnt.learn(estimated, counted)
+
+    assert (8_000 * 0.9 - 1_000) / HIGHEST_RATIO - 1 <= learnt.room(0).tokens <= 8_000 * 0.9 - 1_000
+    assert learnt.room(0).most == budget().room(0).most

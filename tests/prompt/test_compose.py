@@ -1,0 +1,305 @@
+"""What the model is shown, for any history and any budget: never too much, always the newest, always whole turns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.prompt.budget import Budget
+from bot.prompt.compose import MISSING, NOTE_ENDS, SUMMARY_ENDS, Prompt, as_they_are, compose, filled
+from bot.prompt.history import ChatMessage, HistoryWindow, Past, Turn, Utterance, read
+from bot.prompt.thread_context import By, Earlier, ThreadContext
+from bot.prompt.tokens import estimate_tokens
+
+PERSONA = "You are helpful."
+NAMES = {"U1": "Ana", "U2": "Ben"}
+NOTE_BEGINS = "[Until “end of the note”"
+
+words = st.text(st.sampled_from("ab 1.\n語🎉<"), max_size=120) | st.integers(0, 3_000).map(lambda size: "word " * size)
+people = st.sampled_from(["U1", "U2", "U3"])
+said = st.builds(Utterance, people, words)
+sayings = st.lists(said, min_size=1, max_size=3).map(tuple)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A session at some moment, and a model."""
+
+    past: Past
+    newest: Turn
+    budget: Budget
+    about: str
+    besides: int
+
+    def prompt(self) -> Prompt:
+        """What the model is shown."""
+        return compose(PERSONA, self.past, self.newest, NAMES, self.budget, about=self.about, besides=self.besides)
+
+
+@st.composite
+def cases(draw: st.DrawFn, by: Sequence[By] = (By.PERSON, By.SELF)) -> Case:
+    """Any history, any budget; the first turn may stand with a background, of messages by these."""
+    talk = draw(st.lists(st.tuples(sayings, words | st.none()), max_size=12))
+    past = [Turn(said, answer, 11 + n) for n, (said, answer) in enumerate(talk)]
+    cut = draw(st.builds(HistoryWindow, st.just(10), words, st.integers(0, 10), st.booleans()))
+    newest = Turn(draw(sayings), None, 99)
+    if earlier := tuple(draw(st.lists(st.builds(Earlier, st.just("1"), people, words, by=st.sampled_from(by))))):
+        first, *others = [*past, newest]
+        *past, newest = [replace(first, background=ThreadContext(earlier)), *others]
+    window, answer = draw(st.integers(1_000, 20_000)), draw(st.integers(1, 4_000))
+    budget = Budget(window_tokens=window, answer_tokens=answer, history_tokens=draw(st.integers(100, 20_000)))
+    budget.learn(1_000, draw(st.integers(1, 4_000)))
+    return Case(Past(tuple(past), cut), newest, budget, draw(words), draw(st.integers(0, 200)))
+
+
+def cost(messages: tuple[ChatMessage, ...]) -> int:
+    """What these messages are estimated at."""
+    return sum(estimate_tokens(message["content"]) for message in messages)
+
+
+@given(cases())
+def test_never_more_than_there_is_room_for(case: Case) -> None:
+    """Persona, summary, history, what holds for this moment and the newest message together stay within the budget."""
+    prompt = case.prompt()
+    rest = estimate_tokens(PERSONA) + case.besides
+
+    assert cost(prompt.messages) + case.besides <= prompt.tokens <= rest + case.budget.room(rest).tokens
+
+
+@given(cases())
+def test_after_the_persona_people_and_the_bot_take_turns(case: Case) -> None:
+    """Whatever the history: one system message, the first; then user and assistant in turns, as strict backends ask."""
+    persona, *messages = case.prompt().messages
+
+    assert persona == {"role": "system", "content": PERSONA}
+    assert [message["role"] for message in messages] == ["user", "assistant"] * (len(messages) // 2) + ["user"]
+
+
+@given(cases([By.PERSON]))
+def test_the_oldest_turns_go_first_and_the_cut_tells_which(case: Case) -> None:
+    """What is shown is an unbroken end of the history; the cut is the last turn that is not."""
+    prompt = case.prompt()
+    left = [turn for turn in case.past.turns if turn.id > prompt.cut.after]
+    answers = [message["content"] for message in prompt.messages if message["role"] == "assistant"]
+
+    assert len(answers) == sum(bool(turn.answer) for turn in left)
+    assert prompt.cut.after >= case.past.cut.after
+    assert (prompt.cut == case.past.cut) == (len(left) == len(case.past.turns))
+
+
+@given(cases())
+def test_the_newest_message_is_whole_or_marked(case: Case) -> None:
+    """What was left out of it is said in its place, and to the person."""
+    prompt = case.prompt()
+    kept = [turn for turn in case.past.turns if turn.id > prompt.cut.after]
+    *_, (*_, asked) = read([*kept, case.newest], NAMES, several=prompt.cut.several)
+    shown = prompt.messages[-1]["content"]
+
+    assert prompt.shortened == (not shown.endswith(asked["content"]))
+    assert not prompt.shortened or "characters left out" in shown
+
+
+@given(cases(), said, words, words)
+def test_the_next_request_extends_this_one(case: Case, then: Utterance, answer: str, about: str) -> None:
+    """Unless history is cut, or what was newest was too long, it begins with what was shown, byte by byte."""
+    prompt = case.prompt()
+    kept = tuple(turn for turn in case.past.turns if turn.id > prompt.cut.after)
+    past = Past((*kept, replace(case.newest, answer=answer)), prompt.cut)
+    following = compose(PERSONA, past, Turn((then,), None, 100), NAMES, case.budget, about=about, besides=case.besides)
+    *_, asked = read([*kept, case.newest], NAMES, several=prompt.cut.several)
+
+    if following.cut == prompt.cut and all(message["content"] in lasting(prompt) for message in asked):
+        assert lasting(following).startswith(lasting(prompt))
+
+
+CALLS: Sequence[ChatMessage] = [
+    {"role": "assistant", "content": "", "tool_calls": [{"id": "c1", "function": {"arguments": "{}" * 50}}]},
+    {"role": "tool", "content": "42", "tool_call_id": "c1"},
+]
+
+
+@given(cases(), words, st.sampled_from([(), CALLS]))
+def test_what_a_caller_adds_is_whole_or_told(case: Case, instructions: str, following: Sequence[ChatMessage]) -> None:
+    """Instructions stand below the persona, messages after the newest one; with them, too, the budget holds."""
+    about, besides = case.about, case.besides
+    prompt = compose(
+        *(PERSONA, case.past, case.newest, NAMES, case.budget),
+        about=about,
+        instructions=instructions,
+        following=following,
+        besides=besides,
+    )
+    rest = estimate_tokens(PERSONA) + besides
+
+    assert prompt.messages[0]["content"] == (f"{PERSONA}\n\n{instructions}" if instructions else PERSONA)
+    assert [*prompt.messages[len(prompt.messages) - len(following) :]] == [*following]
+    assert prompt.tokens >= cost(prompt.messages) + besides + 25 * len(following)
+    assert prompt.shortened or prompt.tokens <= rest + case.budget.room(rest).tokens
+
+
+@given(cases(), st.lists(words, min_size=1), words)
+def test_messages_as_they_are_are_whole_or_told(case: Case, texts: list[str], instructions: str) -> None:
+    """The window bounds them, and what a session may cost does not."""
+    messages: list[ChatMessage] = [{"role": "user", "content": text} for text in texts]
+    prompt = as_they_are(PERSONA, messages, case.budget, instructions=instructions, besides=case.besides)
+    rest = estimate_tokens(PERSONA) + case.besides
+
+    assert [*prompt.messages[1:]] == messages
+    assert prompt.shortened == (prompt.tokens - rest > case.budget.widest(rest))
+
+
+@given(cases())
+def test_what_is_shown_no_more_is_to_be_folded(case: Case) -> None:
+    """Turns that no summary holds are named for the next one; those that are shown in peace are not."""
+    prompt = case.prompt()
+
+    if prompt.cut.after > prompt.cut.reaches:
+        assert prompt.fold is not None
+        assert prompt.fold.until >= prompt.cut.after
+    elif prompt.fold is not None:
+        assert prompt.fold.until in {turn.id for turn in case.past.turns}
+
+
+@given(cases(), st.lists(st.sampled_from([NOTE_ENDS, SUMMARY_ENDS, "\n", "\u2028", "\r", "x"])).map("".join))
+def test_nobody_can_end_what_stands_beside_the_turns(case: Case, text: str) -> None:
+    """Whatever a wish or a summary says, its lines are set in between marks of ours, which stand there once at most."""
+    quiet = [turn for turn in case.past.turns if not turn.said[0].text.startswith("[")]
+    case = replace(case, past=Past(tuple(quiet), replace(case.past.cut, summary=text)), about=text)
+    lines = [line for message in case.prompt().messages for line in message["content"].splitlines()]
+
+    for ends in (NOTE_ENDS, SUMMARY_ENDS):
+        assert lines.count(ends) <= 1
+        assert bool(text.strip()) or ends not in lines
+
+
+def lasting(prompt: Prompt) -> str:
+    """All but what holds for the moment alone."""
+    *others, newest = prompt.messages
+    before, mark, rest = newest["content"].rpartition(f"\n\n{NOTE_ENDS}\n\n")
+    kept = before.rpartition(NOTE_BEGINS)[0] + rest if mark else newest["content"]
+    return "\0".join([*(f"{message['role']} {message['content']}" for message in others), f"user {kept}"])
+
+
+def composed(*past: Turn, cut: HistoryWindow | None = None, about: str = "", history: int = 400) -> Prompt:
+    """The prompt for a short question, within a budget of so many tokens."""
+    newest = Turn((Utterance("U1", "now"),), None, 99)
+    return compose(PERSONA, Past(past, cut or HistoryWindow()), newest, NAMES, budget(history), about=about)
+
+
+def budget(history_tokens: int) -> Budget:
+    """A budget that the model's window does not narrow."""
+    return Budget(window_tokens=100_000, answer_tokens=1_000, history_tokens=history_tokens)
+
+
+def turn(number: int, by: str = "U1") -> Turn:
+    """A turn of about 50 tokens."""
+    return Turn(
+        (Utterance(by, f"question {number} " + "please tell me " * 7),), f"answer {number} " + "so it is " * 6, number
+    )
+
+
+def asks(turn: Turn) -> str:
+    """What its author, alone, asked in it."""
+    return turn.said[0].text.strip()
+
+
+def test_the_order_of_what_is_shown() -> None:
+    """Persona, summary, turns; what holds for this moment alone stands after all that stays, with what is newest."""
+    prompt = composed(turn(3), cut=HistoryWindow(2, "The code\nis 7319.", 2), about="Call her\nAna.")
+    _persona, first, answer, newest = prompt.messages
+
+    assert first["content"].splitlines()[1:] == ["", "  The code", "  is 7319.", "", SUMMARY_ENDS, "", asks(turn(3))]
+    assert answer == {"role": "assistant", "content": turn(3).answer}
+    assert newest["content"].startswith(NOTE_BEGINS)
+    assert newest["content"].splitlines()[1:] == ["", "  Call her", "  Ana.", "", NOTE_ENDS, "", "now"]
+
+
+def test_what_was_never_answered_stands_with_the_next_message() -> None:
+    """Nothing is between them; what holds for this moment still stands right before the newest."""
+    messages = composed(Turn((Utterance("U1", "hello?"),), None, 1), about="Call her Ana.").messages
+
+    assert len(messages) == 2
+    assert messages[1]["content"].startswith(f"hello?\n\n{NOTE_BEGINS}")
+    assert messages[1]["content"].endswith(f"\n\n{NOTE_ENDS}\n\nnow")
+
+
+def test_what_the_bot_was_called_into_stands_before_what_holds_for_this_moment() -> None:
+    """As it will in the next request; a short room shows less of it, or nothing, and the question all the same."""
+    talk = (Earlier("1", "U2", "who knows VPNs?"), Earlier("2", "UBOT", "I do. " * 60, by=By.SELF))
+    asked, about = (Utterance("U1", "now"),), "Call her Ana."
+    whole, short, none = (
+        compose(PERSONA, Past(), Turn(asked, background=ThreadContext(before)), NAMES, budget(most), about=about)
+        for before, most in ((talk, 400), (talk, 240), (talk * 8, 240))
+    )
+
+    assert [message["role"] for message in whole.messages] == ["system", "user", "assistant", "user"]
+    assert "characters left out" in short.messages[2]["content"]
+    assert [message["role"] for message in none.messages] == ["system", "user"]
+    assert all(NOTE_ENDS in prompt.messages[-1]["content"] for prompt in (whole, short, none))
+    assert all(prompt.messages[-1]["content"].endswith("Ana: now") for prompt in (whole, short, none))
+
+
+def test_how_full_it_is() -> None:
+    """The share of the room that the summary and the turns take; more than all of it is all of it."""
+    some, many = (Past(tuple(turn(number) for number in range(1, count))) for count in (3, 30))
+
+    assert filled(PERSONA, Past(), budget(400)) == 0.0
+    assert 0.3 < filled(PERSONA, some, budget(400)) < 0.35
+    assert filled(PERSONA, Past(some.turns, HistoryWindow(0, "The code is 7319.", 0)), budget(400)) > filled(
+        PERSONA, some, budget(400)
+    )
+    assert filled(PERSONA, many, budget(400)) == 1.0
+
+
+def test_before_it_gets_tight_the_older_half_is_to_be_folded() -> None:
+    """At three quarters, so that the summary is there before anything has to go; what was shown so far still is."""
+    assert composed(*map(turn, range(1, 4))).fold is None
+    prompt = composed(*map(turn, range(1, 7)))
+
+    assert prompt.cut == HistoryWindow()
+    assert prompt.fold is not None
+    assert 2 <= prompt.fold.until <= 5
+
+
+def test_when_it_is_too_late_half_of_it_is_shown() -> None:
+    """What goes is to be folded all the same."""
+    prompt = composed(*map(turn, range(1, 20)))
+
+    assert 200 - 60 < prompt.tokens - estimate_tokens(PERSONA) < 200 + 60
+    assert prompt.fold is not None
+    assert prompt.fold.until == prompt.cut.after
+
+
+def test_at_a_cut_it_is_remembered_that_several_people_wrote() -> None:
+    """Also when those who did are not shown any more: whoever is, is named from then on."""
+    prompt = composed(turn(1, by="U2"), *map(turn, range(2, 20)))
+
+    assert prompt.cut.several
+    shown = [message["content"].removeprefix(f"{MISSING}\n\n") for message in prompt.messages]
+    assert {text[:5] for text, message in zip(shown, prompt.messages, strict=True) if message["role"] == "user"} == {
+        "Ana: "
+    }
+    assert not composed(*map(turn, range(1, 20))).cut.several
+
+
+def test_what_is_neither_shown_nor_summed_up_is_not_kept_from_the_model() -> None:
+    """It reads that something is missing, until a summary holds all that is not shown."""
+    cut = HistoryWindow(after=4, summary="Ana has a cat.", reaches=3)
+    late, in_time = composed(turn(5), cut=cut), composed(turn(5), cut=replace(cut, reaches=4))
+
+    assert MISSING in repr(late.messages)
+    assert "cat" in repr(late.messages)
+    assert MISSING not in repr(in_time.messages)
+
+
+def test_a_long_message_is_shown_the_same_later() -> None:
+    """Without its middle, as it was when it was the newest; its turn stays while there is room."""
+    long = Turn((Utterance("U1", "a long story " * 500),), "I see.", 1)
+    prompt = composed(long)
+
+    assert prompt.cut == HistoryWindow()
+    assert "characters left out" in prompt.messages[1]["content"]
+    assert not prompt.shortened

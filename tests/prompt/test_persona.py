@@ -1,0 +1,46 @@
+"""The persona: one text for everyone, from a file that must be there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bot.errors import ConfigError
+from bot.prompt import persona
+
+
+def test_the_persona_is_ours_by_default() -> None:
+    """The shipped one is an attendant that asks before it assumes and says when it does not know."""
+    text = persona.load()
+
+    assert text.startswith("# Who you are")
+    assert "Ask before you assume" in text
+    assert "do not know" in text
+
+
+def test_a_file_of_ones_own_replaces_it(tmp_path: Path) -> None:
+    """The file's text comes first; what the model must know of threads follows whatever the persona."""
+    file = tmp_path / "me.md"
+    file.write_text("\n  You are Otto. Grüße!  \n", encoding="utf-8")
+    text = persona.load(file)
+
+    assert text.startswith("You are Otto. Grüße!\n\n")
+    assert "Ask before" not in text
+    assert text.split("\n\n")[1] == persona.load().split("\n\n")[-1]
+
+
+def test_it_is_the_same_every_time() -> None:
+    """Backends cache what stays the same from request to request."""
+    assert persona.load() == persona.load()
+
+
+@pytest.mark.parametrize("content", [None, b"", b" \n ", b"\xff\xfe\x00"], ids=["missing", "empty", "blank", "bytes"])
+def test_a_file_that_is_no_persona_stops_the_start(tmp_path: Path, content: bytes | None) -> None:
+    """The line names the variable and what to do."""
+    file = tmp_path / "me.md"
+    if content is not None:
+        file.write_bytes(content)
+
+    with pytest.raises(ConfigError, match=r"^PERSONA_FILE [^\n]+$"):
+        persona.load(file)

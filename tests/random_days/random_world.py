@@ -1,0 +1,176 @@
+"""The random suite's world: a day happens to a workspace, a model, a database and two replicas; then it is judged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import assert_never
+
+from bot.app import utc_now
+from bot.config.settings import Settings
+from bot.playground.server import PlaygroundServer
+from bot.playground.web_api.calls import ApiCall
+from bot.playground.workspace.workspace import Workspace
+from bot.slack.rate_limiter import Time
+from tests.random_days.random_model import Model, asked_in, background_in, shown_in
+from tests.random_days.random_people import People
+from tests.random_days.random_replicas import Replicas
+from tests.random_days.random_steps import (
+    DatabaseFails,
+    Day,
+    Deletes,
+    Edits,
+    Ends,
+    Kills,
+    LosesAcks,
+    LosesSockets,
+    ModelFails,
+    Repeated,
+    Resets,
+    Rests,
+    Says,
+    SlackFails,
+    SlackSlow,
+    Starts,
+    Step,
+    Stops,
+)
+from tests.random_days.random_trouble import Database, Trouble
+from tests.random_days.random_verdict import Requested
+from tests.support.openai_server import OpenAIServer
+from tests.support.room import playground, settings_for
+
+PATIENCE_S = 180.0  # for the calm after a day: the pauses double while Slack is away
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a day. As text, all that is needed to find out why."""
+
+    day: Day
+    violations: list[str]
+    calls: list[str]
+    conversation: str
+    log: Path
+
+    def __str__(self) -> str:
+        steps = [f"  {number:>3} {step}" for number, step in enumerate(self.day.steps)]
+        parts = [str(self.day), *steps, "", *self.calls, "", self.conversation, "", f"The bots' logs: {self.log}.*"]
+        return "\n".join([*parts, f"{self.day}: violations", *(f"  {line}" for line in self.violations)])
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything that a day happens to."""
+
+    workspace: Workspace
+    server: PlaygroundServer
+    database: Database
+    people: People
+    trouble: Trouble
+    replicas: Replicas
+
+    async def begin(self) -> None:
+        """Wait for the first connection."""
+        self.replicas.start_all()
+        await self.workspace.until(lambda: self.workspace.connected, timeout_s=PATIENCE_S)
+
+    async def do(self, step: Step) -> None:
+        """Let it happen, if it can."""
+        match step:
+            case Says() | Repeated() | Edits() | Deletes() | Stops() | Resets():
+                await self.people.do(step)
+            case Kills() | Ends() | Starts():
+                self.replicas.meet(step)
+            case SlackFails() | SlackSlow() | LosesAcks() | LosesSockets() | ModelFails() | DatabaseFails():
+                await self.trouble.come(step)
+            case Rests(calls, most_s):
+                await self._rest(len(self.server.calls.all()) + calls if calls else None, most_s)
+            case _:
+                assert_never(step)
+
+    async def calm(self) -> bool:
+        """Let all trouble end, and wait until nothing is owed; whether that came to be."""
+        await self.trouble.calm()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                while self.server.deliveries.pending or not await self.database.owes_nothing():
+                    self.replicas.start_all()
+                    await Time().pause(0.3)
+                return True
+        return False
+
+    async def _rest(self, calls: int | None, most_s: float) -> None:
+        """Until there were so many calls of Slack's Web API, for so long at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(most_s):
+                await self.workspace.until(
+                    lambda: calls is not None and len(self.server.calls.all()) >= calls, timeout_s=PATIENCE_S
+                )
+
+
+async def live(day: Day, database_url: str, folder: Path) -> Outcome:
+    """Let the day happen, on an empty database, and judge it. The bots log into the folder."""
+    model = Model()
+    async with (
+        _asked(model) as openai,
+        playground(utc_now, ack_within_s=1.0, retry_after_s=(0.5,) * 600) as (workspace, server),
+    ):
+        workspace.app = replace(workspace.app, is_agent=day.agent)
+        settings = _settings(day, settings_for(workspace, server, openai, database_url=database_url))
+        database, replicas = Database(database_url), Replicas(settings, folder / f"day-{day.seed}")
+        people, trouble = People(workspace, server, database.settled), Trouble(server, model, database)
+        world = World(workspace, server, database, people, trouble, replicas)
+        try:
+            await world.begin()
+            for step in day.steps:
+                await world.do(step)
+            calm = [] if await world.calm() else [f"something is still owed after {PATIENCE_S:g} s of calm"]
+            await replicas.leave()
+        finally:
+            replicas.kill_all()
+        requests = [
+            Requested(asked_in(request), shown_in(request), background_in(request)) for request in openai.requests
+        ]
+        wrong = [
+            *calm,
+            *people.judge(crowded=day.crowded).violations(workspace, requests),
+            *await database.left_behind(),
+            *replicas.odd,
+        ]
+        calls = [_line(call) for call in server.calls.all()]
+        return Outcome(day, wrong, calls, str(workspace), folder / f"day-{day.seed}")
+
+
+def _line(call: ApiCall) -> str:
+    where = " ".join(str(call.args[name]) for name in ("channel", "thread_ts", "ts") if name in call.args)
+    said = str(call.args.get("markdown_text", call.args.get("status", "")))
+    return f"{call.at:%M:%S.%f} {call.answered_at:%M:%S.%f} {call.method} {where} {said[:60]!r} {call.error or ''}"
+
+
+def _settings(day: Day, settings: Settings) -> Settings:
+    most = 3 if day.crowded else 100
+    return replace(
+        settings,
+        slack_streaming=day.streaming,
+        model_window_tokens=2_000_000,
+        history_tokens=1_000_000,
+        model_timeout_seconds=3.0,
+        drain_seconds=1.5,
+        max_attempts=10,
+        max_running_turns=most,
+        max_running_turns_per_person=most - 1,
+    )
+
+
+@asynccontextmanager
+async def _asked(model: Model) -> AsyncIterator[OpenAIServer]:
+    server = OpenAIServer(model.answer, keep=100_000)
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()

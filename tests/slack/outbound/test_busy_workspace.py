@@ -1,0 +1,211 @@
+"""bot.slack in a busy workspace: Slack's real rate limits, many answers at once, and streams that grow old."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bot.domain.events import Author, Thread
+from bot.errors import PlatformError, PlatformUnavailable
+from bot.playground.server import PlaygroundServer
+from bot.playground.workspace.messages import Message
+from bot.slack.client import open_client
+from bot.slack.outbound.adapter import SlackAdapter
+from bot.slack.rate_limiter import RATES, RateLimiter, Time
+from bot.testing import SettableClock
+from bot.turns.adapter import Asked
+from tests.support.playground_stage import declare_agent, make_workspace, served
+from tests.support.slack_stage import Book, Speech, a_while, fast, identity_in, settings_of, stage
+
+EPOCH = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
+
+
+class Crowd:
+    """Many questions in a channel at once, and one adapter that answers them all under Slack's limits."""
+
+    def __init__(self, server: PlaygroundServer, adapter: SlackAdapter, passing: Time) -> None:
+        self.server = server
+        self.adapter = adapter
+        self.time = passing
+        self.person = next(iter(server.workspace.people.values()))
+        self.channel = server.workspace.channel("help-desk")
+
+    async def ask(self, pieces: int, every_s: float, begins_s: float = 0.0) -> list[Message]:
+        """Ask a question, and have it answered in so many pieces, one every so many seconds: what then stands there."""
+        workspace = self.server.workspace
+        root = workspace.post(self.person, self.channel, "help").ts
+
+        async def deltas() -> AsyncIterator[str]:
+            await self.time.pause(begins_s)
+            for number in range(pieces):
+                yield f"{number} "
+                await self.time.pause(every_s)
+
+        thread = Thread("slack", workspace.team.id, self.channel.id, root)
+        asked = Asked(thread, Author(self.person.id, self.person.team), root)
+        await self.adapter.reply(asked, deltas(), Book())
+        return [message for message in workspace.thread(self.channel, root) if message.bot_id]
+
+
+@asynccontextmanager
+async def crowd(streaming: str = "auto", speed: float = 60.0) -> AsyncIterator[Crowd]:
+    """A workspace whose limits are Slack's own; its time and the adapter's pass at the same speed."""
+    async with AsyncExitStack() as stack:
+        passing = fast(speed)
+        began = passing.now()
+        workspace = make_workspace(lambda: EPOCH + timedelta(seconds=passing.now() - began))
+        server = await stack.enter_async_context(served(workspace))
+        server.rate_limits.enforce()
+        client = await stack.enter_async_context(open_client(settings_of(server)))
+        limiter, bot = RateLimiter(passing), identity_in(workspace)
+        adapter = SlackAdapter(client, bot, clock=SettableClock().now, streaming=streaming, limiter=limiter)
+        yield Crowd(server, adapter, passing)
+
+
+@pytest.mark.parametrize("streaming", ["auto", "off"])
+async def test_sixty_threads_at_once(streaming: str) -> None:
+    """At Slack's real tiers all are answered whole, none is left streaming, and no call comes before its time."""
+    async with crowd(streaming) as slack:
+        answers = await asyncio.gather(*(slack.ask(pieces=10, every_s=1.5) for _ in range(60)))
+        whole = "".join(f"{number} " for number in range(10))
+
+        assert [[(m.text, m.streaming_since) for m in answer] for answer in answers] == [[(whole, None)]] * 60
+        assert slack.server.calls.too_early(timedelta(0)) == []
+
+
+async def test_a_busy_workspace_is_told_less_often() -> None:
+    """Sixty answers that grow at once share the calls for growing, and most are shown in few, larger pieces."""
+    async with crowd() as slack:
+        await asyncio.gather(*(slack.ask(pieces=60, every_s=0.5) for _ in range(60)))
+        calls = slack.server.calls
+
+        assert len(calls.of("chat.startStream")) <= RATES["chat.startStream"].calls
+        assert len(calls.of("chat.appendStream")) < 200
+        assert len(calls.of("chat.update")) < 120
+        assert len(calls.refused()) < 10
+
+
+async def test_what_cannot_be_edited_in_time_is_posted_whole() -> None:
+    """While the edits of a minute are spoken for no fragment is posted that would wait for one, but the whole."""
+    async with stage(streaming="off") as slack:
+        slack.limiter.owe("chat.update", RATES["chat.update"].calls)
+        speech = Speech()
+        showing = asyncio.create_task(slack.reply(speech))
+        speech.say("Hello")
+        await a_while()
+        shown_early = slack.texts()
+        speech.say(" there.")
+        speech.end()
+        await showing
+
+        assert (shown_early, slack.texts()) == ([], ["Hello there."])
+        assert not slack.server.calls.of("chat.update")
+
+
+async def test_answers_that_have_ended_are_in_nobodys_way() -> None:
+    """One after the other, more answers stream than Slack would let end in a minute."""
+    async with stage(speed=100_000.0) as slack:
+        for _ in range(RATES["chat.stopStream"].calls + 5):
+            await slack.reply(Speech("Hello"))
+
+        assert not slack.server.calls.of("chat.postMessage")
+
+
+async def test_one_answer_alone_is_not_slowed_down() -> None:
+    """Without others, an answer grows more than once a second."""
+    async with crowd() as slack:
+        await slack.ask(pieces=20, every_s=1.0)
+        assert len(slack.server.calls.of("chat.appendStream")) >= 15
+
+
+async def test_a_retry_after_counts_for_every_answer() -> None:
+    """When one answer's post is refused for a while, the others in that channel wait as well, and are posted then."""
+    async with crowd("off", speed=200.0) as slack:
+        slack.server.faults.rate_limit("chat.postMessage", retry_after_s=20)
+        answers = await asyncio.gather(*(slack.ask(pieces=1, every_s=0.0) for _ in range(5)))
+        (refused,) = slack.server.calls.refused()
+        others = [call for call in slack.server.calls.of("chat.postMessage") if call != refused]
+
+        assert all(call.at - refused.at >= timedelta(seconds=20) for call in others)
+        assert [len(answer) for answer in answers] == [1] * 5
+
+
+@pytest.mark.parametrize("method", ["chat.postMessage", "chat.update"])
+async def test_a_wait_that_is_too_long_is_given_back(method: str) -> None:
+    """When Slack asks for more patience than there is, the work layer may try again later."""
+    async with stage(streaming="off") as slack:
+        slack.server.faults.rate_limit(method, retry_after_s=900)
+        speech = Speech()
+        showing = asyncio.create_task(slack.reply(speech))
+        speech.say("Hello")
+        if method == "chat.update":
+            await slack.workspace.until(lambda: slack.texts() == ["Hello"])
+        speech.say(" there.")
+        speech.end()
+        with pytest.raises(PlatformUnavailable, match=method):
+            await showing
+
+
+async def test_slack_out_of_reach_may_be_tried_again() -> None:
+    """When nothing can be reached, that is no refusal."""
+    async with stage() as slack:
+        await slack.server.stop()
+        with pytest.raises(PlatformUnavailable, match="not_reached"):
+            await slack.reply(Speech("Hello"))
+
+
+@pytest.mark.parametrize("code", ["token_revoked", "account_inactive", "is_archived", "message_not_found"])
+async def test_a_last_edit_that_is_refused(code: str) -> None:
+    """When Slack lets the answer not be finished for good, the work layer hears Slack's own word for why."""
+    async with stage(streaming="off") as slack:
+        slack.server.faults.refuse("chat.update", code)
+        speech = Speech()
+        showing = asyncio.create_task(slack.reply(speech))
+        speech.say("Hello")
+        await slack.workspace.until(lambda: slack.texts() == ["Hello"])
+        speech.say(" there.")
+        speech.end()
+        with pytest.raises(PlatformError, match=code):
+            await showing
+
+
+async def test_a_stream_is_ended_before_slack_ends_it() -> None:
+    """An answer that takes longer than a stream may live goes on as the same message, by edits."""
+    async with stage(speed=10_000.0) as slack:
+        speech = Speech()
+        showing = asyncio.create_task(slack.reply(speech))
+        speech.say("Hello")
+        await slack.workspace.until(lambda: [m.streaming_since for m in slack.answers()] == [None])
+        speech.say(" there.")
+        await slack.workspace.until(lambda: slack.texts() == ["Hello there."])
+        speech.end()
+        await showing
+
+        assert slack.texts() == ["Hello there."]
+        assert len(slack.server.calls.of("chat.startStream")) == 1
+        assert [call.error for call in slack.server.calls.all() if call.method.startswith("chat.")] == [None] * 3
+
+
+async def test_whoever_presses_stop_sees_nothing_more_until_the_end() -> None:
+    """After Slack's Stop button the message grows no more; in the end it has what the answer became."""
+    async with stage() as slack:
+        declare_agent(slack.workspace)
+        speech = Speech()
+        showing = asyncio.create_task(slack.reply(speech))
+        speech.say("Hello")
+        await slack.workspace.until(lambda: slack.texts() == ["Hello"])
+        slack.workspace.stop(slack.person, slack.channel, slack.root)
+        speech.say(" there")
+        await slack.workspace.until(lambda: bool(slack.server.calls.of("chat.stopStream")))
+        speech.say(", Ana")
+        await a_while()
+        shown = slack.texts()
+        speech.say(". (Stopped.)")
+        speech.end()
+        await showing
+
+        assert shown == ["Hello"]
+        assert slack.texts() == ["Hello there, Ana. (Stopped.)"]
+        assert slack.answers()[0].streaming_since is None

@@ -1,0 +1,121 @@
+"""A session's past turns: whole, in order, and read only as far back as the budget reaches. On both databases."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from sqlalchemy import event
+
+from bot.domain import texts
+from bot.domain.events import Attachment
+from bot.prompt.history import HistoryWindow, Turn, Utterance
+from bot.store import history as past
+from bot.store import summaries
+from bot.store.claims import TurnState
+from bot.store.history import PAGE
+from tests.support.builders import ANA, BEN, THREAD, deletion, mention, reply, stop, thread
+from tests.support.store_driver import Books
+
+
+async def long_session(books: Books, turns: int) -> None:
+    """A session of so many turns, numbered."""
+    for number in range(turns):
+        await books.answer(mention(f"question {number}", f"{number:06}"), f"answer {number}")
+
+
+async def test_a_turn_comes_back_as_it_was(books: Books) -> None:
+    """Who said what, in order, with what files, and what was answered."""
+    file = Attachment("F1", "log.txt", "text/plain", 12)
+    thread_id = await books.accepted(dataclasses.replace(mention("hello", "1.0"), attachments=(file,)))
+    await books.accepted(reply("me too", "2.0", by=BEN))
+    await books.settle(await books.claimed(thread_id), "hi both")
+    now = await books.claimed(await books.accepted(reply("thanks", "3.0")))
+
+    said = (Utterance("U-ANA", "hello", (file,)), Utterance("U-BEN", "me too"))
+    assert await books.past(now) == [Turn(said, "hi both")]
+
+
+async def test_a_failed_turn_is_remembered_and_a_superseded_one_is_not(books: Books) -> None:
+    """What was said of a failure stays; what was discarded is gone."""
+    failed = await books.claimed(await books.accepted(mention("one", "1.0")))
+    await books.settle(failed, "(no answer)", TurnState.FAILED)
+    now = await books.claimed(await books.accepted(reply("two", "2.0")))
+    assert [turn.answer for turn in await books.past(now)] == ["(no answer)"]
+    await books.reset(THREAD, ANA)
+    await books.settle(now)
+
+    assert await books.past(await books.claimed(await books.accepted(reply("three", "3.0")))) == []
+
+
+async def test_a_stopped_turn_is_remembered_as_far_as_it_went(books: Books) -> None:
+    """What was said until then stays, and what asked for the stop is no part of the conversation."""
+    claim = await books.claimed(await books.accepted(mention("one", "1.0")))
+    await books.accept_stop(stop("2.0"))
+    await books.settle(claim, "half a", TurnState.STOPPED)
+    now = await books.claimed(await books.accepted(reply("two", "3.0")))
+
+    assert await books.past(now) == [Turn((Utterance("U-ANA", "one"),), "half a")]
+
+
+async def test_deleted_messages_are_no_part_of_the_history(books: Books) -> None:
+    """Of a turn the others stay, with a line for their answer; a turn of which everything was deleted is gone."""
+    thread_id = await books.accepted(mention("one", "1.0"))
+    await books.accepted(reply("two", "2.0"))
+    await books.settle(await books.claimed(thread_id), "to both")
+    await books.answer(reply("three", "3.0"), "to the third")
+    for message_id in ("1.0", "3.0"):
+        await books.accept_deletion(deletion(message_id))
+    now = await books.claimed(await books.accepted(reply("four", "4.0")))
+
+    assert await books.past(now) == [Turn((Utterance("U-ANA", "two"),), texts.ANSWER_ERASED)]
+
+
+async def test_every_turn_is_read_oldest_first_over_several_pages(books: Books) -> None:
+    """With budget enough, all turns come, none twice and none left out."""
+    await long_session(books, PAGE + 10)
+    now = await books.claimed(await books.accepted(mention("now", "9")))
+
+    assert [turn.answer for turn in await books.past(now)] == [f"answer {number}" for number in range(PAGE + 10)]
+
+
+async def test_what_is_read_does_not_grow_with_the_session(books: Books) -> None:
+    """A small budget reads one page, however long the session is; the newest turns are in it."""
+    await long_session(books, PAGE + 10)
+    now = await books.claimed(await books.accepted(mention("now", "9")))
+    statements: list[str] = []
+    event.listen(books.store.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    found = await books.past(now, budget=100)
+
+    assert found[-1].answer == f"answer {PAGE + 9}"
+    assert len(found) == PAGE
+    assert len([statement for statement in statements if "FROM turns" in statement]) == 1
+
+
+async def test_what_was_not_read_counts_as_cut(books: Books) -> None:
+    """It is shown no more, and nobody knows who wrote there: everybody is named from then on."""
+    await long_session(books, PAGE + 10)
+    now = await books.claimed(await books.accepted(mention("now", "9")))
+    assert now.session_id is not None
+    found = await books.store.run(past.before, now.session_id, now.turn_id, budget_tokens=100)
+
+    assert found.cut == HistoryWindow(found.turns[0].id - 1, several=True)
+
+
+async def test_what_is_cut_is_not_read(books: Books) -> None:
+    """Of the turns before the cut no row is touched."""
+    turns = [await books.answer(mention(f"question {number}", f"{number}.0")) for number in range(1, 5)]
+    await books.store.run(summaries.move, "s1", HistoryWindow(turns[1].turn_id))
+    now = await books.claimed(await books.accepted(mention("now", "9")))
+
+    assert [turn.said[0].text for turn in await books.past(now)] == ["question 3", "question 4"]
+
+
+async def test_no_other_sessions_words_are_read(books: Books) -> None:
+    """Neither another thread's, nor those of the same thread's closed session."""
+    await books.answer(mention("theirs", in_=thread(1)))
+    await books.answer(mention("forgotten", "1.0"))
+    await books.reset(THREAD, ANA)
+    await books.answer(mention("mine", "2.0"))
+    now = await books.claimed(await books.accepted(mention("now", "3.0")))
+
+    assert [said.text for turn in await books.past(now) for said in turn.said] == ["mine"]

@@ -1,0 +1,255 @@
+"""The store's promises under any order of events: random histories, checked against a few lines of plain Python."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import pytest
+
+from bot.domain.events import Author, Thread
+from bot.domain.sessions import EditOutcome, Interrupted, ResetOutcome, StopOutcome
+from bot.store.claims import Claim
+from bot.store.engine import Store
+from bot.store.tables import messages, sessions, turns
+from bot.testing import SettableClock
+from tests.support.builders import ANA, BEN, CHI, deletion, edit, mention, reset, stop, thread
+from tests.support.store_driver import Books, texts
+
+PEOPLE = (ANA, BEN)
+WRITERS = (*PEOPLE, CHI)  # who gives no commands, and is forgotten now and then
+STEPS = 60
+
+
+@dataclass
+class Model:
+    """What must be true of a thread: the words of its open session, what is still owed, what is being answered."""
+
+    session: list[str] = field(default_factory=list)
+    took_part: set[Author] = field(default_factory=set)
+    owed: list[str] = field(default_factory=list)  # "" is a line of ours
+    running: Claim | None = None
+    asked: list[str] = field(default_factory=list)  # what the running turn is still to answer
+    interrupted: Interrupted | None = None
+
+    @property
+    def answering(self) -> bool:
+        """Whether the model's answer is under way, and not a line of ours."""
+        return self.running is not None and self.running.fixed_reply is None
+
+    def interrupt(self, why: Interrupted) -> None:
+        """The running turn is to end, or to begin again; what was forgotten stays forgotten."""
+        weaker = {Interrupted.EDITED: (None,), Interrupted.STOPPED: (None, Interrupted.EDITED)}
+        if self.answering and (why not in weaker or self.interrupted in weaker[why]):
+            self.interrupted = why
+
+    def drop(self, text: str, why: Interrupted) -> None:
+        """A message is erased, wherever it is on its way."""
+        is_asked = text in self.asked
+        for words in (self.session, self.owed, self.asked):
+            words[:] = [word for word in words if word != text]
+        if is_asked:
+            self.interrupt(Interrupted.EDITED if self.asked else why)
+
+    def forget(self) -> None:
+        """Start over."""
+        self.interrupt(Interrupted.RESET)
+        self.session, self.took_part = [], set()
+        self.asked = ["" for _ in self.asked]  # its words are erased
+        self.drop_what_waits()  # a confirmation is owed all the same
+
+    def drop_what_waits(self) -> None:
+        """No message is owed an answer any more."""
+        self.owed = [text for text in self.owed if text == ""]
+
+
+class History:
+    """Takes random steps with the store and the model side by side."""
+
+    def __init__(self, books: Books, chance: random.Random) -> None:
+        self.books = books
+        self.chance = chance
+        self.models: defaultdict[Thread, Model] = defaultdict(Model)
+        self.ids: dict[Thread, int] = {}
+        self.authors: dict[str, Author] = {}  # by message
+        self.answered: list[str] = []
+        self.numbers = itertools.count(1)
+
+    async def step(self) -> None:
+        """One event in one of three threads; the first is a message."""
+        where = thread(self.chance.randrange(3))
+        often = (self.write, self.claim, self.settle)
+        steps = (*often, *often, self.ask_reset, self.stop, self.edit, self.delete, self.forget_chi, self.crash)
+        await (self.chance.choice(steps) if where in self.ids else self.write)(where)
+
+    async def write(self, where: Thread) -> None:
+        """Somebody writes; the message may be delivered twice."""
+        number, who = next(self.numbers), self.chance.choice(WRITERS)
+        self.authors[f"{number:06}"] = who
+        text = f"{where.root} {number:06}"
+        event = mention(text, f"{number:06}", by=who, in_=where)
+        self.ids[where] = await self.books.accepted(event)
+        if self.chance.random() < 0.3:
+            assert await self.books.accept(event) is None
+        model = self.models[where]
+        model.session.append(text)
+        model.owed.append(text)
+        model.took_part.add(who)
+
+    async def ask_reset(self, where: Thread) -> None:
+        """Somebody writes `!reset`."""
+        who, model = self.chance.choice(PEOPLE), self.models[where]
+        expected = ResetOutcome.DONE if who in model.took_part else ResetOutcome.NOT_YOURS
+        expected = expected if model.took_part else ResetOutcome.NOTHING
+        assert await self.books.accept_reset(reset(f"{next(self.numbers):06}", by=who, in_=where)) is expected
+        if expected is ResetOutcome.DONE:
+            model.forget()
+        model.owed.append("")
+
+    async def stop(self, where: Thread) -> None:
+        """Somebody writes `!stop`: what runs ends and says so; else what waits is dropped, and a line says so."""
+        model = self.models[where]
+        expected = StopOutcome.NOT_BEGUN if any(model.owed) else StopOutcome.NOTHING_RUNS
+        expected = StopOutcome.STOPPED if model.answering else expected
+        assert await self.books.accept_stop(stop(f"{next(self.numbers):06}", in_=where)) is expected
+        model.interrupt(Interrupted.STOPPED)
+        if expected is not StopOutcome.STOPPED:
+            model.drop_what_waits()
+            model.owed.append("")
+
+    async def delete(self, where: Thread) -> None:
+        """Somebody deletes a message of the open session, wherever it is on its way."""
+        model = self.models[where]
+        if not model.session:
+            return
+        text = self.chance.choice(model.session)
+        is_asked = text in model.asked
+        model.drop(text, Interrupted.DELETED)
+        assert await self.books.accept_deletion(deletion(text.split()[1], in_=where)) is is_asked
+
+    async def edit(self, where: Thread) -> None:
+        """Somebody edits a message of the open session, wherever it is on its way; it may be delivered twice."""
+        model = self.models[where]
+        if not model.session:
+            return
+        text = self.chance.choice(model.session)
+        new, message_id = f"{text} again", text.split()[1]
+        expected = EditOutcome.ANEW if text in model.asked else EditOutcome.REPLACED
+        event = edit(new, message_id, at=next(self.numbers), in_=where)
+        assert await self.books.accept_edit(event) is expected
+        assert await self.books.accept_edit(event) is EditOutcome.NOTHING
+        for words in (model.session, model.owed, model.asked):
+            words[:] = [new if word == text else word for word in words]
+        if expected is EditOutcome.ANEW:
+            model.interrupt(Interrupted.EDITED)
+
+    async def forget_chi(self, where: Thread) -> None:
+        """Chi is forgotten everywhere."""
+        del where
+        if any("" in model.asked for model in self.models.values()):  # nobody can tell whose words these were
+            return
+        await self.books.forget(CHI)
+        for model in self.models.values():
+            for text in [word for word in model.session if self.authors[word.split()[1]] == CHI]:
+                model.drop(text, Interrupted.ERASED)
+            if not model.session and CHI in model.took_part:  # nothing is left of the session
+                model.took_part.clear()
+            model.took_part.discard(CHI)
+
+    async def claim(self, where: Thread) -> None:
+        """A worker takes the thread up: it gets the oldest of what is owed, and sees its session's words alone."""
+        model = self.models[where]
+        claim = await self.books.claim(self.ids[where])
+        assert (claim is not None) is (model.running is None and bool(model.owed))
+        if claim is None:
+            return
+        taken = model.owed[:1] if claim.fixed_reply else list(itertools.takewhile(bool, model.owed))
+        del model.owed[: len(taken)]
+        model.running, model.asked = claim, [text for text in taken if text]
+        assert texts(claim) == model.asked
+        self.answered += model.asked
+        if claim.session_id is not None:
+            seen = {said.text for turn in await self.books.past(claim) for said in turn.said}
+            assert seen == {*model.session} - {*model.owed} - {*model.asked}
+
+    async def settle(self, where: Thread) -> None:
+        """A worker finishes; its answer is remembered unless it was to be forgotten."""
+        model = self.models[where]
+        if model.running is not None and model.interrupted is Interrupted.EDITED:
+            assert not await self.books.settle(model.running, "to what was asked before")
+            await self.take_over(model, "one")
+        elif model.running is not None:
+            remembered = model.interrupted in {None, Interrupted.STOPPED}
+            assert await self.books.settle(model.running) is remembered
+            model.running, model.asked, model.interrupted = None, [], None
+
+    async def crash(self, where: Thread) -> None:
+        """Every worker dies and its lease runs out; what they did is taken over as it stands now."""
+        del where
+        await self.books.lapse()
+        for model in self.models.values():
+            if (claim := model.running) is not None:
+                await self.take_over(model, "two")
+                assert not await self.books.settle(claim, "late")
+
+    async def take_over(self, model: Model, owner: str) -> None:
+        """A worker takes an unfinished turn up: it gets what is still asked, as it reads now."""
+        assert model.running is not None
+        claim, model.running = model.running, await self.books.claimed(model.running.thread_id, owner)
+        if model.interrupted is Interrupted.EDITED:
+            model.interrupted = None
+        again = model.running
+        assert (again.turn_id, again.attempt, texts(again)) == (claim.turn_id, claim.attempt + 1, model.asked)
+        assert (again.interrupted, again.failures < again.attempt) == (model.interrupted, True)
+
+    async def finish(self) -> None:
+        """Answer all that is owed."""
+        for where in self.ids:
+            while self.models[where].running is not None or self.models[where].owed:
+                await self.settle(where)
+                await self.claim(where)
+
+
+@pytest.mark.parametrize("seed", range(15))
+async def test_every_accepted_message_ends_in_exactly_one_turn(empty_sqlite_url: str, seed: int) -> None:
+    """Whatever happens in whatever order, nothing is lost, answered twice, or shown to another session."""
+    store = Store(empty_sqlite_url)
+    history = History(Books(store, SettableClock()), random.Random(seed))  # noqa: S311 - to be repeated
+    for _ in range(STEPS):
+        await history.step()
+    await history.finish()
+
+    turn_of = {row.id: row for row in await history.books.rows(turns)}
+    for message in await history.books.rows(messages):
+        assert message.fixed_reply or turn_of[message.turn_id].session_id == message.session_id
+        assert turn_of[message.turn_id].state in {"answered", "superseded", "stopped"}
+    assert len(history.answered) == len(set(history.answered))
+    await store.close()
+
+
+async def test_replicas_answer_everything_once(books: Books) -> None:
+    """Two replicas that accept, claim and settle at the same time answer every message in one turn, in order."""
+    places = [thread(number) for number in range(4)]
+
+    async def writes(place: Thread) -> None:
+        for number in range(10):
+            await books.accept(mention(str(number), f"{number:06}", in_=place))
+
+    async def works(owner: str, found: list[Claim]) -> None:
+        for _ in range(60):
+            for thread_id in range(1, len(places) + 1):
+                if (claim := await books.claim(thread_id, owner)) is not None:
+                    found.append(claim)
+                    await books.settle(claim)
+
+    claims: list[Claim] = []
+    await asyncio.gather(*(writes(place) for place in places), works("one", claims), works("two", claims))
+    await works("three", claims)
+
+    for place in places:
+        said = [said.text for claim in claims if claim.thread == place for said in claim.said]
+        assert said == [str(number) for number in range(10)]
+    assert len(await books.rows(sessions)) == len(places)

@@ -1,0 +1,152 @@
+"""What the databases make of our statements: the cost of a turn does not grow with what is stored."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from bot.domain.events import ChannelGone
+from bot.domain.sessions import IdleLimits
+from bot.prompt.history import HistoryWindow, Turn
+from bot.prompt.thread_context import Earlier, ThreadContext
+from bot.store import (
+    display_names,
+    erasure,
+    leases,
+    posted_messages,
+    preferences,
+    purge,
+    sessions,
+    summaries,
+    thread_context,
+)
+from bot.store import history as past
+from bot.store.metrics import figures
+from tests.support.builders import ANA, DAY, THREAD, deletion, edit, mention, reply, stop, thread
+from tests.support.store_driver import A_DAY, HOUR, MINUTE, Books
+
+Statement = tuple[str, Any]
+
+# Only the small partial indexes, of what is owed and of what runs, may be read from end to end.
+WALKS = re.compile(
+    r"SCAN (messages|turns|sessions|preferences|names|background)"
+    r"(?! USING (COVERING )?INDEX (ix_messages_owed|uq_turns_running))|Seq Scan"
+)
+
+
+async def test_what_every_message_costs_is_looked_up_by_an_index(books: Books) -> None:
+    """Accepting, claiming, reading, settling, forgetting, renewing and sweeping never walk a table of words."""
+    statements = recorded(books.store.engine)
+    await books.answer(mention("hello", "1.0"))
+    now = await books.claimed(await books.accepted(dataclasses.replace(reply("more", "2.0"), client_id="c1")))
+    await books.past(now)
+    await books.store.run(past.oldest, "s1", after=0, until=now.turn_id)
+    await books.store.run(summaries.move, "s1", HistoryWindow(0))
+    folding = await books.store.run(summaries.begin, "s1", now=books.now, lease=MINUTE)
+    assert folding is not None
+    await books.store.run(summaries.finish, folding, "short", reaches=0, several=False)
+    await books.store.run(posted_messages.posted, now, "A1")
+    await books.store.run(posted_messages.of_turn, now)
+    await books.store.run(posted_messages.of_other_turns, now, ["A1"])
+    await books.store.run(leases.renew, "one", [1, 2], now=books.now, lease=MINUTE)
+    await books.store.run(leases.interruptions, "one")
+    await books.store.run(leases.owed, [("desk", "T1")], now=books.now, limit=10)
+    await books.store.run(thread_context.keep, 1, "s1", 1, ThreadContext((Earlier("0.5", "U1", "hi"),)))
+    await books.store.run(thread_context.attached, "s1", [Turn((), id=1)])
+    await books.store.run(thread_context.edit, 1, reply("hi!", "0.5"))
+    await books.store.run(display_names.give, "s1", ["U1"], {"U1": "Ana"})
+    await books.store.run(display_names.of_session, "s1")
+    await books.store.run(sessions.open_in, 1)
+    await books.store.run(preferences.change, "desk", "T1", ANA.id, {"name": "Rita"}, now=books.now)
+    await books.store.run(preferences.of_person, "desk", "T1", ANA.id)
+    await books.accept_stop(stop("3.0"))
+    await books.accept_edit(edit("more of it", "2.0"))
+    await books.accept_edit(edit("unknown", "9.0"))
+    await books.accept_deletion(deletion("2.0"))
+    await books.forget(ANA)
+    await books.reset(THREAD, ANA)
+    await books.sweep()
+    await books.sweep(idle=IdleLimits(DAY, {"C9": HOUR}))
+    await books.store.run(sessions.forewarn, [("desk", "T1")], now=books.now + DAY, idle=A_DAY, ahead=HOUR, batch=10)
+    await books.store.run(erasure.leave, ChannelGone("desk", "T1", "C1"), now=books.now)
+    await books.store.run(purge.expunge, before=books.now + DAY, batch=10)
+
+    plans = await books.store.run(plans_of, statements)
+    assert len(plans) > 20
+    assert [plan for plan in plans if WALKS.search(plan)] == []
+
+
+async def test_forgetting_somebody_costs_what_is_theirs(books: Books) -> None:
+    """It looks at their own rows, not at all of the workspace's; at what is no message of theirs once, at the end."""
+    for number in range(7):
+        await books.answer(mention("hello", in_=thread(number)))
+    statements = recorded(books.store.engine)
+    assert await books.forget(ANA) == 7
+
+    assert ["names.person_id" in statement for statement, _ in statements].count(True) == 1
+    plans = await books.store.run(plans_of, statements)
+    of_workspace = re.compile(r"\(platform=\? AND workspace=\?\)")
+    assert [plan for plan in plans if WALKS.search(plan) or of_workspace.search(plan)] == []
+
+
+async def test_what_an_operator_asks_costs_what_a_day_holds(books: Books) -> None:
+    """However many turns were ever answered, the figures look at those of the last day, and at what is open."""
+    statements = recorded(books.store.engine)
+    await books.store.run(figures, now=books.now)
+
+    plans = await books.store.run(plans_of, statements)
+    assert len(plans) == 8
+    assert [plan for plan in plans if WALKS.search(plan) and "INDEX uq_sessions_open" not in plan] == []
+
+
+async def test_what_is_owed_is_found_without_walking_the_thread(books: Books) -> None:
+    """However many messages a thread has, a claim looks at those that wait."""
+    await books.answer(mention("hello", "1.0"))
+    statements = recorded(books.store.engine)
+    await books.answer(reply("more", "2.0"))
+    [waiting] = [
+        plan
+        for plan in await books.store.run(plans_of, statements)
+        if plan.startswith("SELECT") and "turn_id IS NULL" in plan
+    ]
+
+    assert "ix_messages_owed" in waiting or "Index Cond: (turn_id IS NULL)" in waiting  # as PostgreSQL may like better
+    assert "TEMP B-TREE" not in waiting
+
+
+def recorded(engine: sa.Engine) -> list[Statement]:
+    """The statements that will be executed, but for inserts: those look nothing up."""
+    found: list[Statement] = []
+
+    def keep(*arguments: Any) -> None:
+        if arguments[2].startswith(("SELECT", "UPDATE", "DELETE")):
+            found.append((arguments[2], arguments[3]))
+
+    event.listen(engine, "before_cursor_execute", keep)
+    return found
+
+
+def plans_of(connection: sa.Connection, statements: Sequence[Statement]) -> list[str]:
+    """How the database would carry them out for any values, if the tables were large."""
+    found = []
+    for statement, parameters in dict(statements).items():
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            generic = _numbered(statement)
+            plan = connection.exec_driver_sql(f"EXPLAIN (GENERIC_PLAN) {generic}").all()
+        else:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+        found.append(f"{statement}\n{plan}")
+    return found
+
+
+def _numbered(statement: str) -> str:
+    """The statement with $1, $2, … for its parameters, as it is prepared."""
+    number = itertools.count(1)
+    return re.sub(r"%\(\w+\)s", lambda _: f"${next(number)}", statement)

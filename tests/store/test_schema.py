@@ -1,0 +1,164 @@
+"""The schema: migrations make exactly the tables, run once, and refuse what they do not know. On both databases."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, event
+
+from bot.errors import StartupError
+from bot.prompt.history import Turn, Utterance
+from bot.store import posted_messages, schema
+from bot.store.engine import Store
+from bot.store.tables import metadata
+from bot.testing import SettableClock
+from tests.support.builders import NOON
+from tests.support.store_driver import LONG_AGO, Books, texts
+
+CORNER = "a_corner_of_its_own"  # a PostgreSQL schema, so that the other tests keep their tables
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def bare_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without any table."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'bare.db'}"
+    url: str = request.getfixturevalue("postgres_url")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"DROP SCHEMA IF EXISTS {CORNER} CASCADE")
+        connection.execute(f"CREATE SCHEMA {CORNER}")
+    return f"{url}{'&' if '?' in url else '?'}options=-csearch_path%3D{CORNER}"
+
+
+@pytest.fixture
+async def bare(bare_url: str) -> AsyncIterator[Store]:
+    """A store on such a database."""
+    store = Store(bare_url)
+    yield store
+    await store.close()
+
+
+def set_revision(connection: Connection, revision: str) -> None:
+    """Pretend that another version made the database."""
+    connection.execute(sa.text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
+
+
+async def test_the_migrations_make_the_tables(bare: Store) -> None:
+    """A migrated database differs in nothing from what the code takes it to be."""
+    await bare.run(schema.upgrade)
+
+    assert await bare.run(lambda found: compare_metadata(MigrationContext.configure(found), metadata)) == []
+    assert set(await bare.run(lambda found: sa.inspect(found).get_table_names())) > set(metadata.tables)
+
+
+async def test_indexes_of_a_part_are_of_that_part_in_both(bare: Store) -> None:
+    """The comparison does not look at the conditions of partial indexes, so they are compared here."""
+    await bare.run(schema.upgrade)
+    migrated = await bare.run(conditions)
+    await bare.run(metadata.drop_all)
+    await bare.run(metadata.create_all)
+
+    assert len(migrated) == 9
+    assert await bare.run(conditions) == migrated
+
+
+async def test_an_upgrade_of_a_database_up_to_date_changes_nothing(bare: Store) -> None:
+    """The second start finds what the first one left."""
+    await bare.run(schema.upgrade)
+    statements: list[str] = []
+    event.listen(bare.engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
+    await bare.run(schema.upgrade)
+
+    assert [statement for statement in statements if statement.startswith(("CREATE", "ALTER", "INSERT"))] == []
+
+
+@pytest.mark.parametrize("ask", [schema.upgrade, schema.check], ids=["upgrade", "check"])
+async def test_a_database_of_a_newer_version_is_refused(bare: Store, ask: Callable[[Connection], None]) -> None:
+    """An older program does not touch what it does not know; the line names the remedy."""
+    await bare.run(schema.upgrade)
+    await bare.run(set_revision, "9999")
+
+    with pytest.raises(StartupError, match=r"^[^\n]*newer version[^\n]*DATABASE_URL[^\n]*$"):
+        await bare.run(ask)
+
+
+async def test_a_bare_database_passes_the_check(bare: Store) -> None:
+    """What is not there yet is no failure: the start makes it."""
+    await bare.run(schema.check)
+
+
+async def test_replicas_that_start_at_once_upgrade_it_once(bare_url: str) -> None:
+    """Each of them finds the database up to date in the end, and none fails."""
+    replicas = [Store(bare_url) for _ in range(3)]
+    await asyncio.gather(*(replica.run(schema.upgrade) for replica in replicas))
+    await asyncio.gather(*(replica.run(schema.check) for replica in replicas))
+
+    for replica in replicas:
+        await replica.close()
+
+
+async def test_rows_of_the_first_schema_are_carried_over(bare: Store) -> None:
+    """A running bot is updated: its turns keep the messages that they had posted, and can be taken over."""
+    await bare.run(upgrade_to, "0001")
+    await bare.run(fill, ROWS_OF_0001)
+    await bare.run(schema.upgrade)
+    books = Books(bare, SettableClock())
+    claim = await books.claimed(1)
+
+    assert (claim.attempt, texts(claim), claim.interrupted) == (2, ["and?"], None)
+    assert await bare.run(posted_messages.of_turn, claim) == ["A2"]
+    assert await bare.run(posted_messages.of_other_turns, claim, ["A1", "A2", "A3"]) == {"A1"}
+    assert await books.past(claim) == [Turn((Utterance("U-ANA", "hi"),), "hello")]
+    assert await books.settle(claim)
+    assert await bare.run(lambda found: compare_metadata(MigrationContext.configure(found), metadata)) == []
+
+
+PLACE = {"platform": "desk", "workspace": "T1", "channel": "C1", "root": "1.0", "direct": False, "engaged": True}
+OF_ANA = {"thread_id": 1, "session_id": "s1", "author_id": "U-ANA", "author_workspace": "T1", "accepted_at": NOON}
+TURN = {"thread_id": 1, "session_id": "s1", "attempt": 1, "started_at": NOON}
+ROWS_OF_0001: dict[str, list[dict[str, object]]] = {
+    "threads": [{**PLACE, "lease_owner": "gone", "lease_until": LONG_AGO, "fence": 2}],
+    "sessions": [{"id": "s1", "thread_id": 1, "opened_at": NOON, "last_active_at": NOON, "follows_expired": False}],
+    "turns": [
+        {**TURN, "state": "answered", "answer_id": "A1", "answer": "hello"},
+        {**TURN, "state": "running", "answer_id": "A2", "answer": None},
+        {**TURN, "state": "answered", "answer_id": None, "answer": None, "session_id": None},
+    ],
+    "messages": [
+        {**OF_ANA, "turn_id": 1, "message_id": "1.0", "text": "hi", "attachments": []},
+        {**OF_ANA, "turn_id": 2, "message_id": "2.0", "text": "and?", "attachments": []},
+    ],
+}
+
+
+def fill(connection: Connection, rows: dict[str, list[dict[str, object]]]) -> None:
+    """Insert rows into tables as they are now, whatever the code takes them to be."""
+    for name, values in rows.items():
+        connection.execute(sa.insert(sa.Table(name, sa.MetaData(), autoload_with=connection)), values)
+
+
+def upgrade_to(connection: Connection, revision: str) -> None:
+    """Bring the database to an older state of the schema."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parents[2] / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+def conditions(connection: Connection) -> dict[str, str]:
+    """The condition of every partial index, as the database tells it."""
+    if connection.dialect.name == "postgresql":
+        query = "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema()"
+    else:
+        query = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+    found = [(name, " ".join(text.split())) for name, text in connection.execute(sa.text(query))]
+    return {name: text.partition("WHERE")[2] for name, text in found if "WHERE" in text}

@@ -1,0 +1,142 @@
+"""The gateway as a client meets it: served in this process, with a model that recites what it was shown."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from bot import app
+from bot.cli import keys
+from bot.config.settings import Settings
+from bot.testing import PausedStep, SettableClock
+from tests.support.openai_server import OpenAIServer, says
+
+Message = Mapping[str, Any]
+CALLS: list[tuple[str, str]] = [
+    ("POST", "/v1/chat/completions"),
+    ("POST", "/v1"),
+    ("GET", "/v1/models"),
+    ("GET", "/v1/sessions/one"),
+    ("DELETE", "/v1/sessions/one"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Got:
+    """What the gateway answered: for a stream, the events' data in place of the body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+    events: Sequence[Any] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """The answer's text."""
+        if self.events:
+            chunks = [event for event in self.events if event != "[DONE]" and event.get("choices")]
+            return "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks)
+        said: str = self.body["choices"][0]["message"]["content"]
+        return said
+
+    @property
+    def error(self) -> Mapping[str, Any]:
+        """The error object."""
+        told: Mapping[str, Any] = self.body["error"]
+        return told
+
+    @property
+    def state(self) -> str | None:
+        """What it says of the session."""
+        return self.headers.get("x-session-state")
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A running gateway, the model behind it, and a client with a key of its own."""
+
+    address: str
+    key: str
+    model: OpenAIServer
+    desk: app.Desk
+    clock: SettableClock
+    settings: Settings
+    http: aiohttp.ClientSession
+
+    async def another_key(self, **limits: Any) -> str:
+        """A key of somebody else."""
+        return await keys.create(self.settings, "another", **limits)
+
+    async def asks(
+        self, *said: str | Message, session: str | None = None, headers: Mapping[str, str] | None = None, **fields: Any
+    ) -> Got:
+        """Send messages, texts being the user's, and read the answer."""
+        messages = [{"role": "user", "content": each} if isinstance(each, str) else each for each in said]
+        named = {"sessionId": session} if session is not None else {}
+        return await self.posts({"messages": messages, **fields}, {**named, **(headers or {})})
+
+    async def posts(
+        self, body: Any, headers: Mapping[str, str] | None = None, path: str = "/v1/chat/completions"
+    ) -> Got:
+        """Send this body; bytes go as they are."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return await self.calls(
+            "POST", path, data=data, headers={"Content-Type": "application/json", **(headers or {})}
+        )
+
+    async def calls(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **more: Any) -> Got:
+        """Make any request, with the key unless another is given."""
+        headers = {"Authorization": f"Bearer {self.key}", **(headers or {})}
+        async with self.http.request(method, self.address + path, headers=headers, **more) as response:
+            return await _got(response)
+
+    def hold_model(self, *first_words: str) -> PausedStep:
+        """Have the model's next answer wait, after these first words, until it is released."""
+        hold = PausedStep()
+        self.model.script(says(*first_words, hold, "a held answer"))
+        return hold
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait for a state of this process."""
+        async with asyncio.timeout(20):
+            while not holds():  # noqa: ASYNC110 - nobody tells of it
+                await asyncio.sleep(0)
+
+    async def turns(self, session: str, **headers: str) -> int:
+        """How many turns the session has."""
+        told = await self.calls("GET", f"/v1/sessions/{session}", headers=headers)
+        return int(told.body["turns"]) if told.status == 200 else 0
+
+
+async def _got(response: aiohttp.ClientResponse) -> Got:
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    if response.content_type != "text/event-stream":
+        text = await response.text()
+        return Got(response.status, headers, json.loads(text) if text else None)
+    lines = (await response.text()).split("\n\n")
+    data = [line.removeprefix("data: ") for line in lines if line]
+    return Got(response.status, headers, None, [line if line == "[DONE]" else json.loads(line) for line in data])
+
+
+@asynccontextmanager
+async def opened(database_url: str, model: OpenAIServer, clock: SettableClock, **more: Any) -> AsyncIterator[Gate]:
+    """A gateway on this database, with this model, served on a free port."""
+    values: dict[str, Any] = {
+        "database_url": database_url,
+        "openai_base_url": model.base_url,
+        "openai_model": "test-model",
+        "gateway_port": 0,
+        "drain_seconds": 0.1,
+        **more,
+    }
+    settings = Settings(**values)
+    key = await keys.create(settings, "test")
+    async with app.gateway_bot(settings, clock=clock.now) as bot, aiohttp.ClientSession() as http:
+        address = bot.where.removeprefix("at ").removesuffix(settings.gateway_prefixes[0])
+        yield Gate(address, key, model, bot.desk, clock, settings, http)

@@ -1,0 +1,111 @@
+"""The bot as a process, for acceptance tests: started like an operator would, with a clean environment."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+START_S = 30.0
+LONGEST_LINE = 1 << 20  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a process said on both of its outputs, and its exit status."""
+
+    status: int
+    lines: list[str]
+
+
+class Process:
+    """A running `python -m bot`, whose output is read as it comes: a full pipe would hold it up."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._lines: list[str] = []
+        self._unheard: asyncio.Queue[str | None] = asyncio.Queue()  # None: it ended
+        self._reading = asyncio.create_task(self._read())
+
+    @staticmethod
+    async def run(folder: Path, environ: Mapping[str, str], *arguments: str, typed: str = "") -> Ended:
+        """Run a command to its end, with `typed` on its standard input."""
+        process = await _spawn(folder, environ, arguments or ("run",))
+        try:
+            output, _ = await asyncio.wait_for(process.communicate(typed.encode()), START_S)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        return Ended(process.returncode or 0, output.decode().splitlines())
+
+    @staticmethod
+    @asynccontextmanager
+    async def running(folder: Path, environ: Mapping[str, str], *arguments: str) -> AsyncIterator[Process]:
+        """A process that is running inside the block; it is told to stop at the block's end."""
+        process = Process(await _spawn(folder, environ, arguments or ("run",)))
+        try:
+            yield process
+        finally:
+            await process.stop()
+
+    @property
+    def pid(self) -> int:
+        """The system's number of it."""
+        return self._process.pid
+
+    async def says(self, words: str) -> str:
+        """Wait for a line that holds these words."""
+        async with asyncio.timeout(START_S):
+            while (line := await self._unheard.get()) is not None:
+                if words in line:
+                    return line
+        raise AssertionError(f"ended without saying {words!r}: {self._lines}")
+
+    async def stop(self, number: int = signal.SIGTERM) -> Ended:
+        """Tell the process to stop and wait for its end."""
+        self.tell(number)
+        return await self.ended()
+
+    def tell(self, number: int = signal.SIGTERM) -> None:
+        """Send the process a signal."""
+        if self._process.returncode is None:
+            self._process.send_signal(number)
+
+    async def ended(self) -> Ended:
+        """Wait for the process's end."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        async with asyncio.timeout(START_S):
+            await self._process.wait()
+            await self._reading
+        return Ended(self._process.returncode or 0, self._lines)
+
+    async def _read(self) -> None:
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            self._lines.append(line.decode().rstrip("\n"))
+            self._unheard.put_nowait(self._lines[-1])
+        self._unheard.put_nowait(None)
+
+
+async def _spawn(folder: Path, environ: Mapping[str, str], arguments: tuple[str, ...]) -> asyncio.subprocess.Process:
+    # Nothing of the machine's own settings but what Python needs: a developer's .env or token must not matter.
+    inherited = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}}
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "bot",
+        *arguments,
+        cwd=folder,
+        env={**inherited, "PYTHONPATH": str(Path(__file__).parents[2]), "PORT": "0", **environ},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        limit=LONGEST_LINE,
+    )

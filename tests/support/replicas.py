@@ -1,0 +1,92 @@
+"""Bots as processes on one database, for acceptance tests: they come, go and die while people ask."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from bot.app import utc_now
+from bot.config.settings import Settings
+from bot.playground.server import PlaygroundServer
+from bot.playground.workspace.messages import Message
+from bot.playground.workspace.workspace import Workspace
+from bot.slack.inbound.socket_mode import CONNECTIONS
+from tests.support import crashing_bot
+from tests.support.crashing_bot import Point
+from tests.support.openai_server import OpenAIServer, Reply, Request
+from tests.support.room import playground, settings_for
+
+PATIENCE_S = 60.0  # for a state that must come, on a machine that has much else to do
+
+
+@dataclass(slots=True)
+class Replicas:
+    """A workspace, a model, and the bot's processes between them."""
+
+    workspace: Workspace
+    server: PlaygroundServer
+    model: OpenAIServer
+    settings: Settings
+    log: Path
+    running: list[BaseProcess] = field(default_factory=list)
+
+    async def start(self, point: Point | None = None, **settings: Any) -> BaseProcess:
+        """One more process, once it is connected."""
+        connected = self.server.sockets.open + CONNECTIONS
+        process = crashing_bot.start(replace(self.settings, **settings), point, log=self.log)
+        self.running.append(process)
+        await self.until(lambda: self.server.sockets.open >= connected)
+        return process
+
+    async def ended(self, process: BaseProcess) -> int | None:
+        """Wait for the process to end; its exit status."""
+        await asyncio.to_thread(process.join, PATIENCE_S)
+        return process.exitcode
+
+    def ask(self, text: str, root: str | None = None, by: str = "ana") -> Message:
+        """Somebody writes in #help-desk."""
+        channel = self.workspace.channel("help-desk")
+        return self.workspace.post(self.workspace.person(by), channel, text, root)
+
+    def said(self, asked: Message) -> list[Message]:
+        """The bot's messages in the thread of a question."""
+        thread = self.workspace.thread(self.workspace.channels[asked.channel], asked.root)
+        return [message for message in thread if message.bot_id == self.workspace.app.bot_id]
+
+    async def begun(self, asked: Sequence[Message]) -> None:
+        """Wait until the bot has said something to each question."""
+        await self.until(lambda: all(self.said(each) for each in asked))
+
+    async def answered(self, asked: Message, *texts: str) -> None:
+        """Wait until the bot's messages in the thread are these, and whole."""
+        wanted = [(text, False) for text in texts]
+        await self.until(lambda: [(m.text, bool(m.streaming_since)) for m in self.said(asked)] == wanted)
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait for a state of the workspace."""
+        await self.workspace.until(holds, timeout_s=PATIENCE_S)
+
+
+@asynccontextmanager
+async def replicas(
+    database_url: str, folder: Path, answer: Callable[[Request], Reply], **settings: Any
+) -> AsyncIterator[Replicas]:
+    """No process runs yet; whatever runs in the end is killed. Slack delivers again soon."""
+    model = OpenAIServer(answer)
+    await model.start()
+    try:
+        async with playground(utc_now, ack_within_s=1.0, retry_after_s=(0.3,) * 100) as (workspace, server):
+            how = settings_for(workspace, server, model, database_url=database_url, **settings)
+            found = Replicas(workspace, server, model, how, folder / "bots.log")
+            try:
+                yield found
+            finally:
+                for process in found.running:
+                    process.kill()
+    finally:
+        await model.stop()

@@ -1,0 +1,272 @@
+"""The room in which dialogue tests happen: the whole bot in the playground, with an OpenAI-shaped model.
+
+A dialogue reads: `thread = ana.mentions("my VPN is down")`, `await thread.answers(1)`, `thread.says("still down")`.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import socket
+import textwrap
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import aiohttp
+
+from bot import app, manifest
+from bot.config.settings import Settings
+from bot.playground.server import PlaygroundServer
+from bot.playground.workspace import view_kit
+from bot.playground.workspace.messages import Message
+from bot.playground.workspace.people import Channel, Person
+from bot.playground.workspace.sample import harbour
+from bot.playground.workspace.workspace import Workspace
+from bot.prompt.compose import NOTE_ENDS
+from bot.slack.views.preference_blocks import EDIT_PREFERENCES
+from bot.testing import PausedStep, SettableClock
+from tests.support.narrow_model import asks_for_summary, summary
+from tests.support.openai_server import OpenAIServer, Reply, Request, says
+
+PATIENCE_S = 20.0  # for a state that must come; nothing waits for so long when all is well
+
+
+def recites(request: Request) -> Reply:
+    """A model that repeats all it was shown of the conversation, so that an answer tells what is remembered.
+
+    A summary of it holds nothing but the facts.
+    """
+    if asks_for_summary(request.body["messages"]):
+        return says(summary(request.body["messages"]))
+    return says("I was shown: ", " | ".join(shown(request)))
+
+
+def shown(request: Request) -> list[str]:
+    """What a request held of the conversation: everything but the persona, and what it told of the newest author."""
+    return [_NOTE.sub("", message["content"]) for message in request.body["messages"] if message["role"] != "system"]
+
+
+def told(request: Request) -> str:
+    """What stood with the newest message of a request: about its author, or nothing."""
+    newest = [message["content"] for message in request.body["messages"] if message["role"] == "user"][-1]
+    found = _NOTE.search(newest)
+    return textwrap.dedent(found["told"]) if found else ""
+
+
+_NOTE = re.compile(rf"^\[Until “.*\]\n\n(?P<told>(?:  .*\n)+)\n{re.escape(NOTE_ENDS)}\n\n", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A thread, as one person sees it."""
+
+    room: Room
+    person: Person
+    channel: Channel
+    root: str
+
+    def says(self, text: str, by: Guest | None = None, **how: Any) -> Message:
+        """Reply in the thread."""
+        person = by.person if by else self.person
+        return self.room.workspace.post(person, self.channel, text, self.root, **how)
+
+    def edits(self, message: Message | None, text: str) -> Message:
+        """Change a message of theirs; without one, the thread's first."""
+        return self.room.workspace.edit(self.person, message or self.opening, text)
+
+    def deletes(self, message: Message | None = None) -> None:
+        """Delete a message of theirs; without one, the thread's first."""
+        self.room.workspace.delete(self.person, message or self.opening)
+
+    @property
+    def opening(self) -> Message:
+        """The thread's first message."""
+        found = self.room.workspace.transcript.find(self.channel.id, self.root)
+        assert found is not None
+        return found
+
+    async def reads(self, *texts: str) -> None:
+        """Wait until the bot's messages in the thread say this."""
+        await self.room.until(lambda: self.texts() == [*texts] and not any(m.streaming_since for m in self.said()))
+
+    def said(self) -> list[Message]:
+        """The bot's messages in the thread."""
+        app_id = self.room.workspace.app.bot_id
+        return [message for message in self.room.workspace.thread(self.channel, self.root) if message.bot_id == app_id]
+
+    def texts(self) -> list[str]:
+        """What the bot's messages in the thread say."""
+        return [message.text for message in self.said()]
+
+    async def answers(self, count: int) -> list[str]:
+        """Wait until the bot has given so many answers in the thread, whole ones; their texts."""
+        await self.room.until(lambda: len(self.said()) >= count and not any(m.streaming_since for m in self.said()))
+        assert len(self.said()) == count, self.texts()
+        return self.texts()
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """Somebody of the workspace who talks to the bot."""
+
+    room: Room
+    person: Person
+
+    def posts(self, text: str, channel: str = "help-desk", **how: Any) -> Talk:
+        """Write in a channel, not in a thread."""
+        place = self.room.workspace.channel(channel)
+        return self.talk(self.room.workspace.post(self.person, place, text, **how))
+
+    def mentions(self, text: str, channel: str = "help-desk") -> Talk:
+        """Write to the bot in a channel, not in a thread."""
+        return self.posts(f"@attendant {text}", channel)
+
+    def writes(self, text: str) -> Talk:
+        """Write to the bot directly."""
+        return self.posts(text, self.room.workspace.dm(self.person).name)
+
+    def talk(self, message: Message) -> Talk:
+        """The thread of a message, as this person sees it."""
+        return Talk(self.room, self.person, self.room.workspace.channels[message.channel], message.root)
+
+    async def told(self, channel: str, count: int = 1) -> list[Message]:
+        """Wait for so many messages that only this person sees there; they."""
+        place = self.room.workspace.channel(channel)
+        await self.room.until(lambda: len(self.room.workspace.ephemerals(self.person, place)) >= count)
+        return self.room.workspace.ephemerals(self.person, place)
+
+    async def commands(self, command: str, text: str = "", channel: str = "help-desk") -> Message:
+        """Give a slash command, and wait for what it says to this person."""
+        place = self.room.workspace.channel(channel)
+        before = len(self.room.workspace.ephemerals(self.person, place))
+        self.room.workspace.command(self.person, place, command, text)
+        return (await self.told(channel, before + 1))[-1]
+
+    async def opens_home(self) -> str:
+        """Open the bot's Home tab, and wait for what it shows; its text."""
+        surfaces, before = self.room.workspace.surfaces, self.room.workspace.surfaces.of(self.person, "home")
+        self.room.workspace.open_home(self.person)
+        await self.room.until(lambda: surfaces.of(self.person, "home") is not before)
+        view = surfaces.of(self.person, "home")
+        return str(view.body["blocks"]) if view else ""
+
+    async def edits(self) -> dict[str, str]:
+        """Press the Home tab's button, and wait for the modal; what its inputs hold."""
+        self.room.workspace.press_at_home(self.person, EDIT_PREFERENCES)
+        return await self.sees_modal()
+
+    async def sees_modal(self) -> dict[str, str]:
+        """Wait for a modal; what its inputs hold, by block."""
+        surfaces = self.room.workspace.surfaces
+        await self.room.until(lambda: surfaces.of(self.person, "modal") is not None)
+        view = surfaces.of(self.person, "modal")
+        assert view is not None
+        held = {block["block_id"]: block["element"] for block in view_kit.inputs(view.body)}
+        return {
+            block: element.get("initial_value") or element.get("initial_option", {}).get("value", "")
+            for block, element in held.items()
+        }
+
+    async def submits(self, **given: str) -> dict[str, str]:
+        """Submit the modal with this written in its inputs; the complaints, none when it has closed."""
+        surfaces, before = self.room.workspace.surfaces, self.room.workspace.surfaces.of(self.person, "modal")
+        self.room.workspace.submit(self.person, given)
+        await self.room.until(lambda: surfaces.of(self.person, "modal") is not before)
+        left = surfaces.of(self.person, "modal")
+        return dict(left.errors) if left else {}
+
+    async def prefers(self, **wishes: str) -> None:
+        """Say in the Home tab's modal what is to be kept in mind."""
+        await self.opens_home()
+        await self.edits()
+        assert await self.submits(**wishes) == {}
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The workspace, the server that the bot is connected to, the model behind it, and the bot's parts."""
+
+    workspace: Workspace
+    server: PlaygroundServer
+    model: OpenAIServer
+    desk: app.Desk
+    clock: SettableClock
+    settings: Settings
+
+    @property
+    def database(self) -> str:
+        """The SQLite file's path."""
+        return self.settings.database_url.removeprefix("sqlite:///")
+
+    def guest(self, name: str) -> Guest:
+        """Somebody by their real name's first word."""
+        return Guest(self, next(p for p in self.workspace.people.values() if p.real_name.split()[0] == name))
+
+    def hold_model(self, *first_words: str) -> PausedStep:
+        """Have the model's next answer wait, after these first words, until it is released."""
+        hold = PausedStep()
+        self.model.script(says(*first_words, hold, "a held answer"))
+        return hold
+
+    async def begins_again(self) -> Talk:
+        """A thread in which an answer of several messages was under way when its question became "be brief"."""
+        hold = self.hold_model("word " * 5_000)
+        talk = self.guest("Ana").mentions("tell me everything")
+        await self.until(lambda: len(talk.said()) > 1)
+        await hold.reached()
+        talk.edits(None, "@attendant be brief")
+        return talk
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait for a state of the workspace."""
+        await self.workspace.until(holds, timeout_s=PATIENCE_S)
+
+    async def settled(self) -> None:
+        """Wait until every answer is stored, too."""
+        await self.desk.worker.idle()
+
+    async def ready(self) -> tuple[int, Any]:
+        """What /readyz tells: the status, and its body."""
+        url = f"http://127.0.0.1:{self.settings.health_port}/readyz"
+        async with aiohttp.ClientSession() as http, http.get(url) as response:
+            return response.status, await response.json()
+
+    async def acknowledged(self) -> None:
+        """Wait until the bot acknowledged everything that was delivered so far."""
+        await self.until(lambda: all(delivery.acknowledged for delivery in self.server.deliveries.all()))
+
+
+@asynccontextmanager
+async def playground(clock: Callable[[], datetime], **how: Any) -> AsyncIterator[tuple[Workspace, PlaygroundServer]]:
+    """A workspace with the app installed, served on a free port."""
+    described = manifest.read(manifest.document())
+    workspace = harbour(described, clock=clock, rng=random.Random(7))  # noqa: S311 - a test repeats itself
+    server = PlaygroundServer(workspace, **how)
+    await server.start(0)
+    try:
+        yield workspace, server
+    finally:
+        await server.stop()
+
+
+def free_port() -> int:
+    """A port of this machine on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def settings_for(workspace: Workspace, server: PlaygroundServer, model: OpenAIServer, **more: Any) -> Settings:
+    """Settings that connect the bot to this workspace by Socket Mode, and to this model."""
+    values: dict[str, Any] = {
+        "slack_bot_token": workspace.app.bot_token,
+        "slack_app_token": workspace.app.app_token,
+        "slack_api_url": server.api_url,
+        "openai_base_url": model.base_url,
+        "openai_model": "scripted",
+    }
+    return Settings(**(values | more))

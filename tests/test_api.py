@@ -1,0 +1,261 @@
+"""The attendant in Python: chats by id, each apart, one persona in all; and the same sessions over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from bot import Attendant
+from bot.config.settings import Settings
+from bot.domain import texts
+from bot.domain.sessions import ResetOutcome
+from bot.errors import ModelError, SessionClosed, SessionNotFound, StartupError, Trouble
+from bot.testing import PausedStep, ScriptedLLM
+from tests.support.gateway_stage import Gate
+from tests.support.work_layer import Echo
+
+
+def settings(database_url: str) -> Settings:
+    """Settings that name this database and nothing else."""
+    return Settings.load({"DATABASE_URL": database_url})
+
+
+async def test_a_chat_remembers_and_others_know_nothing(database_url: str, llm: ScriptedLLM) -> None:
+    """Each has a UUID and a memory of its own; the persona is in all of them."""
+    for answer in ("Hello Alice", "Alice", "I do not know"):
+        llm.script(answer)
+    async with Attendant.open(settings(database_url), llm=llm) as attendant:
+        one, two = await attendant.create_chat(), await attendant.create_chat()
+        await attendant.send_message(one, "My name is Alice")
+        answers = [await attendant.send_message(chat, "What's my name?") for chat in (one, UUID(two))]
+
+    assert answers == ["Alice", "I do not know"]
+    assert [call.knows("Alice") for call in llm.calls] == [True, True, False]
+    assert len({call.messages[0]["content"] for call in llm.calls}) == 1
+    assert UUID(one) != UUID(two)
+
+
+async def test_many_chats_at_once(empty_sqlite_url: str) -> None:
+    """They do not wait for each other, and nothing is mixed up."""
+    async with Attendant.open(settings(empty_sqlite_url), llm=Echo()) as attendant:
+        chats = [await attendant.create_chat() for _ in range(50)]
+        told = await asyncio.gather(*(attendant.send_message(chat, chat) for chat in chats))
+
+    assert told == chats
+
+
+@pytest.mark.parametrize("chat", ["00000000-0000-4000-8000-000000000000", "nonsense", ""])
+async def test_an_unknown_chat_is_an_error(empty_sqlite_url: str, llm: ScriptedLLM, chat: str) -> None:
+    """A ValueError, in words that callers know; the model is not asked."""
+    async with Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
+        with pytest.raises(SessionNotFound, match=r"^Chat session not found$") as raised:
+            await attendant.send_message(chat, "hello")
+
+    assert isinstance(raised.value, ValueError)
+
+
+async def test_a_chat_outlives_the_process(database_url: str, llm: ScriptedLLM) -> None:
+    """Opened again, it goes on where it was."""
+    llm.script("Hello Alice")
+    llm.script("Alice")
+    async with Attendant.open(settings(database_url), llm=llm) as attendant:
+        chat = await attendant.create_chat()
+        await attendant.send_message(chat, "My name is Alice")
+    async with Attendant.open(settings(database_url), llm=llm) as attendant:
+        await attendant.send_message(chat, "What's my name?")
+
+    assert llm.calls[1].knows("My name is Alice")
+
+
+async def test_an_answer_comes_piece_by_piece(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
+    """The first is there while the model still speaks; one that was cut short says so."""
+    hold = PausedStep()
+    llm.script("Try ", hold, "again.", truncated=True)
+    async with Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
+        pieces = attendant.stream_message(await attendant.create_chat(), "hello")
+        first = await anext(pieces)
+        hold.release()
+
+        assert [first, *[piece async for piece in pieces]] == ["Try ", "again.", f"\n\n{texts.TRUNCATED}"]
+
+
+async def test_an_answer_that_is_left_half_read_is_withdrawn(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
+    """By closing its stream, by leaving it open until the end, or from another task: the end does not wait for it."""
+    for _ in range(3):
+        llm.script("Try ", PausedStep())
+    llm.script("anew")
+    async with Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
+        chats = [await attendant.create_chat() for _ in range(3)]
+        streams = [attendant.stream_message(chat, "My name is Alice") for chat in chats]
+        await anext(streams[0])
+        await streams[0].aclose()
+        await anext(streams[1])
+        sending = asyncio.create_task(attendant.send_message(chats[2], "My name is Alice"))
+        await llm.called(3)
+    await asyncio.gather(sending, return_exceptions=True)
+    async with Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
+        await attendant.send_message(chats[1], "hello")
+
+    assert sending.cancelled()
+    assert not llm.calls[3].knows("Alice")
+    await streams[1].aclose()
+
+
+async def test_whoever_reads_no_more_is_left_alone(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
+    """A task that is at work of its own between two pieces, or has ended, neither holds up the end nor is cancelled."""
+    for _ in range(2):
+        llm.script("Try ", PausedStep())
+    work = asyncio.Event()
+
+    async def show(stream: AsyncGenerator[str, None], *, goes_on: bool) -> str:
+        piece = await anext(stream)
+        if goes_on:
+            await work.wait()
+        return piece
+
+    async with asyncio.timeout(20), Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
+        chats = [await attendant.create_chat() for _ in range(2)]
+        streams = [attendant.stream_message(chat, "hello") for chat in chats]
+        ended = asyncio.create_task(show(streams[0], goes_on=False))
+        reading = asyncio.create_task(show(streams[1], goes_on=True))
+        await ended
+        await llm.called(2)
+        await asyncio.sleep(0)
+    work.set()
+
+    assert await reading == "Try "
+    for stream in streams:
+        await stream.aclose()
+
+
+async def test_one_chat_answers_one_message_after_the_other(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
+    """The second message sees the first one's answer."""
+    hold = PausedStep()
+    llm.script(hold, "one")
+    llm.script("two")
+    async with Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
+        chat = await attendant.create_chat()
+        sending = [asyncio.create_task(attendant.send_message(chat, said)) for said in ("first", "second")]
+        await hold.reached()
+        hold.release()
+
+        assert await asyncio.gather(*sending) == ["one", "two"]
+    assert [message["content"] for message in llm.calls[1].messages[1:]] == ["first", "one", "second"]
+
+
+async def test_a_model_in_trouble_is_an_error(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
+    """It tells why, and what was asked can be asked again: it was not remembered."""
+    llm.script("half", ModelError(Trouble.CUT, "for operators"))
+    llm.script("whole")
+    async with Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
+        chat = await attendant.create_chat()
+        with pytest.raises(ModelError) as raised:
+            await attendant.send_message(chat, "hello")
+        await attendant.send_message(chat, "hello")
+
+    assert raised.value.trouble is Trouble.CUT
+    assert len(llm.calls[1].messages) == 2
+
+
+async def test_a_chat_is_reset(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
+    """Whoever waits for an answer there is told; the next message begins anew."""
+    hold = PausedStep()
+    llm.script(hold)
+    llm.script("anew")
+    async with Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
+        chat = await attendant.create_chat()
+        assert await attendant.reset_chat(chat) is ResetOutcome.NOTHING
+        sending = asyncio.create_task(attendant.send_message(chat, "My name is Alice"))
+        await hold.reached()
+
+        assert await attendant.reset_chat(chat) is ResetOutcome.DONE
+        with pytest.raises(SessionClosed):
+            await sending
+        assert await attendant.send_message(chat, "hello") == "anew"
+    assert not llm.calls[1].knows("Alice")
+
+
+async def test_a_keys_chats_go_on_over_http_and_back(gate: Gate) -> None:
+    """By their id and the key they were made with; without the key they are not there."""
+    gate.clock.advance(datetime.now(UTC) - gate.clock.now())
+    async with Attendant.open(gate.settings, key=gate.key) as attendant:
+        chat = await attendant.create_chat()
+        await attendant.send_message(chat, "My name is Alice")
+        over_http = await gate.asks("What's my name?", session=chat)
+        back = await attendant.send_message(chat, "And now?")
+        await gate.asks("hello", session="made over http")
+        other = await attendant.send_message("made over http", "What did I say?")
+
+    assert over_http.state == "continued"
+    assert ("My name is Alice" in over_http.text, "What's my name?" in back, "hello" in other) == (True, True, True)
+    async with Attendant.open(gate.settings) as attendant:
+        with pytest.raises(SessionNotFound):
+            await attendant.send_message(chat, "hello")
+
+
+async def test_a_wrong_key_is_told_in_a_line(gate: Gate) -> None:
+    """With the remedy, and without the key."""
+    for key in ("nonsense", gate.key[:-1] + ("1" if gate.key[-1] == "0" else "0")):
+        with pytest.raises(StartupError, match=r"^[^\n]+attendant keys create NAME$") as raised:
+            await Attendant.open(gate.settings, key=key).__aenter__()
+
+        assert key not in str(raised.value)
+
+
+def test_importing_the_package_loads_nothing() -> None:
+    """`import bot` is quick: what the name Attendant needs is loaded when it is asked for."""
+    script = "import sys, bot; print(len([name for name in sys.modules if name.startswith('bot.')])); bot.Attendant"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert ended.stdout.strip() == "0"
+
+
+@pytest.mark.parametrize("text", [None, 7])
+async def test_what_is_no_text_is_refused_by_name(empty_sqlite_url: str, llm: ScriptedLLM, text: Any) -> None:
+    """A TypeError says what it was; the model is not asked."""
+    async with Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
+        chat = await attendant.create_chat()
+        with pytest.raises(TypeError, match=f"a message is a str, not {type(text).__name__}"):
+            await attendant.send_message(chat, text)
+
+    assert llm.calls == []
+
+
+async def test_after_its_block_it_is_closed(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
+    """Whatever is asked of it then, the error says so."""
+    async with Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
+        chat = await attendant.create_chat()
+
+    calls: list[Any] = [
+        attendant.create_chat,
+        partial(attendant.send_message, chat, "hi"),
+        partial(attendant.memory, chat),
+    ]
+    for late in calls:
+        with pytest.raises(RuntimeError, match=r"closed.*async with"):
+            await late()
+
+
+@pytest.mark.parametrize("pieces", [("Try ", "again."), ("Try again.",)])
+async def test_an_answer_that_is_read_on_after_its_block(
+    empty_sqlite_url: str, llm: ScriptedLLM, pieces: tuple[str, ...]
+) -> None:
+    """To its next piece or to its end: the error says that it is closed; nothing of the answer is remembered."""
+    llm.script(*pieces)
+    async with Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
+        chat = await attendant.create_chat()
+        stream = attendant.stream_message(chat, "hello")
+        await anext(stream)
+
+    with pytest.raises(RuntimeError, match=r"closed.*async with"):
+        await anext(stream)
+    async with Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
+        assert await attendant.memory(chat) is None

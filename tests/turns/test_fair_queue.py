@@ -1,0 +1,172 @@
+"""The turnstile: never more inside than any limit allows, a bounded line, and nobody who waits for ever."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.store.leases import Owed
+from bot.turns.fair_queue import FairQueue, Limits
+
+WIDE = Limits(total=100, per_workspace=100, per_person=100, waiting=100)
+
+small = st.integers(1, 4)
+limits_of_any_size = st.builds(Limits, total=small, per_workspace=small, per_person=small, waiting=st.integers(1, 8))
+people = st.tuples(st.sampled_from(["T1", "T2"]), st.sampled_from(["A", "B", "C"]))
+comings_and_goings = st.lists(
+    st.one_of(people, st.integers(0, 20)), max_size=80
+)  # who comes; which of those inside goes
+
+
+def owed(number: int, person: str = "A", workspace: str = "T1") -> Owed:
+    """A thread that somebody waits for."""
+    return Owed(number, workspace, person)
+
+
+class Crowd:
+    """People at a turnstile, and what became of each of their threads."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.turnstile = FairQueue(limits)
+        self.inside: list[Owed] = []
+        self.in_line: set[Owed] = set()
+        self.served: Counter[int] = Counter()
+
+    def comes(self, thread: Owed) -> None:
+        """One more thread is owed an answer."""
+        before = self.turnstile.waiting
+        if self.turnstile.enter(thread):
+            self._goes_in([thread])
+        elif self.turnstile.waiting > before:
+            self.in_line.add(thread)
+        self.check()
+
+    def goes(self, index: int) -> None:
+        """One of those inside is answered."""
+        entered = self.turnstile.leave(self.inside.pop(index % len(self.inside)))
+        self.in_line -= set(entered)
+        self._goes_in(entered)
+        self.check()
+
+    def check(self) -> None:
+        """No limit is passed, and nobody waits who could go in."""
+        workspaces = Counter(each.workspace for each in self.inside)
+        persons = Counter((each.workspace, each.person) for each in self.inside)
+        assert self.turnstile.running == len(self.inside) <= self.limits.total
+        assert self.turnstile.waiting == len(self.in_line) <= self.limits.waiting
+        assert max([*workspaces.values(), 0]) <= self.limits.per_workspace
+        assert max([*persons.values(), 0]) <= self.limits.per_person
+        for each in self.in_line if len(self.inside) < self.limits.total else ():
+            full = workspaces[each.workspace] == self.limits.per_workspace
+            assert full or persons[each.workspace, each.person] == self.limits.per_person
+
+    def _goes_in(self, entered: Sequence[Owed]) -> None:
+        self.inside += entered
+        self.served.update(each.thread_id for each in entered)
+
+
+@given(limits=limits_of_any_size, steps=comings_and_goings)
+def test_no_limit_is_ever_passed_and_everybody_is_served_once(
+    limits: Limits, steps: list[tuple[str, str] | int]
+) -> None:
+    """Whoever comes and goes in whatever order: who went in or stood in line is served, and only once."""
+    crowd, expected = Crowd(limits), set()
+    for number, step in enumerate(steps):
+        if isinstance(step, tuple):
+            newcomer = owed(number, step[1], step[0])
+            crowd.comes(newcomer)
+            expected |= {newcomer.thread_id} if newcomer in {*crowd.in_line, *crowd.inside} else set()
+        elif crowd.inside:
+            crowd.goes(step)
+    while crowd.inside:
+        crowd.goes(0)
+
+    assert crowd.turnstile.waiting == 0
+    assert crowd.served == dict.fromkeys(expected, 1)
+
+
+@given(line=st.lists(st.sampled_from("ABCD"), min_size=1, max_size=30), total=small)
+def test_nobody_is_overtaken_twice_by_the_same_person(line: list[str], total: int) -> None:
+    """People take turns: however many threads somebody has in line, each other goes in between."""
+    turnstile = FairQueue(dataclasses.replace(WIDE, total=total))
+    inside = [each for number, who in enumerate(line) if turnstile.enter(each := owed(number, who))]
+    order: list[str] = []
+    while inside:
+        entered = turnstile.leave(inside.pop(0))
+        order += [each.person for each in entered]
+        inside += entered
+
+    for person in set(order):
+        gaps = "".join(order).split(person)[:-1]  # whoever goes in before each of this person's threads
+        assert all(max(Counter(gap).values(), default=0) <= 1 for gap in gaps)
+
+
+def test_who_finds_room_goes_in_at_once() -> None:
+    """Up to the limit; the next one waits, and goes in when somebody leaves."""
+    turnstile = FairQueue(dataclasses.replace(WIDE, total=2))
+    assert [turnstile.enter(owed(number)) for number in (1, 2, 3)] == [True, True, False]
+
+    assert turnstile.leave(owed(1)) == [owed(3)]
+    assert (turnstile.running, turnstile.waiting) == (2, 0)
+
+
+def test_one_persons_many_threads_do_not_hold_up_anothers_one() -> None:
+    """The person with ten threads waits behind their own; the other goes in at once, or next."""
+    turnstile = FairQueue(dataclasses.replace(WIDE, total=3, per_person=2))
+    for number in range(10):
+        turnstile.enter(owed(number, "A"))
+    assert turnstile.enter(owed(10, "B"))
+    turnstile.enter(owed(11, "C"))
+
+    assert turnstile.leave(owed(10, "B")) == [owed(11, "C")]
+    assert turnstile.leave(owed(0, "A")) == [owed(2, "A")]
+
+
+def test_one_workspaces_many_people_do_not_hold_up_another_workspace() -> None:
+    """What is full is full for that workspace alone; a person's id counts there only."""
+    turnstile = FairQueue(dataclasses.replace(WIDE, per_workspace=1, per_person=1))
+    assert turnstile.enter(owed(1, "A", "T1"))
+    assert not turnstile.enter(owed(2, "B", "T1"))
+
+    assert turnstile.enter(owed(3, "A", "T2"))
+
+
+def test_a_thread_stands_in_line_once() -> None:
+    """However often it is looked for meanwhile."""
+    turnstile = FairQueue(dataclasses.replace(WIDE, total=1))
+    turnstile.enter(owed(1))
+    assert [turnstile.enter(owed(2)) for _ in range(3)] == [False] * 3
+
+    assert turnstile.waiting == 1
+    assert turnstile.leave(owed(1)) == [owed(2)]
+    assert turnstile.leave(owed(2)) == []
+
+
+def test_a_full_line_turns_newcomers_away() -> None:
+    """They may come again, and get their place when there is one."""
+    turnstile = FairQueue(dataclasses.replace(WIDE, total=1, waiting=1))
+    for number in (1, 2, 3):
+        turnstile.enter(owed(number))
+    assert turnstile.waiting == 1
+    assert turnstile.leave(owed(1)) == [owed(2)]
+    turnstile.enter(owed(3))
+
+    assert turnstile.leave(owed(2)) == [owed(3)]
+
+
+@pytest.mark.parametrize("people_in_line", [1, 500])
+def test_a_person_who_left_leaves_nothing_behind(people_in_line: int) -> None:
+    """Counts of people who are gone are gone: what is kept does not grow with everybody who ever wrote."""
+    turnstile = FairQueue(WIDE)
+    for number in range(people_in_line):
+        assert turnstile.enter(owed(number, f"U{number}", f"T{number}"))
+        turnstile.leave(owed(number, f"U{number}", f"T{number}"))
+
+    kept = [value for value in vars(turnstile).values() if value is not WIDE]
+    assert [len(value) for value in kept] == [0] * len(kept)

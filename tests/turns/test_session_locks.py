@@ -1,0 +1,56 @@
+"""The line: in one session one after the other, in the order in which they came; nobody is counted for ever."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.errors import SessionBusy
+from bot.turns.chat_service import place
+from bot.turns.session_locks import SessionLocks
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans()), max_size=20))
+async def test_a_session_is_one_persons_at_a_time(people: list[tuple[str, bool]]) -> None:
+    """Whoever goes away meanwhile; the others come in their order, and in the end nobody is remembered."""
+    line, most, inside = SessionLocks(most=100, most_of_one=100, wait_s=20), [1], dict.fromkeys("ab", 0)
+    came: dict[str, list[int]] = {"a": [], "b": []}
+
+    async def ask(number: int, session: str) -> None:
+        with line.inside("key-1"):
+            async with line.alone(place("key-1", session)):
+                inside[session] += 1
+                most.append(inside[session])
+                came[session].append(number)
+                try:
+                    await asyncio.sleep(0)
+                finally:
+                    inside[session] -= 1
+
+    asking = [asyncio.create_task(ask(number, session)) for number, (session, _) in enumerate(people)]
+    await asyncio.sleep(0)
+    for task, (_, leaves) in zip(asking, people, strict=True):
+        if leaves:
+            task.cancel()
+    await asyncio.gather(*asking, return_exceptions=True)
+
+    stayed = {number for number, (_, leaves) in enumerate(people) if not leaves}
+    assert max(most) == 1
+    assert {session: sorted(numbers) for session, numbers in came.items()} == came
+    assert stayed <= {number for numbers in came.values() for number in numbers}
+    assert (line.length, line._sessions) == (0, {})  # noqa: SLF001 - what must not grow
+
+
+async def test_nobody_waits_for_ever() -> None:
+    """Who waited for too long is told, and does not hold up those behind."""
+    line, thread = SessionLocks(most=100, most_of_one=100, wait_s=0.01), place("key-1", "one")
+    async with line.alone(thread):
+        with pytest.raises(SessionBusy):
+            async with line.alone(thread):
+                pass
+
+    async with line.alone(thread):
+        pass
