@@ -29,7 +29,7 @@ STEPS = [
     "claims.claim",
     "history.before",
     "assistant.threads.setStatus",
-    "answers.posted",
+    "posted_messages.posted",
     "claims.settle",
 ]
 STREAMED = ["chat.startStream", "chat.appendStream", "chat.stopStream"]
@@ -132,7 +132,7 @@ async def test_one_whole_answer_whatever_dies(scene: Scene, streaming: str, poin
     assert recital == "I was shown: count to three | One. Two. Three. | what did you say?"
 
 
-@pytest.mark.parametrize("point", _points(["conversations.replies", "background.keep"])[:-1], ids=str)
+@pytest.mark.parametrize("point", _points(["conversations.replies", "thread_context.keep"])[:-1], ids=str)
 async def test_what_was_said_before_is_known_once_whatever_dies(scene: Scene, point: Point) -> None:
     """SIGKILL while the thread is read that the bot was called into: the answer knows it, and so does the next one."""
     root = scene.ask("who knows numbers?").ts
