@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -36,25 +35,21 @@ from tests.support.playground_stage import make_workspace, served
 E = TypeVar("E")
 
 
-def fast(speed: float) -> Time:
-    """Time that passes so many times as fast as it does."""
-
-    def limit(seconds: float | None) -> asyncio.Timeout:
-        return asyncio.timeout(None if seconds is None else seconds / speed)
-
-    return Time(lambda: time.monotonic() * speed, limit)
+def loop_time() -> Time:
+    """Return the running loop's time, which is virtual in the tests of the Slack edge."""
+    return Time(asyncio.get_running_loop().time)
 
 
 async def eventually(holds: Callable[[], bool]) -> None:
     """Return as soon as that is so of the bot itself; of its Slack, `Workspace.until` is told."""
     async with asyncio.timeout(20):
-        while not holds():  # noqa: ASYNC110 - the bot tells nobody when its state changes
-            await asyncio.sleep(0)
+        while not holds():
+            await Time().pause(0.01)  # the bot tells nobody when its state changes
 
 
-async def a_while() -> None:
-    """Long enough for several calls; for tests that nothing happens."""
-    await fast(100.0).pause(10.0)
+async def a_while(seconds: float = 0.1) -> None:
+    """Let all that is under way come to rest, for tests that nothing happens. More seconds for what has a rate."""
+    await Time().pause(seconds)
 
 
 class Speech:
@@ -157,16 +152,14 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(
-    channel: str = "help-desk", streaming: str = "auto", speed: float = 100.0, **workspace_how: Any
-) -> AsyncIterator[Stage]:
-    """A person's question in a channel, and an adapter to answer it, whose time passes `speed` times as fast."""
+async def stage(channel: str = "help-desk", streaming: str = "auto", **workspace_how: Any) -> AsyncIterator[Stage]:
+    """A person's question in a channel, and an adapter to answer it."""
     async with AsyncExitStack() as stack:
         workspace = make_workspace(**workspace_how)
         server = await stack.enter_async_context(served(workspace))
         client = await stack.enter_async_context(open_client(settings_of(server)))
         clock = SettableClock().now
-        limiter, bot = RateLimiter(fast(speed)), identity_in(workspace)
+        limiter, bot = RateLimiter(loop_time()), identity_in(workspace)
         adapter = SlackAdapter(client, bot, clock=clock, streaming=streaming, limiter=limiter)
         person = next(iter(workspace.people.values()))
         place = workspace.dm(person) if channel == "dm" else workspace.channel(channel)

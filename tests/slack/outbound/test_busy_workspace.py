@@ -17,7 +17,7 @@ from bot.slack.rate_limiter import RATES, RateLimiter, Time
 from bot.testing import SettableClock
 from bot.turns.adapter import Asked
 from tests.support.playground_stage import declare_agent, make_workspace, served
-from tests.support.slack_stage import Book, Speech, a_while, fast, identity_in, settings_of, stage
+from tests.support.slack_stage import Book, Speech, a_while, identity_in, loop_time, settings_of, stage
 
 EPOCH = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 
@@ -50,10 +50,10 @@ class Crowd:
 
 
 @asynccontextmanager
-async def crowd(streaming: str = "auto", speed: float = 60.0) -> AsyncIterator[Crowd]:
-    """A workspace whose limits are Slack's own; its time and the adapter's pass at the same speed."""
+async def crowd(streaming: str = "auto") -> AsyncIterator[Crowd]:
+    """A workspace whose limits are Slack's own; its time is the adapter's."""
     async with AsyncExitStack() as stack:
-        passing = fast(speed)
+        passing = loop_time()
         began = passing.now()
         workspace = make_workspace(lambda: EPOCH + timedelta(seconds=passing.now() - began))
         server = await stack.enter_async_context(served(workspace))
@@ -94,7 +94,7 @@ async def test_what_cannot_be_edited_in_time_is_posted_whole() -> None:
         speech = Speech()
         showing = asyncio.create_task(slack.reply(speech))
         speech.say("Hello")
-        await a_while()
+        await a_while(10.0)
         shown_early = slack.texts()
         speech.say(" there.")
         speech.end()
@@ -106,9 +106,10 @@ async def test_what_cannot_be_edited_in_time_is_posted_whole() -> None:
 
 async def test_answers_that_have_ended_are_in_nobodys_way() -> None:
     """One after the other, more answers stream than Slack would let end in a minute."""
-    async with stage(speed=100_000.0) as slack:
+    async with stage() as slack:
         for _ in range(RATES["chat.stopStream"].calls + 5):
             await slack.reply(Speech("Hello"))
+            await a_while(60.0)
 
         assert not slack.server.calls.of("chat.postMessage")
 
@@ -122,7 +123,7 @@ async def test_one_answer_alone_is_not_slowed_down() -> None:
 
 async def test_a_retry_after_counts_for_every_answer() -> None:
     """When one answer's post is refused for a while, the others in that channel wait as well, and are posted then."""
-    async with crowd("off", speed=200.0) as slack:
+    async with crowd("off") as slack:
         slack.server.faults.rate_limit("chat.postMessage", retry_after_s=20)
         answers = await asyncio.gather(*(slack.ask(pieces=1, every_s=0.0) for _ in range(5)))
         (refused,) = slack.server.calls.refused()
@@ -173,11 +174,11 @@ async def test_a_last_edit_that_is_refused(code: str) -> None:
 
 async def test_a_stream_is_ended_before_slack_ends_it() -> None:
     """An answer that takes longer than a stream may live goes on as the same message, by edits."""
-    async with stage(speed=10_000.0) as slack:
+    async with stage() as slack:
         speech = Speech()
         showing = asyncio.create_task(slack.reply(speech))
         speech.say("Hello")
-        await slack.workspace.until(lambda: [m.streaming_since for m in slack.answers()] == [None])
+        await slack.workspace.until(lambda: [m.streaming_since for m in slack.answers()] == [None], timeout_s=3_600)
         speech.say(" there.")
         await slack.workspace.until(lambda: slack.texts() == ["Hello there."])
         speech.end()
@@ -200,7 +201,7 @@ async def test_whoever_presses_stop_sees_nothing_more_until_the_end() -> None:
         speech.say(" there")
         await slack.workspace.until(lambda: bool(slack.server.calls.of("chat.stopStream")))
         speech.say(", Ana")
-        await a_while()
+        await a_while(10.0)
         shown = slack.texts()
         speech.say(". (Stopped.)")
         speech.end()

@@ -47,7 +47,7 @@ async def test_a_thread_is_read_up_to_the_question() -> None:
 
 async def test_of_a_thread_of_several_pages_the_newest_are_read() -> None:
     """Slack gives a thousand messages at once, the oldest first: the next pages are asked for, too."""
-    async with stage(speed=0.2) as slack:
+    async with stage() as slack:
         write(slack, 2_500)
         found = await slack.adapter.earlier(slack.thread, LATER)
 
@@ -59,7 +59,7 @@ async def test_of_a_thread_of_several_pages_the_newest_are_read() -> None:
 @pytest.mark.parametrize("trouble", ["busy", "missing_scope", "slow"])
 async def test_pages_that_do_not_come_are_known_to_be_missing(trouble: str, caplog: pytest.LogCaptureFixture) -> None:
     """What was read until then is what is known; it is over within three seconds all the same."""
-    async with stage(speed=1.0) as slack:
+    async with stage() as slack:
         write(slack, 1_500)
         first = slack.server.faults.hold("conversations.replies", after=True)
         reading = asyncio.create_task(slack.adapter.earlier(slack.thread, LATER))
@@ -74,7 +74,7 @@ async def test_pages_that_do_not_come_are_known_to_be_missing(trouble: str, capl
 
 async def test_a_thread_has_so_many_pages_that_some_are_left() -> None:
     """After five of them it is enough."""
-    async with stage(speed=0.2) as slack:
+    async with stage() as slack:
         write(slack, 5_000)
         found = await slack.adapter.earlier(slack.thread, LATER)
 
