@@ -20,6 +20,7 @@ from bot.domain.sessions import ResetOutcome
 from bot.errors import ModelError, SessionClosed, SessionNotFound, StartupError, Trouble
 from bot.testing import PausedStep, ScriptedLLM
 from tests.support.gateway_stage import Gate
+from tests.support.timeouts import GENEROUS_S
 from tests.support.work_layer import Echo
 
 
@@ -121,7 +122,7 @@ async def test_whoever_reads_no_more_is_left_alone(empty_sqlite_url: str, llm: S
             await work.wait()
         return piece
 
-    async with asyncio.timeout(20), Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
+    async with asyncio.timeout(GENEROUS_S), Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
         chats = [await attendant.create_chat() for _ in range(2)]
         streams = [attendant.stream_message(chat, "hello") for chat in chats]
         ended = asyncio.create_task(show(streams[0], goes_on=False))

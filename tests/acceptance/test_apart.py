@@ -22,12 +22,12 @@ from bot.playground.workspace.workspace import Workspace
 from bot.testing import SettableClock
 from tests.support.openai_server import OpenAIServer, Request, says
 from tests.support.room import playground, settings_for
+from tests.support.timeouts import GENEROUS_S
 
 THREADS = 100
 ROUNDS = 6
 SECRET = re.compile(r"secret-(\d+)-(\d+)-\d+")
 CHANNELS = ("help-desk", "general")
-PATIENCE_S = 90.0
 
 
 @dataclass(slots=True)
@@ -113,7 +113,7 @@ class Crowd:
         """Wait until everything was heard, and everything owed was answered and stored."""
         assert self.bot is not None
         deliveries = self.server.deliveries
-        await self.workspace.until(lambda: all(d.acknowledged for d in deliveries.all()), timeout_s=PATIENCE_S)
+        await self.workspace.until(lambda: all(d.acknowledged for d in deliveries.all()), timeout_s=GENEROUS_S)
         await self.bot.desk.worker.poll()
         await self.bot.desk.worker.idle()
 

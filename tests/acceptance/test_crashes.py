@@ -22,8 +22,8 @@ from tests.support import crashing_bot
 from tests.support.crashing_bot import Point
 from tests.support.openai_server import OpenAIServer, Reply, Request, says
 from tests.support.room import playground, settings_for, shown
+from tests.support.timeouts import GENEROUS_S
 
-PATIENCE_S = 12.0
 STEPS = [
     "inbox.accept",
     "claims.claim",
@@ -71,7 +71,7 @@ class Scene:
         for hold, words in zip(self.holds, ("One.", "Two."), strict=True):
             await self.workspace.until(
                 lambda words=words: any(words in m.text for m in self.answers(root)),  # type: ignore[misc] # bound
-                timeout_s=PATIENCE_S,
+                timeout_s=GENEROUS_S,
             )
             hold.release()
 
@@ -121,9 +121,9 @@ async def test_one_whole_answer_whatever_dies(scene: Scene, streaming: str, poin
     assert first.exitcode == -9, "the point was not reached"
 
     second = crashing_bot.start(settings)
-    await scene.workspace.until(lambda: _whole(scene, root, 1), timeout_s=PATIENCE_S)
+    await scene.workspace.until(lambda: _whole(scene, root, 1), timeout_s=GENEROUS_S)
     scene.ask("what did you say?", root)
-    await scene.workspace.until(lambda: _whole(scene, root, 2), timeout_s=PATIENCE_S)
+    await scene.workspace.until(lambda: _whole(scene, root, 2), timeout_s=GENEROUS_S)
     await _stopped(second)
     leading.cancel()
 
@@ -144,9 +144,9 @@ async def test_what_was_said_before_is_known_once_whatever_dies(scene: Scene, po
     assert first.exitcode == -9, "the point was not reached"
 
     second = crashing_bot.start(scene.settings)
-    await scene.workspace.until(lambda: _whole(scene, root, 1), timeout_s=PATIENCE_S)
+    await scene.workspace.until(lambda: _whole(scene, root, 1), timeout_s=GENEROUS_S)
     scene.ask("what did you say?", root)
-    await scene.workspace.until(lambda: _whole(scene, root, 2), timeout_s=PATIENCE_S)
+    await scene.workspace.until(lambda: _whole(scene, root, 2), timeout_s=GENEROUS_S)
     await _stopped(second)
     leading.cancel()
 
@@ -170,14 +170,14 @@ def _with(settings: Settings, streaming: str) -> Settings:
 
 
 async def _connected(scene: Scene) -> None:
-    await scene.workspace.until(lambda: scene.workspace.connected, timeout_s=PATIENCE_S)
+    await scene.workspace.until(lambda: scene.workspace.connected, timeout_s=GENEROUS_S)
 
 
 async def _died(process: BaseProcess) -> None:
-    await asyncio.to_thread(process.join, PATIENCE_S)
+    await asyncio.to_thread(process.join, GENEROUS_S)
 
 
 async def _stopped(process: BaseProcess) -> None:
     process.terminate()
-    await asyncio.to_thread(process.join, PATIENCE_S)
+    await asyncio.to_thread(process.join, GENEROUS_S)
     assert process.exitcode == 0

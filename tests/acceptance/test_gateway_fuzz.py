@@ -17,6 +17,7 @@ import pytest
 from tests.support.openai_server import Cut, Fails, OpenAIServer, Reply, Request, says
 from tests.support.process import Process
 from tests.support.room import recites
+from tests.support.timeouts import GENEROUS_S
 
 # Not whether every request that fits the schema is accepted: some are refused for what they say, not for their shape.
 CHECKS = (
@@ -107,6 +108,6 @@ async def status(address: str, line: str, key: str, rest: bytes) -> int:
     reader, writer = await asyncio.open_connection(host, int(port))
     head = f"{line} HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n"
     writer.write(head.encode() + rest)
-    answer = await asyncio.wait_for(reader.readline(), 20)
+    answer = await asyncio.wait_for(reader.readline(), GENEROUS_S)
     writer.close()
     return int(answer.split()[1])

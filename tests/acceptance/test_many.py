@@ -14,6 +14,7 @@ import pytest
 
 from bot.app import utc_now
 from bot.config.settings import Settings
+from bot.playground.delivery.deliveries import ACK_WITHIN_S
 from bot.playground.server import PlaygroundServer
 from bot.playground.workspace.messages import Message
 from bot.playground.workspace.workspace import Workspace
@@ -21,10 +22,11 @@ from bot.testing import PausedStep
 from tests.support import crashing_bot
 from tests.support.openai_server import OpenAIServer, Reply, Request, says
 from tests.support.room import playground, settings_for, shown
+from tests.support.timeouts import GENEROUS_S
 
 pytestmark = pytest.mark.alone
 
-PATIENCE_S = 90.0
+CROWD_S = 3 * GENEROUS_S
 PATIENT = timedelta(seconds=15)  # a lease that outlasts the stalls of a crowd on a busy machine
 
 
@@ -59,7 +61,7 @@ class Crowd:
             said = self.answers(each)
             return [message.text for message in said] == [wanted[each.ts]] and not said[0].streaming_since
 
-        await self.workspace.until(lambda: all(whole(each) for each in asked), timeout_s=PATIENCE_S)
+        await self.workspace.until(lambda: all(whole(each) for each in asked), timeout_s=CROWD_S)
 
 
 @pytest.fixture
@@ -75,14 +77,14 @@ async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
         model = OpenAIServer(answer, keep=5_000)
         await model.start()
         stack.push_async_callback(model.stop)
-        workspace, server = await stack.enter_async_context(playground(utc_now))
+        workspace, server = await stack.enter_async_context(playground(utc_now, ack_within_s=ACK_WITHIN_S))
         settings = settings_for(workspace, server, model, database_url=f"sqlite:///{tmp_path / 'attendant.db'}")
         settings = replace(settings, max_running_turns_per_person=2_000, max_running_turns=2_000)
         yield Crowd(workspace, server, model, settings, hold)
 
 
 async def _connected(crowd: Crowd, connections: int = 1) -> None:
-    await crowd.workspace.until(lambda: crowd.server.sockets.open >= connections, timeout_s=PATIENCE_S)
+    await crowd.workspace.until(lambda: crowd.server.sockets.open >= connections, timeout_s=CROWD_S)
 
 
 async def test_500_mentions_in_one_instant(crowd: Crowd) -> None:
@@ -99,7 +101,7 @@ async def _all_at_once(crowd: Crowd, count: int) -> None:
     process = crashing_bot.start(crowd.settings, lease=PATIENT)
     await _connected(crowd)
     asked = crowd.ask(count)
-    await crowd.model.asked(count, within_s=PATIENCE_S)
+    await crowd.model.asked(count, within_s=CROWD_S)
     crowd.hold.release()
 
     await crowd.answered(asked)
@@ -113,11 +115,11 @@ async def test_a_replica_dies_during_200_answers(crowd: Crowd, empty_postgres_ur
     first, second = (crashing_bot.start(settings, lease=PATIENT) for _ in range(2))
     await _connected(crowd, 4)
     asked = crowd.ask(200)
-    await crowd.model.asked(200, within_s=PATIENCE_S)
+    await crowd.model.asked(200, within_s=CROWD_S)
     first.kill()
     crowd.hold.release()
 
     await crowd.answered(asked)
     second.terminate()
-    await asyncio.to_thread(second.join, PATIENCE_S)
+    await asyncio.to_thread(second.join, CROWD_S)
     assert second.exitcode == 0

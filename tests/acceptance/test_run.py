@@ -18,7 +18,8 @@ from bot.playground.server import PlaygroundServer
 from bot.playground.workspace.workspace import Workspace
 from tests.support.openai_server import OpenAIServer
 from tests.support.process import Process
-from tests.support.room import PATIENCE_S, free_port, playground, recites
+from tests.support.room import free_port, playground, recites
+from tests.support.timeouts import GENEROUS_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class World:
             last = self.workspace.thread(channel, asked.root)[-1]
             return last.bot_id is not None and not last.streaming_since and last.ts > asked.ts
 
-        await self.workspace.until(answered, timeout_s=PATIENCE_S)
+        await self.workspace.until(answered, timeout_s=GENEROUS_S)
         return asked.root, self.workspace.thread(channel, asked.root)[-1].text
 
 

@@ -22,8 +22,8 @@ from bot.testing import PausedStep
 from tests.support import crashing_bot
 from tests.support.openai_server import OpenAIServer, says
 from tests.support.room import playground, recites, settings_for
+from tests.support.timeouts import GENEROUS_S
 
-PATIENCE_S = 30.0
 PATIENT = timedelta(seconds=15)  # a lease that outlasts the stalls of a busy machine
 
 
@@ -39,11 +39,11 @@ class Shift:
 
     async def asks(self) -> str:
         """Ana asks, and reads the first words; the thread's root."""
-        await self.workspace.until(lambda: self.workspace.connected, timeout_s=PATIENCE_S)
+        await self.workspace.until(lambda: self.workspace.connected, timeout_s=GENEROUS_S)
         root = self.workspace.post(
             self.workspace.person("ana"), self.workspace.channel("help-desk"), "@attendant my VPN is down"
         ).ts
-        await self.workspace.until(lambda: bool(self.said(root)), timeout_s=PATIENCE_S)
+        await self.workspace.until(lambda: bool(self.said(root)), timeout_s=GENEROUS_S)
         return root
 
     def said(self, root: str) -> list[Message]:
@@ -76,9 +76,9 @@ async def test_a_running_answer_may_finish(shift: Shift) -> None:
     root = await shift.asks()
 
     process.terminate()
-    await shift.workspace.until(lambda: not shift.workspace.connected, timeout_s=PATIENCE_S)
+    await shift.workspace.until(lambda: not shift.workspace.connected, timeout_s=GENEROUS_S)
     shift.hold.release()
-    await asyncio.to_thread(process.join, PATIENCE_S)
+    await asyncio.to_thread(process.join, GENEROUS_S)
 
     assert process.exitcode == 0
     assert shift.says(root, "Have you tried?")
@@ -89,12 +89,12 @@ async def test_what_does_not_finish_is_handed_back(shift: Shift) -> None:
     leaving = crashing_bot.start(replace(shift.settings, drain_seconds=0.1), lease=PATIENT)
     root = await shift.asks()
     staying = crashing_bot.start(shift.settings, lease=PATIENT)
-    await shift.workspace.until(lambda: shift.server.sockets.open >= 4, timeout_s=PATIENCE_S)
+    await shift.workspace.until(lambda: shift.server.sockets.open >= 4, timeout_s=GENEROUS_S)
 
     leaving.terminate()
-    await shift.workspace.until(lambda: shift.says(root, "I was shown: my VPN is down"), timeout_s=PATIENCE_S)
+    await shift.workspace.until(lambda: shift.says(root, "I was shown: my VPN is down"), timeout_s=GENEROUS_S)
 
-    await asyncio.to_thread(leaving.join, PATIENCE_S)
+    await asyncio.to_thread(leaving.join, GENEROUS_S)
     staying.kill()
     assert leaving.exitcode == 0
 
@@ -105,9 +105,9 @@ async def test_a_second_sigterm_leaves_at_once(shift: Shift) -> None:
     await shift.asks()
 
     process.terminate()
-    await shift.workspace.until(lambda: not shift.workspace.connected, timeout_s=PATIENCE_S)
+    await shift.workspace.until(lambda: not shift.workspace.connected, timeout_s=GENEROUS_S)
     assert process.pid is not None
     os.kill(process.pid, signal.SIGTERM)
-    await asyncio.to_thread(process.join, PATIENCE_S)
+    await asyncio.to_thread(process.join, GENEROUS_S)
 
     assert process.exitcode == 1

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.room import Room, free_port, shown
+from tests.support.timeouts import GENEROUS_S
 
 Ready = tuple[int, bool]  # the status of /readyz, and what it says of Slack
 
@@ -70,6 +71,6 @@ async def ready(room: Room) -> Ready:
 
 async def until_ready(room: Room, wanted: Ready) -> None:
     """Wait until /readyz tells this."""
-    async with asyncio.timeout(20.0):
+    async with asyncio.timeout(GENEROUS_S):
         while await ready(room) != wanted:
             pass

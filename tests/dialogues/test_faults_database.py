@@ -15,6 +15,7 @@ from bot.testing import PausedStep
 from tests.support.openai_server import says
 from tests.support.outage import away, full_disk
 from tests.support.room import Room, Talk, free_port
+from tests.support.timeouts import GENEROUS_S
 
 
 @pytest.fixture
@@ -151,6 +152,6 @@ async def reads(room: Room, talk: Talk, words: str) -> None:
 
 async def logged(caplog: pytest.LogCaptureFixture, words: str) -> None:
     """Wait until the operator can read these words."""
-    async with asyncio.timeout(20.0):
+    async with asyncio.timeout(GENEROUS_S):
         while words not in caplog.text:  # noqa: ASYNC110 - a log tells nobody that it grew
             await asyncio.sleep(0)

@@ -16,6 +16,7 @@ from bot.gateway.connection import LINGERING_S
 from bot.testing import SettableClock
 from tests.support.gateway_stage import CALLS, Gate, Got, opened
 from tests.support.openai_server import OpenAIServer
+from tests.support.timeouts import GENEROUS_S
 
 
 async def test_a_body_has_its_bounds(empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock) -> None:
@@ -87,7 +88,7 @@ async def test_what_is_no_request_is_refused_as_everything_else(gate: Gate, sent
     """In OpenAI's shape, with the headers that keep it safe, repeating nothing and telling no version."""
     reader, writer = await connected(gate)
     writer.write(sent.format(key=gate.key).encode())
-    top = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)).decode()
+    top = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), GENEROUS_S)).decode()
     headers = dict(line.lower().split(": ", 1) for line in top.splitlines()[1:] if line)
     body = await reader.readexactly(int(headers["content-length"]))
     writer.close()

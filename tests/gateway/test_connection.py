@@ -14,6 +14,7 @@ from tests.support.gateway_stage import Gate, opened
 from tests.support.openai_server import Forever, OpenAIServer, Says, delta, event, says
 from tests.support.room import shown
 from tests.support.store_driver import lapse
+from tests.support.timeouts import GENEROUS_S
 
 HI = "My VPN is down"
 
@@ -25,7 +26,7 @@ async def left(gate: Gate, *, stream: bool) -> None:
     await hold.reached()
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
-    await asyncio.wait_for(gate.model.disconnected.wait(), 20)
+    await asyncio.wait_for(gate.model.disconnected.wait(), GENEROUS_S)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -69,7 +70,7 @@ async def test_a_client_that_reads_nothing_is_gone(
         reciter.script(Says((Forever(event(delta("w"))),)))
         with deaf(gate) as client:
             await asyncio.get_running_loop().sock_sendall(client, _request(gate))
-            await asyncio.wait_for(reciter.disconnected.wait(), 20)
+            await asyncio.wait_for(reciter.disconnected.wait(), GENEROUS_S)
         assert (await gate.asks("hello", session="one")).state == "created"
 
 
@@ -79,7 +80,7 @@ async def test_a_client_that_only_asks_is_left(
     """Who reads no answer is not waited for, whatever was asked: it needs no key for the document."""
     async with opened(empty_sqlite_url, reciter, clock, gateway_client_timeout_seconds=0.2) as gate:
         with deaf(gate) as client, pytest.raises(ConnectionError):
-            await asyncio.wait_for(_ask_on(client), 20)
+            await asyncio.wait_for(_ask_on(client), GENEROUS_S)
 
 
 async def test_who_waits_for_too_long_is_told(

@@ -13,6 +13,7 @@ from bot.llm.openai import OpenAI
 from bot.testing import PausedStep
 from tests.support.openai_client import ASKED, KEY, client, fails, heard
 from tests.support.openai_server import Cut, Fails, Forever, OpenAIServer, Says, Waits, delta, event, says
+from tests.support.timeouts import GENEROUS_S
 
 
 async def trouble(llm: OpenAI) -> ModelError:
@@ -125,7 +126,7 @@ async def test_signs_of_life_without_a_word(backend: OpenAIServer, reply: Says) 
     backend.script(reply)
 
     assert (await trouble(llm)).trouble is Trouble.TIMEOUT
-    await asyncio.wait_for(backend.disconnected.wait(), 5)
+    await asyncio.wait_for(backend.disconnected.wait(), GENEROUS_S)
     await llm.aclose()
     backend.assert_done()
 
@@ -144,7 +145,7 @@ async def test_a_backend_that_goes_on_for_ever(backend: OpenAIServer, reply: Say
     backend.script(reply)
 
     assert (await trouble(llm)).trouble is Trouble.TIMEOUT
-    await asyncio.wait_for(backend.disconnected.wait(), 5)
+    await asyncio.wait_for(backend.disconnected.wait(), GENEROUS_S)
     await llm.aclose()
     backend.assert_done()
 

@@ -17,6 +17,7 @@ from bot.llm.openai import OpenAI
 from bot.testing import PausedStep
 from tests.support.openai_client import ASKED, KEY, client, fails, heard
 from tests.support.openai_server import Fails, OpenAIServer, Says, Waits, delta, event, instant, says
+from tests.support.timeouts import GENEROUS_S
 
 TOOLS = [{"type": "function", "function": {"name": "note", "parameters": {"type": "object"}}}]
 OFFER: Parameters = {"tools": Offer(TOOLS)}
@@ -211,7 +212,7 @@ async def test_closing_early_disconnects(backend: OpenAIServer, model: OpenAI) -
         assert await anext(stream) == "One"
         assert not backend.disconnected.is_set()
 
-    await asyncio.wait_for(backend.disconnected.wait(), 5)
+    await asyncio.wait_for(backend.disconnected.wait(), GENEROUS_S)
 
 
 async def test_cancelling_disconnects(backend: OpenAIServer, model: OpenAI) -> None:
@@ -223,7 +224,7 @@ async def test_cancelling_disconnects(backend: OpenAIServer, model: OpenAI) -> N
 
     asking.cancel()
 
-    await asyncio.wait_for(backend.disconnected.wait(), 5)
+    await asyncio.wait_for(backend.disconnected.wait(), GENEROUS_S)
     with pytest.raises(asyncio.CancelledError):
         await asking
 

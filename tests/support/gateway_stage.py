@@ -16,6 +16,7 @@ from bot.cli import keys
 from bot.config.settings import Settings
 from bot.testing import PausedStep, SettableClock
 from tests.support.openai_server import OpenAIServer, says
+from tests.support.timeouts import GENEROUS_S
 
 Message = Mapping[str, Any]
 CALLS: list[tuple[str, str]] = [
@@ -104,7 +105,7 @@ class Gate:
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait for a state of this process."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(GENEROUS_S):
             while not holds():  # noqa: ASYNC110 - nobody tells of it
                 await asyncio.sleep(0)
 

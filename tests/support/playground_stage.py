@@ -21,6 +21,7 @@ from bot.playground.server import PlaygroundServer
 from bot.playground.workspace.sample import harbour
 from bot.playground.workspace.state import STOP_EVENT
 from bot.playground.workspace.workspace import Workspace
+from tests.support.timeouts import GENEROUS_S
 
 Answer = Callable[[SocketModeRequest], dict[str, Any] | None]
 
@@ -65,8 +66,8 @@ def declare_agent(workspace: Workspace) -> None:
 
 @asynccontextmanager
 async def served(workspace: Workspace, **more: Any) -> AsyncIterator[PlaygroundServer]:
-    """A workspace that is served on a free port."""
-    server = PlaygroundServer(workspace, **more)
+    """Serve a workspace on a free port. It waits generously for acknowledgements, unless the test says otherwise."""
+    server = PlaygroundServer(workspace, **{"ack_within_s": GENEROUS_S} | more)
     await server.start()
     try:
         yield server

@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-START_S = 30.0
+from tests.support.timeouts import GENEROUS_S
+
 LONGEST_LINE = 1 << 20  # bytes
 
 
@@ -37,7 +38,7 @@ class Process:
         """Run a command to its end, with `typed` on its standard input."""
         process = await _spawn(folder, environ, arguments or ("run",))
         try:
-            output, _ = await asyncio.wait_for(process.communicate(typed.encode()), START_S)
+            output, _ = await asyncio.wait_for(process.communicate(typed.encode()), GENEROUS_S)
         finally:
             if process.returncode is None:
                 process.kill()
@@ -61,7 +62,7 @@ class Process:
 
     async def says(self, words: str) -> str:
         """Wait for a line that holds these words."""
-        async with asyncio.timeout(START_S):
+        async with asyncio.timeout(GENEROUS_S):
             while (line := await self._unheard.get()) is not None:
                 if words in line:
                     return line
@@ -81,7 +82,7 @@ class Process:
         """Wait for the process's end."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        async with asyncio.timeout(START_S):
+        async with asyncio.timeout(GENEROUS_S):
             await self._process.wait()
             await self._reading
         return Ended(self._process.returncode or 0, self._lines)

@@ -20,8 +20,7 @@ from tests.support import crashing_bot
 from tests.support.crashing_bot import Point
 from tests.support.openai_server import OpenAIServer, Reply, Request
 from tests.support.room import playground, settings_for
-
-PATIENCE_S = 60.0  # for a state that must come, on a machine that has much else to do
+from tests.support.timeouts import GENEROUS_S
 
 
 @dataclass(slots=True)
@@ -45,7 +44,7 @@ class Replicas:
 
     async def ended(self, process: BaseProcess) -> int | None:
         """Wait for the process to end; its exit status."""
-        await asyncio.to_thread(process.join, PATIENCE_S)
+        await asyncio.to_thread(process.join, GENEROUS_S)
         return process.exitcode
 
     def ask(self, text: str, root: str | None = None, by: str = "ana") -> Message:
@@ -69,7 +68,7 @@ class Replicas:
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait for a state of the workspace."""
-        await self.workspace.until(holds, timeout_s=PATIENCE_S)
+        await self.workspace.until(holds, timeout_s=GENEROUS_S)
 
 
 @asynccontextmanager

@@ -30,8 +30,7 @@ from bot.slack.views.preference_blocks import EDIT_PREFERENCES
 from bot.testing import PausedStep, SettableClock
 from tests.support.narrow_model import asks_for_summary, summary
 from tests.support.openai_server import OpenAIServer, Reply, Request, says
-
-PATIENCE_S = 20.0  # for a state that must come; nothing waits for so long when all is well
+from tests.support.timeouts import GENEROUS_S
 
 
 def recites(request: Request) -> Reply:
@@ -222,7 +221,7 @@ class Room:
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait for a state of the workspace."""
-        await self.workspace.until(holds, timeout_s=PATIENCE_S)
+        await self.workspace.until(holds, timeout_s=GENEROUS_S)
 
     async def settled(self) -> None:
         """Wait until every answer is stored, too."""
@@ -241,10 +240,10 @@ class Room:
 
 @asynccontextmanager
 async def playground(clock: Callable[[], datetime], **how: Any) -> AsyncIterator[tuple[Workspace, PlaygroundServer]]:
-    """A workspace with the app installed, served on a free port."""
+    """Serve a workspace that has the app installed. It waits generously for acknowledgements, unless told otherwise."""
     described = manifest.read(manifest.document())
     workspace = harbour(described, clock=clock, rng=random.Random(7))  # noqa: S311 - a test repeats itself
-    server = PlaygroundServer(workspace, **how)
+    server = PlaygroundServer(workspace, **{"ack_within_s": GENEROUS_S} | how)
     await server.start(0)
     try:
         yield workspace, server

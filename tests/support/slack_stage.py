@@ -31,6 +31,7 @@ from bot.slack.startup_checks import identify
 from bot.testing import SettableClock
 from bot.turns.adapter import Asked
 from tests.support.playground_stage import make_workspace, served
+from tests.support.timeouts import GENEROUS_S
 
 E = TypeVar("E")
 
@@ -42,7 +43,7 @@ def loop_time() -> Time:
 
 async def eventually(holds: Callable[[], bool]) -> None:
     """Return as soon as that is so of the bot itself; of its Slack, `Workspace.until` is told."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(GENEROUS_S):
         while not holds():
             await Time().pause(0.01)  # the bot tells nobody when its state changes
 

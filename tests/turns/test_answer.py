@@ -18,6 +18,7 @@ from bot.prompt.history import ChatMessage, HistoryWindow, Past, Turn, Utterance
 from bot.testing import PausedStep, ScriptedLLM
 from bot.tools import Arguments, Outcome, Tool
 from bot.turns.answer import BUFFERED_DELTAS, AnswerStream, Responder
+from tests.support.timeouts import GENEROUS_S
 
 PERSONA = "You are helpful."
 NOW = Turn((Utterance("U1", "now"),))
@@ -341,7 +342,7 @@ async def test_an_answer_interrupted_while_it_begins_ends(llm: ScriptedLLM) -> N
     reading = asyncio.create_task(read(answer))
     asyncio.get_running_loop().call_soon(answer.interrupt, Interrupted.STOPPED)
 
-    assert await asyncio.wait_for(reading, 5) == [texts.interrupted(Interrupted.STOPPED)]
+    assert await asyncio.wait_for(reading, GENEROUS_S) == [texts.interrupted(Interrupted.STOPPED)]
 
 
 async def test_an_answer_may_be_interrupted_again(llm: ScriptedLLM) -> None:

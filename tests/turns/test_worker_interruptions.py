@@ -20,6 +20,7 @@ from bot.turns.leases import HEAR_EVERY_S
 from tests.support.builders import DAY, THREAD, deletion, edit, mention, reply, reset, stop
 from tests.support.interfered_store import InterferedStore
 from tests.support.store_driver import Books
+from tests.support.timeouts import GENEROUS_S
 from tests.support.work_layer import Desk, Echo
 
 STOPPED = texts.interrupted(Interrupted.STOPPED)
@@ -44,7 +45,7 @@ async def test_a_stop_is_heard_on_whichever_replica_runs_the_turn(
     scheduler.start()
     assert await there.inbox.accept(stop("2.0"))
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(GENEROUS_S):
         assert await here.adapter.shown(THREAD) == [f"Let me \n\n{STOPPED}"]
     await here.worker.idle()
     scheduler.stop()

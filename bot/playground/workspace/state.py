@@ -119,7 +119,7 @@ class WorkspaceState:
         at_work = status is not None and status.session and self.clock() < status.until
         return at_work and STOP_EVENT in self.app.manifest.events
 
-    async def until(self, holds: Callable[[], bool], *, timeout_s: float = 5.0) -> None:
+    async def until(self, holds: Callable[[], bool], *, timeout_s: float = 30.0) -> None:
         """Return as soon as `holds()`; it is asked again when something changes here, at a call, delivery or ack.
 
         Raises AssertionError with the whole conversation when that takes longer than `timeout_s`.
