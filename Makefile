@@ -3,24 +3,34 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install run test lint fix bench soak lock clean
+CLIENTS := tests/clients/node_modules/.installed
+PYTEST := $(BIN)/python -m pytest -q
+PARALLEL := -n 4 --dist worksteal
+
+.PHONY: help install run test test-long test-under-load lint fix bench soak lock clean
 help:
-	@echo "make run      start the bot (the playground, when no Slack setting is set)"
-	@echo "make install  create the environment from the lock file, nothing more"
-	@echo "make test     run every test"
-	@echo "make lint     ruff and mypy --strict"
-	@echo "make fix      let ruff format and mend what it can"
-	@echo "make bench    print the figures beside the leanest bot's"
-	@echo "make soak     live random days, one after the other, until ^C or for SOAK_MINUTES"
-	@echo "make clean    remove the environment"
-	@echo "make lock     pin the newest allowed versions anew"
+	@echo "make run              start the bot (the playground, when no Slack setting is set)"
+	@echo "make install          create the environment from the lock file, nothing more"
+	@echo "make test             run every test but the long ones; sets up all that they need"
+	@echo "make test-long        run the tests that repeat or wait: crashes, crowds, random days, deploys, fuzzing"
+	@echo "make test-under-load  run 'make test' three times beside four busy loops"
+	@echo "make lint             ruff and mypy --strict"
+	@echo "make fix              let ruff format and mend what it can"
+	@echo "make bench            print the figures beside the leanest bot's"
+	@echo "make soak             live random days, one after the other, until ^C or for SOAK_MINUTES"
+	@echo "make clean            remove the environment"
+	@echo "make lock             pin the newest allowed versions anew"
 
 install: $(VENV)/.installed
 run: install
 	@$(BIN)/attendant run
-test: $(VENV)/.installed-dev
-	@$(BIN)/python -m pytest -q -n 4 --dist worksteal -m "not alone"
-	@$(BIN)/python -m pytest -q -m alone
+test: $(VENV)/.installed-dev $(CLIENTS)
+	@$(PYTEST) $(PARALLEL) -m "not long and not alone"
+test-long: $(VENV)/.installed-dev
+	@$(PYTEST) $(PARALLEL) -m "long and not alone"
+	@$(PYTEST) -m alone
+test-under-load: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.under_load
 lint: $(VENV)/.installed-dev
 	@$(BIN)/ruff format --check -q . && $(BIN)/ruff check -q . && $(BIN)/mypy --no-error-summary
 fix: $(VENV)/.installed-dev
@@ -34,7 +44,7 @@ lock: $(VENV)/.installed-dev
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --upgrade pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --upgrade pyproject.toml --group dev -o requirements-dev.lock
 clean:
-	@rm -rf $(VENV)
+	@rm -rf $(VENV) tests/clients/node_modules
 
 # The stamps make the second run quick: only a changed lock file or pyproject installs again.
 $(VENV)/bin/python:
@@ -49,3 +59,7 @@ $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 	@echo "Setting up what the tests need (once) ..."
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
+# The gateway's clients in JavaScript. Without npm their tests are skipped.
+$(CLIENTS): tests/clients/package-lock.json
+	@if command -v npm >/dev/null; then npm ci --prefix tests/clients --silent --no-audit --no-fund && touch $@; \
+	else echo "No npm: the JavaScript clients are not tested. Install Debian's package npm to test them."; fi

@@ -138,7 +138,8 @@ def crossed(request: Request) -> bool:
     return len({found.groups() for text in request.texts for found in SECRET.finditer(text)}) != 1
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.long
+@pytest.mark.timeout(900)
 async def test_no_word_crosses(crowd: Crowd) -> None:
     """Each request to the model holds the words of one thread, since it last started over, and never another's."""
     await crowd.restart()

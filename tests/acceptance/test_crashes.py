@@ -40,6 +40,13 @@ def _points(steps: list[str]) -> list[Point]:
     return [Point(when, what) for what in steps for when in ("before", "after")] + [Point("after", "ack")]
 
 
+# `make test` kills the bot at these points only, in both ways to show an answer; `make test-long` at all of them.
+DAILY = {
+    ("auto", Point("after", "inbox.accept")),
+    ("auto", Point("after", "chat.startStream")),
+    ("off", Point("after", "chat.postMessage")),
+    ("off", Point("before", "claims.settle")),
+}
 CASES = [("auto", point) for point in _points([*STEPS, *STREAMED])] + [
     ("off", point)
     for point in [*_points([*STEPS, *EDITED]), Point("before", "chat.update", 2), Point("after", "chat.update", 2)]
@@ -109,7 +116,11 @@ class _Model:
         return says("One. ", "Two. ", "Three.")
 
 
-@pytest.mark.parametrize(("streaming", "point"), CASES, ids=[f"{s}-{p}" for s, p in CASES])
+@pytest.mark.parametrize(
+    ("streaming", "point"),
+    [pytest.param(*case, marks=[] if case in DAILY else pytest.mark.long) for case in CASES],
+    ids=[f"{streaming}-{point}" for streaming, point in CASES],
+)
 async def test_one_whole_answer_whatever_dies(scene: Scene, streaming: str, point: Point) -> None:
     """SIGKILL at this point, a restart: one whole answer in one message, no fragment, and it is remembered once."""
     settings = _with(scene.settings, streaming)
@@ -132,6 +143,7 @@ async def test_one_whole_answer_whatever_dies(scene: Scene, streaming: str, poin
     assert recital == "I was shown: count to three | One. Two. Three. | what did you say?"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("point", _points(["conversations.replies", "thread_context.keep"])[:-1], ids=str)
 async def test_what_was_said_before_is_known_once_whatever_dies(scene: Scene, point: Point) -> None:
     """SIGKILL while the thread is read that the bot was called into: the answer knows it, and so does the next one."""

@@ -57,7 +57,8 @@ def troubled() -> Callable[[Request], Reply]:
     return lambda _: next(replies)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.long
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("prefix", "fails"), [("/v1", False), ("/api/publicLLM", True)])
 async def test_the_document_is_true(tmp_path: Path, prefix: str, *, fails: bool) -> None:
     """No status, header or shape that is not in it, and no 5xx but for a model's failures."""

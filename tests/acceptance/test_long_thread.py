@@ -32,7 +32,8 @@ PEOPLE, NAMES = (ANA, BEN), ("Ana", "Ben")
 WORDS = ["my", "VPN", "drops", "every", "ten", "minutes", "since", "morning", "and", "nothing", "can", "be", "done"]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.long
+@pytest.mark.timeout(900)
 async def test_three_thousand_turns(backend: Backend, empty_sqlite_url: str) -> None:
     """None is refused, the newest is always shown, nothing is forgotten, and the last ones cost what early ones did."""
     costs = await talk(backend, empty_sqlite_url)

@@ -24,7 +24,7 @@ from tests.support.openai_server import OpenAIServer, Reply, Request, says
 from tests.support.room import playground, settings_for, shown
 from tests.support.timeouts import GENEROUS_S
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.long, pytest.mark.alone]
 
 CROWD_S = 3 * GENEROUS_S
 PATIENT = timedelta(seconds=15)  # a lease that outlasts the stalls of a crowd on a busy machine

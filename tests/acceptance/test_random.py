@@ -17,7 +17,8 @@ from tests.random_days.random_world import live
 SEEDS = (os.environ["ATTENDANT_SEED"],) if "ATTENDANT_SEED" in os.environ else ("0", "1", "2", "drawn")
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.long
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_what_is_promised_holds_on_any_day(seed: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """Two replicas die, Slack, the model and the database fail: each message has one whole answer, in order, apart."""

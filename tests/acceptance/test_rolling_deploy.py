@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from bot.playground.workspace.messages import Message
 from bot.testing import PausedStep
 from tests.support.openai_server import Reply, Request, says
@@ -15,6 +17,7 @@ DEPLOYS = 4
 PEOPLE = ["ana", "ben", "chidi", "dalia"] * 2  # who ask at once
 
 
+@pytest.mark.long
 async def test_rolling_deploys_lose_and_double_nothing(database_url: str, tmp_path: Path) -> None:
     """Whether the process that leaves finishes an answer or another one, each question has one, and only one."""
     holds = [PausedStep() for _ in range(DEPLOYS)]
