@@ -1,4 +1,4 @@
-"""Fixtures for this ring: what is around the gateway's processes."""
+"""Fixtures of the acceptance tests: the surroundings of the gateway's processes."""
 
 from __future__ import annotations
 

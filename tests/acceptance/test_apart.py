@@ -32,7 +32,7 @@ CHANNELS = ("help-desk", "general")
 
 @dataclass(slots=True)
 class Place:
-    """A thread, who talks there, and how often it has started over."""
+    """A thread, the person who talks there, and the number of resets so far."""
 
     number: int
     channel: Channel
@@ -51,7 +51,7 @@ class Place:
 
 @dataclass(slots=True)
 class Crowd:
-    """The workspace, the model that remembers what it was shown, and the bot of the moment."""
+    """The workspace, the model that recites each request, and the bot that runs now."""
 
     workspace: Workspace
     server: PlaygroundServer
@@ -86,7 +86,7 @@ class Crowd:
         place.said.append((person, message))
 
     def go_on(self, place: Place) -> None:
-        """Something happens in the thread: somebody writes, mends what they wrote, or starts over."""
+        """Have something happen in the thread: a message, an edit or a reset."""
         chance = self.rng.random()
         if not place.called or chance < 0.5:
             self.say(place, self.rng.choice(place.people), "{}" if place.called else "@attendant {}")
@@ -99,7 +99,7 @@ class Crowd:
             self.start_over(place)
 
     def start_over(self, place: Place) -> None:
-        """Somebody who took part resets the thread; what is written from now on is of another era."""
+        """Have a participant reset the thread. Secrets from now on belong to the next era."""
         for person in place.people:
             self.workspace.post(person, place.channel, "!reset", place.root.ts)
         self.forgotten(place)
@@ -134,14 +134,14 @@ async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
 
 
 def crossed(request: Request) -> bool:
-    """Whether a request holds secrets of two threads, or of two eras of one."""
+    """Whether a request holds secrets of two threads, or of before and after a reset of one."""
     return len({found.groups() for text in request.texts for found in SECRET.finditer(text)}) != 1
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
 async def test_no_word_crosses(crowd: Crowd) -> None:
-    """Each request to the model holds the words of one thread, since it last started over, and never another's."""
+    """Each request to the model holds only words of one thread, written since its last reset."""
     await crowd.restart()
     for number in range(THREADS):
         crowd.begin(number)

@@ -74,7 +74,7 @@ class Scene:
         return [message for message in thread if message.bot_id == self.workspace.app.bot_id]
 
     async def lead_on(self, root: str) -> None:
-        """Let the model's first answer grow only when what it said before can be read in Slack."""
+        """Let the model's first answer grow only when Slack shows the words before."""
         for hold, words in zip(self.holds, ("One.", "Two."), strict=True):
             await self.workspace.until(
                 lambda words=words: any(words in m.text for m in self.answers(root)),  # type: ignore[misc] # bound
@@ -101,7 +101,7 @@ async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 class _Model:
-    """Says its answer in three parts, the first time with pauses; asked about it, it recites what it was shown."""
+    """Gives its answer in three parts, the first time with pauses. Asked about it, the model recites the request."""
 
     def __init__(self, holds: tuple[PausedStep, PausedStep]) -> None:
         self._holds: list[PausedStep] = list(holds)

@@ -1,4 +1,4 @@
-"""Processes that die, leave, or share a file: what stands in the thread, and that the next message is answered."""
+"""Processes die, leave or share a file: the thread is whole in the end, and the next message is answered."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ QUESTION = "@attendant my VPN is down"
 
 @pytest.fixture
 async def town(database_url: str, tmp_path: Path) -> AsyncIterator[Replicas]:
-    """On either database, with a model that recites what it was shown."""
+    """The bot's processes on either database, with a model that recites each request."""
     async with replicas(database_url, tmp_path, recites) as made:
         yield made
 
@@ -69,7 +69,7 @@ async def test_a_second_sigterm_loses_nothing(town: Replicas) -> None:
 
 
 async def test_two_processes_share_one_sqlite_file(empty_sqlite_url: str, tmp_path: Path) -> None:
-    """Both answer; when one is killed the other finishes what it held, in the same messages, and nothing else."""
+    """Both answer. When one is killed, the other finishes its answers in the same messages, and only those."""
     hold = PausedStep()
 
     def answer(request: Request) -> Reply:
@@ -90,7 +90,7 @@ async def test_two_processes_share_one_sqlite_file(empty_sqlite_url: str, tmp_pa
 
 
 async def test_a_full_disk(empty_sqlite_url: str, tmp_path: Path) -> None:
-    """Nothing can be written any more: answers end all the same, what is new waits in Slack, and later all is there."""
+    """With a full disk, running answers end and new messages wait in Slack. With room again, all are answered."""
     noted, hold = PausedStep(), PausedStep()
     async with replicas(empty_sqlite_url, tmp_path, recites) as town, bot(town, tmp_path) as process:
         town.model.script(says("Have you ", noted, "tried ", hold, "turning it off?"))
@@ -139,7 +139,7 @@ def no_room(pid: int) -> Iterator[None]:
 
 
 def holders(database_url: str) -> set[int]:
-    """The processes that hold leases."""
+    """Return the processes that hold leases."""
     with closing(sqlite3.connect(database_url.removeprefix("sqlite:///"))) as file:
         owners = file.execute("SELECT DISTINCT lease_owner FROM threads WHERE lease_owner IS NOT NULL").fetchall()
     return {int(owner.split(":")[1]) for (owner,) in owners}

@@ -47,7 +47,7 @@ async def test_whoever_was_frozen_writes_nothing_more(database_url: str, tmp_pat
 
 
 def _freeze(pid: int, database_url: str) -> None:
-    """Stop the process; on SQLite not while it writes, for nobody else could then, whatever the bot does."""
+    """Stop the process. On SQLite, do it between two writes, because its write lock would stop everybody else."""
     _stop(pid)
     while _is_locked(database_url):
         os.kill(pid, signal.SIGCONT)
@@ -55,7 +55,7 @@ def _freeze(pid: int, database_url: str) -> None:
 
 
 def _stop(pid: int) -> None:
-    """Returns when every thread of the process stands still, where the system can tell."""
+    """Stop the process. Return when every thread of it stands still, where the system can tell."""
     os.kill(pid, signal.SIGSTOP)
     stats = list(Path(f"/proc/{pid}/task").glob("*/stat"))  # its state stands behind the name in parentheses
     while any(stat.read_text().rpartition(")")[2].split()[0] not in "Tt" for stat in stats):

@@ -35,7 +35,7 @@ WORDS = ["my", "VPN", "drops", "every", "ten", "minutes", "since", "morning", "a
 @pytest.mark.long
 @pytest.mark.timeout(900)
 async def test_three_thousand_turns(backend: Backend, empty_sqlite_url: str) -> None:
-    """None is refused, the newest is always shown, nothing is forgotten, and the last ones cost what early ones did."""
+    """The model refuses none and sees the newest message and all facts. The last turns cost what early ones did."""
     costs = await talk(backend, empty_sqlite_url)
     asked = backend.model.asked
 
@@ -49,7 +49,7 @@ async def test_three_thousand_turns(backend: Backend, empty_sqlite_url: str) -> 
 
 
 async def talk(backend: Backend, database_url: str) -> Sequence[int]:
-    """Ask all questions, each when the one before is answered; what each cost the database."""
+    """Ask all questions, one after the other. Return the cost of each to the database."""
     store, llm = Store(database_url), client(backend.server.base_url)
     budget = Budget(window_tokens=WINDOW, answer_tokens=1_000, history_tokens=WINDOW)
     meter, clock = Meter(store), SettableClock()
@@ -71,7 +71,7 @@ async def talk(backend: Backend, database_url: str) -> Sequence[int]:
 
 
 async def introduce(desk: Desk) -> None:
-    """Two people with names and time zones, of whom one has asked for all that can be kept in mind."""
+    """Store two people with names and time zones. One of them has set every preference."""
     for person, name in zip(PEOPLE, NAMES, strict=True):
         desk.adapter.people[person.id] = name
         desk.adapter.profiles[person.id] = Profile("Asia/Tokyo", timedelta(hours=9), "ja-JP")
@@ -87,7 +87,7 @@ def shown() -> Iterator[str]:
 
 
 def questions() -> Iterator[str]:
-    """What people write: a few words, now and then an identifier, an emoji, or a long log. The third is to be kept."""
+    """Yield messages: a few words, now and then an identifier, an emoji, or a long log. The third holds a fact."""
     chance = random.Random(7)  # noqa: S311 - a test repeats itself
     for number in range(1, TURNS + 1):
         words = " ".join(chance.choices(WORDS, k=chance.randrange(4, 40)))
@@ -116,7 +116,7 @@ def cached_share(asked: Sequence[Asked]) -> float:
 
 
 class Meter:
-    """What the database does, in hundreds of steps of its machine: rows found, read, compared, sorted, written."""
+    """Measures the database's work in hundreds of virtual machine steps."""
 
     def __init__(self, store: Store) -> None:
         self.count = 0

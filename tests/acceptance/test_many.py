@@ -54,7 +54,7 @@ class Crowd:
         return [message for message in thread if message.bot_id == self.workspace.app.bot_id]
 
     async def answered(self, asked: list[Message]) -> None:
-        """Wait until the thread of each question holds its whole answer, in one message, and nothing streams."""
+        """Wait until each question's thread holds one whole answer in one message, and nothing streams."""
         wanted = {each.ts: f"Answer to question {number}." for number, each in enumerate(asked)}
 
         def whole(each: Message) -> bool:

@@ -1,4 +1,4 @@
-"""Days on which everything goes wrong at once, in an order that a seed draws: what is promised holds all the same.
+"""Days on which everything goes wrong at once, in an order that a seed draws: every promise holds.
 
 `ATTENDANT_SEED=123` has one day repeat itself; `make soak` lives one after the other, for hours.
 """

@@ -46,7 +46,7 @@ async def test_rolling_deploys_lose_and_double_nothing(database_url: str, tmp_pa
 
 
 def questions(town: Replicas, deploy: int) -> list[Message]:
-    """What everybody asks in one instant."""
+    """Have everybody ask in one instant."""
     return [town.ask(f"@attendant question {number} of deploy {deploy}", by=by) for number, by in enumerate(PEOPLE)]
 
 

@@ -1,4 +1,4 @@
-"""The room of the dialogue tests, on a fresh SQLite file, with a model that recites what it was shown."""
+"""The room of the dialogue tests: a fresh SQLite file, and a model that recites each request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people can count on when they talk to the bot: where it answers, and when it keeps quiet."""
+"""The basic rules of a conversation: where the bot answers, and when it keeps quiet."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.room import Room, shown
 
 
 async def test_a_mention_is_answered_in_its_thread(room: Room) -> None:
-    """Who mentions the bot in a public channel gets the answer in the thread of that message, and only there."""
+    """A mention in a public channel is answered in the thread of that message, and only there."""
     talk = room.guest("Ana").mentions("my VPN is down")
 
     assert await talk.answers(1) == ["I was shown: my VPN is down"]
@@ -24,7 +24,7 @@ async def test_a_private_channel_is_a_channel(room: Room) -> None:
 
 
 async def test_replies_carry_on_without_a_mention(room: Room) -> None:
-    """A reply in the bot's thread needs no mention, and the bot knows what was said before."""
+    """A reply in the bot's thread needs no mention, and the bot remembers the conversation."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
 
@@ -67,7 +67,7 @@ async def test_a_mention_inside_a_thread_of_people_is_answered_there(room: Room)
 
 
 async def test_people_in_one_thread_are_told_apart(room: Room) -> None:
-    """When a second person joins in, the model reads who said what, by display name."""
+    """When a second person joins, the model reads each message with its author's display name."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
 
@@ -128,7 +128,7 @@ async def test_a_bot_in_the_bots_own_thread_gets_no_answer(room: Room) -> None:
 
 
 async def test_a_file_is_mentioned_to_the_model(room: Room) -> None:
-    """A screenshot is answered, and the model is told that it cannot see inside."""
+    """A screenshot is answered, and the model knows that it cannot see inside."""
     workspace, ana = room.workspace, room.guest("Ana")
     message = workspace.share_file(
         ana.person, workspace.dm(ana.person), "what is this?", name="screen.png", mimetype="image/png", size_bytes=9
@@ -141,7 +141,7 @@ async def test_a_file_is_mentioned_to_the_model(room: Room) -> None:
 
 
 async def test_a_mention_without_words_is_answered(room: Room) -> None:
-    """Somebody who only calls the bot's name gets an answer, not silence."""
+    """A mention without any words gets an answer, not silence."""
     talk = room.guest("Ana").mentions("")
 
     assert await talk.answers(1) == ["I was shown: (a message without text)"]

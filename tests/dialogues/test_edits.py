@@ -1,4 +1,4 @@
-"""Edits and deletions: what the bot knows, and answers, is what people say now."""
+"""Edits and deletions: the bot knows and answers the messages as they read now."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def test_a_long_answer_that_begins_again_leaves_nothing_behind(room: Room)
 
 
 async def test_an_edit_before_the_first_word(room: Room) -> None:
-    """Nothing was shown yet: one answer comes, to what is asked now."""
+    """Before the first word is shown, an edit leads to one answer, to the new text."""
     hold = room.hold_model()
     talk = room.guest("Ana").mentions("my VPN is dwn")
     await hold.reached()
@@ -47,7 +47,7 @@ async def test_an_edit_before_the_first_word(room: Room) -> None:
 
 
 async def test_an_edit_of_what_waits(room: Room) -> None:
-    """What waits behind a running answer is answered as it reads when its turn comes; the running one goes on."""
+    """A message that waits behind a running answer is answered as it reads when its turn comes."""
     hold = room.hold_model("Have you tried ")
     talk = room.guest("Ana").mentions("one")
     await hold.reached()
@@ -76,7 +76,7 @@ async def test_what_slack_changes_is_no_edit(room: Room) -> None:
 
 
 async def test_an_edit_may_call_the_bot(room: Room) -> None:
-    """A message that was none of the bot's business is, once it mentions the bot, however often Slack tells of it."""
+    """A message that an edit makes mention the bot is answered, once, however often Slack delivers the edit."""
     talk = room.guest("Ana").posts("my VPN is down")
     await room.acknowledged()
 
@@ -89,7 +89,7 @@ async def test_an_edit_may_call_the_bot(room: Room) -> None:
 
 
 async def test_an_edit_of_what_was_said_before_may_call_the_bot(room: Room) -> None:
-    """It is a question from then on, and no longer what the bot was called into."""
+    """An edit that mentions the bot turns a message before the session into a question."""
     room.model.script(says("I see"))
     talk = room.guest("Ben").posts("who knows printers?")
     talk.says("@attendant what can we do?", by=room.guest("Ana"))
@@ -102,7 +102,7 @@ async def test_an_edit_of_what_was_said_before_may_call_the_bot(room: Room) -> N
 
 @pytest.mark.parametrize("command", ["reset", "stop"])
 async def test_an_edit_commands_nothing(room: Room, command: str) -> None:
-    """A command is given by sending it: what is written over a question is its text, over small talk it is nothing."""
+    """A command is sent, never edited in: over a question it is the new text, over small talk it is ignored."""
     talk, small_talk = room.guest("Ana").mentions("my VPN is down"), room.guest("Ben").posts("lovely weather")
     await talk.answers(1)
     await room.settled()
@@ -117,7 +117,7 @@ async def test_an_edit_commands_nothing(room: Room, command: str) -> None:
 
 
 async def test_the_typo_in_old_small_talk_is_no_question(room: Room) -> None:
-    """What people said before the bot was called in is not answered because somebody mends it."""
+    """An edit of a message from before the session does not make it a question."""
     talk = room.guest("Ana").posts("teh VPN is down")
     talk.says("@attendant can you help?", by=room.guest("Ben"))
     await talk.answers(1)
@@ -130,7 +130,7 @@ async def test_the_typo_in_old_small_talk_is_no_question(room: Room) -> None:
 
 
 async def test_a_deleted_message_is_forgotten(room: Room) -> None:
-    """Neither what was said nor what was answered to it is shown to the model again."""
+    """Neither the deleted message nor the answer to it is shown to the model again."""
     talk = room.guest("Ana").mentions("hello")
     await talk.answers(1)
     secret = talk.says("my PIN is 1234")
@@ -145,7 +145,7 @@ async def test_a_deleted_message_is_forgotten(room: Room) -> None:
 
 
 async def test_deleting_one_of_two_questions(room: Room) -> None:
-    """The answer that is under way begins again, to what is still asked."""
+    """The running answer begins again, to the question that is left."""
     first, hold = room.hold_model(), room.hold_model("Both are ")
     talk = room.guest("Ana").mentions("zero")
     await first.reached()

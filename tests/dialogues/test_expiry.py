@@ -59,7 +59,7 @@ async def test_a_session_in_use_does_not_expire(room: Room) -> None:
 
 
 async def test_the_words_of_an_expired_session_are_erased(room: Room) -> None:
-    """After the sweep neither what people wrote nor what the bot answered stands in the database."""
+    """After the sweep, the database holds neither people's messages nor the bot's answers."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
     await room.settled()
@@ -102,7 +102,7 @@ async def warn(room: Room) -> None:
 
 @pytest.mark.parametrize("room_settings", [WARNED], ids=["half an hour"])
 async def test_a_thread_is_warned_once_before_it_is_forgotten(room: Room) -> None:
-    """Half an hour before, one line says so; it keeps nothing alive, and nobody is asked anything."""
+    """Half an hour before the expiry, one line warns of it. The line does not extend the session."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
     await room.settled()
@@ -118,7 +118,7 @@ async def test_a_thread_is_warned_once_before_it_is_forgotten(room: Room) -> Non
 
 @pytest.mark.parametrize("room_settings", [WARNED], ids=["half an hour"])
 async def test_whoever_writes_after_the_warning_is_remembered(room: Room) -> None:
-    """The conversation goes on as if nothing had been said, and is warned again after its next silence."""
+    """A message after the warning continues the conversation, which is warned again after its next silence."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
     await room.settled()
@@ -136,7 +136,7 @@ async def test_whoever_writes_after_the_warning_is_remembered(room: Room) -> Non
 @pytest.mark.parametrize("room_settings", [WARNED], ids=["half an hour"])
 @pytest.mark.parametrize("trouble", ["busy", "refused", "lost"])
 async def test_a_warning_that_fails_loses_nothing(room: Room, trouble: str) -> None:
-    """Slack asks to wait: it is said later. Slack refuses, or does not say what became of it: it is not repeated."""
+    """After a rate limit the warning is repeated. After a refusal or a lost confirmation it is not."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
     await room.settled()

@@ -1,4 +1,4 @@
-"""When Slack's connections break or are renewed: what the operator reads, and that nothing people write is lost."""
+"""When Slack's connections break or are renewed: the operator reads of it, and no message is lost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Ready = tuple[int, bool]  # the status of /readyz, and what it says of Slack
 
 @pytest.fixture
 def room_settings() -> dict[str, Any]:
-    """A bot that tells how it is."""
+    """A bot that serves /readyz."""
     return {"health_port": free_port()}
 
 
@@ -27,7 +27,7 @@ def slack_times() -> dict[str, Any]:
 
 
 async def test_all_connections_down_and_back(room: Room, caplog: pytest.LogCaptureFixture) -> None:
-    """/readyz and the log say that Slack is away, and that it is back; what was written meanwhile is answered then."""
+    """/readyz and the log report the outage and its end. Messages written meanwhile are answered then."""
     caplog.set_level(logging.INFO, "bot.slack.inbound.socket_mode")
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
@@ -46,7 +46,7 @@ async def test_all_connections_down_and_back(room: Room, caplog: pytest.LogCaptu
 
 
 async def test_connections_are_renewed_in_the_middle_of_an_answer(room: Room) -> None:
-    """The answer goes on, and what is written at that moment is answered next, though Slack sent it only once."""
+    """The answer goes on. A message of that moment is answered next, although Slack sent it only once."""
     hold = room.hold_model("Have you ")
     talk = room.guest("Ana").mentions("my VPN is down")
     await hold.reached()
@@ -64,13 +64,13 @@ async def test_connections_are_renewed_in_the_middle_of_an_answer(room: Room) ->
 
 
 async def ready(room: Room) -> Ready:
-    """What /readyz tells of Slack."""
+    """Return what /readyz reports of Slack."""
     status, told = await room.ready()
     return status, told["parts"]["slack"]
 
 
 async def until_ready(room: Room, wanted: Ready) -> None:
-    """Wait until /readyz tells this."""
+    """Wait until /readyz reports this."""
     async with asyncio.timeout(GENEROUS_S):
         while await ready(room) != wanted:
             pass

@@ -1,4 +1,4 @@
-"""When the database is away: what the person sees, what the operator reads, and that the next message works."""
+"""When the database is away: the person reads a sentence, the operator a log line, and the next message works."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def room_settings(database_url: str) -> dict[str, Any]:
 @pytest.fixture
 def slack_times() -> dict[str, Any]:
     """A Slack that delivers again soon."""
-    return {"retry_after_s": (0.1,) * 100}
+    return {"ack_within_s": 3.0, "retry_after_s": (0.1,) * 100}
 
 
 async def test_a_database_that_is_away_while_accepting(room: Room, caplog: pytest.LogCaptureFixture) -> None:
@@ -95,7 +95,7 @@ async def test_a_database_that_goes_away_while_an_answer_grows(room: Room, caplo
 
 
 async def test_a_database_that_goes_away_before_the_first_word(room: Room, caplog: pytest.LogCaptureFixture) -> None:
-    """What is posted is written down when the database is back, and only then goes on; nothing stands twice."""
+    """An answer goes on after the store has recorded its first message, and nothing is posted twice."""
     hold = room.hold_model()
     talk = room.guest("Ana").mentions("my VPN is down")
     await hold.reached()
@@ -111,7 +111,7 @@ async def test_a_database_that_goes_away_before_the_first_word(room: Room, caplo
 
 
 async def test_a_command_while_the_database_is_away(room: Room) -> None:
-    """Whoever gives a slash command reads a plain sentence while Slack waits; the same command works later."""
+    """A slash command gets a plain sentence while Slack waits. The same command works later."""
     await room.guest("Ana").mentions("my VPN is down").answers(1)
     await room.settled()
     with away(room.settings.database_url):
@@ -122,7 +122,7 @@ async def test_a_command_while_the_database_is_away(room: Room) -> None:
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_full_disk(room: Room, caplog: pytest.LogCaptureFixture) -> None:
-    """What does not fit is refused and delivered again, the file stays whole, and with room again all is answered."""
+    """A message that does not fit is refused and delivered again. The file stays whole; with room, all is answered."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
     await room.settled()
@@ -140,7 +140,7 @@ async def test_a_full_disk(room: Room, caplog: pytest.LogCaptureFixture) -> None
 
 
 async def delivered_in_vain(room: Room, ts: str) -> None:
-    """Wait until Slack has delivered a message more than once, and was not told that it arrived."""
+    """Wait until Slack has delivered a message more than once without an acknowledgement."""
     await room.until(lambda: any(len(sent.attempts) > 1 for sent in room.server.deliveries.events("message", ts=ts)))
     assert not any(sent.acknowledged for sent in room.server.deliveries.events("message", ts=ts))
 

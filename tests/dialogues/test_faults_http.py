@@ -1,4 +1,4 @@
-"""Over HTTP, what is not a delivery of Slack's is turned away unread; the conversation beside it goes on."""
+"""Over HTTP, a request that Slack did not sign is refused unread, and the conversation beside it goes on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Sign = Callable[[bytes, float], dict[str, str]]
 
 @pytest.fixture
 async def room(tmp_path: Path) -> AsyncIterator[Room]:
-    """The whole bot, told over signed HTTP; by the real clock, because Slack's signatures are."""
+    """The whole bot over signed HTTP, by the real clock, because Slack's signatures are."""
     clock, port = SettableClock(datetime.now(UTC)), free_port()
     async with AsyncExitStack() as stack:
         model = OpenAIServer(recites)
@@ -92,7 +92,7 @@ async def test_what_is_not_slacks_is_turned_away(
 async def test_what_is_signed_but_no_object_is_refused(
     room: Room, body: bytes, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever stands in a signed body, nothing breaks, and no word of it is logged."""
+    """A signed body that is no object breaks nothing, and no word of it is logged."""
     status = await posted(room, body, {**signature(room, body, 0), "Content-Type": kind})
     assert status in {400, 404}
     assert "hidden words" not in caplog.text

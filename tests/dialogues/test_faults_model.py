@@ -1,4 +1,4 @@
-"""When the model does not answer as it should: what the person reads, and that the next message is answered."""
+"""When the model fails: the person reads why, and the next message is answered."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def test_trouble_that_passes_is_not_noticed(room: Room, replies: list[Repl
 async def test_trouble_that_stays_is_told(
     room: Room, replies: list[Reply], said: str, trouble: Trouble, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What was said until then stays, one sentence says that it is all, and the operator reads why."""
+    """The text so far stays, one sentence says that it is all, and the operator reads why."""
     room.model.script(*replies)
     talk = room.guest("Ana").mentions("my VPN is down")
     assert await talk.answers(1) == [said + texts.trouble(trouble)]
@@ -67,7 +67,7 @@ async def test_trouble_that_stays_is_told(
 
 
 async def test_a_model_that_is_not_there(room: Room) -> None:
-    """Where nobody listens the person reads a sentence; when the model is back, so is the bot, by itself."""
+    """Without a model the person reads a sentence. When the model is back, the bot answers by itself."""
     await room.model.stop()
     talk = room.guest("Ana").mentions("my VPN is down")
     assert await talk.answers(1) == [texts.trouble(Trouble.UNAVAILABLE)]
@@ -78,7 +78,7 @@ async def test_a_model_that_is_not_there(room: Room) -> None:
 
 
 async def test_a_dead_model_is_left_alone_until_it_recovers(room: Room, caplog: pytest.LogCaptureFixture) -> None:
-    """After some failures everybody is told at once and the model is not asked; after a while it is, and answers."""
+    """After some failures the model is not asked, and people read why at once. After the pause it answers again."""
     room.model.script(*[DOWN] * 3 * FAILURES)
     for number in range(FAILURES):
         await room.guest("Ana").mentions(f"question {number}").answers(1)

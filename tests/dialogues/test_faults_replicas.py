@@ -1,4 +1,4 @@
-"""Replicas on one PostgreSQL whose clocks do not agree: they share the work all the same, and nobody notices."""
+"""Replicas on one PostgreSQL whose clocks differ: they share the work, and nobody notices."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.room import Room
 
 @pytest.fixture
 def clock() -> SettableClock:
-    """The first replica's, which shows about what the database's does."""
+    """The first replica's clock, which is close to the database's."""
     return SettableClock(datetime.now(UTC))
 
 
@@ -36,7 +36,7 @@ async def other(request: pytest.FixtureRequest, room: Room) -> AsyncIterator[app
 
 
 async def test_replicas_whose_clocks_differ(room: Room, other: app.Desk) -> None:
-    """Neither takes over what the other answers, because leases run by the database's clock; all is answered once."""
+    """Leases run by the database's clock, so neither replica takes over the other's answers."""
     holds = [room.hold_model(f"{number} ") for number in range(6)]
     talks = [room.guest("Ana").mentions(str(number)) for number in range(6)]
     for hold in holds:

@@ -1,4 +1,4 @@
-"""When Slack fails under an answer: what stands in the thread in the end, and that the next message is answered."""
+"""When Slack fails under an answer: the thread is whole in the end, and the next message is answered."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def test_slack_fails_for_a_while(room: Room, status: int) -> None:
     [({}, "chat.startStream"), ({}, "chat.stopStream"), (EDITED, "chat.postMessage"), (EDITED, "chat.update")],
 )
 async def test_slack_does_not_say_whether_it_did_it(room: Room, method: str, status: int | None) -> None:
-    """What Slack did, though the confirmation got lost, is found by looking, and is not done a second time."""
+    """A call whose confirmation got lost is found in the thread, and is not repeated."""
     room.server.faults.lose_answer(method, status=status)
     hold = PausedStep()
     room.model.script(says("Have you ", hold, "tried turning it off?"))
@@ -92,7 +92,7 @@ async def test_slack_does_not_say_whether_it_did_it(room: Room, method: str, sta
     ],
 )
 async def test_slack_asks_to_wait(room: Room, method: str) -> None:
-    """A rate limit delays the answer by what Slack says, and takes nothing from it."""
+    """A rate limit delays the answer by Slack's Retry-After, and no text is lost."""
     room.server.faults.rate_limit(method, retry_after_s=1)
     hold = PausedStep()
     room.model.script(says("Have you ", hold, "tried turning it off?"))
@@ -118,7 +118,7 @@ async def test_slack_ends_the_stream_for_its_age(room: Room) -> None:
 
 @WAYS
 async def test_the_channel_is_archived_under_an_answer(room: Room, caplog: pytest.LogCaptureFixture) -> None:
-    """What cannot be shown any more is given up, with a line for the operator; elsewhere, and after it, all goes on."""
+    """An answer that can be shown no more is given up, with a log line. Other threads go on."""
     hold = PausedStep()
     room.model.script(says("Have you ", hold, "tried turning it off?"))
     talk = room.guest("Ana").mentions("my VPN is down")
@@ -134,7 +134,7 @@ async def test_the_channel_is_archived_under_an_answer(room: Room, caplog: pytes
 
 
 async def test_slacks_stop_button(room: Room) -> None:
-    """Whoever presses it keeps what was said, marked, and the next message is answered."""
+    """After Slack's Stop button the text so far stays, marked, and the next message is answered."""
     declare_agent(room.workspace)
     hold = PausedStep()
     room.model.script(says("Have you ", hold))

@@ -1,4 +1,4 @@
-"""Being forgotten: by reset, expiry, deletion, `forget me` and the rest. And being told what is remembered."""
+"""Forgetting by reset, expiry, deletion, `forget me` and the rest, and the commands that show the memory."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ WAYS: list[Way] = [
 
 @pytest.mark.parametrize("forget", WAYS)
 async def test_invariant_6_what_is_forgotten_is_nowhere(room: Room, forget: Way) -> None:
-    """No word of it is in any file of the database, neither what was asked nor what was answered."""
+    """No word of a forgotten conversation is in any file of the database, neither questions nor answers."""
     room.model.script(says(ANSWER))
     talk = room.guest("Ana").mentions(QUESTION)
     assert await talk.answers(1) == [ANSWER]
@@ -127,7 +127,7 @@ async def test_invariant_6_what_is_forgotten_is_nowhere(room: Room, forget: Way)
 
 
 async def test_the_operator_hears_that_words_may_be_left(room: Room) -> None:
-    """The rows are erased while somebody else reads for long, the file cannot be; the same command again does it."""
+    """During a long read by another process, erase reports that the file may hold words. Run again, it succeeds."""
     talk = room.guest("Ana").mentions(QUESTION)
     await talk.answers(1)
     await room.settled()
@@ -147,7 +147,7 @@ async def test_the_operator_hears_that_words_may_be_left(room: Room) -> None:
 
 
 async def test_who_asks_to_be_forgotten_is_forgotten_everywhere(room: Room) -> None:
-    """In every channel and in direct messages, and nobody else is: the others' words stay where they are."""
+    """A person is forgotten in every channel and in direct messages. The words of others stay."""
     ana, ben = room.guest("Ana"), room.guest("Ben")
     shared, private = ana.mentions("my PIN is 1234"), ana.writes("my PIN is 1234")
     await shared.answers(1)
@@ -191,12 +191,12 @@ async def test_being_forgotten_wants_to_be_confirmed(room: Room) -> None:
 
 
 async def test_nothing_is_remembered_of_somebody_new(room: Room) -> None:
-    """Asked by somebody who never wrote, it says so."""
+    """For a person who never wrote, the command says that nothing is remembered."""
     await forget_me(room, room.guest("Chidi"), 0)
 
 
 async def exported(room: Room, guest: Guest) -> Any:
-    """What comes as a file in a person's direct messages after they asked for it."""
+    """Return the file that comes in a person's direct messages after they asked for it."""
     assert (await guest.commands("/attendant", "export")).text == texts.EXPORT_COMES
     place = room.workspace.dm(guest.person)
     await room.until(lambda: any(message.files for message in room.workspace.said(place)))
@@ -229,7 +229,7 @@ async def test_an_export_holds_all_that_is_kept(room: Room) -> None:
 
 
 async def test_an_export_holds_what_was_said_before(room: Room) -> None:
-    """What the person wrote in a thread before somebody called the bot into it is kept, so they are told of it."""
+    """A person's messages from before the bot was called into a thread are stored, so their export holds them."""
     ana = room.guest("Ana")
     talk = ana.posts("who knows printers?")
     talk.says("@attendant what can we do?", by=room.guest("Ben"))

@@ -16,6 +16,7 @@ from tests.support.openai_server import says
 from tests.support.room import Room, shown
 
 
+@pytest.mark.parametrize("slack_times", [{"ack_within_s": 1.0, "retry_after_s": (0.1,) * 50}], ids=["soon again"])
 async def test_invariant_1_accepted_before_acknowledged(room: Room) -> None:
     """While the database refuses, Slack gets no acknowledgement; it delivers again, and the answer comes."""
     with sqlite3.connect(room.database) as blocker:
@@ -61,7 +62,7 @@ async def test_invariant_2_an_ignored_event_hides_nothing(room: Room) -> None:
 
 
 async def test_invariant_4_in_order(room: Room) -> None:
-    """What arrives while a turn runs waits, and is answered together, in Slack's order, by one turn."""
+    """Messages that arrive during a turn wait, and one turn answers them together, in Slack's order."""
     hold = room.hold_model()
     talk = room.guest("Ana").mentions("one")
     await hold.reached()
@@ -87,7 +88,7 @@ async def test_invariant_4_a_slow_thread_delays_no_other(room: Room) -> None:
 
 
 async def test_invariant_5_other_workspaces_are_none_of_its_business(room: Room) -> None:
-    """What is owed to another workspace on the same database is neither read nor answered by this bot."""
+    """The bot neither reads nor answers the messages of another workspace on the same database."""
     thread = Thread("slack", "T0ELSEWHERE", "C0HELPDESK", "1700000000.000001")
     message = MessageReceived(thread, thread.root, Author("U1", thread.workspace), "our secret", mentions_bot=True)
     now, idle_after = room.clock.now(), room.settings.idle_after
@@ -128,7 +129,7 @@ async def test_invariant_9_never_silent(room: Room) -> None:
 
 @pytest.mark.parametrize("room_settings", [{}, {"slack_streaming": "off"}], ids=["streamed", "edited"])
 async def test_invariant_10_harmless_output(room: Room) -> None:
-    """However a ping is split over deltas, the answer that stands in Slack pings nobody and unfurls nothing."""
+    """However a ping is split over deltas, the answer in Slack pings nobody and unfurls nothing."""
     cut = random.Random(10)  # noqa: S311 - a test repeats itself
     ana = room.guest("Ana")
     for _ in range(12):

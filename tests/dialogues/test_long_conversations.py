@@ -1,4 +1,4 @@
-"""Conversations that are longer than what the model can be shown: people notice next to nothing of it."""
+"""Conversations that are longer than the model's window: people hardly notice."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def goes_on(room: Room, talk: Talk, turns: int) -> None:
 
 @NARROW
 async def test_what_was_said_long_ago_is_still_known(room: Room) -> None:
-    """The model is shown a summary of what no longer fits, and the newest turns as they were; who asks is told so."""
+    """The model reads a summary of the oldest turns and the newest turns in full. The status says so."""
     talk = room.guest("Ana").writes("the code of door is 7319")
     await talk.answers(1)
     await goes_on(room, talk, 6)
@@ -78,7 +78,7 @@ async def test_a_message_that_is_too_long_is_answered_and_the_person_told(room: 
 
 
 async def test_a_backend_with_a_narrower_window_is_not_noticed(room: Room) -> None:
-    """What it refuses is asked again with less, and what it said of its window is heeded from then on."""
+    """A refused request is repeated with less, and the window in the refusal counts from then on."""
     talk = room.guest("Ana").writes("hello")
     await talk.answers(1)
     for number in range(2, 8):
@@ -96,7 +96,7 @@ async def test_a_backend_with_a_narrower_window_is_not_noticed(room: Room) -> No
 
 @NARROW
 async def test_what_was_deleted_is_forgotten_although_it_was_summarised(room: Room) -> None:
-    """From the moment of the deletion nothing that the model is shown holds it."""
+    """From the deletion on, no request to the model holds the message, not even in a summary."""
     talk = room.guest("Ana").writes("hello")
     await talk.answers(1)
     room.model.script(says("noted"))

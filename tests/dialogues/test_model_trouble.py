@@ -22,7 +22,7 @@ KINDS: list[tuple[Trouble, list[Reply]]] = [
 
 @pytest.mark.parametrize(("trouble", "replies"), KINDS, ids=[kind.value for kind, _ in KINDS])
 async def test_each_trouble_ends_in_a_sentence(room: Room, trouble: Trouble, replies: list[Reply]) -> None:
-    """Whatever the model's failure, the thread gets its one sentence, and the next message gets its answer."""
+    """For each failure of the model the thread gets one sentence, and the next message gets its answer."""
     script = list(replies)
     room.model.script(*script)
     talk = room.guest("Ana").mentions("my VPN is down")
@@ -35,7 +35,7 @@ async def test_each_trouble_ends_in_a_sentence(room: Room, trouble: Trouble, rep
 
 
 async def test_an_answer_that_is_cut_keeps_what_was_said(room: Room) -> None:
-    """When the stream breaks half-way, what was said stays, and the sentence follows it."""
+    """When the stream breaks half-way, the text so far stays, and the sentence follows it."""
     room.model.script(says("Have you tried ", delta("turning it"), Cut()))
     talk = room.guest("Ana").mentions("my VPN is down")
 
@@ -45,7 +45,7 @@ async def test_an_answer_that_is_cut_keeps_what_was_said(room: Room) -> None:
 
 
 async def test_a_failed_answer_is_remembered_as_such(room: Room) -> None:
-    """The model is told later that no answer was given, instead of meeting a gap."""
+    """The model reads later that no answer was given, instead of meeting a gap."""
     room.model.script(Fails(401, {"message": "no", "code": "invalid_api_key"}))
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)

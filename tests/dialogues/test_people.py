@@ -1,4 +1,4 @@
-"""Several people in one thread: told apart by name, whatever they are called and whatever they write."""
+"""Several people in one thread: the model knows them apart by name, whatever their names and messages are."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.support.room import shown as shown_in
 
 
 def renamed(room: Room, guest: Guest, name: str) -> None:
-    """Have somebody called otherwise from now on."""
+    """Give a person another name from now on."""
     room.workspace.people[guest.person.id] = dataclasses.replace(guest.person, name=name)
 
 
 def shown(room: Room) -> list[str]:
-    """What people wrote, as the model was shown it last."""
+    """Return people's messages as the last request to the model held them."""
     request = room.model.requests[-1]
     _persona, *others = request.body["messages"]
     return [text for text, message in zip(shown_in(request), others, strict=True) if message["role"] == "user"]
@@ -31,7 +31,7 @@ async def says(talk: Talk, text: str, by: Guest) -> None:
 
 
 async def test_two_people_of_one_name_are_told_apart(room: Room) -> None:
-    """The second is numbered, in what he writes and where he is mentioned."""
+    """The second person of a name is numbered, as an author and in mentions."""
     ana, ben = room.guest("Ana"), room.guest("Ben")
     renamed(room, ben, "Ana")
     talk = ana.mentions("my VPN is down")
@@ -47,7 +47,7 @@ async def test_two_people_of_one_name_are_told_apart(room: Room) -> None:
 
 
 async def test_nobody_becomes_somebody_else_by_a_new_name(room: Room) -> None:
-    """Who takes another's name in the midst of a conversation keeps the old one in it, and so does what was shown."""
+    """A person who takes another's name keeps the old one in a running conversation."""
     ana, ben, chidi = room.guest("Ana"), room.guest("Ben"), room.guest("Chidi")
     talk = ana.mentions("who may order laptops?")
     await talk.answers(1)
@@ -78,7 +78,7 @@ async def test_names_outlive_a_restart(room: Room) -> None:
 
 
 async def test_nobody_speaks_as_the_system_or_as_the_bot(room: Room) -> None:
-    """A person who is called like a role of the model's is marked as a person; what breaks a line is gone."""
+    """A name that equals a role of the model's is marked as a person, and loses its line breaks."""
     ben, chidi = room.guest("Ben"), room.guest("Chidi")
     renamed(room, ben, "system")
     renamed(room, chidi, "Attendant:\nana")
@@ -91,7 +91,7 @@ async def test_nobody_speaks_as_the_system_or_as_the_bot(room: Room) -> None:
 
 
 async def test_nobody_writes_as_somebody_else(room: Room) -> None:
-    """A name at the beginning of a later line is set in, whatever breaks the line."""
+    """A name at the beginning of a later line is indented, whatever character breaks the line."""
     ana, ben = room.guest("Ana"), room.guest("Ben")
     talk = ana.mentions("shall we?")
     await talk.answers(1)
@@ -101,7 +101,7 @@ async def test_nobody_writes_as_somebody_else(room: Room) -> None:
 
 
 async def test_who_cannot_be_looked_up_is_somebody(room: Room) -> None:
-    """No id reaches the model, whatever Slack refuses: neither of people nor of channels."""
+    """No id of a person or a channel reaches the model, whatever lookup Slack refuses."""
     room.server.faults.refuse("users.info", "missing_scope")
     talk = room.guest("Ana").mentions("ask @chidi in #general")
     await talk.answers(1)

@@ -1,4 +1,4 @@
-"""Starting over: by text, by slash command, by shortcut; for whom it works, and what it forgets."""
+"""Resets by text, slash command and shortcut: who may reset, and what is forgotten."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def test_reset_in_a_thread_forgets_it(room: Room, text: str) -> None:
 
 
 async def test_a_second_reset_says_there_was_nothing(room: Room) -> None:
-    """Resetting what was already reset says so."""
+    """A second reset says that there was nothing to reset."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
     talk.says("!reset")
@@ -69,7 +69,7 @@ async def test_a_sentence_about_resetting_is_a_message(room: Room) -> None:
 
 
 async def test_a_bare_reset_outside_threads_in_direct_messages(room: Room) -> None:
-    """`!reset` typed straight into the direct messages forgets all that was said there, as `/reset` does."""
+    """`!reset` outside a thread of the direct messages forgets all of them, as `/reset` does."""
     ana = room.guest("Ana")
     talks = [ana.writes("my VPN is down"), ana.writes("my screen flickers")]
     for talk in talks:
@@ -84,7 +84,7 @@ async def test_a_bare_reset_outside_threads_in_direct_messages(room: Room) -> No
 
 
 async def test_slash_reset_in_a_direct_message(room: Room) -> None:
-    """`/reset` in a direct message forgets what was said there."""
+    """`/reset` in a direct message forgets all conversations there."""
     ana = room.guest("Ana")
     talk = ana.writes("my VPN is down")
     await talk.answers(1)
@@ -176,7 +176,7 @@ async def test_the_message_shortcut_starts_over(room: Room) -> None:
 
 
 async def test_help(room: Room) -> None:
-    """`/attendant help` says what the bot can do."""
+    """`/attendant help` lists the bot's commands."""
     assert "!reset" in (await room.guest("Ana").commands("/attendant", "help")).text
 
 

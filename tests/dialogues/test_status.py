@@ -1,4 +1,4 @@
-"""Asking what the bot remembers: in the thread, and by slash command."""
+"""The status commands: in the thread, and by slash command."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.mark.parametrize("text", ["!status", "@attendant status", "@attendant /Status."])
 async def test_a_thread_is_told_what_is_remembered_of_it(room: Room, text: str) -> None:
-    """Since when, how many turns, how full, until when; none of what was said, and the model is not asked."""
+    """The status gives start, turns, share of the window and expiry, no words, and does not ask the model."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
     room.clock.advance(HOUR)
@@ -36,7 +36,7 @@ async def test_a_thread_is_told_what_is_remembered_of_it(room: Room, text: str) 
 
 @pytest.mark.parametrize("room_settings", [{"history_tokens": 200}])
 async def test_it_is_told_how_full_the_memory_is(room: Room) -> None:
-    """The more was said, the more of what the model can be shown is taken."""
+    """The longer the conversation, the larger the share of the window in the status."""
     room.model.script(says("x" * 300))
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
@@ -96,7 +96,7 @@ async def test_a_sentence_about_the_status_is_a_message(room: Room) -> None:
 
 
 async def test_the_slash_command_lists_what_is_open(room: Room) -> None:
-    """Each of the caller's conversations in the channel, with a link, since when and until when; nobody else's."""
+    """The caller's own conversations in the channel are listed, each with a link, its start and its expiry."""
     ana = room.guest("Ana")
     assert (await ana.commands("/attendant", "status")).text == texts.status(0, [], 24 * HOUR)
     talk = ana.mentions("my VPN is down")
@@ -116,7 +116,7 @@ async def test_the_slash_command_lists_what_is_open(room: Room) -> None:
     "room_settings", [{"session_idle_hours_by_channel": (("C0HELPDESK", 2.0),)}], ids=["two hours"]
 )
 async def test_the_channels_own_limit_is_told(room: Room) -> None:
-    """Where a channel has a limit of its own, that is what both commands tell."""
+    """In a channel with an idle limit of its own, both commands show that limit."""
     ana = room.guest("Ana")
     talk, direct = ana.mentions("my VPN is down"), ana.writes("and my screen flickers")
     await talk.answers(1)

@@ -29,7 +29,7 @@ async def test_stop_ends_the_answer_and_keeps_what_was_said(room: Room, text: st
 
 
 async def test_stop_before_the_first_word(room: Room) -> None:
-    """Stopped before anything was said, the thread says that it stopped, and nothing more comes."""
+    """Stopped before the first word, the thread says so, and nothing more comes."""
     hold = room.hold_model()
     talk = room.guest("Ana").mentions("my VPN is down")
     await hold.reached()
@@ -97,7 +97,7 @@ async def test_reset_while_an_answer_grows(room: Room) -> None:
 
 
 async def test_after_an_uninstall_nothing_is_answered_and_nothing_remembered(room: Room) -> None:
-    """When the app is removed from the workspace its words are erased there, and what was running ends."""
+    """When the app is removed from the workspace, its words are erased and running answers end."""
     hold = room.hold_model()
     talk = room.guest("Ana").mentions("my VPN is down")
     await hold.reached()
@@ -114,7 +114,7 @@ async def test_after_an_uninstall_nothing_is_answered_and_nothing_remembered(roo
 
 @pytest.mark.parametrize(("word", "line"), [("!stop", STOPPED), ("!reset", wording.fixed(ResetOutcome.DONE))])
 async def test_an_answer_that_slack_makes_wait_can_be_ended(room: Room, word: str, line: str) -> None:
-    """The model has ended, and Slack takes nothing yet: what was not posted by then never is."""
+    """During a rate limit, a stop ends an answer whose model has finished. The unposted rest is never posted."""
     for method in ("chat.startStream", "chat.postMessage"):
         room.server.faults.rate_limit(method, retry_after_s=3)
     room.model.script(says("THE LATE ANSWER"))

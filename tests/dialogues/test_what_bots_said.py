@@ -1,4 +1,4 @@
-"""What bots said, this one among them, is known as it stands in Slack: deleted, it is forgotten; changed, it is new."""
+"""Messages of bots, this one among them, are known as they read in Slack now: edited or deleted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def called_into_an_alert(room: Room) -> tuple[Talk, Message]:
 
 
 async def asked_again(room: Room, talk: Talk) -> str:
-    """What the model is shown when Ana writes once more."""
+    """Have Ana write once more. Return the request to the model."""
     await room.acknowledged()
     before = len(room.model.requests)
     talk.says("go on")
@@ -36,7 +36,7 @@ async def asked_again(room: Room, talk: Talk) -> str:
 
 @pytest.mark.parametrize("room_settings", [{}, {"slack_streaming": "off"}], ids=["streamed", "edited"])
 async def test_an_answer_that_somebody_deletes_is_forgotten(room: Room) -> None:
-    """The model is told that there was one; no word of it is left in the database's files."""
+    """The model knows that there was an answer, and no word of it is left in the database's files."""
     room.model.script(says(f"the vault code is {SECRET}"))
     talk = room.guest("Ana").mentions("what is the code?")
     await talk.answers(1)
@@ -52,7 +52,7 @@ async def test_an_answer_that_somebody_deletes_is_forgotten(room: Room) -> None:
 
 
 async def test_a_part_of_a_long_answer_is_deleted(room: Room) -> None:
-    """It cannot be told which of its words stood there: none is kept."""
+    """The bot cannot tell which words that part held, so it forgets the whole answer."""
     room.model.script(says(f"{SECRET} " * 2_000))
     talk = room.guest("Ana").mentions("tell me everything")
     await room.until(lambda: len(talk.said()) > 1 and not any(message.streaming_since for message in talk.said()))
@@ -64,7 +64,7 @@ async def test_a_part_of_a_long_answer_is_deleted(room: Room) -> None:
 
 
 async def test_what_the_bot_tidies_away_takes_no_answer_with_it(room: Room) -> None:
-    """It deletes messages that an answer needs no more, and hears of that as of any deletion, once or again."""
+    """Slack reports the bot's own deletions of spare messages, and they remove no answer from the memory."""
     talk = await room.begins_again()
     await talk.reads("I was shown: be brief")
     await room.settled()
@@ -76,7 +76,7 @@ async def test_what_the_bot_tidies_away_takes_no_answer_with_it(room: Room) -> N
 
 
 async def test_another_apps_message_is_known_as_it_reads_now(room: Room) -> None:
-    """What an alert says after a change is what it said."""
+    """The model reads an alert as it reads after its last change."""
     talk, alert = await called_into_an_alert(room)
 
     room.workspace.change(alert, text="printer 3 is cold again")
