@@ -1,4 +1,4 @@
-"""`make bench`: our bot as a process beside the leanest one, on the same workload, in the same run.
+"""`make bench`: the attendant as a process beside the leanest bot, on the same workload, in the same run.
 
 Rule: the bots take turns, each started afresh, so that whatever else the machine does falls on all of them. One thing
 can fail: our bot acknowledged something of the smaller crowd too late.
@@ -92,7 +92,7 @@ def _options() -> argparse.Namespace:
 
 
 def _turns(text: str) -> int:
-    """Whole threads, and no more calls than the workspace keeps a record of."""
+    """Parse the number of turns: whole threads, and at most as many calls as the workspace records."""
     if not TURNS_PER_THREAD <= (turns := int(text)) <= MOST_TURNS:
         raise argparse.ArgumentTypeError(f"is not from {TURNS_PER_THREAD} to {MOST_TURNS}")
     return turns // TURNS_PER_THREAD * TURNS_PER_THREAD

@@ -1,4 +1,4 @@
-"""A crowd: so many people mention the bot in one instant, and the model takes its time over each answer."""
+"""A crowd: many people mention the bot in one instant, and the model thinks for a while about each answer."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from tests.support.openai_server import Says, instant
 THINKS_S = 10.0  # for each answer
 ANSWER = instant(10, "word ")
 WHOLE = ("word " * 10).strip()
-PATIENCE_S = 60.0  # for all answers to be whole
+ANSWERED_WITHIN_S = 60.0  # for all answers to be whole
 _LOOK_EVERY_S = 0.05  # at the memory
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one crowd showed of one bot."""
+    """The figures of one crowd and one bot."""
 
     together: int = figure("answers in flight together", 0)
     late: int = figure(f"acknowledgements later than {ACK_WITHIN_S:g} s", 0)
@@ -42,7 +42,7 @@ class Figures:
 
 
 class _Thinking(PausedStep):
-    """A step of the model at which it thinks, each request by itself."""
+    """A pause before the model's first token, for each request on its own. It counts the requests."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class _Thinking(PausedStep):
 
 
 class _Crowd:
-    """Asks, and counts the answers."""
+    """The people who ask, and the count of their answers."""
 
     def __init__(self, around: Surroundings) -> None:
         self.thinking = _Thinking()
@@ -70,21 +70,21 @@ class _Crowd:
         around.workspace.subscribe(self._see)
 
     async def ask(self, size: int) -> None:
-        """Have so many people ask, each a thing of their own, and wait until the model has nothing more to say."""
+        """Have so many people ask, and wait until the model has no more to answer."""
         workspace = self._around.workspace
         channel, people = self._gather(size)
         question = f"<@{workspace.app.user_id}> My VPN drops every ten minutes since this morning. What can I do?"
         self._asked = [workspace.post(person, channel, question, raw=True) for person in people]
         with suppress(AssertionError):  # the figures tell
-            await workspace.until(self._is_over, timeout_s=PATIENCE_S)
+            await workspace.until(self._is_over, timeout_s=ANSWERED_WITHIN_S)
 
     def deliveries(self) -> list[Delivery]:
-        """What brought the questions to the bot: each message comes as a mention, too."""
+        """Return the deliveries of the questions. Slack sends each message as a mention, too."""
         asked = {message.ts for message in self._asked}
         return [made for made in self._around.slack.deliveries.all() if made.event.get("ts") in asked]
 
     def answers(self) -> list[int]:
-        """How many whole answers each question got."""
+        """Return the number of whole answers to each question."""
         return [len(self._whole[message.root]) for message in self._asked]
 
     def _gather(self, size: int) -> tuple[Channel, Sequence[Person]]:
@@ -112,7 +112,7 @@ class _Crowd:
 
 
 async def measure(subject: Subject, size: int) -> Figures:
-    """Start the bot afresh, have the crowd ask it, and see what comes of it."""
+    """Start the bot afresh, have the crowd ask it, and return the figures."""
     async with surroundings() as around, running(subject, around) as bot:
         crowd = _Crowd(around)
         async with _highest_memory(bot) as memory:
@@ -130,7 +130,7 @@ async def measure(subject: Subject, size: int) -> Figures:
 
 
 def _took_s(delivery: Delivery, around: Surroundings) -> float:
-    """From the first attempt to the first acknowledgement, of whichever attempt; until now when there is none."""
+    """Return the seconds from the first attempt to the first acknowledgement, or until now if there is none."""
     acknowledged = [attempt.acked_at for attempt in delivery.attempts if attempt.acked_at]
     end = acknowledged[0] if acknowledged else around.workspace.clock()
     return (end - delivery.attempts[0].at).total_seconds()
@@ -138,7 +138,7 @@ def _took_s(delivery: Delivery, around: Surroundings) -> float:
 
 @asynccontextmanager
 async def _highest_memory(bot: psutil.Process) -> AsyncIterator[list[float]]:
-    """What the bot's memory was, looked at again and again meanwhile."""
+    """Sample the bot's memory again and again inside the block."""
     seen = [megabytes(bot)]
 
     async def look() -> None:

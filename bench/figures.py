@@ -1,4 +1,4 @@
-"""Figures: what a measurement shows, each with its label and the decimals that mean something."""
+"""Figures: the results of a measurement, each with its label and its number of decimals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A line of the table: the figure's name, what it is with its unit, and its decimals."""
+    """A row of the table: the figure's name, its text with the unit, and its decimals."""
 
     name: str
     text: str
@@ -16,10 +16,10 @@ class Label:
 
 
 def figure(text: str, decimals: int) -> Any:
-    """A field of a dataclass that is a figure."""
+    """Return a dataclass field that is a figure."""
     return field(metadata={"text": text, "decimals": decimals})
 
 
 def labels(kind: Any) -> list[Label]:
-    """The labels of the figures that a dataclass holds, in its order."""
+    """Return the labels of a dataclass's figures, in its order."""
     return [Label(each.name, each.metadata["text"], each.metadata["decimals"]) for each in fields(kind)]

@@ -1,4 +1,4 @@
-"""The gateway's part of `make bench`: what a request costs over asking the model directly, by the session's length.
+"""The gateway's part of `make bench`: the cost of a request over asking the model directly, by the session's length.
 
 Rule: the same client asks both, with the same body, streaming, against the same instant model, in turn.
 """
@@ -39,14 +39,14 @@ UNLIMITED = {
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """Who is asked, and with which headers."""
+    """One of the two servers, and the headers for it."""
 
     http: aiohttp.ClientSession
     url: str
     headers: dict[str, str]
 
     async def ask(self, session: str, earlier: int = 0) -> float:
-        """Ask, with so many earlier turns of the client's, and read the whole answer; the seconds it took."""
+        """Ask, after so many earlier turns, and read the whole answer. Return the seconds that it took."""
         turn = [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": ANSWER}]
         body = {
             "model": "instant",
@@ -103,7 +103,7 @@ async def _rate(side: Side, sessions: Sequence[str]) -> float:
 
 @asynccontextmanager
 async def _sides() -> AsyncIterator[tuple[Side, Side]]:
-    """The model itself, and the gateway before it."""
+    """Serve the model, and the gateway in front of it."""
     model = OpenAIServer(lambda _: instant(DELTAS))
     await model.start()
     with tempfile.TemporaryDirectory(prefix="attendant-bench-", dir="/tmp") as folder:

@@ -1,4 +1,4 @@
-"""The leanest bot that can be written on AsyncApp and AsyncOpenAI: the yardstick beside ours.
+"""The leanest bot that can be written on AsyncApp and AsyncOpenAI: the yardstick of `make bench`.
 
 It remembers as long as the process lives, answers twice what Slack delivers twice, and knows of no reset, no limit of
 Slack's and no trouble with the model.

@@ -1,4 +1,4 @@
-"""What a turn costs in a long thread, beside many other sessions; alone: `python -m bench.long_thread`.
+"""The cost of a turn in a long thread, beside many other sessions. Alone: `python -m bench.long_thread`.
 
 Rule: the work layer itself, with an instant model and an adapter in memory, so that nothing else is measured.
 """
@@ -38,14 +38,14 @@ BUDGET = {"window_tokens": 128_000, "answer_tokens": 2_000, "history_tokens": 12
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one turn, in milliseconds."""
+    """The cost of one turn, in milliseconds."""
 
     database: float
     cpu: float
 
 
 class Instant:
-    """A model that says the same to everything."""
+    """A model that gives the same answer at once, whatever it is asked."""
 
     async def stream(
         self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS
@@ -57,7 +57,7 @@ class Instant:
 
 
 def lines(sessions: int = SESSIONS) -> Iterator[str]:
-    """The table's lines: a column for each length."""
+    """Yield the table's lines, with a column for each length."""
     costs = asyncio.run(_measure(sessions))
     yield ""
     yield f"A turn in threads of different lengths, on SQLite, beside {sessions:,} other sessions; medians of {ROUNDS}."
@@ -81,7 +81,7 @@ async def _measure(sessions: int) -> dict[int, list[Cost]]:
 
 
 async def _take_turns(store: Store) -> dict[int, list[Cost]]:
-    """One turn in each thread, round by round, so that whatever else the machine does falls on all of them."""
+    """Run one turn in each thread, round by round, so that other load on the machine falls on all of them."""
     talk = _Talk(store)
     long = [Thread("desk", "T1", "C2", f"{length}") for length in TURNS[1:]]
     for place, length in zip(long, TURNS[1:], strict=True):
@@ -101,7 +101,7 @@ async def _take_turns(store: Store) -> dict[int, list[Cost]]:
 
 
 class _Talk:
-    """Asks, and looks what it costs."""
+    """Asks, and measures the cost."""
 
     def __init__(self, store: Store) -> None:
         self.desk = Desk(store, Instant(), SettableClock(), budget=Budget(**BUDGET))
@@ -109,7 +109,7 @@ class _Talk:
         self._asked = 0
 
     async def turn(self, place: Thread) -> Cost:
-        """One question and its answer."""
+        """Run one turn: a question and its answer."""
         self._asked += 1
         answered = len(self.desk.adapter.replies[place])
         database, cpu = self._watch.seconds, time.process_time()
@@ -120,7 +120,7 @@ class _Talk:
 
 
 class _Watch:
-    """How long transactions have taken in all, from their begin until the connection is free again."""
+    """Measures the time of all transactions, from their begin until the connection is free again."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self.seconds = 0.0
@@ -136,7 +136,7 @@ class _Watch:
 
 
 def _fill(connection: sa.Connection, places: Sequence[Thread], length: int) -> None:
-    """An open session in each of these threads, of so many turns."""
+    """Insert an open session of so many turns into each of these threads."""
     of_session = {"opened_at": NOON, "last_active_at": NOON, "follows_expired": False}
     turn = {"attempt": 1, "state": "answered", "answer": ANSWER, "started_at": NOON, "finished_at": NOON}
     said = {"author_id": "U-ANA", "author_workspace": "T1", "text": QUESTION, "attachments": [], "accepted_at": NOON}

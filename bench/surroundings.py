@@ -1,4 +1,4 @@
-"""What both bots find around them: a Slack workspace, an instant model, and somebody who asks and notes the times."""
+"""The surroundings of both bots: a Slack workspace, an instant model, and a person who asks and notes the times."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tests.support.openai_server import OpenAIServer, Reply, Request, Says, inst
 QUESTION = "@attendant My VPN drops every ten minutes since this morning. What can I do about it?"
 DELTAS, DELTA = 100, "word "
 WHOLE = (DELTA * DELTAS).strip()
-PATIENCE_S = 10.0  # for what takes milliseconds
+ANSWERED_WITHIN_S = 10.0  # for what takes milliseconds
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """When things happened in one turn, in seconds of the same clock."""
+    """The times of one turn, in seconds of the same clock."""
 
     thread: str
     asked: float
@@ -36,7 +36,7 @@ class Turn:
 
 
 class Surroundings:
-    """The workspace, the model, and who asks. `requested` and `spoken` of a turn hold only while it runs alone."""
+    """The workspace, the model and a person. `requested` and `spoken` are right only for turns one at a time."""
 
     def __init__(self) -> None:
         described = manifest.read(manifest.document())
@@ -53,11 +53,11 @@ class Surroundings:
         asked = time.perf_counter()
         root = self.workspace.post(self._person, self._channel, QUESTION, thread).root
         self._awaited[root] = asyncio.get_running_loop().create_future()
-        shown = await asyncio.wait_for(self._awaited[root], PATIENCE_S)
+        shown = await asyncio.wait_for(self._awaited[root], ANSWERED_WITHIN_S)
         return Turn(root, asked, self.requested, self.spoken, shown)
 
     def see(self, change: Change) -> None:
-        """Take note of what changed in the workspace."""
+        """Note a change in the workspace."""
         match change:
             case Posted(message) | Changed(message) if message.bot_id and not message.streaming_since:
                 self._end(message)
@@ -76,7 +76,7 @@ class Surroundings:
 
 
 class _Note(PausedStep):
-    """A step of the model at which it does not wait, but notes the time."""
+    """A step of the model that notes the time instead of waiting."""
 
     def __init__(self, surroundings: Surroundings) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class _Note(PausedStep):
 
 @asynccontextmanager
 async def surroundings() -> AsyncIterator[Surroundings]:
-    """Fresh ones, served on free ports."""
+    """Serve fresh surroundings on free ports."""
     made = Surroundings()
     await made.model.start()
     await made.slack.start(0)

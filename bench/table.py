@@ -1,4 +1,4 @@
-"""The figures as a table: a bot a column, the median of its rounds with the lowest and the highest, and the ratio."""
+"""The table of figures: a column for each bot, with the median, the lowest and highest round, and the ratio."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LABEL, _CELL, _RATIO = 48, 22, 8  # columns of characters
 
 
 def lines(title: str, results: Mapping[str, Sequence[Any]]) -> Iterator[str]:
-    """The table's lines. `results` are each bot's rounds by its name; the others are compared with the first."""
+    """Yield the table's lines. `results` maps each bot's name to its rounds; each bot is compared with the first."""
     first, *others = results
     yield f"{title:{_LABEL}}{first:>{_CELL}}" + "".join(f"{name:>{_CELL}}{'ratio':>{_RATIO}}" for name in others)
     for label in labels(results[first][0]):

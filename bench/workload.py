@@ -1,4 +1,4 @@
-"""The workload, the same for every bot, and the figures that are taken from it."""
+"""The workload, which is the same for every bot, and its figures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST_TURNS = 3_000
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one run of the workload showed of one bot."""
+    """The figures of one run of the workload and one bot."""
 
     burst: float = figure(f"turns a second, {THREADS_AT_ONCE} threads at once", 0)
     alone: float = figure("turns a second, one at a time", 0)
@@ -41,7 +41,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class _Spent:
-    """What a number of turns cost: wall-clock seconds, CPU seconds of the bot and of its surroundings, Slack calls."""
+    """The cost of some turns: wall-clock seconds, CPU seconds of the bot and of its surroundings, Slack calls."""
 
     turns: int
     wall_s: float
@@ -59,7 +59,7 @@ class _Spent:
 
 
 class _Meter:
-    """Measures from its making on."""
+    """Measures the cost from its creation on."""
 
     def __init__(self, bot: psutil.Process, around: Surroundings) -> None:
         self._bot = bot
@@ -67,7 +67,7 @@ class _Meter:
         self._start = self._now()
 
     def read(self, turns: int) -> _Spent:
-        """What was spent since, on so many turns."""
+        """Return the cost of so many turns since the creation."""
         return _Spent(turns, *(after - before for after, before in zip(self._now(), self._start, strict=True)))
 
     def _now(self) -> tuple[float, float, float, float]:
@@ -76,7 +76,7 @@ class _Meter:
 
 
 async def measure(subject: Subject, turns: int) -> Figures:
-    """Start the bot afresh and let it do the workload: so many turns one at a time, and as many in a burst."""
+    """Start the bot afresh. Run the turns one at a time, then as many in a burst."""
     async with surroundings() as around, running(subject, around) as bot:
         idle_memory = megabytes(bot)
         await _burst(around, WARM_UP_TURNS)

@@ -1,4 +1,4 @@
-"""Fixtures for every ring: a database of each kind, a store on it, a clock, a scripted model, the work layer."""
+"""Fixtures for every test: a database of each kind, a store on it, a clock, a scripted model, the work layer."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from tests.support.work_layer import Desk
 
 
 def pytest_configure() -> None:
-    """A busy machine is no failure: properties are checked without a stop-watch."""
+    """Let hypothesis check properties without a time limit, because a busy machine is no failure."""
     settings.register_profile("attendant", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("attendant")
 
 
 @pytest.fixture
 def loggers_as_before() -> Iterator[None]:
-    """For what sets up the log in this process: afterwards all loggers are as they were."""
+    """Restore all loggers after a test that sets up logging in this process."""
     before = {logger: (logger.level, logger.handlers[:]) for logger in _loggers()}
     yield
     for logger in _loggers():
@@ -45,7 +45,7 @@ def _loggers() -> Iterator[logging.Logger]:
 
 @pytest.fixture(scope="session")
 def postgres_url(worker_id: str) -> Iterator[str]:
-    """A real PostgreSQL, brought up to date once: ATTENDANT_TEST_POSTGRES_URL's, else a package's, else a loud skip."""
+    """A migrated PostgreSQL: ATTENDANT_TEST_POSTGRES_URL's, else one from a package, else a loud skip."""
     try:
         with databases.postgres("" if worker_id == "master" else worker_id) as url:
             yield url
@@ -65,7 +65,7 @@ def empty_postgres_url(postgres_url: str) -> str:
 
 @pytest.fixture(scope="session")
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file, brought up to date once, to be copied."""
+    """A migrated SQLite file, to be copied."""
     file = tmp_path_factory.mktemp("migrated") / "attendant.db"
     databases.migrate(f"sqlite:///{file}")
     return file
@@ -94,7 +94,7 @@ async def store(database_url: str) -> AsyncIterator[Store]:
 
 @pytest.fixture
 def books(store: Store, clock: SettableClock) -> Books:
-    """The same store, with the arguments that most tests do not care about."""
+    """The same store with shorter calls: it fills in the arguments that most tests do not care about."""
     return Books(store, clock)
 
 
@@ -106,7 +106,7 @@ def clock() -> SettableClock:
 
 @pytest.fixture
 def llm() -> Iterator[ScriptedLLM]:
-    """A model that follows a script; the script must have been played to its end."""
+    """A model that follows a script. The test fails unless the whole script was played."""
     scripted = ScriptedLLM()
     yield scripted
     scripted.assert_done()
@@ -122,7 +122,7 @@ async def desk(store: Store, llm: ScriptedLLM, clock: SettableClock) -> AsyncIte
 
 @pytest.fixture
 async def backend() -> AsyncIterator[OpenAIServer]:
-    """A backend that does what the test scripts, and nothing else."""
+    """A backend that plays the test's script, and nothing else."""
     server = OpenAIServer()
     await server.start()
     yield server
@@ -139,7 +139,7 @@ async def model(backend: OpenAIServer) -> AsyncIterator[OpenAI]:
 
 @pytest.fixture
 async def reciter() -> AsyncIterator[OpenAIServer]:
-    """A backend that recites what it was shown, unless the test scripts something else."""
+    """A backend that recites each request, unless the test scripts something else."""
     server = OpenAIServer(recites)
     await server.start()
     yield server

@@ -1,4 +1,4 @@
-"""The random suite's days, each drawn from its seed.
+"""The days of the random suite, each drawn from its seed.
 
 Rule: pure. The same seed is the same day, whatever becomes of it; what cannot be done when its time comes is left out.
 """
@@ -42,7 +42,7 @@ _RESETS: Sequence[ResetBy] = ("text",) * 8 + ("mention", "shortcut") * 2 + ("com
 
 
 def drawn(seed: int) -> Day:
-    """The day of this seed. Neighbours differ in database and streaming, so that four of them see all."""
+    """Return the day of this seed. Four neighbours cover both databases with both ways to show an answer."""
     rng = random.Random(seed)  # noqa: S311 - a day repeats itself
     return Day(
         seed,
@@ -70,7 +70,7 @@ _FAULTS: dict[str, tuple[SlackFault, ...]] = {
 
 
 class _Drawing:
-    """What was drawn so far, because later steps speak of it."""
+    """The threads and messages drawn so far, because later steps refer to them."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
@@ -131,7 +131,7 @@ class _Drawing:
         yield Edits(self._rng.choice(self._tokens[-8:]))
 
     def _delete(self) -> Iterator[Step]:
-        """A deletion; somebody may go on in that thread."""
+        """Yield a deletion. Often its author goes on in the thread."""
         token = self._rng.choice(self._tokens[-8:])
         yield Deletes(token)
         thread = self._thread_of[token]
@@ -143,7 +143,7 @@ class _Drawing:
         yield Stops(who, thread, self._rng.choice(["text", "mention", "button", "button"]))
 
     def _reset(self) -> Iterator[Step]:
-        """A reset; most often of what was said a moment ago, by its author, who then goes on there."""
+        """Yield a reset, most often of a message just sent, by its author, who then goes on."""
         thread, who = self._place()
         goes_on = self._rng.random() < 0.7
         if goes_on:

@@ -1,4 +1,4 @@
-"""The random suite's model: its answer tells, word for word, what it was asked and what else it was shown.
+"""The random suite's model: each answer names the messages that it answers, and the others in the request.
 
 Rule: an answer is a function of its request, so that whoever reads it in Slack knows whether it is whole.
 """
@@ -23,13 +23,13 @@ from tests.support.openai_server import Cut, Fails, Reply, Request, Step, Waits,
 
 TOKEN = re.compile(r"\bq\d{3}\b")
 _HEAD = re.compile(r"Answer to (?P<asked>[q0-9 ]+)\. I was shown (?P<shown>nothing|[q0-9 ]+)\.")
-_BACKGROUND = re.compile(r"\[From here to.*?" + re.escape(ENDS), re.DOTALL)
+_THREAD_CONTEXT = re.compile(r"\[From here to.*?" + re.escape(ENDS), re.DOTALL)
 _LONG = 9  # parts that do not fit into one message
 _PAUSES_S = (0.02, 0.2, 0.5)  # between two pieces of an answer
 
 
 class Ending(enum.Enum):
-    """What a text of the bot's is, seen from its end."""
+    """The kind of a text of the bot's, by its end."""
 
     WHOLE = "whole"
     TOLD = "told"  # why there is no answer, or no whole one
@@ -41,7 +41,7 @@ class Ending(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a reader makes of a text: how it ends, the tokens that it answers, and those that the model was shown."""
+    """A text of the bot's as a reader takes it: its ending, the tokens that it answers, and the others shown."""
 
     ending: Ending
     asked: tuple[str, ...] = ()
@@ -49,27 +49,27 @@ class Reading:
 
 
 def tokens(text: str) -> tuple[str, ...]:
-    """The tokens in a text, in its order."""
+    """Return the tokens in a text, in its order."""
     return tuple(TOKEN.findall(text))
 
 
 def asked_in(request: Request) -> tuple[str, ...]:
-    """The tokens of the messages that are to be answered."""
+    """Return the tokens of the messages that are to be answered."""
     return tokens(request.body["messages"][-1]["content"].rpartition(ENDS)[2])
 
 
 def shown_in(request: Request) -> tuple[str, ...]:
-    """The tokens of what people said to the bot earlier, as the model was shown it."""
-    return tokens(_BACKGROUND.sub("", _said(request)))[: -len(asked_in(request)) or None]
+    """Return the tokens of the session's earlier messages, as the model was shown them."""
+    return tokens(_THREAD_CONTEXT.sub("", _said(request)))[: -len(asked_in(request)) or None]
 
 
-def background_in(request: Request) -> tuple[str, ...]:
-    """The tokens of what people said before they called the bot."""
-    return tokens(" ".join(_BACKGROUND.findall(_said(request))))
+def thread_context_in(request: Request) -> tuple[str, ...]:
+    """Return the tokens of the messages from before people called the bot."""
+    return tokens(" ".join(_THREAD_CONTEXT.findall(_said(request))))
 
 
 def paragraphs(asked: Sequence[str], shown: Sequence[str]) -> list[str]:
-    """The answer; some are too long for one message of Slack's."""
+    """Return the answer's paragraphs. Some answers are too long for one message of Slack's."""
     number = _number(asked)
     parts, words = (_LONG, 260) if number % 11 == 7 else (number % 4, 12)
     head = f"Answer to {' '.join(asked) or 'nothing'}. I was shown {' '.join(shown) or 'nothing'}."
@@ -78,7 +78,7 @@ def paragraphs(asked: Sequence[str], shown: Sequence[str]) -> list[str]:
 
 
 def read(text: str) -> Reading:
-    """What a text of the bot's says. How it is broken into lines does not matter."""
+    """Read a text of the bot's. Line breaks do not matter."""
     flat = _flat(text)
     if flat in _LINES:
         return Reading(_LINES[flat])
@@ -94,14 +94,14 @@ def read(text: str) -> Reading:
 
 
 class Model:
-    """Answers as it must, at its own pace; before that it does what goes wrong next."""
+    """Gives the right answers at its own pace, after the failures that the day asks for."""
 
     def __init__(self) -> None:
         self.trouble: deque[ModelFault] = deque()
         self._holds: set[PausedStep] = set()
 
     def answer(self, request: Request) -> Reply:
-        """See OpenAIServer."""
+        """Reply to a request. See OpenAIServer."""
         asked = asked_in(request)
         pieces = [piece + "\n\n" for piece in paragraphs(asked, shown_in(request))]
         if self.trouble:
@@ -109,7 +109,7 @@ class Model:
         return says(*self._paced(pieces, _PAUSES_S[_number(asked) % len(_PAUSES_S)]))
 
     def calm(self) -> None:
-        """Nothing goes wrong any more, and whoever waits waits no longer."""
+        """End all failures and all pauses."""
         self.trouble.clear()
         for hold in self._holds:
             hold.release()
@@ -139,7 +139,7 @@ class Model:
         return steps
 
     def _held(self, for_s: float | None = None) -> PausedStep:
-        """A hold that ends after so many seconds from now, or when all calms down."""
+        """Return a pause that ends after so many seconds from now, or when all calms down."""
         hold = PausedStep()
         self._holds.add(hold)
         if for_s is not None:
@@ -152,7 +152,7 @@ def _said(request: Request) -> str:
 
 
 def _number(asked: Sequence[str]) -> int:
-    """By which one answer differs from another."""
+    """Return the number by which answers differ."""
     return int(asked[0][1:]) if asked else 0
 
 

@@ -1,4 +1,4 @@
-"""The random suite's people: they write, delete, stop and reset, and it is remembered what the bot owes them for it."""
+"""The random suite's people: they write, delete, stop and reset. A record is kept of the answers that the bot owes."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from tests.random_days.random_steps import DIRECT, Deed, Deletes, Edits, Repeate
 from tests.random_days.random_verdict import Duty, Interruption, Judge, Place, Question
 
 _EVENTS = "events_api"
-_PATIENCE_S = 30.0
+_DELIVERED_WITHIN_S = 30.0
 _GESTURE_S = 5.0  # a gesture may be carried out for so long after its person was told that it was not
 
 
 @dataclass(slots=True)
 class _Written:
-    """A message of a person's, and the deliveries by which the bot hears of it, and of its end."""
+    """A person's message, and the deliveries of it and of its deletion."""
 
     question: Question
     typed: str
@@ -40,13 +40,13 @@ class _Written:
 
     @property
     def is_stored(self) -> bool:
-        """Whether Slack was told that it is."""
-        return self.question.duty == "must" and _heard_at(self.deliveries) < math.inf
+        """Whether Slack got an acknowledgement."""
+        return self.question.duty == "must" and _acked_at(self.deliveries) < math.inf
 
 
 @dataclass(slots=True)
-class _Asked:
-    """A stop or a reset, and the deliveries by which the bot hears of it."""
+class _Command:
+    """A stop or a reset, and its deliveries."""
 
     what: Interruption
     deliveries: Sequence[Delivery]
@@ -59,16 +59,16 @@ class People:
     def __init__(
         self, workspace: Workspace, server: PlaygroundServer, settled: Callable[[], Awaitable[AbstractSet[str]]]
     ) -> None:
-        """`settled()` are the `ts` of the messages whose turns have ended."""
+        """`settled()` returns the `ts` of the messages whose turns have ended."""
         self._workspace = workspace
         self._server = server
         self._settled = settled
         self._roots: dict[int, Message] = {}
         self._written: dict[str, _Written] = {}
-        self._asked: list[_Asked] = []
+        self._commands: list[_Command] = []
 
     async def do(self, step: Deed) -> None:
-        """Do it, unless it cannot be done."""
+        """Take the step, unless it is impossible."""
         with suppress(NotAllowed, KeyError):
             match step:
                 case Says():
@@ -87,11 +87,11 @@ class People:
                     assert_never(step)
 
     def judge(self, *, crowded: bool) -> Judge:
-        """Who knows all that was written, and when the bot heard of it."""
+        """Return a judge who knows all messages, and when the bot acknowledged each."""
         return Judge([self._known(written) for written in self._written.values()], self._interruptions(), crowded)
 
     async def _say(self, step: Says) -> None:
-        """Write a message, which may be overtaken by what is written next."""
+        """Write a message. With `late_s`, messages written meanwhile overtake it."""
         person, root = self._workspace.person(step.who), self._roots.get(step.thread)
         channel = self._workspace.dm(person) if step.place == DIRECT else self._workspace.channel(step.place)
         typed = _opening(step) + f"{step.token}, please"
@@ -126,14 +126,14 @@ class People:
         if step.how == "button":
             at = float(self._workspace.new_ts())
             deliveries = self._delivered(lambda: self._workspace.stop(person, channel, root.ts))
-            self._asked.append(_Asked(Interruption(places=places, at=at, answered=answered), deliveries))
+            self._commands.append(_Command(Interruption(places=places, at=at, answered=answered), deliveries))
             return
         typed = "!stop" if step.how == "text" else "@attendant stop"
         message, deliveries = await self._post(person, channel, typed, root)
         what = Interruption(
             places=places, at=float(message.ts), answered=answered, written_in=(channel.id, root.ts), spares_later=True
         )
-        self._asked.append(_Asked(what, deliveries))
+        self._commands.append(_Command(what, deliveries))
 
     async def _reset(self, step: Resets, settled: AbstractSet[str]) -> None:
         person, root = self._workspace.person(step.who), self._roots[step.thread]
@@ -167,14 +167,14 @@ class People:
             sure=sure,
             spares_later=root is not None,
         )
-        self._asked.append(_Asked(what, deliveries, None if root else channel.id))
+        self._commands.append(_Command(what, deliveries, None if root else channel.id))
 
     def _gesture(self, root: Message, channel: str | None, settled: AbstractSet[str], do: Callable[[], None]) -> None:
-        """A reset of this thread, or of all the channel's."""
+        """Reset this thread, or all threads of the channel, by a gesture."""
         places = self._places(channel) if channel else frozenset({(root.channel, root.ts)})
         at, answered = float(self._workspace.new_ts()), self._answered(places, settled)
         what = Interruption(places=places, at=at, answered=answered, reset=True)
-        self._asked.append(_Asked(what, self._delivered(do), channel))
+        self._commands.append(_Command(what, self._delivered(do), channel))
 
     async def _post(
         self, person: Person, channel: Channel, typed: str, root: Message | None, late_s: float = 0.0
@@ -185,14 +185,14 @@ class People:
         try:
             deliveries = self._delivered(lambda: posted.append(self._workspace.post(person, channel, typed, thread_ts)))
             if late_s:
-                await self._workspace.until(lambda: hold.waiting >= len(deliveries), timeout_s=_PATIENCE_S)
+                await self._workspace.until(lambda: hold.waiting >= len(deliveries), timeout_s=_DELIVERED_WITHIN_S)
         finally:
             faults.hold(_EVENTS).release()  # what comes from here on goes by
             asyncio.get_running_loop().call_later(late_s, hold.release)
         return posted[0], deliveries
 
     def _delivered(self, do: Callable[[], None]) -> Sequence[Delivery]:
-        """Do this; by what Slack tells the app of it."""
+        """Call `do`. Return the deliveries that it causes."""
         before = len(self._server.deliveries.all())
         do()
         return self._server.deliveries.all()[before:]
@@ -205,7 +205,7 @@ class People:
         return "may"
 
     def _own(self, written: _Written) -> tuple[Person, Message]:
-        """The message as it stands now, and its author."""
+        """Return the message as it reads now, and its author."""
         was = written.question.message
         message = self._workspace.transcript.find(was.channel, was.ts)
         if message is None:
@@ -217,13 +217,13 @@ class People:
 
     def _took_part(self, person: Person, place: Place) -> bool:
         """Whether this person has a message in the session that is open there now, for certain."""
-        resets = (each for each in self._heard() if each.reset and place in each.places)
-        since = max((each.heard for each in resets), default=0.0)
+        resets = (each for each in self._acked_interruptions() if each.reset and place in each.places)
+        since = max((each.acked for each in resets), default=0.0)
         mine = (each for each in self._in({place}) if each.question.message.user == person.id and each.is_stored)
         return any(each.question.at > since and each.question.deleted == math.inf for each in mine)
 
     def _answered(self, places: AbstractSet[Place], settled: AbstractSet[str]) -> frozenset[str]:
-        """The tokens in these threads whose turns have ended with an answer that stands there."""
+        """Return the tokens in these threads whose turns have ended with an answer in Slack."""
         texts = (
             message.text
             for place in places
@@ -240,29 +240,29 @@ class People:
         return (each for each in self._written.values() if each.question.place in places)
 
     def _known(self, written: _Written) -> Question:
-        question, stored = written.question, _heard_at(written.deliveries)
+        question, stored = written.question, _acked_at(written.deliveries)
         root = self._workspace.transcript.find(*question.place)
         if root is None:  # nobody can answer in a thread that is gone
             return dataclasses.replace(question, duty="may")
-        heard = _heard_at(written.deletion)
+        acked = _acked_at(written.deletion)
         return dataclasses.replace(
-            question, stored=stored if question.duty == "must" else math.inf, deletion_heard=heard
+            question, stored=stored if question.duty == "must" else math.inf, deletion_acked=acked
         )
 
-    def _heard(self) -> Iterator[Interruption]:
-        for each in self._asked:
+    def _acked_interruptions(self) -> Iterator[Interruption]:
+        for each in self._commands:
             places = each.what.places | (self._places(each.channel) if each.channel else frozenset())
-            yield dataclasses.replace(each.what, heard=_heard_at(each.deliveries), places=places)
+            yield dataclasses.replace(each.what, acked=_acked_at(each.deliveries), places=places)
 
     def _interruptions(self) -> list[Interruption]:
-        """All of them. A reset is not sure when another one came meanwhile."""
-        heard = list(self._heard())
+        """Return all stops and resets. A reset is not sure when another one came meanwhile."""
+        acked = list(self._acked_interruptions())
         return [
             dataclasses.replace(
                 each,
-                sure=each.sure and not any(each.at < other.at < each.heard for other in heard if other.reset),
+                sure=each.sure and not any(each.at < other.at < each.acked for other in acked if other.reset),
             )
-            for each in heard
+            for each in acked
         ]
 
 
@@ -272,8 +272,8 @@ def _opening(step: Says) -> str:
     return "@attendant " if step.how == "mention" else "@Dalia Haddad "
 
 
-def _heard_at(deliveries: Sequence[Delivery]) -> float:
-    """When Slack was first told that one of these was taken in; a gesture, until when it may be carried out."""
+def _acked_at(deliveries: Sequence[Delivery]) -> float:
+    """Return when Slack got the first acknowledgement. For a gesture, add the time in which it may be carried out."""
     acked = [attempt.acked_at for each in deliveries for attempt in each.attempts if attempt.acked_at]
     if acked:
         first = min(acked).timestamp()

@@ -1,4 +1,4 @@
-"""The random suite's replicas: the bot's processes, and who starts them again."""
+"""The random suite's replicas: the bot's processes, and their starts and ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LEAVE_S = 60.0
 
 
 class Replicas:
-    """The bot's processes, and who sees to it that they run."""
+    """The bot's processes."""
 
     def __init__(self, settings: Settings, log: Path) -> None:
         self._settings = settings
@@ -28,7 +28,7 @@ class Replicas:
         self.odd: list[str] = []  # how a process ended that should not have
 
     def meet(self, fate: Fate) -> None:
-        """Let it happen: to a replica that runs; to be started, to one that does not."""
+        """Start a replica that does not run, or end or kill one that does."""
         match fate:
             case Starts(number):
                 self._start(number)
@@ -43,12 +43,12 @@ class Replicas:
                 assert_never(fate)
 
     def start_all(self) -> None:
-        """Start whichever does not run."""
+        """Start every replica that does not run."""
         for number in range(REPLICAS):
             self._start(number)
 
     async def leave(self) -> None:
-        """End all of them, and wait for it."""
+        """End all processes, and wait for it."""
         for number in range(REPLICAS):
             self.meet(Ends(number))
         for process in self._leaving:
@@ -56,7 +56,7 @@ class Replicas:
             self._note(process, {0, -15})  # -15: before it could listen to signals
 
     def kill_all(self) -> None:
-        """Leave nothing behind."""
+        """Kill every process that is left."""
         for process in (*self._running.values(), *self._leaving):
             process.kill()
 
@@ -66,7 +66,7 @@ class Replicas:
         self._running[number] = process
 
     def _taken(self, number: int) -> BaseProcess | None:
-        """The replica's process, if it runs; it is in nobody's care then."""
+        """Remove the replica's process from the running ones. Return it, or None if it does not run."""
         process = self._running.pop(number, None)
         if process is None or process.is_alive():
             return process

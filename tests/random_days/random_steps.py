@@ -1,4 +1,4 @@
-"""What can happen on a day of the random suite, a value for each kind.
+"""The steps of a day of the random suite, a class for each kind.
 
 Rule: pure. A step names people, places, threads by their number in the day, and messages by their token.
 """
@@ -18,7 +18,7 @@ ModelFault = Literal["unavailable", "rate_limited", "cut", "stall", "silence", "
 
 @dataclass(frozen=True, slots=True)
 class Says:
-    """Somebody writes a message with a token of its own; a thread that is not there yet begins with it."""
+    """A person writes a message with a token of its own. In a new thread it is the first one."""
 
     token: str
     who: str
@@ -52,7 +52,7 @@ class Deletes:
 
 @dataclass(frozen=True, slots=True)
 class Stops:
-    """Somebody wants the answer in a thread to end."""
+    """A person stops the answer in a thread."""
 
     who: str
     thread: int
@@ -61,7 +61,7 @@ class Stops:
 
 @dataclass(frozen=True, slots=True)
 class Resets:
-    """Somebody wants a thread to start over."""
+    """A person resets a thread."""
 
     who: str
     thread: int
@@ -85,28 +85,28 @@ class Ends:
 
 @dataclass(frozen=True, slots=True)
 class Starts:
-    """A replica is started, where it does not run."""
+    """A replica starts, unless it runs."""
 
     replica: int
 
 
 @dataclass(frozen=True, slots=True)
 class LosesSockets:
-    """Slack has every connection made anew; or all of them break."""
+    """Slack refreshes every connection, or all of them break."""
 
     politely: bool
 
 
 @dataclass(frozen=True, slots=True)
 class LosesAcks:
-    """Slack does not hear the next acknowledgements, and delivers again."""
+    """The next acknowledgements get lost, and Slack delivers again."""
 
     count: int
 
 
 @dataclass(frozen=True, slots=True)
 class SlackFails:
-    """The next calls of a method go wrong."""
+    """The next calls of a method fail."""
 
     method: str
     kind: SlackFault
@@ -124,7 +124,7 @@ class SlackSlow:
 
 @dataclass(frozen=True, slots=True)
 class ModelFails:
-    """The next requests to the model go wrong."""
+    """The next requests to the model fail."""
 
     kind: ModelFault
     times: int
@@ -132,14 +132,14 @@ class ModelFails:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseFails:
-    """SQLite is locked by somebody else for so long; PostgreSQL ends every connection."""
+    """Another process locks SQLite for so long, or PostgreSQL ends every connection."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Rests:
-    """Nothing happens until the bots have called Slack so many times more, or for so long."""
+    """Nothing happens until the bots have made so many calls to Slack, for at most so long."""
 
     calls: int
     most_s: float
@@ -153,7 +153,7 @@ Step = Deed | Fate | Mishap | Rests
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """What happens, on what, from the first step to the last."""
+    """A day: its surroundings, and its steps from the first to the last."""
 
     seed: int
     database: Literal["sqlite", "postgresql"]

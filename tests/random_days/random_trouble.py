@@ -1,4 +1,4 @@
-"""The random suite's trouble: Slack, the model and the database, each failing in its ways, until all is calm again."""
+"""The random suite's trouble: Slack, the model and the database fail, each in its ways, until all is calm again."""
 
 from __future__ import annotations
 
@@ -53,20 +53,20 @@ class Database:
         self._locks: set[asyncio.Task[None]] = set()
 
     async def owes_nothing(self) -> bool:
-        """Whether nothing is owed an answer, and no turn runs."""
+        """Whether no message waits for an answer, and no turn runs."""
         return (await self._all(_OWED)) == [0]
 
     async def settled(self) -> set[str]:
-        """The `ts` of the messages whose turns have ended."""
+        """Return the `ts` of the messages whose turns have ended."""
         return {str(ts) for ts in await self._all(_SETTLED)}
 
     async def left_behind(self) -> list[str]:
-        """What may not be left when all is done, a line each."""
+        """Return the rows that may not be left at the end, a line each."""
         found = {what: await self._all(query) for what, query in _LEFT_BEHIND.items()}
         return [f"database: {count} {what}" for what, (count,) in found.items() if count]
 
     async def fail(self, step: DatabaseFails) -> None:
-        """PostgreSQL ends every connection; SQLite's file is locked for a while from now."""
+        """End every connection to PostgreSQL, or lock SQLite's file for a while."""
         if self._url.get_backend_name() == "sqlite":
             task = asyncio.create_task(self._lock(step.seconds))
             self._locks.add(task)
@@ -94,7 +94,7 @@ class Database:
 
 
 class Trouble:
-    """What goes wrong around the bots, but for their own deaths."""
+    """The failures around the bots."""
 
     def __init__(self, server: PlaygroundServer, model: Model, database: Database) -> None:
         self._server = server
@@ -103,7 +103,7 @@ class Trouble:
         self._methods: set[str] = set()
 
     async def come(self, step: Mishap) -> None:
-        """Let this go wrong from now on."""
+        """Begin this failure."""
         match step:
             case SlackFails():
                 self._fail(step)
@@ -124,7 +124,7 @@ class Trouble:
                 await self._database.fail(step)
 
     async def calm(self) -> None:
-        """Nothing goes wrong any more."""
+        """End all failures."""
         for method in self._methods:
             self._server.faults.clear(method)
         self._model.calm()

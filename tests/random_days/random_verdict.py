@@ -1,7 +1,7 @@
-"""The verdict on a random day: what a reader of Slack, and a reader of the model's requests, would complain of.
+"""The verdict on a random day, by what a reader sees in Slack and in the requests to the model.
 
-Rule: pure, and from outside. What must hold is told by when things happened, in seconds since the epoch: a message that
-Slack was told to be stored before another was written comes before it in everything.
+Rule: pure, and from outside. Times are seconds since the epoch. A message that was acknowledged before another one was
+written comes before it everywhere.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Duty = Literal["must", "may", "never"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A message that somebody wrote. `stored` is when Slack was first told that it is; never: infinity."""
+    """A message of a person's. `stored` is when Slack got its first acknowledgement, infinity if it never did."""
 
     token: str
     message: Message
@@ -32,7 +32,7 @@ class Question:
     at: float
     stored: float = math.inf
     deleted: float = math.inf
-    deletion_heard: float = math.inf
+    deletion_acked: float = math.inf
 
     @property
     def place(self) -> Place:
@@ -42,16 +42,16 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interruption:
-    """A stop or a reset. What was not answered by then, and was written before it was `heard`, may stay so.
+    """A stop or a reset. It excuses missing answers to messages from before it was `acked`.
 
-    A reset that is `sure` was asked for by somebody who took part. One that stands among the messages spares what was
-    written after it (`spares_later`), however late it comes. Where it was `written_in` a thread, that is
-    `owed` a line, or may have one.
+    A reset that is `sure` came from somebody who took part. One that stands among the messages spares later messages
+    (`spares_later`), however late it arrives. In the thread where it was `written_in`, a line confirms it, surely if it
+    is `owed`, perhaps otherwise.
     """
 
     places: frozenset[Place]
     at: float
-    heard: float = math.inf
+    acked: float = math.inf
     written_in: Place | None = None
     owed: bool = False
     answered: frozenset[str] = frozenset()  # the tokens whose answers stood there, whole
@@ -61,25 +61,25 @@ class Interruption:
 
     def may_have_ended(self, question: Question) -> bool:
         """Whether this may be why the question has no answer."""
-        until = self.at if self.spares_later else self.heard
+        until = self.at if self.spares_later else self.acked
         return question.place in self.places and question.token not in self.answered and question.at < until
 
 
 @dataclass(frozen=True, slots=True)
 class Requested:
-    """A request to the model: the tokens that it was to answer, what people had said to the bot earlier, and before."""
+    """A request to the model: the tokens to answer, those of the session so far, and those from before it."""
 
     asked: tuple[str, ...]
     shown: tuple[str, ...]
-    background: tuple[str, ...] = ()
+    thread_context: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Knows what was written and interrupted, and judges what became of it.
+    """Knows all messages and interruptions, and finds what is wrong in the end.
 
-    On a `crowded` day people are told that they wait. Where what waits is stopped, reset or deleted, whoever told them
-    takes that back; should he be dead, it stays until Slack lets it go, and is not judged.
+    On a `crowded` day some threads show a status of waiting. After a stop, reset or deletion a process clears it. If that
+    process dies, the status stays until Slack removes it, so that it is not judged.
     """
 
     questions: Sequence[Question]
@@ -87,7 +87,7 @@ class Judge:
     crowded: bool = False
 
     def violations(self, workspace: Workspace, requests: Iterable[Requested]) -> list[str]:
-        """What is wrong, a line each; empty when all is well."""
+        """Return what is wrong, a line each; empty when all is well."""
         known = {question.token: question for question in self.questions}
         said = {place: self._said(workspace, place) for place in {question.place for question in self.questions}}
         return [
@@ -117,7 +117,7 @@ class Judge:
         return judge.violations(workspace, must, [each.message for each in optional.values()])
 
     def _may_show(self, channel: str, root: str) -> bool:
-        """Whether somebody there may still be told to wait: the newest message has no answer, and needs none."""
+        """Whether a status of waiting may be left: the thread's newest message has no answer, and needs none."""
         here = [each for each in self.questions if each.place == (channel, root) and each.duty != "never"]
         return self.crowded and bool(here) and self.is_optional(max(here, key=lambda each: each.at))
 
@@ -127,7 +127,7 @@ class Judge:
         return [(float(message.ts), random_model.read(message.text)) for message in by_app]
 
     def _told(self, place: Place, readings: Sequence[tuple[float, Reading]]) -> Iterator[str]:
-        """The questions to which a sentence without any token is the answer: those of its turn stand nowhere else."""
+        """Return the questions that a sentence without tokens answers: no other answer names those of its turn."""
         named = {token for _, reading in readings for token in reading.asked}
         open_ = [each for each in self.questions if each.place == place and each.token not in named]
         for at, reading in readings:
@@ -137,7 +137,7 @@ class Judge:
     def _readings(
         self, known: dict[str, Question], place: Place, readings: Sequence[tuple[float, Reading]]
     ) -> Iterator[str]:
-        """A thread's answers speak of its own messages, in the order in which they were written."""
+        """Check that a thread's answers name its own messages, in the order in which they were written."""
         where = " ".join(place)
         for _, reading in readings:
             for token in (*reading.asked, *reading.shown):
@@ -151,7 +151,7 @@ class Judge:
         yield from (f"{where}: {line}" for line in self._lines(place, [reading.ending for _, reading in readings]))
 
     def _sentences_too_many(self, place: Place, readings: Sequence[tuple[float, Reading]]) -> Iterator[str]:
-        """Each sentence without a token needs a question of its own, which no answer names."""
+        """Check that each sentence without a token has a question of its own, which no answer names."""
         named = {token for _, reading in readings for token in reading.asked}
         here = [each for each in self.questions if each.place == place and each.duty != "never"]
         left = sorted(each.at for each in here if each.token not in named)
@@ -162,7 +162,7 @@ class Judge:
                 yield f"a sentence ({reading.ending.value}) that nobody's message accounts for"
 
     def _lines(self, place: Place, endings: Sequence[Ending]) -> Iterator[str]:
-        """What is written as a command has one line, but for a stop that ends an answer: that says so itself."""
+        """Check that each written command has one line. A stop that ends an answer is confirmed in the answer."""
         for ending, reset in ((Ending.RESET_LINE, True), (Ending.STOP_LINE, False)):
             written = [each for each in self.interruptions if each.written_in == place and each.reset is reset]
             least, there = sum(each.owed for each in written), endings.count(ending)
@@ -170,7 +170,7 @@ class Judge:
                 yield f"{there} times a {ending.value}, for {len(written)} commands, {least} of them surely the bot's"
 
     def _request(self, known: dict[str, Question], request: Requested) -> Iterator[str]:
-        """What the model is shown is the session's, all of it, in order."""
+        """Check that the model is shown the session, all of it, in order."""
         if not request.asked:
             return
         shown = [known[token] for token in request.shown]
@@ -182,12 +182,13 @@ class Judge:
                 yield f"{line} {question.token} of another thread"
             elif question.duty == "never":
                 yield f"{line} {question.token}, which was not for it"
-            elif newest.at > question.deletion_heard and question.stored < question.deleted:
+            elif newest.at > question.deletion_acked and question.stored < question.deleted:
                 yield f"{line} {question.token}, which was deleted"
             elif any(self._has_erased(each, question, newest) for each in self.interruptions):
                 yield f"{line} {question.token} of before a reset"
         yield from (
-            f"{line} {wrong}" for wrong in self._background([known[token] for token in request.background], newest)
+            f"{line} {wrong}"
+            for wrong in self._thread_context([known[token] for token in request.thread_context], newest)
         )
         yield from (f"{line} {wrong}" for wrong in _out_of_order(all_shown))
         if [known[token].at for token in request.asked] != sorted(known[token].at for token in request.asked):
@@ -197,8 +198,8 @@ class Judge:
             if self._is_remembered(question, newest) and question.token not in names:
                 yield f"{line} no {question.token}, which it should remember"
 
-    def _background(self, questions: Sequence[Question], newest: Question) -> Iterator[str]:
-        """It is the thread's own, and nothing that was reset is read again."""
+    def _thread_context(self, questions: Sequence[Question], newest: Question) -> Iterator[str]:
+        """Check that the thread context is the thread's own, and holds nothing from before a reset."""
         for question in questions:
             if question.place != newest.place:
                 yield f"{question.token} of another thread"
@@ -207,18 +208,18 @@ class Judge:
 
     def _has_erased(self, reset: Interruption, question: Question, newest: Question) -> bool:
         here = reset.sure and newest.place in reset.places
-        return here and reset.heard < newest.at and question.stored < reset.at
+        return here and reset.acked < newest.at and question.stored < reset.at
 
     def _is_remembered(self, question: Question, newest: Question) -> bool:
-        """Whether this question surely belongs to the session's past when that one is answered."""
+        """Whether this question surely belongs to the session when `newest` is answered."""
         before = question.place == newest.place and question.stored < newest.at
         resets = [each for each in self.interruptions if each.reset and newest.place in each.places]
-        forgotten = any(each.heard > question.at and newest.token not in each.answered for each in resets)
+        forgotten = any(each.acked > question.at and newest.token not in each.answered for each in resets)
         return before and question.duty == "must" and question.deleted == math.inf and not forgotten
 
 
 def _is_remark(reading: Reading) -> bool:
-    """Whether something may stand there beside the answers."""
+    """Whether a text may stand beside the answers."""
     nameless = reading.ending in {Ending.TOLD, Ending.INTERRUPTED} and not reading.asked
     return nameless or reading.ending in {Ending.RESET_LINE, Ending.STOP_LINE}
 

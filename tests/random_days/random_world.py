@@ -1,4 +1,4 @@
-"""The random suite's world: a day happens to a workspace, a model, a database and two replicas; then it is judged."""
+"""The random suite's world: a workspace, a model, a database and two replicas live through a day, and are judged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bot.playground.server import PlaygroundServer
 from bot.playground.web_api.calls import ApiCall
 from bot.playground.workspace.workspace import Workspace
 from bot.slack.rate_limiter import Time
-from tests.random_days.random_model import Model, asked_in, background_in, shown_in
+from tests.random_days.random_model import Model, asked_in, thread_context_in, shown_in
 from tests.random_days.random_people import People
 from tests.random_days.random_replicas import Replicas
 from tests.random_days.random_steps import (
@@ -43,12 +43,12 @@ from tests.random_days.random_verdict import Requested
 from tests.support.openai_server import OpenAIServer
 from tests.support.room import playground, settings_for
 
-PATIENCE_S = 180.0  # for the calm after a day: the pauses double while Slack is away
+CALM_WITHIN_S = 180.0  # for the calm after a day: the pauses double while Slack is away
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a day. As text, all that is needed to find out why."""
+    """The outcome of a day. Its text holds all that is needed to find the cause of a violation."""
 
     day: Day
     violations: list[str]
@@ -64,7 +64,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everything that a day happens to."""
+    """Everything that the steps of a day act on."""
 
     workspace: Workspace
     server: PlaygroundServer
@@ -76,10 +76,10 @@ class World:
     async def begin(self) -> None:
         """Wait for the first connection."""
         self.replicas.start_all()
-        await self.workspace.until(lambda: self.workspace.connected, timeout_s=PATIENCE_S)
+        await self.workspace.until(lambda: self.workspace.connected, timeout_s=CALM_WITHIN_S)
 
     async def do(self, step: Step) -> None:
-        """Let it happen, if it can."""
+        """Take the step, unless it is impossible."""
         match step:
             case Says() | Repeated() | Edits() | Deletes() | Stops() | Resets():
                 await self.people.do(step)
@@ -93,10 +93,10 @@ class World:
                 assert_never(step)
 
     async def calm(self) -> bool:
-        """Let all trouble end, and wait until nothing is owed; whether that came to be."""
+        """End all trouble, and wait until nothing is owed. Return whether that happened in time."""
         await self.trouble.calm()
         with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(CALM_WITHIN_S):
                 while self.server.deliveries.pending or not await self.database.owes_nothing():
                     self.replicas.start_all()
                     await Time().pause(0.3)
@@ -104,16 +104,16 @@ class World:
         return False
 
     async def _rest(self, calls: int | None, most_s: float) -> None:
-        """Until there were so many calls of Slack's Web API, for so long at most."""
+        """Wait for so many calls to Slack's Web API, for at most so long."""
         with suppress(TimeoutError):
             async with asyncio.timeout(most_s):
                 await self.workspace.until(
-                    lambda: calls is not None and len(self.server.calls.all()) >= calls, timeout_s=PATIENCE_S
+                    lambda: calls is not None and len(self.server.calls.all()) >= calls, timeout_s=CALM_WITHIN_S
                 )
 
 
 async def live(day: Day, database_url: str, folder: Path) -> Outcome:
-    """Let the day happen, on an empty database, and judge it. The bots log into the folder."""
+    """Live through the day on an empty database, and judge the outcome. The bots log into the folder."""
     model = Model()
     async with (
         _asked(model) as openai,
@@ -128,12 +128,12 @@ async def live(day: Day, database_url: str, folder: Path) -> Outcome:
             await world.begin()
             for step in day.steps:
                 await world.do(step)
-            calm = [] if await world.calm() else [f"something is still owed after {PATIENCE_S:g} s of calm"]
+            calm = [] if await world.calm() else [f"something is still owed after {CALM_WITHIN_S:g} s of calm"]
             await replicas.leave()
         finally:
             replicas.kill_all()
         requests = [
-            Requested(asked_in(request), shown_in(request), background_in(request)) for request in openai.requests
+            Requested(asked_in(request), shown_in(request), thread_context_in(request)) for request in openai.requests
         ]
         wrong = [
             *calm,

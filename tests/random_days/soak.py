@@ -1,4 +1,4 @@
-"""The random suite for hours: `python -m tests.random_days.soak [seed …]` lives a day after the other, a line each.
+"""The random suite for hours: `python -m tests.random_days.soak [seed …]` lives day after day, with a line for each.
 
 Without a seed, here or in ATTENDANT_SEED, each day has a fresh one, until ^C or for SOAK_MINUTES. Of a day on which
 something did not hold all that is needed to find out why is kept in a folder that its line names.
@@ -25,7 +25,7 @@ from tests.support import databases
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Live until it is time to stop; 1 when something did not hold."""
+    """Live through days until it is time to stop. Return 1 when a promise was broken."""
     given = [*arguments] or os.environ.get("ATTENDANT_SEED", "").split()
     seeds = map(int, given) if given else (secrets.randbelow(1_000_000) for _ in itertools.count())
     until = time.monotonic() + 60 * float(os.environ.get("SOAK_MINUTES", "inf"))
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _lives(seed: int, postgres_url: str) -> bool:
-    """Whether all held on that day."""
+    """Live through the day of this seed. Return whether every promise held."""
     day, folder, began = drawn(seed), Path(tempfile.mkdtemp(prefix="attendant-day-")), time.monotonic()
     sqlite_url = f"sqlite:///{folder / 'attendant.db'}"
     databases.migrate(sqlite_url)

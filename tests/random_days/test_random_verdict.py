@@ -1,4 +1,4 @@
-"""The judge of the random suite complains of what is wrong, and of nothing else: a verdict that cannot fail is none."""
+"""The judge of the random suite finds each kind of violation, and finds none where all is well."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ FORGOTTEN = wording.fixed(ResetOutcome.DONE)
 
 
 def whole(*asked: str, shown: Sequence[str] = ()) -> str:
-    """The model's answer to these."""
+    """Return the model's whole answer to these."""
     return "\n\n".join(paragraphs(asked, shown))
 
 
 class Scene:
-    """One thread, or several, with what was written and said in it; each thing a second after the last."""
+    """Some threads with their messages, each a second after the one before."""
 
     def __init__(self) -> None:
         self._clock = Clock()
@@ -42,7 +42,7 @@ class Scene:
         self._tokens = (f"q{number:03d}" for number in itertools.count(1))
 
     def ask(self, root: Message | None = None, duty: Duty = "must") -> Message:
-        """The next token: q001, q002, …; stored at once."""
+        """Ask with the next token: q001, q002, …; stored at once."""
         token, thread_ts = next(self._tokens), root.ts if root else None
         self._clock.advance(seconds=1)
         person, channel = self.workspace.person("ana"), self.workspace.channel("help-desk")
@@ -52,11 +52,11 @@ class Scene:
         return message
 
     def change(self, token: str, **changes: Any) -> None:
-        """Something else became of a question."""
+        """Change the fate of a question."""
         self.questions[token] = dataclasses.replace(self.questions[token], **changes)
 
     def say(self, root: Message, *texts: str) -> None:
-        """The bot posts these in the thread."""
+        """Have the bot post these in the thread."""
         app = self.workspace.app
         for text in texts:
             self._clock.advance(seconds=1)
@@ -64,13 +64,13 @@ class Scene:
             self.workspace.add(Message(channel=root.channel, ts=self.workspace.new_ts(), **by_app))
 
     def interrupt(self, root: Message, **how: Any) -> None:
-        """A stop, unless it is a reset, that is heard at once."""
+        """Add a stop, or a reset, that the bot acknowledges at once."""
         at = float(self.workspace.new_ts())
         place = (root.channel, root.ts)
-        self.interruptions.append(Interruption(places=frozenset({place}), at=at, heard=at + 0.1, **how))
+        self.interruptions.append(Interruption(places=frozenset({place}), at=at, acked=at + 0.1, **how))
 
     def complaints(self, *, crowded: bool = False) -> list[str]:
-        """What the judge says, without the places."""
+        """Return the judge's violations, without the places."""
         judge = Judge(list(self.questions.values()), self.interruptions, crowded)
         return [line.partition(": ")[2] or line for line in judge.violations(self.workspace, self.requests)]
 
@@ -100,12 +100,12 @@ def scene() -> Scene:
     ],
 )
 def test_what_a_text_is(text: str, ending: Ending) -> None:
-    """An answer is whole to the letter, or says why not; half a one is nothing."""
+    """An answer is whole to the letter, or says why not. Half an answer is neither."""
     assert read(text).ending is ending
 
 
 def test_all_is_well(scene: Scene) -> None:
-    """Answers that are whole, once and in order, of the right thread, remembered, are no complaint."""
+    """Whole answers, once, in order, in the right thread, with the right memory, are no violation."""
     root, other = scene.ask(), scene.ask()
     scene.say(root, whole("q001"))
     scene.say(other, AWAY)
@@ -117,7 +117,7 @@ def test_all_is_well(scene: Scene) -> None:
 
 
 def test_one_that_is_missing_is_a_complaint(scene: Scene) -> None:
-    """A question without an answer; a sentence that came before it is not its."""
+    """A question without an answer is a violation. A sentence from before the question does not count."""
     root = scene.ask()
     scene.say(root, AWAY)
     scene.ask(root)
@@ -126,7 +126,7 @@ def test_one_that_is_missing_is_a_complaint(scene: Scene) -> None:
 
 
 def test_one_that_is_doubled_is_a_complaint(scene: Scene) -> None:
-    """Two answers, and also when nobody minds there being none."""
+    """Two answers are a violation, also to a question that may stay without one."""
     root = scene.ask()
     scene.say(root, whole("q001"), whole("q001"))
     assert scene.complaints() == ["answered 2 times: 'q001'"]
@@ -136,7 +136,7 @@ def test_one_that_is_doubled_is_a_complaint(scene: Scene) -> None:
 
 
 def test_a_sentence_that_nobody_needs_is_a_complaint(scene: Scene) -> None:
-    """Where the answer stands as well, somebody was told in vain that there is none."""
+    """A sentence about a missing answer is a violation beside the answer."""
     root = scene.ask()
     scene.say(root, whole("q001"), AWAY)
 
@@ -144,7 +144,7 @@ def test_a_sentence_that_nobody_needs_is_a_complaint(scene: Scene) -> None:
 
 
 def test_a_fragment_is_a_complaint(scene: Scene) -> None:
-    """Beside the answer, and without one; a long answer's pieces are none."""
+    """A fragment is a violation, with the answer and without it. The parts of a long answer are none."""
     root, long = scene.ask(), [scene.ask() for _ in range(6)][-1]
     pieces = whole("q007").split("Part 8")
     scene.say(root, "Answer to q001. I was shown nothing.", whole("q001"))
@@ -156,7 +156,7 @@ def test_a_fragment_is_a_complaint(scene: Scene) -> None:
 
 
 def test_giving_up_is_a_complaint(scene: Scene) -> None:
-    """No turn of a random day breaks its worker so often."""
+    """A given-up turn is a violation, because no day has so many failures in one turn."""
     root = scene.ask()
     scene.say(root, wording.SOMETHING_BROKE)
 
@@ -164,7 +164,7 @@ def test_giving_up_is_a_complaint(scene: Scene) -> None:
 
 
 def test_another_threads_token_is_a_complaint(scene: Scene) -> None:
-    """In an answer, and in what the model was shown."""
+    """Another thread's token is a violation, in an answer and in a request to the model."""
     root, other = scene.ask(), scene.ask()
     scene.say(root, whole("q001"))
     scene.say(other, whole("q002", shown=["q001"]))
@@ -177,7 +177,7 @@ def test_another_threads_token_is_a_complaint(scene: Scene) -> None:
 
 
 def test_the_wrong_order_is_a_complaint(scene: Scene) -> None:
-    """Across the answers of a thread, and within one; but not of what the bot heard of too late."""
+    """The wrong order is a violation, across answers and within one, except for messages that arrived too late."""
     root = scene.ask()
     scene.ask(root)
     scene.say(root, whole("q002"), whole("q001", shown=["q002"]))
@@ -194,7 +194,7 @@ def test_the_wrong_order_is_a_complaint(scene: Scene) -> None:
 
 
 def test_what_was_stopped_may_stay_unanswered(scene: Scene) -> None:
-    """What was written before the stop, and not answered by then; what comes after it is to be answered."""
+    """A stop excuses missing answers to messages from before it, but not to later ones."""
     root = scene.ask()
     scene.interrupt(root)
     scene.say(root, f"{paragraphs(['q001'], [])[0]}\n\n{STOPPED}")
@@ -206,7 +206,7 @@ def test_what_was_stopped_may_stay_unanswered(scene: Scene) -> None:
 
 
 def test_what_was_answered_before_the_stop_stays_so(scene: Scene) -> None:
-    """A stop excuses nothing that had its answer."""
+    """A stop excuses no missing answer that stood there before."""
     root = scene.ask()
     scene.interrupt(root, answered=frozenset({"q001"}))
 
@@ -214,7 +214,7 @@ def test_what_was_answered_before_the_stop_stays_so(scene: Scene) -> None:
 
 
 def test_remembering_what_was_reset_is_a_complaint(scene: Scene) -> None:
-    """The model is shown nothing of before a reset; not being shown it is well."""
+    """A request that holds a message from before a reset is a violation; one that holds none is not."""
     root = scene.ask()
     scene.say(root, whole("q001"))
     scene.interrupt(root, reset=True, sure=True, written_in=(root.channel, root.ts), owed=True)
@@ -229,7 +229,7 @@ def test_remembering_what_was_reset_is_a_complaint(scene: Scene) -> None:
 
 
 def test_a_status_that_stays_is_a_complaint(scene: Scene) -> None:
-    """On a crowded day, too, unless what waited was stopped before it was answered."""
+    """A status that stays is a violation, except on a crowded day after a stop of the waiting message."""
     root = scene.ask()
     scene.say(root, whole("q001"))
     scene.workspace.set_status(root.channel, root.ts, "is thinking", timedelta(minutes=2))
@@ -243,7 +243,7 @@ def test_a_status_that_stays_is_a_complaint(scene: Scene) -> None:
 
 @pytest.mark.parametrize("lines", [0, 2])
 def test_a_reset_is_owed_one_line(scene: Scene, lines: int) -> None:
-    """None is a complaint, and so are two."""
+    """No line after a reset is a violation, and so are two."""
     root = scene.ask()
     scene.say(root, whole("q001"), *[FORGOTTEN] * lines)
     scene.interrupt(root, reset=True, written_in=(root.channel, root.ts), owed=True)
@@ -252,7 +252,7 @@ def test_a_reset_is_owed_one_line(scene: Scene, lines: int) -> None:
 
 
 def test_forgetting_is_a_complaint(scene: Scene) -> None:
-    """What was said in the session is shown to the model, unless it was deleted."""
+    """A request without a message of the session is a violation, unless the message was deleted."""
     root = scene.ask()
     scene.ask(root)
     scene.say(root, whole("q001"), whole("q002"))
@@ -264,11 +264,11 @@ def test_forgetting_is_a_complaint(scene: Scene) -> None:
 
 
 def test_remembering_what_was_deleted_is_a_complaint(scene: Scene) -> None:
-    """Whatever was stored, and deleted before the question was asked, is not shown."""
+    """A request that holds a message deleted before the question is a violation."""
     root = scene.ask()
     scene.say(root, whole("q001"))
     deleted = float(scene.workspace.new_ts())
-    scene.change("q001", deleted=deleted, deletion_heard=deleted)
+    scene.change("q001", deleted=deleted, deletion_acked=deleted)
     scene.ask(root)
     scene.say(root, whole("q002", shown=["q001"]))
     scene.requests = [Requested(("q002",), ("q001",))]
@@ -277,7 +277,7 @@ def test_remembering_what_was_deleted_is_a_complaint(scene: Scene) -> None:
 
 
 def test_answering_an_aside_is_a_complaint(scene: Scene) -> None:
-    """What is meant for somebody else is neither answered nor shown to the model."""
+    """A message to somebody else is neither answered nor shown to the model."""
     root = scene.ask()
     scene.ask(root, "never")
     scene.say(root, whole("q001", "q002"))
@@ -290,7 +290,7 @@ def test_answering_an_aside_is_a_complaint(scene: Scene) -> None:
 
 
 def test_a_seed_is_a_day() -> None:
-    """The same seed draws the same day; four in a row see both databases and both ways to show an answer."""
+    """A seed always draws the same day. Four in a row cover both databases and both ways to show an answer."""
     days = [drawn(seed) for seed in range(4)]
 
     assert days[1:] == [drawn(seed) for seed in range(1, 4)]

@@ -1,4 +1,4 @@
-"""Events as tests say them: who wrote what, where."""
+"""Short ways to build events for tests."""
 
 from __future__ import annotations
 
@@ -24,35 +24,35 @@ DIRECT = Thread("desk", "T1", "D1", "1.0", direct=True)
 
 
 def mention(text: str, message_id: str = "1.0", *, by: Author = ANA, in_: Thread = THREAD) -> MessageReceived:
-    """A message that names the bot."""
+    """Return a message that mentions the bot."""
     return MessageReceived(in_, message_id, by, text, mentions_bot=True)
 
 
 def reply(text: str, message_id: str, *, by: Author = ANA, in_: Thread = THREAD) -> MessageReceived:
-    """A message that names nobody."""
+    """Return a message that mentions nobody."""
     return MessageReceived(in_, message_id, by, text)
 
 
 def reset(message_id: str, *, by: Author = ANA, in_: Thread = THREAD) -> ResetRequested:
-    """A bare `!reset`."""
+    """Return a bare `!reset`."""
     return ResetRequested(in_, message_id, by)
 
 
 def stop(message_id: str | None = None, *, by: Author = BEN, in_: Thread = THREAD) -> StopRequested:
-    """A bare `!stop`; without a message's id, the button."""
+    """Return a bare `!stop`, or a press of the Stop button if there is no message id."""
     return StopRequested(in_, by, message_id)
 
 
 def edit(text: str, message_id: str = "1.0", *, at: int = 1, by: Author = ANA, in_: Thread = THREAD) -> MessageEdited:
-    """A message that was sent at noon, and did not mention the bot, has this text since so many seconds later."""
+    """Return an edit, so many seconds after noon, of a message sent at noon that did not mention the bot."""
     return MessageEdited(reply(text, message_id, by=by, in_=in_), sent_at=NOON, edited_at=NOON + timedelta(seconds=at))
 
 
 def deletion(message_id: str = "1.0", *, in_: Thread = THREAD, was: MessageReceived | None = None) -> MessageDeleted:
-    """A message was deleted."""
+    """Return the deletion of a message."""
     return MessageDeleted(in_, message_id, was)
 
 
 def thread(number: int) -> Thread:
-    """One of many threads in a channel."""
+    """Return one of many threads of a channel."""
     return Thread("desk", "T1", "C1", f"{number:06}.0")

@@ -1,4 +1,4 @@
-"""The bot as a process that can be told to die at one point of a message's life. Only tests start it.
+"""The bot as a process that kills itself at a given point of a message's life. Only tests start it.
 
 A point is `before` or `after` something: a store function's commit (`inbox.accept`), a call of Slack's Web API
 (`chat.startStream`), or the acknowledgement (`ack`). Nothing in the bot itself knows of this.
@@ -34,7 +34,7 @@ LEASE = timedelta(seconds=3)  # shorter than the bot's own, so that a takeover c
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Where to die: before or after the nth time that something is done."""
+    """The point of death: before or after the nth occurrence of a step."""
 
     when: str  # before | after
     what: str
@@ -47,7 +47,7 @@ class Point:
 def start(
     settings: Settings, point: Point | None = None, *, lease: timedelta = LEASE, log: Path | None = None
 ) -> BaseProcess:
-    """A process that runs the bot with these settings, forked from one that has imported everything already.
+    """Start a process that runs the bot with these settings. It is forked from one with all imports done.
 
     What it says on standard error goes to the end of the file `log`.
     """
@@ -106,7 +106,7 @@ def _arm(point: Point) -> None:
 
 
 class _Counted:
-    """Counts what passes by, and kills the process at its point."""
+    """Counts the steps, and kills the process at its point."""
 
     def __init__(self, point: Point) -> None:
         self._point = point

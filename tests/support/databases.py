@@ -1,4 +1,4 @@
-"""The databases that tests run on: brought up to date, PostgreSQL from a package where none is given, and emptied."""
+"""The databases of the tests: PostgreSQL from a package where none is given, migrated, and emptied for each test."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bot.store.tables import metadata
 
 @contextmanager
 def postgres(user: str = "") -> Iterator[str]:
-    """The URL of a real PostgreSQL: ATTENDANT_TEST_POSTGRES_URL's, else a package's, else ImportError.
+    """Yield the URL of a real PostgreSQL: ATTENDANT_TEST_POSTGRES_URL's, else a package's, else ImportError.
 
     Of several users at once each is given a database of its own.
     """
@@ -42,7 +42,7 @@ def postgres(user: str = "") -> Iterator[str]:
 
 
 def migrate(url: str) -> None:
-    """Bring a database up to date."""
+    """Migrate a database to the current schema."""
     store = Store(url)
     with store.engine.begin() as connection:
         schema.upgrade(connection)
@@ -50,7 +50,7 @@ def migrate(url: str) -> None:
 
 
 def empty(url: str) -> None:
-    """Delete every row of a PostgreSQL."""
+    """Delete every row of a PostgreSQL database."""
     names = sql.SQL(", ").join(map(sql.Identifier, metadata.tables))
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(names))
@@ -58,7 +58,7 @@ def empty(url: str) -> None:
 
 @contextmanager
 def _own(url: str, user: str) -> Iterator[str]:
-    """The URL of a new database on the same server, there inside the block."""
+    """Create a database on the same server for the time of the block. Yield its URL."""
     own = make_url(url).set(database=f"{make_url(url).database}_{user}")
     name = sql.Identifier(str(own.database))
     drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name)

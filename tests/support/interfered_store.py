@@ -1,4 +1,4 @@
-"""What may happen to a store at the one moment that a test is about: before or after a function, or a lock."""
+"""A store in which something else happens at a chosen moment: before or after a function, or during a lock."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bot.store.engine import P, Store, T
 
 
 class InterferedStore(Store):
-    """A real store; what is to happen meanwhile is said by function."""
+    """A real store that calls a test's hooks before and after chosen functions."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -28,7 +28,7 @@ class InterferedStore(Store):
     async def run_urgent(
         self, function: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """See Store.run_first."""
+        """See Store.run_urgent."""
         return await self._interfered(super().run_urgent, function, *args, **kwargs)
 
     async def _interfered(
@@ -43,7 +43,7 @@ class InterferedStore(Store):
 
 
 async def busied(store: Store, go_on: threading.Event) -> asyncio.Task[bool]:
-    """A transaction that has begun, and ends when it may go on: on SQLite all others wait for it."""
+    """Begin a transaction that ends at `go_on`. On SQLite all others wait for it."""
     begun, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def hold(_: Connection) -> bool:
@@ -56,6 +56,6 @@ async def busied(store: Store, go_on: threading.Event) -> asyncio.Task[bool]:
 
 
 async def rival(store: Store) -> sqlite3.Connection:
-    """Another process's connection to the same SQLite file, for whose locks this store does not wait a moment."""
+    """Open another process's connection to the same SQLite file. The store waits for none of its locks."""
     await store.run(lambda connection: connection.exec_driver_sql("PRAGMA busy_timeout=0"))
     return sqlite3.connect(str(store.engine.url.database), isolation_level=None, check_same_thread=False)

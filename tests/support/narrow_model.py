@@ -1,4 +1,4 @@
-"""A model with a narrow window, as a backend: it counts tokens its own way, refuses what is too long, has a cache.
+"""A backend whose model has a narrow window: it counts tokens its own way, refuses long prompts, has a cache.
 
 Its chat template is as strict as they come.
 """
@@ -22,7 +22,7 @@ Messages = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One question as it came: the newest message, the facts that the whole prompt holds, and what it cost."""
+    """A question as it came: the newest message, the facts in the whole prompt, and the cost."""
 
     newest: str
     facts: frozenset[str]
@@ -32,7 +32,7 @@ class Asked:
 
 
 class NarrowModel:
-    """Answers questions, and writes summaries of nothing but the facts it finds."""
+    """Answers questions. Its summaries hold only the facts of the conversation."""
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
@@ -41,7 +41,7 @@ class NarrowModel:
         self._counted: dict[str, int] = {}
 
     def __call__(self, request: Request) -> Reply:
-        """The reply to one request."""
+        """Return the reply to a request."""
         messages: Messages = request.body["messages"]
         tokens = self._count(messages)
         if not _take_turns(messages):
@@ -67,22 +67,22 @@ class NarrowModel:
 
 
 def asks_for_summary(messages: Messages) -> bool:
-    """Whether this is what the bot asks for itself, and no question of a person's."""
+    """Whether the bot asks for a summary, and no person asks a question."""
     return bool(messages[0]["content"].startswith("You keep the memory"))
 
 
 def summary(messages: Messages) -> str:
-    """A very short one."""
+    """Return a very short summary."""
     return "What is known: " + "; ".join(sorted(facts(messages)))
 
 
 def facts(messages: Messages) -> frozenset[str]:
-    """The facts that these messages hold."""
+    """Return the facts in these messages."""
     return frozenset(FACT.findall(" ".join(message["content"] for message in messages)))
 
 
 def _take_turns(messages: Messages) -> bool:
-    """As the chat templates of many models demand it."""
+    """Whether the roles alternate, as the chat templates of many models demand."""
     first, *roles = [message["role"] for message in messages]
     return first == "system" and roles == ["user", "assistant"] * (len(roles) // 2) + ["user"]
 

@@ -1,4 +1,4 @@
-"""An OpenAI-shaped HTTP server for tests and the bench: it plays scripted replies and records what it was asked."""
+"""An OpenAI-shaped HTTP server for tests and the bench: it plays scripted replies and records the requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ USAGE = {"prompt_tokens": 12, "completion_tokens": 3, "prompt_tokens_details": {
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request as it came in."""
+    """A request as it arrived."""
 
     body: Mapping[str, Any]
     headers: Mapping[str, str]
@@ -26,7 +26,7 @@ class Request:
 
     @property
     def texts(self) -> list[str]:
-        """What each message says, the system message included."""
+        """The text of each message, the system message included."""
         return [message["content"] for message in self.body["messages"]]
 
 
@@ -67,7 +67,7 @@ class Fails:
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """No reply, until the hold is released; then an empty one."""
+    """No reply until the pause is released; then an empty one."""
 
     hold: PausedStep
 
@@ -76,29 +76,29 @@ Reply = Says | Fails | Waits
 
 
 def says(*steps: Step, finish: str | None = "stop", done: bool = True) -> Says:
-    """A streamed answer of these steps."""
+    """Return a streamed answer of these steps."""
     return Says(steps, finish=finish, done=done)
 
 
 def calls(name: str, arguments: object, *said: Step) -> Says:
-    """An answer that calls for a tool, after it has said something or nothing; a text goes as arguments as it is."""
+    """Return an answer that calls a tool after these steps. Arguments given as a text are sent unchanged."""
     text = arguments if isinstance(arguments, str) else json.dumps(arguments)
     called = {"index": 0, "id": "call_1", "type": "function", "function": {"name": name, "arguments": text}}
     return Says((*said, _chunk({"tool_calls": [called]})), finish="tool_calls")
 
 
 def instant(chunks: int, text: str = "word ") -> Says:
-    """An answer of that many deltas, encoded once: as cheap as a model can be."""
+    """Return an answer of that many deltas, encoded once, so that it costs the server next to nothing."""
     return Says((event(delta(text)),) * chunks)
 
 
 def delta(text: str) -> dict[str, Any]:
-    """The chunk that adds this text."""
+    """Return the chunk that adds this text."""
     return _chunk({"content": text})
 
 
 def event(chunk: Mapping[str, Any]) -> bytes:
-    """A chunk as a server-sent event."""
+    """Return a chunk as a server-sent event."""
     return b"data: " + json.dumps(chunk).encode() + b"\n\n"
 
 
@@ -106,7 +106,7 @@ class OpenAIServer:
     """Listens on 127.0.0.1. A request without a scripted reply gets the default answer, or fails without one."""
 
     def __init__(self, answer: Callable[[Request], Reply] | None = None, *, keep: int = 1_000) -> None:
-        """`keep` is how many of the latest requests are remembered."""
+        """`keep` is the number of requests that are recorded, the latest ones."""
         self.base_url = ""
         self.requests: deque[Request] = deque(maxlen=keep)
         self.unexpected = 0
@@ -118,7 +118,7 @@ class OpenAIServer:
         self._runner: web.AppRunner | None = None
 
     async def start(self, port: int = 0) -> str:
-        """Listen, on a free port unless one is given; the base URL. After a stop it can be started again."""
+        """Listen, on a free port unless one is given. Return the base URL. A stopped server can start again."""
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_post("/v1/chat/completions", self._complete)
         app.router.add_get("/v1/models/{model}", self._show_card)
@@ -129,7 +129,7 @@ class OpenAIServer:
         return self.base_url
 
     async def stop(self) -> None:
-        """Stop listening and cut what is under way."""
+        """Stop listening and cut every connection."""
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -139,11 +139,11 @@ class OpenAIServer:
             await self._came.wait_for(lambda: len(self.requests) >= times)
 
     def script(self, *replies: Reply) -> None:
-        """The replies to the next requests, one each."""
+        """Add the replies to the next requests, one each."""
         self._script.extend(replies)
 
     def unscript(self) -> None:
-        """Forget the scripted replies that were not asked for."""
+        """Drop the scripted replies that are left."""
         self._script.clear()
 
     def assert_done(self) -> None:
@@ -188,7 +188,7 @@ class OpenAIServer:
 
 
 def card(model: str) -> web.Response:
-    """The card of a model that exists."""
+    """Return the card of a model that exists."""
     return web.json_response({"id": model, "object": "model", "created": 0, "owned_by": "test"})
 
 

@@ -1,4 +1,4 @@
-"""The database is away inside a block, as far as any bot can tell; and SQLite's disk is full."""
+"""Outages of the database: nobody can reach it, or SQLite's disk is full."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _MOST_PAGES = 4_294_967_294  # SQLite's own limit
 
 @contextlib.contextmanager
 def away(url: str) -> Iterator[None]:
-    """SQLite's one write lock is somebody else's; PostgreSQL throws everybody out and lets nobody in."""
+    """Keep every bot from the database inside the block, by SQLite's write lock or by closing PostgreSQL."""
     with _locked(url.removeprefix("sqlite:///")) if url.startswith("sqlite") else _closed(url):
         yield
 
 
 @contextlib.contextmanager
 def full_disk(engine: sa.Engine) -> Iterator[None]:
-    """The SQLite file of this engine cannot grow any more: whatever needs another page is refused as disk full."""
+    """Keep the SQLite file of this engine from growing: a write that needs another page fails as on a full disk."""
     pages = [1]  # taken for as many as there are
 
     def bound(connection: sa.Connection) -> None:

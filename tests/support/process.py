@@ -1,4 +1,4 @@
-"""The bot as a process, for acceptance tests: started like an operator would, with a clean environment."""
+"""The bot as a process for acceptance tests: started as an operator starts it, in a clean environment."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ LONGEST_LINE = 1 << 20  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What a process said on both of its outputs, and its exit status."""
+    """The output of a process that has ended, and its exit status."""
 
     status: int
     lines: list[str]
 
 
 class Process:
-    """A running `python -m bot`, whose output is read as it comes: a full pipe would hold it up."""
+    """A running `python -m bot`. Its output is read as it comes, because a full pipe would block it."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -48,7 +48,7 @@ class Process:
     @staticmethod
     @asynccontextmanager
     async def running(folder: Path, environ: Mapping[str, str], *arguments: str) -> AsyncIterator[Process]:
-        """A process that is running inside the block; it is told to stop at the block's end."""
+        """Run a process inside the block. It gets a SIGTERM at the end."""
         process = Process(await _spawn(folder, environ, arguments or ("run",)))
         try:
             yield process
@@ -57,11 +57,11 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """The system's number of it."""
+        """The process id."""
         return self._process.pid
 
     async def says(self, words: str) -> str:
-        """Wait for a line that holds these words."""
+        """Wait for a line that contains these words."""
         async with asyncio.timeout(GENEROUS_S):
             while (line := await self._unheard.get()) is not None:
                 if words in line:
@@ -69,7 +69,7 @@ class Process:
         raise AssertionError(f"ended without saying {words!r}: {self._lines}")
 
     async def stop(self, number: int = signal.SIGTERM) -> Ended:
-        """Tell the process to stop and wait for its end."""
+        """Send a signal and wait for the end."""
         self.tell(number)
         return await self.ended()
 

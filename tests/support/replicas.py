@@ -1,4 +1,4 @@
-"""Bots as processes on one database, for acceptance tests: they come, go and die while people ask."""
+"""Replicas of the bot, as processes on one database, for acceptance tests: they start, end and die while people ask."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Replicas:
     running: list[BaseProcess] = field(default_factory=list)
 
     async def start(self, point: Point | None = None, **settings: Any) -> BaseProcess:
-        """One more process, once it is connected."""
+        """Start one more process, and wait until it is connected."""
         connected = self.server.sockets.open + CONNECTIONS
         process = crashing_bot.start(replace(self.settings, **settings), point, log=self.log)
         self.running.append(process)
@@ -43,26 +43,26 @@ class Replicas:
         return process
 
     async def ended(self, process: BaseProcess) -> int | None:
-        """Wait for the process to end; its exit status."""
+        """Wait for the process to end. Return its exit status."""
         await asyncio.to_thread(process.join, GENEROUS_S)
         return process.exitcode
 
     def ask(self, text: str, root: str | None = None, by: str = "ana") -> Message:
-        """Somebody writes in #help-desk."""
+        """Have a person write in #help-desk."""
         channel = self.workspace.channel("help-desk")
         return self.workspace.post(self.workspace.person(by), channel, text, root)
 
     def said(self, asked: Message) -> list[Message]:
-        """The bot's messages in the thread of a question."""
+        """Return the bot's messages in the thread of a question."""
         thread = self.workspace.thread(self.workspace.channels[asked.channel], asked.root)
         return [message for message in thread if message.bot_id == self.workspace.app.bot_id]
 
     async def begun(self, asked: Sequence[Message]) -> None:
-        """Wait until the bot has said something to each question."""
+        """Wait until each question's thread holds a message of the bot."""
         await self.until(lambda: all(self.said(each) for each in asked))
 
     async def answered(self, asked: Message, *texts: str) -> None:
-        """Wait until the bot's messages in the thread are these, and whole."""
+        """Wait until the bot's messages in the thread are these, and none streams."""
         wanted = [(text, False) for text in texts]
         await self.until(lambda: [(m.text, bool(m.streaming_since)) for m in self.said(asked)] == wanted)
 
@@ -75,7 +75,7 @@ class Replicas:
 async def replicas(
     database_url: str, folder: Path, answer: Callable[[Request], Reply], **settings: Any
 ) -> AsyncIterator[Replicas]:
-    """No process runs yet; whatever runs in the end is killed. Slack delivers again soon."""
+    """Yield the surroundings; no process runs yet. In the end, kill every process. Slack delivers again soon."""
     model = OpenAIServer(answer)
     await model.start()
     try:

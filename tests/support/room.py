@@ -1,4 +1,4 @@
-"""The room in which dialogue tests happen: the whole bot in the playground, with an OpenAI-shaped model.
+"""The room of the dialogue tests: the whole bot in the playground, with an OpenAI-shaped model.
 
 A dialogue reads: `thread = ana.mentions("my VPN is down")`, `await thread.answers(1)`, `thread.says("still down")`.
 """
@@ -34,7 +34,7 @@ from tests.support.timeouts import GENEROUS_S
 
 
 def recites(request: Request) -> Reply:
-    """A model that repeats all it was shown of the conversation, so that an answer tells what is remembered.
+    """Reply with the whole conversation in the request, so that the answer shows what the bot remembers.
 
     A summary of it holds nothing but the facts.
     """
@@ -44,7 +44,7 @@ def recites(request: Request) -> Reply:
 
 
 def shown(request: Request) -> list[str]:
-    """What a request held of the conversation: everything but the persona, and what it told of the newest author."""
+    """Return the conversation in a request: all messages but the persona, without the note on the newest author."""
     return [_NOTE.sub("", message["content"]) for message in request.body["messages"] if message["role"] != "system"]
 
 
@@ -73,11 +73,11 @@ class Talk:
         return self.room.workspace.post(person, self.channel, text, self.root, **how)
 
     def edits(self, message: Message | None, text: str) -> Message:
-        """Change a message of theirs; without one, the thread's first."""
+        """Edit a message of this person's; without one, the thread's first."""
         return self.room.workspace.edit(self.person, message or self.opening, text)
 
     def deletes(self, message: Message | None = None) -> None:
-        """Delete a message of theirs; without one, the thread's first."""
+        """Delete a message of this person's; without one, the thread's first."""
         self.room.workspace.delete(self.person, message or self.opening)
 
     @property
@@ -88,20 +88,20 @@ class Talk:
         return found
 
     async def reads(self, *texts: str) -> None:
-        """Wait until the bot's messages in the thread say this."""
+        """Wait until the texts of the bot's messages in the thread are these."""
         await self.room.until(lambda: self.texts() == [*texts] and not any(m.streaming_since for m in self.said()))
 
     def said(self) -> list[Message]:
-        """The bot's messages in the thread."""
+        """Return the bot's messages in the thread."""
         app_id = self.room.workspace.app.bot_id
         return [message for message in self.room.workspace.thread(self.channel, self.root) if message.bot_id == app_id]
 
     def texts(self) -> list[str]:
-        """What the bot's messages in the thread say."""
+        """Return the texts of the bot's messages in the thread."""
         return [message.text for message in self.said()]
 
     async def answers(self, count: int) -> list[str]:
-        """Wait until the bot has given so many answers in the thread, whole ones; their texts."""
+        """Wait until the bot has given so many whole answers in the thread. Return their texts."""
         await self.room.until(lambda: len(self.said()) >= count and not any(m.streaming_since for m in self.said()))
         assert len(self.said()) == count, self.texts()
         return self.texts()
@@ -109,7 +109,7 @@ class Talk:
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """Somebody of the workspace who talks to the bot."""
+    """A person of the workspace who talks to the bot."""
 
     room: Room
     person: Person
@@ -128,24 +128,24 @@ class Guest:
         return self.posts(text, self.room.workspace.dm(self.person).name)
 
     def talk(self, message: Message) -> Talk:
-        """The thread of a message, as this person sees it."""
+        """Return the thread of a message, as this person sees it."""
         return Talk(self.room, self.person, self.room.workspace.channels[message.channel], message.root)
 
     async def told(self, channel: str, count: int = 1) -> list[Message]:
-        """Wait for so many messages that only this person sees there; they."""
+        """Wait for so many messages that only this person sees there. Return them."""
         place = self.room.workspace.channel(channel)
         await self.room.until(lambda: len(self.room.workspace.ephemerals(self.person, place)) >= count)
         return self.room.workspace.ephemerals(self.person, place)
 
     async def commands(self, command: str, text: str = "", channel: str = "help-desk") -> Message:
-        """Give a slash command, and wait for what it says to this person."""
+        """Give a slash command. Wait for the reply to this person, and return it."""
         place = self.room.workspace.channel(channel)
         before = len(self.room.workspace.ephemerals(self.person, place))
         self.room.workspace.command(self.person, place, command, text)
         return (await self.told(channel, before + 1))[-1]
 
     async def opens_home(self) -> str:
-        """Open the bot's Home tab, and wait for what it shows; its text."""
+        """Open the bot's Home tab. Wait for its view, and return its text."""
         surfaces, before = self.room.workspace.surfaces, self.room.workspace.surfaces.of(self.person, "home")
         self.room.workspace.open_home(self.person)
         await self.room.until(lambda: surfaces.of(self.person, "home") is not before)
@@ -153,12 +153,12 @@ class Guest:
         return str(view.body["blocks"]) if view else ""
 
     async def edits(self) -> dict[str, str]:
-        """Press the Home tab's button, and wait for the modal; what its inputs hold."""
+        """Press the Home tab's button. Wait for the modal, and return the values of its inputs."""
         self.room.workspace.press_at_home(self.person, EDIT_PREFERENCES)
         return await self.sees_modal()
 
     async def sees_modal(self) -> dict[str, str]:
-        """Wait for a modal; what its inputs hold, by block."""
+        """Wait for a modal. Return the values of its inputs, by block."""
         surfaces = self.room.workspace.surfaces
         await self.room.until(lambda: surfaces.of(self.person, "modal") is not None)
         view = surfaces.of(self.person, "modal")
@@ -170,7 +170,7 @@ class Guest:
         }
 
     async def submits(self, **given: str) -> dict[str, str]:
-        """Submit the modal with this written in its inputs; the complaints, none when it has closed."""
+        """Submit the modal with these values. Return its errors, none when it has closed."""
         surfaces, before = self.room.workspace.surfaces, self.room.workspace.surfaces.of(self.person, "modal")
         self.room.workspace.submit(self.person, given)
         await self.room.until(lambda: surfaces.of(self.person, "modal") is not before)
@@ -178,7 +178,7 @@ class Guest:
         return dict(left.errors) if left else {}
 
     async def prefers(self, **wishes: str) -> None:
-        """Say in the Home tab's modal what is to be kept in mind."""
+        """Save preferences in the Home tab's modal."""
         await self.opens_home()
         await self.edits()
         assert await self.submits(**wishes) == {}
@@ -186,7 +186,7 @@ class Guest:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """The workspace, the server that the bot is connected to, the model behind it, and the bot's parts."""
+    """The workspace, its server, the model, and the parts of the bot."""
 
     workspace: Workspace
     server: PlaygroundServer
@@ -201,17 +201,17 @@ class Room:
         return self.settings.database_url.removeprefix("sqlite:///")
 
     def guest(self, name: str) -> Guest:
-        """Somebody by their real name's first word."""
+        """Return a person by the first word of their real name."""
         return Guest(self, next(p for p in self.workspace.people.values() if p.real_name.split()[0] == name))
 
     def hold_model(self, *first_words: str) -> PausedStep:
-        """Have the model's next answer wait, after these first words, until it is released."""
+        """Have the model's next answer pause after these words, until the test releases it."""
         hold = PausedStep()
         self.model.script(says(*first_words, hold, "a held answer"))
         return hold
 
     async def begins_again(self) -> Talk:
-        """A thread in which an answer of several messages was under way when its question became "be brief"."""
+        """Return a thread in which an answer of several messages was running when its question became "be brief"."""
         hold = self.hold_model("word " * 5_000)
         talk = self.guest("Ana").mentions("tell me everything")
         await self.until(lambda: len(talk.said()) > 1)
@@ -224,17 +224,17 @@ class Room:
         await self.workspace.until(holds, timeout_s=GENEROUS_S)
 
     async def settled(self) -> None:
-        """Wait until every answer is stored, too."""
+        """Wait until every answer is stored."""
         await self.desk.worker.idle()
 
     async def ready(self) -> tuple[int, Any]:
-        """What /readyz tells: the status, and its body."""
+        """Return the status and the body of /readyz."""
         url = f"http://127.0.0.1:{self.settings.health_port}/readyz"
         async with aiohttp.ClientSession() as http, http.get(url) as response:
             return response.status, await response.json()
 
     async def acknowledged(self) -> None:
-        """Wait until the bot acknowledged everything that was delivered so far."""
+        """Wait until the bot has acknowledged every delivery so far."""
         await self.until(lambda: all(delivery.acknowledged for delivery in self.server.deliveries.all()))
 
 
@@ -252,7 +252,7 @@ async def playground(clock: Callable[[], datetime], **how: Any) -> AsyncIterator
 
 
 def free_port() -> int:
-    """A port of this machine on which nobody listens."""
+    """Return a port of this machine on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -260,7 +260,7 @@ def free_port() -> int:
 
 
 def settings_for(workspace: Workspace, server: PlaygroundServer, model: OpenAIServer, **more: Any) -> Settings:
-    """Settings that connect the bot to this workspace by Socket Mode, and to this model."""
+    """Return settings that connect the bot to this workspace by Socket Mode, and to this model."""
     values: dict[str, Any] = {
         "slack_bot_token": workspace.app.bot_token,
         "slack_app_token": workspace.app.app_token,
