@@ -78,8 +78,8 @@ class Requested:
 class Judge:
     """Knows all messages and interruptions, and finds what is wrong in the end.
 
-    On a `crowded` day some threads show a status of waiting. After a stop, reset or deletion a process clears it. If that
-    process dies, the status stays until Slack removes it, so that it is not judged.
+    On a `crowded` day some threads show a status of waiting. After a stop, reset or deletion a process clears it. If
+    that process dies, the status stays until Slack removes it, so that it is not judged.
     """
 
     questions: Sequence[Question]
