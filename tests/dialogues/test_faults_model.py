@@ -17,7 +17,7 @@ from tests.support.room import Room
 
 ANSWER = "I was shown: my VPN is down"
 DOWN = Fails(503, "", {"retry-after-ms": "1"})
-IMPATIENT: dict[str, Any] = {"model_timeout_seconds": 0.3}
+IMPATIENT: dict[str, Any] = {"model_timeout_seconds": 1.0}
 
 PASSES: list[tuple[str, list[Reply]]] = [
     ("rate limit", [Fails(429, {"message": "slow down"}, {"retry-after": "1"})]),

@@ -278,7 +278,7 @@ async def test_a_model_that_falls_silent_is_an_error(
     empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock, *, stream: bool
 ) -> None:
     """504 to who waits for a whole answer, its code as the last event of a stream; nothing is remembered."""
-    async with opened(empty_sqlite_url, reciter, clock, model_timeout_seconds=0.3) as gate:
+    async with opened(empty_sqlite_url, reciter, clock, model_timeout_seconds=1.0) as gate:
         gate.hold_model("Try ")
         got = await gate.asks("hi", session="one", stream=stream)
         turns = await gate.turns("one")

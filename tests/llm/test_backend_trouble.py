@@ -101,7 +101,7 @@ async def test_a_backend_that_is_not_there(unused_tcp_port: int) -> None:
 
 async def test_silence_before_the_answer(backend: OpenAIServer) -> None:
     """A backend that accepts and says nothing is given up after the silence allowed, retries included."""
-    llm = client(backend.base_url, silence_s=0.05)
+    llm = client(backend.base_url, silence_s=0.5)
     backend.script(*[Waits(PausedStep())] * 3)
 
     assert (await trouble(llm)).trouble is Trouble.TIMEOUT
@@ -111,7 +111,7 @@ async def test_silence_before_the_answer(backend: OpenAIServer) -> None:
 
 async def test_silence_within_the_answer(backend: OpenAIServer) -> None:
     """A stream that falls silent is given up, and not begun again after its first words."""
-    llm = client(backend.base_url, silence_s=0.5)
+    llm = client(backend.base_url, silence_s=1.0)
     backend.script(says("Well,", PausedStep()))
 
     assert (await trouble(llm)).trouble is Trouble.TIMEOUT
@@ -122,7 +122,7 @@ async def test_silence_within_the_answer(backend: OpenAIServer) -> None:
 @pytest.mark.parametrize("reply", [says(Forever(b": wait\n\n")), says("Well,", Forever(event(delta(""))))])
 async def test_signs_of_life_without_a_word(backend: OpenAIServer, reply: Says) -> None:
     """Comments and empty deltas are no answer: a backend that sends nothing else is given up as a silent one."""
-    llm = client(backend.base_url, silence_s=0.5)
+    llm = client(backend.base_url, silence_s=1.0)
     backend.script(reply)
 
     assert (await trouble(llm)).trouble is Trouble.TIMEOUT
@@ -141,7 +141,7 @@ async def test_signs_of_life_without_a_word(backend: OpenAIServer, reply: Says) 
 )
 async def test_a_backend_that_goes_on_for_ever(backend: OpenAIServer, reply: Says) -> None:
     """Thoughts, words and the text of an error are waited for as long as one answer may take, and no longer."""
-    llm = client(backend.base_url, whole_s=0.3)
+    llm = client(backend.base_url, whole_s=1.0)
     backend.script(reply)
 
     assert (await trouble(llm)).trouble is Trouble.TIMEOUT

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -10,6 +13,12 @@ from bot.playground.workspace.messages import Message
 from bot.playground.workspace.people import Channel, Person
 from bot.playground.workspace.workspace import Workspace
 from tests.support.playground_stage import client_of
+from tests.support.virtual_time import VirtualTimeLoop
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], AbstractEventLoop]]:
+    """Give every test of this folder a loop that lives in virtual time."""
+    return {"virtual": VirtualTimeLoop}
 
 
 @pytest.fixture

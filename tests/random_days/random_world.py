@@ -15,7 +15,7 @@ from bot.playground.server import PlaygroundServer
 from bot.playground.web_api.calls import ApiCall
 from bot.playground.workspace.workspace import Workspace
 from bot.slack.rate_limiter import Time
-from tests.random_days.random_model import Model, asked_in, thread_context_in, shown_in
+from tests.random_days.random_model import Model, asked_in, shown_in, thread_context_in
 from tests.random_days.random_people import People
 from tests.random_days.random_replicas import Replicas
 from tests.random_days.random_steps import (

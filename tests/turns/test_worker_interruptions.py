@@ -251,7 +251,7 @@ async def test_a_lease_that_is_not_renewed_in_time_ends_the_turn(
     store: Store, llm: ScriptedLLM, clock: SettableClock
 ) -> None:
     """Frozen, or without a database, nobody knows whose the turn is: it ends before its lease does, in silence."""
-    desk = Desk(store, llm, clock, lease=timedelta(seconds=0.6))
+    desk = Desk(store, llm, clock, lease=timedelta(seconds=3))
     hold = PausedStep()
     llm.script(hold, "never said")
     await desk.inbox.accept(mention("hello"))

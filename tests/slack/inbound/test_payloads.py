@@ -362,7 +362,7 @@ def test_several_mentions_of_the_bot(text: str, said: str) -> None:
     assert message(text=text).text == said
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     "piece",
     [" ", "\n\t", "<", "<@", "<@UBOT", "<@UBOT>", "<@UBOT> ", " <@UBOT|", "<!date^", "<a|", "hi, ", "&amp;", "|", "x"],
