@@ -1,4 +1,4 @@
-# Python 3.11+ and make are all a fresh machine needs. `make` alone lists the words.
+# Python 3.11+ and make are all a fresh machine needs. `make` alone lists the targets.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

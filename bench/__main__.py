@@ -1,7 +1,7 @@
 """`make bench`: the attendant as a process beside the leanest bot, on the same workload, in the same run.
 
-Rule: the bots take turns, each started afresh, so that whatever else the machine does falls on all of them. One thing
-can fail: our bot acknowledged something of the smaller crowd too late.
+Rule: the bots take turns, each started afresh, so that other load on the machine falls on all of them. The bench fails
+if the attendant acknowledges an event of the smaller crowd too late.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bench.surroundings import DELTAS
 from bench.workload import MOST_TURNS, TURNS_PER_THREAD
 
 CROWD, LARGE_CROWD = 500, 1_000  # people
-_BUSY = 90  # percent of a core: next to nothing is left
+_BUSY = 90  # percent of a core
 
 F = TypeVar("F")
 Results = dict[str, list[F]]  # each bot's rounds by its name

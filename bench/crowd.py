@@ -25,7 +25,7 @@ THINKS_S = 10.0  # for each answer
 ANSWER = instant(10, "word ")
 WHOLE = ("word " * 10).strip()
 ANSWERED_WITHIN_S = 60.0  # for all answers to be whole
-_LOOK_EVERY_S = 0.05  # at the memory
+_LOOK_EVERY_S = 0.05  # sampling the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class _Crowd:
         channel, people = self._gather(size)
         question = f"<@{workspace.app.user_id}> My VPN drops every ten minutes since this morning. What can I do?"
         self._asked = [workspace.post(person, channel, question, raw=True) for person in people]
-        with suppress(AssertionError):  # the figures tell
+        with suppress(AssertionError):  # the figures show it
             await workspace.until(self._is_over, timeout_s=ANSWERED_WITHIN_S)
 
     def deliveries(self) -> list[Delivery]:

@@ -21,7 +21,7 @@ from tests.support.openai_server import OpenAIServer, Reply, Request, Says, inst
 QUESTION = "@attendant My VPN drops every ten minutes since this morning. What can I do about it?"
 DELTAS, DELTA = 100, "word "
 WHOLE = (DELTA * DELTAS).strip()
-ANSWERED_WITHIN_S = 10.0  # for what takes milliseconds
+ANSWERED_WITHIN_S = 10.0  # an answer takes milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Surroundings:
         self.workspace = harbour(described, clock=lambda: datetime.now(UTC), rng=random.Random(7))  # noqa: S311 - repeats itself
         self.slack = PlaygroundServer(self.workspace)
         self.model = OpenAIServer(self._answer)
-        self.says: Reply = Says((*instant(DELTAS, DELTA).steps, _Note(self)))  # the model, to whoever asks
+        self.says: Reply = Says((*instant(DELTAS, DELTA).steps, _Note(self)))  # the model's answer to every request
         self._person, self._channel = self.workspace.person("ana"), self.workspace.channel("help-desk")
         self._awaited: dict[str, asyncio.Future[float]] = {}  # by thread: when the answer was whole
         self.requested = self.spoken = 0.0

@@ -38,7 +38,7 @@ async def test_whoever_was_frozen_writes_nothing_more(database_url: str, tmp_pat
             await scene.answered(each, "B answers.")
         hold.release()
         os.kill(first.pid, signal.SIGCONT)
-        first.terminate()  # it ends when nothing runs in it any more
+        first.terminate()  # it ends when all its turns have ended
 
         assert await scene.ended(first) == 0
         assert [[m.text for m in scene.said(each)] for each in asked] == [["B answers."]] * QUESTIONS
@@ -57,7 +57,7 @@ def _freeze(pid: int, database_url: str) -> None:
 def _stop(pid: int) -> None:
     """Stop the process. Return when every thread of it stands still, where the system can tell."""
     os.kill(pid, signal.SIGSTOP)
-    stats = list(Path(f"/proc/{pid}/task").glob("*/stat"))  # its state stands behind the name in parentheses
+    stats = list(Path(f"/proc/{pid}/task").glob("*/stat"))  # the state follows the name in parentheses
     while any(stat.read_text().rpartition(")")[2].split()[0] not in "Tt" for stat in stats):
         pass
 

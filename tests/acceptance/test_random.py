@@ -22,7 +22,7 @@ SEEDS = (os.environ["ATTENDANT_SEED"],) if "ATTENDANT_SEED" in os.environ else (
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_what_is_promised_holds_on_any_day(seed: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """Two replicas die, Slack, the model and the database fail: each message has one whole answer, in order, apart."""
-    # Of the four kinds of days the drawn one is the kind that the others are not.
+    # The fixed seeds cover three of the four kinds of days, and the drawn seed covers the fourth.
     day = drawn(int(seed) if seed != "drawn" else 4 * secrets.randbelow(250_000) + 3)
     fixture = "empty_sqlite_url" if day.database == "sqlite" else "empty_postgres_url"
     outcome = await live(day, request.getfixturevalue(fixture), tmp_path)

@@ -14,7 +14,7 @@ from bot.domain.sessions import ResetOutcome
 from tests.support.process import Process
 
 pytestmark = pytest.mark.browser
-PATIENCE_MS = 20_000
+PATIENCE_MS = 60_000
 ARTIFACTS = Path(__file__).parents[1] / "artifacts"
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.support.room import Room, free_port, shown
 from tests.support.timeouts import GENEROUS_S
 
-Ready = tuple[int, bool]  # the status of /readyz, and what it says of Slack
+Ready = tuple[int, bool]  # the status of /readyz, and whether Slack is up
 
 
 @pytest.fixture

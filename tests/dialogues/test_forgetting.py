@@ -123,7 +123,7 @@ async def test_invariant_6_what_is_forgotten_is_nowhere(room: Room, forget: Way)
     await room.desk.scheduler.vacuum()
 
     assert not in_the_files(room, QUESTION)
-    assert in_the_files(room, ANSWER) is (forget is by_edit)  # it was said, and stands there
+    assert in_the_files(room, ANSWER) is (forget is by_edit)  # the answer is in Slack
 
 
 async def test_the_operator_hears_that_words_may_be_left(room: Room) -> None:

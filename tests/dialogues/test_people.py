@@ -55,7 +55,7 @@ async def test_nobody_becomes_somebody_else_by_a_new_name(room: Room) -> None:
     before = shown(room)
     renamed(room, ben, "chidi")
     renamed(room, chidi, "ben")
-    room.clock.advance(timedelta(hours=2))  # what was looked up is forgotten by then
+    room.clock.advance(timedelta(hours=2))  # the cached names have expired by then
     await says(talk, "I order ten", ben)
 
     assert shown(room) == [*before, "chidi (2): I order ten"]

@@ -1,6 +1,6 @@
 """The days of the random suite, each drawn from its seed.
 
-Rule: pure. The same seed is the same day, whatever becomes of it; what cannot be done when its time comes is left out.
+Rule: pure. A seed always draws the same day. A step that turns out to be impossible is left out.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def drawn(seed: int) -> Day:
     )
 
 
-# What a fault may meet, so that the answer can still be shown: each of these has another way.
+# The methods that may fail, and how. The bot has another way to show the answer in each case.
 _FAULTS: dict[str, tuple[SlackFault, ...]] = {
     "assistant.threads.setStatus": ("refuse", "rate_limit", "fail"),
     "chat.startStream": ("refuse", "rate_limit", "lose_answer", "fail"),
@@ -74,7 +74,7 @@ class _Drawing:
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-        self._threads: list[tuple[str, str]] = []  # the place, and who began it
+        self._threads: list[tuple[str, str]] = []  # the place and the first author
         self._tokens: list[str] = []
         self._thread_of: dict[str, int] = {}
         self._kills = 0
@@ -161,7 +161,7 @@ class _Drawing:
         elif self._rng.random() < 0.7 and self._kills < MOST_KILLS:
             self._kills += 1
             yield from self._burst()
-            yield Rests(self._rng.randint(1, 12), 1.0)  # so that it dies at its work
+            yield Rests(self._rng.randint(1, 12), 1.0)  # so that it dies while it answers
             yield Kills(replica)
         else:
             yield Ends(replica)

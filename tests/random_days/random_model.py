@@ -1,6 +1,6 @@
 """The random suite's model: each answer names the messages that it answers, and the others in the request.
 
-Rule: an answer is a function of its request, so that whoever reads it in Slack knows whether it is whole.
+Rule: an answer is a function of its request, so that a reader in Slack knows whether it is whole.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Ending(enum.Enum):
     """The kind of a text of the bot's, by its end."""
 
     WHOLE = "whole"
-    TOLD = "told"  # why there is no answer, or no whole one
+    TOLD = "told"  # the reason for a missing or partial answer
     INTERRUPTED = "interrupted"
     RESET_LINE = "reset line"
     STOP_LINE = "stop line"
@@ -88,7 +88,7 @@ def read(text: str) -> Reading:
         return Reading(ending if last and flat == last else Ending.NONE)
     asked, shown = tokens(found["asked"]), tokens(found["shown"])
     whole, said = _flat(" ".join(paragraphs(asked, shown))), flat.removesuffix(last).strip()
-    if said == whole:  # an end that came too late took nothing away
+    if said == whole:  # a late interruption cut nothing off
         return Reading(Ending.WHOLE, asked, shown)
     return Reading(ending if last and whole.startswith(said) else Ending.NONE, asked, shown)
 

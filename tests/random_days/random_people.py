@@ -25,7 +25,7 @@ from tests.random_days.random_verdict import Duty, Interruption, Judge, Place, Q
 
 _EVENTS = "events_api"
 _DELIVERED_WITHIN_S = 30.0
-_GESTURE_S = 5.0  # a gesture may be carried out for so long after its person was told that it was not
+_GESTURE_S = 5.0  # so long after a gesture was reported as failed, the bot may still carry it out
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class _Command:
 
     what: Interruption
     deliveries: Sequence[Delivery]
-    channel: str | None = None  # all of its threads, also those that begin before the bot hears of it
+    channel: str | None = None  # all threads of the channel, also those begun before the delivery
 
 
 class People:
@@ -187,7 +187,7 @@ class People:
             if late_s:
                 await self._workspace.until(lambda: hold.waiting >= len(deliveries), timeout_s=_DELIVERED_WITHIN_S)
         finally:
-            faults.hold(_EVENTS).release()  # what comes from here on goes by
+            faults.hold(_EVENTS).release()  # later deliveries pass
             asyncio.get_running_loop().call_later(late_s, hold.release)
         return posted[0], deliveries
 
@@ -242,7 +242,7 @@ class People:
     def _known(self, written: _Written) -> Question:
         question, stored = written.question, _acked_at(written.deliveries)
         root = self._workspace.transcript.find(*question.place)
-        if root is None:  # nobody can answer in a thread that is gone
+        if root is None:  # the bot cannot answer in a thread that is gone
             return dataclasses.replace(question, duty="may")
         acked = _acked_at(written.deletion)
         return dataclasses.replace(

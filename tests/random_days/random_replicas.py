@@ -12,7 +12,7 @@ from bot.config.settings import Settings
 from tests.random_days.random_steps import Ends, Fate, Kills, Starts
 from tests.support import crashing_bot
 
-LEASE = timedelta(seconds=6)  # longer than the database is ever away
+LEASE = timedelta(seconds=6)  # longer than any outage of the database
 REPLICAS = 2
 _LEAVE_S = 60.0
 
@@ -25,7 +25,7 @@ class Replicas:
         self._log = log
         self._running: dict[int, BaseProcess] = {}
         self._leaving: list[BaseProcess] = []
-        self.odd: list[str] = []  # how a process ended that should not have
+        self.odd: list[str] = []  # unexpected exit statuses
 
     def meet(self, fate: Fate) -> None:
         """Start a replica that does not run, or end or kill one that does."""
@@ -53,7 +53,7 @@ class Replicas:
             self.meet(Ends(number))
         for process in self._leaving:
             await asyncio.to_thread(process.join, _LEAVE_S)
-            self._note(process, {0, -15})  # -15: before it could listen to signals
+            self._note(process, {0, -15})  # -15: before its signal handlers were installed
 
     def kill_all(self) -> None:
         """Kill every process that is left."""

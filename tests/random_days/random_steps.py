@@ -10,7 +10,7 @@ from typing import Literal
 
 DIRECT = "dm"  # the place of direct messages
 
-Address = Literal["mention", "reply", "aside"]  # an aside is meant for somebody else
+Address = Literal["mention", "reply", "aside"]  # an aside addresses somebody else
 ResetBy = Literal["text", "mention", "shortcut", "command", "direct"]  # direct: all direct messages at once
 SlackFault = Literal["refuse", "rate_limit", "lose_answer", "fail"]
 ModelFault = Literal["unavailable", "rate_limited", "cut", "stall", "silence", "empty"]
@@ -25,7 +25,7 @@ class Says:
     place: str
     thread: int
     how: Address
-    late_s: float = 0.0  # what is written meanwhile overtakes it
+    late_s: float = 0.0  # later messages overtake it
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class SlackSlow:
     """The calls of a method take longer, for a while."""
 
     method: str
-    after: bool  # the work is done, and the answer is late
+    after: bool  # Slack does the work, and its response is late
     seconds: float
 
 

@@ -28,7 +28,7 @@ class Question:
 
     token: str
     message: Message
-    duty: Duty  # be answered, as far as nobody deletes, stops or resets anything
+    duty: Duty  # to be answered, unless somebody deletes, stops or resets
     at: float
     stored: float = math.inf
     deleted: float = math.inf
@@ -54,7 +54,7 @@ class Interruption:
     acked: float = math.inf
     written_in: Place | None = None
     owed: bool = False
-    answered: frozenset[str] = frozenset()  # the tokens whose answers stood there, whole
+    answered: frozenset[str] = frozenset()  # the tokens that had whole answers by then
     reset: bool = False
     sure: bool = False
     spares_later: bool = False

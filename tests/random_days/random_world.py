@@ -43,7 +43,7 @@ from tests.random_days.random_verdict import Requested
 from tests.support.openai_server import OpenAIServer
 from tests.support.room import playground, settings_for
 
-CALM_WITHIN_S = 180.0  # for the calm after a day: the pauses double while Slack is away
+CALM_WITHIN_S = 180.0  # after a day; retry pauses double while Slack is away
 
 
 @dataclass(frozen=True, slots=True)

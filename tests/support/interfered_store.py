@@ -11,6 +11,7 @@ from typing import Any, Concatenate
 from sqlalchemy import Connection
 
 from bot.store.engine import P, Store, T
+from tests.support.timeouts import GENEROUS_S
 
 
 class InterferedStore(Store):
@@ -19,7 +20,7 @@ class InterferedStore(Store):
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self.before: dict[Callable[..., Any], Callable[[], Awaitable[object]]] = {}
-        self.after: dict[Callable[..., Any], Callable[[Any], Awaitable[object]]] = {}  # told the function's result
+        self.after: dict[Callable[..., Any], Callable[[Any], Awaitable[object]]] = {}  # with the function's result
 
     async def run(self, function: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """See Store.run."""
@@ -48,7 +49,7 @@ async def busied(store: Store, go_on: threading.Event) -> asyncio.Task[bool]:
 
     def hold(_: Connection) -> bool:
         loop.call_soon_threadsafe(begun.set)
-        return go_on.wait(10)
+        return go_on.wait(GENEROUS_S)
 
     busy = asyncio.create_task(store.run(hold))
     await begun.wait()

@@ -15,7 +15,7 @@ from tests.support.openai_server import Fails, Reply, Request, Says, delta, even
 
 WINDOW = 8_000
 FACT = re.compile(r"the code of \w+ is \w+")
-_TOKEN = re.compile(r"[a-z]{1,3}|[A-Z]{1,2}|[0-9]|\s|[^a-zA-Z0-9\s]")  # more than any in use makes of a text
+_TOKEN = re.compile(r"[a-z]{1,3}|[A-Z]{1,2}|[0-9]|\s|[^a-zA-Z0-9\s]")  # yields more tokens than any tokenizer in use
 
 Messages = Sequence[Mapping[str, Any]]
 
@@ -28,7 +28,7 @@ class Asked:
     facts: frozenset[str]
     tokens: int
     cached: int
-    extends: bool  # it begins with all of the last one but its newest message
+    extends: bool  # the prompt begins with the one before, without its newest message
 
 
 class NarrowModel:
@@ -54,7 +54,7 @@ class NarrowModel:
             return _says(summary(messages), tokens, 0)
         same = sum(1 for _ in itertools.takewhile(_are_same, zip(self._last, messages, strict=False)))
         cached = self._count(messages[:same])
-        extends = same >= len(self._last) - 1  # the newest is shown again without what held for that moment
+        extends = same >= len(self._last) - 1  # the newest message is repeated without its note
         self.asked.append(Asked(messages[-1]["content"], facts(messages), tokens, cached, extends))
         self._last = messages
         return _says(f"Noted as number {len(self.asked)}. " + "What else? " * (len(self.asked) % 7), tokens, cached)

@@ -41,7 +41,7 @@ class Forever:
     data: bytes
 
 
-# A text is a delta, a mapping a whole chunk, and bytes go out as they are.
+# A text is a delta, a mapping a whole chunk, and bytes are sent unchanged.
 Step = str | Mapping[str, Any] | bytes | PausedStep | Cut | Forever
 
 
@@ -209,7 +209,7 @@ async def _stream(http: web.Request, reply: Says) -> web.StreamResponse:
             case Forever(data):
                 while True:
                     await response.write(data)
-                    await asyncio.sleep(0)  # a write to a fast reader lets nobody else go on
+                    await asyncio.sleep(0)  # a write to a fast reader does not yield to other tasks
             case _:
                 await response.write(event(step))
     await response.write(_ending(reply))

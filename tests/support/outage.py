@@ -24,7 +24,7 @@ def away(url: str) -> Iterator[None]:
 @contextlib.contextmanager
 def full_disk(engine: sa.Engine) -> Iterator[None]:
     """Keep the SQLite file of this engine from growing: a write that needs another page fails as on a full disk."""
-    pages = [1]  # taken for as many as there are
+    pages = [1]  # SQLite raises it to the present size
 
     def bound(connection: sa.Connection) -> None:
         connection.exec_driver_sql(f"PRAGMA max_page_count={pages[0]}")

@@ -30,7 +30,7 @@ class Process:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self._lines: list[str] = []
-        self._unheard: asyncio.Queue[str | None] = asyncio.Queue()  # None: it ended
+        self._unread: asyncio.Queue[str | None] = asyncio.Queue()  # None when the process has ended
         self._reading = asyncio.create_task(self._read())
 
     @staticmethod
@@ -63,7 +63,7 @@ class Process:
     async def says(self, words: str) -> str:
         """Wait for a line that contains these words."""
         async with asyncio.timeout(GENEROUS_S):
-            while (line := await self._unheard.get()) is not None:
+            while (line := await self._unread.get()) is not None:
                 if words in line:
                     return line
         raise AssertionError(f"ended without saying {words!r}: {self._lines}")
@@ -91,12 +91,12 @@ class Process:
         assert self._process.stdout is not None
         async for line in self._process.stdout:
             self._lines.append(line.decode().rstrip("\n"))
-            self._unheard.put_nowait(self._lines[-1])
-        self._unheard.put_nowait(None)
+            self._unread.put_nowait(self._lines[-1])
+        self._unread.put_nowait(None)
 
 
 async def _spawn(folder: Path, environ: Mapping[str, str], arguments: tuple[str, ...]) -> asyncio.subprocess.Process:
-    # Nothing of the machine's own settings but what Python needs: a developer's .env or token must not matter.
+    # Python's own variables only, so that a developer's settings and tokens have no effect.
     inherited = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}}
     return await asyncio.create_subprocess_exec(
         sys.executable,

@@ -1,6 +1,6 @@
 """Virtual time: a loop's clock moves only while the loop has nothing to do, and then at once to the next timer.
 
-Rule: for one process without threads. It may open sockets to itself: what was sent is read before the clock moves.
+Rule: for one process without threads. It may open sockets to itself, because bytes arrive before the clock moves.
 A slow machine changes nothing, because computing takes no virtual time.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, ParamSpec
 
 P = ParamSpec("P")
 
-_GRACE_S = 0.005  # real time for what was sent to arrive at the other end of a socket in this process
+_GRACE_S = 0.005  # real time, in which bytes reach the other end of a socket of this process
 
 
 def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
@@ -59,4 +59,4 @@ class _Selector(selectors.DefaultSelector):
 
     @property
     def _has_sockets(self) -> bool:
-        return len(self.get_map()) > 1  # one wakes the loop up
+        return len(self.get_map()) > 1  # the loop's own socket, which wakes it up, is always there
