@@ -50,7 +50,7 @@ async def test_a_cancelled_wait_does_not_tear_the_transaction(books: Books) -> N
     def slow(connection: Connection) -> None:
         add_thread(connection, "1.0")
         begun.set()
-        go_on.wait(10)
+        go_on.wait(60)
         add_thread(connection, "2.0")
 
     waiting = asyncio.create_task(books.store.run(slow))
