@@ -1,7 +1,7 @@
 """Virtual time: a loop's clock moves only while the loop has nothing to do, and then at once to the next timer.
 
-Rule: for one process without threads. It may open sockets to itself, because bytes arrive before the clock moves.
-A slow machine changes nothing, because computing takes no virtual time.
+Rule: for tests in one process. A test may open sockets to itself, because bytes arrive before the clock moves. It may
+use the loop's executor, because the clock stands still meanwhile. Computing takes no virtual time, however slow it is.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ import asyncio
 import functools
 import selectors
 from collections.abc import Callable, Coroutine
-from typing import Any, ParamSpec
+from concurrent.futures import Executor
+from typing import Any, ParamSpec, TypeVar, TypeVarTuple
 
 P = ParamSpec("P")
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 _GRACE_S = 0.005  # real time, in which bytes reach the other end of a socket of this process
 
@@ -43,15 +46,27 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._clock.passed_s
 
+    def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
+        """See AbstractEventLoop."""
+        future = super().run_in_executor(executor, func, *args)
+        self._clock.jobs.add(future)
+        future.add_done_callback(self._clock.jobs.discard)
+        return future
+
 
 class _Selector(selectors.DefaultSelector):
     """Waits for sockets as any selector does. Where it would wait for a timer, it moves the clock instead."""
 
-    passed_s = 0.0
+    def __init__(self) -> None:
+        super().__init__()
+        self.passed_s = 0.0
+        self.jobs: set[asyncio.Future[Any]] = set()  # of threads
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None or timeout <= 0:
             return super().select(timeout)
+        if self.jobs:
+            return super().select(None)  # the end of a job wakes the loop up
         ready = super().select(_GRACE_S if self._has_sockets else 0)
         if not ready:
             self.passed_s += timeout
