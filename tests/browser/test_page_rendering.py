@@ -158,7 +158,7 @@ async def test_a_streamed_answer_grows_in_place(visit: Visit) -> None:
     await expect(shown.locator("strong")).to_have_text("hold")
     await expect(shown.locator(".caret")).to_have_count(1)
 
-    message = visit.workspace.grow(message, " on**\n\n| a | b |\n|--")
+    message = visit.workspace.append_to(message, " on**\n\n| a | b |\n|--")
     await expect(shown.locator("th")).to_have_text(["a", "b"])
     visit.workspace.change(message, streaming_since=None)
 
@@ -235,7 +235,7 @@ async def test_a_status_shows_under_its_message_and_opens_the_thread(visit: Visi
     await visit.composer.press("Enter")
     await expect(visit.page.get_by_test_id("message")).to_have_count(1)
     (root,) = visit.workspace.transcript.of_channel(visit.help_desk.id)
-    visit.workspace.set_status(visit.help_desk.id, root.ts, "is thinking…", timedelta(minutes=2))
+    visit.workspace.statuses.set(visit.help_desk.id, root.ts, "is thinking…", timedelta(minutes=2))
     await expect(visit.page.get_by_test_id("status")).to_have_text(["attendant is thinking…"] * 2)
 
     visit.bot_says("Done.", root.ts)
@@ -249,7 +249,7 @@ async def test_an_ephemeral_message_is_for_one_person(visit: Visit) -> None:
     """Only the one it was shown to sees it and its buttons; somebody else who acts does not."""
     button = {"type": "button", "action_id": "go", "value": "1", "text": {"type": "plain_text", "text": "Forget <it>"}}
     section = {"type": "section", "text": {"type": "plain_text", "text": "*Which* one?"}, "accessory": button}
-    visit.workspace.show(visit.ana, visit.help_desk, "Which one?", by_app=True, blocks=(section,))
+    visit.workspace.show_ephemeral(visit.ana, visit.help_desk, "Which one?", by_app=True, blocks=(section,))
     ephemeral = visit.page.get_by_test_id("ephemeral")
     await expect(ephemeral.get_by_test_id("message-text")).to_contain_text("*Which* one?")
     await expect(ephemeral.get_by_role("button", name="Forget <it>")).to_be_enabled()
@@ -281,17 +281,17 @@ async def test_an_agent_at_work_can_be_stopped(visit: Visit) -> None:
     """Slack's Stop button stands in the thread of an agent at work, and goes with the status; a plain app has none."""
     workspace, stop = visit.workspace, visit.thread.get_by_test_id("stop")
     root = workspace.post(visit.ana, visit.help_desk, "@attendant help")
-    workspace.set_status(visit.help_desk.id, root.ts, "is thinking", timedelta(minutes=1))
+    workspace.statuses.set(visit.help_desk.id, root.ts, "is thinking", timedelta(minutes=1))
     await expect(visit.page.get_by_test_id("message")).to_contain_text("is thinking")
     await visit.page.get_by_test_id("reply-in-thread").click(force=True)
     await expect(visit.thread.get_by_test_id("status")).to_contain_text("is thinking")
     await expect(stop).to_have_count(0)
     declare_agent(workspace)
-    workspace.set_status(visit.help_desk.id, root.ts, "Working…", timedelta(hours=1), session=True)
+    workspace.statuses.set(visit.help_desk.id, root.ts, "Working…", timedelta(hours=1), session=True)
     streamed = visit.bot_says("Hel", root.ts, streaming_since=workspace.clock())
     await stop.click()
     await workspace.until(lambda: workspace.transcript.streaming() == [])
-    workspace.set_status(visit.help_desk.id, root.ts, "")
+    workspace.statuses.set(visit.help_desk.id, root.ts, "")
 
     await expect(visit.thread.get_by_test_id("status")).to_have_count(0)
     await expect(visit.thread.locator(f"[data-id='{streamed.id}']")).to_have_attribute("data-streaming", "false")

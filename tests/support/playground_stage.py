@@ -19,7 +19,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.manifest import document, read
 from bot.playground.server import PlaygroundServer
 from bot.playground.workspace.sample import harbour
-from bot.playground.workspace.state import STOP_EVENT
+from bot.playground.workspace.thread_statuses import STOP_EVENT
 from bot.playground.workspace.workspace import Workspace
 
 Answer = Callable[[SocketModeRequest], dict[str, Any] | None]

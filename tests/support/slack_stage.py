@@ -303,7 +303,7 @@ class Ears:
     async def command(self, command: str, text: str = "", channel: Channel | None = None) -> Message:
         """Give a slash command, and wait for what it says."""
         before = len(self.notices(channel))
-        self.workspace.command(self.ana, channel or self.help_desk, command, text)
+        self.workspace.interactions.command(self.ana, channel or self.help_desk, command, text)
         await self.workspace.until(lambda: len(self.notices(channel)) > before)
         return self.notices(channel)[-1]
 

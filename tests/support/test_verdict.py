@@ -44,7 +44,7 @@ def test_one_whole_answer_is_well(workspace: Workspace, question: Message) -> No
     """An answer, and a remark beside it, are no complaint; an ephemeral message does not count."""
     say(workspace, "Re: one", question.ts)
     say(workspace, "Reset.", question.ts)
-    workspace.show(workspace.person("ana"), workspace.channel("help-desk"), "Re: one", by_app=True)
+    workspace.show_ephemeral(workspace.person("ana"), workspace.channel("help-desk"), "Re: one", by_app=True)
 
     assert complaints(workspace, question) == []
 
@@ -111,7 +111,7 @@ def test_a_status_that_stays_is_a_complaint() -> None:
     workspace = make_workspace(Clock())
     question = ask(workspace)
     say(workspace, "Re: one", question.ts)
-    workspace.set_status(question.channel, question.ts, "is thinking", timedelta(minutes=2))
+    workspace.statuses.set(question.channel, question.ts, "is thinking", timedelta(minutes=2))
 
     assert complaints(workspace, question) == ["still shows the status 'is thinking'"]
 

@@ -83,14 +83,14 @@ class Verdict:
 
     def _statuses(self, workspace: Workspace) -> Iterator[str]:
         for channel in workspace.channels.values():
-            for root, status in workspace.statuses(channel).items():
+            for root, status in workspace.statuses.in_channel(channel).items():
                 if not self.may_show(channel.id, root):
                     yield f"{channel.id} {root}: still shows the status {status!r}"
 
     def _elsewhere(self, workspace: Workspace, judged: Iterable[Sequence[Message]]) -> Iterator[str]:
         known = {message.id for said in judged for message in said}
         for channel in workspace.channels.values():
-            for message in workspace.said(channel):
+            for message in workspace.app_messages(channel):
                 if message.id not in known and not self.remarks(message.text):
                     yield f"{_place(message)}: nobody asked there: {message.text!r}"
 

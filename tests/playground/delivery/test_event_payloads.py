@@ -78,7 +78,7 @@ def test_what_bots_wrote_is_changed_and_deleted(workspace: Workspace) -> None:
     """The app hears of it as of what people wrote, and of its own messages, too; the author is told as a bot."""
     desk, app = workspace.channel("help-desk"), workspace.app
     own = Message(channel=desk.id, ts=workspace.new_ts(), user=app.user_id, bot_id=app.bot_id, text="on")
-    for message in (workspace.other_bot(desk, "on fire"), workspace.add(own)):
+    for message in (workspace.post_as_other_bot(desk, "on fire"), workspace.add(own)):
         heard = events(workspace)
         workspace.remove(workspace.change(message, text="off"))
 
@@ -119,9 +119,9 @@ def test_other_kinds_of_messages(workspace: Workspace) -> None:
     """Joins, topics, other bots, /me and files have their subtypes."""
     heard = events(workspace)
     ben, team = workspace.person("ben"), workspace.channel("it-team")
-    team = workspace.join(ben, team)
-    workspace.set_topic(ben, team, "A & B")
-    workspace.other_bot(team, "deployed")
+    team = workspace.admin.join(ben, team)
+    workspace.admin.set_topic(ben, team, "A & B")
+    workspace.post_as_other_bot(team, "deployed")
     workspace.post(ben, team, "waves", subtype="me_message")
     workspace.share_file(ben, team, "see", name="a.png", mimetype="image/png", size_bytes=5)
 
@@ -135,7 +135,7 @@ def test_silence_where_the_bot_may_not_hear(workspace: Workspace) -> None:
     """Nothing is told of conversations without the bot, of ephemerals, or without the scope or the subscription."""
     ana, desk = workspace.person("ana"), workspace.channel("help-desk")
     heard = events(workspace)
-    workspace.show(ana, desk, "psst")
+    workspace.show_ephemeral(ana, desk, "psst")
     workspace.channels["C9"] = away = Channel("C9", "away", "channel", frozenset({ana.id}))
     workspace.post(ana, away, "@attendant hi")
     workspace.app = dataclasses.replace(workspace.app, scopes=frozenset({"app_mentions:read"}))

@@ -130,7 +130,7 @@ async def test_commands_are_forms_answered_in_the_body(server: PlaygroundServer,
     workspace = server.workspace
     ana, desk = workspace.person("ana"), workspace.channel("help-desk")
     for _ in range(2):
-        workspace.command(ana, desk, "/reset", "a & b")
+        workspace.interactions.command(ana, desk, "/reset", "a & b")
         await workspace.until(lambda: server.deliveries.all()[-1].done)
 
     assert parse_qs(app.bodies[0])["text"] == ["a & b"]
@@ -141,7 +141,7 @@ async def test_shortcuts_are_forms_with_a_payload(server: PlaygroundServer, app:
     """A shortcut is a form with the payload as JSON."""
     workspace = server.workspace
     ana, desk = workspace.person("ana"), workspace.channel("help-desk")
-    workspace.shortcut(ana, workspace.post(ana, desk, "hi"), "start_over")
+    workspace.interactions.shortcut(ana, workspace.post(ana, desk, "hi"), "start_over")
     await workspace.until(lambda: all(delivery.done for delivery in server.deliveries.all()))
 
     payload = next(json.loads(parse_qs(body)["payload"][0]) for body in app.bodies if body.startswith("payload"))

@@ -6,34 +6,41 @@ from typing import Any
 
 import pytest
 
-from bot.playground.delivery.gesture_payloads import payload_of
+from bot.playground.delivery.interaction_payloads import payload_of
 from bot.playground.delivery.responses import Responses
-from bot.playground.workspace.changes import ButtonPressed, Change, CommandGiven, Gesture, ShortcutChosen
+from bot.playground.workspace.changes import (
+    Change,
+    ChannelInteraction,
+    MessageBlockAction,
+    MessageShortcutInvoked,
+    SlashCommandInvoked,
+)
 from bot.playground.workspace.messages import Message
-from bot.playground.workspace.workspace import NotAllowed, Workspace
+from bot.playground.workspace.rules import NotAllowed
+from bot.playground.workspace.workspace import Workspace
 from tests.support.playground_stage import Clock, make_workspace
 
 BUTTON = {"type": "button", "action_id": "pick", "value": "7", "text": {"type": "plain_text", "text": "Pick"}}
 LIST = ({"type": "actions", "block_id": "b1", "elements": [BUTTON]},)
 
 
-def gesture_of(workspace: Workspace) -> list[Gesture]:
-    made: list[Gesture] = []
+def gesture_of(workspace: Workspace) -> list[ChannelInteraction]:
+    made: list[ChannelInteraction] = []
 
     def keep(change: Change) -> None:
-        if isinstance(change, CommandGiven | ShortcutChosen | ButtonPressed):
+        if isinstance(change, SlashCommandInvoked | MessageShortcutInvoked | MessageBlockAction):
             made.append(change)
 
     workspace.subscribe(keep)
     return made
 
 
-def pressed(workspace: Workspace) -> tuple[Message, Gesture]:
+def pressed(workspace: Workspace) -> tuple[Message, ChannelInteraction]:
     """Ana presses the button of a list that only she sees."""
     ana, desk = workspace.person("ana"), workspace.channel("help-desk")
-    shown = workspace.show(ana, desk, "Which?", by_app=True, blocks=LIST)
+    shown = workspace.show_ephemeral(ana, desk, "Which?", by_app=True, blocks=LIST)
     made = gesture_of(workspace)
-    workspace.press(ana, shown, "pick", "7")
+    workspace.interactions.press(ana, shown, "pick", "7")
     return shown, made[0]
 
 
@@ -46,7 +53,7 @@ def test_command_payload() -> None:
     """A slash command's payload has Slack's fields, a response URL and no thread."""
     workspace = make_workspace()
     made = gesture_of(workspace)
-    workspace.command(workspace.person("ana"), workspace.channel("dm-ana"), "/reset", "all")
+    workspace.interactions.command(workspace.person("ana"), workspace.channel("dm-ana"), "/reset", "all")
     payload = payload_of(workspace, made[0])
 
     assert (payload["command"], payload["text"], payload["user_name"]) == ("/reset", "all", "ana")
@@ -62,7 +69,7 @@ def test_shortcut_payload() -> None:
     root = workspace.post(ana, desk, "one")
     reply = workspace.post(ana, desk, "two", root.ts)
     made = gesture_of(workspace)
-    workspace.shortcut(ana, reply, "start_over")
+    workspace.interactions.shortcut(ana, reply, "start_over")
     payload = payload_of(workspace, made[0])
 
     assert (payload["type"], payload["callback_id"]) == ("message_action", "start_over")
@@ -93,9 +100,9 @@ def test_nobody_presses_what_they_do_not_see() -> None:
     shown, _ = pressed(workspace)
 
     with pytest.raises(NotAllowed):
-        workspace.press(workspace.person("ben"), shown, "pick")
+        workspace.interactions.press(workspace.person("ben"), shown, "pick")
     with pytest.raises(NotAllowed):
-        workspace.press(workspace.person("ana"), shown, "other")
+        workspace.interactions.press(workspace.person("ana"), shown, "other")
 
 
 @pytest.mark.parametrize(
@@ -111,7 +118,7 @@ def test_answers_to_a_button(body: dict[str, Any], left: list[str]) -> None:
     workspace = make_workspace()
     _, gesture = pressed(workspace)
 
-    assert Responses(workspace).use(gesture.response.token, body) is None
+    assert Responses(workspace).receive(gesture.response_url.token, body) is None
     assert texts(workspace) == left
 
 
@@ -121,9 +128,9 @@ def test_answer_in_the_channel_goes_into_a_thread() -> None:
     _, gesture = pressed(workspace)
     root = workspace.post(workspace.person("ben"), workspace.channel("help-desk"), "one")
     body = {"text": "Hello", "response_type": "in_channel", "thread_ts": root.ts}
-    Responses(workspace).use(gesture.response.token, body)
+    Responses(workspace).receive(gesture.response_url.token, body)
 
-    (said,) = workspace.said(workspace.channel("help-desk"))
+    (said,) = workspace.app_messages(workspace.channel("help-desk"))
     assert (said.text, said.thread_ts) == ("Hello", root.ts)
 
 
@@ -131,11 +138,11 @@ def test_a_response_url_wears_out() -> None:
     """It is good for five answers; bad answers do not count."""
     workspace = make_workspace()
     responses, (_, gesture) = Responses(workspace), pressed(workspace)
-    token = gesture.response.token
-    bad = [responses.use(token, {}), responses.use(token, {"blocks": [{"type": "surprise"}]})]
+    token = gesture.response_url.token
+    bad = [responses.receive(token, {}), responses.receive(token, {"blocks": [{"type": "surprise"}]})]
 
     assert bad == ["no_text", "invalid_blocks"]
-    assert [responses.use(token, {"text": "x"}) for _ in range(6)] == [None] * 5 + ["used_url"]
+    assert [responses.receive(token, {"text": "x"}) for _ in range(6)] == [None] * 5 + ["used_url"]
 
 
 def test_a_response_url_expires() -> None:
@@ -145,4 +152,4 @@ def test_a_response_url_expires() -> None:
     _, gesture = pressed(workspace)
     clock.advance(minutes=30)
 
-    assert Responses(workspace).use(gesture.response.token, {"text": "late"}) == "expired_url"
+    assert Responses(workspace).receive(gesture.response_url.token, {"text": "late"}) == "expired_url"

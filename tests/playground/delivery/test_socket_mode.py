@@ -10,7 +10,7 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.socket_mode.request import SocketModeRequest
 
-from bot.playground.delivery.deliveries import Delivery
+from bot.playground.delivery.delivery import Delivery
 from bot.playground.server import PlaygroundServer
 from tests.support.playground_stage import Clock, client_of, connected, make_workspace, served
 
@@ -171,7 +171,7 @@ async def test_a_command_is_answered_with_its_acknowledgement() -> None:
     async with served(make_workspace()) as server, connected(server, lambda _: {"text": "Done."}):
         workspace = server.workspace
         ana, desk = workspace.person("ana"), workspace.channel("help-desk")
-        workspace.command(ana, desk, "/reset", "all")
+        workspace.interactions.command(ana, desk, "/reset", "all")
         await workspace.until(lambda: bool(workspace.ephemerals(ana, desk)))
 
         assert [message.text for message in workspace.ephemerals(ana, desk)] == ["Done."]
@@ -184,7 +184,7 @@ async def test_an_unanswered_command_is_told_to_the_person() -> None:
         server.faults.drop_acks(1)
         workspace = server.workspace
         ana, desk = workspace.person("ana"), workspace.channel("help-desk")
-        workspace.command(ana, desk, "/reset")
+        workspace.interactions.command(ana, desk, "/reset")
         await workspace.until(lambda: all_done(server))
 
         assert [m.text for m in workspace.ephemerals(ana, desk)] == ['/reset failed with the error "operation_timeout"']
@@ -204,7 +204,7 @@ async def test_a_button_is_answered_on_its_response_url() -> None:
         button = {"type": "button", "action_id": "pick", "text": {"type": "plain_text", "text": "Pick"}}
         blocks = [{"type": "actions", "elements": [button]}]
         await client_of(server).chat_postEphemeral(channel=desk.id, user=ana.id, text="Which?", blocks=blocks)
-        workspace.press(ana, workspace.ephemerals(ana, desk)[0], "pick")
+        workspace.interactions.press(ana, workspace.ephemerals(ana, desk)[0], "pick")
         answer = {"text": "Done.", "replace_original": True}
         async with session.post((await pressed)["response_url"], json=answer) as response:
             assert response.status == 200

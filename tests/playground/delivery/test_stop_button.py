@@ -16,8 +16,9 @@ from bot.playground.server import PlaygroundServer
 from bot.playground.workspace.changes import StatusSet
 from bot.playground.workspace.messages import Message
 from bot.playground.workspace.people import Channel, Person
-from bot.playground.workspace.state import STOP_EVENT
-from bot.playground.workspace.workspace import NotAllowed, Workspace
+from bot.playground.workspace.rules import NotAllowed
+from bot.playground.workspace.thread_statuses import STOP_EVENT
+from bot.playground.workspace.workspace import Workspace
 from tests.support.playground_stage import Clock, connected, declare_agent, make_workspace, served
 
 
@@ -51,7 +52,7 @@ async def test_pressing_stop_tells_the_app(
     """The app hears who stopped which thread, and which streams Slack stopped by it."""
     async with connected(server):
         where = await start(client, root)
-        server.workspace.stop(ana, help_desk, root.ts)
+        server.workspace.interactions.stop(ana, help_desk, root.ts)
         await server.workspace.until(lambda: server.deliveries.pending == 0)
 
     (delivery,) = server.deliveries.events(STOP_EVENT)
@@ -72,14 +73,14 @@ async def test_a_stopped_stream_takes_no_more_text(
 ) -> None:
     """Appending to it is stopped_by_user; ending it works once, and ends the session's status."""
     where = await start(client, root)
-    workspace.stop(ana, help_desk, root.ts)
+    workspace.interactions.stop(ana, help_desk, root.ts)
     with pytest.raises(SlackApiError, match="stopped_by_user"):
         await client.chat_appendStream(**where, markdown_text="lo")
-    assert workspace.status(help_desk, root.ts) == "Working…"
+    assert workspace.statuses.text(help_desk, root.ts) == "Working…"
     await client.chat_stopStream(**where, markdown_text=" (stopped)")
 
-    assert [message.text for message in workspace.said(help_desk)] == ["Hel (stopped)"]
-    assert workspace.status(help_desk, root.ts) == ""
+    assert [message.text for message in workspace.app_messages(help_desk)] == ["Hel (stopped)"]
+    assert workspace.statuses.text(help_desk, root.ts) == ""
     with pytest.raises(SlackApiError, match="message_not_in_streaming_state"):
         await client.chat_stopStream(**where)
 
@@ -89,10 +90,10 @@ async def test_a_stopped_stream_can_be_edited(
 ) -> None:
     """It does not stream any more, so that chat.update may finish it as well."""
     where = await start(client, root)
-    workspace.stop(ana, help_desk, root.ts)
+    workspace.interactions.stop(ana, help_desk, root.ts)
     await client.chat_update(**where, markdown_text="Hello.")
 
-    assert [message.text for message in workspace.said(help_desk)] == ["Hello."]
+    assert [message.text for message in workspace.app_messages(help_desk)] == ["Hello."]
 
 
 async def test_work_that_is_no_stream_can_be_stopped(
@@ -101,12 +102,12 @@ async def test_work_that_is_no_stream_can_be_stopped(
     """A session at work can be stopped, with no stream to name; posting leaves it at work, `active` ends that."""
     await set_status(client, root, "processing")
     await client.chat_postMessage(channel=help_desk.id, thread_ts=root.ts, text="Let me look.")
-    server.workspace.stop(ana, help_desk, root.ts)
+    server.workspace.interactions.stop(ana, help_desk, root.ts)
     assert server.deliveries.events(STOP_EVENT)[0].event["streaming_message_ts"] == []
     await set_status(client, root, "active")
 
     with pytest.raises(NotAllowed):
-        server.workspace.stop(ana, help_desk, root.ts)
+        server.workspace.interactions.stop(ana, help_desk, root.ts)
 
 
 async def test_a_plain_app_cannot_be_stopped(
@@ -117,9 +118,9 @@ async def test_a_plain_app_cannot_be_stopped(
     await start(client, root)
     await client.assistant_threads_setStatus(channel_id=help_desk.id, thread_ts=root.ts, status="is thinking")
 
-    assert not workspace.is_stoppable(help_desk, root.ts)
+    assert not workspace.statuses.is_stoppable(help_desk, root.ts)
     with pytest.raises(NotAllowed):
-        workspace.stop(ana, help_desk, root.ts)
+        workspace.interactions.stop(ana, help_desk, root.ts)
 
 
 async def test_an_agent_that_does_not_listen_is_warned(
@@ -133,7 +134,10 @@ async def test_an_agent_that_does_not_listen_is_warned(
 
     answer = await set_status(client, root, "processing")
     assert answer["warning"] == "missing_agent_session_stopped_event_subscription"
-    assert (workspace.status(help_desk, root.ts), workspace.is_stoppable(help_desk, root.ts)) == ("Working…", False)
+    assert (workspace.statuses.text(help_desk, root.ts), workspace.statuses.is_stoppable(help_desk, root.ts)) == (
+        "Working…",
+        False,
+    )
 
 
 async def test_a_stream_may_end_and_the_work_go_on(
@@ -141,7 +145,7 @@ async def test_a_stream_may_end_and_the_work_go_on(
 ) -> None:
     """chat.stopStream takes the session's next status: `active` unless it says otherwise, and only known ones."""
     await client.chat_stopStream(**await start(client, root), session_status="processing")
-    assert workspace.is_stoppable(help_desk, root.ts)
+    assert workspace.statuses.is_stoppable(help_desk, root.ts)
     with pytest.raises(SlackApiError, match="invalid_arguments"):
         await client.chat_stopStream(**await start(client, root), session_status="idle")
 
@@ -154,7 +158,7 @@ async def test_a_stream_that_ran_out_leaves_nothing_to_stop(
     clock.advance(minutes=5)
     workspace.sweep()
 
-    assert workspace.status(help_desk, root.ts) == ""
+    assert workspace.statuses.text(help_desk, root.ts) == ""
     assert workspace.transcript.streaming() == []
 
 
@@ -185,7 +189,7 @@ async def test_a_status_of_a_session_lasts_an_hour(
     """A session that is not renewed is at work no more after an hour."""
     await set_status(client, root, "processing")
     clock.now += timedelta(minutes=59)
-    assert workspace.is_stoppable(help_desk, root.ts)
+    assert workspace.statuses.is_stoppable(help_desk, root.ts)
     clock.advance(minutes=1)
 
-    assert not workspace.is_stoppable(help_desk, root.ts)
+    assert not workspace.statuses.is_stoppable(help_desk, root.ts)

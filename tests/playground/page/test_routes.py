@@ -85,7 +85,7 @@ async def test_messages_are_those_the_person_sees(page: aiohttp.ClientSession, w
     ana, desk = workspace.person("ana"), workspace.channel("help-desk")
     root = workspace.post(ana, desk, "one")
     workspace.post(ana, desk, "two", root.ts)
-    workspace.show(ana, desk, "psst")
+    workspace.show_ephemeral(ana, desk, "psst")
     seen, hidden = [await get(page, "/page/messages", channel=DESK, **{"as": who}) for who in (ANA, BEN)]
 
     assert [message["text"] for message in seen["messages"]] == ["one", "two", "psst"]
@@ -149,7 +149,7 @@ async def test_people_give_commands_choose_shortcuts_and_press(
     ]
 
     assert done == [(200, {"ok": True})] * 3
-    kinds = [made.payload.get("type", made.kind) for made in server.deliveries.all() if made.gesture]
+    kinds = [made.payload.get("type", made.kind) for made in server.deliveries.all() if made.interaction]
     assert kinds == ["slash_commands", "message_action", "block_actions"]
 
 
@@ -243,7 +243,7 @@ async def test_the_feed_keeps_secrets(page: aiohttp.ClientSession, workspace: Wo
     async with page.get("/page/events", params={"as": BEN}) as feed:
         await feed.content.readline()
         workspace.post(ana, it_team, "between us")
-        workspace.show(ana, desk, "psst")
+        workspace.show_ephemeral(ana, desk, "psst")
         workspace.post(ana, desk, "for all")
 
         assert (await next_item(feed.content, "message"))["message"]["text"] == "for all"

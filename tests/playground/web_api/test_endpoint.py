@@ -128,7 +128,7 @@ async def test_long_texts_are_cut(client: AsyncWebClient, workspace: Workspace, 
     """Of a posted text Slack keeps 40,000 characters."""
     await client.chat_postMessage(channel=help_desk.id, text="x" * 40_001)
 
-    assert len(workspace.said(help_desk)[0].text) == 40_000
+    assert len(workspace.app_messages(help_desk)[0].text) == 40_000
 
 
 async def test_unfurling_is_on_unless_both_are_off(
@@ -138,18 +138,18 @@ async def test_unfurling_is_on_unless_both_are_off(
     await client.chat_postMessage(channel=help_desk.id, text="a")
     await client.chat_postMessage(channel=help_desk.id, text="b", unfurl_links=False, unfurl_media=False)
 
-    assert [message.unfurls for message in workspace.said(help_desk)] == [True, False]
+    assert [message.unfurls for message in workspace.app_messages(help_desk)] == [True, False]
 
 
 async def test_update_replaces_the_text(client: AsyncWebClient, workspace: Workspace, help_desk: Channel) -> None:
     """An update changes text and format, keeps blocks that are not mentioned, and marks the message as edited."""
     posted = await client.chat_postMessage(channel=help_desk.id, text="a", blocks=[{"type": "divider"}])
     await client.chat_update(channel=help_desk.id, ts=posted["ts"], text="b")
-    (message,) = workspace.said(help_desk)
+    (message,) = workspace.app_messages(help_desk)
     assert (message.text, len(message.blocks)) == ("b", 1)
     await client.chat_update(channel=help_desk.id, ts=posted["ts"], markdown_text="**c**")
 
-    (message,) = workspace.said(help_desk)
+    (message,) = workspace.app_messages(help_desk)
     assert (message.text, message.format, message.blocks) == ("**c**", "markdown", ())
     assert message.edited
 
@@ -174,7 +174,7 @@ async def test_delete(client: AsyncWebClient, workspace: Workspace, ana: Person,
     posted = await client.chat_postMessage(channel=help_desk.id, text="a")
     await client.chat_delete(channel=help_desk.id, ts=posted["ts"])
 
-    assert workspace.said(help_desk) == []
+    assert workspace.app_messages(help_desk) == []
     assert (await refusal(client, "chat.delete", channel=help_desk.id, ts=hers.ts))["error"] == "cant_delete_message"
 
 
@@ -191,7 +191,7 @@ async def test_metadata_has_a_type_and_a_payload(
         answer = await refusal(client, "chat.postMessage", channel=help_desk.id, text="x", metadata=metadata)
         assert answer["error"] == "invalid_metadata_format"
 
-    assert workspace.said(help_desk) == []
+    assert workspace.app_messages(help_desk) == []
 
 
 async def test_ephemeral(client: AsyncWebClient, workspace: Workspace, ana: Person, help_desk: Channel) -> None:
@@ -201,7 +201,7 @@ async def test_ephemeral(client: AsyncWebClient, workspace: Workspace, ana: Pers
     await client.chat_postEphemeral(channel=help_desk.id, user=ana.id, text="unseen", thread_ts=root.ts)
 
     assert [message.text for message in workspace.ephemerals(ana, help_desk)] == ["psst"]
-    assert workspace.said(help_desk) == []
+    assert workspace.app_messages(help_desk) == []
     outside = await refusal(client, "chat.postEphemeral", channel="C0ITTEAM00", user="U0BENOKAFO", text="x")
     assert outside["error"] == "user_not_in_channel"
 
@@ -212,10 +212,10 @@ async def test_status_lasts_until_the_app_posts(
     """A status shows in its thread and goes with the app's next message there."""
     root = workspace.post(ana, help_desk, "one")
     await client.assistant_threads_setStatus(channel_id=help_desk.id, thread_ts=root.ts, status="is thinking")
-    assert workspace.status(help_desk, root.ts) == "is thinking"
+    assert workspace.statuses.text(help_desk, root.ts) == "is thinking"
     await client.chat_postMessage(channel=help_desk.id, thread_ts=root.ts, text="Hello")
 
-    assert workspace.status(help_desk, root.ts) == ""
+    assert workspace.statuses.text(help_desk, root.ts) == ""
 
 
 async def test_sessions_are_for_agents(
@@ -229,7 +229,7 @@ async def test_sessions_are_for_agents(
     await client.agents_sessions_setStatus(**where, status="processing")
 
     assert plain["error"] == "not_authorized"
-    assert workspace.status(help_desk, root.ts) == "Working…"
+    assert workspace.statuses.text(help_desk, root.ts) == "Working…"
     wordy = await refusal(client, "agents.sessions.setStatus", **where, status="is thinking")
     assert wordy["error"] == "invalid_arguments"
 
@@ -265,7 +265,7 @@ async def test_forms_are_read_like_json(server: PlaygroundServer, workspace: Wor
     async with aiohttp.ClientSession() as session:
         await (await session.post(f"{server.api_url}chat.postMessage", data=form)).read()
 
-    (message,) = workspace.said(help_desk)
+    (message,) = workspace.app_messages(help_desk)
     assert (message.text, message.blocks[0]["type"]) == ("x", "divider")
 
 
@@ -288,7 +288,7 @@ async def test_only_the_apps_own_message_can_be_updated(
     client: AsyncWebClient, workspace: Workspace, help_desk: Channel
 ) -> None:
     """Another bot's message is not the app's to change."""
-    other: Message = workspace.other_bot(help_desk, "deployed")
+    other: Message = workspace.post_as_other_bot(help_desk, "deployed")
 
     answer = await refusal(client, "chat.update", channel=help_desk.id, ts=other.ts, text="x")
     assert answer["error"] == "cant_update_message"

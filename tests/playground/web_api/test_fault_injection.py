@@ -57,7 +57,7 @@ async def test_a_rate_limit_says_when_to_come_back(server: PlaygroundServer, cli
 
     assert raised.value.response.status_code == 429
     assert raised.value.response.headers["Retry-After"] == "7"
-    assert server.workspace.said(server.workspace.channel("help-desk")) == []
+    assert server.workspace.app_messages(server.workspace.channel("help-desk")) == []
 
 
 async def test_held_calls_wait(server: PlaygroundServer, client: AsyncWebClient) -> None:
@@ -76,7 +76,7 @@ async def test_calls_are_held_when_their_work_is_done(server: PlaygroundServer, 
     held = server.faults.hold("chat.postMessage", after=True)
     posting = asyncio.ensure_future(client.chat_postMessage(channel=DESK, text="x"))
     await server.workspace.until(lambda: held.waiting == 1)
-    (posted,) = server.workspace.said(server.workspace.channel("help-desk"))
+    (posted,) = server.workspace.app_messages(server.workspace.channel("help-desk"))
     held.release()
 
     assert (await posting)["ts"] == posted.ts
@@ -93,7 +93,7 @@ async def test_held_calls_can_get_lost(
     held.drop()
     with pytest.raises(aiohttp.ClientError):
         await posting
-    assert len(server.workspace.said(server.workspace.channel("help-desk"))) == posted
+    assert len(server.workspace.app_messages(server.workspace.channel("help-desk"))) == posted
 
     await client.chat_postMessage(channel=DESK, text="x")
 
@@ -110,7 +110,7 @@ async def test_a_server_error_comes_instead_of_an_answer(server: PlaygroundServe
         assert raised.value.response.status_code == status
         assert server.calls.all()[-1].error == error
 
-    assert len(server.workspace.said(server.workspace.channel("help-desk"))) == 1
+    assert len(server.workspace.app_messages(server.workspace.channel("help-desk"))) == 1
 
 
 async def test_a_lost_answer_leaves_the_message(server: PlaygroundServer, client: AsyncWebClient) -> None:
@@ -119,7 +119,7 @@ async def test_a_lost_answer_leaves_the_message(server: PlaygroundServer, client
     with pytest.raises(aiohttp.ClientError):
         await client.chat_postMessage(channel=DESK, text="x")
 
-    assert len(server.workspace.said(server.workspace.channel("help-desk"))) == 1
+    assert len(server.workspace.app_messages(server.workspace.channel("help-desk"))) == 1
 
 
 async def test_what_is_held_on_its_way_is_overtaken(server: PlaygroundServer) -> None:

@@ -27,7 +27,7 @@ async def test_a_file_is_shared_in_direct_messages(server: PlaygroundServer, cli
     opened = await client.chat_postMessage(channel=ana.id, text="here it comes")
     await client.files_upload_v2(channel=opened["channel"], content="Größe: 1", filename="a b.json")
 
-    told, sent = workspace.said(workspace.dm(ana))
+    told, sent = workspace.app_messages(workspace.dm(ana))
     assert (told.text, sent.subtype, sent.files[0]["name"], sent.files[0]["size"]) == (
         "here it comes",
         "file_share",
@@ -58,7 +58,7 @@ async def test_an_upload_is_as_long_as_it_was_announced(server: PlaygroundServer
 
     with pytest.raises(SlackApiError, match="file_not_found"):
         await client.files_completeUploadExternal(files=[{"id": announced["file_id"]}], channel_id="C0HELPDESK")
-    assert server.workspace.said(server.workspace.channel("help-desk")) == []
+    assert server.workspace.app_messages(server.workspace.channel("help-desk")) == []
 
 
 @pytest.mark.parametrize("length", [0, MAX_BYTES + 1])

@@ -98,7 +98,7 @@ async def test_calls_made_too_early_are_found(server: PlaygroundServer, client: 
     assert [call.args["text"] for call in server.calls.too_early()] == ["early"]
 
 
-async def test_calls_that_were_on_their_way_are_excused(
+async def test_calls_that_were_in_flight_are_excused(
     server: PlaygroundServer, client: AsyncWebClient, clock: Clock
 ) -> None:
     """Who could not have read the 429 yet did nothing wrong; how long that is, the test says."""
@@ -108,4 +108,4 @@ async def test_calls_that_were_on_their_way_are_excused(
     await client.users_info(user="U0BENOKAFO")
 
     assert server.calls.too_early() == []
-    assert len(server.calls.too_early(on_their_way=timedelta(seconds=0.2))) == 1
+    assert len(server.calls.too_early(in_flight=timedelta(seconds=0.2))) == 1

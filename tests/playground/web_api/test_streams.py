@@ -49,10 +49,10 @@ async def test_a_stream_grows_and_ends(
     """Pieces add up in one message of the thread, which streams until it is stopped."""
     ts = await start(client, root, markdown_text="**Hel")
     await client.chat_appendStream(channel=help_desk.id, ts=ts, markdown_text="lo**")
-    assert workspace.said(help_desk)[0].streaming_since
+    assert workspace.app_messages(help_desk)[0].streaming_since
     answer = await client.chat_stopStream(channel=help_desk.id, ts=ts, markdown_text=" Ana")
 
-    (message,) = workspace.said(help_desk)
+    (message,) = workspace.app_messages(help_desk)
     assert (message.text, message.format, message.thread_ts) == ("**Hello** Ana", "markdown", root.ts)
     assert message.streaming_since is None
     assert answer["message"]["text"] == "**Hello** Ana"
@@ -85,7 +85,7 @@ async def test_slack_own_streaming_helper_works(
         await stream.append(markdown_text=piece)
     await stream.stop()
 
-    assert [message.text for message in workspace.said(help_desk)] == ["Hello there!"]
+    assert [message.text for message in workspace.app_messages(help_desk)] == ["Hello there!"]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ async def test_direct_messages_need_no_recipient(client: AsyncWebClient, workspa
     root = workspace.post(ana, workspace.dm(ana), "help")
     await client.chat_startStream(channel=root.channel, thread_ts=root.ts, markdown_text="Hi")
 
-    assert [message.text for message in workspace.said(workspace.dm(ana))] == ["Hi"]
+    assert [message.text for message in workspace.app_messages(workspace.dm(ana))] == ["Hi"]
 
 
 async def test_an_ended_stream_takes_no_more(client: AsyncWebClient, root: Message) -> None:
@@ -162,7 +162,7 @@ async def test_blocks_at_the_end_stand_below_the_text(
     ts = await start(client, root, markdown_text="a")
     await client.chat_stopStream(channel=help_desk.id, ts=ts, blocks=[{"type": "divider"}])
 
-    assert [block["type"] for block in workspace.said(help_desk)[0].blocks] == ["markdown", "divider"]
+    assert [block["type"] for block in workspace.app_messages(help_desk)[0].blocks] == ["markdown", "divider"]
 
 
 async def test_an_agents_stream_shows_that_it_works(
@@ -171,7 +171,7 @@ async def test_an_agents_stream_shows_that_it_works(
     """For an app declared an agent, a stream is a session at work until it stops."""
     workspace.app = dataclasses.replace(workspace.app, is_agent=True)
     ts = await start(client, root, markdown_text="a")
-    assert workspace.status(help_desk, root.ts) == "Working…"
+    assert workspace.statuses.text(help_desk, root.ts) == "Working…"
     await client.chat_stopStream(channel=help_desk.id, ts=ts)
 
-    assert workspace.status(help_desk, root.ts) == ""
+    assert workspace.statuses.text(help_desk, root.ts) == ""

@@ -10,12 +10,13 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.playground.delivery.responses import NO_CONNECTION
+from bot.playground.delivery.outcomes import NO_CONNECTION
 from bot.playground.server import PlaygroundServer
 from bot.playground.workspace.messages import Json
 from bot.playground.workspace.people import Person
+from bot.playground.workspace.rules import NotAllowed
 from bot.playground.workspace.surfaces import View
-from bot.playground.workspace.workspace import NotAllowed, Workspace
+from bot.playground.workspace.workspace import Workspace
 from tests.support.playground_stage import Clock, client_of, connected, make_workspace, served
 
 BUTTON: Json = {"type": "button", "action_id": "go", "value": "1", "text": {"type": "plain_text", "text": "Go"}}
@@ -58,7 +59,7 @@ async def refusal(client: AsyncWebClient, method: str, **args: Any) -> str:
 
 def trigger(workspace: Workspace, person: Person) -> str:
     """The trigger of a gesture of this person."""
-    workspace.surfaces.arm("t1", person)
+    workspace.surfaces.add_trigger("t1", person)
     return "t1"
 
 
@@ -83,9 +84,9 @@ async def test_a_home_tab_is_for_one_person(client: AsyncWebClient, workspace: W
 
 async def test_opening_the_home_tab_is_told(workspace: Workspace, server: PlaygroundServer, ana: Person) -> None:
     """Each time, with the view that is there already."""
-    workspace.open_home(ana)
+    workspace.interactions.open_home(ana)
     await client_of(server).views_publish(user_id=ana.id, view=HOME)
-    workspace.open_home(ana)
+    workspace.interactions.open_home(ana)
     first, second = (delivery.event for delivery in server.deliveries.events("app_home_opened"))
 
     assert (first["user"], first["tab"], first["channel"]) == (ana.id, "home", workspace.dm(ana).id)
@@ -153,7 +154,7 @@ async def test_a_button_in_the_home_tab(workspace: Workspace, server: Playground
     """The app hears which, in which view, with a trigger that opens a modal; there is no message and no channel."""
     client = client_of(server)
     view_id = (await client.views_publish(user_id=ana.id, view=HOME))["view"]["id"]
-    workspace.press_at_home(ana, "go")
+    workspace.interactions.press_at_home(ana, "go")
     (pressed,) = (delivery.payload for delivery in server.deliveries.all())
 
     assert (pressed["type"], pressed["view"]["id"], pressed["user"]["id"]) == ("block_actions", view_id, ana.id)
@@ -161,14 +162,14 @@ async def test_a_button_in_the_home_tab(workspace: Workspace, server: Playground
     assert not {"channel", "message", "response_url"} & pressed.keys()
     await client.views_open(trigger_id=pressed["trigger_id"], view=MODAL)
     with pytest.raises(NotAllowed):
-        workspace.press_at_home(ana, "elsewhere")
+        workspace.interactions.press_at_home(ana, "elsewhere")
 
 
 async def test_a_submission(workspace: Workspace, server: PlaygroundServer, ana: Person) -> None:
     """The app hears every input's value, those left alone as they were shown; acknowledged, the modal closes."""
     async with connected(server):
         await client_of(server).views_open(trigger_id=trigger(workspace, ana), view=MODAL)
-        workspace.submit(ana, {"pick": "two"})
+        workspace.interactions.submit(ana, {"pick": "two"})
         await workspace.until(lambda: workspace.surfaces.of(ana, "modal") is None)
     (submitted,) = (delivery.payload for delivery in server.deliveries.all())
 
@@ -197,7 +198,7 @@ async def test_complaints_of_the_app(
 
     async with connected(server, answered):
         await client_of(server).views_open(trigger_id=trigger(workspace, ana), view=MODAL)
-        workspace.submit(ana, {})
+        workspace.interactions.submit(ana, {})
         await workspace.until(lambda: bool(modal_of(workspace, ana).errors))
 
     assert modal_of(workspace, ana).errors == errors
@@ -208,7 +209,7 @@ async def test_a_submission_that_nobody_acknowledges(
 ) -> None:
     """Without the app the modal stays, and Slack says that there was trouble."""
     await client_of(server).views_open(trigger_id=trigger(workspace, ana), view=MODAL)
-    workspace.submit(ana, {})
+    workspace.interactions.submit(ana, {})
     await workspace.until(lambda: bool(modal_of(workspace, ana).errors))
 
     assert modal_of(workspace, ana).errors == {"": NO_CONNECTION}
@@ -220,7 +221,7 @@ async def test_what_slack_itself_complains_of(
 ) -> None:
     """An empty input that is needed, and a text over its limit, are told in the modal; the app hears nothing."""
     await client_of(server).views_open(trigger_id=trigger(workspace, ana), view=MODAL)
-    workspace.submit(ana, {"name": written})
+    workspace.interactions.submit(ana, {"name": written})
 
     assert set(modal_of(workspace, ana).errors) == {"name"}
     assert server.deliveries.all() == []

@@ -11,7 +11,8 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.playground.server import PlaygroundServer
-from bot.playground.workspace.workspace import NotAllowed, Workspace
+from bot.playground.workspace.rules import NotAllowed
+from bot.playground.workspace.workspace import Workspace
 from tests.support.playground_stage import connected, make_workspace, served, subscribe
 
 EVENTS = ("channel_archive", "channel_deleted", "group_archive", "group_deleted", "member_left_channel")
@@ -43,7 +44,7 @@ async def test_after_an_uninstall_nothing_works(server: PlaygroundServer, client
     workspace = server.workspace
     async with connected(server) as socket:
         socket.auto_reconnect_enabled = False
-        workspace.uninstall()
+        workspace.admin.uninstall()
         await workspace.until(lambda: server.sockets.open == 0)
 
     assert all(delivery.acknowledged for delivery in server.deliveries.all())
@@ -58,7 +59,7 @@ async def test_after_an_uninstall_nothing_works(server: PlaygroundServer, client
 
 async def test_an_uninstalled_app_hears_nothing_more(server: PlaygroundServer, workspace: Workspace) -> None:
     """What people say afterwards is not told to it."""
-    workspace.uninstall()
+    workspace.admin.uninstall()
     workspace.post(workspace.person("ana"), workspace.channel("help-desk"), "@attendant still there?")
 
     assert server.deliveries.events("message") == server.deliveries.events("app_mention") == []
@@ -74,7 +75,7 @@ async def test_an_archived_channel(
     workspace = server.workspace
     ana, channel = workspace.person("ana"), workspace.channel(name)
     root = workspace.post(ana, channel, "one")
-    workspace.archive(ana, channel)
+    workspace.admin.archive(ana, channel)
 
     assert heard(server) == [{"type": f"{prefix}_archive", "user": ana.id, "channel": channel.id, "is_moved": 0}]
     assert len(server.deliveries.events("message", subtype=f"{subtype}_archive")) == 1
@@ -86,7 +87,7 @@ async def test_an_archived_channel(
 async def test_a_deleted_channel(server: PlaygroundServer, client: AsyncWebClient, name: str, event: str) -> None:
     """The app hears of it, and finds the channel no more."""
     channel = server.workspace.channel(name)
-    server.workspace.delete_channel(channel)
+    server.workspace.admin.delete_channel(channel)
 
     assert heard(server) == [{"type": event, "channel": channel.id}]
     assert await error(client, channel.id) == "channel_not_found"
@@ -101,7 +102,7 @@ async def test_a_removed_bot(
 ) -> None:
     """The app hears that it left, in two ways; of a private channel it then knows nothing."""
     workspace = server.workspace
-    channel = workspace.remove_bot(workspace.channel(name))
+    channel = workspace.admin.remove_bot(workspace.channel(name))
     workspace.post(workspace.person("ana"), channel, "@attendant still there?")
 
     assert heard(server) == [
@@ -123,9 +124,9 @@ async def test_only_what_is_subscribed_to_is_told() -> None:
     manifest = dataclasses.replace(workspace.app.manifest, events=EVENTS)
     workspace.app = dataclasses.replace(workspace.app, manifest=manifest, scopes=frozenset())
     async with served(workspace, retry_after_s=()) as server:
-        workspace.remove_bot(workspace.channel("general"))
-        workspace.delete_channel(workspace.channel("help-desk"))
-        workspace.uninstall()
+        workspace.admin.remove_bot(workspace.channel("general"))
+        workspace.admin.delete_channel(workspace.channel("help-desk"))
+        workspace.admin.uninstall()
 
         assert heard(server) == []
 
@@ -133,4 +134,4 @@ async def test_only_what_is_subscribed_to_is_told() -> None:
 async def test_only_members_archive(workspace: Workspace) -> None:
     """Somebody who is not in a channel cannot archive it."""
     with pytest.raises(NotAllowed):
-        workspace.archive(workspace.person("ben"), workspace.channel("it-team"))
+        workspace.admin.archive(workspace.person("ben"), workspace.channel("it-team"))

@@ -7,8 +7,16 @@ from datetime import timedelta
 
 import pytest
 
-from bot.playground.workspace.changes import Change, Changed, CommandGiven, Deleted, Posted, StatusSet
-from bot.playground.workspace.workspace import NotAllowed, Workspace
+from bot.playground.workspace.changes import (
+    Change,
+    MessageChanged,
+    MessagePosted,
+    MessageRemoved,
+    SlashCommandInvoked,
+    StatusSet,
+)
+from bot.playground.workspace.rules import NotAllowed
+from bot.playground.workspace.workspace import Workspace
 from tests.support.playground_stage import Clock, make_workspace
 
 
@@ -37,7 +45,7 @@ def test_posting_stores_what_slack_would() -> None:
 
     assert message.text == "<@U0ATTENDANT> &lt;hi&gt;"
     assert message.client_msg_id
-    assert changes == [Posted(message)]
+    assert changes == [MessagePosted(message)]
 
 
 def test_threads_count_their_replies() -> None:
@@ -77,7 +85,7 @@ def test_edit_and_delete_tell_of_both_versions() -> None:
     workspace.delete(ana, edited)
 
     match changes:
-        case [Changed(after, before, _), Deleted(gone, _)]:
+        case [MessageChanged(after, before, _), MessageRemoved(gone, _)]:
             assert (before.text, after.text, gone) == ("teh", "the", edited)
         case _:
             pytest.fail(str(changes))
@@ -100,15 +108,15 @@ def test_slash_commands_are_refused_in_threads() -> None:
     ana, desk = workspace.person("ana"), workspace.channel("help-desk")
     root = workspace.post(ana, desk, "one")
     changes = told(workspace)
-    workspace.command(ana, desk, "/reset", thread_ts=root.ts)
-    workspace.command(ana, desk, "/nonsense")
+    workspace.interactions.command(ana, desk, "/reset", thread_ts=root.ts)
+    workspace.interactions.command(ana, desk, "/nonsense")
 
     assert [m.text for m in workspace.ephemerals(ana, desk)] == [
         "/reset is not supported in threads. Sorry!",
         "/nonsense is not a valid command.",
     ]
-    workspace.command(ana, desk, "/reset", "all")
-    assert [type(change) for change in changes] == [Posted, Posted, CommandGiven]
+    workspace.interactions.command(ana, desk, "/reset", "all")
+    assert [type(change) for change in changes] == [MessagePosted, MessagePosted, SlashCommandInvoked]
 
 
 def test_statuses_end_by_themselves() -> None:
@@ -117,12 +125,12 @@ def test_statuses_end_by_themselves() -> None:
     workspace = make_workspace(clock)
     desk = workspace.channel("help-desk")
     changes = told(workspace)
-    workspace.set_status(desk.id, "1.000000", "is thinking", timedelta(minutes=2))
-    assert workspace.status(desk, "1.000000") == "is thinking"
+    workspace.statuses.set(desk.id, "1.000000", "is thinking", timedelta(minutes=2))
+    assert workspace.statuses.text(desk, "1.000000") == "is thinking"
     clock.advance(minutes=2)
     workspace.sweep()
 
-    assert workspace.status(desk, "1.000000") == ""
+    assert workspace.statuses.text(desk, "1.000000") == ""
     assert changes[-1] == StatusSet(desk.id, "1.000000", "")
 
 
@@ -131,10 +139,10 @@ def test_a_status_goes_with_its_thread() -> None:
     workspace = make_workspace()
     ana, channel = workspace.person("ana"), workspace.channel("help-desk")
     message = workspace.post(ana, channel, "hello")
-    workspace.set_status(channel.id, message.ts, "is thinking", timedelta(minutes=2))
+    workspace.statuses.set(channel.id, message.ts, "is thinking", timedelta(minutes=2))
     workspace.delete(ana, message)
 
-    assert workspace.statuses(channel) == {}
+    assert workspace.statuses.in_channel(channel) == {}
 
 
 async def test_until_returns_at_the_change() -> None:

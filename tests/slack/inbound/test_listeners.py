@@ -69,8 +69,8 @@ async def test_what_is_not_for_us_is_acknowledged_all_the_same() -> None:
     async with ears() as slack:
         said = slack.workspace.post(slack.ana, slack.help_desk, "hello")
         slack.workspace.change(said, blocks=())
-        slack.workspace.set_topic(slack.ana, slack.help_desk, "Anything")
-        slack.workspace.other_bot(slack.help_desk, "deployed")
+        slack.workspace.admin.set_topic(slack.ana, slack.help_desk, "Anything")
+        slack.workspace.post_as_other_bot(slack.help_desk, "deployed")
         await slack.acknowledged()
 
         assert [event.message_id for event in slack.accepted(MessageReceived)] == [said.ts]
@@ -83,7 +83,7 @@ async def test_slacks_stop_button() -> None:
         declare_agent(slack.workspace)
         root = slack.workspace.post(slack.ana, slack.help_desk, "hello").ts
         await slack.client.agents_sessions_setStatus(channel_id=slack.help_desk.id, thread_ts=root, status="processing")
-        slack.workspace.stop(slack.ana, slack.help_desk, root)
+        slack.workspace.interactions.stop(slack.ana, slack.help_desk, root)
         await slack.acknowledged()
         (stop,) = slack.accepted(StopRequested)
 
@@ -121,9 +121,9 @@ async def test_a_channel_is_gone() -> None:
     """Archived, deleted, or without the bot: the channel is named, and everything is acknowledged."""
     async with ears() as slack:
         general, team, desk = (slack.workspace.channel(name) for name in ("general", "it-team", "help-desk"))
-        slack.workspace.archive(slack.ana, general)
-        slack.workspace.delete_channel(team)
-        slack.workspace.remove_bot(desk)
+        slack.workspace.admin.archive(slack.ana, general)
+        slack.workspace.admin.delete_channel(team)
+        slack.workspace.admin.remove_bot(desk)
         await slack.acknowledged()
 
         gone = slack.accepted(ChannelGone)
@@ -133,7 +133,7 @@ async def test_a_channel_is_gone() -> None:
 async def test_the_app_is_removed() -> None:
     """When the app is uninstalled, its workspace is named; Slack says it twice."""
     async with ears() as slack:
-        slack.workspace.uninstall()
+        slack.workspace.admin.uninstall()
         await slack.acknowledged()
 
         assert slack.accepted(Uninstalled) == [Uninstalled("slack", slack.workspace.team.id)] * 2
@@ -158,7 +158,7 @@ async def test_forgetting_that_fails_is_told() -> None:
     async with ears() as slack:
         question = await slack.command("/attendant", "forget me")
         slack.ledger.out_of_order = 1
-        slack.workspace.press(slack.ana, question, FORGET_ME)
+        slack.workspace.interactions.press(slack.ana, question, FORGET_ME)
         await slack.workspace.until(lambda: slack.notices()[-1].text == texts.SOMETHING_BROKE)
         assert slack.ledger.forgotten == []
         await slack.acknowledged()
@@ -220,7 +220,7 @@ async def test_several_sessions_are_offered() -> None:
         _, session = have_sessions(slack, "My VPN is down", "My mouse squeaks")
         offered = await slack.command("/reset")
         assert slack.ledger.resets == []
-        slack.workspace.press(slack.ana, offered, RESET_SESSION, session)
+        slack.workspace.interactions.press(slack.ana, offered, RESET_SESSION, session)
         await slack.workspace.until(lambda: _only_notice(slack) == texts.reset_count(1))
 
         assert "My mouse squeaks" in str(offered.blocks)
@@ -240,7 +240,7 @@ async def test_all_of_several_sessions() -> None:
     """One button of the list resets all of them."""
     async with ears() as slack:
         have_sessions(slack, "one", "two", "three")
-        slack.workspace.press(slack.ana, await slack.command("/reset"), RESET_ALL)
+        slack.workspace.interactions.press(slack.ana, await slack.command("/reset"), RESET_ALL)
         await slack.workspace.until(lambda: _only_notice(slack) == texts.reset_count(3))
 
 
@@ -250,7 +250,7 @@ async def test_a_button_behind_a_proxy(monkeypatch: pytest.MonkeyPatch, caplog: 
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
     async with ears() as slack:
         session, _ = have_sessions(slack, "one", "two")
-        slack.workspace.press(slack.ana, await slack.command("/reset"), RESET_SESSION, session)
+        slack.workspace.interactions.press(slack.ana, await slack.command("/reset"), RESET_SESSION, session)
         await slack.workspace.until(lambda: _only_notice(slack) == texts.reset_count(1))
     assert not caplog.records
 
@@ -259,7 +259,7 @@ async def test_a_button_whose_response_url_is_worn_out() -> None:
     """When the list cannot be replaced any more, the person is told below it."""
     async with ears() as slack:
         session, _ = have_sessions(slack, "one", "two")
-        slack.workspace.press(slack.ana, await slack.command("/reset"), RESET_SESSION, session)
+        slack.workspace.interactions.press(slack.ana, await slack.command("/reset"), RESET_SESSION, session)
         slack.workspace.response_urls.clear()
         await slack.workspace.until(lambda: slack.notices()[-1].text == texts.reset_count(1))
         assert slack.ledger.resets == [(session, slack.ana.id)]
@@ -270,7 +270,7 @@ async def test_a_button_whose_outcome_cannot_be_shown(caplog: pytest.LogCaptureF
     async with ears() as slack:
         session, _ = have_sessions(slack, "one", "two")
         slack.server.faults.refuse("chat.postEphemeral", "not_in_channel")
-        slack.workspace.press(slack.ana, await slack.command("/reset"), RESET_SESSION, session)
+        slack.workspace.interactions.press(slack.ana, await slack.command("/reset"), RESET_SESSION, session)
         slack.workspace.response_urls.clear()
         await eventually(lambda: "a notice could not be posted: not_in_channel" in caplog.text)
 
@@ -291,7 +291,7 @@ async def test_a_button_that_comes_too_late(outcome: ResetOutcome, told: str) ->
     async with ears() as slack:
         session, _ = have_sessions(slack, "one", "two")
         slack.ledger.outcome = outcome
-        slack.workspace.press(slack.ana, await slack.command("/reset"), RESET_SESSION, session)
+        slack.workspace.interactions.press(slack.ana, await slack.command("/reset"), RESET_SESSION, session)
         await slack.workspace.until(lambda: _only_notice(slack) == told)
 
 
@@ -340,7 +340,7 @@ async def test_the_shortcut_starts_over() -> None:
     async with ears() as slack:
         root = slack.workspace.post(slack.ana, slack.help_desk, "hello").ts
         reply = slack.workspace.post(slack.ana, slack.help_desk, "there", root)
-        slack.workspace.shortcut(slack.ana, reply, START_OVER)
+        slack.workspace.interactions.shortcut(slack.ana, reply, START_OVER)
         await slack.workspace.until(lambda: bool(slack.notices()))
         (told,) = slack.notices()
 
@@ -352,7 +352,7 @@ async def test_the_shortcut_on_a_message_without_replies() -> None:
     """Where there is no thread to show anything in, the person is told in the channel."""
     async with ears() as slack:
         message = slack.workspace.post(slack.ana, slack.help_desk, "hello")
-        slack.workspace.shortcut(slack.ana, message, START_OVER)
+        slack.workspace.interactions.shortcut(slack.ana, message, START_OVER)
         await slack.workspace.until(lambda: bool(slack.notices()))
         (told,) = slack.notices()
         assert (told.text, told.thread_ts) == (texts.reset(ResetOutcome.DONE), None)
@@ -365,8 +365,8 @@ async def test_the_shortcut_where_the_bot_is_not(replied: bool) -> None:  # noqa
         message = slack.workspace.post(slack.ana, slack.help_desk, "hello")
         if replied:
             slack.workspace.post(slack.ana, slack.help_desk, "there", message.ts)
-        slack.workspace.remove_bot(slack.help_desk)
-        slack.workspace.shortcut(slack.ana, message, START_OVER)
+        slack.workspace.admin.remove_bot(slack.help_desk)
+        slack.workspace.interactions.shortcut(slack.ana, message, START_OVER)
         await slack.workspace.until(lambda: bool(slack.notices()))
         assert _only_notice(slack) == texts.reset(ResetOutcome.DONE)
 

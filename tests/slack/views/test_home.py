@@ -8,14 +8,14 @@ import pytest
 
 from bot.domain import texts as wording
 from bot.domain.preferences import Preferences, Tone
-from bot.playground.workspace.surfaces import Kind
+from bot.playground.workspace.surfaces import ViewKind
 from bot.slack.views.preference_blocks import EDIT_PREFERENCES, PREFERENCES_MODAL, home, modal, wishes_in
 from tests.support.slack_stage import Ears, a_while, ears
 
 HOSTILE = "*bold* <!channel> <@U0ANASILVA> `code`"
 
 
-def shown(slack: Ears, kind: Kind = "home") -> str:
+def shown(slack: Ears, kind: ViewKind = "home") -> str:
     """What Ana sees there, all of it."""
     view = slack.workspace.surfaces.of(slack.ana, kind)
     return str(view.body["blocks"]) if view else ""
@@ -29,14 +29,14 @@ def complaints(slack: Ears) -> Mapping[str, str]:
 
 async def opened(slack: Ears) -> None:
     """Open the Home tab, and wait until something is shown there."""
-    slack.workspace.open_home(slack.ana)
+    slack.workspace.interactions.open_home(slack.ana)
     await slack.workspace.until(lambda: bool(shown(slack)))
 
 
 async def edited(slack: Ears) -> None:
     """Open the modal from the Home tab."""
     await opened(slack)
-    slack.workspace.press_at_home(slack.ana, EDIT_PREFERENCES)
+    slack.workspace.interactions.press_at_home(slack.ana, EDIT_PREFERENCES)
     await slack.workspace.until(lambda: bool(shown(slack, "modal")))
 
 
@@ -52,7 +52,7 @@ async def test_the_home_tab_says_how_the_bot_is_used() -> None:
 async def test_the_messages_tab_is_left_alone() -> None:
     """Slack tells of it under the same name; nothing is shown anywhere."""
     async with ears() as slack:
-        slack.workspace.open_home(slack.ana)
+        slack.workspace.interactions.open_home(slack.ana)
         await slack.acknowledged()
         (delivery,) = slack.server.deliveries.all()
         await slack.workspace.until(lambda: len(slack.server.calls.of("views.publish")) == 1)
@@ -99,7 +99,7 @@ async def test_preferences_when_the_store_is_away() -> None:
         slack.ledger.out_of_order = 1
         await opened(slack)
         assert wording.SOMETHING_BROKE in shown(slack)
-        slack.workspace.open_home(slack.ana)
+        slack.workspace.interactions.open_home(slack.ana)
         await slack.workspace.until(lambda: wording.NO_PREFERENCES in shown(slack))
 
 
@@ -108,7 +108,7 @@ async def test_a_button_when_the_store_is_away() -> None:
     async with ears() as slack:
         await opened(slack)
         slack.ledger.out_of_order = 1
-        slack.workspace.press_at_home(slack.ana, EDIT_PREFERENCES)
+        slack.workspace.interactions.press_at_home(slack.ana, EDIT_PREFERENCES)
         await slack.workspace.until(lambda: wording.SOMETHING_BROKE in shown(slack))
 
         assert not shown(slack, "modal")
@@ -119,10 +119,10 @@ async def test_a_submission_when_the_store_is_away() -> None:
     async with ears() as slack:
         await edited(slack)
         slack.ledger.out_of_order = 1
-        slack.workspace.submit(slack.ana, {"name": "Rita"})
+        slack.workspace.interactions.submit(slack.ana, {"name": "Rita"})
         await slack.workspace.until(lambda: bool(complaints(slack)))
         assert complaints(slack) == {"name": wording.SOMETHING_BROKE}
-        slack.workspace.submit(slack.ana, {"name": "Rita"})
+        slack.workspace.interactions.submit(slack.ana, {"name": "Rita"})
         await slack.workspace.until(lambda: not shown(slack, "modal"))
 
         assert slack.ledger.wishes == {slack.ana.id: Preferences("Rita")}
@@ -140,9 +140,9 @@ async def test_an_app_without_a_home_tab(caplog: pytest.LogCaptureFixture) -> No
     """Where the app was installed without one, saving in the modal works all the same."""
     async with ears() as slack:
         slack.server.faults.refuse("views.publish", "not_enabled")
-        slack.workspace.command(slack.ana, slack.help_desk, "/attendant", "preferences")
+        slack.workspace.interactions.command(slack.ana, slack.help_desk, "/attendant", "preferences")
         await slack.workspace.until(lambda: bool(shown(slack, "modal")))
-        slack.workspace.submit(slack.ana, {"name": "Rita", "about": "my-secret-device"})
+        slack.workspace.interactions.submit(slack.ana, {"name": "Rita", "about": "my-secret-device"})
         await slack.workspace.until(lambda: len(slack.server.calls.of("views.publish")) == 1)
         await slack.workspace.until(lambda: not shown(slack, "modal"))
 
