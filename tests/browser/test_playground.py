@@ -27,6 +27,7 @@ async def playground(page: Page, tmp_path: Path) -> AsyncIterator[Page]:
         assert address is not None, line
         page.set_default_timeout(TIMEOUT_MS)
         await page.goto(address[0])
+        await expect(page.get_by_test_id("suggestions")).to_be_visible()  # so the event stream is open
         yield page
         ARTIFACTS.mkdir(exist_ok=True)
         await page.screenshot(path=ARTIFACTS / "playground.png")

@@ -21,9 +21,10 @@ _PLACEHOLDERS = {"", "…", "..."}
 class Verdict:
     """Finds what a reader of the threads would complain about.
 
-    `answers(question, text)` is whether a text is the complete answer to a question and nothing more. One text may answer
-    several questions. The texts of a split answer are joined with an empty line. `remarks(text)` is whether the app may
-    say this besides, for instance that it was reset. `may_show(channel, root)` is whether a status may remain there.
+    `answers(question, text)` is whether a text is the complete answer to a question and nothing more. One text may
+    answer several questions. The texts of a split answer are joined with an empty line.
+    `remarks(text)` is whether the app may say this besides, for instance that it was reset.
+    `may_show(channel, root)` is whether a status may remain there.
     """
 
     answers: Callable[[Message, str], bool]

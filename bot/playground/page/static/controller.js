@@ -1,22 +1,22 @@
 /**
- * What can be done on the page: each wish goes to the playground, each change it tells goes into the state.
- * Rule: nothing a person does is shown before the playground has said that it happened.
+ * The actions of the page. Actions go to the playground, and its changes go into the state.
+ * Rule: an action is shown only once the playground has confirmed it with a change.
  */
 
 import * as api from "./api.js";
 import { isReply } from "./state.js";
 
-const WIDE = "(min-width: 1001px)"; // where the thread stands beside the channel: see layout.css
+const WIDE = "(min-width: 1001px)"; // the width from which layout.css puts the thread beside the channel
 
-/** `page` has tell(sentence), focusThread(), focusMessage(ts), threadHasFocus(), threadIsIdle(), openSidebar(). */
-export class Desk {
+/** `page` has showToast(sentence), focusThread(), focusMessage(ts), threadHasFocus(), threadIsIdle(), openSidebar(). */
+export class Controller {
   constructor(state, page) {
     this.state = state;
     this.page = page;
     this.names = namesIn(state);
-    this.awaited = null; // the message just sent, whose thread opens when the bot starts to answer: {ts}
-    this.stopListening = () => {};
-    this.onHeard = () => {};
+    this.pendingRoot = null; // {ts} of the message just sent, whose thread opens when the bot starts to answer
+    this.unsubscribe = () => {};
+    this.onChange = () => {};
   }
 
   start({ as, channel, thread }) {
@@ -27,28 +27,28 @@ export class Desk {
   actAs(person, channel = this.state.channel, thread = null) {
     const { state } = this;
     const wasDirect = channel !== null && channel === state.dms[state.as];
-    this.awaited = null;
-    this.stopListening();
+    this.pendingRoot = null;
+    this.unsubscribe();
     state.actAs(person);
     const place = state.place(wasDirect ? state.dms[person] : channel) ?? state.places()[0];
     state.open(place.id, place.id === channel ? thread : null);
-    this.stopListening = api.listen(person, this.ears()); // messages are read once it listens, so that none is missed
+    this.unsubscribe = api.subscribe(person, this.handlers()); // messages are read after it, so that none is missed
   }
 
-  ears() {
+  handlers() {
     return {
       open: () => {
         this.state.setOnline(true);
         this.refresh();
       },
       lost: () => this.state.setOnline(false),
-      change: (change) => this.hear(change),
+      change: (change) => this.receive(change),
     };
   }
 
-  /** Reads anew what may have changed while nobody listened: the bot's connection, and the open channel. */
+  /** Reads what may have changed while disconnected: the bot's connection, the views and the open channel. */
   async refresh() {
-    await this.trying(async () => {
+    await this.attempt(async () => {
       const { connected, notice } = await api.readWorkspace();
       Object.assign(this.state, { connected, notice });
     });
@@ -57,73 +57,73 @@ export class Desk {
       const shown = await api.readViews(as);
       if (as === this.state.as) this.state.show(shown);
     };
-    await Promise.all([this.trying(views), this.load(this.state.channel)]);
+    await Promise.all([this.attempt(views), this.load(this.state.channel)]);
   }
 
-  /** Opens the bot's Home tab, of which the bot is told, or goes back to its messages. */
+  /** Opens the bot's Home tab, which sends the bot an event, or goes back to its messages. */
   async openHome(atHome) {
     this.state.openHome(atHome);
-    if (atHome) await this.trying(() => api.openHome({ as: this.state.as }));
+    if (atHome) await this.attempt(() => api.openHome({ as: this.state.as }));
   }
 
   pressAtHome({ action_id }) {
     const { as, views } = this.state;
-    return this.trying(() => api.pressAtHome({ as, view_id: views.home.id, action_id }));
+    return this.attempt(() => api.pressAtHome({ as, view_id: views.home.id, action_id }));
   }
 
-  /** Submits the modal; what becomes of it is heard. Whether the playground took it. */
+  /** Submits the modal. Returns whether the playground accepted it. Its outcome comes as a change. */
   submitModal(values) {
     const { as, views } = this.state;
-    return this.trying(() => api.submitView({ as, view_id: views.modal.id, values }));
+    return this.attempt(() => api.submitView({ as, view_id: views.modal.id, values }));
   }
 
   closeModal() {
-    return this.trying(() => api.closeView({ as: this.state.as }));
+    return this.attempt(() => api.closeView({ as: this.state.as }));
   }
 
   async open(channel, thread = null) {
-    this.awaited = null;
+    this.pendingRoot = null;
     this.state.open(channel, thread);
     await this.load(channel);
   }
 
   async load(channel) {
-    const reading = this.state.beginLoading(channel);
-    const read = async () => this.state.loaded(reading, await api.readMessages(channel, this.state.as));
-    if (!(await this.trying(read))) this.state.gaveUpLoading(reading);
+    const load = this.state.beginLoading(channel);
+    const read = async () => this.state.loaded(load, await api.readMessages(channel, this.state.as));
+    if (!(await this.attempt(read))) this.state.abandonLoading(load);
   }
 
-  hear(change) {
+  receive(change) {
     const { state } = this;
     const channel = change.message?.channel ?? change.channel;
-    const before = change.message ? state.known(channel, change.message.id) : null;
+    const before = change.message ? state.find(channel, change.message.id) : null;
     state.apply(change);
     if (channel !== state.channel) return;
-    this.onHeard(change, before);
-    this.follow(change, before);
+    this.onChange(change, before);
+    this.openAnsweredThread(change, before);
   }
 
-  /** Opens the thread of the message just sent once the bot begins to answer in it, where that disturbs nobody. */
-  follow(change, before) {
-    if (!this.awaited) return;
-    if (!before && this.isMyRoot(change)) this.awaited.ts ??= change.message.ts;
-    const begun = answeredThread(change);
-    if (begun === null || begun !== this.awaited.ts) return;
-    this.awaited = null;
-    if (matchMedia(WIDE).matches && this.page.threadIsIdle()) this.state.openThread(begun);
+  /** Opens the thread of the message just sent once the bot starts to answer, unless another thread is in use. */
+  openAnsweredThread(change, before) {
+    if (!this.pendingRoot) return;
+    if (!before && this.isMyRoot(change)) this.pendingRoot.ts ??= change.message.ts;
+    const root = answeredThread(change);
+    if (root === null || root !== this.pendingRoot.ts) return;
+    this.pendingRoot = null;
+    if (matchMedia(WIDE).matches && this.page.threadIsIdle()) this.state.openThread(root);
   }
 
   isMyRoot({ type, message }) {
     return type === "message" && message.user === this.state.as && !message.ephemeral && !isReply(message);
   }
 
-  /** Sends what was typed: a known command as a command, everything else as a message. Rejects when it was refused. */
+  /** Sends a text: a known command as a command, any other text as a message. Rejects when it is refused. */
   async send(text, { as, channel, thread }) {
     const where = { as, channel, ...(thread ? { thread_ts: thread } : {}) };
     const [word] = text.split(/\s/, 1);
     if (this.state.commands.some(({ command }) => command === word))
       return api.runCommand({ ...where, command: word, text: text.slice(word.length).trim() });
-    if (!thread) this.awaited = {};
+    if (!thread) this.pendingRoot = {};
     return api.sendMessage({ ...where, text });
   }
 
@@ -146,31 +146,31 @@ export class Desk {
   }
 
   async saveEdit({ channel, ts }, text) {
-    if (await this.trying(() => api.editMessage({ as: this.state.as, channel, ts, text }))) this.endEdit();
+    if (await this.attempt(() => api.editMessage({ as: this.state.as, channel, ts, text }))) this.endEdit();
   }
 
   remove({ channel, ts }) {
-    return this.trying(() => api.deleteMessage({ as: this.state.as, channel, ts }));
+    return this.attempt(() => api.deleteMessage({ as: this.state.as, channel, ts }));
   }
 
   shortcut({ channel, ts }, callback_id) {
-    return this.trying(() => api.runShortcut({ as: this.state.as, channel, ts, callback_id }));
+    return this.attempt(() => api.runShortcut({ as: this.state.as, channel, ts, callback_id }));
   }
 
   press({ channel, id }, action) {
-    return this.trying(() => api.pressButton({ as: this.state.as, channel, id, ...action }));
+    return this.attempt(() => api.pressButton({ as: this.state.as, channel, id, ...action }));
   }
 
   /** Presses Slack's Stop button in a thread. */
   stop(root) {
     const { as, channel } = this.state;
-    return this.trying(() => api.stopWork({ as, channel, thread_ts: root }));
+    return this.attempt(() => api.stopWork({ as, channel, thread_ts: root }));
   }
 
-  /** A message's link in Slack's form, with which a command can name its thread. */
+  /** Copies the link of a message in Slack's form, which commands accept for a thread. */
   copyLink({ channel, ts, thread_ts: root }) {
     const reply = root && root !== ts ? `?thread_ts=${root}&cid=${channel}` : "";
-    return this.trying(
+    return this.attempt(
       () => navigator.clipboard.writeText(`${location.origin}/archives/${channel}/p${ts.replace(".", "")}${reply}`),
       "Link copied.",
     );
@@ -180,35 +180,35 @@ export class Desk {
     this.page.openSidebar();
   }
 
-  /** Does it, and tells the person when it was refused. Whether it worked. */
-  async trying(act, done = null) {
+  /** Runs an action and shows its refusal. Returns whether it succeeded. */
+  async attempt(act, done = null) {
     try {
       await act();
-      if (done) this.page.tell(done);
+      if (done) this.page.showToast(done);
       return true;
     } catch (error) {
-      this.page.tell(error.message);
+      this.page.showToast(error.message);
       return false;
     }
   }
 }
 
-/** The root of the thread in which the bot works or answers by this change, or null. */
+/** The root of the thread in which the bot shows a status or answers, or null. */
 function answeredThread({ type, message, thread_ts: root, text }) {
   if (type === "status") return text ? root : null;
   return type === "message" && message.is_bot && isReply(message) ? message.thread_ts : null;
 }
 
-/** What the renderers ask: the names behind ids. */
+/** The names behind ids, for the renderers. */
 function namesIn(state) {
-  const found = (id) =>
+  const personOf = (id) =>
     id === state.bot.id || state.people.some((person) => person.id === id) ? state.person(id) : null;
   return {
     get me() {
       return state.as;
     },
-    person: (id) => found(id)?.real_name ?? null,
-    handle: (id) => found(id)?.name ?? null,
+    person: (id) => personOf(id)?.real_name ?? null,
+    handle: (id) => personOf(id)?.name ?? null,
     channel: (id) => state.channels.find((channel) => channel.id === id)?.name ?? null,
   };
 }
