@@ -145,9 +145,7 @@ TYPED = "*so* 1 < 2 &amp; @Ben Okafor _look_: @channel\n> was said"
 
 async def test_mrkdwn_is_shown_as_slack_shows_it(visit: Visit) -> None:
     """A person's text shows formatting, entities, people's names and highlighted pings."""
-    message = visit.workspace.post(
-        visit.ana, visit.help_desk, "*so* 1 < 2 &amp; @Ben Okafor _look_: @channel\n> was said"
-    )
+    message = visit.workspace.post(visit.ana, visit.help_desk, TYPED)
     shown = visit.shown(message)
 
     await expect(shown.locator("p")).to_have_text("so 1 < 2 &amp; @Ben Okafor look: @channel")

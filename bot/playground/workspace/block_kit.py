@@ -20,11 +20,11 @@ def problems(blocks: Sequence[Any]) -> list[str]:
     """Return why Slack would refuse these blocks, empty when it would accept them."""
     if len(blocks) > MAX_BLOCKS:
         return [f"no more than {MAX_BLOCKS} items allowed [json-pointer:/blocks]"]
-    found = [
+    errors = [
         f"{problem} [json-pointer:/blocks/{index}]" for index, block in enumerate(blocks) for problem in _block(block)
     ]
     markdown = sum(len(str(b.get("text", ""))) for b in blocks if isinstance(b, dict) and b.get("type") == "markdown")
-    return found + ([f"more than {MAX_MARKDOWN} characters of markdown"] if markdown > MAX_MARKDOWN else [])
+    return errors + ([f"more than {MAX_MARKDOWN} characters of markdown"] if markdown > MAX_MARKDOWN else [])
 
 
 def stored(blocks: Sequence[Json], new_id: Callable[[], str]) -> tuple[Json, ...]:
@@ -34,11 +34,11 @@ def stored(blocks: Sequence[Json], new_id: Callable[[], str]) -> tuple[Json, ...
 
 def buttons(blocks: Sequence[Json]) -> list[tuple[str, Json]]:
     """Return the buttons in stored blocks, each with its block's id."""
-    found: list[tuple[str, Json]] = []
+    pairs: list[tuple[str, Json]] = []
     for block in blocks:
         elements = [block["accessory"]] if "accessory" in block else block.get("elements", [])
-        found += [(block["block_id"], element) for element in elements if element["type"] == "button"]
-    return found
+        pairs += [(block["block_id"], element) for element in elements if element["type"] == "button"]
+    return pairs
 
 
 def _with_action_ids(block: Json, new_id: Callable[[], str]) -> Json:

@@ -23,11 +23,11 @@ def problems(view: Json, kind: str) -> list[str]:
     if view.get("type") != kind or not isinstance(blocks, list):
         return [f"must be a {kind} with blocks [json-pointer:/view]"]
     inputs = [block for block in blocks if _is_input(block)]
-    found = [*_frame(view, inputs), *(problem for block in inputs for problem in _input(block))]
+    errors = [*_frame(view, inputs), *(problem for block in inputs for problem in _input(block))]
     others = [block for block in blocks if not _is_input(block)]
     # A view may have more blocks than a message, so its blocks are checked in parts of a message's size.
     parts = [others[at : at + block_kit.MAX_BLOCKS] for at in range(0, len(others), block_kit.MAX_BLOCKS)]
-    return found + [problem for part in parts for problem in block_kit.problems(part)]
+    return errors + [problem for part in parts for problem in block_kit.problems(part)]
 
 
 def stored(view: Json, new_id: Callable[[], str]) -> Json:

@@ -161,11 +161,11 @@ async def test_updates_that_are_refused(
     client: AsyncWebClient, workspace: Workspace, ana: Person, help_desk: Channel
 ) -> None:
     """chat.update refuses a long text, a missing message and another person's message."""
-    hers = workspace.post(ana, help_desk, "mine")
+    question = workspace.post(ana, help_desk, "mine")
     posted = await client.chat_postMessage(channel=help_desk.id, text="a")
     refused = [
         await refusal(client, "chat.update", channel=help_desk.id, ts=ts, text=text)
-        for ts, text in ((posted["ts"], "x" * 4_001), ("1.000000", "x"), (hers.ts, "x"))
+        for ts, text in ((posted["ts"], "x" * 4_001), ("1.000000", "x"), (question.ts, "x"))
     ]
 
     assert [answer["error"] for answer in refused] == ["msg_too_long", "message_not_found", "cant_update_message"]
@@ -173,24 +173,26 @@ async def test_updates_that_are_refused(
 
 async def test_delete(client: AsyncWebClient, workspace: Workspace, ana: Person, help_desk: Channel) -> None:
     """The bot can delete its own messages only."""
-    hers = workspace.post(ana, help_desk, "mine")
+    question = workspace.post(ana, help_desk, "mine")
     posted = await client.chat_postMessage(channel=help_desk.id, text="a")
     await client.chat_delete(channel=help_desk.id, ts=posted["ts"])
 
     assert workspace.app_messages(help_desk) == []
-    assert (await refusal(client, "chat.delete", channel=help_desk.id, ts=hers.ts))["error"] == "cant_delete_message"
+    assert (await refusal(client, "chat.delete", channel=help_desk.id, ts=question.ts))[
+        "error"
+    ] == "cant_delete_message"
 
 
 async def test_metadata_has_a_type_and_a_payload(
     client: AsyncWebClient, workspace: Workspace, help_desk: Channel
 ) -> None:
     """Metadata without a type or a payload is refused, and nothing is posted."""
-    wrong: list[dict[str, Any]] = [
+    invalid: list[dict[str, Any]] = [
         {"event_type": "answer"},
         {"event_payload": {}},
         {"event_type": 1, "event_payload": {}},
     ]
-    for metadata in wrong:
+    for metadata in invalid:
         answer = await refusal(client, "chat.postMessage", channel=help_desk.id, text="x", metadata=metadata)
         assert answer["error"] == "invalid_metadata_format"
 

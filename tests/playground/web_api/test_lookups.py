@@ -126,10 +126,10 @@ async def test_deleted_messages_are_gone(client: AsyncWebClient, root: Message, 
     """A deleted message leaves its thread. A stream must end before it can be deleted."""
     to = {"recipient_user_id": "U0ANASILVA", "recipient_team_id": "T0HARBOUR", "markdown_text": "Hel"}
     stream = await client.api_call("chat.startStream", json={"channel": help_desk.id, "thread_ts": root.ts, **to})
-    mine: dict[str, Any] = {"channel": help_desk.id, "ts": stream["ts"]}
+    where: dict[str, Any] = {"channel": help_desk.id, "ts": stream["ts"]}
     with pytest.raises(SlackApiError, match="cant_delete_message"):
-        await client.chat_delete(**mine)
-    await client.chat_stopStream(**mine)
-    await client.chat_delete(**mine)
+        await client.chat_delete(**where)
+    await client.chat_stopStream(**where)
+    await client.chat_delete(**where)
 
     assert texts(await replies(client, root)) == ["0"]

@@ -47,10 +47,10 @@ async def test_a_minute_takes_as_many_calls_as_the_tier(
     client: AsyncWebClient, clock: Clock, root: Message, method: str, most: int
 ) -> None:
     """A method accepts its tier's calls within a minute, and the next when the oldest is a minute ago."""
-    mine = (await client.chat_postMessage(channel=GENERAL, text="x"))["ts"]
+    posted_ts = (await client.chat_postMessage(channel=GENERAL, text="x"))["ts"]
     calls = {
         "chat.startStream": {"channel": DESK, "thread_ts": root.ts, **TO_ANA},
-        "chat.update": {"channel": GENERAL, "ts": mine, "text": "y"},
+        "chat.update": {"channel": GENERAL, "ts": posted_ts, "text": "y"},
         "users.info": {"user": "U0ANASILVA"},
     }
     for _ in range(most):

@@ -65,9 +65,9 @@ async def test_the_app_hears_of_start_and_end(server: PlaygroundServer, client: 
         await client.chat_appendStream(channel=root.channel, ts=ts, markdown_text="b")
     await client.chat_stopStream(channel=root.channel, ts=ts)
 
-    mine = [d.event for d in server.deliveries.events("message") if d.event.get("user") != "U0ANASILVA"]
-    assert [event.get("subtype") for event in mine] == [None, "message_changed"]
-    assert mine[1]["message"]["text"] == "abbb"
+    own = [d.event for d in server.deliveries.events("message") if d.event.get("user") != "U0ANASILVA"]
+    assert [event.get("subtype") for event in own] == [None, "message_changed"]
+    assert own[1]["message"]["text"] == "abbb"
 
 
 async def test_slack_own_streaming_helper_works(

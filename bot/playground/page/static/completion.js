@@ -18,8 +18,8 @@ function someOrNull(from, items) {
 }
 
 function commands(start, state) {
-  const known = state.commands.filter(({ command }) => command.startsWith(start));
-  return known.map(({ command, description, usage_hint }) => ({
+  const matching = state.commands.filter(({ command }) => command.startsWith(start));
+  return matching.map(({ command, description, usage_hint }) => ({
     insert: command,
     title: command,
     hint: usage_hint,

@@ -52,7 +52,7 @@ export function forThread(state, root, fill) {
     { how: "Reply without a mention", text: "What did I ask you a moment ago?" },
     { how: "Start over", text: "!reset" },
   ];
-  const title = "The conversation goes on here";
+  const title = "Continue the conversation here";
   return [card(title, el("h2", {}, title), chips, fill)];
 }
 

@@ -18,10 +18,10 @@ export function inline(text, names, open = false, depth = 0) {
   const unclosed = new Set(); // markers without an end, so that each end is searched for only once
   const special = /[\\`*_~[!<&\n]|https?:\/\//g;
   let plainFrom = 0;
-  for (let found; (found = special.exec(text));) {
-    const token = tokenAt({ text, at: found.index, names, open, depth, unclosed });
+  for (let match; (match = special.exec(text));) {
+    const token = tokenAt({ text, at: match.index, names, open, depth, unclosed });
     if (!token) continue;
-    nodes.push(text.slice(plainFrom, found.index), ...token.nodes);
+    nodes.push(text.slice(plainFrom, match.index), ...token.nodes);
     plainFrom = special.lastIndex = token.end;
   }
   nodes.push(text.slice(plainFrom));
@@ -64,7 +64,7 @@ function code({ text, at, open, unclosed }) {
 function closingTicks(text, from, length) {
   const ticks = /`+/g;
   ticks.lastIndex = from;
-  for (let found; (found = ticks.exec(text));) if (found[0].length === length) return found.index;
+  for (let match; (match = ticks.exec(text));) if (match[0].length === length) return match.index;
   return -1;
 }
 
@@ -101,12 +101,12 @@ function closed(cursor, length) {
 function closingRun(text, from, marker) {
   const runs = new RegExp(`\\\\.|\`[^\`]*\`|[${marker[0]}]+`, "gs");
   runs.lastIndex = from;
-  for (let found; (found = runs.exec(text));) {
-    const spare = found[0].length - marker.length;
-    if (found[0][0] !== marker[0] || (spare !== 0 && found[0].length !== 3) || spare < 0) continue;
-    const closes = found.index > from && !/\s/.test(text[found.index - 1]);
+  for (let match; (match = runs.exec(text));) {
+    const spare = match[0].length - marker.length;
+    if (match[0][0] !== marker[0] || (spare !== 0 && match[0].length !== 3) || spare < 0) continue;
+    const closes = match.index > from && !/\s/.test(text[match.index - 1]);
     const inWord = marker[0] === "_" && WORD.test(text[runs.lastIndex] ?? "");
-    if (closes && !inWord) return found.index + spare;
+    if (closes && !inWord) return match.index + spare;
   }
   return -1;
 }
@@ -131,13 +131,13 @@ function image(cursor) {
 /** `[label](address "title")`. While it streams, only the label shows until the address is complete. */
 function labelled(cursor) {
   const { text, at, names, open, depth } = cursor;
-  const found = /^\[((?:[^[\]\\]|\\.|\[[^[\]]*\])*)\]\(\s*<?((?:[^\s()<>]|\([^\s()]*\))*)>?(?:\s+"[^"]*")?\s*\)/.exec(
+  const match = /^\[((?:[^[\]\\]|\\.|\[[^[\]]*\])*)\]\(\s*<?((?:[^\s()<>]|\([^\s()]*\))*)>?(?:\s+"[^"]*")?\s*\)/.exec(
     text.slice(at, at + 3000),
   );
-  if (found && depth < MAX_DEPTH)
+  if (match && depth < MAX_DEPTH)
     return {
-      nodes: [link(found[2], inline(found[1] || found[2], names, false, depth + 1))],
-      end: at + found[0].length,
+      nodes: [link(match[2], inline(match[1] || match[2], names, false, depth + 1))],
+      end: at + match[0].length,
     };
   const partial = open ? /^\[([^[\]]*)\]\([^\s()]*$/.exec(text.slice(at)) : null;
   return partial && { nodes: inline(partial[1], names, false, MAX_DEPTH), end: text.length };
@@ -155,9 +155,9 @@ function angled({ text, at, names, open }) {
 }
 
 function reference({ text, at }) {
-  const found = /^&(?:(amp|lt|gt|quot|nbsp)|#(\d{1,6}));/.exec(text.slice(at, at + 10));
-  if (!found) return null;
-  return { nodes: [found[1] ? ENTITIES[found[1]] : String.fromCodePoint(Number(found[2]))], end: at + found[0].length };
+  const match = /^&(?:(amp|lt|gt|quot|nbsp)|#(\d{1,6}));/.exec(text.slice(at, at + 10));
+  if (!match) return null;
+  return { nodes: [match[1] ? ENTITIES[match[1]] : String.fromCodePoint(Number(match[2]))], end: at + match[0].length };
 }
 
 /** A bare address, without the punctuation at the end of its sentence. */

@@ -88,8 +88,8 @@ function list(lines, at, context) {
 }
 
 function startsItem(line, ordered) {
-  const found = ITEM.exec(line);
-  return found !== null && (found[3] !== undefined) === ordered && !RULE.test(line);
+  const match = ITEM.exec(line);
+  return match !== null && (match[3] !== undefined) === ordered && !RULE.test(line);
 }
 
 /** The line after an item. An item includes indented lines, blank lines between them, and continuation lines. */

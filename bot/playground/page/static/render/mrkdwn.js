@@ -87,10 +87,10 @@ function inline(text, names, depth = 0) {
   const unclosed = new Set(); // marks without an end, so that each end is searched for only once
   const special = /[`<*_~]/g;
   let plainFrom = 0;
-  for (let found; (found = special.exec(text));) {
-    const token = tokenAt({ text, at: found.index, names, depth, unclosed });
+  for (let match; (match = special.exec(text));) {
+    const token = tokenAt({ text, at: match.index, names, depth, unclosed });
     if (!token) continue;
-    nodes.push(unescaped(text.slice(plainFrom, found.index)), token.node);
+    nodes.push(unescaped(text.slice(plainFrom, match.index)), token.node);
     plainFrom = special.lastIndex = token.end;
   }
   nodes.push(unescaped(text.slice(plainFrom)));
