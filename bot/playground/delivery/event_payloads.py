@@ -49,9 +49,7 @@ def events_of(state: WorkspaceState, change: Change) -> Iterator[Json]:
             yield from _app_mention(state, message)
         case MessageChanged(message, previous, ts) if not message.only_for:
             yield from _message_event(state, message, _edited(state, message, previous, ts))
-            if (
-                message.edited != previous.edited
-            ):  # observed in Slack: an edit that adds a mention sends app_mention again
+            if message.edited != previous.edited:  # observed: Slack sends app_mention again after an edit
                 yield from _app_mention(state, message)
         case MessageRemoved(message, ts) if not message.only_for:
             yield from _message_event(state, message, _deleted(state, message, ts))
@@ -60,11 +58,8 @@ def events_of(state: WorkspaceState, change: Change) -> Iterator[Json]:
         case AppHomeOpened() if _is_subscribed(state, "app_home_opened", None):
             yield _home_opened(state, change)
         case ChannelArchived() | ChannelDeleted() | BotLeftChannel() | AppUninstalled():
-            yield from (
-                event
-                for event, scope in _departure_events(state, change)
-                if _is_subscribed(state, event["type"], scope)
-            )
+            events = _departure_events(state, change)
+            yield from (event for event, scope in events if _is_subscribed(state, event["type"], scope))
         case _:
             return
 
@@ -129,8 +124,7 @@ def _app_mention(state: WorkspaceState, message: Message) -> Iterator[Json]:
     channel = state.channels[message.channel]
     mentions_bot = f"<@{state.app.user_id}" in message.text and message.bot_id != state.app.bot_id
     if mentions_bot and channel.kind != "im" and _receives(state, channel, _MENTION_NEEDS):
-        fields = _posted(state, message)
-        fields = {name: value for name, value in fields.items() if name not in {"subtype", "files"}}
+        fields = {name: value for name, value in _posted(state, message).items() if name not in {"subtype", "files"}}
         yield {**fields, "type": "app_mention", "channel": channel.id}
 
 

@@ -67,13 +67,13 @@ class ApiCalls:
 
         Calls within `in_flight` after that 429 do not count, since the app may have sent them before it read the 429.
         """
-        closed: defaultdict[tuple[str, str], list[tuple[datetime, datetime]]] = defaultdict(list)
+        retry_windows: defaultdict[tuple[str, str], list[tuple[datetime, datetime]]] = defaultdict(list)
         for call in self._calls:
             if call.retry_after_s is not None:
-                opens = call.answered_at + timedelta(seconds=call.retry_after_s)
-                closed[bucket_of(call.method, call.args)].append((call.answered_at + in_flight, opens))
+                end = call.answered_at + timedelta(seconds=call.retry_after_s)
+                retry_windows[bucket_of(call.method, call.args)].append((call.answered_at + in_flight, end))
         return [
             call
             for call in self._calls
-            if any(since < call.at < until for since, until in closed.get(bucket_of(call.method, call.args), ()))
+            if any(start < call.at < end for start, end in retry_windows.get(bucket_of(call.method, call.args), ()))
         ]

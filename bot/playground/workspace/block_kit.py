@@ -1,6 +1,7 @@
 """Slack's validation of blocks (docs.slack.dev/reference/block-kit). Pure.
 
 Rule: only the block and element types that the app uses are supported. Any other type is refused.
+Each `_check` function yields the problems that it finds.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ def problems(blocks: Sequence[Any]) -> list[str]:
     if len(blocks) > MAX_BLOCKS:
         return [f"no more than {MAX_BLOCKS} items allowed [json-pointer:/blocks]"]
     errors = [
-        f"{problem} [json-pointer:/blocks/{index}]" for index, block in enumerate(blocks) for problem in _block(block)
+        f"{problem} [json-pointer:/blocks/{index}]"
+        for index, block in enumerate(blocks)
+        for problem in _check_block(block)
     ]
     markdown = sum(len(str(b.get("text", ""))) for b in blocks if isinstance(b, dict) and b.get("type") == "markdown")
     return errors + ([f"more than {MAX_MARKDOWN} characters of markdown"] if markdown > MAX_MARKDOWN else [])
@@ -52,7 +55,7 @@ def _with_action_id(element: Any, new_id: Callable[[], str]) -> Any:
     return {"action_id": new_id(), **element} if element["type"] == "button" else element
 
 
-def _block(block: Any) -> Iterator[str]:
+def _check_block(block: Any) -> Iterator[str]:
     if not isinstance(block, dict) or block.get("type") not in _BLOCKS:
         yield "unsupported type"
         return
@@ -61,7 +64,7 @@ def _block(block: Any) -> Iterator[str]:
     yield from _BLOCKS[block["type"]](block)
 
 
-def _section(block: Json) -> Iterator[str]:
+def _check_section(block: Json) -> Iterator[str]:
     if "text" not in block and "fields" not in block:
         yield "missing required field: text"
     if "text" in block:
@@ -69,25 +72,25 @@ def _section(block: Json) -> Iterator[str]:
     if len(block.get("fields", ())) > _MAX_FIELDS:
         yield "too many fields"
     if "accessory" in block:
-        yield from _element(block["accessory"])
+        yield from _check_element(block["accessory"])
 
 
-def _header(block: Json) -> Iterator[str]:
+def _check_header(block: Json) -> Iterator[str]:
     yield from text_problems(block.get("text"), _MAX_HEADER, plain=True)
 
 
-def _actions(block: Json) -> Iterator[str]:
+def _check_actions(block: Json) -> Iterator[str]:
     elements = block.get("elements") or []
     if not 1 <= len(elements) <= _MAX_ACTIONS:
         yield f"between 1 and {_MAX_ACTIONS} elements are needed"
     for element in elements:
-        yield from _element(element)
+        yield from _check_element(element)
     ids = [element.get("action_id") for element in elements if isinstance(element, dict)]
     if len(set(ids)) < len(ids):
         yield "action_id is used twice"
 
 
-def _context(block: Json) -> Iterator[str]:
+def _check_context(block: Json) -> Iterator[str]:
     elements = block.get("elements") or []
     if not 1 <= len(elements) <= _MAX_CONTEXT:
         yield f"between 1 and {_MAX_CONTEXT} elements are needed"
@@ -95,16 +98,16 @@ def _context(block: Json) -> Iterator[str]:
         yield from text_problems(element, _MAX_SECTION)
 
 
-def _markdown(block: Json) -> Iterator[str]:
+def _check_markdown(block: Json) -> Iterator[str]:
     if not isinstance(block.get("text"), str) or not block["text"]:
         yield "missing required field: text"
 
 
-def _divider(_block: Json) -> Iterator[str]:
+def _check_divider(_block: Json) -> Iterator[str]:
     return iter(())
 
 
-def _element(element: Any) -> Iterator[str]:
+def _check_element(element: Any) -> Iterator[str]:
     if not isinstance(element, dict) or element.get("type") != "button":
         yield "unsupported element"
         return
@@ -125,10 +128,10 @@ def text_problems(text: Any, max_length: int, *, plain: bool = False) -> Iterato
 
 
 _BLOCKS: Mapping[str, Callable[[Json], Iterator[str]]] = {
-    "section": _section,
-    "header": _header,
-    "actions": _actions,
-    "context": _context,
-    "markdown": _markdown,
-    "divider": _divider,
+    "section": _check_section,
+    "header": _check_header,
+    "actions": _check_actions,
+    "context": _check_context,
+    "markdown": _check_markdown,
+    "divider": _check_divider,
 }

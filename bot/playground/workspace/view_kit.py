@@ -2,6 +2,7 @@
 
 Facts: docs.slack.dev/reference/views, reference/block-kit/blocks/input-block and the elements' own pages.
 Rule: only the elements that the app uses are supported. Any other element is refused.
+Each `_check` function yields the problems that it finds.
 """
 
 from __future__ import annotations
@@ -22,8 +23,11 @@ def problems(view: Json, kind: str) -> list[str]:
     blocks = view.get("blocks")
     if view.get("type") != kind or not isinstance(blocks, list):
         return [f"must be a {kind} with blocks [json-pointer:/view]"]
-    inputs = [block for block in blocks if _is_input(block)]
-    errors = [*_frame(view, inputs), *(problem for block in inputs for problem in _input(block))]
+    input_blocks = [block for block in blocks if _is_input(block)]
+    errors = [
+        *_check_frame(view, input_blocks),
+        *(problem for block in input_blocks for problem in _check_input(block)),
+    ]
     others = [block for block in blocks if not _is_input(block)]
     # A view may have more blocks than a message, so its blocks are checked in parts of a message's size.
     parts = [others[at : at + block_kit.MAX_BLOCKS] for at in range(0, len(others), block_kit.MAX_BLOCKS)]
@@ -82,7 +86,7 @@ def _with_id(block: Json, new_id: Callable[[], str]) -> Json:
     return {**block, "element": {"action_id": new_id(), **block["element"]}}
 
 
-def _frame(view: Json, inputs: Sequence[Json]) -> Iterator[str]:
+def _check_frame(view: Json, input_blocks: Sequence[Json]) -> Iterator[str]:
     if not 1 <= len(view["blocks"]) <= _MAX_BLOCKS:
         yield f"between 1 and {_MAX_BLOCKS} blocks are needed [json-pointer:/view/blocks]"
     if len(str(view.get("private_metadata", ""))) > _MAX_METADATA or len(str(view.get("callback_id", ""))) > _MAX_ID:
@@ -92,14 +96,14 @@ def _frame(view: Json, inputs: Sequence[Json]) -> Iterator[str]:
         for button in ("submit", "close"):
             if button in view:
                 yield from block_kit.text_problems(view[button], _MAX_TITLE, plain=True)
-        if inputs and "submit" not in view:
+        if input_blocks and "submit" not in view:
             yield "a view with inputs needs submit [json-pointer:/view/submit]"
     ids = [block.get("block_id") for block in view["blocks"] if isinstance(block, dict) and "block_id" in block]
     if len(set(ids)) < len(ids):
         yield "block_id is used twice [json-pointer:/view/blocks]"
 
 
-def _input(block: Json) -> Iterator[str]:
+def _check_input(block: Json) -> Iterator[str]:
     yield from block_kit.text_problems(block.get("label"), _MAX_LABEL, plain=True)
     if "hint" in block:
         yield from block_kit.text_problems(block["hint"], _MAX_LABEL, plain=True)
@@ -112,7 +116,7 @@ def _input(block: Json) -> Iterator[str]:
     yield from _ELEMENTS[element["type"]](element)
 
 
-def _text_input(element: Json) -> Iterator[str]:
+def _check_text_input(element: Json) -> Iterator[str]:
     max_length, initial = element.get("max_length", _MAX_INPUT), element.get("initial_value", "")
     if (
         not isinstance(initial, str)
@@ -123,7 +127,7 @@ def _text_input(element: Json) -> Iterator[str]:
         yield "initial_value or max_length is out of bounds"
 
 
-def _select(element: Json) -> Iterator[str]:
+def _check_select(element: Json) -> Iterator[str]:
     options = element.get("options") or []
     if not 1 <= len(options) <= _MAX_OPTIONS:
         yield f"between 1 and {_MAX_OPTIONS} options are needed"
@@ -135,4 +139,7 @@ def _select(element: Json) -> Iterator[str]:
         yield "initial_option is none of the options"
 
 
-_ELEMENTS: Mapping[str, Callable[[Json], Iterator[str]]] = {"plain_text_input": _text_input, "static_select": _select}
+_ELEMENTS: Mapping[str, Callable[[Json], Iterator[str]]] = {
+    "plain_text_input": _check_text_input,
+    "static_select": _check_select,
+}
