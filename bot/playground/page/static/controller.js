@@ -1,8 +1,9 @@
 /**
- * The actions of the page. Actions go to the playground, and its changes go into the state.
+ * The page's controller: it opens places, sends messages, and puts the playground's changes into the state.
  * Rule: an action is shown only once the playground has confirmed it with a change.
  */
 
+import { Actions } from "./actions.js";
 import * as api from "./api.js";
 import { isReply } from "./state.js";
 
@@ -13,6 +14,7 @@ export class Controller {
   constructor(state, page) {
     this.state = state;
     this.page = page;
+    this.actions = new Actions(state, (sentence) => page.showToast(sentence));
     this.names = namesIn(state);
     this.pendingRoot = null; // {ts} of the message just sent, whose thread opens when the bot starts to answer
     this.unsubscribe = () => {};
@@ -48,7 +50,7 @@ export class Controller {
 
   /** Reads what may have changed while disconnected: the bot's connection, the views and the open channel. */
   async refresh() {
-    await this.attempt(async () => {
+    await this.actions.attempt(async () => {
       const { connected, notice } = await api.readWorkspace();
       Object.assign(this.state, { connected, notice });
     });
@@ -57,28 +59,13 @@ export class Controller {
       const shown = await api.readViews(as);
       if (as === this.state.as) this.state.show(shown);
     };
-    await Promise.all([this.attempt(views), this.load(this.state.channel)]);
+    await Promise.all([this.actions.attempt(views), this.load(this.state.channel)]);
   }
 
   /** Opens the bot's Home tab, which sends the bot an event, or goes back to its messages. */
   async openHome(atHome) {
     this.state.openHome(atHome);
-    if (atHome) await this.attempt(() => api.openHome({ as: this.state.as }));
-  }
-
-  pressAtHome({ action_id }) {
-    const { as, views } = this.state;
-    return this.attempt(() => api.pressAtHome({ as, view_id: views.home.id, action_id }));
-  }
-
-  /** Submits the modal. Returns whether the playground accepted it. Its outcome comes as a change. */
-  submitModal(values) {
-    const { as, views } = this.state;
-    return this.attempt(() => api.submitView({ as, view_id: views.modal.id, values }));
-  }
-
-  closeModal() {
-    return this.attempt(() => api.closeView({ as: this.state.as }));
+    if (atHome) await this.actions.attempt(() => api.openHome({ as: this.state.as }));
   }
 
   async open(channel, thread = null) {
@@ -90,7 +77,7 @@ export class Controller {
   async load(channel) {
     const load = this.state.beginLoading(channel);
     const read = async () => this.state.loaded(load, await api.readMessages(channel, this.state.as));
-    if (!(await this.attempt(read))) this.state.abandonLoading(load);
+    if (!(await this.actions.attempt(read))) this.state.abandonLoading(load);
   }
 
   receive(change) {
@@ -106,15 +93,11 @@ export class Controller {
   /** Opens the thread of the message just sent once the bot starts to answer, unless another thread is in use. */
   openAnsweredThread(change, before) {
     if (!this.pendingRoot) return;
-    if (!before && this.isMyRoot(change)) this.pendingRoot.ts ??= change.message.ts;
+    if (!before && isRootOf(change, this.state.as)) this.pendingRoot.ts ??= change.message.ts;
     const root = answeredThread(change);
     if (root === null || root !== this.pendingRoot.ts) return;
     this.pendingRoot = null;
     if (matchMedia(WIDE).matches && this.page.threadIsIdle()) this.state.openThread(root);
-  }
-
-  isMyRoot({ type, message }) {
-    return type === "message" && message.user === this.state.as && !message.ephemeral && !isReply(message);
   }
 
   /** Sends a text: a known command as a command, any other text as a message. Rejects when it is refused. */
@@ -145,52 +128,18 @@ export class Controller {
     if (message) this.page.focusMessage(message.ts);
   }
 
-  async saveEdit({ channel, ts }, text) {
-    if (await this.attempt(() => api.editMessage({ as: this.state.as, channel, ts, text }))) this.endEdit();
-  }
-
-  remove({ channel, ts }) {
-    return this.attempt(() => api.deleteMessage({ as: this.state.as, channel, ts }));
-  }
-
-  shortcut({ channel, ts }, callback_id) {
-    return this.attempt(() => api.runShortcut({ as: this.state.as, channel, ts, callback_id }));
-  }
-
-  press({ channel, id }, action) {
-    return this.attempt(() => api.pressButton({ as: this.state.as, channel, id, ...action }));
-  }
-
-  /** Presses Slack's Stop button in a thread. */
-  stop(root) {
-    const { as, channel } = this.state;
-    return this.attempt(() => api.stopWork({ as, channel, thread_ts: root }));
-  }
-
-  /** Copies the link of a message in Slack's form, which commands accept for a thread. */
-  copyLink({ channel, ts, thread_ts: root }) {
-    const reply = root && root !== ts ? `?thread_ts=${root}&cid=${channel}` : "";
-    return this.attempt(
-      () => navigator.clipboard.writeText(`${location.origin}/archives/${channel}/p${ts.replace(".", "")}${reply}`),
-      "Link copied.",
-    );
+  async saveEdit(message, text) {
+    if (await this.actions.edit(message, text)) this.endEdit();
   }
 
   openSidebar() {
     this.page.openSidebar();
   }
+}
 
-  /** Runs an action and shows its refusal. Returns whether it succeeded. */
-  async attempt(act, done = null) {
-    try {
-      await act();
-      if (done) this.page.showToast(done);
-      return true;
-    } catch (error) {
-      this.page.showToast(error.message);
-      return false;
-    }
-  }
+/** Whether this change is a new root of this person. */
+function isRootOf({ type, message }, person) {
+  return type === "message" && message.user === person && !message.ephemeral && !isReply(message);
 }
 
 /** The root of the thread in which the bot shows a status or answers, or null. */

@@ -49,7 +49,7 @@ export class Home {
     const view = JSON.stringify(state.views.home);
     if (this.element.hidden || view === this.shown) return;
     this.shown = view;
-    const press = (action) => this.controller.pressAtHome(action);
+    const press = (action) => this.controller.actions.pressAtHome(action);
     const nothing = el("p", { class: "aside" }, `${state.bot.name} has not shown anything here yet.`);
     updateChildren(this.inner, state.views.home ? blocks(state.views.home.blocks, { names, press }) : [nothing]);
   }

@@ -96,7 +96,7 @@ function text(message, controller) {
 }
 
 function rendered(message, controller) {
-  const press = (action) => controller.press(message, action);
+  const press = (action) => controller.actions.press(message, action);
   const fromBlocks = blocks(message.blocks, { names: controller.names, press });
   if (fromBlocks.length) return fromBlocks;
   if (message.format === "markdown") return markdown(message.text, controller.names, message.streaming);
@@ -159,12 +159,12 @@ function choices(message, controller) {
   const shortcut = ({ name, callback_id }) => ({
     name,
     detail,
-    choose: () => controller.shortcut(message, callback_id),
+    choose: () => controller.actions.shortcut(message, callback_id),
   });
   const shortcuts = controller.state.shortcuts.map(shortcut);
-  const link = { name: "Copy link", choose: () => controller.copyLink(message) };
+  const link = { name: "Copy link", choose: () => controller.actions.copyLink(message) };
   if (message.user !== controller.state.as) return [...shortcuts, link];
   const edit = { name: "Edit message", choose: () => controller.state.edit(message.id) };
-  const remove = { name: "Delete message", danger: true, choose: () => controller.remove(message) };
+  const remove = { name: "Delete message", danger: true, choose: () => controller.actions.remove(message) };
   return [...shortcuts, link, edit, remove];
 }

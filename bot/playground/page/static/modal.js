@@ -9,7 +9,7 @@ export class Modal {
     this.element = el("dialog", { class: "modal", "aria-labelledby": "modal-title", data: { testid: "modal" } });
     this.element.addEventListener("cancel", (event) => {
       event.preventDefault(); // it closes when the playground confirms it
-      controller.closeModal();
+      controller.actions.closeModal();
     });
     this.fields = new Map(); // block id → {box, line, hint}: its input and the hint or error below it
   }
@@ -30,7 +30,7 @@ export class Modal {
     this.fields.clear();
     this.problem = el("p", { class: "field-problem", role: "alert" });
     this.save = el("button", { type: "submit", class: "button button-primary" }, view.submit ?? "Submit");
-    const onclick = () => this.controller.closeModal();
+    const onclick = () => this.controller.actions.closeModal();
     const cancel = el("button", { type: "button", class: "button", onclick }, view.close ?? "Cancel");
     const onsubmit = (event) => this.submit(event);
     const body = view.blocks.flatMap((block) => this.block(block));
@@ -68,7 +68,7 @@ export class Modal {
     this.save.disabled = true;
     this.shown = null; // show the errors again even if they stay the same
     const values = Object.fromEntries([...this.fields].map(([block, { box }]) => [block, box.value]));
-    if (!(await this.controller.submitModal(values))) this.save.disabled = false;
+    if (!(await this.controller.actions.submitModal(values))) this.save.disabled = false;
   }
 }
 

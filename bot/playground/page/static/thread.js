@@ -37,7 +37,7 @@ export class ThreadPane {
       .filter(Boolean)
       .map((message) => ({ message, inThread: true, editing: state.editing === message.id, status: "", replies: {} }));
     const status = state.status(state.thread);
-    const stop = state.isStoppable(state.thread) ? () => this.controller.stop(state.thread) : null;
+    const stop = state.isStoppable(state.thread) ? () => this.controller.actions.stop(state.thread) : null;
     const after = [
       ...(status ? [statusLine(status, stop)] : []),
       ...forThread(state, state.thread, (text) => this.composer.fill(text)),
