@@ -71,7 +71,7 @@ def _bare_app(client: AsyncWebClient, bot: BotIdentity) -> AsyncApp:
         client=client,
         signing_secret="",  # with None, Bolt reads the environment
         authorize=authorize,  # without it, Bolt may read an OAuth flow from the environment, or call auth.test
-        ignoring_self_events_enabled=False,  # a person may delete the bot's message; payloads.py tells authors apart
+        ignoring_self_events_enabled=False,  # a person may delete the bot's message; message_events.py tells authors apart
         request_verification_enabled=False,  # HttpMode verifies the signature before it parses the body
         logger=redacting_logger("slack_bolt"),
     )

@@ -25,7 +25,7 @@ _ZERO_WIDTH_JOINER = "\u200d"
 
 
 def stable_length(limit: int = MESSAGE_CHARACTERS) -> int:
-    """Return how many characters at the start of a growing text stay in its first piece, however it goes on."""
+    """Return how many characters at the start of a growing text will stay in its first piece."""
     return limit - limit // 5
 
 

@@ -226,12 +226,10 @@ def test_an_edit_by_another_bot() -> None:
 
 def test_a_mention() -> None:
     """A mention of the bot at the start or the end is detected, and removed from the text."""
-    assert [
-        (said.text, said.mentions_bot) for said in (message(text="<@UBOT> hi"), message(text="hi <@UBOT|bot> "))
-    ] == [
-        ("hi", True),
-        ("hi", True),
-    ]
+    at_start, at_end = message(text="<@UBOT> hi"), message(text="hi <@UBOT|bot> ")
+
+    assert (at_start.text, at_start.mentions_bot) == ("hi", True)
+    assert (at_end.text, at_end.mentions_bot) == ("hi", True)
 
 
 def test_both_events_of_a_mention_are_the_same() -> None:

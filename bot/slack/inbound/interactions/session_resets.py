@@ -16,7 +16,7 @@ from bot.slack.views.session_picker import session_picker
 
 
 class SessionResets:
-    """Resets sessions, and says to the person what was reset."""
+    """Resets sessions, and reports the outcome to the person."""
 
     def __init__(self, intake: Intake, bot: BotIdentity, clock: Callable[[], datetime]) -> None:
         self._intake = intake

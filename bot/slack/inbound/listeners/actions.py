@@ -24,7 +24,7 @@ def register(
     personal_data: PersonalData,
     ephemeral: EphemeralMessages,
 ) -> None:
-    """Do what the button says. The outcome replaces the ephemeral message that the button is in."""
+    """Run the action of the button. The outcome replaces the ephemeral message that holds the button."""
 
     async def reset_session(ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
         reply = await within_ack_deadline(resets.reset_session(body["user"]["id"], action["value"]))

@@ -38,7 +38,7 @@ async def test_messages_and_text_commands_are_accepted() -> None:
         await slack.acknowledged()
 
         (reset,), (stop, _) = slack.accepted(ResetRequested), slack.accepted(StopRequested)
-        _, file, psst = sorted(slack.accepted(MessageReceived), key=lambda said: said.message_id)
+        _, file, psst = sorted(slack.accepted(MessageReceived), key=lambda message: message.message_id)
         assert (reset.thread.root, stop.thread.root, stop.mentions_bot) == (root, root, True)
         assert [attachment.name for attachment in file.attachments] == ["a.png"]
         assert psst.thread.direct
@@ -110,7 +110,7 @@ async def test_a_lost_channel() -> None:
         assert sorted(event.channel for event in gone) == sorted([general.id, team.id, desk.id, desk.id])
 
 
-async def test_the_app_is_removed() -> None:
+async def test_an_uninstallation() -> None:
     """Both events of an uninstallation are accepted."""
     async with inbound_stage() as slack:
         slack.workspace.uninstall()
@@ -121,7 +121,7 @@ async def test_the_app_is_removed() -> None:
 
 async def test_accepted_before_acknowledged(caplog: pytest.LogCaptureFixture) -> None:
     """An event that the database does not store is not acknowledged. Slack delivers it again, and it is accepted."""
-    async with inbound_stage(ack_within_s=0.1, retry_after_s=(0.0, 0.0, 0.0)) as slack:
+    async with inbound_stage(ack_within_s=1.0, retry_after_s=(0.0, 0.0, 0.0)) as slack:
         slack.inbox.failures_left = 1
         slack.workspace.post(slack.ana, slack.help_desk, "a secret")
         await slack.acknowledged()
