@@ -19,9 +19,9 @@ from bot.domain import texts
 from bot.domain.sessions import IdleLimits
 from bot.errors import StoreUnavailable
 from bot.slack.identity import BotIdentity
-from bot.slack.inbound.interactions.personal_data import PersonalData
+from bot.slack.inbound.interactions.data_requests import DataRequests
 from bot.slack.inbound.interactions.preferences_editor import PreferencesEditor
-from bot.slack.inbound.interactions.session_resets import SessionResets
+from bot.slack.inbound.interactions.resets import Resets
 from bot.slack.inbound.interactions.session_status import SessionStatus
 from bot.slack.inbound.listeners import actions, commands, events, shortcuts, view_submissions
 from bot.slack.log_redaction import redacting_logger
@@ -45,13 +45,13 @@ def build_app(
     ephemeral = EphemeralMessages(client)
     idle = IdleLimits(settings.idle_after, settings.idle_after_by_channel)
     help_text = texts.help_text(bot.name, settings.slack_command, settings.slack_reset_command)
-    resets, status = SessionResets(intake, bot, clock), SessionStatus(intake, bot, clock, idle)
+    resets, status = Resets(intake, bot, clock), SessionStatus(intake, bot, clock, idle)
     preferences = PreferencesEditor(intake, client, bot, help_text)
-    personal_data = PersonalData(intake, bot, client, ephemeral, clock)
+    data_requests = DataRequests(intake, bot, client, ephemeral, clock)
     events.register(app, intake, bot, preferences)
-    commands.register(app, resets, status, preferences, personal_data, settings=settings, help_text=help_text)
+    commands.register(app, resets, status, preferences, data_requests, settings=settings, help_text=help_text)
     shortcuts.register(app, resets, ephemeral)
-    actions.register(app, resets, preferences, personal_data, ephemeral)
+    actions.register(app, resets, preferences, data_requests, ephemeral)
     view_submissions.register(app, preferences)
     return app
 
@@ -71,7 +71,7 @@ def _bare_app(client: AsyncWebClient, bot: BotIdentity) -> AsyncApp:
         client=client,
         signing_secret="",  # with None, Bolt reads the environment
         authorize=authorize,  # without it, Bolt may read an OAuth flow from the environment, or call auth.test
-        ignoring_self_events_enabled=False,  # a person may delete the bot's message; message_events.py tells authors apart
+        ignoring_self_events_enabled=False,  # a person may delete a message of the bot
         request_verification_enabled=False,  # HttpMode verifies the signature before it parses the body
         logger=redacting_logger("slack_bolt"),
     )

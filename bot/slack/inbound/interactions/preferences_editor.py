@@ -29,9 +29,9 @@ log = logging.getLogger(__name__)
 class PreferencesEditor:
     """Publishes the Home tab, opens the modal, and saves its values."""
 
-    def __init__(self, intake: Intake, client: AsyncWebClient, bot: BotIdentity, help_text: str) -> None:
+    def __init__(self, personal_data: Intake, client: AsyncWebClient, bot: BotIdentity, help_text: str) -> None:
         """`help_text` is the help on the Home tab, in mrkdwn."""
-        self._intake = intake
+        self._personal_data = personal_data
         self._client = client
         self._bot = bot
         self._help_text = help_text
@@ -66,7 +66,7 @@ class PreferencesEditor:
         values = submitted_preferences(view)
         try:
             async with asyncio.timeout(ACK_DEADLINE_S):
-                await self._intake.set_preferences(PLATFORM, self._bot.team_id, user, values)
+                await self._personal_data.set_preferences(PLATFORM, self._bot.team_id, user, values)
         except PreferencesRefused as refused:
             return dict(refused.problems)
         except (StoreUnavailable, TimeoutError) as error:
@@ -75,7 +75,7 @@ class PreferencesEditor:
         return {}
 
     async def _preferences(self, user: str) -> Preferences:
-        return await self._intake.preferences(PLATFORM, self._bot.team_id, user)
+        return await self._personal_data.preferences(PLATFORM, self._bot.team_id, user)
 
     async def _publish(self, user: str, view: View) -> None:
         try:

@@ -19,8 +19,8 @@ MAX_SESSIONS = 10
 class SessionStatus:
     """Lists open sessions: their links, their age and their expiry."""
 
-    def __init__(self, intake: Intake, bot: BotIdentity, clock: Callable[[], datetime], idle: IdleLimits) -> None:
-        self._intake = intake
+    def __init__(self, sessions: Intake, bot: BotIdentity, clock: Callable[[], datetime], idle: IdleLimits) -> None:
+        self._sessions = sessions
         self._bot = bot
         self._clock = clock
         self._idle = idle
@@ -28,8 +28,8 @@ class SessionStatus:
     async def list_sessions(self, user: str, channel: str) -> EphemeralReply:
         """List the person's open sessions in a channel, the most recently active first."""
         author = Author(user, self._bot.team_id)
-        sessions = await self._intake.open_sessions(PLATFORM, self._bot.team_id, channel, author)
-        count = await self._intake.count_open(PLATFORM, self._bot.team_id, channel, author)
+        sessions = await self._sessions.open_sessions(PLATFORM, self._bot.team_id, channel, author)
+        count = await self._sessions.count_open(PLATFORM, self._bot.team_id, channel, author)
         idle_after = self._idle.of(channel)
         lines = [self._line(session, idle_after) for session in sessions[:MAX_SESSIONS]]
         return EphemeralReply(texts.status(count, lines, idle_after))

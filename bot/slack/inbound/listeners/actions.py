@@ -7,10 +7,10 @@ from typing import Any
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
 
+from bot.slack.inbound.interactions.data_requests import DataRequests
 from bot.slack.inbound.interactions.ephemeral_reply import within_ack_deadline
-from bot.slack.inbound.interactions.personal_data import PersonalData
 from bot.slack.inbound.interactions.preferences_editor import PreferencesEditor
-from bot.slack.inbound.interactions.session_resets import SessionResets
+from bot.slack.inbound.interactions.resets import Resets
 from bot.slack.outbound.ephemeral_messages import EphemeralMessages
 from bot.slack.views.forget_confirmation import FORGET_ME
 from bot.slack.views.home_tab import EDIT_PREFERENCES
@@ -19,9 +19,9 @@ from bot.slack.views.session_picker import RESET_ALL, RESET_SESSION
 
 def register(
     app: AsyncApp,
-    resets: SessionResets,
+    resets: Resets,
     preferences: PreferencesEditor,
-    personal_data: PersonalData,
+    data_requests: DataRequests,
     ephemeral: EphemeralMessages,
 ) -> None:
     """Run the action of the button. The outcome replaces the ephemeral message that holds the button."""
@@ -38,7 +38,7 @@ def register(
 
     async def forget_me(ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()  # the erasure may take longer than Slack waits
-        await ephemeral.replace_original(body, (await personal_data.erase(body["user"]["id"])).text)
+        await ephemeral.replace_original(body, (await data_requests.erase(body["user"]["id"])).text)
 
     async def edit_preferences(ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()

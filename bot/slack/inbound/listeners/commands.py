@@ -14,10 +14,10 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 
 from bot.config.settings import Settings
 from bot.domain import texts
+from bot.slack.inbound.interactions.data_requests import DataRequests, confirm_erasure
 from bot.slack.inbound.interactions.ephemeral_reply import EphemeralReply, within_ack_deadline
-from bot.slack.inbound.interactions.personal_data import PersonalData, confirm_erasure
 from bot.slack.inbound.interactions.preferences_editor import PreferencesEditor
-from bot.slack.inbound.interactions.session_resets import SessionResets
+from bot.slack.inbound.interactions.resets import Resets
 from bot.slack.inbound.interactions.session_status import SessionStatus
 
 
@@ -33,10 +33,10 @@ class _Invocation:
 
 def register(
     app: AsyncApp,
-    resets: SessionResets,
+    resets: Resets,
     status: SessionStatus,
     preferences: PreferencesEditor,
-    personal_data: PersonalData,
+    data_requests: DataRequests,
     *,
     settings: Settings,
     help_text: str,
@@ -55,7 +55,7 @@ def register(
             case "forget" if argument.casefold() == "me":
                 return confirm_erasure()
             case "export":
-                return EphemeralReply(texts.EXPORT_COMES, follow_up=personal_data.export)
+                return EphemeralReply(texts.EXPORT_COMES, follow_up=data_requests.export)
             case other:
                 return EphemeralReply(help_text if other in {"", "help"} else f"{texts.UNKNOWN_COMMAND}\n{help_text}")
 

@@ -9,11 +9,11 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 
 from bot.manifest import START_OVER
 from bot.slack.inbound.interactions.ephemeral_reply import within_ack_deadline
-from bot.slack.inbound.interactions.session_resets import SessionResets
+from bot.slack.inbound.interactions.resets import Resets
 from bot.slack.outbound.ephemeral_messages import EphemeralMessages
 
 
-def register(app: AsyncApp, resets: SessionResets, ephemeral: EphemeralMessages) -> None:
+def register(app: AsyncApp, resets: Resets, ephemeral: EphemeralMessages) -> None:
     """Reset the thread of the message, and confirm it to the person in that thread."""
 
     async def start_over(ack: AsyncAck, shortcut: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""bot.slack.inbound.interactions.session_resets: `/reset`, its argument, and the session picker."""
+"""bot.slack.inbound.interactions.resets: `/reset`, its argument, and the session picker."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""bot.slack.inbound.interactions.personal_data: `/attendant forget me`."""
+"""bot.slack.inbound.interactions.data_requests: `/attendant forget me`."""
 
 from bot.domain import texts
 from bot.slack.views.forget_confirmation import FORGET_ME

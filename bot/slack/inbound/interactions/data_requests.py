@@ -26,18 +26,18 @@ from bot.slack.views.forget_confirmation import forget_confirmation
 log = logging.getLogger(__name__)
 
 
-class PersonalData:
+class DataRequests:
     """Erases a person's data, or sends it to them as a file."""
 
     def __init__(
         self,
-        intake: Intake,
+        personal_data: Intake,
         bot: BotIdentity,
         client: AsyncWebClient,
         ephemeral: EphemeralMessages,
         clock: Callable[[], datetime],
     ) -> None:
-        self._intake = intake
+        self._personal_data = personal_data
         self._bot = bot
         self._client = client
         self._ephemeral = ephemeral
@@ -46,7 +46,7 @@ class PersonalData:
     async def erase(self, user: str) -> EphemeralReply:
         """Erase the person's messages, and the answers to them."""
         try:
-            erased = await self._intake.forget(PLATFORM, self._bot.team_id, Author(user, self._bot.team_id))
+            erased = await self._personal_data.forget(PLATFORM, self._bot.team_id, Author(user, self._bot.team_id))
         except StoreUnavailable as error:
             log.error("personal_data_not_erased", extra={"error": failure_reason(error)})  # noqa: TRY400 - expected
             return EphemeralReply(texts.SOMETHING_BROKE)
@@ -56,8 +56,8 @@ class PersonalData:
         """Upload a file with the data of the person who gave the command, in their direct messages."""
         user = command["user_id"]
         try:
-            kept = await self._intake.export(PLATFORM, self._bot.team_id, Author(user, self._bot.team_id))
-            preferences = await self._intake.preferences(PLATFORM, self._bot.team_id, user)
+            kept = await self._personal_data.export(PLATFORM, self._bot.team_id, Author(user, self._bot.team_id))
+            preferences = await self._personal_data.preferences(PLATFORM, self._bot.team_id, user)
             # Posting to a user id opens the direct message channel, whose id the upload needs.
             # https://docs.slack.dev/reference/methods/chat.postMessage
             opened = await self._client.chat_postMessage(channel=user, text=texts.EXPORT)
