@@ -232,7 +232,7 @@ def test_a_status_that_stays_is_a_complaint(scene: Scene) -> None:
     """A status that stays is a violation, except on a crowded day after a stop of the waiting message."""
     root = scene.ask()
     scene.say(root, whole("q001"))
-    scene.workspace.set_status(root.channel, root.ts, "is thinking", timedelta(minutes=2))
+    scene.workspace.statuses.set(root.channel, root.ts, "is thinking", timedelta(minutes=2))
     assert scene.complaints(crowded=True) == ["still shows the status 'is thinking'"]
     scene.ask(root)
     scene.interrupt(root, answered=frozenset({"q001"}))
