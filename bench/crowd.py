@@ -60,7 +60,7 @@ class _Thinking(PausedStep):
 
 
 class _Crowd:
-    """The people who ask, and the count of their answers."""
+    """Asks the questions of the crowd, and counts the answers."""
 
     def __init__(self, around: Surroundings) -> None:
         self.thinking = _Thinking()

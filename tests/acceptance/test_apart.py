@@ -105,12 +105,12 @@ class Crowd:
         self.forgotten(place)
 
     def forgotten(self, place: Place) -> None:
-        """All that was said there is forgotten."""
+        """Note that everything in the thread is forgotten."""
         place.era += 1
         place.said.clear()
 
     async def quiet(self) -> None:
-        """Wait until everything was heard, and everything owed was answered and stored."""
+        """Wait until every event is acknowledged, and every answer is given and stored."""
         assert self.bot is not None
         deliveries = self.server.deliveries
         await self.workspace.until(lambda: all(d.acknowledged for d in deliveries.all()), timeout_s=GENEROUS_S)

@@ -1,6 +1,6 @@
 """Days on which everything goes wrong at once, in an order that a seed draws: every promise holds.
 
-`ATTENDANT_SEED=123` has one day repeat itself; `make soak` lives one after the other, for hours.
+`ATTENDANT_SEED=123` repeats one day. `make soak` lives day after day, for hours.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Replicas on one PostgreSQL whose clocks differ: they share the work, and nobody notices."""
+"""Replicas on one PostgreSQL whose clocks differ: they share the work, and each question has one answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conversations that are longer than the model's window: people hardly notice."""
+"""Conversations that are longer than the model's window."""
 
 from __future__ import annotations
 

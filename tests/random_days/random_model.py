@@ -29,7 +29,7 @@ _PAUSES_S = (0.02, 0.2, 0.5)  # between two pieces of an answer
 
 
 class Ending(enum.Enum):
-    """The kind of a text of the bot's, by its end."""
+    """How a text of the bot's ends."""
 
     WHOLE = "whole"
     TOLD = "told"  # the reason for a missing or partial answer
