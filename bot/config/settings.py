@@ -133,7 +133,7 @@ class Settings(BaseModel):
         texts = {name: variables.get(variable(name), "").strip() for name in cls.model_fields}
         ignored = _SLACK_SECRETS if without_slack else ()
         settings = cls._validated({name: text for name, text in texts.items() if text and name not in ignored})
-        settings._check_together()
+        _check_together(settings)
         return settings
 
     @classmethod
@@ -146,17 +146,6 @@ class Settings(BaseModel):
         name, problem = str(refused["loc"][0]), refused["ctx"]["error"]
         extra = cls.model_fields[name].json_schema_extra
         raise ConfigError(variable(name), str(problem), str(extra["remedy"]) if isinstance(extra, dict) else "")
-
-    def _check_together(self) -> None:
-        if self.slack_command == self.slack_reset_command:
-            raise ConfigError("SLACK_RESET_COMMAND", "is the same as SLACK_COMMAND", "Give each a name of its own.")
-        if self.warns_too_early:
-            raise ConfigError(
-                "EXPIRY_WARNING_MINUTES",
-                "is not less than the shortest idle limit, of SESSION_IDLE_HOURS or SESSION_IDLE_HOURS_BY_CHANNEL",
-                "Lower it, or unset it.",
-            )
-        _ = self.mode  # raises for a half-set Slack configuration
 
     @property
     def mode(self) -> Mode:
@@ -210,8 +199,8 @@ class Settings(BaseModel):
         return timedelta(days=self.retention_days)
 
     @property
-    def uses_stand_in(self) -> bool:
-        """Whether the stand-in model answers, because neither a key nor a backend's address is set."""
+    def uses_demo_model(self) -> bool:
+        """Whether the demo model answers, because neither a key nor a backend's address is set."""
         return not self.openai_api_key and not self.openai_base_url
 
 
@@ -221,3 +210,15 @@ _SLACK_SECRETS = {"slack_bot_token", "slack_app_token", "slack_signing_secret"}
 def variable(field_name: str) -> str:
     """The environment variable of a field of Settings."""
     return field_name.upper()
+
+
+def _check_together(settings: Settings) -> None:
+    if settings.slack_command == settings.slack_reset_command:
+        raise ConfigError("SLACK_RESET_COMMAND", "is the same as SLACK_COMMAND", "Give each a name of its own.")
+    if settings.warns_too_early:
+        raise ConfigError(
+            "EXPIRY_WARNING_MINUTES",
+            "is not less than the shortest idle limit, of SESSION_IDLE_HOURS or SESSION_IDLE_HOURS_BY_CHANNEL",
+            "Lower it, or unset it.",
+        )
+    _ = settings.mode  # raises for a half-set Slack configuration

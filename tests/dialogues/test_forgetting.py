@@ -52,7 +52,7 @@ async def by_reset(room: Room, talk: Talk) -> None:
 async def by_expiry(room: Room, talk: Talk) -> None:
     del talk
     room.clock.advance(timedelta(days=1, seconds=1))
-    assert await room.desk.scheduler.expire() == 1
+    assert await room.services.scheduler.expire() == 1
 
 
 async def by_deletion(room: Room, talk: Talk) -> None:
@@ -115,12 +115,12 @@ async def test_invariant_6_what_is_forgotten_is_nowhere(room: Room, forget: Way)
     talk = room.guest("Ana").mentions(QUESTION)
     assert await talk.answers(1) == [ANSWER]
     await room.settled()
-    await room.desk.store.vacuum()
+    await room.services.store.vacuum()
     assert in_the_files(room, QUESTION)
     assert in_the_files(room, ANSWER)
 
     await forget(room, talk)
-    await room.desk.scheduler.vacuum()
+    await room.services.scheduler.vacuum()
 
     assert not in_the_files(room, QUESTION)
     assert in_the_files(room, ANSWER) is (forget is by_edit)  # it was said, and stands there

@@ -313,7 +313,7 @@ async def test_too_many_at_once_are_told_to_come_again(
 
 async def test_a_database_that_is_away_is_an_error(gate: Gate) -> None:
     """503 with Retry-After, without its reason; answers again when it is back."""
-    with outage.away(gate.settings.database_url):
+    with outage.away(gate.settings.database_url.get_secret_value()):
         got = await gate.asks("hi", session="one")
 
     assert (got.status, got.error["code"], "retry-after" in got.headers) == (503, "service_unavailable", True)

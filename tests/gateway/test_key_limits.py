@@ -152,7 +152,7 @@ async def test_who_goes_away_has_spent_all_that_the_model_was_asked_with(
     await hold.reached()
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
-    await gate.until(lambda: not gate.desk.exchange.running)
+    await gate.until(lambda: not gate.services.chat_service.running)
     after = await gate.asks("hi", headers=key)
 
     shown = sum(estimate_tokens(each["content"]) for each in gate.model.requests[2].body["messages"])
@@ -173,7 +173,7 @@ async def test_the_settings_limit_is_a_keys_without_its_own(
 
 async def test_a_secret_is_neither_stored_nor_listed(gate: Gate) -> None:
     """Neither the database nor `keys list` leads back to it."""
-    database = gate.settings.database_url.removeprefix("sqlite:///")
+    database = gate.settings.database_url.get_secret_value().removeprefix("sqlite:///")
     with open(database, "rb") as file:  # noqa: ASYNC230, PTH123 - a test
         assert gate.key.rpartition("-")[2].encode() not in file.read()
     assert json.dumps(await keys.lines(gate.settings)).count(gate.key.rpartition("-")[2]) == 0

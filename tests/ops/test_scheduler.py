@@ -158,7 +158,7 @@ async def test_leases_are_kept_and_stops_are_heard_until_the_last_turn_has_ended
     adapter, hold = RecordingAdapter(), PausedStep()
     settings = Settings.load({"DATABASE_URL": database_url})
     async with AsyncExitStack() as stack:
-        parts = await stack.enter_async_context(app.desk(settings, [adapter], clock=clock.now, llm=llm))
+        parts = await stack.enter_async_context(app.open_services(settings, [adapter], clock=clock.now, llm=llm))
         llm.script("Let me ", hold)
         await parts.inbox.accept(mention("hi", "1.0"))
         await hold.reached()

@@ -27,9 +27,10 @@ async def connect(app: AsyncApp, settings: Settings) -> AsyncIterator[SocketMode
     """The connection that the settings ask for, while it takes requests in. Raises StartupError."""
     connection: SocketMode | HttpMode
     if settings.slack_app_token:
-        connection = SocketMode(app, settings.slack_app_token)
+        connection = SocketMode(app, settings.slack_app_token.get_secret_value())
     else:
-        connection = HttpMode(app, settings.slack_signing_secret or "", settings.host, settings.port)
+        secret = settings.slack_signing_secret.get_secret_value() if settings.slack_signing_secret else ""
+        connection = HttpMode(app, secret, settings.host, settings.port)
     try:
         await connection.start()
         yield connection
