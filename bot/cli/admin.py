@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bot.app import open_store, utc_now
-from bot.cli import tables
+from bot.cli import output
 from bot.config.settings import Settings
 from bot.domain.sessions import OpenSession
 from bot.errors import AttendantError
@@ -44,22 +44,22 @@ def sessions_command(settings: Settings, options: argparse.Namespace) -> int:
     """`attendant sessions`."""
     rows = [_session_row(session) for session in asyncio.run(open_sessions(settings, limit=options.limit))]
     if options.json:
-        tables.print_json(rows)
+        output.print_json(rows)
     elif not rows:
         print("No session is open.", file=sys.stderr)
-    elif tables.is_terminal():
+    elif output.is_terminal():
         now = utc_now()
         shown = [
-            {**row, "opened": tables.ago(row["opened_at"], now), "active": tables.ago(row["last_active_at"], now)}
+            {**row, "opened": output.ago(row["opened_at"], now), "active": output.ago(row["last_active_at"], now)}
             for row in rows
         ]
-        tables.print_table(
+        output.print_table(
             shown,
             ("active", "opened", "turns", "workspace", "channel", "root", "id"),
             title=f"{len(rows)} open sessions",
         )
     else:
-        tables.print_lines(rows)
+        output.print_lines(rows)
     return 0
 
 
@@ -68,11 +68,11 @@ def status_command(settings: Settings, options: argparse.Namespace) -> int:
     metrics = dataclasses.asdict(asyncio.run(status(settings)))
     metrics["oldest_owed_seconds"] = round(metrics["oldest_owed_seconds"])
     if options.json:
-        tables.print_json(metrics)
-    elif tables.is_terminal():
-        tables.print_facts(metrics, _METRICS, title="All replicas together")
+        output.print_json(metrics)
+    elif output.is_terminal():
+        output.print_facts(metrics, _METRICS, title="All replicas together")
     else:
-        tables.print_lines([{"name": name, "value": value} for name, value in metrics.items()])
+        output.print_lines([{"name": name, "value": value} for name, value in metrics.items()])
     return 0
 
 
@@ -84,7 +84,7 @@ def erase_command(settings: Settings, options: argparse.Namespace) -> int:
     agreed = options.yes or _agrees(scope, asyncio.run(erasable(settings, scope)), quiet=options.json)
     erased = asyncio.run(_erase_with_progress(settings, scope)) if agreed else 0
     if options.json:
-        tables.print_json({"erased_messages": erased, "confirmed": agreed})
+        output.print_json({"erased_messages": erased, "confirmed": agreed})
     else:
         print(f"Erased {erased} messages.{IDS if erased == 0 else ''}" if agreed else "Nothing was erased.")
     return 0 if agreed else 1
@@ -134,7 +134,7 @@ async def erase(
 
 
 async def _erase_with_progress(settings: Settings, scope: Scope) -> int:
-    with tables.progress("Erasing", (await erasable(settings, scope)).messages) as advance:
+    with output.progress("Erasing", (await erasable(settings, scope)).messages) as advance:
         return await erase(settings, scope, advance=advance)
 
 

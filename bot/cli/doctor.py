@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from bot.cli import checks, tables
+from bot.cli import checks, output
 from bot.config.settings import Settings
 
 
@@ -13,7 +13,7 @@ def doctor_command(settings: Settings, options: argparse.Namespace) -> int:
     """`attendant doctor`."""
     outcomes = asyncio.run(_run_all(settings, show=not options.json))
     if options.json:
-        tables.print_json(outcomes)
+        output.print_json(outcomes)
     return 0 if all(outcome["passed"] for outcome in outcomes) else 1
 
 
@@ -23,5 +23,5 @@ async def _run_all(settings: Settings, *, show: bool) -> list[dict[str, object]]
         outcome = await checks.outcome(check, settings)
         outcomes.append({"check": check.name, "passed": outcome.passed, "detail": outcome.detail})
         if show:  # at once: some checks wait for a server
-            tables.print_check(check.name, outcome.detail, passed=outcome.passed)
+            output.print_check(check.name, outcome.detail, passed=outcome.passed)
     return outcomes

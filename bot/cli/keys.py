@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from bot.app import open_store, utc_now
-from bot.cli import tables
+from bot.cli import output
 from bot.config.settings import Settings
 from bot.domain import api_keys
 from bot.domain.api_keys import Key
@@ -37,13 +37,13 @@ def list_command(settings: Settings, options: argparse.Namespace) -> int:
     """`attendant keys list`."""
     keys = [_row(key) for key in asyncio.run(every(settings))]
     if options.json:
-        tables.print_json(keys)
+        output.print_json(keys)
     elif not keys:
         print("There is no key. Make one with: attendant keys create NAME", file=sys.stderr)
-    elif tables.is_terminal():
-        tables.print_table([_for_person(key) for key in keys], _HEADINGS, title=f"{len(keys)} keys")
+    elif output.is_terminal():
+        output.print_table([_for_person(key) for key in keys], _HEADINGS, title=f"{len(keys)} keys")
     else:
-        tables.print_lines(keys)
+        output.print_lines(keys)
     return 0
 
 

@@ -87,7 +87,7 @@ class Gateway:
         app = web.Application(middlewares=[self._keep], client_max_size=self._settings.gateway_max_body_bytes)
         app.on_response_prepare.append(self._dress)
         app.on_shutdown.append(self._drain.run_dry)
-        app.router.add_get("/healthz", health.lives)
+        app.router.add_get("/healthz", health.alive)
         for prefix in self._settings.gateway_prefixes:
             for slash in ("", "/"):  # some clients write it
                 app.router.add_post(f"{prefix}{slash}", self._chat.complete)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from bot.config.settings import Settings
+from bot.llm import lazy_types
 
 if TYPE_CHECKING:
     from bot.llm.openai import OpenAI
@@ -22,7 +23,8 @@ def model_name(settings: Settings) -> str:
 @asynccontextmanager
 async def open_model(settings: Settings) -> AsyncIterator[OpenAI]:
     """Open a client of the model, and close it in the end."""
-    from bot.llm.openai import OpenAI  # noqa: PLC0415 - tests and programs with a model of their own do without it
+    lazy_types.postpone()
+    from bot.llm.openai import OpenAI  # noqa: PLC0415 - slow, and after the types are postponed
 
     key = settings.openai_api_key
     model = OpenAI(

@@ -22,21 +22,20 @@ class LazyPackage(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # the import system asks for these; they are no reason to load
             raise AttributeError(name)
-        self.__class__ = ModuleType  # first, because the package's own imports read its attributes
-        spec = self.__spec__
-        assert spec is not None and spec.loader is not None  # noqa: S101, PT018 - given by `postpone`
-        spec.loader.exec_module(self)
+        object.__setattr__(self, "__class__", ModuleType)  # before it loads: its own imports read its attributes
+        if self.__spec__ is not None and self.__spec__.loader is not None:
+            self.__spec__.loader.exec_module(self)
         return getattr(self, name)
 
 
 def postpone() -> None:
-    """Make the packages lazy, unless the library is imported already. Call before the first `import openai`."""
+    """Put the packages in place unloaded. Call it before the first `import openai`; later it does nothing."""
     if "openai" in sys.modules:
         return
     for name in PACKAGES:
         if (spec := _spec(name)) is not None:  # another version of the library may have arranged its types otherwise
             package = importlib.util.module_from_spec(spec)
-            package.__class__ = LazyPackage
+            object.__setattr__(package, "__class__", LazyPackage)
             sys.modules[name] = package
 
 

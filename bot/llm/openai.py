@@ -1,6 +1,7 @@
 """The language model behind any OpenAI-compatible chat-completions endpoint.
 
-Rule: the only home of the openai library, whose import takes about a second: nothing imports this module by the way.
+Rule: the only home of the openai library. Its import is slow, so that other modules import this one where they open a
+model (bot/llm/from_settings.py).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import httpx2
 import openai
-from openai.types import Model
+from openai.types.model import Model
 
 from bot.errors import ModelError, StartupError, Trouble
 from bot.llm import NO_PARAMETERS, OFFERED, Done, Offer, Parameters, may_be_empty

@@ -27,7 +27,7 @@ from bot.prompt.tokens import estimate_tokens
 
 log = logging.getLogger(__name__)
 
-MODEL = "stand-in"
+MODEL = "demo"
 PAUSE_S = 0.03  # between two words
 QUOTED_CHARACTERS = 200
 SUMMED_UP_CHARACTERS = 60  # of a message
@@ -42,7 +42,7 @@ _CALL_ME = re.compile(
 
 _REMARK = re.compile(r"^" + re.escape(UNTIL_HERE).replace(r"\{\}", r"[^\[\]\n]*") + r"$", re.MULTILINE)
 _INTRODUCTION = (
-    "*I am a stand-in: no language model is connected.* To talk to a real one, set `OPENAI_API_KEY` "
+    "*I am the demo model: no language model is connected.* To talk to a real one, set `OPENAI_API_KEY` "
     "(or `OPENAI_BASE_URL`) and start me again."
 )
 _HINT = f"Reply here to see what I remember, or write _{LONG_ANSWER}_ to watch one arrive."
@@ -106,7 +106,7 @@ def call(messages: Sequence[ChatMessage], tools: object) -> dict[str, Any] | Non
     if not (name := _name(_question(messages[-1]["content"]))):
         return None
     function = {"name": SET_PREFERENCES, "arguments": json.dumps({"name": name})}
-    return {"index": 0, "id": "call_stand_in", "type": "function", "function": function}
+    return {"index": 0, "id": "call_demo", "type": "function", "function": function}
 
 
 class StubServer:
@@ -155,7 +155,7 @@ class StubServer:
     def _warn(self) -> None:
         # With the first answer and not at start: a start that fails says why in one line, and nothing else.
         if not self._warned:
-            log.warning("no language model is connected: a stand-in answers; set OPENAI_API_KEY or OPENAI_BASE_URL")
+            log.warning("demo_model_answers", extra={"remedy": "set OPENAI_API_KEY or OPENAI_BASE_URL"})
         self._warned = True
 
     async def _stream(
@@ -249,7 +249,7 @@ def _event(choices: list[dict[str, Any]], **more: Any) -> bytes:
 
 
 def _envelope(kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"id": "chatcmpl-stand-in", "object": kind, "created": 0, "model": MODEL, "choices": choices}
+    return {"id": "chatcmpl-demo", "object": kind, "created": 0, "model": MODEL, "choices": choices}
 
 
 def _card(name: str) -> dict[str, Any]:

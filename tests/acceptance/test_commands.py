@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from bot import manifest
-from bot.cli import main
+from bot.cli import admin, main
 from bot.domain import texts
 from bot.domain.sessions import ResetOutcome
 from tests.support.process import Process
@@ -103,7 +103,7 @@ async def test_erase_wants_to_be_confirmed(tmp_path: Path) -> None:
     assert "--workspace" in nothing.lines[0]
     assert "--yes" in unasked.lines[0]
     assert [*elsewhere.lines, *erased.lines] == [
-        f"Erased 0 messages.{main.IDS}",
+        f"Erased 0 messages.{admin.IDS}",
         "Erased 2 messages.",
     ]
     assert b"VPN" not in (tmp_path / "data" / "attendant.db").read_bytes()

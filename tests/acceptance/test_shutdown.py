@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -86,7 +86,7 @@ async def test_a_running_answer_may_finish(shift: Shift) -> None:
 
 async def test_what_does_not_finish_is_handed_back(shift: Shift) -> None:
     """An answer that outlasts DRAIN_SECONDS is finished by the other process, in the same message, at once."""
-    leaving = crashing_bot.start(replace(shift.settings, drain_seconds=0.1), lease=PATIENT)
+    leaving = crashing_bot.start(shift.settings.model_copy(update={"drain_seconds": 0.1}), lease=PATIENT)
     root = await shift.asks()
     staying = crashing_bot.start(shift.settings, lease=PATIENT)
     await shift.workspace.until(lambda: shift.server.sockets.open >= 4, timeout_s=PATIENCE_S)

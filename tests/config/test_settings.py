@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from bot.config.settings import Settings
 from bot.errors import ConfigError
@@ -16,11 +17,11 @@ from bot.errors import ConfigError
 BOT, APP, SECRET = "xoxb-1-secret", "xapp-1-secret", "signing-secret"
 
 
-def test_nothing_set_is_the_playground_with_the_stand_in() -> None:
+def test_nothing_set_is_the_playground_with_the_demo_model() -> None:
     """A fresh clone starts without any setting."""
     settings = Settings.load({})
 
-    assert (settings.mode, settings.uses_stand_in) == ("playground", True)
+    assert (settings.mode, settings.uses_demo_model) == ("playground", True)
     assert (settings.host, settings.port, settings.idle_after) == ("127.0.0.1", 3000, timedelta(hours=24))
 
 
@@ -100,7 +101,7 @@ def test_a_value_that_cannot_be_is_one_line_with_a_remedy(name: str, value: str)
     [
         ("slack_api_url", "http://127.0.0.1:9/api", "http://127.0.0.1:9/api/"),
         ("openai_base_url", "http://127.0.0.1:11434/v1//", "http://127.0.0.1:11434/v1/"),
-        ("database_url", "postgres://bot@host/db", "postgresql://bot@host/db"),
+        ("database_url", "postgres://bot@host/db", SecretStr("postgresql://bot@host/db")),
         ("slack_streaming", "OFF", "off"),
         ("session_idle_hours", "0.5", 0.5),
         ("persona_file", "~/me.md", Path("~/me.md")),
@@ -114,8 +115,8 @@ def test_values_are_read_in_their_usual_spellings(name: str, value: str, read: o
 
 @pytest.mark.parametrize("environ", [{"OPENAI_API_KEY": "k"}, {"OPENAI_BASE_URL": "http://127.0.0.1/v1"}])
 def test_a_key_or_an_address_connects_a_model(environ: dict[str, str]) -> None:
-    """Only without both does the stand-in answer."""
-    assert not Settings.load(environ).uses_stand_in
+    """Only without both does the demo model answer."""
+    assert not Settings.load(environ).uses_demo_model
 
 
 def test_secrets_are_not_shown() -> None:

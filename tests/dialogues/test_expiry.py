@@ -97,7 +97,7 @@ async def test_a_channel_may_have_a_limit_of_its_own(room: Room, *, swept: bool)
 
 async def warn(room: Room) -> None:
     """Have the warning's job run."""
-    await next(job.func for job in room.services.scheduler._scheduler.get_jobs() if job.name == "warn of expiry")()  # noqa: SLF001 - not waiting for its time
+    await next(job.func for job in room.services.scheduler._scheduler.get_jobs() if job.name == "warn_of_expiry")()  # noqa: SLF001 - not waiting for its time
 
 
 @pytest.mark.parametrize("room_settings", [WARNED], ids=["half an hour"])
@@ -158,4 +158,4 @@ async def test_a_warning_that_fails_loses_nothing(room: Room, trouble: str) -> N
 
 async def test_nobody_is_warned_unless_asked_for(room: Room) -> None:
     """The warning is off by default."""
-    assert "warn of expiry" not in {job.name for job in room.services.scheduler._scheduler.get_jobs()}  # noqa: SLF001
+    assert "warn_of_expiry" not in {job.name for job in room.services.scheduler._scheduler.get_jobs()}  # noqa: SLF001

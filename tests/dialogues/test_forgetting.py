@@ -70,7 +70,7 @@ async def by_forget_me(room: Room, talk: Talk) -> None:
 
 
 async def by_the_operator(room: Room, talk: Talk) -> None:
-    assert await admin.erase(room.settings, Scope(person=talk.person.id), confirmed=lambda _: True) == 1
+    assert await admin.erase(room.settings, Scope(person=talk.person.id)) == 1
 
 
 async def by_archiving(room: Room, talk: Talk) -> None:
@@ -134,7 +134,7 @@ async def test_the_operator_hears_that_words_may_be_left(room: Room) -> None:
 
     async def erase() -> int | None:
         scope = Scope(person=talk.person.id)
-        return await admin.erase(room.settings, scope, confirmed=lambda _: True, patience_s=0.1)
+        return await admin.erase(room.settings, scope, wait_s=0.1)
 
     with closing(sqlite3.connect(room.database, isolation_level=None)) as other:
         other.executescript("BEGIN; SELECT count(*) FROM messages")

@@ -103,7 +103,7 @@ async def test_the_warning_heeds_the_channels_limit(books: Books) -> None:
     assert (expiring.thread.channel, expiring.expires_at - books.now) == ("C1", HOUR - MINUTE)
 
 
-def forewarning(books: Books, clock: SettableClock, adapter: RecordingAdapter) -> ExpiryWarnings:
+def warnings_of(books: Books, clock: SettableClock, adapter: RecordingAdapter) -> ExpiryWarnings:
     """One replica's, that warns an hour ahead."""
     return ExpiryWarnings(books.store, [adapter], clock=clock.now, idle=A_DAY, ahead=HOUR)
 
@@ -114,7 +114,7 @@ async def test_the_threads_are_told(books: Books, clock: SettableClock) -> None:
         await books.answer(mention("hello", in_=thread(number)))
     books.now += DAY - 5 * MINUTE
     adapter = RecordingAdapter()
-    told = [await forewarning(books, clock, adapter).warn() for _ in range(2)]
+    told = [await warnings_of(books, clock, adapter).warn() for _ in range(2)]
 
     assert told == [BATCH + 1, 0]
     assert {text for _, text in adapter.notified} == {texts.expires_soon(5 * MINUTE)}
@@ -128,7 +128,7 @@ async def test_a_platform_that_is_away_is_tried_again(books: Books, clock: Setta
     books.now += DAY - MINUTE
     adapter = RecordingAdapter()
     adapter.failures = [PlatformUnavailable("the platform asked to wait")]
-    told = [await forewarning(books, clock, adapter).warn() for _ in range(3)]
+    told = [await warnings_of(books, clock, adapter).warn() for _ in range(3)]
 
     assert told == [0, 3, 0]
     assert len(adapter.notified) == 3
@@ -141,7 +141,7 @@ async def test_a_refusal_is_final_and_stops_nobody_else(books: Books, clock: Set
     books.now += DAY - MINUTE
     adapter = RecordingAdapter()
     adapter.failures = [PlatformError("is_archived", "chat.postMessage")]
-    told = [await forewarning(books, clock, adapter).warn() for _ in range(2)]
+    told = [await warnings_of(books, clock, adapter).warn() for _ in range(2)]
 
     assert told == [1, 0]
     assert await books.accept(reply("still here", "9.0", in_=thread(1))) is not None
@@ -154,5 +154,5 @@ async def test_what_is_expired_already_is_not_warned(books: Books, clock: Settab
     books.now += DAY + MINUTE
     adapter = RecordingAdapter()
 
-    assert await forewarning(books, clock, adapter).warn() == 0
+    assert await warnings_of(books, clock, adapter).warn() == 0
     assert adapter.notified == []

@@ -48,7 +48,7 @@ def test_a_machine_reads_one_object_a_line() -> None:
         "time": "2026-01-01T12:00:00.123+00:00",
         "level": "warning",
         "logger": "bot.inbox",
-        "message": "Grüße\n%",
+        "event": "Grüße\n%",
         "turn": 7,
         "place": "<class 'object'>",
     }
@@ -103,5 +103,5 @@ def test_other_libraries_are_quiet_at_any_level_of_ours(capsys: pytest.CaptureFi
     logging.getLogger(name).warning("a warning")
     logging.getLogger("bot.inbox").debug("ours")
 
-    messages = [json.loads(line)["message"] for line in capsys.readouterr().err.splitlines()]
+    messages = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
     assert messages == ["a warning", "ours"]

@@ -14,7 +14,7 @@ from bot.config.settings import Settings
 from bot.domain import texts
 from bot.domain.sessions import IdleLimits, Interrupted
 from bot.ops.expiry_warnings import ExpiryWarnings
-from bot.ops.scheduler import EXPIRE_BATCH, EXPUNGE_BATCH, Scheduler
+from bot.ops.scheduler import EXPIRE_BATCH, PURGE_BATCH, Scheduler
 from bot.store.engine import Store
 from bot.store.tables import sessions
 from bot.testing import PausedStep, ScriptedLLM, SettableClock
@@ -59,21 +59,21 @@ async def test_the_jobs_look_renew_and_expire(desk: Desk, books: Books, llm: Scr
     found = jobs(scheduler_of(desk, clock))
     await books.accept(mention("hi"))
     llm.script("hello")
-    await found["look for owed answers"]()
+    await found["poll_for_work"]()
     assert await desk.adapter.shown(THREAD) == ["hello"]
     await desk.worker.idle()
     clock.advance(2 * DAY)
-    await found["expire idle sessions"]()
+    await found["expire_sessions"]()
 
     assert [row.closed_why for row in await books.rows(sessions)] == ["expired"]
     assert sorted(found) == [
-        "delete old rows",
-        "expire idle sessions",
-        "hear interruptions",
-        "keep the count of refusals",
-        "look for owed answers",
-        "renew leases",
-        "scrub the database's file",
+        "purge_rows",
+        "expire_sessions",
+        "poll_interruptions",
+        "store_failed_deliveries",
+        "poll_for_work",
+        "renew_leases",
+        "vacuum",
     ]
 
 
@@ -81,29 +81,29 @@ async def test_the_warning_is_a_job_where_it_was_asked_for(desk: Desk, books: Bo
     """Without the setting there is none."""
     ahead = timedelta(minutes=30)
     idle = IdleLimits(DAY)
-    forewarning = ExpiryWarnings(desk.store, [desk.adapter], clock=clock.now, idle=idle, ahead=ahead)
+    warnings = ExpiryWarnings(desk.store, [desk.adapter], clock=clock.now, idle=idle, ahead=ahead)
     scheduler = Scheduler(
-        desk.store, desk.worker, desk.refusals, clock=clock.now, idle=idle, retention=DAY, forewarning=forewarning
+        desk.store, desk.worker, desk.refusals, clock=clock.now, idle=idle, retention=DAY, warnings=warnings
     )
     await books.answer(mention("hello"))
     clock.advance(DAY - ahead / 2)
-    await jobs(scheduler)["warn of expiry"]()
+    await jobs(scheduler)["warn_of_expiry"]()
 
     assert [place for place, _ in desk.adapter.notified] == [THREAD]
-    assert "warn of expiry" not in jobs(scheduler_of(desk, clock))
+    assert "warn_of_expiry" not in jobs(scheduler_of(desk, clock))
 
 
 async def test_old_rows_are_deleted_however_many(desk: Desk, books: Books, clock: SettableClock) -> None:
     """One run goes on, batch by batch, until none is left that is older than rows are kept."""
-    await desk.store.run(add_sessions, EXPUNGE_BATCH + 1)
+    await desk.store.run(add_sessions, PURGE_BATCH + 1)
     scheduler = scheduler_of(desk, clock)
     clock.advance(2 * DAY)
     await scheduler.expire()
     clock.advance(14 * DAY)
-    assert await scheduler.expunge() == 0
+    assert await scheduler.purge() == 0
     clock.advance(timedelta(seconds=1))
 
-    assert await scheduler.expunge() == EXPUNGE_BATCH + 1
+    assert await scheduler.purge() == PURGE_BATCH + 1
     assert await books.rows(sessions) == []
 
 
@@ -145,7 +145,7 @@ async def test_the_longer_a_scrub_takes_the_less_often_it_is_done(empty_sqlite_u
 async def test_a_job_survives_an_absent_database(clock: SettableClock, caplog: pytest.LogCaptureFixture) -> None:
     """It says so in a line, and will run again."""
     desk = Desk(Store("postgresql://127.0.0.1:1/none"), Echo(), clock)
-    for name in ("expire idle sessions", "look for owed answers"):
+    for name in ("expire_sessions", "poll_for_work"):
         await jobs(scheduler_of(desk, clock))[name]()
         assert name in caplog.text
     await desk.store.close()
