@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -41,8 +42,8 @@ async def outcome(check: Check, settings: Settings) -> CheckOutcome:
 
 
 async def failures(settings: Settings) -> list[str]:
-    """Run all checks and return the failures, a line each; none when the bot can start."""
-    outcomes = [await outcome(check, settings) for check in ALL]
+    """Run all checks at once and return the failures, a line each; none when the bot can start."""
+    outcomes = await asyncio.gather(*(outcome(check, settings) for check in ALL))
     return [each.detail for each in outcomes if not each.passed]
 
 

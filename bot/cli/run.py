@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import os
 import random
 import resource
@@ -58,6 +59,7 @@ async def run(settings: Settings, announce: Announce, *, gateway: bool = False) 
 
     With `gateway` it serves the HTTP API alone, without Slack.
     """
+    gc.disable()  # until the bot runs: the start imports much and frees little
     stopped = asyncio.create_task(_stop_signal().wait())
     _allow_many_connections()
     async with AsyncExitStack() as stack:
@@ -80,6 +82,7 @@ async def run(settings: Settings, announce: Announce, *, gateway: bool = False) 
         announce(
             f"Attendant is running {bot.address}{page} · model: {model} · {_database(settings)} · stop with Ctrl+C"
         )
+        _collect_garbage()
         await stopped
         announce(f"Attendant is stopping.{_drain_notice(bot, settings)}")
     return 0
@@ -131,6 +134,14 @@ async def _playground(settings: Settings, *, notice: str | None) -> AsyncIterato
         yield server, settings.model_copy(update=connected)
     finally:
         await server.stop()
+
+
+def _collect_garbage() -> None:
+    """Collect the garbage of the start, and let later collections skip the objects that are left."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def _allow_many_connections() -> None:

@@ -52,7 +52,7 @@ class Scheduler:
         warnings: ExpiryWarnings | None = None,
         time: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`retention` is how long the emptied rows of closed sessions are kept; `time` is a monotonic clock, in seconds."""
+        """`retention`: the emptied rows of closed sessions are kept so long. `time`: a monotonic clock, in seconds."""
         self._store = store
         self._clock = clock
         self._idle = idle
