@@ -11,6 +11,7 @@ from typing import Any
 
 from bot.app import open_store, utc_now
 from bot.cli import output
+from bot.cli.output import Figure
 from bot.config.settings import Settings
 from bot.domain.sessions import OpenSession
 from bot.errors import AttendantError
@@ -26,38 +27,20 @@ IDS = (
     " of the HTTP API the workspace is a key's id, from: attendant keys list)"
 )
 
-_METRICS = {
-    "owed_messages": "messages wait for their answer",
-    "oldest_owed_seconds": "seconds that the oldest of them has waited",
-    "running_turns": "turns run now",
-    "open_sessions": "sessions are open",
-    "answered_turns": "turns answered in the last 24 hours",
-    "failed_turns": "turns failed",
-    "taken_over_turns": "turns needed more than one attempt",
-    "refused_deliveries": "deliveries refused, which Slack delivers again",
-    "prompt_tokens": "prompt tokens",
-    "cached_tokens": "of them from the model's cache",
-}
+_COLUMNS = ("last active", "turns", "opened", "workspace", "channel", "thread", "session")
+_SLACK_TIMESTAMP_CHARACTERS, _UUID_PREFIX_CHARACTERS = 17, 8  # enough to recognise a thread, and a session
 
 
 def sessions_command(settings: Settings, options: argparse.Namespace) -> int:
     """`attendant sessions`."""
-    rows = [_session_row(session) for session in asyncio.run(open_sessions(settings, limit=options.limit))]
+    rows = [_row(session) for session in asyncio.run(open_sessions(settings, limit=options.limit))]
     if options.json:
         output.print_json(rows)
     elif not rows:
         print("No session is open.", file=sys.stderr)
     elif output.is_terminal():
-        now = utc_now()
-        shown = [
-            {**row, "opened": output.ago(row["opened_at"], now), "active": output.ago(row["last_active_at"], now)}
-            for row in rows
-        ]
-        output.print_table(
-            shown,
-            ("active", "opened", "turns", "workspace", "channel", "root", "id"),
-            title=f"{len(rows)} open sessions",
-        )
+        count = f"{len(rows)} open session{'s' * (len(rows) > 1)}"
+        output.print_table([_for_person(row) for row in rows], _COLUMNS, title=count)
     else:
         output.print_lines(rows)
     return 0
@@ -65,14 +48,14 @@ def sessions_command(settings: Settings, options: argparse.Namespace) -> int:
 
 def status_command(settings: Settings, options: argparse.Namespace) -> int:
     """`attendant status`."""
-    metrics = dataclasses.asdict(asyncio.run(status(settings)))
-    metrics["oldest_owed_seconds"] = round(metrics["oldest_owed_seconds"])
+    metrics = asyncio.run(status(settings))
+    values = {**dataclasses.asdict(metrics), "oldest_owed_seconds": round(metrics.oldest_owed_seconds)}
     if options.json:
-        output.print_json(metrics)
+        output.print_json(values)
     elif output.is_terminal():
-        output.print_facts(metrics, _METRICS, title="All replicas together")
+        output.print_figures(_figures(metrics))
     else:
-        output.print_lines([{"name": name, "value": value} for name, value in metrics.items()])
+        output.print_lines([{"name": name, "value": value} for name, value in values.items()])
     return 0
 
 
@@ -148,7 +131,7 @@ def _agrees(scope: Scope, found: Erasable, *, quiet: bool) -> bool:
     return sys.stdin.readline().strip().casefold() in {"y", "yes"}
 
 
-def _session_row(session: OpenSession) -> dict[str, Any]:
+def _row(session: OpenSession) -> dict[str, Any]:
     thread = session.thread
     return {
         "id": session.id,
@@ -159,4 +142,38 @@ def _session_row(session: OpenSession) -> dict[str, Any]:
         "turns": session.turns,
         "opened_at": session.opened_at,
         "last_active_at": session.last_active_at,
+    }
+
+
+def _for_person(row: dict[str, Any]) -> dict[str, Any]:
+    now = utc_now()
+    return {
+        **row,
+        "last active": output.ago(row["last_active_at"], now),
+        "opened": output.ago(row["opened_at"], now),
+        "thread": _short(row["root"], _SLACK_TIMESTAMP_CHARACTERS),
+        "session": _short(row["id"], _UUID_PREFIX_CHARACTERS),
+    }
+
+
+def _short(text: str, characters: int) -> str:
+    return text if len(text) <= characters else f"{text[:characters]}…"
+
+
+def _figures(metrics: WorkMetrics) -> dict[str, list[Figure]]:
+    oldest = f", the oldest for {metrics.oldest_owed_seconds:.0f} s" if metrics.owed_messages else ""
+    cached = metrics.cached_tokens / metrics.prompt_tokens if metrics.prompt_tokens else 0
+    return {
+        "Now, in all replicas": [
+            Figure(metrics.owed_messages, f"messages wait for an answer{oldest}"),
+            Figure(metrics.running_turns, "turns run"),
+            Figure(metrics.open_sessions, "sessions are open"),
+        ],
+        "In the last 24 hours": [
+            Figure(metrics.answered_turns, "turns were answered"),
+            Figure(metrics.failed_turns, "turns failed", alert=True),
+            Figure(metrics.taken_over_turns, "turns needed more than one attempt", alert=True),
+            Figure(metrics.refused_deliveries, "deliveries were refused; Slack repeats them", alert=True),
+            Figure(metrics.prompt_tokens, f"prompt tokens, {cached:.0%} of them from the model's cache"),
+        ],
     }

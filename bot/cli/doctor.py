@@ -20,8 +20,9 @@ def doctor_command(settings: Settings, options: argparse.Namespace) -> int:
 async def _run_all(settings: Settings, *, show: bool) -> list[dict[str, object]]:
     outcomes: list[dict[str, object]] = []
     for check in checks.ALL:
-        outcome = await checks.outcome(check, settings)
+        with output.waiting(f"Checking: {check.name} ..."):
+            outcome = await checks.outcome(check, settings)
         outcomes.append({"check": check.name, "passed": outcome.passed, "detail": outcome.detail})
-        if show:  # at once: some checks wait for a server
+        if show:  # before the next check, which may wait for a server
             output.print_check(check.name, outcome.detail, passed=outcome.passed)
     return outcomes

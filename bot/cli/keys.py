@@ -41,7 +41,9 @@ def list_command(settings: Settings, options: argparse.Namespace) -> int:
     elif not keys:
         print("There is no key. Make one with: attendant keys create NAME", file=sys.stderr)
     elif output.is_terminal():
-        output.print_table([_for_person(key) for key in keys], _HEADINGS, title=f"{len(keys)} keys")
+        output.print_table(
+            [_for_person(key) for key in keys], _HEADINGS, title=f"{len(keys)} key{'s' * (len(keys) > 1)}"
+        )
     else:
         output.print_lines(keys)
     return 0
@@ -104,7 +106,7 @@ def _row(key: Key) -> dict[str, Any]:
     }
 
 
-_HEADINGS = ("id", "name", "state", "created", "until", "requests a minute", "tokens a minute")
+_HEADINGS = ("id", "name", "state", "created", "until", "requests/min", "tokens/min")
 
 
 def _for_person(row: dict[str, Any]) -> dict[str, Any]:
@@ -113,8 +115,8 @@ def _for_person(row: dict[str, Any]) -> dict[str, Any]:
         **row,
         "created": f"{row['created_at']:%Y-%m-%d}",
         "until": None if ends_at is None else f"{ends_at:%Y-%m-%d}",
-        "requests a minute": row["requests_per_minute"] or _DEFAULT,
-        "tokens a minute": row["tokens_per_minute"] or _DEFAULT,
+        "requests/min": row["requests_per_minute"] or _DEFAULT,
+        "tokens/min": row["tokens_per_minute"] or _DEFAULT,
     }
 
 

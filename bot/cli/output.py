@@ -1,6 +1,6 @@
-"""What commands print: a table on a terminal, tab-separated lines in a pipe, or JSON.
+"""What commands print: tables on a terminal, tab-separated lines in a pipe, or JSON.
 
-Rule: the only home of rich. A pipe gets no colours, no header and no cut texts; a script reads it by its columns.
+Rule: the only home of rich. A pipe gets no colours, no header and no shortened values, so that a script can read it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rich.box import SIMPLE_HEAD
@@ -20,7 +21,20 @@ from rich.text import Text
 Row = Mapping[str, object]
 
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-_TWO_DAYS = timedelta(days=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number, and the words that explain it. An `alert` calls for the operator's attention unless it is zero."""
+
+    value: int
+    words: str
+    alert: bool = False
+
+
+def is_terminal() -> bool:
+    """Return whether a person reads standard output."""
+    return sys.stdout.isatty()
 
 
 def print_json(value: object) -> None:
@@ -31,28 +45,31 @@ def print_json(value: object) -> None:
 def print_lines(rows: Sequence[Row]) -> None:
     """Print the rows for a script: one a line, its values separated by tabs, without a header."""
     for row in rows:
-        print("\t".join(map(_plain, row.values())))
+        print("\t".join("" if value is None else _iso(value) for value in row.values()))
 
 
 def print_table(rows: Sequence[Row], columns: Sequence[str], *, title: str) -> None:
-    """Print the rows for a person. `columns` are keys of the rows, and the headings."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, header_style="bold cyan")
+    """Print the rows for a person, each on one line. `columns` are keys of the rows, and the headings."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, header_style="cyan")
     for column in columns:
         numbers = any(isinstance(row[column], int) for row in rows)
-        table.add_column(column, justify="right" if numbers else "left", overflow="fold")
+        table.add_column(column, justify="right" if numbers else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(_cell(row[column]) for column in columns))
     Console().print(table)
 
 
-def print_facts(facts: Row, phrases: Mapping[str, str], *, title: str) -> None:
-    """Print values for a person, each before its phrase."""
+def print_figures(sections: Mapping[str, Sequence[Figure]]) -> None:
+    """Print figures for a person, in sections with a heading."""
     grid = Table.grid(padding=(0, 2))
-    grid.add_column(justify="right", style="bold cyan")
+    grid.add_column(justify="right", min_width=8)
     grid.add_column()
-    for name, value in facts.items():
-        grid.add_row(_cell(value), phrases[name])
-    Console().print(Text(title, style="bold"), grid, sep="\n")
+    for heading, figures in sections.items():
+        grid.add_row("", Text(f"\n{heading}", style="bold"))
+        for figure in figures:
+            style = "dim" if not figure.value else "bold red" if figure.alert else "bold green"
+            grid.add_row(Text(f"{figure.value:,}", style=style), figure.words)
+    Console().print(grid, "")
 
 
 def print_check(name: str, detail: str, *, passed: bool) -> None:
@@ -60,47 +77,53 @@ def print_check(name: str, detail: str, *, passed: bool) -> None:
     if not is_terminal():
         print(f"{'ok    ' if passed else 'FAILED'}  {name}: {detail}")
         return
-    mark = Text("✓ ", style="bold green") if passed else Text("✗ ", style="bold red")
-    Console().print(Text.assemble(mark, (f"{name:<12}", "bold"), detail))
+    mark = Text("✓", style="bold green") if passed else Text("✗", style="bold red")
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column()
+    grid.add_column(min_width=12, style="bold")
+    grid.add_column()  # a long remedy is wrapped beside the name
+    grid.add_row(mark, name, Text(detail))
+    Console().print(grid)
 
 
 @contextmanager
-def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar on the terminal; the function that is yielded advances it."""
-    if not is_terminal() or not total:
+def waiting(words: str) -> Iterator[None]:
+    """Show on a terminal that the command waits for something."""
+    if not is_terminal():
+        yield
+        return
+    with Console().status(words):
+        yield
+
+
+@contextmanager
+def progress(words: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar on a terminal. The yielded function advances it."""
+    if not is_terminal():
         yield lambda _: None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, transient=True) as bar:
-        task = bar.add_task(description, total=total)
+    with Progress(*columns) as bar:
+        task = bar.add_task(words, total=total)
         yield lambda steps: bar.advance(task, steps)
 
 
-def is_terminal() -> bool:
-    """Return whether a person reads standard output."""
-    return sys.stdout.isatty()
-
-
 def ago(moment: datetime, now: datetime) -> str:
-    """Return how long ago something was, in words: `3 min ago`."""
-    passed = max(now - moment, timedelta())
+    """Return in words how long ago a moment was: `3 min ago`."""
+    passed = now - moment
     if passed < _MINUTE:
         return "just now"
     if passed < _HOUR:
         return f"{passed // _MINUTE} min ago"
-    if passed < _TWO_DAYS:
+    if passed < 2 * _DAY:
         return f"{passed // _HOUR} h ago"
     return f"{passed // _DAY} days ago"
 
 
 def _cell(value: object) -> Text:
-    if value is None:
+    if value is None or value == "":
         return Text("-", style="dim")
     return Text(f"{value:,}" if isinstance(value, int) else str(value))
-
-
-def _plain(value: object) -> str:
-    return "" if value is None else _iso(value) if isinstance(value, datetime) else str(value)
 
 
 def _iso(value: object) -> str:

@@ -124,19 +124,19 @@ async def test_http_refuses_what_is_not_slacks(tmp_path: Path, world: World) -> 
 
 
 async def test_without_slack_settings_the_playground_starts(tmp_path: Path) -> None:
-    """`attendant run` with nothing set serves a page, and the stand-in answers there and says what it is."""
+    """`attendant run` with nothing set serves a page, and the demo model answers there and says what it is."""
     async with Process.running(tmp_path, {}) as process, aiohttp.ClientSession() as http:
         line = await process.says("Attendant is running")
         page = re.search(r"http://127\.0\.0\.1:\d+/", line)
         assert page is not None, line
-        assert "stand-in" in line
+        assert "demo model" in line
         asked = {"as": "U0ANASILVA", "channel": "C0HELPDESK", "text": "@attendant hello"}
         async with http.get(f"{page[0]}page/events?as=U0ANASILVA") as events:
             async with http.post(f"{page[0]}page/post", json=asked) as response:
                 assert response.status == 200
             said = [message async for message in _bot_messages(events)]
 
-    assert "stand-in" in said[-1]["text"]
+    assert "demo model" in said[-1]["text"]
     assert said[-1]["thread_ts"]
 
 

@@ -1,4 +1,4 @@
-"""The stand-in model, spoken to through the same client as any other backend."""
+"""The demo model, asked through the same client as any other backend."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ TOOLS = [{"type": "function", "function": {"name": SET_PREFERENCES, "parameters"
 
 @pytest.fixture
 async def base_url() -> AsyncIterator[str]:
-    """A stand-in that takes no time to think."""
-    stand_in = StubServer(pause_s=0)
-    yield await stand_in.start()
-    await stand_in.stop()
+    """A demo model that takes no time to think."""
+    server = StubServer(pause_s=0)
+    yield await server.start()
+    await server.stop()
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def talk(*texts: str) -> list[ChatMessage]:
 
 
 async def said(llm: OpenAI, *texts: str) -> str:
-    """The stand-in's whole answer to such a conversation."""
+    """The demo model's whole answer to such a conversation."""
     pieces = [piece async for piece in llm.stream(talk(*texts))]
     assert isinstance(pieces[-1], Done)
     return "".join(map(str, pieces[:-1]))
@@ -55,7 +55,7 @@ async def test_it_says_what_it_is_and_what_it_was_asked(llm: OpenAI) -> None:
     """Each answer says that no model is connected, how to connect one, and repeats the message."""
     text = await said(llm, "My VPN is down")
 
-    assert "stand-in" in text
+    assert "demo model" in text
     assert "`OPENAI_API_KEY`" in text
     assert "> “My VPN is down”" in text
 
@@ -71,15 +71,14 @@ async def test_it_tells_what_was_said_before_it_was_called(llm: OpenAI) -> None:
 
 
 async def test_the_log_says_that_it_answers(llm: OpenAI, caplog: pytest.LogCaptureFixture) -> None:
-    """One warning with the first answer tells whoever reads the log that no language model is connected."""
+    """One warning, with the first answer, tells the operator how to connect a language model."""
     assert not caplog.records
     await said(llm, "Hi")
     await said(llm, "Hi again")
 
-    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert len(warnings) == 1
-    assert "no language model is connected" in warnings[0]
-    assert "OPENAI_API_KEY" in warnings[0]
+    [warning] = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert warning.getMessage() == "demo_model_answers"
+    assert "OPENAI_API_KEY" in vars(warning)["remedy"]
 
 
 async def test_it_shows_its_memory(llm: OpenAI) -> None:
@@ -217,7 +216,7 @@ async def test_it_sums_up_how_messages_began_and_tells_it() -> None:
 
 
 async def test_the_check_at_start_passes(llm: OpenAI) -> None:
-    """The stand-in knows whatever model it is asked for."""
+    """The demo model answers to any model's name."""
     await llm.check()
 
 

@@ -67,12 +67,12 @@ async def test_the_jobs_look_renew_and_expire(desk: Desk, books: Books, llm: Scr
 
     assert [row.closed_why for row in await books.rows(sessions)] == ["expired"]
     assert sorted(found) == [
-        "purge_rows",
         "expire_sessions",
-        "poll_interruptions",
-        "store_failed_deliveries",
         "poll_for_work",
+        "poll_interruptions",
+        "purge_rows",
         "renew_leases",
+        "store_failed_deliveries",
         "vacuum",
     ]
 
@@ -147,7 +147,7 @@ async def test_a_job_survives_an_absent_database(clock: SettableClock, caplog: p
     desk = Desk(Store("postgresql://127.0.0.1:1/none"), Echo(), clock)
     for name in ("expire_sessions", "poll_for_work"):
         await jobs(scheduler_of(desk, clock))[name]()
-        assert name in caplog.text
+        assert (caplog.messages[-1], vars(caplog.records[-1])["job"]) == ("job_postponed", name)
     await desk.store.close()
 
 
