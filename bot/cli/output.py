@@ -51,6 +51,7 @@ def print_lines(rows: Sequence[Row]) -> None:
 def print_table(rows: Sequence[Row], columns: Sequence[str], *, title: str) -> None:
     """Print the rows for a person, each on one line. `columns` are keys of the rows, and the headings."""
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, header_style="cyan")
+    table.collapse_padding, table.pad_edge = True, False
     for column in columns:
         numbers = any(isinstance(row[column], int) for row in rows)
         table.add_column(column, justify="right" if numbers else "left", no_wrap=True)

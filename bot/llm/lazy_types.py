@@ -37,6 +37,9 @@ def postpone() -> None:
             package = importlib.util.module_from_spec(spec)
             object.__setattr__(package, "__class__", LazyPackage)
             sys.modules[name] = package
+            parent, _, last = name.rpartition(".")
+            if parent in sys.modules:  # as the import system does it
+                setattr(sys.modules[parent], last, package)
 
 
 def _spec(name: str) -> ModuleSpec | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, event
 
 from bot.errors import StartupError
@@ -162,3 +165,31 @@ def conditions(connection: Connection) -> dict[str, str]:
         query = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
     found = [(name, " ".join(text.split())) for name, text in connection.execute(sa.text(query))]
     return {name: text.partition("WHERE")[2] for name, text in found if "WHERE" in text}
+
+
+def test_the_newest_revision_is_known_without_alembic() -> None:
+    """The revisions that are read from the names of the migrations' files are those that Alembic reads from inside."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parents[2] / "migrations"))
+    scripts = ScriptDirectory.from_config(config)
+
+    assert schema.revisions() == [script.revision for script in scripts.walk_revisions()][::-1]
+    assert schema.revisions()[-1] == scripts.get_current_head()
+
+
+def test_alembic_is_imported_only_for_a_schema_that_is_behind(tmp_path: Path) -> None:
+    """The first start migrates; the second finds the schema up to date and does without Alembic."""
+    script = f"""
+import asyncio, sys
+from bot.store import schema
+from bot.store.engine import Store
+store = Store("sqlite:///{tmp_path / "new.db"}")
+asyncio.run(store.run(schema.upgrade))
+print("alembic" in sys.modules)
+"""
+    starts = [
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
+        for _ in range(2)
+    ]
+
+    assert starts == ["True", "False"]
