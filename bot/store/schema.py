@@ -8,35 +8,45 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from bot.errors import StartupError
+from bot.store.tables import metadata
 
 _LOCK = 7_301_402  # any number that all our replicas agree on
+_VERSION = sa.Table(  # Alembic's own
+    "alembic_version",
+    sa.MetaData(),
+    sa.Column("version_num", sa.String(32), nullable=False),
+    sa.PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
 
 
 def upgrade(connection: Connection) -> None:
-    """Run the migrations that are missing, one process at a time. Raises StartupError for an unknown schema."""
+    """Bring the schema up to date, one process at a time. Raises StartupError for an unknown schema."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-    if not check(connection):
+    revision = check(connection)
+    if revision is None:
+        _create(connection)
+    elif revision != revisions()[-1]:
         _migrate(connection)
 
 
-def check(connection: Connection) -> bool:
-    """Return whether the schema is the newest one that this version knows.
+def check(connection: Connection) -> str | None:
+    """Return the schema's revision; None for a database without tables.
 
     Raises StartupError when the database has a schema that this version does not know, or may not change.
     """
-    current, known = _current(connection), revisions()
-    if current is None and sa.inspect(connection).has_table("threads"):
+    revision, known = _revision(connection), revisions()
+    if revision is None and sa.inspect(connection).has_table("threads"):
         raise StartupError("The database holds another program's tables. Point DATABASE_URL at one of its own.")
-    if current is not None and current not in known:
+    if revision is not None and revision not in known:
         raise StartupError(
             "The database was made by a newer version of Attendant. Update Attendant, or point DATABASE_URL elsewhere."
         )
-    if current != known[-1] and not _may_create(connection):
+    if revision != known[-1] and not _may_create(connection):
         raise StartupError(
             "The role in DATABASE_URL may not create tables. Grant it CREATE on the schema, or make it the owner."
         )
-    return current == known[-1]
+    return revision
 
 
 def revisions() -> list[str]:
@@ -44,12 +54,19 @@ def revisions() -> list[str]:
     return sorted(file.name.partition("_")[0] for file in (_folder() / "versions").glob("[0-9]*_*.py"))
 
 
-def _current(connection: Connection) -> str | None:
-    # Alembic's own table, read without Alembic: most starts find nothing to migrate, and its import is slow.
-    if not sa.inspect(connection).has_table("alembic_version"):
+def _revision(connection: Connection) -> str | None:
+    # Read without Alembic, whose import is slow: most starts find nothing to migrate.
+    if not sa.inspect(connection).has_table(_VERSION.name):
         return None
-    revision: str | None = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+    revision: str | None = connection.execute(sa.select(_VERSION.c.version_num)).scalar()
     return revision
+
+
+def _create(connection: Connection) -> None:
+    """Create the newest tables in an empty database. The migrations make the same ones (a test compares them)."""
+    metadata.create_all(connection)
+    _VERSION.create(connection, checkfirst=True)
+    connection.execute(sa.insert(_VERSION).values(version_num=revisions()[-1]))
 
 
 def _may_create(connection: Connection) -> bool:

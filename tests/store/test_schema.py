@@ -57,7 +57,7 @@ def set_revision(connection: Connection, revision: str) -> None:
 
 async def test_the_migrations_make_the_tables(bare: Store) -> None:
     """A migrated database differs in nothing from what the code takes it to be."""
-    await bare.run(schema.upgrade)
+    await bare.run(upgrade_to, "head")
 
     assert await bare.run(lambda found: compare_metadata(MigrationContext.configure(found), metadata)) == []
     assert set(await bare.run(lambda found: sa.inspect(found).get_table_names())) > set(metadata.tables)
@@ -65,13 +65,24 @@ async def test_the_migrations_make_the_tables(bare: Store) -> None:
 
 async def test_indexes_of_a_part_are_of_that_part_in_both(bare: Store) -> None:
     """The comparison does not look at the conditions of partial indexes, so they are compared here."""
-    await bare.run(schema.upgrade)
+    await bare.run(upgrade_to, "head")
     migrated = await bare.run(conditions)
     await bare.run(metadata.drop_all)
     await bare.run(metadata.create_all)
 
     assert len(migrated) == 9
     assert await bare.run(conditions) == migrated
+
+
+async def test_a_new_database_has_the_newest_tables_at_once(bare: Store) -> None:
+    """It is at the newest revision, as if every migration had run, and Alembic finds nothing to do."""
+    await bare.run(schema.upgrade)
+    made = await bare.run(conditions)
+
+    assert await bare.run(schema.check) == schema.revisions()[-1]
+    assert await bare.run(lambda found: compare_metadata(MigrationContext.configure(found), metadata)) == []
+    await bare.run(upgrade_to, "head")
+    assert await bare.run(conditions) == made
 
 
 async def test_an_upgrade_of_a_database_up_to_date_changes_nothing(bare: Store) -> None:
@@ -177,19 +188,24 @@ def test_the_newest_revision_is_known_without_alembic() -> None:
     assert schema.revisions()[-1] == scripts.get_current_head()
 
 
-def test_alembic_is_imported_only_for_a_schema_that_is_behind(tmp_path: Path) -> None:
-    """The first start migrates; the second finds the schema up to date and does without Alembic."""
+@pytest.mark.parametrize(("revision", "imported"), [(None, False), ("0007", True), ("head", False)])
+async def test_alembic_is_imported_only_for_a_schema_that_is_behind(
+    tmp_path: Path, revision: str | None, *, imported: bool
+) -> None:
+    """A start on a new database, or on one that is up to date, does without it."""
+    url = f"sqlite:///{tmp_path / 'attendant.db'}"
+    if revision is not None:
+        store = Store(url)
+        await store.run(upgrade_to, revision)
+        await store.close()
     script = f"""
 import asyncio, sys
 from bot.store import schema
 from bot.store.engine import Store
-store = Store("sqlite:///{tmp_path / "new.db"}")
-asyncio.run(store.run(schema.upgrade))
+asyncio.run(Store({url!r}).run(schema.upgrade))
 print("alembic" in sys.modules)
 """
-    starts = [
-        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
-        for _ in range(2)
-    ]
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", script, stdout=subprocess.PIPE)
+    output, _ = await process.communicate()
 
-    assert starts == ["True", "False"]
+    assert output.decode().strip() == str(imported)
