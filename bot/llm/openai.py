@@ -189,7 +189,7 @@ class OpenAI:
         if fault is None or not fault.refuses_tools or not isinstance(parameters.get("tools"), Offer):
             return False
         if self._takes_tools:
-            log.warning("the backend takes no tools with this model: from now on it answers without them")
+            log.warning("tools_refused", extra={"model": self._model})
         self._takes_tools = False
         return True
 
