@@ -1,6 +1,6 @@
-"""What a backend's failure means: its status and error object, read as one Trouble and a line for operators.
+"""A backend's failure: its status and error object, read as one Trouble and a line for operators.
 
-Rule: pure. The backend's own sentence may repeat what a person wrote, or part of a key: it is searched, never shown.
+Rule: pure. The backend's message may repeat a person's text or part of a key. It is searched, never shown.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PROBLEMS = {
     Trouble.NO_QUOTA: "the account's quota or credit is used up; look at its billing page",
     Trouble.RATE_LIMITED: "the account's rate limit is reached, retries included; raise it, or lower MAX_RUNNING_TURNS",
     Trouble.UNAVAILABLE: "the backend is failing, retries included; check OPENAI_BASE_URL and the backend's status",
-    Trouble.TIMEOUT: "the backend fell silent; raise MODEL_TIMEOUT_SECONDS, or use a quicker model",
+    Trouble.TIMEOUT: "the backend sent nothing for too long; raise MODEL_TIMEOUT_SECONDS, or use a quicker model",
     Trouble.CUT: "the answer's stream broke off; look at the backend, and at proxies before it",
     Trouble.EMPTY: "the answer was empty; if this stays so, try another OPENAI_MODEL",
     Trouble.REFUSED: "the backend's content filter, or the model itself, refused to answer",
@@ -40,7 +40,7 @@ _BY_WORD = {
     "rate_limit_exceeded": Trouble.RATE_LIMITED,
     "server_error": Trouble.UNAVAILABLE,
     "overloaded_error": Trouble.UNAVAILABLE,
-    "tool_use_failed": Trouble.CUT,  # Groq: the model made up a call that is none
+    "tool_use_failed": Trouble.CUT,  # Groq: the model wrote an invalid call
 }
 _BY_STATUS = {
     401: Trouble.REFUSED_KEY,
@@ -51,13 +51,13 @@ _BY_STATUS = {
     409: Trouble.UNAVAILABLE,
     429: Trouble.RATE_LIMITED,
 }
-# DeepSeek and vLLM give no code of their own for this, only a sentence.
+# DeepSeek and vLLM have no code for this, only a message.
 _WINDOW = re.compile(
     r"context (length|window|size)|maximum context|input tokens exceed|prompt is too long", re.IGNORECASE
 )
-# Ollama, vLLM, Groq, OpenRouter, llama.cpp and OpenAI itself (for reasoning models) each put it in words of their own.
+# Ollama, vLLM, Groq, OpenRouter, llama.cpp and OpenAI itself (for reasoning models) each word it differently.
 _NO_TOOLS = re.compile(r"\btools?\b|\btool_|function[_ ](calling|tools?)", re.IGNORECASE)
-# Where such a sentence tells the window: "maximum context length is 8192 tokens", "configured limit of 272,000 tokens",
+# Messages that name the window: "maximum context length is 8192 tokens", "configured limit of 272,000 tokens",
 # "available context size (4096 tokens)", "210000 tokens > 200000 maximum", "32768 maximum context", "n_ctx: 4096".
 _NUMBER = r"(\d[\d,]{2,11})"
 _LIMITS = [
