@@ -77,18 +77,18 @@ _REFUSALS = {Trouble.BAD_REQUEST, Trouble.NOT_FOUND}
 
 @dataclass(frozen=True, slots=True)
 class BackendFault:
-    """A failure as the backend described it, over HTTP or inside a stream (then without a status of its own)."""
+    """A failure as the backend described it, over HTTP or inside a stream. In a stream it has no status."""
 
     status: int | None
     code: str = ""
     kind: str = ""  # the error object's `type`
     param: str = ""
     message: str = field(default="", repr=False)
-    told_window: int | None = None  # llama.cpp tells it as a number of its own
+    window_field: int | None = None  # llama.cpp has a field for it
 
     @classmethod
     def read(cls, error: object, status: int | None = None) -> Self:
-        """From the error object, or whatever stood in its place."""
+        """Read the error object, or the value in its place."""
         if not isinstance(error, dict):
             return cls(status, message=str(error))
         code = error.get("code")
@@ -100,7 +100,7 @@ class BackendFault:
 
     @property
     def trouble(self) -> Trouble:
-        """What it means for the answer."""
+        """The kind of failure, as the bot handles it."""
         if self.status == _TOO_LARGE or _WINDOW.search(self.message):
             return Trouble.WINDOW_EXCEEDED
         for word in (self.code, self.kind):
@@ -114,35 +114,36 @@ class BackendFault:
 
     @property
     def window(self) -> int | None:
-        """How many tokens the model takes, where it was told when more were refused."""
+        """The model's window in tokens, if the refusal names it."""
         if self.trouble is not Trouble.WINDOW_EXCEEDED:
             return None
-        found = next(filter(None, (limit.search(self.message) for limit in _LIMITS)), None)
-        return self.told_window or (int(found[1].replace(",", "")) if found else None)
+        match = next(filter(None, (limit.search(self.message) for limit in _LIMITS)), None)
+        return self.window_field or (int(match[1].replace(",", "")) if match else None)
 
     def blames(self, parameter: str) -> bool:
-        """Whether the backend did not know this parameter of the request, or not with this value."""
-        named = self.param.split(".")[0] == parameter if self.param else parameter in self.message
-        return self.trouble is Trouble.BAD_REQUEST and named
+        """Return whether the backend refused this parameter of the request, or its value."""
+        is_named = self.param.split(".")[0] == parameter if self.param else parameter in self.message
+        return self.trouble is Trouble.BAD_REQUEST and is_named
 
     @property
     def refuses_tools(self) -> bool:
-        """Whether the backend, or this model of it, does not let the model call tools."""
+        """Whether the backend, or this model of it, refuses requests with tools."""
         if self.trouble is Trouble.UNAVAILABLE:
-            return "tools param requires" in self.message  # llama.cpp; other 500s that name tools pass again
-        told = "" if self.param.startswith("messages") else self.message  # of messages it may repeat what people wrote
-        return self.trouble in _REFUSALS and _NO_TOOLS.search(f"{self.param} {told}") is not None
+            return "tools param requires" in self.message  # llama.cpp; other 500s that mention tools are temporary
+        # An error about `messages` may repeat a person's text, which may mention tools.
+        message = "" if self.param.startswith("messages") else self.message
+        return self.trouble in _REFUSALS and _NO_TOOLS.search(f"{self.param} {message}") is not None
 
     def error(self, model: str) -> ModelError:
-        """The ModelError that says so, with what an operator needs to find the cause."""
+        """Return the ModelError, with the facts by which an operator finds the cause."""
         problem = PROBLEMS[self.trouble].format(model=model)
         facts = [f"HTTP {self.status}" if self.status else "", self.code, self.kind, self.param]
-        told = ", ".join(dict.fromkeys(filter(None, facts)))
+        listed = ", ".join(dict.fromkeys(filter(None, facts)))
         param = self.param if self.trouble is Trouble.BAD_REQUEST else ""
-        return ModelError(self.trouble, f"{problem} ({told})" if told else problem, window=self.window, param=param)
+        return ModelError(self.trouble, f"{problem} ({listed})" if listed else problem, window=self.window, param=param)
 
 
 def _word(value: object) -> str:
-    """The value when it is a plain word such as an error code; anything longer could be somebody's text."""
+    """Return the value if it is a plain word such as an error code; a longer text could be a person's."""
     text = str(value) if isinstance(value, str | int) else ""
     return text if _WORD.fullmatch(text) else ""

@@ -35,8 +35,8 @@ RETRIES = 2  # the client's own: on 408, 409, 429, 5xx and lost connections, unt
 CONNECT_S = 5.0
 CHECK_S = 10.0  # silence allowed to a backend asked for its models
 KEEP_ALIVE_S = 30.0  # spares the next turn a TLS handshake
-# The timeout of a whole answer: a model that does not stop must not occupy a turn for ever. At least ten minutes, because
-# a short limit on silence does not mean that answers are short.
+# The timeout of a whole answer: a model that does not stop must not occupy a turn for ever. It is at least ten minutes,
+# because a short limit on silence does not mean that answers are short.
 WHOLE_SILENCES = 15
 WHOLE_S = 600.0
 _DRAIN_S = 0.25
