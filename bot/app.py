@@ -44,8 +44,7 @@ from bot.turns.worker import Worker
 
 if TYPE_CHECKING:
     from bot.gateway.server import Gateway
-    from bot.slack.inbound.socket_mode import SocketMode
-    from bot.slack.inbound.transport import HttpMode
+    from bot.slack.inbound.transport import Transport
 
 Clock = Callable[[], datetime]
 
@@ -87,7 +86,8 @@ async def slack_bot(settings: Settings, *, clock: Clock = utc_now) -> AsyncItera
     # Imported here: a bot behind the HTTP API alone, and a chat in the terminal, do without Slack's libraries.
     from bot.slack.client import open_client  # noqa: PLC0415
     from bot.slack.inbound.bolt_app import build_app  # noqa: PLC0415
-    from bot.slack.inbound.transport import PATH, HttpMode, connect  # noqa: PLC0415
+    from bot.slack.inbound.http_mode import PATH, HttpMode  # noqa: PLC0415
+    from bot.slack.inbound.transport import connect  # noqa: PLC0415
     from bot.slack.outbound.adapter import SlackAdapter  # noqa: PLC0415
     from bot.slack.startup_checks import identify  # noqa: PLC0415
 
@@ -182,7 +182,7 @@ async def _store_counts(failed_deliveries: FailedDeliveries) -> None:
 
 
 def _health(
-    settings: Settings, port: int, services: Services, clock: Clock, connection: SocketMode | HttpMode | None = None
+    settings: Settings, port: int, services: Services, clock: Clock, connection: Transport | None = None
 ) -> AbstractAsyncContextManager[int]:
     from bot.ops import health  # noqa: PLC0415 - only where HEALTH_PORT asks for it
 

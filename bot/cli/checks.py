@@ -80,10 +80,10 @@ async def _socket(settings: Settings) -> str:
     if settings.mode != "socket" or settings.slack_app_token is None:
         return "not used"
     from bot.slack.client import open_client  # noqa: PLC0415
-    from bot.slack.startup_checks import check_socket  # noqa: PLC0415
+    from bot.slack.startup_checks import check_socket_mode  # noqa: PLC0415
 
     async with open_client(settings) as client:
-        await check_socket(client, settings.slack_app_token.get_secret_value())
+        await check_socket_mode(client, settings.slack_app_token.get_secret_value())
         return "Slack gave a Socket Mode address"
 
 

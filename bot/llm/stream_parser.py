@@ -122,7 +122,7 @@ class StreamParser:
         return text if isinstance(text, str) else ""
 
     def _add(self, piece: dict[str, Any]) -> None:
-        """Add a piece of a tool call. The first of an index has the id and the name; each has a part of the arguments."""
+        """Add a piece of a tool call. The first of its index has the id and name; each has a part of the arguments."""
         index, function = piece.get("index", 0), _object(piece.get("function"))
         if type(index) is not int or (index not in self._calls and len(self._calls) >= MAX_TOOL_CALLS):
             return
