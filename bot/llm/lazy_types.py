@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -48,5 +49,5 @@ def _spec(name: str) -> ModuleSpec | None:
     folders = list(top.submodule_search_locations or ()) if top is not None else []
     for part in name.split(".")[1:]:
         folders = [f"{folder}/{part}" for folder in folders]
-    files = [f"{folder}/__init__.py" for folder in folders]
+    files = [file for folder in folders if Path(file := f"{folder}/__init__.py").exists()]
     return importlib.util.spec_from_file_location(name, files[0], submodule_search_locations=folders) if files else None
