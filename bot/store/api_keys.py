@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
 from bot.domain.api_keys import Key, Secret, matches
-from bot.store.tables import keys
+from bot.store.tables import API_KEYS
 
 SECONDS = 60
 AHEAD = 1  # minutes: by so much the clock of whoever counted before may be ahead; further off, it was wrong
@@ -28,18 +28,18 @@ class Spent:
 def add(connection: Connection, key: Key, secret: Secret) -> None:
     """Store a new key."""
     values = {name: getattr(key, name) for name in _FACTS}
-    connection.execute(sa.insert(keys).values(digest=secret.digest, **values))
+    connection.execute(sa.insert(API_KEYS).values(digest=secret.digest, **values))
 
 
 def every(connection: Connection) -> list[Key]:
     """All keys, the newest last; also those that may not be used any more."""
-    found = connection.execute(sa.select(keys).order_by(keys.c.created_at, keys.c.id))
+    found = connection.execute(sa.select(API_KEYS).order_by(API_KEYS.c.created_at, API_KEYS.c.id))
     return [_key(row) for row in found]
 
 
 def revoke(connection: Connection, key_id: str, *, now: datetime) -> bool:
     """From now on this key is refused; False when there is none that could be used."""
-    usable = sa.update(keys).where(keys.c.id == key_id, keys.c.revoked_at.is_(None))
+    usable = sa.update(API_KEYS).where(API_KEYS.c.id == key_id, API_KEYS.c.revoked_at.is_(None))
     return connection.execute(usable.values(revoked_at=now)).rowcount == 1
 
 
@@ -69,11 +69,11 @@ def spend(connection: Connection, key_id: str, *, requests: int = 0, tokens: int
 
 
 _FACTS = ("id", "name", "created_at", "expires_at", "revoked_at", "requests_per_minute", "tokens_per_minute")
-_FIND = sa.select(keys).where(keys.c.id == sa.bindparam("known_as"))
+_FIND = sa.select(API_KEYS).where(API_KEYS.c.id == sa.bindparam("known_as"))
 _MINUTE = sa.bindparam("now", type_=sa.BigInteger)
 
 
-_LASTS = keys.c.minute.between(_MINUTE, _MINUTE + AHEAD)
+_LASTS = API_KEYS.c.minute.between(_MINUTE, _MINUTE + AHEAD)
 
 
 def _counted(column: sa.Column[int], more: str) -> sa.ColumnElement[int]:
@@ -82,14 +82,14 @@ def _counted(column: sa.Column[int], more: str) -> sa.ColumnElement[int]:
 
 
 _SPEND = (
-    sa.update(keys)
-    .where(keys.c.id == sa.bindparam("of_key"))
+    sa.update(API_KEYS)
+    .where(API_KEYS.c.id == sa.bindparam("of_key"))
     .values(
-        minute=sa.case((_LASTS, keys.c.minute), else_=_MINUTE),
-        requests=_counted(keys.c.requests, "more_requests"),
-        tokens=_counted(keys.c.tokens, "more_tokens"),
+        minute=sa.case((_LASTS, API_KEYS.c.minute), else_=_MINUTE),
+        requests=_counted(API_KEYS.c.requests, "more_requests"),
+        tokens=_counted(API_KEYS.c.tokens, "more_tokens"),
     )
-    .returning(keys.c.minute, keys.c.requests, keys.c.tokens)
+    .returning(API_KEYS.c.minute, API_KEYS.c.requests, API_KEYS.c.tokens)
 )
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from bot.prompt.speakers import distinct
 from bot.store.engine import insert_or_ignore
 from bot.store.locks import is_open
-from bot.store.tables import names, sessions, threads
+from bot.store.tables import DISPLAY_NAMES, SESSIONS, THREADS
 
 
 def of_session(connection: Connection, session_id: str) -> dict[str, str]:
@@ -30,25 +30,25 @@ def give(
     given = distinct(people, called, taken)
     for person_id in [person_id for person_id in given if remembered and person_id not in taken]:
         row = {"session_id": session_id, "person_id": person_id, "name": given[person_id]}
-        insert_or_ignore(connection, names, row)
+        insert_or_ignore(connection, DISPLAY_NAMES, row)
     return given
 
 
 def forget(connection: Connection, session_ids: Sequence[str]) -> None:
     """Forget who took part in these sessions."""
-    connection.execute(sa.delete(names).where(names.c.session_id.in_(session_ids)))
+    connection.execute(sa.delete(DISPLAY_NAMES).where(DISPLAY_NAMES.c.session_id.in_(session_ids)))
 
 
 def erase_in(connection: Connection, place: Sequence[sa.ColumnElement[bool]], person: str | None) -> None:
     """Forget what this person, or everybody, is called in the threads at a place."""
-    theirs = [] if person is None else [names.c.person_id == person]
-    here = [names.c.session_id == sessions.c.id, sessions.c.thread_id == threads.c.id, *place]
-    those = sa.select(names.c.id).where(*here, *theirs).correlate(None)
-    connection.execute(sa.delete(names).where(names.c.id.in_(those)))
+    theirs = [] if person is None else [DISPLAY_NAMES.c.person_id == person]
+    here = [DISPLAY_NAMES.c.session_id == SESSIONS.c.id, SESSIONS.c.thread_id == THREADS.c.id, *place]
+    those = sa.select(DISPLAY_NAMES.c.id).where(*here, *theirs).correlate(None)
+    connection.execute(sa.delete(DISPLAY_NAMES).where(DISPLAY_NAMES.c.id.in_(those)))
 
 
 _GIVEN = (
-    sa.select(names.c.person_id, names.c.name)
-    .where(names.c.session_id == sa.bindparam("in_session"))
-    .order_by(names.c.id)
+    sa.select(DISPLAY_NAMES.c.person_id, DISPLAY_NAMES.c.name)
+    .where(DISPLAY_NAMES.c.session_id == sa.bindparam("in_session"))
+    .order_by(DISPLAY_NAMES.c.id)
 )

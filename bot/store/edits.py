@@ -17,7 +17,7 @@ from bot.store.erasure import erase_messages, words_changed
 from bot.store.inbox import take_in
 from bot.store.interruptions import answer_never, interrupt
 from bot.store.locks import is_open
-from bot.store.tables import messages
+from bot.store.tables import MESSAGES
 
 
 def accept_edit(
@@ -81,8 +81,8 @@ def _find(connection: Connection, known: Row[int, bool, bool] | None, message_id
     return connection.execute(_KNOWN, {"in_thread": known.id, "known_as": message_id}).first()
 
 
-_KNOWN = sa.select(messages).where(
-    messages.c.thread_id == sa.bindparam("in_thread"), messages.c.message_id == sa.bindparam("known_as")
+_KNOWN = sa.select(MESSAGES).where(
+    MESSAGES.c.thread_id == sa.bindparam("in_thread"), MESSAGES.c.message_id == sa.bindparam("known_as")
 )
 
 
@@ -95,7 +95,7 @@ def _replace(connection: Connection, before: Row[*tuple[Any, ...]], edited: Mess
         return False
     if not is_open(connection, before.session_id):
         return False
-    this = sa.update(messages).where(messages.c.id == before.id)
+    this = sa.update(MESSAGES).where(MESSAGES.c.id == before.id)
     connection.execute(this.values(text=text, attachments=attachments, edited_at=edited.edited_at))
     return True
 
@@ -105,6 +105,6 @@ def _bury(connection: Connection, deleted: MessageDeleted, now: datetime) -> Non
     thread_id = thread_rows.ensure(connection, deleted.thread)
     nobody = {"author_id": "", "author_workspace": "", "text": "", "attachments": []}
     row = {"thread_id": thread_id, "message_id": deleted.message_id, "deleted_at": now, "accepted_at": now, **nobody}
-    connection.execute(sa.insert(messages), row)
-    this = sa.and_(messages.c.thread_id == thread_id, messages.c.message_id == deleted.message_id)
+    connection.execute(sa.insert(MESSAGES), row)
+    this = sa.and_(MESSAGES.c.thread_id == thread_id, MESSAGES.c.message_id == deleted.message_id)
     answer_never(connection, thread_id, this, now)

@@ -24,7 +24,7 @@ from bot.store import sessions as session_rows
 from bot.store import threads as thread_rows
 from bot.store.engine import mark_dirty
 from bot.store.interruptions import answer_never, interrupt, is_asked
-from bot.store.tables import RUNNING, WORDLESS, messages, sessions, threads, turns
+from bot.store.tables import RUNNING, WORDLESS, MESSAGES, SESSIONS, THREADS, TURNS
 
 ERASED_AT_ONCE = 500  # messages in one transaction
 CLOSED_AT_ONCE = 1_000  # sessions in one statement: databases bound its parameters
@@ -46,13 +46,13 @@ class Scope:
 class Erasable:
     """How much a scope holds."""
 
-    messages: int
-    sessions: int
+    MESSAGES: int
+    SESSIONS: int
 
 
 def count(connection: Connection, scope: Scope) -> Erasable:
     """How much of what people wrote is still known to be theirs."""
-    counted = sa.select(sa.func.count(), sa.func.count(messages.c.session_id.distinct())).join_from(messages, threads)
+    counted = sa.select(sa.func.count(), sa.func.count(MESSAGES.c.session_id.distinct())).join_from(MESSAGES, THREADS)
     return Erasable(*connection.execute(counted.where(*_within(scope))).one())
 
 
@@ -61,12 +61,12 @@ def erase(connection: Connection, scope: Scope, *, now: datetime, batch: int = E
 
     What waits gets no answer, and what runs ends, or begins again where somebody else asked as well.
     """
-    matching = sa.select(messages.c.id, messages.c.thread_id).join(threads).where(*_within(scope))
-    found = connection.execute(matching.order_by(messages.c.thread_id, messages.c.id).limit(batch)).all()
+    matching = sa.select(MESSAGES.c.id, MESSAGES.c.thread_id).join(THREADS).where(*_within(scope))
+    found = connection.execute(matching.order_by(MESSAGES.c.thread_id, MESSAGES.c.id).limit(batch)).all()
     if not found:  # at last, so that nothing of theirs that is still there brings any of it back
         _erase_beside(connection, scope)
         return 0
-    thread_rows.lock(connection, threads.c.id.in_({row.thread_id for row in found}))
+    thread_rows.lock(connection, THREADS.c.id.in_({row.thread_id for row in found}))
     for thread_id, some in groupby(found, attrgetter("thread_id")):
         ids = [row.id for row in some]
         erase_messages(connection, thread_id, ids, Interrupted.ERASED, now=now, **_NOBODY)
@@ -81,15 +81,15 @@ def erase_messages(
 
     What was answered goes with them: to others who are left it reads as erased.
     """
-    these = messages.c.id.in_(ids)
-    asked_in = sa.select(messages.c.turn_id).where(
-        these, messages.c.turn_id.is_not(None), messages.c.deleted_at.is_(None), messages.c.fixed_reply.is_(None)
+    these = MESSAGES.c.id.in_(ids)
+    asked_in = sa.select(MESSAGES.c.turn_id).where(
+        these, MESSAGES.c.turn_id.is_not(None), MESSAGES.c.deleted_at.is_(None), MESSAGES.c.fixed_reply.is_(None)
     )
     # Before its words are touched, as whoever closes a session does: otherwise two could wait for each other.
-    of_these = sessions.c.id.in_(sa.select(messages.c.session_id).where(these))
-    connection.execute(sa.select(sessions.c.id).where(of_these).order_by(sessions.c.id).with_for_update())
+    of_these = SESSIONS.c.id.in_(sa.select(MESSAGES.c.session_id).where(these))
+    connection.execute(sa.select(SESSIONS.c.id).where(of_these).order_by(SESSIONS.c.id).with_for_update())
     turn_ids = list(connection.execute(asked_in.distinct()).scalars())
-    connection.execute(sa.update(messages).where(these).values(text="", attachments=[], deleted_at=now, **more))
+    connection.execute(sa.update(MESSAGES).where(these).values(text="", attachments=[], deleted_at=now, **more))
     answer_never(connection, thread_id, these, now)
     left = {turn_id: is_asked(connection, turn_id) for turn_id in turn_ids}
     heard = [
@@ -97,9 +97,9 @@ def erase_messages(
         for turn_id, asked in left.items()
     ]
     for still_asked, instead in ((True, texts.ANSWER_ERASED), (False, None)):
-        answered = turns.c.id.in_([turn_id for turn_id, asked in left.items() if asked is still_asked])
-        values = {**WORDLESS, turns.c.answer: instead}
-        connection.execute(sa.update(turns).where(answered, turns.c.answer.is_not(None)).values(values))
+        answered = TURNS.c.id.in_([turn_id for turn_id, asked in left.items() if asked is still_asked])
+        values = {**WORDLESS, TURNS.c.answer: instead}
+        connection.execute(sa.update(TURNS).where(answered, TURNS.c.answer.is_not(None)).values(values))
     words_changed(connection, turn_ids)
     return any(heard)
 
@@ -113,40 +113,40 @@ def words_changed(connection: Connection, turn_ids: Sequence[int]) -> None:
 
 def leave(connection: Connection, gone: ChannelGone | Uninstalled, *, now: datetime) -> None:
     """Nothing in this channel, or workspace, is owed an answer any more, and its words are erased."""
-    place = [threads.c.platform == gone.platform, threads.c.workspace == gone.workspace]
+    place = [THREADS.c.platform == gone.platform, THREADS.c.workspace == gone.workspace]
     ended, closed = Interrupted.UNINSTALLED, Closed.UNINSTALLED
     if isinstance(gone, ChannelGone):
-        place.append(threads.c.channel == gone.channel)
+        place.append(THREADS.c.channel == gone.channel)
         ended, closed = Interrupted.ERASED, Closed.CHANNEL_GONE
-    there = sa.select(threads.c.id).where(*place)
+    there = sa.select(THREADS.c.id).where(*place)
     # First of all, so that until this is committed nobody opens a turn there that it has not seen.
     thread_rows.lock(connection, *place)
-    connection.execute(sa.update(threads).where(*place).values(engaged=False))
+    connection.execute(sa.update(THREADS).where(*place).values(engaged=False))
     for thread_id in connection.execute(
-        sa.select(turns.c.thread_id).where(turns.c.thread_id.in_(there), RUNNING)
+        sa.select(TURNS.c.thread_id).where(TURNS.c.thread_id.in_(there), RUNNING)
     ).scalars():
         interrupt(connection, thread_id, ended)
-    waiting = sa.select(messages.c.thread_id).where(messages.c.thread_id.in_(there), messages.c.turn_id.is_(None))
+    waiting = sa.select(MESSAGES.c.thread_id).where(MESSAGES.c.thread_id.in_(there), MESSAGES.c.turn_id.is_(None))
     for thread_id in connection.execute(waiting.distinct()).scalars():
-        answer_never(connection, thread_id, messages.c.thread_id == thread_id, now)
-    opened = sa.select(sessions.c.id).where(sessions.c.thread_id.in_(there), sessions.c.closed_at.is_(None))
+        answer_never(connection, thread_id, MESSAGES.c.thread_id == thread_id, now)
+    opened = sa.select(SESSIONS.c.id).where(SESSIONS.c.thread_id.in_(there), SESSIONS.c.closed_at.is_(None))
     while some := list(connection.execute(opened.limit(CLOSED_AT_ONCE)).scalars()):
         session_rows.close(connection, some, closed, now=now)
-    connection.execute(sa.update(messages).where(messages.c.thread_id.in_(there)).values(**_NOBODY))
+    connection.execute(sa.update(MESSAGES).where(MESSAGES.c.thread_id.in_(there)).values(**_NOBODY))
     if isinstance(gone, Uninstalled):
         preferences.erase(connection, platform=gone.platform, workspace=gone.workspace)
 
 
 def _within(scope: Scope) -> list[sa.ColumnElement[bool]]:
-    wrote = messages.c.author_id != "" if scope.person is None else messages.c.author_id == scope.person
+    wrote = MESSAGES.c.author_id != "" if scope.person is None else MESSAGES.c.author_id == scope.person
     return [wrote, *_place(scope)]
 
 
 def _place(scope: Scope) -> list[sa.ColumnElement[bool]]:
     given = {
-        threads.c.platform: scope.platform,
-        threads.c.workspace: scope.workspace,
-        threads.c.channel: scope.channel,
+        THREADS.c.platform: scope.platform,
+        THREADS.c.workspace: scope.workspace,
+        THREADS.c.channel: scope.channel,
     }
     return [column == value for column, value in given.items() if value is not None]
 
@@ -162,7 +162,7 @@ def _erase_beside(connection: Connection, scope: Scope) -> None:
 
 def _close_emptied(connection: Connection, ids: Sequence[int], now: datetime) -> None:
     """Close the sessions of these messages in which nothing is left."""
-    touched = sa.select(messages.c.session_id).where(messages.c.id.in_(ids))
-    left = sa.exists().where(messages.c.session_id == sessions.c.id, messages.c.deleted_at.is_(None))
-    emptied = sa.select(sessions.c.id).where(sessions.c.id.in_(touched), sessions.c.closed_at.is_(None), ~left)
+    touched = sa.select(MESSAGES.c.session_id).where(MESSAGES.c.id.in_(ids))
+    left = sa.exists().where(MESSAGES.c.session_id == SESSIONS.c.id, MESSAGES.c.deleted_at.is_(None))
+    emptied = sa.select(SESSIONS.c.id).where(SESSIONS.c.id.in_(touched), SESSIONS.c.closed_at.is_(None), ~left)
     session_rows.close(connection, list(connection.execute(emptied).scalars()), Closed.ERASED, now=now)

@@ -17,7 +17,7 @@ from bot.prompt.history import Past, Turn
 from bot.prompt.tokens import MOST_CHARACTERS
 from bot.store import summaries, thread_context
 from bot.store.claims import TurnState, said
-from bot.store.tables import messages, turns
+from bot.store.tables import MESSAGES, TURNS
 
 PAGE = 200  # turns in one statement
 NEWEST = 2**62  # the id of a turn after all others
@@ -69,21 +69,21 @@ def _characters(turn: Turn) -> int:
     return sum(len(message.text) for message in turn.said) + len(turn.answer or "")
 
 
-_CHOSEN = sa.select(turns.c.id, turns.c.answer).where(
-    turns.c.session_id == sa.bindparam("in_session"),
-    turns.c.id > sa.bindparam("after"),
-    turns.c.id < sa.bindparam("before"),
-    turns.c.state.in_(_SETTLED),
+_CHOSEN = sa.select(TURNS.c.id, TURNS.c.answer).where(
+    TURNS.c.session_id == sa.bindparam("in_session"),
+    TURNS.c.id > sa.bindparam("after"),
+    TURNS.c.id < sa.bindparam("before"),
+    TURNS.c.state.in_(_SETTLED),
 )
 
 
 def _with_messages(chosen: sa.Subquery, order: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    left = sa.and_(messages.c.turn_id == chosen.c.id, messages.c.fixed_reply.is_(None), messages.c.deleted_at.is_(None))
-    columns = (messages.c.author_id, messages.c.text, messages.c.attachments)
+    left = sa.and_(MESSAGES.c.turn_id == chosen.c.id, MESSAGES.c.fixed_reply.is_(None), MESSAGES.c.deleted_at.is_(None))
+    columns = (MESSAGES.c.author_id, MESSAGES.c.text, MESSAGES.c.attachments)
     statement = sa.select(chosen.c.id.label("turn_id"), chosen.c.answer, *columns)
-    return statement.join_from(chosen, messages, left, isouter=True).order_by(order, messages.c.message_id)
+    return statement.join_from(chosen, MESSAGES, left, isouter=True).order_by(order, MESSAGES.c.message_id)
 
 
-_LATEST, _FIRST = (_CHOSEN.order_by(order).limit(PAGE).subquery("chosen") for order in (turns.c.id.desc(), turns.c.id))
+_LATEST, _FIRST = (_CHOSEN.order_by(order).limit(PAGE).subquery("chosen") for order in (TURNS.c.id.desc(), TURNS.c.id))
 _DOWNWARDS = _with_messages(_LATEST, _LATEST.c.id.desc())
 _UPWARDS = _with_messages(_FIRST, _FIRST.c.id.asc())

@@ -18,7 +18,7 @@ from bot.store import threads as thread_rows
 from bot.store.claims import TurnState
 from bot.store.erasure import erase_messages
 from bot.store.interruptions import answer_never, interrupt
-from bot.store.tables import messages, sessions, threads
+from bot.store.tables import MESSAGES, SESSIONS, THREADS
 
 
 def accept(
@@ -105,8 +105,8 @@ def accept_reset(
 
 def _erase_before(connection: Connection, thread_id: int, later: Sequence[int], now: datetime) -> None:
     """What was written before a reset and is answered in one turn with what was written later leaves that turn."""
-    shared = sa.select(messages.c.turn_id).where(messages.c.id.in_(later), messages.c.turn_id.is_not(None))
-    earlier = sa.select(messages.c.id).where(messages.c.turn_id.in_(shared), messages.c.id.not_in(later))
+    shared = sa.select(MESSAGES.c.turn_id).where(MESSAGES.c.id.in_(later), MESSAGES.c.turn_id.is_not(None))
+    earlier = sa.select(MESSAGES.c.id).where(MESSAGES.c.turn_id.in_(shared), MESSAGES.c.id.not_in(later))
     if ids := list(connection.execute(earlier).scalars()):
         erase_messages(connection, thread_id, ids, Interrupted.RESET, now=now)
 
@@ -120,16 +120,16 @@ def reset(connection: Connection, thread: Thread, author: Author, *, now: dateti
 def _reset_direct(connection: Connection, asked: ResetRequested, now: datetime) -> ResetOutcome:
     """Reset all that was said directly: there every message outside a thread begins a session of its own."""
     opened = (
-        sa.select(threads.c.id)
-        .join(sessions, sessions.c.thread_id == threads.c.id)
+        sa.select(THREADS.c.id)
+        .join(SESSIONS, SESSIONS.c.thread_id == THREADS.c.id)
         .where(
-            threads.c.platform == asked.thread.platform,
-            threads.c.workspace == asked.thread.workspace,
-            threads.c.channel == asked.thread.channel,
-            sessions.c.closed_at.is_(None),
+            THREADS.c.platform == asked.thread.platform,
+            THREADS.c.workspace == asked.thread.workspace,
+            THREADS.c.channel == asked.thread.channel,
+            SESSIONS.c.closed_at.is_(None),
         )
-        .order_by(threads.c.id)
-        .with_for_update(of=threads)  # against a claim at this moment
+        .order_by(THREADS.c.id)
+        .with_for_update(of=THREADS)  # against a claim at this moment
     )
     found = list(connection.execute(opened).scalars())
     done = [_reset(connection, thread_id, asked.author, now) for thread_id in found]
@@ -138,8 +138,8 @@ def _reset_direct(connection: Connection, asked: ResetRequested, now: datetime) 
 
 def _reset(connection: Connection, thread_id: int, author: Author, now: datetime) -> ResetOutcome:
     session_id = connection.execute(
-        sa.select(sessions.c.id)
-        .where(sessions.c.thread_id == thread_id, sessions.c.closed_at.is_(None))
+        sa.select(SESSIONS.c.id)
+        .where(SESSIONS.c.thread_id == thread_id, SESSIONS.c.closed_at.is_(None))
         .with_for_update()
     ).scalar()
     if session_id is None:
@@ -148,7 +148,7 @@ def _reset(connection: Connection, thread_id: int, author: Author, now: datetime
         nobody = session_rows.is_empty(connection, session_id)  # all of it was set apart
         return ResetOutcome.NOTHING if nobody else ResetOutcome.NOT_YOURS
     interrupt(connection, thread_id, Interrupted.RESET)  # not a turn that was set apart: it has no session now
-    waiting = sa.and_(messages.c.thread_id == thread_id, messages.c.session_id == session_id)
+    waiting = sa.and_(MESSAGES.c.thread_id == thread_id, MESSAGES.c.session_id == session_id)
     answer_never(connection, thread_id, waiting, now)
     session_rows.close(connection, [session_id], Closed.RESET, now=now)
     return ResetOutcome.DONE
@@ -181,9 +181,9 @@ def _thread_of_stop(connection: Connection, asked: StopRequested) -> int | None:
 
 
 def _stop_waiting(connection: Connection, thread_id: int, now: datetime, before: str | None) -> StopOutcome:
-    waiting = sa.and_(messages.c.thread_id == thread_id, messages.c.fixed_reply.is_(None))
+    waiting = sa.and_(MESSAGES.c.thread_id == thread_id, MESSAGES.c.fixed_reply.is_(None))
     if before is not None:
-        waiting &= messages.c.message_id < before
+        waiting &= MESSAGES.c.message_id < before
     stopped = answer_never(connection, thread_id, waiting, now, TurnState.STOPPED)
     return StopOutcome.NOT_BEGUN if stopped else StopOutcome.NOTHING_RUNS
 
@@ -202,7 +202,7 @@ def _insert(
         "author_workspace": event.author.workspace,
         "accepted_at": now,
     }
-    connection.execute(sa.insert(messages), values)
+    connection.execute(sa.insert(MESSAGES), values)
 
 
 def _is_duplicate(
@@ -222,19 +222,19 @@ def _is_duplicate(
     return connection.execute(_SAME_GESTURE, gesture).first() is not None
 
 
-_SAME = sa.select(messages.c.id).where(
-    messages.c.thread_id == sa.bindparam("in_thread"), messages.c.message_id == sa.bindparam("known_as")
+_SAME = sa.select(MESSAGES.c.id).where(
+    MESSAGES.c.thread_id == sa.bindparam("in_thread"), MESSAGES.c.message_id == sa.bindparam("known_as")
 )
 # Slack may deliver one gesture twice under two ts; the sender's own id of it tells.
 _SAME_GESTURE = (
-    sa.select(messages.c.id)
-    .join(threads, threads.c.id == messages.c.thread_id)
+    sa.select(MESSAGES.c.id)
+    .join(THREADS, THREADS.c.id == MESSAGES.c.thread_id)
     .where(
-        messages.c.client_id == sa.bindparam("gesture"),
-        messages.c.author_id == sa.bindparam("by"),
-        threads.c.platform == sa.bindparam("on_platform"),
-        threads.c.workspace == sa.bindparam("in_workspace"),
-        threads.c.channel == sa.bindparam("in_channel"),
+        MESSAGES.c.client_id == sa.bindparam("gesture"),
+        MESSAGES.c.author_id == sa.bindparam("by"),
+        THREADS.c.platform == sa.bindparam("on_platform"),
+        THREADS.c.workspace == sa.bindparam("in_workspace"),
+        THREADS.c.channel == sa.bindparam("in_channel"),
     )
     .limit(1)
 )

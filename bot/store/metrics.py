@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from bot.store.claims import TurnState
 from bot.store.engine import insert_or_ignore
-from bot.store.tables import RUNNING, messages, refusals, sessions, threads, turns
+from bot.store.tables import RUNNING, MESSAGES, FAILED_DELIVERIES, SESSIONS, THREADS, TURNS
 
 RECENT = timedelta(hours=24)
 KEPT = timedelta(days=30)  # counts of refusals
@@ -35,30 +35,30 @@ class WorkMetrics:
 
 def figures(connection: Connection, *, now: datetime) -> WorkMetrics:
     """The figures at this moment."""
-    of_running = messages.c.turn_id.in_(sa.select(turns.c.id).where(RUNNING))
+    of_running = MESSAGES.c.turn_id.in_(sa.select(TURNS.c.id).where(RUNNING))
     unanswered = [
-        connection.execute(sa.select(sa.func.count(), sa.func.min(messages.c.accepted_at)).where(state)).one()
-        for state in (messages.c.turn_id.is_(None), of_running)
+        connection.execute(sa.select(sa.func.count(), sa.func.min(MESSAGES.c.accepted_at)).where(state)).one()
+        for state in (MESSAGES.c.turn_id.is_(None), of_running)
     ]
     count, oldest = sum(row[0] for row in unanswered), min((row[1] for row in unanswered if row[1]), default=None)
-    held = sa.select(sa.func.count()).select_from(turns).join(threads, threads.c.id == turns.c.thread_id)
-    running = connection.execute(held.where(RUNNING, threads.c.lease_owner.is_not(None))).scalar_one()
-    opened = sa.select(sa.func.count()).select_from(sessions).where(sessions.c.closed_at.is_(None))
+    held = sa.select(sa.func.count()).select_from(TURNS).join(THREADS, THREADS.c.id == TURNS.c.thread_id)
+    running = connection.execute(held.where(RUNNING, THREADS.c.lease_owner.is_not(None))).scalar_one()
+    opened = sa.select(sa.func.count()).select_from(SESSIONS).where(SESSIONS.c.closed_at.is_(None))
     recent = dict.fromkeys(TurnState, 0) | {
         TurnState(state): found
         for state, found in connection.execute(
-            sa.select(turns.c.state, sa.func.count()).where(turns.c.started_at > now - RECENT).group_by(turns.c.state)
+            sa.select(TURNS.c.state, sa.func.count()).where(TURNS.c.started_at > now - RECENT).group_by(TURNS.c.state)
         )
     }
-    again = sa.select(sa.func.count()).where(turns.c.started_at > now - RECENT, turns.c.attempt - turns.c.postponed > 1)
-    refused = sa.select(sa.func.coalesce(sa.func.sum(refusals.c.deliveries), 0)).where(
-        refusals.c.hour >= hour_of(now - RECENT)
+    again = sa.select(sa.func.count()).where(TURNS.c.started_at > now - RECENT, TURNS.c.attempt - TURNS.c.postponed > 1)
+    refused = sa.select(sa.func.coalesce(sa.func.sum(FAILED_DELIVERIES.c.deliveries), 0)).where(
+        FAILED_DELIVERIES.c.hour >= hour_of(now - RECENT)
     )
     prompt, cached = connection.execute(
         sa.select(
-            sa.func.coalesce(sa.func.sum(turns.c.prompt_tokens), 0),
-            sa.func.coalesce(sa.func.sum(turns.c.cached_tokens), 0),
-        ).where(turns.c.started_at > now - RECENT)
+            sa.func.coalesce(sa.func.sum(TURNS.c.prompt_tokens), 0),
+            sa.func.coalesce(sa.func.sum(TURNS.c.cached_tokens), 0),
+        ).where(TURNS.c.started_at > now - RECENT)
     ).one()
     return WorkMetrics(
         owed_messages=count,
@@ -77,10 +77,10 @@ def figures(connection: Connection, *, now: datetime) -> WorkMetrics:
 def add_refusals(connection: Connection, counted: Mapping[datetime, int], *, now: datetime) -> None:
     """Add what a process counted, by the hour, to what is kept; what is older than KEPT goes."""
     for hour in sorted(counted):  # in the same order everywhere, so that replicas do not wait for each other in a ring
-        insert_or_ignore(connection, refusals, {"hour": hour, "deliveries": 0})
-        more = refusals.c.deliveries + counted[hour]
-        connection.execute(sa.update(refusals).where(refusals.c.hour == hour).values(deliveries=more))
-    connection.execute(sa.delete(refusals).where(refusals.c.hour < now - KEPT))
+        insert_or_ignore(connection, FAILED_DELIVERIES, {"hour": hour, "deliveries": 0})
+        more = FAILED_DELIVERIES.c.deliveries + counted[hour]
+        connection.execute(sa.update(FAILED_DELIVERIES).where(FAILED_DELIVERIES.c.hour == hour).values(deliveries=more))
+    connection.execute(sa.delete(FAILED_DELIVERIES).where(FAILED_DELIVERIES.c.hour < now - KEPT))
 
 
 def hour_of(moment: datetime) -> datetime:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from bot.domain.preferences import Preferences, changed, remembered
 from bot.store.claims import Claim
 from bot.store.engine import insert_or_ignore, mark_dirty
-from bot.store.tables import messages, preferences, threads
+from bot.store.tables import MESSAGES, PREFERENCES, THREADS
 
 
 def of_person(connection: Connection, platform: str, workspace: str, user_id: str) -> Preferences:
@@ -25,7 +25,7 @@ def change(
 ) -> Preferences:
     """Take in what this person wishes; what they ask for now. Raises PreferencesRefused, and changes nothing then."""
     new = {"platform": platform, "workspace": workspace, "user_id": user_id, "wishes": {}, "changed_at": now}
-    insert_or_ignore(connection, preferences, new)
+    insert_or_ignore(connection, PREFERENCES, new)
     person = _person(platform, workspace, user_id)
     kept = changed(remembered(connection.execute(_WISHES.with_for_update(), person).scalar() or {}), wishes)
     mark_dirty(connection)  # what they wished before
@@ -53,12 +53,12 @@ def erase(
 ) -> None:
     """Forget what these people asked for: a person, everybody in a workspace, whatever is given."""
     given = {
-        preferences.c.platform: platform,
-        preferences.c.workspace: workspace,
-        preferences.c.user_id: user_id,
+        PREFERENCES.c.platform: platform,
+        PREFERENCES.c.workspace: workspace,
+        PREFERENCES.c.user_id: user_id,
     }
     theirs = [column == value for column, value in given.items() if value is not None]
-    connection.execute(sa.delete(preferences).where(*theirs))
+    connection.execute(sa.delete(PREFERENCES).where(*theirs))
     mark_dirty(connection)
 
 
@@ -67,25 +67,25 @@ def _person(platform: str, workspace: str, user_id: str) -> dict[str, str]:
 
 
 _IS_THEIRS = (
-    preferences.c.platform == sa.bindparam("on_platform"),
-    preferences.c.workspace == sa.bindparam("in_workspace"),
-    preferences.c.user_id == sa.bindparam("this_user"),
+    PREFERENCES.c.platform == sa.bindparam("on_platform"),
+    PREFERENCES.c.workspace == sa.bindparam("in_workspace"),
+    PREFERENCES.c.user_id == sa.bindparam("this_user"),
 )
-_WISHES = sa.select(preferences.c.wishes).where(*_IS_THEIRS)
-_CHANGE = sa.update(preferences).where(*_IS_THEIRS)
+_WISHES = sa.select(PREFERENCES.c.wishes).where(*_IS_THEIRS)
+_CHANGE = sa.update(PREFERENCES).where(*_IS_THEIRS)
 # First of all, as whoever erases does: either it is seen here that the message is gone, or the wish is erased, too.
 _RUNS = (
-    sa.select(threads.c.id)
+    sa.select(THREADS.c.id)
     .where(
-        threads.c.id == sa.bindparam("this_thread"),
-        threads.c.fence == sa.bindparam("this_fence"),
-        threads.c.interrupted.is_(None),
+        THREADS.c.id == sa.bindparam("this_thread"),
+        THREADS.c.fence == sa.bindparam("this_fence"),
+        THREADS.c.interrupted.is_(None),
     )
     .with_for_update()
 )
-_STANDS = sa.select(messages.c.id).where(
-    messages.c.thread_id == sa.bindparam("this_thread"),
-    messages.c.message_id == sa.bindparam("this_message"),
-    messages.c.author_id == sa.bindparam("this_author"),
-    messages.c.deleted_at.is_(None),
+_STANDS = sa.select(MESSAGES.c.id).where(
+    MESSAGES.c.thread_id == sa.bindparam("this_thread"),
+    MESSAGES.c.message_id == sa.bindparam("this_message"),
+    MESSAGES.c.author_id == sa.bindparam("this_author"),
+    MESSAGES.c.deleted_at.is_(None),
 )

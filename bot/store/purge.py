@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from bot.store import threads as thread_rows
-from bot.store.tables import RUNNING, answers, messages, sessions, turns
+from bot.store.tables import RUNNING, POSTED_MESSAGES, MESSAGES, SESSIONS, TURNS
 
 
 def expunge(connection: Connection, *, before: datetime, batch: int) -> int:
@@ -32,9 +32,9 @@ def expunge(connection: Connection, *, before: datetime, batch: int) -> int:
 def _closed(connection: Connection, before: datetime, batch: int) -> dict[str, int]:
     """Sessions that are long over, with their threads; none that another replica deletes now."""
     found = (
-        sa.select(sessions.c.id, sessions.c.thread_id)
-        .where(sessions.c.closed_at < before)
-        .order_by(sessions.c.closed_at)
+        sa.select(SESSIONS.c.id, SESSIONS.c.thread_id)
+        .where(SESSIONS.c.closed_at < before)
+        .order_by(SESSIONS.c.closed_at)
         .limit(batch)
         .with_for_update(skip_locked=True)
     )
@@ -43,11 +43,11 @@ def _closed(connection: Connection, before: datetime, batch: int) -> dict[str, i
 
 def _apart(connection: Connection, before: datetime, batch: int) -> dict[int, int]:
     """Messages of no session (commands, what was deleted before it came) that are long settled, with their threads."""
-    settled = sa.exists().where(turns.c.id == messages.c.turn_id, ~RUNNING)
+    settled = sa.exists().where(TURNS.c.id == MESSAGES.c.turn_id, ~RUNNING)
     found = (
-        sa.select(messages.c.id, messages.c.thread_id)
-        .where(messages.c.session_id.is_(None), messages.c.accepted_at < before, settled)
-        .order_by(messages.c.accepted_at)
+        sa.select(MESSAGES.c.id, MESSAGES.c.thread_id)
+        .where(MESSAGES.c.session_id.is_(None), MESSAGES.c.accepted_at < before, settled)
+        .order_by(MESSAGES.c.accepted_at)
         .limit(batch)
         .with_for_update(skip_locked=True)
     )
@@ -55,20 +55,20 @@ def _apart(connection: Connection, before: datetime, batch: int) -> dict[int, in
 
 
 def _delete_sessions(connection: Connection, ids: Sequence[str]) -> None:
-    theirs = sa.select(turns.c.id).where(turns.c.session_id.in_(ids))
-    connection.execute(sa.delete(answers).where(answers.c.turn_id.in_(theirs)))
-    connection.execute(sa.delete(messages).where(messages.c.session_id.in_(ids)))
-    connection.execute(sa.delete(messages).where(messages.c.turn_id.in_(theirs)))  # what stopped them
-    connection.execute(sa.delete(turns).where(turns.c.session_id.in_(ids)))
-    connection.execute(sa.delete(sessions).where(sessions.c.id.in_(ids)))
+    theirs = sa.select(TURNS.c.id).where(TURNS.c.session_id.in_(ids))
+    connection.execute(sa.delete(POSTED_MESSAGES).where(POSTED_MESSAGES.c.turn_id.in_(theirs)))
+    connection.execute(sa.delete(MESSAGES).where(MESSAGES.c.session_id.in_(ids)))
+    connection.execute(sa.delete(MESSAGES).where(MESSAGES.c.turn_id.in_(theirs)))  # what stopped them
+    connection.execute(sa.delete(TURNS).where(TURNS.c.session_id.in_(ids)))
+    connection.execute(sa.delete(SESSIONS).where(SESSIONS.c.id.in_(ids)))
 
 
 def _delete_apart(connection: Connection, ids: Sequence[int]) -> None:
-    said = sa.select(messages.c.turn_id).where(messages.c.id.in_(ids))
+    said = sa.select(MESSAGES.c.turn_id).where(MESSAGES.c.id.in_(ids))
     turn_ids = list(connection.execute(said).scalars())
-    connection.execute(sa.delete(messages).where(messages.c.id.in_(ids)))
-    needed = sa.exists().where(messages.c.turn_id == turns.c.id)
-    over = sa.select(turns.c.id).where(turns.c.id.in_(turn_ids), turns.c.session_id.is_(None), ~needed)
+    connection.execute(sa.delete(MESSAGES).where(MESSAGES.c.id.in_(ids)))
+    needed = sa.exists().where(MESSAGES.c.turn_id == TURNS.c.id)
+    over = sa.select(TURNS.c.id).where(TURNS.c.id.in_(turn_ids), TURNS.c.session_id.is_(None), ~needed)
     gone = list(connection.execute(over).scalars())
-    connection.execute(sa.delete(answers).where(answers.c.turn_id.in_(gone)))
-    connection.execute(sa.delete(turns).where(turns.c.id.in_(gone)))
+    connection.execute(sa.delete(POSTED_MESSAGES).where(POSTED_MESSAGES.c.turn_id.in_(gone)))
+    connection.execute(sa.delete(TURNS).where(TURNS.c.id.in_(gone)))

@@ -11,7 +11,7 @@ from bot.domain.events import StatusRequested
 from bot.domain.sessions import Told
 from bot.store import threads as thread_rows
 from bot.store.engine import insert_or_ignore
-from bot.store.tables import messages
+from bot.store.tables import MESSAGES
 
 
 def accept(connection: Connection, asked: StatusRequested, *, now: datetime) -> int | None:
@@ -33,4 +33,4 @@ def accept(connection: Connection, asked: StatusRequested, *, now: datetime) -> 
         "fixed_reply": Told.STATUS.value,
         "accepted_at": now,
     }
-    return int(thread_id) if insert_or_ignore(connection, messages, values) is not None else None
+    return int(thread_id) if insert_or_ignore(connection, MESSAGES, values) is not None else None

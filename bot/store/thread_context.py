@@ -21,7 +21,7 @@ from bot.prompt.thread_context import By, Earlier, Known, ThreadContext
 from bot.store import summaries
 from bot.store import threads as thread_rows
 from bot.store.engine import insert_or_ignore, mark_dirty
-from bot.store.tables import RUNNING, answers, background, messages, sessions, threads, turns
+from bot.store.tables import RUNNING, POSTED_MESSAGES, THREAD_CONTEXT, MESSAGES, SESSIONS, THREADS, TURNS
 
 
 def expect(connection: Connection, session_id: str) -> None:
@@ -47,7 +47,7 @@ def keep(connection: Connection, thread_id: int, session_id: str, turn_id: int, 
         if message.message_id not in known and message.author_id not in noted and not deleted:
             edited = {"text": note.text, "attachments": note.attachments} if note is not None else {}
             here = {"thread_id": thread_id, "session_id": session_id}
-            insert_or_ignore(connection, background, here | _row(message) | edited)
+            insert_or_ignore(connection, THREAD_CONTEXT, here | _row(message) | edited)
     read = {"background": (Known.WHOLE if found.whole else Known.PART).value, "background_turn_id": turn_id}
     connection.execute(_OF_SESSION, of_session | read)
 
@@ -66,7 +66,7 @@ def attached(connection: Connection, session_id: str, turns: Sequence[Turn]) -> 
 def erase(connection: Connection, thread_id: int, message_id: str) -> None:
     """Erase a message that was deleted. One that may be being read at this moment is not kept any more."""
     session = connection.execute(_OPEN_THERE, {"this_thread": thread_id}).first()
-    erased = connection.execute(sa.delete(background).where(*_this(thread_id, message_id))).rowcount
+    erased = connection.execute(sa.delete(THREAD_CONTEXT).where(*_this(thread_id, message_id))).rowcount
     if erased:
         mark_dirty(connection)
     if session is None:
@@ -83,7 +83,7 @@ def edit(connection: Connection, thread_id: int, message: MessageReceived) -> bo
     if session is None:
         return False
     said = {"text": storable(message.text), "attachments": [asdict(file) for file in message.attachments]}
-    this = sa.update(background).where(*_this(thread_id, message.message_id), background.c.author_id != "")
+    this = sa.update(THREAD_CONTEXT).where(*_this(thread_id, message.message_id), THREAD_CONTEXT.c.author_id != "")
     replaced = connection.execute(this.values(said)).rowcount > 0
     if replaced:
         mark_dirty(connection)
@@ -97,15 +97,15 @@ def edit(connection: Connection, thread_id: int, message: MessageReceived) -> bo
 
 def erase_in(connection: Connection, place: Sequence[sa.ColumnElement[bool]], person: str | None) -> None:
     """Erase what this person said, or everybody, in the threads at a place; also what is being read of them."""
-    theirs = [] if person is None else [background.c.author_id == person]
-    spoken = sa.select(background.c.id).where(threads.c.id == background.c.thread_id, *place, *theirs).correlate(None)
-    there = sa.exists().where(threads.c.id == sessions.c.thread_id, *place).correlate(sessions)
-    reading = sa.select(sessions.c.id).where(_UNREAD, sessions.c.thread_id.in_(_RUNS), there).correlate(None)
-    concerned = sessions.c.id.in_(sa.union(spoken.with_only_columns(background.c.session_id), reading))
+    theirs = [] if person is None else [THREAD_CONTEXT.c.author_id == person]
+    spoken = sa.select(THREAD_CONTEXT.c.id).where(THREADS.c.id == THREAD_CONTEXT.c.thread_id, *place, *theirs).correlate(None)
+    there = sa.exists().where(THREADS.c.id == SESSIONS.c.thread_id, *place).correlate(SESSIONS)
+    reading = sa.select(SESSIONS.c.id).where(_UNREAD, SESSIONS.c.thread_id.in_(_RUNS), there).correlate(None)
+    concerned = SESSIONS.c.id.in_(sa.union(spoken.with_only_columns(THREAD_CONTEXT.c.session_id), reading))
     # First of all: so does everybody who changes a session.
-    thread_rows.lock(connection, threads.c.id.in_(sa.select(sessions.c.thread_id).where(concerned)))
-    found = connection.execute(_HELD.where(concerned).order_by(sessions.c.thread_id)).all()
-    connection.execute(sa.delete(background).where(background.c.id.in_(spoken)))
+    thread_rows.lock(connection, THREADS.c.id.in_(sa.select(SESSIONS.c.thread_id).where(concerned)))
+    found = connection.execute(_HELD.where(concerned).order_by(SESSIONS.c.thread_id)).all()
+    connection.execute(sa.delete(THREAD_CONTEXT).where(THREAD_CONTEXT.c.id.in_(spoken)))
     for session in found:
         if session.background_turn_id is not None:
             summaries.void(connection, session.background_turn_id)
@@ -115,19 +115,19 @@ def erase_in(connection: Connection, place: Sequence[sa.ColumnElement[bool]], pe
 
 def forget(connection: Connection, session_ids: Sequence[str]) -> None:
     """Erase all that was said before these sessions."""
-    connection.execute(sa.delete(background).where(background.c.session_id.in_(session_ids)))
+    connection.execute(sa.delete(THREAD_CONTEXT).where(THREAD_CONTEXT.c.session_id.in_(session_ids)))
 
 
 def _note(connection: Connection, thread_id: int, session_id: str, message_id: str, **edited: object) -> None:
     """Note what became of a message, or of a person, while their words may be being read."""
     nothing: dict[str, Any] = {"author_id": "", "name": "", "by": None, "text": "", "attachments": []}
     this = {"thread_id": thread_id, "session_id": session_id, "message_id": message_id}
-    insert_or_ignore(connection, background, this | nothing | edited)
+    insert_or_ignore(connection, THREAD_CONTEXT, this | nothing | edited)
 
 
 def _known(connection: Connection, thread_id: int, ids: Sequence[str]) -> set[str]:
-    asked = sa.select(messages.c.message_id).where(messages.c.thread_id == thread_id, messages.c.message_id.in_(ids))
-    answered = sa.select(answers.c.answer_id).where(answers.c.thread_id == thread_id, answers.c.answer_id.in_(ids))
+    asked = sa.select(MESSAGES.c.message_id).where(MESSAGES.c.thread_id == thread_id, MESSAGES.c.message_id.in_(ids))
+    answered = sa.select(POSTED_MESSAGES.c.answer_id).where(POSTED_MESSAGES.c.thread_id == thread_id, POSTED_MESSAGES.c.answer_id.in_(ids))
     return {*connection.execute(asked).scalars(), *connection.execute(answered).scalars()}
 
 
@@ -148,34 +148,34 @@ def _earlier(row: Row[*tuple[Any, ...]]) -> Earlier:
 
 
 def _this(thread_id: int, message_id: str) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
-    return background.c.thread_id == thread_id, background.c.message_id == message_id
+    return THREAD_CONTEXT.c.thread_id == thread_id, THREAD_CONTEXT.c.message_id == message_id
 
 
-_THIS = sessions.c.id == sa.bindparam("this_session")
-_OF_SESSION = sa.update(sessions).where(_THIS)
+_THIS = SESSIONS.c.id == sa.bindparam("this_session")
+_OF_SESSION = sa.update(SESSIONS).where(_THIS)
 # First of all, as everybody does who changes a session: otherwise two could wait for each other.
-_LOCKED = sa.select(threads.c.id).where(threads.c.id == sa.bindparam("this_thread")).with_for_update()
+_LOCKED = sa.select(THREADS.c.id).where(THREADS.c.id == sa.bindparam("this_thread")).with_for_update()
 _EXPECTING = (
-    sa.select(sessions.c.id)
-    .where(_THIS, sessions.c.closed_at.is_(None), sessions.c.background == Known.NOTHING.value)
+    sa.select(SESSIONS.c.id)
+    .where(_THIS, SESSIONS.c.closed_at.is_(None), SESSIONS.c.background == Known.NOTHING.value)
     .with_for_update()  # against a reset at this moment, which would leave these words behind
 )
 # What is read was asked for by a turn that runs: what happens at other times is in what will be read.
-_UNREAD = sa.and_(sessions.c.closed_at.is_(None), sessions.c.background == Known.NOTHING.value)
-_RUNS = sa.select(turns.c.thread_id).where(RUNNING)
-_READS = sa.and_(_UNREAD, _RUNS.where(turns.c.thread_id == sessions.c.thread_id).correlate(sessions).exists())
+_UNREAD = sa.and_(SESSIONS.c.closed_at.is_(None), SESSIONS.c.background == Known.NOTHING.value)
+_RUNS = sa.select(TURNS.c.thread_id).where(RUNNING)
+_READS = sa.and_(_UNREAD, _RUNS.where(TURNS.c.thread_id == SESSIONS.c.thread_id).correlate(SESSIONS).exists())
 _HELD = (
-    sa.select(sessions.c.id, sessions.c.thread_id, sessions.c.background_turn_id, _READS.label("reads"))
-    .where(sessions.c.closed_at.is_(None))
+    sa.select(SESSIONS.c.id, SESSIONS.c.thread_id, SESSIONS.c.background_turn_id, _READS.label("reads"))
+    .where(SESSIONS.c.closed_at.is_(None))
     .with_for_update()  # as whoever closes it does, before its words are touched
 )
-_OPEN_THERE = _HELD.where(sessions.c.thread_id == sa.bindparam("this_thread"))
-_NOTED = (background.c.session_id == sa.bindparam("this_session"), background.c.by.is_(None))
-_NOTES = sa.select(background).where(*_NOTED)
-_DROP_NOTES = sa.delete(background).where(*_NOTED)
-_STANDS = sa.select(sessions.c.background, sessions.c.background_turn_id).where(_THIS)
+_OPEN_THERE = _HELD.where(SESSIONS.c.thread_id == sa.bindparam("this_thread"))
+_NOTED = (THREAD_CONTEXT.c.session_id == sa.bindparam("this_session"), THREAD_CONTEXT.c.by.is_(None))
+_NOTES = sa.select(THREAD_CONTEXT).where(*_NOTED)
+_DROP_NOTES = sa.delete(THREAD_CONTEXT).where(*_NOTED)
+_STANDS = sa.select(SESSIONS.c.background, SESSIONS.c.background_turn_id).where(_THIS)
 _ROWS = (
-    sa.select(background)
-    .where(background.c.session_id == sa.bindparam("this_session"), background.c.by.is_not(None))
-    .order_by(background.c.message_id)
+    sa.select(THREAD_CONTEXT)
+    .where(THREAD_CONTEXT.c.session_id == sa.bindparam("this_session"), THREAD_CONTEXT.c.by.is_not(None))
+    .order_by(THREAD_CONTEXT.c.message_id)
 )

@@ -39,7 +39,7 @@ async def test_a_key_is_found_by_its_secret(books: Books, key: Key) -> None:
 
 async def test_a_secret_is_not_stored(books: Books, key: Key) -> None:
     """Nothing in its row leads back to it."""
-    (row,) = await books.rows(tables.keys)
+    (row,) = await books.rows(tables.API_KEYS)
 
     assert key.id in str(row)
     assert SECRET.text.rpartition("-")[2] not in str(row)

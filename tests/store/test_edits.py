@@ -19,7 +19,7 @@ from bot.domain.sessions import Closed, EditOutcome, Interrupted, ResetOutcome
 from bot.store import edits, inbox, sessions
 from bot.store.claims import TurnState
 from bot.store.engine import Store
-from bot.store.tables import messages, threads, turns
+from bot.store.tables import MESSAGES, THREADS, TURNS
 from bot.testing import SettableClock
 from tests.support.builders import ANA, DAY, DIRECT, NOON, THREAD, deletion, edit, mention, reply, reset, stop, thread
 from tests.support.store_driver import Books, somebody_waits, texts
@@ -63,7 +63,7 @@ def test_whatever_the_order_what_counts_is_the_latest(shelf: Store, order: list[
     with shelf.engine.begin() as connection:
         for name in order:
             tell(connection, events[name])
-        found = connection.execute(sa.select(messages).join(threads).where(threads.c.root == where.root)).one()
+        found = connection.execute(sa.select(MESSAGES).join(THREADS).where(THREADS.c.root == where.root)).one()
 
     latest = max(order, key=[SENT, LATER, LATEST, GONE].index)
     assert found.text == ("" if latest == GONE else latest)
@@ -91,7 +91,7 @@ async def test_an_edit_while_a_turn_runs_hands_it_back(books: Books) -> None:
     assert (again.turn_id, again.attempt, again.failures) == (claim.turn_id, 2, 0)
     assert (texts(again), again.interrupted) == (["hello"], None)
     assert await books.settle(again, "to hello")
-    assert [(turn.state, turn.answer) for turn in await books.rows(turns)] == [("answered", "to hello")]
+    assert [(turn.state, turn.answer) for turn in await books.rows(TURNS)] == [("answered", "to hello")]
 
 
 async def test_an_edit_of_what_was_answered_counts_from_the_next_turn_on(books: Books) -> None:
@@ -125,7 +125,7 @@ async def test_an_edit_brings_nothing_back(books: Books) -> None:
 
     for message_id in ("1.0", "2.0", "3.0"):
         assert await books.accept_edit(edit("my secret", message_id)) is EditOutcome.NOTHING
-    assert "secret" not in repr(await books.rows(messages))
+    assert "secret" not in repr(await books.rows(MESSAGES))
 
 
 async def test_an_edit_waits_for_a_session_that_is_being_closed(empty_postgres_url: str, clock: SettableClock) -> None:
@@ -141,7 +141,7 @@ async def test_an_edit_waits_for_a_session_that_is_being_closed(empty_postgres_u
         connection.commit()
 
     assert await editing is EditOutcome.NOTHING
-    assert [row.text for row in await books.rows(messages)] == [""]
+    assert [row.text for row in await books.rows(MESSAGES)] == [""]
     await books.store.close()
 
 
@@ -180,7 +180,7 @@ async def test_an_edit_that_calls_the_bot_is_answered_however_old_the_message(bo
     called = MessageEdited(reply("help", "1.0"), NOON, books.now, calls_bot=True)
 
     assert await books.accept_edit(edit("no call")) is EditOutcome.NOTHING
-    assert await books.rows(threads) == []
+    assert await books.rows(THREADS) == []
     assert await books.accept_edit(called) is EditOutcome.ASKED
     assert texts(await books.claimed(1)) == ["help"]
     assert await books.accept(reply("more", "2.0")) == 1
@@ -194,14 +194,14 @@ async def test_a_message_that_comes_after_its_deletion_is_not_answered(books: Bo
 
     assert await books.accept(sent) is None
     assert await books.claim(1) is None
-    assert "secret" not in repr(await books.rows(messages))
+    assert "secret" not in repr(await books.rows(MESSAGES))
 
 
 async def test_the_deletion_of_small_talk_leaves_no_trace(books: Books) -> None:
     """It would not have been answered anyway."""
     assert not await books.accept_deletion(deletion(was=reply("lovely weather", "1.0")))
 
-    assert await books.rows(threads) == await books.rows(messages) == []
+    assert await books.rows(THREADS) == await books.rows(MESSAGES) == []
 
 
 async def test_what_was_answered_to_a_deleted_question_is_erased(books: Books) -> None:
@@ -213,5 +213,5 @@ async def test_what_was_answered_to_a_deleted_question_is_erased(books: Books) -
 
     await books.accept_deletion(deletion("1.0"))
     await books.accept_deletion(deletion("2.0"))
-    assert [turn.answer for turn in await books.rows(turns)] == [None, wording.ANSWER_ERASED]
-    assert "secret" not in repr(await books.rows(messages))
+    assert [turn.answer for turn in await books.rows(TURNS)] == [None, wording.ANSWER_ERASED]
+    assert "secret" not in repr(await books.rows(MESSAGES))

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, event
 
 from bot.errors import StartupError, StoreUnavailable
 from bot.store.engine import MOST_WAITING, Store, mark_dirty
-from bot.store.tables import messages, threads
+from bot.store.tables import MESSAGES, THREADS
 from tests.support.builders import NOON, mention
 from tests.support.interfered_store import busied, rival
 from tests.support.store_driver import Books
@@ -28,7 +28,7 @@ SECRET = "my-password-is-hunter2"
 def add_thread(connection: Connection, root: str) -> None:
     """A row, by which to see what was committed."""
     place = {"platform": "p", "workspace": "w", "channel": "c", "root": root, "direct": False, "engaged": False}
-    connection.execute(sa.insert(threads).values(place))
+    connection.execute(sa.insert(THREADS).values(place))
 
 
 async def test_a_transaction_is_whole_or_not_at_all(books: Books) -> None:
@@ -40,7 +40,7 @@ async def test_a_transaction_is_whole_or_not_at_all(books: Books) -> None:
 
     with pytest.raises(LookupError, match="half-way"):
         await books.store.run(half)
-    assert await books.rows(threads) == []
+    assert await books.rows(THREADS) == []
 
 
 async def test_a_cancelled_wait_does_not_tear_the_transaction(books: Books) -> None:
@@ -62,7 +62,7 @@ async def test_a_cancelled_wait_does_not_tear_the_transaction(books: Books) -> N
     await books.store.close()  # finishes what runs
 
     with books.store.engine.connect() as connection:
-        assert set(connection.execute(sa.select(threads.c.root)).scalars()) == {"1.0", "2.0"}
+        assert set(connection.execute(sa.select(THREADS.c.root)).scalars()) == {"1.0", "2.0"}
     books.store.engine.dispose()
 
 
@@ -76,7 +76,7 @@ async def test_what_must_not_be_lost_waits_for_a_locked_database(empty_sqlite_ur
     event.listen(store.engine, "handle_error", lambda _: other.rollback())
     await store.run_until_available(add_thread, "2.0")
 
-    assert await store.run(lambda connection: connection.execute(sa.select(threads.c.root)).all()) == [("2.0",)]
+    assert await store.run(lambda connection: connection.execute(sa.select(THREADS.c.root)).all()) == [("2.0",)]
     await store.close()
     other.close()
 
@@ -93,7 +93,7 @@ async def test_what_must_not_be_lost_outlasts_a_cut_connection(empty_postgres_ur
 
     await store.run_until_available(cut_at_first)
 
-    assert await store.run(lambda connection: connection.execute(sa.select(threads.c.root)).all()) == [("2",)]
+    assert await store.run(lambda connection: connection.execute(sa.select(THREADS.c.root)).all()) == [("2",)]
     await store.close()
 
 
@@ -165,17 +165,17 @@ async def test_whoever_gives_up_in_line_is_passed_over(empty_sqlite_url: str) ->
     go_on.set()
     await asyncio.gather(busy, line[1])
 
-    assert await store.run(lambda connection: connection.execute(sa.select(threads.c.root)).all()) == [("2.0",)]
+    assert await store.run(lambda connection: connection.execute(sa.select(THREADS.c.root)).all()) == [("2.0",)]
     await store.close()
 
 
 async def test_an_error_of_the_database_tells_nothing_of_what_people_wrote(books: Books) -> None:
     """Neither the error nor anything that hangs on it holds a statement's parameters."""
     await books.accepted(mention(SECRET))
-    [row] = await books.rows(messages)
+    [row] = await books.rows(MESSAGES)
     again = {**row._mapping, "id": row.id + 1, "message_id": row.message_id}  # noqa: SLF001 - the documented name
     with pytest.raises(StoreUnavailable) as caught:
-        await books.store.run(lambda connection: connection.execute(sa.insert(messages).values(again)))
+        await books.store.run(lambda connection: connection.execute(sa.insert(MESSAGES).values(again)))
 
     error = caught.value
     assert SECRET not in "".join([str(error), repr(error), *traceback.format_exception(error)])
@@ -187,7 +187,7 @@ async def test_an_error_of_ours_tells_nothing_of_what_people_wrote(books: Books)
     naive = datetime(2026, 1, 1)  # noqa: DTZ001 - what must be refused
     wrong = {"text": SECRET, "accepted_at": naive}
     with pytest.raises(sa.exc.StatementError, match="naive") as caught:
-        await books.store.run(lambda connection: connection.execute(sa.update(messages), wrong))
+        await books.store.run(lambda connection: connection.execute(sa.update(MESSAGES), wrong))
 
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
@@ -198,7 +198,7 @@ async def test_times_come_back_aware_and_in_utc(books: Books) -> None:
     books.now = tokyo
     await books.accepted(mention("hello"))
 
-    stored = (await books.rows(messages))[0].accepted_at
+    stored = (await books.rows(MESSAGES))[0].accepted_at
     assert stored == tokyo
     assert stored.tzinfo is UTC
 
@@ -284,13 +284,13 @@ def used(store: Store, word: str, chance: random.Random) -> None:
     for number in range(1, 600):
         text = f"{word} {number} " * chance.choice([1, 10, 60, 200, 600])
         with store.engine.begin() as connection:
-            connection.execute(sa.insert(messages).values(**row, message_id=f"{number:06}", text=text))
+            connection.execute(sa.insert(MESSAGES).values(**row, message_id=f"{number:06}", text=text))
         with store.engine.begin() as connection:
-            some = messages.c.id == chance.randint(1, number)
+            some = MESSAGES.c.id == chance.randint(1, number)
             erased = chance.random() < 0.5
-            connection.execute(sa.update(messages).where(some).values(text="" if erased else text, client_id=text[:60]))
+            connection.execute(sa.update(MESSAGES).where(some).values(text="" if erased else text, client_id=text[:60]))
     with store.engine.begin() as connection:
-        connection.execute(sa.update(messages).values(text="", client_id=None))
+        connection.execute(sa.update(MESSAGES).values(text="", client_id=None))
         mark_dirty(connection)
 
 

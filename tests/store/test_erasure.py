@@ -20,9 +20,9 @@ from bot.store import erasure, leases, posted_messages, purge, summaries, thread
 from bot.store import threads as thread_rows
 from bot.store.engine import Store
 from bot.store.erasure import Erasable, Scope
-from bot.store.tables import answers as answer_rows
-from bot.store.tables import background as background_rows
-from bot.store.tables import messages, sessions, threads, turns
+from bot.store.tables import POSTED_MESSAGES as answer_rows
+from bot.store.tables import THREAD_CONTEXT as background_rows
+from bot.store.tables import MESSAGES, SESSIONS, THREADS, TURNS
 from bot.testing import SettableClock
 from tests.support.builders import ANA, BEN, CHI, DAY, THREAD, deletion, mention, reply, reset, stop, thread
 from tests.support.store_driver import Books, somebody_waits, texts
@@ -40,7 +40,7 @@ async def expunge(books: Books, batch: int = 2) -> int:
 
 async def left(books: Books) -> dict[str, int]:
     """How many rows there are of what is kept of threads."""
-    return {table.name: len(await books.rows(table)) for table in (threads, sessions, turns, messages, answer_rows)}
+    return {table.name: len(await books.rows(table)) for table in (THREADS, SESSIONS, TURNS, MESSAGES, answer_rows)}
 
 
 async def test_a_person_is_forgotten_and_nobody_else(books: Books) -> None:
@@ -52,14 +52,14 @@ async def test_a_person_is_forgotten_and_nobody_else(books: Books) -> None:
     await books.answer(mention("ben's question", in_=thread(2), by=BEN), "ben's answer")
 
     assert await books.erase(OF_ANA) == 2
-    assert [(row.author_id, row.text) for row in await books.rows(messages)] == [
+    assert [(row.author_id, row.text) for row in await books.rows(MESSAGES)] == [
         ("", ""),
         ("", ""),
         (BEN.id, "ben's word"),
         (BEN.id, "ben's question"),
     ]
-    assert [turn.answer for turn in await books.rows(turns)] == [None, wording.ANSWER_ERASED, "ben's answer"]
-    assert [row.closed_why for row in await books.rows(sessions)] == [None, None]
+    assert [turn.answer for turn in await books.rows(TURNS)] == [None, wording.ANSWER_ERASED, "ben's answer"]
+    assert [row.closed_why for row in await books.rows(SESSIONS)] == [None, None]
 
 
 @pytest.mark.parametrize("how", ["forgotten", "deleted"])
@@ -78,7 +78,7 @@ async def test_what_was_answered_to_somebody_goes_with_their_words(books: Books,
     assert await books.past(now) == [Turn((Utterance(ANA.id, "hello"),), wording.ANSWER_ERASED)]
     await books.accept_deletion(deletion("1.0"))
     assert await books.past(now) == []
-    [asked, _] = await books.rows(turns)
+    [asked, _] = await books.rows(TURNS)
     assert asked.answer is None
 
 
@@ -87,7 +87,7 @@ async def test_a_session_of_which_nothing_is_left_is_closed(books: Books) -> Non
     await books.answer(mention("hello", by=ANA))
     await books.erase(OF_ANA)
 
-    assert [row.closed_why for row in await books.rows(sessions)] == ["erased"]
+    assert [row.closed_why for row in await books.rows(SESSIONS)] == ["erased"]
     assert (await books.claimed(await books.accepted(reply("hi", "2.0")))).follows_expired is False
 
 
@@ -115,8 +115,8 @@ async def test_what_waits_of_a_forgotten_person_is_not_begun(books: Books) -> No
     await books.erase(OF_ANA)
 
     assert await books.claim(thread_id) is None
-    turn_of = {turn.id: turn for turn in await books.rows(turns)}
-    assert all(turn_of[row.turn_id].session_id == row.session_id for row in await books.rows(messages))
+    turn_of = {turn.id: turn for turn in await books.rows(TURNS)}
+    assert all(turn_of[row.turn_id].session_id == row.session_id for row in await books.rows(MESSAGES))
 
 
 async def test_a_person_is_forgotten_in_one_workspace(books: Books) -> None:
@@ -143,7 +143,7 @@ async def test_an_operator_says_what_is_erased(books: Books, scope: Scope, erase
 
     assert await books.store.run(erasure.count, scope) == Erasable(len(erased), len(erased))
     assert await books.erase(scope) == len(erased)
-    kept = [row.text for row in await books.rows(messages)]
+    kept = [row.text for row in await books.rows(MESSAGES)]
     assert [text for text in ("here", "there", "elsewhere") if text not in kept] == erased
     assert await books.store.run(erasure.count, scope) == Erasable(0, 0)
 
@@ -156,9 +156,9 @@ async def test_a_channel_that_is_gone_is_forgotten_and_no_other(books: Books) ->
     await books.store.run(erasure.leave, ChannelGone("desk", "T1", "C1"), now=books.now)
 
     assert not await books.settle(running, "your secret")
-    assert [row.closed_why for row in await books.rows(sessions)] == ["channel_gone", "channel_gone", None]
-    assert [(row.author_id, row.text) for row in await books.rows(messages)] == [("", "")] * 2 + [(ANA.id, "hello")]
-    assert [row.engaged for row in await books.rows(threads)] == [False, False, True]
+    assert [row.closed_why for row in await books.rows(SESSIONS)] == ["channel_gone", "channel_gone", None]
+    assert [(row.author_id, row.text) for row in await books.rows(MESSAGES)] == [("", "")] * 2 + [(ANA.id, "hello")]
+    assert [row.engaged for row in await books.rows(THREADS)] == [False, False, True]
     assert await books.claim(2) is None
 
 
@@ -174,7 +174,7 @@ async def test_erasing_and_an_answer_never_wait_for_each_other(
     await books.settle(claim)
     later = await books.answer(mention("hello", in_=thread(2)))
     await books.store.run(
-        lambda connection: connection.execute(sa.update(threads).where(threads.c.id == 1), {"fence": 9})
+        lambda connection: connection.execute(sa.update(THREADS).where(THREADS.c.id == 1), {"fence": 9})
     )
     with books.store.engine.connect() as connection:
         assert thread_rows.find(connection, THREAD)
@@ -241,7 +241,7 @@ async def test_a_message_that_comes_while_its_thread_is_deleted_opens_it_anew(em
     """Another replica deletes the empty thread between two looks at it; nothing is lost."""
     store = Store(empty_postgres_url)
     await store.run(thread_rows.ensure, THREAD)
-    meanwhile = [sa.delete(threads)]
+    meanwhile = [sa.delete(THREADS)]
 
     def interfere(*arguments: Any) -> None:
         if arguments[2].startswith("SELECT") and meanwhile:

@@ -10,7 +10,7 @@ import pytest
 
 from bot.domain.events import Attachment
 from bot.domain.sessions import IdleLimits
-from bot.store.tables import messages, sessions, turns
+from bot.store.tables import MESSAGES, SESSIONS, TURNS
 from tests.support.builders import ANA, DAY, THREAD, mention, reply, thread
 from tests.support.store_driver import HOUR, MINUTE, Books, texts
 
@@ -29,7 +29,7 @@ async def test_an_idle_session_is_closed_by_the_sweep_and_its_words_are_erased(b
     books.now += DAY + MINUTE
 
     assert await books.sweep() == 1
-    [session], [message], [turn] = [await books.rows(table) for table in (sessions, messages, turns)]
+    [session], [message], [turn] = [await books.rows(table) for table in (SESSIONS, MESSAGES, TURNS)]
     assert (session.closed_at, session.closed_why) == (books.now, "expired")
     assert "secret" not in repr([session, message, turn])
     assert (message.text, message.attachments, turn.answer) == ("", [], None)
@@ -65,7 +65,7 @@ async def test_a_message_does_not_wait_for_the_sweep(books: Books) -> None:
 
     assert (after.session_id, after.follows_expired) == ("s2", True)
     assert await books.past(after) == []
-    assert (await books.rows(sessions))[0].closed_why == "expired"
+    assert (await books.rows(SESSIONS))[0].closed_why == "expired"
 
 
 @pytest.mark.parametrize("swept", [True, False], ids=["swept", "lazy"])
@@ -116,7 +116,7 @@ async def test_the_sweep_works_in_batches_longest_idle_first(books: Books) -> No
         books.now += MINUTE
     books.now += 2 * DAY
     assert await books.sweep(batch=2) == 2
-    open_now = [row.id for row in await books.rows(sessions) if row.closed_at is None]
+    open_now = [row.id for row in await books.rows(SESSIONS) if row.closed_at is None]
 
     assert open_now == ["s3", "s4", "s5"]
     assert [await books.sweep(batch=2) for _ in range(3)] == [2, 1, 0]
@@ -139,7 +139,7 @@ async def test_sweeps_at_once_close_each_session_once(books: Books) -> None:
     closed = await asyncio.gather(*(books.sweep(batch=5) for _ in range(8)))
 
     assert sum(closed) + await books.sweep() == 12
-    assert {row.closed_why for row in await books.rows(sessions)} == {"expired"}
+    assert {row.closed_why for row in await books.rows(SESSIONS)} == {"expired"}
 
 
 async def test_messages_and_sweeps_at_once_lose_nothing(books: Books) -> None:
@@ -162,7 +162,7 @@ async def test_a_late_duplicate_does_not_touch_an_idle_session(books: Books) -> 
     books.now += DAY + MINUTE
     assert await books.accept(mention("hello")) is None
 
-    assert (await books.rows(sessions))[0].closed_at is None
+    assert (await books.rows(SESSIONS))[0].closed_at is None
     assert await books.sweep() == 1
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from bot.domain.events import Attachment, MessageReceived, Thread
 from bot.store.engine import Store
-from bot.store.tables import messages, sessions, threads, turns
+from bot.store.tables import MESSAGES, SESSIONS, THREADS, TURNS
 from bot.testing import SettableClock
 from tests.support.builders import ANA, BEN, DIRECT, NOON, THREAD, mention, reply, reset, thread
 from tests.support.store_driver import Books, texts
@@ -28,7 +28,7 @@ async def test_a_mention_is_stored_with_all_its_parts(books: Books) -> None:
     file = Attachment("F1", "log.txt", "text/plain", 12)
     await books.accepted(dataclasses.replace(mention("hello"), attachments=(file,), client_id="c1"))
 
-    [row] = await books.rows(messages)
+    [row] = await books.rows(MESSAGES)
     assert (row.message_id, row.author_id, row.author_workspace, row.text) == ("1.0", "U-ANA", "T1", "hello")
     assert (row.session_id, row.turn_id, row.client_id, row.accepted_at) == ("s1", None, "c1", NOON)
     assert row.attachments == [{"id": "F1", "name": "log.txt", "mimetype": "text/plain", "size_bytes": 12}]
@@ -40,7 +40,7 @@ async def test_the_same_message_is_accepted_once_in_any_shape(books: Books, agai
     await books.accepted(mention("hello"))
 
     assert await books.accept(again) is None
-    assert len(await books.rows(messages)) == 1
+    assert len(await books.rows(MESSAGES)) == 1
 
 
 async def test_a_duplicate_is_recognised_after_its_turn_and_after_a_reset(books: Books) -> None:
@@ -50,7 +50,7 @@ async def test_a_duplicate_is_recognised_after_its_turn_and_after_a_reset(books:
     await books.reset(THREAD, ANA)
 
     assert await books.accept(mention("hello")) is None
-    assert len(await books.rows(sessions)) == 1
+    assert len(await books.rows(SESSIONS)) == 1
 
 
 async def test_an_ignored_message_leaves_no_trace(books: Books) -> None:
@@ -58,7 +58,7 @@ async def test_an_ignored_message_leaves_no_trace(books: Books) -> None:
     assert await books.accept(reply("just chatting", "1.0")) is None
     assert await books.accept_reset(reset("2.0")) is None
 
-    for table in (threads, sessions, turns, messages):
+    for table in (THREADS, SESSIONS, TURNS, MESSAGES):
         assert await books.rows(table) == []
 
 
@@ -74,7 +74,7 @@ async def test_after_a_mention_replies_need_none(books: Books) -> None:
     await books.accepted(mention("hello"))
 
     assert await books.accept(reply("still broken", "2.0", by=BEN)) is not None
-    assert {row.session_id for row in await books.rows(messages)} == {"s1"}
+    assert {row.session_id for row in await books.rows(MESSAGES)} == {"s1"}
 
 
 async def test_a_reply_that_addresses_somebody_else_is_theirs(books: Books) -> None:
@@ -163,12 +163,12 @@ async def test_many_deliveries_at_once_make_one_message(store: Store, clock: Set
     await replica.close()
 
     assert len([thread_id for thread_id in found if thread_id is not None]) == 1
-    assert len(await both[0].rows(messages)) == len(await both[0].rows(sessions)) == 1
+    assert len(await both[0].rows(MESSAGES)) == len(await both[0].rows(SESSIONS)) == 1
 
 
 async def test_many_messages_of_a_new_thread_at_once_share_one_session(books: Books) -> None:
     """The first messages of a thread, accepted at the same time, open one session together."""
     await asyncio.gather(*(books.accept(mention(str(number), f"{number}.0")) for number in range(20)))
 
-    assert len(await books.rows(messages)) == 20
-    assert len(await books.rows(sessions)) == len(await books.rows(threads)) == 1
+    assert len(await books.rows(MESSAGES)) == 20
+    assert len(await books.rows(SESSIONS)) == len(await books.rows(THREADS)) == 1

@@ -12,7 +12,7 @@ from bot.store import claims
 from bot.store.claims import Settlement, TurnState, settle
 from bot.store.engine import Store
 from bot.store.metrics import KEPT, RECENT, WorkMetrics, figures, hour_of
-from bot.store.tables import refusals
+from bot.store.tables import FAILED_DELIVERIES
 from bot.testing import SettableClock
 from bot.turns.failed_deliveries import FailedDeliveries
 from tests.support.builders import mention, reply, thread
@@ -84,7 +84,7 @@ async def test_refusals_of_all_replicas_are_counted_for_a_day(books: Books, cloc
     books.now += timedelta(hours=1)
     here.add()
     await here.keep()
-    assert ((await counted(books)).refused_deliveries, len(await books.rows(refusals))) == (4, 2)
+    assert ((await counted(books)).refused_deliveries, len(await books.rows(FAILED_DELIVERIES))) == (4, 2)
     books.now += RECENT
 
     assert (await counted(books)).refused_deliveries == 1
@@ -107,7 +107,7 @@ async def test_refusals_are_kept_in_memory_while_the_database_is_away(
     await counts.keep()
 
     assert counts.not_kept == 0
-    assert [(row.hour, row.deliveries) for row in await books.rows(refusals)] == [(hour_of(clock.now()), 2)]
+    assert [(row.hour, row.deliveries) for row in await books.rows(FAILED_DELIVERIES)] == [(hour_of(clock.now()), 2)]
     await store.close()
     other.close()
 
@@ -120,7 +120,7 @@ async def test_old_counts_of_refusals_go(books: Books, clock: SettableClock) -> 
         await counts.keep()
         books.now += KEPT + timedelta(hours=1)
 
-    assert len(await books.rows(refusals)) == 1
+    assert len(await books.rows(FAILED_DELIVERIES)) == 1
 
 
 async def test_what_the_model_cost_is_summed_for_a_day(books: Books) -> None:

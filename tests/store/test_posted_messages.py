@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.domain import texts
 from bot.store import posted_messages, summaries
 from bot.store.claims import Claim
-from bot.store.tables import turns
+from bot.store.tables import TURNS
 from tests.support.builders import deletion, mention, reply, thread
 from tests.support.store_driver import MINUTE, Books
 
@@ -57,7 +57,7 @@ async def test_other_turns_messages_are_told_apart(books: Books) -> None:
 
 async def answer_of(books: Books, turn_id: int) -> str | None:
     """What is remembered of a turn's answer."""
-    answers_by_turn: dict[int, str | None] = {turn.id: turn.answer for turn in await books.rows(turns)}
+    answers_by_turn: dict[int, str | None] = {turn.id: turn.answer for turn in await books.rows(TURNS)}
     return answers_by_turn[turn_id]
 
 

@@ -12,7 +12,7 @@ from bot.domain.preferences import NO_PREFERENCES, Preferences
 from bot.errors import PreferencesRefused
 from bot.store import preferences
 from bot.store.engine import Store
-from bot.store.tables import preferences as table
+from bot.store.tables import PREFERENCES as table
 from bot.tools.set_preferences import set_preferences
 from tests.support.builders import ANA as AUTHOR
 from tests.support.builders import BEN, NOON, deletion, edit, mention, reply, stop

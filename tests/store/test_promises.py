@@ -14,7 +14,7 @@ from bot.domain.events import Author, Thread
 from bot.domain.sessions import EditOutcome, Interrupted, ResetOutcome, StopOutcome
 from bot.store.claims import Claim
 from bot.store.engine import Store
-from bot.store.tables import messages, sessions, turns
+from bot.store.tables import MESSAGES, SESSIONS, TURNS
 from bot.testing import SettableClock
 from tests.support.builders import ANA, BEN, CHI, deletion, edit, mention, reset, stop, thread
 from tests.support.store_driver import Books, texts
@@ -222,8 +222,8 @@ async def test_every_accepted_message_ends_in_exactly_one_turn(empty_sqlite_url:
         await history.step()
     await history.finish()
 
-    turn_of = {row.id: row for row in await history.books.rows(turns)}
-    for message in await history.books.rows(messages):
+    turn_of = {row.id: row for row in await history.books.rows(TURNS)}
+    for message in await history.books.rows(MESSAGES):
         assert message.fixed_reply or turn_of[message.turn_id].session_id == message.session_id
         assert turn_of[message.turn_id].state in {"answered", "superseded", "stopped"}
     assert len(history.answered) == len(set(history.answered))
@@ -252,4 +252,4 @@ async def test_replicas_answer_everything_once(books: Books) -> None:
     for place in places:
         said = [said.text for claim in claims if claim.thread == place for said in claim.said]
         assert said == [str(number) for number in range(10)]
-    assert len(await books.rows(sessions)) == len(places)
+    assert len(await books.rows(SESSIONS)) == len(places)

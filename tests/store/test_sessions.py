@@ -14,7 +14,7 @@ from bot.store import leases
 from bot.store import sessions as session_rows
 from bot.store.claims import TurnState
 from bot.store.sessions import OPENING_CHARACTERS
-from bot.store.tables import messages, sessions, turns
+from bot.store.tables import MESSAGES, SESSIONS, TURNS
 from tests.support.builders import ANA, BEN, NOON, THREAD, deletion, mention, reply, reset, stop, thread
 from tests.support.store_driver import MINUTE, Books, texts
 
@@ -40,7 +40,7 @@ async def test_a_reset_forgets_and_the_next_message_starts_anew(books: Books) ->
     assert after.session_id == "s2"
     assert await books.past(after) == []
     assert not after.follows_expired
-    assert "secret" not in repr([*await books.rows(messages), *await books.rows(turns)])
+    assert "secret" not in repr([*await books.rows(MESSAGES), *await books.rows(TURNS)])
 
 
 async def test_there_may_be_nothing_to_reset(books: Books) -> None:
@@ -77,9 +77,9 @@ async def test_a_reset_supersedes_the_running_turn(books: Books) -> None:
     await books.reset(THREAD, ANA)
 
     assert not await books.settle(running, "a late answer")
-    [turn] = await books.rows(turns)
+    [turn] = await books.rows(TURNS)
     assert (turn.state, turn.answer) == (TurnState.SUPERSEDED.value, None)
-    assert (await books.rows(sessions))[0].closed_why == "reset"
+    assert (await books.rows(SESSIONS))[0].closed_why == "reset"
 
 
 async def test_after_a_late_settlement_the_thread_is_free(books: Books) -> None:
@@ -108,7 +108,7 @@ async def test_a_reset_is_accepted_once(books: Books) -> None:
     await books.answer(reply("hello again", "3.0"))
 
     assert await books.accept_reset(reset("2.0")) is None
-    assert (await books.rows(sessions))[1].closed_at is None
+    assert (await books.rows(SESSIONS))[1].closed_at is None
 
 
 @pytest.mark.parametrize("late", ["waits", "runs", "answered"])
@@ -132,8 +132,8 @@ async def test_what_was_written_after_a_reset_but_arrived_before_it_starts_the_n
     now = await books.claimed(await books.accepted(reply("thanks", "4.0")))
 
     assert [(turn.said[0].text, turn.answer) for turn in await books.past(now)] == [("hello", "hi")]
-    assert [row.closed_why for row in await books.rows(sessions)] == ["reset", None]
-    assert "secret" not in repr(await books.rows(messages))
+    assert [row.closed_why for row in await books.rows(SESSIONS)] == ["reset", None]
+    assert "secret" not in repr(await books.rows(MESSAGES))
 
 
 @pytest.mark.parametrize("late", ["runs", "answered"])
@@ -156,7 +156,7 @@ async def test_what_was_written_before_a_reset_leaves_the_turn_it_shares_with_wh
     now = await books.claimed(await books.accepted(reply("thanks", "5.0")))
 
     assert [said.text for turn in await books.past(now) for said in turn.said] == ["by the way"]
-    assert "secret" not in repr(await books.rows(messages)) + repr([row.answer for row in await books.rows(turns)])
+    assert "secret" not in repr(await books.rows(MESSAGES)) + repr([row.answer for row in await books.rows(TURNS)])
 
 
 async def test_a_late_reset_that_is_refused_changes_nothing(books: Books) -> None:
@@ -168,7 +168,7 @@ async def test_a_late_reset_that_is_refused_changes_nothing(books: Books) -> Non
     now = await books.claimed(await books.accepted(reply("thanks", "4.0")))
 
     assert [turn.answer for turn in await books.past(now)] == ["hi", "hi both"]
-    assert {row.id for row in await books.rows(sessions)} == {"s1"}
+    assert {row.id for row in await books.rows(SESSIONS)} == {"s1"}
 
 
 async def test_a_late_reset_where_nothing_was_said_before_it_finds_nothing(books: Books) -> None:
@@ -203,9 +203,9 @@ async def test_a_second_open_session_is_refused_by_the_database(books: Books) ->
     }
 
     with pytest.raises(StoreUnavailable, match=r"IntegrityError|UniqueViolation"):
-        await books.store.run(lambda connection: connection.execute(sa.insert(sessions).values(row)))
+        await books.store.run(lambda connection: connection.execute(sa.insert(SESSIONS).values(row)))
     await books.reset(THREAD, ANA)
-    await books.store.run(lambda connection: connection.execute(sa.insert(sessions).values(row)))
+    await books.store.run(lambda connection: connection.execute(sa.insert(SESSIONS).values(row)))
 
 
 async def test_a_second_running_turn_is_refused_by_the_database(books: Books) -> None:
@@ -214,7 +214,7 @@ async def test_a_second_running_turn_is_refused_by_the_database(books: Books) ->
     row = {"thread_id": claim.thread_id, "attempt": 1, "state": "running", "started_at": NOON}
 
     with pytest.raises(StoreUnavailable, match=r"IntegrityError|UniqueViolation"):
-        await books.store.run(lambda connection: connection.execute(sa.insert(turns).values(row)))
+        await books.store.run(lambda connection: connection.execute(sa.insert(TURNS).values(row)))
 
 
 async def test_a_persons_open_sessions_are_listed(books: Books) -> None:

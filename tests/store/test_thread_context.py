@@ -89,7 +89,7 @@ async def test_the_reading_is_not_used_up_by_a_question_that_was_stopped(books: 
     claim = await books.claimed(await books.accepted(call()))
     await keep(books, claim, ThreadContext((*SAID.earlier, Earlier("4.0", "U-ANA", "what now?"))))
 
-    assert [row.message_id for row in await books.rows(tables.background)] == ["1.0", "2.0", "3.0"]
+    assert [row.message_id for row in await books.rows(tables.THREAD_CONTEXT)] == ["1.0", "2.0", "3.0"]
 
 
 async def test_what_the_bot_answered_already_is_not_kept_twice(books: Books) -> None:
@@ -98,7 +98,7 @@ async def test_what_the_bot_answered_already_is_not_kept_twice(books: Books) -> 
     await books.store.run(posted_messages.posted, claim, "3.0")
     await keep(books, claim)
 
-    assert [row.message_id for row in await books.rows(tables.background)] == ["1.0", "2.0"]
+    assert [row.message_id for row in await books.rows(tables.THREAD_CONTEXT)] == ["1.0", "2.0"]
 
 
 async def test_it_is_kept_once(books: Books) -> None:
@@ -107,7 +107,7 @@ async def test_it_is_kept_once(books: Books) -> None:
     await keep(books, claim)
     await keep(books, claim, ThreadContext((Earlier("4.0", "U-ANA", "late"),)))
 
-    assert len(await books.rows(tables.background)) == 3
+    assert len(await books.rows(tables.THREAD_CONTEXT)) == 3
 
 
 async def test_a_closed_session_keeps_nothing(books: Books) -> None:
@@ -116,7 +116,7 @@ async def test_a_closed_session_keeps_nothing(books: Books) -> None:
     await books.reset(THREAD, ANA)
     await keep(books, claim)
 
-    assert await books.rows(tables.background) == []
+    assert await books.rows(tables.THREAD_CONTEXT) == []
 
 
 async def test_a_reading_and_a_reset_at_once_leave_nothing(books: Books) -> None:
@@ -124,7 +124,7 @@ async def test_a_reading_and_a_reset_at_once_leave_nothing(books: Books) -> None
     claim = await books.claimed(await books.accepted(call()))
     await asyncio.gather(keep(books, claim), books.reset(THREAD, ANA), keep(books, claim))
 
-    assert await books.rows(tables.background) == []
+    assert await books.rows(tables.THREAD_CONTEXT) == []
 
 
 async def test_a_deleted_message_is_erased(books: Books) -> None:
@@ -148,7 +148,7 @@ async def test_a_message_that_is_deleted_while_it_is_read_is_not_kept(books: Boo
 
     later = await books.claimed(await books.accepted(reply("and?", "6.0")))
     assert await known(books, later) == ThreadContext((ALERT, OWN))
-    assert "printers" not in str(await books.rows(tables.background))
+    assert "printers" not in str(await books.rows(tables.THREAD_CONTEXT))
 
 
 @pytest.mark.parametrize("edits", [1, 2])
@@ -168,7 +168,7 @@ async def test_a_message_that_is_edited_while_it_is_read_says_what_it_does_now(
 
     later = await books.claimed(await books.accepted(reply("and?", "6.0")))
     assert await known(books, later) == ThreadContext((Earlier("1.0", "U-BEN", "who knows screens?"), ALERT, OWN))
-    assert [row.text for row in await books.rows(tables.background)] == ["who knows screens?", "on fire", "I see"]
+    assert [row.text for row in await books.rows(tables.THREAD_CONTEXT)] == ["who knows screens?", "on fire", "I see"]
 
 
 async def test_a_message_that_is_edited_and_deleted_while_it_is_read_is_not_kept(books: Books) -> None:
@@ -179,7 +179,7 @@ async def test_a_message_that_is_edited_and_deleted_while_it_is_read_is_not_kept
     await books.accept_edit(edit("who knows anything?", "1.0", at=2))
     await keep(books, claim)
 
-    assert [row.message_id for row in await books.rows(tables.background)] == ["2.0", "3.0"]
+    assert [row.message_id for row in await books.rows(tables.THREAD_CONTEXT)] == ["2.0", "3.0"]
 
 
 async def test_what_is_noted_of_a_message_that_was_not_read_is_not_kept(books: Books) -> None:
@@ -189,7 +189,7 @@ async def test_what_is_noted_of_a_message_that_was_not_read_is_not_kept(books: B
     await books.accept_deletion(deletion("4.6"))
     await keep(books, claim)
 
-    assert [row.message_id for row in await books.rows(tables.background)] == ["1.0", "2.0", "3.0"]
+    assert [row.message_id for row in await books.rows(tables.THREAD_CONTEXT)] == ["1.0", "2.0", "3.0"]
 
 
 @pytest.mark.parametrize("came", ["before", "after", "at once"])
@@ -206,7 +206,7 @@ async def test_who_is_forgotten_while_the_thread_is_read_is_not_kept(books: Book
 
     later = await books.claimed(await books.accepted(reply("and?", "6.0")))
     assert await known(books, later) == ThreadContext((ALERT, OWN))
-    assert BEN.id not in str(await books.rows(tables.background))
+    assert BEN.id not in str(await books.rows(tables.THREAD_CONTEXT))
 
 
 async def test_an_edited_message_reads_as_it_does_now(books: Books) -> None:
@@ -236,7 +236,7 @@ async def test_anything_can_be_kept(books: Books, text: str) -> None:
     claim = await books.claimed(await books.accepted(call()))
     await keep(books, claim, ThreadContext((Earlier("1.0", "U-BEN", text, by=By.BOT, name=text),)))
 
-    [row] = await books.rows(tables.background)
+    [row] = await books.rows(tables.THREAD_CONTEXT)
     assert row.text == text.replace("\0", "").replace("\ud800", "?")
 
 
