@@ -13,7 +13,7 @@ from bot.domain.events import Thread
 from bot.domain.sessions import Closed, Expiring, IdleLimits, OpenSession, is_idle
 from bot.store import display_names, summaries, thread_context
 from bot.store.engine import mark_dirty
-from bot.store.tables import RUNNING, WORDLESS, MESSAGES, SESSIONS, THREADS, TURNS
+from bot.store.tables import MESSAGES, NO_TEXT, RUNNING, SESSIONS, THREADS, TURNS
 
 OPENING_CHARACTERS = 80  # of a session's first message, which identifies it in a list
 
@@ -83,7 +83,7 @@ def close(
     if closed:
         mark_dirty(connection)
         connection.execute(sa.update(MESSAGES).where(MESSAGES.c.session_id.in_(closed)).values(text="", attachments=[]))
-        connection.execute(sa.update(TURNS).where(TURNS.c.session_id.in_(closed)).values(WORDLESS))
+        connection.execute(sa.update(TURNS).where(TURNS.c.session_id.in_(closed)).values(NO_TEXT))
         thread_context.forget(connection, closed)
         display_names.forget(connection, closed)
         summaries.forget(connection, closed)

@@ -119,7 +119,7 @@ Index("uq_turns_running", TURNS.c.thread_id, unique=True, sqlite_where=RUNNING, 
 Index("ix_turns_session", TURNS.c.session_id, TURNS.c.id)
 Index("ix_turns_thread", TURNS.c.thread_id)
 Index("ix_turns_started", TURNS.c.started_at)
-WORDLESS = {TURNS.c.answer: None, TURNS.c.request_digest: None}  # short texts could be guessed from a digest
+NO_TEXT = {TURNS.c.answer: None, TURNS.c.request_digest: None}  # short texts could be guessed from a digest
 _KEYED = TURNS.c.idempotency_key.is_not(None)
 Index("ix_turns_request", TURNS.c.thread_id, TURNS.c.idempotency_key, sqlite_where=_KEYED, postgresql_where=_KEYED)
 

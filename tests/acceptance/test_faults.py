@@ -103,7 +103,7 @@ async def test_a_full_disk(empty_sqlite_url: str, tmp_path: Path) -> None:
             await process.says("an event was not stored, so Slack is left to deliver it again: disk i/o error")
             hold.release()
             await town.answered(first, "Have you tried turning it off?")
-            await process.says("waiting for it")
+            await process.says("database_unavailable")
             assert town.said(second) == []
 
         await town.answered(second, "I was shown: my phone is down")

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, event
 
 from bot.errors import StartupError, StoreUnavailable
-from bot.store.engine import MOST_WAITING, Store, mark_dirty
+from bot.store.engine import MAX_QUEUED, Store, mark_dirty
 from bot.store.tables import MESSAGES, THREADS
 from tests.support.builders import NOON, mention
 from tests.support.interfered_store import busied, rival
@@ -125,7 +125,7 @@ async def test_the_line_for_the_database_is_bounded(empty_sqlite_url: str) -> No
     """Beyond the bound nothing more is taken in, until it is shorter; what stands in it is done."""
     store, go_on = Store(empty_sqlite_url), threading.Event()
     first = asyncio.create_task(store.run(lambda _: go_on.wait(60)))
-    line = [asyncio.create_task(store.run(lambda _: True)) for _ in range(MOST_WAITING - 1)]
+    line = [asyncio.create_task(store.run(lambda _: True)) for _ in range(MAX_QUEUED - 1)]
     await asyncio.sleep(0)
     with pytest.raises(StoreUnavailable, match="too many"):
         await store.run(lambda _: True)
@@ -355,9 +355,9 @@ async def test_a_scrub_that_is_waited_for(empty_sqlite_url: str) -> None:
     other = await rival(store)
     await asyncio.to_thread(used, store, "pelargonium", random.Random(1))  # noqa: S311 - to be repeated
     other.executescript("BEGIN IMMEDIATE")
-    assert not await store.vacuum_now(patience_s=0.1)
+    assert not await store.vacuum_now(lock_timeout_s=0.1)
 
-    waiting = asyncio.create_task(store.vacuum_now(patience_s=20.0))
+    waiting = asyncio.create_task(store.vacuum_now(lock_timeout_s=20.0))
     other.execute("ROLLBACK")
 
     assert await waiting

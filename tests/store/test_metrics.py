@@ -11,7 +11,7 @@ from bot.errors import StoreUnavailable
 from bot.store import claims
 from bot.store.claims import Settlement, TurnState, settle
 from bot.store.engine import Store
-from bot.store.metrics import KEPT, RECENT, WorkMetrics, figures, hour_of
+from bot.store.metrics import RETENTION, RECENT, WorkMetrics, figures, hour_of
 from bot.store.tables import FAILED_DELIVERIES
 from bot.testing import SettableClock
 from bot.turns.failed_deliveries import FailedDeliveries
@@ -118,7 +118,7 @@ async def test_old_counts_of_refusals_go(books: Books, clock: SettableClock) -> 
     for _ in range(2):
         counts.add()
         await counts.keep()
-        books.now += KEPT + timedelta(hours=1)
+        books.now += RETENTION + timedelta(hours=1)
 
     assert len(await books.rows(FAILED_DELIVERIES)) == 1
 
