@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from bot.prompt.speakers import distinct
+from bot.prompt.speakers import unique_names
 from bot.store.engine import insert_or_ignore
 from bot.store.locks import is_open
 from bot.store.tables import DISPLAY_NAMES, SESSIONS, THREADS
@@ -30,7 +30,7 @@ def give(
     """
     stores = is_open(connection, session_id)  # also locks the session, so that no name is given twice
     stored = of_session(connection, session_id)
-    names = distinct(people, profile_names, stored)
+    names = unique_names(people, profile_names, stored)
     for person_id in [person_id for person_id in names if stores and person_id not in stored]:
         row = {"session_id": session_id, "person_id": person_id, "name": names[person_id]}
         insert_or_ignore(connection, DISPLAY_NAMES, row)

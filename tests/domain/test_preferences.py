@@ -69,7 +69,7 @@ def test_what_cannot_be_kept_is_told_by_field(wishes: dict[str, object], problem
         changed(ALL, wishes)
 
     assert refused.value.problems == problems
-    assert str(refused.value) == "a wish cannot be kept"
+    assert str(refused.value) == "invalid preferences"
 
 
 def test_the_longest_wishes_are_kept() -> None:

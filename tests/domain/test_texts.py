@@ -78,11 +78,11 @@ def test_what_is_remembered_is_told_in_figures() -> None:
     remembered = Memory(timedelta(minutes=125), 3, 0.123, timedelta(hours=22))
 
     assert texts.memory(remembered) == (
-        "I remember this conversation: begun 2 hours 5 minutes ago, 3 turns, 12% of what I can keep in mind at once. "
-        "I forget it in 22 hours unless somebody writes here, and at once on `!reset`."
+        "I remember this conversation: started 2 hours 5 minutes ago, 3 answers, 12% of what I can keep in mind at once. "
+        "I'll forget it in 22 hours unless somebody writes here, or right away on `!reset`."
     )
     line = texts.status_line("<link>", timedelta(), 1, timedelta(seconds=5))
-    assert line == "<link>: begun just now, one turn, forgotten in less than a minute"
+    assert line == "<link>: started just now, one answer, forgotten in less than a minute"
 
 
 def test_a_reset_of_several_says_how_many() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bot.config.settings import Settings
 from bot.errors import ConfigError
 from bot.prompt import persona
-from bot.prompt.budget import HIGHEST_RATIO, LEAST_ROOM, RESERVE, UNKNOWN_WINDOW, Budget, budget_for, window_of
+from bot.prompt.budget import LEAST_ROOM, MAX_RATIO, RESERVE, UNKNOWN_WINDOW, Budget, budget_for, window_of
 from bot.prompt.compose import compose
 from bot.prompt.history import Past, Turn, Utterance
 from bot.tools.set_preferences import cost_of_tools
@@ -108,7 +108,7 @@ def test_where_it_starts_a_request_fits(window: int, tools: str) -> None:
 
 def test_a_persona_that_fills_the_window_stops_the_start() -> None:
     """In one line that names the setting and the remedy."""
-    with pytest.raises(ConfigError, match=r"^MODEL_WINDOW_TOKENS is taken for 4096.*persona"):
+    with pytest.raises(ConfigError, match=r"^MODEL_WINDOW_TOKENS is 4096.*persona"):
         budget_for(Settings(model_window_tokens=4_096), "Be kind. " * 2_000, besides=0)
 
 
@@ -127,8 +127,9 @@ def test_a_backend_that_drops_text_in_silence_is_noticed_once(caplog: pytest.Log
     for _ in range(2):
         learnt.learn(6_000, 2_048)
 
-    assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    assert "MODEL_WINDOW_TOKENS" in caplog.text
+    assert [(record.levelno, record.message) for record in caplog.records] == [
+        (logging.WARNING, "prompt_truncated_by_backend")
+    ]
     assert learnt.room(0) == budget().room(0)
 
 
@@ -183,5 +184,5 @@ def test_whatever_is_learnt_there_is_room(answers: list[tuple[int, int]]) -> Non
     for estimated, counted in answers:
         learnt.learn(estimated, counted)
 
-    assert (8_000 * 0.9 - 1_000) / HIGHEST_RATIO - 1 <= learnt.room(0).tokens <= 8_000 * 0.9 - 1_000
+    assert (8_000 * 0.9 - 1_000) / MAX_RATIO - 1 <= learnt.room(0).tokens <= 8_000 * 0.9 - 1_000
     assert learnt.room(0).most == budget().room(0).most

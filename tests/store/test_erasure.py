@@ -20,9 +20,9 @@ from bot.store import erasure, leases, posted_messages, purge, summaries, thread
 from bot.store import threads as thread_rows
 from bot.store.engine import Store
 from bot.store.erasure import Erasable, Scope
+from bot.store.tables import MESSAGES, SESSIONS, THREADS, TURNS
 from bot.store.tables import POSTED_MESSAGES as answer_rows
 from bot.store.tables import THREAD_CONTEXT as background_rows
-from bot.store.tables import MESSAGES, SESSIONS, THREADS, TURNS
 from bot.testing import SettableClock
 from tests.support.builders import ANA, BEN, CHI, DAY, THREAD, deletion, mention, reply, reset, stop, thread
 from tests.support.store_driver import Books, somebody_waits, texts

@@ -11,7 +11,7 @@ from bot.errors import StoreUnavailable
 from bot.store import claims
 from bot.store.claims import Settlement, TurnState, settle
 from bot.store.engine import Store
-from bot.store.metrics import RETENTION, RECENT, WorkMetrics, figures, hour_of
+from bot.store.metrics import RECENT, RETENTION, WorkMetrics, figures, hour_of
 from bot.store.tables import FAILED_DELIVERIES
 from bot.testing import SettableClock
 from bot.turns.failed_deliveries import FailedDeliveries
