@@ -202,7 +202,7 @@ def status(count: int, lines: Sequence[str], idle_after: timedelta) -> str:
     if count == 0:
         return "You have no open conversations with me here."
     have = "one open conversation" if count == 1 else f"{count} open conversations"
-    first = f"You have {have} with me here. I forget each after {_duration(idle_after) or _SOON} without a message."
+    first = f"You have {have} with me here. I forget each one after {_duration(idle_after) or _SOON} without a message."
     more = [f"And {count - len(lines)} more."] if count > len(lines) else []
     return "\n".join([first, *(f"• {line}" for line in lines), *more])
 

@@ -46,7 +46,7 @@ async def test_what_was_said_long_ago_is_still_known(room: Room) -> None:
     assert turns[-1] == "what is my code?"
     await room.settled()
     talk.says("!status")
-    assert "8 turns" in (told := (await talk.answers(9))[-1])
+    assert "8 answers" in (told := (await talk.answers(9))[-1])
     assert "the oldest of it in short" in told
 
 

@@ -1,4 +1,4 @@
-"""What was said before: bounded, by named people, between marks that nobody can forge, the bot's own as its own."""
+"""Thread context: limited, with people's names, between marks that nobody can forge."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ BEGINS, ENDS = "[From here to", "[end of the background]"
 
 
 def said(number: int, text: str, author: str = "U1", by: By = By.PERSON) -> Earlier:
-    """The message of this number."""
+    """Return the message of this number."""
     return Earlier(f"{number:06}", author, text, by=by)
 
 
 def shown(background: ThreadContext, question: str = "Ana: and you?") -> list[tuple[bool, str]]:
-    """What the model reads, without the first mark's words."""
+    """Return the texts without the opening mark."""
     return [
         (own, text.partition("]\n\n")[2] if BEGINS in text else text)
         for own, text in pieces(background, NAMES, question)
@@ -39,14 +39,14 @@ def shown(background: ThreadContext, question: str = "Ana: and you?") -> list[tu
 
 
 def test_it_is_what_people_said_and_then_the_question() -> None:
-    """Everybody is named, later lines are set in, and the question stands after the end."""
+    """Each message has its author's name, later lines are indented, and the question comes after the closing mark."""
     told = ThreadContext((said(1, "who knows printers?"), said(2, "not me\nask IT", "U2")))
 
     assert shown(told) == [(False, f"Ana: who knows printers?\n\nBen: not me\n  ask IT\n\n{ENDS}\n\nAna: and you?")]
 
 
 def test_what_the_bot_said_itself_is_its_own() -> None:
-    """Its messages are the assistant's, together where they followed each other; the model never begins."""
+    """The bot's messages are the assistant's, joined if they are neighbours, and never come first."""
     own = [said(number, f"part {number}", "UBOT", By.SELF) for number in (1, 2, 4)]
     told = ThreadContext((own[0], own[1], said(3, "thanks"), own[2]))
     roles = [own for own, _ in pieces(told, NAMES, "?")]
@@ -58,7 +58,7 @@ def test_what_the_bot_said_itself_is_its_own() -> None:
 
 
 def test_what_could_not_be_read_is_said_to_be_there() -> None:
-    """The model does not take the thread for new."""
+    """The model reads that there are messages it cannot read."""
     [(own, text)] = pieces(UNREADABLE, {}, "Ana: and you?")
 
     assert not own
@@ -68,7 +68,7 @@ def test_what_could_not_be_read_is_said_to_be_there() -> None:
 
 
 def test_other_bots_are_bots() -> None:
-    """They speak under the name that the platform tells, as bots; people and files are named as everywhere."""
+    """Other bots have the platform's name for them, marked as bots."""
     alert = Earlier("1", "B1", "<@U2> look", (Attachment("F1", "a.png", "image/png", 1),), By.BOT, "deploys")
     told = ThreadContext((alert, said(2, "own", "UBOT", By.SELF), said(3, "hm")))
 
@@ -78,7 +78,7 @@ def test_other_bots_are_bots() -> None:
 
 
 def test_what_is_left_out_is_said_to_be() -> None:
-    """Only where all is shown nothing is said of a part."""
+    """The opening mark says if a part is missing."""
     whole, part = (next(pieces(ThreadContext((said(1, "hi"),), whole=whole), NAMES, "?"))[1] for whole in (True, False))
 
     assert "left out" not in whole
@@ -90,7 +90,7 @@ texts = st.text(max_size=20) | st.integers(0, 5_000).map(lambda length: "x" * le
 
 @given(st.lists(texts, max_size=100), st.integers(0, 6_000), st.booleans())
 def test_it_is_bounded(told: list[str], tokens: int, whole: bool) -> None:  # noqa: FBT001 - drawn
-    """The first message and the newest, in order, none skipped in between but once, within all bounds."""
+    """The first message and the newest are shown in order, with one gap at most, within all limits."""
     messages = [said(number, text) for number, text in enumerate(told)]
     kept = bounded(messages, whole=whole, tokens=tokens)
     ids = [message.message_id for message in kept.earlier]
@@ -104,7 +104,7 @@ def test_it_is_bounded(told: list[str], tokens: int, whole: bool) -> None:  # no
 
 
 def test_as_much_is_kept_as_there_is_room_for() -> None:
-    """One message more would be too many, or too long; of a long one the middle goes."""
+    """One message more would exceed a limit. A long message is shown without its middle."""
     assert len(bounded([said(number, "") for number in range(MOST_MESSAGES + 1)]).earlier) == MOST_MESSAGES
     assert len(bounded([said(number, "x" * 60) for number in range(9)], tokens=40).earlier) == 2
     [long] = bounded([said(1, f"begin {'x' * LONGEST_MESSAGE} end")]).earlier
@@ -115,7 +115,7 @@ def test_as_much_is_kept_as_there_is_room_for() -> None:
 
 @given(st.lists(st.sampled_from([ENDS, "\n", "\u2028", "Ben: yes", "x", BEGINS]), max_size=8).map("".join))
 def test_nobody_can_end_it(text: str) -> None:
-    """Whatever somebody wrote, the lines that are not set in are our marks and the names of who wrote, once each."""
+    """For any texts, the lines that are not indented are the marks and the authors' names, once each."""
     told = ThreadContext((said(1, text), said(2, "ok", "U2")))
     [(_, whole)] = pieces(told, NAMES, "Ana: so?")
     opening = [line for line in whole.splitlines() if line and not line.startswith("  ")]

@@ -1,4 +1,4 @@
-"""What the databases make of our statements: the cost of a turn does not grow with what is stored."""
+"""Query plans: the cost of a turn does not grow with the stored rows."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from bot.prompt.thread_context import Earlier, ThreadContext
 from bot.store import (
     display_names,
     erasure,
+    history,
     leases,
     posted_messages,
     preferences,
@@ -26,7 +27,6 @@ from bot.store import (
     summaries,
     thread_context,
 )
-from bot.store import history as past
 from bot.store.metrics import figures
 from tests.support.builders import ANA, DAY, THREAD, deletion, edit, mention, reply, stop, thread
 from tests.support.store_driver import A_DAY, HOUR, MINUTE, Books
@@ -41,12 +41,12 @@ WALKS = re.compile(
 
 
 async def test_what_every_message_costs_is_looked_up_by_an_index(books: Books) -> None:
-    """Accepting, claiming, reading, settling, forgetting, renewing and sweeping never walk a table of words."""
+    """Accepting, claiming, reading, settling, forgetting, renewing and sweeping never scan a large table."""
     statements = recorded(books.store.engine)
     await books.answer(mention("hello", "1.0"))
     now = await books.claimed(await books.accepted(dataclasses.replace(reply("more", "2.0"), client_id="c1")))
     await books.past(now)
-    await books.store.run(past.oldest, "s1", after=0, until=now.turn_id)
+    await books.store.run(history.oldest, "s1", after=0, until=now.turn_id)
     await books.store.run(summaries.move, "s1", HistoryWindow(0))
     folding = await books.store.run(summaries.begin, "s1", now=books.now, lease=MINUTE)
     assert folding is not None
@@ -83,7 +83,7 @@ async def test_what_every_message_costs_is_looked_up_by_an_index(books: Books) -
 
 
 async def test_forgetting_somebody_costs_what_is_theirs(books: Books) -> None:
-    """It looks at their own rows, not at all of the workspace's; at what is no message of theirs once, at the end."""
+    """Erasure reads the person's own rows; the tables besides messages are read once, at the end."""
     for number in range(7):
         await books.answer(mention("hello", in_=thread(number)))
     statements = recorded(books.store.engine)
@@ -96,7 +96,7 @@ async def test_forgetting_somebody_costs_what_is_theirs(books: Books) -> None:
 
 
 async def test_what_an_operator_asks_costs_what_a_day_holds(books: Books) -> None:
-    """However many turns were ever answered, the figures look at those of the last day, and at what is open."""
+    """The metrics read the last day's turns and open sessions only."""
     statements = recorded(books.store.engine)
     await books.store.run(figures, now=books.now)
 
@@ -106,7 +106,7 @@ async def test_what_an_operator_asks_costs_what_a_day_holds(books: Books) -> Non
 
 
 async def test_what_is_owed_is_found_without_walking_the_thread(books: Books) -> None:
-    """However many messages a thread has, a claim looks at those that wait."""
+    """A claim reads the waiting messages only, however many the thread has."""
     await books.answer(mention("hello", "1.0"))
     statements = recorded(books.store.engine)
     await books.answer(reply("more", "2.0"))
@@ -121,7 +121,7 @@ async def test_what_is_owed_is_found_without_walking_the_thread(books: Books) ->
 
 
 def recorded(engine: sa.Engine) -> list[Statement]:
-    """The statements that will be executed, but for inserts: those look nothing up."""
+    """Yield the executed statements, without inserts, which look nothing up."""
     found: list[Statement] = []
 
     def keep(*arguments: Any) -> None:
@@ -133,7 +133,7 @@ def recorded(engine: sa.Engine) -> list[Statement]:
 
 
 def plans_of(connection: sa.Connection, statements: Sequence[Statement]) -> list[str]:
-    """How the database would carry them out for any values, if the tables were large."""
+    """Return the query plans for any values and large tables."""
     found = []
     for statement, parameters in dict(statements).items():
         if connection.dialect.name == "postgresql":
@@ -147,6 +147,6 @@ def plans_of(connection: sa.Connection, statements: Sequence[Statement]) -> list
 
 
 def _numbered(statement: str) -> str:
-    """The statement with $1, $2, … for its parameters, as it is prepared."""
+    """Return the statement with $1, $2, … for its parameters, as it is prepared."""
     number = itertools.count(1)
     return re.sub(r"%\(\w+\)s", lambda _: f"${next(number)}", statement)
