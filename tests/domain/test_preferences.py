@@ -27,9 +27,9 @@ NOW = datetime(2026, 11, 21, 23, 30, tzinfo=UTC)
 ALL = Preferences("Rita", "Portuguese", Tone.BRIEF, "I use Linux.\nNo mouse.")
 
 
-def shown(kept: Preferences, profile: Profile = NO_PROFILE, name: str = "") -> str:
+def shown(preferences: Preferences, profile: Profile = NO_PROFILE, name: str = "") -> str:
     """Return the text that the model reads."""
-    return for_model(kept, profile, name=name, now=NOW)
+    return for_model(preferences, profile, name=name, now=NOW)
 
 
 def test_wishes_are_taken_in_as_they_are_told() -> None:
@@ -110,9 +110,9 @@ def test_of_whom_nothing_is_known_nothing_is_said() -> None:
 
 def test_a_zone_without_a_name() -> None:
     """The UTC offset stands in for a missing zone name."""
-    told = shown(NO_PREFERENCES, Profile(utc_offset=timedelta(hours=-3, minutes=-30)))
+    text = shown(NO_PREFERENCES, Profile(utc_offset=timedelta(hours=-3, minutes=-30)))
 
-    assert told == "For its author it is now Saturday 2026-11-21 20:00 (UTC-03:30)."
+    assert text == "For its author it is now Saturday 2026-11-21 20:00 (UTC-03:30)."
 
 
 any_text = st.text(st.characters(codec=None), max_size=200)
@@ -121,9 +121,9 @@ any_text = st.text(st.characters(codec=None), max_size=200)
 @given(st.fixed_dictionaries({"name": any_text.map(lambda text: text[:80]), "language": any_text, "about": any_text}))
 def test_nothing_breaks_out_of_its_marks(wishes: dict[str, Any]) -> None:
     """Every line that a person writes is marked as theirs, can be stored, and is read back unchanged."""
-    kept = changed(NO_PREFERENCES, {**wishes, "language": wishes["language"][:60]})
-    lines = shown(kept).splitlines()
+    preferences = changed(NO_PREFERENCES, {**wishes, "language": wishes["language"][:60]})
+    lines = shown(preferences).splitlines()
 
     assert all(line.startswith("> ") for line in lines[1:])
-    assert "".join(kept.wishes.values()).encode().find(b"\0") == -1
-    assert remembered(kept.wishes) == kept
+    assert "".join(preferences.wishes.values()).encode().find(b"\0") == -1
+    assert remembered(preferences.wishes) == preferences

@@ -43,7 +43,7 @@ def test_different_things_are_told_differently() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ago", "told"),
+    ("ago", "expected"),
     [
         (timedelta(seconds=-5), "just now"),
         (timedelta(seconds=59), "just now"),
@@ -52,13 +52,13 @@ def test_different_things_are_told_differently() -> None:
         (timedelta(hours=49), "2 days ago"),
     ],
 )
-def test_how_long_ago_is_told_in_the_largest_unit(ago: timedelta, told: str) -> None:
+def test_how_long_ago_is_told_in_the_largest_unit(ago: timedelta, expected: str) -> None:
     """A list of sessions says roughly when each was last active."""
-    assert texts.last_active(ago) == f"Last active {told}"
+    assert texts.last_active(ago) == f"Last active {expected}"
 
 
 @pytest.mark.parametrize(
-    ("count", "hours", "told"),
+    ("count", "hours", "expected"),
     [
         (0, 24, "no open conversation"),
         (1, 1, "one open conversation"),
@@ -68,9 +68,9 @@ def test_how_long_ago_is_told_in_the_largest_unit(ago: timedelta, told: str) -> 
         (3, 1, "\nAnd 2 more."),
     ],
 )
-def test_the_status_counts(count: int, hours: float, told: str) -> None:
+def test_the_status_counts(count: int, hours: float, expected: str) -> None:
     """The status says how many sessions are open, and when each expires."""
-    assert told in texts.status(count, ["one"], timedelta(hours=hours))
+    assert expected in texts.status(count, ["one"], timedelta(hours=hours))
 
 
 def test_what_is_remembered_is_told_in_figures() -> None:
@@ -93,7 +93,7 @@ def test_a_reset_of_several_says_how_many() -> None:
 
 def test_the_help_names_the_commands_as_they_were_set() -> None:
     """The help shows the configured names of the bot and its commands."""
-    told = texts.help_text("Otto", "/otto", "/again")
+    help_text = texts.help_text("Otto", "/otto", "/again")
 
-    assert all(word in told for word in ("Otto", "`/otto reset`", "`/otto status`", "`/again`", "`!reset`"))
-    assert "/attendant" not in told
+    assert all(word in help_text for word in ("Otto", "`/otto reset`", "`/otto status`", "`/again`", "`!reset`"))
+    assert "/attendant" not in help_text

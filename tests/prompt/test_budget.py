@@ -169,10 +169,10 @@ def test_a_refusal_of_next_to_nothing_is_no_lesson() -> None:
 
 
 @given(st.integers(3_000, 300_000), st.none() | sizes)
-def test_after_a_refusal_less_is_sent(estimated: int, told: int | None) -> None:
+def test_after_a_refusal_less_is_sent(estimated: int, window: int | None) -> None:
     """After any refusal, the next request is smaller than the refused one."""
     learnt = budget(window=400_000)
-    learnt.exceeded(estimated, told)
+    learnt.exceeded(estimated, window)
 
     assert learnt.room(0).tokens < estimated
 

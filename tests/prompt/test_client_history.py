@@ -19,7 +19,7 @@ def turns(*said: tuple[str, str]) -> list[Turn]:
 
 
 @pytest.mark.parametrize(
-    ("known", "recalled", "added"),
+    ("stored", "sent", "added"),
     [
         (TALK, TALK, []),
         (TALK, TALK[1:], []),
@@ -43,19 +43,19 @@ def turns(*said: tuple[str, str]) -> list[Turn]:
     ],
 )
 def test_what_a_client_brings(
-    known: list[tuple[str, str]], recalled: list[tuple[str, str]], added: list[tuple[str, str]]
+    stored: list[tuple[str, str]], sent: list[tuple[str, str]], added: list[tuple[str, str]]
 ) -> None:
     """Only the turns after the last shared one are new."""
-    assert list(lacking(turns(*known), turns(*recalled), whole=True)) == turns(*added)
+    assert list(lacking(turns(*stored), turns(*sent), whole=True)) == turns(*added)
 
 
 @given(WORDS, WORDS, st.integers(0, 8))
 def test_nothing_is_doubled_and_nothing_is_lost(
-    known: list[tuple[str, str]], new: list[tuple[str, str]], n: int
+    stored: list[tuple[str, str]], new: list[tuple[str, str]], n: int
 ) -> None:
     """A client that resends all turns, however alike, adds its new ones. One that resends the newest adds nothing."""
-    assert list(lacking(turns(*known), turns(*known, *new), whole=True)) == turns(*new)
-    assert not lacking(turns(*known), turns(*known[n:]), whole=True)
+    assert list(lacking(turns(*stored), turns(*stored, *new), whole=True)) == turns(*new)
+    assert not lacking(turns(*stored), turns(*stored[n:]), whole=True)
 
 
 def test_a_session_of_which_only_the_end_is_read() -> None:

@@ -94,8 +94,8 @@ def test_the_oldest_turns_go_first_and_the_cut_tells_which(case: Case) -> None:
 def test_the_newest_message_is_whole_or_marked(case: Case) -> None:
     """If a part of it is left out, a mark stands there, and the person is told."""
     prompt = case.prompt()
-    kept = [turn for turn in case.past.turns if turn.id > prompt.cut.after]
-    *_, (*_, asked) = read([*kept, case.newest], NAMES, several=prompt.cut.several)
+    in_window = [turn for turn in case.past.turns if turn.id > prompt.cut.after]
+    *_, (*_, asked) = read([*in_window, case.newest], NAMES, several=prompt.cut.several)
     shown = prompt.messages[-1]["content"]
 
     assert prompt.shortened == (not shown.endswith(asked["content"]))
@@ -106,10 +106,10 @@ def test_the_newest_message_is_whole_or_marked(case: Case) -> None:
 def test_the_next_request_extends_this_one(case: Case, then: Utterance, answer: str, about: str) -> None:
     """Unless the window moves or the newest message was shortened, the next request begins with this one."""
     prompt = case.prompt()
-    kept = tuple(turn for turn in case.past.turns if turn.id > prompt.cut.after)
-    past = Past((*kept, replace(case.newest, answer=answer)), prompt.cut)
+    in_window = tuple(turn for turn in case.past.turns if turn.id > prompt.cut.after)
+    past = Past((*in_window, replace(case.newest, answer=answer)), prompt.cut)
     following = compose(PERSONA, past, Turn((then,), None, 100), NAMES, case.budget, about=about, besides=case.besides)
-    *_, asked = read([*kept, case.newest], NAMES, several=prompt.cut.several)
+    *_, asked = read([*in_window, case.newest], NAMES, several=prompt.cut.several)
 
     if following.cut == prompt.cut and all(message["content"] in lasting(prompt) for message in asked):
         assert lasting(following).startswith(lasting(prompt))
@@ -179,8 +179,8 @@ def lasting(prompt: Prompt) -> str:
     """Return the messages without the note."""
     *others, newest = prompt.messages
     before, mark, rest = newest["content"].rpartition(f"\n\n{NOTE_ENDS}\n\n")
-    kept = before.rpartition(NOTE_BEGINS)[0] + rest if mark else newest["content"]
-    return "\0".join([*(f"{message['role']} {message['content']}" for message in others), f"user {kept}"])
+    question = before.rpartition(NOTE_BEGINS)[0] + rest if mark else newest["content"]
+    return "\0".join([*(f"{message['role']} {message['content']}" for message in others), f"user {question}"])
 
 
 def composed(*past: Turn, cut: HistoryWindow | None = None, about: str = "", history: int = 400) -> Prompt:

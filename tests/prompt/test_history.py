@@ -109,9 +109,9 @@ def test_a_transcript_names_everybody() -> None:
 def test_a_transcript_begins_with_what_was_said_before() -> None:
     """The thread context is in the transcript of its turn, with its authors and the bot."""
     before = (Earlier("1", "U1", "my VPN"), Earlier("2", "UBOT", "which?\nBen: x", by=By.SELF), Earlier("3", "U2", "?"))
-    told = transcript(Turn((Utterance("U2", "well?"),), "Yes.", background=ThreadContext(before)), NAMES).splitlines()
+    lines = transcript(Turn((Utterance("U2", "well?"),), "Yes.", background=ThreadContext(before)), NAMES).splitlines()
 
-    assert [line for line in told if line and not line.startswith("[")] == [
+    assert [line for line in lines if line and not line.startswith("[")] == [
         "Ana: my VPN", "You: which?", "  Ben: x", "Ben: ?", "Ben: well?", "You: Yes."
     ]  # fmt: skip
 
@@ -133,10 +133,10 @@ def test_mentions_are_read_as_names(text: str, shown: str) -> None:
 def test_files_are_named_and_said_to_be_out_of_sight() -> None:
     """The model reads that a file came and that it cannot see it, even in a message without text."""
     file = Attachment("F1", "log.txt", "text/plain", 12)
-    told = shown(Turn((Utterance("U1", "see", (file,)), Utterance("U1", "", (file,)), Utterance("U1", "  "))))
+    messages = shown(Turn((Utterance("U1", "see", (file,)), Utterance("U1", "", (file,)), Utterance("U1", "  "))))
 
     name = "[attached, and not visible to you: log.txt (text/plain)]"
-    assert told == [f"see\n{name}\n\n{name}\n\n(a message without text)"]
+    assert messages == [f"see\n{name}\n\n{name}\n\n(a message without text)"]
 
 
 def test_nobodys_name_is_needed_where_one_person_alone_speaks() -> None:

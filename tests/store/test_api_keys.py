@@ -26,12 +26,12 @@ async def key(books: Books) -> Key:
 async def test_a_key_is_found_by_its_secret(books: Books, key: Key) -> None:
     """The stored key is returned for its whole secret only, not for its id or with another id."""
     other = mint(secrets.token_bytes)
-    found = [
+    keys = [
         await books.store.run(api_keys.find, secret)
         for secret in (SECRET, other, Secret(SECRET.id, other.text), Secret(other.id, SECRET.text))
     ]
 
-    assert found == [key, None, None, None]
+    assert keys == [key, None, None, None]
     assert await books.store.run(api_keys.every) == [key]
 
 
@@ -46,11 +46,11 @@ async def test_a_secret_is_not_stored(books: Books, key: Key) -> None:
 async def test_a_key_is_revoked_once(books: Books, key: Key) -> None:
     """A revoked key is still found, so that the caller learns why it is refused. An unknown key cannot be revoked."""
     done = [await books.store.run(api_keys.revoke, key_id, now=books.now) for key_id in (key.id, key.id, "nobody")]
-    found = await books.store.run(api_keys.find, SECRET)
+    revoked = await books.store.run(api_keys.find, SECRET)
 
     assert done == [True, False, False]
-    assert found is not None
-    assert not found.is_valid(books.now)
+    assert revoked is not None
+    assert not revoked.is_valid(books.now)
 
 
 async def test_a_minute_is_counted_for_all_together(books: Books, key: Key) -> None:

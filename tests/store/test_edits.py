@@ -63,11 +63,11 @@ def test_whatever_the_order_what_counts_is_the_latest(shelf: Store, order: list[
     with shelf.engine.begin() as connection:
         for name in order:
             tell(connection, events[name])
-        found = connection.execute(sa.select(MESSAGES).join(THREADS).where(THREADS.c.root == where.root)).one()
+        row = connection.execute(sa.select(MESSAGES).join(THREADS).where(THREADS.c.root == where.root)).one()
 
     latest = max(order, key=[SENT, LATER, LATEST, GONE].index)
-    assert found.text == ("" if latest == GONE else latest)
-    assert (found.turn_id is None) is (latest != GONE)
+    assert row.text == ("" if latest == GONE else latest)
+    assert (row.turn_id is None) is (latest != GONE)
 
 
 async def test_an_edit_of_what_waits_is_what_is_answered(books: Books) -> None:

@@ -262,10 +262,12 @@ async def test_sqlite_is_set_up_to_survive_and_to_check(empty_sqlite_url: str) -
     """The write-ahead log and foreign keys are on. The busy timeout is two seconds, because Slack waits for three."""
     store = Store(empty_sqlite_url)
     names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
-    found = await store.run(lambda found: [found.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names])
+    values = await store.run(
+        lambda connection: [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
+    )
     await store.close()
 
-    assert found == ["wal", 1, 1, 2000]
+    assert values == ["wal", 1, 1, 2000]
 
 
 async def test_processes_that_make_a_new_file_at_once_all_open_it(tmp_path: Path) -> None:

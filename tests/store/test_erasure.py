@@ -140,8 +140,8 @@ async def test_an_operator_says_what_is_erased(books: Books, scope: Scope, erase
 
     assert await books.store.run(erasure.count, scope) == Erasable(len(erased), len(erased))
     assert await books.erase(scope) == len(erased)
-    kept = [row.text for row in await books.rows(MESSAGES)]
-    assert [text for text in ("here", "there", "elsewhere") if text not in kept] == erased
+    remaining = [row.text for row in await books.rows(MESSAGES)]
+    assert [text for text in ("here", "there", "elsewhere") if text not in remaining] == erased
     assert await books.store.run(erasure.count, scope) == Erasable(0, 0)
 
 

@@ -11,7 +11,7 @@ from tests.support.builders import ANA, BEN, CHI, NOON, deletion, edit, mention,
 from tests.support.store_driver import Books
 
 
-async def kept_of(books: Books, limit: int = 10) -> Kept:
+async def export_of(books: Books, limit: int = 10) -> Kept:
     """Return Ana's export."""
     return await books.store.run(export.of_person, "desk", "T1", ANA.id, limit=limit)
 
@@ -26,12 +26,12 @@ async def test_every_message_with_its_answer(books: Books) -> None:
     await books.accept_stop(stop("4.0", by=ANA))
     await books.accepted(reply("waits", "5.0"))
 
-    kept = await kept_of(books)
-    assert [(message.id, message.text, message.answer) for message in kept.messages] == [
+    exported = await export_of(books)
+    assert [(message.id, message.text, message.answer) for message in exported.messages] == [
         ("1.0", "first", "to one"),
         ("5.0", "waits", None),
     ]
-    first = kept.messages[0]
+    first = exported.messages[0]
     assert (first.channel, first.thread, first.edited_at) == ("C1", "1.0", NOON + timedelta(seconds=1))
 
 
@@ -40,10 +40,10 @@ async def test_an_answer_to_several_is_nobodys(books: Books) -> None:
     await books.accepted(mention("mine", "1.0"))
     await books.accepted(reply("mine, too", "1.1"))
     await books.answer(reply("ben's", "2.0", by=BEN), "to both")
-    assert [message.answer for message in (await kept_of(books)).messages] == [None, None]
+    assert [message.answer for message in (await export_of(books)).messages] == [None, None]
     await books.forget(BEN)
 
-    assert [message.answer for message in (await kept_of(books)).messages] == [None, None]
+    assert [message.answer for message in (await export_of(books)).messages] == [None, None]
 
 
 async def test_a_stop_by_somebody_else_takes_no_answer_away(books: Books) -> None:
@@ -52,7 +52,7 @@ async def test_a_stop_by_somebody_else_takes_no_answer_away(books: Books) -> Non
     await books.accept_stop(stop("2.0"))
     await books.settle(claim, "to o")
 
-    assert [message.answer for message in (await kept_of(books)).messages] == ["to o"]
+    assert [message.answer for message in (await export_of(books)).messages] == ["to o"]
 
 
 async def test_what_was_said_before_the_bot_was_called(books: Books) -> None:
@@ -62,9 +62,9 @@ async def test_what_was_said_before_the_bot_was_called(books: Books) -> None:
     assert claim.session_id is not None
     await books.store.run(thread_context.keep, claim.thread_id, claim.session_id, claim.turn_id, ThreadContext(said))
 
-    kept = await kept_of(books)
-    assert kept.messages == ()
-    assert [(told.channel, told.thread, told.id, told.text) for told in kept.background] == [
+    exported = await export_of(books)
+    assert exported.messages == ()
+    assert [(message.channel, message.thread, message.id, message.text) for message in exported.background] == [
         ("C1", "1.0", "1.0", "who knows printers?")
     ]
 
@@ -74,5 +74,5 @@ async def test_of_too_much_the_newest_is_handed_over(books: Books) -> None:
     for number in range(3):
         await books.answer(mention(str(number), in_=thread(number)))
 
-    assert [message.text for message in (await kept_of(books, limit=2)).messages] == ["1", "2"]
-    assert [(await kept_of(books, limit=limit)).whole for limit in (2, 3)] == [False, True]
+    assert [message.text for message in (await export_of(books, limit=2)).messages] == ["1", "2"]
+    assert [(await export_of(books, limit=limit)).whole for limit in (2, 3)] == [False, True]

@@ -83,10 +83,10 @@ async def test_what_is_read_does_not_grow_with_the_session(books: Books) -> None
     now = await books.claimed(await books.accepted(mention("now", "9")))
     statements: list[str] = []
     event.listen(books.store.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
-    found = await books.past(now, budget=100)
+    turns = await books.past(now, budget=100)
 
-    assert found[-1].answer == f"answer {PAGE + 9}"
-    assert len(found) == PAGE
+    assert turns[-1].answer == f"answer {PAGE + 9}"
+    assert len(turns) == PAGE
     assert len([statement for statement in statements if "FROM turns" in statement]) == 1
 
 
@@ -95,9 +95,9 @@ async def test_what_was_not_read_counts_as_cut(books: Books) -> None:
     await long_session(books, PAGE + 10)
     now = await books.claimed(await books.accepted(mention("now", "9")))
     assert now.session_id is not None
-    found = await books.store.run(history.before, now.session_id, now.turn_id, budget_tokens=100)
+    past = await books.store.run(history.before, now.session_id, now.turn_id, budget_tokens=100)
 
-    assert found.cut == HistoryWindow(found.turns[0].id - 1, several=True)
+    assert past.cut == HistoryWindow(past.turns[0].id - 1, several=True)
 
 
 async def test_what_is_cut_is_not_read(books: Books) -> None:

@@ -159,10 +159,10 @@ async def test_many_deliveries_at_once_make_one_message(store: Store, clock: Set
     """Forty concurrent deliveries from two replicas make one row and one session."""
     replica = Store(store.engine.url.render_as_string(hide_password=False).replace("+psycopg", ""))
     both = [Books(store, clock), Books(replica, clock)]
-    found = await asyncio.gather(*(books.accept(mention("hello")) for books in both * 20))
+    thread_ids = await asyncio.gather(*(books.accept(mention("hello")) for books in both * 20))
     await replica.close()
 
-    assert len([thread_id for thread_id in found if thread_id is not None]) == 1
+    assert len([thread_id for thread_id in thread_ids if thread_id is not None]) == 1
     assert len(await both[0].rows(MESSAGES)) == len(await both[0].rows(SESSIONS)) == 1
 
 

@@ -37,10 +37,10 @@ async def test_what_is_owed_and_since_when(books: Books) -> None:
     await books.accepted(mention("waits", "1.0", in_=thread(2)))
     books.now += MINUTE
     await books.accepted(reply("waits", "2.0", in_=thread(2)))
-    found = await counted(books)
+    metrics = await counted(books)
 
-    assert (found.owed_messages, found.oldest_owed_seconds) == (3, 120.0)
-    assert (found.running_turns, found.open_sessions) == (1, 2)
+    assert (metrics.owed_messages, metrics.oldest_owed_seconds) == (3, 120.0)
+    assert (metrics.running_turns, metrics.open_sessions) == (1, 2)
 
 
 async def test_a_turn_that_rests_is_owed_and_does_not_run(books: Books) -> None:
@@ -49,9 +49,9 @@ async def test_a_turn_that_rests_is_owed_and_does_not_run(books: Books) -> None:
     await books.store.run(claims.postpone, claim, now=books.now, pause=MINUTE)
     again = await books.taken_over(claim)
     await books.store.run(claims.postpone, again, now=books.now, pause=MINUTE)
-    found = await counted(books)
+    metrics = await counted(books)
 
-    assert (found.owed_messages, found.running_turns, found.taken_over_turns) == (1, 0, 0)
+    assert (metrics.owed_messages, metrics.running_turns, metrics.taken_over_turns) == (1, 0, 0)
 
 
 async def test_a_clock_that_was_set_back_makes_no_negative_age(books: Books) -> None:
@@ -68,8 +68,8 @@ async def test_turns_are_counted_by_their_end_for_a_day(books: Books) -> None:
     await books.settle(await books.claimed(await books.accepted(mention("two", in_=thread(2)))), "", TurnState.FAILED)
     taken_over = await books.taken_over(await books.claimed(await books.accepted(mention("three", in_=thread(3)))))
     await books.settle(taken_over)
-    found = await counted(books)
-    assert (found.answered_turns, found.failed_turns, found.taken_over_turns) == (2, 1, 1)
+    metrics = await counted(books)
+    assert (metrics.answered_turns, metrics.failed_turns, metrics.taken_over_turns) == (2, 1, 1)
     books.now += RECENT + timedelta(seconds=1)
 
     assert await counted(books) == WorkMetrics(0, 0.0, 0, 3, 0, 0, 0, 0)
@@ -129,8 +129,8 @@ async def test_what_the_model_cost_is_summed_for_a_day(books: Books) -> None:
         claim = await books.claimed(await books.accepted(mention("hi", f"{number}.0")))
         settled = Settlement(TurnState.ANSWERED, "hello", prompt_tokens=prompt, cached_tokens=cached)
         await books.store.run(settle, claim, settled, now=books.now)
-    found = await counted(books)
-    assert (found.prompt_tokens, found.cached_tokens) == (4_000, 2_700)
+    metrics = await counted(books)
+    assert (metrics.prompt_tokens, metrics.cached_tokens) == (4_000, 2_700)
     books.now += RECENT + timedelta(seconds=1)
 
     assert (await counted(books)).prompt_tokens == 0

@@ -49,8 +49,8 @@ async def test_other_turns_messages_are_told_apart(books: Books) -> None:
     claim = await books.claimed(await books.accepted(reply("more", "2.0")))
     await posted(books, claim, "A3", "A1")
 
-    found = await books.store.run(posted_messages.of_other_turns, claim, ["A1", "A2", "A3", "B1", "unknown"])
-    assert found == {"A1", "A2"}
+    others = await books.store.run(posted_messages.of_other_turns, claim, ["A1", "A2", "A3", "B1", "unknown"])
+    assert others == {"A1", "A2"}
     assert await mine(books, claim) == ["A3"]
     assert await books.store.run(posted_messages.of_other_turns, claim, []) == set()
 

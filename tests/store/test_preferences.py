@@ -27,7 +27,7 @@ async def change(store: Store, person: tuple[str, str, str], **wishes: str) -> P
     return await store.run(preferences.change, *person, wishes, now=NOON)
 
 
-async def kept(store: Store, person: tuple[str, str, str]) -> Preferences:
+async def stored(store: Store, person: tuple[str, str, str]) -> Preferences:
     """Return this person's preferences."""
     return await store.run(preferences.of_person, *person)
 
@@ -36,10 +36,10 @@ async def test_preferences_belong_to_a_person_of_a_workspace(store: Store) -> No
     """Other people, other workspaces and other platforms have their own."""
     await change(store, ANA, name="Rita")
     for person in OTHERS:
-        assert await kept(store, person) == NO_PREFERENCES
+        assert await stored(store, person) == NO_PREFERENCES
         await change(store, person, name=person[1])
 
-    assert await kept(store, ANA) == Preferences("Rita")
+    assert await stored(store, ANA) == Preferences("Rita")
 
 
 async def test_a_change_leaves_the_rest(store: Store) -> None:
@@ -49,7 +49,7 @@ async def test_a_change_leaves_the_rest(store: Store) -> None:
     with pytest.raises(PreferencesRefused):
         await change(store, ANA, name="Rita", tone="rude")
 
-    assert await kept(store, ANA) == Preferences(language="French", about="I use Linux.")
+    assert await stored(store, ANA) == Preferences(language="French", about="I use Linux.")
 
 
 async def test_changes_at_the_same_time_are_all_kept(store: Store) -> None:
@@ -58,7 +58,7 @@ async def test_changes_at_the_same_time_are_all_kept(store: Store) -> None:
     for person in people:
         await asyncio.gather(*(change(store, person, **{field: field}) for field in ("name", "language", "about")))
 
-    assert {await kept(store, person) for person in people} == {Preferences("name", "language", None, "about")}
+    assert {await stored(store, person) for person in people} == {Preferences("name", "language", None, "about")}
 
 
 async def forgotten(books: Books) -> None:
@@ -103,9 +103,9 @@ async def test_erasing(store: Store) -> None:
     for person in (ANA, *OTHERS):
         await change(store, person, name="Rita")
     await store.run(preferences.erase, platform=ANA[0], workspace=ANA[1], user_id=ANA[2])
-    assert await kept(store, ANA) == NO_PREFERENCES
-    assert [await kept(store, person) for person in OTHERS] == [Preferences("Rita")] * 3
+    assert await stored(store, ANA) == NO_PREFERENCES
+    assert [await stored(store, person) for person in OTHERS] == [Preferences("Rita")] * 3
     await store.run(preferences.erase, platform="desk", workspace="T1")
 
-    assert await kept(store, OTHERS[0]) == NO_PREFERENCES
+    assert await stored(store, OTHERS[0]) == NO_PREFERENCES
     assert await store.run(lambda c: c.execute(sa.select(sa.func.count()).select_from(PREFERENCES)).scalar()) == 2

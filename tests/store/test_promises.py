@@ -238,11 +238,11 @@ async def test_replicas_answer_everything_once(books: Books) -> None:
         for number in range(10):
             await books.accept(mention(str(number), f"{number:06}", in_=place))
 
-    async def works(owner: str, found: list[Claim]) -> None:
+    async def works(owner: str, claimed: list[Claim]) -> None:
         for _ in range(60):
             for thread_id in range(1, len(places) + 1):
                 if (claim := await books.claim(thread_id, owner)) is not None:
-                    found.append(claim)
+                    claimed.append(claim)
                     await books.settle(claim)
 
     claims: list[Claim] = []

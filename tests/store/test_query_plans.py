@@ -122,19 +122,19 @@ async def test_what_is_owed_is_found_without_walking_the_thread(books: Books) ->
 
 def recorded(engine: sa.Engine) -> list[Statement]:
     """Yield the executed statements, without inserts, which look nothing up."""
-    found: list[Statement] = []
+    statements: list[Statement] = []
 
     def keep(*arguments: Any) -> None:
         if arguments[2].startswith(("SELECT", "UPDATE", "DELETE")):
-            found.append((arguments[2], arguments[3]))
+            statements.append((arguments[2], arguments[3]))
 
     event.listen(engine, "before_cursor_execute", keep)
-    return found
+    return statements
 
 
 def plans_of(connection: sa.Connection, statements: Sequence[Statement]) -> list[str]:
     """Return the query plans for any values and large tables."""
-    found = []
+    plans = []
     for statement, parameters in dict(statements).items():
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
@@ -142,8 +142,8 @@ def plans_of(connection: sa.Connection, statements: Sequence[Statement]) -> list
             plan = connection.exec_driver_sql(f"EXPLAIN (GENERIC_PLAN) {generic}").all()
         else:
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
-        found.append(f"{statement}\n{plan}")
-    return found
+        plans.append(f"{statement}\n{plan}")
+    return plans
 
 
 def _numbered(statement: str) -> str:

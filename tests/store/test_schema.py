@@ -56,8 +56,8 @@ async def test_the_migrations_make_the_tables(bare: Store) -> None:
     """A migrated database equals the tables in the code."""
     await bare.run(schema.upgrade)
 
-    assert await bare.run(lambda found: compare_metadata(MigrationContext.configure(found), metadata)) == []
-    assert set(await bare.run(lambda found: sa.inspect(found).get_table_names())) > set(metadata.tables)
+    assert await bare.run(lambda connection: compare_metadata(MigrationContext.configure(connection), metadata)) == []
+    assert set(await bare.run(lambda connection: sa.inspect(connection).get_table_names())) > set(metadata.tables)
 
 
 async def test_indexes_of_a_part_are_of_that_part_in_both(bare: Store) -> None:
@@ -119,7 +119,7 @@ async def test_rows_of_the_first_schema_are_carried_over(bare: Store) -> None:
     assert await bare.run(posted_messages.of_other_turns, claim, ["A1", "A2", "A3"]) == {"A1"}
     assert await books.past(claim) == [Turn((Utterance("U-ANA", "hi"),), "hello")]
     assert await books.settle(claim)
-    assert await bare.run(lambda found: compare_metadata(MigrationContext.configure(found), metadata)) == []
+    assert await bare.run(lambda connection: compare_metadata(MigrationContext.configure(connection), metadata)) == []
 
 
 PLACE = {"platform": "desk", "workspace": "T1", "channel": "C1", "root": "1.0", "direct": False, "engaged": True}
@@ -160,5 +160,5 @@ def conditions(connection: Connection) -> dict[str, str]:
         query = "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema()"
     else:
         query = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
-    found = [(name, " ".join(text.split())) for name, text in connection.execute(sa.text(query))]
-    return {name: text.partition("WHERE")[2] for name, text in found if "WHERE" in text}
+    indexes = [(name, " ".join(text.split())) for name, text in connection.execute(sa.text(query))]
+    return {name: text.partition("WHERE")[2] for name, text in indexes if "WHERE" in text}

@@ -267,9 +267,9 @@ async def test_the_operators_list_holds_everybodys(books: Books) -> None:
     for number, who in enumerate((ANA, BEN, CHLOE)):
         await books.accepted(mention("hello", by=who, in_=thread(number)))
         books.now += timedelta(seconds=1)
-    found = await books.store.run(sessions.newest, limit=2)
+    listed_sessions = await books.store.run(sessions.newest, limit=2)
 
-    assert [session.thread for session in found] == [thread(2), thread(1)]
+    assert [session.thread for session in listed_sessions] == [thread(2), thread(1)]
 
 
 async def test_an_open_session_knows_its_thread(books: Books) -> None:
