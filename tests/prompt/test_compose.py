@@ -228,7 +228,8 @@ def test_what_was_never_answered_stands_with_the_next_message() -> None:
 
 def test_what_the_bot_was_called_into_stands_before_what_holds_for_this_moment() -> None:
     """The thread context comes before the note, as in later requests. In little room, it is shortened or left out."""
-    talk = (Earlier("1", "U2", "who knows VPNs?"), Earlier("2", "UBOT", "I do. " * 60, by=By.SELF))
+    by_self = Earlier("2", "UBOT", "I do. " * 60, by=By.SELF)
+    talk = (Earlier("1", "U2", "who knows VPNs?"), by_self)
     asked, about = (Utterance("U1", "now"),), "Call her Ana."
     whole, short, none = (
         compose(PERSONA, Past(), Turn(asked, background=ThreadContext(before)), NAMES, budget(most), about=about)

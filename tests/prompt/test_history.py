@@ -108,8 +108,9 @@ def test_a_transcript_names_everybody() -> None:
 
 def test_a_transcript_begins_with_what_was_said_before() -> None:
     """The thread context is in the transcript of its turn, with its authors and the bot."""
-    before = (Earlier("1", "U1", "my VPN"), Earlier("2", "UBOT", "which?\nBen: x", by=By.SELF), Earlier("3", "U2", "?"))
-    lines = transcript(Turn((Utterance("U2", "well?"),), "Yes.", background=ThreadContext(before)), NAMES).splitlines()
+    by_self = Earlier("2", "UBOT", "which?\nBen: x", by=By.SELF)
+    before = ThreadContext((Earlier("1", "U1", "my VPN"), by_self, Earlier("3", "U2", "?")))
+    lines = transcript(Turn((Utterance("U2", "well?"),), "Yes.", background=before), NAMES).splitlines()
 
     assert [line for line in lines if line and not line.startswith("[")] == [
         "Ana: my VPN", "You: which?", "  Ben: x", "Ben: ?", "Ben: well?", "You: Yes."

@@ -69,7 +69,8 @@ def test_what_could_not_be_read_is_said_to_be_there() -> None:
 
 def test_other_bots_are_bots() -> None:
     """Other bots have the platform's name for them, marked as bots."""
-    alert = Earlier("1", "B1", "<@U2> look", (Attachment("F1", "a.png", "image/png", 1),), By.BOT, "deploys")
+    screenshot = Attachment("F1", "a.png", "image/png", 1)
+    alert = Earlier("1", "B1", "<@U2> look", (screenshot,), By.BOT, "deploys")
     context = ThreadContext((alert, earlier(2, "own", "UBOT", By.SELF), earlier(3, "hm")))
 
     assert bots(context) == {"B1": "deploys (a bot)"}

@@ -73,7 +73,8 @@ async def test_what_every_message_costs_is_looked_up_by_an_index(books: Books) -
     await books.reset(THREAD, ANA)
     await books.sweep()
     await books.sweep(idle=IdleLimits(DAY, {"C9": HOUR}))
-    await books.store.run(sessions.forewarn, [("desk", "T1")], now=books.now + DAY, idle=A_DAY, ahead=HOUR, batch=10)
+    places = [("desk", "T1")]
+    await books.store.run(sessions.forewarn, places, now=books.now + DAY, idle=A_DAY, ahead=HOUR, batch=10)
     await books.store.run(erasure.leave, ChannelGone("desk", "T1", "C1"), now=books.now)
     await books.store.run(purge.expunge, before=books.now + DAY, batch=10)
 

@@ -167,7 +167,8 @@ async def test_a_message_that_is_edited_while_it_is_read_says_what_it_does_now(
     await books.settle(claim)
 
     later = await books.claimed(await books.accepted(reply("and?", "6.0")))
-    assert await known(books, later) == ThreadContext((Earlier("1.0", "U-BEN", "who knows screens?"), ALERT, OWN))
+    edited = Earlier("1.0", "U-BEN", "who knows screens?")
+    assert await known(books, later) == ThreadContext((edited, ALERT, OWN))
     assert [row.text for row in await books.rows(tables.THREAD_CONTEXT)] == ["who knows screens?", "on fire", "I see"]
 
 
