@@ -84,6 +84,7 @@ def erase_messages(
     asked_in = sa.select(MESSAGES.c.turn_id).where(
         erased, MESSAGES.c.turn_id.is_not(None), MESSAGES.c.deleted_at.is_(None), MESSAGES.c.fixed_reply.is_(None)
     )
+    # Closing a session locks it before it updates its messages, too: another order could cause a deadlock.
     lock_sessions(connection, SESSIONS.c.id.in_(sa.select(MESSAGES.c.session_id).where(erased)))
     turn_ids = list(connection.execute(asked_in.distinct()).scalars())
     connection.execute(sa.update(MESSAGES).where(erased).values(text="", attachments=[], deleted_at=now, **values))

@@ -56,7 +56,7 @@ def figures(connection: Connection, *, now: datetime) -> WorkMetrics:
 def _owed(connection: Connection) -> tuple[int, datetime | None]:
     """Return how many messages have no answer yet, and when the oldest of them was accepted."""
     in_running_turn = MESSAGES.c.turn_id.in_(sa.select(TURNS.c.id).where(RUNNING))
-    # Two statements, because each has an index, and one for both would read every message.
+    # Two statements, so that each uses its own index.
     rows = [connection.execute(_OWED.where(state)).one() for state in (MESSAGES.c.turn_id.is_(None), in_running_turn)]
     return sum(count for count, _ in rows), min((oldest for _, oldest in rows if oldest), default=None)
 

@@ -335,7 +335,7 @@ async def test_a_file_is_written_anew_only_when_something_was_erased(empty_sqlit
 
 
 @pytest.mark.parametrize("lock", ["BEGIN IMMEDIATE", "BEGIN; SELECT count(*) FROM messages"], ids=["write", "read"])
-async def test_a_scrub_that_another_process_prevents_is_made_up_for(empty_sqlite_url: str, lock: str) -> None:
+async def test_a_vacuum_that_another_process_blocks_is_made_up_for(empty_sqlite_url: str, lock: str) -> None:
     """A vacuum that another process blocks does not fail; the next one does its work."""
     store = Store(empty_sqlite_url)
     other = await rival(store)
@@ -351,7 +351,7 @@ async def test_a_scrub_that_another_process_prevents_is_made_up_for(empty_sqlite
     await store.close()
 
 
-async def test_a_scrub_that_is_waited_for(empty_sqlite_url: str) -> None:
+async def test_a_vacuum_waits_for_the_lock(empty_sqlite_url: str) -> None:
     """A vacuum with a timeout continues when the lock is free; after the timeout it reports that."""
     store = Store(empty_sqlite_url)
     other = await rival(store)
