@@ -87,8 +87,8 @@ def wants_answer(message: MessageReceived, *, engaged: bool) -> bool:
 def wants_answer_now(edited: MessageEdited, *, engaged: bool, now: datetime, idle_after: timedelta) -> bool:
     """Return whether the bot answers an edited message that is not stored.
 
-    It does if the edit added a mention, or was delivered before the message itself. A message that is older than the
-    idle limit may have been answered and deleted since, so that correcting it does not count.
+    It does if the edit added a mention, or if it was delivered before a message that wants an answer. A message that is
+    older than the idle limit is not answered, because its row may have been purged after an answer.
     """
     is_recent = now - edited.sent_at <= idle_after
     return edited.calls_bot or (is_recent and wants_answer(edited.message, engaged=engaged))
