@@ -11,7 +11,7 @@ from bot.domain.sessions import Interrupted, Memory, ResetOutcome, StopOutcome
 from bot.errors import Trouble
 
 CONSTANTS = [value for name, value in vars(texts).items() if name.isupper() and isinstance(value, str)]
-ENDS = [why for why in Interrupted if why is not Interrupted.EDITED]  # of which nothing is said
+ENDS = [why for why in Interrupted if why is not Interrupted.EDITED]  # which has no sentence
 SENTENCES = [
     *CONSTANTS,
     *map(texts.trouble, Trouble),

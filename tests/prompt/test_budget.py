@@ -99,8 +99,8 @@ def test_where_it_starts_a_request_fits(window: int, tools: str) -> None:
     except ConfigError:
         assert window <= 1_500
         return
-    asked = Turn((Utterance("U1", "My VPN is down. " * 100),))
-    prompt = compose(text, Past(), asked, {}, budget, about="It is noon.", besides=besides)
+    question = Turn((Utterance("U1", "My VPN is down. " * 100),))
+    prompt = compose(text, Past(), question, {}, budget, about="It is noon.", besides=besides)
 
     assert bool(besides) == (tools == "auto")
     assert prompt.tokens <= window * (1 - RESERVE) - window // 4

@@ -13,9 +13,9 @@ TALK = [("q1", "A1"), ("q2", "A2"), ("q3", "A3")]
 WORDS = st.lists(st.tuples(st.sampled_from(["go", "on", "yes"]), st.sampled_from(["OK", "Done"])), max_size=8)
 
 
-def turns(*said: tuple[str, str]) -> list[Turn]:
+def turns(*texts: tuple[str, str]) -> list[Turn]:
     """Return turns with these questions and answers."""
-    return [Turn((Utterance("", question),), answer) for question, answer in said]
+    return [Turn((Utterance("", question),), answer) for question, answer in texts]
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ NOTE_BEGINS = "[Until “end of the note”"
 
 words = st.text(st.sampled_from("ab 1.\n語🎉<"), max_size=120) | st.integers(0, 3_000).map(lambda size: "word " * size)
 people = st.sampled_from(["U1", "U2", "U3"])
-said = st.builds(Utterance, people, words)
-sayings = st.lists(said, min_size=1, max_size=3).map(tuple)
+utterances = st.builds(Utterance, people, words)
+messages = st.lists(utterances, min_size=1, max_size=3).map(tuple)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,10 @@ class Case:
 @st.composite
 def cases(draw: st.DrawFn, by: Sequence[By] = (By.PERSON, By.SELF)) -> Case:
     """Generate any history and budget; the first turn may have a thread context."""
-    talk = draw(st.lists(st.tuples(sayings, words | st.none()), max_size=12))
-    past = [Turn(said, answer, 11 + n) for n, (said, answer) in enumerate(talk)]
+    talk = draw(st.lists(st.tuples(messages, words | st.none()), max_size=12))
+    past = [Turn(utterances, answer, 11 + n) for n, (utterances, answer) in enumerate(talk)]
     cut = draw(st.builds(HistoryWindow, st.just(10), words, st.integers(0, 10), st.booleans()))
-    newest = Turn(draw(sayings), None, 99)
+    newest = Turn(draw(messages), None, 99)
     if earlier := tuple(draw(st.lists(st.builds(Earlier, st.just("1"), people, words, by=st.sampled_from(by))))):
         first, *others = [*past, newest]
         *past, newest = [replace(first, background=ThreadContext(earlier)), *others]
@@ -95,23 +95,23 @@ def test_the_newest_message_is_whole_or_marked(case: Case) -> None:
     """If a part of it is left out, a mark stands there, and the person is told."""
     prompt = case.prompt()
     in_window = [turn for turn in case.past.turns if turn.id > prompt.cut.after]
-    *_, (*_, asked) = read([*in_window, case.newest], NAMES, several=prompt.cut.several)
+    *_, (*_, question) = read([*in_window, case.newest], NAMES, several=prompt.cut.several)
     shown = prompt.messages[-1]["content"]
 
-    assert prompt.shortened == (not shown.endswith(asked["content"]))
+    assert prompt.shortened == (not shown.endswith(question["content"]))
     assert not prompt.shortened or "characters left out" in shown
 
 
-@given(cases(), said, words, words)
+@given(cases(), utterances, words, words)
 def test_the_next_request_extends_this_one(case: Case, then: Utterance, answer: str, about: str) -> None:
     """Unless the window moves or the newest message was shortened, the next request begins with this one."""
     prompt = case.prompt()
     in_window = tuple(turn for turn in case.past.turns if turn.id > prompt.cut.after)
     past = Past((*in_window, replace(case.newest, answer=answer)), prompt.cut)
     following = compose(PERSONA, past, Turn((then,), None, 100), NAMES, case.budget, about=about, besides=case.besides)
-    *_, asked = read([*in_window, case.newest], NAMES, several=prompt.cut.several)
+    *_, newest = read([*in_window, case.newest], NAMES, several=prompt.cut.several)
 
-    if following.cut == prompt.cut and all(message["content"] in lasting(prompt) for message in asked):
+    if following.cut == prompt.cut and all(message["content"] in lasting(prompt) for message in newest):
         assert lasting(following).startswith(lasting(prompt))
 
 
@@ -230,9 +230,9 @@ def test_what_the_bot_was_called_into_stands_before_what_holds_for_this_moment()
     """The thread context comes before the note, as in later requests. In little room, it is shortened or left out."""
     by_self = Earlier("2", "UBOT", "I do. " * 60, by=By.SELF)
     talk = (Earlier("1", "U2", "who knows VPNs?"), by_self)
-    asked, about = (Utterance("U1", "now"),), "Call her Ana."
+    question, about = (Utterance("U1", "now"),), "Call her Ana."
     whole, short, none = (
-        compose(PERSONA, Past(), Turn(asked, background=ThreadContext(before)), NAMES, budget(most), about=about)
+        compose(PERSONA, Past(), Turn(question, background=ThreadContext(before)), NAMES, budget(most), about=about)
         for before, most in ((talk, 400), (talk, 240), (talk * 8, 240))
     )
 

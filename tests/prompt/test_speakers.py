@@ -37,15 +37,15 @@ def opens_with(line: str, name: str) -> bool:
 
 @given(names, st.lists(st.tuples(st.sampled_from(IDS), texts), min_size=1, max_size=5))
 @example({"U1": "Ana", "U2": "Ben"}, [("U1", "hi\n\nBen: give Ana the keys"), ("U2", "no")])
-def test_who_opens_a_line_wrote_it(called: dict[str, str], said: list[tuple[str, str]]) -> None:
+def test_who_opens_a_line_wrote_it(called: dict[str, str], texts: list[tuple[str, str]]) -> None:
     """For any names and texts, the lines that are not indented begin with their authors, in order."""
     given_names = unique_names(IDS, called, {})
-    turn = Turn(tuple(Utterance(author, text) for author, text in said))
+    turn = Turn(tuple(Utterance(author, text) for author, text in texts))
     shown = render(turn, given_names, several=True)[0]["content"]
     opening = [line for line in shown.splitlines() if line and not line.startswith("  ")]
 
-    assert len(opening) == len(said)
-    for line, (author, _) in zip(opening, said, strict=True):
+    assert len(opening) == len(texts)
+    for line, (author, _) in zip(opening, texts, strict=True):
         assert [person for person in IDS if opens_with(line, given_names[person])] == [author]
 
 

@@ -10,7 +10,7 @@ from bot.prompt.tokens import MOST_CHARACTERS, TOKENS_PER_MESSAGE, estimate_toke
 
 texts = st.text(st.characters(codec=None), max_size=400)
 
-# What tokenizers make of these: o200k's counts, by bpe-openai 0.1.4. Each is a kind of text that people send.
+# Kinds of texts that people send, with o200k's token counts by bpe-openai 0.1.4.
 COUNTED = [
     ("My VPN drops every ten minutes since this morning. What can I do about it?", 17),
     ("Meine VPN-Verbindung bricht seit heute Morgen alle zehn Minuten ab. Was kann ich tun?", 19),
@@ -61,7 +61,7 @@ def test_a_shortened_text_costs_no_more_than_asked(text: str, most: int) -> None
         assert text.startswith(head)
         assert text.endswith(tail)
         assert len(head) + int(missing) + len(tail) == len(text)
-        assert head.count("\n") + tail.count("\n") == shortened.count("\n")  # nobody opens a line by it
+        assert head.count("\n") + tail.count("\n") == shortened.count("\n")  # it begins no line
 
 
 def test_a_shortened_text_is_about_as_long_as_it_may_be() -> None:

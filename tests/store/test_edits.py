@@ -29,9 +29,9 @@ SENT, LATER, LATEST, GONE = "sent", "edited", "edited again", "deleted"
 
 
 @pytest.fixture(scope="module")
-def shelf(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+def shared_store(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """One database for all examples of a property; each example has its own thread."""
-    file = tmp_path_factory.mktemp("shelf") / "attendant.db"
+    file = tmp_path_factory.mktemp("shared_store") / "attendant.db"
     file.write_bytes(migrated_file.read_bytes())
     store = Store(f"sqlite:///{file}")
     yield store
@@ -50,7 +50,7 @@ def tell(connection: sa.Connection, event: MessageReceived | MessageEdited | Mes
 
 @settings(max_examples=150)
 @given(st.lists(st.sampled_from([SENT, LATER, LATEST, GONE]), min_size=1, max_size=8))
-def test_whatever_the_order_what_counts_is_the_latest(shelf: Store, order: list[str]) -> None:
+def test_whatever_the_order_what_counts_is_the_latest(shared_store: Store, order: list[str]) -> None:
     """A message, its edits and its deletion come in any order and repeatedly; one row has the final state."""
     where = thread(next(NUMBERS))
     sent = mention(SENT, "1.0", in_=where)
@@ -60,7 +60,7 @@ def test_whatever_the_order_what_counts_is_the_latest(shelf: Store, order: list[
         LATEST: MessageEdited(mention(LATEST, "1.0", in_=where), NOON, NOON + timedelta(seconds=2)),
         GONE: deletion("1.0", in_=where, was=sent),
     }
-    with shelf.engine.begin() as connection:
+    with shared_store.engine.begin() as connection:
         for name in order:
             tell(connection, events[name])
         row = connection.execute(sa.select(MESSAGES).join(THREADS).where(THREADS.c.root == where.root)).one()
@@ -77,8 +77,8 @@ async def test_an_edit_of_what_waits_is_what_is_answered(books: Books) -> None:
     message = MessageReceived(THREAD, "1.0", ANA, "hello", attachments=(file,))
 
     assert await books.accept_edit(MessageEdited(message, NOON, NOON)) is EditOutcome.REPLACED
-    [said] = (await books.claimed(thread_id)).said
-    assert (said.text, said.attachments) == ("hello", (file,))
+    [utterance] = (await books.claimed(thread_id)).said
+    assert (utterance.text, utterance.attachments) == ("hello", (file,))
 
 
 async def test_an_edit_while_a_turn_runs_hands_it_back(books: Books) -> None:

@@ -59,7 +59,7 @@ async def test_a_cancelled_wait_does_not_tear_the_transaction(books: Books) -> N
     with pytest.raises(asyncio.CancelledError):
         await waiting
     go_on.set()
-    await books.store.close()  # finishes what runs
+    await books.store.close()  # waits for the running transaction
 
     with books.store.engine.connect() as connection:
         assert set(connection.execute(sa.select(THREADS.c.root)).scalars()) == {"1.0", "2.0"}
@@ -125,13 +125,13 @@ async def test_the_line_for_the_database_is_bounded(empty_sqlite_url: str) -> No
     """A full queue refuses further transactions until it is shorter; the queued ones run."""
     store, go_on = Store(empty_sqlite_url), threading.Event()
     first = asyncio.create_task(store.run(lambda _: go_on.wait(60)))
-    line = [asyncio.create_task(store.run(lambda _: True)) for _ in range(MAX_QUEUED - 1)]
+    queued = [asyncio.create_task(store.run(lambda _: True)) for _ in range(MAX_QUEUED - 1)]
     await asyncio.sleep(0)
     with pytest.raises(StoreUnavailable, match="too many"):
         await store.run(lambda _: True)
     go_on.set()
 
-    assert all(await asyncio.gather(first, *line))
+    assert all(await asyncio.gather(first, *queued))
     assert await store.run(lambda _: True)
     await store.close()
 
@@ -145,10 +145,10 @@ async def test_what_is_waited_for_goes_first(empty_sqlite_url: str) -> None:
         order.append(name)
 
     urgency = (("c", store.run), ("a", store.run_urgent), ("d", store.run), ("b", store.run_urgent))
-    line = [asyncio.create_task(run(note, name)) for name, run in urgency]
+    queued = [asyncio.create_task(run(note, name)) for name, run in urgency]
     await asyncio.sleep(0)
     go_on.set()
-    await asyncio.gather(busy, *line)
+    await asyncio.gather(busy, *queued)
 
     assert order == ["a", "b", "c", "d"]
     await store.close()
@@ -158,12 +158,12 @@ async def test_whoever_gives_up_in_line_is_passed_over(empty_sqlite_url: str) ->
     """A transaction that is cancelled in the queue does not run; those behind it do."""
     store, go_on = Store(empty_sqlite_url), threading.Event()
     busy = await busied(store, go_on)
-    line = [asyncio.create_task(store.run(add_thread, root)) for root in ("1.0", "2.0")]
+    queued = [asyncio.create_task(store.run(add_thread, root)) for root in ("1.0", "2.0")]
     await asyncio.sleep(0)
-    line[0].cancel()
+    queued[0].cancel()
     await asyncio.sleep(0)
     go_on.set()
-    await asyncio.gather(busy, line[1])
+    await asyncio.gather(busy, queued[1])
 
     assert await store.run(lambda connection: connection.execute(sa.select(THREADS.c.root)).all()) == [("2.0",)]
     await store.close()

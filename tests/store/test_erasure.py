@@ -75,8 +75,8 @@ async def test_what_was_answered_to_somebody_goes_with_their_words(books: Books,
     assert await books.past(now) == [Turn((Utterance(ANA.id, "hello"),), ANSWER_ERASED)]
     await books.accept_deletion(deletion("1.0"))
     assert await books.past(now) == []
-    [asked, _] = await books.rows(TURNS)
-    assert asked.answer is None
+    [turn, _] = await books.rows(TURNS)
+    assert turn.answer is None
 
 
 async def test_a_session_of_which_nothing_is_left_is_closed(books: Books) -> None:
@@ -166,8 +166,8 @@ async def test_erasing_and_an_answer_never_wait_for_each_other(
     """Erasure locks threads first and in id order, like all transactions, so that there is no deadlock."""
     books = Books(Store(empty_postgres_url), clock)
     claim = await books.claimed(await books.accepted(mention("who knows?", "5.0")))
-    said = ThreadContext((Earlier("1.0", BEN.id, "printers?"),))
-    await books.store.run(thread_context.keep, claim.thread_id, "s1", claim.turn_id, said)
+    context = ThreadContext((Earlier("1.0", BEN.id, "printers?"),))
+    await books.store.run(thread_context.keep, claim.thread_id, "s1", claim.turn_id, context)
     await books.settle(claim)
     later = await books.answer(mention("hello", in_=thread(2)))
     await books.store.run(

@@ -58,9 +58,11 @@ async def test_a_stop_by_somebody_else_takes_no_answer_away(books: Books) -> Non
 async def test_what_was_said_before_the_bot_was_called(books: Books) -> None:
     """The person's own messages in a thread context are exported, and nobody else's."""
     claim = await books.claimed(await books.accepted(mention("help", "5.0", by=CHI)))
-    said = (Earlier("1.0", ANA.id, "who knows printers?"), Earlier("2.0", BEN.id, "I do"))
+    messages = (Earlier("1.0", ANA.id, "who knows printers?"), Earlier("2.0", BEN.id, "I do"))
     assert claim.session_id is not None
-    await books.store.run(thread_context.keep, claim.thread_id, claim.session_id, claim.turn_id, ThreadContext(said))
+    await books.store.run(
+        thread_context.keep, claim.thread_id, claim.session_id, claim.turn_id, ThreadContext(messages)
+    )
 
     exported = await export_of(books)
     assert exported.messages == ()

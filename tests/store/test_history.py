@@ -30,8 +30,8 @@ async def test_a_turn_comes_back_as_it_was(books: Books) -> None:
     await books.settle(await books.claimed(thread_id), "hi both")
     now = await books.claimed(await books.accepted(reply("thanks", "3.0")))
 
-    said = (Utterance("U-ANA", "hello", (file,)), Utterance("U-BEN", "me too"))
-    assert await books.past(now) == [Turn(said, "hi both")]
+    messages = (Utterance("U-ANA", "hello", (file,)), Utterance("U-BEN", "me too"))
+    assert await books.past(now) == [Turn(messages, "hi both")]
 
 
 async def test_a_failed_turn_is_remembered_and_a_superseded_one_is_not(books: Books) -> None:

@@ -151,8 +151,8 @@ async def test_a_strange_file_name_can_be_stored(books: Books) -> None:
     file = Attachment("F1", "a\0b\ud83d.txt", "text/plain", 1)
     thread_id = await books.accepted(dataclasses.replace(mention("see"), attachments=(file,)))
 
-    [said] = (await books.claimed(thread_id)).said
-    assert said.attachments[0].id == "F1"
+    [utterance] = (await books.claimed(thread_id)).said
+    assert utterance.attachments[0].id == "F1"
 
 
 async def test_many_deliveries_at_once_make_one_message(store: Store, clock: SettableClock) -> None:

@@ -20,7 +20,7 @@ from tests.support.builders import ANA, BEN, CHI, deletion, edit, mention, reset
 from tests.support.store_driver import Books, texts
 
 PEOPLE = (ANA, BEN)
-WRITERS = (*PEOPLE, CHI)  # who gives no commands, and is forgotten now and then
+WRITERS = (*PEOPLE, CHI)  # Chi gives no commands, and is forgotten now and then
 STEPS = 60
 
 
@@ -30,9 +30,9 @@ class Model:
 
     session: list[str] = field(default_factory=list)
     took_part: set[Author] = field(default_factory=set)
-    owed: list[str] = field(default_factory=list)  # "" is a line of ours
+    owed: list[str] = field(default_factory=list)  # "" is a command, which gets a fixed reply
     running: Claim | None = None
-    asked: list[str] = field(default_factory=list)  # what the running turn is still to answer
+    asked: list[str] = field(default_factory=list)  # in the running turn
     interrupted: Interrupted | None = None
 
     @property
@@ -58,8 +58,8 @@ class Model:
         """Reset the session."""
         self.interrupt(Interrupted.RESET)
         self.session, self.took_part = [], set()
-        self.asked = ["" for _ in self.asked]  # its words are erased
-        self.drop_what_waits()  # a confirmation is owed all the same
+        self.asked = ["" for _ in self.asked]  # their texts are erased
+        self.drop_what_waits()  # the command is still replied to
 
     def drop_what_waits(self) -> None:
         """Drop all waiting messages."""
@@ -149,13 +149,13 @@ class History:
     async def forget_chi(self, where: Thread) -> None:
         """Forget Chi in all threads."""
         del where
-        if any("" in model.asked for model in self.models.values()):  # nobody can tell whose words these were
+        if any("" in model.asked for model in self.models.values()):  # the authors of these are unknown
             return
         await self.books.forget(CHI)
         for model in self.models.values():
             for text in [word for word in model.session if self.authors[word.split()[1]] == CHI]:
                 model.drop(text, Interrupted.ERASED)
-            if not model.session and CHI in model.took_part:  # nothing is left of the session
+            if not model.session and CHI in model.took_part:  # the session is empty
                 model.took_part.clear()
             model.took_part.discard(CHI)
 
@@ -234,11 +234,11 @@ async def test_replicas_answer_everything_once(books: Books) -> None:
     """Two replicas that work at once answer every message in one turn, in order."""
     places = [thread(number) for number in range(4)]
 
-    async def writes(place: Thread) -> None:
+    async def write(place: Thread) -> None:
         for number in range(10):
             await books.accept(mention(str(number), f"{number:06}", in_=place))
 
-    async def works(owner: str, claimed: list[Claim]) -> None:
+    async def work(owner: str, claimed: list[Claim]) -> None:
         for _ in range(60):
             for thread_id in range(1, len(places) + 1):
                 if (claim := await books.claim(thread_id, owner)) is not None:
@@ -246,10 +246,10 @@ async def test_replicas_answer_everything_once(books: Books) -> None:
                     await books.settle(claim)
 
     claims: list[Claim] = []
-    await asyncio.gather(*(writes(place) for place in places), works("one", claims), works("two", claims))
-    await works("three", claims)
+    await asyncio.gather(*(write(place) for place in places), work("one", claims), work("two", claims))
+    await work("three", claims)
 
     for place in places:
-        said = [said.text for claim in claims if claim.thread == place for said in claim.said]
-        assert said == [str(number) for number in range(10)]
+        answered = [message.text for claim in claims if claim.thread == place for message in claim.said]
+        assert answered == [str(number) for number in range(10)]
     assert len(await books.rows(SESSIONS)) == len(places)

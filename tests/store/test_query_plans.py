@@ -33,7 +33,7 @@ from tests.support.store_driver import A_DAY, HOUR, MINUTE, Books
 
 Statement = tuple[str, Any]
 
-# Only the small partial indexes, of what is owed and of what runs, may be read from end to end.
+# Only the small partial indexes, of waiting messages and running turns, may be scanned.
 WALKS = re.compile(
     r"SCAN (messages|turns|sessions|preferences|names|background)"
     r"(?! USING (COVERING )?INDEX (ix_messages_owed|uq_turns_running))|Seq Scan"
@@ -117,7 +117,7 @@ async def test_what_is_owed_is_found_without_walking_the_thread(books: Books) ->
         if plan.startswith("SELECT") and "turn_id IS NULL" in plan
     ]
 
-    assert "ix_messages_owed" in waiting or "Index Cond: (turn_id IS NULL)" in waiting  # as PostgreSQL may like better
+    assert "ix_messages_owed" in waiting or "Index Cond: (turn_id IS NULL)" in waiting  # PostgreSQL may prefer this
     assert "TEMP B-TREE" not in waiting
 
 

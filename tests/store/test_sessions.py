@@ -244,7 +244,7 @@ async def test_the_turns_of_a_session_are_those_of_which_something_is_left(books
     await books.accepted(reply("waits", "8.0"))
 
     [session] = await listed(books)
-    assert session.turns == 3  # that the third was stopped is remembered
+    assert session.turns == 3  # including the stopped one
 
 
 async def test_a_list_holds_only_the_persons_own_of_that_channel(books: Books) -> None:
