@@ -57,7 +57,7 @@ THREADS = Table(
     Column("root", sa.String(64), nullable=False),
     Column("direct", sa.Boolean, nullable=False),
     Column("engaged", sa.Boolean, nullable=False),  # the bot takes part: replies need no mention
-    # A session was opened or reset here. Messages that are older than that are never read from the platform.
+    # A session was opened or reset here: older messages are never read from the platform.
     Column("begun", sa.Boolean, nullable=False, server_default=sa.false()),
     Column("lease_owner", sa.String(64)),  # the worker that is answering
     Column("lease_until", UtcDateTime),  # by the database's clock
@@ -100,7 +100,7 @@ TURNS = Table(
     Column("session_id", sa.String(36), ForeignKey("sessions.id")),  # null: the turn is a command's fixed reply
     Column("attempt", sa.Integer, nullable=False),
     Column("postponed", sa.Integer, nullable=False, server_default="0"),  # attempts that do not count as failures
-    Column("state", sa.String(16), nullable=False),  # claims.State
+    Column("state", sa.String(16), nullable=False),  # claims.TurnState
     Column("answer", sa.Text),
     Column("trouble", sa.String(32)),  # errors.Trouble
     Column("model", sa.String(200)),
