@@ -47,7 +47,7 @@ async def test_what_was_said_long_ago_is_still_known(room: Room) -> None:
     await room.settled()
     talk.says("!status")
     assert "8 answers" in (told := (await talk.answers(9))[-1])
-    assert "the oldest of it in short" in told
+    assert "with the oldest part summarized" in told
 
 
 @NARROW
