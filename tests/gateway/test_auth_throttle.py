@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from bot.gateway import auth_throttle
-from bot.gateway.auth_throttle import FORGOTTEN_AFTER, MOST_S, AuthThrottle
+from bot.gateway.inbound import auth_throttle
+from bot.gateway.inbound.auth_throttle import FORGOTTEN_AFTER, MOST_S, AuthThrottle
 from tests.support.builders import NOON
 
 

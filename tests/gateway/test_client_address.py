@@ -7,7 +7,7 @@ from ipaddress import ip_network
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from bot.gateway import client_address
+from bot.gateway.inbound import client_address
 
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("::1"))
 

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from bot.cli import keys
-from bot.gateway.auth import HELD_BACK, HELD_BACK_OF_ONE
+from bot.gateway.inbound.auth import HELD_BACK, HELD_BACK_OF_ONE
 from bot.prompt.tokens import estimate_tokens
 from bot.testing import SettableClock
 from tests.support.gateway_stage import CALLS, Gate, opened

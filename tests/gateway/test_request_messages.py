@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.gateway.errors import ApiError
-from bot.gateway.request_messages import Message, in_session, instructions
+from bot.gateway.outbound.errors import ApiError
+from bot.gateway.inbound.request_messages import Message, in_session, instructions
 
 CALL: Any = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 LOOP: list[Message] = [

@@ -1,0 +1,4 @@
+"""What leaves the gateway.
+
+Reading order: errors, access_log, response_models.
+"""

@@ -1,0 +1,4 @@
+"""The handlers of the API's paths.
+
+Reading order: sessions, openapi.
+"""
