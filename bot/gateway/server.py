@@ -67,7 +67,6 @@ class Gateway:
         self._auth = Authenticator(store, settings, clock)
         self._chat = ChatCompletions(chats, self._auth, settings, new_id)
         self._sessions = SessionRoutes(chats, inbox, self._auth, settings.idle_after)
-        self._documents = {prefix: openapi.document(prefix, settings) for prefix in settings.gateway_prefixes}
 
     @asynccontextmanager
     async def served(self, port: int, setting: str = "GATEWAY_PORT") -> AsyncGenerator[int, None]:
@@ -110,7 +109,7 @@ class Gateway:
         return web.json_response(models.model_dump())
 
     async def _show_document(self, http: web.Request) -> web.Response:
-        return web.json_response(self._documents[http.path.removesuffix("/openapi.json")])
+        return web.json_response(openapi.document(http.path.removesuffix("/openapi.json"), self._settings))
 
     @web.middleware
     async def _log_request(self, request: web.Request, handler: Handler) -> web.StreamResponse:

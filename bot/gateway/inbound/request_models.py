@@ -46,7 +46,8 @@ StopSequence = Annotated[str, Field(min_length=1)]
 class RequestModel(BaseModel):
     """An object in a request. It converts no types and allows no unknown fields."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
+    # Deferred: a process without the HTTP API builds no validators.
+    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
 class TextPart(RequestModel):

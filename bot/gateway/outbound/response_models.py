@@ -7,16 +7,22 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 
-class PromptTokensDetails(BaseModel):
+class ResponseModel(BaseModel):
+    """An object in a response."""
+
+    model_config = ConfigDict(defer_build=True)  # as in the request's models
+
+
+class PromptTokensDetails(ResponseModel):
     """The part of the prompt that the backend had in its cache."""
 
     cached_tokens: int = 0
 
 
-class TokenUsage(BaseModel):
+class TokenUsage(ResponseModel):
     """The tokens of a request and its answer."""
 
     prompt_tokens: int
@@ -25,7 +31,7 @@ class TokenUsage(BaseModel):
     prompt_tokens_details: PromptTokensDetails = PromptTokensDetails()
 
 
-class CompletionMessage(BaseModel):
+class CompletionMessage(ResponseModel):
     """The answer. Its content is null if the model only calls tools."""
 
     role: Literal["assistant"]
@@ -33,7 +39,7 @@ class CompletionMessage(BaseModel):
     refusal: None
 
 
-class CompletionChoice(BaseModel):
+class CompletionChoice(ResponseModel):
     """The only choice of a completion."""
 
     index: int
@@ -42,7 +48,7 @@ class CompletionChoice(BaseModel):
     finish_reason: Literal["stop", "length", "tool_calls"]
 
 
-class Completion(BaseModel):
+class Completion(ResponseModel):
     """A whole answer."""
 
     id: str
@@ -53,13 +59,13 @@ class Completion(BaseModel):
     usage: TokenUsage
 
 
-class ServerSentEvent(BaseModel):
+class ServerSentEvent(ResponseModel):
     """One server-sent event: a chunk of an answer as JSON, or [DONE]."""
 
     data: str
 
 
-class ListedModel(BaseModel):
+class ListedModel(ResponseModel):
     """A model that a request may name."""
 
     id: str
@@ -68,14 +74,14 @@ class ListedModel(BaseModel):
     owned_by: str = "attendant"
 
 
-class ModelList(BaseModel):
+class ModelList(ResponseModel):
     """The models that a request may name."""
 
     object: Literal["list"] = "list"
     data: list[ListedModel]
 
 
-class SessionDescription(BaseModel):
+class SessionDescription(ResponseModel):
     """An open session, without its text. Times are Unix seconds."""
 
     id: str
@@ -86,7 +92,7 @@ class SessionDescription(BaseModel):
     turns: int
 
 
-class DeletedSession(BaseModel):
+class DeletedSession(ResponseModel):
     """A session that was reset."""
 
     id: str
@@ -94,7 +100,7 @@ class DeletedSession(BaseModel):
     deleted: Literal[True] = True
 
 
-class ErrorDetail(BaseModel):
+class ErrorDetail(ResponseModel):
     """An error. `param` names the field that is wrong."""
 
     message: str
@@ -103,13 +109,13 @@ class ErrorDetail(BaseModel):
     code: str | None
 
 
-class ErrorBody(BaseModel):
+class ErrorBody(ResponseModel):
     """The body of every error response."""
 
     error: ErrorDetail
 
 
-class Liveness(BaseModel):
+class Liveness(ResponseModel):
     """The process is alive."""
 
     alive: Literal[True]

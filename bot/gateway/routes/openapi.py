@@ -6,6 +6,7 @@ Rule: pure. OpenAPI 3.1 (spec.openapis.org/oas/v3.1.1), whose schemas are JSON S
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -110,6 +111,7 @@ def document(prefix: str, settings: Settings) -> Json:
     }
 
 
+@cache
 def _schemas(*models: Model) -> Json:
     inputs: list[tuple[Model, Literal["validation"]]] = [(model, "validation") for model in models]
     _, definitions = models_json_schema(inputs, ref_template=_REF, schema_generator=_SchemaGenerator)

@@ -12,7 +12,6 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from bot.domain import texts
 from bot.errors import Trouble
-from bot.gateway import schemas
 from bot.testing import SettableClock
 from tests.support import outage
 from tests.support.gateway_stage import Gate, Message, opened
@@ -146,79 +145,6 @@ async def test_parameters_are_passed_on(sdk: openai.AsyncOpenAI, gate: Gate) -> 
     body = dict(gate.model.requests[-1].body)
     assert {name: body[name] for name in passed} == passed
     assert set(body) - set(passed) == {"model", "messages", "stream", "stream_options"}
-
-
-@pytest.mark.parametrize(
-    ("fields", "param", "code"),
-    [
-        ({"n": 2}, "n", "unsupported_parameter"),
-        ({"logprobs": True}, "logprobs", "unsupported_parameter"),
-        ({"audio": {}}, "audio", "unsupported_parameter"),
-        ({"functions": []}, "functions", "unsupported_parameter"),
-        ({"metadata": {"for": "me"}}, "metadata", "unsupported_parameter"),
-        ({"top_logprobs": 2}, "top_logprobs", "unsupported_parameter"),
-        ({"web_search_options": {}}, "web_search_options", "unsupported_parameter"),
-        ({"no_such_thing": 1}, "no_such_thing", "unsupported_parameter"),
-        ({"temperature": 3}, "temperature", None),
-        ({"temperature": "hot"}, "temperature", None),
-        ({"stop": ["a", "b", "c", "d", "e"]}, "stop", None),
-        ({"seed": True}, "seed", None),
-        ({"tools": [{"type": "custom", "custom": {}}]}, "tools[0].type", None),
-        ({"stream_options": {"include_usage": True}}, "stream_options", None),
-        ({"messages": []}, "messages", None),
-        ({"messages": [{"role": "function", "content": "x"}]}, "messages[0].role", None),
-        ({"messages": [{"role": "user"}]}, "messages[0].content", None),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content[0].type", None),
-    ],
-)
-async def test_what_is_not_supported_is_refused_by_name(
-    gate: Gate, fields: dict[str, Any], param: str, code: str | None
-) -> None:
-    """Never ignored: the error names the part of the request, and the model is not asked."""
-    got = await gate.posts({"model": "any", "messages": ASKED, **fields})
-
-    assert (got.status, got.error["param"], got.error["code"]) == (400, param, code)
-    assert (got.error["type"], param in got.error["message"]) == ("invalid_request_error", True)
-    assert not gate.model.requests
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        *({name: None} for name in [*schemas.PASSED_ON, *schemas.ASKS_FOR_NOTHING]),
-        {"metadata": {}},
-        {"top_logprobs": 0},
-    ],
-)
-async def test_what_asks_for_nothing_may_be_sent(gate: Gate, fields: dict[str, Any]) -> None:
-    """Some clients send every field they know, with null for what they do not want; the model gets none of it."""
-    got = await gate.posts({"messages": ASKED, **fields})
-
-    assert got.status == 200
-    assert not set(fields) & set(gate.model.requests[-1].body)
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"{",
-        b"[]",
-        b'"x"',
-        b'{"messages": NaN}',
-        b'{"messages": [{"role": "user", "content": "\\ud800"}]}',
-        b'{"messages": [{"role": "user", "content": "x"}], "logit_bias": {"1": 1e999}}',
-        b'{"messages": ' + b"[" * 100 + b"]" * 100 + b"}",
-        b'{"messages": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
-        b"\xff\xfe",
-    ],
-)
-async def test_what_is_no_json_is_refused(gate: Gate, body: bytes) -> None:
-    """Nor what no text can hold, or is nested without end."""
-    got = await gate.posts(body)
-
-    assert (got.status, got.error["type"]) == (400, "invalid_request_error")
-    assert not gate.model.requests
 
 
 async def test_the_model_is_one_of_those_allowed(gate: Gate) -> None:
@@ -387,3 +313,16 @@ async def test_usage_is_estimated_where_the_model_does_not_tell(gate: Gate) -> N
 
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
     assert min(usage["prompt_tokens"], usage["completion_tokens"]) > 3
+
+
+@pytest.mark.parametrize("role", ["system", "developer"])
+@pytest.mark.parametrize("session", ["one", None])
+async def test_refused_system_messages(
+    empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock, session: str | None, role: str
+) -> None:
+    """By setting, they are not accepted, in a session or not; no session is begun for one."""
+    async with opened(empty_sqlite_url, reciter, clock, gateway_system_messages="refuse") as gate:
+        got = await gate.asks({"role": role, "content": "You are a pirate."}, "hi", session=session)
+        turns = await gate.turns("one")
+
+    assert (got.status, got.error["code"], turns) == (400, "system_message_refused", 0)
