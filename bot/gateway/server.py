@@ -54,7 +54,7 @@ class Gateway:
     def __init__(
         self,
         store: Store,
-        chats: ChatService,
+        chat: ChatService,
         inbox: Inbox,
         settings: Settings,
         *,
@@ -64,9 +64,9 @@ class Gateway:
         self._settings = settings
         self._new_id = new_id
         self._drain = Drain(settings.drain_seconds)
-        self._auth = Authenticator(store, settings, clock)
-        self._chat = ChatCompletions(chats, self._auth, settings, new_id)
-        self._sessions = SessionRoutes(chats, inbox, self._auth, settings.idle_after)
+        self._authenticator = Authenticator(store, settings, clock)
+        self._chat = ChatCompletions(chat, self._authenticator, settings, new_id)
+        self._sessions = SessionRoutes(chat, inbox, self._authenticator, settings.idle_after)
 
     @asynccontextmanager
     async def served(self, port: int, setting: str = "GATEWAY_PORT") -> AsyncGenerator[int, None]:
@@ -103,7 +103,7 @@ class Gateway:
         return app
 
     async def _list_models(self, http: web.Request) -> web.Response:
-        await self._auth.authenticate(http)
+        await self._authenticator.authenticate(http)
         names = dict.fromkeys([self._settings.openai_model, *self._settings.gateway_models])
         models = ModelList(data=[ListedModel(id=name) for name in names])
         return web.json_response(models.model_dump())
@@ -136,7 +136,7 @@ class Gateway:
             return await self._send(request, _from_http_error(request, error))
         except AttendantError as error:
             if isinstance(error, StoreUnavailable):
-                log.warning("store_unavailable", extra={"request": request[access_log.ID], "reason": str(error)})
+                log.warning("store_unavailable", extra={"request": request[access_log.ID], "detail": str(error)})
             return await self._send(request, errors.from_error(error).response)
         except ConnectionError:
             raise

@@ -93,7 +93,7 @@ class Authenticator:
             # Shielded: a client that disconnects cancels the request, but not the count.
             await asyncio.shield(self._store.run(key_rows.spend, key.id, tokens=tokens, now=self._clock()))
         except StoreUnavailable as error:
-            log.warning("tokens_not_counted", extra={"key": key.id, "tokens": tokens, "reason": str(error)})
+            log.warning("tokens_not_counted", extra={"key": key.id, "tokens": tokens, "detail": str(error)})
 
     async def _secret(self, request: web.Request) -> Secret:
         scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")

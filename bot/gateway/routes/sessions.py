@@ -20,17 +20,17 @@ PARAMETER = "id"
 class SessionRoutes:
     """The handlers of a session's path."""
 
-    def __init__(self, chats: ChatService, inbox: Inbox, auth: Authenticator, idle_after: timedelta) -> None:
-        self._chats = chats
+    def __init__(self, chat: ChatService, inbox: Inbox, authenticator: Authenticator, idle_after: timedelta) -> None:
+        self._chat = chat
         self._inbox = inbox
-        self._auth = auth
+        self._authenticator = authenticator
         self._idle_after = idle_after
 
     async def describe(self, http: web.Request) -> web.Response:
         """Return when the session was opened and how many turns it has, without its text."""
-        key = await self._auth.authenticate(http)
+        key = await self._authenticator.authenticate(http)
         name = headers.checked(http.match_info[PARAMETER], PARAMETER)
-        session = await self._chats.find(place(key.id, name))
+        session = await self._chat.find(place(key.id, name))
         if session is None:
             raise _session_not_found()
         description = SessionDescription(
@@ -44,9 +44,9 @@ class SessionRoutes:
 
     async def reset(self, http: web.Request) -> web.Response:
         """Close the session and erase its text. An answer that is being generated there ends."""
-        key = await self._auth.authenticate(http)
+        key = await self._authenticator.authenticate(http)
         name = headers.checked(http.match_info[PARAMETER], PARAMETER)
-        if await reset(self._chats, self._inbox, place(key.id, name)) is not ResetOutcome.DONE:
+        if await reset(self._chat, self._inbox, place(key.id, name)) is not ResetOutcome.DONE:
             raise _session_not_found()
         return web.json_response(DeletedSession(id=name).model_dump())
 

@@ -26,7 +26,7 @@ def events(log: pytest.LogCaptureFixture, name: str) -> list[dict[str, object]]:
 
 
 async def test_each_request_is_an_event(gate: Gate, log: pytest.LogCaptureFixture) -> None:
-    """It has both ids, the method, the path, the status, the seconds, the tokens and the key's id, but no session id."""
+    """It has both request ids, the method, path, status, seconds, tokens and key id, but no session id."""
     got = await gate.asks("a question", session="one", headers={"x-request-id": "theirs-1"})
     await gate.calls("GET", "/v1/sessions/secret-session")
 
