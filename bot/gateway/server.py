@@ -16,16 +16,16 @@ from aiohttp import web
 
 from bot.config.settings import Settings
 from bot.errors import AttendantError, StoreUnavailable
-from bot.gateway.chat_completions import ChatCompletions
-from bot.gateway.completion import event
 from bot.gateway.connection import SECURITY_HEADERS, Runner, response_to
 from bot.gateway.drain import Drain
 from bot.gateway.inbound.auth import LIMIT_HEADERS, Authenticator
 from bot.gateway.inbound.headers import IDEMPOTENCY_HEADER, SESSION_HEADERS
 from bot.gateway.outbound import access_log, errors
+from bot.gateway.outbound.completion import event
 from bot.gateway.outbound.errors import ApiError, ErrorResponse
 from bot.gateway.outbound.response_models import ListedModel, ModelList
 from bot.gateway.routes import openapi
+from bot.gateway.routes.chat_completions import ChatCompletions
 from bot.gateway.routes.sessions import PARAMETER, SessionRoutes
 from bot.ops import health
 from bot.ops.bind_port import listen

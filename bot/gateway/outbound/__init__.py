@@ -1,4 +1,4 @@
-"""What leaves the gateway.
+"""What the gateway sends: errors, answers, and its access log.
 
-Reading order: errors, access_log, response_models.
+Reading order: errors, access_log, response_models, completion.
 """

@@ -1,4 +1,4 @@
 """The handlers of the API's paths.
 
-Reading order: sessions, openapi.
+Reading order: chat_completions, sessions, openapi.
 """

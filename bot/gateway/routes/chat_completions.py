@@ -11,12 +11,12 @@ from dataclasses import replace
 from aiohttp import web
 
 from bot.config.settings import Settings
-from bot.gateway.completion import envelope
 from bot.gateway.inbound import headers as names
 from bot.gateway.inbound import request_messages
 from bot.gateway.inbound.auth import Authenticator
 from bot.gateway.inbound.request import CompletionRequest, read
 from bot.gateway.outbound import access_log
+from bot.gateway.outbound.completion import envelope
 from bot.gateway.outbound.errors import invalid, unsupported
 from bot.llm import Done, Usage
 from bot.prompt.tokens import estimate_tokens
