@@ -21,8 +21,9 @@ def json_type(value: object) -> str:
     return TAGS.get(type(value), "<other>")
 
 
-STRING_OR_ARRAY = Discriminator(json_type, custom_error_type="string_or_array", custom_error_message="not one")
-STRING_OR_OBJECT = Discriminator(json_type, custom_error_type="string_or_object", custom_error_message="not one")
+def by_type(error_type: str) -> Discriminator:
+    """Return the discriminator of a union whose members have different JSON types."""
+    return Discriminator(json_type, custom_error_type=error_type, custom_error_message=error_type)
 
 
 def is_false(value: bool) -> bool:  # noqa: FBT001 - pydantic calls it
@@ -59,7 +60,7 @@ class TextPart(RequestModel):
 
 Content = Annotated[
     Annotated[str, Tag("<string>")] | Annotated[list[TextPart], Field(min_length=1, fail_fast=True), Tag("<array>")],
-    STRING_OR_ARRAY,
+    by_type("string_or_array"),
 ]
 
 
@@ -168,11 +169,11 @@ class StreamOptions(RequestModel):
 Stop = Annotated[
     Annotated[StopSequence, Tag("<string>")]
     | Annotated[list[StopSequence], Field(min_length=1, max_length=4, fail_fast=True), Tag("<array>")],
-    STRING_OR_ARRAY,
+    by_type("string_or_array"),
 ]
 ToolChoice = Annotated[
     Annotated[Literal["none", "auto", "required"], Tag("<string>")] | Annotated[FunctionChoice, Tag("<object>")],
-    STRING_OR_OBJECT,
+    by_type("string_or_object"),
 ]
 
 

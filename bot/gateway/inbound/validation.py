@@ -1,4 +1,4 @@
-"""Validation of a request's body: pydantic checks it, and the client gets the first error in the API's own words.
+"""Validation of a request's body: pydantic checks it, and the client gets one error in the API's own words.
 
 Rule: pure. An error names the field, what is wrong with it, and what is allowed. It never contains a value.
 """
@@ -16,9 +16,8 @@ from bot.gateway.outbound.errors import ApiError, invalid, unsupported
 Model = TypeVar("Model", bound=RequestModel)
 Detail = Mapping[str, Any]  # one error, as pydantic describes it (docs.pydantic.dev/latest/errors/validation_errors)
 
-# pydantic describes each of a body's errors, which takes 0.1 s for 100,000 of them, although clients get one.
+# pydantic takes 0.1 s to describe 100,000 errors, of which the client gets one.
 MAX_ERRORS = 1_000
-
 
 _ROLE_ERRORS = {"union_tag_not_found", "union_tag_invalid"}  # a message's role decides what else it may have
 _SENTENCES = {
@@ -49,7 +48,7 @@ _SENTENCES = {
 
 
 def validate(model: type[Model], body: object) -> Model:
-    """Return the request. Raises ApiError, which names the first field that is wrong."""
+    """Return the request. Raises ApiError, which names a field that is wrong."""
     try:
         return model.model_validate(body)
     except ValidationError as error:
@@ -69,7 +68,7 @@ def _api_error(detail: Detail) -> ApiError:
         return unsupported(path[0])
     if kind in _ROLE_ERRORS:
         param = f"{param}.role"
-    sentence = _SENTENCES[kind].format(**detail.get("ctx", {}))
+    sentence = _SENTENCES.get(kind, "is not valid").format(**detail.get("ctx", {}))
     return invalid(f"Invalid value: '{param}' {sentence}.", param)
 
 
