@@ -225,7 +225,7 @@ def _health(
 @asynccontextmanager
 async def open_store(settings: Settings, *, must_exist: bool = False) -> AsyncIterator[Store]:
     """Open the database that the settings name, up to date. With `must_exist` no new file is created."""
-    store = Store(settings.database_url.get_secret_value(), there=must_exist)
+    store = Store(settings.database_url.get_secret_value(), must_exist=must_exist)
     try:
         await store.check()
         await store.run(schema.upgrade)

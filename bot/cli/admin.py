@@ -108,7 +108,7 @@ async def erase(
         while erased := await store.run(erasure.erase, scope, now=utc_now()):
             total += erased
             advance(erased)
-        if not await store.vacuum_now(patience_s=wait_s):
+        if not await store.vacuum_now(lock_timeout_s=wait_s):
             raise AttendantError(
                 f"Erased {total} messages, but the database's file could not be written anew: another process is busy "
                 "with it, and their words may still be found in its bytes. Run the same command again."

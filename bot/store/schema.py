@@ -1,4 +1,4 @@
-"""The schema's version: bring the database up to date, or refuse one that this version does not know."""
+"""Schema: migrate the database to the current version, or refuse a version that is not known."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from bot.errors import StartupError
 from bot.store.tables import metadata
 
-_LOCK = 7_301_402  # any number that all our replicas agree on
+_LOCK = 7_301_402  # any number, the same in all replicas
 _VERSION = sa.Table(  # Alembic's own
     "alembic_version",
     sa.MetaData(),
@@ -86,6 +86,6 @@ def _migrate(connection: Connection) -> None:
 
 
 def _folder() -> Path:
-    package = Path(__file__).parents[1]  # a wheel carries the folder inside the package, a checkout beside it
+    package = Path(__file__).parents[1]  # the folder is inside the package in a wheel, beside it in a checkout
     inside = package / "migrations"
     return inside if inside.exists() else package.parent / "migrations"

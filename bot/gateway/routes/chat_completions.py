@@ -11,12 +11,13 @@ from dataclasses import replace
 from aiohttp import web
 
 from bot.config.settings import Settings
-from bot.gateway import access_log, request_messages
-from bot.gateway import headers as names
-from bot.gateway.auth import Authenticator
-from bot.gateway.completion import envelope
-from bot.gateway.errors import invalid, unsupported
-from bot.gateway.request import CompletionRequest, read
+from bot.gateway.inbound import headers as names
+from bot.gateway.inbound import request_messages
+from bot.gateway.inbound.auth import Authenticator
+from bot.gateway.inbound.request import CompletionRequest, read
+from bot.gateway.outbound import access_log
+from bot.gateway.outbound.completion import envelope
+from bot.gateway.outbound.errors import invalid, unsupported
 from bot.llm import Done, Usage
 from bot.prompt.tokens import estimate_tokens
 from bot.store.chat_turns import IdempotencyKey

@@ -1,4 +1,4 @@
-"""Sessions over HTTP: a header names them, each key has its own, and what was said is remembered, once."""
+"""Sessions over HTTP: a header names them, each key has its own, and repeated history is stored once."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ PATHS = ["/v1/chat/completions", "/v1", "/api/publicLLM/chat/completions", "/api
 
 
 def user(text: str) -> dict[str, str]:
-    """A question."""
+    """Return a question."""
     return {"role": "user", "content": text}
 
 
 def assistant(text: str) -> dict[str, str]:
-    """An answer, as a client sends it back."""
+    """Return an answer, as a client sends it back."""
     return {"role": "assistant", "content": text}
 
 
 def last_shown(gate: Gate) -> list[str]:
-    """What the model was shown last, but for the persona."""
+    """Return the messages of the model's last request, without the persona."""
     return shown(gate.model.requests[-1])
 
 
 @pytest.mark.parametrize("header", SPELLINGS)
 @pytest.mark.parametrize("path", PATHS)
-async def test_a_header_is_all_that_memory_takes(gate: Gate, header: str, path: str) -> None:
-    """In each spelling and on each path; another id is another session."""
-    for session, said in (("one", ALICE), ("one", WHO), ("two", WHO)):
-        got = await gate.posts({"messages": [user(said)]}, {header: session}, path)
+async def test_a_header_names_the_session(gate: Gate, header: str, path: str) -> None:
+    """In each spelling, and on each path. Another id is another session."""
+    for session, text in (("one", ALICE), ("one", WHO), ("two", WHO)):
+        got = await gate.posts({"messages": [user(text)]}, {header: session}, path)
 
         assert (got.status, got.headers["x-session-id"]) == (200, session)
     assert [ALICE in shown(request) for request in gate.model.requests] == [True, True, False]
 
 
 async def test_without_a_header_nothing_is_remembered(gate: Gate) -> None:
-    """What is sent is what is answered, and the answer names no session."""
+    """The model sees only the messages of the request, and the response names no session."""
     await gate.asks(ALICE)
     got = await gate.asks(WHO)
 
@@ -55,8 +55,8 @@ async def test_without_a_header_nothing_is_remembered(gate: Gate) -> None:
     assert await admin.open_sessions(gate.settings, 10) == []
 
 
-async def test_the_state_of_the_session_is_told(gate: Gate) -> None:
-    """Created, continued, created again after a reset, and expired when it sat idle; then its words are gone."""
+async def test_the_response_has_the_state_of_the_session(gate: Gate) -> None:
+    """Created, continued, created again after a reset, or expired, which erases the session's text."""
     states = [(await gate.asks(ALICE, session="one")).state, (await gate.asks(WHO, session="one")).state]
     await gate.calls("DELETE", "/v1/sessions/one")
     states.append((await gate.asks(ALICE, session="one")).state)
@@ -70,7 +70,7 @@ async def test_the_state_of_the_session_is_told(gate: Gate) -> None:
 
 
 async def test_the_same_id_under_another_key_is_another_session(gate: Gate) -> None:
-    """Nobody can read it, tell that it exists, or reset it."""
+    """The other key cannot read it, reset it, or find out that it exists."""
     await gate.asks(ALICE, session="one")
     stranger = {"Authorization": f"Bearer {await gate.another_key()}"}
 
@@ -81,8 +81,8 @@ async def test_the_same_id_under_another_key_is_another_session(gate: Gate) -> N
     assert await gate.turns("one") == 1
 
 
-async def test_a_session_is_told_without_its_words(gate: Gate) -> None:
-    """When it began, was last active and will expire, and how many turns it has; no more."""
+async def test_a_session_is_described_without_its_text(gate: Gate) -> None:
+    """The description has only the times of creation, last activity and expiry, and the number of turns."""
     await gate.asks(ALICE, session="a/b c")
     now = int(gate.clock.now().timestamp())
     gate.clock.advance(timedelta(minutes=1))
@@ -93,8 +93,8 @@ async def test_a_session_is_told_without_its_words(gate: Gate) -> None:
     assert got.body == {"id": "a/b c", "object": "session", "created": now, "turns": 2, **active}
 
 
-async def test_an_expired_session_is_not_told(gate: Gate) -> None:
-    """Nor reset, also before the sweep has closed it: the next request says that it expired."""
+async def test_an_expired_session_is_not_found(gate: Gate) -> None:
+    """It cannot be reset either, even before the sweep has closed it. The next request reports that it expired."""
     await gate.asks(ALICE, session="one")
     gate.clock.advance(timedelta(hours=25))
 
@@ -104,7 +104,7 @@ async def test_an_expired_session_is_not_told(gate: Gate) -> None:
 
 
 async def test_an_id_is_the_same_in_latin_1_and_in_utf_8(gate: Gate) -> None:
-    """As requests and fetch write it, and curl; in a path it is UTF-8."""
+    """requests and fetch send Latin-1, curl sends UTF-8. A path is UTF-8."""
     url, auth = f"{gate.address}/v1", {"Authorization": f"Bearer {gate.key}"}
     states = []
     for session in ("José".encode("latin-1"), "José".encode()):
@@ -129,16 +129,16 @@ async def test_an_id_is_the_same_in_latin_1_and_in_utf_8(gate: Gate) -> None:
         ({"sessionId": "one", "x-session-id": "two"}, "conflicting_session_ids"),
     ],
 )
-async def test_what_is_no_name_is_refused(gate: Gate, headers: dict[str, str], code: str | None) -> None:
-    """Too long, empty, not to be printed, or two names that disagree; the line names the header."""
+async def test_an_invalid_session_id_is_refused(gate: Gate, headers: dict[str, str], code: str | None) -> None:
+    """Too long, empty, with control characters, or two different ids. The error names the header."""
     got = await gate.asks(ALICE, headers=headers)
 
     assert (got.status, got.error["param"], got.error["code"]) == (400, "sessionId", code)
 
 
 @pytest.mark.parametrize("session", ["x" * 200, "Ünïcode, 日本語", "00000000-0000-4000-8000-000000000000", "'; --"])
-async def test_any_name_is_a_name(gate: Gate, session: str) -> None:
-    """Up to 200 characters, whatever they are; two spellings that agree are one name."""
+async def test_any_printable_session_id_is_accepted(gate: Gate, session: str) -> None:
+    """It may have up to 200 characters. Two headers with the same id are accepted."""
     await gate.asks(ALICE, headers={"sessionId": session, "x-session-id": session})
     got = await gate.asks(WHO, session=session)
 
@@ -146,7 +146,7 @@ async def test_any_name_is_a_name(gate: Gate, session: str) -> None:
 
 
 async def test_a_client_that_resends_the_history_does_not_double_it(gate: Gate) -> None:
-    """The usual habit of those who use an SDK: all of it, its tail, or with answers that were trimmed."""
+    """Users of SDKs usually do so: with the whole history, only its end, or trimmed answers."""
     first = (await gate.asks(ALICE, session="one")).text
     second = (await gate.asks(user(ALICE), assistant(first), user("And?"), session="one")).text
     await gate.asks(user("And?"), assistant(f" {second[:10]}"), user(WHO), session="one")
@@ -155,18 +155,18 @@ async def test_a_client_that_resends_the_history_does_not_double_it(gate: Gate) 
     assert await gate.turns("one") == 3
 
 
-async def test_what_the_session_lacks_is_added_once(gate: Gate) -> None:
-    """A client brings a conversation along, begun by a greeting; the next request finds it there."""
-    brought = [assistant("Hello!"), user(ALICE), assistant("Hi Alice")]
-    got = await gate.asks(*brought, user("one"), session="new")
-    last = await gate.asks(*brought, user("one"), assistant(got.text), user("two"), session="new")
+async def test_messages_that_the_session_lacks_are_added_once(gate: Gate) -> None:
+    """A client may bring an earlier conversation, which may begin with a greeting. The next request continues it."""
+    earlier = [assistant("Hello!"), user(ALICE), assistant("Hi Alice")]
+    got = await gate.asks(*earlier, user("one"), session="new")
+    last = await gate.asks(*earlier, user("one"), assistant(got.text), user("two"), session="new")
 
     assert (got.state, last.state) == ("created", "continued")
     assert last_shown(gate)[1:] == ["Hello!", ALICE, "Hi Alice", "one", got.text, "two"]
 
 
-async def test_a_turn_made_elsewhere_is_kept(gate: Gate) -> None:
-    """A client that does not know of it sends its own history, which ends earlier."""
+async def test_a_turn_of_another_client_is_kept(gate: Gate) -> None:
+    """The first client sends its own history, without that turn."""
     first = (await gate.asks(ALICE, session="one")).text
     other = (await gate.asks("elsewhere", session="one")).text
     await gate.asks(user(ALICE), assistant(first), user(WHO), session="one")
@@ -175,7 +175,7 @@ async def test_a_turn_made_elsewhere_is_kept(gate: Gate) -> None:
 
 
 async def test_a_system_message_adds_to_the_persona(gate: Gate) -> None:
-    """Below it, in the same message, for this request alone; in a session and without."""
+    """It follows the persona in the same message, only for this request, in a session or not."""
     for session in ("one", None):
         await gate.asks({"role": "system", "content": "Answer in French."}, user(ALICE), session=session)
         system, *_ = gate.model.requests[-1].texts
@@ -187,7 +187,7 @@ async def test_a_system_message_adds_to_the_persona(gate: Gate) -> None:
 
 
 async def test_several_new_messages_are_one_turn(gate: Gate) -> None:
-    """They are answered together, and remembered in their order."""
+    """They get one answer, and are stored in their order."""
     await gate.asks("first", "second", session="one")
 
     assert last_shown(gate) == ["first\n\nsecond"]
@@ -203,8 +203,8 @@ async def test_several_new_messages_are_one_turn(gate: Gate) -> None:
         [{"role": "user", "content": "a", "name": "ana"}],
     ],
 )
-async def test_what_has_nothing_new_to_answer_is_refused(gate: Gate, messages: list[dict[str, str]]) -> None:
-    """Without a user's message in the end, or with what a session cannot keep; nothing is stored."""
+async def test_a_request_without_a_new_question_is_refused(gate: Gate, messages: list[dict[str, str]]) -> None:
+    """No user's message after the last answer, or a name, which a session cannot store. Nothing is stored."""
     got = await gate.asks(*messages, session="one")
 
     assert (got.status, got.error["type"]) == (400, "invalid_request_error")
@@ -213,7 +213,7 @@ async def test_what_has_nothing_new_to_answer_is_refused(gate: Gate, messages: l
 
 
 async def test_two_requests_of_one_session_are_answered_one_after_the_other(gate: Gate) -> None:
-    """The second one sees the first one's answer; one of another session does not wait."""
+    """The second request sees the first answer. A request of another session does not wait."""
     hold = gate.hold_model("Hi")
     first = asyncio.create_task(gate.asks(ALICE, session="one"))
     await hold.reached()

@@ -1,4 +1,4 @@
-"""Answers over HTTP: OpenAI's shapes, read by OpenAI's own library; what is passed on, and what is refused by name."""
+"""Completions: OpenAI's own library reads them, the model gets the parameters, and failures become errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from bot.domain import texts
 from bot.errors import Trouble
-from bot.gateway import schemas
 from bot.testing import SettableClock
 from tests.support import outage
 from tests.support.gateway_stage import Gate, Message, opened
@@ -26,7 +25,7 @@ CALLS = says({"model": "test-model", "choices": [{"index": 0, "delta": {"tool_ca
 
 @pytest.fixture
 async def sdk(gate: Gate) -> AsyncIterator[openai.AsyncOpenAI]:
-    """OpenAI's own library, in a session; it tries nothing again, so that each error is seen."""
+    """Open OpenAI's own library with a session. It does not retry, so that each test sees the error."""
     async with openai.AsyncOpenAI(
         api_key=gate.key, base_url=f"{gate.address}/v1", default_headers={"sessionId": "one"}, max_retries=0
     ) as client:
@@ -34,13 +33,13 @@ async def sdk(gate: Gate) -> AsyncIterator[openai.AsyncOpenAI]:
 
 
 async def streamed(sdk: openai.AsyncOpenAI, **fields: Any) -> list[ChatCompletionChunk]:
-    """The chunks of an answer."""
+    """Return the chunks of a streamed answer."""
     stream: Any = await sdk.chat.completions.create(model="any", messages=ASKED, stream=True, **fields)
     return [chunk async for chunk in stream]
 
 
 async def test_a_whole_answer_has_the_shape(sdk: openai.AsyncOpenAI, gate: Gate) -> None:
-    """Its id, model, finish_reason and usage are there, and nothing that the library does not know."""
+    """It has an id, the model, finish_reason and usage, and no fields that the library does not know."""
     gate.model.script(says("Try ", "again."))
     answer = await sdk.chat.completions.create(model="any", messages=ASKED)
 
@@ -56,7 +55,7 @@ async def test_a_whole_answer_has_the_shape(sdk: openai.AsyncOpenAI, gate: Gate)
 
 
 async def test_a_stream_has_the_shape(sdk: openai.AsyncOpenAI, gate: Gate) -> None:
-    """Who speaks, the pieces as they come, why it ended; one id in all of them; the usage only when it is asked for."""
+    """The role, the text, the finish_reason; one id in all chunks; the usage only if the client requests it."""
     gate.model.script(says("Try ", "again."), says("Try ", "again."))
     chunks, with_usage = await streamed(sdk), await streamed(sdk, stream_options={"include_usage": True})
 
@@ -69,20 +68,22 @@ async def test_a_stream_has_the_shape(sdk: openai.AsyncOpenAI, gate: Gate) -> No
     assert (with_usage[-1].choices, with_usage[-1].usage and with_usage[-1].usage.total_tokens) == ([], 15)
 
 
-async def test_pieces_come_as_the_model_says_them(sdk: openai.AsyncOpenAI, gate: Gate) -> None:
-    """The first is there while the model still speaks."""
+async def test_chunks_are_sent_as_the_model_generates_them(sdk: openai.AsyncOpenAI, gate: Gate) -> None:
+    """The first chunks arrive before the model's answer ends."""
     hold = gate.hold_model("Try ")
     stream = await sdk.chat.completions.create(model="any", messages=ASKED, stream=True)
-    said = [(await anext(stream)).choices[0].delta.content for _ in range(2)]
+    contents = [(await anext(stream)).choices[0].delta.content for _ in range(2)]
     hold.release()
 
-    assert said == ["", "Try "]
+    assert contents == ["", "Try "]
     assert [chunk.choices[0].delta.content async for chunk in stream] == ["a held answer", None]
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_an_answer_that_was_cut_short_says_so(sdk: openai.AsyncOpenAI, gate: Gate, *, stream: bool) -> None:
-    """By its finish_reason; no sentence of ours is added to it."""
+async def test_a_truncated_answer_has_the_finish_reason_length(
+    sdk: openai.AsyncOpenAI, gate: Gate, *, stream: bool
+) -> None:
+    """The gateway adds no sentence to it, unlike Slack."""
     gate.model.script(says("Try", finish="length"))
     if stream:
         assert (await streamed(sdk))[-1].choices[0].finish_reason == "length"
@@ -92,16 +93,16 @@ async def test_an_answer_that_was_cut_short_says_so(sdk: openai.AsyncOpenAI, gat
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_an_answer_may_begin_with_blank_space(gate: Gate, *, stream: bool) -> None:
-    """Of code, for one, it is a part."""
+async def test_an_answer_may_begin_with_whitespace(gate: Gate, *, stream: bool) -> None:
+    """In code, for instance, it has a meaning."""
     gate.model.script(says("  \n", "    return 42"))
 
     assert (await gate.asks("hi", stream=stream)).text == "  \n    return 42"
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_call_that_was_cut_short_says_so(gate: Gate, *, stream: bool) -> None:
-    """Its arguments may be half of what the model meant: a client that knows does not carry it out."""
+async def test_a_truncated_tool_call_has_the_finish_reason_length(gate: Gate, *, stream: bool) -> None:
+    """Its arguments may be incomplete, so that the client must not execute it."""
     gate.model.script(Says(CALLS.steps, finish="length"))
     got = await gate.asks("My VPN is down", tools=[TOOL], stream=stream)
     choices = [event["choices"][0] for event in got.events[:-1]] if stream else got.body["choices"]
@@ -114,10 +115,10 @@ async def test_a_call_that_was_cut_short_says_so(gate: Gate, *, stream: bool) ->
     [({"max_tokens": 1}, "length"), ({"max_completion_tokens": 1}, "length"), ({"stop": "x"}, "stop")],
 )
 @pytest.mark.parametrize("stream", [False, True])
-async def test_an_answer_that_its_caller_ended_before_its_first_word_is_whole(
+async def test_an_answer_that_a_parameter_ended_before_its_first_word_is_complete(
     gate: Gate, fields: dict[str, Any], finish: str, *, stream: bool
 ) -> None:
-    """It has no text, and the model is not asked again. Later the session knows the question, and no answer."""
+    """It has no text, and the gateway does not call the model again. The session stores only the question."""
     gate.model.script(says(finish=finish))
     got = await gate.asks("hi", session="one", stream=stream, **fields)
     choices = [event["choices"][0] for event in got.events[:-1]] if stream else got.body["choices"]
@@ -128,8 +129,8 @@ async def test_an_answer_that_its_caller_ended_before_its_first_word_is_whole(
     assert [message["role"] for message in gate.model.requests[-1].body["messages"]] == ["system", "user"]
 
 
-async def test_parameters_are_passed_on(sdk: openai.AsyncOpenAI, gate: Gate) -> None:
-    """As they are, to the model; those that are null are not there."""
+async def test_the_model_gets_the_parameters(sdk: openai.AsyncOpenAI, gate: Gate) -> None:
+    """As the client wrote them, without those that are null."""
     passed: Any = {
         "temperature": 0.2,
         "max_tokens": 10,
@@ -148,85 +149,12 @@ async def test_parameters_are_passed_on(sdk: openai.AsyncOpenAI, gate: Gate) -> 
     assert set(body) - set(passed) == {"model", "messages", "stream", "stream_options"}
 
 
-@pytest.mark.parametrize(
-    ("fields", "param", "code"),
-    [
-        ({"n": 2}, "n", "unsupported_parameter"),
-        ({"logprobs": True}, "logprobs", "unsupported_parameter"),
-        ({"audio": {}}, "audio", "unsupported_parameter"),
-        ({"functions": []}, "functions", "unsupported_parameter"),
-        ({"metadata": {"for": "me"}}, "metadata", "unsupported_parameter"),
-        ({"top_logprobs": 2}, "top_logprobs", "unsupported_parameter"),
-        ({"web_search_options": {}}, "web_search_options", "unsupported_parameter"),
-        ({"no_such_thing": 1}, "no_such_thing", "unsupported_parameter"),
-        ({"temperature": 3}, "temperature", None),
-        ({"temperature": "hot"}, "temperature", None),
-        ({"stop": ["a", "b", "c", "d", "e"]}, "stop", None),
-        ({"seed": True}, "seed", None),
-        ({"tools": [{"type": "custom", "custom": {}}]}, "tools[0].type", None),
-        ({"stream_options": {"include_usage": True}}, "stream_options", None),
-        ({"messages": []}, "messages", None),
-        ({"messages": [{"role": "function", "content": "x"}]}, "messages[0].role", None),
-        ({"messages": [{"role": "user"}]}, "messages[0].content", None),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content[0].type", None),
-    ],
-)
-async def test_what_is_not_supported_is_refused_by_name(
-    gate: Gate, fields: dict[str, Any], param: str, code: str | None
-) -> None:
-    """Never ignored: the error names the part of the request, and the model is not asked."""
-    got = await gate.posts({"model": "any", "messages": ASKED, **fields})
-
-    assert (got.status, got.error["param"], got.error["code"]) == (400, param, code)
-    assert (got.error["type"], param in got.error["message"]) == ("invalid_request_error", True)
-    assert not gate.model.requests
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        *({name: None} for name in [*schemas.PASSED_ON, *schemas.ASKS_FOR_NOTHING]),
-        {"metadata": {}},
-        {"top_logprobs": 0},
-    ],
-)
-async def test_what_asks_for_nothing_may_be_sent(gate: Gate, fields: dict[str, Any]) -> None:
-    """Some clients send every field they know, with null for what they do not want; the model gets none of it."""
-    got = await gate.posts({"messages": ASKED, **fields})
-
-    assert got.status == 200
-    assert not set(fields) & set(gate.model.requests[-1].body)
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"{",
-        b"[]",
-        b'"x"',
-        b'{"messages": NaN}',
-        b'{"messages": [{"role": "user", "content": "\\ud800"}]}',
-        b'{"messages": [{"role": "user", "content": "x"}], "logit_bias": {"1": 1e999}}',
-        b'{"messages": ' + b"[" * 100 + b"]" * 100 + b"}",
-        b'{"messages": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
-        b"\xff\xfe",
-    ],
-)
-async def test_what_is_no_json_is_refused(gate: Gate, body: bytes) -> None:
-    """Nor what no text can hold, or is nested without end."""
-    got = await gate.posts(body)
-
-    assert (got.status, got.error["type"]) == (400, "invalid_request_error")
-    assert not gate.model.requests
-
-
 async def test_the_model_is_one_of_those_allowed(gate: Gate) -> None:
-    """Any other name means the default, which the answer tells."""
-    asked = [(await gate.asks("hi", model=name)).body["model"] for name in ("gpt-4o", "test-model")]
+    """For any other name the gateway uses the default model. The answer names it."""
+    models = [(await gate.asks("hi", model=name)).body["model"] for name in ("gpt-4o", "test-model")]
 
-    assert asked == ["test-model", "test-model"]
-    assert [request.body["model"] for request in gate.model.requests] == asked
+    assert models == ["test-model", "test-model"]
+    assert [request.body["model"] for request in gate.model.requests] == models
     listed = (await gate.calls("GET", "/v1/models")).body
     assert [model["id"] for model in listed["data"]] == ["test-model"]
 
@@ -248,10 +176,10 @@ async def test_the_model_is_one_of_those_allowed(gate: Gate) -> None:
         (says(), 502, "model_empty"),
     ],
 )
-async def test_a_model_in_trouble_is_an_error(
+async def test_a_failed_model_call_is_an_error(
     gate: Gate, reply: Fails | Says, status: int, code: str, *, stream: bool
 ) -> None:
-    """With the status that lets a client know whether to try again, in our words, and nothing is remembered."""
+    """Its status shows the client whether to retry. The session stores nothing."""
     gate.model.script(*[reply] * 6)
     got = await gate.asks("hi", session="one", stream=stream)
     gate.model.unscript()
@@ -263,7 +191,7 @@ async def test_a_model_in_trouble_is_an_error(
 
 @pytest.mark.parametrize("param", ["temperature", "response_format.json_schema", "tools[0].function.name"])
 async def test_a_value_that_the_model_does_not_accept_is_named(gate: Gate, param: str) -> None:
-    """The caller can do something about it, whose field it is; what the backend said of it is not repeated."""
+    """The client can change the field. The backend's message is not repeated."""
     fields: Any = {"temperature": 2, "response_format": {"type": "json_object"}, "tools": [TOOL]}
     gate.model.script(Fails(400, {"param": param, "message": "SECRET"}))
     got = await gate.asks("hi", **fields)
@@ -274,10 +202,10 @@ async def test_a_value_that_the_model_does_not_accept_is_named(gate: Gate, param
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_model_that_falls_silent_is_an_error(
+async def test_a_model_timeout_is_an_error(
     empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock, *, stream: bool
 ) -> None:
-    """504 to who waits for a whole answer, its code as the last event of a stream; nothing is remembered."""
+    """A 504 for a whole answer, or the last event of a stream. The session stores nothing."""
     async with opened(empty_sqlite_url, reciter, clock, model_timeout_seconds=0.3) as gate:
         gate.hold_model("Try ")
         got = await gate.asks("hi", session="one", stream=stream)
@@ -288,10 +216,10 @@ async def test_a_model_that_falls_silent_is_an_error(
 
 
 @pytest.mark.parametrize("session", ["one", None])
-async def test_too_many_at_once_are_told_to_come_again(
+async def test_too_many_concurrent_requests_get_a_503(
     empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock, session: str | None
 ) -> None:
-    """503 with Retry-After, and the model is not asked; one key cannot take the place of another."""
+    """It has Retry-After, and the gateway does not call the model. The limit holds for each key separately."""
     async with opened(empty_sqlite_url, reciter, clock, max_running_turns_per_workspace=1) as gate:
         another = {"Authorization": f"Bearer {await gate.another_key()}"}
         hold = gate.hold_model()
@@ -311,8 +239,8 @@ async def test_too_many_at_once_are_told_to_come_again(
     assert len(reciter.requests) == 2
 
 
-async def test_a_database_that_is_away_is_an_error(gate: Gate) -> None:
-    """503 with Retry-After, without its reason; answers again when it is back."""
+async def test_an_unavailable_database_is_an_error(gate: Gate) -> None:
+    """A 503 with Retry-After and without the reason. The gateway answers again when the database is back."""
     with outage.away(gate.settings.database_url.get_secret_value()):
         got = await gate.asks("hi", session="one")
 
@@ -321,8 +249,8 @@ async def test_a_database_that_is_away_is_an_error(gate: Gate) -> None:
     assert (await gate.asks("hi", session="one")).state == "created"
 
 
-async def test_what_is_too_long_is_told_in_the_words_of_http(gate: Gate) -> None:
-    """It names the part of the request, and how to start over by HTTP, where `!reset` is only a message."""
+async def test_too_long_messages_are_an_error_that_names_the_http_remedy(gate: Gate) -> None:
+    """It names DELETE sessions/{id}, because Slack's `!reset` would be an ordinary message here."""
     got = await gate.asks("word " * 150_000, session="one")
 
     assert (got.status, got.error["code"], got.error["param"]) == (400, "context_length_exceeded", "messages")
@@ -330,8 +258,8 @@ async def test_what_is_too_long_is_told_in_the_words_of_http(gate: Gate) -> None
     assert "!reset" not in got.error["message"]
 
 
-async def test_trouble_in_the_middle_of_a_stream_is_told_in_it(sdk: openai.AsyncOpenAI, gate: Gate) -> None:
-    """OpenAI's library raises it; what was said is forgotten, so that the question can be asked again."""
+async def test_a_failure_in_a_stream_is_its_last_event(sdk: openai.AsyncOpenAI, gate: Gate) -> None:
+    """OpenAI's library raises it as an exception. The session stores nothing, so that the client can retry."""
     gate.model.script(says("Try ", Cut()))
     with pytest.raises(openai.APIError) as raised:
         await streamed(sdk)
@@ -342,8 +270,8 @@ async def test_trouble_in_the_middle_of_a_stream_is_told_in_it(sdk: openai.Async
 
 @pytest.mark.parametrize("session", ["one", None])
 @pytest.mark.parametrize("stream", [False, True])
-async def test_tools_are_called_by_the_client(gate: Gate, session: str | None, *, stream: bool) -> None:
-    """The model's calls come out, the results go in, and the session remembers question and answer."""
+async def test_the_client_executes_tool_calls(gate: Gate, session: str | None, *, stream: bool) -> None:
+    """The response has the calls, the next request has their results, and the session stores question and answer."""
     gate.model.script(CALLS)
     got = await gate.asks("My VPN is down", session=session, tools=[TOOL], stream=stream)
     choice = got.events[1]["choices"][0]["delta"] if stream else got.body["choices"][0]["message"]
@@ -359,8 +287,8 @@ async def test_tools_are_called_by_the_client(gate: Gate, session: str | None, *
     assert await gate.turns("one") == (1 if session else 0)
 
 
-async def test_a_tools_result_needs_its_question(gate: Gate) -> None:
-    """A session does not keep the calls of tools: the client sends them again, and is told so."""
+async def test_a_tool_result_needs_its_question(gate: Gate) -> None:
+    """A session stores no tool calls, so that the client has to send the question again. The error says so."""
     call = {name: value for name, value in CALL.items() if name != "index"}
     loop: list[Message] = [
         {"role": "assistant", "tool_calls": [call]},
@@ -373,17 +301,30 @@ async def test_a_tools_result_needs_its_question(gate: Gate) -> None:
 
 
 async def test_content_may_come_in_parts(gate: Gate) -> None:
-    """Parts of text are one text."""
+    """The gateway joins the parts with line breaks."""
     parts = [{"type": "text", "text": "My VPN"}, {"type": "text", "text": "is down"}]
     await gate.asks({"role": "user", "content": parts}, session="one")
 
     assert gate.model.requests[-1].texts[-1] == "My VPN\nis down"
 
 
-async def test_usage_is_estimated_where_the_model_does_not_tell(gate: Gate) -> None:
-    """A client that reads it finds a number."""
+async def test_usage_is_estimated_if_the_backend_does_not_report_it(gate: Gate) -> None:
+    """A client that reads the usage always finds numbers."""
     gate.model.script(Says(("Try again.",), usage=None))
     usage = (await gate.asks("My VPN is down")).body["usage"]
 
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
     assert min(usage["prompt_tokens"], usage["completion_tokens"]) > 3
+
+
+@pytest.mark.parametrize("role", ["system", "developer"])
+@pytest.mark.parametrize("session", ["one", None])
+async def test_system_messages_may_be_refused(
+    empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock, session: str | None, role: str
+) -> None:
+    """With the setting `refuse`, in a session or not. The request creates no session."""
+    async with opened(empty_sqlite_url, reciter, clock, gateway_system_messages="refuse") as gate:
+        got = await gate.asks({"role": role, "content": "You are a pirate."}, "hi", session=session)
+        turns = await gate.turns("one")
+
+    assert (got.status, got.error["code"], turns) == (400, "system_message_refused", 0)

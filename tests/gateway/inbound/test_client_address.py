@@ -1,4 +1,4 @@
-"""Where a request comes from: a proxy's word counts only when the proxy is trusted."""
+"""The address of a client: X-Forwarded-For counts only if a trusted proxy wrote it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from ipaddress import ip_network
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from bot.gateway import client_address
+from bot.gateway.inbound.client_address import client_address
 
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("::1"))
 
 
 @pytest.mark.parametrize(
-    ("peer", "told", "found"),
+    ("peer", "forwarded", "address"),
     [
         ("192.0.2.7", [], "192.0.2.7"),
         ("192.0.2.7", ["198.51.100.1"], "192.0.2.7"),
@@ -33,9 +33,11 @@ TRUSTED = (ip_network("10.0.0.0/8"), ip_network("::1"))
         ("::ffff:192.0.2.7", [], "192.0.2.7"),
     ],
 )
-def test_the_client_is_the_last_one_that_is_not_trusted(peer: str, told: list[str], found: str) -> None:
-    """What stands before it in X-Forwarded-For, anybody could have written there."""
-    headers = [("X-Forwarded-For", line) for line in told]
+def test_the_client_is_the_last_address_that_is_not_a_trusted_proxy(
+    peer: str, forwarded: list[str], address: str
+) -> None:
+    """The client may have invented the entries before it."""
+    headers = [("X-Forwarded-For", line) for line in forwarded]
     request = make_mocked_request("GET", "/", headers=headers)
 
-    assert client_address.client(request.clone(remote=peer), TRUSTED) == found
+    assert client_address(request.clone(remote=peer), TRUSTED) == address
