@@ -1,11 +1,11 @@
-"""Settings in, running bot out: the only file that knows everyone.
+"""The wiring: settings in, a running bot out. The only file that knows every part.
 
-Rule: what is opened here is closed here, in the opposite order: intake first, then the work, then what it stands on.
+Rule: this file closes all that it opens, in the opposite order: first the intake, then the work, then the store.
+The edges are imported by the functions that open them, because each bot uses only some.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import socket
 import uuid
@@ -13,26 +13,18 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from bot.config.settings import Settings
 from bot.domain.sessions import IdleLimits
 from bot.errors import StoreUnavailable
-from bot.gateway.server import Gateway
 from bot.llm import LLM
 from bot.llm.circuit_breaker import CircuitBreaker
-from bot.llm.openai import OpenAI
-from bot.llm.stub_server import StubServer
-from bot.ops import health
+from bot.llm.from_settings import open_model
 from bot.ops.expiry_warnings import ExpiryWarnings
 from bot.ops.scheduler import Scheduler
 from bot.prompt import persona
 from bot.prompt.budget import budget_for
-from bot.slack.client import open_client
-from bot.slack.inbound.bolt_app import build_app
-from bot.slack.inbound.http_mode import PATH, HttpMode
-from bot.slack.inbound.transport import Transport, connect
-from bot.slack.outbound.adapter import SlackAdapter
-from bot.slack.startup_checks import identify
 from bot.store import api_keys as key_rows
 from bot.store import schema
 from bot.store.engine import Store
@@ -50,92 +42,104 @@ from bot.turns.session_locks import SessionLocks
 from bot.turns.summariser import Summariser
 from bot.turns.worker import Worker
 
-Clock = Callable[[], datetime]
+if TYPE_CHECKING:
+    from bot.gateway.server import Gateway
+    from bot.slack.inbound.transport import Transport
 
-STAND_IN = "a stand-in, because neither OPENAI_API_KEY nor OPENAI_BASE_URL is set"
+Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """The working parts, without any platform's door."""
+class Services:
+    """The object graph below the edges, at work."""
 
     store: Store
     inbox: Inbox
     worker: Worker
-    refusals: FailedDeliveries
+    failed_deliveries: FailedDeliveries
     scheduler: Scheduler
     summariser: Summariser
-    exchange: ChatService
+    chat_service: ChatService
 
 
 @dataclass(frozen=True, slots=True)
 class Bot:
-    """A connected bot: its working parts, and where it is, in words."""
+    """A connected bot. `address` tells an operator where it is reached."""
 
-    desk: Desk
-    where: str
+    services: Services
+    address: str
 
 
 def utc_now() -> datetime:
-    """The wall clock."""
+    """Return the wall clock's time."""
     return datetime.now(UTC)
 
 
 def new_id() -> str:
-    """A UUID that nobody can guess."""
+    """Return a UUID that nobody can guess."""
     return str(uuid.uuid4())
 
 
 @asynccontextmanager
 async def slack_bot(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[Bot]:
-    """The whole bot, connected to the Slack that the settings name. Raises StartupError when it cannot be."""
+    """Open the whole bot, connected to the Slack that the settings name. Raises StartupError when it cannot connect."""
+    # Imported here: a bot behind the HTTP API alone, and a chat in the terminal, do without Slack's libraries.
+    from bot.slack.client import open_client  # noqa: PLC0415
+    from bot.slack.inbound.bolt_app import build_app  # noqa: PLC0415
+    from bot.slack.inbound.http_mode import PATH, HttpMode  # noqa: PLC0415
+    from bot.slack.inbound.transport import connect  # noqa: PLC0415
+    from bot.slack.outbound.adapter import SlackAdapter  # noqa: PLC0415
+    from bot.slack.startup_checks import identify  # noqa: PLC0415
+
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(open_client(settings))
         identity = await identify(client)
         adapter = SlackAdapter(client, identity, clock=clock, streaming=settings.slack_streaming)
-        parts = await stack.enter_async_context(desk(settings, [adapter], clock=clock))
-        bolt = build_app(client, identity, parts.inbox, settings, clock=clock)
+        services = await stack.enter_async_context(open_services(settings, [adapter], clock=clock))
+        bolt = build_app(client, identity, services.inbox, settings, clock=clock)
         connection = await stack.enter_async_context(connect(bolt, settings))
         if settings.health_port is not None:
-            await stack.enter_async_context(_health(settings, settings.health_port, parts, clock, connection))
-        where = f"http://{settings.host}:{connection.port}{PATH}" if isinstance(connection, HttpMode) else "Socket Mode"
-        where = f"in {identity.team_name} by {where}"
+            await stack.enter_async_context(_health(settings, settings.health_port, services, clock, connection))
+        intake = (
+            f"http://{settings.host}:{connection.port}{PATH}" if isinstance(connection, HttpMode) else "Socket Mode"
+        )
+        address = f"in {identity.team_name} by {intake}"
         if settings.gateway_port is not None:
-            port = await stack.enter_async_context(_gateway(settings, parts, clock).served(settings.gateway_port))
-            where += f" and {await _at(settings, port, parts)}"
-        yield Bot(parts, where)
+            served = _gateway(settings, services, clock).served(settings.gateway_port)
+            address += f" and {await _gateway_address(settings, await stack.enter_async_context(served), services)}"
+        yield Bot(services, address)
 
 
 @asynccontextmanager
 async def gateway_bot(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[Bot]:
-    """The bot behind its HTTP API alone. Raises StartupError when it cannot be served."""
+    """Open the bot behind its HTTP API alone. Raises StartupError when the port is not free."""
     port = settings.port if settings.gateway_port is None else settings.gateway_port
     async with AsyncExitStack() as stack:
-        parts = await stack.enter_async_context(desk(settings, [], clock=clock))
+        services = await stack.enter_async_context(open_services(settings, [], clock=clock))
         if settings.health_port is not None:
-            await stack.enter_async_context(_health(settings, settings.health_port, parts, clock))
-        served = await stack.enter_async_context(
-            _gateway(settings, parts, clock).served(port, "--port or GATEWAY_PORT")
-        )
-        yield Bot(parts, await _at(settings, served, parts))
+            await stack.enter_async_context(_health(settings, settings.health_port, services, clock))
+        served = _gateway(settings, services, clock).served(port, "--port or GATEWAY_PORT")
+        yield Bot(services, await _gateway_address(settings, await stack.enter_async_context(served), services))
 
 
-def _gateway(settings: Settings, parts: Desk, clock: Clock) -> Gateway:
-    return Gateway(parts.store, parts.exchange, parts.inbox, settings, clock=clock, new_id=new_id)
+def _gateway(settings: Settings, services: Services, clock: Clock) -> Gateway:
+    from bot.gateway.server import Gateway  # noqa: PLC0415 - only where GATEWAY_PORT asks for it
+
+    return Gateway(services.store, services.chat_service, services.inbox, settings, clock=clock, new_id=new_id)
 
 
-async def _at(settings: Settings, port: int, parts: Desk) -> str:
-    """Where the gateway is, and whether anybody could ask there."""
+async def _gateway_address(settings: Settings, port: int, services: Services) -> str:
+    """Describe where the gateway is reached, and how to make the first key."""
     address = f"at http://{settings.host}:{port}{settings.gateway_prefixes[0]}"
-    known = await parts.store.run(key_rows.every)
-    return address if known else f"{address} (without a key yet: attendant keys create NAME)"
+    keys = await services.store.run(key_rows.every)
+    return address if keys else f"{address} (without a key yet: attendant keys create NAME)"
 
 
 @asynccontextmanager
-async def desk(
+async def open_services(
     settings: Settings, adapters: Sequence[Adapter], *, clock: Clock = utc_now, llm: LLM | None = None
-) -> AsyncIterator[Desk]:
-    """The working parts, at work: database up to date, worker and scheduler running."""
+) -> AsyncIterator[Services]:
+    """Bring the database up to date, and start the worker and the scheduler."""
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings))
         if llm is None:
@@ -147,74 +151,61 @@ async def desk(
         stack.push_async_callback(summariser.stop)
         responder = Responder(breaker, persona=shared, budget=budget, besides=tools_cost)
         idle = IdleLimits(settings.idle_after, settings.idle_after_by_channel)
-        clerk = TurnHandler(store, responder, adapters, clock, settings.max_attempts, idle=idle, summariser=summariser)
-        worker = Worker(store, clerk, owner=_owner(), clock=clock, limits=_limits(settings))
-        refusals = FailedDeliveries(store, clock=clock)
-        stack.push_async_callback(_keep, refusals)
+        handler = TurnHandler(
+            store, responder, adapters, clock, settings.max_attempts, idle=idle, summariser=summariser
+        )
+        worker = Worker(store, handler, owner=_owner(), clock=clock, limits=_limits(settings))
+        failed_deliveries = FailedDeliveries(store, clock=clock)
+        stack.push_async_callback(_store_counts, failed_deliveries)
         scheduler = Scheduler(
             store,
             worker,
-            refusals,
+            failed_deliveries,
             clock=clock,
             idle=idle,
             retention=settings.retention,
-            forewarning=_forewarning(settings, store, adapters, clock, idle),
+            warnings=_warnings(settings, store, adapters, clock, idle),
         )
         scheduler.start()
         stack.callback(scheduler.stop)  # after the worker has stopped, whose leases it keeps
         stack.push_async_callback(worker.stop, settings.drain_seconds)
         await worker.poll()
-        inbox = Inbox(store, worker, refusals, clock=clock, new_id=new_id, idle=idle)
-        exchange = _exchange(settings, store, responder, summariser, held=worker.held, clock=clock, idle=idle)
-        stack.push_async_callback(exchange.stop)
-        yield Desk(store, inbox, worker, refusals, scheduler, summariser, exchange)
+        inbox = Inbox(store, worker, failed_deliveries, clock=clock, new_id=new_id, idle=idle)
+        chat_service = _chat_service(settings, store, responder, summariser, held=worker.held, clock=clock, idle=idle)
+        stack.push_async_callback(chat_service.stop)
+        yield Services(store, inbox, worker, failed_deliveries, scheduler, summariser, chat_service)
 
 
-@asynccontextmanager
-async def open_model(settings: Settings) -> AsyncIterator[LLM]:
-    """The model that the settings name, over the openai client."""
-    model = OpenAI(
-        model=settings.openai_model,
-        silence_s=settings.model_timeout_seconds,
-        max_streams=settings.max_running_turns,
-        api_key=settings.openai_api_key,
-        base_url=settings.openai_base_url,
-        tools=settings.openai_tools == "auto",
-    )
-    try:
-        yield model
-    finally:
-        await model.aclose()
-
-
-async def _keep(refusals: FailedDeliveries) -> None:
-    with suppress(StoreUnavailable):  # there is no later time
-        await refusals.keep()
+async def _store_counts(failed_deliveries: FailedDeliveries) -> None:
+    with suppress(StoreUnavailable):  # the process ends: there is no later time
+        await failed_deliveries.keep()
 
 
 def _health(
-    settings: Settings, port: int, parts: Desk, clock: Clock, connection: Transport | None = None
+    settings: Settings, port: int, services: Services, clock: Clock, connection: Transport | None = None
 ) -> AbstractAsyncContextManager[int]:
+    from bot.ops import health  # noqa: PLC0415 - only where HEALTH_PORT asks for it
+
     async def database() -> bool:
-        await parts.store.run_urgent(lambda c: c.exec_driver_sql("SELECT 1"))
+        await services.store.run_urgent(lambda c: c.exec_driver_sql("SELECT 1"))
         return True
 
     async def slack() -> bool:
         return connection is not None and connection.connected > 0
 
     async def worker() -> bool:
-        return not parts.worker.stopping
+        return not services.worker.stopping
 
     async def scheduler() -> bool:
-        return parts.scheduler.running
+        return services.scheduler.running
 
     async def counts() -> Mapping[str, int]:
-        found = await parts.store.run(figures, now=clock())
+        metrics = await services.store.run(figures, now=clock())
         return {
-            "owed": found.owed_messages,
-            "oldest_owed_seconds": round(found.oldest_owed_seconds),
-            "takeovers": found.taken_over_turns,
-            "refusals": found.refused_deliveries + parts.refusals.not_kept,
+            "owed": metrics.owed_messages,
+            "oldest_owed_seconds": round(metrics.oldest_owed_seconds),
+            "takeovers": metrics.taken_over_turns,
+            "refusals": metrics.refused_deliveries + services.failed_deliveries.not_kept,
         }
 
     return health.served(
@@ -222,19 +213,19 @@ def _health(
         port,
         {"database": database, **({"slack": slack} if connection else {}), "worker": worker, "scheduler": scheduler},
         {
-            "running": lambda: parts.worker.running,
-            "waiting": lambda: parts.worker.waiting,
-            "asking": lambda: parts.exchange.running,
-            "refusals": lambda: parts.refusals.not_kept,
+            "running": lambda: services.worker.running,
+            "waiting": lambda: services.worker.waiting,
+            "asking": lambda: services.chat_service.running,
+            "refusals": lambda: services.failed_deliveries.not_kept,
         },
         counts,
     )
 
 
 @asynccontextmanager
-async def open_store(settings: Settings, *, there: bool = False) -> AsyncIterator[Store]:
-    """The database that the settings name, up to date. `there`: it is to be there already."""
-    store = Store(settings.database_url, there=there)
+async def open_store(settings: Settings, *, must_exist: bool = False) -> AsyncIterator[Store]:
+    """Open the database that the settings name, up to date. With `must_exist` no new file is created."""
+    store = Store(settings.database_url.get_secret_value(), must_exist=must_exist)
     try:
         await store.check()
         await store.run(schema.upgrade)
@@ -243,21 +234,7 @@ async def open_store(settings: Settings, *, there: bool = False) -> AsyncIterato
         await store.close()
 
 
-@asynccontextmanager
-async def with_model(settings: Settings) -> AsyncIterator[Settings]:
-    """The settings; with the stand-in running, and named as the backend, where no model is set."""
-    if not settings.uses_stand_in:
-        yield settings
-        return
-    stand_in = StubServer()
-    try:
-        base_url = await stand_in.start()
-        yield dataclasses.replace(settings, openai_base_url=base_url, openai_model="stand-in")
-    finally:
-        await stand_in.stop()
-
-
-def _exchange(
+def _chat_service(
     settings: Settings,
     store: Store,
     responder: Responder,
@@ -275,7 +252,7 @@ def _exchange(
     return ChatService(store, responder, summariser, held, clock=clock, new_id=new_id, idle=idle, line=line)
 
 
-def _forewarning(
+def _warnings(
     settings: Settings, store: Store, adapters: Sequence[Adapter], clock: Clock, idle: IdleLimits
 ) -> ExpiryWarnings | None:
     ahead = settings.warn_ahead
@@ -289,10 +266,6 @@ def _limits(settings: Settings) -> Limits:
         settings.max_running_turns_per_person,
         settings.max_waiting_turns,
     )
-
-
-def model_name(settings: Settings) -> str:
-    return STAND_IN if settings.uses_stand_in else settings.openai_model
 
 
 def _owner() -> str:

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 # Beside each stand the third-party libraries that it may import. aiohttp is the web stack.
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
-    "config": set(),
+    "config": {"pydantic"},
     "manifest": {"yaml"},
     "domain": set(),
     "prompt": set(),
@@ -31,11 +31,11 @@ LAYERS: dict[str, set[str]] = {
     "ops": {"apscheduler", "aiohttp"},
     "testing": set(),
     "slack": {"slack_bolt", "slack_sdk", "aiohttp"},
-    "gateway": {"aiohttp"},
+    "gateway": {"aiohttp", "pydantic"},
     "playground": {"aiohttp"},
     "app": set(),
     "api": set(),
-    "cli": set(),
+    "cli": {"pydantic", "rich"},
 }
 READING_ORDER = list(LAYERS)
 EDGES = {"slack", "gateway", "playground"}  # they never import each other
@@ -58,7 +58,7 @@ SAME_NOUN = {
     "thread_context": "as the model reads it, and its rows",
 }
 # The only functions that catch every exception. They log it, so that other turns and requests go on.
-CATCH_ALL = {"bot/turns/worker.py:_work", "bot/gateway/server.py:_guard"}
+CATCH_ALL = {"bot/turns/worker.py:_work", "bot/gateway/server.py:_handle_errors"}
 
 # Lengths are lines. A function's length counts its signature and its body, but no decorator and no docstring.
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 300, 40
@@ -78,20 +78,9 @@ TOO_MANY_PARAMETERS: set[str] = {
 }
 # Temporary: in these files log calls still hold sentences.
 LOGS_SENTENCES: set[str] = {
-    "bot/gateway/access_log.py",
-    "bot/gateway/auth.py",
-    "bot/gateway/connection.py",
-    "bot/gateway/server.py",
-    "bot/llm/circuit_breaker.py",
-    "bot/llm/openai.py",
-    "bot/llm/stub_server.py",
-    "bot/ops/expiry_warnings.py",
-    "bot/ops/scheduler.py",
-    "bot/prompt/budget.py",
     "bot/slack/outbound/adapter.py",
     "bot/slack/outbound/orphaned_messages.py",
     "bot/slack/outbound/status.py",
-    "bot/store/engine.py",
     "bot/turns/answer.py",
     "bot/turns/chat_reply.py",
     "bot/turns/chat_service.py",

@@ -234,7 +234,7 @@ async def test_they_outlive_a_reset_and_an_expiry(room: Room) -> None:
     await talk.answers(2)
     await room.settled()
     room.clock.advance(timedelta(hours=25))
-    await room.desk.scheduler.expire()
+    await room.services.scheduler.expire()
     talk.says("hello again")
     await talk.answers(3)
 
@@ -251,9 +251,9 @@ async def test_they_outlive_a_restart(tmp_path: Path) -> None:
         workspace, server = await stack.enter_async_context(playground(clock.now))
         settings = settings_for(workspace, server, model, database_url=f"sqlite:///{tmp_path / 'attendant.db'}")
         async with app.slack_bot(settings, clock=clock.now) as bot:
-            await Room(workspace, server, model, bot.desk, clock, settings).guest("Ana").prefers(name="Rita")
+            await Room(workspace, server, model, bot.services, clock, settings).guest("Ana").prefers(name="Rita")
         async with app.slack_bot(settings, clock=clock.now) as bot:
-            room = Room(workspace, server, model, bot.desk, clock, settings)
+            room = Room(workspace, server, model, bot.services, clock, settings)
             await room.guest("Ana").mentions("hello").answers(1)
 
     assert wishes(room) == ["> Call me Rita."]
@@ -375,5 +375,5 @@ async def test_an_uninstall_forgets_them(room: Room) -> None:
     await room.until(lambda: len(room.server.deliveries.events("app_uninstalled")) == 1)
     await room.acknowledged()
 
-    with room.desk.store.engine.connect() as connection:
+    with room.services.store.engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM preferences").scalar() == 0

@@ -65,7 +65,7 @@ class Gate:
     address: str
     key: str
     model: OpenAIServer
-    desk: app.Desk
+    services: app.Services
     clock: SettableClock
     settings: Settings
     http: aiohttp.ClientSession
@@ -115,6 +115,11 @@ class Gate:
         return int(told.body["turns"]) if told.status == 200 else 0
 
 
+def limit_headers(got: Got) -> set[str]:
+    """Return the names of the rate-limit headers."""
+    return {name for name in got.headers if name.startswith("x-ratelimit-")}
+
+
 async def _got(response: aiohttp.ClientResponse) -> Got:
     headers = {name.lower(): value for name, value in response.headers.items()}
     if response.content_type != "text/event-stream":
@@ -139,5 +144,5 @@ async def opened(database_url: str, model: OpenAIServer, clock: SettableClock, *
     settings = Settings(**values)
     key = await keys.create(settings, "test")
     async with app.gateway_bot(settings, clock=clock.now) as bot, aiohttp.ClientSession() as http:
-        address = bot.where.removeprefix("at ").removesuffix(settings.gateway_prefixes[0])
-        yield Gate(address, key, model, bot.desk, clock, settings, http)
+        address = bot.address.removeprefix("at ").removesuffix(settings.gateway_prefixes[0])
+        yield Gate(address, key, model, bot.services, clock, settings, http)

@@ -191,14 +191,14 @@ class Room:
     workspace: Workspace
     server: PlaygroundServer
     model: OpenAIServer
-    desk: app.Desk
+    services: app.Services
     clock: SettableClock
     settings: Settings
 
     @property
     def database(self) -> str:
         """The SQLite file's path."""
-        return self.settings.database_url.removeprefix("sqlite:///")
+        return self.settings.database_url.get_secret_value().removeprefix("sqlite:///")
 
     def guest(self, name: str) -> Guest:
         """Return a person by the first word of their real name."""
@@ -224,8 +224,8 @@ class Room:
         await self.workspace.until(holds, timeout_s=GENEROUS_S)
 
     async def settled(self) -> None:
-        """Wait until every answer is stored."""
-        await self.desk.worker.idle()
+        """Wait until every answer is stored, too."""
+        await self.services.worker.idle()
 
     async def ready(self) -> tuple[int, Any]:
         """Return the status and the body of /readyz."""
