@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, nullcontext
 from uuid import UUID
 
-from bot.app import Desk, desk, new_id, utc_now, with_model
+from bot.app import Services, new_id, services, utc_now, with_model
 from bot.config.settings import ENV_FILE, Settings
 from bot.domain import api_keys
 from bot.domain.sessions import Memory, ResetOutcome
@@ -20,7 +20,7 @@ from bot.domain.texts import TRUNCATED
 from bot.errors import SessionNotFound, StartupError
 from bot.llm import LLM, Done
 from bot.store import api_keys as key_rows
-from bot.turns.chat_service import Question, place, reset
+from bot.turns.chat_question import Question, place
 
 LOCAL = "local"  # whose the chats are when no key is given
 
@@ -33,12 +33,12 @@ class Attendant:
     Every method may raise StoreUnavailable, and Overloaded when too many ask.
     """
 
-    def __init__(self, parts: Desk, owner: str) -> None:
-        self._open: Desk | None = parts
+    def __init__(self, parts: Services, owner: str) -> None:
+        self._open: Services | None = parts
         self._owner = owner
 
     @property
-    def _parts(self) -> Desk:
+    def _parts(self) -> Services:
         if self._open is None:
             raise RuntimeError("The attendant is closed: call it inside 'async with Attendant.open() as attendant:'.")
         return self._open
@@ -55,7 +55,7 @@ class Attendant:
         """
         settings = settings or Settings.load(os.environ, ENV_FILE, without_slack=True)
         model = with_model(settings) if llm is None else nullcontext(settings)
-        async with model as effective, desk(effective, [], llm=llm) as parts:
+        async with model as effective, services(effective, llm=llm) as parts:
             attendant = Attendant(parts, await _owner(parts, key))
             try:
                 yield attendant
@@ -65,7 +65,7 @@ class Attendant:
     async def create_chat(self) -> str:
         """A new chat; its id, a UUID. It is known for ever, unless it is used and expires."""
         chat_id = new_id()
-        await self._parts.exchange.make(place(self._owner, chat_id))
+        await self._parts.chat_sessions.make(place(self._owner, chat_id))
         return chat_id
 
     async def send_message(self, chat_id: ChatId, text: str) -> str:
@@ -84,29 +84,29 @@ class Attendant:
         if not isinstance(text, str):
             raise TypeError(f"a message is a str, not {type(text).__name__}")
         thread = place(self._owner, str(chat_id))
-        if not await self._parts.exchange.knows(thread):
+        if not await self._parts.chat_sessions.knows(thread):
             raise SessionNotFound
         async with (
-            self._parts.exchange.ask(Question(self._owner, thread, said=(text,))) as reply,
+            self._parts.chat.ask(Question(self._owner, thread, texts=(text,))) as reply,
             aclosing(reply.words()) as words,
         ):
             async for piece in words:
                 text = piece if not isinstance(piece, Done) else f"\n\n{TRUNCATED}" if piece.truncated else ""
                 if text:
-                    with self._parts.exchange.aside():
+                    with self._parts.chat.uncancelled():
                         yield text
                     _ = self._parts  # whoever reads on when it is closed shall be told so
 
     async def memory(self, chat_id: ChatId) -> Memory | None:
         """What is remembered of this chat, in figures; None when that is nothing."""
-        return await self._parts.exchange.memory(place(self._owner, str(chat_id)))
+        return await self._parts.chat_sessions.memory(place(self._owner, str(chat_id)))
 
     async def reset_chat(self, chat_id: ChatId) -> ResetOutcome:
         """Forget what was said in this chat; the next message begins anew."""
-        return await reset(self._parts.exchange, self._parts.inbox, place(self._owner, str(chat_id)))
+        return await self._parts.chat_sessions.reset(place(self._owner, str(chat_id)))
 
 
-async def _owner(parts: Desk, text: str | None) -> str:
+async def _owner(parts: Services, text: str | None) -> str:
     if text is None:
         return LOCAL
     secret = api_keys.read(text)

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Generic, TypeVar
 
 from bot.config.settings import Settings
 from bot.domain.sessions import IdleLimits
@@ -39,13 +40,19 @@ from bot.store.engine import Store
 from bot.store.metrics import figures
 from bot.tools.set_preferences import cost_of_tools
 from bot.turns.adapter import Adapter
-from bot.turns.answer import Responder
+from bot.turns.assistant import Assistant
 from bot.turns.chat_service import ChatService
+from bot.turns.chat_sessions import ChatSessions
 from bot.turns.failed_deliveries import FailedDeliveries
 from bot.turns.fair_queue import Limits
 from bot.turns.handler import TurnHandler
 from bot.turns.inbox import Inbox
 from bot.turns.leases import LeaseKeeper
+from bot.turns.open_sessions import OpenSessions
+from bot.turns.personal_data import PersonalData
+from bot.turns.policies import DURABLE, WITHDRAWABLE
+from bot.turns.request_limiter import RequestLimiter
+from bot.turns.service import TurnService
 from bot.turns.session_locks import SessionLocks
 from bot.turns.summariser import Summariser
 from bot.turns.worker import Worker
@@ -56,23 +63,47 @@ STAND_IN = "a stand-in, because neither OPENAI_API_KEY nor OPENAI_BASE_URL is se
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """The working parts, without any platform's door."""
+class Services:
+    """The working parts without a chat platform: all that the HTTP API and Python need."""
 
     store: Store
-    inbox: Inbox
-    worker: Worker
-    refusals: FailedDeliveries
-    scheduler: Scheduler
+    leases: LeaseKeeper
     summariser: Summariser
-    exchange: ChatService
+    assistant: Assistant
+    chat: ChatService
+    sessions: OpenSessions
+    chat_sessions: ChatSessions
+    scheduler: Scheduler
+
+    @property
+    def running(self) -> int:
+        """How many answers run here."""
+        return self.chat.running
 
 
 @dataclass(frozen=True, slots=True)
-class Bot:
+class PlatformServices(Services):
+    """The working parts with a chat platform."""
+
+    inbox: Inbox
+    worker: Worker
+    personal_data: PersonalData
+    failed_deliveries: FailedDeliveries
+
+    @property
+    def running(self) -> int:
+        """How many answers run here."""
+        return self.chat.running + self.worker.running
+
+
+S = TypeVar("S", bound=Services)
+
+
+@dataclass(frozen=True, slots=True)
+class Bot(Generic[S]):
     """A connected bot: its working parts, and where it is, in words."""
 
-    desk: Desk
+    services: S
     where: str
 
 
@@ -87,14 +118,14 @@ def new_id() -> str:
 
 
 @asynccontextmanager
-async def slack_bot(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[Bot]:
+async def slack_bot(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[Bot[PlatformServices]]:
     """The whole bot, connected to the Slack that the settings name. Raises StartupError when it cannot be."""
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(open_client(settings))
         identity = await identify(client)
         adapter = SlackAdapter(client, identity, clock=clock, streaming=settings.slack_streaming)
-        parts = await stack.enter_async_context(desk(settings, [adapter], clock=clock))
-        bolt = build_app(client, identity, parts.inbox, settings, clock=clock)
+        parts = await stack.enter_async_context(platform_services(settings, [adapter], clock=clock))
+        bolt = build_app(client, identity, parts.inbox, parts.sessions, parts.personal_data, settings, clock=clock)
         connection = await stack.enter_async_context(connect(bolt, settings))
         if settings.health_port is not None:
             await stack.enter_async_context(_health(settings, settings.health_port, parts, clock, connection))
@@ -107,11 +138,11 @@ async def slack_bot(settings: Settings, *, clock: Clock = utc_now) -> AsyncItera
 
 
 @asynccontextmanager
-async def gateway_bot(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[Bot]:
+async def gateway_bot(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[Bot[Services]]:
     """The bot behind its HTTP API alone. Raises StartupError when it cannot be served."""
     port = settings.port if settings.gateway_port is None else settings.gateway_port
     async with AsyncExitStack() as stack:
-        parts = await stack.enter_async_context(desk(settings, [], clock=clock))
+        parts = await stack.enter_async_context(services(settings, clock=clock))
         if settings.health_port is not None:
             await stack.enter_async_context(_health(settings, settings.health_port, parts, clock))
         served = await stack.enter_async_context(
@@ -120,11 +151,11 @@ async def gateway_bot(settings: Settings, *, clock: Clock = utc_now) -> AsyncIte
         yield Bot(parts, await _at(settings, served, parts))
 
 
-def _gateway(settings: Settings, parts: Desk, clock: Clock) -> Gateway:
-    return Gateway(parts.store, parts.exchange, parts.inbox, settings, clock=clock, new_id=new_id)
+def _gateway(settings: Settings, parts: Services, clock: Clock) -> Gateway:
+    return Gateway(parts.store, parts.chat, parts.chat_sessions, settings, clock=clock, new_id=new_id)
 
 
-async def _at(settings: Settings, port: int, parts: Desk) -> str:
+async def _at(settings: Settings, port: int, parts: Services) -> str:
     """Where the gateway is, and whether anybody could ask there."""
     address = f"at http://{settings.host}:{port}{settings.gateway_prefixes[0]}"
     known = await parts.store.run(key_rows.every)
@@ -132,29 +163,34 @@ async def _at(settings: Settings, port: int, parts: Desk) -> str:
 
 
 @asynccontextmanager
-async def desk(
+async def services(settings: Settings, *, clock: Clock = utc_now, llm: LLM | None = None) -> AsyncIterator[Services]:
+    """The working parts without a chat platform, at work: database up to date, scheduler running."""
+    async with _services(settings, clock, llm) as parts:
+        parts.scheduler.start()
+        try:
+            yield parts
+        finally:
+            parts.scheduler.stop()
+
+
+@asynccontextmanager
+async def platform_services(
     settings: Settings, adapters: Sequence[Adapter], *, clock: Clock = utc_now, llm: LLM | None = None
-) -> AsyncIterator[Desk]:
-    """The working parts, at work: database up to date, worker and scheduler running."""
+) -> AsyncIterator[PlatformServices]:
+    """The working parts with a chat platform, at work: database up to date, worker and scheduler running."""
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_store(settings))
-        if llm is None:
-            llm = await stack.enter_async_context(open_model(settings))
-        breaker, shared = CircuitBreaker(llm, clock=clock), persona.load(settings.persona_file)
-        tools_cost = cost_of_tools(settings)
-        budget = budget_for(settings, shared, besides=tools_cost)
-        summariser = Summariser(store, breaker, budget, clock=clock)
-        stack.push_async_callback(summariser.stop)
-        responder = Responder(breaker, persona=shared, budget=budget, besides=tools_cost)
-        idle = IdleLimits(settings.idle_after, settings.idle_after_by_channel)
-        clerk = TurnHandler(store, responder, adapters, clock, settings.max_attempts, idle=idle, summariser=summariser)
-        worker = Worker(store, clerk, owner=_owner(), clock=clock, limits=_limits(settings))
-        refusals = FailedDeliveries(store, clock=clock)
-        stack.push_async_callback(_keep, refusals)
+        parts, idle = await stack.enter_async_context(_services(settings, clock, llm)), _idle(settings)
+        store, leases = parts.store, parts.leases
+        turns = TurnService(store, parts.assistant, parts.summariser, DURABLE, clock=clock, idle=idle)
+        handler = TurnHandler(store, turns, parts.assistant, adapters, clock=clock, max_attempts=settings.max_attempts)
+        worker = Worker(store, handler, leases, clock=clock, limits=_limits(settings))
+        failed_deliveries = FailedDeliveries(store, clock=clock)
+        stack.push_async_callback(_keep, failed_deliveries)
         scheduler = Scheduler(
             store,
+            leases,
             worker,
-            refusals,
+            failed_deliveries,
             clock=clock,
             idle=idle,
             retention=settings.retention,
@@ -164,10 +200,46 @@ async def desk(
         stack.callback(scheduler.stop)  # after the worker has stopped, whose leases it keeps
         stack.push_async_callback(worker.stop, settings.drain_seconds)
         await worker.poll()
-        inbox = Inbox(store, worker, refusals, clock=clock, new_id=new_id, idle=idle)
-        exchange = _exchange(settings, store, responder, summariser, held=worker.held, clock=clock, idle=idle)
-        stack.push_async_callback(exchange.stop)
-        yield Desk(store, inbox, worker, refusals, scheduler, summariser, exchange)
+        inbox = Inbox(store, worker, leases, failed_deliveries, clock=clock, new_id=new_id, idle=idle)
+        personal_data = PersonalData(store, leases, clock=clock)
+        shared = {field.name: getattr(parts, field.name) for field in dataclasses.fields(parts)}
+        yield PlatformServices(
+            **shared | {"scheduler": scheduler},
+            inbox=inbox,
+            worker=worker,
+            personal_data=personal_data,
+            failed_deliveries=failed_deliveries,
+        )
+
+
+@asynccontextmanager
+async def _services(settings: Settings, clock: Clock, llm: LLM | None) -> AsyncIterator[Services]:
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store(settings))
+        if llm is None:
+            llm = await stack.enter_async_context(open_model(settings))
+        breaker, shared = CircuitBreaker(llm, clock=clock), persona.load(settings.persona_file)
+        tools_cost, idle = cost_of_tools(settings), _idle(settings)
+        budget = budget_for(settings, shared, besides=tools_cost)
+        leases = LeaseKeeper(store, owner=_owner(), clock=clock)
+        summariser = Summariser(store, breaker, budget, leases, clock=clock)
+        stack.push_async_callback(summariser.stop)
+        assistant = Assistant(breaker, persona=shared, budget=budget, besides=tools_cost)
+        turns = TurnService(store, assistant, summariser, WITHDRAWABLE, clock=clock, idle=idle)
+        limiter = RequestLimiter(most=settings.max_running_turns, most_of_one=settings.max_running_turns_per_workspace)
+        locks = SessionLocks(timeout_s=settings.gateway_wait_seconds)
+        chat = ChatService(
+            turns, assistant, leases, limiter=limiter, locks=locks, clock=clock, new_id=new_id, idle=idle
+        )
+        stack.push_async_callback(chat.stop)
+        sessions = OpenSessions(store, leases, clock=clock)
+        chat_sessions = ChatSessions(store, turns, sessions, clock=clock, idle=idle)
+        scheduler = Scheduler(store, leases, clock=clock, idle=idle, retention=settings.retention)
+        yield Services(store, leases, summariser, assistant, chat, sessions, chat_sessions, scheduler)
+
+
+def _idle(settings: Settings) -> IdleLimits:
+    return IdleLimits(settings.idle_after, settings.idle_after_by_channel)
 
 
 @asynccontextmanager
@@ -187,14 +259,16 @@ async def open_model(settings: Settings) -> AsyncIterator[LLM]:
         await model.aclose()
 
 
-async def _keep(refusals: FailedDeliveries) -> None:
+async def _keep(failed_deliveries: FailedDeliveries) -> None:
     with suppress(StoreUnavailable):  # there is no later time
-        await refusals.keep()
+        await failed_deliveries.keep()
 
 
 def _health(
-    settings: Settings, port: int, parts: Desk, clock: Clock, connection: SocketMode | HttpMode | None = None
+    settings: Settings, port: int, parts: Services, clock: Clock, connection: SocketMode | HttpMode | None = None
 ) -> AbstractAsyncContextManager[int]:
+    platform = parts if isinstance(parts, PlatformServices) else None
+
     async def database() -> bool:
         await parts.store.run_urgent(lambda c: c.exec_driver_sql("SELECT 1"))
         return True
@@ -203,10 +277,13 @@ def _health(
         return connection is not None and connection.connected > 0
 
     async def worker() -> bool:
-        return not parts.worker.stopping
+        return platform is not None and not platform.worker.stopping
 
     async def scheduler() -> bool:
         return parts.scheduler.running
+
+    def not_kept() -> int:
+        return platform.failed_deliveries.not_kept if platform else 0
 
     async def counts() -> Mapping[str, int]:
         found = await parts.store.run(figures, now=clock())
@@ -214,18 +291,19 @@ def _health(
             "owed": found.owed_messages,
             "oldest_owed_seconds": round(found.oldest_owed_seconds),
             "takeovers": found.taken_over_turns,
-            "refusals": found.refused_deliveries + parts.refusals.not_kept,
+            "refusals": found.refused_deliveries + not_kept(),
         }
 
+    checks = {"database": database, "scheduler": scheduler}
     return health.served(
         settings.host,
         port,
-        {"database": database, **({"slack": slack} if connection else {}), "worker": worker, "scheduler": scheduler},
+        checks | ({"slack": slack} if connection else {}) | ({"worker": worker} if platform else {}),
         {
-            "running": lambda: parts.worker.running,
-            "waiting": lambda: parts.worker.waiting,
-            "asking": lambda: parts.exchange.running,
-            "refusals": lambda: parts.refusals.not_kept,
+            "running": lambda: platform.worker.running if platform else 0,
+            "waiting": lambda: platform.worker.waiting if platform else 0,
+            "asking": lambda: parts.chat.running,
+            "refusals": not_kept,
         },
         counts,
     )
@@ -255,24 +333,6 @@ async def with_model(settings: Settings) -> AsyncIterator[Settings]:
         yield dataclasses.replace(settings, openai_base_url=base_url, openai_model="stand-in")
     finally:
         await stand_in.stop()
-
-
-def _exchange(
-    settings: Settings,
-    store: Store,
-    responder: Responder,
-    summariser: Summariser,
-    *,
-    held: LeaseKeeper,
-    clock: Clock,
-    idle: IdleLimits,
-) -> ChatService:
-    line = SessionLocks(
-        most=settings.max_running_turns,
-        most_of_one=settings.max_running_turns_per_workspace,
-        wait_s=settings.gateway_wait_seconds,
-    )
-    return ChatService(store, responder, summariser, held, clock=clock, new_id=new_id, idle=idle, line=line)
 
 
 def _forewarning(

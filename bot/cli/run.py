@@ -58,7 +58,7 @@ async def run(settings: Settings, announce: Announce, *, gateway: bool = False) 
     return 0
 
 
-async def _start(stack: AsyncExitStack, settings: Settings, announce: Announce, *, gateway: bool) -> Bot | None:
+async def _start(stack: AsyncExitStack, settings: Settings, announce: Announce, *, gateway: bool) -> Bot[Any] | None:
     """The bot, connected; None when a check failed, each failure being announced."""
     failures = await doctor.failures(settings)
     for line in failures:
@@ -67,8 +67,8 @@ async def _start(stack: AsyncExitStack, settings: Settings, announce: Announce, 
     return None if failures else await stack.enter_async_context(opening(settings))
 
 
-def _what_runs(bot: Bot, settings: Settings) -> str:
-    running = bot.desk.worker.running + bot.desk.exchange.running
+def _what_runs(bot: Bot[Any], settings: Settings) -> str:
+    running = bot.services.running
     answers = "An answer runs" if running == 1 else f"{running} answers run"
     hint = f" {answers} and may go on for {settings.drain_seconds:g} s; Ctrl+C once more leaves at once."
     return hint if running else ""

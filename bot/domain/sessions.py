@@ -48,7 +48,7 @@ class StopOutcome(enum.Enum):
     NOTHING_RUNS = "nothing_runs"
 
 
-class Told(enum.Enum):
+class StatusReply(enum.Enum):
     """What a message is owed that asked for neither: its line is made when it is said."""
 
     STATUS = "status"

@@ -29,7 +29,7 @@ from bot.ops import health
 from bot.ops.bind_port import listen
 from bot.store.engine import Store
 from bot.turns.chat_service import ChatService
-from bot.turns.inbox import Inbox
+from bot.turns.chat_sessions import ChatSessions
 
 log = logging.getLogger(__name__)
 
@@ -47,13 +47,13 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Gateway:
-    """The OpenAI-compatible API over an exchange."""
+    """The OpenAI-compatible API over the chat service."""
 
     def __init__(
         self,
         store: Store,
-        exchange: ChatService,
-        inbox: Inbox,
+        chat: ChatService,
+        sessions: ChatSessions,
         settings: Settings,
         *,
         clock: Callable[[], datetime],
@@ -63,8 +63,8 @@ class Gateway:
         self._new_id = new_id
         self._drain = Drain(settings.drain_seconds)
         self._doorman = Authenticator(store, settings, clock)
-        self._chat = ChatCompletions(exchange, self._doorman, settings, new_id)
-        self._sessions = SessionRoutes(exchange, inbox, self._doorman, settings.idle_after)
+        self._chat = ChatCompletions(chat, self._doorman, settings, new_id)
+        self._sessions = SessionRoutes(sessions, self._doorman, settings.idle_after)
         self._documents = {prefix: openapi.document(prefix, settings) for prefix in settings.gateway_prefixes}
 
     @asynccontextmanager

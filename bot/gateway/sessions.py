@@ -10,8 +10,8 @@ from bot.domain.sessions import ResetOutcome
 from bot.gateway import headers
 from bot.gateway.auth import Authenticator
 from bot.gateway.errors import ApiError, not_found
-from bot.turns.chat_service import ChatService, place, reset
-from bot.turns.inbox import Inbox
+from bot.turns.chat_question import place
+from bot.turns.chat_sessions import ChatSessions
 
 PARAMETER = "id"
 
@@ -19,9 +19,8 @@ PARAMETER = "id"
 class SessionRoutes:
     """Tells of sessions and resets them."""
 
-    def __init__(self, exchange: ChatService, inbox: Inbox, doorman: Authenticator, idle_after: timedelta) -> None:
-        self._exchange = exchange
-        self._inbox = inbox
+    def __init__(self, sessions: ChatSessions, doorman: Authenticator, idle_after: timedelta) -> None:
+        self._sessions = sessions
         self._doorman = doorman
         self._idle_after = idle_after
 
@@ -29,7 +28,7 @@ class SessionRoutes:
         """When it was opened and how long it is, without its words."""
         key = await self._doorman.know(http)
         name = headers.checked(http.match_info[PARAMETER], PARAMETER)
-        found = await self._exchange.find(place(key.id, name))
+        found = await self._sessions.find(place(key.id, name))
         if found is None:
             raise _unknown()
         return web.json_response(
@@ -47,7 +46,7 @@ class SessionRoutes:
         """Close it and erase its words; an answer that is running there ends."""
         key = await self._doorman.know(http)
         name = headers.checked(http.match_info[PARAMETER], PARAMETER)
-        if await reset(self._exchange, self._inbox, place(key.id, name)) is not ResetOutcome.DONE:
+        if await self._sessions.reset(place(key.id, name)) is not ResetOutcome.DONE:
             raise _unknown()
         return web.json_response({"id": name, "object": "session.deleted", "deleted": True})
 

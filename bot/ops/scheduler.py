@@ -21,8 +21,8 @@ from bot.store import chat_turns, purge
 from bot.store import sessions as session_rows
 from bot.store.engine import Store
 from bot.turns.failed_deliveries import FailedDeliveries
-from bot.turns.leases import HEAR_EVERY_S, RENEW_EVERY_S
-from bot.turns.worker import LOOK_EVERY_S, Worker
+from bot.turns.leases import POLL_INTERRUPTIONS_EVERY_S, RENEW_EVERY_S, LeaseKeeper
+from bot.turns.worker import POLL_EVERY_S, Worker
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +42,9 @@ class Scheduler:
     def __init__(
         self,
         store: Store,
-        worker: Worker,
-        refusals: FailedDeliveries,
+        leases: LeaseKeeper,
+        worker: Worker | None = None,
+        failed_deliveries: FailedDeliveries | None = None,
         *,
         clock: Callable[[], datetime],
         idle: IdleLimits,
@@ -51,7 +52,10 @@ class Scheduler:
         forewarning: ExpiryWarnings | None = None,
         time: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`retention`: for how long the emptied rows of closed sessions are kept. `time` in seconds, to measure by."""
+        """`worker` and `failed_deliveries` belong to a chat platform.
+
+        `retention`: for how long the emptied rows of closed sessions are kept. `time` in seconds, to measure by.
+        """
         self._store = store
         self._clock = clock
         self._idle = idle
@@ -66,10 +70,12 @@ class Scheduler:
             self._add("warn of expiry", forewarning.warn, WARN_EVERY_S)
         self._add("delete old rows", self.expunge, EXPUNGE_EVERY_S)
         self._add("scrub the database's file", self.vacuum, SCRUB_EVERY_S)
-        self._add("look for owed answers", worker.poll, LOOK_EVERY_S)
-        self._add("hear interruptions", worker.poll_interruptions, HEAR_EVERY_S)
-        self._add("renew leases", worker.renew, RENEW_EVERY_S)
-        self._add("keep the count of refusals", refusals.keep, KEEP_EVERY_S)
+        self._add("hear interruptions", leases.poll_interruptions, POLL_INTERRUPTIONS_EVERY_S)
+        self._add("renew leases", leases.renew, RENEW_EVERY_S)
+        if worker is not None:
+            self._add("look for owed answers", worker.poll, POLL_EVERY_S)
+        if failed_deliveries is not None:
+            self._add("keep the count of refusals", failed_deliveries.keep, KEEP_EVERY_S)
 
     @property
     def running(self) -> bool:

@@ -1,6 +1,6 @@
-"""What the listeners need of the work layer: a durable door for events, resets, and what is kept of a person.
+"""The services of the work layer that Slack's listeners and views call.
 
-bot.inbox.Inbox is it.
+Their implementations are turns/inbox, turns/open_sessions and turns/personal_data.
 """
 
 from __future__ import annotations
@@ -14,13 +14,17 @@ from bot.domain.sessions import Kept, OpenSession, ResetOutcome
 
 
 class Intake(Protocol):
-    """Where everything goes that Slack tells us. Each method may raise StoreUnavailable."""
+    """Accepts the events that Slack delivers. Each method may raise StoreUnavailable."""
 
     async def accept(self, event: Event) -> bool:
-        """Take an event in; it is durable when this returns."""
+        """Store an event; it is durable when this returns."""
 
     def refused(self) -> None:
-        """Count a delivery that was not taken in."""
+        """Count a delivery that was not stored."""
+
+
+class SessionResets(Protocol):
+    """Lists and resets a person's open sessions. Each method may raise StoreUnavailable."""
 
     async def reset(self, thread: Thread, author: Author) -> ResetOutcome:
         """Reset this thread's session."""
@@ -29,24 +33,28 @@ class Intake(Protocol):
         """Reset this session."""
 
     async def reset_all(self, platform: str, workspace: str, channel: str, author: Author) -> int:
-        """Reset the author's sessions in a channel; how many."""
+        """Reset the author's sessions in a channel; return how many."""
 
     async def count_open(self, platform: str, workspace: str, channel: str, author: Author) -> int:
-        """How many sessions in a channel the author took part in."""
+        """Return how many sessions in a channel the author took part in."""
 
     async def open_sessions(self, platform: str, workspace: str, channel: str, author: Author) -> list[OpenSession]:
-        """Those sessions, newest activity first; of many, only the first."""
+        """Return those sessions, newest activity first; of many, only the first."""
+
+
+class PersonalRecords(Protocol):
+    """Shows, changes, exports and erases a person's data. Each method may raise StoreUnavailable."""
 
     async def preferences(self, platform: str, workspace: str, user_id: str) -> Preferences:
-        """What a person asked us to keep in mind."""
+        """Return the person's preferences."""
 
     async def set_preferences(
         self, platform: str, workspace: str, user_id: str, wishes: Mapping[str, object]
     ) -> Preferences:
-        """Take in what a person wishes; what they ask for now. Raises PreferencesRefused."""
+        """Change the person's preferences, and return the new ones. Raises PreferencesRefused."""
 
     async def forget(self, platform: str, workspace: str, author: Author) -> int:
-        """Erase what the author wrote in a workspace, with its answers; how many messages."""
+        """Erase the author's messages in a workspace, and the answers to them; return how many messages."""
 
     async def export(self, platform: str, workspace: str, author: Author) -> Kept:
-        """What is kept of what the author wrote in a workspace."""
+        """Return the author's messages in a workspace."""

@@ -1,4 +1,4 @@
-"""What is not to be answered any more: the running turn that is to end, the waiting messages that will not be begun."""
+"""Interruptions: the running turn of a thread is to end, or its waiting messages are not to be answered."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from bot.store.tables import RUNNING, messages, threads, turns
 def interrupt(
     connection: Connection, thread_id: int, why: Interrupted, turn_id: int | None = None, before: str | None = None
 ) -> int | None:
-    """Have the thread's running turn end, on whichever replica runs it; its id, None without one.
+    """Mark the thread's running turn as to be ended, and return its id; None without one.
 
-    Only the turn `turn_id`, and only if all it answers was written before the message `before`, when these are given;
-    never one that is a command's fixed reply.
+    The replica that runs the turn polls for the mark. `turn_id` limits this to one turn, and `before` to a turn whose
+    messages are all older than that message. A fixed reply is never interrupted.
     """
     running = sa.select(turns.c.id).where(turns.c.thread_id == thread_id, RUNNING, turns.c.session_id.is_not(None))
     if before is not None:  # Slack promises no order: a stop may arrive after what was written later
@@ -34,7 +34,7 @@ def interrupt(
 
 
 def _gives_way(why: Interrupted) -> sa.ColumnElement[bool]:
-    """Whether an interruption that was not heard yet gives way: what a reset forgot, a stop does not bring back."""
+    """Return the condition that this interruption replaces an earlier one: a stop does not undo a reset."""
     earlier = threads.c.interrupted
     match why:
         case Interrupted.EDITED:
@@ -52,7 +52,7 @@ def answer_never(
     now: datetime,
     state: TurnState = TurnState.SUPERSEDED,
 ) -> bool:
-    """Put waiting messages into turns that have ended, so that they are owed no answer; False when there are none."""
+    """Put waiting messages into turns that have ended, so that no worker answers them; False when there are none."""
     waiting = sa.and_(these, messages.c.turn_id.is_(None))
     of_sessions = list(connection.execute(sa.select(messages.c.session_id).where(waiting).distinct()).scalars())
     for session_id in of_sessions:
@@ -72,7 +72,7 @@ def answer_never(
 
 
 def is_asked(connection: Connection, turn_id: int) -> bool:
-    """Whether anything of what this turn answers was not deleted."""
+    """Return whether a message of this turn is left that was not deleted."""
     left = sa.select(messages.c.id).where(
         messages.c.turn_id == turn_id, messages.c.deleted_at.is_(None), messages.c.fixed_reply.is_(None)
     )

@@ -13,7 +13,7 @@ from bot.domain.preferences import MOST_CHARACTERS, NEITHER, Tone
 from bot.errors import PreferencesRefused, StoreUnavailable
 from bot.prompt.tokens import estimate_tokens
 from bot.store import preferences as kept
-from bot.store.claims import Claim
+from bot.store.claims import PlatformClaim
 from bot.store.engine import Store
 from bot.tools import Arguments, Outcome, Tool, definition, failed
 
@@ -28,7 +28,7 @@ _DESCRIPTION = (
 )
 
 
-def set_preferences(store: Store, claim: Claim, clock: Callable[[], datetime]) -> Sequence[Tool]:
+def set_preferences(store: Store, claim: PlatformClaim, clock: Callable[[], datetime]) -> Sequence[Tool]:
     """The tool, for the one author of this claim's messages; none where several people are answered together.
 
     A model that reads what two of them wish cannot tell us whose wish it calls for.
@@ -48,7 +48,7 @@ def set_preferences(store: Store, claim: Claim, clock: Callable[[], datetime]) -
         told_by = tuple(changed.values()) if all(changed.values()) else ()
         return Outcome({"kept": now_kept.wishes}, texts.noted(changed) if changed else "", told_by)
 
-    alone = len({said.author_id for said in claim.said}) == 1
+    alone = len({utterance.author_id for utterance in claim.utterances}) == 1
     return [Tool(NAME, _DESCRIPTION, _PARAMETERS, run)] if alone else []
 
 

@@ -114,8 +114,8 @@ class Crowd:
         assert self.bot is not None
         deliveries = self.server.deliveries
         await self.workspace.until(lambda: all(d.acknowledged for d in deliveries.all()), timeout_s=PATIENCE_S)
-        await self.bot.desk.worker.poll()
-        await self.bot.desk.worker.idle()
+        await self.bot.services.worker.poll()
+        await self.bot.services.worker.idle()
 
 
 @pytest.fixture

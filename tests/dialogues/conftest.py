@@ -40,4 +40,4 @@ async def room(
         how = {"database_url": f"sqlite:///{tmp_path / 'attendant.db'}", **room_settings}
         settings = settings_for(workspace, server, model, **how)
         bot = await stack.enter_async_context(app.slack_bot(settings, clock=clock.now))
-        yield Room(workspace, server, model, bot.desk, clock, settings)
+        yield Room(workspace, server, model, bot.services, clock, settings)

@@ -39,7 +39,7 @@ async def test_a_database_that_is_away_while_accepting(room: Room, caplog: pytes
 
     talk.says("still down")
     assert (await talk.answers(2))[-1].endswith("my VPN is down | still down")
-    await room.desk.refusals.keep()
+    await room.desk.failed_deliveries.keep()
     assert (await room.desk.store.run(figures, now=room.clock.now())).refused_deliveries > 0
 
 

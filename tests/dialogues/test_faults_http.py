@@ -45,7 +45,7 @@ async def room(tmp_path: Path) -> AsyncIterator[Room]:
             port=port,
         )
         bot = await stack.enter_async_context(app.slack_bot(settings, clock=clock.now))
-        yield Room(workspace, server, model, bot.desk, clock, settings)
+        yield Room(workspace, server, model, bot.services, clock, settings)
 
 
 NOT_SLACKS: list[tuple[str, int, Callable[[Sign], tuple[bytes, dict[str, str]]]]] = [
@@ -81,7 +81,7 @@ async def test_what_is_not_slacks_is_turned_away(
     body, headers = made(lambda body, later_s: signature(room, body, later_s))
     assert await posted(room, body, headers) == status
     assert caplog.records == []
-    assert room.desk.refusals.not_kept == 0
+    assert room.desk.failed_deliveries.not_kept == 0
 
     talk.says("still down")
     assert (await talk.answers(2))[-1].endswith("| still down")

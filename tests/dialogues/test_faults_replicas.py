@@ -28,23 +28,23 @@ def room_settings(empty_postgres_url: str) -> dict[str, Any]:
 
 
 @pytest.fixture(params=[2, -2], ids=["ahead", "behind"])
-async def other(request: pytest.FixtureRequest, room: Room) -> AsyncIterator[app.Desk]:
+async def other(request: pytest.FixtureRequest, room: Room) -> AsyncIterator[app.PlatformServices]:
     """A second replica, whose clock is further from the first one's than a lease is long."""
     clock = SettableClock(room.clock.now() + request.param * LEASE)
     async with app.slack_bot(room.settings, clock=clock.now) as bot:
-        yield bot.desk
+        yield bot.services
 
 
-async def test_replicas_whose_clocks_differ(room: Room, other: app.Desk) -> None:
+async def test_replicas_whose_clocks_differ(room: Room, other: app.PlatformServices) -> None:
     """Neither takes over what the other answers, because leases run by the database's clock; all is answered once."""
     holds = [room.hold_model(f"{number} ") for number in range(6)]
     talks = [room.guest("Ana").mentions(str(number)) for number in range(6)]
     for hold in holds:
         await hold.reached()
     for desk in (room.desk, other):
-        await desk.worker.renew()
+        await desk.leases.renew()
         await desk.worker.poll()
-        await desk.worker.poll_interruptions()
+        await desk.leases.poll_interruptions()
     for hold in holds:
         hold.release()
     for talk in talks:

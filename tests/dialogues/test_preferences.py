@@ -251,9 +251,9 @@ async def test_they_outlive_a_restart(tmp_path: Path) -> None:
         workspace, server = await stack.enter_async_context(playground(clock.now))
         settings = settings_for(workspace, server, model, database_url=f"sqlite:///{tmp_path / 'attendant.db'}")
         async with app.slack_bot(settings, clock=clock.now) as bot:
-            await Room(workspace, server, model, bot.desk, clock, settings).guest("Ana").prefers(name="Rita")
+            await Room(workspace, server, model, bot.services, clock, settings).guest("Ana").prefers(name="Rita")
         async with app.slack_bot(settings, clock=clock.now) as bot:
-            room = Room(workspace, server, model, bot.desk, clock, settings)
+            room = Room(workspace, server, model, bot.services, clock, settings)
             await room.guest("Ana").mentions("hello").answers(1)
 
     assert wishes(room) == ["> Call me Rita."]

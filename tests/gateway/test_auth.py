@@ -239,7 +239,7 @@ async def test_what_is_no_http_is_not_repeated_in_the_log(gate: Gate, caplog: py
 
 async def test_what_nobody_foresaw_is_told_without_its_reason(gate: Gate, caplog: pytest.LogCaptureFixture) -> None:
     """500 in OpenAI's shape; the log has the reason, and the request's id, which the client has, too."""
-    await gate.desk.store.close()
+    await gate.services.store.close()
     got = await gate.asks("hi")
 
     assert (got.status, got.error["type"], "futures" in str(got.body)) == (500, "server_error", False)
@@ -252,7 +252,7 @@ async def test_what_breaks_in_the_middle_of_a_stream_breaks_the_connection(gate:
     hold = gate.hold_model("Try ")
     asking = asyncio.create_task(gate.asks("hi", session="one", stream=True))
     await hold.reached()
-    await gate.desk.store.close()
+    await gate.services.store.close()
     hold.release()
 
     with pytest.raises(aiohttp.ClientError):

@@ -197,7 +197,7 @@ async def test_a_process_that_died_leaves_nothing(gate: Gate) -> None:
     hold = gate.hold_model()
     dying = asyncio.create_task(gate.asks(HI, session="one"))
     await hold.reached()
-    await lapse(gate.desk.store)
+    await lapse(gate.services.store)
     async with opened(gate.settings.database_url, gate.model, gate.clock) as other:
         got = await other.asks("third", session="one", headers={"Authorization": f"Bearer {gate.key}"})
     hold.release()
@@ -214,9 +214,9 @@ async def test_what_a_dead_process_left_expires(gate: Gate) -> None:
     hold = gate.hold_model()
     dying = asyncio.create_task(gate.asks(HI, session="one"))
     await hold.reached()
-    await lapse(gate.desk.store)
-    await gate.desk.scheduler.expire()
-    rows = await gate.desk.store.run(lambda found: found.execute(sa.select(tables.messages)).all())
+    await lapse(gate.services.store)
+    await gate.services.scheduler.expire()
+    rows = await gate.services.store.run(lambda found: found.execute(sa.select(tables.messages)).all())
 
     assert rows == []
     hold.release()
@@ -234,7 +234,7 @@ async def test_two_replicas_answer_one_after_the_other(
         second = asyncio.create_task(
             there.asks("second", session="one", headers={"Authorization": f"Bearer {here.key}"})
         )
-        await there.until(lambda: there.desk.exchange.running == 1)
+        await there.until(lambda: there.services.chat.running == 1)
         hold.release()
 
         assert ((await first).state, (await second).state) == ("created", "continued")

@@ -26,7 +26,7 @@ from tests.support.work_layer import Desk, Echo
 
 def scheduler_of(desk: Desk, clock: SettableClock) -> Scheduler:
     """The scheduler of this desk."""
-    return Scheduler(desk.store, desk.worker, desk.refusals, clock=clock.now, idle=IdleLimits(DAY), retention=14 * DAY)
+    return Scheduler(desk.store, desk.leases, desk.worker, desk.failed_deliveries, clock=clock.now, idle=IdleLimits(DAY), retention=14 * DAY)
 
 
 def jobs(scheduler: Scheduler) -> dict[str, Callable[[], Awaitable[None]]]:
@@ -83,7 +83,14 @@ async def test_the_warning_is_a_job_where_it_was_asked_for(desk: Desk, books: Bo
     idle = IdleLimits(DAY)
     forewarning = ExpiryWarnings(desk.store, [desk.adapter], clock=clock.now, idle=idle, ahead=ahead)
     scheduler = Scheduler(
-        desk.store, desk.worker, desk.refusals, clock=clock.now, idle=idle, retention=DAY, forewarning=forewarning
+        desk.store,
+        desk.leases,
+        desk.worker,
+        desk.failed_deliveries,
+        clock=clock.now,
+        idle=idle,
+        retention=DAY,
+        forewarning=forewarning,
     )
     await books.answer(mention("hello"))
     clock.advance(DAY - ahead / 2)
@@ -124,8 +131,9 @@ async def test_the_longer_a_scrub_takes_the_less_often_it_is_done(empty_sqlite_u
     desk = Desk(store, Echo(), clock)
     scheduler = Scheduler(
         store,
+        desk.leases,
         desk.worker,
-        desk.refusals,
+        desk.failed_deliveries,
         clock=clock.now,
         idle=IdleLimits(DAY),
         retention=DAY,
@@ -158,7 +166,7 @@ async def test_leases_are_kept_and_stops_are_heard_until_the_last_turn_has_ended
     adapter, hold = RecordingAdapter(), PausedStep()
     settings = Settings.load({"DATABASE_URL": database_url})
     async with AsyncExitStack() as stack:
-        parts = await stack.enter_async_context(app.desk(settings, [adapter], clock=clock.now, llm=llm))
+        parts = await stack.enter_async_context(app.platform_services(settings, [adapter], clock=clock.now, llm=llm))
         llm.script("Let me ", hold)
         await parts.inbox.accept(mention("hi", "1.0"))
         await hold.reached()

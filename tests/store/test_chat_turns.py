@@ -19,7 +19,7 @@ from bot.store.claims import Settlement, TurnState
 from bot.store.engine import Store
 from bot.store.erasure import Scope
 from bot.testing import SettableClock
-from bot.turns.chat_service import place, place_of_one
+from bot.turns.chat_question import place, place_of_one
 from tests.support.builders import DAY
 from tests.support.store_driver import MINUTE, Books
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from bot.store import claims, leases
 from bot.store.engine import Store
-from bot.store.leases import Owed
+from bot.store.leases import QueueEntry
 from bot.testing import SettableClock
 from tests.support.builders import ANA, BEN, DAY, mention, thread
 from tests.support.store_driver import MINUTE, Books
@@ -114,7 +114,7 @@ async def test_what_is_found_tells_for_whom(books: Books) -> None:
     await books.accepted(mention("hello", by=ANA, in_=thread(1)))
     found = await books.store.run(leases.owed, [HERE], now=books.now, limit=10)
 
-    assert found == [Owed(1, "T1", "U-BEN"), Owed(2, "T1", "U-ANA")]
+    assert found == [QueueEntry(1, "T1", "U-BEN"), QueueEntry(2, "T1", "U-ANA")]
 
 
 async def test_a_look_is_bounded_and_finds_only_what_the_worker_can_answer(books: Books) -> None:

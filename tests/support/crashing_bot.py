@@ -27,7 +27,7 @@ from bot.cli import run
 from bot.config.settings import Settings
 from bot.ops import logs, scheduler
 from bot.store.engine import Store
-from bot.turns.worker import Worker
+from bot.turns.leases import LeaseKeeper
 
 LEASE = timedelta(seconds=3)  # shorter than the bot's own, so that a takeover comes soon
 
@@ -59,7 +59,7 @@ def start(
 
 
 def _main(settings: Settings, point: Point | None, lease: timedelta, log: Path | None) -> None:
-    app.Worker = partial(Worker, lease=lease)  # type: ignore[assignment,attr-defined] # this process is a test's
+    app.LeaseKeeper = partial(LeaseKeeper, length=lease)  # type: ignore[assignment,attr-defined] # this process is a test's
     scheduler.RENEW_EVERY_S = lease.total_seconds() / 6  # type: ignore[attr-defined]
     if log is not None:
         os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT), 2)

@@ -64,7 +64,7 @@ class Gate:
     address: str
     key: str
     model: OpenAIServer
-    desk: app.Desk
+    services: app.Services
     clock: SettableClock
     settings: Settings
     http: aiohttp.ClientSession
@@ -139,4 +139,4 @@ async def opened(database_url: str, model: OpenAIServer, clock: SettableClock, *
     key = await keys.create(settings, "test")
     async with app.gateway_bot(settings, clock=clock.now) as bot, aiohttp.ClientSession() as http:
         address = bot.where.removeprefix("at ").removesuffix(settings.gateway_prefixes[0])
-        yield Gate(address, key, model, bot.desk, clock, settings, http)
+        yield Gate(address, key, model, bot.services, clock, settings, http)

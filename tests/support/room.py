@@ -192,7 +192,7 @@ class Room:
     workspace: Workspace
     server: PlaygroundServer
     model: OpenAIServer
-    desk: app.Desk
+    desk: app.PlatformServices
     clock: SettableClock
     settings: Settings
 

@@ -30,7 +30,8 @@ from bot.slack.outbound.adapter import SlackAdapter
 from bot.slack.rate_limiter import RateLimiter, Time
 from bot.slack.startup_checks import identify
 from bot.testing import SettableClock
-from bot.turns.adapter import Asked
+from bot.turns.adapter import AnswerTarget
+from bot.turns.adapter import Ledger as LedgerPort
 from tests.support.playground_stage import make_workspace, served
 
 E = TypeVar("E")
@@ -110,6 +111,14 @@ class Book:
         return self.others & set(answer_ids)
 
 
+async def shown(adapter: SlackAdapter, target: AnswerTarget, deltas: AsyncIterator[str], ledger: LedgerPort) -> None:
+    """Show an answer that grows by these deltas."""
+    async with adapter.writer(target, ledger) as writer:
+        async for delta in deltas:
+            await writer.write(delta)
+        await writer.finish()
+
+
 @dataclass
 class Stage:
     """An adapter, the thread it answers in, and the Slack it talks to."""
@@ -136,11 +145,11 @@ class Stage:
 
     async def reply(self, speech: Speech, attempt: int = 1) -> None:
         """Show an answer in the thread."""
-        await self.adapter.reply(self.asked(attempt), speech.deltas(), self.book)
+        await shown(self.adapter, self.target(attempt), speech.deltas(), self.book)
 
-    def asked(self, attempt: int = 1) -> Asked:
-        """What the answer is to."""
-        return Asked(self.thread, Author(self.person.id, self.person.team), self.root, attempt)
+    def target(self, attempt: int = 1) -> AnswerTarget:
+        """Where the answer belongs."""
+        return AnswerTarget(self.thread, Author(self.person.id, self.person.team), self.root, attempt)
 
     def answers(self) -> list[Message]:
         """The bot's messages in the thread."""
@@ -316,7 +325,7 @@ async def ears(**server: Any) -> AsyncIterator[Ears]:
         ledger = Ledger()
         settings = settings_of(playground)
         client = await stack.enter_async_context(open_client(settings))
-        app = build_app(client, await identify(client), ledger, settings, clock=SettableClock().now)
+        app = build_app(client, await identify(client), ledger, ledger, ledger, settings, clock=SettableClock().now)
         connection = await stack.enter_async_context(connect(app, settings))
         await playground.workspace.until(lambda: playground.sockets.open == CONNECTIONS)
         yield Ears(playground, ledger, connection, client)

@@ -19,7 +19,8 @@ from bot.store import chat_turns, tables
 from bot.store.history import PAGE
 from bot.testing import PausedStep, ScriptedLLM, SettableClock
 from bot.turns.answer import Responder
-from bot.turns.chat_service import ChatService, Question, place
+from bot.turns.chat_question import Question, place
+from bot.turns.chat_service import ChatService
 from bot.turns.leases import LeaseKeeper
 from bot.turns.session_locks import SessionLocks
 from bot.turns.summariser import Summariser

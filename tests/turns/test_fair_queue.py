@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.store.leases import Owed
+from bot.store.leases import QueueEntry
 from bot.turns.fair_queue import FairQueue, Limits
 
 WIDE = Limits(total=100, per_workspace=100, per_person=100, waiting=100)
@@ -23,9 +23,9 @@ comings_and_goings = st.lists(
 )  # who comes; which of those inside goes
 
 
-def owed(number: int, person: str = "A", workspace: str = "T1") -> Owed:
+def owed(number: int, person: str = "A", workspace: str = "T1") -> QueueEntry:
     """A thread that somebody waits for."""
-    return Owed(number, workspace, person)
+    return QueueEntry(number, workspace, person)
 
 
 class Crowd:
@@ -34,11 +34,11 @@ class Crowd:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.turnstile = FairQueue(limits)
-        self.inside: list[Owed] = []
-        self.in_line: set[Owed] = set()
+        self.inside: list[QueueEntry] = []
+        self.in_line: set[QueueEntry] = set()
         self.served: Counter[int] = Counter()
 
-    def comes(self, thread: Owed) -> None:
+    def comes(self, thread: QueueEntry) -> None:
         """One more thread is owed an answer."""
         before = self.turnstile.waiting
         if self.turnstile.enter(thread):
@@ -66,7 +66,7 @@ class Crowd:
             full = workspaces[each.workspace] == self.limits.per_workspace
             assert full or persons[each.workspace, each.person] == self.limits.per_person
 
-    def _goes_in(self, entered: Sequence[Owed]) -> None:
+    def _goes_in(self, entered: Sequence[QueueEntry]) -> None:
         self.inside += entered
         self.served.update(each.thread_id for each in entered)
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.errors import SessionBusy
-from bot.turns.chat_service import place
+from bot.turns.chat_question import place
 from bot.turns.session_locks import SessionLocks
 
 

@@ -40,7 +40,7 @@ async def test_a_stop_is_heard_on_whichever_replica_runs_the_turn(
     """Another process accepted it; this one looks often enough to end its answer within a second."""
     here, there = Desk(store, llm, clock, owner="here"), Desk(store, Echo(), clock, owner="there")
     await running(here, llm)
-    scheduler = Scheduler(store, here.worker, here.refusals, clock=clock.now, idle=IdleLimits(DAY), retention=14 * DAY)
+    scheduler = Scheduler(store, here.leases, here.worker, here.failed_deliveries, clock=clock.now, idle=IdleLimits(DAY), retention=14 * DAY)
     scheduler.start()
     assert await there.inbox.accept(stop("2.0"))
 
@@ -61,7 +61,7 @@ async def test_an_edit_is_heard_on_whichever_replica_runs_the_turn(
     await running(here, llm)
     llm.script("hello")
     assert await there.inbox.accept(edit("hi there"))
-    await here.worker.poll_interruptions()
+    await here.leases.poll_interruptions()
     await here.worker.idle()
 
     assert [call.messages[-1]["content"] for call in llm.calls] == ["hi", "hi there"]
@@ -130,7 +130,7 @@ async def test_whoever_hears_late_does_not_end_the_next_turn(
         await second.reached()
 
     store.after[leases.interruptions] = the_next_turn_runs
-    await desk.worker.poll_interruptions()
+    await desk.leases.poll_interruptions()
     second.release()
     await desk.worker.idle()
     await store.close()
@@ -146,7 +146,7 @@ async def test_a_turn_whose_lease_was_lost_ends_without_a_word(
     await running(desk, llm)
     await books.lapse()
     theirs = await books.claimed(1, "another")
-    await desk.worker.renew()
+    await desk.leases.renew()
     await desk.worker.idle()
 
     assert (llm.closed_early, desk.adapter.replies[THREAD]) == (1, [])
@@ -190,7 +190,7 @@ async def test_a_renewal_that_comes_between_two_turns_ends_neither(
         await second.reached()
 
     store.before[leases.renew], store.after[leases.renew] = the_first_ends, the_second_begins
-    await desk.worker.renew()
+    await desk.leases.renew()
     second.release()
     await desk.worker.idle()
     await store.close()
@@ -207,7 +207,7 @@ async def test_a_renewal_that_comes_as_a_turn_ends_loses_nothing(
     hold = await running(desk, llm, "see")
     await desk.inbox.accept(reply("and?", "2.0"))
     llm.script("hello")
-    store.after[claims.settle] = lambda _: desk.worker.renew()
+    store.after[claims.settle] = lambda _: desk.leases.renew()
     hold.release()
     await desk.worker.idle()
     await store.close()

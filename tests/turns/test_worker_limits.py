@@ -13,7 +13,7 @@ from bot.domain.sessions import StopOutcome
 from bot.store.engine import Store
 from bot.store.inbox import accept
 from bot.testing import SettableClock
-from bot.turns.adapter import Asked
+from bot.turns.adapter import AnswerTarget
 from bot.turns.fair_queue import Limits
 from bot.turns.worker import FOUND_AT_ONCE
 from tests.support.builders import ANA, BEN, DAY, NOON, THREAD, mention, reply, stop, thread
@@ -47,7 +47,7 @@ async def test_whoever_waits_is_told_where_they_asked(opened: Opened) -> None:
     await desk.inbox.accept(mention("hi", "2.0", by=BEN, in_=thread(2)))
     await desk.adapter.until(lambda: bool(desk.adapter.told_to_wait))
 
-    assert desk.adapter.told_to_wait == [Asked(thread(2), BEN, "2.0")]
+    assert desk.adapter.told_to_wait == [AnswerTarget(thread(2), BEN, "2.0")]
     assert (desk.worker.running, desk.worker.waiting) == (1, 1)
     await finish(desk)
     assert len(desk.adapter.replies) == 2

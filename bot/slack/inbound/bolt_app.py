@@ -22,7 +22,7 @@ from bot.errors import StoreUnavailable
 from bot.slack.client import quiet_logger
 from bot.slack.identity import BotIdentity
 from bot.slack.inbound.listeners import actions, commands, events, home, shortcuts
-from bot.slack.port import Intake
+from bot.slack.port import Intake, PersonalRecords, SessionResets
 from bot.slack.views.notices import Notices
 from bot.slack.views.personal_views import PersonalViews
 from bot.slack.views.privacy import Privacy
@@ -32,7 +32,14 @@ log = logging.getLogger(__name__)
 
 
 def build_app(
-    client: AsyncWebClient, bot: BotIdentity, intake: Intake, settings: Settings, *, clock: Callable[[], datetime]
+    client: AsyncWebClient,
+    bot: BotIdentity,
+    intake: Intake,
+    sessions: SessionResets,
+    personal_data: PersonalRecords,
+    settings: Settings,
+    *,
+    clock: Callable[[], datetime],
 ) -> AsyncApp:
     """The app with its listeners. Whatever is dispatched to it is taken for Slack's: see connection."""
 
@@ -60,10 +67,10 @@ def build_app(
         _tell(error)
 
     app.error(failed)
-    resets, notices = Resets(intake, bot, clock), Notices(client)
+    resets, notices = Resets(sessions, bot, clock), Notices(client)
     help_text = texts.help_text(bot.name, settings.slack_command, settings.slack_reset_command)
-    personal = PersonalViews(intake, client, bot, help_text)
-    privacy = Privacy(intake, bot, client, notices, clock)
+    personal = PersonalViews(personal_data, client, bot, help_text)
+    privacy = Privacy(personal_data, bot, client, notices, clock)
     events.register(app, intake, bot)
     commands.register(app, resets, personal, privacy, settings=settings, help_text=help_text)
     home.register(app, personal)

@@ -17,7 +17,7 @@ from bot.domain.preferences import Preferences
 from bot.errors import PreferencesRefused, StoreUnavailable
 from bot.slack.errors import CallFailed, error_code
 from bot.slack.identity import PLATFORM, BotIdentity
-from bot.slack.port import Intake
+from bot.slack.port import PersonalRecords
 from bot.slack.views import preference_blocks
 from bot.slack.views.resets import WORK_S, Notice
 
@@ -27,9 +27,11 @@ log = logging.getLogger(__name__)
 class PersonalViews:
     """Shows people what is kept in mind for them, and takes in what they change."""
 
-    def __init__(self, intake: Intake, client: AsyncWebClient, bot: BotIdentity, help_text: str) -> None:
+    def __init__(
+        self, personal_data: PersonalRecords, client: AsyncWebClient, bot: BotIdentity, help_text: str
+    ) -> None:
         """`help_text` says how the bot is used, in mrkdwn."""
-        self._intake = intake
+        self._personal_data = personal_data
         self._client = client
         self._bot = bot
         self._help_text = help_text
@@ -64,7 +66,7 @@ class PersonalViews:
         wishes = preference_blocks.wishes_in(view)
         try:
             async with asyncio.timeout(WORK_S):
-                await self._intake.set_preferences(PLATFORM, self._bot.team_id, user, wishes)
+                await self._personal_data.set_preferences(PLATFORM, self._bot.team_id, user, wishes)
         except PreferencesRefused as refused:
             return dict(refused.problems)
         except (StoreUnavailable, TimeoutError) as error:
@@ -73,7 +75,7 @@ class PersonalViews:
         return {}
 
     async def _kept(self, user: str) -> Preferences:
-        return await self._intake.preferences(PLATFORM, self._bot.team_id, user)
+        return await self._personal_data.preferences(PLATFORM, self._bot.team_id, user)
 
     async def _publish(self, user: str, view: preference_blocks.View) -> None:
         try:

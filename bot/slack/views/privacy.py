@@ -18,7 +18,7 @@ from bot.domain.sessions import Kept
 from bot.errors import StoreUnavailable
 from bot.slack.errors import CallFailed, error_code
 from bot.slack.identity import PLATFORM, BotIdentity
-from bot.slack.port import Intake
+from bot.slack.port import PersonalRecords
 from bot.slack.views import blocks
 from bot.slack.views.notices import Notices
 from bot.slack.views.resets import Notice
@@ -30,9 +30,14 @@ class Privacy:
     """Forgets people, and tells them what is kept of them."""
 
     def __init__(
-        self, intake: Intake, bot: BotIdentity, client: AsyncWebClient, notices: Notices, clock: Callable[[], datetime]
+        self,
+        personal_data: PersonalRecords,
+        bot: BotIdentity,
+        client: AsyncWebClient,
+        notices: Notices,
+        clock: Callable[[], datetime],
     ) -> None:
-        self._intake = intake
+        self._personal_data = personal_data
         self._bot = bot
         self._client = client
         self._notices = notices
@@ -41,7 +46,7 @@ class Privacy:
     async def forget(self, user: str) -> Notice:
         """Erase what is kept of the person."""
         try:
-            erased = await self._intake.forget(PLATFORM, self._bot.team_id, Author(user, self._bot.team_id))
+            erased = await self._personal_data.forget(PLATFORM, self._bot.team_id, Author(user, self._bot.team_id))
         except StoreUnavailable as error:
             log.error("a person could not be forgotten: %s", error)  # noqa: TRY400 - expected
             return Notice(texts.SOMETHING_BROKE)
@@ -51,8 +56,8 @@ class Privacy:
         """Send the person who gave the command what is kept of them, as a file in their direct messages."""
         user = command["user_id"]
         try:
-            kept = await self._intake.export(PLATFORM, self._bot.team_id, Author(user, self._bot.team_id))
-            wishes = await self._intake.preferences(PLATFORM, self._bot.team_id, user)
+            kept = await self._personal_data.export(PLATFORM, self._bot.team_id, Author(user, self._bot.team_id))
+            wishes = await self._personal_data.preferences(PLATFORM, self._bot.team_id, user)
             # Posting to a person's id opens their direct messages; a file wants their channel's id.
             # https://docs.slack.dev/reference/methods/chat.postMessage
             opened = await self._client.chat_postMessage(channel=user, text=texts.EXPORT)

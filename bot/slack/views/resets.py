@@ -15,7 +15,7 @@ from bot.domain.sessions import IdleLimits, OpenSession, ResetOutcome
 from bot.errors import StoreUnavailable
 from bot.slack import threads
 from bot.slack.identity import PLATFORM, BotIdentity
-from bot.slack.port import Intake
+from bot.slack.port import SessionResets
 from bot.slack.views import blocks as views
 
 log = logging.getLogger(__name__)
@@ -36,8 +36,8 @@ class Notice:
 class Resets:
     """Resets on behalf of people who are not in the thread itself."""
 
-    def __init__(self, intake: Intake, bot: BotIdentity, clock: Callable[[], datetime]) -> None:
-        self._intake = intake
+    def __init__(self, sessions: SessionResets, bot: BotIdentity, clock: Callable[[], datetime]) -> None:
+        self._sessions = sessions
         self._bot = bot
         self._clock = clock
 
@@ -49,18 +49,18 @@ class Resets:
             return await self._the_only_one(user, channel)
         if (thread := threads.thread_of_link(words, self._bot.team_id)) is None:
             return Notice(texts.UNKNOWN_CHOICE)
-        outcome = await self._intake.reset(thread, self._author(user))
+        outcome = await self._sessions.reset(thread, self._author(user))
         # Whether there is a conversation that is not theirs is nothing to tell.
         return Notice(texts.reset(outcome) if outcome is ResetOutcome.DONE else texts.THREAD_NOT_FOUND)
 
     async def all(self, user: str, channel: str) -> Notice:
         """Reset the person's sessions in a channel."""
-        count = await self._intake.reset_all(PLATFORM, self._bot.team_id, channel, self._author(user))
+        count = await self._sessions.reset_all(PLATFORM, self._bot.team_id, channel, self._author(user))
         return Notice(texts.reset_count(count) if count else texts.SLASH_NOTHING)
 
     async def one(self, user: str, session_id: str) -> Notice:
         """Reset the session that was chosen."""
-        outcome = await self._intake.reset_session(session_id, self._author(user))
+        outcome = await self._sessions.reset_session(session_id, self._author(user))
         if outcome is ResetOutcome.NOTHING:
             return Notice(texts.ALREADY_RESET)
         return Notice(texts.reset_count(1) if outcome is ResetOutcome.DONE else texts.reset(outcome))
@@ -68,11 +68,11 @@ class Resets:
     async def thread(self, user: str, channel: str, root: str) -> Notice:
         """Reset the session of the thread that a message's menu was opened in."""
         thread = threads.thread_at(self._bot.team_id, channel, root)
-        return Notice(texts.reset(await self._intake.reset(thread, self._author(user))))
+        return Notice(texts.reset(await self._sessions.reset(thread, self._author(user))))
 
     async def status(self, user: str, channel: str, idle: IdleLimits) -> Notice:
         """What is open of the person in a channel: since when, and until when."""
-        found = await self._intake.open_sessions(PLATFORM, self._bot.team_id, channel, self._author(user))
+        found = await self._sessions.open_sessions(PLATFORM, self._bot.team_id, channel, self._author(user))
         idle_after = idle.of(channel)
         lines = [self._line(session, idle_after) for session in found[:LISTED_IN_STATUS]]
         return Notice(texts.status(await self._count_open(user, channel), lines, idle_after))
@@ -87,10 +87,10 @@ class Resets:
         return f"<{self._bot.team_url}archives/{thread.channel}/p{thread.root.replace('.', '')}|{texts.THREAD}>"
 
     async def _count_open(self, user: str, channel: str) -> int:
-        return await self._intake.count_open(PLATFORM, self._bot.team_id, channel, self._author(user))
+        return await self._sessions.count_open(PLATFORM, self._bot.team_id, channel, self._author(user))
 
     async def _the_only_one(self, user: str, channel: str) -> Notice:
-        found = await self._intake.open_sessions(PLATFORM, self._bot.team_id, channel, self._author(user))
+        found = await self._sessions.open_sessions(PLATFORM, self._bot.team_id, channel, self._author(user))
         if not found:
             return Notice(texts.SLASH_NOTHING)
         if len(found) == 1:

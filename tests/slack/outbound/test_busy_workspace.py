@@ -15,9 +15,9 @@ from bot.slack.client import open_client
 from bot.slack.outbound.adapter import SlackAdapter
 from bot.slack.rate_limiter import RATES, RateLimiter, Time
 from bot.testing import SettableClock
-from bot.turns.adapter import Asked
+from bot.turns.adapter import AnswerTarget
 from tests.support.playground_stage import declare_agent, make_workspace, served
-from tests.support.slack_stage import Book, Speech, a_while, fast, identity_in, settings_of, stage
+from tests.support.slack_stage import Book, Speech, a_while, fast, identity_in, settings_of, shown, stage
 
 EPOCH = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 
@@ -44,8 +44,8 @@ class Crowd:
                 await self.time.pause(every_s)
 
         thread = Thread("slack", workspace.team.id, self.channel.id, root)
-        asked = Asked(thread, Author(self.person.id, self.person.team), root)
-        await self.adapter.reply(asked, deltas(), Book())
+        target = AnswerTarget(thread, Author(self.person.id, self.person.team), root)
+        await shown(self.adapter, target, deltas(), Book())
         return [message for message in workspace.thread(self.channel, root) if message.bot_id]
 
 
