@@ -12,13 +12,14 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, nullcontext
 from uuid import UUID
 
-from bot.app import Services, new_id, services, utc_now, with_model
+from bot.app import with_model
 from bot.config.settings import ENV_FILE, Settings
 from bot.domain import api_keys
 from bot.domain.sessions import Memory, ResetOutcome
 from bot.domain.texts import TRUNCATED
 from bot.errors import SessionNotFound, StartupError
 from bot.llm import LLM, Done
+from bot.services import Services, new_id, open_services, utc_now
 from bot.store import api_keys as key_rows
 from bot.turns.chat_question import Question, place
 
@@ -55,7 +56,7 @@ class Attendant:
         """
         settings = settings or Settings.load(os.environ, ENV_FILE, without_slack=True)
         model = with_model(settings) if llm is None else nullcontext(settings)
-        async with model as effective, services(effective, llm=llm) as parts:
+        async with model as effective, open_services(effective, llm=llm) as parts:
             attendant = Attendant(parts, await _owner(parts, key))
             try:
                 yield attendant
@@ -87,13 +88,13 @@ class Attendant:
         if not await self._parts.chat_sessions.knows(thread):
             raise SessionNotFound
         async with (
-            self._parts.chat.ask(Question(self._owner, thread, texts=(text,))) as reply,
+            self._parts.chat_service.ask(Question(self._owner, thread, texts=(text,))) as reply,
             aclosing(reply.words()) as words,
         ):
             async for piece in words:
                 text = piece if not isinstance(piece, Done) else f"\n\n{TRUNCATED}" if piece.truncated else ""
                 if text:
-                    with self._parts.chat.uncancelled():
+                    with self._parts.chat_service.uncancelled():
                         yield text
                     _ = self._parts  # whoever reads on when it is closed shall be told so
 

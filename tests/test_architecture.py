@@ -28,6 +28,7 @@ HOUSE: dict[str, set[str]] = {
     "tools": set(),
     "turns": set(),
     "ops": {"apscheduler", "aiohttp"},
+    "services": set(),
     "testing": set(),
     "slack": {"slack_bolt", "slack_sdk", "aiohttp"},
     "gateway": {"aiohttp"},
@@ -58,7 +59,7 @@ SAME_NOUN = {
     "threads": "Slack's, and their rows",
 }
 # Where whatever went wrong is caught, and logged, so that the rest goes on.
-DOORS = {"bot/turns/worker.py:_work", "bot/gateway/server.py:_guard"}
+DOORS = {"bot/turns/answer.py:_next", "bot/turns/worker.py:_work", "bot/gateway/server.py:_guard"}
 
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 299, 40
 

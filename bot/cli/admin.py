@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bot.app import open_store, utc_now
 from bot.config.settings import Settings
 from bot.domain.sessions import OpenSession
 from bot.errors import AttendantError
+from bot.services import open_store, utc_now
 from bot.store import erasure
 from bot.store import sessions as session_rows
 from bot.store.erasure import Erasable, Scope

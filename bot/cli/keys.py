@@ -5,10 +5,10 @@ from __future__ import annotations
 import secrets
 from datetime import timedelta
 
-from bot.app import open_store, utc_now
 from bot.config.settings import Settings
 from bot.domain import api_keys
 from bot.domain.api_keys import Key
+from bot.services import open_store, utc_now
 from bot.store import api_keys as key_rows
 
 

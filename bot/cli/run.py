@@ -17,11 +17,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from bot import manifest
-from bot.app import STAND_IN, Bot, gateway_bot, model_name, slack_bot, utc_now, with_model
+from bot.app import STAND_IN, Bot, gateway_bot, model_name, slack_bot, with_model
 from bot.cli import doctor
 from bot.config.settings import Settings
 from bot.playground.server import PlaygroundServer
 from bot.playground.workspace.sample import harbour
+from bot.services import PlatformServices, Services, utc_now
 
 Announce = Callable[[str], None]
 
@@ -58,16 +59,19 @@ async def run(settings: Settings, announce: Announce, *, gateway: bool = False) 
     return 0
 
 
-async def _start(stack: AsyncExitStack, settings: Settings, announce: Announce, *, gateway: bool) -> Bot[Any] | None:
+async def _start(
+    stack: AsyncExitStack, settings: Settings, announce: Announce, *, gateway: bool
+) -> Bot[Services] | Bot[PlatformServices] | None:
     """The bot, connected; None when a check failed, each failure being announced."""
     failures = await doctor.failures(settings)
     for line in failures:
         announce(f"attendant: {line}")
-    opening = gateway_bot if gateway else slack_bot
-    return None if failures else await stack.enter_async_context(opening(settings))
+    if failures:
+        return None
+    return await stack.enter_async_context(gateway_bot(settings) if gateway else slack_bot(settings))
 
 
-def _what_runs(bot: Bot[Any], settings: Settings) -> str:
+def _what_runs(bot: Bot[Services] | Bot[PlatformServices], settings: Settings) -> str:
     running = bot.services.running
     answers = "An answer runs" if running == 1 else f"{running} answers run"
     hint = f" {answers} and may go on for {settings.drain_seconds:g} s; Ctrl+C once more leaves at once."

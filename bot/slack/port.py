@@ -58,3 +58,19 @@ class PersonalRecords(Protocol):
 
     async def export(self, platform: str, workspace: str, author: Author) -> Kept:
         """Return the author's messages in a workspace."""
+
+
+class WorkLayer(Protocol):
+    """The work layer, as an object with its services."""
+
+    @property
+    def inbox(self) -> Intake:
+        """Accepts events."""
+
+    @property
+    def sessions(self) -> SessionResets:
+        """Lists and resets sessions."""
+
+    @property
+    def personal_data(self) -> PersonalRecords:
+        """Serves people's requests about their own data."""

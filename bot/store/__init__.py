@@ -1,7 +1,7 @@
 """What is remembered: every line of SQL, and nothing else.
 
-Reading order: tables, pool, engine (Store: one transaction at a time), schema (migrations), threads, locks,
-summaries, thread_context, display_names, sessions, leases, claims (claim, settle), interruptions, preferences,
+Reading order: tables, pool, engine (Store: one transaction at a time), schema (migrations), threads, locks, leases,
+summaries, thread_context, display_names, sessions, settlement, claims (claim, settle), interruptions, preferences,
 erasure, inbox (accept, reset, stop), posted_messages, edits (edit, delete), purge, export, status_requests, history,
 chat_turns (begin, settle, withdraw), api_keys, metrics.
 Rule: a store function takes a connection and plain arguments, and runs inside the caller's one transaction

@@ -21,9 +21,10 @@ from bot.prompt.history import Turn, Utterance
 from bot.store import history, leases
 from bot.store import sessions as session_rows
 from bot.store import threads as thread_rows
-from bot.store.claims import Claim, TurnState
+from bot.store.claims import Claim
 from bot.store.engine import mark_dirty
 from bot.store.leases import LeaseRequest
+from bot.store.settlement import TurnState
 from bot.store.tables import RUNNING, messages, sessions, threads, turns
 
 PLATFORM = "gateway"

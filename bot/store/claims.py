@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
@@ -14,27 +13,16 @@ from sqlalchemy import Connection, Row
 from bot.domain import texts
 from bot.domain.events import Attachment, Author, Thread, storable
 from bot.domain.sessions import Interrupted, ResetOutcome, StatusReply, StopOutcome
-from bot.errors import Trouble
-from bot.llm import Done
-from bot.prompt.history import HistoryWindow, Utterance
+from bot.prompt.history import Utterance
 from bot.prompt.thread_context import Known
 from bot.store import leases, summaries
 from bot.store import sessions as session_rows
 from bot.store.leases import LeaseRequest
+from bot.store.settlement import Settlement, TurnState
 from bot.store.tables import RUNNING, messages, sessions, turns
 
 MESSAGES_PER_TURN = 100  # later messages are answered in the next turn
 MODEL_CHARACTERS = 200  # of the name that the backend gives its model
-
-
-class TurnState(enum.Enum):
-    """How a turn ended, or that it runs."""
-
-    RUNNING = "running"
-    ANSWERED = "answered"
-    FAILED = "failed"
-    STOPPED = "stopped"  # by a person; the text until then is remembered
-    SUPERSEDED = "superseded"  # its session was closed meanwhile: a late answer is discarded
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +39,9 @@ class Claim:
     @property
     def log_fields(self) -> dict[str, object]:
         """The fields by which a log line names the turn."""
+        return self._log_fields()
+
+    def _log_fields(self) -> dict[str, object]:
         return {"place": str(self.thread), "session": self.session_id, "turn": self.turn_id}
 
 
@@ -74,63 +65,7 @@ class PlatformClaim(Claim):
     @property
     def log_fields(self) -> dict[str, object]:
         """The fields by which a log line names the turn."""
-        return {
-            "place": str(self.thread),
-            "session": self.session_id,
-            "turn": self.turn_id,
-            "attempt": self.attempt,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """How a turn ended, as it is stored."""
-
-    state: TurnState
-    answer: str | None = None
-    trouble: str | None = None
-    model: str | None = None
-    prompt_tokens: int | None = None
-    cached_tokens: int | None = None
-    completion_tokens: int | None = None
-    truncated: bool | None = None  # the answer stopped at the model's length limit
-    cut: HistoryWindow | None = None  # where the shown part of the session begins from now on, when that has changed
-
-    @classmethod
-    def by(
-        cls,
-        done: Done | None,
-        state: TurnState,
-        answer: str,
-        *,
-        trouble: Trouble | None = None,
-        cut: HistoryWindow | None = None,
-    ) -> Self:
-        """Make the settlement of a turn that asked the model; `done` tells the cost."""
-        usage = done.usage if done else None
-        return cls(
-            state,
-            answer=answer,
-            trouble=trouble.value if trouble else None,
-            model=done.model if done else None,
-            prompt_tokens=usage.prompt if usage else None,
-            cached_tokens=usage.cached if usage else None,
-            completion_tokens=usage.completion if usage else None,
-            truncated=done.truncated if done else None,
-            cut=cut,
-        )
-
-    @property
-    def figures(self) -> dict[str, object]:
-        """The cost of the turn, or the reason of its failure, as fields of a log line."""
-        return {
-            "state": self.state.value,
-            "trouble": self.trouble,
-            "model": self.model,
-            "prompt_tokens": self.prompt_tokens,
-            "cached_tokens": self.cached_tokens,
-            "completion_tokens": self.completion_tokens,
-        }
+        return {**self._log_fields(), "attempt": self.attempt}
 
 
 def claim(connection: Connection, lease: LeaseRequest, thread_id: int) -> PlatformClaim | None:

@@ -16,7 +16,8 @@ from sqlalchemy import Connection, Row
 from bot.prompt.history import Past, Turn
 from bot.prompt.tokens import MOST_CHARACTERS
 from bot.store import summaries, thread_context
-from bot.store.claims import TurnState, utterance
+from bot.store.claims import utterance
+from bot.store.settlement import TurnState
 from bot.store.tables import messages, turns
 
 PAGE = 200  # turns in one statement

@@ -15,9 +15,9 @@ from bot.domain.sessions import Closed, Interrupted, ResetOutcome, StopOutcome, 
 from bot.store import sessions as session_rows
 from bot.store import thread_context
 from bot.store import threads as thread_rows
-from bot.store.claims import TurnState
 from bot.store.erasure import erase_messages
 from bot.store.interruptions import answer_never, interrupt
+from bot.store.settlement import TurnState
 from bot.store.tables import messages, sessions, threads
 
 

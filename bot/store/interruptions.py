@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from bot.domain import texts
 from bot.domain.sessions import Interrupted
-from bot.store.claims import TurnState
+from bot.store.settlement import TurnState
 from bot.store.tables import RUNNING, messages, threads, turns
 
 

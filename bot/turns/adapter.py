@@ -24,7 +24,7 @@ class AnswerTarget:
 
 
 class Ledger(Protocol):
-    """Which of the bot's own messages in the thread hold this answer. Each awaited method may raise StoreUnavailable."""
+    """Which of the bot's messages in the thread hold this answer. Each awaited method may raise StoreUnavailable."""
 
     def is_ours(self) -> bool:
         """Return whether this worker surely holds the turn still. If not, nothing may be written for it any more."""
@@ -78,7 +78,7 @@ class Adapter(Protocol):
         """Show that the message is accepted, but has to wait. Best effort: it never raises."""
 
     async def end_waiting(self, target: AnswerTarget) -> None:
-        """End that status: another replica answers, or there is nothing left to answer. Best effort: it never raises."""
+        """End that status, because nothing will be answered here. Best effort: it never raises."""
 
     async def names(self, workspace: str, user_ids: Iterable[str]) -> Mapping[str, str]:
         """Return the display names of these people, as far as they are known. Best effort: it never raises."""

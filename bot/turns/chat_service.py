@@ -21,7 +21,7 @@ from bot.prompt.compose import PromptParts
 from bot.prompt.history import Turn, speakers
 from bot.store import chat_turns
 from bot.store.chat_turns import ChatClaim, NewTurn, Repeated
-from bot.store.claims import Settlement, TurnState
+from bot.store.settlement import Settlement, TurnState
 from bot.turns.answer import AnswerStream
 from bot.turns.assistant import Assistant
 from bot.turns.chat_question import Question

@@ -13,8 +13,9 @@ from bot.domain import texts
 from bot.domain.sessions import Interrupted, StatusReply
 from bot.errors import PlatformError
 from bot.store import sessions as session_rows
-from bot.store.claims import FixedReply, PlatformClaim, Settlement, TurnState
+from bot.store.claims import FixedReply, PlatformClaim
 from bot.store.engine import Store
+from bot.store.settlement import Settlement, TurnState
 from bot.tools.set_preferences import set_preferences
 from bot.turns.adapter import Adapter, AnswerTarget, AnswerWriter
 from bot.turns.answer import AnswerStream

@@ -113,7 +113,7 @@ class LeaseKeeper:
         return fences.get(claim.thread_id) != claim.fence
 
     async def _end_lost(self, missing: Mapping[int, RunningTurn[Any]]) -> None:
-        """End those turns without a lease that another process has claimed; the others have just ended by themselves."""
+        """End those of these turns that another process has claimed; the others have just ended by themselves."""
         if not missing:
             return
         fences = await self._store.run_urgent(leases.fences, list(missing))

@@ -13,8 +13,9 @@ from typing import Any, Generic
 from bot.domain.sessions import IdleLimits, Memory, OpenSession
 from bot.prompt.history import Past
 from bot.store import claims, history
-from bot.store.claims import Claim, Settlement
+from bot.store.claims import Claim
 from bot.store.engine import Store
+from bot.store.settlement import Settlement
 from bot.turns.answer import AnswerResult, AnswerStream
 from bot.turns.assistant import Assistant
 from bot.turns.policies import C, Policy

@@ -234,7 +234,7 @@ async def test_two_replicas_answer_one_after_the_other(
         second = asyncio.create_task(
             there.asks("second", session="one", headers={"Authorization": f"Bearer {here.key}"})
         )
-        await there.until(lambda: there.services.chat.running == 1)
+        await there.until(lambda: there.services.chat_service.running == 1)
         hold.release()
 
         assert ((await first).state, (await second).state) == ("created", "continued")

@@ -152,7 +152,7 @@ async def test_who_goes_away_has_spent_all_that_the_model_was_asked_with(
     await hold.reached()
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
-    await gate.until(lambda: not gate.services.chat.running)
+    await gate.until(lambda: not gate.services.chat_service.running)
     after = await gate.asks("hi", headers=key)
 
     shown = sum(estimate_tokens(each["content"]) for each in gate.model.requests[2].body["messages"])

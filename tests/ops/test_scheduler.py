@@ -9,12 +9,12 @@ from datetime import timedelta
 
 import pytest
 
-from bot import app
 from bot.config.settings import Settings
 from bot.domain import texts
 from bot.domain.sessions import IdleLimits, Interrupted
 from bot.ops.expiry_warnings import ExpiryWarnings
 from bot.ops.scheduler import EXPIRE_BATCH, EXPUNGE_BATCH, Scheduler
+from bot.services import open_platform_services
 from bot.store.engine import Store
 from bot.store.tables import sessions
 from bot.testing import PausedStep, ScriptedLLM, SettableClock
@@ -26,7 +26,15 @@ from tests.support.work_layer import Desk, Echo
 
 def scheduler_of(desk: Desk, clock: SettableClock) -> Scheduler:
     """The scheduler of this desk."""
-    return Scheduler(desk.store, desk.leases, desk.worker, desk.failed_deliveries, clock=clock.now, idle=IdleLimits(DAY), retention=14 * DAY)
+    return Scheduler(
+        desk.store,
+        desk.leases,
+        desk.worker,
+        desk.failed_deliveries,
+        clock=clock.now,
+        idle=IdleLimits(DAY),
+        retention=14 * DAY,
+    )
 
 
 def jobs(scheduler: Scheduler) -> dict[str, Callable[[], Awaitable[None]]]:
@@ -166,7 +174,8 @@ async def test_leases_are_kept_and_stops_are_heard_until_the_last_turn_has_ended
     adapter, hold = RecordingAdapter(), PausedStep()
     settings = Settings.load({"DATABASE_URL": database_url})
     async with AsyncExitStack() as stack:
-        parts = await stack.enter_async_context(app.platform_services(settings, [adapter], clock=clock.now, llm=llm))
+        opening = open_platform_services(settings, [adapter], clock=clock.now, llm=llm)
+        parts = await stack.enter_async_context(opening)
         llm.script("Let me ", hold)
         await parts.inbox.accept(mention("hi", "1.0"))
         await hold.reached()

@@ -11,8 +11,8 @@ from bot.domain.events import Attachment
 from bot.prompt.history import HistoryWindow, Turn, Utterance
 from bot.store import history as past
 from bot.store import summaries
-from bot.store.claims import TurnState
 from bot.store.history import PAGE
+from bot.store.settlement import TurnState
 from tests.support.builders import ANA, BEN, THREAD, deletion, mention, reply, stop, thread
 from tests.support.store_driver import Books
 

@@ -12,7 +12,7 @@ import pytest
 
 from bot.domain.events import Author, Thread
 from bot.domain.sessions import EditOutcome, Interrupted, ResetOutcome, StopOutcome
-from bot.store.claims import Claim
+from bot.store.claims import PlatformClaim
 from bot.store.engine import Store
 from bot.store.tables import messages, sessions, turns
 from bot.testing import SettableClock
@@ -31,7 +31,7 @@ class Model:
     session: list[str] = field(default_factory=list)
     took_part: set[Author] = field(default_factory=set)
     owed: list[str] = field(default_factory=list)  # "" is a line of ours
-    running: Claim | None = None
+    running: PlatformClaim | None = None
     asked: list[str] = field(default_factory=list)  # what the running turn is still to answer
     interrupted: Interrupted | None = None
 
@@ -238,18 +238,18 @@ async def test_replicas_answer_everything_once(books: Books) -> None:
         for number in range(10):
             await books.accept(mention(str(number), f"{number:06}", in_=place))
 
-    async def works(owner: str, found: list[Claim]) -> None:
+    async def works(owner: str, found: list[PlatformClaim]) -> None:
         for _ in range(60):
             for thread_id in range(1, len(places) + 1):
                 if (claim := await books.claim(thread_id, owner)) is not None:
                     found.append(claim)
                     await books.settle(claim)
 
-    claims: list[Claim] = []
+    claims: list[PlatformClaim] = []
     await asyncio.gather(*(writes(place) for place in places), works("one", claims), works("two", claims))
     await works("three", claims)
 
     for place in places:
-        said = [said.text for claim in claims if claim.thread == place for said in claim.said]
+        said = [said.text for claim in claims if claim.thread == place for said in claim.utterances]
         assert said == [str(number) for number in range(10)]
     assert len(await books.rows(sessions)) == len(places)

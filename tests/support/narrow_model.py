@@ -35,7 +35,7 @@ class NarrowModel:
     """Answers questions, and writes summaries of nothing but the facts it finds."""
 
     def __init__(self) -> None:
-        self.asked: list[AnswerTarget] = []
+        self.asked: list[Asked] = []
         self.refused = 0
         self._last: Messages = ()
         self._counted: dict[str, int] = {}
@@ -55,7 +55,7 @@ class NarrowModel:
         same = sum(1 for _ in itertools.takewhile(_are_same, zip(self._last, messages, strict=False)))
         cached = self._count(messages[:same])
         extends = same >= len(self._last) - 1  # the newest is shown again without what held for that moment
-        self.asked.append(AnswerTarget(messages[-1]["content"], facts(messages), tokens, cached, extends))
+        self.asked.append(Asked(messages[-1]["content"], facts(messages), tokens, cached, extends))
         self._last = messages
         return _says(f"Noted as number {len(self.asked)}. " + "What else? " * (len(self.asked) % 7), tokens, cached)
 

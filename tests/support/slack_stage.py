@@ -27,6 +27,7 @@ from bot.slack.inbound.bolt_app import build_app
 from bot.slack.inbound.socket_mode import CONNECTIONS, SocketMode
 from bot.slack.inbound.transport import HttpMode, connect
 from bot.slack.outbound.adapter import SlackAdapter
+from bot.slack.port import Intake, PersonalRecords, SessionResets
 from bot.slack.rate_limiter import RateLimiter, Time
 from bot.slack.startup_checks import identify
 from bot.testing import SettableClock
@@ -274,6 +275,20 @@ class Ledger:
 
 
 @dataclass
+class Services:
+    """A work layer by its services. Implements port.WorkLayer."""
+
+    inbox: Intake
+    sessions: SessionResets
+    personal_data: PersonalRecords
+
+
+def services_of(ledger: Ledger) -> Services:
+    """The services that this ledger is, all of them."""
+    return Services(ledger, ledger, ledger)
+
+
+@dataclass
 class Ears:
     """The edge's listeners, connected to a playground, with a ledger behind them."""
 
@@ -325,7 +340,7 @@ async def ears(**server: Any) -> AsyncIterator[Ears]:
         ledger = Ledger()
         settings = settings_of(playground)
         client = await stack.enter_async_context(open_client(settings))
-        app = build_app(client, await identify(client), ledger, ledger, ledger, settings, clock=SettableClock().now)
+        app = build_app(client, await identify(client), services_of(ledger), settings, clock=SettableClock().now)
         connection = await stack.enter_async_context(connect(app, settings))
         await playground.workspace.until(lambda: playground.sockets.open == CONNECTIONS)
         yield Ears(playground, ledger, connection, client)

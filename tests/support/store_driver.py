@@ -22,10 +22,11 @@ from bot.domain.sessions import EditOutcome, IdleLimits, ResetOutcome, StopOutco
 from bot.prompt.history import Turn
 from bot.store import claims, edits, erasure, inbox, sessions, tables
 from bot.store import history as past
-from bot.store.claims import PlatformClaim, Settlement, TurnState
+from bot.store.claims import Claim, PlatformClaim
 from bot.store.engine import Store
 from bot.store.erasure import Scope
 from bot.store.leases import LeaseRequest
+from bot.store.settlement import Settlement, TurnState
 from bot.testing import SettableClock
 from tests.support.builders import DAY, NOON
 
@@ -126,7 +127,9 @@ class Books:
         await self.lapse()
         return await self.claimed(claim.thread_id, owner)
 
-    async def settle(self, claim: PlatformClaim, answer: str = "answered", state: TurnState = TurnState.ANSWERED) -> bool:
+    async def settle(
+        self, claim: PlatformClaim, answer: str = "answered", state: TurnState = TurnState.ANSWERED
+    ) -> bool:
         """Whether the claim could still settle its turn."""
         return await self.store.run(claims.settle, claim, Settlement(state, answer), now=self.now)
 
@@ -140,7 +143,7 @@ class Books:
         """How many idle sessions one batch of the sweep closed."""
         return await self.store.run(sessions.expire, now=self.now, idle=idle, batch=batch)
 
-    async def past(self, claim: PlatformClaim, budget: int = 100_000) -> list[Turn]:
+    async def past(self, claim: Claim, budget: int = 100_000) -> list[Turn]:
         """The turns before this one."""
         assert claim.session_id is not None
         found = await self.store.run(past.before, claim.session_id, claim.turn_id, budget_tokens=budget)

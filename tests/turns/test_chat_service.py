@@ -10,18 +10,24 @@ from typing import Any
 
 import pytest
 
+from bot.domain.events import Thread
 from bot.domain.sessions import IdleLimits, Opened
 from bot.errors import ModelError, Overloaded, SessionClosed, SessionLost, StoreUnavailable, Trouble
 from bot.llm import LLM, Done
 from bot.prompt.budget import Budget
 from bot.prompt.history import ChatMessage, Turn, Utterance
-from bot.store import chat_turns, tables
+from bot.store import chat_turns, claims, tables
+from bot.store.chat_turns import NewTurn
 from bot.store.history import PAGE
+from bot.store.leases import LeaseRequest
 from bot.testing import PausedStep, ScriptedLLM, SettableClock
-from bot.turns.answer import Responder
+from bot.turns.assistant import Assistant
 from bot.turns.chat_question import Question, place
 from bot.turns.chat_service import ChatService
 from bot.turns.leases import LeaseKeeper
+from bot.turns.policies import WITHDRAWABLE
+from bot.turns.request_limiter import RequestLimiter
+from bot.turns.service import TurnService
 from bot.turns.session_locks import SessionLocks
 from bot.turns.summariser import Summariser
 from tests.support.builders import DAY
@@ -38,26 +44,27 @@ class Counter:
     def __init__(self, store: InterferedStore, llm: LLM, clock: SettableClock) -> None:
         self.store = store
         self.books = Books(store, clock)
-        self.held = LeaseKeeper(store, owner="here", clock=clock.now)
+        self.leases = LeaseKeeper(store, owner="here", clock=clock.now)
         budget = Budget(window_tokens=2_000, answer_tokens=100, history_tokens=1_000)
-        self.summariser = Summariser(store, llm, budget, clock=clock.now)
-        self.exchange = ChatService(
-            store,
-            Responder(llm, persona="You are helpful.", budget=budget),
-            self.summariser,
-            self.held,
+        self.summariser = Summariser(store, llm, budget, self.leases, clock=clock.now)
+        assistant, idle = Assistant(llm, persona="You are helpful.", budget=budget), IdleLimits(DAY)
+        self.chat = ChatService(
+            TurnService(store, assistant, self.summariser, WITHDRAWABLE, clock=clock.now, idle=idle),
+            assistant,
+            self.leases,
+            limiter=RequestLimiter(most=3, most_of_one=2),
+            locks=SessionLocks(timeout_s=20),
             clock=clock.now,
             new_id=self.books.new_id,
-            idle=IdleLimits(DAY),
-            line=SessionLocks(most=3, most_of_one=2, wait_s=20),
+            idle=idle,
         )
 
     async def asks(
         self, said: str = "hello", *, owner: str = "key-1", session: str = "one"
     ) -> tuple[str, Opened | None]:
         """The whole answer, and how the session was found."""
-        question = Question(owner, place(owner, session), said=(said,))
-        async with self.exchange.ask(question) as reply, aclosing(reply.words()) as words:
+        question = Question(owner, place(owner, session), texts=(said,))
+        async with self.chat.ask(question) as reply, aclosing(reply.words()) as words:
             *pieces, done = [piece async for piece in words]
         assert isinstance(done, Done)
         return "".join(map(str, pieces)), reply.opened
@@ -78,7 +85,7 @@ async def counter(database_url: str, llm: ScriptedLLM, clock: SettableClock) -> 
 async def test_a_lease_that_ends_with_its_turn_is_not_lost(counter: Counter, llm: ScriptedLLM) -> None:
     """The job that renews leases comes at the very moment: the answer arrives all the same."""
     llm.script("Try again.")
-    counter.store.after[chat_turns.settle] = lambda _: counter.held.renew()
+    counter.store.after[claims.settle] = lambda _: counter.leases.renew()
 
     assert await counter.asks() == ("Try again.", Opened.CREATED)
 
@@ -88,10 +95,10 @@ async def test_what_follows_a_turn_is_not_its_end(counter: Counter, llm: Scripte
     llm.script("Try again.")
 
     async def next_one(_: object) -> None:
-        await counter.store.run(chat_turns.begin, OURS, ["second"], **_elsewhere(counter))
-        await counter.held.renew()
+        await counter.store.run(chat_turns.begin, *_elsewhere(counter), new_id="s99", idle_after=DAY)
+        await counter.leases.renew()
 
-    counter.store.after[chat_turns.settle] = next_one
+    counter.store.after[claims.settle] = next_one
     assert await counter.asks() == ("Try again.", Opened.CREATED)
 
 
@@ -101,22 +108,22 @@ async def test_a_lease_that_was_lost_ends_the_answer(counter: Counter, llm: Scri
     asking = asyncio.create_task(counter.asks("first"))
     await llm.called(1)
     await counter.books.lapse()
-    other = await counter.store.run(chat_turns.begin, OURS, ["second"], **_elsewhere(counter))
-    await counter.held.renew()
+    other = await counter.store.run(chat_turns.begin, *_elsewhere(counter), new_id="s99", idle_after=DAY)
+    await counter.leases.renew()
 
     with pytest.raises(SessionLost):
         await asking
-    assert isinstance(other, chat_turns.Begun)
+    assert isinstance(other, chat_turns.ChatClaim)
     assert [row.text for row in await counter.books.rows(tables.messages)] == ["second"]
 
 
-@pytest.mark.parametrize("function", [chat_turns.begin, chat_turns.settle])
+@pytest.mark.parametrize("function", [chat_turns.begin, claims.settle])
 async def test_who_goes_away_during_a_commit_leaves_no_half_turn(
     counter: Counter, llm: ScriptedLLM, function: Any
 ) -> None:
     """Begun, it is withdrawn; settled, it stays: the next one can ask at once."""
     llm.script("one")
-    if function is chat_turns.settle:
+    if function is claims.settle:
         llm.script("two")
     cancelled = asyncio.Event()
 
@@ -161,7 +168,7 @@ async def test_a_database_that_is_away_is_told(counter: Counter, llm: ScriptedLL
     async def away() -> None:
         raise StoreUnavailable("away")
 
-    counter.store.before[chat_turns.settle] = away
+    counter.store.before[claims.settle] = away
     with pytest.raises(StoreUnavailable):
         await counter.asks()
     assert await counter.rows() == [0, 0, 0]
@@ -203,7 +210,7 @@ async def test_no_more_than_the_limits_ask_at_once(counter: Counter, llm: Script
     await asyncio.gather(*asking, return_exceptions=True)
     llm.script("soon")
     assert (await counter.asks())[0] == "soon"
-    assert counter.exchange.running == 0
+    assert counter.chat.running == 0
 
 
 async def test_a_reset_while_the_answer_is_stored_is_seen(counter: Counter, llm: ScriptedLLM) -> None:
@@ -213,7 +220,7 @@ async def test_a_reset_while_the_answer_is_stored_is_seen(counter: Counter, llm:
     async def close() -> None:
         await counter.books.reset(OURS, chat_turns.speaker(OURS))
 
-    counter.store.before[chat_turns.settle] = close
+    counter.store.before[claims.settle] = close
     with pytest.raises(SessionClosed):
         await counter.asks("first")
     counter.store.before.clear()
@@ -243,8 +250,8 @@ async def test_however_long_a_session_its_caller_is_alone_in_it(counter: Counter
     """No message of theirs opens with a name, also where not all of the history is read."""
     echoing = Counter(counter.store, Echo(), clock)
     brought = tuple(Turn((Utterance("", f"{number} {'x' * 100}"),), "y") for number in range(PAGE + 1))
-    question = Question("key-1", OURS, said=("and now?",), recalled=brought)
-    async with echoing.exchange.ask(question) as reply, aclosing(reply.words()) as words:
+    question = Question("key-1", OURS, texts=("and now?",), earlier=brought)
+    async with echoing.chat.ask(question) as reply, aclosing(reply.words()) as words:
         answer, _ = [piece async for piece in words]
     await echoing.summariser.stop()
 
@@ -254,9 +261,9 @@ async def test_however_long_a_session_its_caller_is_alone_in_it(counter: Counter
 @pytest.mark.parametrize("recalled", [(), (Turn((Utterance("", "a"),), "b"),)])
 async def test_what_is_too_long_is_refused_and_leaves_nothing(counter: Counter, recalled: tuple[Turn, ...]) -> None:
     """Nothing that a caller asks is shown without its middle; the model is not even asked."""
-    question = Question("key-1", OURS, said=("x" * 20_000,), recalled=recalled)
+    question = Question("key-1", OURS, texts=("x" * 20_000,), earlier=recalled)
     with pytest.raises(ModelError) as refused:
-        async with counter.exchange.ask(question):
+        async with counter.chat.ask(question):
             pass
 
     assert refused.value.trouble is Trouble.WINDOW_EXCEEDED
@@ -269,7 +276,7 @@ async def test_without_a_session_the_window_is_the_limit(counter: Counter, llm: 
     for size, is_asked in ((4_500, True), (9_000, False)):
         messages: tuple[ChatMessage, ...] = ({"role": "user", "content": "xxxx " * (size // 5)},)
         with contextlib.suppress(ModelError) if not is_asked else contextlib.nullcontext():
-            async with counter.exchange.ask(Question("key-1", None, messages=messages)) as reply:
+            async with counter.chat.ask(Question("key-1", None, messages=messages)) as reply:
                 assert is_asked
                 assert await anext(reply.words()) == "ok"
 
@@ -285,13 +292,12 @@ async def test_another_model_has_a_budget_of_its_own(counter: Counter, llm: Scri
     for parameters, words in ((narrow, None), (narrow, None), ({}, "ok")):
         question = Question("key-1", None, messages=messages, parameters=parameters)
         with contextlib.suppress(ModelError) if words is None else contextlib.nullcontext():
-            async with counter.exchange.ask(question) as reply, aclosing(reply.words()) as pieces:
+            async with counter.chat.ask(question) as reply, aclosing(reply.words()) as pieces:
                 assert await anext(pieces) == words
 
     assert [call.parameters for call in llm.calls] == [narrow, {}]
 
 
-def _elsewhere(counter: Counter) -> dict[str, Any]:
+def _elsewhere(counter: Counter) -> tuple[LeaseRequest, Thread, NewTurn]:
     """How another process begins."""
-    how: dict[str, Any] = {"recalled": (), "idempotency_key": None, "owner": "there", "now": counter.books.now}
-    return how | {"lease": DAY, "new_id": "s99", "idle_after": DAY}
+    return counter.books.lease("there", DAY), OURS, NewTurn(("second",))

@@ -19,7 +19,7 @@ from bot.testing import PausedStep, ScriptedLLM, SettableClock
 from bot.turns.summariser import RETRY
 from tests.support.builders import ANA, BEN, THREAD, deletion, mention, reset
 from tests.support.narrow_model import asks_for_summary
-from tests.support.store_driver import Books
+from tests.support.store_driver import Books, lapse
 from tests.support.work_layer import Desk
 
 LONG = "please tell me " * 20  # about 80 tokens
@@ -196,6 +196,7 @@ async def test_where_it_fails_the_oldest_turns_are_simply_gone(
             await desk.summariser.idle()
         assert len(clerk.folded) == 1
         clock.advance(RETRY * 2)
+        await lapse(store)  # PostgreSQL's clock goes on by itself
         await asks(desk, f"11 {LONG}", "11", 11)
         await desk.summariser.idle()
 
@@ -288,7 +289,7 @@ async def test_where_all_was_deleted_nothing_is_summarised(narrow: Desk, books: 
     for message_id in ("3.0", "4.0", "5.0", "6.0", "7.0"):
         await narrow.inbox.accept(deletion(message_id))
     before = await books.store.run(summaries.cut_of, "s1")
-    narrow.summariser.fold("s1", Compaction(before.after + 5, several=False), nobody)
+    narrow.summariser.compact("s1", Compaction(before.after + 5, several=False), nobody)
     await narrow.summariser.idle()
 
     after = await books.store.run(summaries.cut_of, "s1")

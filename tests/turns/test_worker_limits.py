@@ -15,7 +15,7 @@ from bot.store.inbox import accept
 from bot.testing import SettableClock
 from bot.turns.adapter import AnswerTarget
 from bot.turns.fair_queue import Limits
-from bot.turns.worker import FOUND_AT_ONCE
+from bot.turns.worker import POLLED_AT_ONCE
 from tests.support.builders import ANA, BEN, DAY, NOON, THREAD, mention, reply, stop, thread
 from tests.support.work_layer import WIDE, Desk, Echo
 
@@ -158,7 +158,7 @@ async def test_a_busy_thread_holds_nobody_up(opened: Opened) -> None:
 async def test_a_look_sees_everybody(opened: Opened) -> None:
     """Hundreds of threads of one person, left behind by a replica that died, hide nobody else's."""
     desk = opened(per_person=1)
-    for number in range(1, FOUND_AT_ONCE + 10):
+    for number in range(1, POLLED_AT_ONCE + 10):
         await desk.store.run(accept, mention("hi", in_=thread(number)), now=NOON, new_id=f"s{number}", idle_after=DAY)
     await desk.store.run(accept, mention("hi", by=BEN, in_=thread(999)), now=NOON, new_id="ben's", idle_after=DAY)
     await desk.worker.poll()

@@ -22,7 +22,7 @@ from bot.errors import StoreUnavailable
 from bot.slack.client import quiet_logger
 from bot.slack.identity import BotIdentity
 from bot.slack.inbound.listeners import actions, commands, events, home, shortcuts
-from bot.slack.port import Intake, PersonalRecords, SessionResets
+from bot.slack.port import WorkLayer
 from bot.slack.views.notices import Notices
 from bot.slack.views.personal_views import PersonalViews
 from bot.slack.views.privacy import Privacy
@@ -32,14 +32,7 @@ log = logging.getLogger(__name__)
 
 
 def build_app(
-    client: AsyncWebClient,
-    bot: BotIdentity,
-    intake: Intake,
-    sessions: SessionResets,
-    personal_data: PersonalRecords,
-    settings: Settings,
-    *,
-    clock: Callable[[], datetime],
+    client: AsyncWebClient, bot: BotIdentity, services: WorkLayer, settings: Settings, *, clock: Callable[[], datetime]
 ) -> AsyncApp:
     """The app with its listeners. Whatever is dispatched to it is taken for Slack's: see connection."""
 
@@ -63,15 +56,15 @@ def build_app(
     )
 
     async def failed(error: Exception) -> None:
-        intake.refused()
+        services.inbox.refused()
         _tell(error)
 
     app.error(failed)
-    resets, notices = Resets(sessions, bot, clock), Notices(client)
+    resets, notices = Resets(services.sessions, bot, clock), Notices(client)
     help_text = texts.help_text(bot.name, settings.slack_command, settings.slack_reset_command)
-    personal = PersonalViews(personal_data, client, bot, help_text)
-    privacy = Privacy(personal_data, bot, client, notices, clock)
-    events.register(app, intake, bot)
+    personal = PersonalViews(services.personal_data, client, bot, help_text)
+    privacy = Privacy(services.personal_data, bot, client, notices, clock)
+    events.register(app, services.inbox, bot)
     commands.register(app, resets, personal, privacy, settings=settings, help_text=help_text)
     home.register(app, personal)
     shortcuts.register(app, resets, notices)

@@ -34,7 +34,7 @@ class AnswerMessages:
         self._stopped = False  # a person stopped the stream in Slack: it grows no more, and the end comes soon
 
     async def open(self, text: Text, *, must: bool) -> None:
-        """Take an orphaned message, or make one, if none is open: without `must` only if Slack has time to finish it."""
+        """Take an orphaned message, or make one, if none is open. Without `must` only if Slack has time for its end."""
         if self._message is not None:
             return
         if (orphan := self._orphans.take()) is not None:

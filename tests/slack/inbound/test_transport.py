@@ -23,7 +23,7 @@ from bot.slack.inbound.socket_mode import CONNECTIONS, SocketMode
 from bot.slack.inbound.transport import PATH, HttpMode
 from bot.testing import SettableClock
 from tests.support.playground_stage import connected, make_workspace, served
-from tests.support.slack_stage import Ears, Ledger, a_while, ears, eventually, identity_in, settings_of
+from tests.support.slack_stage import Ears, Ledger, a_while, ears, eventually, identity_in, services_of, settings_of
 
 SECRET = "a signing secret"
 
@@ -38,7 +38,7 @@ async def http_ears(secret: str | None = None) -> AsyncIterator[tuple[Ears, Http
         workspace.address = "http://127.0.0.1:9"
         client = await stack.enter_async_context(open_client(settings_of(server)))
         bot = BotIdentity(workspace.team.id, "", "", app.user_id, app.bot_id, "attendant")
-        bolt = build_app(client, bot, ledger, ledger, ledger, settings_of(server), clock=SettableClock().now)
+        bolt = build_app(client, bot, services_of(ledger), settings_of(server), clock=SettableClock().now)
         http = HttpMode(bolt, secret or app.signing_secret, "127.0.0.1", 0)
         await http.start()
         stack.push_async_callback(http.stop)
@@ -267,8 +267,7 @@ async def beside(others: int, connect_s: float) -> AsyncIterator[tuple[Playgroun
             await stack.enter_async_context(connected(server))
         client = await stack.enter_async_context(open_client(settings_of(server)))
         bot = identity_in(server.workspace)
-        ledger = Ledger()
-        app = build_app(client, bot, ledger, ledger, ledger, settings_of(server), clock=SettableClock().now)
+        app = build_app(client, bot, services_of(Ledger()), settings_of(server), clock=SettableClock().now)
         socket = SocketMode(app, server.workspace.app.app_token, connect_s)
         stack.push_async_callback(socket.stop)
         yield server, socket
