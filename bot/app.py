@@ -87,8 +87,6 @@ async def _at(settings: Settings, port: int, parts: Services) -> str:
 def _health(
     settings: Settings, port: int, parts: Services, clock: Clock, connection: SocketMode | HttpMode | None = None
 ) -> AbstractAsyncContextManager[int]:
-    platform = parts if isinstance(parts, PlatformServices) else None
-
     async def database() -> bool:
         await parts.store.run_urgent(lambda c: c.exec_driver_sql("SELECT 1"))
         return True
@@ -97,13 +95,10 @@ def _health(
         return connection is not None and connection.connected > 0
 
     async def worker() -> bool:
-        return platform is not None and not platform.worker.stopping
+        return isinstance(parts, PlatformServices) and not parts.worker.stopping
 
     async def scheduler() -> bool:
         return parts.scheduler.running
-
-    def not_kept() -> int:
-        return platform.failed_deliveries.not_kept if platform else 0
 
     async def counts() -> Mapping[str, int]:
         found = await parts.store.run(figures, now=clock())
@@ -111,22 +106,15 @@ def _health(
             "owed": found.owed_messages,
             "oldest_owed_seconds": round(found.oldest_owed_seconds),
             "takeovers": found.taken_over_turns,
-            "refusals": found.refused_deliveries + not_kept(),
+            "refusals": found.refused_deliveries + parts.gauges["refusals"](),
         }
 
     checks = {"database": database, "scheduler": scheduler}
-    return health.served(
-        settings.host,
-        port,
-        checks | ({"slack": slack} if connection else {}) | ({"worker": worker} if platform else {}),
-        {
-            "running": lambda: platform.worker.running if platform else 0,
-            "waiting": lambda: platform.worker.waiting if platform else 0,
-            "asking": lambda: parts.chat_service.running,
-            "refusals": not_kept,
-        },
-        counts,
-    )
+    if connection is not None:
+        checks["slack"] = slack
+    if isinstance(parts, PlatformServices):
+        checks["worker"] = worker
+    return health.served(settings.host, port, checks, parts.gauges, counts)
 
 
 @asynccontextmanager

@@ -66,6 +66,12 @@ class Services:
         """How many answers run here."""
         return self.chat_service.running
 
+    @property
+    def gauges(self) -> dict[str, Callable[[], int]]:
+        """The counts of this process that its health page shows."""
+        nothing = dict.fromkeys(("running", "waiting", "refusals"), int)
+        return {**nothing, "asking": lambda: self.chat_service.running}
+
 
 @dataclass(frozen=True, slots=True)
 class PlatformServices(Services):
@@ -80,6 +86,16 @@ class PlatformServices(Services):
     def running(self) -> int:
         """How many answers run here."""
         return self.chat_service.running + self.worker.running
+
+    @property
+    def gauges(self) -> dict[str, Callable[[], int]]:
+        """The counts of this process that its health page shows."""
+        return {
+            "running": lambda: self.worker.running,
+            "waiting": lambda: self.worker.waiting,
+            "asking": lambda: self.chat_service.running,
+            "refusals": lambda: self.failed_deliveries.not_kept,
+        }
 
 
 def utc_now() -> datetime:

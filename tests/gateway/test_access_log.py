@@ -141,7 +141,7 @@ async def test_each_turn_is_a_line_with_its_figures(gate: Gate, log: pytest.LogC
     """As in Slack: the model and the tokens."""
     await gate.asks("hi", session="one")
 
-    (line,) = lines(log, "turn answered")
+    (line,) = lines(log, "turn_settled")
     names = ("model", "prompt_tokens", "cached_tokens", "completion_tokens")
     assert all(line[name] is not None for name in (*names, "session", "turn"))
     assert line["request"] == lines(log, "request ended")[0]["request"]

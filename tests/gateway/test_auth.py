@@ -271,5 +271,5 @@ async def test_its_health_has_a_port_of_its_own(
     ):
         told = await response.json()
 
-    assert told["parts"] == {"database": True, "worker": True, "scheduler": True}
+    assert told["parts"] == {"database": True, "scheduler": True}
     assert [told["counts"][what] for what in ("running", "waiting", "asking")] == [0, 0, 0]
