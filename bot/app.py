@@ -18,8 +18,8 @@ from bot.ops import health
 from bot.services import Clock, PlatformServices, Services, new_id, open_platform_services, open_services, utc_now
 from bot.slack.client import open_client
 from bot.slack.inbound.bolt_app import build_app
-from bot.slack.inbound.socket_mode import SocketMode
-from bot.slack.inbound.transport import PATH, HttpMode, connect
+from bot.slack.inbound.http_mode import PATH, HttpMode
+from bot.slack.inbound.transport import Transport, connect
 from bot.slack.outbound.adapter import SlackAdapter
 from bot.slack.startup_checks import identify
 from bot.store import api_keys as key_rows
@@ -85,7 +85,7 @@ async def _at(settings: Settings, port: int, parts: Services) -> str:
 
 
 def _health(
-    settings: Settings, port: int, parts: Services, clock: Clock, connection: SocketMode | HttpMode | None = None
+    settings: Settings, port: int, parts: Services, clock: Clock, connection: Transport | None = None
 ) -> AbstractAsyncContextManager[int]:
     async def database() -> bool:
         await parts.store.run_urgent(lambda c: c.exec_driver_sql("SELECT 1"))

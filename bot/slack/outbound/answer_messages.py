@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
-from bot.slack.errors import BusyError, CallError, NoAnswerError, RefusedError
+from bot.slack.errors import CallError, RefusedError, ThrottledError, UnconfirmedError
 from bot.slack.outbound.messages import EditedMessage, Message, Slack, StreamedMessage
 from bot.slack.outbound.orphaned_messages import OrphanedMessages
 from bot.slack.outbound.streaming_policy import StreamingPolicy
@@ -41,9 +41,9 @@ class AnswerMessages:
             self._hold(orphan)
             return
         limiter, thread = self._slack.limiter, self._target.thread
-        if self._streaming.allowed(thread) and limiter.affords(StreamedMessage.ends_by):
+        if self._streaming.allowed(thread) and limiter.can_reserve(StreamedMessage.ends_by):
             await self._start_stream(text)
-        if self._message is None and (must or limiter.affords(EditedMessage.ends_by)):
+        if self._message is None and (must or limiter.can_reserve(EditedMessage.ends_by)):
             self._reserve(EditedMessage.ends_by)
             await self._make(EditedMessage.post, text)
             self.any_posted = True
@@ -55,7 +55,7 @@ class AnswerMessages:
     async def wait_to_grow(self) -> None:
         """Wait until Slack's limits let the open message grow."""
         if self._message is not None:
-            await self._slack.limiter.growth(self._message.grows_by)
+            await self._slack.limiter.wait_for_partial_update(self._message.grows_by)
 
     async def grow(self, text: str) -> bool:
         """Show the text so far in the open message; False when Slack did not take it, and the next call may."""
@@ -64,7 +64,7 @@ class AnswerMessages:
         try:
             await message.grow(text)
         except CallError as failure:
-            if not isinstance(failure, BusyError):
+            if not isinstance(failure, ThrottledError):
                 await self._fall_back(message, failure)
             return False
         return True
@@ -80,15 +80,15 @@ class AnswerMessages:
 
     def until_expiry(self) -> AbstractAsyncContextManager[object]:
         """Return a timeout for the moment at which Slack ends the open stream; without a stream there is none."""
-        time, left_s = self._slack.limiter.time, None
+        time, left_s = self._slack.limiter.clock, None
         if isinstance(self._message, StreamedMessage):
             left_s = self._message.expires_at - time.now()
-        return time.limit(left_s)
+        return time.timeout(left_s)
 
     async def replace_expired(self) -> None:
         """Go on by edits when the open stream has expired."""
         message = self._message
-        if isinstance(message, StreamedMessage) and self._slack.limiter.time.now() >= message.expires_at:
+        if isinstance(message, StreamedMessage) and self._slack.limiter.clock.now() >= message.expires_at:
             self._hold(await message.break_off())
 
     async def release(self) -> None:
@@ -113,10 +113,10 @@ class AnswerMessages:
             await self._make(StreamedMessage.start, text)
         except RefusedError as refusal:
             self._streaming.refused(self._target.thread, refusal.code)
-        except BusyError:
+        except ThrottledError:
             pass
-        except NoAnswerError as failure:
-            if not failure.over:
+        except UnconfirmedError as failure:
+            if not failure.answered:
                 raise
         if self._message is None:
             self._reserve(None)
@@ -125,7 +125,7 @@ class AnswerMessages:
         """Post a message, or find it in the thread when Slack did not say whether it was posted."""
         try:
             self._hold(await make(self._slack, self._target, text))
-        except NoAnswerError as failure:
+        except UnconfirmedError as failure:
             if not failure.sent or not await self._orphans.search():
                 raise
             self._hold(self._orphans.take())
@@ -152,7 +152,7 @@ class AnswerMessages:
     def _reserve(self, method: str | None) -> None:
         """Tell the limiter which call will finish the open message."""
         if self._finishing_call:
-            self._slack.limiter.owe(self._finishing_call, -1)
+            self._slack.limiter.release(self._finishing_call)
         if method:
-            self._slack.limiter.owe(method, 1)
+            self._slack.limiter.reserve(method)
         self._finishing_call = method

@@ -13,14 +13,14 @@ from typing import Self
 
 from bot.domain.events import Thread
 from bot.errors import PlatformError, PlatformUnavailable
-from bot.slack.errors import BusyError, CallError, RefusedError
+from bot.slack.errors import CallError, RefusedError, ThrottledError
 from bot.slack.outbound.answer_messages import AnswerMessages
 from bot.slack.outbound.orphaned_messages import OrphanedMessages
 from bot.slack.outbound.status import Status
-from bot.slack.text import message_length
-from bot.slack.text.markdown import Harmless
+from bot.slack.text import message_splitter
+from bot.slack.text.markdown_sanitizer import MarkdownSanitizer
 
-MOST_BUFFERED = 4 * message_length.MESSAGE_CHARACTERS  # more than a message, for only a full one leaves the buffer
+MOST_BUFFERED = 4 * message_splitter.MESSAGE_CHARACTERS  # more than a message, for only a full one leaves the buffer
 
 
 class SlackAnswerWriter:
@@ -31,7 +31,7 @@ class SlackAnswerWriter:
         self._orphans = orphans
         self._status = status
         self._thread = thread
-        self._harmless = Harmless()
+        self._harmless = MarkdownSanitizer()
         self._text = ""  # of the message that grows, and of those that will follow it
         self._news = asyncio.Event()  # there is more text
         self._room = asyncio.Event()  # a full message has left the buffer
@@ -75,7 +75,7 @@ class SlackAnswerWriter:
             await self._status.clear(self._thread)  # no text will end it
             raise PlatformError(refusal.code, refusal.method) from None
         except CallError as failure:
-            seconds = failure.seconds if isinstance(failure, BusyError) else 0.0
+            seconds = failure.retry_after_s if isinstance(failure, ThrottledError) else 0.0
             raise PlatformUnavailable(str(failure), seconds) from None
 
     async def _show_all(self, attempt: int) -> None:
@@ -101,8 +101,8 @@ class SlackAnswerWriter:
         await self._messages.replace_expired()
 
     async def _complete_full_messages(self) -> None:
-        while len(self._text) > message_length.MESSAGE_CHARACTERS:
-            piece, self._text = message_length.cut(self._text)
+        while len(self._text) > message_splitter.MESSAGE_CHARACTERS:
+            piece, self._text = message_splitter.split_once(self._text)
             await self._messages.complete(piece)
             self._room.set()
 
@@ -117,8 +117,8 @@ class SlackAnswerWriter:
 
     def _so_far(self) -> str:
         """Return the text that surely stands in the message that grows, wherever it will be cut."""
-        is_all = self._whole.is_set() and len(self._text) <= message_length.MESSAGE_CHARACTERS
-        return self._text if is_all else self._text[: message_length.uncut()]
+        is_all = self._whole.is_set() and len(self._text) <= message_splitter.MESSAGE_CHARACTERS
+        return self._text if is_all else self._text[: message_splitter.stable_length()]
 
     async def _end_status(self) -> None:
         """End the status where no message ended it: none was made, or it was posted beside an agent's session."""

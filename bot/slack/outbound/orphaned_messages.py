@@ -13,9 +13,9 @@ from typing import Any
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.domain import texts
-from bot.slack.errors import CallError, NoAnswerError, RefusedError
+from bot.slack.errors import CallError, RefusedError, UnconfirmedError
 from bot.slack.identity import BotIdentity
-from bot.slack.message_fields import is_ours
+from bot.slack.message_fields import is_by_this_bot
 from bot.slack.outbound.messages import LONGEST_WAIT_S, EditedMessage, Slack
 from bot.turns.adapter import AnswerTarget, Ledger
 
@@ -53,13 +53,13 @@ class OrphanedMessages:
         self._orphans = deque(sorted(self._orphans))
 
     async def search(self) -> bool:
-        """Return whether Slack posted a message without confirming it. Raises NoAnswerError when that stays unknown."""
+        """Return whether Slack posted a message without confirming it. Raises UnconfirmedError if that stays unknown."""
         for pause_s in _SEARCHES_AFTER_S:
-            await self._slack.limiter.time.pause(pause_s)
+            await self._slack.limiter.clock.pause(pause_s)
             try:
                 await self._find()
             except CallError as failure:
-                raise NoAnswerError(failure.method, failure.code, sent=True, over=False) from None
+                raise UnconfirmedError(failure.method, failure.code, sent=True, answered=False) from None
             if self._orphans:
                 return True
         return False
@@ -118,12 +118,12 @@ class OrphanedMessages:
                 cursor=cursor,
             )
 
-        return await self._slack.limiter.call("conversations.replies", send, wait_s=LONGEST_WAIT_S, repeatable=True)
+        return await self._slack.limiter.call("conversations.replies", send, wait_s=LONGEST_WAIT_S, idempotent=True)
 
     def _is_ours(self, message: Mapping[str, Any]) -> bool:
         is_public = not message.get("is_ephemeral") and message.get("subtype") != "tombstone"
         is_newer = message.get("ts", "") > self._target.message_id  # the root comes in any case
-        return is_newer and is_public and is_ours(message, self._bot)
+        return is_newer and is_public and is_by_this_bot(message, self._bot)
 
     def _edited(self, ts: str) -> EditedMessage:
         return EditedMessage(self._slack, self._target.thread.channel, ts, orphaned=True)
