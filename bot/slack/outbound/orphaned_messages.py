@@ -53,7 +53,7 @@ class OrphanedMessages:
         self._orphans = deque(sorted(self._orphans))
 
     async def search(self) -> bool:
-        """Return whether Slack posted a message without confirming it. Raises UnconfirmedError if that stays unknown."""
+        """Return whether Slack posted a message without confirming it. Raises UnconfirmedError when still unknown."""
         for pause_s in _SEARCHES_AFTER_S:
             await self._slack.limiter.clock.pause(pause_s)
             try:
