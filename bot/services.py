@@ -134,25 +134,17 @@ async def open_platform_services(
         worker = Worker(store, handler, leases, clock=clock, limits=_limits(settings))
         failed_deliveries = FailedDeliveries(store, clock=clock)
         stack.push_async_callback(_keep, failed_deliveries)
-        scheduler = Scheduler(
-            store,
-            leases,
-            worker,
-            failed_deliveries,
-            clock=clock,
-            idle=idle,
-            retention=settings.retention,
-            forewarning=_forewarning(settings, store, adapters, clock, idle),
-        )
-        scheduler.start()
-        stack.callback(scheduler.stop)  # after the worker has stopped, whose leases it keeps
+        forewarning = _forewarning(settings, store, adapters, clock, idle)
+        parts.scheduler.add_platform_jobs(worker, failed_deliveries, forewarning)
+        parts.scheduler.start()
+        stack.callback(parts.scheduler.stop)  # after the worker has stopped, whose leases it keeps
         stack.push_async_callback(worker.stop, settings.drain_seconds)
         await worker.poll()
         inbox = Inbox(store, worker, leases, failed_deliveries, clock=clock, new_id=new_id, idle=idle)
         personal_data = PersonalData(store, leases, clock=clock)
         shared = {field.name: getattr(parts, field.name) for field in dataclasses.fields(parts)}
         yield PlatformServices(
-            **shared | {"scheduler": scheduler},
+            **shared,
             inbox=inbox,
             worker=worker,
             personal_data=personal_data,

@@ -43,19 +43,13 @@ class Scheduler:
         self,
         store: Store,
         leases: LeaseKeeper,
-        worker: Worker | None = None,
-        failed_deliveries: FailedDeliveries | None = None,
         *,
         clock: Callable[[], datetime],
         idle: IdleLimits,
         retention: timedelta,
-        forewarning: ExpiryWarnings | None = None,
         time: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`worker` and `failed_deliveries` belong to a chat platform.
-
-        `retention`: for how long the emptied rows of closed sessions are kept. `time` in seconds, to measure by.
-        """
+        """`retention`: for how long the emptied rows of closed sessions are kept. `time` in seconds, to measure by."""
         self._store = store
         self._clock = clock
         self._idle = idle
@@ -66,16 +60,19 @@ class Scheduler:
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
         self._add("expire idle sessions", self.expire, EXPIRE_EVERY_S)
-        if forewarning is not None:
-            self._add("warn of expiry", forewarning.warn, WARN_EVERY_S)
         self._add("delete old rows", self.expunge, EXPUNGE_EVERY_S)
         self._add("scrub the database's file", self.vacuum, SCRUB_EVERY_S)
         self._add("hear interruptions", leases.poll_interruptions, POLL_INTERRUPTIONS_EVERY_S)
         self._add("renew leases", leases.renew, RENEW_EVERY_S)
-        if worker is not None:
-            self._add("look for owed answers", worker.poll, POLL_EVERY_S)
-        if failed_deliveries is not None:
-            self._add("keep the count of refusals", failed_deliveries.keep, KEEP_EVERY_S)
+
+    def add_platform_jobs(
+        self, worker: Worker, failed_deliveries: FailedDeliveries, forewarning: ExpiryWarnings | None = None
+    ) -> None:
+        """Add the jobs that a chat platform needs."""
+        self._add("look for owed answers", worker.poll, POLL_EVERY_S)
+        self._add("keep the count of refusals", failed_deliveries.keep, KEEP_EVERY_S)
+        if forewarning is not None:
+            self._add("warn of expiry", forewarning.warn, WARN_EVERY_S)
 
     @property
     def running(self) -> bool:

@@ -26,15 +26,9 @@ from tests.support.work_layer import Desk, Echo
 
 def scheduler_of(desk: Desk, clock: SettableClock) -> Scheduler:
     """The scheduler of this desk."""
-    return Scheduler(
-        desk.store,
-        desk.leases,
-        desk.worker,
-        desk.failed_deliveries,
-        clock=clock.now,
-        idle=IdleLimits(DAY),
-        retention=14 * DAY,
-    )
+    scheduler = Scheduler(desk.store, desk.leases, clock=clock.now, idle=IdleLimits(DAY), retention=14 * DAY)
+    scheduler.add_platform_jobs(desk.worker, desk.failed_deliveries)
+    return scheduler
 
 
 def jobs(scheduler: Scheduler) -> dict[str, Callable[[], Awaitable[None]]]:
@@ -90,16 +84,8 @@ async def test_the_warning_is_a_job_where_it_was_asked_for(desk: Desk, books: Bo
     ahead = timedelta(minutes=30)
     idle = IdleLimits(DAY)
     forewarning = ExpiryWarnings(desk.store, [desk.adapter], clock=clock.now, idle=idle, ahead=ahead)
-    scheduler = Scheduler(
-        desk.store,
-        desk.leases,
-        desk.worker,
-        desk.failed_deliveries,
-        clock=clock.now,
-        idle=idle,
-        retention=DAY,
-        forewarning=forewarning,
-    )
+    scheduler = Scheduler(desk.store, desk.leases, clock=clock.now, idle=idle, retention=DAY)
+    scheduler.add_platform_jobs(desk.worker, desk.failed_deliveries, forewarning)
     await books.answer(mention("hello"))
     clock.advance(DAY - ahead / 2)
     await jobs(scheduler)["warn of expiry"]()
@@ -140,8 +126,6 @@ async def test_the_longer_a_scrub_takes_the_less_often_it_is_done(empty_sqlite_u
     scheduler = Scheduler(
         store,
         desk.leases,
-        desk.worker,
-        desk.failed_deliveries,
         clock=clock.now,
         idle=IdleLimits(DAY),
         retention=DAY,

@@ -40,15 +40,7 @@ async def test_a_stop_is_heard_on_whichever_replica_runs_the_turn(
     """Another process accepted it; this one looks often enough to end its answer within a second."""
     here, there = Desk(store, llm, clock, owner="here"), Desk(store, Echo(), clock, owner="there")
     await running(here, llm)
-    scheduler = Scheduler(
-        store,
-        here.leases,
-        here.worker,
-        here.failed_deliveries,
-        clock=clock.now,
-        idle=IdleLimits(DAY),
-        retention=14 * DAY,
-    )
+    scheduler = Scheduler(store, here.leases, clock=clock.now, idle=IdleLimits(DAY), retention=14 * DAY)
     scheduler.start()
     assert await there.inbox.accept(stop("2.0"))
 
