@@ -202,7 +202,7 @@ async def open_model(settings: Settings) -> AsyncIterator[LLM]:
 @asynccontextmanager
 async def open_store(settings: Settings, *, there: bool = False) -> AsyncIterator[Store]:
     """The database that the settings name, up to date. `there`: it is to be there already."""
-    store = Store(settings.database_url, there=there)
+    store = Store(settings.database_url, must_exist=there)
     try:
         await store.check()
         await store.run(schema.upgrade)

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations on the connection it is handed, inside that connection's transaction."""
+"""Alembic's entry point: run the migrations on the given connection, in its transaction."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from bot.store.tables import metadata
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
-    render_as_batch=True,  # SQLite cannot alter most things in place
+    render_as_batch=True,  # SQLite cannot alter most of a table in place
 )
 context.run_migrations()

@@ -31,7 +31,7 @@ HOUSE: dict[str, set[str]] = {
     "services": set(),
     "testing": set(),
     "slack": {"slack_bolt", "slack_sdk", "aiohttp"},
-    "gateway": {"aiohttp"},
+    "gateway": {"aiohttp", "pydantic"},
     "playground": {"aiohttp"},
     "app": set(),
     "api": set(),
@@ -58,7 +58,7 @@ SAME_NOUN = {
     "thread_context": "as the model reads it, and its rows",
 }
 # Where whatever went wrong is caught, and logged, so that the rest goes on.
-DOORS = {"bot/turns/answer.py:_next", "bot/turns/worker.py:_work", "bot/gateway/server.py:_guard"}
+DOORS = {"bot/turns/answer.py:_next", "bot/turns/worker.py:_work", "bot/gateway/server.py:_handle_errors"}
 
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 299, 40
 

@@ -1,4 +1,4 @@
-"""The errors: one tree, lines that help, nothing secret."""
+"""Errors: one tree, helpful messages, no secrets."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from bot.errors import AttendantError, ConfigError, ModelError, PlatformError, S
 
 @pytest.mark.parametrize("kind", [ConfigError, StartupError, StoreUnavailable, PlatformError, ModelError])
 def test_every_error_is_of_the_one_tree_and_drawn_in_it(kind: type[Exception]) -> None:
-    """Whoever catches AttendantError catches all that is raised on purpose, and the drawing shows each."""
+    """Every error is an AttendantError and is shown in the module's tree."""
     assert issubclass(kind, AttendantError)
     assert kind.__name__ in (errors.__doc__ or "")
 
 
 def test_a_wrong_setting_is_named_with_its_remedy() -> None:
-    """The line says which variable, what is wrong, and what to do."""
+    """The message names the variable, the problem and the remedy."""
     error = ConfigError("PORT", "is not a whole number", "Use for instance 3000.")
 
     assert str(error) == "PORT is not a whole number. Use for instance 3000."
@@ -24,14 +24,14 @@ def test_a_wrong_setting_is_named_with_its_remedy() -> None:
 
 
 def test_a_refusal_of_the_platform_keeps_its_code() -> None:
-    """The platform's own word can be acted on, and the line says what was being done."""
+    """The error has the platform's code, and the message says which call failed."""
     error = PlatformError("is_archived", "posting the answer")
 
     assert (error.code, str(error)) == ("is_archived", "posting the answer: is_archived")
 
 
 def test_a_model_error_tells_operators_what_happened() -> None:
-    """The kind of trouble and the detail are in the line."""
+    """The message has the kind of trouble and the detail."""
     error = ModelError(Trouble.TIMEOUT, "60 s of silence")
 
     assert (error.trouble, error.detail, str(error)) == (Trouble.TIMEOUT, "60 s of silence", "timeout: 60 s of silence")

@@ -41,7 +41,7 @@ async def erase(
         total = 0
         while erased := await store.run(erasure.erase, scope, now=utc_now()):
             total += erased
-        if not await store.vacuum_now(patience_s=patience_s):
+        if not await store.vacuum_now(lock_timeout_s=patience_s):
             raise AttendantError(
                 f"Erased {total} messages, but the database's file could not be written anew: another process is busy "
                 "with it, and their words may still be found in its bytes. Run the same command again."

@@ -1,7 +1,6 @@
-"""A gateway key: how it is made and read, and what of it may be stored.
+"""API keys of the gateway: create, parse and verify them.
 
-Rule: pure. The secret is 32 random bytes, so nobody can guess it from its hash, and a quick hash without salt is
-enough: slow ones are for what people choose.
+Rule: pure. The secret is 32 random bytes, which nobody can guess, so that a fast hash without salt is enough.
 """
 
 from __future__ import annotations
@@ -20,20 +19,20 @@ NAME_CHARACTERS = 64
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A key as its owner holds it: `sk-att-<id>-<secret>`. Its text is shown once."""
+    """A key as its owner has it: `sk-att-<id>-<secret>`. It is shown once and never stored."""
 
     id: str
     text: str = field(repr=False)
 
     @property
     def digest(self) -> str:
-        """What is stored of it."""
+        """The hash that is stored in its place."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key as it is stored. Limits that are None are the settings'."""
+    """A key as it is stored. A limit of None means the limit from the settings."""
 
     id: str
     name: str
@@ -44,24 +43,24 @@ class Key:
     tokens_per_minute: int | None = None
 
     def is_valid(self, now: datetime) -> bool:
-        """Whether it may be used now."""
+        """Return whether the key is neither revoked nor expired."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
 def mint(random_bytes: Callable[[int], bytes]) -> Secret:
-    """A new key's secret."""
+    """Create the secret of a new key."""
     key_id = random_bytes(ID_BYTES).hex()
     return Secret(key_id, f"sk-att-{key_id}-{random_bytes(SECRET_BYTES).hex()}")
 
 
 def read(text: str) -> Secret | None:
-    """What somebody presents as a key, or None when it cannot be one."""
-    found = _KEY.fullmatch(text)
-    return Secret(found["id"], text) if found else None
+    """Parse a key; None when the text does not have the form of one."""
+    match = _KEY.fullmatch(text)
+    return Secret(match["id"], text) if match else None
 
 
 def matches(secret: Secret, digest: str | None) -> bool:
-    """Whether this is the secret whose digest is stored; without one it takes as long to say no."""
+    """Compare a secret with a stored digest in constant time, even when there is none (None)."""
     return hmac.compare_digest(secret.digest, digest or "0" * 64)
 
 

@@ -1,6 +1,6 @@
-"""What a platform tells us, in words of our own.
+"""Events: what adapters report, in terms of no particular platform.
 
-Rule: nothing here knows Slack. In `text`, a mention of a person stands as `<@id>`; everything else is plain.
+Rule: nothing here knows Slack. In `text`, a mention of a person is written `<@id>`; everything else is plain text.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """A place where people and the bot talk. Outside its adapter, a thread's parts are opaque."""
+    """A thread in which people talk to the bot. Outside of its adapter, the parts are opaque."""
 
     platform: str
     workspace: str
     channel: str
     root: str  # platform id of the thread's first message
-    direct: bool = False  # one person alone with the bot
+    direct: bool = False  # in a direct message with the bot
 
     def __str__(self) -> str:
         return f"{self.platform}:{self.workspace}:{self.channel}:{self.root}"
@@ -27,7 +27,7 @@ class Thread:
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who wrote a message. `workspace` is the author's own, which in shared channels may not be the thread's."""
+    """The author of a message. In a shared channel, `workspace` may differ from the thread's."""
 
     id: str
     workspace: str
@@ -35,7 +35,7 @@ class Author:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file sent with a message: its metadata, never its content."""
+    """The metadata of a file that was sent with a message; its content is never read."""
 
     id: str
     name: str
@@ -45,21 +45,21 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class MessageReceived:
-    """A person wrote something that may want an answer (sessions.wants_answer decides)."""
+    """A person wrote a message. `sessions.wants_answer` decides whether the bot answers."""
 
     thread: Thread
-    message_id: str  # unique in its channel and sortable as text in the order of sending
+    message_id: str  # unique in its channel; sorts as text by sending time
     author: Author
     text: str
     mentions_bot: bool = False
-    addresses_other: bool = False  # it opens by naming somebody else
+    addresses_other: bool = False  # it begins with a mention of somebody else
     attachments: tuple[Attachment, ...] = ()
-    client_id: str | None = None  # the sender's own id of the gesture, where the platform has one
+    client_id: str | None = None  # the sending client's own id of the message, where the platform has one
 
 
 @dataclass(frozen=True, slots=True)
 class ResetRequested:
-    """A person wrote, in the thread itself, that the session there should start over."""
+    """A person wrote `!reset` in the thread."""
 
     thread: Thread
     message_id: str
@@ -69,7 +69,7 @@ class ResetRequested:
 
 @dataclass(frozen=True, slots=True)
 class StatusRequested:
-    """A person wants to know, in the thread itself, what is remembered of the session there."""
+    """A person wrote `!status` in the thread."""
 
     thread: Thread
     message_id: str
@@ -79,38 +79,38 @@ class StatusRequested:
 
 @dataclass(frozen=True, slots=True)
 class StopRequested:
-    """A person wants the running answer in this thread to end: by text, or (without a message) by a button."""
+    """A person stopped the running answer in the thread: by `!stop`, or by a button (without a message id)."""
 
     thread: Thread
     author: Author
     message_id: str | None = None
     mentions_bot: bool = False
-    asked_at: str | None = None  # of a button: when it was pressed, comparable with the ids of messages
+    asked_at: str | None = None  # when the button was pressed, comparable with message ids
 
 
 @dataclass(frozen=True, slots=True)
 class MessageEdited:
-    """A message was changed by its author. Nothing is commanded so: `!stop` written over a question is its text."""
+    """An author changed a message. An edit is never a command: `!stop` is then the message's new text."""
 
-    message: MessageReceived  # as it reads now; its mentions_bot tells how it read before
+    message: MessageReceived  # with the new text, but `mentions_bot` of the old one
     sent_at: datetime
-    edited_at: datetime  # edits may arrive in any order: the latest counts
-    calls_bot: bool = False  # it is the edit that mentions the bot
-    by_bot: bool = False  # another bot's: nobody is owed an answer, but what was read of it is to be replaced
+    edited_at: datetime  # edits may be delivered in any order: the latest one wins
+    calls_bot: bool = False  # the edit added a mention of the bot
+    by_bot: bool = False  # another bot's message: never answered, but it may be part of a thread context
 
 
 @dataclass(frozen=True, slots=True)
 class MessageDeleted:
-    """A message was deleted, perhaps the bot's own; if it is being answered, the answer ends."""
+    """A message was deleted, perhaps one of the bot's own. A running answer to it ends."""
 
     thread: Thread
     message_id: str
-    message: MessageReceived | None = None  # as it was, where the platform tells; a command is none
+    message: MessageReceived | None = None  # the deleted message, if the platform sends it and it is no command
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelGone:
-    """A channel was deleted or archived, or the bot was removed from it: nothing there is to be answered any more."""
+    """A channel was deleted or archived, or the bot was removed from it."""
 
     platform: str
     workspace: str
@@ -119,7 +119,7 @@ class ChannelGone:
 
 @dataclass(frozen=True, slots=True)
 class Uninstalled:
-    """The app was removed from a workspace: nothing there is to be answered any more."""
+    """The app was removed from a workspace."""
 
     platform: str
     workspace: str
@@ -138,7 +138,7 @@ Event = (
 
 
 class Command(enum.Enum):
-    """What can be asked for in a thread by text: `@bot reset`, or a bare `!reset`."""
+    """A command that people write in a thread: `@bot reset`, or a bare `!reset`."""
 
     RESET = "reset"
     STATUS = "status"
@@ -146,29 +146,29 @@ class Command(enum.Enum):
 
 
 def storable(text: str) -> str:
-    """The text without what no database takes: NUL (PostgreSQL) and halves of surrogate pairs (UTF-8)."""
+    """Remove characters that a database refuses: NUL (PostgreSQL) and lone surrogates (UTF-8)."""
     return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
 
 
 def addresses_other(text: str) -> bool:
-    """Whether the message opens by naming somebody, after at most a word of greeting: it is meant for them."""
-    return _OPENS_WITH_A_NAME.match(text) is not None
+    """Return whether the message begins with a mention, after a greeting at most: it is meant for that person."""
+    return _BEGINS_WITH_MENTION.match(text) is not None
 
 
 def read_command(text: str, *, mentions_bot: bool) -> Command | None:
-    """The command that `text` (the bot's own mention already removed) is, or None when it is a message.
+    """Return the command in `text`, from which the bot's mention is removed already; None for a message.
 
-    Only an exact command counts, so that "reset my password" reaches the model.
+    The whole text must be the command, so that "reset my password" reaches the model.
     """
     word = text.strip().casefold().rstrip(".! ")
     if word.startswith("!"):
         word = word[1:]
     elif mentions_bot:
-        word = word.removeprefix("/")  # after a mention Slack takes it for text
+        word = word.removeprefix("/")  # after a mention Slack does not treat it as a slash command
     else:
         return None
     return next((command for command in Command if command.value == word), None)
 
 
 _GREETING = r"(?:(?:hey|hi|hello|hallo|dear|thanks|thank you|ok|okay|cc)[\s,]+)?"
-_OPENS_WITH_A_NAME = re.compile(rf"\s*{_GREETING}<[@!][^>\s]+>", re.IGNORECASE)
+_BEGINS_WITH_MENTION = re.compile(rf"\s*{_GREETING}<[@!][^>\s]+>", re.IGNORECASE)

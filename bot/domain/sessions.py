@@ -1,6 +1,6 @@
-"""A session's life: what opens, continues and closes it (docs/invariants.md).
+"""The life of a session: what opens, continues and closes it (docs/invariants.md).
 
-Rule: pure. The store asks these questions inside its transactions; nobody else decides them.
+Rule: pure. The store asks these functions inside its transactions; nothing else decides it.
 """
 
 from __future__ import annotations
@@ -15,69 +15,69 @@ from bot.domain.events import Attachment, MessageEdited, MessageReceived, Thread
 
 
 class Closed(enum.Enum):
-    """Why a session ended."""
+    """Why a session was closed."""
 
     RESET = "reset"
     EXPIRED = "expired"
     UNINSTALLED = "uninstalled"  # the app was removed from the workspace
     CHANNEL_GONE = "channel_gone"  # the channel was deleted or archived, or the bot removed from it
-    ERASED = "erased"  # all that was said in it was erased: a person or the operator asked for it
+    ERASED = "erased"  # all its messages were erased by a person or an operator
 
 
 class Opened(enum.Enum):
-    """How a request found the session that it names."""
+    """Whether an API request continued its session or opened one."""
 
-    CREATED = "created"  # it is the first, or the first after a reset
+    CREATED = "created"  # the first session, or the first after a reset
     CONTINUED = "continued"
-    EXPIRED = "expired"  # what was said before is forgotten: this is a new one
+    EXPIRED = "expired"  # a new session, because the one before it expired
 
 
 class ResetOutcome(enum.Enum):
-    """What became of a request to reset a thread's session."""
+    """The outcome of a reset."""
 
     DONE = "done"
-    NOTHING = "nothing"  # no open session there
-    NOT_YOURS = "not_yours"  # only people who took part may reset it
+    NOTHING = "nothing"  # the thread has no open session
+    NOT_YOURS = "not_yours"  # the person did not take part in the session
 
 
 class StopOutcome(enum.Enum):
-    """What became of a request to stop the answer in a thread."""
+    """The outcome of a stop."""
 
-    STOPPED = "stopped"  # a running answer ends, which says so itself
-    NOT_BEGUN = "not_begun"  # it had not begun: it will not
+    STOPPED = "stopped"  # the running answer ends, with a line that says so
+    NOT_BEGUN = "not_begun"  # the waiting messages will not be answered
     NOTHING_RUNS = "nothing_runs"
 
 
 class StatusReply(enum.Enum):
-    """What a message is owed that asked for neither: its line is made when it is said."""
+    """A reply to a command whose text is composed when the reply is posted."""
 
     STATUS = "status"
 
 
 class EditOutcome(enum.Enum):
-    """What became of an edit."""
+    """The outcome of an edit."""
 
-    NOTHING = "nothing"  # it changes nothing that is remembered
-    REPLACED = "replaced"  # the new text is what is remembered, and answered if that is owed
-    ANEW = "anew"  # it is being answered: the answer begins again
-    ASKED = "asked"  # only now it is a message that wants an answer
+    NOTHING = "nothing"  # no stored text changed
+    REPLACED = "replaced"  # the stored text was replaced
+    ANEW = "anew"  # the message was being answered: the answer restarts
+    ASKED = "asked"  # the edit made the message one that wants an answer
 
 
 class Interrupted(enum.Enum):
-    """Why a running turn ends before its answer does."""
+    """Why a running turn must end before its answer is complete."""
 
-    EDITED = "edited"  # what is asked has changed: the answer begins again
-    STOPPED = "stopped"  # what was said stays, and is remembered
+    EDITED = "edited"  # a question has changed: the answer restarts
+    STOPPED = "stopped"  # the answer so far stays, and is remembered
     RESET = "reset"
     DELETED = "deleted"  # the question was deleted
-    ERASED = "erased"  # whoever asked is forgotten, or the channel is gone
+    ERASED = "erased"  # the person was forgotten, or the channel is gone
     UNINSTALLED = "uninstalled"
 
 
 def wants_answer(message: MessageReceived, *, engaged: bool) -> bool:
-    """Whether the bot should answer: a mention, a direct message, or a reply in a thread it takes part in.
+    """Return whether the bot answers: a mention, a direct message, or a reply in a thread in which it takes part.
 
-    A message that addresses somebody else is theirs, unless it names the bot or nobody else is there.
+    It does not answer a reply that addresses somebody else.
     """
     if message.mentions_bot or message.thread.direct:
         return True
@@ -85,58 +85,59 @@ def wants_answer(message: MessageReceived, *, engaged: bool) -> bool:
 
 
 def wants_answer_now(edited: MessageEdited, *, engaged: bool, now: datetime, idle_after: timedelta) -> bool:
-    """Whether to answer an edited message that is not known: its edit called the bot, or has overtaken the message.
+    """Return whether the bot answers an edited message that is not stored.
 
-    What is older than the idle limit is not answered because somebody mends it; it may have been answered long ago.
+    It does if the edit added a mention, or if it was delivered before a message that wants an answer. A message that is
+    older than the idle limit is not answered, because its row may have been purged after an answer.
     """
     is_recent = now - edited.sent_at <= idle_after
     return edited.calls_bot or (is_recent and wants_answer(edited.message, engaged=engaged))
 
 
 def is_idle(last_active_at: datetime, *, now: datetime, idle_after: timedelta) -> bool:
-    """Whether a session last active then has expired by `now`, whether or not a sweep has seen it yet."""
+    """Return whether a session has expired, even if no sweep has closed it yet."""
     return now - last_active_at > idle_after
 
 
 @dataclass(frozen=True, slots=True)
 class IdleLimits:
-    """After how long without a message a session expires."""
+    """The time without a message after which a session expires."""
 
     general: timedelta
     by_channel: Mapping[str, timedelta] = field(default_factory=dict)
 
     def of(self, channel: str) -> timedelta:
-        """The limit in this channel."""
+        """Return the limit in this channel."""
         return self.by_channel.get(channel, self.general)
 
 
 @dataclass(frozen=True, slots=True)
 class OpenSession:
-    """A session as it is listed, to a person who took part in it or to the operator."""
+    """An open session in a list, for a person who took part in it or for the operator."""
 
     id: str
     thread: Thread
     opened_at: datetime
     last_active_at: datetime
     turns: int
-    opening: str  # the first words of its first message
+    opening: str  # the beginning of its first message
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What is remembered of a session: facts about it, none of its words."""
+    """Figures about the bot's memory of a session, without any text."""
 
     age: timedelta
     turns: int
-    filled: float  # the share, up to 1, that it takes of what the model can be shown
-    expires_in: timedelta  # when nobody writes meanwhile
-    in_short: bool = False  # the oldest part is not shown any more, but as a summary
+    filled: float  # the share of the prompt's room that it takes, up to 1
+    expires_in: timedelta  # if nobody writes until then
+    in_short: bool = False  # the model reads a summary of the oldest part
 
     @classmethod
     def of(
         cls, session: OpenSession, filled: float, *, in_short: bool, now: datetime, idle_after: timedelta
     ) -> Self | None:
-        """What is remembered of this session; None when it has expired."""
+        """Return the figures of this session; None when it has expired."""
         if is_idle(session.last_active_at, now=now, idle_after=idle_after):
             return None
         expires_in = session.last_active_at + idle_after - now
@@ -145,31 +146,31 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Expiring:
-    """A session whose thread is to be told that it will expire."""
+    """A session that will expire soon, and whose thread is to be warned."""
 
     id: str
     thread: Thread
-    warned_at: datetime  # once in this idle time
+    warned_at: datetime  # identifies this warning, which a new message makes obsolete
     expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class KeptMessage:
-    """A message as it is kept of the person who wrote it, to be handed to them."""
+    """A person's message to the bot, in their export."""
 
     channel: str
-    thread: str  # its root
+    thread: str  # the root's id
     id: str
     accepted_at: datetime
     edited_at: datetime | None
     text: str  # empty once its session has closed
     attachments: tuple[Attachment, ...]
-    answer: str | None  # left out where others asked as well, for it may hold what they said
+    answer: str | None  # None if other people asked as well: it may hold what they said
 
 
 @dataclass(frozen=True, slots=True)
 class KeptEarlier:
-    """What a person wrote in a thread before the bot was called into it, as it is kept."""
+    """A person's message in a thread before the bot was called into it, in their export."""
 
     channel: str
     thread: str
@@ -180,8 +181,8 @@ class KeptEarlier:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """All that is kept of what a person wrote, oldest first."""
+    """Everything that is stored of what a person wrote, oldest first."""
 
     messages: tuple[KeptMessage, ...] = ()
     background: tuple[KeptEarlier, ...] = ()
-    whole: bool = True  # if not, there was more than could be handed over, and the newest is here
+    whole: bool = True  # False: there is more than the export's limit, and this is the newest part

@@ -1,8 +1,7 @@
-"""The gateway: an OpenAI-compatible HTTP API whose sessions are named by a header.
+"""The gateway: an OpenAI-compatible HTTP API. A header names a session, whose history is remembered.
 
-Reading order: errors (in OpenAI's shape), json_schema, schemas (what a request may be), request_messages, request,
-headers, client_address, auth_throttle, access_log, auth (who may ask), completion (an answer in OpenAI's shape),
-chat_completions, sessions, openapi, connection (what is no request), drain, server.
-Rule: what is not supported is refused by name. Nothing that a client sends is ignored, but the name of a model that is
-not offered: it means ours.
+Reading order: outbound (errors and answers), inbound (from bytes to a valid request), routes (the handlers), connection
+(HTTP below the requests), drain, server.
+Rule: the gateway refuses unsupported fields by name. It ignores nothing that a client sends, except the name of a model
+that it does not offer: it then uses the default model.
 """

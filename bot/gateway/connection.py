@@ -1,6 +1,6 @@
-"""Connection: what comes before there is a request, and is none; it is refused in the same shape as everything else.
+"""Connections: requests that are not valid HTTP get an error in the API's shape, and slow clients are disconnected.
 
-Rule: nothing of what came is repeated, for it may hold a key.
+Rule: no response and no log line repeats bytes of a broken request, because they may contain a key.
 """
 
 from __future__ import annotations
@@ -11,58 +11,61 @@ from typing import Any
 
 from aiohttp import web
 
-from bot.gateway import errors
-from bot.gateway.errors import Error
+from bot.gateway.outbound import errors
+from bot.gateway.outbound.errors import ErrorResponse
 
 log = logging.getLogger(__name__)
 
-SECURITY = {
+SECURITY_HEADERS = {
     "Server": "attendant",
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-LINGERING_S = 10.0  # for the rest of a body that nobody wants: who is still sending it may miss the answer
-NO_HTTP = "The request is not valid HTTP, or its headers are too long."
+LINGERING_S = 10.0  # reads the rest of a refused body for so long: a client that still sends it may miss the response
+INVALID_HTTP = "The request is not valid HTTP, or its headers are too long."
 
-# For aiohttp's own complaints: of a request that is no HTTP it repeats the line, which may hold a key.
-_UNHEARD = logging.Logger("unheard", logging.CRITICAL + 1)  # noqa: LOG001 - no handler shall find it
+# aiohttp's own log lines quote the broken request.
+_MUTED = logging.Logger("muted", logging.CRITICAL + 1)  # noqa: LOG001 - it must have no handlers
 
 
 class Runner(web.AppRunner):
-    """Serves an application over such connections."""
+    """Serves an application over these connections."""
 
     def __init__(
-        self, app: web.Application, *, shutdown_timeout: float, client_timeout_s: float, **bounds: Any
+        self, app: web.Application, *, shutdown_timeout: float, client_timeout_s: float, **limits: Any
     ) -> None:
-        """A client may take so long to send its next headers, or to read an answer; `bounds` as aiohttp has them."""
+        """`client_timeout_s`: how long a client may take to send headers or to read a response.
+
+        `limits`: aiohttp's own, of lengths.
+        """
         super().__init__(app, shutdown_timeout=shutdown_timeout)
         lingering_s = min(LINGERING_S, client_timeout_s)
-        self._bounds = {"keepalive_timeout": client_timeout_s, "lingering_time": lingering_s, **bounds}
+        self._limits = {"keepalive_timeout": client_timeout_s, "lingering_time": lingering_s, **limits}
 
     async def _make_server(self) -> web.Server:
-        made = await super()._make_server()
+        server = await super()._make_server()
         return _Server(
-            made.request_handler,
-            request_factory=made.request_factory,
-            handler_cancellation=True,  # a client that goes away ends its answer
-            logger=_UNHEARD,
+            server.request_handler,
+            request_factory=server.request_factory,
+            handler_cancellation=True,  # a client that disconnects cancels its answer
+            logger=_MUTED,
             access_log=None,
-            **self._bounds,
+            **self._limits,
         )
 
 
 class _Server(web.Server):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._of_connection = {name: value for name, value in kwargs.items() if name not in _OF_SERVER}
+        self._connection_options = {name: value for name, value in kwargs.items() if name not in _SERVER_OPTIONS}
 
     def __call__(self) -> web.RequestHandler:
-        return _Connection(self, loop=self._loop, **self._of_connection)
+        return _Connection(self, loop=self._loop, **self._connection_options)
 
 
-_OF_SERVER = {"request_factory", "handler_cancellation"}
+_SERVER_OPTIONS = {"request_factory", "handler_cancellation"}
 
 
 class _Connection(web.RequestHandler):
@@ -73,37 +76,41 @@ class _Connection(web.RequestHandler):
         request: web.BaseRequest,
         status: int = 500,
         exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002 - it repeats what came
+        message: str | None = None,  # noqa: ARG002 - it quotes the request
     ) -> web.StreamResponse:
-        """What is no HTTP is refused, and the connection ends."""
+        """Return the response to a request that is not valid HTTP, and close the connection."""
         if request.writer.output_size > 0:
-            raise ConnectionResetError("an answer has begun: nothing else can be said")
+            raise ConnectionResetError("the response has begun, so that no error can be sent")
         if status >= 500:  # noqa: PLR2004 - HTTP's own
-            log.error("a connection broke", exc_info=exc)
+            log.error("connection_failed", exc_info=exc)
         else:
-            log.info("a client sent what is no HTTP", extra={"status": status})
-        response = response_to(errors.failed().error if status >= 500 else Error(status, NO_HTTP))  # noqa: PLR2004
-        response.headers.update(SECURITY)
+            log.info("invalid_http", extra={"status": status})
+        error = errors.internal_error().response if status >= 500 else ErrorResponse(status, INVALID_HTTP)  # noqa: PLR2004
+        response = response_to(error)
+        response.headers.update(SECURITY_HEADERS)
         response.force_close()
         return response
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """aiohttp's own refusals, as of an unknown `Expect`, are told in our shape. Who does not read is left."""
+        """Send a response, aiohttp's own errors (an unknown `Expect`) in the API's shape.
+
+        Disconnect a client that does not read it in time.
+        """
         if isinstance(resp, web.HTTPException):
-            resp = response_to(Error(resp.status, f"{resp.reason}."))
+            resp = response_to(ErrorResponse(resp.status, f"{resp.reason}."))
         try:
             async with asyncio.timeout(self.keepalive_timeout):
                 return await super().finish_response(request, resp, start_time)
         except TimeoutError:
             if self.transport is not None:
-                self.transport.abort()  # closed, it would wait until all of the answer was read
+                self.transport.abort()  # close() would wait until the client has read everything
             return resp, True
 
 
-def response_to(error: Error) -> web.Response:
-    """The answer to a request that is refused."""
+def response_to(error: ErrorResponse) -> web.Response:
+    """Return the HTTP response of an error."""
     response = web.json_response(error.body(), status=error.status, headers=error.headers)
     if "Connection" in error.headers:
         response.force_close()

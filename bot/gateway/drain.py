@@ -1,4 +1,4 @@
-"""The drain: when the gateway stops, requests under way may go on for a while; then they end, and are told so."""
+"""The drain: when the gateway stops, running requests may finish within a time limit. Then they end with an error."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from typing import Any
 from aiohttp import web
 
 from bot.domain import texts
-from bot.gateway.errors import unavailable
+from bot.gateway.outbound.errors import unavailable
 
 
 class Drain:
-    """The requests under way, and their end."""
+    """Keeps track of the running requests, and ends them."""
 
     def __init__(self, seconds: float) -> None:
-        """`seconds`: for how long they may go on."""
+        """`seconds`: how long requests may go on after the stop."""
         self._seconds = seconds
-        self._inside: dict[asyncio.Task[Any] | None, asyncio.Timeout] = {}
+        self._running: dict[asyncio.Task[Any] | None, asyncio.Timeout] = {}
 
     @asynccontextmanager
-    async def inside(self) -> AsyncIterator[None]:
-        """A request is under way inside the block. Raises Refusal when it took longer than the drain."""
+    async def running(self) -> AsyncIterator[None]:
+        """Count the block as a running request. Raises ApiError if the drain ends it."""
         try:
-            async with asyncio.timeout(None) as until:
-                self._inside[task := asyncio.current_task()] = until
+            async with asyncio.timeout(None) as timeout:
+                self._running[task := asyncio.current_task()] = timeout
                 try:
                     yield
                 finally:
-                    del self._inside[task]
+                    del self._running[task]
         except TimeoutError:
-            if not until.expired():  # it is the request's own
+            if not timeout.expired():  # the error comes from the request itself
                 raise
             raise unavailable(texts.STOPPING) from None
 
-    async def run_dry(self, _: web.Application) -> None:
-        """Wait for all of them, and end those that go on for too long; aiohttp's `on_shutdown`."""
-        if running := [task for task in self._inside if task is not None]:
-            await asyncio.wait(running, timeout=self._seconds)
-        for until in self._inside.values():
-            until.reschedule(asyncio.get_running_loop().time())
+    async def wait(self, _: web.Application) -> None:
+        """Wait for the running requests, and end those that take too long. aiohttp calls this on shutdown."""
+        if tasks := [task for task in self._running if task is not None]:
+            await asyncio.wait(tasks, timeout=self._seconds)
+        for timeout in self._running.values():
+            timeout.reschedule(asyncio.get_running_loop().time())

@@ -1,4 +1,4 @@
-"""What the model reads. Pure: no I/O and no clock of its own.
+"""The prompt: everything that the model reads. Pure: no I/O and no clock of its own.
 
 Reading order: tokens, budget, speakers, thread_context, history, client_history, persona, compose.
 """

@@ -1,7 +1,8 @@
-"""Recall: what a caller remembers of a conversation, held against what its session remembers.
+"""Client history: earlier turns that an API client sends along, compared with the turns that its session stores.
 
-Rule: pure. Clients trim answers, dress questions up and resend a part: a turn is known by its question, or by its
-answer where nothing speaks against it; many questions have one short answer.
+Rule: pure. Clients trim answers, decorate questions and resend only a part. So a turn is recognised by its question, or
+by its answer if the questions do not contradict. An answer alone is not enough, because many questions have the same
+short answer.
 """
 
 from __future__ import annotations
@@ -13,57 +14,60 @@ from bot.domain.events import storable
 from bot.prompt.history import Turn
 
 
-def lacking(known: Sequence[Turn], recalled: Sequence[Turn], *, whole: bool) -> Sequence[Turn]:
-    """The recalled turns after the last one that both have; all in their order, oldest first.
+def lacking(stored: Sequence[Turn], sent: Sequence[Turn], *, whole: bool) -> Sequence[Turn]:
+    """Return the sent turns after the last one that is stored too. All turns are in order, oldest first.
 
-    `known`: the newest that the session has; `whole`: they are all. To one that has any, an answer in the beginning
-    whose question was left out brings nothing.
+    `stored`: the newest turns of the session; `whole`: these are all of them. A leading answer whose question the
+    client left out is not added to a session that has turns.
     """
-    ours, theirs = [_Words.of(turn) for turn in known], [_Words.of(turn) for turn in recalled]
+    ours, theirs = [_Words.of(turn) for turn in stored], [_Words.of(turn) for turn in sent]
     if len(theirs) <= len(ours) or not whole:
         newest = zip(reversed(ours), reversed(theirs), strict=False)
-        if all(one.likeness(other) for one, other in newest):
+        if all(our.similarity(their) for our, their in newest):
             return ()
     first = 1 if ours and theirs and not theirs[0].question else 0
-    return recalled[max(_shared(ours, theirs), first) :]
+    return sent[max(_shared_length(ours, theirs), first) :]
 
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """What a turn says, however it is spaced."""
+    """The texts of a turn, with normalised white space."""
 
     question: str
-    bare: str  # the question without what a client may render in its own way
+    bare: str  # the question's letters and digits: clients render the rest differently
     answer: str
 
     @classmethod
     def of(cls, turn: Turn) -> _Words:
-        """The turn's words."""
-        question = _spaced(" ".join(message.text for message in turn.said))
+        """Normalise a turn."""
+        question = _normalised(" ".join(message.text for message in turn.said))
         bare = "".join(filter(str.isalnum, question.casefold())) or question
-        return cls(question, bare, _spaced(turn.answer or ""))
+        return cls(question, bare, _normalised(turn.answer or ""))
 
-    def likeness(self, other: _Words) -> int:
-        """How much of it is the same; 0: it is another turn."""
+    def similarity(self, other: _Words) -> int:
+        """Return 2 if question and answer match, 1 if one of them does, 0 for different turns."""
         same_question = bool(self.question) and self.question == other.question
         same_answer = bool(self.answer) and self.answer == other.answer
-        # A question that was left out is part of any.
+        # The empty text of a question that was left out is part of any other.
         return same_question + (same_answer and (self.bare in other.bare or other.bare in self.bare))
 
 
-def _spaced(text: str) -> str:
+def _normalised(text: str) -> str:
     return " ".join(storable(text).split())
 
 
-def _shared(ours: Sequence[_Words], theirs: Sequence[_Words]) -> int:
-    """How many of theirs it takes to have all that both have in one order: the most alike, and of those the fewest."""
-    best = [(0, 0)] * (len(theirs) + 1)  # for so many of theirs: (how alike, less how many it takes)
+def _shared_length(ours: Sequence[_Words], theirs: Sequence[_Words]) -> int:
+    """Return how many of their turns contain the best common subsequence of both.
+
+    The best one has the highest sum of similarities and, among equals, needs the fewest of their turns.
+    """
+    best = [(0, 0)] * (len(theirs) + 1)  # for each prefix of theirs: (similarity, -length needed)
     for our in ours:
         row = [(0, 0)]
-        for taken, their in enumerate(theirs, 1):
-            found = max(best[taken], row[-1])
-            if alike := our.likeness(their):
-                found = max(found, (best[taken - 1][0] + alike, -taken))
-            row.append(found)
+        for length, their in enumerate(theirs, 1):
+            score = max(best[length], row[-1])
+            if similarity := our.similarity(their):
+                score = max(score, (best[length - 1][0] + similarity, -length))
+            row.append(score)
         best = row
     return -best[-1][1]

@@ -1,8 +1,8 @@
-"""What the model is shown for one turn: persona, summary, whole turns, what holds for this moment, the newest message.
+"""Compose: the prompt of one turn, from the persona, the summary, whole turns, the note and the newest message.
 
-Rule: pure. It never costs more than there is room for, and the newest message is always in it. What changes from turn
-to turn stands after the history, because backends need not read again what two requests begin with alike. The persona
-is the one system message, and after it user and assistant take turns: many models' chat templates take nothing else.
+Rule: pure. A prompt never exceeds its room, and the newest message is always in it. Parts that change from turn to turn
+stand after the history, so that the prompt cache covers the rest. The persona is the only system message, and user and
+assistant alternate after it, because the chat templates of many models accept nothing else.
 """
 
 from __future__ import annotations
@@ -14,10 +14,20 @@ from itertools import groupby
 from operator import itemgetter
 
 from bot.prompt.budget import Budget, Room
-from bot.prompt.history import NOTHING_CUT, ChatMessage, HistoryWindow, Past, Turn, fitting, kept, read, several_in
+from bot.prompt.history import (
+    NOTHING_CUT,
+    ChatMessage,
+    HistoryWindow,
+    Past,
+    Turn,
+    fitting,
+    has_several_authors,
+    kept,
+    read,
+)
 from bot.prompt.tokens import MOST_CHARACTERS, MOST_TOKENS, TOKENS_PER_MESSAGE, estimate_tokens, shorten
 
-CROWDED = 0.75  # of the room: from here on the oldest turns are folded into the summary, before they have to go
+CROWDED = 0.75  # of the room: beyond that, compaction starts, before turns have to be left out
 NOTE_ENDS = "[end of the note]"
 SUMMARY_ENDS = "[end of your summary]"
 SUMMARY_SO_FAR = "Your summary so far:\n\n"
@@ -35,21 +45,21 @@ _SUMMARY_BEGINS = (
 
 @dataclass(frozen=True, slots=True)
 class Compaction:
-    """What should be folded into the summary, behind what is there already."""
+    """The next compaction: which turns to add to the summary."""
 
-    until: int  # the last turn's id
-    several: bool  # several people have written so far
+    until: int  # the id of the last turn to add
+    several: bool  # several people have written in the session
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One request, and what became of the session's history in it."""
+    """The messages of one request, and the window of the history in it."""
 
     messages: tuple[ChatMessage, ...]
     tokens: int  # estimated
-    cut: HistoryWindow  # where the shown part begins now
-    shortened: bool  # what is asked is not shown whole, or there is no room for it
-    fold: Compaction | None  # turns that it is time to fold into the summary
+    cut: HistoryWindow  # the window, which may have moved
+    shortened: bool  # the newest message is not shown in full
+    fold: Compaction | None  # None: no compaction is due
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +102,7 @@ def compose(persona: str, parts: PromptParts, budget: Budget) -> Prompt:
 def as_they_are(
     persona: str, messages: Sequence[ChatMessage], budget: Budget, *, instructions: str = "", besides: int = 0
 ) -> Prompt:
-    """The prompt of these messages, all of them, whatever a session may cost: the model's window alone bounds them."""
+    """Return the prompt of exactly these messages. Only the model's window limits them."""
     (system, told), given = _system(persona, instructions), _part(messages)
     left = budget.widest(system.tokens - told + besides) - told
     return Prompt(
@@ -105,7 +115,7 @@ def as_they_are(
 
 
 def filled(persona: str, past: Past, budget: Budget, *, besides: int = 0) -> float:
-    """The share, up to 1, that the past takes of the room there is for it. `besides`: see `compose`."""
+    """Return the share of the room, up to 1, that the history takes. `besides`: see `compose`."""
     room = budget.room(estimate_tokens(persona) + besides)
     turns = _turns(read(past.turns, {}, several=past.cut.several), room)
     return min(1.0, (_summary(past.cut, room).tokens + sum(turn.tokens for turn in turns)) / room.tokens)
@@ -113,7 +123,7 @@ def filled(persona: str, past: Past, budget: Budget, *, besides: int = 0) -> flo
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Some messages, and what they are estimated at."""
+    """Messages, and their estimated tokens."""
 
     messages: tuple[ChatMessage, ...]
     tokens: int
@@ -123,11 +133,11 @@ _UNBOUNDED = 1 << 62  # tokens
 
 
 def _system(persona: str, instructions: str) -> tuple[_Part, int]:
-    """The system message, and what the instructions in it cost."""
+    """Return the system message, and the tokens of the instructions in it."""
     alone = _part([{"role": "system", "content": persona}])
     if not instructions:
         return alone, 0
-    # One message, not two: the templates of some models know only one, and only in the first place.
+    # One message, not two: some models' chat templates accept a single one, in the first place.
     both = _part([{"role": "system", "content": f"{persona}\n\n{instructions}"}])
     return both, both.tokens - alone.tokens
 
@@ -141,9 +151,9 @@ def _summary(cut: HistoryWindow, room: Room) -> _Part:
 
 
 def _aside(begins: str, text: str, ends: str, room: Room) -> _Part:
-    """What stands beside the turns, set in between its marks, so that nobody whose words are in it can end it.
+    """Return a text beside the turns: indented between two marks, so that nothing in it can close it.
 
-    It may take a quarter of the room. Where not even the marks fit there is none.
+    It takes at most a quarter of the room. If not even the marks fit, there is none.
     """
     quarter = room.tokens // 4
     most = quarter - estimate_tokens(f"{begins}\n\n\n\n{ends}") if text.strip() else 0
@@ -157,7 +167,7 @@ def _aside(begins: str, text: str, ends: str, room: Room) -> _Part:
 
 
 def _in_turns(messages: Iterable[ChatMessage]) -> tuple[ChatMessage, ...]:
-    """The messages, with those of one role that follow each other as one."""
+    """Join neighbouring messages of the same role."""
     together = groupby(messages, key=itemgetter("role"))
     return tuple(ChatMessage(role=role, content="\n\n".join(one["content"] for one in ones)) for role, ones in together)
 
@@ -167,7 +177,7 @@ def _turns(turns: Iterable[Sequence[ChatMessage]], room: Room) -> list[_Part]:
 
 
 def _together(messages: Sequence[ChatMessage], room: int) -> _Part:
-    """The messages, which are shown together: as much of each as there is room for, or none."""
+    """Return messages that belong together: whole, or each shortened to its share of the room, or none of them."""
     if (whole := _part(messages)).tokens <= max(room, 0):
         return whole
     share = room // len(messages)
@@ -176,32 +186,32 @@ def _together(messages: Sequence[ChatMessage], room: int) -> _Part:
 
 
 def _part(messages: Sequence[ChatMessage], most: int = _UNBOUNDED, then: int = 0) -> _Part:
-    """The messages; of one that costs more than `most` tokens only so much as costs `then`."""
+    """Return the messages. One with more than `most` tokens is shortened to `then`."""
     texts = [_within(message["content"], most, then) for message in messages]
     shown: list[ChatMessage] = [{**message, "content": text} for message, text in zip(messages, texts, strict=True)]
     return _Part(tuple(shown), sum(_cost(message) for message in shown))
 
 
 def _cost(message: ChatMessage) -> int:
-    called = message.get("tool_calls")
-    return estimate_tokens(message["content"]) + (estimate_tokens(json.dumps(called)) if called else 0)
+    tool_calls = message.get("tool_calls")
+    return estimate_tokens(message["content"]) + (estimate_tokens(json.dumps(tool_calls)) if tool_calls else 0)
 
 
 def _within(text: str, most: int, then: int) -> str:
-    """What is surely short or long enough is not counted for it."""
+    """Shorten a text. Its tokens are only estimated where its length leaves doubt."""
     if TOKENS_PER_MESSAGE + MOST_TOKENS * len(text) <= most:
         return text
     return text if len(text) <= most * MOST_CHARACTERS and estimate_tokens(text) <= most else shorten(text, then)
 
 
 def _without(past: Past, dropped: int, newest: Turn) -> Past:
-    """The past without its oldest turns. Names are read anew here: what requests begin with changes anyway."""
+    """Drop the oldest turns. The request's prefix changes anyway, so names may now be shown from its start."""
     cut = replace(past.cut, after=past.turns[dropped - 1].id, several=_several(past, newest))
     return Past(past.turns[dropped:], cut)
 
 
 def _fold(past: Past, newest: Turn, costs: Sequence[int], room: int, asked: int) -> Compaction | None:
-    """When it gets crowded, all but the newest turns, which fill half of the room; else what is not shown any more."""
+    """Return the due compaction: all turns but the newest that fit half of the room if crowded, or dropped turns."""
     crowded = sum(costs) + asked > CROWDED * room
     dropped = len(costs) - fitting(costs, room // 2) if crowded else 0
     until = past.turns[dropped - 1].id if dropped else past.cut.after
@@ -209,4 +219,4 @@ def _fold(past: Past, newest: Turn, costs: Sequence[int], room: int, asked: int)
 
 
 def _several(past: Past, newest: Turn) -> bool:
-    return past.cut.several or several_in([*past.turns, newest])
+    return past.cut.several or has_several_authors([*past.turns, newest])

@@ -1,6 +1,6 @@
-"""The shared system prompt, which makes the bot a friendly, efficient customer-service attendant.
+"""Persona: the system prompt, which makes the bot a friendly, efficient support attendant.
 
-Rule: the same text for everyone and every moment, so that backends' prompt caches keep working.
+Rule: the same text for everyone at all times, so that prompt caches keep working.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _THREADS = (
 
 
 def load(persona_file: Path | None = None) -> str:
-    """The system message: the text of the persona file (by default ours), then what the model must know of threads.
+    """Return the system message: the persona file (by default persona.md), and then what a thread looks like.
 
     Raises ConfigError when the file cannot be read or is empty.
     """

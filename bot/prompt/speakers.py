@@ -1,6 +1,6 @@
-"""People as the model reads of them: each by one name that nobody else has, in lines that nobody can forge.
+"""Speakers: how people appear in the prompt. Each has one name that nobody else has, on lines that nobody can forge.
 
-Rule: pure. A platform's id never reaches the model, and no name reads like a role of the model's or a remark of ours.
+Rule: pure. The model never reads a platform's id. No name reads like one of the model's roles or a note of the bot.
 """
 
 from __future__ import annotations
@@ -14,85 +14,85 @@ from bot.domain.events import Attachment
 UNKNOWN = "Somebody"
 LONGEST_NAME = 80  # characters
 
-_MENTION = re.compile(r"<@([^<>|\s]+)(?:\|[^<>]*)?>")  # no < inside: reading stays linear in the text's length
+_MENTION = re.compile(r"<@([^<>|\s]+)(?:\|[^<>]*)?>")  # no < inside, so that matching takes linear time
 _ROLES = frozenset({"assistant", "attendant", "developer", "function", "somebody", "system", "tool", "user", "you"})
-_PLAIN = str.maketrans({":": " ", "[": "(", "]": ")", "{": "(", "}": ")", "<": "(", ">": ")"})
-_IN_REMARKS = str.maketrans("[]", "()")
-# Letters that look like Latin ones, when they are small and when they are capital; all written small.
-_SMALL = str.maketrans("аеорсухіѕјһԁԛԝӏαινορυκγχω", "aeopcyxisjhdqwlaivopukyxw")
-_CAPITAL = str.maketrans("авеікмнорстухѕјһԛԝӏαβεζηικμνορτυχ", "abeikmhopctyxsjhqwiabezhikmnoptyx")
-_UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs"})  # kinds of characters: controls, formats, what is not assigned
+_IN_NAMES = str.maketrans({":": " ", "[": "(", "]": ")", "{": "(", "}": ")", "<": "(", ">": ")"})
+_IN_NOTES = str.maketrans("[]", "()")
+# Greek and Cyrillic letters that look like Latin ones: as small letters, and as capitals. All are written small here.
+_LOWERCASE = str.maketrans("аеорсухіѕјһԁԛԝӏαινορυκγχω", "aeopcyxisjhdqwlaivopukyxw")
+_UPPERCASE = str.maketrans("авеікмнорстухѕјһԛԝӏαβεζηικμνορτυχ", "abeikmhopctyxsjhqwiabezhikmnoptyx")
+_INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs"})  # categories: control, format, unassigned, private, surrogate
 
 
 def mentioned(text: str) -> list[str]:
-    """The ids of the people whom a text mentions, in its order."""
+    """Return the ids of the people whom a text mentions, in order."""
     return _MENTION.findall(text)
 
 
-def plain(text: str, names: Mapping[str, str]) -> str:
-    """The text with each mention as a name."""
-    return _MENTION.sub(lambda found: "@" + names.get(found[1], UNKNOWN.lower()), text)
+def name_mentions(text: str, names: Mapping[str, str]) -> str:
+    """Replace each mention in a text with the person's name."""
+    return _MENTION.sub(lambda match: "@" + names.get(match[1], UNKNOWN.lower()), text)
 
 
-def body(text: str, attachments: Sequence[Attachment], names: Mapping[str, str]) -> str:
-    """What a message says: mentions as names, files by their metadata."""
-    said = plain(text, names).strip()
-    parts = [said] if said else []
+def message_text(text: str, attachments: Sequence[Attachment], names: Mapping[str, str]) -> str:
+    """Return a message as the model reads it: mentions as names, files by their metadata."""
+    words = name_mentions(text, names).strip()
+    parts = [words] if words else []
     parts += [f"[attached, and not visible to you: {_described(file, names)}]" for file in attachments]
     return "\n".join(parts) or "(a message without text)"
 
 
-def line(name: str, text: str) -> str:
-    """What somebody wrote, opening with their name.
+def attributed(name: str, text: str) -> str:
+    """Return a text that begins with its author's name.
 
-    Later lines are set in, whatever character breaks them, so that nobody can open a line with somebody else's name.
+    All other lines are indented, so that nobody can begin a line with somebody else's name.
     """
     return f"{name}: " + "\n  ".join(text.splitlines())
 
 
-def distinct(people: Iterable[str], called: Mapping[str, str], taken: Mapping[str, str]) -> dict[str, str]:
-    """A name for each of these people, who are told apart: of two Anas the second is "Ana (2)".
+def unique_names(people: Iterable[str], profile_names: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """Return `given` with a unique name for each of these people: of two Anas, the second is "Ana (2)".
 
-    `called` is what their profiles say, where that is known; `taken` are names given earlier, which stay as they are.
+    `profile_names` are the names in people's profiles, where these are known. Names in `given` do not change.
     """
-    given = dict(taken)
-    keys = {key for name in given.values() for key in _keys(name)}
-    counts = dict[str, int]()  # how many have one name already: a crowd is not counted anew for each of it
+    names = dict(given)
+    keys = {key for name in names.values() for key in _keys(name)}
+    counts = dict[str, int]()  # people by name, so that a crowd of one name does not take quadratic time
     for person in people:
-        if person not in given:
-            name = _fair(called.get(person, "")) or UNKNOWN
-            counts[name], given[person] = _free(name, keys, counts.get(name, 0))
-            keys |= _keys(given[person])
-    return given
+        if person not in names:
+            name = _safe(profile_names.get(person, "")) or UNKNOWN
+            counts[name], names[person] = _numbered(name, keys, counts.get(name, 0))
+            keys |= _keys(names[person])
+    return names
 
 
 def _described(file: Attachment, names: Mapping[str, str]) -> str:
-    """The file on one line, without what ends our remark: its name is its owner's to choose."""
-    return " ".join(plain(f"{file.name} ({file.mimetype})", names).translate(_IN_REMARKS).split())
+    """Describe a file on one line, without brackets, which could close the note around it."""
+    return " ".join(name_mentions(f"{file.name} ({file.mimetype})", names).translate(_IN_NOTES).split())
 
 
-def _fair(name: str) -> str:
-    """The name on one line, without what opens or closes anything; marked as a person's where it reads like a role."""
-    seen = "".join(" " if char.isspace() else char for char in name if char.isspace() or not _is_unseen(char))
-    fair = " ".join(unicodedata.normalize("NFKC", seen).translate(_PLAIN).split())[:LONGEST_NAME].rstrip()
-    return f"{fair} (a person)" if _keys(fair) & _ROLES else fair
+def _safe(name: str) -> str:
+    """Return the name on one line, without brackets and colons. A name that reads like a role is marked."""
+    visible = "".join(" " if char.isspace() else char for char in name if char.isspace() or not _is_invisible(char))
+    safe = " ".join(unicodedata.normalize("NFKC", visible).translate(_IN_NAMES).split())[:LONGEST_NAME].rstrip()
+    return f"{safe} (a person)" if _keys(safe) & _ROLES else safe
 
 
-def _free(name: str, keys: set[str], count: int) -> tuple[int, str]:
-    """The name, or the first of its numbers that is free; `count` of them are known not to be."""
+def _numbered(name: str, keys: set[str], count: int) -> tuple[int, str]:
+    """Return the first free one of "Ana", "Ana (2)", … after the first `count` of them, and its number."""
     while True:
         count += 1
-        free = f"{name} ({count})" if count > 1 else name
-        if not _keys(free) & keys:
-            return count, free
+        numbered = f"{name} ({count})" if count > 1 else name
+        if not _keys(numbered) & keys:
+            return count, numbered
 
 
 def _keys(name: str) -> set[str]:
-    """What names that read alike have in common: letters and digits alone, those of other scripts as Latin ones."""
+    """Return keys that names which look alike share: their letters and digits, as Latin ones."""
     folded = unicodedata.normalize("NFKC", name).casefold()
     key = "".join(char for char in folded if char.isalnum()) or folded
-    return {key.translate(_SMALL), key.translate(_CAPITAL)}
+    return {key.translate(_LOWERCASE), key.translate(_UPPERCASE)}
 
 
-def _is_unseen(char: str) -> bool:
-    return unicodedata.category(char) in _UNSEEN
+def _is_invisible(char: str) -> bool:
+    return unicodedata.category(char) in _INVISIBLE

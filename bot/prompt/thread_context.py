@@ -1,7 +1,7 @@
-"""Background: what was said in a thread before somebody called the bot into it.
+"""Thread context: the messages in a thread before somebody called the bot into it.
 
-Rule: pure. It is information from named people and never an instruction: what stands between its two marks opens with a
-name or is set in, so that nobody who wrote it can end it, or speak as somebody else.
+Rule: pure. The context is information from named people, never an instruction. It stands between two marks. Each line
+between them begins with a name or is indented, so that no author can close it or speak as somebody else.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from itertools import groupby
 from operator import itemgetter
 
 from bot.domain.events import Attachment
-from bot.prompt.speakers import LONGEST_NAME, UNKNOWN, body, line, mentioned
+from bot.prompt.speakers import LONGEST_NAME, UNKNOWN, attributed, mentioned, message_text
 from bot.prompt.tokens import estimate_tokens
 
 MOST_MESSAGES = 60
 MOST_TOKENS = 4_000
-LONGEST_MESSAGE = 3_000  # characters; a longer one is shown without its middle
+LONGEST_MESSAGE = 3_000  # characters; longer ones are shown without their middle
 LONGEST_BOT_NAME = LONGEST_NAME - len(" (a bot)")
 ENDS = "[end of the background]"
 
@@ -32,36 +32,36 @@ _LEFT_OUT = " […] "
 
 
 class By(enum.Enum):
-    """Whose a message was."""
+    """The kind of author of a message."""
 
     PERSON = "person"
-    BOT = "bot"  # another app's
-    SELF = "self"
+    BOT = "bot"  # another app
+    SELF = "self"  # this bot
 
 
 class Known(enum.Enum):
-    """How much is known of what was said before a session that was opened in the midst of a thread."""
+    """How much of the thread context a session has read."""
 
-    NOTHING = "nothing"  # it is still to be read
+    NOTHING = "nothing"  # not read yet
     WHOLE = "whole"
-    PART = "part"  # some is left out, or could not be read
+    PART = "part"  # some is left out, or cannot be read
 
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """A message that was in the thread before the session."""
+    """A message from before the session."""
 
     message_id: str
     author_id: str
     text: str
     attachments: tuple[Attachment, ...] = ()
     by: By = By.PERSON
-    name: str = ""  # another bot's, which is looked up nowhere
+    name: str = ""  # of another bot, which cannot be looked up
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadContext:
-    """What was said before a session, oldest first. It may be less than there was."""
+    """The messages before a session, oldest first. Some may be missing (`whole` is False)."""
 
     earlier: tuple[Earlier, ...] = ()
     whole: bool = True
@@ -72,48 +72,49 @@ UNREADABLE = ThreadContext(whole=False)
 
 
 def bounded(earlier: Sequence[Earlier], *, whole: bool = True, tokens: int = MOST_TOKENS) -> ThreadContext:
-    """As much as a model should read: what the thread begins with, and the newest messages for which there is room."""
+    """Return the part of these messages that the model reads: the first, and the newest that fit."""
     short = [replace(message, text=_shortened(message.text)) for message in earlier]
-    room, kept = min(tokens, MOST_TOKENS), list[Earlier]()
+    room, selected = min(tokens, MOST_TOKENS), list[Earlier]()
     for message in [*short[:1], *reversed(short[1:])]:
         room -= estimate_tokens(message.text)
-        if kept and (room < 0 or len(kept) == MOST_MESSAGES):
+        if selected and (room < 0 or len(selected) == MOST_MESSAGES):
             break
-        kept.append(message)
-    return ThreadContext(tuple(kept[:1] + kept[:0:-1]), whole=whole and len(kept) == len(short))
+        selected.append(message)
+    in_order = selected[:1] + selected[:0:-1]
+    return ThreadContext(tuple(in_order), whole=whole and len(selected) == len(short))
 
 
-def named(background: ThreadContext) -> list[str]:
-    """The ids of all whose name is needed to show it, in the order in which they appear."""
-    found = []
-    for message in background.earlier:
-        found += [message.author_id] if message.by is not By.SELF else []
-        found += mentioned(message.text)
-    return list(dict.fromkeys(found))
+def named(context: ThreadContext) -> list[str]:
+    """Return the ids of all people whose names the context shows, in order of appearance."""
+    people = []
+    for message in context.earlier:
+        people += [message.author_id] if message.by is not By.SELF else []
+        people += mentioned(message.text)
+    return list(dict.fromkeys(people))
 
 
-def bots(background: ThreadContext) -> dict[str, str]:
-    """What the other bots in it are called, by their ids."""
-    told = [message for message in background.earlier if message.by is By.BOT and message.name]
-    return {message.author_id: f"{message.name[:LONGEST_BOT_NAME]} (a bot)" for message in told}
+def bots(context: ThreadContext) -> dict[str, str]:
+    """Return the names of the other bots in the context, by their ids."""
+    by_bots = [message for message in context.earlier if message.by is By.BOT and message.name]
+    return {message.author_id: f"{message.name[:LONGEST_BOT_NAME]} (a bot)" for message in by_bots}
 
 
-def pieces(background: ThreadContext, names: Mapping[str, str], question: str) -> Iterator[tuple[bool, str]]:
-    """The background and then the question, as (whether the bot said it, text): by turns, the question last."""
-    if background.earlier:
-        opening, ending = _BEGINS.format("" if background.whole else _PARTLY), [(False, ENDS)]
+def pieces(context: ThreadContext, names: Mapping[str, str], question: str) -> Iterator[tuple[bool, str]]:
+    """Yield the context and then the question as (whether it is the bot's, text), joining texts of the same side."""
+    if context.earlier:
+        opening, ending = _BEGINS.format("" if context.whole else _PARTLY), [(False, ENDS)]
     else:
         opening, ending = _UNREADABLE, []
-    said = [_said(message, names) for message in background.earlier]
-    for own, together in groupby([(False, opening), *said, *ending, (False, question)], key=itemgetter(0)):
+    messages = [_piece(message, names) for message in context.earlier]
+    for own, together in groupby([(False, opening), *messages, *ending, (False, question)], key=itemgetter(0)):
         yield own, "\n\n".join(text for _, text in together)
 
 
-def _said(message: Earlier, names: Mapping[str, str]) -> tuple[bool, str]:
-    text = body(message.text, message.attachments, names)
+def _piece(message: Earlier, names: Mapping[str, str]) -> tuple[bool, str]:
+    text = message_text(message.text, message.attachments, names)
     if message.by is By.SELF:
         return True, text
-    return False, line(names.get(message.author_id, UNKNOWN), text)
+    return False, attributed(names.get(message.author_id, UNKNOWN), text)
 
 
 def _shortened(text: str) -> str:

@@ -25,7 +25,7 @@ from bot.store.claims import Claim
 from bot.store.engine import mark_dirty
 from bot.store.leases import LeaseRequest
 from bot.store.settlement import TurnState
-from bot.store.tables import RUNNING, messages, sessions, threads, turns
+from bot.store.tables import MESSAGES, RUNNING, SESSIONS, THREADS, TURNS
 
 PLATFORM = "gateway"
 
@@ -132,9 +132,9 @@ def withdraw_abandoned(connection: Connection, *, now: datetime, batch: int) -> 
     Safe on several replicas at once.
     """
     left = (
-        sa.select(turns.c.thread_id)
-        .join(threads, threads.c.id == turns.c.thread_id)
-        .where(RUNNING, threads.c.platform == PLATFORM, leases.is_free(connection, now=now))
+        sa.select(TURNS.c.thread_id)
+        .join(THREADS, THREADS.c.id == TURNS.c.thread_id)
+        .where(RUNNING, THREADS.c.platform == PLATFORM, leases.is_free(connection, now=now))
         .limit(batch)
     )
     found = list(connection.execute(left).scalars())
@@ -178,7 +178,7 @@ class _Rows:
             "idempotency_key": key.hash if key else None,
             "request_digest": key.digest if key else None,
         }
-        turn_id: int = self.connection.execute(sa.insert(turns).returning(turns.c.id), values).scalar_one()
+        turn_id: int = self.connection.execute(sa.insert(TURNS).returning(TURNS.c.id), values).scalar_one()
         for text in texts:
             self._write(text, turn_id)
         return turn_id
@@ -197,22 +197,22 @@ class _Rows:
             "attachments": [],
             "accepted_at": self.now,
         }
-        self.connection.execute(sa.insert(messages), values)
+        self.connection.execute(sa.insert(MESSAGES), values)
 
 
 def _clear(connection: Connection, thread_id: int, imported: Sequence[int] = ()) -> None:
     """Remove the running turn, the imported turns, and the session when no turn is left in it."""
-    running = sa.select(turns.c.id, turns.c.session_id).where(turns.c.thread_id == thread_id, RUNNING)
+    running = sa.select(TURNS.c.id, TURNS.c.session_id).where(TURNS.c.thread_id == thread_id, RUNNING)
     if (found := connection.execute(running).first()) is None:
         return
     mark_dirty(connection)
     ids = [found.id, *imported]
-    connection.execute(sa.delete(messages).where(messages.c.turn_id.in_(ids)))
-    connection.execute(sa.delete(turns).where(turns.c.id.in_(ids)))
-    left = sa.exists().where(turns.c.session_id == sessions.c.id)
-    empty = sa.and_(sessions.c.id == found.session_id, sessions.c.closed_at.is_(None), ~left)
-    connection.execute(sa.delete(sessions).where(empty))
-    connection.execute(sa.update(threads).where(threads.c.id == thread_id).values(interrupted=None))
+    connection.execute(sa.delete(MESSAGES).where(MESSAGES.c.turn_id.in_(ids)))
+    connection.execute(sa.delete(TURNS).where(TURNS.c.id.in_(ids)))
+    left = sa.exists().where(TURNS.c.session_id == SESSIONS.c.id)
+    empty = sa.and_(SESSIONS.c.id == found.session_id, SESSIONS.c.closed_at.is_(None), ~left)
+    connection.execute(sa.delete(SESSIONS).where(empty))
+    connection.execute(sa.update(THREADS).where(THREADS.c.id == thread_id).values(interrupted=None))
 
 
 def _repeated(connection: Connection, thread_id: int, key: IdempotencyKey, since: datetime) -> Repeated | None:
@@ -223,22 +223,22 @@ def _repeated(connection: Connection, thread_id: int, key: IdempotencyKey, since
     usage = Usage(row.prompt_tokens or 0, row.cached_tokens or 0, row.completion_tokens or 0)
     same, truncated = row.request_digest == key.digest, bool(row.truncated)
     # Imported turns have no model.
-    earlier = sa.exists().where(turns.c.session_id == row.session_id, turns.c.id < row.id, turns.c.model.is_not(None))
+    earlier = sa.exists().where(TURNS.c.session_id == row.session_id, TURNS.c.id < row.id, TURNS.c.model.is_not(None))
     opened = _opened(connection, row.session_id, new=not connection.execute(sa.select(earlier)).scalar())
     return Repeated(row.session_id, row.id, row.started_at, opened, same, row.answer, row.model or "", usage, truncated)
 
 
 _REPEATED = (
-    sa.select(turns)
-    .join(sessions, sessions.c.id == turns.c.session_id)
+    sa.select(TURNS)
+    .join(SESSIONS, SESSIONS.c.id == TURNS.c.session_id)
     .where(
-        turns.c.thread_id == sa.bindparam("in_thread"),
-        turns.c.idempotency_key == sa.bindparam("key_hash"),
-        turns.c.answer.is_not(None),
-        sessions.c.closed_at.is_(None),
-        sessions.c.last_active_at >= sa.bindparam("since"),
+        TURNS.c.thread_id == sa.bindparam("in_thread"),
+        TURNS.c.idempotency_key == sa.bindparam("key_hash"),
+        TURNS.c.answer.is_not(None),
+        SESSIONS.c.closed_at.is_(None),
+        SESSIONS.c.last_active_at >= sa.bindparam("since"),
     )
-    .order_by(turns.c.id.desc())
+    .order_by(TURNS.c.id.desc())
     .limit(1)
 )
 
@@ -254,5 +254,5 @@ def _unknown(connection: Connection, session_id: str, earlier: Sequence[Turn]) -
 def _opened(connection: Connection, session_id: str, *, new: bool) -> Opened:
     if not new:
         return Opened.CONTINUED
-    expired = sa.select(sessions.c.follows_expired).where(sessions.c.id == session_id)
+    expired = sa.select(SESSIONS.c.follows_expired).where(SESSIONS.c.id == session_id)
     return Opened.EXPIRED if connection.execute(expired).scalar() else Opened.CREATED

@@ -19,7 +19,7 @@ from bot.store import leases, summaries
 from bot.store import sessions as session_rows
 from bot.store.leases import LeaseRequest
 from bot.store.settlement import Settlement, TurnState
-from bot.store.tables import RUNNING, messages, sessions, turns
+from bot.store.tables import MESSAGES, RUNNING, SESSIONS, TURNS
 
 MESSAGES_PER_TURN = 100  # later messages are answered in the next turn
 MODEL_CHARACTERS = 200  # of the name that the backend gives its model
@@ -142,30 +142,30 @@ def postpone(connection: Connection, claimed: Claim, *, now: datetime, pause: ti
         _excuse(connection, claimed)
 
 
-_TURN = (turns.c.id, turns.c.attempt, turns.c.postponed)
+_TURN = (TURNS.c.id, TURNS.c.attempt, TURNS.c.postponed)
 _TAKE_OVER = (
-    sa.update(turns)
-    .where(turns.c.thread_id == sa.bindparam("in_thread"), RUNNING)
-    .values(attempt=turns.c.attempt + 1)
+    sa.update(TURNS)
+    .where(TURNS.c.thread_id == sa.bindparam("in_thread"), RUNNING)
+    .values(attempt=TURNS.c.attempt + 1)
     .returning(*_TURN)
 )
 _WAITING = (
-    sa.select(messages.c.id, messages.c.session_id, messages.c.fixed_reply)
-    .where(messages.c.thread_id == sa.bindparam("in_thread"), messages.c.turn_id.is_(None))
-    .order_by(messages.c.message_id)
+    sa.select(MESSAGES.c.id, MESSAGES.c.session_id, MESSAGES.c.fixed_reply)
+    .where(MESSAGES.c.thread_id == sa.bindparam("in_thread"), MESSAGES.c.turn_id.is_(None))
+    .order_by(MESSAGES.c.message_id)
     .limit(MESSAGES_PER_TURN)
 )
-_OPEN_TURN = sa.insert(turns).returning(*_TURN)
-_TAKE = sa.update(messages).where(
-    messages.c.id.in_(sa.bindparam("these", expanding=True)), messages.c.turn_id.is_(None)
+_OPEN_TURN = sa.insert(TURNS).returning(*_TURN)
+_TAKE = sa.update(MESSAGES).where(
+    MESSAGES.c.id.in_(sa.bindparam("these", expanding=True)), MESSAGES.c.turn_id.is_(None)
 )
 _OF_TURN = (
-    sa.select(messages, sessions.c.follows_expired, sessions.c.background)
-    .outerjoin(sessions, sessions.c.id == messages.c.session_id)
-    .where(messages.c.turn_id == sa.bindparam("this_turn"))
-    .order_by(messages.c.message_id)
+    sa.select(MESSAGES, SESSIONS.c.follows_expired, SESSIONS.c.background)
+    .outerjoin(SESSIONS, SESSIONS.c.id == MESSAGES.c.session_id)
+    .where(MESSAGES.c.turn_id == sa.bindparam("this_turn"))
+    .order_by(MESSAGES.c.message_id)
 )
-_SETTLE = sa.update(turns).where(turns.c.id == sa.bindparam("this_turn"), RUNNING)
+_SETTLE = sa.update(TURNS).where(TURNS.c.id == sa.bindparam("this_turn"), RUNNING)
 
 
 def _take_over(connection: Connection, thread_id: int) -> Row[*tuple[Any, ...]] | None:
@@ -239,7 +239,7 @@ def _utterances(questions: Sequence[Row[*tuple[Any, ...]]]) -> tuple[Utterance, 
 
 
 def _is_first(connection: Connection, session_id: str, turn_id: int) -> bool:
-    earlier = sa.select(turns.c.id).where(turns.c.session_id == session_id, turns.c.id < turn_id).limit(1)
+    earlier = sa.select(TURNS.c.id).where(TURNS.c.session_id == session_id, TURNS.c.id < turn_id).limit(1)
     return connection.execute(earlier).first() is None
 
 
@@ -254,5 +254,5 @@ def _fixed_reply(stored: str) -> FixedReply:
 
 
 def _excuse(connection: Connection, claimed: Claim) -> None:
-    mine = sa.update(turns).where(turns.c.id == claimed.turn_id)
-    connection.execute(mine.values(postponed=turns.c.postponed + 1))
+    mine = sa.update(TURNS).where(TURNS.c.id == claimed.turn_id)
+    connection.execute(mine.values(postponed=TURNS.c.postponed + 1))

@@ -1,4 +1,7 @@
-"""What people are called in a session: given once, so that nobody changes who said what by changing their name."""
+"""Display names: the name under which the model reads a person, fixed for the whole session.
+
+A person who changes their profile must not change who said what in the history.
+"""
 
 from __future__ import annotations
 
@@ -7,48 +10,48 @@ from collections.abc import Iterable, Mapping, Sequence
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from bot.prompt.speakers import distinct
+from bot.prompt.speakers import unique_names
 from bot.store.engine import insert_or_ignore
 from bot.store.locks import is_open
-from bot.store.tables import names, sessions, threads
+from bot.store.tables import DISPLAY_NAMES, SESSIONS, THREADS
 
 
 def of_session(connection: Connection, session_id: str) -> dict[str, str]:
-    """The names by people's ids, in the order in which they were given."""
-    return {row.person_id: row.name for row in connection.execute(_GIVEN, {"in_session": session_id})}
+    """Return the session's names by people's ids, oldest first."""
+    return {row.person_id: row.name for row in connection.execute(_OF_SESSION, {"in_session": session_id})}
 
 
 def give(
-    connection: Connection, session_id: str, people: Iterable[str], called: Mapping[str, str]
+    connection: Connection, session_id: str, people: Iterable[str], profile_names: Mapping[str, str]
 ) -> Mapping[str, str]:
-    """A name for each of these people, which is theirs from now on. A closed session remembers nobody.
+    """Return the session's names with one for each of these people; new ones are stored if the session is open.
 
-    `called` is what they call themselves, where that is known.
+    `profile_names` are the names in people's profiles, where these are known.
     """
-    remembered = is_open(connection, session_id)  # and held, so that nobody else gives the same name meanwhile
-    taken = of_session(connection, session_id)
-    given = distinct(people, called, taken)
-    for person_id in [person_id for person_id in given if remembered and person_id not in taken]:
-        row = {"session_id": session_id, "person_id": person_id, "name": given[person_id]}
-        insert_or_ignore(connection, names, row)
-    return given
+    stores = is_open(connection, session_id)  # also locks the session, so that no name is given twice
+    stored = of_session(connection, session_id)
+    names = unique_names(people, profile_names, stored)
+    for person_id in [person_id for person_id in names if stores and person_id not in stored]:
+        row = {"session_id": session_id, "person_id": person_id, "name": names[person_id]}
+        insert_or_ignore(connection, DISPLAY_NAMES, row)
+    return names
 
 
 def forget(connection: Connection, session_ids: Sequence[str]) -> None:
-    """Forget who took part in these sessions."""
-    connection.execute(sa.delete(names).where(names.c.session_id.in_(session_ids)))
+    """Delete the names of these sessions."""
+    connection.execute(sa.delete(DISPLAY_NAMES).where(DISPLAY_NAMES.c.session_id.in_(session_ids)))
 
 
 def erase_in(connection: Connection, place: Sequence[sa.ColumnElement[bool]], person: str | None) -> None:
-    """Forget what this person, or everybody, is called in the threads at a place."""
-    theirs = [] if person is None else [names.c.person_id == person]
-    here = [names.c.session_id == sessions.c.id, sessions.c.thread_id == threads.c.id, *place]
-    those = sa.select(names.c.id).where(*here, *theirs).correlate(None)
-    connection.execute(sa.delete(names).where(names.c.id.in_(those)))
+    """Delete the names of this person, or of everybody, in the threads that match `place`."""
+    of_person = [] if person is None else [DISPLAY_NAMES.c.person_id == person]
+    in_place = [DISPLAY_NAMES.c.session_id == SESSIONS.c.id, SESSIONS.c.thread_id == THREADS.c.id, *place]
+    ids = sa.select(DISPLAY_NAMES.c.id).where(*in_place, *of_person).correlate(None)
+    connection.execute(sa.delete(DISPLAY_NAMES).where(DISPLAY_NAMES.c.id.in_(ids)))
 
 
-_GIVEN = (
-    sa.select(names.c.person_id, names.c.name)
-    .where(names.c.session_id == sa.bindparam("in_session"))
-    .order_by(names.c.id)
+_OF_SESSION = (
+    sa.select(DISPLAY_NAMES.c.person_id, DISPLAY_NAMES.c.name)
+    .where(DISPLAY_NAMES.c.session_id == sa.bindparam("in_session"))
+    .order_by(DISPLAY_NAMES.c.id)
 )

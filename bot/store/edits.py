@@ -1,4 +1,4 @@
-"""Edits and deletions: what is remembered, and answered, is what people say now."""
+"""Edits and deletions: the bot remembers and answers the current text of a message."""
 
 from __future__ import annotations
 
@@ -11,100 +11,111 @@ from sqlalchemy import Connection, Row
 
 from bot.domain.events import MessageDeleted, MessageEdited, storable
 from bot.domain.sessions import EditOutcome, Interrupted, wants_answer, wants_answer_now
-from bot.store import posted_messages, thread_context
-from bot.store import threads as thread_rows
-from bot.store.erasure import erase_messages, words_changed
+from bot.store import posted_messages, thread_context, threads
+from bot.store.erasure import erase_messages, texts_changed
 from bot.store.inbox import take_in
 from bot.store.interruptions import answer_never, interrupt
 from bot.store.locks import is_open
-from bot.store.tables import messages
+from bot.store.tables import MESSAGES
 
 
 def accept_edit(
     connection: Connection, edited: MessageEdited, *, now: datetime, new_id: str, idle_after: timedelta
 ) -> tuple[EditOutcome, int | None]:
-    """Replace a message's text; what came of it, and the thread's id where the message is to be answered only now.
+    """Replace a message's text. Return the outcome and, if the edit made it a question, the thread's id.
 
-    An older edit than the one known changes nothing, nor does one of a message that is deleted, a command, or gone
-    with its session.
+    Nothing changes when a later edit is stored already, or the message is deleted, a command or of a closed session.
     """
-    message = edited.message
-    known = thread_rows.find(connection, message.thread)
-    before = _find(connection, known, message.message_id)
-    if before is None:
-        followed = known is not None and thread_rows.is_followed(connection, known.id, message.message_id)
-        engaged = known is not None and known.engaged and followed
-        if edited.by_bot or not wants_answer_now(edited, engaged=engaged, now=now, idle_after=idle_after):
-            replaced = known is not None and thread_context.edit(connection, known.id, message)
-            return (EditOutcome.REPLACED if replaced else EditOutcome.NOTHING), None
-        thread_id = take_in(
-            connection,
-            message,
-            known,
-            followed=followed,
-            now=now,
-            new_id=new_id,
-            idle_after=idle_after,
-            edited_at=edited.edited_at,
-        )
-        return (EditOutcome.ASKED if thread_id is not None else EditOutcome.NOTHING), thread_id
-    if known is None or not _replace(connection, before, edited):
+    thread = threads.find(connection, edited.message.thread)
+    stored = _find(connection, thread, edited.message.message_id)
+    if stored is None:
+        return _accept_new(connection, edited, thread, now=now, new_id=new_id, idle_after=idle_after)
+    if thread is None or not _replace(connection, stored, edited):
         return EditOutcome.NOTHING, None
-    words_changed(connection, [before.turn_id] if before.turn_id else [])
-    runs = before.turn_id and interrupt(connection, known.id, Interrupted.EDITED, before.turn_id)
-    return (EditOutcome.ANEW if runs else EditOutcome.REPLACED), None
+    texts_changed(connection, [stored.turn_id] if stored.turn_id else [])
+    is_running = stored.turn_id and interrupt(connection, thread.id, Interrupted.EDITED, stored.turn_id)
+    return (EditOutcome.ANEW if is_running else EditOutcome.REPLACED), None
+
+
+def _accept_new(
+    connection: Connection,
+    edited: MessageEdited,
+    thread: Row[int, bool, bool] | None,
+    *,
+    now: datetime,
+    new_id: str,
+    idle_after: timedelta,
+) -> tuple[EditOutcome, int | None]:
+    """Accept an edited message that is not stored: as a question, or as a part of the thread context."""
+    message = edited.message
+    followed = thread is not None and threads.is_followed(connection, thread.id, message.message_id)
+    engaged = thread is not None and thread.engaged and followed
+    if edited.by_bot or not wants_answer_now(edited, engaged=engaged, now=now, idle_after=idle_after):
+        replaced = thread is not None and thread_context.edit(connection, thread.id, message)
+        return (EditOutcome.REPLACED if replaced else EditOutcome.NOTHING), None
+    thread_id = take_in(
+        connection,
+        message,
+        thread,
+        followed=followed,
+        now=now,
+        new_id=new_id,
+        idle_after=idle_after,
+        edited_at=edited.edited_at,
+    )
+    return (EditOutcome.ASKED if thread_id is not None else EditOutcome.NOTHING), thread_id
 
 
 def accept_deletion(connection: Connection, deleted: MessageDeleted, *, now: datetime) -> bool:
-    """Erase a deleted message. What waits gets no answer; whether a running answer is to end, or to begin again.
+    """Erase a deleted message, which is not answered any more. Return whether a running turn must end or restart.
 
-    A message that would be answered and is not known may still come: it is remembered as deleted. One of our own takes
-    the answer with it that it held.
+    A message of the bot's own takes the answer with it that it holds a part of. A message that wants an answer and is
+    not stored may still be delivered: a row remembers that it was deleted.
     """
-    known = thread_rows.find(connection, deleted.thread)
-    row = _find(connection, known, deleted.message_id)
-    if known is not None:
-        thread_context.erase(connection, known.id, deleted.message_id)
-        posted_messages.erase(connection, known.id, deleted.message_id)
-    if row is None:
-        if deleted.message and wants_answer(deleted.message, engaged=known is not None and known.engaged):
-            _bury(connection, deleted, now)
+    thread = threads.find(connection, deleted.thread)
+    stored = _find(connection, thread, deleted.message_id)
+    if thread is not None:
+        thread_context.erase(connection, thread.id, deleted.message_id)
+        posted_messages.erase(connection, thread.id, deleted.message_id)
+    if stored is None:
+        if deleted.message and wants_answer(deleted.message, engaged=thread is not None and thread.engaged):
+            _insert_deleted(connection, deleted, now)
         return False
-    if known is None or row.fixed_reply is not None:
+    if thread is None or stored.fixed_reply is not None:
         return False
-    return erase_messages(connection, known.id, [row.id], Interrupted.DELETED, now=now)
+    return erase_messages(connection, thread.id, [stored.id], Interrupted.DELETED, now=now)
 
 
-def _find(connection: Connection, known: Row[int, bool, bool] | None, message_id: str) -> Row[*tuple[Any, ...]] | None:
-    if known is None:
+def _find(connection: Connection, thread: Row[int, bool, bool] | None, message_id: str) -> Row[*tuple[Any, ...]] | None:
+    if thread is None:
         return None
-    return connection.execute(_KNOWN, {"in_thread": known.id, "known_as": message_id}).first()
+    return connection.execute(_STORED, {"in_thread": thread.id, "this_message": message_id}).first()
 
 
-_KNOWN = sa.select(messages).where(
-    messages.c.thread_id == sa.bindparam("in_thread"), messages.c.message_id == sa.bindparam("known_as")
+_STORED = sa.select(MESSAGES).where(
+    MESSAGES.c.thread_id == sa.bindparam("in_thread"), MESSAGES.c.message_id == sa.bindparam("this_message")
 )
 
 
-def _replace(connection: Connection, before: Row[*tuple[Any, ...]], edited: MessageEdited) -> bool:
-    """Whether the edit changes what is remembered; if so, it does now."""
+def _replace(connection: Connection, stored: Row[*tuple[Any, ...]], edited: MessageEdited) -> bool:
+    """Store the new text. Return False when the edit changes nothing."""
     text, attachments = storable(edited.message.text), [asdict(file) for file in edited.message.attachments]
-    is_kept = before.deleted_at is None and before.fixed_reply is None and before.session_id is not None
-    is_late = before.edited_at is not None and before.edited_at >= edited.edited_at
-    if not is_kept or is_late or (before.text, before.attachments) == (text, attachments):
+    is_editable = stored.deleted_at is None and stored.fixed_reply is None and stored.session_id is not None
+    is_outdated = stored.edited_at is not None and stored.edited_at >= edited.edited_at
+    if not is_editable or is_outdated or (stored.text, stored.attachments) == (text, attachments):
         return False
-    if not is_open(connection, before.session_id):
+    if not is_open(connection, stored.session_id):
         return False
-    this = sa.update(messages).where(messages.c.id == before.id)
-    connection.execute(this.values(text=text, attachments=attachments, edited_at=edited.edited_at))
+    row = sa.update(MESSAGES).where(MESSAGES.c.id == stored.id)
+    connection.execute(row.values(text=text, attachments=attachments, edited_at=edited.edited_at))
     return True
 
 
-def _bury(connection: Connection, deleted: MessageDeleted, now: datetime) -> None:
-    """Remember that a message was deleted, and nothing else of it."""
-    thread_id = thread_rows.ensure(connection, deleted.thread)
-    nobody = {"author_id": "", "author_workspace": "", "text": "", "attachments": []}
-    row = {"thread_id": thread_id, "message_id": deleted.message_id, "deleted_at": now, "accepted_at": now, **nobody}
-    connection.execute(sa.insert(messages), row)
-    this = sa.and_(messages.c.thread_id == thread_id, messages.c.message_id == deleted.message_id)
-    answer_never(connection, thread_id, this, now)
+def _insert_deleted(connection: Connection, deleted: MessageDeleted, now: datetime) -> None:
+    """Insert a row for a deleted message, without its text and author, so that a late delivery is a duplicate."""
+    thread_id = threads.ensure(connection, deleted.thread)
+    empty = {"author_id": "", "author_workspace": "", "text": "", "attachments": []}
+    row = {"thread_id": thread_id, "message_id": deleted.message_id, "deleted_at": now, "accepted_at": now, **empty}
+    connection.execute(sa.insert(MESSAGES), row)
+    inserted = sa.and_(MESSAGES.c.thread_id == thread_id, MESSAGES.c.message_id == deleted.message_id)
+    answer_never(connection, thread_id, inserted, now)

@@ -1,7 +1,7 @@
-"""Erasing what was said: from every row that holds it, in one transaction with whatever asked for it.
+"""Erasure: remove texts from every row that holds them, in the transaction of the event or command that asks for it.
 
-Rule: whoever erases calls `stain`, so that the words leave the database's file, too. The emptied rows stay for a while,
-so that a message delivered again is known (retention).
+Rule: a function that erases text calls `mark_dirty`, so that the next vacuum removes it from the database's file. The
+emptied rows stay for the retention time, so that a message that is delivered again is a known duplicate.
 """
 
 from __future__ import annotations
@@ -19,22 +19,21 @@ from sqlalchemy import Connection
 from bot.domain import texts
 from bot.domain.events import ChannelGone, Uninstalled
 from bot.domain.sessions import Closed, Interrupted
-from bot.store import display_names, preferences, summaries, thread_context
-from bot.store import sessions as session_rows
-from bot.store import threads as thread_rows
+from bot.store import display_names, preferences, sessions, summaries, thread_context
 from bot.store.engine import mark_dirty
 from bot.store.interruptions import answer_never, interrupt, is_asked
-from bot.store.tables import RUNNING, WORDLESS, messages, sessions, threads, turns
+from bot.store.locks import lock_sessions, lock_threads
+from bot.store.tables import MESSAGES, NO_TEXT, RUNNING, SESSIONS, THREADS, TURNS
 
 ERASED_AT_ONCE = 500  # messages in one transaction
-CLOSED_AT_ONCE = 1_000  # sessions in one statement: databases bound its parameters
+CLOSED_AT_ONCE = 1_000  # sessions in one statement: databases limit its parameters
 
-_NOBODY = {"author_id": "", "author_workspace": "", "client_id": None}
+_NO_AUTHOR = {"author_id": "", "author_workspace": "", "client_id": None}
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is to be erased: whatever matches all that is given."""
+    """What to erase: everything that matches all given fields."""
 
     platform: str | None = None
     workspace: str | None = None
@@ -44,115 +43,120 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Erasable:
-    """How much a scope holds."""
+    """How many messages with an author a scope holds, and of how many sessions."""
 
     messages: int
     sessions: int
 
 
 def count(connection: Connection, scope: Scope) -> Erasable:
-    """How much of what people wrote is still known to be theirs."""
-    counted = sa.select(sa.func.count(), sa.func.count(messages.c.session_id.distinct())).join_from(messages, threads)
-    return Erasable(*connection.execute(counted.where(*_within(scope))).one())
+    """Count what `erase` would erase."""
+    counts = sa.select(sa.func.count(), sa.func.count(MESSAGES.c.session_id.distinct())).join_from(MESSAGES, THREADS)
+    return Erasable(*connection.execute(counts.where(*_in_scope(scope))).one())
 
 
 def erase(connection: Connection, scope: Scope, *, now: datetime, batch: int = ERASED_AT_ONCE) -> int:
-    """Erase at most `batch` messages, who wrote them, and the answers to them; how many. 0: all is done.
+    """Erase at most `batch` messages, their authors and the answers to them. Return how many; 0 when all is done.
 
-    What waits gets no answer, and what runs ends, or begins again where somebody else asked as well.
+    Waiting messages get no answer. A running turn ends, or restarts when other people asked in it too.
     """
-    matching = sa.select(messages.c.id, messages.c.thread_id).join(threads).where(*_within(scope))
-    found = connection.execute(matching.order_by(messages.c.thread_id, messages.c.id).limit(batch)).all()
-    if not found:  # at last, so that nothing of theirs that is still there brings any of it back
-        _erase_beside(connection, scope)
+    in_scope = sa.select(MESSAGES.c.id, MESSAGES.c.thread_id).join(THREADS).where(*_in_scope(scope))
+    rows = connection.execute(in_scope.order_by(MESSAGES.c.thread_id, MESSAGES.c.id).limit(batch)).all()
+    if not rows:  # last, because a message that is still there could restore a name or a preference
+        _erase_related(connection, scope)
         return 0
-    thread_rows.lock(connection, threads.c.id.in_({row.thread_id for row in found}))
-    for thread_id, some in groupby(found, attrgetter("thread_id")):
-        ids = [row.id for row in some]
-        erase_messages(connection, thread_id, ids, Interrupted.ERASED, now=now, **_NOBODY)
+    lock_threads(connection, THREADS.c.id.in_({row.thread_id for row in rows}))
+    for thread_id, of_thread in groupby(rows, attrgetter("thread_id")):
+        ids = [row.id for row in of_thread]
+        erase_messages(connection, thread_id, ids, Interrupted.ERASED, now=now, **_NO_AUTHOR)
         _close_emptied(connection, ids, now)
-    return len(found)
+    return len(rows)
 
 
 def erase_messages(
-    connection: Connection, thread_id: int, ids: Sequence[int], why: Interrupted, *, now: datetime, **more: Any
+    connection: Connection, thread_id: int, ids: Sequence[int], why: Interrupted, *, now: datetime, **values: Any
 ) -> bool:
-    """Erase these messages of a thread that is locked, and set `more`; whether a running turn is to hear of it.
+    """Erase these messages of a locked thread, set `values` in their rows, and return whether a turn is interrupted.
 
-    What was answered goes with them: to others who are left it reads as erased.
+    The answers to them are erased too. Where other people asked in the same turn, a note stands in for the answer.
     """
-    these = messages.c.id.in_(ids)
-    asked_in = sa.select(messages.c.turn_id).where(
-        these, messages.c.turn_id.is_not(None), messages.c.deleted_at.is_(None), messages.c.fixed_reply.is_(None)
+    erased = MESSAGES.c.id.in_(ids)
+    asked_in = sa.select(MESSAGES.c.turn_id).where(
+        erased, MESSAGES.c.turn_id.is_not(None), MESSAGES.c.deleted_at.is_(None), MESSAGES.c.fixed_reply.is_(None)
     )
-    # Before its words are touched, as whoever closes a session does: otherwise two could wait for each other.
-    of_these = sessions.c.id.in_(sa.select(messages.c.session_id).where(these))
-    connection.execute(sa.select(sessions.c.id).where(of_these).order_by(sessions.c.id).with_for_update())
+    # Closing a session locks it before it updates its messages, too: another order could cause a deadlock.
+    lock_sessions(connection, SESSIONS.c.id.in_(sa.select(MESSAGES.c.session_id).where(erased)))
     turn_ids = list(connection.execute(asked_in.distinct()).scalars())
-    connection.execute(sa.update(messages).where(these).values(text="", attachments=[], deleted_at=now, **more))
-    answer_never(connection, thread_id, these, now)
-    left = {turn_id: is_asked(connection, turn_id) for turn_id in turn_ids}
-    heard = [
-        interrupt(connection, thread_id, Interrupted.EDITED if asked else why, turn_id)
-        for turn_id, asked in left.items()
+    connection.execute(sa.update(MESSAGES).where(erased).values(text="", attachments=[], deleted_at=now, **values))
+    answer_never(connection, thread_id, erased, now)
+    has_others = {turn_id: is_asked(connection, turn_id) for turn_id in turn_ids}
+    interrupted = [
+        interrupt(connection, thread_id, Interrupted.EDITED if others else why, turn_id)
+        for turn_id, others in has_others.items()
     ]
-    for still_asked, instead in ((True, texts.ANSWER_ERASED), (False, None)):
-        answered = turns.c.id.in_([turn_id for turn_id, asked in left.items() if asked is still_asked])
-        values = {**WORDLESS, turns.c.answer: instead}
-        connection.execute(sa.update(turns).where(answered, turns.c.answer.is_not(None)).values(values))
-    words_changed(connection, turn_ids)
-    return any(heard)
+    _erase_answers(connection, [turn_id for turn_id, others in has_others.items() if others], texts.ANSWER_ERASED)
+    _erase_answers(connection, [turn_id for turn_id, others in has_others.items() if not others], None)
+    texts_changed(connection, turn_ids)
+    return any(interrupted)
 
 
-def words_changed(connection: Connection, turn_ids: Sequence[int]) -> None:
-    """What was said in these turns is not what it was: nothing that was made of it may stay."""
+def _erase_answers(connection: Connection, turn_ids: Sequence[int], replacement: str | None) -> None:
+    answered = sa.update(TURNS).where(TURNS.c.id.in_(turn_ids), TURNS.c.answer.is_not(None))
+    connection.execute(answered.values({**NO_TEXT, TURNS.c.answer: replacement}))
+
+
+def texts_changed(connection: Connection, turn_ids: Sequence[int]) -> None:
+    """Void the summaries of these turns, whose texts have changed, and have the old texts vacuumed."""
     for turn_id in turn_ids:
         summaries.void(connection, turn_id)
     mark_dirty(connection)
 
 
 def leave(connection: Connection, gone: ChannelGone | Uninstalled, *, now: datetime) -> None:
-    """Nothing in this channel, or workspace, is owed an answer any more, and its words are erased."""
-    place = [threads.c.platform == gone.platform, threads.c.workspace == gone.workspace]
-    ended, closed = Interrupted.UNINSTALLED, Closed.UNINSTALLED
+    """Stop answering in a channel, or a workspace, that the bot was removed from, and erase all texts in it."""
+    in_place = [THREADS.c.platform == gone.platform, THREADS.c.workspace == gone.workspace]
+    interruption, closed = Interrupted.UNINSTALLED, Closed.UNINSTALLED
     if isinstance(gone, ChannelGone):
-        place.append(threads.c.channel == gone.channel)
-        ended, closed = Interrupted.ERASED, Closed.CHANNEL_GONE
-    there = sa.select(threads.c.id).where(*place)
-    # First of all, so that until this is committed nobody opens a turn there that it has not seen.
-    thread_rows.lock(connection, *place)
-    connection.execute(sa.update(threads).where(*place).values(engaged=False))
-    for thread_id in connection.execute(
-        sa.select(turns.c.thread_id).where(turns.c.thread_id.in_(there), RUNNING)
-    ).scalars():
-        interrupt(connection, thread_id, ended)
-    waiting = sa.select(messages.c.thread_id).where(messages.c.thread_id.in_(there), messages.c.turn_id.is_(None))
-    for thread_id in connection.execute(waiting.distinct()).scalars():
-        answer_never(connection, thread_id, messages.c.thread_id == thread_id, now)
-    opened = sa.select(sessions.c.id).where(sessions.c.thread_id.in_(there), sessions.c.closed_at.is_(None))
-    while some := list(connection.execute(opened.limit(CLOSED_AT_ONCE)).scalars()):
-        session_rows.close(connection, some, closed, now=now)
-    connection.execute(sa.update(messages).where(messages.c.thread_id.in_(there)).values(**_NOBODY))
+        in_place.append(THREADS.c.channel == gone.channel)
+        interruption, closed = Interrupted.ERASED, Closed.CHANNEL_GONE
+    thread_ids = sa.select(THREADS.c.id).where(*in_place)
+    lock_threads(connection, *in_place)  # so that no worker opens a turn there before this is committed
+    connection.execute(sa.update(THREADS).where(*in_place).values(engaged=False))
+    _end_turns(connection, thread_ids, interruption, now)
+    opened = sa.select(SESSIONS.c.id).where(SESSIONS.c.thread_id.in_(thread_ids), SESSIONS.c.closed_at.is_(None))
+    while batch := list(connection.execute(opened.limit(CLOSED_AT_ONCE)).scalars()):
+        sessions.close(connection, batch, closed, now=now)
+    connection.execute(sa.update(MESSAGES).where(MESSAGES.c.thread_id.in_(thread_ids)).values(**_NO_AUTHOR))
     if isinstance(gone, Uninstalled):
         preferences.erase(connection, platform=gone.platform, workspace=gone.workspace)
 
 
-def _within(scope: Scope) -> list[sa.ColumnElement[bool]]:
-    wrote = messages.c.author_id != "" if scope.person is None else messages.c.author_id == scope.person
-    return [wrote, *_place(scope)]
+def _end_turns(connection: Connection, thread_ids: sa.Select[int], why: Interrupted, now: datetime) -> None:
+    """Interrupt the running turns of these threads, and let their waiting messages go unanswered."""
+    running = sa.select(TURNS.c.thread_id).where(TURNS.c.thread_id.in_(thread_ids), RUNNING)
+    for thread_id in connection.execute(running).scalars():
+        interrupt(connection, thread_id, why)
+    waiting = sa.select(MESSAGES.c.thread_id).where(MESSAGES.c.thread_id.in_(thread_ids), MESSAGES.c.turn_id.is_(None))
+    for thread_id in connection.execute(waiting.distinct()).scalars():
+        answer_never(connection, thread_id, MESSAGES.c.thread_id == thread_id, now)
+
+
+def _in_scope(scope: Scope) -> list[sa.ColumnElement[bool]]:
+    has_author = MESSAGES.c.author_id != "" if scope.person is None else MESSAGES.c.author_id == scope.person
+    return [has_author, *_place(scope)]
 
 
 def _place(scope: Scope) -> list[sa.ColumnElement[bool]]:
-    given = {
-        threads.c.platform: scope.platform,
-        threads.c.workspace: scope.workspace,
-        threads.c.channel: scope.channel,
+    filters = {
+        THREADS.c.platform: scope.platform,
+        THREADS.c.workspace: scope.workspace,
+        THREADS.c.channel: scope.channel,
     }
-    return [column == value for column, value in given.items() if value is not None]
+    return [column == value for column, value in filters.items() if value is not None]
 
 
-def _erase_beside(connection: Connection, scope: Scope) -> None:
-    """Erase what is kept of people beside their own messages to the bot: what they said before it was called, names."""
+def _erase_related(connection: Connection, scope: Scope) -> None:
+    """Erase people's messages in thread contexts, their display names and their preferences."""
     thread_context.erase_in(connection, _place(scope), scope.person)
     display_names.erase_in(connection, _place(scope), scope.person)
     if scope.channel is None:
@@ -161,8 +165,8 @@ def _erase_beside(connection: Connection, scope: Scope) -> None:
 
 
 def _close_emptied(connection: Connection, ids: Sequence[int], now: datetime) -> None:
-    """Close the sessions of these messages in which nothing is left."""
-    touched = sa.select(messages.c.session_id).where(messages.c.id.in_(ids))
-    left = sa.exists().where(messages.c.session_id == sessions.c.id, messages.c.deleted_at.is_(None))
-    emptied = sa.select(sessions.c.id).where(sessions.c.id.in_(touched), sessions.c.closed_at.is_(None), ~left)
-    session_rows.close(connection, list(connection.execute(emptied).scalars()), Closed.ERASED, now=now)
+    """Close the sessions of these messages if all their messages are deleted."""
+    affected = sa.select(MESSAGES.c.session_id).where(MESSAGES.c.id.in_(ids))
+    has_messages = sa.exists().where(MESSAGES.c.session_id == SESSIONS.c.id, MESSAGES.c.deleted_at.is_(None))
+    emptied = sa.select(SESSIONS.c.id).where(SESSIONS.c.id.in_(affected), SESSIONS.c.closed_at.is_(None), ~has_messages)
+    sessions.close(connection, list(connection.execute(emptied).scalars()), Closed.ERASED, now=now)

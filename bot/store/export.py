@@ -1,4 +1,4 @@
-"""Export: what is kept of a person, for the person."""
+"""Export: everything that is stored of what a person wrote, for this person."""
 
 from __future__ import annotations
 
@@ -9,51 +9,54 @@ from sqlalchemy import Connection, RowMapping
 
 from bot.domain.events import Attachment
 from bot.domain.sessions import Kept, KeptEarlier, KeptMessage
-from bot.store.tables import background, messages, threads, turns
+from bot.store.tables import MESSAGES, THREAD_CONTEXT, THREADS, TURNS
 
 
 def of_person(connection: Connection, platform: str, workspace: str, person: str, *, limit: int) -> Kept:
-    """What this person wrote, with the answers to them alone; of more than `limit` messages the newest."""
-    there = (threads.c.platform == platform, threads.c.workspace == workspace)
-    found = connection.execute(_messages(person).where(*there).limit(limit + 1)).mappings().all()
-    earlier = connection.execute(_background(person).where(*there).limit(limit + 1)).mappings().all()
-    said = [KeptMessage(**_named(row)) for row in found[:limit]]
-    told = [KeptEarlier(**_named(row)) for row in earlier[:limit]]
-    return Kept(tuple(said[::-1]), tuple(told[::-1]), whole=max(len(found), len(earlier)) <= limit)
+    """Return what this person wrote, and the answers to them alone: the newest `limit` messages of each kind."""
+    in_workspace = (THREADS.c.platform == platform, THREADS.c.workspace == workspace)
+    # One more than the limit shows whether there are more.
+    messages = connection.execute(_messages(person).where(*in_workspace).limit(limit + 1)).mappings().all()
+    context = connection.execute(_context_messages(person).where(*in_workspace).limit(limit + 1)).mappings().all()
+    return Kept(
+        tuple(KeptMessage(**_fields(row)) for row in messages[:limit][::-1]),
+        tuple(KeptEarlier(**_fields(row)) for row in context[:limit][::-1]),
+        whole=max(len(messages), len(context)) <= limit,
+    )
 
 
 def _messages(person: str) -> sa.Select[Any]:
-    other = messages.alias("other")
-    asked_as_well = sa.exists().where(
-        other.c.turn_id == messages.c.turn_id, other.c.author_id != person, other.c.fixed_reply.is_(None)
+    other = MESSAGES.alias("other")
+    others_asked = sa.exists().where(
+        other.c.turn_id == MESSAGES.c.turn_id, other.c.author_id != person, other.c.fixed_reply.is_(None)
     )
     return (
         sa.select(
-            threads.c.channel,
-            threads.c.root.label("thread"),
-            messages.c.message_id.label("id"),
-            messages.c.accepted_at,
-            messages.c.edited_at,
-            messages.c.text,
-            messages.c.attachments,
-            sa.case((asked_as_well, None), else_=turns.c.answer).label("answer"),
+            THREADS.c.channel,
+            THREADS.c.root.label("thread"),
+            MESSAGES.c.message_id.label("id"),
+            MESSAGES.c.accepted_at,
+            MESSAGES.c.edited_at,
+            MESSAGES.c.text,
+            MESSAGES.c.attachments,
+            sa.case((others_asked, None), else_=TURNS.c.answer).label("answer"),
         )
-        .join_from(messages, threads)
-        .outerjoin(turns, turns.c.id == messages.c.turn_id)
-        .where(messages.c.author_id == person, messages.c.deleted_at.is_(None), messages.c.fixed_reply.is_(None))
-        .order_by(messages.c.id.desc())
+        .join_from(MESSAGES, THREADS)
+        .outerjoin(TURNS, TURNS.c.id == MESSAGES.c.turn_id)
+        .where(MESSAGES.c.author_id == person, MESSAGES.c.deleted_at.is_(None), MESSAGES.c.fixed_reply.is_(None))
+        .order_by(MESSAGES.c.id.desc())
     )
 
 
-def _background(person: str) -> sa.Select[Any]:
-    place = (threads.c.channel, threads.c.root.label("thread"), background.c.message_id.label("id"))
+def _context_messages(person: str) -> sa.Select[Any]:
+    place = (THREADS.c.channel, THREADS.c.root.label("thread"), THREAD_CONTEXT.c.message_id.label("id"))
     return (
-        sa.select(*place, background.c.text, background.c.attachments)
-        .join_from(background, threads)
-        .where(background.c.author_id == person, background.c.by.is_not(None))
-        .order_by(background.c.id.desc())
+        sa.select(*place, THREAD_CONTEXT.c.text, THREAD_CONTEXT.c.attachments)
+        .join_from(THREAD_CONTEXT, THREADS)
+        .where(THREAD_CONTEXT.c.author_id == person, THREAD_CONTEXT.c.by.is_not(None))
+        .order_by(THREAD_CONTEXT.c.id.desc())
     )
 
 
-def _named(row: RowMapping) -> dict[str, Any]:
+def _fields(row: RowMapping) -> dict[str, Any]:
     return {**row, "attachments": tuple(Attachment(**file) for file in row["attachments"])}

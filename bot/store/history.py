@@ -1,6 +1,6 @@
-"""A session's settled turns: the newest, read only as far back as they are shown, or the oldest of some range.
+"""History: a session's settled turns, read in pages.
 
-Rule: the turn that the session's background stands with has it.
+Rule: the turn that shows the session's thread context is returned with it.
 """
 
 from __future__ import annotations
@@ -18,42 +18,45 @@ from bot.prompt.tokens import MOST_CHARACTERS
 from bot.store import summaries, thread_context
 from bot.store.claims import utterance
 from bot.store.settlement import TurnState
-from bot.store.tables import messages, turns
+from bot.store.tables import MESSAGES, TURNS
 
 PAGE = 200  # turns in one statement
-NEWEST = 2**62  # the id of a turn after all others
+NEWEST = 2**62  # greater than the id of any turn
 _SETTLED = (TurnState.ANSWERED.value, TurnState.FAILED.value, TurnState.STOPPED.value)
 
 
 def before(connection: Connection, session_id: str, turn_id: int, *, budget_tokens: int) -> Past:
-    """The turns settled before this one, oldest first, back to where the session is cut.
+    """Return the turns that were settled before this one and are in the session's window, oldest first.
 
-    Not read, and so cut as well, is what surely exceeds the budget: the cost does not grow with the session.
+    Reading stops, and the window moves, where the turns surely exceed the budget, so that the cost does not grow with
+    the session.
     """
-    cut = summaries.cut_of(connection, session_id)
-    found: list[Turn] = []
-    characters = budget_tokens * MOST_CHARACTERS
-    while len(page := _read(connection, _DOWNWARDS, session_id, cut.after, turn_id)) == PAGE:
-        found += page
-        turn_id = page[-1].id  # the next page ends where this one began
-        characters -= sum(map(_characters, page))
-        if characters < 0:
-            cut = replace(cut, after=turn_id - 1, several=True)
+    window = summaries.cut_of(connection, session_id)
+    turns: list[Turn] = []
+    characters_left = budget_tokens * MOST_CHARACTERS
+    while len(page := _read(connection, _NEWEST_FIRST, session_id, window.after, turn_id)) == PAGE:
+        turns += page
+        turn_id = page[-1].id  # the next page ends before this one
+        characters_left -= sum(map(_characters, page))
+        if characters_left < 0:
+            window = replace(window, after=turn_id - 1, several=True)
             break
     else:
-        found += page
-    shown = [turn for turn in reversed(found) if turn.said]  # of some, everything was deleted
-    return Past(tuple(thread_context.attached(connection, session_id, shown)), cut)
+        turns += page
+    shown = [turn for turn in reversed(turns) if turn.said]  # without turns whose messages were all deleted
+    return Past(tuple(thread_context.attached(connection, session_id, shown)), window)
 
 
 def newest(connection: Connection, session_id: str) -> list[Turn]:
-    """The newest turns settled, newest first, at most PAGE; also those that are not shown any more."""
-    return _read(connection, _DOWNWARDS, session_id, 0, NEWEST)
+    """Return at most PAGE settled turns, newest first, including those before the window."""
+    return _read(connection, _NEWEST_FIRST, session_id, 0, NEWEST)
 
 
 def oldest(connection: Connection, session_id: str, *, after: int, until: int) -> list[Turn]:
-    """The turns settled after one and until another, oldest first, at most PAGE; also those that were deleted."""
-    return thread_context.attached(connection, session_id, _read(connection, _UPWARDS, session_id, after, until + 1))
+    """Return at most PAGE settled turns after one turn and up to another, oldest first, including deleted ones."""
+    return thread_context.attached(
+        connection, session_id, _read(connection, _OLDEST_FIRST, session_id, after, until + 1)
+    )
 
 
 def _read(connection: Connection, statement: sa.Select[Any], session_id: str, after: int, before: int) -> list[Turn]:
@@ -62,29 +65,33 @@ def _read(connection: Connection, statement: sa.Select[Any], session_id: str, af
 
 
 def _turn(turn_id: int, rows: Sequence[Row[*tuple[Any, ...]]]) -> Turn:
-    told = tuple(utterance(row) for row in rows if row.author_id is not None)
-    return Turn(told, rows[0].answer or "", turn_id)
+    messages = tuple(utterance(row) for row in rows if row.author_id is not None)
+    return Turn(messages, rows[0].answer or "", turn_id)
 
 
 def _characters(turn: Turn) -> int:
     return sum(len(message.text) for message in turn.said) + len(turn.answer or "")
 
 
-_CHOSEN = sa.select(turns.c.id, turns.c.answer).where(
-    turns.c.session_id == sa.bindparam("in_session"),
-    turns.c.id > sa.bindparam("after"),
-    turns.c.id < sa.bindparam("before"),
-    turns.c.state.in_(_SETTLED),
+_IN_RANGE = sa.select(TURNS.c.id, TURNS.c.answer).where(
+    TURNS.c.session_id == sa.bindparam("in_session"),
+    TURNS.c.id > sa.bindparam("after"),
+    TURNS.c.id < sa.bindparam("before"),
+    TURNS.c.state.in_(_SETTLED),
 )
 
 
-def _with_messages(chosen: sa.Subquery, order: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    left = sa.and_(messages.c.turn_id == chosen.c.id, messages.c.fixed_reply.is_(None), messages.c.deleted_at.is_(None))
-    columns = (messages.c.author_id, messages.c.text, messages.c.attachments)
-    statement = sa.select(chosen.c.id.label("turn_id"), chosen.c.answer, *columns)
-    return statement.join_from(chosen, messages, left, isouter=True).order_by(order, messages.c.message_id)
+def _with_messages(page: sa.Subquery, order: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    # An outer join: a turn whose messages were all deleted is read too, so that pages are full.
+    is_shown = sa.and_(MESSAGES.c.fixed_reply.is_(None), MESSAGES.c.deleted_at.is_(None))
+    of_turn = sa.and_(MESSAGES.c.turn_id == page.c.id, is_shown)
+    columns = (MESSAGES.c.author_id, MESSAGES.c.text, MESSAGES.c.attachments)
+    statement = sa.select(page.c.id.label("turn_id"), page.c.answer, *columns)
+    return statement.join_from(page, MESSAGES, of_turn, isouter=True).order_by(order, MESSAGES.c.message_id)
 
 
-_LATEST, _FIRST = (_CHOSEN.order_by(order).limit(PAGE).subquery("chosen") for order in (turns.c.id.desc(), turns.c.id))
-_DOWNWARDS = _with_messages(_LATEST, _LATEST.c.id.desc())
-_UPWARDS = _with_messages(_FIRST, _FIRST.c.id.asc())
+_NEWEST_PAGE, _OLDEST_PAGE = (
+    _IN_RANGE.order_by(order).limit(PAGE).subquery("page") for order in (TURNS.c.id.desc(), TURNS.c.id)
+)
+_NEWEST_FIRST = _with_messages(_NEWEST_PAGE, _NEWEST_PAGE.c.id.desc())
+_OLDEST_FIRST = _with_messages(_OLDEST_PAGE, _OLDEST_PAGE.c.id.asc())

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
 from bot.domain.sessions import Interrupted
-from bot.store.tables import RUNNING, UtcDateTime, messages, threads, turns
+from bot.store.tables import MESSAGES, RUNNING, THREADS, TURNS, UtcDateTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def renew(connection: Connection, lease: LeaseRequest, thread_ids: Sequence[int]
 
 def fences(connection: Connection, thread_ids: Sequence[int]) -> dict[int, int]:
     """Return the fence of each of these threads."""
-    found = connection.execute(sa.select(threads.c.id, threads.c.fence).where(threads.c.id.in_(thread_ids)))
+    found = connection.execute(sa.select(THREADS.c.id, THREADS.c.fence).where(THREADS.c.id.in_(thread_ids)))
     return {row.id: row.fence for row in found}
 
 
@@ -95,7 +95,7 @@ def waiting(
 
     `places` are the platforms and workspaces to look in.
     """
-    here = sa.or_(*(sa.and_(threads.c.platform == p, threads.c.workspace == w) for p, w in places))
+    here = sa.or_(*(sa.and_(THREADS.c.platform == p, THREADS.c.workspace == w) for p, w in places))
     found = connection.execute(
         _WAITING[connection.dialect.name].where(here).limit(limit), times(connection, now, timedelta())
     )
@@ -125,54 +125,54 @@ UNTIL: dict[str, sa.ColumnElement[Any]] = {
 
 
 def _free(now: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
-    return sa.or_(threads.c.lease_until.is_(None), threads.c.lease_until < now)
+    return sa.or_(THREADS.c.lease_until.is_(None), THREADS.c.lease_until < now)
 
 
-_THIS = threads.c.id == sa.bindparam("this_thread")
-_MINE = (_THIS, threads.c.fence == sa.bindparam("this_fence"))
-_TO_END = sa.func.nullif(threads.c.interrupted, Interrupted.EDITED.value)
+_THIS = THREADS.c.id == sa.bindparam("this_thread")
+_MINE = (_THIS, THREADS.c.fence == sa.bindparam("this_fence"))
+_TO_END = sa.func.nullif(THREADS.c.interrupted, Interrupted.EDITED.value)
 _TAKE = {
-    name: sa.update(threads)
+    name: sa.update(THREADS)
     .where(_THIS, _free(now))
-    .values(lease_owner=sa.bindparam("owner"), lease_until=UNTIL[name], fence=threads.c.fence + 1, interrupted=_TO_END)
+    .values(lease_owner=sa.bindparam("owner"), lease_until=UNTIL[name], fence=THREADS.c.fence + 1, interrupted=_TO_END)
     .returning(
-        threads.c.fence,
-        threads.c.interrupted,
-        threads.c.platform,
-        threads.c.workspace,
-        threads.c.channel,
-        threads.c.root,
-        threads.c.direct,
+        THREADS.c.fence,
+        THREADS.c.interrupted,
+        THREADS.c.platform,
+        THREADS.c.workspace,
+        THREADS.c.channel,
+        THREADS.c.root,
+        THREADS.c.direct,
     )
     for name, now in NOW.items()
 }
-_RELEASE = sa.update(threads).where(*_MINE).values(lease_owner=None, lease_until=None)
-_END = sa.update(threads).where(*_MINE).values(lease_owner=None, lease_until=None, interrupted=None)
+_RELEASE = sa.update(THREADS).where(*_MINE).values(lease_owner=None, lease_until=None)
+_END = sa.update(THREADS).where(*_MINE).values(lease_owner=None, lease_until=None, interrupted=None)
 _REST = {
-    name: sa.update(threads).where(*_MINE).values(lease_owner=None, lease_until=until) for name, until in UNTIL.items()
+    name: sa.update(THREADS).where(*_MINE).values(lease_owner=None, lease_until=until) for name, until in UNTIL.items()
 }
 _RENEW = {
-    name: sa.update(threads)
-    .where(threads.c.id.in_(sa.bindparam("these", expanding=True)), threads.c.lease_owner == sa.bindparam("owner"))
+    name: sa.update(THREADS)
+    .where(THREADS.c.id.in_(sa.bindparam("these", expanding=True)), THREADS.c.lease_owner == sa.bindparam("owner"))
     .values(lease_until=until)
-    .returning(threads.c.id)
+    .returning(THREADS.c.id)
     for name, until in UNTIL.items()
 }
-_INTERRUPTION = sa.select(threads.c.interrupted).where(_THIS).with_for_update()
-_INTERRUPTIONS = sa.select(threads.c.id, threads.c.fence, threads.c.interrupted).where(
-    threads.c.lease_owner == sa.bindparam("owner"), threads.c.interrupted.is_not(None)
+_INTERRUPTION = sa.select(THREADS.c.interrupted).where(_THIS).with_for_update()
+_INTERRUPTIONS = sa.select(THREADS.c.id, THREADS.c.fence, THREADS.c.interrupted).where(
+    THREADS.c.lease_owner == sa.bindparam("owner"), THREADS.c.interrupted.is_not(None)
 )
-_PERSON = sa.func.min(messages.c.author_id)
-_FIRST = sa.func.min(messages.c.id)
+_PERSON = sa.func.min(MESSAGES.c.author_id)
+_FIRST = sa.func.min(MESSAGES.c.id)
 # Everybody's oldest thread comes first, so that one person's many threads do not hide another's one.
-_NTH = sa.func.row_number().over(partition_by=(threads.c.workspace, _PERSON), order_by=_FIRST)
+_NTH = sa.func.row_number().over(partition_by=(THREADS.c.workspace, _PERSON), order_by=_FIRST)
 _WAITING = {
-    name: sa.select(threads.c.id, threads.c.workspace, _PERSON)
-    .join(messages, messages.c.thread_id == threads.c.id)
+    name: sa.select(THREADS.c.id, THREADS.c.workspace, _PERSON)
+    .join(MESSAGES, MESSAGES.c.thread_id == THREADS.c.id)
     .where(
-        sa.or_(messages.c.turn_id.is_(None), messages.c.turn_id.in_(sa.select(turns.c.id).where(RUNNING))), _free(now)
+        sa.or_(MESSAGES.c.turn_id.is_(None), MESSAGES.c.turn_id.in_(sa.select(TURNS.c.id).where(RUNNING))), _free(now)
     )
-    .group_by(threads.c.id, threads.c.workspace)
+    .group_by(THREADS.c.id, THREADS.c.workspace)
     .order_by(_NTH, _FIRST)
     for name, now in NOW.items()
 }

@@ -1,20 +1,33 @@
-"""Holds: a session stays open until the transaction ends, so that no words are left in one that is being closed."""
+"""Row locks, which last until the transaction ends.
+
+Rule: a transaction locks threads before sessions, and the rows of one table in id order. This prevents deadlocks.
+"""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from bot.store.tables import sessions
+from bot.store.tables import SESSIONS, THREADS
+
+
+def lock_threads(connection: Connection, *conditions: sa.ColumnElement[bool]) -> None:
+    """Lock these threads."""
+    connection.execute(sa.select(THREADS.c.id).where(*conditions).order_by(THREADS.c.id).with_for_update())
+
+
+def lock_sessions(connection: Connection, *conditions: sa.ColumnElement[bool]) -> None:
+    """Lock these sessions."""
+    connection.execute(sa.select(SESSIONS.c.id).where(*conditions).order_by(SESSIONS.c.id).with_for_update())
 
 
 def is_open(connection: Connection, session_id: str) -> bool:
-    """Whether the session is open; if so, nobody closes it before the transaction ends."""
+    """Return whether the session is open, and lock it, so that nobody closes it before the transaction ends."""
     return connection.execute(_OPEN, {"this_session": session_id}).first() is not None
 
 
 _OPEN = (
-    sa.select(sessions.c.id)
-    .where(sessions.c.id == sa.bindparam("this_session"), sessions.c.closed_at.is_(None))
+    sa.select(SESSIONS.c.id)
+    .where(SESSIONS.c.id == sa.bindparam("this_session"), SESSIONS.c.closed_at.is_(None))
     .with_for_update()
 )

@@ -1,4 +1,4 @@
-"""What an operator asks first: what is owed, for how long, what runs, what was taken over, refused, or failed."""
+"""Metrics: the figures that an operator looks at first, of all replicas together."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from sqlalchemy import Connection
 
 from bot.store.engine import insert_or_ignore
 from bot.store.settlement import TurnState
-from bot.store.tables import RUNNING, messages, refusals, sessions, threads, turns
+from bot.store.tables import FAILED_DELIVERIES, MESSAGES, RUNNING, SESSIONS, THREADS, TURNS
 
 RECENT = timedelta(hours=24)
-KEPT = timedelta(days=30)  # counts of refusals
+RETENTION = timedelta(days=30)  # of the hourly counts of failed deliveries
 
 
 @dataclass(frozen=True, slots=True)
 class WorkMetrics:
-    """The state of the work in all replicas together; what has ended is counted over the last 24 hours."""
+    """Waiting and running work in all replicas now, and counts of the last 24 hours."""
 
     owed_messages: int
     oldest_owed_seconds: float
@@ -27,62 +27,69 @@ class WorkMetrics:
     open_sessions: int
     answered_turns: int
     failed_turns: int
-    taken_over_turns: int  # whose worker died; not those that were handed back, or whose platform was away
-    refused_deliveries: int  # could not be taken in, and were left to be delivered again; by whole hours
+    taken_over_turns: int  # because their worker died; not those that were handed back or postponed
+    refused_deliveries: int  # could not be stored, so that the platform delivers them again; counted by whole hours
     prompt_tokens: int = 0  # as the model's backend counted them
-    cached_tokens: int = 0  # the part of them that it had in its cache
+    cached_tokens: int = 0  # the part of them that came from its cache
 
 
 def figures(connection: Connection, *, now: datetime) -> WorkMetrics:
-    """The figures at this moment."""
-    of_running = messages.c.turn_id.in_(sa.select(turns.c.id).where(RUNNING))
-    unanswered = [
-        connection.execute(sa.select(sa.func.count(), sa.func.min(messages.c.accepted_at)).where(state)).one()
-        for state in (messages.c.turn_id.is_(None), of_running)
-    ]
-    count, oldest = sum(row[0] for row in unanswered), min((row[1] for row in unanswered if row[1]), default=None)
-    held = sa.select(sa.func.count()).select_from(turns).join(threads, threads.c.id == turns.c.thread_id)
-    running = connection.execute(held.where(RUNNING, threads.c.lease_owner.is_not(None))).scalar_one()
-    opened = sa.select(sa.func.count()).select_from(sessions).where(sessions.c.closed_at.is_(None))
-    recent = dict.fromkeys(TurnState, 0) | {
-        TurnState(state): found
-        for state, found in connection.execute(
-            sa.select(turns.c.state, sa.func.count()).where(turns.c.started_at > now - RECENT).group_by(turns.c.state)
-        )
-    }
-    again = sa.select(sa.func.count()).where(turns.c.started_at > now - RECENT, turns.c.attempt - turns.c.postponed > 1)
-    refused = sa.select(sa.func.coalesce(sa.func.sum(refusals.c.deliveries), 0)).where(
-        refusals.c.hour >= hour_of(now - RECENT)
-    )
-    prompt, cached = connection.execute(
-        sa.select(
-            sa.func.coalesce(sa.func.sum(turns.c.prompt_tokens), 0),
-            sa.func.coalesce(sa.func.sum(turns.c.cached_tokens), 0),
-        ).where(turns.c.started_at > now - RECENT)
-    ).one()
+    """Return the metrics at this moment."""
+    since = now - RECENT
+    owed, oldest = _owed(connection)
+    states = _turns_by_state(connection, since)
+    prompt_tokens, cached_tokens = connection.execute(_TOKENS.where(TURNS.c.started_at > since)).one()
     return WorkMetrics(
-        owed_messages=count,
+        owed_messages=owed,
         oldest_owed_seconds=max(0.0, (now - oldest).total_seconds()) if oldest else 0.0,
-        running_turns=running,
-        open_sessions=connection.execute(opened).scalar_one(),
-        answered_turns=recent[TurnState.ANSWERED],
-        failed_turns=recent[TurnState.FAILED],
-        taken_over_turns=connection.execute(again).scalar_one(),
-        refused_deliveries=connection.execute(refused).scalar_one(),
-        prompt_tokens=int(prompt),
-        cached_tokens=int(cached),
+        running_turns=connection.execute(_LEASED_TURNS).scalar_one(),
+        open_sessions=connection.execute(_OPEN_SESSIONS).scalar_one(),
+        answered_turns=states.get(TurnState.ANSWERED, 0),
+        failed_turns=states.get(TurnState.FAILED, 0),
+        taken_over_turns=connection.execute(_TAKEN_OVER.where(TURNS.c.started_at > since)).scalar_one(),
+        refused_deliveries=connection.execute(_FAILED.where(FAILED_DELIVERIES.c.hour >= hour_of(since))).scalar_one(),
+        prompt_tokens=int(prompt_tokens),
+        cached_tokens=int(cached_tokens),
     )
+
+
+def _owed(connection: Connection) -> tuple[int, datetime | None]:
+    """Return how many messages have no answer yet, and when the oldest of them was accepted."""
+    in_running_turn = MESSAGES.c.turn_id.in_(sa.select(TURNS.c.id).where(RUNNING))
+    # Two statements, so that each uses its own index.
+    rows = [connection.execute(_OWED.where(state)).one() for state in (MESSAGES.c.turn_id.is_(None), in_running_turn)]
+    return sum(count for count, _ in rows), min((oldest for _, oldest in rows if oldest), default=None)
+
+
+def _turns_by_state(connection: Connection, since: datetime) -> dict[TurnState, int]:
+    counts = sa.select(TURNS.c.state, sa.func.count()).where(TURNS.c.started_at > since).group_by(TURNS.c.state)
+    return {TurnState(state): count for state, count in connection.execute(counts)}
+
+
+_COUNT = sa.select(sa.func.count())
+_OWED = sa.select(sa.func.count(), sa.func.min(MESSAGES.c.accepted_at))
+_LEASED_TURNS = (
+    _COUNT.select_from(TURNS)
+    .join(THREADS, THREADS.c.id == TURNS.c.thread_id)
+    .where(RUNNING, THREADS.c.lease_owner.is_not(None))
+)
+_OPEN_SESSIONS = _COUNT.select_from(SESSIONS).where(SESSIONS.c.closed_at.is_(None))
+_TAKEN_OVER = _COUNT.where(TURNS.c.attempt - TURNS.c.postponed > 1)
+_FAILED = sa.select(sa.func.coalesce(sa.func.sum(FAILED_DELIVERIES.c.deliveries), 0))
+_TOKENS = sa.select(
+    sa.func.coalesce(sa.func.sum(TURNS.c.prompt_tokens), 0), sa.func.coalesce(sa.func.sum(TURNS.c.cached_tokens), 0)
+)
 
 
 def add_refusals(connection: Connection, counted: Mapping[datetime, int], *, now: datetime) -> None:
-    """Add what a process counted, by the hour, to what is kept; what is older than KEPT goes."""
-    for hour in sorted(counted):  # in the same order everywhere, so that replicas do not wait for each other in a ring
-        insert_or_ignore(connection, refusals, {"hour": hour, "deliveries": 0})
-        more = refusals.c.deliveries + counted[hour]
-        connection.execute(sa.update(refusals).where(refusals.c.hour == hour).values(deliveries=more))
-    connection.execute(sa.delete(refusals).where(refusals.c.hour < now - KEPT))
+    """Add a process's counts by the hour to the stored ones, and delete those that are older than RETENTION."""
+    for hour in sorted(counted):  # one lock order on all replicas prevents deadlocks
+        insert_or_ignore(connection, FAILED_DELIVERIES, {"hour": hour, "deliveries": 0})
+        more = FAILED_DELIVERIES.c.deliveries + counted[hour]
+        connection.execute(sa.update(FAILED_DELIVERIES).where(FAILED_DELIVERIES.c.hour == hour).values(deliveries=more))
+    connection.execute(sa.delete(FAILED_DELIVERIES).where(FAILED_DELIVERIES.c.hour < now - RETENTION))
 
 
 def hour_of(moment: datetime) -> datetime:
-    """The hour that it is counted in."""
+    """Return the start of the hour that a moment is counted in."""
     return moment.replace(minute=0, second=0, microsecond=0)

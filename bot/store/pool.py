@@ -1,6 +1,6 @@
-"""Pool: the few threads that work for the store, and the two lines of what waits for them.
+"""Pool: the few threads that run the store's transactions, and their two queues.
 
-Rule: what somebody waits for within seconds goes before all else; within a line, who comes first is served first.
+Rule: the urgent queue goes first. Each queue is first in, first out.
 """
 
 from __future__ import annotations
@@ -15,37 +15,37 @@ T = TypeVar("T")
 
 
 class Pool:
-    """Threads that do one piece of work after the other, each in the order of its line."""
+    """Threads that take work from two queues."""
 
     def __init__(self, threads: int) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="store")
         self._urgent: deque[Callable[[], None]] = deque()
-        self._others: deque[Callable[[], None]] = deque()
+        self._normal: deque[Callable[[], None]] = deque()
 
     def submit(self, work: Callable[[], T], *, urgent: bool) -> Future[T]:
-        """Have this done when its turn comes; its outcome. What is cancelled before then is not done at all."""
-        outcome: Future[T] = Future()
-        (self._urgent if urgent else self._others).append(partial(_do, work, outcome))
-        self._threads.submit(self._do_next)
-        return outcome
+        """Queue a piece of work and return its future. Work that is cancelled before it starts does not run."""
+        future: Future[T] = Future()
+        (self._urgent if urgent else self._normal).append(partial(_run, work, future))
+        self._threads.submit(self._run_next)
+        return future
 
     def close(self) -> None:
-        """Finish all that waits."""
+        """Run all queued work, then stop the threads."""
         self._threads.shutdown()
 
-    def _do_next(self) -> None:
+    def _run_next(self) -> None:
         try:
-            do = self._urgent.popleft()
-        except IndexError:  # as many pieces of work wait as there are calls of this
-            do = self._others.popleft()
-        do()
+            run = self._urgent.popleft()
+        except IndexError:  # each call has its piece of work, so the other queue is not empty
+            run = self._normal.popleft()
+        run()
 
 
-def _do(work: Callable[[], T], outcome: Future[T]) -> None:
-    if not outcome.set_running_or_notify_cancel():
+def _run(work: Callable[[], T], future: Future[T]) -> None:
+    if not future.set_running_or_notify_cancel():
         return
     try:
-        outcome.set_result(work())
+        future.set_result(work())
     except BaseException as error:
-        outcome.set_exception(error)
-        raise  # to the executor, whose own futures nobody reads
+        future.set_exception(error)
+        raise  # the executor's own future holds it too, and nobody reads that one

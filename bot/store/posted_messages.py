@@ -1,4 +1,7 @@
-"""The platform's messages that hold the turns' answers: what a takeover finishes, and what it leaves alone."""
+"""Posted messages: which of the platform's messages hold which turn's answer.
+
+A worker that takes a turn over edits the messages of this turn and leaves those of other turns alone.
+"""
 
 from __future__ import annotations
 
@@ -10,44 +13,48 @@ from sqlalchemy import Connection
 from bot.domain import texts
 from bot.store.claims import Claim
 from bot.store.engine import insert_or_ignore
-from bot.store.erasure import words_changed
-from bot.store.tables import RUNNING, answers, turns
+from bot.store.erasure import texts_changed
+from bot.store.tables import POSTED_MESSAGES, RUNNING, TURNS
 
 
 def posted(connection: Connection, claimed: Claim, answer_id: str) -> None:
-    """Remember that one of the platform's messages holds a part of this turn's answer."""
+    """Store that a message of the platform holds a part of this turn's answer."""
     values = {"thread_id": claimed.thread_id, "turn_id": claimed.turn_id, "answer_id": answer_id}
-    insert_or_ignore(connection, answers, values)
+    insert_or_ignore(connection, POSTED_MESSAGES, values)
 
 
 def removed(connection: Connection, claimed: Claim, answer_id: str) -> None:
-    """This message holds no part of the turn's answer any more: it was taken away by whoever answers."""
-    mine = (answers.c.turn_id == claimed.turn_id, answers.c.answer_id == answer_id)
-    connection.execute(sa.delete(answers).where(*mine))
+    """Delete the row of a message that the worker has removed from the platform."""
+    row = (POSTED_MESSAGES.c.turn_id == claimed.turn_id, POSTED_MESSAGES.c.answer_id == answer_id)
+    connection.execute(sa.delete(POSTED_MESSAGES).where(*row))
 
 
 def erase(connection: Connection, thread_id: int, answer_id: str) -> None:
-    """Erase the answer that a deleted message held a part of. One that is still under way is not over yet."""
-    held = (answers.c.thread_id == thread_id, answers.c.answer_id == answer_id)
-    of_turn = sa.select(answers.c.turn_id).where(*held).scalar_subquery()
-    kept = (turns.c.id == of_turn, ~RUNNING, turns.c.answer.is_not(None), turns.c.answer != texts.ANSWER_ERASED)
-    erased = sa.update(turns).where(*kept).values(answer=texts.ANSWER_ERASED)
-    turn_id = connection.execute(erased.returning(turns.c.id)).scalar()
+    """Erase the answer that a deleted message holds a part of, unless its turn is still running."""
+    row = (POSTED_MESSAGES.c.thread_id == thread_id, POSTED_MESSAGES.c.answer_id == answer_id)
+    its_turn = TURNS.c.id == sa.select(POSTED_MESSAGES.c.turn_id).where(*row).scalar_subquery()
+    has_answer = (~RUNNING, TURNS.c.answer.is_not(None), TURNS.c.answer != texts.ANSWER_ERASED)
+    erased = sa.update(TURNS).where(its_turn, *has_answer).values(answer=texts.ANSWER_ERASED)
+    turn_id = connection.execute(erased.returning(TURNS.c.id)).scalar()
     if turn_id is not None:
-        words_changed(connection, [turn_id])
+        texts_changed(connection, [turn_id])
 
 
 def of_turn(connection: Connection, claimed: Claim) -> list[str]:
-    """The platform's messages that attempts at this turn posted, in order."""
-    mine = sa.select(answers.c.answer_id).where(answers.c.turn_id == claimed.turn_id).order_by(answers.c.id)
-    return list(connection.execute(mine).scalars())
+    """Return the ids of the messages that all attempts at this turn have posted, in order."""
+    statement = (
+        sa.select(POSTED_MESSAGES.c.answer_id)
+        .where(POSTED_MESSAGES.c.turn_id == claimed.turn_id)
+        .order_by(POSTED_MESSAGES.c.id)
+    )
+    return list(connection.execute(statement).scalars())
 
 
 def of_other_turns(connection: Connection, claimed: Claim, ids: Sequence[str]) -> set[str]:
-    """Which of these messages of the platform hold answers of other turns in the thread."""
-    others = sa.select(answers.c.answer_id).where(
-        answers.c.thread_id == claimed.thread_id,
-        answers.c.answer_id.in_(ids),
-        answers.c.turn_id != claimed.turn_id,
+    """Return those of these message ids that hold answers of other turns in the thread."""
+    others = sa.select(POSTED_MESSAGES.c.answer_id).where(
+        POSTED_MESSAGES.c.thread_id == claimed.thread_id,
+        POSTED_MESSAGES.c.answer_id.in_(ids),
+        POSTED_MESSAGES.c.turn_id != claimed.turn_id,
     )
     return set(connection.execute(others).scalars())

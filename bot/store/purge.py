@@ -1,6 +1,6 @@
-"""Retention: the emptied rows of what is over are deleted after a while; that the bot took part in a thread stays.
+"""Purge: delete the rows of closed sessions and settled commands after the retention time.
 
-Rule: safe on several replicas at once; a batch is small, so that answers go between two of them.
+Rule: replicas may purge at once. A batch is small, so that other transactions need not wait long.
 """
 
 from __future__ import annotations
@@ -11,64 +11,67 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from bot.store import threads as thread_rows
-from bot.store.tables import RUNNING, answers, messages, sessions, turns
+from bot.store import threads
+from bot.store.tables import MESSAGES, POSTED_MESSAGES, RUNNING, SESSIONS, TURNS
 
 
 def expunge(connection: Connection, *, before: datetime, batch: int) -> int:
-    """Delete at most `batch` sessions that closed before then, and as many older messages of none; how many in all.
+    """Delete at most `batch` sessions that closed before that time, and as many older messages without a session.
 
-    A thread in which a session began, or a reset was asked for, stays: what is older is not to be read there again.
-    Any other goes when nothing is left of it.
+    Return how many in all. A thread stays if a session was opened or reset in it, because messages that are older
+    than that must not be read there again. Other threads are deleted once they are empty.
     """
-    closed = _closed(connection, before, batch)
-    apart = _apart(connection, before, batch)
-    _delete_sessions(connection, list(closed))
-    _delete_apart(connection, list(apart))
-    thread_rows.remove_empty(connection, {*closed.values(), *apart.values()})
-    return len(closed) + len(apart)
+    session_threads = _closed_sessions(connection, before, batch)
+    message_threads = _messages_without_session(connection, before, batch)
+    _delete_sessions(connection, list(session_threads))
+    _delete_messages(connection, list(message_threads))
+    threads.remove_empty(connection, {*session_threads.values(), *message_threads.values()})
+    return len(session_threads) + len(message_threads)
 
 
-def _closed(connection: Connection, before: datetime, batch: int) -> dict[str, int]:
-    """Sessions that are long over, with their threads; none that another replica deletes now."""
-    found = (
-        sa.select(sessions.c.id, sessions.c.thread_id)
-        .where(sessions.c.closed_at < before)
-        .order_by(sessions.c.closed_at)
+def _closed_sessions(connection: Connection, before: datetime, batch: int) -> dict[str, int]:
+    """Lock and return sessions that closed before that time, with their threads. Skip those that are locked."""
+    statement = (
+        sa.select(SESSIONS.c.id, SESSIONS.c.thread_id)
+        .where(SESSIONS.c.closed_at < before)
+        .order_by(SESSIONS.c.closed_at)
         .limit(batch)
         .with_for_update(skip_locked=True)
     )
-    return {row.id: row.thread_id for row in connection.execute(found)}
+    return {row.id: row.thread_id for row in connection.execute(statement)}
 
 
-def _apart(connection: Connection, before: datetime, batch: int) -> dict[int, int]:
-    """Messages of no session (commands, what was deleted before it came) that are long settled, with their threads."""
-    settled = sa.exists().where(turns.c.id == messages.c.turn_id, ~RUNNING)
-    found = (
-        sa.select(messages.c.id, messages.c.thread_id)
-        .where(messages.c.session_id.is_(None), messages.c.accepted_at < before, settled)
-        .order_by(messages.c.accepted_at)
+def _messages_without_session(connection: Connection, before: datetime, batch: int) -> dict[int, int]:
+    """Lock and return old, settled messages without a session, with their threads.
+
+    These are commands, and messages that were deleted before they arrived.
+    """
+    is_settled = sa.exists().where(TURNS.c.id == MESSAGES.c.turn_id, ~RUNNING)
+    statement = (
+        sa.select(MESSAGES.c.id, MESSAGES.c.thread_id)
+        .where(MESSAGES.c.session_id.is_(None), MESSAGES.c.accepted_at < before, is_settled)
+        .order_by(MESSAGES.c.accepted_at)
         .limit(batch)
         .with_for_update(skip_locked=True)
     )
-    return {row.id: row.thread_id for row in connection.execute(found)}
+    return {row.id: row.thread_id for row in connection.execute(statement)}
 
 
 def _delete_sessions(connection: Connection, ids: Sequence[str]) -> None:
-    theirs = sa.select(turns.c.id).where(turns.c.session_id.in_(ids))
-    connection.execute(sa.delete(answers).where(answers.c.turn_id.in_(theirs)))
-    connection.execute(sa.delete(messages).where(messages.c.session_id.in_(ids)))
-    connection.execute(sa.delete(messages).where(messages.c.turn_id.in_(theirs)))  # what stopped them
-    connection.execute(sa.delete(turns).where(turns.c.session_id.in_(ids)))
-    connection.execute(sa.delete(sessions).where(sessions.c.id.in_(ids)))
+    turn_ids = sa.select(TURNS.c.id).where(TURNS.c.session_id.in_(ids))
+    connection.execute(sa.delete(POSTED_MESSAGES).where(POSTED_MESSAGES.c.turn_id.in_(turn_ids)))
+    connection.execute(sa.delete(MESSAGES).where(MESSAGES.c.session_id.in_(ids)))
+    connection.execute(sa.delete(MESSAGES).where(MESSAGES.c.turn_id.in_(turn_ids)))  # the commands that stopped them
+    connection.execute(sa.delete(TURNS).where(TURNS.c.session_id.in_(ids)))
+    connection.execute(sa.delete(SESSIONS).where(SESSIONS.c.id.in_(ids)))
 
 
-def _delete_apart(connection: Connection, ids: Sequence[int]) -> None:
-    said = sa.select(messages.c.turn_id).where(messages.c.id.in_(ids))
-    turn_ids = list(connection.execute(said).scalars())
-    connection.execute(sa.delete(messages).where(messages.c.id.in_(ids)))
-    needed = sa.exists().where(messages.c.turn_id == turns.c.id)
-    over = sa.select(turns.c.id).where(turns.c.id.in_(turn_ids), turns.c.session_id.is_(None), ~needed)
-    gone = list(connection.execute(over).scalars())
-    connection.execute(sa.delete(answers).where(answers.c.turn_id.in_(gone)))
-    connection.execute(sa.delete(turns).where(turns.c.id.in_(gone)))
+def _delete_messages(connection: Connection, ids: Sequence[int]) -> None:
+    """Delete these messages without a session, and their turns when no other message belongs to them."""
+    turn_ids = list(connection.execute(sa.select(MESSAGES.c.turn_id).where(MESSAGES.c.id.in_(ids))).scalars())
+    connection.execute(sa.delete(MESSAGES).where(MESSAGES.c.id.in_(ids)))
+    has_messages = sa.exists().where(MESSAGES.c.turn_id == TURNS.c.id)
+    empty = sa.select(TURNS.c.id).where(TURNS.c.id.in_(turn_ids), TURNS.c.session_id.is_(None), ~has_messages)
+    empty_ids = list(connection.execute(empty).scalars())
+    connection.execute(sa.delete(POSTED_MESSAGES).where(POSTED_MESSAGES.c.turn_id.in_(empty_ids)))
+    connection.execute(sa.delete(TURNS).where(TURNS.c.id.in_(empty_ids)))

@@ -1,4 +1,4 @@
-"""The schema's version: bring the database up to date, or refuse one that this version does not know."""
+"""Schema: migrate the database to the current version, or refuse a version that is not known."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sqlalchemy import Connection
 
 from bot.errors import StartupError
 
-_LOCK = 7_301_402  # any number that all our replicas agree on
+_LOCK = 7_301_402  # any number, the same in all replicas
 
 
 def upgrade(connection: Connection) -> None:
-    """Run the migrations that are missing, one process at a time. Raises StartupError for an unknown schema."""
+    """Run the missing migrations, one process at a time. Raises StartupError for an unknown schema."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
     check(connection)
@@ -27,7 +27,7 @@ def upgrade(connection: Connection) -> None:
 
 
 def check(connection: Connection) -> None:
-    """Raise StartupError when the database has a schema that this version does not know, or may not be changed."""
+    """Raise StartupError when the schema is unknown to this version, or cannot be migrated by this role."""
     scripts = ScriptDirectory.from_config(_config())
     current = MigrationContext.configure(connection).get_current_revision()
     if current is None and sa.inspect(connection).has_table("threads"):
@@ -55,6 +55,6 @@ def _config() -> Config:
 
 
 def _folder() -> Path:
-    package = Path(__file__).parents[1]  # a wheel carries the folder inside the package, a checkout beside it
+    package = Path(__file__).parents[1]  # the folder is inside the package in a wheel, beside it in a checkout
     inside = package / "migrations"
     return inside if inside.exists() else package.parent / "migrations"

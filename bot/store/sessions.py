@@ -1,4 +1,4 @@
-"""Sessions: open one, close some, list a person's, expire the idle."""
+"""Sessions: open and close them, list a person's, expire the idle ones."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from bot.domain.events import Thread
 from bot.domain.sessions import Closed, Expiring, IdleLimits, OpenSession, is_idle
 from bot.store import display_names, summaries, thread_context
 from bot.store.engine import mark_dirty
-from bot.store.tables import RUNNING, WORDLESS, messages, sessions, threads, turns
+from bot.store.tables import MESSAGES, NO_TEXT, RUNNING, SESSIONS, THREADS, TURNS
 
-OPENING_CHARACTERS = 80  # of a session's first message, to tell sessions apart in a list
+OPENING_CHARACTERS = 80  # of a session's first message, which identifies it in a list
 
 
 def continue_or_open(
     connection: Connection, thread_id: int, *, new_id: str, now: datetime, idle_after: timedelta
 ) -> str:
-    """The id of the thread's open session, touched; a new one when there is none or when it sat idle too long."""
-    found = connection.execute(_OPEN, {"in_thread": thread_id}).first()
-    if found is not None and not (
-        is_idle(found.last_active_at, now=now, idle_after=idle_after)
-        and close(connection, [found.id], Closed.EXPIRED, now=now, unless_owed=True)
+    """Return the id of the thread's open session, now active. Open one when there is none or when it has expired."""
+    session = connection.execute(_OPEN, {"in_thread": thread_id}).first()
+    if session is not None and not (
+        is_idle(session.last_active_at, now=now, idle_after=idle_after)
+        and close(connection, [session.id], Closed.EXPIRED, now=now, unless_owed=True)
     ):
-        touch(connection, found.id, now=now)
-        return str(found.id)
-    opened = {
+        touch(connection, session.id, now=now)
+        return str(session.id)
+    values = {
         "id": new_id,
         "thread_id": thread_id,
         "in_thread": thread_id,
@@ -37,27 +37,27 @@ def continue_or_open(
         "last_active_at": now,
         "follows_expired": _last_closed_why(connection, thread_id) == Closed.EXPIRED.value,
     }
-    connection.execute(_INSERT, opened)
+    connection.execute(_INSERT, values)
     return new_id
 
 
 def touch(connection: Connection, session_id: str, *, now: datetime) -> None:
-    """The session is active now."""
+    """Note that the session is active now."""
     connection.execute(_TOUCH, {"this_session": session_id, "last_active_at": now, "warned_at": None})
 
 
 _OPEN = (
-    sa.select(sessions.c.id, sessions.c.last_active_at)
-    .where(sessions.c.thread_id == sa.bindparam("in_thread"), sessions.c.closed_at.is_(None))
-    .with_for_update()  # against a sweep that closes it at this moment
+    sa.select(SESSIONS.c.id, SESSIONS.c.last_active_at)
+    .where(SESSIONS.c.thread_id == sa.bindparam("in_thread"), SESSIONS.c.closed_at.is_(None))
+    .with_for_update()  # a sweep may be closing it
 )
-_CHANNEL = sa.select(threads.c.channel).where(threads.c.id == sa.bindparam("in_thread")).scalar_subquery()
-_INSERT = sa.insert(sessions).values(channel=_CHANNEL)
-_TOUCH = sa.update(sessions).where(sessions.c.id == sa.bindparam("this_session"))
+_CHANNEL = sa.select(THREADS.c.channel).where(THREADS.c.id == sa.bindparam("in_thread")).scalar_subquery()
+_INSERT = sa.insert(SESSIONS).values(channel=_CHANNEL)
+_TOUCH = sa.update(SESSIONS).where(SESSIONS.c.id == sa.bindparam("this_session"))
 _LAST_CLOSED_WHY = (
-    sa.select(sessions.c.closed_why)
-    .where(sessions.c.thread_id == sa.bindparam("in_thread"))
-    .order_by(sessions.c.opened_at.desc(), sessions.c.closed_at.desc())
+    sa.select(SESSIONS.c.closed_why)
+    .where(SESSIONS.c.thread_id == sa.bindparam("in_thread"))
+    .order_by(SESSIONS.c.opened_at.desc(), SESSIONS.c.closed_at.desc())
     .limit(1)
 )
 
@@ -70,20 +70,20 @@ def _last_closed_why(connection: Connection, thread_id: int) -> str | None:
 def close(
     connection: Connection, ids: Sequence[str], why: Closed, *, now: datetime, unless_owed: bool = False
 ) -> list[str]:
-    """Close these open sessions and erase their words; the ids of those that were closed.
+    """Close those of these sessions that are open, erase their texts, and return their ids.
 
-    With `unless_owed`, a session that still owes an answer, or is giving one, stays open.
+    With `unless_owed`, a session with a waiting message or a running turn stays open.
     """
-    statement = sa.update(sessions).where(sessions.c.id.in_(ids), sessions.c.closed_at.is_(None))
+    statement = sa.update(SESSIONS).where(SESSIONS.c.id.in_(ids), SESSIONS.c.closed_at.is_(None))
     if unless_owed:
         statement = statement.where(*_owes_nothing())
     closed = list(
-        connection.execute(statement.values(closed_at=now, closed_why=why.value).returning(sessions.c.id)).scalars()
+        connection.execute(statement.values(closed_at=now, closed_why=why.value).returning(SESSIONS.c.id)).scalars()
     )
     if closed:
         mark_dirty(connection)
-        connection.execute(sa.update(messages).where(messages.c.session_id.in_(closed)).values(text="", attachments=[]))
-        connection.execute(sa.update(turns).where(turns.c.session_id.in_(closed)).values(WORDLESS))
+        connection.execute(sa.update(MESSAGES).where(MESSAGES.c.session_id.in_(closed)).values(text="", attachments=[]))
+        connection.execute(sa.update(TURNS).where(TURNS.c.session_id.in_(closed)).values(NO_TEXT))
         thread_context.forget(connection, closed)
         display_names.forget(connection, closed)
         summaries.forget(connection, closed)
@@ -91,36 +91,34 @@ def close(
 
 
 def set_apart(connection: Connection, thread_id: int, after: str) -> list[int]:
-    """Take what was written after this message, and its turns, out of the thread's open session; the messages."""
-    of_session = messages.c.session_id.in_(
-        sa.select(sessions.c.id).where(sessions.c.thread_id == thread_id, sessions.c.closed_at.is_(None))
+    """Detach the messages after this one, and their turns, from the thread's open session. Return the messages' ids."""
+    of_session = MESSAGES.c.session_id.in_(
+        sa.select(SESSIONS.c.id).where(SESSIONS.c.thread_id == thread_id, SESSIONS.c.closed_at.is_(None))
     )
-    late = sa.select(messages.c.id, messages.c.turn_id).where(of_session, messages.c.message_id > after)
-    ids, turn_ids = [], []
-    for message_id, turn_id in connection.execute(late):
-        ids.append(message_id)
-        turn_ids.append(turn_id)
+    later = sa.select(MESSAGES.c.id, MESSAGES.c.turn_id).where(of_session, MESSAGES.c.message_id > after)
+    rows = connection.execute(later).all()
+    ids, turn_ids = [row.id for row in rows], [row.turn_id for row in rows]
     if ids:
-        connection.execute(sa.update(messages).where(messages.c.id.in_(ids)).values(session_id=None))
-        connection.execute(sa.update(turns).where(turns.c.id.in_(turn_ids)).values(session_id=None))
+        connection.execute(sa.update(MESSAGES).where(MESSAGES.c.id.in_(ids)).values(session_id=None))
+        connection.execute(sa.update(TURNS).where(TURNS.c.id.in_(turn_ids)).values(session_id=None))
     return ids
 
 
 def open_with(connection: Connection, thread_id: int, ids: Sequence[int], *, new_id: str, now: datetime) -> None:
-    """Put messages that were set apart, and their turns, into the thread's open session; a new one if there is none."""
+    """Attach messages that `set_apart` detached, and their turns, to the thread's open session, or to a new one."""
     session_id = continue_or_open(connection, thread_id, new_id=new_id, now=now, idle_after=timedelta.max)
-    these = messages.c.id.in_(ids)
-    connection.execute(sa.update(messages).where(these).values(session_id=session_id))
-    of_these = sa.select(messages.c.turn_id).where(these, messages.c.turn_id.is_not(None))
-    connection.execute(sa.update(turns).where(turns.c.id.in_(of_these)).values(session_id=session_id))
+    selected = MESSAGES.c.id.in_(ids)
+    connection.execute(sa.update(MESSAGES).where(selected).values(session_id=session_id))
+    turn_ids = sa.select(MESSAGES.c.turn_id).where(selected, MESSAGES.c.turn_id.is_not(None))
+    connection.execute(sa.update(TURNS).where(TURNS.c.id.in_(turn_ids)).values(session_id=session_id))
 
 
 def expire(connection: Connection, *, now: datetime, idle: IdleLimits, batch: int) -> int:
-    """Close at most `batch` idle sessions, longest idle first; how many. Safe on several replicas at once."""
+    """Close at most `batch` idle sessions, the longest idle first, and return how many. Replicas may do it at once."""
     ids: list[str] = []
-    for silent in _silent(now, idle):
-        over = silent.limit(batch - len(ids)).with_for_update(skip_locked=True)
-        ids += connection.execute(over).scalars()
+    for statement in _idle_sessions(now, idle):
+        limited = statement.limit(batch - len(ids)).with_for_update(skip_locked=True)
+        ids += connection.execute(limited).scalars()
     return len(close(connection, ids, Closed.EXPIRED, now=now, unless_owed=True)) if ids else 0
 
 
@@ -133,133 +131,132 @@ def forewarn(
     ahead: timedelta,
     batch: int,
 ) -> list[Expiring]:
-    """At most `batch` sessions of these platforms and workspaces that expire so soon and were not warned; now they are.
+    """Mark at most `batch` sessions that expire within `ahead` as warned, and return them for the caller to warn.
 
-    On several replicas at once each session is warned by one of them.
+    `places` are the platforms and workspaces to look in. Of several replicas, only one warns a session.
     """
-    place = sa.or_(*(sa.and_(threads.c.platform == p, threads.c.workspace == w) for p, w in places))
-    here = sa.exists().where(threads.c.id == sessions.c.thread_id, place)
+    matches = sa.or_(*(sa.and_(THREADS.c.platform == p, THREADS.c.workspace == w) for p, w in places))
+    in_places = sa.exists().where(THREADS.c.id == SESSIONS.c.thread_id, matches)
     ids: list[str] = []
-    for silent in _silent(now + ahead, idle):
-        due = silent.where(sessions.c.warned_at.is_(None), here).limit(batch - len(ids))
+    for statement in _idle_sessions(now + ahead, idle):
+        due = statement.where(SESSIONS.c.warned_at.is_(None), in_places).limit(batch - len(ids))
         ids += connection.execute(due.with_for_update(skip_locked=True)).scalars()
     if ids:
-        connection.execute(sa.update(sessions).where(sessions.c.id.in_(ids)).values(warned_at=now))
+        connection.execute(sa.update(SESSIONS).where(SESSIONS.c.id.in_(ids)).values(warned_at=now))
     return [
-        Expiring(found, (thread := Thread(*where)), now, active_at + idle.of(thread.channel))
-        for found, active_at, *where in connection.execute(_EXPIRING, {"these": ids})
+        Expiring(session_id, (thread := Thread(*place)), now, active_at + idle.of(thread.channel))
+        for session_id, active_at, *place in connection.execute(_EXPIRING, {"session_ids": ids})
     ]
 
 
 def is_warned(connection: Connection, expiring: Expiring) -> bool:
-    """Whether nobody has written since the session was warned, and it is open."""
-    return connection.execute(sa.select(sessions.c.id).where(*_warned(expiring))).first() is not None
+    """Return whether the session is open and nobody has written since it was marked as warned."""
+    return connection.execute(sa.select(SESSIONS.c.id).where(*_warned(expiring))).first() is not None
 
 
 def unwarn(connection: Connection, expiring: Sequence[Expiring]) -> None:
-    """These were not told after all: somebody else may."""
-    for each in expiring:
-        connection.execute(sa.update(sessions).where(*_warned(each)).values(warned_at=None))
+    """Take the mark back from sessions that could not be warned, so that another attempt warns them."""
+    for session in expiring:
+        connection.execute(sa.update(SESSIONS).where(*_warned(session)).values(warned_at=None))
 
 
 def _warned(expiring: Expiring) -> tuple[sa.ColumnElement[bool], ...]:
-    return sessions.c.id == expiring.id, sessions.c.closed_at.is_(None), sessions.c.warned_at == expiring.warned_at
+    return SESSIONS.c.id == expiring.id, SESSIONS.c.closed_at.is_(None), SESSIONS.c.warned_at == expiring.warned_at
 
 
-def _silent(now: datetime, idle: IdleLimits) -> Iterator[sa.Select[str]]:
-    """The open sessions past their limit at that time, longest silent first: a statement for each of the limits.
+def _idle_sessions(now: datetime, idle: IdleLimits) -> Iterator[sa.Select[str]]:
+    """Yield, for each idle limit, the statement for the open sessions that exceed it at that time, oldest first.
 
-    One statement for all would read, and block, every session younger than the longest limit.
+    One statement for all limits would read and lock every session that is older than the shortest of them.
     """
-    limits = [(sessions.c.channel == channel, limit) for channel, limit in idle.by_channel.items()]
-    for where, limit in [*limits, (sessions.c.channel.not_in(idle.by_channel), idle.general)]:
-        is_over = (sessions.c.closed_at.is_(None), sessions.c.last_active_at < now - limit)
-        found = sa.select(sessions.c.id).where(where, *is_over, *_owes_nothing())
-        yield found.order_by(sessions.c.last_active_at)
+    limits = [(SESSIONS.c.channel == channel, limit) for channel, limit in idle.by_channel.items()]
+    for in_channels, limit in [*limits, (SESSIONS.c.channel.not_in(idle.by_channel), idle.general)]:
+        is_expired = (SESSIONS.c.closed_at.is_(None), SESSIONS.c.last_active_at < now - limit)
+        statement = sa.select(SESSIONS.c.id).where(in_channels, *is_expired, *_owes_nothing())
+        yield statement.order_by(SESSIONS.c.last_active_at)
 
 
 def took_part(connection: Connection, session_id: str, author_id: str) -> bool:
-    """Whether this person wrote a message of this session."""
-    statement = sa.select(messages.c.id).where(messages.c.session_id == session_id, messages.c.author_id == author_id)
+    """Return whether this person wrote a message of the session."""
+    statement = sa.select(MESSAGES.c.id).where(MESSAGES.c.session_id == session_id, MESSAGES.c.author_id == author_id)
     return connection.execute(statement.limit(1)).first() is not None
 
 
 def is_empty(connection: Connection, session_id: str) -> bool:
-    """Whether nothing was said in this session."""
-    return (
-        connection.execute(sa.select(messages.c.id).where(messages.c.session_id == session_id).limit(1)).first() is None
-    )
+    """Return whether the session has no message."""
+    statement = sa.select(MESSAGES.c.id).where(MESSAGES.c.session_id == session_id)
+    return connection.execute(statement.limit(1)).first() is None
 
 
 def open_for(
     connection: Connection, platform: str, workspace: str, author_id: str, *, channel: str, limit: int
 ) -> list[OpenSession]:
-    """The open sessions in a channel that this person took part in, newest activity first."""
+    """Return the open sessions in a channel that this person took part in, latest activity first."""
     return _listed(connection, _of_person(platform, workspace, author_id, channel), limit)
 
 
 def count_for(connection: Connection, platform: str, workspace: str, author_id: str, *, channel: str) -> int:
-    """How many open sessions in a channel this person took part in."""
-    counted = sa.select(sa.func.count()).select_from(sessions).join(threads, threads.c.id == sessions.c.thread_id)
+    """Count the open sessions in a channel that this person took part in."""
+    count = sa.select(sa.func.count()).select_from(SESSIONS).join(THREADS, THREADS.c.id == SESSIONS.c.thread_id)
     conditions = _of_person(platform, workspace, author_id, channel)
-    return connection.execute(counted.where(sessions.c.closed_at.is_(None), *conditions)).scalar_one()
+    return connection.execute(count.where(SESSIONS.c.closed_at.is_(None), *conditions)).scalar_one()
 
 
 def _of_person(platform: str, workspace: str, author_id: str, channel: str) -> list[sa.ColumnElement[bool]]:
-    mine = sa.select(messages.c.session_id).where(messages.c.author_id == author_id).distinct()
+    session_ids = sa.select(MESSAGES.c.session_id).where(MESSAGES.c.author_id == author_id).distinct()
     return [
-        threads.c.platform == platform,
-        threads.c.workspace == workspace,
-        threads.c.channel == channel,
-        sessions.c.id.in_(mine),
+        THREADS.c.platform == platform,
+        THREADS.c.workspace == workspace,
+        THREADS.c.channel == channel,
+        SESSIONS.c.id.in_(session_ids),
     ]
 
 
 def open_in(connection: Connection, thread_id: int) -> OpenSession | None:
-    """The thread's open session, if it has one."""
-    return next(iter(_listed(connection, [sessions.c.thread_id == thread_id], 1)), None)
+    """Return the thread's open session, if it has one."""
+    return next(iter(_listed(connection, [SESSIONS.c.thread_id == thread_id], 1)), None)
 
 
 def newest(connection: Connection, *, limit: int) -> list[OpenSession]:
-    """The open sessions of everybody, newest activity first, for the operator's list."""
+    """Return the open sessions of all people, latest activity first, for the operator's list."""
     return _listed(connection, [], limit)
 
 
 def thread_of(connection: Connection, session_id: str) -> Thread | None:
-    """Where this session lives, or None when there is no such open session."""
+    """Return the thread of an open session; None when there is no such session."""
     statement = (
         sa.select(*_THREAD)
-        .join(sessions, sessions.c.thread_id == threads.c.id)
-        .where(sessions.c.id == session_id, sessions.c.closed_at.is_(None))
+        .join(SESSIONS, SESSIONS.c.thread_id == THREADS.c.id)
+        .where(SESSIONS.c.id == session_id, SESSIONS.c.closed_at.is_(None))
     )
-    found = connection.execute(statement).first()
-    return Thread(*found) if found is not None else None
+    row = connection.execute(statement).first()
+    return Thread(*row) if row is not None else None
 
 
-_THREAD = (threads.c.platform, threads.c.workspace, threads.c.channel, threads.c.root, threads.c.direct)
+_THREAD = (THREADS.c.platform, THREADS.c.workspace, THREADS.c.channel, THREADS.c.root, THREADS.c.direct)
 _EXPIRING = (
-    sa.select(sessions.c.id, sessions.c.last_active_at, *_THREAD)
-    .join(threads, threads.c.id == sessions.c.thread_id)
-    .where(sessions.c.id.in_(sa.bindparam("these", expanding=True)))
+    sa.select(SESSIONS.c.id, SESSIONS.c.last_active_at, *_THREAD)
+    .join(THREADS, THREADS.c.id == SESSIONS.c.thread_id)
+    .where(SESSIONS.c.id.in_(sa.bindparam("session_ids", expanding=True)))
 )
 
 
 def _listed(connection: Connection, conditions: Sequence[Any], limit: int) -> list[OpenSession]:
-    # A turn of which a message is left keeps an answer, or a line in its place, once it was settled; no other has one.
-    remembered = (turns.c.session_id == sessions.c.id, turns.c.answer.is_not(None))
-    count = sa.select(sa.func.count()).where(*remembered).scalar_subquery()
+    # A settled turn has an answer, or a line in place of an erased one, unless all its messages were deleted.
+    is_remembered = (TURNS.c.session_id == SESSIONS.c.id, TURNS.c.answer.is_not(None))
+    count = sa.select(sa.func.count()).where(*is_remembered).scalar_subquery()
     opening = (
-        sa.select(sa.func.substr(messages.c.text, 1, OPENING_CHARACTERS))
-        .where(messages.c.session_id == sessions.c.id)
-        .order_by(messages.c.message_id)
+        sa.select(sa.func.substr(MESSAGES.c.text, 1, OPENING_CHARACTERS))
+        .where(MESSAGES.c.session_id == SESSIONS.c.id)
+        .order_by(MESSAGES.c.message_id)
         .limit(1)
         .scalar_subquery()
     )
     statement = (
-        sa.select(sessions.c.id, sessions.c.opened_at, sessions.c.last_active_at, count, opening, *_THREAD)
-        .join(threads, threads.c.id == sessions.c.thread_id)
-        .where(sessions.c.closed_at.is_(None), *conditions)
-        .order_by(sessions.c.last_active_at.desc())
+        sa.select(SESSIONS.c.id, SESSIONS.c.opened_at, SESSIONS.c.last_active_at, count, opening, *_THREAD)
+        .join(THREADS, THREADS.c.id == SESSIONS.c.thread_id)
+        .where(SESSIONS.c.closed_at.is_(None), *conditions)
+        .order_by(SESSIONS.c.last_active_at.desc())
         .limit(limit)
     )
     return [
@@ -269,6 +266,6 @@ def _listed(connection: Connection, conditions: Sequence[Any], limit: int) -> li
 
 
 def _owes_nothing() -> tuple[sa.ColumnElement[bool], ...]:
-    owed = sa.exists().where(messages.c.session_id == sessions.c.id, messages.c.turn_id.is_(None))
-    running = sa.exists().where(turns.c.session_id == sessions.c.id, RUNNING)
+    owed = sa.exists().where(MESSAGES.c.session_id == SESSIONS.c.id, MESSAGES.c.turn_id.is_(None))
+    running = sa.exists().where(TURNS.c.session_id == SESSIONS.c.id, RUNNING)
     return ~owed, ~running

@@ -1,4 +1,4 @@
-"""Asking, in a thread, what is remembered there: a message that is owed a line, and belongs to no session."""
+"""Status requests: a message in a thread that asks what the bot remembers there. It belongs to no session."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from sqlalchemy import Connection
 
 from bot.domain.events import StatusRequested
 from bot.domain.sessions import StatusReply
-from bot.store import threads as thread_rows
+from bot.store import threads
 from bot.store.engine import insert_or_ignore
-from bot.store.tables import messages
+from bot.store.tables import MESSAGES
 
 
-def accept(connection: Connection, asked: StatusRequested, *, now: datetime) -> int | None:
-    """Store a message that asks what is remembered, which is owed a line; the id of its thread.
+def accept(connection: Connection, event: StatusRequested, *, now: datetime) -> int | None:
+    """Store a status request, to be replied to, and return its thread's id. It does not touch the session.
 
-    None for a duplicate, or a bare `!status` where the bot takes no part. Asking is no activity of the session.
+    Return None for a duplicate, or for a bare `!status` in a thread in which the bot takes no part.
     """
-    known = thread_rows.find(connection, asked.thread)
-    if not (asked.mentions_bot or asked.thread.direct or (known is not None and known.engaged)):
+    row = threads.find(connection, event.thread)
+    if not (event.mentions_bot or event.thread.direct or (row is not None and row.engaged)):
         return None
-    thread_id = known.id if known is not None else thread_rows.ensure(connection, asked.thread)
+    thread_id = row.id if row is not None else threads.ensure(connection, event.thread)
     values: dict[str, Any] = {
         "thread_id": thread_id,
-        "message_id": asked.message_id,
-        "author_id": asked.author.id,
-        "author_workspace": asked.author.workspace,
+        "message_id": event.message_id,
+        "author_id": event.author.id,
+        "author_workspace": event.author.workspace,
         "text": "",
         "attachments": [],
         "fixed_reply": StatusReply.STATUS.value,
         "accepted_at": now,
     }
-    return int(thread_id) if insert_or_ignore(connection, messages, values) is not None else None
+    return int(thread_id) if insert_or_ignore(connection, MESSAGES, values) is not None else None

@@ -18,7 +18,7 @@ from bot.prompt.history import NOTHING_CUT, HistoryWindow
 from bot.store import leases
 from bot.store.leases import LeaseRequest
 from bot.store.locks import is_open
-from bot.store.tables import summaries, turns
+from bot.store.tables import SUMMARIES, TURNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,53 +86,53 @@ def void(connection: Connection, turn_id: int) -> None:
 
     A summary that does not reach the turn stays. A summary that is being written is not stored in either case.
     """
-    session_id = connection.execute(sa.select(turns.c.session_id).where(turns.c.id == turn_id)).scalar()
+    session_id = connection.execute(sa.select(TURNS.c.session_id).where(TURNS.c.id == turn_id)).scalar()
     if session_id is not None and is_open(connection, session_id):
         connection.execute(_VOID, {"this_session": session_id, "this_turn": turn_id})
 
 
 def forget(connection: Connection, session_ids: Sequence[str]) -> None:
     """Erase the summaries of these sessions, which are closed."""
-    connection.execute(sa.delete(summaries).where(summaries.c.session_id.in_(session_ids)))
+    connection.execute(sa.delete(SUMMARIES).where(SUMMARIES.c.session_id.in_(session_ids)))
 
 
 def _insert(connection: Connection, session_id: str, **values: object) -> None:
     first = {"shown_after": 0, "reaches": 0, "text": "", "several": False, "fence": 0}
-    connection.execute(sa.insert(summaries), {"session_id": session_id, **first, **values})
+    connection.execute(sa.insert(SUMMARIES), {"session_id": session_id, **first, **values})
 
 
-_OF_THIS = summaries.c.session_id == sa.bindparam("this_session")
-_CUT = sa.select(summaries.c.shown_after, summaries.c.text, summaries.c.reaches, summaries.c.several).where(_OF_THIS)
-_THIS = sa.update(summaries).where(_OF_THIS)
-_MINE = _THIS.where(summaries.c.fence == sa.bindparam("this_fence"))
+_OF_THIS = SUMMARIES.c.session_id == sa.bindparam("this_session")
+_CUT = sa.select(SUMMARIES.c.shown_after, SUMMARIES.c.text, SUMMARIES.c.reaches, SUMMARIES.c.several).where(_OF_THIS)
+_THIS = sa.update(SUMMARIES).where(_OF_THIS)
+_MINE = _THIS.where(SUMMARIES.c.fence == sa.bindparam("this_fence"))
 _FREE = {
-    name: sa.or_(summaries.c.lease_until.is_(None), summaries.c.lease_until <= now) for name, now in leases.NOW.items()
+    name: sa.or_(SUMMARIES.c.lease_until.is_(None), SUMMARIES.c.lease_until <= now) for name, now in leases.NOW.items()
 }
 _TAKE = {
-    name: _THIS.where(_FREE[name]).values(lease_until=until, fence=summaries.c.fence + 1).returning(summaries.c.fence)
+    name: _THIS.where(_FREE[name]).values(lease_until=until, fence=SUMMARIES.c.fence + 1).returning(SUMMARIES.c.fence)
     for name, until in leases.UNTIL.items()
 }
 _REST = {name: _MINE.values(lease_until=until) for name, until in leases.UNTIL.items()}
 _MOVED = {
-    summaries.c.shown_after: sa.case(
-        (summaries.c.shown_after < sa.bindparam("cut_after"), sa.bindparam("cut_after")),
-        else_=summaries.c.shown_after,
+    SUMMARIES.c.shown_after: sa.case(
+        (SUMMARIES.c.shown_after < sa.bindparam("cut_after"), sa.bindparam("cut_after")),
+        else_=SUMMARIES.c.shown_after,
     ),
-    summaries.c.several: sa.or_(summaries.c.several, sa.bindparam("several_by_now", type_=sa.Boolean)),
+    SUMMARIES.c.several: sa.or_(SUMMARIES.c.several, sa.bindparam("several_by_now", type_=sa.Boolean)),
 }
 _MOVE = _THIS.values(_MOVED)
 _FINISH = _MINE.values(
     _MOVED
     | {
-        summaries.c.text: sa.bindparam("text"),
-        summaries.c.reaches: sa.bindparam("reaches"),
-        summaries.c.lease_until: None,
+        SUMMARIES.c.text: sa.bindparam("text"),
+        SUMMARIES.c.reaches: sa.bindparam("reaches"),
+        SUMMARIES.c.lease_until: None,
     }
 )
-_HOLDS_IT = summaries.c.reaches >= sa.bindparam("this_turn")
+_HOLDS_IT = SUMMARIES.c.reaches >= sa.bindparam("this_turn")
 _VOID = _THIS.values(
-    text=sa.case((_HOLDS_IT, ""), else_=summaries.c.text),
-    reaches=sa.case((_HOLDS_IT, 0), else_=summaries.c.reaches),
+    text=sa.case((_HOLDS_IT, ""), else_=SUMMARIES.c.text),
+    reaches=sa.case((_HOLDS_IT, 0), else_=SUMMARIES.c.reaches),
     lease_until=None,
-    fence=summaries.c.fence + 1,  # the summary that is being written may hold the word as well
+    fence=SUMMARIES.c.fence + 1,  # the summary that is being written may hold the word as well
 )

@@ -1,4 +1,9 @@
-"""The tables. A change here comes with a migration; a test compares the two."""
+"""The tables. A change here comes with a migration; a test compares the two.
+
+Rule: a table's constant is in capitals, so that modules (bot/store/sessions.py) and variables can have the same noun.
+Some tables and columns have an older name in the database than in the code. A migration that renames them would break
+the replicas of the previous version, which go on working during a rolling deploy.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +24,13 @@ metadata = MetaData(
 
 
 class UtcDateTime(sa.TypeDecorator[datetime]):
-    """An aware UTC datetime on both databases; SQLite has no time zones, so it is stored there without one."""
+    """An aware UTC datetime on both databases. SQLite has no time zones, so the column holds UTC without one."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse naive times; store UTC."""
+        """Convert an aware time to UTC. Raise ValueError for a naive one."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -34,15 +39,15 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give UTC back, always aware."""
+        """Return an aware time in UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
 
 
-BigId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # only INTEGER counts up by itself on SQLite
+BigId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite autoincrements only INTEGER
 
-threads = Table(
+THREADS = Table(
     "threads",
     metadata,
     Column("id", BigId, primary_key=True),
@@ -52,50 +57,50 @@ threads = Table(
     Column("root", sa.String(64), nullable=False),
     Column("direct", sa.Boolean, nullable=False),
     Column("engaged", sa.Boolean, nullable=False),  # the bot takes part: replies need no mention
-    # A session began here, or a reset was asked for: what is older is never read (any more).
+    # A session was opened or reset here: older messages are never read from the platform.
     Column("begun", sa.Boolean, nullable=False, server_default=sa.false()),
-    Column("lease_owner", sa.String(64)),  # the worker that answers there now
+    Column("lease_owner", sa.String(64)),  # the worker that is answering
     Column("lease_until", UtcDateTime),  # by the database's clock
-    Column("interrupted", sa.String(16)),  # sessions.Interrupted: why the running turn is to end now
-    Column("fence", sa.Integer, nullable=False, server_default="0"),  # counts claims: a late write shows an old one
+    Column("interrupted", sa.String(16)),  # sessions.Interrupted: why the running turn must end
+    Column("fence", sa.Integer, nullable=False, server_default="0"),  # counts claims; an older fence cannot write
     UniqueConstraint("platform", "workspace", "channel", "root"),
 )
 
-_INTERRUPTED = threads.c.interrupted.is_not(None)
-Index("ix_threads_interrupted", threads.c.lease_owner, sqlite_where=_INTERRUPTED, postgresql_where=_INTERRUPTED)
+_INTERRUPTED = THREADS.c.interrupted.is_not(None)
+Index("ix_threads_interrupted", THREADS.c.lease_owner, sqlite_where=_INTERRUPTED, postgresql_where=_INTERRUPTED)
 
-sessions = Table(
+SESSIONS = Table(
     "sessions",
     metadata,
     Column("id", sa.String(36), primary_key=True),  # a UUID
     Column("thread_id", BigId, ForeignKey("threads.id"), nullable=False),
-    Column("channel", sa.String(64), nullable=False, server_default=""),  # the thread's, for sweeps of one channel
+    Column("channel", sa.String(64), nullable=False, server_default=""),  # the thread's, for sweeps by channel
     Column("opened_at", UtcDateTime, nullable=False),
     Column("last_active_at", UtcDateTime, nullable=False),
     Column("closed_at", UtcDateTime),
     Column("closed_why", sa.String(16)),  # sessions.Closed
-    Column("follows_expired", sa.Boolean, nullable=False),  # the session before it expired: the bot says so once
-    Column("warned_at", UtcDateTime),  # that it will expire; null again as soon as somebody writes
-    Column("background", sa.String(16)),  # background.Known; null: there is none
-    Column("background_turn_id", BigId),  # the turn that it stands with
+    Column("follows_expired", sa.Boolean, nullable=False),  # the previous session expired: the bot says so once
+    Column("warned_at", UtcDateTime),  # when the thread was warned of expiry; null again after a new message
+    Column("background", sa.String(16)),  # prompt.thread_context.Known; null: the session has no thread context
+    Column("background_turn_id", BigId),  # the turn that shows the thread context
 )
-_OPEN = sessions.c.closed_at.is_(None)
-Index("uq_sessions_open", sessions.c.thread_id, unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN)
-Index("ix_sessions_idle", sessions.c.last_active_at, sqlite_where=_OPEN, postgresql_where=_OPEN)
-Index("ix_sessions_channel", sessions.c.channel, sqlite_where=_OPEN, postgresql_where=_OPEN)
-Index("ix_sessions_thread", sessions.c.thread_id, sessions.c.opened_at)
-_CLOSED = sessions.c.closed_at.is_not(None)
-Index("ix_sessions_closed", sessions.c.closed_at, sqlite_where=_CLOSED, postgresql_where=_CLOSED)
+_OPEN = SESSIONS.c.closed_at.is_(None)
+Index("uq_sessions_open", SESSIONS.c.thread_id, unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN)
+Index("ix_sessions_idle", SESSIONS.c.last_active_at, sqlite_where=_OPEN, postgresql_where=_OPEN)
+Index("ix_sessions_channel", SESSIONS.c.channel, sqlite_where=_OPEN, postgresql_where=_OPEN)
+Index("ix_sessions_thread", SESSIONS.c.thread_id, SESSIONS.c.opened_at)
+_CLOSED = SESSIONS.c.closed_at.is_not(None)
+Index("ix_sessions_closed", SESSIONS.c.closed_at, sqlite_where=_CLOSED, postgresql_where=_CLOSED)
 
-turns = Table(
+TURNS = Table(
     "turns",
     metadata,
     Column("id", BigId, primary_key=True),
     Column("thread_id", BigId, ForeignKey("threads.id"), nullable=False),
-    Column("session_id", sa.String(36), ForeignKey("sessions.id")),  # null: a command's fixed reply
+    Column("session_id", sa.String(36), ForeignKey("sessions.id")),  # null: the turn is a command's fixed reply
     Column("attempt", sa.Integer, nullable=False),
-    Column("postponed", sa.Integer, nullable=False, server_default="0"),  # attempts that were no failure of it
-    Column("state", sa.String(16), nullable=False),  # claims.State
+    Column("postponed", sa.Integer, nullable=False, server_default="0"),  # attempts that do not count as failures
+    Column("state", sa.String(16), nullable=False),  # claims.TurnState
     Column("answer", sa.Text),
     Column("trouble", sa.String(32)),  # errors.Trouble
     Column("model", sa.String(200)),
@@ -104,51 +109,50 @@ turns = Table(
     Column("completion_tokens", sa.Integer),
     Column("started_at", UtcDateTime, nullable=False),
     Column("finished_at", UtcDateTime),
-    Column(
-        "idempotency_key", sa.String(64)
-    ),  # of an exchange: a hash of what its caller calls it, to have it answered once
-    Column("request_digest", sa.String(64)),  # of all that was asked with that key
-    Column("truncated", sa.Boolean),  # of an exchange: the answer stopped at the model's length limit
+    # Only the turns of an API caller have these three.
+    Column("idempotency_key", sa.String(64)),  # a hash of the caller's key
+    Column("request_digest", sa.String(64)),  # of the whole request that was sent with the key
+    Column("truncated", sa.Boolean),  # the answer stopped at the model's length limit
 )
-RUNNING = turns.c.state == sa.literal_column("'running'")  # a bound value would keep PostgreSQL from its index
-Index("uq_turns_running", turns.c.thread_id, unique=True, sqlite_where=RUNNING, postgresql_where=RUNNING)
-Index("ix_turns_session", turns.c.session_id, turns.c.id)
-Index("ix_turns_thread", turns.c.thread_id)
-Index("ix_turns_started", turns.c.started_at)
-WORDLESS = {turns.c.answer: None, turns.c.request_digest: None}  # by a digest one could still guess short words
-_KEYED = turns.c.idempotency_key.is_not(None)
-Index("ix_turns_request", turns.c.thread_id, turns.c.idempotency_key, sqlite_where=_KEYED, postgresql_where=_KEYED)
+RUNNING = TURNS.c.state == sa.literal_column("'running'")  # a bound value would not match PostgreSQL's partial index
+Index("uq_turns_running", TURNS.c.thread_id, unique=True, sqlite_where=RUNNING, postgresql_where=RUNNING)
+Index("ix_turns_session", TURNS.c.session_id, TURNS.c.id)
+Index("ix_turns_thread", TURNS.c.thread_id)
+Index("ix_turns_started", TURNS.c.started_at)
+NO_TEXT = {TURNS.c.answer: None, TURNS.c.request_digest: None}  # short texts could be guessed from a digest
+_KEYED = TURNS.c.idempotency_key.is_not(None)
+Index("ix_turns_request", TURNS.c.thread_id, TURNS.c.idempotency_key, sqlite_where=_KEYED, postgresql_where=_KEYED)
 
-messages = Table(
+MESSAGES = Table(
     "messages",
     metadata,
     Column("id", BigId, primary_key=True),
     Column("thread_id", BigId, ForeignKey("threads.id"), nullable=False),
-    Column("message_id", sa.String(64), nullable=False),  # the platform's; sorts as text in the order of sending
+    Column("message_id", sa.String(64), nullable=False),  # the platform's; sorts as text by sending time
     Column("session_id", sa.String(36), ForeignKey("sessions.id")),  # null: a command
-    Column("turn_id", BigId, ForeignKey("turns.id")),  # null: still owed an answer
+    Column("turn_id", BigId, ForeignKey("turns.id")),  # null: not answered yet
     Column("author_id", sa.String(64), nullable=False),
     Column("author_workspace", sa.String(64), nullable=False),
     Column("text", sa.Text, nullable=False),
     Column("attachments", sa.JSON, nullable=False),
     Column("client_id", sa.String(64)),
-    Column("fixed_reply", sa.String(32)),  # a command's outcome: answered by a sentence of ours, not by the model
+    Column("fixed_reply", sa.String(32)),  # a command's outcome: the bot replies without the model
     Column("edited_at", UtcDateTime),  # by the platform's clock
     Column("deleted_at", UtcDateTime),
     Column("accepted_at", UtcDateTime, nullable=False),
     UniqueConstraint("thread_id", "message_id"),
 )
-_OWED = messages.c.turn_id.is_(None)
-# With the order in it: SQLite would rather walk all of a thread's messages in their order than sort the few waiting.
-Index("ix_messages_owed", messages.c.thread_id, messages.c.message_id, sqlite_where=_OWED, postgresql_where=_OWED)
-Index("ix_messages_turn", messages.c.turn_id)
-Index("ix_messages_author", messages.c.author_id, messages.c.session_id)
-Index("ix_messages_session", messages.c.session_id)
-Index("ix_messages_client", messages.c.client_id)
-_APART = messages.c.session_id.is_(None)
-Index("ix_messages_apart", messages.c.accepted_at, sqlite_where=_APART, postgresql_where=_APART)
+_OWED = MESSAGES.c.turn_id.is_(None)
+# Includes message_id: without it SQLite reads all messages of a thread in order instead of sorting the few waiting.
+Index("ix_messages_owed", MESSAGES.c.thread_id, MESSAGES.c.message_id, sqlite_where=_OWED, postgresql_where=_OWED)
+Index("ix_messages_turn", MESSAGES.c.turn_id)
+Index("ix_messages_author", MESSAGES.c.author_id, MESSAGES.c.session_id)
+Index("ix_messages_session", MESSAGES.c.session_id)
+Index("ix_messages_client", MESSAGES.c.client_id)
+_WITHOUT_SESSION = MESSAGES.c.session_id.is_(None)
+Index("ix_messages_apart", MESSAGES.c.accepted_at, sqlite_where=_WITHOUT_SESSION, postgresql_where=_WITHOUT_SESSION)
 
-background = Table(  # what was said in a thread before the bot was called into it
+THREAD_CONTEXT = Table(  # messages that people wrote in a thread before the bot was called into it
     "background",
     metadata,
     Column("id", BigId, primary_key=True),
@@ -156,16 +160,16 @@ background = Table(  # what was said in a thread before the bot was called into 
     Column("session_id", sa.String(36), ForeignKey("sessions.id"), nullable=False),
     Column("message_id", sa.String(64), nullable=False),
     Column("author_id", sa.String(64), nullable=False),
-    Column("name", sa.String(80), nullable=False),  # another bot's
-    Column("by", sa.String(8)),  # background.By; null: a note of what became of it before it could be read
+    Column("name", sa.String(80), nullable=False),  # of another bot, which cannot be looked up
+    Column("by", sa.String(8)),  # prompt.thread_context.By; null: a marker (see store/thread_context.py)
     Column("text", sa.Text, nullable=False),
     Column("attachments", sa.JSON, nullable=False),
     UniqueConstraint("thread_id", "message_id"),
 )
-Index("ix_background_session", background.c.session_id)
-Index("ix_background_author", background.c.author_id)
+Index("ix_background_session", THREAD_CONTEXT.c.session_id)
+Index("ix_background_author", THREAD_CONTEXT.c.author_id)
 
-names = Table(  # what the model reads people as: the same from a session's first word to its last
+DISPLAY_NAMES = Table(  # the names that the model reads; a person's name never changes within a session
     "names",
     metadata,
     Column("id", BigId, primary_key=True),
@@ -174,21 +178,21 @@ names = Table(  # what the model reads people as: the same from a session's firs
     Column("name", sa.String(120), nullable=False),
     UniqueConstraint("session_id", "person_id"),
 )
-Index("ix_names_person", names.c.person_id)
+Index("ix_names_person", DISPLAY_NAMES.c.person_id)
 
-summaries = Table(  # of the sessions that have grown too long to be shown whole
+SUMMARIES = Table(  # of the sessions that are too long for the model
     "summaries",
     metadata,
     Column("session_id", sa.String(36), ForeignKey("sessions.id"), primary_key=True),
-    Column("shown_after", BigId, nullable=False),  # the last turn that is not shown any more
-    Column("reaches", BigId, nullable=False),  # the last turn that is in the summary
+    Column("shown_after", BigId, nullable=False),  # the last turn before the window
+    Column("reaches", BigId, nullable=False),  # the last turn that the summary covers
     Column("text", sa.Text, nullable=False),
-    Column("several", sa.Boolean, nullable=False),  # several people had written by then
-    Column("lease_until", UtcDateTime),  # somebody is writing a new one
-    Column("fence", sa.Integer, nullable=False),  # counts those who began to, and what made their work void
+    Column("several", sa.Boolean, nullable=False),  # several people have written up to there
+    Column("lease_until", UtcDateTime),  # of the process that is writing the next summary
+    Column("fence", sa.Integer, nullable=False),  # counts leases and invalidations
 )
 
-answers = Table(  # the platform's messages that hold the turns' answers: a long answer has several
+POSTED_MESSAGES = Table(  # the platform's messages that hold a turn's answer: a long answer has several
     "answers",
     metadata,
     Column("id", BigId, primary_key=True),
@@ -197,21 +201,21 @@ answers = Table(  # the platform's messages that hold the turns' answers: a long
     Column("answer_id", sa.String(64), nullable=False),
     UniqueConstraint("thread_id", "answer_id"),
 )
-Index("ix_answers_turn", answers.c.turn_id)
+Index("ix_answers_turn", POSTED_MESSAGES.c.turn_id)
 
-preferences = Table(  # what a person asked us to keep in mind
+PREFERENCES = Table(  # how a person wants to be addressed and answered
     "preferences",
     metadata,
     Column("id", BigId, primary_key=True),
     Column("platform", sa.String(32), nullable=False),
     Column("workspace", sa.String(64), nullable=False),
     Column("user_id", sa.String(64), nullable=False),
-    Column("wishes", sa.JSON, nullable=False),  # by field, as preferences.Preferences.wishes tells them
+    Column("wishes", sa.JSON, nullable=False),  # domain.preferences.Preferences.wishes
     Column("changed_at", UtcDateTime, nullable=False),
     UniqueConstraint("platform", "workspace", "user_id"),
 )
 
-refusals = Table(  # deliveries that no replica could take in, and left to be delivered again
+FAILED_DELIVERIES = Table(  # events that no replica could store, so that the platform delivers them again
     "refusals",
     metadata,
     Column("id", BigId, primary_key=True),
@@ -219,18 +223,22 @@ refusals = Table(  # deliveries that no replica could take in, and left to be de
     Column("deliveries", sa.Integer, nullable=False),
 )
 
-keys = Table(  # who may ask over HTTP, and what of this minute's allowance is spent
+API_KEYS = Table(  # the keys of API callers, and their usage in the current minute
     "keys",
     metadata,
     Column("id", sa.String(16), primary_key=True),
     Column("name", sa.String(64), nullable=False),
-    Column("digest", sa.String(64), nullable=False),  # of its secret, which is stored nowhere
+    Column("digest", sa.String(64), nullable=False),  # a hash: the secret itself is not stored
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
-    Column("requests_per_minute", sa.Integer),  # null: the settings' limit
+    Column("requests_per_minute", sa.Integer),  # null: the limit from the settings
     Column("tokens_per_minute", sa.Integer),
-    Column("minute", sa.BigInteger, nullable=False, server_default="0"),  # since 1970, that the counts are of
+    Column("minute", sa.BigInteger, nullable=False, server_default="0"),  # the counted one, in minutes since 1970
     Column("requests", sa.Integer, nullable=False, server_default="0"),
     Column("tokens", sa.BigInteger, nullable=False, server_default="0"),
 )
+
+threads, sessions, turns, messages, summaries = THREADS, SESSIONS, TURNS, MESSAGES, SUMMARIES
+background, names, answers, preferences = THREAD_CONTEXT, DISPLAY_NAMES, POSTED_MESSAGES, PREFERENCES
+refusals, keys = FAILED_DELIVERIES, API_KEYS

@@ -1,8 +1,8 @@
-"""What was said in threads before their sessions: kept with the turn that it was read for, gone with the session.
+"""Thread context: the messages in a thread before the bot was called into it, stored with the session.
 
-Rule: what the platform hands over may be older than what became of it meanwhile. That is noted, in rows of nobody's
-(`by` is null), until what was read is kept: a deletion by the message's id alone, an edit with the new text, and a
-person who is forgotten by their id in place of a message's.
+Rule: while the platform's answer is on its way, a message in it may be edited or deleted, or its author forgotten.
+Marker rows (`by` is null) remember that until the context is stored. A deletion has the message's id and no author, an
+edit has the new text, and a forgotten person has their id in place of the message's.
 """
 
 from __future__ import annotations
@@ -19,76 +19,79 @@ from bot.prompt.history import Turn
 from bot.prompt.speakers import LONGEST_NAME
 from bot.prompt.thread_context import By, Earlier, Known, ThreadContext
 from bot.store import summaries
-from bot.store import threads as thread_rows
 from bot.store.engine import insert_or_ignore, mark_dirty
-from bot.store.tables import RUNNING, answers, background, messages, sessions, threads, turns
+from bot.store.locks import lock_threads
+from bot.store.tables import MESSAGES, POSTED_MESSAGES, RUNNING, SESSIONS, THREAD_CONTEXT, THREADS, TURNS
 
 
 def expect(connection: Connection, session_id: str) -> None:
-    """This session was opened in the midst of a thread: what was said before is to be read for its first answer."""
+    """Note that this session began inside a thread: its first turn reads the earlier messages from the platform."""
     connection.execute(_OF_SESSION, {"this_session": session_id, "background": Known.NOTHING.value})
 
 
-def keep(connection: Connection, thread_id: int, session_id: str, turn_id: int, found: ThreadContext) -> None:
-    """Store what was read, to stand with this turn from now on. It is read once; a closed session keeps nothing.
+def keep(connection: Connection, thread_id: int, session_id: str, turn_id: int, context: ThreadContext) -> None:
+    """Store the context that was read, to be shown with this turn. Do nothing if the session closed or has one.
 
-    Left out is what the thread's own rows hold already: what people said to the bot, and what it answered.
+    Messages that the thread already has rows of are left out: the questions to the bot, and its answers.
     """
-    connection.execute(_LOCKED, {"this_thread": thread_id})
-    if connection.execute(_EXPECTING, {"this_session": session_id}).first() is None:
+    lock_threads(connection, THREADS.c.id == thread_id)
+    if connection.execute(_UNREAD_SESSION, {"this_session": session_id}).first() is None:
         return
-    known = _known(connection, thread_id, [message.message_id for message in found.earlier])
+    stored = _stored_ids(connection, thread_id, [message.message_id for message in context.earlier])
     of_session = {"this_session": session_id}
-    noted = {row.message_id: row for row in connection.execute(_NOTES, of_session)}
-    connection.execute(_DROP_NOTES, of_session)
-    for message in found.earlier:
-        note = noted.get(message.message_id)
-        deleted = note is not None and not note.author_id
-        if message.message_id not in known and message.author_id not in noted and not deleted:
-            edited = {"text": note.text, "attachments": note.attachments} if note is not None else {}
-            here = {"thread_id": thread_id, "session_id": session_id}
-            insert_or_ignore(connection, background, here | _row(message) | edited)
-    read = {"background": (Known.WHOLE if found.whole else Known.PART).value, "background_turn_id": turn_id}
-    connection.execute(_OF_SESSION, of_session | read)
+    markers = {row.message_id: row for row in connection.execute(_MARKERS, of_session)}
+    connection.execute(_DELETE_MARKERS, of_session)
+    for message in context.earlier:
+        marker = markers.get(message.message_id)
+        deleted = marker is not None and not marker.author_id
+        if message.message_id not in stored and message.author_id not in markers and not deleted:
+            edit = {"text": marker.text, "attachments": marker.attachments} if marker is not None else {}
+            ids = {"thread_id": thread_id, "session_id": session_id}
+            insert_or_ignore(connection, THREAD_CONTEXT, ids | _row(message) | edit)
+    state = (Known.WHOLE if context.whole else Known.PART).value
+    connection.execute(_OF_SESSION, of_session | {"background": state, "background_turn_id": turn_id})
 
 
 def attached(connection: Connection, session_id: str, turns: Sequence[Turn]) -> list[Turn]:
-    """The session's turns; the one that its background stands with has it, if it is among them."""
+    """Return these turns of a session, with the thread context in the one that shows it."""
     of_session = {"this_session": session_id}
-    stands = connection.execute(_STANDS, of_session).first()
-    if stands is None or stands.background_turn_id not in {turn.id for turn in turns}:
+    session = connection.execute(_CONTEXT_OF, of_session).first()
+    if session is None or session.background_turn_id not in {turn.id for turn in turns}:
         return list(turns)
-    earlier = [_earlier(row) for row in connection.execute(_ROWS, of_session)]
-    found = ThreadContext(tuple(earlier), whole=stands.background == Known.WHOLE.value)
-    return [replace(turn, background=found) if turn.id == stands.background_turn_id else turn for turn in turns]
+    messages = [_message(row) for row in connection.execute(_MESSAGES_OF, of_session)]
+    context = ThreadContext(tuple(messages), whole=session.background == Known.WHOLE.value)
+    return [replace(turn, background=context) if turn.id == session.background_turn_id else turn for turn in turns]
 
 
 def erase(connection: Connection, thread_id: int, message_id: str) -> None:
-    """Erase a message that was deleted. One that may be being read at this moment is not kept any more."""
-    session = connection.execute(_OPEN_THERE, {"this_thread": thread_id}).first()
-    erased = connection.execute(sa.delete(background).where(*_this(thread_id, message_id))).rowcount
+    """Erase a deleted message from the context. While the context is being read, mark the message as deleted."""
+    session = connection.execute(_OPEN_IN, {"this_thread": thread_id}).first()
+    erased = connection.execute(sa.delete(THREAD_CONTEXT).where(*_is_message(thread_id, message_id))).rowcount
     if erased:
         mark_dirty(connection)
     if session is None:
         return
-    if session.reads:
-        _note(connection, thread_id, session.id, message_id)
+    if session.is_reading:
+        _add_marker(connection, thread_id, session.id, message_id)
     elif erased:
         summaries.void(connection, session.background_turn_id)
 
 
 def edit(connection: Connection, thread_id: int, message: MessageReceived) -> bool:
-    """Replace what a message says, also one that may be being read; False when it is none of what is kept here."""
-    session = connection.execute(_OPEN_THERE, {"this_thread": thread_id}).first()
+    """Replace the text of a message. Return whether the stored context has it.
+
+    While the context is being read, a marker keeps the new text.
+    """
+    session = connection.execute(_OPEN_IN, {"this_thread": thread_id}).first()
     if session is None:
         return False
-    said = {"text": storable(message.text), "attachments": [asdict(file) for file in message.attachments]}
-    this = sa.update(background).where(*_this(thread_id, message.message_id), background.c.author_id != "")
-    replaced = connection.execute(this.values(said)).rowcount > 0
+    new = {"text": storable(message.text), "attachments": [asdict(file) for file in message.attachments]}
+    selected = (*_is_message(thread_id, message.message_id), THREAD_CONTEXT.c.author_id != "")
+    replaced = connection.execute(sa.update(THREAD_CONTEXT).where(*selected).values(new)).rowcount > 0
     if replaced:
         mark_dirty(connection)
-    if session.reads:
-        _note(connection, thread_id, session.id, message.message_id, author_id=message.author.id, **said)
+    if session.is_reading:
+        _add_marker(connection, thread_id, session.id, message.message_id, author_id=message.author.id, **new)
         return False
     if replaced:
         summaries.void(connection, session.background_turn_id)
@@ -96,39 +99,45 @@ def edit(connection: Connection, thread_id: int, message: MessageReceived) -> bo
 
 
 def erase_in(connection: Connection, place: Sequence[sa.ColumnElement[bool]], person: str | None) -> None:
-    """Erase what this person said, or everybody, in the threads at a place; also what is being read of them."""
-    theirs = [] if person is None else [background.c.author_id == person]
-    spoken = sa.select(background.c.id).where(threads.c.id == background.c.thread_id, *place, *theirs).correlate(None)
-    there = sa.exists().where(threads.c.id == sessions.c.thread_id, *place).correlate(sessions)
-    reading = sa.select(sessions.c.id).where(_UNREAD, sessions.c.thread_id.in_(_RUNS), there).correlate(None)
-    concerned = sessions.c.id.in_(sa.union(spoken.with_only_columns(background.c.session_id), reading))
-    # First of all: so does everybody who changes a session.
-    thread_rows.lock(connection, threads.c.id.in_(sa.select(sessions.c.thread_id).where(concerned)))
-    found = connection.execute(_HELD.where(concerned).order_by(sessions.c.thread_id)).all()
-    connection.execute(sa.delete(background).where(background.c.id.in_(spoken)))
-    for session in found:
+    """Erase this person's messages, or everybody's, from the context of the threads that match `place`.
+
+    Where the context is being read, a marker keeps the person's messages out of it.
+    """
+    of_person = [] if person is None else [THREAD_CONTEXT.c.author_id == person]
+    rows = sa.select(THREAD_CONTEXT.c.id).where(THREADS.c.id == THREAD_CONTEXT.c.thread_id, *place, *of_person)
+    rows = rows.correlate(None)
+    in_place = sa.exists().where(THREADS.c.id == SESSIONS.c.thread_id, *place).correlate(SESSIONS)
+    reading = sa.select(SESSIONS.c.id).where(_UNREAD, SESSIONS.c.thread_id.in_(_RUNNING_IN), in_place).correlate(None)
+    concerned = SESSIONS.c.id.in_(sa.union(rows.with_only_columns(THREAD_CONTEXT.c.session_id), reading))
+    lock_threads(connection, THREADS.c.id.in_(sa.select(SESSIONS.c.thread_id).where(concerned)))
+    sessions = connection.execute(_LOCK_OPEN.where(concerned).order_by(SESSIONS.c.thread_id)).all()
+    connection.execute(sa.delete(THREAD_CONTEXT).where(THREAD_CONTEXT.c.id.in_(rows)))
+    for session in sessions:
         if session.background_turn_id is not None:
             summaries.void(connection, session.background_turn_id)
-        elif session.reads and person is not None:
-            _note(connection, session.thread_id, session.id, person, author_id=person)
+        elif session.is_reading and person is not None:
+            _add_marker(connection, session.thread_id, session.id, person, author_id=person)
 
 
 def forget(connection: Connection, session_ids: Sequence[str]) -> None:
-    """Erase all that was said before these sessions."""
-    connection.execute(sa.delete(background).where(background.c.session_id.in_(session_ids)))
+    """Delete the thread context of these sessions."""
+    connection.execute(sa.delete(THREAD_CONTEXT).where(THREAD_CONTEXT.c.session_id.in_(session_ids)))
 
 
-def _note(connection: Connection, thread_id: int, session_id: str, message_id: str, **edited: object) -> None:
-    """Note what became of a message, or of a person, while their words may be being read."""
-    nothing: dict[str, Any] = {"author_id": "", "name": "", "by": None, "text": "", "attachments": []}
-    this = {"thread_id": thread_id, "session_id": session_id, "message_id": message_id}
-    insert_or_ignore(connection, background, this | nothing | edited)
+def _add_marker(connection: Connection, thread_id: int, session_id: str, message_id: str, **values: object) -> None:
+    """Remember an edit, a deletion or a forgotten person until the context is stored (see the module's rule)."""
+    empty: dict[str, Any] = {"author_id": "", "name": "", "by": None, "text": "", "attachments": []}
+    ids = {"thread_id": thread_id, "session_id": session_id, "message_id": message_id}
+    insert_or_ignore(connection, THREAD_CONTEXT, ids | empty | values)
 
 
-def _known(connection: Connection, thread_id: int, ids: Sequence[str]) -> set[str]:
-    asked = sa.select(messages.c.message_id).where(messages.c.thread_id == thread_id, messages.c.message_id.in_(ids))
-    answered = sa.select(answers.c.answer_id).where(answers.c.thread_id == thread_id, answers.c.answer_id.in_(ids))
-    return {*connection.execute(asked).scalars(), *connection.execute(answered).scalars()}
+def _stored_ids(connection: Connection, thread_id: int, ids: Sequence[str]) -> set[str]:
+    """Return those of these message ids that the thread has rows of."""
+    received = sa.select(MESSAGES.c.message_id).where(MESSAGES.c.thread_id == thread_id, MESSAGES.c.message_id.in_(ids))
+    posted = sa.select(POSTED_MESSAGES.c.answer_id).where(
+        POSTED_MESSAGES.c.thread_id == thread_id, POSTED_MESSAGES.c.answer_id.in_(ids)
+    )
+    return {*connection.execute(received).scalars(), *connection.execute(posted).scalars()}
 
 
 def _row(message: Earlier) -> dict[str, object]:
@@ -142,40 +151,38 @@ def _row(message: Earlier) -> dict[str, object]:
     }
 
 
-def _earlier(row: Row[*tuple[Any, ...]]) -> Earlier:
-    files = tuple(Attachment(**kept) for kept in row.attachments)
-    return Earlier(row.message_id, row.author_id, row.text, files, By(row.by), row.name)
+def _message(row: Row[*tuple[Any, ...]]) -> Earlier:
+    attachments = tuple(Attachment(**file) for file in row.attachments)
+    return Earlier(row.message_id, row.author_id, row.text, attachments, By(row.by), row.name)
 
 
-def _this(thread_id: int, message_id: str) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
-    return background.c.thread_id == thread_id, background.c.message_id == message_id
+def _is_message(thread_id: int, message_id: str) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
+    return THREAD_CONTEXT.c.thread_id == thread_id, THREAD_CONTEXT.c.message_id == message_id
 
 
-_THIS = sessions.c.id == sa.bindparam("this_session")
-_OF_SESSION = sa.update(sessions).where(_THIS)
-# First of all, as everybody does who changes a session: otherwise two could wait for each other.
-_LOCKED = sa.select(threads.c.id).where(threads.c.id == sa.bindparam("this_thread")).with_for_update()
-_EXPECTING = (
-    sa.select(sessions.c.id)
-    .where(_THIS, sessions.c.closed_at.is_(None), sessions.c.background == Known.NOTHING.value)
-    .with_for_update()  # against a reset at this moment, which would leave these words behind
+_THIS = SESSIONS.c.id == sa.bindparam("this_session")
+_OF_SESSION = sa.update(SESSIONS).where(_THIS)
+_UNREAD = sa.and_(SESSIONS.c.closed_at.is_(None), SESSIONS.c.background == Known.NOTHING.value)
+_UNREAD_SESSION = (
+    sa.select(SESSIONS.c.id)
+    .where(_THIS, _UNREAD)
+    .with_for_update()  # a concurrent reset would leave these texts in a closed session
 )
-# What is read was asked for by a turn that runs: what happens at other times is in what will be read.
-_UNREAD = sa.and_(sessions.c.closed_at.is_(None), sessions.c.background == Known.NOTHING.value)
-_RUNS = sa.select(turns.c.thread_id).where(RUNNING)
-_READS = sa.and_(_UNREAD, _RUNS.where(turns.c.thread_id == sessions.c.thread_id).correlate(sessions).exists())
-_HELD = (
-    sa.select(sessions.c.id, sessions.c.thread_id, sessions.c.background_turn_id, _READS.label("reads"))
-    .where(sessions.c.closed_at.is_(None))
-    .with_for_update()  # as whoever closes it does, before its words are touched
+# The context is read for a running turn. Without one, edits and deletions are in what will be read.
+_RUNNING_IN = sa.select(TURNS.c.thread_id).where(RUNNING)
+_IS_READING = sa.and_(
+    _UNREAD, _RUNNING_IN.where(TURNS.c.thread_id == SESSIONS.c.thread_id).correlate(SESSIONS).exists()
 )
-_OPEN_THERE = _HELD.where(sessions.c.thread_id == sa.bindparam("this_thread"))
-_NOTED = (background.c.session_id == sa.bindparam("this_session"), background.c.by.is_(None))
-_NOTES = sa.select(background).where(*_NOTED)
-_DROP_NOTES = sa.delete(background).where(*_NOTED)
-_STANDS = sa.select(sessions.c.background, sessions.c.background_turn_id).where(_THIS)
-_ROWS = (
-    sa.select(background)
-    .where(background.c.session_id == sa.bindparam("this_session"), background.c.by.is_not(None))
-    .order_by(background.c.message_id)
+_LOCK_OPEN = (
+    sa.select(SESSIONS.c.id, SESSIONS.c.thread_id, SESSIONS.c.background_turn_id, _IS_READING.label("is_reading"))
+    .where(SESSIONS.c.closed_at.is_(None))
+    .with_for_update()
+)
+_OPEN_IN = _LOCK_OPEN.where(SESSIONS.c.thread_id == sa.bindparam("this_thread"))
+_IN_SESSION = THREAD_CONTEXT.c.session_id == sa.bindparam("this_session")
+_MARKERS = sa.select(THREAD_CONTEXT).where(_IN_SESSION, THREAD_CONTEXT.c.by.is_(None))
+_DELETE_MARKERS = sa.delete(THREAD_CONTEXT).where(_IN_SESSION, THREAD_CONTEXT.c.by.is_(None))
+_CONTEXT_OF = sa.select(SESSIONS.c.background, SESSIONS.c.background_turn_id).where(_THIS)
+_MESSAGES_OF = (
+    sa.select(THREAD_CONTEXT).where(_IN_SESSION, THREAD_CONTEXT.c.by.is_not(None)).order_by(THREAD_CONTEXT.c.message_id)
 )

@@ -1,4 +1,4 @@
-"""Threads: the places. A thread outlives its sessions and knows whether the bot takes part in it."""
+"""Threads: find, create and lock them. A thread outlives its sessions and knows whether the bot takes part in it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from sqlalchemy import Connection, Row
 
 from bot.domain.events import Thread
 from bot.store.engine import insert_or_ignore
-from bot.store.tables import messages, sessions, threads, turns
+from bot.store.tables import MESSAGES, SESSIONS, THREADS, TURNS
 
 
 def find(connection: Connection, thread: Thread) -> Row[int, bool, bool] | None:
-    """The thread's (id, engaged, begun), locked until the transaction ends, or None when it was never seen."""
+    """Return the thread's (id, engaged, begun) or None, and lock its row until the transaction ends."""
     place = {
         "on_platform": thread.platform,
         "in_workspace": thread.workspace,
@@ -24,19 +24,19 @@ def find(connection: Connection, thread: Thread) -> Row[int, bool, bool] | None:
 
 
 _FIND = (
-    sa.select(threads.c.id, threads.c.engaged, threads.c.begun)
+    sa.select(THREADS.c.id, THREADS.c.engaged, THREADS.c.begun)
     .where(
-        threads.c.platform == sa.bindparam("on_platform"),
-        threads.c.workspace == sa.bindparam("in_workspace"),
-        threads.c.channel == sa.bindparam("in_channel"),
-        threads.c.root == sa.bindparam("at_root"),
+        THREADS.c.platform == sa.bindparam("on_platform"),
+        THREADS.c.workspace == sa.bindparam("in_workspace"),
+        THREADS.c.channel == sa.bindparam("in_channel"),
+        THREADS.c.root == sa.bindparam("at_root"),
     )
     .with_for_update()
 )
 
 
 def ensure(connection: Connection, thread: Thread) -> int:
-    """The thread's id, locked until the transaction ends; made when it is new."""
+    """Return the thread's id, inserting its row if needed, and lock it until the transaction ends."""
     values = {
         "platform": thread.platform,
         "workspace": thread.workspace,
@@ -45,48 +45,43 @@ def ensure(connection: Connection, thread: Thread) -> int:
         "direct": thread.direct,
         "engaged": False,
     }
-    made = insert_or_ignore(connection, threads, values)
-    if made is not None:
-        return made
-    found = find(connection, thread)
-    # None: another replica deleted it at this moment, because nothing was left in it (retention).
-    return int(found.id) if found is not None else ensure(connection, thread)
-
-
-def lock(connection: Connection, *which: sa.ColumnElement[bool]) -> None:
-    """Lock all of these threads, in one order: whoever does it alike waits for nobody who waits for him."""
-    connection.execute(sa.select(threads.c.id).where(*which).order_by(threads.c.id).with_for_update())
+    inserted_id = insert_or_ignore(connection, THREADS, values)
+    if inserted_id is not None:
+        return inserted_id
+    existing = find(connection, thread)
+    # None: another replica has just deleted the empty thread (retention).
+    return int(existing.id) if existing is not None else ensure(connection, thread)
 
 
 def engage(connection: Connection, thread_id: int) -> None:
-    """From now on the bot takes part in this thread."""
+    """Note that the bot takes part in this thread from now on."""
     connection.execute(_THIS, {"this_thread": thread_id, "engaged": True, "begun": True})
 
 
 def begin(connection: Connection, thread_id: int) -> None:
-    """From now on nothing older is read in this thread."""
+    """Note that a session or a reset began here: messages that are older are never read from the platform."""
     connection.execute(_THIS, {"this_thread": thread_id, "begun": True})
 
 
-_THIS = sa.update(threads).where(threads.c.id == sa.bindparam("this_thread"))
+_THIS = sa.update(THREADS).where(THREADS.c.id == sa.bindparam("this_thread"))
 
 
 def remove_empty(connection: Connection, ids: Collection[int]) -> None:
-    """Delete those of these threads in which nothing is left, and nothing began; none that is locked elsewhere."""
-    these = sa.select(threads.c.id).where(threads.c.id.in_(ids)).order_by(threads.c.id)
-    held = list(connection.execute(these.with_for_update(skip_locked=True)).scalars())
-    # A statement of its own: only once the threads are locked is it certain that nothing more comes into them.
-    left = [sa.exists().where(table.c.thread_id == threads.c.id) for table in (sessions, messages, turns)]
-    connection.execute(sa.delete(threads).where(threads.c.id.in_(held), threads.c.begun.is_(False), ~sa.or_(*left)))
+    """Delete those threads that hold no rows and in which no session or reset ever began. Skip locked ones."""
+    selected = sa.select(THREADS.c.id).where(THREADS.c.id.in_(ids)).order_by(THREADS.c.id)
+    locked = list(connection.execute(selected.with_for_update(skip_locked=True)).scalars())
+    # A second statement, because rows can still be added until the threads are locked.
+    has_rows = sa.or_(*(sa.exists().where(table.c.thread_id == THREADS.c.id) for table in (SESSIONS, MESSAGES, TURNS)))
+    connection.execute(sa.delete(THREADS).where(THREADS.c.id.in_(locked), THREADS.c.begun.is_(False), ~has_rows))
 
 
 def is_followed(connection: Connection, thread_id: int, message_id: str) -> bool:
-    """Whether the bot took part in the thread when this message was written: something older was for it."""
-    return connection.execute(_OLDER, {"in_thread": thread_id, "than_this": message_id}).first() is not None
+    """Return whether the thread holds an older message: the bot took part in it when this one was written."""
+    return connection.execute(_OLDER, {"in_thread": thread_id, "this_message": message_id}).first() is not None
 
 
 _OLDER = (
-    sa.select(messages.c.id)
-    .where(messages.c.thread_id == sa.bindparam("in_thread"), messages.c.message_id < sa.bindparam("than_this"))
+    sa.select(MESSAGES.c.id)
+    .where(MESSAGES.c.thread_id == sa.bindparam("in_thread"), MESSAGES.c.message_id < sa.bindparam("this_message"))
     .limit(1)
 )

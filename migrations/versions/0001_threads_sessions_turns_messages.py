@@ -18,7 +18,7 @@ _RUNNING = sa.text("state = 'running'")
 
 
 def upgrade() -> None:
-    """Make them."""
+    """Create the tables."""
     op.create_table(
         "threads",
         sa.Column("id", _ID, nullable=False),

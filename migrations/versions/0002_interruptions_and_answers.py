@@ -1,4 +1,4 @@
-"""Interruptions that reach every replica, and all messages of an answer."""
+"""Interruptions that reach every replica, and a table of the messages that hold an answer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _INTERRUPTED = sa.text("interrupted IS NOT NULL")
 
 
 def upgrade() -> None:
-    """Add them; what the turns knew of their answer's message moves to the new table."""
+    """Add the columns and the table, and move the turns' `answer_id` into it."""
     op.add_column("threads", sa.Column("interrupted", sa.String(16)))
     op.create_index(
         "ix_threads_interrupted",

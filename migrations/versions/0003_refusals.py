@@ -1,4 +1,4 @@
-"""Refused deliveries, counted by the hour, and an index by which the figures of a day are found."""
+"""Failed deliveries, counted by the hour, and an index for the metrics of a day."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
-    """Add them."""
+    """Add the table and the index."""
     op.create_table(
         "refusals",
         sa.Column("id", _ID, nullable=False),

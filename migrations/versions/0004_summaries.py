@@ -1,4 +1,4 @@
-"""Summaries of what is too long to be shown; what a thread is owed is found at once, however long it is."""
+"""Summaries of long sessions, and an index that finds the waiting messages of a thread of any length."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
-    """Make the table; order the index."""
+    """Create the table, and rebuild the index with the message id."""
     op.create_table(
         "summaries",
         sa.Column("session_id", sa.String(36), nullable=False),

@@ -1,4 +1,4 @@
-"""When a message was edited, and what finds the rows that nobody needs any more."""
+"""The time of an edit, and indexes that find the rows to purge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was said before a session, what people are called in it, and the warning before it expires."""
+"""The thread context of a session, display names, and the warning before a session expires."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
-    """Add them; threads that are known already are not read."""
+    """Add the columns and tables. The context of threads that exist already is never read."""
     op.add_column("threads", sa.Column("begun", sa.Boolean, server_default=sa.false(), nullable=False))
     op.execute(sa.text("UPDATE threads SET begun = true"))
     op.add_column("sessions", sa.Column("channel", sa.String(64), server_default="", nullable=False))

@@ -1,4 +1,4 @@
-"""What a person asked the bot to keep in mind."""
+"""People's preferences."""
 
 from __future__ import annotations
 

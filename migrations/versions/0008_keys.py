@@ -1,4 +1,4 @@
-"""Keys for those who ask over HTTP, and what makes a repeated request known."""
+"""API keys, and idempotency keys of requests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _KEYED = sa.text("idempotency_key IS NOT NULL")
 
 
 def upgrade() -> None:
-    """Add them; turns that are there have none."""
+    """Add the table, the columns and the index."""
     op.create_table(
         "keys",
         sa.Column("id", sa.String(16), nullable=False),

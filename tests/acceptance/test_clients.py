@@ -1,4 +1,4 @@
-"""The gateway as a process, and five kinds of clients: each remembers under one id, and knows nothing under another."""
+"""The gateway as a process, with five kinds of clients: each session remembers its own messages, and no others."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ Client = Callable[[GatewayWorld, str, Sequence[Call]], Awaitable[list[str]]]
 
 @pytest.fixture(scope="session")
 def node() -> str:
-    """Node with OpenAI's package for it, or a loud skip; in CI it must be there."""
-    found = shutil.which("node")
-    if found is None or not (FOLDER / "node_modules" / "openai").exists():
+    """Return Node's path. Without OpenAI's npm package the test is skipped; in CI it fails."""
+    path = shutil.which("node")
+    if path is None or not (FOLDER / "node_modules" / "openai").exists():
         no_node = "NO NODE: install it, then run: npm ci --prefix tests/clients"
         if os.environ.get("CI"):
             pytest.fail(no_node)
         pytest.skip(no_node)
-    return found
+    return path
 
 
-async def ran(*command: str, typed: str = "", environ: Mapping[str, str] | None = None, folder: Path = FOLDER) -> str:
-    """What a program prints; it must end well."""
+async def run(*command: str, typed: str = "", environ: Mapping[str, str] | None = None, folder: Path = FOLDER) -> str:
+    """Run a program that must succeed, and return its output."""
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=folder,
@@ -49,46 +49,46 @@ async def ran(*command: str, typed: str = "", environ: Mapping[str, str] | None 
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        printed, complaints = await asyncio.wait_for(process.communicate(typed.encode()), WITHIN_S)
+        output, errors = await asyncio.wait_for(process.communicate(typed.encode()), WITHIN_S)
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    assert process.returncode == 0, complaints.decode()
-    return printed.decode()
+    assert process.returncode == 0, errors.decode()
+    return output.decode()
 
 
 def program(*command: str) -> Client:
-    """A client that is a program of its own."""
+    """Return a client that is a separate program."""
 
     async def answers(world: GatewayWorld, address: str, calls: Sequence[Call]) -> list[str]:
-        printed = await ran(*command, address, world.key, typed=json.dumps(calls))
-        told: list[str] = json.loads(printed)
-        return told
+        output = await run(*command, address, world.key, typed=json.dumps(calls))
+        received: list[str] = json.loads(output)
+        return received
 
     return answers
 
 
 async def curl(world: GatewayWorld, address: str, calls: Sequence[Call]) -> list[str]:
-    """One curl for each call."""
-    return [await _curled(world, address, call) for call in calls]
+    """Run curl once for each call."""
+    return [await _curl(world, address, call) for call in calls]
 
 
-async def _curled(world: GatewayWorld, address: str, call: Call) -> str:
+async def _curl(world: GatewayWorld, address: str, call: Call) -> str:
     body = {"messages": [{"role": "user", "content": call["text"]}], "stream": call["stream"]}
-    named = f"{call['header']}: {call['session']}"
-    headers = (f"Authorization: Bearer {world.key}", "Content-Type: application/json", named)
+    session = f"{call['header']}: {call['session']}"
+    headers = (f"Authorization: Bearer {world.key}", "Content-Type: application/json", session)
     options = [option for header in headers for option in ("-H", header)]
-    printed = await ran("curl", "-sSNf", f"{address}/v1/chat/completions", *options, "-d", json.dumps(body))
+    output = await run("curl", "-sSNf", f"{address}/v1/chat/completions", *options, "-d", json.dumps(body))
     if not call["stream"]:
-        return str(json.loads(printed)["choices"][0]["message"]["content"])
-    lines = [line.removeprefix("data: ") for line in printed.split("\n\n") if line]
+        return str(json.loads(output)["choices"][0]["message"]["content"])
+    lines = [line.removeprefix("data: ") for line in output.split("\n\n") if line]
     chunks = [json.loads(line) for line in lines if line != "[DONE]"]
     return "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks)
 
 
 def clients(node: str) -> dict[str, Client]:
-    """The five."""
+    """Return the five clients."""
     return {
         "sdk": program(sys.executable, "sdk.py"),
         "requests": program(sys.executable, "with_requests.py"),
@@ -99,7 +99,7 @@ def clients(node: str) -> dict[str, Client]:
 
 
 def calls(name: str, text: str, *, another: bool = False) -> list[Call]:
-    """One call in each spelling of the header, streaming and not, each in a session of its own."""
+    """Return one call for each spelling of the header, streaming and not, each in its own session."""
     return [
         {"header": header, "session": f"{name}-{header}-{stream}{'-x' * another}", "stream": stream, "text": text}
         for header in HEADERS
@@ -110,48 +110,48 @@ def calls(name: str, text: str, *, another: bool = False) -> list[Call]:
 async def all_ask(
     world: GatewayWorld, address: str, node: str, text: str, *, another: bool = False
 ) -> dict[str, list[str]]:
-    """What each of the five is told, all of them asking at once."""
-    asking = {name: ask(world, address, calls(name, text, another=another)) for name, ask in clients(node).items()}
-    return dict(zip(asking, await asyncio.gather(*asking.values()), strict=True))
+    """Return the answers of the five clients, which run concurrently."""
+    running = {name: ask(world, address, calls(name, text, another=another)) for name, ask in clients(node).items()}
+    return dict(zip(running, await asyncio.gather(*running.values()), strict=True))
 
 
-async def remember(world: GatewayWorld, address: str, node: str) -> None:
-    """Check that each client, in each of its sessions, is told what it said before, and not in another one."""
-    told = await all_ask(world, address, node, WHO)
-    strange = await all_ask(world, address, node, WHO, another=True)
+async def assert_remembered(world: GatewayWorld, address: str, node: str) -> None:
+    """Check that each client's sessions remember its message, and that its other sessions do not."""
+    same = await all_ask(world, address, node, WHO)
+    other = await all_ask(world, address, node, WHO, another=True)
 
-    assert {name: [ALICE in answer for answer in answers] for name, answers in told.items()} == dict.fromkeys(
-        told, [True] * 8
+    assert {name: [ALICE in answer for answer in answers] for name, answers in same.items()} == dict.fromkeys(
+        same, [True] * 8
     )
-    assert not [name for name, answers in strange.items() for answer in answers if ALICE in answer]
+    assert not [name for name, answers in other.items() for answer in answers if ALICE in answer]
 
 
 async def test_each_client_remembers_across_a_restart(world: GatewayWorld, node: str) -> None:
-    """In each spelling of the header, streaming and not; under another id it knows nothing."""
+    """In each spelling of the header, streaming and not. Another session remembers nothing."""
     async with world.running("gateway") as (_, address):
         await all_ask(world, address, node, ALICE)
     async with world.running("gateway") as (_, address):
-        await remember(world, address, node)
+        await assert_remembered(world, address, node)
 
 
 async def test_each_client_remembers_across_replicas(world: GatewayWorld, node: str) -> None:
-    """What was said to one process is known to the other, while both run."""
+    """A second process, which runs at the same time, has the sessions of the first."""
     async with world.running("gateway") as (_, here), world.running("gateway") as (_, there):
         await all_ask(world, here, node, ALICE)
-        await remember(world, there, node)
+        await assert_remembered(world, there, node)
 
 
 def snippets(kind: str, after: str = "clients", before: str = "<!-- end") -> list[str]:
-    """The README's examples in this language."""
+    """Return the README's examples in this language."""
     section = README.split(f"<!-- {after}:")[1].split(before)[0]
     return re.findall(rf"^```{kind}\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
 
 
 async def test_the_examples_in_the_readme_run(world: GatewayWorld, node: str) -> None:
-    """As they stand there, but for the address: each asks twice, and is told the name in the second answer."""
+    """Only the address is replaced. Each example asks twice, and its second answer contains the name."""
     async with world.running("gateway") as (_, address):
-        told = [
-            await ran(*command, snippet.replace("http://127.0.0.1:8000", address), environ={"ATTENDANT_KEY": world.key})
+        outputs = [
+            await run(*command, snippet.replace("http://127.0.0.1:8000", address), environ={"ATTENDANT_KEY": world.key})
             for command, kind in (
                 ((sys.executable, "-c"), "python"),
                 ((node, "--input-type=module", "-e"), "javascript"),
@@ -160,12 +160,12 @@ async def test_the_examples_in_the_readme_run(world: GatewayWorld, node: str) ->
             for snippet in snippets(kind)
         ]
 
-    assert [f"{ALICE} | " in answer for answer in told] == [True] * 5
+    assert [f"{ALICE} | " in answer for answer in outputs] == [True] * 5
 
 
 async def test_the_python_example_in_the_readme_runs(world: GatewayWorld) -> None:
-    """It needs no server, and its second answer knows the name."""
+    """It needs no server. Its second answer contains the name."""
     (snippet,) = snippets("python", "python", "\n## ")
     environ = {**world.environ, "PYTHONPATH": str(FOLDER.parents[1])}
 
-    assert ALICE in await ran(sys.executable, "-c", snippet, environ=environ, folder=world.folder)
+    assert ALICE in await run(sys.executable, "-c", snippet, environ=environ, folder=world.folder)

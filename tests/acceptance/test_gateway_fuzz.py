@@ -1,4 +1,4 @@
-"""The gateway and its OpenAPI document: a fuzzer that is led by the document finds nothing that it does not say."""
+"""The gateway and its OpenAPI document: a fuzzer that reads the document finds no difference between them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.openai_server import Cut, Fails, OpenAIServer, Reply, Request
 from tests.support.process import Process
 from tests.support.room import recites
 
-# Not whether every request that fits the schema is accepted: some are refused for what they say, not for their shape.
+# Without positive_data_acceptance: some valid bodies are refused for the order of their messages.
 CHECKS = (
     *("not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance"),
     *("response_schema_conformance", "negative_data_rejection", "unsupported_method"),
@@ -27,7 +27,7 @@ CHECKS = (
 UNLIMITED = {"GATEWAY_REQUESTS_PER_MINUTE": "100000000", "GATEWAY_TOKENS_PER_MINUTE": "999999999"}
 
 
-# What no client that is led by the document would send: the body's encoding, the request's own bytes.
+# Requests that the fuzzer cannot send: broken encodings, and bytes that are not HTTP.
 BROKEN = [
     (b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", 400),
     (b"Content-Encoding: deflate\r\nContent-Length: 2\r\n\r\n{}", 400),
@@ -38,8 +38,8 @@ BROKEN = [
 ]
 
 
-def troubled() -> Callable[[Request], Reply]:
-    """A model that fails in one way after another, and now and then says something."""
+def failing_model() -> Callable[[Request], Reply]:
+    """Return a model that fails in several ways in turn, and sometimes answers."""
     retry = {"retry-after-ms": "1"}
     replies: cycle[Reply] = cycle(
         [
@@ -58,29 +58,29 @@ def troubled() -> Callable[[Request], Reply]:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("prefix", "fails"), [("/v1", False), ("/api/publicLLM", True)])
-async def test_the_document_is_true(tmp_path: Path, prefix: str, *, fails: bool) -> None:
-    """No status, header or shape that is not in it, and no 5xx but for a model's failures."""
-    model = OpenAIServer(troubled() if fails else recites)
+async def test_the_server_does_what_its_document_says(tmp_path: Path, prefix: str, *, fails: bool) -> None:
+    """It returns no undocumented status, header or body, and no 5xx except for failures of the model."""
+    model = OpenAIServer(failing_model() if fails else recites)
     environ = {"OPENAI_BASE_URL": await model.start(), "OPENAI_API_KEY": "sk-test", **UNLIMITED}
-    made = await Process.run(tmp_path, environ, "keys", "create", "test")
-    key = next(line for line in made.lines if line.startswith("sk-att-"))
+    created = await Process.run(tmp_path, environ, "keys", "create", "test")
+    key = next(line for line in created.lines if line.startswith("sk-att-"))
     async with Process.running(tmp_path, environ, "gateway") as process:
         (address,) = re.findall(r"http://[^/]+", await process.says("is running at"))
-        found = await fuzzed(f"{address}{prefix}/openapi.json", key, tmp_path, CHECKS[1:] if fails else CHECKS)
+        failures = await fuzz(f"{address}{prefix}/openapi.json", key, tmp_path, CHECKS[1:] if fails else CHECKS)
         documented = await statuses(f"{address}{prefix}/openapi.json", prefix)
-        told = [await status(address, f"POST {prefix}", key, rest) for rest, _ in BROKEN]
+        received = [await status(address, f"POST {prefix}", key, rest) for rest, _ in BROKEN]
         ended = await process.stop()
     await model.stop()
 
-    assert found is None, found
-    assert told == [status for _, status in BROKEN]
-    assert set(map(str, told)) <= documented
-    broke = "a request broke" if fails else '"level": "error"'
-    assert not [line for line in ended.lines if broke in line]
+    assert failures is None, failures
+    assert received == [status for _, status in BROKEN]
+    assert set(map(str, received)) <= documented
+    unexpected = "request_failed" if fails else '"level": "error"'
+    assert not [line for line in ended.lines if unexpected in line]
 
 
-async def fuzzed(document: str, key: str, path: Path, checks: tuple[str, ...]) -> str | None:
-    """What the fuzzer says of it; None when all is well."""
+async def fuzz(document: str, key: str, path: Path, checks: tuple[str, ...]) -> str | None:
+    """Return the fuzzer's report, or None if it finds no failure."""
     fuzzer = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "schemathesis.cli", "run", document),
         *("-H", f"Authorization: Bearer {key}", "--checks", ",".join(checks)),
@@ -90,19 +90,19 @@ async def fuzzed(document: str, key: str, path: Path, checks: tuple[str, ...]) -
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await fuzzer.communicate()
-    return said.decode() if fuzzer.returncode else None
+    report, _ = await fuzzer.communicate()
+    return report.decode() if fuzzer.returncode else None
 
 
 async def statuses(document: str, path: str) -> set[str]:
-    """Those that the document knows of a question."""
+    """Return the documented statuses of a completion."""
     async with aiohttp.ClientSession() as http, http.get(document) as response:
-        told: dict[str, Any] = await response.json()
-    return set(told["paths"][path]["post"]["responses"])
+        content: dict[str, Any] = await response.json()
+    return set(content["paths"][path]["post"]["responses"])
 
 
 async def status(address: str, line: str, key: str, rest: bytes) -> int:
-    """What is answered to a request that ends like this, byte by byte."""
+    """Send a request that ends with these raw bytes, and return the status."""
     host, _, port = address.removeprefix("http://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     head = f"{line} HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n"

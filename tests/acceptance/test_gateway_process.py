@@ -1,4 +1,4 @@
-"""The gateway as a process: beside the Slack bot, told to stop, and killed."""
+"""The gateway as a process: beside the Slack bot, stopped by a signal, and killed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HI = "My VPN is down"
 
 
 async def test_it_runs_beside_the_slack_bot(world: GatewayWorld) -> None:
-    """With a port of its own; the same sessions go on when it runs alone."""
+    """It has its own port. Its sessions continue when it runs alone."""
     async with world.running("run", GATEWAY_PORT="0") as (_, address):
         assert (await world.ask(address, HI))[:2] == (200, "created")
     async with world.running("gateway") as (_, address):
@@ -27,16 +27,16 @@ async def test_it_runs_beside_the_slack_bot(world: GatewayWorld) -> None:
 
 
 async def test_without_a_key_its_start_says_how_to_make_one(world: GatewayWorld, tmp_path: Path) -> None:
-    """Nobody could ask there; with one it does not."""
-    for database_url, told in ((f"sqlite:///{tmp_path / 'none.db'}", True), (world.environ["DATABASE_URL"], False)):
+    """Without a key nobody can use the API. If there is a key, the start prints no hint."""
+    for database_url, has_hint in ((f"sqlite:///{tmp_path / 'none.db'}", True), (world.environ["DATABASE_URL"], False)):
         environ = {**world.environ, "DATABASE_URL": database_url}
         async with Process.running(world.folder, environ, "gateway") as process:
-            assert ("attendant keys create" in await process.says("Attendant is running")) is told
+            assert ("attendant keys create" in await process.says("Attendant is running")) is has_hint
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_told_to_stop_it_finishes_what_it_answers(world: GatewayWorld, *, stream: bool) -> None:
-    """For so long as it may, and the answer is remembered."""
+async def test_told_to_stop_it_finishes_running_answers(world: GatewayWorld, *, stream: bool) -> None:
+    """Within the time of the drain. The answer is stored."""
     hold = world.hold_model()
     async with world.running("gateway") as (process, address):
         asking = asyncio.create_task(world.ask(address, HI, stream=stream))
@@ -53,7 +53,7 @@ async def test_told_to_stop_it_finishes_what_it_answers(world: GatewayWorld, *, 
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_told_to_stop_it_does_not_wait_for_ever(world: GatewayWorld, *, stream: bool) -> None:
-    """What is not done by then ends with an error, and leaves nothing: the client asks again elsewhere."""
+    """After the drain, a request ends with an error and leaves nothing, so that the client can retry it elsewhere."""
     hold = world.hold_model()
     async with world.running("gateway", DRAIN_SECONDS="0.1") as (process, address):
         asking = asyncio.create_task(world.ask(address, HI, stream=stream))
@@ -66,7 +66,7 @@ async def test_told_to_stop_it_does_not_wait_for_ever(world: GatewayWorld, *, st
 
 
 async def test_killed_it_leaves_nothing(world: GatewayWorld) -> None:
-    """When its lease has run out, another replica goes on as if the request had not been."""
+    """When its lease has expired, another replica continues the session without the request."""
     async with world.running("gateway") as (process, address), world.running("gateway") as (_, other):
         await world.ask(address, "first")
         hold = world.hold_model()

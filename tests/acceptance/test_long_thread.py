@@ -14,7 +14,7 @@ from sqlalchemy import event
 from bot.domain.preferences import Profile
 from bot.prompt.budget import Budget
 from bot.prompt.compose import NOTE_ENDS
-from bot.prompt.speakers import line
+from bot.prompt.speakers import attributed
 from bot.store import preferences
 from bot.store.engine import Store
 from bot.testing import SettableClock
@@ -82,7 +82,7 @@ async def introduce(desk: Desk) -> None:
 def shown() -> Iterator[str]:
     """How each message reads: with its author's name, since the second person joined."""
     for number, text in enumerate(questions(), 1):
-        yield text if number == 1 else line(NAMES[number % 2], text)
+        yield text if number == 1 else attributed(NAMES[number % 2], text)
 
 
 def questions() -> Iterator[str]:

@@ -56,7 +56,7 @@ async def test_what_is_remembered_can_be_asked_for(empty_sqlite_url: str, llm: S
     nothing, _, told = await shown(empty_sqlite_url, llm, "!status", "my VPN is down", "!status")
 
     assert nothing == texts.memory(None)
-    assert "one turn" in told
+    assert "one answer" in told
 
 
 async def test_a_model_in_trouble_ends_in_a_sentence(empty_sqlite_url: str, llm: ScriptedLLM) -> None:

@@ -1,4 +1,4 @@
-// fetch as a client: makes the calls that it reads, and prints the answers.
+// fetch as a client: it makes the calls on its standard input and prints the answers.
 // Usage: fetch.mjs ADDRESS KEY, with a JSON list of {header, session, stream, text} on standard input.
 import { text } from "node:stream/consumers";
 

@@ -1,4 +1,4 @@
-// OpenAI's JavaScript SDK as a client: makes the calls that it reads, and prints the answers.
+// OpenAI's JavaScript SDK as a client: it makes the calls on its standard input and prints the answers.
 // Usage: sdk.mjs ADDRESS KEY, with a JSON list of {header, session, stream, text} on standard input.
 import OpenAI from "openai";
 import { text } from "node:stream/consumers";
@@ -10,9 +10,9 @@ async function answer(call) {
   const asked = { model: "any", messages: [{ role: "user", content: call.text }], stream: call.stream };
   const given = await client.chat.completions.create(asked);
   if (!call.stream) return given.choices[0].message.content;
-  let said = "";
-  for await (const chunk of given) said += chunk.choices[0].delta.content ?? "";
-  return said;
+  let content = "";
+  for await (const chunk of given) content += chunk.choices[0].delta.content ?? "";
+  return content;
 }
 
 const answers = [];

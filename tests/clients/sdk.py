@@ -1,4 +1,4 @@
-"""OpenAI's Python SDK as a client: makes the calls that it reads, and prints the answers.
+"""OpenAI's Python SDK as a client: it makes the calls on its standard input and prints the answers.
 
 Usage: sdk.py ADDRESS KEY, with a JSON list of {header, session, stream, text} on standard input.
 """
@@ -13,7 +13,7 @@ from openai import OpenAI
 
 
 def answer(client: OpenAI, call: dict[str, Any]) -> str:
-    """One call's answer."""
+    """Return the answer of one call."""
     session = client.with_options(default_headers={call["header"]: call["session"]})
     asked: Any = {"model": "any", "messages": [{"role": "user", "content": call["text"]}]}
     if not call["stream"]:

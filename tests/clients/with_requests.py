@@ -1,5 +1,6 @@
-"""The requests library as a client: makes the calls that it reads, and prints the answers. It posts to the base URL.
+"""The requests library as a client: it makes the calls on its standard input and prints the answers.
 
+It posts to the base URL.
 Usage: with_requests.py ADDRESS KEY, with a JSON list of {header, session, stream, text} on standard input.
 """
 
@@ -13,7 +14,7 @@ import requests
 
 
 def answer(address: str, key: str, call: dict[str, Any]) -> str:
-    """One call's answer."""
+    """Return the answer of one call."""
     response = requests.post(
         f"{address}/api/publicLLM",
         headers={"Authorization": f"Bearer {key}", call["header"]: call["session"]},

@@ -86,7 +86,7 @@ async def test_a_database_that_goes_away_while_an_answer_grows(room: Room, caplo
     with away(room.settings.database_url):
         second.release()
         assert await talk.answers(1) == ["Have you tried turning it off?"]
-        await logged(caplog, "waiting for it")
+        await logged(caplog, "database_unavailable")
     talk.says("yes")
 
     answer = "I was shown: my VPN is down | Have you tried turning it off? | yes"
@@ -101,7 +101,7 @@ async def test_a_database_that_goes_away_before_the_first_word(room: Room, caplo
     with away(room.settings.database_url):
         hold.release()
         await room.until(lambda: bool(talk.said()))
-        await logged(caplog, "waiting for it")
+        await logged(caplog, "database_unavailable")
     assert await talk.answers(1) == ["a held answer"]
     assert len(room.model.requests) == 1
 

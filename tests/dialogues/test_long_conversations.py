@@ -46,8 +46,8 @@ async def test_what_was_said_long_ago_is_still_known(room: Room) -> None:
     assert turns[-1] == "what is my code?"
     await room.settled()
     talk.says("!status")
-    assert "8 turns" in (told := (await talk.answers(9))[-1])
-    assert "the oldest of it in short" in told
+    assert "8 answers" in (told := (await talk.answers(9))[-1])
+    assert "with the oldest part summarized" in told
 
 
 @NARROW

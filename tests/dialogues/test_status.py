@@ -29,8 +29,8 @@ async def test_a_thread_is_told_what_is_remembered_of_it(room: Room, text: str) 
     talk.says(text, by=room.guest("Ben"))
 
     told = (await talk.answers(3))[-1]
-    assert "begun 3 hours ago, 2 turns, 0% of" in told
-    assert "I forget it in 22 hours unless" in told
+    assert "started 3 hours ago, 2 answers, 0% of" in told
+    assert "forget it in 22 hours unless" in told
     assert len(room.model.requests) == 2
 
 
@@ -44,7 +44,7 @@ async def test_it_is_told_how_full_the_memory_is(room: Room) -> None:
 
     talk.says("!status")
 
-    share = re.search(r"one turn, (\d+)% of", (await talk.answers(2))[-1])
+    share = re.search(r"one answer, (\d+)% of", (await talk.answers(2))[-1])
     assert share is not None
     assert 30 < int(share[1]) < 90
 
@@ -109,7 +109,7 @@ async def test_the_slash_command_lists_what_is_open(room: Room) -> None:
 
     assert "one open conversation" in first
     assert f"/archives/{talk.channel.id}/p{talk.root.replace('.', '')}|" in line
-    assert line.endswith(": begun 1 hour ago, one turn, forgotten in 23 hours")
+    assert line.endswith(": started 1 hour ago, one answer, forgotten in 23 hours")
 
 
 @pytest.mark.parametrize(
@@ -128,4 +128,4 @@ async def test_the_channels_own_limit_is_told(room: Room) -> None:
 
     assert "in 2 hours unless" in (await talk.answers(2))[-1]
     assert "in 1 day unless" in (await direct.answers(2))[-1]
-    assert "forgotten after 2 hours" in (await ana.commands("/attendant", "status")).text
+    assert "after 2 hours without" in (await ana.commands("/attendant", "status")).text

@@ -1,4 +1,4 @@
-"""Keys: made of randomness, read strictly, compared without telling where they differ, and shown by nobody."""
+"""API keys: random, parsed strictly, compared in constant time, and hidden in every repr."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SECRET = api_keys.mint(lambda size: b"\xa5" * size)
 
 
 def test_a_key_is_what_it_is_made_of() -> None:
-    """Its id is told in it, its digest is of all of it, and no two are alike."""
+    """The id is a part of the key, the digest covers all of it, and no two keys are alike."""
     made = api_keys.mint(lambda size: bytes(range(size)))
 
     assert made.text == "sk-att-000102030405-" + bytes(range(32)).hex()
@@ -29,19 +29,19 @@ def test_a_key_is_what_it_is_made_of() -> None:
     ["", "sk-att-", "nonsense", SECRET.text + "0", SECRET.text[:-1], SECRET.text.upper(), SECRET.text + "\n"],
 )
 def test_what_is_no_key_is_not_read(text: str) -> None:
-    """Nothing but a key gets as far as the database."""
+    """A text that is not a key never reaches the database."""
     assert api_keys.read(text) is None
 
 
 def test_a_key_matches_its_digest_alone() -> None:
-    """Not another's, nor none."""
+    """It does not match another key's digest, or none."""
     other = api_keys.mint(secrets.token_bytes)
 
     assert [api_keys.matches(SECRET, digest) for digest in (SECRET.digest, other.digest, None)] == [True, False, False]
 
 
 def test_a_secret_does_not_show() -> None:
-    """Neither in its repr nor in its digest."""
+    """The secret is neither in its repr nor in its digest."""
     assert SECRET.text not in repr(SECRET)
     assert SECRET.text.rpartition("-")[2] not in SECRET.digest
 
@@ -56,5 +56,5 @@ def test_a_secret_does_not_show() -> None:
     ],
 )
 def test_a_key_is_valid_until_its_end(key: Key, *, valid: bool) -> None:
-    """Until it is revoked, or its last moment has come."""
+    """A key is valid until it is revoked or expires."""
     assert key.is_valid(NOON) is valid

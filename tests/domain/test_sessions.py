@@ -1,4 +1,4 @@
-"""A session's life: which messages want an answer, and when a session is idle."""
+"""The life of a session: which messages want an answer, and when a session is idle."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ THEIRS = dataclasses.replace(reply("<@U2> look", "1.0"), addresses_other=True)
     ids=["mention", "mention and another", "reply", "to another", "direct", "direct, of another"],
 )
 def test_what_wants_an_answer(message: MessageReceived, *, outside: bool, inside: bool) -> None:
-    """A mention, a direct message, or a reply where the bot takes part, unless that addresses somebody else."""
+    """A mention, a direct message, or a reply where the bot takes part, unless the reply addresses somebody else."""
     assert wants_answer(message, engaged=False) is outside
     assert wants_answer(message, engaged=True) is inside
 
@@ -46,7 +46,7 @@ def test_what_wants_an_answer(message: MessageReceived, *, outside: bool, inside
 def test_what_wants_an_answer_once_it_is_edited(
     message: MessageReceived, age: int, *, wanted: bool, calls_bot: bool
 ) -> None:
-    """What wants one anyway, while it is recent; and whatever its edit makes a question to the bot."""
+    """A recent edited message that wants an answer gets one, and any message to which the edit adds a mention."""
     edited = MessageEdited(message, sent_at=NOON - timedelta(seconds=age), edited_at=NOON, calls_bot=calls_bot)
 
     limit = timedelta(seconds=60)
@@ -55,7 +55,7 @@ def test_what_wants_an_answer_once_it_is_edited(
 
 @pytest.mark.parametrize(("ago", "idle"), [(0, False), (60, False), (61, True), (-5, False)])
 def test_a_session_is_idle_after_the_limit(ago: int, *, idle: bool) -> None:
-    """Silent for longer than the limit is idle; a clock that was set back makes nothing idle."""
+    """A session is idle beyond the limit, and not when the clock was set back."""
     then = NOON - timedelta(seconds=ago)
 
     assert is_idle(then, now=NOON, idle_after=timedelta(seconds=60)) is idle

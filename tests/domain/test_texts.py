@@ -1,4 +1,4 @@
-"""Wording: there is a sentence for everything, and each is one that a person can use."""
+"""Texts: there is a sentence for every case, and people can act on it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bot.domain.sessions import Interrupted, Memory, ResetOutcome, StopOutcome
 from bot.errors import Trouble
 
 CONSTANTS = [value for name, value in vars(texts).items() if name.isupper() and isinstance(value, str)]
-ENDS = [why for why in Interrupted if why is not Interrupted.EDITED]  # of which nothing is said
+ENDS = [why for why in Interrupted if why is not Interrupted.EDITED]  # which has no sentence
 SENTENCES = [
     *CONSTANTS,
     *map(texts.trouble, Trouble),
@@ -29,13 +29,13 @@ SENTENCES = [
 
 @pytest.mark.parametrize("sentence", SENTENCES, ids=range(len(SENTENCES)))
 def test_every_sentence_is_plain(sentence: str) -> None:
-    """No sentence pings, speaks of exceptions or codes, or is empty."""
+    """No sentence is empty, pings anybody, or mentions exceptions and codes."""
     assert sentence.strip()
     assert not any(word in sentence for word in ("<!", "<@", "@channel", "@here", "Exception", "Error", "None", "HTTP"))
 
 
 def test_different_things_are_told_differently() -> None:
-    """No two troubles share a sentence, no two outcomes of a command, and no two ends of an answer."""
+    """No two troubles, command outcomes or interruptions share a sentence."""
     assert len({texts.trouble(kind) for kind in Trouble}) == len(Trouble)
     outcomes = (*ResetOutcome, *StopOutcome)
     assert len({texts.fixed(outcome) for outcome in outcomes}) == len(outcomes)
@@ -43,7 +43,7 @@ def test_different_things_are_told_differently() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ago", "told"),
+    ("ago", "expected"),
     [
         (timedelta(seconds=-5), "just now"),
         (timedelta(seconds=59), "just now"),
@@ -52,13 +52,13 @@ def test_different_things_are_told_differently() -> None:
         (timedelta(hours=49), "2 days ago"),
     ],
 )
-def test_how_long_ago_is_told_in_the_largest_unit(ago: timedelta, told: str) -> None:
+def test_how_long_ago_is_told_in_the_largest_unit(ago: timedelta, expected: str) -> None:
     """A list of sessions says roughly when each was last active."""
-    assert texts.last_active(ago) == f"Last active {told}"
+    assert texts.last_active(ago) == f"Last active {expected}"
 
 
 @pytest.mark.parametrize(
-    ("count", "hours", "told"),
+    ("count", "hours", "expected"),
     [
         (0, 24, "no open conversation"),
         (1, 1, "one open conversation"),
@@ -68,32 +68,32 @@ def test_how_long_ago_is_told_in_the_largest_unit(ago: timedelta, told: str) -> 
         (3, 1, "\nAnd 2 more."),
     ],
 )
-def test_the_status_counts(count: int, hours: float, told: str) -> None:
-    """How many sessions are open, and how long each is kept."""
-    assert told in texts.status(count, ["one"], timedelta(hours=hours))
+def test_the_status_counts(count: int, hours: float, expected: str) -> None:
+    """The status says how many sessions are open, and when each expires."""
+    assert expected in texts.status(count, ["one"], timedelta(hours=hours))
 
 
 def test_what_is_remembered_is_told_in_figures() -> None:
-    """Since when, how many turns, how full, until when."""
+    """The reply gives the age, the number of answers, the share of the memory and the time left."""
     remembered = Memory(timedelta(minutes=125), 3, 0.123, timedelta(hours=22))
 
     assert texts.memory(remembered) == (
-        "I remember this conversation: begun 2 hours 5 minutes ago, 3 turns, 12% of what I can keep in mind at once. "
-        "I forget it in 22 hours unless somebody writes here, and at once on `!reset`."
+        "I remember this conversation: started 2 hours 5 minutes ago, 3 answers, 12% of what I can keep in mind at "
+        "once. I'll forget it in 22 hours unless somebody writes here, or right away on `!reset`."
     )
     line = texts.status_line("<link>", timedelta(), 1, timedelta(seconds=5))
-    assert line == "<link>: begun just now, one turn, forgotten in less than a minute"
+    assert line == "<link>: started just now, one answer, forgotten in less than a minute"
 
 
 def test_a_reset_of_several_says_how_many() -> None:
-    """One is not counted, several are."""
+    """Only two or more sessions are counted."""
     assert "2 conversations" in texts.reset_count(2)
     assert "1" not in texts.reset_count(1)
 
 
 def test_the_help_names_the_commands_as_they_were_set() -> None:
-    """Whoever renamed the commands reads their names."""
-    told = texts.help_text("Otto", "/otto", "/again")
+    """The help shows the configured names of the bot and its commands."""
+    help_text = texts.help_text("Otto", "/otto", "/again")
 
-    assert all(word in told for word in ("Otto", "`/otto reset`", "`/otto status`", "`/again`", "`!reset`"))
-    assert "/attendant" not in told
+    assert all(word in help_text for word in ("Otto", "`/otto reset`", "`/otto status`", "`/again`", "`!reset`"))
+    assert "/attendant" not in help_text

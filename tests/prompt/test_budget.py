@@ -1,4 +1,4 @@
-"""How much may be sent to a model, and what its answers and refusals teach about it."""
+"""Budget: how much may be sent to a model, and what its usage and its refusals teach about it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bot.config.settings import Settings
 from bot.errors import ConfigError
 from bot.prompt import persona
-from bot.prompt.budget import HIGHEST_RATIO, LEAST_ROOM, RESERVE, UNKNOWN_WINDOW, Budget, budget_for, window_of
+from bot.prompt.budget import LEAST_ROOM, MAX_RATIO, RESERVE, UNKNOWN_WINDOW, Budget, budget_for, window_of
 from bot.prompt.compose import PromptParts, compose
 from bot.prompt.history import Past, Turn, Utterance
 from bot.tools.set_preferences import cost_of_tools
@@ -20,7 +20,7 @@ sizes = st.integers(1, 300_000)
 
 
 def budget(window: int = 8_000, answer: int = 1_000, history: int = 100_000) -> Budget:
-    """A budget of a narrow model, without a bound of its own."""
+    """Return the budget of a narrow model, without a limit on the history."""
     return Budget(window_tokens=window, answer_tokens=answer, history_tokens=history)
 
 
@@ -37,22 +37,22 @@ def budget(window: int = 8_000, answer: int = 1_000, history: int = 100_000) -> 
     ],
 )
 def test_known_models_have_their_window(model: str, window: int) -> None:
-    """By the longest family name that fits, also behind a router's; others get a careful one."""
+    """The longest matching family name counts, also behind a router's prefix. Other models get a cautious window."""
     assert window_of(model) == window
 
 
 def test_the_room_is_what_reserve_answer_and_persona_leave() -> None:
-    """A tenth of the window is kept back for what the estimate misses."""
+    """A tenth of the window is reserved for errors of the estimate."""
     assert budget().room(200).tokens == 8_000 * 9 // 10 - 1_000 - 200
 
 
 def test_the_operators_bound_holds_besides_the_persona() -> None:
-    """However wide the window is, no more is sent: that is what it costs."""
+    """HISTORY_TOKENS limits the cost, however wide the window is."""
     assert budget(window=1_000_000, history=12_000).room(5_000).tokens == 12_000
 
 
 def test_in_a_narrow_window_the_answer_does_not_take_everything() -> None:
-    """At most a quarter is kept for it."""
+    """The answer gets at most a quarter of the window."""
     assert budget(window=4_000, answer=50_000).room(0).tokens == 4_000 * 9 // 10 - 1_000
 
 
@@ -62,7 +62,7 @@ def test_there_is_always_some_room() -> None:
 
 
 def test_a_request_that_cost_more_than_estimated_makes_careful_at_once() -> None:
-    """The next one is bounded so that it would not, by the same measure."""
+    """By the same ratio, the next request stays within the window."""
     learnt = budget()
     learnt.learn(1_000, 1_500)
 
@@ -70,7 +70,7 @@ def test_a_request_that_cost_more_than_estimated_makes_careful_at_once() -> None
 
 
 def test_care_is_given_up_slowly_and_never_below_the_estimate() -> None:
-    """One cheap request may be followed by another dear one."""
+    """The ratio falls slowly, because an expensive request may follow a cheap one."""
     learnt = budget()
     learnt.learn(1_000, 1_500)
     learnt.learn(1_000, 900)
@@ -83,7 +83,7 @@ def test_care_is_given_up_slowly_and_never_below_the_estimate() -> None:
 
 
 def test_settings_make_a_budget() -> None:
-    """The window is the one that is set, else the model's."""
+    """The window from the settings comes before the model's."""
     assert budget_for(Settings(openai_model="gpt-4"), "Be kind.", besides=0).window == 8_192
     assert budget_for(Settings(model_window_tokens=4_096), "Be kind.", besides=0).window == 4_096
 
@@ -91,7 +91,7 @@ def test_settings_make_a_budget() -> None:
 @pytest.mark.parametrize("tools", ["auto", "off"])
 @pytest.mark.parametrize("window", range(1_000, 2_001, 100))
 def test_where_it_starts_a_request_fits(window: int, tools: str) -> None:
-    """What tools cost is counted from the start: no window is taken that persona, tools and a question exceed."""
+    """The start counts the tokens of the tools: it refuses a window that persona, tools and a question exceed."""
     settings, text = Settings(model_window_tokens=window, openai_tools=tools), persona.load()
     besides = cost_of_tools(settings)
     try:
@@ -99,22 +99,22 @@ def test_where_it_starts_a_request_fits(window: int, tools: str) -> None:
     except ConfigError:
         assert window <= 1_500
         return
-    asked = Turn((Utterance("U1", "My VPN is down. " * 100),))
-    prompt = compose(text, PromptParts(Past(), asked, about="It is noon.", besides=besides), budget)
+    question = Turn((Utterance("U1", "My VPN is down. " * 100),))
+    prompt = compose(text, PromptParts(Past(), question, about="It is noon.", besides=besides), budget)
 
     assert bool(besides) == (tools == "auto")
     assert prompt.tokens <= window * (1 - RESERVE) - window // 4
 
 
 def test_a_persona_that_fills_the_window_stops_the_start() -> None:
-    """In one line that names the setting and the remedy."""
-    with pytest.raises(ConfigError, match=r"^MODEL_WINDOW_TOKENS is taken for 4096.*persona"):
+    """The error is one line with the setting and the remedy."""
+    with pytest.raises(ConfigError, match=r"^MODEL_WINDOW_TOKENS is 4096.*persona"):
         budget_for(Settings(model_window_tokens=4_096), "Be kind. " * 2_000, besides=0)
 
 
 @pytest.mark.parametrize(("estimated", "counted"), [(20, 90), (1_000, 0)])
 def test_what_tells_nothing_teaches_nothing(estimated: int, counted: int) -> None:
-    """A short request costs mostly what backends wrap around it; some tell no usage."""
+    """Short requests, which mostly cost overhead, and missing usage do not change the ratio."""
     learnt = budget()
     learnt.learn(estimated, counted)
 
@@ -122,18 +122,19 @@ def test_what_tells_nothing_teaches_nothing(estimated: int, counted: int) -> Non
 
 
 def test_a_backend_that_drops_text_in_silence_is_noticed_once(caplog: pytest.LogCaptureFixture) -> None:
-    """It counted far less than was sent: the operator is told the remedy, and nothing is learnt from it."""
+    """A count far below the estimate is logged once with the remedy, and does not change the ratio."""
     learnt = budget()
     for _ in range(2):
         learnt.learn(6_000, 2_048)
 
-    assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    assert "MODEL_WINDOW_TOKENS" in caplog.text
+    assert [(record.levelno, record.message) for record in caplog.records] == [
+        (logging.WARNING, "prompt_truncated_by_backend")
+    ]
     assert learnt.room(0) == budget().room(0)
 
 
 def test_a_refusal_that_tells_the_window_is_believed() -> None:
-    """The window is what the backend says, and so much of it as the estimate was wrong is kept back, too."""
+    """The window from the error counts, and the ratio is corrected with it."""
     learnt = budget(window=128_000)
     learnt.exceeded(6_000, 8_192)
 
@@ -142,7 +143,7 @@ def test_a_refusal_that_tells_the_window_is_believed() -> None:
 
 
 def test_a_refusal_never_widens_the_window() -> None:
-    """A backend that refuses what should fit counts otherwise than we do: that is corrected."""
+    """If a request is refused that should fit, the backend counts more tokens: the ratio is corrected."""
     learnt = budget()
     learnt.exceeded(6_000, 9_000)
 
@@ -151,7 +152,7 @@ def test_a_refusal_never_widens_the_window() -> None:
 
 
 def test_a_window_that_should_have_sufficed_is_not_believed() -> None:
-    """The number must be another one: a good part less is sent, as where none was told."""
+    """A number that is too large to be the window is ignored; much less is sent, as without a number."""
     believed, guessed = budget(), budget()
     believed.exceeded(6_000, 128_000)
     guessed.exceeded(6_000, None)
@@ -160,7 +161,7 @@ def test_a_window_that_should_have_sufficed_is_not_believed() -> None:
 
 
 def test_a_refusal_of_next_to_nothing_is_no_lesson() -> None:
-    """Whatever the backend meant, it was not the window."""
+    """The refusal of a tiny request changes nothing, because it cannot be about the window."""
     learnt = budget()
     learnt.exceeded(20, None)
 
@@ -168,20 +169,20 @@ def test_a_refusal_of_next_to_nothing_is_no_lesson() -> None:
 
 
 @given(st.integers(3_000, 300_000), st.none() | sizes)
-def test_after_a_refusal_less_is_sent(estimated: int, told: int | None) -> None:
-    """Whatever the backend says of its window, the next request is smaller than the refused one."""
+def test_after_a_refusal_less_is_sent(estimated: int, window: int | None) -> None:
+    """After any refusal, the next request is smaller than the refused one."""
     learnt = budget(window=400_000)
-    learnt.exceeded(estimated, told)
+    learnt.exceeded(estimated, window)
 
     assert learnt.room(0).tokens < estimated
 
 
 @given(st.lists(st.tuples(sizes, sizes), max_size=20))
 def test_whatever_is_learnt_there_is_room(answers: list[tuple[int, int]]) -> None:
-    """No count that a backend makes up leaves nothing to say, or more than the window."""
+    """After any counts that a backend reports, there is some room, and never more than the window."""
     learnt = budget()
     for estimated, counted in answers:
         learnt.learn(estimated, counted)
 
-    assert (8_000 * 0.9 - 1_000) / HIGHEST_RATIO - 1 <= learnt.room(0).tokens <= 8_000 * 0.9 - 1_000
+    assert (8_000 * 0.9 - 1_000) / MAX_RATIO - 1 <= learnt.room(0).tokens <= 8_000 * 0.9 - 1_000
     assert learnt.room(0).most == budget().room(0).most

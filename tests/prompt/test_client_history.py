@@ -1,4 +1,4 @@
-"""Recall: what a client resends is told from what it brings, whatever it trims, dresses up or leaves out."""
+"""Client history: turns that a client resends are told from new ones, even if it trims, decorates or omits texts."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ TALK = [("q1", "A1"), ("q2", "A2"), ("q3", "A3")]
 WORDS = st.lists(st.tuples(st.sampled_from(["go", "on", "yes"]), st.sampled_from(["OK", "Done"])), max_size=8)
 
 
-def turns(*said: tuple[str, str]) -> list[Turn]:
-    """Questions and their answers."""
-    return [Turn((Utterance("", question),), answer) for question, answer in said]
+def turns(*texts: tuple[str, str]) -> list[Turn]:
+    """Return turns with these questions and answers."""
+    return [Turn((Utterance("", question),), answer) for question, answer in texts]
 
 
 @pytest.mark.parametrize(
-    ("known", "recalled", "added"),
+    ("stored", "sent", "added"),
     [
         (TALK, TALK, []),
         (TALK, TALK[1:], []),
@@ -43,21 +43,21 @@ def turns(*said: tuple[str, str]) -> list[Turn]:
     ],
 )
 def test_what_a_client_brings(
-    known: list[tuple[str, str]], recalled: list[tuple[str, str]], added: list[tuple[str, str]]
+    stored: list[tuple[str, str]], sent: list[tuple[str, str]], added: list[tuple[str, str]]
 ) -> None:
-    """What follows the last turn that both have, and nothing else."""
-    assert list(lacking(turns(*known), turns(*recalled), whole=True)) == turns(*added)
+    """Only the turns after the last shared one are new."""
+    assert list(lacking(turns(*stored), turns(*sent), whole=True)) == turns(*added)
 
 
 @given(WORDS, WORDS, st.integers(0, 8))
 def test_nothing_is_doubled_and_nothing_is_lost(
-    known: list[tuple[str, str]], new: list[tuple[str, str]], n: int
+    stored: list[tuple[str, str]], new: list[tuple[str, str]], n: int
 ) -> None:
-    """Whoever resends all of it, however alike its turns are, adds what is new; who resends a window adds nothing."""
-    assert list(lacking(turns(*known), turns(*known, *new), whole=True)) == turns(*new)
-    assert not lacking(turns(*known), turns(*known[n:]), whole=True)
+    """A client that resends all turns, however alike, adds its new ones. One that resends the newest adds nothing."""
+    assert list(lacking(turns(*stored), turns(*stored, *new), whole=True)) == turns(*new)
+    assert not lacking(turns(*stored), turns(*stored[n:]), whole=True)
 
 
 def test_a_session_of_which_only_the_end_is_read() -> None:
-    """All of its many turns, resent, are known, though they are all the same."""
+    """All turns of a long session are recognised, even if they are all the same."""
     assert lacking(turns(*[("ping", "pong")] * 200), turns(*[("ping", "pong")] * 300), whole=False) == ()

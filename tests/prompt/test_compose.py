@@ -1,4 +1,4 @@
-"""What the model is shown, for any history and any budget: never too much, always the newest, always whole turns."""
+"""Compose: for any history and budget, the prompt fits, and has the newest message and only whole turns."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ NOTE_BEGINS = "[Until “end of the note”"
 
 words = st.text(st.sampled_from("ab 1.\n語🎉<"), max_size=120) | st.integers(0, 3_000).map(lambda size: "word " * size)
 people = st.sampled_from(["U1", "U2", "U3"])
-said = st.builds(Utterance, people, words)
-sayings = st.lists(said, min_size=1, max_size=3).map(tuple)
+utterances = st.builds(Utterance, people, words)
+messages = st.lists(utterances, min_size=1, max_size=3).map(tuple)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +39,17 @@ class Case:
         return PromptParts(self.past, self.newest, NAMES, about=self.about, besides=self.besides)
 
     def prompt(self) -> Prompt:
-        """What the model is shown."""
+        """Compose the case's prompt."""
         return compose(PERSONA, self.parts(), self.budget)
 
 
 @st.composite
 def cases(draw: st.DrawFn, by: Sequence[By] = (By.PERSON, By.SELF)) -> Case:
-    """Any history, any budget; the first turn may stand with a background, of messages by these."""
-    talk = draw(st.lists(st.tuples(sayings, words | st.none()), max_size=12))
-    past = [Turn(said, answer, 11 + n) for n, (said, answer) in enumerate(talk)]
+    """Generate any history and budget; the first turn may have a thread context."""
+    talk = draw(st.lists(st.tuples(messages, words | st.none()), max_size=12))
+    past = [Turn(utterances, answer, 11 + n) for n, (utterances, answer) in enumerate(talk)]
     cut = draw(st.builds(HistoryWindow, st.just(10), words, st.integers(0, 10), st.booleans()))
-    newest = Turn(draw(sayings), None, 99)
+    newest = Turn(draw(messages), None, 99)
     if earlier := tuple(draw(st.lists(st.builds(Earlier, st.just("1"), people, words, by=st.sampled_from(by))))):
         first, *others = [*past, newest]
         *past, newest = [replace(first, background=ThreadContext(earlier)), *others]
@@ -60,13 +60,13 @@ def cases(draw: st.DrawFn, by: Sequence[By] = (By.PERSON, By.SELF)) -> Case:
 
 
 def cost(messages: tuple[ChatMessage, ...]) -> int:
-    """What these messages are estimated at."""
+    """Return the estimated tokens of these messages."""
     return sum(estimate_tokens(message["content"]) for message in messages)
 
 
 @given(cases())
 def test_never_more_than_there_is_room_for(case: Case) -> None:
-    """Persona, summary, history, what holds for this moment and the newest message together stay within the budget."""
+    """Persona, summary, history, note and newest message together stay within the budget."""
     prompt = case.prompt()
     rest = estimate_tokens(PERSONA) + case.besides
 
@@ -75,7 +75,7 @@ def test_never_more_than_there_is_room_for(case: Case) -> None:
 
 @given(cases())
 def test_after_the_persona_people_and_the_bot_take_turns(case: Case) -> None:
-    """Whatever the history: one system message, the first; then user and assistant in turns, as strict backends ask."""
+    """One system message comes first; then user and assistant alternate, as strict backends require."""
     persona, *messages = case.prompt().messages
 
     assert persona == {"role": "system", "content": PERSONA}
@@ -84,7 +84,7 @@ def test_after_the_persona_people_and_the_bot_take_turns(case: Case) -> None:
 
 @given(cases([By.PERSON]))
 def test_the_oldest_turns_go_first_and_the_cut_tells_which(case: Case) -> None:
-    """What is shown is an unbroken end of the history; the cut is the last turn that is not."""
+    """The shown turns are an unbroken end of the history, and the window begins before the first of them."""
     prompt = case.prompt()
     left = [turn for turn in case.past.turns if turn.id > prompt.cut.after]
     answers = [message["content"] for message in prompt.messages if message["role"] == "assistant"]
@@ -96,27 +96,27 @@ def test_the_oldest_turns_go_first_and_the_cut_tells_which(case: Case) -> None:
 
 @given(cases())
 def test_the_newest_message_is_whole_or_marked(case: Case) -> None:
-    """What was left out of it is said in its place, and to the person."""
+    """If a part of it is left out, a mark stands there, and the person is told."""
     prompt = case.prompt()
-    kept = [turn for turn in case.past.turns if turn.id > prompt.cut.after]
-    *_, (*_, asked) = read([*kept, case.newest], NAMES, several=prompt.cut.several)
+    in_window = [turn for turn in case.past.turns if turn.id > prompt.cut.after]
+    *_, (*_, question) = read([*in_window, case.newest], NAMES, several=prompt.cut.several)
     shown = prompt.messages[-1]["content"]
 
-    assert prompt.shortened == (not shown.endswith(asked["content"]))
+    assert prompt.shortened == (not shown.endswith(question["content"]))
     assert not prompt.shortened or "characters left out" in shown
 
 
-@given(cases(), said, words, words)
+@given(cases(), utterances, words, words)
 def test_the_next_request_extends_this_one(case: Case, then: Utterance, answer: str, about: str) -> None:
-    """Unless history is cut, or what was newest was too long, it begins with what was shown, byte by byte."""
+    """Unless the window moves or the newest message was shortened, the next request begins with this one."""
     prompt = case.prompt()
-    kept = tuple(turn for turn in case.past.turns if turn.id > prompt.cut.after)
-    past = Past((*kept, replace(case.newest, answer=answer)), prompt.cut)
+    in_window = tuple(turn for turn in case.past.turns if turn.id > prompt.cut.after)
+    past = Past((*in_window, replace(case.newest, answer=answer)), prompt.cut)
     parts = PromptParts(past, Turn((then,), None, 100), NAMES, about=about, besides=case.besides)
     following = compose(PERSONA, parts, case.budget)
-    *_, asked = read([*kept, case.newest], NAMES, several=prompt.cut.several)
+    *_, newest = read([*in_window, case.newest], NAMES, several=prompt.cut.several)
 
-    if following.cut == prompt.cut and all(message["content"] in lasting(prompt) for message in asked):
+    if following.cut == prompt.cut and all(message["content"] in lasting(prompt) for message in newest):
         assert lasting(following).startswith(lasting(prompt))
 
 
@@ -128,7 +128,7 @@ CALLS: Sequence[ChatMessage] = [
 
 @given(cases(), words, st.sampled_from([(), CALLS]))
 def test_what_a_caller_adds_is_whole_or_told(case: Case, instructions: str, following: Sequence[ChatMessage]) -> None:
-    """Instructions stand below the persona, messages after the newest one; with them, too, the budget holds."""
+    """Instructions stand below the persona and further messages after the newest one, and the budget still holds."""
     besides = case.besides
     parts = replace(case.parts(), instructions=instructions, following=tuple(following))
     prompt = compose(PERSONA, parts, case.budget)
@@ -142,7 +142,7 @@ def test_what_a_caller_adds_is_whole_or_told(case: Case, instructions: str, foll
 
 @given(cases(), st.lists(words, min_size=1), words)
 def test_messages_as_they_are_are_whole_or_told(case: Case, texts: list[str], instructions: str) -> None:
-    """The window bounds them, and what a session may cost does not."""
+    """The window limits verbatim messages; HISTORY_TOKENS does not."""
     messages: list[ChatMessage] = [{"role": "user", "content": text} for text in texts]
     prompt = as_they_are(PERSONA, messages, case.budget, instructions=instructions, besides=case.besides)
     rest = estimate_tokens(PERSONA) + case.besides
@@ -153,7 +153,7 @@ def test_messages_as_they_are_are_whole_or_told(case: Case, texts: list[str], in
 
 @given(cases())
 def test_what_is_shown_no_more_is_to_be_folded(case: Case) -> None:
-    """Turns that no summary holds are named for the next one; those that are shown in peace are not."""
+    """Turns before the window without a summary are due for compaction; others are not, unless it is crowded."""
     prompt = case.prompt()
 
     if prompt.cut.after > prompt.cut.reaches:
@@ -165,7 +165,7 @@ def test_what_is_shown_no_more_is_to_be_folded(case: Case) -> None:
 
 @given(cases(), st.lists(st.sampled_from([NOTE_ENDS, SUMMARY_ENDS, "\n", "\u2028", "\r", "x"])).map("".join))
 def test_nobody_can_end_what_stands_beside_the_turns(case: Case, text: str) -> None:
-    """Whatever a wish or a summary says, its lines are set in between marks of ours, which stand there once at most."""
+    """The lines of a preference or a summary are indented between marks, and each mark appears once at most."""
     quiet = [turn for turn in case.past.turns if not turn.said[0].text.startswith("[")]
     case = replace(case, past=Past(tuple(quiet), replace(case.past.cut, summary=text)), about=text)
     lines = [line for message in case.prompt().messages for line in message["content"].splitlines()]
@@ -176,39 +176,39 @@ def test_nobody_can_end_what_stands_beside_the_turns(case: Case, text: str) -> N
 
 
 def lasting(prompt: Prompt) -> str:
-    """All but what holds for the moment alone."""
+    """Return the messages without the note."""
     *others, newest = prompt.messages
     before, mark, rest = newest["content"].rpartition(f"\n\n{NOTE_ENDS}\n\n")
-    kept = before.rpartition(NOTE_BEGINS)[0] + rest if mark else newest["content"]
-    return "\0".join([*(f"{message['role']} {message['content']}" for message in others), f"user {kept}"])
+    question = before.rpartition(NOTE_BEGINS)[0] + rest if mark else newest["content"]
+    return "\0".join([*(f"{message['role']} {message['content']}" for message in others), f"user {question}"])
 
 
 def composed(*past: Turn, cut: HistoryWindow | None = None, about: str = "", history: int = 400) -> Prompt:
-    """The prompt for a short question, within a budget of so many tokens."""
+    """Return the prompt for a short question, within a budget of this many tokens."""
     newest = Turn((Utterance("U1", "now"),), None, 99)
     parts = PromptParts(Past(past, cut or HistoryWindow()), newest, NAMES, about=about)
     return compose(PERSONA, parts, budget(history))
 
 
 def budget(history_tokens: int) -> Budget:
-    """A budget that the model's window does not narrow."""
+    """Return a budget that the model's window does not limit."""
     return Budget(window_tokens=100_000, answer_tokens=1_000, history_tokens=history_tokens)
 
 
 def turn(number: int, by: str = "U1") -> Turn:
-    """A turn of about 50 tokens."""
+    """Return a turn of about 50 tokens."""
     return Turn(
         (Utterance(by, f"question {number} " + "please tell me " * 7),), f"answer {number} " + "so it is " * 6, number
     )
 
 
 def asks(turn: Turn) -> str:
-    """What its author, alone, asked in it."""
+    """Return the question of its only author."""
     return turn.said[0].text.strip()
 
 
 def test_the_order_of_what_is_shown() -> None:
-    """Persona, summary, turns; what holds for this moment alone stands after all that stays, with what is newest."""
+    """Persona, summary and turns come first; the note stands after them, with the newest message."""
     prompt = composed(turn(3), cut=HistoryWindow(2, "The code\nis 7319.", 2), about="Call her\nAna.")
     _persona, first, answer, newest = prompt.messages
 
@@ -219,7 +219,7 @@ def test_the_order_of_what_is_shown() -> None:
 
 
 def test_what_was_never_answered_stands_with_the_next_message() -> None:
-    """Nothing is between them; what holds for this moment still stands right before the newest."""
+    """A question without an answer stands with the newest message; the note still comes right before the newest."""
     messages = composed(Turn((Utterance("U1", "hello?"),), None, 1), about="Call her Ana.").messages
 
     assert len(messages) == 2
@@ -228,11 +228,14 @@ def test_what_was_never_answered_stands_with_the_next_message() -> None:
 
 
 def test_what_the_bot_was_called_into_stands_before_what_holds_for_this_moment() -> None:
-    """As it will in the next request; a short room shows less of it, or nothing, and the question all the same."""
-    talk = (Earlier("1", "U2", "who knows VPNs?"), Earlier("2", "UBOT", "I do. " * 60, by=By.SELF))
-    asked, about = (Utterance("U1", "now"),), "Call her Ana."
+    """The thread context comes before the note, as in later requests. In little room, it is shortened or left out."""
+    by_self = Earlier("2", "UBOT", "I do. " * 60, by=By.SELF)
+    talk = (Earlier("1", "U2", "who knows VPNs?"), by_self)
+    question, about = (Utterance("U1", "now"),), "Call her Ana."
     whole, short, none = (
-        compose(PERSONA, PromptParts(Past(), Turn(asked, background=ThreadContext(before)), NAMES, about), budget(most))
+        compose(
+            PERSONA, PromptParts(Past(), Turn(question, background=ThreadContext(before)), NAMES, about), budget(most)
+        )
         for before, most in ((talk, 400), (talk, 240), (talk * 8, 240))
     )
 
@@ -244,7 +247,7 @@ def test_what_the_bot_was_called_into_stands_before_what_holds_for_this_moment()
 
 
 def test_how_full_it_is() -> None:
-    """The share of the room that the summary and the turns take; more than all of it is all of it."""
+    """The share is the part of the room that summary and turns take, at most 1."""
     some, many = (Past(tuple(turn(number) for number in range(1, count))) for count in (3, 30))
 
     assert filled(PERSONA, Past(), budget(400)) == 0.0
@@ -256,7 +259,7 @@ def test_how_full_it_is() -> None:
 
 
 def test_before_it_gets_tight_the_older_half_is_to_be_folded() -> None:
-    """At three quarters, so that the summary is there before anything has to go; what was shown so far still is."""
+    """Compaction is due at three quarters of the room, before turns have to be left out."""
     assert composed(*map(turn, range(1, 4))).fold is None
     prompt = composed(*map(turn, range(1, 7)))
 
@@ -266,7 +269,7 @@ def test_before_it_gets_tight_the_older_half_is_to_be_folded() -> None:
 
 
 def test_when_it_is_too_late_half_of_it_is_shown() -> None:
-    """What goes is to be folded all the same."""
+    """Turns that had to be left out are due for compaction too."""
     prompt = composed(*map(turn, range(1, 20)))
 
     assert 200 - 60 < prompt.tokens - estimate_tokens(PERSONA) < 200 + 60
@@ -275,7 +278,7 @@ def test_when_it_is_too_late_half_of_it_is_shown() -> None:
 
 
 def test_at_a_cut_it_is_remembered_that_several_people_wrote() -> None:
-    """Also when those who did are not shown any more: whoever is, is named from then on."""
+    """Names are shown from then on, even if the other authors' turns are left out."""
     prompt = composed(turn(1, by="U2"), *map(turn, range(2, 20)))
 
     assert prompt.cut.several
@@ -287,7 +290,7 @@ def test_at_a_cut_it_is_remembered_that_several_people_wrote() -> None:
 
 
 def test_what_is_neither_shown_nor_summed_up_is_not_kept_from_the_model() -> None:
-    """It reads that something is missing, until a summary holds all that is not shown."""
+    """The model reads that something is missing, until a summary covers all turns that are left out."""
     cut = HistoryWindow(after=4, summary="Ana has a cat.", reaches=3)
     late, in_time = composed(turn(5), cut=cut), composed(turn(5), cut=replace(cut, reaches=4))
 
@@ -297,7 +300,7 @@ def test_what_is_neither_shown_nor_summed_up_is_not_kept_from_the_model() -> Non
 
 
 def test_a_long_message_is_shown_the_same_later() -> None:
-    """Without its middle, as it was when it was the newest; its turn stays while there is room."""
+    """A shortened message stays shortened in the same way, and its turn stays while there is room."""
     long = Turn((Utterance("U1", "a long story " * 500),), "I see.", 1)
     prompt = composed(long)
 

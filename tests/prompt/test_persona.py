@@ -1,4 +1,4 @@
-"""The persona: one text for everyone, from a file that must be there."""
+"""Persona: one text for everyone, from a file that must exist."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bot.prompt import persona
 
 
 def test_the_persona_is_ours_by_default() -> None:
-    """The shipped one is an attendant that asks before it assumes and says when it does not know."""
+    """The default persona is an attendant that asks before it assumes and says when it does not know."""
     text = persona.load()
 
     assert text.startswith("# Who you are")
@@ -20,7 +20,7 @@ def test_the_persona_is_ours_by_default() -> None:
 
 
 def test_a_file_of_ones_own_replaces_it(tmp_path: Path) -> None:
-    """The file's text comes first; what the model must know of threads follows whatever the persona."""
+    """The file's text comes first, and the description of threads follows any persona."""
     file = tmp_path / "me.md"
     file.write_text("\n  You are Otto. Grüße!  \n", encoding="utf-8")
     text = persona.load(file)
@@ -31,13 +31,13 @@ def test_a_file_of_ones_own_replaces_it(tmp_path: Path) -> None:
 
 
 def test_it_is_the_same_every_time() -> None:
-    """Backends cache what stays the same from request to request."""
+    """The text never changes, because backends cache the same prefix."""
     assert persona.load() == persona.load()
 
 
 @pytest.mark.parametrize("content", [None, b"", b" \n ", b"\xff\xfe\x00"], ids=["missing", "empty", "blank", "bytes"])
 def test_a_file_that_is_no_persona_stops_the_start(tmp_path: Path, content: bytes | None) -> None:
-    """The line names the variable and what to do."""
+    """The error names the variable and the remedy."""
     file = tmp_path / "me.md"
     if content is not None:
         file.write_bytes(content)

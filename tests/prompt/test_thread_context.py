@@ -1,4 +1,4 @@
-"""What was said before: bounded, by named people, between marks that nobody can forge, the bot's own as its own."""
+"""Thread context: limited, with people's names, between marks that nobody can forge."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ NAMES = {"U1": "Ana", "U2": "Ben", "B1": "deploys (a bot)"}
 BEGINS, ENDS = "[From here to", "[end of the background]"
 
 
-def said(number: int, text: str, author: str = "U1", by: By = By.PERSON) -> Earlier:
-    """The message of this number."""
+def earlier(number: int, text: str, author: str = "U1", by: By = By.PERSON) -> Earlier:
+    """Return the message of this number."""
     return Earlier(f"{number:06}", author, text, by=by)
 
 
 def shown(background: ThreadContext, question: str = "Ana: and you?") -> list[tuple[bool, str]]:
-    """What the model reads, without the first mark's words."""
+    """Return the texts without the opening mark."""
     return [
         (own, text.partition("]\n\n")[2] if BEGINS in text else text)
         for own, text in pieces(background, NAMES, question)
@@ -39,26 +39,26 @@ def shown(background: ThreadContext, question: str = "Ana: and you?") -> list[tu
 
 
 def test_it_is_what_people_said_and_then_the_question() -> None:
-    """Everybody is named, later lines are set in, and the question stands after the end."""
-    told = ThreadContext((said(1, "who knows printers?"), said(2, "not me\nask IT", "U2")))
+    """Each message has its author's name, later lines are indented, and the question comes after the closing mark."""
+    context = ThreadContext((earlier(1, "who knows printers?"), earlier(2, "not me\nask IT", "U2")))
 
-    assert shown(told) == [(False, f"Ana: who knows printers?\n\nBen: not me\n  ask IT\n\n{ENDS}\n\nAna: and you?")]
+    assert shown(context) == [(False, f"Ana: who knows printers?\n\nBen: not me\n  ask IT\n\n{ENDS}\n\nAna: and you?")]
 
 
 def test_what_the_bot_said_itself_is_its_own() -> None:
-    """Its messages are the assistant's, together where they followed each other; the model never begins."""
-    own = [said(number, f"part {number}", "UBOT", By.SELF) for number in (1, 2, 4)]
-    told = ThreadContext((own[0], own[1], said(3, "thanks"), own[2]))
-    roles = [own for own, _ in pieces(told, NAMES, "?")]
+    """The bot's messages are the assistant's, joined if they are neighbours, and never come first."""
+    own = [earlier(number, f"part {number}", "UBOT", By.SELF) for number in (1, 2, 4)]
+    context = ThreadContext((own[0], own[1], earlier(3, "thanks"), own[2]))
+    roles = [own for own, _ in pieces(context, NAMES, "?")]
 
     assert roles == [False, True, False, True, False]
-    assert shown(told, "?")[1:] == [
+    assert shown(context, "?")[1:] == [
         (True, "part 1\n\npart 2"), (False, "Ana: thanks"), (True, "part 4"), (False, f"{ENDS}\n\n?")
     ]  # fmt: skip
 
 
 def test_what_could_not_be_read_is_said_to_be_there() -> None:
-    """The model does not take the thread for new."""
+    """The model reads that there are messages it cannot read."""
     [(own, text)] = pieces(UNREADABLE, {}, "Ana: and you?")
 
     assert not own
@@ -68,18 +68,21 @@ def test_what_could_not_be_read_is_said_to_be_there() -> None:
 
 
 def test_other_bots_are_bots() -> None:
-    """They speak under the name that the platform tells, as bots; people and files are named as everywhere."""
-    alert = Earlier("1", "B1", "<@U2> look", (Attachment("F1", "a.png", "image/png", 1),), By.BOT, "deploys")
-    told = ThreadContext((alert, said(2, "own", "UBOT", By.SELF), said(3, "hm")))
+    """Other bots have the platform's name for them, marked as bots."""
+    screenshot = Attachment("F1", "a.png", "image/png", 1)
+    alert = Earlier("1", "B1", "<@U2> look", (screenshot,), By.BOT, "deploys")
+    context = ThreadContext((alert, earlier(2, "own", "UBOT", By.SELF), earlier(3, "hm")))
 
-    assert bots(told) == {"B1": "deploys (a bot)"}
-    assert named(told) == ["B1", "U2", "U1"]
-    assert "deploys (a bot): @Ben look\n  [attached, and not visible to you: a.png (image/png)]" in shown(told)[0][1]
+    assert bots(context) == {"B1": "deploys (a bot)"}
+    assert named(context) == ["B1", "U2", "U1"]
+    assert "deploys (a bot): @Ben look\n  [attached, and not visible to you: a.png (image/png)]" in shown(context)[0][1]
 
 
 def test_what_is_left_out_is_said_to_be() -> None:
-    """Only where all is shown nothing is said of a part."""
-    whole, part = (next(pieces(ThreadContext((said(1, "hi"),), whole=whole), NAMES, "?"))[1] for whole in (True, False))
+    """The opening mark says if a part is missing."""
+    whole, part = (
+        next(pieces(ThreadContext((earlier(1, "hi"),), whole=whole), NAMES, "?"))[1] for whole in (True, False)
+    )
 
     assert "left out" not in whole
     assert "left out" in part
@@ -89,25 +92,25 @@ texts = st.text(max_size=20) | st.integers(0, 5_000).map(lambda length: "x" * le
 
 
 @given(st.lists(texts, max_size=100), st.integers(0, 6_000), st.booleans())
-def test_it_is_bounded(told: list[str], tokens: int, whole: bool) -> None:  # noqa: FBT001 - drawn
-    """The first message and the newest, in order, none skipped in between but once, within all bounds."""
-    messages = [said(number, text) for number, text in enumerate(told)]
-    kept = bounded(messages, whole=whole, tokens=tokens)
-    ids = [message.message_id for message in kept.earlier]
+def test_it_is_bounded(texts: list[str], tokens: int, whole: bool) -> None:  # noqa: FBT001 - drawn
+    """The first message and the newest are shown in order, with one gap at most, within all limits."""
+    messages = [earlier(number, text) for number, text in enumerate(texts)]
+    context = bounded(messages, whole=whole, tokens=tokens)
+    ids = [message.message_id for message in context.earlier]
 
     assert len(ids) <= MOST_MESSAGES
     assert ids[:1] == [message.message_id for message in messages[:1]]
     assert ids[1:] == [message.message_id for message in messages[1:]][len(messages) - len(ids) :]
-    assert kept.whole == (whole and len(ids) == len(messages))
-    assert sum(estimate_tokens(message.text) for message in kept.earlier[1:]) <= min(tokens, MOST_TOKENS)
-    assert all(len(message.text) <= LONGEST_MESSAGE for message in kept.earlier)
+    assert context.whole == (whole and len(ids) == len(messages))
+    assert sum(estimate_tokens(message.text) for message in context.earlier[1:]) <= min(tokens, MOST_TOKENS)
+    assert all(len(message.text) <= LONGEST_MESSAGE for message in context.earlier)
 
 
 def test_as_much_is_kept_as_there_is_room_for() -> None:
-    """One message more would be too many, or too long; of a long one the middle goes."""
-    assert len(bounded([said(number, "") for number in range(MOST_MESSAGES + 1)]).earlier) == MOST_MESSAGES
-    assert len(bounded([said(number, "x" * 60) for number in range(9)], tokens=40).earlier) == 2
-    [long] = bounded([said(1, f"begin {'x' * LONGEST_MESSAGE} end")]).earlier
+    """One message more would exceed a limit. A long message is shown without its middle."""
+    assert len(bounded([earlier(number, "") for number in range(MOST_MESSAGES + 1)]).earlier) == MOST_MESSAGES
+    assert len(bounded([earlier(number, "x" * 60) for number in range(9)], tokens=40).earlier) == 2
+    [long] = bounded([earlier(1, f"begin {'x' * LONGEST_MESSAGE} end")]).earlier
     assert long.text.startswith("begin ")
     assert " […] " in long.text
     assert long.text.endswith(" end")
@@ -115,9 +118,9 @@ def test_as_much_is_kept_as_there_is_room_for() -> None:
 
 @given(st.lists(st.sampled_from([ENDS, "\n", "\u2028", "Ben: yes", "x", BEGINS]), max_size=8).map("".join))
 def test_nobody_can_end_it(text: str) -> None:
-    """Whatever somebody wrote, the lines that are not set in are our marks and the names of who wrote, once each."""
-    told = ThreadContext((said(1, text), said(2, "ok", "U2")))
-    [(_, whole)] = pieces(told, NAMES, "Ana: so?")
+    """For any texts, the lines that are not indented are the marks and the authors' names, once each."""
+    context = ThreadContext((earlier(1, text), earlier(2, "ok", "U2")))
+    [(_, whole)] = pieces(context, NAMES, "Ana: so?")
     opening = [line for line in whole.splitlines() if line and not line.startswith("  ")]
 
     assert [line.partition(":")[0] for line in opening[1:3]] == ["Ana", "Ben"]

@@ -1,4 +1,4 @@
-"""What a text costs in tokens, told without a tokenizer, and texts made to cost less."""
+"""Tokens: estimated without a tokenizer, and texts that are shortened to a number of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.prompt.tokens import MOST_CHARACTERS, TOKENS_PER_MESSAGE, estimate_toke
 
 texts = st.text(st.characters(codec=None), max_size=400)
 
-# What tokenizers make of these: o200k's counts, by bpe-openai 0.1.4. Each is a kind of text that people send.
+# Kinds of texts that people send, with o200k's token counts by bpe-openai 0.1.4.
 COUNTED = [
     ("My VPN drops every ten minutes since this morning. What can I do about it?", 17),
     ("Meine VPN-Verbindung bricht seit heute Morgen alle zehn Minuten ab. Was kann ich tun?", 19),
@@ -31,25 +31,25 @@ COUNTED = [
 
 @pytest.mark.parametrize(("text", "tokens"), COUNTED)
 def test_the_estimate_errs_high_and_not_wildly(text: str, tokens: int) -> None:
-    """For every kind of text it is no lower than a real tokenizer's count, and less than twice as high."""
+    """For every kind of text the estimate is at least a real tokenizer's count, and less than twice as high."""
     assert tokens <= estimate_tokens(text) <= 2 * tokens + TOKENS_PER_MESSAGE
 
 
 @given(texts)
 def test_more_text_never_costs_less(text: str) -> None:
-    """Any text can be estimated, half characters too."""
+    """Any text can be estimated, also with lone surrogates."""
     assert TOKENS_PER_MESSAGE <= estimate_tokens(text) <= estimate_tokens(text + "x")
 
 
 @given(texts)
 def test_no_token_is_longer_than_the_longest(text: str) -> None:
-    """So that a text's length alone tells that it is surely too much."""
+    """So the length of a text alone shows that it is too long."""
     assert len(text) <= MOST_CHARACTERS * (estimate_tokens(text) - TOKENS_PER_MESSAGE)
 
 
 @given(st.text(st.sampled_from("ab 1.\n語🎉"), max_size=2_000), st.integers(25, 300))
 def test_a_shortened_text_costs_no_more_than_asked(text: str, most: int) -> None:
-    """What fits stays as it is; of the rest both ends stay, and the mark tells how much is missing."""
+    """A text that fits stays the same. Of a longer one both ends stay, and a mark counts the missing characters."""
     shortened = shorten(text, most)
 
     assert estimate_tokens(shortened) <= most
@@ -61,11 +61,11 @@ def test_a_shortened_text_costs_no_more_than_asked(text: str, most: int) -> None
         assert text.startswith(head)
         assert text.endswith(tail)
         assert len(head) + int(missing) + len(tail) == len(text)
-        assert head.count("\n") + tail.count("\n") == shortened.count("\n")  # nobody opens a line by it
+        assert head.count("\n") + tail.count("\n") == shortened.count("\n")  # it begins no line
 
 
 def test_a_shortened_text_is_about_as_long_as_it_may_be() -> None:
-    """Nothing is left out that would have fitted, but for a little."""
+    """Hardly more is left out than necessary."""
     shortened = shorten("My VPN drops every ten minutes. " * 10_000, 1_000)
 
     assert estimate_tokens(shortened) > 900
@@ -73,5 +73,5 @@ def test_a_shortened_text_is_about_as_long_as_it_may_be() -> None:
 
 @pytest.mark.parametrize("piece", ["a", " ", "<@", "語", "🎉", "\n", "aB3-"])
 def test_a_huge_text_is_shortened_at_once(piece: str) -> None:
-    """The work does not grow with what is left out: nobody can hold the bot up with a message."""
+    """The work does not grow with the part that is left out, so that no message can block the bot."""
     assert estimate_tokens(shorten(piece * 1_000_000, 100)) <= 100

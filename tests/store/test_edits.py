@@ -1,4 +1,4 @@
-"""Edits and deletions as they are stored: in any order, at any moment of a message's life."""
+"""Edits and deletions in the store: in any order, and in every state of a message."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.domain import texts as wording
 from bot.domain.events import Attachment, MessageDeleted, MessageEdited, MessageReceived
 from bot.domain.sessions import Closed, EditOutcome, Interrupted, ResetOutcome
+from bot.domain.texts import ANSWER_ERASED
 from bot.store import edits, inbox, sessions
 from bot.store.engine import Store
 from bot.store.settlement import TurnState
-from bot.store.tables import messages, threads, turns
+from bot.store.tables import MESSAGES, THREADS, TURNS
 from bot.testing import SettableClock
 from tests.support.builders import ANA, DAY, DIRECT, NOON, THREAD, deletion, edit, mention, reply, reset, stop, thread
 from tests.support.store_driver import Books, somebody_waits, texts
@@ -29,9 +29,9 @@ SENT, LATER, LATEST, GONE = "sent", "edited", "edited again", "deleted"
 
 
 @pytest.fixture(scope="module")
-def shelf(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """One database for all examples of a property; each has a thread of its own."""
-    file = tmp_path_factory.mktemp("shelf") / "attendant.db"
+def shared_store(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """One database for all examples of a property; each example has its own thread."""
+    file = tmp_path_factory.mktemp("shared_store") / "attendant.db"
     file.write_bytes(migrated_file.read_bytes())
     store = Store(f"sqlite:///{file}")
     yield store
@@ -50,8 +50,8 @@ def tell(connection: sa.Connection, event: MessageReceived | MessageEdited | Mes
 
 @settings(max_examples=150)
 @given(st.lists(st.sampled_from([SENT, LATER, LATEST, GONE]), min_size=1, max_size=8))
-def test_whatever_the_order_what_counts_is_the_latest(shelf: Store, order: list[str]) -> None:
-    """A message, its edits and its deletion come in any order, and again: it is stored once, as it was in the end."""
+def test_whatever_the_order_what_counts_is_the_latest(shared_store: Store, order: list[str]) -> None:
+    """A message, its edits and its deletion come in any order and repeatedly; one row has the final state."""
     where = thread(next(NUMBERS))
     sent = mention(SENT, "1.0", in_=where)
     events: dict[str, MessageReceived | MessageEdited | MessageDeleted] = {
@@ -60,29 +60,29 @@ def test_whatever_the_order_what_counts_is_the_latest(shelf: Store, order: list[
         LATEST: MessageEdited(mention(LATEST, "1.0", in_=where), NOON, NOON + timedelta(seconds=2)),
         GONE: deletion("1.0", in_=where, was=sent),
     }
-    with shelf.engine.begin() as connection:
+    with shared_store.engine.begin() as connection:
         for name in order:
             tell(connection, events[name])
-        found = connection.execute(sa.select(messages).join(threads).where(threads.c.root == where.root)).one()
+        row = connection.execute(sa.select(MESSAGES).join(THREADS).where(THREADS.c.root == where.root)).one()
 
     latest = max(order, key=[SENT, LATER, LATEST, GONE].index)
-    assert found.text == ("" if latest == GONE else latest)
-    assert (found.turn_id is None) is (latest != GONE)
+    assert row.text == ("" if latest == GONE else latest)
+    assert (row.turn_id is None) is (latest != GONE)
 
 
 async def test_an_edit_of_what_waits_is_what_is_answered(books: Books) -> None:
-    """The text and the files are the new ones when the turn begins."""
+    """The turn begins with the new text and files."""
     thread_id = await books.accepted(mention("helo"))
     file = Attachment("F1", "a.png", "image/png", 1)
     message = MessageReceived(THREAD, "1.0", ANA, "hello", attachments=(file,))
 
     assert await books.accept_edit(MessageEdited(message, NOON, NOON)) is EditOutcome.REPLACED
-    [said] = (await books.claimed(thread_id)).utterances
-    assert (said.text, said.attachments) == ("hello", (file,))
+    [utterance] = (await books.claimed(thread_id)).utterances
+    assert (utterance.text, utterance.attachments) == ("hello", (file,))
 
 
 async def test_an_edit_while_a_turn_runs_hands_it_back(books: Books) -> None:
-    """Whoever answers cannot settle the old text; the turn is taken up at once, and no failure of it is counted."""
+    """The worker cannot settle the old text. The turn is taken over at once, and this is not counted as a failure."""
     claim = await books.claimed(await books.accepted(mention("helo")))
     assert await books.accept_edit(edit("hello")) is EditOutcome.ANEW
 
@@ -91,11 +91,11 @@ async def test_an_edit_while_a_turn_runs_hands_it_back(books: Books) -> None:
     assert (again.turn_id, again.attempt, again.failures) == (claim.turn_id, 2, 0)
     assert (texts(again), again.interrupted) == (["hello"], None)
     assert await books.settle(again, "to hello")
-    assert [(turn.state, turn.answer) for turn in await books.rows(turns)] == [("answered", "to hello")]
+    assert [(turn.state, turn.answer) for turn in await books.rows(TURNS)] == [("answered", "to hello")]
 
 
 async def test_an_edit_of_what_was_answered_counts_from_the_next_turn_on(books: Books) -> None:
-    """The answer stays; what it answers reads as it does now."""
+    """The answer stays, and the history has the new text."""
     await books.answer(mention("helo"), "hi")
     assert await books.accept_edit(edit("hello")) is EditOutcome.REPLACED
 
@@ -104,7 +104,7 @@ async def test_an_edit_of_what_was_answered_counts_from_the_next_turn_on(books: 
 
 
 async def test_an_edit_does_not_undo_a_stop(books: Books) -> None:
-    """What a person has ended ends; a stop, however, ends what would begin again."""
+    """A stopped turn ends in spite of an edit, and a stop ends a turn that an edit would restart."""
     claim = await books.claimed(await books.accepted(mention("helo")))
     await books.accept_stop(stop("2.0"))
     assert await books.accept_edit(edit("hello")) is EditOutcome.ANEW
@@ -117,7 +117,7 @@ async def test_an_edit_does_not_undo_a_stop(books: Books) -> None:
 
 
 async def test_an_edit_brings_nothing_back(books: Books) -> None:
-    """What was reset or deleted, and commands, stay as they are; no word of the edit is stored."""
+    """Edits of commands, and of messages that were reset or deleted, store nothing."""
     await books.answer(mention("hello", "1.0"))
     assert await books.accept_reset(reset("2.0")) is ResetOutcome.DONE
     await books.accepted(mention("again", "3.0"))
@@ -125,11 +125,11 @@ async def test_an_edit_brings_nothing_back(books: Books) -> None:
 
     for message_id in ("1.0", "2.0", "3.0"):
         assert await books.accept_edit(edit("my secret", message_id)) is EditOutcome.NOTHING
-    assert "secret" not in repr(await books.rows(messages))
+    assert "secret" not in repr(await books.rows(MESSAGES))
 
 
 async def test_an_edit_waits_for_a_session_that_is_being_closed(empty_postgres_url: str, clock: SettableClock) -> None:
-    """A sweep on another replica erases its words at this moment: none of the edit's are left behind."""
+    """While another replica closes the session, the edit waits, and then stores nothing."""
     books = Books(Store(empty_postgres_url), clock)
     claim = await books.answer(mention("hello"))
     assert claim.session_id is not None
@@ -141,12 +141,12 @@ async def test_an_edit_waits_for_a_session_that_is_being_closed(empty_postgres_u
         connection.commit()
 
     assert await editing is EditOutcome.NOTHING
-    assert [row.text for row in await books.rows(messages)] == [""]
+    assert [row.text for row in await books.rows(MESSAGES)] == [""]
     await books.store.close()
 
 
 async def test_an_edit_that_changes_nothing_begins_nothing_again(books: Books) -> None:
-    """The same text and the same files: nobody is interrupted."""
+    """An edit with the same text and files interrupts nothing."""
     await books.claimed(await books.accepted(mention("hello")))
 
     assert await books.accept_edit(edit("hello")) is EditOutcome.NOTHING
@@ -164,7 +164,7 @@ async def test_an_edit_that_changes_nothing_begins_nothing_again(books: Books) -
 async def test_an_edit_of_an_unknown_message(
     books: Books, message_id: str, age: timedelta, outcome: EditOutcome
 ) -> None:
-    """It has overtaken the message, which is answered as edited, once; unless it cannot have."""
+    """An edit that overtakes its message is answered once, with the new text, if the message wants an answer."""
     await books.answer(mention("hello", "2.0"))
     books.now += age
 
@@ -175,12 +175,12 @@ async def test_an_edit_of_an_unknown_message(
 
 
 async def test_an_edit_that_calls_the_bot_is_answered_however_old_the_message(books: Books) -> None:
-    """It is the edit that asks; it opens the thread like any mention."""
+    """An edit that adds a mention opens the thread like any mention."""
     books.now += 30 * DAY
     called = MessageEdited(reply("help", "1.0"), NOON, books.now, calls_bot=True)
 
     assert await books.accept_edit(edit("no call")) is EditOutcome.NOTHING
-    assert await books.rows(threads) == []
+    assert await books.rows(THREADS) == []
     assert await books.accept_edit(called) is EditOutcome.ASKED
     assert texts(await books.claimed(1)) == ["help"]
     assert await books.accept(reply("more", "2.0")) == 1
@@ -188,24 +188,24 @@ async def test_an_edit_that_calls_the_bot_is_answered_however_old_the_message(bo
 
 @pytest.mark.parametrize("where", [THREAD, DIRECT], ids=["mention", "direct"])
 async def test_a_message_that_comes_after_its_deletion_is_not_answered(books: Books, where: object) -> None:
-    """Not even where the bot never was; of the message only that it is gone is remembered."""
+    """This holds in unknown threads too. Only the deletion is stored."""
     sent = mention("my secret") if where is THREAD else reply("my secret", "1.0", in_=DIRECT)
     assert not await books.accept_deletion(deletion(in_=sent.thread, was=sent))
 
     assert await books.accept(sent) is None
     assert await books.claim(1) is None
-    assert "secret" not in repr(await books.rows(messages))
+    assert "secret" not in repr(await books.rows(MESSAGES))
 
 
 async def test_the_deletion_of_small_talk_leaves_no_trace(books: Books) -> None:
-    """It would not have been answered anyway."""
+    """A deleted message that wanted no answer leaves no row."""
     assert not await books.accept_deletion(deletion(was=reply("lovely weather", "1.0")))
 
-    assert await books.rows(threads) == await books.rows(messages) == []
+    assert await books.rows(THREADS) == await books.rows(MESSAGES) == []
 
 
 async def test_what_was_answered_to_a_deleted_question_is_erased(books: Books) -> None:
-    """Where somebody else was answered as well the model reads that it was."""
+    """If somebody else was answered in the same turn, a note stands in for the answer."""
     await books.answer(mention("my secret", "1.0"), "your secret")
     thread_id = await books.accepted(reply("another secret", "2.0"))
     await books.accepted(reply("hello", "3.0"))
@@ -213,5 +213,5 @@ async def test_what_was_answered_to_a_deleted_question_is_erased(books: Books) -
 
     await books.accept_deletion(deletion("1.0"))
     await books.accept_deletion(deletion("2.0"))
-    assert [turn.answer for turn in await books.rows(turns)] == [None, wording.ANSWER_ERASED]
-    assert "secret" not in repr(await books.rows(messages))
+    assert [turn.answer for turn in await books.rows(TURNS)] == [None, ANSWER_ERASED]
+    assert "secret" not in repr(await books.rows(MESSAGES))

@@ -1,4 +1,4 @@
-"""The store itself: a transaction is whole or not at all, and errors tell nothing of what people wrote."""
+"""The store: transactions are atomic, and errors do not quote what people wrote."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, event
 
 from bot.errors import StartupError, StoreUnavailable
-from bot.store.engine import MOST_WAITING, Store, mark_dirty
-from bot.store.tables import messages, threads
+from bot.store.engine import MAX_QUEUED, Store, mark_dirty
+from bot.store.tables import MESSAGES, THREADS
 from tests.support.builders import NOON, mention
 from tests.support.interfered_store import busied, rival
 from tests.support.store_driver import Books
@@ -26,13 +26,13 @@ SECRET = "my-password-is-hunter2"
 
 
 def add_thread(connection: Connection, root: str) -> None:
-    """A row, by which to see what was committed."""
+    """Insert a row, which shows whether the transaction was committed."""
     place = {"platform": "p", "workspace": "w", "channel": "c", "root": root, "direct": False, "engaged": False}
-    connection.execute(sa.insert(threads).values(place))
+    connection.execute(sa.insert(THREADS).values(place))
 
 
 async def test_a_transaction_is_whole_or_not_at_all(books: Books) -> None:
-    """When the function raises, nothing that it wrote is kept, and its error comes through as it was."""
+    """When the function raises, its writes are rolled back, and the error is raised unchanged."""
 
     def half(connection: Connection) -> None:
         add_thread(connection, "1.0")
@@ -40,11 +40,11 @@ async def test_a_transaction_is_whole_or_not_at_all(books: Books) -> None:
 
     with pytest.raises(LookupError, match="half-way"):
         await books.store.run(half)
-    assert await books.rows(threads) == []
+    assert await books.rows(THREADS) == []
 
 
 async def test_a_cancelled_wait_does_not_tear_the_transaction(books: Books) -> None:
-    """Whoever waits may give up; what was begun is finished and committed."""
+    """The caller may be cancelled; the running transaction is committed."""
     begun, go_on = threading.Event(), threading.Event()
 
     def slow(connection: Connection) -> None:
@@ -59,15 +59,15 @@ async def test_a_cancelled_wait_does_not_tear_the_transaction(books: Books) -> N
     with pytest.raises(asyncio.CancelledError):
         await waiting
     go_on.set()
-    await books.store.close()  # finishes what runs
+    await books.store.close()  # waits for the running transaction
 
     with books.store.engine.connect() as connection:
-        assert set(connection.execute(sa.select(threads.c.root)).scalars()) == {"1.0", "2.0"}
+        assert set(connection.execute(sa.select(THREADS.c.root)).scalars()) == {"1.0", "2.0"}
     books.store.engine.dispose()
 
 
 async def test_what_must_not_be_lost_waits_for_a_locked_database(empty_sqlite_url: str) -> None:
-    """Somebody else holds the database for longer than a transaction waits; then it is free, and all is stored."""
+    """Another process holds the lock for longer than the busy timeout; afterwards everything is stored."""
     store = Store(empty_sqlite_url)
     other = await rival(store)
     other.execute("BEGIN IMMEDIATE")
@@ -76,13 +76,13 @@ async def test_what_must_not_be_lost_waits_for_a_locked_database(empty_sqlite_ur
     event.listen(store.engine, "handle_error", lambda _: other.rollback())
     await store.run_until_available(add_thread, "2.0")
 
-    assert await store.run(lambda connection: connection.execute(sa.select(threads.c.root)).all()) == [("2.0",)]
+    assert await store.run(lambda connection: connection.execute(sa.select(THREADS.c.root)).all()) == [("2.0",)]
     await store.close()
     other.close()
 
 
 async def test_what_must_not_be_lost_outlasts_a_cut_connection(empty_postgres_url: str) -> None:
-    """The server may end a connection in the middle of a transaction; the next one is whole."""
+    """The server may close a connection during a transaction; the retry is complete."""
     store, tries = Store(empty_postgres_url), itertools.count(1)
 
     def cut_at_first(connection: Connection) -> None:
@@ -93,12 +93,12 @@ async def test_what_must_not_be_lost_outlasts_a_cut_connection(empty_postgres_ur
 
     await store.run_until_available(cut_at_first)
 
-    assert await store.run(lambda connection: connection.execute(sa.select(threads.c.root)).all()) == [("2",)]
+    assert await store.run(lambda connection: connection.execute(sa.select(THREADS.c.root)).all()) == [("2",)]
     await store.close()
 
 
 async def test_whoever_waits_for_the_database_can_be_cancelled(empty_sqlite_url: str) -> None:
-    """A process that has to end does not wait for a database that is gone."""
+    """A process that shuts down does not wait for a missing database."""
     store, failed = Store(empty_sqlite_url), threading.Event()
     other = await rival(store)
     other.execute("BEGIN IMMEDIATE")
@@ -114,7 +114,7 @@ async def test_whoever_waits_for_the_database_can_be_cancelled(empty_sqlite_url:
 
 
 async def test_what_the_database_will_never_take_is_not_tried_for_ever(books: Books) -> None:
-    """A row that is there already stays there: the error comes at once, and the caller may do something else."""
+    """A violated constraint raises at once, so that the caller can do something else."""
     await books.store.run(add_thread, "1.0")
 
     with pytest.raises(StoreUnavailable, match=r"IntegrityError|UniqueViolation"):
@@ -122,22 +122,22 @@ async def test_what_the_database_will_never_take_is_not_tried_for_ever(books: Bo
 
 
 async def test_the_line_for_the_database_is_bounded(empty_sqlite_url: str) -> None:
-    """Beyond the bound nothing more is taken in, until it is shorter; what stands in it is done."""
+    """A full queue refuses further transactions until it is shorter; the queued ones run."""
     store, go_on = Store(empty_sqlite_url), threading.Event()
     first = asyncio.create_task(store.run(lambda _: go_on.wait(60)))
-    line = [asyncio.create_task(store.run(lambda _: True)) for _ in range(MOST_WAITING - 1)]
+    queued = [asyncio.create_task(store.run(lambda _: True)) for _ in range(MAX_QUEUED - 1)]
     await asyncio.sleep(0)
     with pytest.raises(StoreUnavailable, match="too many"):
         await store.run(lambda _: True)
     go_on.set()
 
-    assert all(await asyncio.gather(first, *line))
+    assert all(await asyncio.gather(first, *queued))
     assert await store.run(lambda _: True)
     await store.close()
 
 
 async def test_what_is_waited_for_goes_first(empty_sqlite_url: str) -> None:
-    """It passes all that stands in line, but not what has begun; among its like, who came first is served first."""
+    """Urgent transactions pass the queue, but not the running one, and stay in order among themselves."""
     store, go_on, order = Store(empty_sqlite_url), threading.Event(), list[str]()
     busy = await busied(store, go_on)
 
@@ -145,37 +145,37 @@ async def test_what_is_waited_for_goes_first(empty_sqlite_url: str) -> None:
         order.append(name)
 
     urgency = (("c", store.run), ("a", store.run_urgent), ("d", store.run), ("b", store.run_urgent))
-    line = [asyncio.create_task(run(note, name)) for name, run in urgency]
+    queued = [asyncio.create_task(run(note, name)) for name, run in urgency]
     await asyncio.sleep(0)
     go_on.set()
-    await asyncio.gather(busy, *line)
+    await asyncio.gather(busy, *queued)
 
     assert order == ["a", "b", "c", "d"]
     await store.close()
 
 
 async def test_whoever_gives_up_in_line_is_passed_over(empty_sqlite_url: str) -> None:
-    """What was cancelled before it began is not done, and whatever stands behind it is."""
+    """A transaction that is cancelled in the queue does not run; those behind it do."""
     store, go_on = Store(empty_sqlite_url), threading.Event()
     busy = await busied(store, go_on)
-    line = [asyncio.create_task(store.run(add_thread, root)) for root in ("1.0", "2.0")]
+    queued = [asyncio.create_task(store.run(add_thread, root)) for root in ("1.0", "2.0")]
     await asyncio.sleep(0)
-    line[0].cancel()
+    queued[0].cancel()
     await asyncio.sleep(0)
     go_on.set()
-    await asyncio.gather(busy, line[1])
+    await asyncio.gather(busy, queued[1])
 
-    assert await store.run(lambda connection: connection.execute(sa.select(threads.c.root)).all()) == [("2.0",)]
+    assert await store.run(lambda connection: connection.execute(sa.select(THREADS.c.root)).all()) == [("2.0",)]
     await store.close()
 
 
 async def test_an_error_of_the_database_tells_nothing_of_what_people_wrote(books: Books) -> None:
-    """Neither the error nor anything that hangs on it holds a statement's parameters."""
+    """Neither the error nor its causes hold a statement's parameters."""
     await books.accepted(mention(SECRET))
-    [row] = await books.rows(messages)
+    [row] = await books.rows(MESSAGES)
     again = {**row._mapping, "id": row.id + 1, "message_id": row.message_id}  # noqa: SLF001 - the documented name
     with pytest.raises(StoreUnavailable) as caught:
-        await books.store.run(lambda connection: connection.execute(sa.insert(messages).values(again)))
+        await books.store.run(lambda connection: connection.execute(sa.insert(MESSAGES).values(again)))
 
     error = caught.value
     assert SECRET not in "".join([str(error), repr(error), *traceback.format_exception(error)])
@@ -183,22 +183,22 @@ async def test_an_error_of_the_database_tells_nothing_of_what_people_wrote(books
 
 
 async def test_an_error_of_ours_tells_nothing_of_what_people_wrote(books: Books) -> None:
-    """A wrong value in a statement is an error of the program, whose log must not hold the other values."""
+    """A programming error in a statement is logged without its other values."""
     naive = datetime(2026, 1, 1)  # noqa: DTZ001 - what must be refused
     wrong = {"text": SECRET, "accepted_at": naive}
     with pytest.raises(sa.exc.StatementError, match="naive") as caught:
-        await books.store.run(lambda connection: connection.execute(sa.update(messages), wrong))
+        await books.store.run(lambda connection: connection.execute(sa.update(MESSAGES), wrong))
 
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
 async def test_times_come_back_aware_and_in_utc(books: Books) -> None:
-    """Whatever zone a time was given in, it is the same moment, in UTC."""
+    """A time in any zone is the same moment in UTC when it is read."""
     tokyo = datetime(2026, 1, 1, 9, 30, 15, 123456, tzinfo=timezone(timedelta(hours=9)))
     books.now = tokyo
     await books.accepted(mention("hello"))
 
-    stored = (await books.rows(messages))[0].accepted_at
+    stored = (await books.rows(MESSAGES))[0].accepted_at
     assert stored == tokyo
     assert stored.tzinfo is UTC
 
@@ -211,7 +211,7 @@ async def test_times_come_back_aware_and_in_utc(books: Books) -> None:
     ],
 )
 async def test_an_unreachable_server_is_one_line_without_the_password(url: str) -> None:
-    """The line names the place and the remedy, however the password was given."""
+    """The line has the host and the remedy, however the password was written."""
     store = Store(url)
     with pytest.raises(StartupError, match="DATABASE_URL") as caught:
         await store.check()
@@ -228,14 +228,14 @@ async def test_an_unreachable_server_is_one_line_without_the_password(url: str) 
     ["sqlite:///", "sqlite:///:memory:", "sqlite:///{here}/a-file/x.db", "nonsense", "postgresql://host:port/db"],
 )
 def test_a_url_that_cannot_work_is_one_line(url: str, tmp_path: Path) -> None:
-    """A URL without a file, in a folder that cannot be, or that is none, stops the start with its name."""
+    """A URL without a file, or with an impossible folder, stops the start with one line."""
     (tmp_path / "a-file").touch()
     with pytest.raises(StartupError, match=r"^[^\n]*DATABASE_URL[^\n]*$"):
         Store(url.format(here=tmp_path))
 
 
 async def test_a_file_that_is_no_database_is_one_line(tmp_path: Path) -> None:
-    """A SQLite URL that names some other file is told, and the file is left as it was."""
+    """A file that is no database stops the start with one line and is not changed."""
     file = tmp_path / "notes.txt"
     file.write_text("not a database\n" * 100)
     store = Store(f"sqlite:///{file}")
@@ -249,7 +249,7 @@ async def test_a_file_that_is_no_database_is_one_line(tmp_path: Path) -> None:
 async def test_the_folder_of_a_sqlite_file_is_made_also_under_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A path may start with ~ and name folders that are not there yet."""
+    """A path may begin with ~ and have missing folders, which are created."""
     monkeypatch.setenv("HOME", str(tmp_path))
     store = Store("sqlite:///~/new/folder/x.db")
     await store.check()
@@ -259,17 +259,19 @@ async def test_the_folder_of_a_sqlite_file_is_made_also_under_home(
 
 
 async def test_sqlite_is_set_up_to_survive_and_to_check(empty_sqlite_url: str) -> None:
-    """Write-ahead log, foreign keys, and two seconds of patience with another process: Slack allows three."""
+    """The write-ahead log and foreign keys are on. The busy timeout is two seconds, because Slack waits for three."""
     store = Store(empty_sqlite_url)
     names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
-    found = await store.run(lambda found: [found.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names])
+    values = await store.run(
+        lambda connection: [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
+    )
     await store.close()
 
-    assert found == ["wal", 1, 1, 2000]
+    assert values == ["wal", 1, 1, 2000]
 
 
 async def test_processes_that_make_a_new_file_at_once_all_open_it(tmp_path: Path) -> None:
-    """Two bots may be started together on a SQLite file that is not there yet."""
+    """Two bots may start together on a missing SQLite file."""
     for number in range(40):
         stores = [Store(f"sqlite:///{tmp_path / str(number)}") for _ in range(3)]
         await asyncio.gather(*(store.check() for store in stores))
@@ -277,37 +279,37 @@ async def test_processes_that_make_a_new_file_at_once_all_open_it(tmp_path: Path
 
 
 def used(store: Store, word: str, chance: random.Random) -> None:
-    """Use the database for a while, as a bot does, and erase every word at last."""
+    """Use the database for a while, as a bot does, and then erase every text."""
     with store.engine.begin() as connection:
         add_thread(connection, "1.0")
     row = {"thread_id": 1, "author_id": "U1", "author_workspace": "T1", "attachments": [], "accepted_at": NOON}
     for number in range(1, 600):
         text = f"{word} {number} " * chance.choice([1, 10, 60, 200, 600])
         with store.engine.begin() as connection:
-            connection.execute(sa.insert(messages).values(**row, message_id=f"{number:06}", text=text))
+            connection.execute(sa.insert(MESSAGES).values(**row, message_id=f"{number:06}", text=text))
         with store.engine.begin() as connection:
-            some = messages.c.id == chance.randint(1, number)
+            some = MESSAGES.c.id == chance.randint(1, number)
             erased = chance.random() < 0.5
-            connection.execute(sa.update(messages).where(some).values(text="" if erased else text, client_id=text[:60]))
+            connection.execute(sa.update(MESSAGES).where(some).values(text="" if erased else text, client_id=text[:60]))
     with store.engine.begin() as connection:
-        connection.execute(sa.update(messages).values(text="", client_id=None))
+        connection.execute(sa.update(MESSAGES).values(text="", client_id=None))
         mark_dirty(connection)
 
 
 def in_files(store: Store, word: str) -> int:
-    """How often a word stands in the database's files."""
+    """Count a word in the bytes of the database's files."""
     names = [f"{store.engine.url.database}{suffix}" for suffix in ("", "-wal", "-shm")]
     return sum(Path(name).read_bytes().count(word.encode()) for name in names if Path(name).exists())
 
 
 def changed_at(store: Store) -> float:
-    """When the database's file was changed, in seconds since 1970."""
+    """Return when the database's file was changed, in seconds since 1970."""
     return Path(str(store.engine.url.database)).stat().st_mtime
 
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_what_was_erased_leaves_the_file(empty_sqlite_url: str, seed: int) -> None:
-    """Not even what SQLite left behind as it moved rows from page to page, or in its log, is there after a scrub."""
+    """After a vacuum, erased text is neither in the file, where SQLite copies rows between pages, nor in its log."""
     store = Store(empty_sqlite_url)
     await asyncio.to_thread(used, store, "pelargonium", random.Random(seed))  # noqa: S311 - to be repeated
     assert in_files(store, "pelargonium") > 0
@@ -319,7 +321,7 @@ async def test_what_was_erased_leaves_the_file(empty_sqlite_url: str, seed: int)
 
 
 async def test_a_file_is_written_anew_only_when_something_was_erased(empty_sqlite_url: str) -> None:
-    """Its time of change tells: a scrub of a clean file touches nothing."""
+    """The vacuum of a clean file does not change its modification time."""
     store = Store(empty_sqlite_url)
     await store.vacuum()
     os.utime(str(store.engine.url.database), (0, 0))
@@ -333,8 +335,8 @@ async def test_a_file_is_written_anew_only_when_something_was_erased(empty_sqlit
 
 
 @pytest.mark.parametrize("lock", ["BEGIN IMMEDIATE", "BEGIN; SELECT count(*) FROM messages"], ids=["write", "read"])
-async def test_a_scrub_that_another_process_prevents_is_made_up_for(empty_sqlite_url: str, lock: str) -> None:
-    """It does not fail; the next one does its work."""
+async def test_a_vacuum_that_another_process_blocks_is_made_up_for(empty_sqlite_url: str, lock: str) -> None:
+    """A vacuum that another process blocks does not fail; the next one does its work."""
     store = Store(empty_sqlite_url)
     other = await rival(store)
     await asyncio.to_thread(used, store, "pelargonium", random.Random(1))  # noqa: S311 - to be repeated
@@ -349,15 +351,15 @@ async def test_a_scrub_that_another_process_prevents_is_made_up_for(empty_sqlite
     await store.close()
 
 
-async def test_a_scrub_that_is_waited_for(empty_sqlite_url: str) -> None:
-    """It goes on as soon as nobody is in its way; when that takes too long it says so."""
+async def test_a_vacuum_waits_for_the_lock(empty_sqlite_url: str) -> None:
+    """A vacuum with a timeout continues when the lock is free; after the timeout it reports that."""
     store = Store(empty_sqlite_url)
     other = await rival(store)
     await asyncio.to_thread(used, store, "pelargonium", random.Random(1))  # noqa: S311 - to be repeated
     other.executescript("BEGIN IMMEDIATE")
-    assert not await store.vacuum_now(patience_s=0.1)
+    assert not await store.vacuum_now(lock_timeout_s=0.1)
 
-    waiting = asyncio.create_task(store.vacuum_now(patience_s=20.0))
+    waiting = asyncio.create_task(store.vacuum_now(lock_timeout_s=20.0))
     other.execute("ROLLBACK")
 
     assert await waiting
@@ -367,7 +369,7 @@ async def test_a_scrub_that_is_waited_for(empty_sqlite_url: str) -> None:
 
 
 async def test_a_process_that_freezes_in_a_transaction_keeps_no_lock(empty_postgres_url: str) -> None:
-    """PostgreSQL ends what stays idle in a transaction, so that others go on."""
+    """PostgreSQL ends an idle transaction, so that other processes go on."""
     store = Store(empty_postgres_url)
     setting = await store.run(lambda c: c.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar())
 

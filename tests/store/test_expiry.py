@@ -1,4 +1,4 @@
-"""Idle sessions: closed by the sweep or by the next message, erased, and told of once. On both databases."""
+"""Idle sessions: closed by the sweep or by the next message, erased, and mentioned once. On both databases."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import pytest
 
 from bot.domain.events import Attachment
 from bot.domain.sessions import IdleLimits
-from bot.store.tables import messages, sessions, turns
+from bot.store.tables import MESSAGES, SESSIONS, TURNS
 from tests.support.builders import ANA, DAY, THREAD, mention, reply, thread
 from tests.support.store_driver import HOUR, MINUTE, Books, texts
 
 
 async def idle_sessions(books: Books, count: int) -> None:
-    """So many answered sessions, idle since long."""
+    """Create this many answered sessions that are idle."""
     for number in range(count):
         await books.answer(mention("my secret", in_=thread(number)), "your secret")
     books.now += 2 * DAY
 
 
 async def test_an_idle_session_is_closed_by_the_sweep_and_its_words_are_erased(books: Books) -> None:
-    """Nothing that a person or the model wrote is left, in any column; the counts are."""
+    """No text of a person or the model is left in any column; the counts are."""
     file = Attachment("F1", "secret.txt", "text/plain", 1)
     await books.answer(dataclasses.replace(mention("my secret"), attachments=(file,)), "your secret")
     books.now += DAY + MINUTE
 
     assert await books.sweep() == 1
-    [session], [message], [turn] = [await books.rows(table) for table in (sessions, messages, turns)]
+    [session], [message], [turn] = [await books.rows(table) for table in (SESSIONS, MESSAGES, TURNS)]
     assert (session.closed_at, session.closed_why) == (books.now, "expired")
     assert "secret" not in repr([session, message, turn])
     assert (message.text, message.attachments, turn.answer) == ("", [], None)
@@ -37,7 +37,7 @@ async def test_an_idle_session_is_closed_by_the_sweep_and_its_words_are_erased(b
 
 @pytest.mark.parametrize(("idle_for", "closed"), [(DAY, 0), (DAY + timedelta(seconds=1), 1)])
 async def test_a_session_is_idle_after_the_limit_and_not_before(books: Books, idle_for: timedelta, closed: int) -> None:
-    """Exactly the limit is not yet idle; the sweep and the check of the next message agree."""
+    """At exactly the limit a session is not idle, for the sweep and for the next message."""
     for number in (1, 2):
         await books.answer(mention("hello", in_=thread(number)))
     books.now += idle_for
@@ -48,7 +48,7 @@ async def test_a_session_is_idle_after_the_limit_and_not_before(books: Books, id
 
 
 async def test_an_answer_counts_as_activity(books: Books) -> None:
-    """A session is idle from its last answer on, not from its last question."""
+    """The idle time starts at the last answer, not at the last question."""
     claim = await books.claimed(await books.accepted(mention("hello")))
     books.now += MINUTE / 2
     await books.settle(claim)
@@ -58,19 +58,19 @@ async def test_an_answer_counts_as_activity(books: Books) -> None:
 
 
 async def test_a_message_does_not_wait_for_the_sweep(books: Books) -> None:
-    """A message after the limit opens a new session, whether or not a sweep came by."""
+    """A message after the limit opens a new session, with or without a sweep."""
     await books.answer(mention("hello", "1.0"))
     books.now += DAY + MINUTE
     after = await books.claimed(await books.accepted(reply("hello again", "2.0")))
 
     assert (after.session_id, after.follows_expired) == ("s2", True)
     assert await books.past(after) == []
-    assert (await books.rows(sessions))[0].closed_why == "expired"
+    assert (await books.rows(SESSIONS))[0].closed_why == "expired"
 
 
 @pytest.mark.parametrize("swept", [True, False], ids=["swept", "lazy"])
 async def test_the_first_turn_after_an_expiry_is_told_so_and_no_other(books: Books, *, swept: bool) -> None:
-    """The notice belongs to one turn; taken over by another worker it still does."""
+    """Only the first turn has the notice, also after it is taken over."""
     await books.answer(mention("hello", "1.0"))
     books.now += DAY + MINUTE
     assert await books.sweep() == 1 if swept else True
@@ -84,7 +84,7 @@ async def test_the_first_turn_after_an_expiry_is_told_so_and_no_other(books: Boo
 
 
 async def test_a_session_after_a_reset_is_not_told_of_an_older_expiry(books: Books) -> None:
-    """Only the session right after the expired one says so."""
+    """Only the session right after the expired one has the notice."""
     await books.answer(mention("hello", "1.0"))
     books.now += DAY + MINUTE
     await books.answer(reply("one", "2.0"))
@@ -95,7 +95,7 @@ async def test_a_session_after_a_reset_is_not_told_of_an_older_expiry(books: Boo
 
 @pytest.mark.parametrize("claimed", [True, False], ids=["running", "owed"])
 async def test_a_session_that_owes_an_answer_does_not_expire(books: Books, *, claimed: bool) -> None:
-    """However long ago the question was asked, it is answered in its session."""
+    """A waiting message is answered in its session, however old it is."""
     await books.answer(mention("hello", "1.0"))
     thread_id = await books.accepted(reply("and now?", "2.0"))
     if claimed:
@@ -110,20 +110,20 @@ async def test_a_session_that_owes_an_answer_does_not_expire(books: Books, *, cl
 
 
 async def test_the_sweep_works_in_batches_longest_idle_first(books: Books) -> None:
-    """No transaction closes more than the batch; the next one goes on."""
+    """A transaction closes at most a batch; the next one continues."""
     for number in range(5):
         await books.answer(mention("hello", in_=thread(number)))
         books.now += MINUTE
     books.now += 2 * DAY
     assert await books.sweep(batch=2) == 2
-    open_now = [row.id for row in await books.rows(sessions) if row.closed_at is None]
+    open_now = [row.id for row in await books.rows(SESSIONS) if row.closed_at is None]
 
     assert open_now == ["s3", "s4", "s5"]
     assert [await books.sweep(batch=2) for _ in range(3)] == [2, 1, 0]
 
 
 async def test_what_may_not_be_closed_does_not_keep_the_sweep_from_the_rest(books: Books) -> None:
-    """Sessions that owe an answer for long do not fill the batch."""
+    """Sessions with waiting messages do not take up the batch."""
     for number in range(3):
         await books.accepted(mention("hello?", in_=thread(number)))
     books.now += MINUTE
@@ -134,16 +134,16 @@ async def test_what_may_not_be_closed_does_not_keep_the_sweep_from_the_rest(book
 
 
 async def test_sweeps_at_once_close_each_session_once(books: Books) -> None:
-    """Several replicas sweeping at the same moment close every idle session, and none twice."""
+    """Several replicas that sweep at once close every idle session, and none twice."""
     await idle_sessions(books, 12)
     closed = await asyncio.gather(*(books.sweep(batch=5) for _ in range(8)))
 
     assert sum(closed) + await books.sweep() == 12
-    assert {row.closed_why for row in await books.rows(sessions)} == {"expired"}
+    assert {row.closed_why for row in await books.rows(SESSIONS)} == {"expired"}
 
 
 async def test_messages_and_sweeps_at_once_lose_nothing(books: Books) -> None:
-    """Whichever comes first, the message is answered, in an open session, with its words."""
+    """In either order, the message is answered in an open session that has its text."""
     await idle_sessions(books, 10)
     await asyncio.gather(
         *(books.accept(reply(f"hello {number}", "2.0", in_=thread(number))) for number in range(10)),
@@ -157,17 +157,17 @@ async def test_messages_and_sweeps_at_once_lose_nothing(books: Books) -> None:
 
 
 async def test_a_late_duplicate_does_not_touch_an_idle_session(books: Books) -> None:
-    """A redelivery of an answered message after the limit neither closes nor prolongs its session."""
+    """A redelivered message neither closes the session nor makes it active."""
     await books.answer(mention("hello"))
     books.now += DAY + MINUTE
     assert await books.accept(mention("hello")) is None
 
-    assert (await books.rows(sessions))[0].closed_at is None
+    assert (await books.rows(SESSIONS))[0].closed_at is None
     assert await books.sweep() == 1
 
 
 async def test_an_expired_session_can_no_longer_be_reset(books: Books) -> None:
-    """There is nothing left to forget."""
+    """A reset of an expired session finds nothing to forget."""
     await idle_sessions(books, 1)
     await books.sweep()
 
@@ -176,7 +176,7 @@ async def test_an_expired_session_can_no_longer_be_reset(books: Books) -> None:
 
 
 async def test_each_channel_has_its_own_limit(books: Books) -> None:
-    """Shorter or longer than elsewhere; the longest idle go first all the same."""
+    """A channel's limit may be shorter or longer; the longest idle sessions are still closed first."""
     idle = IdleLimits(DAY, {"C-SHORT": 2 * HOUR, "C-LONG": 3 * DAY})
     for channel in ("C-LONG", "C-SHORT", "C1"):
         await books.answer(mention("hello", in_=dataclasses.replace(THREAD, channel=channel)))

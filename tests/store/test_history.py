@@ -1,4 +1,4 @@
-"""A session's past turns: whole, in order, and read only as far back as the budget reaches. On both databases."""
+"""History: a session's settled turns, in order, and read only as far as the budget reaches. On both databases."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from sqlalchemy import event
 from bot.domain import texts
 from bot.domain.events import Attachment
 from bot.prompt.history import HistoryWindow, Turn, Utterance
-from bot.store import history as past
-from bot.store import summaries
+from bot.store import history, summaries
 from bot.store.history import PAGE
 from bot.store.settlement import TurnState
 from tests.support.builders import ANA, BEN, THREAD, deletion, mention, reply, stop, thread
@@ -18,25 +17,25 @@ from tests.support.store_driver import Books
 
 
 async def long_session(books: Books, turns: int) -> None:
-    """A session of so many turns, numbered."""
+    """Create a session with this many numbered turns."""
     for number in range(turns):
         await books.answer(mention(f"question {number}", f"{number:06}"), f"answer {number}")
 
 
 async def test_a_turn_comes_back_as_it_was(books: Books) -> None:
-    """Who said what, in order, with what files, and what was answered."""
+    """A turn has its authors, texts, files and answer, in order."""
     file = Attachment("F1", "log.txt", "text/plain", 12)
     thread_id = await books.accepted(dataclasses.replace(mention("hello", "1.0"), attachments=(file,)))
     await books.accepted(reply("me too", "2.0", by=BEN))
     await books.settle(await books.claimed(thread_id), "hi both")
     now = await books.claimed(await books.accepted(reply("thanks", "3.0")))
 
-    said = (Utterance("U-ANA", "hello", (file,)), Utterance("U-BEN", "me too"))
-    assert await books.past(now) == [Turn(said, "hi both")]
+    messages = (Utterance("U-ANA", "hello", (file,)), Utterance("U-BEN", "me too"))
+    assert await books.past(now) == [Turn(messages, "hi both")]
 
 
 async def test_a_failed_turn_is_remembered_and_a_superseded_one_is_not(books: Books) -> None:
-    """What was said of a failure stays; what was discarded is gone."""
+    """The note of a failed turn stays; a superseded turn is left out."""
     failed = await books.claimed(await books.accepted(mention("one", "1.0")))
     await books.settle(failed, "(no answer)", TurnState.FAILED)
     now = await books.claimed(await books.accepted(reply("two", "2.0")))
@@ -48,7 +47,7 @@ async def test_a_failed_turn_is_remembered_and_a_superseded_one_is_not(books: Bo
 
 
 async def test_a_stopped_turn_is_remembered_as_far_as_it_went(books: Books) -> None:
-    """What was said until then stays, and what asked for the stop is no part of the conversation."""
+    """The answer until the stop stays, and the stop command is left out."""
     claim = await books.claimed(await books.accepted(mention("one", "1.0")))
     await books.accept_stop(stop("2.0"))
     await books.settle(claim, "half a", TurnState.STOPPED)
@@ -58,7 +57,7 @@ async def test_a_stopped_turn_is_remembered_as_far_as_it_went(books: Books) -> N
 
 
 async def test_deleted_messages_are_no_part_of_the_history(books: Books) -> None:
-    """Of a turn the others stay, with a line for their answer; a turn of which everything was deleted is gone."""
+    """The other messages of a turn stay, with a note for the answer. A turn without messages is left out."""
     thread_id = await books.accepted(mention("one", "1.0"))
     await books.accepted(reply("two", "2.0"))
     await books.settle(await books.claimed(thread_id), "to both")
@@ -71,7 +70,7 @@ async def test_deleted_messages_are_no_part_of_the_history(books: Books) -> None
 
 
 async def test_every_turn_is_read_oldest_first_over_several_pages(books: Books) -> None:
-    """With budget enough, all turns come, none twice and none left out."""
+    """With a large budget each turn is read once."""
     await long_session(books, PAGE + 10)
     now = await books.claimed(await books.accepted(mention("now", "9")))
 
@@ -79,30 +78,30 @@ async def test_every_turn_is_read_oldest_first_over_several_pages(books: Books) 
 
 
 async def test_what_is_read_does_not_grow_with_the_session(books: Books) -> None:
-    """A small budget reads one page, however long the session is; the newest turns are in it."""
+    """A small budget reads one page, with the newest turns, however long the session is."""
     await long_session(books, PAGE + 10)
     now = await books.claimed(await books.accepted(mention("now", "9")))
     statements: list[str] = []
     event.listen(books.store.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
-    found = await books.past(now, budget=100)
+    turns = await books.past(now, budget=100)
 
-    assert found[-1].answer == f"answer {PAGE + 9}"
-    assert len(found) == PAGE
+    assert turns[-1].answer == f"answer {PAGE + 9}"
+    assert len(turns) == PAGE
     assert len([statement for statement in statements if "FROM turns" in statement]) == 1
 
 
 async def test_what_was_not_read_counts_as_cut(books: Books) -> None:
-    """It is shown no more, and nobody knows who wrote there: everybody is named from then on."""
+    """The window begins after the turns that were not read, and everybody is named from then on."""
     await long_session(books, PAGE + 10)
     now = await books.claimed(await books.accepted(mention("now", "9")))
     assert now.session_id is not None
-    found = await books.store.run(past.before, now.session_id, now.turn_id, budget_tokens=100)
+    past = await books.store.run(history.before, now.session_id, now.turn_id, budget_tokens=100)
 
-    assert found.cut == HistoryWindow(found.turns[0].id - 1, several=True)
+    assert past.cut == HistoryWindow(past.turns[0].id - 1, several=True)
 
 
 async def test_what_is_cut_is_not_read(books: Books) -> None:
-    """Of the turns before the cut no row is touched."""
+    """No row before the window is read."""
     turns = [await books.answer(mention(f"question {number}", f"{number}.0")) for number in range(1, 5)]
     await books.store.run(summaries.move, "s1", HistoryWindow(turns[1].turn_id))
     now = await books.claimed(await books.accepted(mention("now", "9")))
@@ -111,7 +110,7 @@ async def test_what_is_cut_is_not_read(books: Books) -> None:
 
 
 async def test_no_other_sessions_words_are_read(books: Books) -> None:
-    """Neither another thread's, nor those of the same thread's closed session."""
+    """Turns of another thread, or of the thread's closed session, are not read."""
     await books.answer(mention("theirs", in_=thread(1)))
     await books.answer(mention("forgotten", "1.0"))
     await books.reset(THREAD, ANA)

@@ -1,28 +1,28 @@
-"""The ledger of the platform's messages that hold answers: a takeover finds its own alone. On both databases."""
+"""Posted messages: a takeover finds the messages of its own turn. On both databases."""
 
 from __future__ import annotations
 
 from bot.domain import texts
 from bot.store import posted_messages, summaries
 from bot.store.claims import Claim
-from bot.store.tables import turns
+from bot.store.tables import TURNS
 from tests.support.builders import deletion, mention, reply, thread
 from tests.support.store_driver import Books
 
 
 async def posted(books: Books, claim: Claim, *ids: str) -> None:
-    """These messages were posted, one after the other."""
+    """Store that these messages were posted in this order."""
     for answer_id in ids:
         await books.store.run(posted_messages.posted, claim, answer_id)
 
 
 async def mine(books: Books, claim: Claim) -> list[str]:
-    """What the ledger tells whoever answers the turn now."""
+    """Return the posted messages of the claimed turn."""
     return await books.store.run(posted_messages.of_turn, claim)
 
 
 async def test_a_turns_messages_come_back_in_the_order_in_which_they_were_posted(books: Books) -> None:
-    """Not in that of their ids, which are the platform's; of all attempts, each once."""
+    """All attempts' messages are returned once, in posting order and not by the platform's ids."""
     first = await books.claimed(await books.accepted(mention("hello")))
     assert await mine(books, first) == []
     await posted(books, first, "3", "1", "3")
@@ -33,7 +33,7 @@ async def test_a_turns_messages_come_back_in_the_order_in_which_they_were_posted
 
 
 async def test_what_a_late_worker_posted_belongs_to_the_turn(books: Books) -> None:
-    """It stands in the thread, whoever put it there: the takeover has to find it."""
+    """A message that a late worker posted is in the thread, so the takeover must find it."""
     late = await books.claimed(await books.accepted(mention("hello")))
     current = await books.taken_over(late)
     await posted(books, late, "1")
@@ -42,27 +42,27 @@ async def test_what_a_late_worker_posted_belongs_to_the_turn(books: Books) -> No
 
 
 async def test_other_turns_messages_are_told_apart(books: Books) -> None:
-    """Of the messages that a takeover finds in its thread, those of other turns there are to be left alone."""
+    """A takeover leaves alone those messages in the thread that hold other turns' answers."""
     await posted(books, await books.answer(mention("hello", "1.0")), "A1", "A2")
     elsewhere = await books.answer(mention("hello", "1.0", in_=thread(2)))
     await posted(books, elsewhere, "B1")
     claim = await books.claimed(await books.accepted(reply("more", "2.0")))
     await posted(books, claim, "A3", "A1")
 
-    found = await books.store.run(posted_messages.of_other_turns, claim, ["A1", "A2", "A3", "B1", "unknown"])
-    assert found == {"A1", "A2"}
+    others = await books.store.run(posted_messages.of_other_turns, claim, ["A1", "A2", "A3", "B1", "unknown"])
+    assert others == {"A1", "A2"}
     assert await mine(books, claim) == ["A3"]
     assert await books.store.run(posted_messages.of_other_turns, claim, []) == set()
 
 
 async def answer_of(books: Books, turn_id: int) -> str | None:
-    """What is remembered of a turn's answer."""
-    answers_by_turn: dict[int, str | None] = {turn.id: turn.answer for turn in await books.rows(turns)}
+    """Return the stored answer of a turn."""
+    answers_by_turn: dict[int, str | None] = {turn.id: turn.answer for turn in await books.rows(TURNS)}
     return answers_by_turn[turn_id]
 
 
 async def test_an_answer_goes_with_any_of_its_messages(books: Books) -> None:
-    """Other turns' answers stay, and so do those of a thread in which messages have the same ids."""
+    """Answers of other turns stay, also in a thread with the same message ids."""
     first = await books.answer(mention("hello", "1.0"), "hi")
     second = await books.answer(reply("more", "2.0"), "and hi")
     elsewhere = await books.answer(mention("hello", "1.0", in_=thread(2)), "hi there")
@@ -77,7 +77,7 @@ async def test_an_answer_goes_with_any_of_its_messages(books: Books) -> None:
 
 
 async def test_what_was_tidied_away_is_no_part_of_an_answer(books: Books) -> None:
-    """Slack tells of it when the turn runs, or when it is over: the answer stays."""
+    """Slack reports a message that the bot itself deleted, during the turn or later: the answer stays."""
     claim = await books.claimed(await books.accepted(mention("hello")))
     await posted(books, claim, "1.5", "1.6")
     await books.accept_deletion(deletion("1.6"))
@@ -90,7 +90,7 @@ async def test_what_was_tidied_away_is_no_part_of_an_answer(books: Books) -> Non
 
 
 async def test_what_is_forgotten_gets_no_remark(books: Books) -> None:
-    """A closed session's answers hold no word, not even that they were deleted."""
+    """The answers of a closed session stay empty, without a note about the deletion."""
     claim = await books.answer(mention("hello"), "hi")
     await posted(books, claim, "1.5")
     await books.reset(claim.thread, claim.author)
@@ -100,7 +100,7 @@ async def test_what_is_forgotten_gets_no_remark(books: Books) -> None:
 
 
 async def test_a_summary_goes_with_an_answer_that_it_was_made_of(books: Books) -> None:
-    """It may repeat what the answer said."""
+    """The summary is voided, because it may repeat the answer."""
     claim = await books.answer(mention("hello"), "the code is 4711")
     await posted(books, claim, "1.5")
     assert claim.session_id is not None

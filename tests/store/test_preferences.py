@@ -1,4 +1,4 @@
-"""What people asked to be kept in mind, as it is stored: whose it is, and how it goes. On both databases."""
+"""Preferences in the store: whose they are, and how they are erased. On both databases."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from bot.domain.preferences import NO_PREFERENCES, Preferences
 from bot.errors import PreferencesRefused
 from bot.store import preferences
 from bot.store.engine import Store
-from bot.store.tables import preferences as table
+from bot.store.tables import PREFERENCES
 from bot.tools.set_preferences import set_preferences
-from tests.support.builders import ANA as AUTHOR
+from tests.support import builders
 from tests.support.builders import BEN, NOON, deletion, edit, mention, reply, stop
 from tests.support.store_driver import Books
 
@@ -23,46 +23,46 @@ OTHERS = [("desk", "T1", "U-BEN"), ("desk", "T2", "U-ANA"), ("slack", "T1", "U-A
 
 
 async def change(store: Store, person: tuple[str, str, str], **wishes: str) -> Preferences:
-    """Take in what this person wishes."""
+    """Change this person's preferences."""
     return await store.run(preferences.change, *person, wishes, now=NOON)
 
 
-async def kept(store: Store, person: tuple[str, str, str]) -> Preferences:
-    """What is kept for this person."""
+async def stored(store: Store, person: tuple[str, str, str]) -> Preferences:
+    """Return this person's preferences."""
     return await store.run(preferences.of_person, *person)
 
 
 async def test_preferences_belong_to_a_person_of_a_workspace(store: Store) -> None:
-    """Another person, the same id in another workspace and on another platform have their own."""
+    """Other people, other workspaces and other platforms have their own."""
     await change(store, ANA, name="Rita")
     for person in OTHERS:
-        assert await kept(store, person) == NO_PREFERENCES
+        assert await stored(store, person) == NO_PREFERENCES
         await change(store, person, name=person[1])
 
-    assert await kept(store, ANA) == Preferences("Rita")
+    assert await stored(store, ANA) == Preferences("Rita")
 
 
 async def test_a_change_leaves_the_rest(store: Store) -> None:
-    """What is given changes, and what one asks for by then is told; when one wish is refused none is kept."""
+    """Only given fields change, and all preferences are returned. If one field is invalid, none changes."""
     await change(store, ANA, name="Rita", about="I use Linux.")
     assert await change(store, ANA, name="", language="French") == Preferences(language="French", about="I use Linux.")
     with pytest.raises(PreferencesRefused):
         await change(store, ANA, name="Rita", tone="rude")
 
-    assert await kept(store, ANA) == Preferences(language="French", about="I use Linux.")
+    assert await stored(store, ANA) == Preferences(language="French", about="I use Linux.")
 
 
 async def test_changes_at_the_same_time_are_all_kept(store: Store) -> None:
-    """Said in two threads at once, neither wish overwrites the other."""
+    """Two changes at once, in two threads, do not overwrite each other."""
     people = [("desk", "T1", f"U-{number}") for number in range(20)]
     for person in people:
         await asyncio.gather(*(change(store, person, **{field: field}) for field in ("name", "language", "about")))
 
-    assert {await kept(store, person) for person in people} == {Preferences("name", "language", None, "about")}
+    assert {await stored(store, person) for person in people} == {Preferences("name", "language", None, "about")}
 
 
 async def forgotten(books: Books) -> None:
-    await books.forget(AUTHOR)
+    await books.forget(builders.ANA)
 
 
 async def edited(books: Books) -> None:
@@ -86,7 +86,7 @@ async def taken_over(books: Books) -> None:
 async def test_what_an_answer_asks_for_is_kept_while_it_is_wanted(
     books: Books, meanwhile: Callable[[Books], Awaitable[None]] | None
 ) -> None:
-    """A call that comes when its author is forgotten, or took their words back, or another answers, keeps nothing."""
+    """A tool call stores nothing once its author is forgotten, its message deleted, or the turn taken over."""
     await books.answer(mention("hello", "1.0", by=BEN))
     claim = await books.claimed(await books.accepted(reply("call me Rita", "2.0")))
     [tool] = set_preferences(books.store, claim, lambda: books.now)
@@ -95,17 +95,17 @@ async def test_what_an_answer_asks_for_is_kept_while_it_is_wanted(
     outcome = await tool.run({"name": "Rita"})
 
     assert ("error" in outcome.result, outcome.note == "") == (meanwhile is not None,) * 2
-    assert len(await books.rows(table)) == (meanwhile is None)
+    assert len(await books.rows(PREFERENCES)) == (meanwhile is None)
 
 
 async def test_erasing(store: Store) -> None:
-    """One person's are erased without anybody else's, a workspace's without another's, and no row is left."""
+    """A person's or a workspace's preferences are erased without a row left, and nobody else's."""
     for person in (ANA, *OTHERS):
         await change(store, person, name="Rita")
     await store.run(preferences.erase, platform=ANA[0], workspace=ANA[1], user_id=ANA[2])
-    assert await kept(store, ANA) == NO_PREFERENCES
-    assert [await kept(store, person) for person in OTHERS] == [Preferences("Rita")] * 3
+    assert await stored(store, ANA) == NO_PREFERENCES
+    assert [await stored(store, person) for person in OTHERS] == [Preferences("Rita")] * 3
     await store.run(preferences.erase, platform="desk", workspace="T1")
 
-    assert await kept(store, OTHERS[0]) == NO_PREFERENCES
-    assert await store.run(lambda c: c.execute(sa.select(sa.func.count()).select_from(table)).scalar()) == 2
+    assert await stored(store, OTHERS[0]) == NO_PREFERENCES
+    assert await store.run(lambda c: c.execute(sa.select(sa.func.count()).select_from(PREFERENCES)).scalar()) == 2

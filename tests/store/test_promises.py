@@ -1,4 +1,4 @@
-"""The store's promises under any order of events: random histories, checked against a few lines of plain Python."""
+"""The store's promises under any order of events: random histories, compared with a model in plain Python."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from bot.domain.events import Author, Thread
 from bot.domain.sessions import EditOutcome, Interrupted, ResetOutcome, StopOutcome
 from bot.store.claims import PlatformClaim
 from bot.store.engine import Store
-from bot.store.tables import messages, sessions, turns
+from bot.store.tables import MESSAGES, SESSIONS, TURNS
 from bot.testing import SettableClock
 from tests.support.builders import ANA, BEN, CHI, deletion, edit, mention, reset, stop, thread
 from tests.support.store_driver import Books, texts
 
 PEOPLE = (ANA, BEN)
-WRITERS = (*PEOPLE, CHI)  # who gives no commands, and is forgotten now and then
+WRITERS = (*PEOPLE, CHI)  # Chi gives no commands, and is forgotten now and then
 STEPS = 60
 
 
 @dataclass
 class Model:
-    """What must be true of a thread: the words of its open session, what is still owed, what is being answered."""
+    """The expected state of a thread: the texts of its open session, waiting messages, and the running turn."""
 
     session: list[str] = field(default_factory=list)
     took_part: set[Author] = field(default_factory=set)
-    owed: list[str] = field(default_factory=list)  # "" is a line of ours
+    owed: list[str] = field(default_factory=list)  # "" is a command, which gets a fixed reply
     running: PlatformClaim | None = None
-    asked: list[str] = field(default_factory=list)  # what the running turn is still to answer
+    asked: list[str] = field(default_factory=list)  # in the running turn
     interrupted: Interrupted | None = None
 
     @property
     def answering(self) -> bool:
-        """Whether the model's answer is under way, and not a line of ours."""
+        """Whether a turn of the model is running, not a fixed reply."""
         return self.running is not None and self.running.fixed_reply is None
 
     def interrupt(self, why: Interrupted) -> None:
-        """The running turn is to end, or to begin again; what was forgotten stays forgotten."""
+        """Interrupt the running turn; a reset or an erasure takes precedence."""
         weaker = {Interrupted.EDITED: (None,), Interrupted.STOPPED: (None, Interrupted.EDITED)}
         if self.answering and (why not in weaker or self.interrupted in weaker[why]):
             self.interrupted = why
 
     def drop(self, text: str, why: Interrupted) -> None:
-        """A message is erased, wherever it is on its way."""
+        """Erase a message in every state."""
         is_asked = text in self.asked
         for words in (self.session, self.owed, self.asked):
             words[:] = [word for word in words if word != text]
@@ -55,19 +55,19 @@ class Model:
             self.interrupt(Interrupted.EDITED if self.asked else why)
 
     def forget(self) -> None:
-        """Start over."""
+        """Reset the session."""
         self.interrupt(Interrupted.RESET)
         self.session, self.took_part = [], set()
-        self.asked = ["" for _ in self.asked]  # its words are erased
-        self.drop_what_waits()  # a confirmation is owed all the same
+        self.asked = ["" for _ in self.asked]  # their texts are erased
+        self.drop_what_waits()  # the command is still replied to
 
     def drop_what_waits(self) -> None:
-        """No message is owed an answer any more."""
+        """Drop all waiting messages."""
         self.owed = [text for text in self.owed if text == ""]
 
 
 class History:
-    """Takes random steps with the store and the model side by side."""
+    """Applies random steps to the store and to the model."""
 
     def __init__(self, books: Books, chance: random.Random) -> None:
         self.books = books
@@ -79,14 +79,14 @@ class History:
         self.numbers = itertools.count(1)
 
     async def step(self) -> None:
-        """One event in one of three threads; the first is a message."""
+        """Take one step in one of three threads; the first step is a message."""
         where = thread(self.chance.randrange(3))
         often = (self.write, self.claim, self.settle)
         steps = (*often, *often, self.ask_reset, self.stop, self.edit, self.delete, self.forget_chi, self.crash)
         await (self.chance.choice(steps) if where in self.ids else self.write)(where)
 
     async def write(self, where: Thread) -> None:
-        """Somebody writes; the message may be delivered twice."""
+        """Write a message, which may be delivered twice."""
         number, who = next(self.numbers), self.chance.choice(WRITERS)
         self.authors[f"{number:06}"] = who
         text = f"{where.root} {number:06}"
@@ -100,7 +100,7 @@ class History:
         model.took_part.add(who)
 
     async def ask_reset(self, where: Thread) -> None:
-        """Somebody writes `!reset`."""
+        """Write `!reset`."""
         who, model = self.chance.choice(PEOPLE), self.models[where]
         expected = ResetOutcome.DONE if who in model.took_part else ResetOutcome.NOT_YOURS
         expected = expected if model.took_part else ResetOutcome.NOTHING
@@ -110,7 +110,7 @@ class History:
         model.owed.append("")
 
     async def stop(self, where: Thread) -> None:
-        """Somebody writes `!stop`: what runs ends and says so; else what waits is dropped, and a line says so."""
+        """Write `!stop`: the running turn ends, or else waiting messages are dropped and the command is replied to."""
         model = self.models[where]
         expected = StopOutcome.NOT_BEGUN if any(model.owed) else StopOutcome.NOTHING_RUNS
         expected = StopOutcome.STOPPED if model.answering else expected
@@ -121,7 +121,7 @@ class History:
             model.owed.append("")
 
     async def delete(self, where: Thread) -> None:
-        """Somebody deletes a message of the open session, wherever it is on its way."""
+        """Delete a message of the open session in any state."""
         model = self.models[where]
         if not model.session:
             return
@@ -131,7 +131,7 @@ class History:
         assert await self.books.accept_deletion(deletion(text.split()[1], in_=where)) is is_asked
 
     async def edit(self, where: Thread) -> None:
-        """Somebody edits a message of the open session, wherever it is on its way; it may be delivered twice."""
+        """Edit a message of the open session in any state; the edit may be delivered twice."""
         model = self.models[where]
         if not model.session:
             return
@@ -147,20 +147,20 @@ class History:
             model.interrupt(Interrupted.EDITED)
 
     async def forget_chi(self, where: Thread) -> None:
-        """Chi is forgotten everywhere."""
+        """Forget Chi in all threads."""
         del where
-        if any("" in model.asked for model in self.models.values()):  # nobody can tell whose words these were
+        if any("" in model.asked for model in self.models.values()):  # the authors of these are unknown
             return
         await self.books.forget(CHI)
         for model in self.models.values():
             for text in [word for word in model.session if self.authors[word.split()[1]] == CHI]:
                 model.drop(text, Interrupted.ERASED)
-            if not model.session and CHI in model.took_part:  # nothing is left of the session
+            if not model.session and CHI in model.took_part:  # the session is empty
                 model.took_part.clear()
             model.took_part.discard(CHI)
 
     async def claim(self, where: Thread) -> None:
-        """A worker takes the thread up: it gets the oldest of what is owed, and sees its session's words alone."""
+        """Claim the thread: the turn has the oldest waiting messages and only its session's texts."""
         model = self.models[where]
         claim = await self.books.claim(self.ids[where])
         assert (claim is not None) is (model.running is None and bool(model.owed))
@@ -176,7 +176,7 @@ class History:
             assert seen == {*model.session} - {*model.owed} - {*model.asked}
 
     async def settle(self, where: Thread) -> None:
-        """A worker finishes; its answer is remembered unless it was to be forgotten."""
+        """Settle the running turn; its answer is stored unless it was interrupted for good."""
         model = self.models[where]
         if model.running is not None and model.interrupted is Interrupted.EDITED:
             assert not await self.books.settle(model.running, "to what was asked before")
@@ -187,7 +187,7 @@ class History:
             model.running, model.asked, model.interrupted = None, [], None
 
     async def crash(self, where: Thread) -> None:
-        """Every worker dies and its lease runs out; what they did is taken over as it stands now."""
+        """Let every lease expire; the turns are taken over with the current texts."""
         del where
         await self.books.lapse()
         for model in self.models.values():
@@ -196,7 +196,7 @@ class History:
                 assert not await self.books.settle(claim, "late")
 
     async def take_over(self, model: Model, owner: str) -> None:
-        """A worker takes an unfinished turn up: it gets what is still asked, as it reads now."""
+        """Take over an unfinished turn: it has the remaining messages with their current texts."""
         assert model.running is not None
         claim, model.running = model.running, await self.books.claimed(model.running.thread_id, owner)
         if model.interrupted is Interrupted.EDITED:
@@ -206,7 +206,7 @@ class History:
         assert (again.interrupted, again.failures < again.attempt) == (model.interrupted, True)
 
     async def finish(self) -> None:
-        """Answer all that is owed."""
+        """Answer all waiting messages."""
         for where in self.ids:
             while self.models[where].running is not None or self.models[where].owed:
                 await self.settle(where)
@@ -215,15 +215,15 @@ class History:
 
 @pytest.mark.parametrize("seed", range(15))
 async def test_every_accepted_message_ends_in_exactly_one_turn(empty_sqlite_url: str, seed: int) -> None:
-    """Whatever happens in whatever order, nothing is lost, answered twice, or shown to another session."""
+    """In any order of events, no message is lost, answered twice, or shown to another session."""
     store = Store(empty_sqlite_url)
     history = History(Books(store, SettableClock()), random.Random(seed))  # noqa: S311 - to be repeated
     for _ in range(STEPS):
         await history.step()
     await history.finish()
 
-    turn_of = {row.id: row for row in await history.books.rows(turns)}
-    for message in await history.books.rows(messages):
+    turn_of = {row.id: row for row in await history.books.rows(TURNS)}
+    for message in await history.books.rows(MESSAGES):
         assert message.fixed_reply or turn_of[message.turn_id].session_id == message.session_id
         assert turn_of[message.turn_id].state in {"answered", "superseded", "stopped"}
     assert len(history.answered) == len(set(history.answered))
@@ -231,25 +231,25 @@ async def test_every_accepted_message_ends_in_exactly_one_turn(empty_sqlite_url:
 
 
 async def test_replicas_answer_everything_once(books: Books) -> None:
-    """Two replicas that accept, claim and settle at the same time answer every message in one turn, in order."""
+    """Two replicas that work at once answer every message in one turn, in order."""
     places = [thread(number) for number in range(4)]
 
-    async def writes(place: Thread) -> None:
+    async def write(place: Thread) -> None:
         for number in range(10):
             await books.accept(mention(str(number), f"{number:06}", in_=place))
 
-    async def works(owner: str, found: list[PlatformClaim]) -> None:
+    async def work(owner: str, claimed: list[PlatformClaim]) -> None:
         for _ in range(60):
             for thread_id in range(1, len(places) + 1):
                 if (claim := await books.claim(thread_id, owner)) is not None:
-                    found.append(claim)
+                    claimed.append(claim)
                     await books.settle(claim)
 
     claims: list[PlatformClaim] = []
-    await asyncio.gather(*(writes(place) for place in places), works("one", claims), works("two", claims))
-    await works("three", claims)
+    await asyncio.gather(*(write(place) for place in places), work("one", claims), work("two", claims))
+    await work("three", claims)
 
     for place in places:
-        said = [said.text for claim in claims if claim.thread == place for said in claim.utterances]
-        assert said == [str(number) for number in range(10)]
-    assert len(await books.rows(sessions)) == len(places)
+        answered = [message.text for claim in claims if claim.thread == place for message in claim.utterances]
+        assert answered == [str(number) for number in range(10)]
+    assert len(await books.rows(SESSIONS)) == len(places)

@@ -1,4 +1,4 @@
-"""What the databases make of our statements: the cost of a turn does not grow with what is stored."""
+"""Query plans: the cost of a turn does not grow with the stored rows."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from bot.prompt.thread_context import Earlier, ThreadContext
 from bot.store import (
     display_names,
     erasure,
+    history,
     leases,
     posted_messages,
     preferences,
@@ -26,14 +27,13 @@ from bot.store import (
     summaries,
     thread_context,
 )
-from bot.store import history as past
 from bot.store.metrics import figures
 from tests.support.builders import ANA, DAY, THREAD, deletion, edit, mention, reply, stop, thread
 from tests.support.store_driver import A_DAY, HOUR, Books
 
 Statement = tuple[str, Any]
 
-# Only the small partial indexes, of what is owed and of what runs, may be read from end to end.
+# Only the small partial indexes, of waiting messages and running turns, may be scanned.
 WALKS = re.compile(
     r"SCAN (messages|turns|sessions|preferences|names|background)"
     r"(?! USING (COVERING )?INDEX (ix_messages_owed|uq_turns_running))|Seq Scan"
@@ -41,12 +41,12 @@ WALKS = re.compile(
 
 
 async def test_what_every_message_costs_is_looked_up_by_an_index(books: Books) -> None:
-    """Accepting, claiming, reading, settling, forgetting, renewing and sweeping never walk a table of words."""
+    """Accepting, claiming, reading, settling, forgetting, renewing and sweeping never scan a large table."""
     statements = recorded(books.store.engine)
     await books.answer(mention("hello", "1.0"))
     now = await books.claimed(await books.accepted(dataclasses.replace(reply("more", "2.0"), client_id="c1")))
     await books.past(now)
-    await books.store.run(past.oldest, "s1", after=0, until=now.turn_id)
+    await books.store.run(history.oldest, "s1", after=0, until=now.turn_id)
     await books.store.run(summaries.move, "s1", HistoryWindow(0))
     folding = await books.store.run(summaries.begin, books.lease(), "s1")
     assert folding is not None
@@ -73,7 +73,8 @@ async def test_what_every_message_costs_is_looked_up_by_an_index(books: Books) -
     await books.reset(THREAD, ANA)
     await books.sweep()
     await books.sweep(idle=IdleLimits(DAY, {"C9": HOUR}))
-    await books.store.run(sessions.forewarn, [("desk", "T1")], now=books.now + DAY, idle=A_DAY, ahead=HOUR, batch=10)
+    places = [("desk", "T1")]
+    await books.store.run(sessions.forewarn, places, now=books.now + DAY, idle=A_DAY, ahead=HOUR, batch=10)
     await books.store.run(erasure.leave, ChannelGone("desk", "T1", "C1"), now=books.now)
     await books.store.run(purge.expunge, before=books.now + DAY, batch=10)
 
@@ -83,7 +84,7 @@ async def test_what_every_message_costs_is_looked_up_by_an_index(books: Books) -
 
 
 async def test_forgetting_somebody_costs_what_is_theirs(books: Books) -> None:
-    """It looks at their own rows, not at all of the workspace's; at what is no message of theirs once, at the end."""
+    """Erasure reads the person's own rows; the tables besides messages are read once, at the end."""
     for number in range(7):
         await books.answer(mention("hello", in_=thread(number)))
     statements = recorded(books.store.engine)
@@ -96,7 +97,7 @@ async def test_forgetting_somebody_costs_what_is_theirs(books: Books) -> None:
 
 
 async def test_what_an_operator_asks_costs_what_a_day_holds(books: Books) -> None:
-    """However many turns were ever answered, the figures look at those of the last day, and at what is open."""
+    """The metrics read the last day's turns and open sessions only."""
     statements = recorded(books.store.engine)
     await books.store.run(figures, now=books.now)
 
@@ -106,7 +107,7 @@ async def test_what_an_operator_asks_costs_what_a_day_holds(books: Books) -> Non
 
 
 async def test_what_is_owed_is_found_without_walking_the_thread(books: Books) -> None:
-    """However many messages a thread has, a claim looks at those that wait."""
+    """A claim reads the waiting messages only, however many the thread has."""
     await books.answer(mention("hello", "1.0"))
     statements = recorded(books.store.engine)
     await books.answer(reply("more", "2.0"))
@@ -116,25 +117,25 @@ async def test_what_is_owed_is_found_without_walking_the_thread(books: Books) ->
         if plan.startswith("SELECT") and "turn_id IS NULL" in plan
     ]
 
-    assert "ix_messages_owed" in waiting or "Index Cond: (turn_id IS NULL)" in waiting  # as PostgreSQL may like better
+    assert "ix_messages_owed" in waiting or "Index Cond: (turn_id IS NULL)" in waiting  # PostgreSQL may prefer this
     assert "TEMP B-TREE" not in waiting
 
 
 def recorded(engine: sa.Engine) -> list[Statement]:
-    """The statements that will be executed, but for inserts: those look nothing up."""
-    found: list[Statement] = []
+    """Yield the executed statements, without inserts, which look nothing up."""
+    statements: list[Statement] = []
 
     def keep(*arguments: Any) -> None:
         if arguments[2].startswith(("SELECT", "UPDATE", "DELETE")):
-            found.append((arguments[2], arguments[3]))
+            statements.append((arguments[2], arguments[3]))
 
     event.listen(engine, "before_cursor_execute", keep)
-    return found
+    return statements
 
 
 def plans_of(connection: sa.Connection, statements: Sequence[Statement]) -> list[str]:
-    """How the database would carry them out for any values, if the tables were large."""
-    found = []
+    """Return the query plans for any values and large tables."""
+    plans = []
     for statement, parameters in dict(statements).items():
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
@@ -142,11 +143,11 @@ def plans_of(connection: sa.Connection, statements: Sequence[Statement]) -> list
             plan = connection.exec_driver_sql(f"EXPLAIN (GENERIC_PLAN) {generic}").all()
         else:
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
-        found.append(f"{statement}\n{plan}")
-    return found
+        plans.append(f"{statement}\n{plan}")
+    return plans
 
 
 def _numbered(statement: str) -> str:
-    """The statement with $1, $2, … for its parameters, as it is prepared."""
+    """Return the statement with $1, $2, … for its parameters, as it is prepared."""
     number = itertools.count(1)
     return re.sub(r"%\(\w+\)s", lambda _: f"${next(number)}", statement)

@@ -1,4 +1,4 @@
-"""The schema: migrations make exactly the tables, run once, and refuse what they do not know. On both databases."""
+"""Schema: migrations create exactly the tables, run once, and refuse an unknown version. On both databases."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CORNER = "a_corner_of_its_own"  # a PostgreSQL schema, so that the other tests k
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def bare_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database without any table."""
+    """The URL of a database without tables."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'bare.db'}"
     url: str = request.getfixturevalue("postgres_url")
@@ -48,20 +48,20 @@ async def bare(bare_url: str) -> AsyncIterator[Store]:
 
 
 def set_revision(connection: Connection, revision: str) -> None:
-    """Pretend that another version made the database."""
+    """Pretend that another version created the database."""
     connection.execute(sa.text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
 
 
 async def test_the_migrations_make_the_tables(bare: Store) -> None:
-    """A migrated database differs in nothing from what the code takes it to be."""
+    """A migrated database equals the tables in the code."""
     await bare.run(schema.upgrade)
 
-    assert await bare.run(lambda found: compare_metadata(MigrationContext.configure(found), metadata)) == []
-    assert set(await bare.run(lambda found: sa.inspect(found).get_table_names())) > set(metadata.tables)
+    assert await bare.run(lambda connection: compare_metadata(MigrationContext.configure(connection), metadata)) == []
+    assert set(await bare.run(lambda connection: sa.inspect(connection).get_table_names())) > set(metadata.tables)
 
 
 async def test_indexes_of_a_part_are_of_that_part_in_both(bare: Store) -> None:
-    """The comparison does not look at the conditions of partial indexes, so they are compared here."""
+    """The conditions of partial indexes are equal too; Alembic does not compare them."""
     await bare.run(schema.upgrade)
     migrated = await bare.run(conditions)
     await bare.run(metadata.drop_all)
@@ -72,7 +72,7 @@ async def test_indexes_of_a_part_are_of_that_part_in_both(bare: Store) -> None:
 
 
 async def test_an_upgrade_of_a_database_up_to_date_changes_nothing(bare: Store) -> None:
-    """The second start finds what the first one left."""
+    """The second start changes nothing."""
     await bare.run(schema.upgrade)
     statements: list[str] = []
     event.listen(bare.engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
@@ -83,7 +83,7 @@ async def test_an_upgrade_of_a_database_up_to_date_changes_nothing(bare: Store) 
 
 @pytest.mark.parametrize("ask", [schema.upgrade, schema.check], ids=["upgrade", "check"])
 async def test_a_database_of_a_newer_version_is_refused(bare: Store, ask: Callable[[Connection], None]) -> None:
-    """An older program does not touch what it does not know; the line names the remedy."""
+    """An older program does not touch an unknown schema, and names the remedy."""
     await bare.run(schema.upgrade)
     await bare.run(set_revision, "9999")
 
@@ -92,12 +92,12 @@ async def test_a_database_of_a_newer_version_is_refused(bare: Store, ask: Callab
 
 
 async def test_a_bare_database_passes_the_check(bare: Store) -> None:
-    """What is not there yet is no failure: the start makes it."""
+    """Missing tables are no error, because the start creates them."""
     await bare.run(schema.check)
 
 
 async def test_replicas_that_start_at_once_upgrade_it_once(bare_url: str) -> None:
-    """Each of them finds the database up to date in the end, and none fails."""
+    """Each replica finds the database up to date, and none fails."""
     replicas = [Store(bare_url) for _ in range(3)]
     await asyncio.gather(*(replica.run(schema.upgrade) for replica in replicas))
     await asyncio.gather(*(replica.run(schema.check) for replica in replicas))
@@ -107,7 +107,7 @@ async def test_replicas_that_start_at_once_upgrade_it_once(bare_url: str) -> Non
 
 
 async def test_rows_of_the_first_schema_are_carried_over(bare: Store) -> None:
-    """A running bot is updated: its turns keep the messages that they had posted, and can be taken over."""
+    """After an update the turns keep their posted messages and can be taken over."""
     await bare.run(upgrade_to, "0001")
     await bare.run(fill, ROWS_OF_0001)
     await bare.run(schema.upgrade)
@@ -119,7 +119,7 @@ async def test_rows_of_the_first_schema_are_carried_over(bare: Store) -> None:
     assert await bare.run(posted_messages.of_other_turns, claim, ["A1", "A2", "A3"]) == {"A1"}
     assert await books.past(claim) == [Turn((Utterance("U-ANA", "hi"),), "hello")]
     assert await books.settle(claim)
-    assert await bare.run(lambda found: compare_metadata(MigrationContext.configure(found), metadata)) == []
+    assert await bare.run(lambda connection: compare_metadata(MigrationContext.configure(connection), metadata)) == []
 
 
 PLACE = {"platform": "desk", "workspace": "T1", "channel": "C1", "root": "1.0", "direct": False, "engaged": True}
@@ -141,13 +141,13 @@ ROWS_OF_0001: dict[str, list[dict[str, object]]] = {
 
 
 def fill(connection: Connection, rows: dict[str, list[dict[str, object]]]) -> None:
-    """Insert rows into tables as they are now, whatever the code takes them to be."""
+    """Insert rows into the tables of an older schema."""
     for name, values in rows.items():
         connection.execute(sa.insert(sa.Table(name, sa.MetaData(), autoload_with=connection)), values)
 
 
 def upgrade_to(connection: Connection, revision: str) -> None:
-    """Bring the database to an older state of the schema."""
+    """Migrate the database to an older version of the schema."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parents[2] / "migrations"))
     config.attributes["connection"] = connection
@@ -155,10 +155,10 @@ def upgrade_to(connection: Connection, revision: str) -> None:
 
 
 def conditions(connection: Connection) -> dict[str, str]:
-    """The condition of every partial index, as the database tells it."""
+    """Return the condition of every partial index in the database."""
     if connection.dialect.name == "postgresql":
         query = "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema()"
     else:
         query = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
-    found = [(name, " ".join(text.split())) for name, text in connection.execute(sa.text(query))]
-    return {name: text.partition("WHERE")[2] for name, text in found if "WHERE" in text}
+    indexes = [(name, " ".join(text.split())) for name, text in connection.execute(sa.text(query))]
+    return {name: text.partition("WHERE")[2] for name, text in indexes if "WHERE" in text}

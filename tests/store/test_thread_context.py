@@ -1,4 +1,4 @@
-"""What was said before a session: read for a thread's first session alone, kept with it, gone with it."""
+"""Thread context in the store: read for a thread's first session only, stored with it, and deleted with it."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ SAID = ThreadContext((ROOT, ALERT, OWN))
 
 
 def call(message_id: str = "5.0") -> MessageReceived:
-    """A mention amid the thread."""
+    """Return a mention inside the thread."""
     return mention("what now?", message_id)
 
 
 async def keep(books: Books, claim: PlatformClaim, found: ThreadContext = SAID) -> None:
-    """Store what was read for this turn."""
+    """Store the context that was read for this turn."""
     assert claim.session_id is not None
     await books.store.run(thread_context.keep, claim.thread_id, claim.session_id, claim.turn_id, found)
 
 
 async def known(books: Books, claim: PlatformClaim) -> ThreadContext:
-    """What this turn is shown of what was said before."""
+    """Return the context that this turn is shown."""
     assert claim.session_id is not None
     [*_, turn] = await books.past(claim)
     [*_, turn] = await books.store.run(thread_context.attached, claim.session_id, [turn])
@@ -41,7 +41,7 @@ async def known(books: Books, claim: PlatformClaim) -> ThreadContext:
 
 
 async def test_it_comes_back_as_it_was_with_the_turn_that_it_was_read_for(books: Books) -> None:
-    """Who said what, in order, with which files; later turns find it with that turn, and have none themselves."""
+    """Authors, texts, order and files are unchanged. Later turns find the context with its turn."""
     first = await books.claimed(await books.accepted(call()))
     assert first.thread_context is Known.NOTHING
     await keep(books, first)
@@ -54,7 +54,7 @@ async def test_it_comes_back_as_it_was_with_the_turn_that_it_was_read_for(books:
 
 
 async def test_a_part_is_known_to_be_a_part(books: Books) -> None:
-    """Also when nothing at all could be read."""
+    """An incomplete context is marked as such, also when nothing could be read."""
     first = await books.claimed(await books.accepted(call()))
     await keep(books, first, ThreadContext(whole=False))
     await books.settle(first)
@@ -65,7 +65,7 @@ async def test_a_part_is_known_to_be_a_part(books: Books) -> None:
 
 
 async def test_only_a_threads_first_session_reads(books: Books) -> None:
-    """Neither one that begins with the thread, nor one after a reset or an expiry, nor after an unheard reset."""
+    """A session that begins with the thread, or follows a reset or an expiry, has no context."""
     assert (await books.answer(mention("hi", "1.0"))).thread_context is None
     await books.reset(THREAD, ANA)
     assert (await books.answer(mention("hi", "2.0"))).thread_context is None
@@ -74,7 +74,7 @@ async def test_only_a_threads_first_session_reads(books: Books) -> None:
 
 
 async def test_a_reset_before_all_forbids_to_read(books: Books) -> None:
-    """Who starts over in a thread that the bot does not know means what stands above."""
+    """A reset in an unknown thread applies to the messages above it."""
     await books.accept_reset(dataclasses.replace(reset("4.0"), mentions_bot=True))
     await books.settle(await books.claimed(1))
 
@@ -82,53 +82,53 @@ async def test_a_reset_before_all_forbids_to_read(books: Books) -> None:
 
 
 async def test_the_reading_is_not_used_up_by_a_question_that_was_stopped(books: Books) -> None:
-    """Nothing was read for it; the next one's answer knows the thread, and the stopped one only once."""
+    """The next turn reads the context, without the stopped question, which has its own row."""
     await books.accept(call("4.0"))
     await books.accept_stop(stop("4.5"))
     await books.settle(await books.claimed(1))
     claim = await books.claimed(await books.accepted(call()))
     await keep(books, claim, ThreadContext((*SAID.earlier, Earlier("4.0", "U-ANA", "what now?"))))
 
-    assert [row.message_id for row in await books.rows(tables.background)] == ["1.0", "2.0", "3.0"]
+    assert [row.message_id for row in await books.rows(tables.THREAD_CONTEXT)] == ["1.0", "2.0", "3.0"]
 
 
 async def test_what_the_bot_answered_already_is_not_kept_twice(books: Books) -> None:
-    """A line that a command was owed is no part of what was said before."""
+    """The bot's reply to a command is not stored as context."""
     claim = await books.claimed(await books.accepted(call()))
     await books.store.run(posted_messages.posted, claim, "3.0")
     await keep(books, claim)
 
-    assert [row.message_id for row in await books.rows(tables.background)] == ["1.0", "2.0"]
+    assert [row.message_id for row in await books.rows(tables.THREAD_CONTEXT)] == ["1.0", "2.0"]
 
 
 async def test_it_is_kept_once(books: Books) -> None:
-    """A worker that lost its turn and comes late changes nothing."""
+    """A late worker that lost its turn changes nothing."""
     claim = await books.claimed(await books.accepted(call()))
     await keep(books, claim)
     await keep(books, claim, ThreadContext((Earlier("4.0", "U-ANA", "late"),)))
 
-    assert len(await books.rows(tables.background)) == 3
+    assert len(await books.rows(tables.THREAD_CONTEXT)) == 3
 
 
 async def test_a_closed_session_keeps_nothing(books: Books) -> None:
-    """Read while it was reset, or kept before: the words are gone."""
+    """A session that was reset while its context was read stores none."""
     claim = await books.claimed(await books.accepted(call()))
     await books.reset(THREAD, ANA)
     await keep(books, claim)
 
-    assert await books.rows(tables.background) == []
+    assert await books.rows(tables.THREAD_CONTEXT) == []
 
 
 async def test_a_reading_and_a_reset_at_once_leave_nothing(books: Books) -> None:
-    """Whichever comes first."""
+    """In either order, nothing is left."""
     claim = await books.claimed(await books.accepted(call()))
     await asyncio.gather(keep(books, claim), books.reset(THREAD, ANA), keep(books, claim))
 
-    assert await books.rows(tables.background) == []
+    assert await books.rows(tables.THREAD_CONTEXT) == []
 
 
 async def test_a_deleted_message_is_erased(books: Books) -> None:
-    """Of it nothing is left; the others stay, and no answer ends."""
+    """The message is erased, the others stay, and no turn is interrupted."""
     claim = await books.claimed(await books.accepted(call()))
     await keep(books, claim)
 
@@ -148,7 +148,7 @@ async def test_a_message_that_is_deleted_while_it_is_read_is_not_kept(books: Boo
 
     later = await books.claimed(await books.accepted(reply("and?", "6.0")))
     assert await known(books, later) == ThreadContext((ALERT, OWN))
-    assert "printers" not in str(await books.rows(tables.background))
+    assert "printers" not in str(await books.rows(tables.THREAD_CONTEXT))
 
 
 @pytest.mark.parametrize("edits", [1, 2])
@@ -156,7 +156,7 @@ async def test_a_message_that_is_deleted_while_it_is_read_is_not_kept(books: Boo
 async def test_a_message_that_is_edited_while_it_is_read_says_what_it_does_now(
     books: Books, came: str, edits: int
 ) -> None:
-    """The newest text is what is kept, whether the edit or what was read comes first."""
+    """The newest text is stored, whether the edit or the context comes first."""
     claim = await books.claimed(await books.accepted(call()))
     if came == "after":
         await keep(books, claim)
@@ -167,34 +167,35 @@ async def test_a_message_that_is_edited_while_it_is_read_says_what_it_does_now(
     await books.settle(claim)
 
     later = await books.claimed(await books.accepted(reply("and?", "6.0")))
-    assert await known(books, later) == ThreadContext((Earlier("1.0", "U-BEN", "who knows screens?"), ALERT, OWN))
-    assert [row.text for row in await books.rows(tables.background)] == ["who knows screens?", "on fire", "I see"]
+    edited = Earlier("1.0", "U-BEN", "who knows screens?")
+    assert await known(books, later) == ThreadContext((edited, ALERT, OWN))
+    assert [row.text for row in await books.rows(tables.THREAD_CONTEXT)] == ["who knows screens?", "on fire", "I see"]
 
 
 async def test_a_message_that_is_edited_and_deleted_while_it_is_read_is_not_kept(books: Books) -> None:
-    """Nor one that is deleted and then edited, by an event that comes late."""
+    """A deletion counts in either order."""
     claim = await books.claimed(await books.accepted(call()))
     await books.accept_edit(edit("who knows screens?", "1.0"))
     await books.accept_deletion(deletion("1.0"))
     await books.accept_edit(edit("who knows anything?", "1.0", at=2))
     await keep(books, claim)
 
-    assert [row.message_id for row in await books.rows(tables.background)] == ["2.0", "3.0"]
+    assert [row.message_id for row in await books.rows(tables.THREAD_CONTEXT)] == ["2.0", "3.0"]
 
 
 async def test_what_is_noted_of_a_message_that_was_not_read_is_not_kept(books: Books) -> None:
-    """It was none of what was said before."""
+    """Markers of messages that are not in the context are deleted."""
     claim = await books.claimed(await books.accepted(call()))
     await books.accept_edit(edit("my secret", "4.5"))
     await books.accept_deletion(deletion("4.6"))
     await keep(books, claim)
 
-    assert [row.message_id for row in await books.rows(tables.background)] == ["1.0", "2.0", "3.0"]
+    assert [row.message_id for row in await books.rows(tables.THREAD_CONTEXT)] == ["1.0", "2.0", "3.0"]
 
 
 @pytest.mark.parametrize("came", ["before", "after", "at once"])
 async def test_who_is_forgotten_while_the_thread_is_read_is_not_kept(books: Books, came: str) -> None:
-    """Neither what they said nor who they are, also where they edited it meanwhile; what others said is."""
+    """Neither their messages nor their id are stored, also after an edit of theirs. Other people's messages are."""
     await books.accepted(mention("hello", "0.5", by=BEN, in_=thread(7)))
     claim = await books.claimed(await books.accepted(call()))
     await books.accept_edit(edit("who knows screens?", "1.0", by=BEN))
@@ -206,11 +207,11 @@ async def test_who_is_forgotten_while_the_thread_is_read_is_not_kept(books: Book
 
     later = await books.claimed(await books.accepted(reply("and?", "6.0")))
     assert await known(books, later) == ThreadContext((ALERT, OWN))
-    assert BEN.id not in str(await books.rows(tables.background))
+    assert BEN.id not in str(await books.rows(tables.THREAD_CONTEXT))
 
 
 async def test_an_edited_message_reads_as_it_does_now(books: Books) -> None:
-    """Its text and files are replaced; what is not kept here is nothing to edit, nor what was deleted."""
+    """Text and files are replaced. A message that is not stored or was deleted is not edited."""
     claim = await books.claimed(await books.accepted(call()))
     await books.accept_deletion(deletion("3.0"))
     await keep(books, claim)
@@ -224,7 +225,7 @@ async def test_an_edited_message_reads_as_it_does_now(books: Books) -> None:
 
 
 async def test_whoever_wrote_before_may_not_reset(books: Books) -> None:
-    """They did not take part in the session."""
+    """Authors of the context did not take part in the session."""
     await keep(books, await books.claimed(await books.accepted(call())))
 
     assert (await books.reset(THREAD, BEN)).value == "not_yours"
@@ -232,16 +233,16 @@ async def test_whoever_wrote_before_may_not_reset(books: Books) -> None:
 
 @pytest.mark.parametrize("text", ["nul \0", "half \ud800", "x" * 50_000])
 async def test_anything_can_be_kept(books: Books, text: str) -> None:
-    """Whatever a platform hands over, a database takes it."""
+    """Every text that a platform sends can be stored."""
     claim = await books.claimed(await books.accepted(call()))
     await keep(books, claim, ThreadContext((Earlier("1.0", "U-BEN", text, by=By.BOT, name=text),)))
 
-    [row] = await books.rows(tables.background)
+    [row] = await books.rows(tables.THREAD_CONTEXT)
     assert row.text == text.replace("\0", "").replace("\ud800", "?")
 
 
 async def test_what_was_said_before_is_not_answered_when_it_arrives_late(books: Books) -> None:
-    """A platform may deliver a message of people again after somebody called the bot: it was not for the bot."""
+    """A message from before the call was not for the bot, even if the platform delivers it later."""
     claim = await books.claimed(await books.accepted(call()))
     await keep(books, claim)
 
@@ -251,7 +252,7 @@ async def test_what_was_said_before_is_not_answered_when_it_arrives_late(books: 
 
 @pytest.mark.parametrize("read", [True, False])
 async def test_a_question_that_arrives_late_is_not_background_as_well(books: Books, *, read: bool) -> None:
-    """Whether it was read meanwhile or not: it is answered, and shown once."""
+    """A late mention is answered and shown once, whether or not it was read before."""
     claim = await books.claimed(await books.accepted(call()))
     if read:
         await keep(books, claim)

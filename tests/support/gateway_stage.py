@@ -115,6 +115,11 @@ class Gate:
         return int(told.body["turns"]) if told.status == 200 else 0
 
 
+def limit_headers(got: Got) -> set[str]:
+    """Return the names of the rate-limit headers."""
+    return {name for name in got.headers if name.startswith("x-ratelimit-")}
+
+
 async def _got(response: aiohttp.ClientResponse) -> Got:
     headers = {name.lower(): value for name, value in response.headers.items()}
     if response.content_type != "text/event-stream":

@@ -1,4 +1,4 @@
-"""What is around the gateway's processes: a database, a model, a folder, and a key for all of them."""
+"""The surroundings of gateway processes: a database, a model, a folder, and an API key."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.process import Process
 
 @dataclass(frozen=True, slots=True)
 class GatewayWorld:
-    """What is around the processes."""
+    """Starts gateway processes, and sends them requests."""
 
     folder: Path
     environ: Mapping[str, str]
@@ -27,13 +27,13 @@ class GatewayWorld:
 
     @asynccontextmanager
     async def running(self, *command: str, **environ: str) -> AsyncIterator[tuple[Process, str]]:
-        """A process, and the gateway's address."""
+        """Run a process, and yield it with the gateway's address."""
         async with Process.running(self.folder, {**self.environ, **environ}, *command) as process:
             line = await process.says("Attendant is running")
             yield process, re.findall(r"http://[^/ ]+", line.partition(" at ")[2])[0]
 
     async def ask(self, address: str, text: str, *, stream: bool = False) -> tuple[int, str | None, str]:
-        """The status, what became of the session, and all that was answered."""
+        """Send a question, and return the status, the state of the session, and the response's text."""
         headers = {"Authorization": f"Bearer {self.key}", "sessionId": "one"}
         body: Any = {"messages": [{"role": "user", "content": text}], "stream": stream}
         async with (
@@ -43,7 +43,7 @@ class GatewayWorld:
             return response.status, response.headers.get("x-session-state"), await response.text()
 
     def hold_model(self) -> PausedStep:
-        """Have the model's next answer wait until it is released."""
+        """Pause the model's next answer until it is released."""
         hold = PausedStep()
         self.model.script(says("Try ", hold, "again."))
         return hold

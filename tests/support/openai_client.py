@@ -1,4 +1,4 @@
-"""The bot's client to an OpenAI-shaped test server, and what it is asked there."""
+"""The bot's client for a test server with OpenAI's API, and a request for it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def client(
     max_streams: int = 10,
     tools: bool = True,
 ) -> OpenAI:
-    """A client of the server at that address; close it in the end."""
+    """Return a client of this server. The caller closes it."""
     return OpenAI(
         model="asked-model",
         api_key=api_key,
@@ -36,14 +36,14 @@ def client(
 
 
 async def heard(llm: OpenAI) -> tuple[str, Done]:
-    """A whole answer to ASKED."""
+    """Return the whole answer to ASKED."""
     *pieces, done = [piece async for piece in llm.stream(ASKED)]
     assert isinstance(done, Done)
     return "".join(map(str, pieces)), done
 
 
 def fails(status: int, error: Mapping[str, Any] | str = "") -> Fails:
-    """A failure that quotes the request and the key, as some backends do, and may be retried at once."""
+    """Return a failure that may be retried at once. Like some backends, it quotes the request and the key."""
     if not isinstance(error, str):
         error = {"message": f"SECRET {KEY}", **error}
     return Fails(status, error, {"retry-after-ms": "1"})

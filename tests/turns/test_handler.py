@@ -216,7 +216,7 @@ async def test_a_fixed_reply_is_said_without_the_model(desk: Desk, books: Books,
     begun = await answered(desk, await books.claimed(1))
 
     assert desk.adapter.replies[THREAD] == [
-        "Done: I have forgotten this conversation. Your next message here starts a new one."
+        "Done! I've forgotten this conversation. Your next message here starts a new one."
     ]
     assert (begun, llm.calls) == ([], [])
     assert (await desk.turns())[-1].state == "answered"

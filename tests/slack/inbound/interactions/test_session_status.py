@@ -11,7 +11,7 @@ async def test_status() -> None:
 
         assert "60 open conversations" in first
         assert lines[1] == (
-            "• <https://harbour-and-co.slack.com/archives/C0HELPDESK/p1712345678000001|This one>: begun 1 hour ago, "
-            "one turn, forgotten in 23 hours"
+            "• <https://harbour-and-co.slack.com/archives/C0HELPDESK/p1712345678000001|This one>: started 1 hour ago, "
+            "one answer, forgotten in 23 hours"
         )
         assert (len(lines), last) == (10, "And 50 more.")

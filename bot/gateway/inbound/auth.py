@@ -1,0 +1,129 @@
+"""Authentication by API key, and the rate limits of a key.
+
+Rule: an unknown key and a wrong secret get the same error response after the same time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from aiohttp import web
+
+from bot.config.settings import Settings
+from bot.domain import api_keys
+from bot.domain.api_keys import Key, Secret
+from bot.errors import StoreUnavailable
+from bot.gateway.inbound.auth_throttle import AuthThrottle
+from bot.gateway.inbound.client_address import client_address
+from bot.gateway.outbound import access_log
+from bot.gateway.outbound.errors import ApiError, forbidden, rate_limited, too_many_failures, unauthorized
+from bot.store import api_keys as key_rows
+from bot.store.engine import Store
+
+log = logging.getLogger(__name__)
+
+MAX_DELAYED = 200  # error responses that are delayed at once; above that the gateway answers 429 without a delay
+MAX_DELAYED_BY_ADDRESS = 20
+
+LIMIT_HEADERS = tuple(
+    f"x-ratelimit-{part}-{unit}" for unit in ("requests", "tokens") for part in ("limit", "remaining", "reset")
+)
+
+MISSING = "You didn't provide an API key. Send it as 'Authorization: Bearer sk-att-...'."
+WRONG = "Incorrect API key provided. Create keys with 'attendant keys create'."
+NO_LONGER_VALID = "This API key was revoked, or has expired."
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A valid key, and the rate-limit headers of the response."""
+
+    key: Key
+    headers: Mapping[str, str]
+
+
+class Authenticator:
+    """Checks keys, enforces their rate limits, and counts their tokens."""
+
+    def __init__(self, store: Store, settings: Settings, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+        self._throttle = AuthThrottle()
+        self._delayed: Counter[str] = Counter()  # error responses that are being delayed, by address
+
+    async def authenticate(self, request: web.Request) -> Key:
+        """Return the key of a request that costs no tokens, and count the request.
+
+        Raises ApiError, and StoreUnavailable.
+        """
+        return (await self._check(request, "requests")).key
+
+    async def admit(self, request: web.Request) -> Admission:
+        """Admit a request for a completion, and count it. Raises ApiError, and StoreUnavailable."""
+        return await self._check(request, "requests", "tokens")
+
+    async def _check(self, request: web.Request, *limited_units: str) -> Admission:
+        row = await self._store.run(key_rows.admit, await self._secret(request), now=self._clock())
+        if row is None:
+            raise await self._after_delay(request, unauthorized(WRONG))
+        key, spent = row
+        request[access_log.KEY_ID] = key.id
+        if spent is None:
+            raise forbidden(NO_LONGER_VALID)
+        limits = {
+            "requests": key.requests_per_minute or self._settings.gateway_requests_per_minute,
+            "tokens": key.tokens_per_minute or self._settings.gateway_tokens_per_minute,
+        }
+        remaining = {"requests": limits["requests"] - spent.requests, "tokens": limits["tokens"] - spent.tokens}
+        headers = _limit_headers(limits, remaining, spent.seconds_left)
+        for unit, exceeded in (("requests", remaining["requests"] < 0), ("tokens", remaining["tokens"] <= 0)):
+            if exceeded and unit in limited_units:
+                raise rate_limited(unit, limits[unit], spent.seconds_left, headers)
+        return Admission(key, headers)
+
+    async def charge(self, key: Key, tokens: int) -> None:
+        """Count the tokens of an answer. It never raises, because the client already has the answer."""
+        try:
+            # Shielded: a client that disconnects cancels the request, but not the count.
+            await asyncio.shield(self._store.run(key_rows.spend, key.id, tokens=tokens, now=self._clock()))
+        except StoreUnavailable as error:
+            log.warning("tokens_not_counted", extra={"key": key.id, "tokens": tokens, "detail": str(error)})
+
+    async def _secret(self, request: web.Request) -> Secret:
+        scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not credentials.strip():
+            raise await self._after_delay(request, unauthorized(MISSING))
+        if (secret := api_keys.read(credentials.strip())) is None:
+            raise await self._after_delay(request, unauthorized(WRONG))
+        return secret
+
+    async def _after_delay(self, request: web.Request, error: ApiError) -> ApiError:
+        """Return the error when the throttle's delay is over, or a 429 at once if too many responses are delayed."""
+        request[access_log.CLIENT] = address = client_address(request, self._settings.gateway_trusted_proxies)
+        delay_s = self._throttle.record_failure(address, self._clock())
+        if self._delayed.total() >= MAX_DELAYED or self._delayed[address] >= MAX_DELAYED_BY_ADDRESS:
+            return too_many_failures(int(delay_s) + 1)
+        self._delayed[address] += 1
+        try:
+            await asyncio.sleep(delay_s)
+        finally:
+            self._delayed -= Counter([address])  # also removes an address whose count is zero
+        return error
+
+
+def _limit_headers(limits: Mapping[str, int], remaining: Mapping[str, int], seconds_left: int) -> dict[str, str]:
+    """Return OpenAI's rate-limit headers (developers.openai.com/api/docs/guides/rate-limits)."""
+    headers: dict[str, str] = {}
+    for unit, limit in limits.items():
+        headers |= {
+            f"x-ratelimit-limit-{unit}": str(limit),
+            f"x-ratelimit-remaining-{unit}": str(max(remaining[unit], 0)),
+            f"x-ratelimit-reset-{unit}": f"{seconds_left}s",
+        }
+    return headers

@@ -1,0 +1,102 @@
+"""A request for a completion: its body is received, parsed and validated."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from bot.config.settings import Settings
+from bot.gateway.inbound.request_models import CompletionBody, PassedOn, RequestMessage, completion_body
+from bot.gateway.inbound.validation import validate
+from bot.gateway.outbound.errors import invalid, request_timeout, too_large, unsupported_media_type
+
+MAX_DEPTH = 64
+NOT_JSON = "The request's body is not valid JSON."
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionRequest:
+    """A valid request for a completion.
+
+    `parameters` go to the model as the client wrote them. `digest` identifies the request, however its answer is sent.
+    """
+
+    messages: Sequence[RequestMessage]
+    model: str
+    parameters: Mapping[str, Any]
+    stream: bool
+    include_usage: bool
+    digest: str
+
+
+async def read(request: web.Request, settings: Settings) -> CompletionRequest:
+    """Receive and validate a request. Raises ApiError."""
+    if request.content_type != "application/json":
+        raise unsupported_media_type()
+    body = _parse(await _receive(request, settings))
+    valid = validate(completion_body(settings.gateway_max_messages), body)
+    if valid.stream_options is not None and not valid.stream:
+        raise invalid("The 'stream_options' parameter is only allowed when 'stream' is enabled.", "stream_options")
+    return _request(valid, body, settings)
+
+
+def _request(valid: CompletionBody, body: Mapping[str, Any], settings: Settings) -> CompletionRequest:
+    allowed_model = valid.model if valid.model in settings.gateway_models else None
+    passed_on = {name: body[name] for name in PassedOn.model_fields if body.get(name) is not None}
+    return CompletionRequest(
+        messages=valid.messages,
+        model=allowed_model or settings.openai_model,
+        parameters=({"model": allowed_model} if allowed_model else {}) | passed_on,
+        stream=bool(valid.stream),
+        include_usage=valid.stream_options is not None and valid.stream_options.include_usage,
+        digest=_digest(body),
+    )
+
+
+async def _receive(request: web.Request, settings: Settings) -> bytes:
+    try:
+        async with asyncio.timeout(settings.gateway_client_timeout_seconds):
+            return await request.read()
+    except TimeoutError:
+        raise request_timeout() from None
+    except web.HTTPRequestEntityTooLarge:
+        raise too_large(settings.gateway_max_body_bytes) from None
+    except web.RequestPayloadError:
+        raise invalid("The request's body does not match its Content-Encoding or Transfer-Encoding.") from None
+
+
+def _parse(data: bytes) -> Any:
+    try:
+        body = json.loads(data)
+    except (ValueError, RecursionError):
+        raise invalid(NOT_JSON) from None
+    _check_depth(body, MAX_DEPTH)
+    return body
+
+
+def _check_depth(value: object, levels: int) -> None:
+    """Refuse a deeply nested body. Encoding it for the model would exceed Python's recursion limit."""
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if children and not levels:
+        raise invalid(f"The request's body is nested deeper than {MAX_DEPTH} levels.")
+    for child in children:
+        _check_depth(child, levels - 1)
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    """Hash a request without its nulls and without its fields about streaming.
+
+    Raises ApiError for values that Python's parser accepts and JSON does not: NaN, Infinity, unpaired surrogates.
+    """
+    asked = {name: each for name, each in body.items() if each is not None and name not in {"stream", "stream_options"}}
+    try:
+        text = json.dumps(asked, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError:  # UnicodeEncodeError is one, too
+        raise invalid(NOT_JSON) from None
+    return hashlib.sha256(text).hexdigest()

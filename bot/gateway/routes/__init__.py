@@ -1,0 +1,4 @@
+"""The handlers of the API's paths.
+
+Reading order: chat_completions, sessions, openapi.
+"""

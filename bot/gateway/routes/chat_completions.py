@@ -1,0 +1,150 @@
+"""POST chat/completions: a question over HTTP, and its answer, whole or as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from dataclasses import replace
+
+from aiohttp import web
+
+from bot.config.settings import Settings
+from bot.gateway.inbound import headers as names
+from bot.gateway.inbound import request_messages
+from bot.gateway.inbound.auth import Authenticator
+from bot.gateway.inbound.request import CompletionRequest, read
+from bot.gateway.outbound import access_log
+from bot.gateway.outbound.completion import envelope
+from bot.gateway.outbound.errors import invalid, unsupported
+from bot.llm import Done, Usage
+from bot.prompt.tokens import estimate_tokens
+from bot.store.chat_turns import IdempotencyKey
+from bot.turns.chat_question import Question, place, place_of_one
+from bot.turns.chat_reply import ChatReply
+from bot.turns.chat_service import ChatService
+
+
+class ChatCompletions:
+    """Answers requests for completions."""
+
+    def __init__(
+        self, chat: ChatService, authenticator: Authenticator, settings: Settings, new_id: Callable[[], str]
+    ) -> None:
+        self._chat = chat
+        self._authenticator = authenticator
+        self._settings = settings
+        self._new_id = new_id
+
+    async def complete(self, http: web.Request) -> web.StreamResponse:
+        """Answer one request. Raises ApiError and AttendantError, also in the middle of a stream."""
+        admission = await self._authenticator.admit(http)
+        session, key = names.session(http), names.idempotency_key(http)
+        request = await read(http, self._settings)
+        question = replace(self._question(admission.key.id, request, session, key), request=http[access_log.ID])
+        async with self._chat.ask(question) as reply:
+            headers = dict(admission.headers)
+            if session is not None and reply.opened is not None:
+                headers |= {"x-session-id": session, "x-session-state": reply.opened.value}
+            answer = CompletionResponse(request, reply, self._new_id(), self._settings.gateway_client_timeout_seconds)
+            try:
+                return await (answer.stream(http, headers) if request.stream else answer.whole(headers))
+            finally:
+                if not reply.repeated:
+                    http[access_log.TOKENS] = answer.cost
+                    await self._authenticator.charge(admission.key, answer.cost)
+
+    def _question(self, owner: str, request: CompletionRequest, session: str | None, key: str | None) -> Question:
+        instructions = request_messages.instructions(request.messages)
+        if instructions and self._settings.gateway_system_messages == "refuse":
+            raise invalid("System messages are not accepted here.", "messages", "system_message_refused")
+        if key is not None and "tools" in request.parameters:  # an answer that calls them is not stored
+            raise unsupported("tools", f"together with '{names.IDEMPOTENCY_HEADER}'")
+        idempotency_key = (
+            IdempotencyKey(hashlib.sha256(key.encode()).hexdigest(), request.digest) if key is not None else None
+        )
+        if session is None:
+            return Question(
+                owner,
+                place_of_one(owner, key) if key is not None else None,
+                messages=request_messages.as_they_are(request.messages),
+                instructions=instructions,
+                parameters=request.parameters,
+                idempotency_key=idempotency_key,
+            )
+        messages = request_messages.in_session(request.messages)
+        return Question(
+            owner,
+            place(owner, session),
+            texts=messages.said,
+            earlier=messages.recalled,
+            following=messages.following,
+            instructions=instructions,
+            parameters=request.parameters,
+            idempotency_key=idempotency_key,
+        )
+
+
+class CompletionResponse:
+    """One answer on its way to the client."""
+
+    def __init__(self, request: CompletionRequest, reply: ChatReply, new_id: str, write_timeout_s: float) -> None:
+        """`write_timeout_s`: a client that reads nothing for so long counts as gone."""
+        self._request = request
+        self._reply = reply
+        self._envelope = envelope(reply.began_at, request.model, reply.name or new_id)
+        self._write_timeout_s = write_timeout_s
+        self._text: list[str] = []
+        self._usage: Usage | None = None
+
+    @property
+    def cost(self) -> int:
+        """Its tokens, estimated when the backend reported no usage: the whole prompt, and the text so far.
+
+        So a client that goes away early pays for the prompt, too.
+        """
+        if self._usage is not None:
+            return self._usage.prompt + self._usage.completion
+        return self._reply.prompt_tokens() + estimate_tokens("".join(self._text))
+
+    async def whole(self, headers: Mapping[str, str]) -> web.Response:
+        """Return the answer as one JSON object."""
+        async with aclosing(self._reply.words()) as words:
+            async for piece in words:
+                if isinstance(piece, Done):
+                    self._usage = piece.usage or Usage()
+                    body = self._envelope.whole("".join(self._text), piece, self._usage)
+                    return web.json_response(body, headers=headers)
+                self._text.append(piece)
+        raise AssertionError("a reply ends with its Done")
+
+    async def stream(self, http: web.Request, headers: Mapping[str, str]) -> web.StreamResponse:
+        """Send the answer as server-sent events. A failure is raised, for the caller to send as the last event."""
+        async with aclosing(self._reply.words()) as words:
+            first = await anext(words)
+            stream = {"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
+            response = web.StreamResponse(headers={**headers, **stream})
+            await response.prepare(http)
+            await self._send(response, self._envelope.opening(with_usage=self._request.include_usage))
+            await self._send_piece(response, first)
+            async for piece in words:
+                await self._send_piece(response, piece)
+            return response
+
+    async def _send_piece(self, response: web.StreamResponse, piece: str | Done) -> None:
+        with_usage = self._request.include_usage
+        if isinstance(piece, str):
+            self._text.append(piece)
+            await self._send(response, self._envelope.delta(piece, with_usage=with_usage))
+            return
+        self._usage = piece.usage or Usage()
+        for chunk in self._envelope.ending(piece, self._usage, with_usage=with_usage):
+            await self._send(response, chunk)
+
+    async def _send(self, response: web.StreamResponse, data: bytes) -> None:
+        try:
+            async with asyncio.timeout(self._write_timeout_s):
+                await response.write(data)
+        except TimeoutError:
+            raise ConnectionResetError("the client does not read") from None

@@ -1,0 +1,107 @@
+"""Requests for completions: which bodies the gateway accepts, and which parts it refuses by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bot.gateway.inbound.request_models import PassedOn, Unsupported
+from bot.testing import SettableClock
+from tests.support.gateway_stage import Gate, opened
+from tests.support.openai_server import OpenAIServer
+
+ASKED: Any = [{"role": "user", "content": "My VPN is down"}]
+
+
+async def test_a_body_has_limits(empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock) -> None:
+    """A limit of bytes, and one of messages. Its content type is JSON."""
+    async with opened(empty_sqlite_url, reciter, clock, gateway_max_body_bytes=1_000, gateway_max_messages=2) as gate:
+        too_long, too_many = await gate.asks("x" * 1_000), await gate.asks("a", "b", "c")
+        form = await gate.posts(b"a=b", {"Content-Type": "application/x-www-form-urlencoded"})
+
+    assert (too_long.status, too_long.error["code"]) == (413, "request_too_large")
+    assert (too_many.status, too_many.error["param"]) == (400, "messages")
+    assert (form.status, form.error["code"]) == (415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+@pytest.mark.parametrize("path", ["/v1", "/v1/chat/completions"])
+async def test_a_body_that_does_not_match_its_encoding(gate: Gate, path: str, encoding: str) -> None:
+    """The gateway answers 400, because it is the client's mistake."""
+    got = await gate.posts(b'{"messages": []}', {"Content-Encoding": encoding}, path)
+
+    assert (got.status, got.error["type"]) == (400, "invalid_request_error")
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "code"),
+    [
+        ({"n": 2}, "n", "unsupported_parameter"),
+        ({"logprobs": True}, "logprobs", "unsupported_parameter"),
+        ({"audio": {}}, "audio", "unsupported_parameter"),
+        ({"functions": []}, "functions", "unsupported_parameter"),
+        ({"metadata": {"for": "me"}}, "metadata", "unsupported_parameter"),
+        ({"top_logprobs": 2}, "top_logprobs", "unsupported_parameter"),
+        ({"web_search_options": {}}, "web_search_options", "unsupported_parameter"),
+        ({"no_such_thing": 1}, "no_such_thing", "unsupported_parameter"),
+        ({"temperature": 3}, "temperature", None),
+        ({"temperature": "hot"}, "temperature", None),
+        ({"stop": ["a", "b", "c", "d", "e"]}, "stop", None),
+        ({"seed": True}, "seed", None),
+        ({"tools": [{"type": "custom", "custom": {}}]}, "tools[0].type", None),
+        ({"stream_options": {"include_usage": True}}, "stream_options", None),
+        ({"messages": []}, "messages", None),
+        ({"messages": [{"role": "function", "content": "x"}]}, "messages[0].role", None),
+        ({"messages": [{"role": "user"}]}, "messages[0].content", None),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content[0].type", None),
+    ],
+)
+async def test_an_unsupported_or_invalid_field_is_refused_by_name(
+    gate: Gate, fields: dict[str, Any], param: str, code: str | None
+) -> None:
+    """The error names the field, and the gateway does not call the model. No field is ignored."""
+    got = await gate.posts({"model": "any", "messages": ASKED, **fields})
+
+    assert (got.status, got.error["param"], got.error["code"]) == (400, param, code)
+    assert (got.error["type"], param in got.error["message"]) == ("invalid_request_error", True)
+    assert not gate.model.requests
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({name: None} for name in [*PassedOn.model_fields, *Unsupported.model_fields]),
+        {"metadata": {}},
+        {"top_logprobs": 0},
+    ],
+)
+async def test_null_and_values_that_ask_for_nothing_are_accepted(gate: Gate, fields: dict[str, Any]) -> None:
+    """Some clients send null for every field that they do not use. The model gets none of these fields."""
+    got = await gate.posts({"messages": ASKED, **fields})
+
+    assert got.status == 200
+    assert not set(fields) & set(gate.model.requests[-1].body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'"x"',
+        b'{"messages": NaN}',
+        b'{"messages": [{"role": "user", "content": "\\ud800"}]}',
+        b'{"messages": [{"role": "user", "content": "x"}], "logit_bias": {"1": 1e999}}',
+        b'{"messages": ' + b"[" * 100 + b"]" * 100 + b"}",
+        b'{"messages": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b"\xff\xfe",
+    ],
+)
+async def test_a_body_that_is_not_json_is_refused(gate: Gate, body: bytes) -> None:
+    """Neither are unpaired surrogates, infinite numbers, or deep nesting accepted."""
+    got = await gate.posts(body)
+
+    assert (got.status, got.error["type"]) == (400, "invalid_request_error")
+    assert not gate.model.requests
