@@ -1,135 +1,121 @@
-"""Settings in, running bot out: the only file that knows everyone.
+"""The wiring: settings in, a running bot out. The only file that knows every part.
 
-Rule: what is opened here is closed here, in the opposite order: intake first, then the work, then what it stands on.
+Rule: this file closes all that it opens, in the opposite order: first the intake, then the work, then the store.
+The edges are imported by the functions that open them, because each bot uses only some.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from bot.config.settings import Settings
-from bot.gateway.server import Gateway
-from bot.llm.stub_server import StubServer
-from bot.ops import health
 from bot.services import Clock, PlatformServices, Services, new_id, open_platform_services, open_services, utc_now
-from bot.slack.client import open_client
-from bot.slack.inbound.bolt_app import build_app
-from bot.slack.inbound.http_mode import PATH, HttpMode
-from bot.slack.inbound.transport import Transport, connect
-from bot.slack.outbound.adapter import SlackAdapter
-from bot.slack.startup_checks import identify
 from bot.store import api_keys as key_rows
 from bot.store.metrics import figures
 
-STAND_IN = "a stand-in, because neither OPENAI_API_KEY nor OPENAI_BASE_URL is set"
-
+if TYPE_CHECKING:
+    from bot.gateway.server import Gateway
+    from bot.slack.inbound.transport import Transport
 
 S = TypeVar("S", bound=Services)
 
 
 @dataclass(frozen=True, slots=True)
 class Bot(Generic[S]):
-    """A connected bot: its working parts, and where it is, in words."""
+    """A connected bot. `address` tells an operator where it is reached."""
 
     services: S
-    where: str
+    address: str
 
 
 @asynccontextmanager
 async def slack_bot(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[Bot[PlatformServices]]:
-    """The whole bot, connected to the Slack that the settings name. Raises StartupError when it cannot be."""
+    """Open the whole bot, connected to the Slack that the settings name. Raises StartupError when it cannot connect."""
+    # Imported here: a bot behind the HTTP API alone, and a chat in the terminal, do without Slack's libraries.
+    from bot.slack.client import open_client  # noqa: PLC0415
+    from bot.slack.inbound.bolt_app import build_app  # noqa: PLC0415
+    from bot.slack.inbound.http_mode import PATH, HttpMode  # noqa: PLC0415
+    from bot.slack.inbound.transport import connect  # noqa: PLC0415
+    from bot.slack.outbound.adapter import SlackAdapter  # noqa: PLC0415
+    from bot.slack.startup_checks import identify  # noqa: PLC0415
+
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(open_client(settings))
         identity = await identify(client)
         adapter = SlackAdapter(client, identity, clock=clock, streaming=settings.slack_streaming)
-        parts = await stack.enter_async_context(open_platform_services(settings, [adapter], clock=clock))
-        bolt = build_app(client, identity, parts, settings, clock=clock)
+        services = await stack.enter_async_context(open_platform_services(settings, [adapter], clock=clock))
+        bolt = build_app(client, identity, services, settings, clock=clock)
         connection = await stack.enter_async_context(connect(bolt, settings))
         if settings.health_port is not None:
-            await stack.enter_async_context(_health(settings, settings.health_port, parts, clock, connection))
-        where = f"http://{settings.host}:{connection.port}{PATH}" if isinstance(connection, HttpMode) else "Socket Mode"
-        where = f"in {identity.team_name} by {where}"
+            await stack.enter_async_context(_health(settings, settings.health_port, services, clock, connection))
+        intake = (
+            f"http://{settings.host}:{connection.port}{PATH}" if isinstance(connection, HttpMode) else "Socket Mode"
+        )
+        address = f"in {identity.team_name} by {intake}"
         if settings.gateway_port is not None:
-            port = await stack.enter_async_context(_gateway(settings, parts, clock).served(settings.gateway_port))
-            where += f" and {await _at(settings, port, parts)}"
-        yield Bot(parts, where)
+            served = _gateway(settings, services, clock).served(settings.gateway_port)
+            address += f" and {await _gateway_address(settings, await stack.enter_async_context(served), services)}"
+        yield Bot(services, address)
 
 
 @asynccontextmanager
 async def gateway_bot(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[Bot[Services]]:
-    """The bot behind its HTTP API alone. Raises StartupError when it cannot be served."""
+    """Open the bot behind its HTTP API alone. Raises StartupError when the port is not free."""
     port = settings.port if settings.gateway_port is None else settings.gateway_port
     async with AsyncExitStack() as stack:
-        parts = await stack.enter_async_context(open_services(settings, clock=clock))
+        services = await stack.enter_async_context(open_services(settings, clock=clock))
         if settings.health_port is not None:
-            await stack.enter_async_context(_health(settings, settings.health_port, parts, clock))
-        served = await stack.enter_async_context(
-            _gateway(settings, parts, clock).served(port, "--port or GATEWAY_PORT")
-        )
-        yield Bot(parts, await _at(settings, served, parts))
+            await stack.enter_async_context(_health(settings, settings.health_port, services, clock))
+        served = _gateway(settings, services, clock).served(port, "--port or GATEWAY_PORT")
+        yield Bot(services, await _gateway_address(settings, await stack.enter_async_context(served), services))
 
 
-def _gateway(settings: Settings, parts: Services, clock: Clock) -> Gateway:
-    return Gateway(parts.store, parts.chat_service, parts.chat_sessions, settings, clock=clock, new_id=new_id)
+def _gateway(settings: Settings, services: Services, clock: Clock) -> Gateway:
+    from bot.gateway.server import Gateway  # noqa: PLC0415 - only where GATEWAY_PORT asks for it
+
+    return Gateway(services.store, services.chat_service, services.chat_sessions, settings, clock=clock, new_id=new_id)
 
 
-async def _at(settings: Settings, port: int, parts: Services) -> str:
-    """Where the gateway is, and whether anybody could ask there."""
+async def _gateway_address(settings: Settings, port: int, services: Services) -> str:
+    """Describe where the gateway is reached, and how to make the first key."""
     address = f"at http://{settings.host}:{port}{settings.gateway_prefixes[0]}"
-    known = await parts.store.run(key_rows.every)
-    return address if known else f"{address} (without a key yet: attendant keys create NAME)"
+    keys = await services.store.run(key_rows.every)
+    return address if keys else f"{address} (without a key yet: attendant keys create NAME)"
 
 
 def _health(
-    settings: Settings, port: int, parts: Services, clock: Clock, connection: Transport | None = None
+    settings: Settings, port: int, services: Services, clock: Clock, connection: Transport | None = None
 ) -> AbstractAsyncContextManager[int]:
+    from bot.ops import health  # noqa: PLC0415 - only where HEALTH_PORT asks for it
+
     async def database() -> bool:
-        await parts.store.run_urgent(lambda c: c.exec_driver_sql("SELECT 1"))
+        await services.store.run_urgent(lambda c: c.exec_driver_sql("SELECT 1"))
         return True
 
     async def slack() -> bool:
         return connection is not None and connection.connected > 0
 
     async def worker() -> bool:
-        return isinstance(parts, PlatformServices) and not parts.worker.stopping
+        return isinstance(services, PlatformServices) and not services.worker.stopping
 
     async def scheduler() -> bool:
-        return parts.scheduler.running
+        return services.scheduler.running
 
     async def counts() -> Mapping[str, int]:
-        found = await parts.store.run(figures, now=clock())
+        metrics = await services.store.run(figures, now=clock())
         return {
-            "owed": found.owed_messages,
-            "oldest_owed_seconds": round(found.oldest_owed_seconds),
-            "takeovers": found.taken_over_turns,
-            "refusals": found.refused_deliveries + parts.gauges["refusals"](),
+            "owed": metrics.owed_messages,
+            "oldest_owed_seconds": round(metrics.oldest_owed_seconds),
+            "takeovers": metrics.taken_over_turns,
+            "refusals": metrics.refused_deliveries + services.gauges["refusals"](),
         }
 
     checks = {"database": database, "scheduler": scheduler}
     if connection is not None:
         checks["slack"] = slack
-    if isinstance(parts, PlatformServices):
+    if isinstance(services, PlatformServices):
         checks["worker"] = worker
-    return health.served(settings.host, port, checks, parts.gauges, counts)
-
-
-@asynccontextmanager
-async def with_model(settings: Settings) -> AsyncIterator[Settings]:
-    """The settings; with the stand-in running, and named as the backend, where no model is set."""
-    if not settings.uses_stand_in:
-        yield settings
-        return
-    stand_in = StubServer()
-    try:
-        base_url = await stand_in.start()
-        yield dataclasses.replace(settings, openai_base_url=base_url, openai_model="stand-in")
-    finally:
-        await stand_in.stop()
-
-
-def model_name(settings: Settings) -> str:
-    return STAND_IN if settings.uses_stand_in else settings.openai_model
+    return health.served(settings.host, port, checks, services.gauges, counts)

@@ -19,7 +19,7 @@ from bot.domain.sessions import IdleLimits
 from bot.errors import StoreUnavailable
 from bot.llm import LLM
 from bot.llm.circuit_breaker import CircuitBreaker
-from bot.llm.openai import OpenAI
+from bot.llm.from_settings import open_model
 from bot.ops.expiry_warnings import ExpiryWarnings
 from bot.ops.scheduler import Scheduler
 from bot.prompt import persona
@@ -99,12 +99,12 @@ class PlatformServices(Services):
 
 
 def utc_now() -> datetime:
-    """The wall clock."""
+    """Return the wall clock's time."""
     return datetime.now(UTC)
 
 
 def new_id() -> str:
-    """A UUID that nobody can guess."""
+    """Return a UUID that nobody can guess."""
     return str(uuid.uuid4())
 
 
@@ -134,8 +134,8 @@ async def open_platform_services(
         worker = Worker(store, handler, leases, clock=clock, limits=_limits(settings))
         failed_deliveries = FailedDeliveries(store, clock=clock)
         stack.push_async_callback(_keep, failed_deliveries)
-        forewarning = _forewarning(settings, store, adapters, clock, idle)
-        parts.scheduler.add_platform_jobs(worker, failed_deliveries, forewarning)
+        warnings = _warnings(settings, store, adapters, clock, idle)
+        parts.scheduler.add_platform_jobs(worker, failed_deliveries, warnings)
         parts.scheduler.start()
         stack.callback(parts.scheduler.stop)  # after the worker has stopped, whose leases it keeps
         stack.push_async_callback(worker.stop, settings.drain_seconds)
@@ -183,26 +183,9 @@ def _idle(settings: Settings) -> IdleLimits:
 
 
 @asynccontextmanager
-async def open_model(settings: Settings) -> AsyncIterator[LLM]:
-    """The model that the settings name, over the openai client."""
-    model = OpenAI(
-        model=settings.openai_model,
-        silence_s=settings.model_timeout_seconds,
-        max_streams=settings.max_running_turns,
-        api_key=settings.openai_api_key,
-        base_url=settings.openai_base_url,
-        tools=settings.openai_tools == "auto",
-    )
-    try:
-        yield model
-    finally:
-        await model.aclose()
-
-
-@asynccontextmanager
-async def open_store(settings: Settings, *, there: bool = False) -> AsyncIterator[Store]:
-    """The database that the settings name, up to date. `there`: it is to be there already."""
-    store = Store(settings.database_url, must_exist=there)
+async def open_store(settings: Settings, *, must_exist: bool = False) -> AsyncIterator[Store]:
+    """Open the database that the settings name, up to date. With `must_exist` no new file is created."""
+    store = Store(settings.database_url.get_secret_value(), must_exist=must_exist)
     try:
         await store.check()
         await store.run(schema.upgrade)
@@ -212,11 +195,11 @@ async def open_store(settings: Settings, *, there: bool = False) -> AsyncIterato
 
 
 async def _keep(failed_deliveries: FailedDeliveries) -> None:
-    with suppress(StoreUnavailable):  # there is no later time
+    with suppress(StoreUnavailable):  # the process ends: there is no later time
         await failed_deliveries.keep()
 
 
-def _forewarning(
+def _warnings(
     settings: Settings, store: Store, adapters: Sequence[Adapter], clock: Clock, idle: IdleLimits
 ) -> ExpiryWarnings | None:
     ahead = settings.warn_ahead

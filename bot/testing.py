@@ -1,6 +1,6 @@
-"""Doubles for tests of this bot and of what is built on it: a model that follows a script, a clock that is set.
+"""Doubles for tests of this bot and of programs on its API: a model that follows a script, a clock that is set.
 
-Rule: a double follows its script strictly: a call without a script fails, and so does a script without its call.
+Rule: a double is strict. A call without a script fails, and so does a script that was not called.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from bot.prompt.history import ChatMessage
 
 
 class PausedStep:
-    """A place in a script where the model falls silent until the test lets it go on."""
+    """A step of a script at which the model waits until the test releases it."""
 
     def __init__(self) -> None:
         self._reached = asyncio.Event()
         self._released = asyncio.Event()
 
     async def reached(self) -> None:
-        """Wait until the model has come to this place."""
+        """Wait until the model has reached this step."""
         await self._reached.wait()
 
     def release(self) -> None:
-        """Let the model go on."""
+        """Let the model continue."""
         self._released.set()
 
     async def pause(self) -> None:
-        """Stay here until the test releases; for the one who plays the script."""
+        """Wait for the release. The model that plays the script calls this."""
         self._reached.set()
         await self._released.wait()
 
@@ -44,18 +44,18 @@ Step = str | PausedStep | ModelError
 
 @dataclass(frozen=True, slots=True)
 class ModelCall:
-    """One request to the model, as it was when it was made."""
+    """One request to the model, copied when it was made."""
 
     messages: tuple[ChatMessage, ...]
     parameters: Parameters = field(default_factory=dict)
 
     def knows(self, text: str) -> bool:
-        """Whether any message of the request holds this text."""
+        """Return whether any message of the request holds this text."""
         return any(text in message["content"] for message in self.messages)
 
 
 class ScriptedLLM:
-    """An LLM that plays one script per call, in the order they were given."""
+    """An LLM that plays one script per call, in order."""
 
     def __init__(self) -> None:
         self.calls: list[ModelCall] = []
@@ -71,7 +71,7 @@ class ScriptedLLM:
         truncated: bool = False,
         tool_calls: Sequence[ToolCall] = (),
     ) -> None:
-        """What happens at the next call not yet scripted: text is said, a Hold waited at, a ModelError raised."""
+        """Script the next call: text is streamed, a PausedStep is waited at, a ModelError is raised."""
         self._scripts.append((steps, Done("scripted", usage, truncated, tuple(tool_calls))))
 
     async def stream(
@@ -100,7 +100,7 @@ class ScriptedLLM:
         yield done
 
     async def called(self, times: int) -> ModelCall:
-        """Wait until the model has been called that often in all; the call that made it so."""
+        """Wait until the model has been called so many times in all, and return the last of these calls."""
         async with self._called:
             await self._called.wait_for(lambda: len(self.calls) >= times)
         return self.calls[times - 1]
@@ -117,18 +117,18 @@ class ScriptedLLM:
 
 
 class SettableClock:
-    """A clock that stands still until it is moved. UTC."""
+    """A clock that stands still until a test moves it. UTC."""
 
     def __init__(self, start: datetime = datetime(2026, 1, 1, 12, tzinfo=UTC)) -> None:
-        """Raises ValueError for a time without a zone."""
+        """Raise ValueError for a time without a zone."""
         if start.tzinfo is None:
             raise ValueError("the clock needs a time zone")
         self._now = start.astimezone(UTC)
 
     def now(self) -> datetime:
-        """The time it shows."""
+        """Return the clock's time."""
         return self._now
 
     def advance(self, by: timedelta) -> None:
-        """Move it; backwards too, as real clocks are."""
+        """Move the clock; backwards too, as happens to real clocks."""
         self._now += by

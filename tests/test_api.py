@@ -24,12 +24,12 @@ from tests.support.work_layer import Echo
 
 
 def settings(database_url: str) -> Settings:
-    """Settings that name this database and nothing else."""
+    """Return settings that name this database and nothing else."""
     return Settings.load({"DATABASE_URL": database_url})
 
 
 async def test_a_chat_remembers_and_others_know_nothing(database_url: str, llm: ScriptedLLM) -> None:
-    """Each has a UUID and a memory of its own; the persona is in all of them."""
+    """Each chat has a UUID and its own memory; all share the persona."""
     for answer in ("Hello Alice", "Alice", "I do not know"):
         llm.script(answer)
     async with Attendant.open(settings(database_url), llm=llm) as attendant:
@@ -44,7 +44,7 @@ async def test_a_chat_remembers_and_others_know_nothing(database_url: str, llm: 
 
 
 async def test_many_chats_at_once(empty_sqlite_url: str) -> None:
-    """They do not wait for each other, and nothing is mixed up."""
+    """Chats do not wait for each other, and nothing leaks between them."""
     async with Attendant.open(settings(empty_sqlite_url), llm=Echo()) as attendant:
         chats = [await attendant.create_chat() for _ in range(50)]
         told = await asyncio.gather(*(attendant.send_message(chat, chat) for chat in chats))
@@ -54,7 +54,7 @@ async def test_many_chats_at_once(empty_sqlite_url: str) -> None:
 
 @pytest.mark.parametrize("chat", ["00000000-0000-4000-8000-000000000000", "nonsense", ""])
 async def test_an_unknown_chat_is_an_error(empty_sqlite_url: str, llm: ScriptedLLM, chat: str) -> None:
-    """A ValueError, in words that callers know; the model is not asked."""
+    """The error is a ValueError with a message that callers know; the model is not asked."""
     async with Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
         with pytest.raises(SessionNotFound, match=r"^Chat session not found$") as raised:
             await attendant.send_message(chat, "hello")
@@ -63,7 +63,7 @@ async def test_an_unknown_chat_is_an_error(empty_sqlite_url: str, llm: ScriptedL
 
 
 async def test_a_chat_outlives_the_process(database_url: str, llm: ScriptedLLM) -> None:
-    """Opened again, it goes on where it was."""
+    """A chat continues after the attendant was closed and opened again."""
     llm.script("Hello Alice")
     llm.script("Alice")
     async with Attendant.open(settings(database_url), llm=llm) as attendant:
@@ -76,7 +76,7 @@ async def test_a_chat_outlives_the_process(database_url: str, llm: ScriptedLLM) 
 
 
 async def test_an_answer_comes_piece_by_piece(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
-    """The first is there while the model still speaks; one that was cut short says so."""
+    """The caller gets the first piece while the model still streams; a truncated answer says so."""
     hold = PausedStep()
     llm.script("Try ", hold, "again.", truncated=True)
     async with Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
@@ -110,7 +110,7 @@ async def test_an_answer_that_is_left_half_read_is_withdrawn(empty_sqlite_url: s
 
 
 async def test_whoever_reads_no_more_is_left_alone(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
-    """A task that is at work of its own between two pieces, or has ended, neither holds up the end nor is cancelled."""
+    """A task that works between two pieces, or has ended, neither delays the end of the block nor is cancelled."""
     for _ in range(2):
         llm.script("Try ", PausedStep())
     work = asyncio.Event()
@@ -137,7 +137,7 @@ async def test_whoever_reads_no_more_is_left_alone(empty_sqlite_url: str, llm: S
 
 
 async def test_one_chat_answers_one_message_after_the_other(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
-    """The second message sees the first one's answer."""
+    """The second message is answered after the first, and sees its answer."""
     hold = PausedStep()
     llm.script(hold, "one")
     llm.script("two")
@@ -152,7 +152,7 @@ async def test_one_chat_answers_one_message_after_the_other(empty_sqlite_url: st
 
 
 async def test_a_model_in_trouble_is_an_error(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
-    """It tells why, and what was asked can be asked again: it was not remembered."""
+    """The error has the reason, and the question is not remembered, so that it can be asked again."""
     llm.script("half", ModelError(Trouble.CUT, "for operators"))
     llm.script("whole")
     async with Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
@@ -166,7 +166,7 @@ async def test_a_model_in_trouble_is_an_error(empty_sqlite_url: str, llm: Script
 
 
 async def test_a_chat_is_reset(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
-    """Whoever waits for an answer there is told; the next message begins anew."""
+    """A caller that waits for an answer there gets SessionClosed; the next message starts a new session."""
     hold = PausedStep()
     llm.script(hold)
     llm.script("anew")
@@ -184,7 +184,7 @@ async def test_a_chat_is_reset(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
 
 
 async def test_a_keys_chats_go_on_over_http_and_back(gate: Gate) -> None:
-    """By their id and the key they were made with; without the key they are not there."""
+    """The chats continue by their id and their key; without the key they are unknown."""
     gate.clock.advance(datetime.now(UTC) - gate.clock.now())
     async with Attendant.open(gate.settings, key=gate.key) as attendant:
         chat = await attendant.create_chat()
@@ -202,7 +202,7 @@ async def test_a_keys_chats_go_on_over_http_and_back(gate: Gate) -> None:
 
 
 async def test_a_wrong_key_is_told_in_a_line(gate: Gate) -> None:
-    """With the remedy, and without the key."""
+    """The error is one line with the remedy, without the key."""
     for key in ("nonsense", gate.key[:-1] + ("1" if gate.key[-1] == "0" else "0")):
         with pytest.raises(StartupError, match=r"^[^\n]+attendant keys create NAME$") as raised:
             await Attendant.open(gate.settings, key=key).__aenter__()
@@ -211,7 +211,7 @@ async def test_a_wrong_key_is_told_in_a_line(gate: Gate) -> None:
 
 
 def test_importing_the_package_loads_nothing() -> None:
-    """`import bot` is quick: what the name Attendant needs is loaded when it is asked for."""
+    """`import bot` is quick: the modules behind the name Attendant are imported when it is used."""
     script = "import sys, bot; print(len([name for name in sys.modules if name.startswith('bot.')])); bot.Attendant"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
@@ -220,7 +220,7 @@ def test_importing_the_package_loads_nothing() -> None:
 
 @pytest.mark.parametrize("text", [None, 7])
 async def test_what_is_no_text_is_refused_by_name(empty_sqlite_url: str, llm: ScriptedLLM, text: Any) -> None:
-    """A TypeError says what it was; the model is not asked."""
+    """The TypeError names the type; the model is not asked."""
     async with Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
         chat = await attendant.create_chat()
         with pytest.raises(TypeError, match=f"a message is a str, not {type(text).__name__}"):
@@ -230,7 +230,7 @@ async def test_what_is_no_text_is_refused_by_name(empty_sqlite_url: str, llm: Sc
 
 
 async def test_after_its_block_it_is_closed(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
-    """Whatever is asked of it then, the error says so."""
+    """After the block every method raises an error that says so."""
     async with Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
         chat = await attendant.create_chat()
 

@@ -1,4 +1,4 @@
-"""The doubles that tests stand on: a scripted model and a settable clock."""
+"""The shipped doubles: a scripted model and a settable clock."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def heard(llm: LLM, text: str = "hi") -> list[str | Done]:
 
 
 async def test_scripts_are_played_in_order() -> None:
-    """Each call plays the next script: its texts, then one Done with the usage it was given."""
+    """Each call plays the next script: its texts, then one Done with the scripted usage."""
     llm = ScriptedLLM()
     llm.script("Hel", "lo", usage=Usage(prompt=5))
     llm.script("Bye", truncated=True)
@@ -45,7 +45,7 @@ async def test_a_model_error_is_raised_where_it_stands() -> None:
 
 
 async def test_a_call_without_a_script_fails_twice() -> None:
-    """A call that was not expected fails where it is made, and in assert_done in case that was swallowed."""
+    """A call without a script fails where it is made, and again in assert_done, in case the error was swallowed."""
     llm = ScriptedLLM()
 
     with pytest.raises(AssertionError, match="call 1"):
@@ -64,7 +64,7 @@ async def test_a_script_that_was_not_played_fails() -> None:
 
 
 async def test_a_call_is_remembered_as_it_was_made() -> None:
-    """What the caller does to its messages later does not change the record of the call."""
+    """Later changes of the caller's messages do not change the record of the call."""
     llm = ScriptedLLM()
     llm.script("ok")
     messages = asking("my printer")
@@ -77,7 +77,7 @@ async def test_a_call_is_remembered_as_it_was_made() -> None:
 
 
 async def test_a_hold_waits_until_it_is_released() -> None:
-    """At a Hold the model says nothing more until the test lets it."""
+    """At a PausedStep the model sends nothing until the test releases it."""
     llm, hold = ScriptedLLM(), PausedStep()
     llm.script("before", hold, "after")
     hearing = asyncio.create_task(heard(llm))
@@ -90,7 +90,7 @@ async def test_a_hold_waits_until_it_is_released() -> None:
 
 
 async def test_a_stream_closed_early_is_counted() -> None:
-    """Closing the stream before its end shows in closed_early, reading it to its end does not."""
+    """closed_early counts streams that are closed before their end, and no others."""
     llm = ScriptedLLM()
     llm.script("one", "two")
     llm.script("three")
@@ -103,7 +103,7 @@ async def test_a_stream_closed_early_is_counted() -> None:
 
 
 async def test_waiting_for_a_call() -> None:
-    """`called` waits for the n-th call and hands it over."""
+    """`called` waits for the n-th call and returns it."""
     llm = ScriptedLLM()
     llm.script("a")
     llm.script("b")
@@ -117,7 +117,7 @@ async def test_waiting_for_a_call() -> None:
 
 
 def test_the_clock_moves_only_when_it_is_told() -> None:
-    """now() shows the start, in UTC, until the clock is advanced."""
+    """now() returns the start, in UTC, until the clock is advanced."""
     clock = SettableClock(datetime(2026, 5, 1, 14, tzinfo=timezone(timedelta(hours=2))))
     assert clock.now() == datetime(2026, 5, 1, 12, tzinfo=UTC)
     assert clock.now().tzinfo is UTC

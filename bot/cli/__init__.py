@@ -1,4 +1,4 @@
-"""The `attendant` command.
+"""The `attendant` command. A command's module is imported when the command is run, so that `--help` is quick.
 
-Reading order: doctor, run, chat, keys, admin, main (arguments in, exit status out).
+Reading order: output, checks, run, chat, keys, admin, doctor, app_manifest, parser, main.
 """

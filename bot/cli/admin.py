@@ -1,9 +1,16 @@
-"""Upkeep: what operators ask of the database, beside a running bot or without one."""
+"""What an operator reads from the database and erases from it, beside a running bot or without one."""
 
 from __future__ import annotations
 
+import argparse
+import asyncio
+import dataclasses
+import sys
 from collections.abc import Callable
+from typing import Any
 
+from bot.cli import output
+from bot.cli.output import Figure
 from bot.config.settings import Settings
 from bot.domain.sessions import OpenSession
 from bot.errors import AttendantError
@@ -13,37 +20,160 @@ from bot.store import sessions as session_rows
 from bot.store.erasure import Erasable, Scope
 from bot.store.metrics import WorkMetrics, figures
 
-SCRUB_PATIENCE_S = 15.0  # for a running bot that is in the way
+VACUUM_WAIT_S = 15.0  # for another process that uses the file
+
+IDS = (
+    " (Ids are meant, as Slack has them: C0123456789, not #help-desk;"
+    " of the HTTP API the workspace is a key's id, from: attendant keys list)"
+)
+
+_COLUMNS = ("last active", "turns", "opened", "workspace", "channel", "thread", "session")
+_SLACK_TIMESTAMP_CHARACTERS, _UUID_PREFIX_CHARACTERS = 17, 8  # enough to recognise a thread, and a session
+
+
+def sessions_command(settings: Settings, options: argparse.Namespace) -> int:
+    """`attendant sessions`."""
+    rows = [_row(session) for session in asyncio.run(open_sessions(settings, limit=options.limit))]
+    if options.json:
+        output.print_json(rows)
+    elif not rows:
+        print("No session is open.", file=sys.stderr)
+    elif output.is_terminal():
+        count = f"{len(rows)} open session{'s' * (len(rows) > 1)}"
+        output.print_table([_for_person(row) for row in rows], _COLUMNS, title=count)
+    else:
+        output.print_lines(rows)
+    return 0
+
+
+def status_command(settings: Settings, options: argparse.Namespace) -> int:
+    """`attendant status`."""
+    metrics = asyncio.run(status(settings))
+    values = {**dataclasses.asdict(metrics), "oldest_owed_seconds": round(metrics.oldest_owed_seconds)}
+    if options.json:
+        output.print_json(values)
+    elif output.is_terminal():
+        output.print_figures(_figures(metrics))
+    else:
+        output.print_lines([{"name": name, "value": value} for name, value in values.items()])
+    return 0
+
+
+def erase_command(settings: Settings, options: argparse.Namespace) -> int:
+    """`attendant erase`."""
+    scope = Scope(workspace=options.workspace, channel=options.channel, person=options.user)
+    if scope == Scope():
+        raise AttendantError("Say what to erase: --workspace, --channel, --user, or several, which must all match.")
+    agreed = options.yes or _agrees(scope, asyncio.run(erasable(settings, scope)), quiet=options.json)
+    erased = asyncio.run(_erase_with_progress(settings, scope)) if agreed else 0
+    if options.json:
+        output.print_json({"erased_messages": erased, "confirmed": agreed})
+    else:
+        print(f"Erased {erased} messages.{IDS if erased == 0 else ''}" if agreed else "Nothing was erased.")
+    return 0 if agreed else 1
 
 
 async def open_sessions(settings: Settings, limit: int) -> list[OpenSession]:
-    """The open sessions of everybody, newest activity first."""
-    async with open_store(settings, there=True) as store:
+    """Return the open sessions of everybody, newest activity first."""
+    async with open_store(settings, must_exist=True) as store:
         return await store.run(session_rows.newest, limit=limit)
 
 
 async def status(settings: Settings) -> WorkMetrics:
-    """What is owed, what runs and what became of the turns of the last day, in all replicas together."""
-    async with open_store(settings, there=True) as store:
+    """Return the metrics of all replicas together: now, and over the last day."""
+    async with open_store(settings, must_exist=True) as store:
         return await store.run(figures, now=utc_now())
 
 
-async def erase(
-    settings: Settings, scope: Scope, *, confirmed: Callable[[Erasable], bool], patience_s: float = SCRUB_PATIENCE_S
-) -> int | None:
-    """Erase what people wrote, as far as it is in scope; how many messages, or None when it was not confirmed.
+async def erasable(settings: Settings, scope: Scope) -> Erasable:
+    """Return how much the scope holds."""
+    async with open_store(settings) as store:
+        return await store.run(erasure.count, scope)
 
-    Raises AttendantError when a running bot keeps the file busy for so long that words may be left in it.
+
+async def erase(
+    settings: Settings,
+    scope: Scope,
+    *,
+    advance: Callable[[int], object] = lambda _: None,
+    wait_s: float = VACUUM_WAIT_S,
+) -> int:
+    """Erase what people wrote, as far as it is in scope; return how many messages.
+
+    `advance` is called with the number of messages after each transaction. Raises AttendantError when another process
+    uses the file for longer than `wait_s`, so that erased words may be left in it.
     """
     async with open_store(settings) as store:
-        if not confirmed(await store.run(erasure.count, scope)):
-            return None
         total = 0
         while erased := await store.run(erasure.erase, scope, now=utc_now()):
             total += erased
-        if not await store.vacuum_now(lock_timeout_s=patience_s):
+            advance(erased)
+        if not await store.vacuum_now(lock_timeout_s=wait_s):
             raise AttendantError(
                 f"Erased {total} messages, but the database's file could not be written anew: another process is busy "
                 "with it, and their words may still be found in its bytes. Run the same command again."
             )
         return total
+
+
+async def _erase_with_progress(settings: Settings, scope: Scope) -> int:
+    with output.progress("Erasing", (await erasable(settings, scope)).messages) as advance:
+        return await erase(settings, scope, advance=advance)
+
+
+def _agrees(scope: Scope, found: Erasable, *, quiet: bool) -> bool:
+    """Ask on the terminal whether to erase. With `quiet` the question leaves standard output alone."""
+    if not sys.stdin.isatty():
+        raise AttendantError("Nobody is there to confirm. Add --yes to erase without being asked.")
+    more = ", and preferences" if scope.channel is None else ""
+    question = f"Erase {found.messages} messages in {found.sessions} conversations, what was answered to them{more}?"
+    print(f"{question} [y/N] ", end="", flush=True, file=sys.stderr if quiet else sys.stdout)
+    return sys.stdin.readline().strip().casefold() in {"y", "yes"}
+
+
+def _row(session: OpenSession) -> dict[str, Any]:
+    thread = session.thread
+    return {
+        "id": session.id,
+        "platform": thread.platform,
+        "workspace": thread.workspace,
+        "channel": thread.channel,
+        "root": thread.root,
+        "turns": session.turns,
+        "opened_at": session.opened_at,
+        "last_active_at": session.last_active_at,
+    }
+
+
+def _for_person(row: dict[str, Any]) -> dict[str, Any]:
+    now = utc_now()
+    return {
+        **row,
+        "last active": output.ago(row["last_active_at"], now),
+        "opened": output.ago(row["opened_at"], now),
+        "thread": _short(row["root"], _SLACK_TIMESTAMP_CHARACTERS),
+        "session": _short(row["id"], _UUID_PREFIX_CHARACTERS),
+    }
+
+
+def _short(text: str, characters: int) -> str:
+    return text if len(text) <= characters else f"{text[:characters]}…"
+
+
+def _figures(metrics: WorkMetrics) -> dict[str, list[Figure]]:
+    oldest = f", the oldest for {metrics.oldest_owed_seconds:.0f} s" if metrics.owed_messages else ""
+    cached = metrics.cached_tokens / metrics.prompt_tokens if metrics.prompt_tokens else 0
+    return {
+        "Now, in all replicas": [
+            Figure(metrics.owed_messages, f"messages wait for an answer{oldest}"),
+            Figure(metrics.running_turns, "turns run"),
+            Figure(metrics.open_sessions, "sessions are open"),
+        ],
+        "In the last 24 hours": [
+            Figure(metrics.answered_turns, "turns were answered"),
+            Figure(metrics.failed_turns, "turns failed", alert=True),
+            Figure(metrics.taken_over_turns, "turns needed more than one attempt", alert=True),
+            Figure(metrics.refused_deliveries, "deliveries were refused; Slack repeats them", alert=True),
+            Figure(metrics.prompt_tokens, f"prompt tokens, {cached:.0%} of them from the model's cache"),
+        ],
+    }

@@ -1,10 +1,11 @@
 """The terminal: one person's chat on standard input and output. The smallest program on the Python API.
 
-Rule: it shows text as it comes; a terminal pings nobody and has no limits to keep.
+Rule: text is shown as it arrives. A terminal needs neither Slack's escaping nor its length limits.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import sys
 import threading
@@ -12,22 +13,29 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 
 from bot.api import Attendant
-from bot.app import model_name
 from bot.config.settings import Settings
 from bot.domain import texts
 from bot.domain.events import Command, read_command
 from bot.domain.sessions import StopOutcome
 from bot.errors import ModelError
+from bot.llm.from_settings import model_name
+from bot.ops import logs
 
 Write = Callable[[str], object]
 
 
-async def chat(settings: Settings, announce: Write) -> int:
+def chat_command(settings: Settings, _: argparse.Namespace) -> int:
+    """`attendant chat`."""
+    logs.set_up("warning", settings.log_format)  # the terminal is for the conversation
+    asyncio.run(chat(settings))
+    return 0
+
+
+async def chat(settings: Settings) -> None:
     """Talk to the bot in the terminal, until end of input."""
     async with Attendant.open(settings) as attendant:
-        announce(f"Talking to the attendant · model: {model_name(settings)} · !reset starts over, Ctrl+D ends\n")
+        write(f"Talking to the attendant · model: {model_name(settings)} · !reset starts over, Ctrl+D ends\n\n")
         await talk(attendant, typed_lines("> "), write)
-    return 0
 
 
 async def talk(attendant: Attendant, lines: AsyncIterator[str], show: Write) -> None:
@@ -47,7 +55,7 @@ async def _answer(attendant: Attendant, chat_id: str, text: str) -> AsyncGenerat
             yield texts.reset(await attendant.reset_chat(chat_id))
         case Command.STATUS:
             yield texts.memory(await attendant.memory(chat_id))
-        case Command.STOP:  # while one can type, nothing runs
+        case Command.STOP:  # the prompt appears when no answer runs
             yield texts.fixed(StopOutcome.NOTHING_RUNS)
         case None:
             try:
@@ -59,7 +67,7 @@ async def _answer(attendant: Attendant, chat_id: str, text: str) -> AsyncGenerat
 
 
 async def typed_lines(prompt: str) -> AsyncIterator[str]:
-    """The lines a person types, until end of input. Reading does not hold up the loop, nor the exit."""
+    """Yield the lines that a person types, until end of input. Reading blocks neither the loop nor the exit."""
     loop = asyncio.get_running_loop()
     while True:
         line: asyncio.Future[str | None] = loop.create_future()
@@ -85,5 +93,5 @@ def _read(prompt: str, loop: asyncio.AbstractEventLoop, line: asyncio.Future[str
 
 
 def _printable(text: str) -> str:
-    """The text without control characters, so that a model cannot steer the terminal."""
+    """Return the text without control characters, so that a model cannot control the terminal."""
     return "".join(character for character in text if character.isprintable() or character in "\n\t")

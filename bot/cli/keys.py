@@ -1,15 +1,61 @@
-"""The keyring: what `attendant keys` does. A key is made and shown once; what is kept of it cannot show it again."""
+"""The HTTP API's keys: create, list, revoke. A key's text is shown once; only its hash is stored."""
 
 from __future__ import annotations
 
+import argparse
+import asyncio
 import secrets
+import sys
 from datetime import timedelta
+from typing import Any
 
+from bot.cli import output
 from bot.config.settings import Settings
 from bot.domain import api_keys
 from bot.domain.api_keys import Key
 from bot.services import open_store, utc_now
 from bot.store import api_keys as key_rows
+
+_DEFAULT = "default"  # the limit of GATEWAY_REQUESTS_PER_MINUTE or GATEWAY_TOKENS_PER_MINUTE
+
+
+def create_command(settings: Settings, options: argparse.Namespace) -> int:
+    """`attendant keys create`."""
+    creation = create(
+        settings,
+        options.name,
+        days=options.days,
+        requests_per_minute=options.requests_per_minute,
+        tokens_per_minute=options.tokens_per_minute,
+    )
+    print(asyncio.run(creation))
+    print("Keep it now: it is not shown again, and only its hash is stored.", file=sys.stderr)
+    return 0
+
+
+def list_command(settings: Settings, options: argparse.Namespace) -> int:
+    """`attendant keys list`."""
+    keys = [_row(key) for key in asyncio.run(every(settings))]
+    if options.json:
+        output.print_json(keys)
+    elif not keys:
+        print("There is no key. Make one with: attendant keys create NAME", file=sys.stderr)
+    elif output.is_terminal():
+        output.print_table(
+            [_for_person(key) for key in keys], _HEADINGS, title=f"{len(keys)} key{'s' * (len(keys) > 1)}"
+        )
+    else:
+        output.print_lines(keys)
+    return 0
+
+
+def revoke_command(settings: Settings, options: argparse.Namespace) -> int:
+    """`attendant keys revoke`."""
+    if not asyncio.run(revoke(settings, options.id)):
+        print(f"attendant: there is no usable key {options.id!r}. List them with: attendant keys list", file=sys.stderr)
+        return 1
+    print(f"The key {options.id} is refused from now on.")
+    return 0
 
 
 async def create(
@@ -20,7 +66,7 @@ async def create(
     requests_per_minute: int | None = None,
     tokens_per_minute: int | None = None,
 ) -> str:
-    """A new key's text, for this time only; it is valid for so many days, or until it is revoked."""
+    """Create a key and return its text. It is valid for so many days, or until it is revoked."""
     secret, now = api_keys.mint(secrets.token_bytes), utc_now()
     key = Key(
         secret.id,
@@ -35,30 +81,46 @@ async def create(
     return secret.text
 
 
-async def lines(settings: Settings) -> list[str]:
-    """The keys, a line each: id, name, since when, whether they may be used, their own limits."""
+async def every(settings: Settings) -> list[Key]:
+    """Return all keys, the newest last."""
     async with open_store(settings) as store:
-        return [_line(key) for key in await store.run(key_rows.every)]
+        return await store.run(key_rows.every)
 
 
 async def revoke(settings: Settings, key_id: str) -> bool:
-    """Refuse this key from now on; False when there is none that could be used."""
+    """Refuse this key from now on; return False when there is no usable key of this id."""
     async with open_store(settings) as store:
         return await store.run(key_rows.revoke, key_id, now=utc_now())
 
 
-def _line(key: Key) -> str:
-    limits = [
-        f"{most} {what} a minute"
-        for most, what in ((key.requests_per_minute, "requests"), (key.tokens_per_minute, "tokens"))
-        if most is not None
-    ]
-    return "  ".join([key.id, f"{key.created_at:%Y-%m-%d}", _state(key), key.name, *limits])
+def _row(key: Key) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "state": _state(key),
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+        "requests_per_minute": key.requests_per_minute,
+        "tokens_per_minute": key.tokens_per_minute,
+    }
+
+
+_HEADINGS = ("id", "name", "state", "created", "until", "requests/min", "tokens/min")
+
+
+def _for_person(row: dict[str, Any]) -> dict[str, Any]:
+    ends_at = row["revoked_at"] or row["expires_at"]
+    return {
+        **row,
+        "created": f"{row['created_at']:%Y-%m-%d}",
+        "until": None if ends_at is None else f"{ends_at:%Y-%m-%d}",
+        "requests/min": row["requests_per_minute"] or _DEFAULT,
+        "tokens/min": row["tokens_per_minute"] or _DEFAULT,
+    }
 
 
 def _state(key: Key) -> str:
     if key.revoked_at is not None:
-        return f"revoked {key.revoked_at:%Y-%m-%d}"
-    if key.expires_at is None:
-        return "valid"
-    return f"{'valid until' if key.is_valid(utc_now()) else 'expired'} {key.expires_at:%Y-%m-%d}"
+        return "revoked"
+    return "valid" if key.is_valid(utc_now()) else "expired"

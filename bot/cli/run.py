@@ -1,13 +1,14 @@
-"""The bot as a process: its start, with its checks; what it is told; its end.
+"""The bot as a process: its start with its checks, its signals, its end.
 
-Rule: being told to stop counts at any moment, also while a check still waits for somebody.
+Rule: a signal to stop counts at any moment, also while a check still waits for a server.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
-import dataclasses
+import gc
 import os
 import random
 import resource
@@ -15,55 +16,84 @@ import signal
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
 
 from bot import manifest
-from bot.app import STAND_IN, Bot, gateway_bot, model_name, slack_bot, with_model
-from bot.cli import doctor
+from bot.app import Bot, gateway_bot, slack_bot
+from bot.cli import checks
 from bot.config.settings import Settings
-from bot.playground.server import PlaygroundServer
-from bot.playground.workspace.sample import harbour
+from bot.llm.from_settings import model_name, with_demo_model
 from bot.services import PlatformServices, Services, utc_now
+
+if TYPE_CHECKING:
+    from bot.playground.server import PlaygroundServer
 
 Announce = Callable[[str], None]
 
-NOTICE = "No language model is connected: a stand-in answers. Set OPENAI_API_KEY or OPENAI_BASE_URL for a real one."
+NOTICE = "No language model is connected: the demo model answers. Set OPENAI_API_KEY or OPENAI_BASE_URL for a real one."
+
+
+def run_command(settings: Settings, options: argparse.Namespace) -> int:
+    """`attendant run` and `attendant playground`."""
+    port = getattr(options, "port", None)
+    return asyncio.run(run(_with(settings, port=port), announce=_print))
+
+
+def gateway_command(settings: Settings, options: argparse.Namespace) -> int:
+    """`attendant gateway`."""
+    return asyncio.run(run(_with(settings, gateway_port=options.port), announce=_print, gateway=True))
+
+
+def _with(settings: Settings, **flags: int | None) -> Settings:
+    """Return the settings with the flags that are given."""
+    return settings.model_copy(update={name: value for name, value in flags.items() if value is not None})
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)
 
 
 async def run(settings: Settings, announce: Announce, *, gateway: bool = False) -> int:
-    """Run the bot until SIGINT or SIGTERM; the exit status, 1 when a check at start failed.
+    """Run the bot until SIGINT or SIGTERM; return the exit status, 1 when a check at start failed.
 
-    `gateway`: behind its HTTP API alone, without Slack.
+    With `gateway` it serves the HTTP API alone, without Slack.
     """
+    gc.disable()  # until the bot runs: the start imports much and frees little
     stopped = asyncio.create_task(_stop_signal().wait())
     _allow_many_connections()
     async with AsyncExitStack() as stack:
         model = model_name(settings)
-        settings = await stack.enter_async_context(with_model(settings))
+        has_demo_model = settings.uses_demo_model
+        settings = await stack.enter_async_context(with_demo_model(settings))
         page = ""
         if settings.mode == "playground" and not gateway:
-            server, settings = await stack.enter_async_context(_playground(settings, model))
+            opening = _playground(settings, notice=NOTICE if has_demo_model else None)
+            server, settings = await stack.enter_async_context(opening)
             page = f" · open {server.url}"
         starting = asyncio.create_task(_start(stack, settings, announce, gateway=gateway))
         await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if not starting.done():  # a check may wait for long; being told to stop may not
+        if not starting.done():  # a check may wait for a slow server
             starting.cancel()
             await asyncio.gather(starting, return_exceptions=True)
             return 0
-        on_file = settings.database_url.startswith("sqlite")
         if (bot := starting.result()) is None:
             return 1
-        kept = f"database: {settings.database_url.removeprefix('sqlite:///') if on_file else 'PostgreSQL'}"
-        announce(f"Attendant is running {bot.where}{page} · model: {model} · {kept} · stop with Ctrl+C")
+        announce(
+            f"Attendant is running {bot.address}{page} · model: {model} · {_database(settings)} · stop with Ctrl+C"
+        )
+        _collect_garbage()
         await stopped
-        announce(f"Attendant is stopping.{_what_runs(bot, settings)}")
+        announce(f"Attendant is stopping.{_drain_notice(bot, settings)}")
     return 0
 
 
 async def _start(
     stack: AsyncExitStack, settings: Settings, announce: Announce, *, gateway: bool
 ) -> Bot[Services] | Bot[PlatformServices] | None:
-    """The bot, connected; None when a check failed, each failure being announced."""
-    failures = await doctor.failures(settings)
+    """Connect the bot. Return None when a check failed, after announcing each failure."""
+    failures = await checks.failures(settings)
     for line in failures:
         announce(f"attendant: {line}")
     if failures:
@@ -71,7 +101,12 @@ async def _start(
     return await stack.enter_async_context(gateway_bot(settings) if gateway else slack_bot(settings))
 
 
-def _what_runs(bot: Bot[Services] | Bot[PlatformServices], settings: Settings) -> str:
+def _database(settings: Settings) -> str:
+    url = settings.database_url.get_secret_value()
+    return f"database: {url.removeprefix('sqlite:///') if url.startswith('sqlite') else 'PostgreSQL'}"
+
+
+def _drain_notice(bot: Bot[Services] | Bot[PlatformServices], settings: Settings) -> str:
     running = bot.services.running
     answers = "An answer runs" if running == 1 else f"{running} answers run"
     hint = f" {answers} and may go on for {settings.drain_seconds:g} s; Ctrl+C once more leaves at once."
@@ -79,8 +114,12 @@ def _what_runs(bot: Bot[Services] | Bot[PlatformServices], settings: Settings) -
 
 
 @asynccontextmanager
-async def _playground(settings: Settings, model: str) -> AsyncIterator[tuple[PlaygroundServer, Settings]]:
-    """A running playground, and the settings that connect the bot to it."""
+async def _playground(settings: Settings, *, notice: str | None) -> AsyncIterator[tuple[PlaygroundServer, Settings]]:
+    """Start a playground; yield it, and the settings that connect the bot to it."""
+    # Imported here: a bot in a real workspace does without the playground.
+    from bot.playground.server import PlaygroundServer  # noqa: PLC0415
+    from bot.playground.workspace.sample import harbour  # noqa: PLC0415
+
     described = manifest.read(manifest.document(settings.slack_command, settings.slack_reset_command))
     workspace = harbour(
         described,
@@ -88,20 +127,25 @@ async def _playground(settings: Settings, model: str) -> AsyncIterator[tuple[Pla
         rng=random.Random(),  # noqa: S311 - picks connections, not secrets
         team_id=f"T{uuid.uuid4().hex[:10].upper()}",  # each playground is a workspace of its own in the database
     )
-    server = PlaygroundServer(workspace, notice=NOTICE if model == STAND_IN else None)
+    server = PlaygroundServer(workspace, notice=notice)
     await server.start(settings.port)
+    connected = {
+        "slack_bot_token": SecretStr(workspace.app.bot_token),
+        "slack_app_token": SecretStr(workspace.app.app_token),
+        "slack_api_url": server.api_url,
+    }
     try:
-        yield (
-            server,
-            dataclasses.replace(
-                settings,
-                slack_bot_token=workspace.app.bot_token,
-                slack_app_token=workspace.app.app_token,
-                slack_api_url=server.api_url,
-            ),
-        )
+        yield server, settings.model_copy(update=connected)
     finally:
         await server.stop()
+
+
+def _collect_garbage() -> None:
+    """Collect the garbage of the start, and let later collections skip the objects that are left."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def _allow_many_connections() -> None:
@@ -115,14 +159,14 @@ def _allow_many_connections() -> None:
 
 
 def _stop_signal() -> asyncio.Event:
-    """Set by the first SIGINT or SIGTERM; the second leaves at once, without waiting for anything."""
+    """Return the event that the first SIGINT or SIGTERM sets. The second one ends the process at once."""
     stop = asyncio.Event()
 
-    def told() -> None:
+    def on_signal() -> None:
         if stop.is_set():
             os._exit(1)
         stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, told)
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
     return stop

@@ -91,7 +91,7 @@ class Gateway:
         app = web.Application(middlewares=[self._log_request], client_max_size=self._settings.gateway_max_body_bytes)
         app.on_response_prepare.append(self._add_headers)
         app.on_shutdown.append(self._drain.wait)
-        app.router.add_get("/healthz", health.lives)
+        app.router.add_get("/healthz", health.alive)
         for prefix in self._settings.gateway_prefixes:
             for slash in ("", "/"):  # some clients append it
                 app.router.add_post(f"{prefix}{slash}", self._chat.complete)

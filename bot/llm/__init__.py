@@ -1,6 +1,6 @@
-"""A language model, as the work layer sees it: messages in, text out, one piece at a time.
+"""A language model, as turns/ uses it: messages in, text out, one piece at a time.
 
-Reading order: errors, stream_parser, timeouts, openai (OpenAI's API), circuit_breaker, stub_server.
+Reading order: errors, stream_parser, timeouts, lazy_types, openai, circuit_breaker, stub_server, from_settings.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from bot.prompt.history import ChatMessage
 
 Parameters = Mapping[str, Any]  # more fields of OpenAI's request: tools, temperature, ...
 NO_PARAMETERS: Parameters = MappingProxyType({})
-# What offers the model tools: not every backend takes it, and some models of others do not.
+# The parameters that offer tools. Some backends refuse them, and so do some models of the others.
 OFFERED = frozenset({"tools", "tool_choice"})
 _LIMITS = ("max_tokens", "max_completion_tokens")
 
 
 class Offer(list[Mapping[str, Any]]):
-    """As `tools`: those that an answer can do without. Where the backend takes none, the model is asked without."""
+    """A list for `tools` that an answer can do without: where the backend refuses tools, the request omits it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the backend says a request cost, in tokens; `cached` is the part of `prompt` it had in its cache."""
+    """The tokens of a request, as the backend counted them; `cached` is the part of `prompt` from its cache."""
 
     prompt: int = 0
     cached: int = 0
@@ -35,7 +35,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """The model asks for a function to be called; `arguments` is JSON as the model wrote it, so untrusted."""
+    """A function call that the model asks for. `arguments` is JSON as the model wrote it: untrusted."""
 
     id: str
     name: str
@@ -44,9 +44,9 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The end of a whole answer. `truncated`: the backend stopped at its own length limit.
+    """The end of a whole answer. `truncated`: the backend stopped at its length limit.
 
-    `rounds`: it took so many requests, of which each showed the model what came of the ones before it.
+    `rounds` counts the requests that it took; each one after the first showed the model the results of its tool calls.
     """
 
     model: str
@@ -57,22 +57,22 @@ class Done:
 
 
 def top(param: str) -> str:
-    """The parameter of a request that `messages[0].role` is in."""
+    """Return the top-level parameter of a path: `messages` of `messages[0].role`."""
     return re.split(r"[.\[]", param)[0]
 
 
 def of_caller(parameters: Parameters) -> frozenset[str]:
-    """The names of those that a caller asks with, besides the model that it chose."""
+    """Return the names of the parameters that a caller set, besides the model."""
     return frozenset(parameters) - {"model"} - (OFFERED if isinstance(parameters.get("tools"), Offer) else frozenset())
 
 
 def answer_limit(parameters: Parameters) -> int | None:
-    """How many tokens the answer may have, where whoever asks has set a limit."""
+    """Return the most tokens that the caller allows the answer, if it set a limit."""
     return max((parameters[name] for name in _LIMITS if name in parameters), default=None)
 
 
 def may_be_empty(parameters: Parameters) -> bool:
-    """Whether whoever asks has set what can end an answer before its first word."""
+    """Return whether the caller set a parameter that can end an answer before its first word."""
     return not parameters.keys().isdisjoint(("stop", *_LIMITS))
 
 
@@ -82,9 +82,8 @@ class LLM(Protocol):
     def stream(
         self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS
     ) -> AsyncGenerator[str | Done, None]:
-        """The answer's pieces of text, none of blank space alone before the first word, then one Done. Only an answer
-        that calls tools may have no text, or one that its parameters ended.
+        """Yield the answer's pieces of text, then one Done. Blank space before the first word comes with that word.
 
-        Closing the iterator early ends the request. Raises ModelError when there is no whole answer: before any
-        text, or after some of it.
+        Only an answer that calls tools, or that its parameters ended, may have no text. Closing the iterator early
+        ends the request. Raises ModelError when there is no whole answer: before any text, or after some of it.
         """

@@ -1,7 +1,8 @@
-"""A circuit breaker for each model of a backend: a dead one must not tie up every turn.
+"""A circuit breaker for each model of a backend: a dead model must not occupy every turn.
 
-Rule: after some failures in a row nobody asks it for a while; then one request tries. Its first word lets all in again.
-What fails with parameters of a caller's own may fail because of them, and is not counted.
+Rule: after some failures in a row the circuit opens, and requests fail at once. After a cool-down one trial request is
+let through; its first word closes the circuit. A failure with parameters that a caller set is not counted, because the
+parameters may be its cause.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ log = logging.getLogger(__name__)
 FAILURES = 5  # in a row
 COOL_DOWN = timedelta(seconds=15)
 
-_DEAD = {Trouble.UNAVAILABLE, Trouble.TIMEOUT}  # what tells of the backend, not of the request
+_DEAD = {Trouble.UNAVAILABLE, Trouble.TIMEOUT}  # failures of the backend, not of the request
 
 
 class CircuitBreaker:
-    """An LLM that refuses at once while the model that is asked for does not answer."""
+    """An LLM that fails at once while the circuit of the requested model is open."""
 
     def __init__(
         self,
@@ -35,13 +36,13 @@ class CircuitBreaker:
     ) -> None:
         self._llm = llm
         self._clock = clock
-        self._most = failures
-        self._circuits: dict[str | None, _Circuit] = {}  # by the name that a caller chose; None: nobody chose
+        self._max_failures = failures
+        self._circuits: dict[str | None, _Circuit] = {}  # by the model that a caller chose; None: the default one
 
     async def stream(
         self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS
     ) -> AsyncGenerator[str | Done, None]:
-        """See LLM.stream. Raises ModelError (UNAVAILABLE) at once while the model is left alone."""
+        """See LLM.stream. Raises ModelError (UNAVAILABLE) at once while the circuit is open."""
         circuit, request = self._circuit(parameters.get("model")), object()
         circuit.admit(request)
         try:
@@ -49,7 +50,7 @@ class CircuitBreaker:
                 first = True
                 async for piece in pieces:
                     if first:
-                        circuit.let_all_in()
+                        circuit.close()
                         first = False
                     if isinstance(piece, Done):
                         circuit.failures = 0
@@ -61,58 +62,59 @@ class CircuitBreaker:
         finally:
             circuit.leave(request)
 
-    def _circuit(self, chosen: str | None) -> _Circuit:
-        if chosen not in self._circuits:
-            name = "the model" if chosen is None else f"the model {chosen}"
-            self._circuits[chosen] = _Circuit(name, self._clock, self._most)
-        return self._circuits[chosen]
+    def _circuit(self, model: str | None) -> _Circuit:
+        if model not in self._circuits:
+            self._circuits[model] = _Circuit(model, self._clock, self._max_failures)
+        return self._circuits[model]
 
 
 class _Circuit:
-    """How one model has done so far."""
+    """The state of one model."""
 
-    def __init__(self, name: str, clock: Callable[[], datetime], most: int) -> None:
+    def __init__(self, model: str | None, clock: Callable[[], datetime], max_failures: int) -> None:
         self.failures = 0  # since the last whole answer
-        self._name = name
+        self._model = model
         self._clock = clock
-        self._most = most
-        self._broken_at: datetime | None = None  # None: everybody may ask
-        self._last = ""  # how it failed then
-        self._trial: object | None = None  # the request under way that tries whether it answers again
+        self._max_failures = max_failures
+        self._opened_at: datetime | None = None  # None: closed
+        self._last_failure = ""
+        self._trial: object | None = None  # the running request that tries whether the model answers again
 
     def admit(self, request: object) -> None:
-        """Let the request pass. Raises ModelError while the model is left alone."""
-        if self._broken_at is None:
+        """Let the request pass. Raises ModelError while the circuit is open."""
+        if self._opened_at is None:
             return
-        rested = self._clock() - self._broken_at
-        if timedelta() <= rested < COOL_DOWN:  # below zero, the clock was set back: no time to go by
-            raise self._refusal(f"it is tried again in {(COOL_DOWN - rested).total_seconds():.0f} s")
+        open_for = self._clock() - self._opened_at
+        if timedelta() <= open_for < COOL_DOWN:  # below zero the clock was set back, and tells nothing
+            raise self._refusal(f"it is tried again in {(COOL_DOWN - open_for).total_seconds():.0f} s")
         if self._trial is not None:
             raise self._refusal("it is being tried again now")
         self._trial = request
 
     def leave(self, request: object) -> None:
-        """The request is over. It may have been cancelled: where it was the one to try, the next one tries."""
+        """End the request. If it was a trial that was cancelled, the next request is the trial."""
         if self._trial is request:
             self._trial = None
 
-    def let_all_in(self) -> None:
-        """The model answers."""
-        if self._broken_at is not None:
-            log.info("%s answers again", self._name)
-        self._broken_at = self._trial = None
+    def close(self) -> None:
+        """Let all requests pass, because the model answers."""
+        if self._opened_at is not None:
+            log.info("circuit_closed", extra={"model": self._model})
+        self._opened_at = self._trial = None
 
     def count(self, error: ModelError, request: object) -> None:
-        """The request failed, and it tells of the model."""
+        """Count a failure of the model; open the circuit after enough of them."""
         self.failures += 1
-        if self._broken_at is None and self.failures >= self._most:
-            log.error("%s failed %s times in a row; nobody asks it for a while", self._name, self.failures)
-        elif self._trial is not request:  # too few, or a straggler that was asked before it broke
+        if self._opened_at is None and self.failures >= self._max_failures:
+            fields = {"model": self._model, "failures": self.failures, "reason": error.detail}
+            log.error("circuit_opened", extra=fields)
+        elif self._trial is not request:  # too few failures, or a request from before the circuit opened
             return
-        self._broken_at, self._last = self._clock(), error.detail
+        self._opened_at, self._last_failure = self._clock(), error.detail
 
     def _refusal(self, outlook: str) -> ModelError:
+        name = "the model" if self._model is None else f"the model {self._model}"
         return ModelError(
             Trouble.UNAVAILABLE,
-            f"not asked: {self._name} failed {self.failures} times in a row; {outlook} ({self._last})",
+            f"not asked: {name} failed {self.failures} times in a row; {outlook} ({self._last_failure})",
         )

@@ -1,6 +1,6 @@
-"""What a backend's failure means: its status and error object, read as one Trouble and a line for operators.
+"""A backend's failure: its status and error object, read as one Trouble and a line for operators.
 
-Rule: pure. The backend's own sentence may repeat what a person wrote, or part of a key: it is searched, never shown.
+Rule: pure. The backend's message may repeat a person's text or part of a key. It is searched, never shown.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PROBLEMS = {
     Trouble.NO_QUOTA: "the account's quota or credit is used up; look at its billing page",
     Trouble.RATE_LIMITED: "the account's rate limit is reached, retries included; raise it, or lower MAX_RUNNING_TURNS",
     Trouble.UNAVAILABLE: "the backend is failing, retries included; check OPENAI_BASE_URL and the backend's status",
-    Trouble.TIMEOUT: "the backend fell silent; raise MODEL_TIMEOUT_SECONDS, or use a quicker model",
+    Trouble.TIMEOUT: "the backend sent nothing for too long; raise MODEL_TIMEOUT_SECONDS, or use a quicker model",
     Trouble.CUT: "the answer's stream broke off; look at the backend, and at proxies before it",
     Trouble.EMPTY: "the answer was empty; if this stays so, try another OPENAI_MODEL",
     Trouble.REFUSED: "the backend's content filter, or the model itself, refused to answer",
@@ -40,7 +40,7 @@ _BY_WORD = {
     "rate_limit_exceeded": Trouble.RATE_LIMITED,
     "server_error": Trouble.UNAVAILABLE,
     "overloaded_error": Trouble.UNAVAILABLE,
-    "tool_use_failed": Trouble.CUT,  # Groq: the model made up a call that is none
+    "tool_use_failed": Trouble.CUT,  # Groq: the model wrote an invalid call
 }
 _BY_STATUS = {
     401: Trouble.REFUSED_KEY,
@@ -51,13 +51,13 @@ _BY_STATUS = {
     409: Trouble.UNAVAILABLE,
     429: Trouble.RATE_LIMITED,
 }
-# DeepSeek and vLLM give no code of their own for this, only a sentence.
+# DeepSeek and vLLM have no code for this, only a message.
 _WINDOW = re.compile(
     r"context (length|window|size)|maximum context|input tokens exceed|prompt is too long", re.IGNORECASE
 )
-# Ollama, vLLM, Groq, OpenRouter, llama.cpp and OpenAI itself (for reasoning models) each put it in words of their own.
+# Ollama, vLLM, Groq, OpenRouter, llama.cpp and OpenAI itself (for reasoning models) each word it differently.
 _NO_TOOLS = re.compile(r"\btools?\b|\btool_|function[_ ](calling|tools?)", re.IGNORECASE)
-# Where such a sentence tells the window: "maximum context length is 8192 tokens", "configured limit of 272,000 tokens",
+# Messages that name the window: "maximum context length is 8192 tokens", "configured limit of 272,000 tokens",
 # "available context size (4096 tokens)", "210000 tokens > 200000 maximum", "32768 maximum context", "n_ctx: 4096".
 _NUMBER = r"(\d[\d,]{2,11})"
 _LIMITS = [
@@ -77,18 +77,18 @@ _REFUSALS = {Trouble.BAD_REQUEST, Trouble.NOT_FOUND}
 
 @dataclass(frozen=True, slots=True)
 class BackendFault:
-    """A failure as the backend described it, over HTTP or inside a stream (then without a status of its own)."""
+    """A failure as the backend described it, over HTTP or inside a stream. In a stream it has no status."""
 
     status: int | None
     code: str = ""
     kind: str = ""  # the error object's `type`
     param: str = ""
     message: str = field(default="", repr=False)
-    told_window: int | None = None  # llama.cpp tells it as a number of its own
+    window_field: int | None = None  # llama.cpp has a field for it
 
     @classmethod
     def read(cls, error: object, status: int | None = None) -> Self:
-        """From the error object, or whatever stood in its place."""
+        """Read the error object, or the value in its place."""
         if not isinstance(error, dict):
             return cls(status, message=str(error))
         code = error.get("code")
@@ -100,7 +100,7 @@ class BackendFault:
 
     @property
     def trouble(self) -> Trouble:
-        """What it means for the answer."""
+        """The kind of failure, as the bot handles it."""
         if self.status == _TOO_LARGE or _WINDOW.search(self.message):
             return Trouble.WINDOW_EXCEEDED
         for word in (self.code, self.kind):
@@ -114,35 +114,36 @@ class BackendFault:
 
     @property
     def window(self) -> int | None:
-        """How many tokens the model takes, where it was told when more were refused."""
+        """The model's window in tokens, if the refusal names it."""
         if self.trouble is not Trouble.WINDOW_EXCEEDED:
             return None
-        found = next(filter(None, (limit.search(self.message) for limit in _LIMITS)), None)
-        return self.told_window or (int(found[1].replace(",", "")) if found else None)
+        match = next(filter(None, (limit.search(self.message) for limit in _LIMITS)), None)
+        return self.window_field or (int(match[1].replace(",", "")) if match else None)
 
     def blames(self, parameter: str) -> bool:
-        """Whether the backend did not know this parameter of the request, or not with this value."""
-        named = self.param.split(".")[0] == parameter if self.param else parameter in self.message
-        return self.trouble is Trouble.BAD_REQUEST and named
+        """Return whether the backend refused this parameter of the request, or its value."""
+        is_named = self.param.split(".")[0] == parameter if self.param else parameter in self.message
+        return self.trouble is Trouble.BAD_REQUEST and is_named
 
     @property
     def refuses_tools(self) -> bool:
-        """Whether the backend, or this model of it, does not let the model call tools."""
+        """Whether the backend, or this model of it, refuses requests with tools."""
         if self.trouble is Trouble.UNAVAILABLE:
-            return "tools param requires" in self.message  # llama.cpp; other 500s that name tools pass again
-        told = "" if self.param.startswith("messages") else self.message  # of messages it may repeat what people wrote
-        return self.trouble in _REFUSALS and _NO_TOOLS.search(f"{self.param} {told}") is not None
+            return "tools param requires" in self.message  # llama.cpp; other 500s that mention tools are temporary
+        # An error about `messages` may repeat a person's text, which may mention tools.
+        message = "" if self.param.startswith("messages") else self.message
+        return self.trouble in _REFUSALS and _NO_TOOLS.search(f"{self.param} {message}") is not None
 
     def error(self, model: str) -> ModelError:
-        """The ModelError that says so, with what an operator needs to find the cause."""
+        """Return the ModelError, with the facts by which an operator finds the cause."""
         problem = PROBLEMS[self.trouble].format(model=model)
         facts = [f"HTTP {self.status}" if self.status else "", self.code, self.kind, self.param]
-        told = ", ".join(dict.fromkeys(filter(None, facts)))
+        listed = ", ".join(dict.fromkeys(filter(None, facts)))
         param = self.param if self.trouble is Trouble.BAD_REQUEST else ""
-        return ModelError(self.trouble, f"{problem} ({told})" if told else problem, window=self.window, param=param)
+        return ModelError(self.trouble, f"{problem} ({listed})" if listed else problem, window=self.window, param=param)
 
 
 def _word(value: object) -> str:
-    """The value when it is a plain word such as an error code; anything longer could be somebody's text."""
+    """Return the value if it is a plain word such as an error code; a longer text could be a person's."""
     text = str(value) if isinstance(value, str | int) else ""
     return text if _WORD.fullmatch(text) else ""

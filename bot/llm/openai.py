@@ -1,6 +1,7 @@
 """The language model behind any OpenAI-compatible chat-completions endpoint.
 
-Rule: the only home of the openai library, whose import takes about a second: nothing imports this module by the way.
+Rule: the only home of the openai library. Its import is slow, so that other modules import this one where they open a
+model (bot/llm/from_settings.py).
 """
 
 from __future__ import annotations
@@ -8,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import httpx2
 import openai
-from openai.types import Model
+from openai.types.model import Model
 
 from bot.errors import ModelError, StartupError, Trouble
 from bot.llm import NO_PARAMETERS, OFFERED, Done, Offer, Parameters, may_be_empty
@@ -32,22 +35,22 @@ RETRIES = 2  # the client's own: on 408, 409, 429, 5xx and lost connections, unt
 CONNECT_S = 5.0
 CHECK_S = 10.0  # silence allowed to a backend asked for its models
 KEEP_ALIVE_S = 30.0  # spares the next turn a TLS handshake
-# How long one answer is waited for in all: a model that goes on and on must not hold a turn for ever. Never less than
-# ten minutes, because a short limit on silence says nothing of how long an answer may be.
+# The timeout of a whole answer: a model that does not stop must not occupy a turn for ever. It is at least ten minutes,
+# because a short limit on silence does not mean that answers are short.
 WHOLE_SILENCES = 15
 WHOLE_S = 600.0
 _DRAIN_S = 0.25
-_MOST_ATTEMPTS = 3  # a first one, and one after each thing that a backend objects to
-# What not every backend knows: left out where it objects, and for good where it answers without.
+_MAX_ATTEMPTS = 3  # the first, and one after each parameter that a backend refuses
+# Parameters that some backends refuse. The next attempt omits a refused one, and all later requests do if it succeeds.
 _EXTRAS: dict[str, Any] = {"stream_options": {"include_usage": True}}
 
 _FAILURES = (openai.APIError, httpx2.HTTPError, aiohttp.ClientError, TimeoutError, ModelError)
-_WORTH_ANOTHER = {Trouble.EMPTY, Trouble.CUT}  # as long as nothing was said
-_NOT_FATAL = {Trouble.RATE_LIMITED, Trouble.EMPTY, Trouble.REFUSED}  # the key, the address and the model are right
+_WORTH_ANOTHER = {Trouble.EMPTY, Trouble.CUT}  # before the first text
+_NOT_FATAL = {Trouble.RATE_LIMITED, Trouble.EMPTY, Trouble.REFUSED}  # key, address and model are right
 
 
 class OpenAI:
-    """An LLM that asks one model of one backend. Make it inside the running event loop; close it in the end."""
+    """An LLM that asks one model of one backend. Create it in the running event loop, and close it."""
 
     def __init__(
         self,
@@ -60,12 +63,11 @@ class OpenAI:
         whole_s: float | None = None,
         tools: bool = True,
     ) -> None:
-        """Without `base_url` it is OpenAI's own; without `api_key` the backend is taken to need none.
+        """Without `base_url` the backend is OpenAI's; a backend without `api_key` needs none.
 
-        Without `tools` none are offered to the model, as if the backend had refused them.
-
-        A backend may be silent for `silence_s` seconds, before its answer and between two pieces of it (words or
-        thoughts). An answer is waited for `whole_s` seconds in all: by default many silences, some minutes at least.
+        Without `tools` the model is offered none, as if the backend had refused them. The backend may send nothing for
+        `silence_s` seconds, before its answer and between two pieces of text or reasoning. An answer may take `whole_s`
+        seconds in all: by default a multiple of `silence_s`, at least ten minutes.
         """
         self._model = model
         self._silence_s = silence_s
@@ -75,6 +77,7 @@ class OpenAI:
         self._where = address.netloc.rpartition("@")[2]  # without a password
         self._extras = frozenset(_EXTRAS)
         self._takes_tools = tools
+        trusts_env = not _is_loopback(address.hostname or "")  # a proxy cannot reach a model on this machine
         self._client = openai.AsyncOpenAI(
             api_key=self._key,
             base_url=base_url or OPENAI_URL,
@@ -83,7 +86,8 @@ class OpenAI:
             # aiohttp below the client costs less CPU a stream. By itself the library opens 1,000 connections at most.
             http_client=openai.DefaultAioHttpClient(
                 limits=httpx2.Limits(max_connections=max_streams + 1, keepalive_expiry=KEEP_ALIVE_S),
-                trust_env=not _is_loopback(address.hostname or ""),  # a proxy cannot reach a model on this machine
+                trust_env=trusts_env,
+                verify=_tls(trusts_env),
             ),
         )
 
@@ -92,7 +96,7 @@ class OpenAI:
     ) -> AsyncGenerator[str | Done]:
         """See LLM.stream. A request that ended before its first word is made once more where that may help."""
         said, extras = False, self._extras
-        for attempt in range(1, _MOST_ATTEMPTS + 1):
+        for attempt in range(1, _MAX_ATTEMPTS + 1):
             try:
                 async with self._request(messages, parameters, extras) as answer:
                     while (text := await answer.next()) is not None:
@@ -111,16 +115,16 @@ class OpenAI:
                 return
 
     async def check(self) -> None:
-        """Find out whether this key, address and model can be used; raises StartupError with the remedy if not.
+        """Check that this key, address and model can be used. Raises StartupError with the remedy.
 
-        Asks for the model's card, which is free. Not every backend has one, or shows it to every key (OpenAI's
-        restricted keys need the scope api.model.read, Azure lists no deployments): then the model itself is asked.
+        The check reads the model's description, which is free. Some backends have none, or do not show it to every key
+        (OpenAI's restricted keys need the scope api.model.read, Azure lists no deployments): then it asks the model.
         """
         if not self._key.isascii() or not self._key.isprintable():
             raise StartupError("OPENAI_API_KEY holds characters that no key has. Copy it from your provider again.")
         try:
-            if not await self._has_card():
-                await self._say_hello()
+            if not await self._has_description():
+                await self._ask_hello()
         except _FAILURES as error:
             trouble = self._as_model_error(error)
             if trouble.trouble not in _NOT_FATAL:
@@ -154,36 +158,36 @@ class OpenAI:
             body = await stack.enter_async_context(aclosing(response.http_response.aiter_bytes()))
             yield TimedReader(body, completion, silence_s=self._silence_s, whole_s=self._whole_s)
 
-    async def _has_card(self) -> bool:
+    async def _has_description(self) -> bool:
         try:
-            card = await self._client.models.retrieve(self._model, timeout=CHECK_S)
+            description = await self._client.models.retrieve(self._model, timeout=CHECK_S)
         except openai.APIStatusError:
             return False
-        return isinstance(card, Model)  # the client hands a web page through as text
+        return isinstance(description, Model)  # the client returns a web page as text
 
-    async def _say_hello(self) -> None:
+    async def _ask_hello(self) -> None:
         async with aclosing(self.stream([{"role": "user", "content": "Hello"}])) as pieces:
             await anext(pieces)
 
     def _taken(self, parameters: Parameters) -> Parameters:
-        """The parameters without what this backend refused and the answer can do without."""
+        """Return the parameters without the tools that this backend refused."""
         if self._takes_tools or not isinstance(parameters.get("tools"), Offer):
             return parameters
         return {name: value for name, value in parameters.items() if name not in OFFERED}
 
     def _attempts_worth(self, error: Exception, parameters: Parameters, *, objected: bool) -> int:
-        """How many attempts may help after this; `objected`: to something that the next one is made without."""
+        """Return how many attempts may help. With `objected` the next attempt omits the parameter that was refused."""
         if objected or self._gives_tools_up(error, parameters):
-            return _MOST_ATTEMPTS
+            return _MAX_ATTEMPTS
         return 2 if self._as_model_error(error, parameters).trouble in _WORTH_ANOTHER else 1
 
     def _gives_tools_up(self, error: Exception, parameters: Parameters) -> bool:
-        """Whether the backend objected to the tools that are offered to the model; from now on none are."""
+        """Return whether the backend refused the offered tools; if so, offer none from now on."""
         fault = _fault(error)
         if fault is None or not fault.refuses_tools or not isinstance(parameters.get("tools"), Offer):
             return False
         if self._takes_tools:
-            log.warning("the backend takes no tools with this model: from now on it answers without them")
+            log.warning("tools_refused", extra={"model": self._model})
         self._takes_tools = False
         return True
 
@@ -206,7 +210,7 @@ class OpenAI:
 
 
 def _fault(error: Exception) -> BackendFault | None:
-    """What the backend said of it, where it answered at all."""
+    """Return the backend's own account of an error, if it sent one."""
     return BackendFault.read(error.body, error.status_code) if isinstance(error, openai.APIStatusError) else None
 
 
@@ -215,12 +219,18 @@ def _not_blamed(extras: frozenset[str], error: Exception) -> frozenset[str]:
     return extras if fault is None else frozenset(name for name in extras if not fault.blames(name))
 
 
+@cache
+def _tls(trusts_env: bool) -> ssl.SSLContext:  # noqa: FBT001 - it is the cache's key
+    """Return the TLS context of every client in this process: reading the certificates takes 25 ms."""
+    return httpx2.create_ssl_context(trust_env=trusts_env)
+
+
 def _is_loopback(host: str) -> bool:
     return host in {"localhost", "::1"} or host.startswith("127.")
 
 
 async def _drain(body: AsyncGenerator[bytes]) -> None:
-    """Read what stands after the last event, so that the connection can serve the next turn."""
+    """Read the bytes after the last event, so that the connection can serve the next turn."""
     with contextlib.suppress(TimeoutError, httpx2.HTTPError, aiohttp.ClientError):
         async with asyncio.timeout(_DRAIN_S):
             async for _ in body:
@@ -234,6 +244,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _reason(causes: Sequence[BaseException]) -> str:
-    """What the operating system said, else the kind of the deepest error."""
-    said = [cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror]
-    return said[-1] if said else type(causes[-1]).__name__
+    """Return the operating system's message, or else the class of the deepest error."""
+    messages = [cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror]
+    return messages[-1] if messages else type(causes[-1]).__name__

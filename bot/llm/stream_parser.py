@@ -1,6 +1,6 @@
-"""One chat completion as it streams in: bytes of server-sent events become text, then a Done or the reason why not.
+"""Parser of one streamed chat completion: bytes of server-sent events in, text out, then a Done or a ModelError.
 
-Rule: pure. Whatever the bytes are, reading them never fails; only `end` raises, and only a ModelError.
+Rule: pure. No bytes make `feed` fail; only `end` raises, and only a ModelError.
 The chunks' shape: developers.openai.com/api/reference/resources/chat (the chat.completion.chunk object).
 """
 
@@ -14,7 +14,7 @@ from bot.llm import Done, ToolCall, Usage
 from bot.llm.errors import PROBLEMS, BackendFault
 
 MAX_LINE_BYTES = 1_000_000  # one event; a delta is a few hundred
-MAX_ANSWER_CHARACTERS = 1_000_000  # above any model's own limit: a local model that loops stops here
+MAX_ANSWER_CHARACTERS = 1_000_000  # above any model's own limit: stops a local model that loops
 MAX_BLANK_CHARACTERS = 10_000  # before the first word
 MAX_TOOL_CALLS = 128  # OpenAI's own limit of tools
 MAX_NAME_CHARACTERS = 200  # of the model's name, as it is stored
@@ -24,27 +24,27 @@ _HIGH = ("\ud800", "\udbff")
 
 
 class StreamParser:
-    """The answer to one request. Feed it the body as it comes until it has `ended`, then ask for its `end`."""
+    """The answer to one request. Feed it the body until it has `ended`, then call `end`."""
 
     def __init__(self, model: str, *, may_be_empty: bool = False) -> None:
-        """`model` is the name to report when the backend gives none; `may_be_empty`: no text makes a whole answer."""
-        self.ended = False  # nothing more is of interest
-        self.thinking = False  # the bytes fed last held reasoning, which is not handed on
-        self._asked = model
+        """`model` is reported when the backend names none. With `may_be_empty` an answer without text is whole."""
+        self.ended = False  # the rest of the body does not matter
+        self.thinking = False  # the last bytes held reasoning, which is not part of the text
+        self._requested_model = model
         self._may_be_empty = may_be_empty
-        self._told = ""  # the backend's own name of it
+        self._reported_model = ""  # the backend's name of it
         self._usage: Usage | None = None
         self._finish: str | None = None
         self._failure: ModelError | None = None
-        self._calls: dict[int, ToolCall] = {}  # by the index that their pieces carry
+        self._calls: dict[int, ToolCall] = {}  # by index
         self._characters = self._characters_of_calls = 0
         self._rest = b""
-        self._blank = ""  # what came before the first word
-        self._half = ""  # of a character: the high surrogate that the last delta ended with
+        self._blank = ""  # white space before the first word
+        self._high_surrogate = ""  # half a character, at the end of the last delta
 
     def feed(self, data: bytes) -> str:
-        """The text that these bytes add to the answer; blank space before its first word comes with it."""
-        # On bytes, because text's splitlines() would also cut at U+2028, which JSON may hold unescaped.
+        """Return the text that these bytes add. White space before the first word comes with that word."""
+        # Split as bytes: str.splitlines() would also cut at U+2028, which JSON may hold unescaped.
         *lines, self._rest = (self._rest + data).split(b"\n")
         self.thinking = False
         text = self._join("".join([self._read(line) for line in lines]))
@@ -52,7 +52,7 @@ class StreamParser:
             self._fail(Trouble.CUT, "an event without end")
         if not self._characters:
             text, self._blank = self._blank + text, ""
-            if not text.strip():  # it is no sign of an answer yet: a model may say nothing else
+            if not text.strip():  # not an answer yet: a model may send nothing else
                 text, self._blank = "", text[:MAX_BLANK_CHARACTERS]
         self._characters += len(text)
         if self._characters > MAX_ANSWER_CHARACTERS:
@@ -60,7 +60,7 @@ class StreamParser:
         return text
 
     def end(self) -> Done:
-        """The end of a whole answer. Raises ModelError when it was not whole."""
+        """Return the end of a whole answer. Raises ModelError when the answer is not whole."""
         if self._failure is not None:
             raise self._failure
         if self._finish is None and not self.ended:
@@ -68,23 +68,25 @@ class StreamParser:
         if self._finish == "content_filter":
             raise _failure(Trouble.REFUSED, "finish_reason content_filter")
         if not (self._characters or self._calls or (self._may_be_empty and self._finish)):
-            spent = self._finish == "length"
-            raise _failure(Trouble.EMPTY, "its length limit was spent before the first word" if spent else "no text")
+            too_short = self._finish == "length"
+            raise _failure(Trouble.EMPTY, "the length limit ended it before the first word" if too_short else "no text")
         return Done(
-            _name(self._told) or _name(self._asked),
+            _name(self._reported_model) or _name(self._requested_model),
             self._usage,
             truncated=self._finish == "length",
-            tool_calls=self._called(),
+            tool_calls=tuple(self._calls[index] for index in sorted(self._calls)),
         )
 
     def _join(self, text: str) -> str:
-        """The text with each surrogate pair made one character, and a half without its other one replaced."""
-        text = self._half + text
-        self._half = text[-1] if text and _HIGH[0] <= text[-1] <= _HIGH[1] else ""
-        return text.removesuffix(self._half).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        """Return the text with each surrogate pair as one character, and each lone surrogate replaced."""
+        text = self._high_surrogate + text
+        self._high_surrogate = text[-1] if text and _HIGH[0] <= text[-1] <= _HIGH[1] else ""
+        return (
+            text.removesuffix(self._high_surrogate).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        )
 
     def _read(self, line: bytes) -> str:
-        if self.ended or not line.startswith(b"data:"):  # blank lines, comments that keep the connection alive
+        if self.ended or not line.startswith(b"data:"):  # blank lines, and comments that keep the connection alive
             return ""
         data = line[5:].strip()
         if data == b"[DONE]":
@@ -101,9 +103,9 @@ class StreamParser:
 
     def _take(self, chunk: dict[str, Any]) -> str:
         if chunk.get("error"):
-            self._failure, self.ended = BackendFault.read(chunk["error"]).error(self._asked), True
+            self._failure, self.ended = BackendFault.read(chunk["error"]).error(self._requested_model), True
             return ""
-        self._note(chunk)
+        self._read_model_and_usage(chunk)
         choices = chunk.get("choices")
         choice = _object(choices[0]) if isinstance(choices, list) and choices else {}
         delta = _object(choice.get("delta"))
@@ -120,26 +122,25 @@ class StreamParser:
         return text if isinstance(text, str) else ""
 
     def _add(self, piece: dict[str, Any]) -> None:
-        """Add a piece of a tool call: the first of its index brings id and name, all bring a part of the arguments."""
+        """Add a piece of a tool call. The first of its index has the id and name; each has a part of the arguments."""
         index, function = piece.get("index", 0), _object(piece.get("function"))
         if type(index) is not int or (index not in self._calls and len(self._calls) >= MAX_TOOL_CALLS):
             return
-        known = self._calls.get(index, ToolCall("", "", ""))
-        more = _text(function.get("arguments"))
-        self._characters_of_calls += len(more)
+        so_far = self._calls.get(index, ToolCall("", "", ""))
+        arguments = _text(function.get("arguments"))
+        self._characters_of_calls += len(arguments)
         if self._characters_of_calls > MAX_ANSWER_CHARACTERS:
             self._fail(Trouble.CUT, "a tool call without end")
             return
         self._calls[index] = ToolCall(
-            known.id or _text(piece.get("id")), known.name or _text(function.get("name")), known.arguments + more
+            so_far.id or _text(piece.get("id")),
+            so_far.name or _text(function.get("name")),
+            so_far.arguments + arguments,
         )
 
-    def _called(self) -> tuple[ToolCall, ...]:
-        return tuple(self._calls[index] for index in sorted(self._calls))
-
-    def _note(self, chunk: dict[str, Any]) -> None:
+    def _read_model_and_usage(self, chunk: dict[str, Any]) -> None:
         if isinstance(name := chunk.get("model"), str):
-            self._told = name
+            self._reported_model = name
         if usage := _object(chunk.get("usage")):
             details = _object(usage.get("prompt_tokens_details"))
             self._usage = Usage(
@@ -148,12 +149,12 @@ class StreamParser:
                 completion=_count(usage.get("completion_tokens")),
             )
 
-    def _fail(self, trouble: Trouble, seen: str) -> None:
-        self._failure, self.ended = _failure(trouble, seen), True
+    def _fail(self, trouble: Trouble, detail: str) -> None:
+        self._failure, self.ended = _failure(trouble, detail), True
 
 
-def _failure(trouble: Trouble, seen: str) -> ModelError:
-    return ModelError(trouble, f"{PROBLEMS[trouble]} ({seen})")
+def _failure(trouble: Trouble, detail: str) -> ModelError:
+    return ModelError(trouble, f"{PROBLEMS[trouble]} ({detail})")
 
 
 def _object(value: object) -> dict[str, Any]:
@@ -168,6 +169,6 @@ def _count(value: object) -> int:
     return value if type(value) is int and 0 <= value <= MAX_TOKENS else 0  # type(): True is no count
 
 
-def _name(told: str) -> str:
-    """What of a name can be stored and shown on one line."""
-    return "".join(filter(str.isprintable, told))[:MAX_NAME_CHARACTERS]
+def _name(text: str) -> str:
+    """Return a name that can be stored and shown on one line."""
+    return "".join(filter(str.isprintable, text))[:MAX_NAME_CHARACTERS]

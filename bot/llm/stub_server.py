@@ -1,12 +1,11 @@
-"""The stand-in model: an OpenAI-shaped endpoint on this machine that answers when no language model is set up.
+"""The demo model: an OpenAI-compatible server on this machine that answers when no language model is configured.
 
-Each answer says that it is a stand-in, repeats the newest message, and tells what else it was shown: how many earlier
-messages of the conversation (people's and its own), and the last of people's, quoted; and what the person asked to be
-kept in mind. A message that holds "show me a long answer" also gets headings, a list, a table and code, so that
-streaming can be watched; to "call me Ana" it calls the tool that keeps the name. Its summary of what no longer fits is
-how each of people's messages began.
+Each answer says that it comes from the demo model, repeats the newest message, and describes the rest of the request:
+how many earlier messages it holds, the last of them that a person wrote, and that person's preferences. A message with
+"show me a long answer" also gets headings, a list, a table and code, so that people can watch streaming. For "call me
+Ana" the model calls the tool that stores the name. Its summary is the beginning of each message that a person wrote.
 
-Rule: it is spoken to over HTTP like any other backend, and knows nothing but what a request shows it.
+Rule: the bot talks to it over HTTP as to any other backend, and it knows only the request.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ from bot.prompt.tokens import estimate_tokens
 
 log = logging.getLogger(__name__)
 
-MODEL = "stand-in"
+MODEL = "demo"
 PAUSE_S = 0.03  # between two words
 QUOTED_CHARACTERS = 200
-SUMMED_UP_CHARACTERS = 60  # of a message
-MOST_SUMMED_UP = 600  # characters
+SUMMARISED_CHARACTERS = 60  # of each message
+SUMMARY_CHARACTERS = 600
 MAX_REQUEST_BYTES = 64 * 1024 * 1024
 LONG_ANSWER = "show me a long answer"
-SET_PREFERENCES = "set_preferences"  # the one tool that it knows how to call
+SET_PREFERENCES = "set_preferences"  # the only tool that it calls
 
 _CALL_ME = re.compile(
     r"\bcall me (?P<name>[^\n.,;:!?]{1,60}?)(?: from now on| please)*\s*(?:[.,;:!?\n]|$)", re.IGNORECASE
@@ -42,7 +41,7 @@ _CALL_ME = re.compile(
 
 _REMARK = re.compile(r"^" + re.escape(UNTIL_HERE).replace(r"\{\}", r"[^\[\]\n]*") + r"$", re.MULTILINE)
 _INTRODUCTION = (
-    "*I am a stand-in: no language model is connected.* To talk to a real one, set `OPENAI_API_KEY` "
+    "*I am the demo model: no language model is connected.* To talk to a real one, set `OPENAI_API_KEY` "
     "(or `OPENAI_BASE_URL`) and start me again."
 )
 _HINT = f"Reply here to see what I remember, or write _{LONG_ANSWER}_ to watch one arrive."
@@ -50,9 +49,9 @@ _LONG = """\
 ## How an answer arrives
 A language model writes its answer piece by piece, and you read along. This is what happens meanwhile:
 
-1. Your message is **stored** before Slack hears that it has arrived, so that it cannot get lost.
+1. Your message is **stored** before Slack gets its acknowledgement, so that it cannot get lost.
 2. The model is shown the persona and as much of this conversation as fits.
-3. Its words are passed on as they come; what is too long for one message goes on in the next.
+3. Its words appear as they come. What is too long for one message continues in the next.
 4. The whole answer is **remembered**, until the conversation is reset or falls idle.
 
 | What you do | What I remember |
@@ -73,7 +72,7 @@ That was a long answer."""
 
 
 def answer(messages: Sequence[ChatMessage]) -> str:
-    """What the stand-in says, in Markdown, when it is shown these messages."""
+    """Return the demo model's answer to these messages, in Markdown."""
     said = [message for message in messages if message["role"] in {"user", "assistant"} and "tool_calls" not in message]
     said = said or [ChatMessage(role="user", content="")]
     first, (*earlier, newest) = said[0]["content"], said
@@ -93,33 +92,33 @@ def answer(messages: Sequence[ChatMessage]) -> str:
         parts.insert(1, _LONG)
     if messages and messages[-1]["role"] == "tool":
         parts.insert(0, f"From now on I call you {_name(question)}.")
-    elif wishes := _kept_in_mind(newest["content"]):
+    elif wishes := _preferences(newest["content"]):
         parts.append(f"You asked me to keep in mind:\n{_quote(wishes)}")
     return "\n\n".join(parts)
 
 
 def call(messages: Sequence[ChatMessage], tools: object) -> dict[str, Any] | None:
-    """The tool call with which it answers "call me Ana", when it is offered that tool; None for an answer in words."""
+    """Return the tool call that answers "call me Ana", if the request offers that tool; None for an answer in text."""
     offered = json.dumps(tools)
     if not messages or messages[-1]["role"] != "user" or f'"{SET_PREFERENCES}"' not in offered:
         return None
     if not (name := _name(_question(messages[-1]["content"]))):
         return None
     function = {"name": SET_PREFERENCES, "arguments": json.dumps({"name": name})}
-    return {"index": 0, "id": "call_stand_in", "type": "function", "function": function}
+    return {"index": 0, "id": "call_demo", "type": "function", "function": function}
 
 
 class StubServer:
-    """The endpoint: chat completions, streamed or not, and the list of models. On 127.0.0.1 only."""
+    """The stub server: chat completions, streamed or not, and the list of models. It listens on 127.0.0.1 only."""
 
     def __init__(self, *, pause_s: float = PAUSE_S) -> None:
-        """`pause_s` is the time it takes over a word; before the first it thinks ten times as long."""
+        """`pause_s` is the pause after each word, in seconds; before the first word it is ten times as long."""
         self._pause_s = pause_s
         self._runner: web.AppRunner | None = None
         self._warned = False
 
     async def start(self) -> str:
-        """Listen on a free port; the base URL to give to a client."""
+        """Listen on a free port and return the base URL for a client."""
         app = web.Application(client_max_size=MAX_REQUEST_BYTES)
         app.router.add_post("/v1/chat/completions", self._complete)
         app.router.add_get("/v1/models", _list_models)
@@ -131,35 +130,35 @@ class StubServer:
         return f"http://{host}:{port}/v1/"
 
     async def stop(self) -> None:
-        """Stop listening; answers under way are cut off."""
+        """Stop listening, and cut off running answers."""
         if self._runner is not None:
             await self._runner.cleanup()
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         try:
-            asked = await request.json()
-            called = call(asked["messages"], asked.get("tools"))
-            text = "" if called else answer(asked["messages"])
-            usage = _usage(asked["messages"], text)
+            body = await request.json()
+            tool_call = call(body["messages"], body.get("tools"))
+            text = "" if tool_call else answer(body["messages"])
+            usage = _usage(body["messages"], text)
         except (ValueError, TypeError, KeyError, AttributeError):
             error = {"message": "This is no chat-completions request.", "type": "invalid_request_error"}
             return web.json_response({"error": error}, status=400)
         self._warn()
-        if not asked.get("stream"):
+        if not body.get("stream"):
             await asyncio.sleep(10 * self._pause_s)
-            message = {"role": "assistant", "content": text} | ({"tool_calls": [called]} if called else {})
-            whole = {"index": 0, "message": message, "finish_reason": _finish(called)}
+            message = {"role": "assistant", "content": text} | ({"tool_calls": [tool_call]} if tool_call else {})
+            whole = {"index": 0, "message": message, "finish_reason": _finish(tool_call)}
             return web.json_response(_envelope("chat.completion", [whole]) | {"usage": usage})
-        return await self._stream(request, text, called, usage)
+        return await self._stream(request, text, tool_call, usage)
 
     def _warn(self) -> None:
-        # With the first answer and not at start: a start that fails says why in one line, and nothing else.
+        # At the first answer and not at start, because a failed start prints its reason alone.
         if not self._warned:
-            log.warning("no language model is connected: a stand-in answers; set OPENAI_API_KEY or OPENAI_BASE_URL")
+            log.warning("demo_model_answers", extra={"remedy": "set OPENAI_API_KEY or OPENAI_BASE_URL"})
         self._warned = True
 
     async def _stream(
-        self, request: web.Request, text: str, called: dict[str, Any] | None, usage: dict[str, int]
+        self, request: web.Request, text: str, tool_call: dict[str, Any] | None, usage: dict[str, int]
     ) -> web.StreamResponse:
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
         await response.prepare(request)
@@ -167,9 +166,9 @@ class StubServer:
         for word in _words(text):
             await response.write(_event([_choice({"content": word})]))
             await asyncio.sleep(self._pause_s)
-        if called:
-            await response.write(_event([_choice({"tool_calls": [called]})]))
-        ending = _event([_choice({}, _finish(called))]) + _event([], usage=usage)
+        if tool_call:
+            await response.write(_event([_choice({"tool_calls": [tool_call]})]))
+        ending = _event([_choice({}, _finish(tool_call))]) + _event([], usage=usage)
         await response.write(ending + b"data: [DONE]\n\n")
         return response
 
@@ -184,7 +183,7 @@ def _memory(earlier: Sequence[ChatMessage]) -> str:
 
 
 def _question(text: str) -> str:
-    """What the person wrote, without what stands before it in the same message."""
+    """Return the person's own text, without the notes that stand before it in the same message."""
     for ends in (SUMMARY_ENDS, NOTE_ENDS, ENDS):
         text = text.rpartition(f"{ends}\n\n")[2]
     return _REMARK.sub("", text.replace(MISSING, "")).lstrip()
@@ -192,22 +191,22 @@ def _question(text: str) -> str:
 
 def _sum_up(text: str) -> str:
     so_far, _, turns = text.rpartition(TO_BE_SUMMED_UP)
-    said = [line[:SUMMED_UP_CHARACTERS] for line in turns.splitlines() if not line.startswith(("You: ", " "))]
-    return "; ".join(filter(None, [so_far.removeprefix(SUMMARY_SO_FAR).strip(), *said]))[:MOST_SUMMED_UP]
+    said = [line[:SUMMARISED_CHARACTERS] for line in turns.splitlines() if not line.startswith(("You: ", " "))]
+    return "; ".join(filter(None, [so_far.removeprefix(SUMMARY_SO_FAR).strip(), *said]))[:SUMMARY_CHARACTERS]
 
 
 def _summary(text: str) -> str:
-    """The stand-in's own summary, with which the first message opens that it is shown."""
+    """Return the summary with which the first message of the request begins."""
     return text.partition(SUMMARY_ENDS)[0].partition("]\n\n")[2] if SUMMARY_ENDS in text else ""
 
 
 def _before(text: str) -> str:
-    """What was said before the bot was called."""
+    """Return the part of the thread from before the bot was called."""
     return text.rpartition(f"{NOTE_ENDS}\n\n")[2].rpartition(ENDS)[0].partition("]\n\n")[2]
 
 
-def _kept_in_mind(text: str) -> str:
-    """The lines of the person's own in what stands right before their newest message."""
+def _preferences(text: str) -> str:
+    """Return the person's preferences, which stand as quoted lines before their newest message."""
     lines = [line.strip() for line in text.rpartition(f"{NOTE_ENDS}\n\n")[0].splitlines()]
     return " ".join(line.removeprefix("> ") for line in lines if line.startswith("> "))
 
@@ -217,12 +216,12 @@ def _name(text: str) -> str:
     return found["name"].strip() if found else ""
 
 
-def _finish(called: object) -> str:
-    return "tool_calls" if called else "stop"
+def _finish(tool_call: object) -> str:
+    return "tool_calls" if tool_call else "stop"
 
 
 def _quote(text: str) -> str:
-    """The text on one quoted line, where none of it can open a list, a heading or a block of code."""
+    """Return the text as one quoted line, in which nothing opens a list, a heading or a block of code."""
     line = " ".join(text.split()).replace("`", "'")
     if len(line) > QUOTED_CHARACTERS:
         line = line[:QUOTED_CHARACTERS].rstrip() + "…"
@@ -249,7 +248,7 @@ def _event(choices: list[dict[str, Any]], **more: Any) -> bytes:
 
 
 def _envelope(kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"id": "chatcmpl-stand-in", "object": kind, "created": 0, "model": MODEL, "choices": choices}
+    return {"id": "chatcmpl-demo", "object": kind, "created": 0, "model": MODEL, "choices": choices}
 
 
 def _card(name: str) -> dict[str, Any]:

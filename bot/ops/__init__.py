@@ -1,4 +1,4 @@
-"""What keeps a running process in order: its log, its jobs, its health endpoint, its ports.
+"""Operations: logs, scheduled jobs, the health endpoint, ports.
 
 Reading order: logs, bind_port, health, expiry_warnings, scheduler.
 """

@@ -1,4 +1,4 @@
-"""Listener: a port of this machine, on which a server is reached; or why it cannot be had."""
+"""Binding a server to a port of this machine; or the reason why that fails."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from aiohttp import web
 
 from bot.errors import StartupError
 
-BACKLOG = 128  # connections that nobody has taken up yet
+BACKLOG = 128  # connections that the server has not accepted yet
 
 
 async def listen(runner: web.AppRunner, host: str, port: int, setting: str, *, backlog: int = BACKLOG) -> int:
-    """Have a runner's server reached there; the port, which for 0 the system chooses. Whoever made it cleans it up.
+    """Start a runner's server on this address and return the port; for port 0 the system chooses one.
 
-    Raises StartupError, naming what to set: the port's setting, or HOST.
+    The caller cleans the runner up. Raises StartupError, which names the setting to change: `setting`, or HOST.
     """
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port, backlog=backlog).start()
     except OSError as error:
-        why = error.strerror or str(error)
+        reason = error.strerror or str(error)
         if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
             raise StartupError(
-                f"HOST {host} is no address of this machine ({why}). Set it to one of its own, as 127.0.0.1 or 0.0.0.0."
+                f"HOST {host} is no address of this machine ({reason}). Set it to one of its own, as 127.0.0.1 or "
+                "0.0.0.0."
             ) from None
         raise StartupError(
-            f"Port {port} on {host} cannot be listened on ({why}). Set {setting} to another, or stop what uses it."
+            f"Port {port} on {host} cannot be listened on ({reason}). Set {setting} to another, or stop what uses it."
         ) from None
-    told: int = runner.addresses[0][1]
-    return told
+    bound: int = runner.addresses[0][1]
+    return bound

@@ -1,7 +1,7 @@
-"""Forewarning: a thread is told, once in an idle time, that its session will expire.
+"""Expiry warnings: one message in a thread, some time before its session expires.
 
-Rule: it is no activity of the session, and nothing hangs on it: what could not be said is tried again while there is
-time, and the session expires when it would have.
+Rule: a warning is not an activity, so the session expires when it would have. A warning that could not be posted is
+retried until then.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from bot.turns.adapter import Adapter
 
 log = logging.getLogger(__name__)
 
-BATCH = 50  # sessions that one replica takes on at a time
+BATCH = 50  # sessions that one replica claims at a time
 
 
 class ExpiryWarnings:
-    """Warns in the threads of these adapters."""
+    """Posts the warnings in the threads of some adapters."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class ExpiryWarnings:
         idle: IdleLimits,
         ahead: timedelta,
     ) -> None:
-        """`ahead`: how long before the expiry the line is said."""
+        """`ahead` is the time between the warning and the expiry."""
         self._store = store
         self._adapters = {(adapter.platform, adapter.workspace): adapter for adapter in adapters}
         self._clock = clock
@@ -42,18 +42,18 @@ class ExpiryWarnings:
         self._ahead = ahead
 
     async def warn(self) -> int:
-        """Warn wherever it is time to; how many threads were told."""
+        """Post every warning that is due, and return how many."""
         total = 0
         while due := await self._due():
             for number, expiring in enumerate(due):
                 try:
-                    total += await self._tell(expiring)
+                    total += await self._post(expiring)
                 except PlatformUnavailable as error:
-                    log.warning("%s; nobody was warned of an expiry", error)
+                    log.warning("expiry_warnings_postponed", extra={"reason": str(error)})
                     await self._store.run(session_rows.unwarn, due[number:])
                     return total
         if total:
-            log.info("threads warned of their expiry", extra={"count": total})
+            log.info("expiry_warnings_posted", extra={"count": total})
         return total
 
     async def _due(self) -> list[Expiring]:
@@ -66,13 +66,13 @@ class ExpiryWarnings:
             batch=BATCH,
         )
 
-    async def _tell(self, expiring: Expiring) -> bool:
-        left, thread = expiring.expires_at - self._clock(), expiring.thread
-        if left <= timedelta() or not await self._store.run(session_rows.is_warned, expiring):
+    async def _post(self, expiring: Expiring) -> bool:
+        remaining, thread = expiring.expires_at - self._clock(), expiring.thread
+        if remaining <= timedelta() or not await self._store.run(session_rows.is_warned, expiring):
             return False
         try:
-            await self._adapters[thread.platform, thread.workspace].notify(thread, texts.expires_soon(left))
+            await self._adapters[thread.platform, thread.workspace].notify(thread, texts.expires_soon(remaining))
         except PlatformError as error:
-            log.warning("a thread was not warned of its expiry: %s", error, extra={"place": str(thread)})
+            log.warning("expiry_warning_refused", extra={"place": str(thread), "reason": str(error)})
             return False
         return True

@@ -1,6 +1,6 @@
-"""GET /healthz: the process lives. GET /readyz: everything it needs is there, each part by name; and some counts.
+"""The health endpoint. GET /healthz: the process is alive. GET /readyz: each part that it needs works; and some counts.
 
-Rule: no words, no secrets. Whoever can reach the port may read them.
+Rule: no text of people and no secrets, because anybody who reaches the port can read the answers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bot.ops.bind_port import listen
 
 T = TypeVar("T")
 
-ANSWER_WITHIN_S = 2.0
+PART_TIMEOUT_S = 2.0
 
 Part = Callable[[], Awaitable[bool]]
 Count = Callable[[], int]
@@ -26,25 +26,26 @@ Counts = Callable[[], Awaitable[Mapping[str, int]]]
 
 @asynccontextmanager
 async def served(
-    host: str, port: int, parts: Mapping[str, Part], here: Mapping[str, Count], everywhere: Counts
+    host: str, port: int, parts: Mapping[str, Part], local: Mapping[str, Count], shared: Counts
 ) -> AsyncGenerator[int, None]:
-    """Serve both paths on this address; the port. Raises StartupError when it cannot be had.
+    """Serve both paths on this address, and yield the port. Raises StartupError when it is not free.
 
-    What is counted `here` is told always; what is counted `everywhere` replaces it, as long as that can be had.
+    `local` counts this process; `shared` counts all replicas by the database. A shared count overrides a local one of
+    the same name while the database answers.
     """
 
     async def ready(_: web.Request) -> web.Response:
-        asked = asyncio.gather(*map(_in_time, parts.values()))
-        there, counted = await asyncio.gather(asked, _in_time(everywhere))
+        checks = asyncio.gather(*map(_in_time, parts.values()))
+        works, shared_counts = await asyncio.gather(checks, _in_time(shared))
         body = {
-            "ready": all(there),
-            "parts": dict(zip(parts, map(bool, there), strict=True)),
-            "counts": {**{name: count() for name, count in here.items()}, **(counted or {})},
+            "ready": all(works),
+            "parts": dict(zip(parts, map(bool, works), strict=True)),
+            "counts": {**{name: count() for name, count in local.items()}, **(shared_counts or {})},
         }
         return web.json_response(body, status=200 if body["ready"] else 503)
 
     app = web.Application()
-    app.router.add_get("/healthz", lives)
+    app.router.add_get("/healthz", alive)
     app.router.add_get("/readyz", ready)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     try:
@@ -53,14 +54,14 @@ async def served(
         await runner.cleanup()
 
 
-async def lives(_: web.Request) -> web.Response:
-    """GET /healthz."""
+async def alive(_: web.Request) -> web.Response:
+    """Answer GET /healthz."""
     return web.json_response({"alive": True})
 
 
-async def _in_time(asked: Callable[[], Awaitable[T]]) -> T | None:
+async def _in_time(check: Callable[[], Awaitable[T]]) -> T | None:
     try:
-        async with asyncio.timeout(ANSWER_WITHIN_S):
-            return await asked()
+        async with asyncio.timeout(PART_TIMEOUT_S):
+            return await check()
     except (AttendantError, TimeoutError):
         return None

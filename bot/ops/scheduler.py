@@ -1,7 +1,7 @@
-"""APScheduler's jobs: expire, warn, delete old rows, scrub, look for what is owed, hear, renew leases, keep counts.
+"""The scheduled jobs: expire sessions, warn of it, purge rows, vacuum, poll for work, renew leases, store counts.
 
-Rule: a few interval jobs in memory, each a set-based sweep that is safe to run on every replica, never a job per
-thread (docs/decisions/0004-sweeps.md). What a job does not do in time is done by the next one.
+Rule: a few interval jobs in memory. Each is a set-based sweep that every replica may run, never a job for one thread
+(docs/decisions/0004-sweeps.md). The next run does the work that a run leaves undone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from bot.domain.sessions import IdleLimits
 from bot.errors import StoreUnavailable
 from bot.ops.expiry_warnings import ExpiryWarnings
-from bot.store import chat_turns, purge
+from bot.store import chat_turns
+from bot.store import purge as purge_rows
 from bot.store import sessions as session_rows
 from bot.store.engine import Store
 from bot.turns.failed_deliveries import FailedDeliveries
@@ -28,12 +29,12 @@ log = logging.getLogger(__name__)
 
 EXPIRE_EVERY_S = 60.0
 WARN_EVERY_S = 30.0
-KEEP_EVERY_S = 10.0
+STORE_COUNTS_EVERY_S = 10.0
 EXPIRE_BATCH = 1_000  # sessions closed in one transaction
-EXPUNGE_EVERY_S = 900.0
-EXPUNGE_BATCH = 200  # sessions whose rows are deleted in one transaction
-SCRUB_EVERY_S = 10.0
-SCRUB_SHARE = 0.001  # of the time at most, however large the file has become
+PURGE_EVERY_S = 900.0
+PURGE_BATCH = 200  # sessions whose rows are deleted in one transaction
+VACUUM_EVERY_S = 10.0
+VACUUM_SHARE = 0.001  # of the time at most, however large the file is
 
 
 class Scheduler:
@@ -49,34 +50,34 @@ class Scheduler:
         retention: timedelta,
         time: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`retention`: for how long the emptied rows of closed sessions are kept. `time` in seconds, to measure by."""
+        """`retention`: the emptied rows of closed sessions are kept so long. `time`: a monotonic clock, in seconds."""
         self._store = store
         self._clock = clock
         self._idle = idle
         self._retention = retention
         self._time = time
-        self._scrub_at = time()
+        self._vacuum_at = time()
         self._scheduler = AsyncIOScheduler(
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
-        self._add("expire idle sessions", self.expire, EXPIRE_EVERY_S)
-        self._add("delete old rows", self.expunge, EXPUNGE_EVERY_S)
-        self._add("scrub the database's file", self.vacuum, SCRUB_EVERY_S)
-        self._add("hear interruptions", leases.poll_interruptions, POLL_INTERRUPTIONS_EVERY_S)
-        self._add("renew leases", leases.renew, RENEW_EVERY_S)
+        self._add("expire_sessions", self.expire, EXPIRE_EVERY_S)
+        self._add("purge_rows", self.purge, PURGE_EVERY_S)
+        self._add("vacuum", self.vacuum, VACUUM_EVERY_S)
+        self._add("poll_interruptions", leases.poll_interruptions, POLL_INTERRUPTIONS_EVERY_S)
+        self._add("renew_leases", leases.renew, RENEW_EVERY_S)
 
     def add_platform_jobs(
-        self, worker: Worker, failed_deliveries: FailedDeliveries, forewarning: ExpiryWarnings | None = None
+        self, worker: Worker, failed_deliveries: FailedDeliveries, warnings: ExpiryWarnings | None = None
     ) -> None:
         """Add the jobs that a chat platform needs."""
-        self._add("look for owed answers", worker.poll, POLL_EVERY_S)
-        self._add("keep the count of refusals", failed_deliveries.keep, KEEP_EVERY_S)
-        if forewarning is not None:
-            self._add("warn of expiry", forewarning.warn, WARN_EVERY_S)
+        self._add("poll_for_work", worker.poll, POLL_EVERY_S)
+        self._add("store_failed_deliveries", failed_deliveries.keep, STORE_COUNTS_EVERY_S)
+        if warnings is not None:
+            self._add("warn_of_expiry", warnings.warn, WARN_EVERY_S)
 
     @property
     def running(self) -> bool:
-        """Whether jobs are started when they are due."""
+        """Whether the jobs are started when they are due."""
         return bool(self._scheduler.running)
 
     def start(self) -> None:
@@ -88,9 +89,9 @@ class Scheduler:
         self._scheduler.shutdown(wait=False)
 
     async def expire(self) -> int:
-        """Close every session idle for longer than the limit, batch by batch; how many.
+        """Close every session that is idle for longer than its limit, in batches; return how many.
 
-        What callers whose process died had asked is withdrawn first: until then their sessions are busy.
+        First the questions of HTTP callers are withdrawn whose process died: until then their sessions are busy.
         """
         await self._store.run(chat_turns.withdraw_abandoned, now=self._clock(), batch=EXPIRE_BATCH)
         total = 0
@@ -98,32 +99,32 @@ class Scheduler:
             session_rows.expire, now=self._clock(), idle=self._idle, batch=EXPIRE_BATCH
         ):
             total += closed
-            await asyncio.sleep(0)  # answers go between the batches
+            await asyncio.sleep(0)  # running answers get their turn between the batches
         if total:
-            log.info("idle sessions expired", extra={"count": total})
+            log.info("sessions_expired", extra={"count": total})
         return total
 
-    async def expunge(self) -> int:
-        """Delete the rows of sessions that closed longer ago than they are kept, batch by batch; how many."""
+    async def purge(self) -> int:
+        """Delete the rows of sessions that closed before the retention began, in batches; return how many sessions."""
         total, before = 0, self._clock() - self._retention
-        while deleted := await self._store.run(purge.expunge, before=before, batch=EXPUNGE_BATCH):
+        while deleted := await self._store.run(purge_rows.expunge, before=before, batch=PURGE_BATCH):
             total += deleted
-            await asyncio.sleep(0)  # answers go between the batches
+            await asyncio.sleep(0)  # running answers get their turn between the batches
         if total:
-            log.info("old rows deleted", extra={"count": total})
+            log.info("rows_purged", extra={"count": total})
         return total
 
     async def vacuum(self) -> None:
-        """Have what was erased leave the database's file; the longer that takes, the less often."""
-        if self._time() >= self._scrub_at:
+        """Rewrite the database's file without erased words. The longer a vacuum takes, the later the next one runs."""
+        if self._time() >= self._vacuum_at:
             seconds = await self._store.vacuum()
-            self._scrub_at = self._time() + seconds / SCRUB_SHARE
+            self._vacuum_at = self._time() + seconds / VACUUM_SHARE
 
     def _add(self, name: str, job: Callable[[], Awaitable[object]], every_s: float) -> None:
         async def guarded() -> None:
             try:
                 await job()
             except StoreUnavailable as error:
-                log.warning("job %r found the database unavailable: %s", name, error)
+                log.warning("job_postponed", extra={"job": name, "reason": str(error)})
 
         self._scheduler.add_job(guarded, "interval", seconds=every_s, jitter=every_s / 10, name=name)

@@ -29,7 +29,7 @@ async def open_client(settings: Settings) -> AsyncIterator[AsyncWebClient]:
     """
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_S)) as session:
         client = AsyncWebClient(
-            settings.slack_bot_token,
+            settings.slack_bot_token.get_secret_value() if settings.slack_bot_token else None,
             base_url=settings.slack_api_url,
             session=session,
             logger=redacting_logger("slack_sdk"),

@@ -1,4 +1,4 @@
-"""The other words of the `attendant` command, each run as a process."""
+"""The commands of `attendant` besides `run`, each as a process."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ import pytest
 import yaml
 
 from bot import manifest
-from bot.cli import main
+from bot.cli import admin, main
 from bot.domain import texts
 from bot.domain.sessions import ResetOutcome
 from tests.support.process import Process
 
 
 async def test_chat_remembers_and_resets(tmp_path: Path) -> None:
-    """In the terminal the bot knows what was said before, until `!reset`."""
+    """In the terminal the bot remembers the conversation until `!reset`."""
     ended = await Process.run(tmp_path, {}, "chat", typed="my VPN is down\nstill down\n!reset\nhello again\n")
 
     output = "\n".join(ended.lines)
     assert ended.status == 0
-    assert "stand-in" in ended.lines[0]
+    assert "demo model" in ended.lines[0]
     assert "**2 earlier messages**" in output
     assert texts.reset(ResetOutcome.DONE) in output
     assert output.rindex("This is the first message") > output.index(texts.reset(ResetOutcome.DONE))
 
 
 async def test_sessions_lists_without_words(tmp_path: Path) -> None:
-    """An operator sees which conversations are open and how long they are, not what was said."""
+    """An operator sees the open sessions and their number of turns, and no text of them."""
     await Process.run(tmp_path, {}, "chat", typed="my VPN is down\nstill down\n")
 
     ended = await Process.run(tmp_path, {}, "sessions")
 
     assert ended.status == 0
     assert len(ended.lines) == 1
-    assert " 2 turns" in ended.lines[0]
+    assert ended.lines[0].split("\t")[5] == "2"
     assert "VPN" not in ended.lines[0]
 
 
 async def test_doctor_tells_what_is_fine(tmp_path: Path) -> None:
-    """With nothing set, every check passes and says what will happen."""
+    """Without settings every check passes and tells what will happen."""
     ended = await Process.run(tmp_path, {}, "doctor")
 
     assert ended.status == 0
@@ -51,7 +51,7 @@ async def test_doctor_tells_what_is_fine(tmp_path: Path) -> None:
 
 
 async def test_doctor_goes_on_after_a_failure(tmp_path: Path) -> None:
-    """A refused database does not hide that the persona is missing, too; the exit status tells of both."""
+    """All failures are reported, also after the first one."""
     environ = {"DATABASE_URL": "postgresql://127.0.0.1:1/none", "PERSONA_FILE": "nowhere.md"}
     ended = await Process.run(tmp_path, environ, "doctor")
 
@@ -60,7 +60,7 @@ async def test_doctor_goes_on_after_a_failure(tmp_path: Path) -> None:
 
 
 async def test_manifest_has_the_names_that_are_set(tmp_path: Path) -> None:
-    """What is printed is YAML with the command names from the settings, and for HTTP with the address."""
+    """The output is YAML with the command names of the settings, and for HTTP with the address."""
     url = "https://attendant.example.com/slack/events"
     ended = await Process.run(tmp_path, {"SLACK_RESET_COMMAND": "/start-over"}, "manifest", "--url", url)
 
@@ -70,7 +70,7 @@ async def test_manifest_has_the_names_that_are_set(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["sessions", "status"])
 async def test_what_only_reads_makes_no_database(tmp_path: Path, command: str) -> None:
-    """In a wrong folder an operator is told so, and finds no new file there."""
+    """In a wrong folder the commands report that there is no database, and create none."""
     ended = await Process.run(tmp_path, {}, command)
 
     assert ended.status == 1
@@ -79,18 +79,18 @@ async def test_what_only_reads_makes_no_database(tmp_path: Path, command: str) -
 
 
 async def test_status_tells_the_figures(tmp_path: Path) -> None:
-    """After a conversation, `status` counts its turns, and owes nobody anything."""
+    """After a conversation `status` counts its turns, and no message is owed."""
     await Process.run(tmp_path, {}, "chat", typed="my VPN is down\nstill down\n")
 
     ended = await Process.run(tmp_path, {}, "status")
 
     assert ended.status == 0
-    assert ended.lines[0].split()[:3] == ["owed", "0", "messages,"]
-    assert "2 turns answered, 0 failed, 0 needed more than one attempt; 0 deliveries refused" in ended.lines[2]
+    figures = dict(line.split("\t") for line in ended.lines)
+    assert (figures["owed_messages"], figures["answered_turns"], figures["failed_turns"]) == ("0", "2", "0")
 
 
 async def test_erase_wants_to_be_confirmed(tmp_path: Path) -> None:
-    """Where nobody can be asked nothing is erased without `--yes`; it says what, and of what the words were."""
+    """Without a terminal nothing is erased without `--yes`, and the scope is required."""
     await Process.run(tmp_path, {}, "chat", typed="my VPN is down\nstill down\n")
 
     nothing = await Process.run(tmp_path, {}, "erase")
@@ -103,17 +103,17 @@ async def test_erase_wants_to_be_confirmed(tmp_path: Path) -> None:
     assert "--workspace" in nothing.lines[0]
     assert "--yes" in unasked.lines[0]
     assert [*elsewhere.lines, *erased.lines] == [
-        f"Erased 0 messages.{main.IDS}",
+        f"Erased 0 messages.{admin.IDS}",
         "Erased 2 messages.",
     ]
     assert b"VPN" not in (tmp_path / "data" / "attendant.db").read_bytes()
 
 
 class Terminal(io.StringIO):
-    """A terminal where somebody has typed this."""
+    """A terminal with typed input."""
 
     def isatty(self) -> bool:
-        """It is one."""
+        """Return that it is one."""
         return True
 
 
@@ -126,7 +126,7 @@ def test_erase_asks_on_a_terminal(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """It says how much there is; only a yes erases, and the end of input is none."""
+    """The question has the number of messages; only a yes erases, and the end of input does not."""
     monkeypatch.setenv("DATABASE_URL", empty_sqlite_url)
     monkeypatch.setattr(sys, "stdin", Terminal(typed))
     status = main.main(["erase", "--user", "U1"])
@@ -147,16 +147,16 @@ async def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
     revoked = await Process.run(tmp_path, {}, "keys", "revoke", key_id)
     listed.append((await Process.run(tmp_path, {}, "keys", "list")).lines)
 
-    for told in ("my website", "valid until", "5 requests a minute", "700 tokens a minute"):
-        assert told in listed[0][0]
-    assert (revoked.status, "revoked" in listed[1][0]) == (0, True)
+    _, name, state, _, expires_at, _, requests, tokens = listed[0][0].split("\t")
+    assert (name, state, bool(expires_at), requests, tokens) == ("my website", "valid", True, "5", "700")
+    assert (revoked.status, listed[1][0].split("\t")[2]) == (0, "revoked")
     assert [lines[0].startswith(key_id) and secret not in lines[0] for lines in listed] == [True, True]
     assert (await Process.run(tmp_path, {}, "keys", "revoke", key_id)).status == 1
 
 
 @pytest.mark.parametrize("name", [" ", "x" * 65, "web\x1b[2Jsite"])
 async def test_a_key_has_the_name_that_was_given_or_is_not_made(tmp_path: Path, name: str) -> None:
-    """A name that cannot be kept and shown as it is, is refused with a line."""
+    """A name that cannot be stored and shown unchanged is refused in one line."""
     refused = await Process.run(tmp_path, {}, "keys", "create", name)
 
     assert (refused.status, "argument name:" in refused.lines[-1]) == (2, True)
@@ -167,7 +167,7 @@ async def test_a_key_has_the_name_that_was_given_or_is_not_made(tmp_path: Path, 
 def test_whoever_reads_only_the_beginning_is_no_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As `| head -1` does: what it does not want is not complained of."""
+    """A reader such as `| head -1` that stops early causes no error message."""
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as unread:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -166,7 +165,7 @@ def _whole(scene: Scene, root: str, count: int) -> bool:
 
 
 def _with(settings: Settings, streaming: str) -> Settings:
-    return dataclasses.replace(settings, slack_streaming=streaming)
+    return settings.model_copy(update={"slack_streaming": streaming})
 
 
 async def _connected(scene: Scene) -> None:

@@ -122,7 +122,7 @@ async def bot(town: Replicas, folder: Path) -> AsyncIterator[Process]:
         "SLACK_APP_TOKEN": town.workspace.app.app_token,
         "SLACK_API_URL": town.server.api_url,
         "OPENAI_BASE_URL": town.model.base_url,
-        "DATABASE_URL": town.settings.database_url,
+        "DATABASE_URL": town.settings.database_url.get_secret_value(),
     }
     async with Process.running(folder, environ) as process:
         await process.says("Attendant is running")

@@ -6,11 +6,12 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from bot.config.settings import Settings
 from bot.playground.server import PlaygroundServer
@@ -77,7 +78,7 @@ async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
         stack.push_async_callback(model.stop)
         workspace, server = await stack.enter_async_context(playground(utc_now))
         settings = settings_for(workspace, server, model, database_url=f"sqlite:///{tmp_path / 'attendant.db'}")
-        settings = replace(settings, max_running_turns_per_person=2_000, max_running_turns=2_000)
+        settings = settings.model_copy(update={"max_running_turns_per_person": 2_000, "max_running_turns": 2_000})
         yield Crowd(workspace, server, model, settings, hold)
 
 
@@ -109,7 +110,7 @@ async def _all_at_once(crowd: Crowd, count: int) -> None:
 
 async def test_a_replica_dies_during_200_answers(crowd: Crowd, empty_postgres_url: str) -> None:
     """With one of two replicas killed while 200 answers run, all 200 are given, each once, the last soon after."""
-    settings = replace(crowd.settings, database_url=empty_postgres_url)
+    settings = crowd.settings.model_copy(update={"database_url": SecretStr(empty_postgres_url)})
     first, second = (crashing_bot.start(settings, lease=PATIENT) for _ in range(2))
     await _connected(crowd, 4)
     asked = crowd.ask(200)

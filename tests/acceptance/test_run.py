@@ -23,7 +23,7 @@ from tests.support.room import PATIENCE_S, free_port, playground, recites
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What is around the process: Slack, the model, and settings that lead there."""
+    """The surroundings of the process: Slack, the model, and the settings that lead there."""
 
     workspace: Workspace
     server: PlaygroundServer
@@ -31,7 +31,7 @@ class World:
     http_port: int
 
     async def ask(self, text: str, root: str | None = None) -> tuple[str, str]:
-        """Ana writes in #help-desk; the thread's root and the bot's whole answer."""
+        """Post as Ana in #help-desk; return the thread's root and the bot's whole answer."""
         channel = self.workspace.channel("help-desk")
         asked = self.workspace.post(self.workspace.person("ana"), channel, text, root)
 
@@ -45,7 +45,7 @@ class World:
 
 @pytest.fixture(params=["socket", "http"])
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
-    """A workspace that tells its app over Socket Mode, or over signed HTTP."""
+    """A workspace that delivers over Socket Mode, or over signed HTTP."""
     async with AsyncExitStack() as stack:
         model = OpenAIServer(recites)
         await model.start()
@@ -68,7 +68,7 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 async def test_a_process_answers_and_remembers(tmp_path: Path, world: World) -> None:
-    """Over either way in, a mention is answered in its thread and a reply is known there."""
+    """In either mode a mention is answered in its thread, and a reply there sees the history."""
     async with Process.running(tmp_path, world.environ) as process:
         await process.says("Attendant is running")
         root, answer = await world.ask("@attendant my VPN is down")
@@ -78,7 +78,7 @@ async def test_a_process_answers_and_remembers(tmp_path: Path, world: World) -> 
 
 
 async def test_memory_survives_a_restart(tmp_path: Path, world: World) -> None:
-    """A conversation goes on after the process was stopped and started again."""
+    """A conversation continues after the process was stopped and started again."""
     async with Process.running(tmp_path, world.environ) as process:
         await process.says("Attendant is running")
         root, _ = await world.ask("@attendant my VPN is down")
@@ -89,7 +89,7 @@ async def test_memory_survives_a_restart(tmp_path: Path, world: World) -> None:
 
 
 async def test_logs_hold_no_words_and_no_secrets(tmp_path: Path, world: World) -> None:
-    """Neither what people wrote nor any token is in what the process prints, at the chattiest level."""
+    """At the debug level no line has a person's text or a token."""
     async with Process.running(tmp_path, {**world.environ, "LOG_LEVEL": "debug"}) as process:
         await process.says("Attendant is running")
         await world.ask("@attendant my VPN is down")
@@ -105,7 +105,7 @@ async def test_logs_hold_no_words_and_no_secrets(tmp_path: Path, world: World) -
 
 @pytest.mark.parametrize("world", ["http"], indirect=True)
 async def test_http_refuses_what_is_not_slacks(tmp_path: Path, world: World) -> None:
-    """A bad signature, a body that is no UTF-8 or too large, and another path are turned away, and not logged."""
+    """A bad signature, a body that is not UTF-8 or too large, and another path are refused and not logged."""
     url = f"http://127.0.0.1:{world.http_port}/slack/events"
     signed = {"X-Slack-Request-Timestamp": "1", "X-Slack-Signature": "v0=00"}
     bodies = [b'{"type":"event_callback","secret":"hidden words"}', b"\xff\xfe", io.BytesIO(b"x" * 2_000_000)]
@@ -124,24 +124,24 @@ async def test_http_refuses_what_is_not_slacks(tmp_path: Path, world: World) -> 
 
 
 async def test_without_slack_settings_the_playground_starts(tmp_path: Path) -> None:
-    """`attendant run` with nothing set serves a page, and the stand-in answers there and says what it is."""
+    """`attendant run` without settings serves a page, and the demo model answers there and says that it is one."""
     async with Process.running(tmp_path, {}) as process, aiohttp.ClientSession() as http:
         line = await process.says("Attendant is running")
         page = re.search(r"http://127\.0\.0\.1:\d+/", line)
         assert page is not None, line
-        assert "stand-in" in line
+        assert "demo model" in line
         asked = {"as": "U0ANASILVA", "channel": "C0HELPDESK", "text": "@attendant hello"}
         async with http.get(f"{page[0]}page/events?as=U0ANASILVA") as events:
             async with http.post(f"{page[0]}page/post", json=asked) as response:
                 assert response.status == 200
             said = [message async for message in _bot_messages(events)]
 
-    assert "stand-in" in said[-1]["text"]
+    assert "demo model" in said[-1]["text"]
     assert said[-1]["thread_ts"]
 
 
 async def _bot_messages(events: aiohttp.ClientResponse) -> AsyncIterator[dict[str, str]]:
-    """The bot's messages as the page is told of them, up to the first that is whole."""
+    """Yield the bot's messages from the page's events, up to the first whole one."""
     async for line in events.content:
         told = json.loads(line[5:]) if line.startswith(b"data:") else {}
         message = told.get("message", {})

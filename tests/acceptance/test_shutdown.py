@@ -1,4 +1,4 @@
-"""Being told to stop: intake ends, answers finish or are handed back, and a second word ends it at once."""
+"""The shutdown: intake ends, answers finish or are handed back, and a second signal ends the process at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -29,7 +29,7 @@ PATIENT = timedelta(seconds=15)  # a lease that outlasts the stalls of a busy ma
 
 @dataclass(slots=True)
 class Shift:
-    """A workspace with one question in it that the model has begun to answer, and the settings of its bots."""
+    """A workspace with a question that the model has begun to answer, and the settings of its bots."""
 
     workspace: Workspace
     server: PlaygroundServer
@@ -38,7 +38,7 @@ class Shift:
     hold: PausedStep
 
     async def asks(self) -> str:
-        """Ana asks, and reads the first words; the thread's root."""
+        """Ask as Ana, wait for the first words, and return the thread's root."""
         await self.workspace.until(lambda: self.workspace.connected, timeout_s=PATIENCE_S)
         root = self.workspace.post(
             self.workspace.person("ana"), self.workspace.channel("help-desk"), "@attendant my VPN is down"
@@ -47,18 +47,18 @@ class Shift:
         return root
 
     def said(self, root: str) -> list[Message]:
-        """The bot's messages in the thread."""
+        """Return the bot's messages in the thread."""
         thread = self.workspace.thread(self.workspace.channel("help-desk"), root)
         return [message for message in thread if message.bot_id == self.workspace.app.bot_id]
 
     def says(self, root: str, text: str) -> bool:
-        """Whether the thread holds one answer, whole, with this text."""
+        """Return whether the thread holds exactly one answer, whole, with this text."""
         return [m.text for m in self.said(root) if not m.streaming_since] == [text]
 
 
 @pytest.fixture
 async def shift(tmp_path: Path) -> AsyncIterator[Shift]:
-    """The shift, on SQLite."""
+    """A shift on SQLite."""
     hold = PausedStep()
     async with AsyncExitStack() as stack:
         model = OpenAIServer(recites)
@@ -71,7 +71,7 @@ async def shift(tmp_path: Path) -> AsyncIterator[Shift]:
 
 
 async def test_a_running_answer_may_finish(shift: Shift) -> None:
-    """After SIGTERM the answer that runs is finished, and the process ends with 0."""
+    """After SIGTERM the running answer finishes, and the process ends with status 0."""
     process = crashing_bot.start(shift.settings, lease=PATIENT)
     root = await shift.asks()
 
@@ -86,7 +86,7 @@ async def test_a_running_answer_may_finish(shift: Shift) -> None:
 
 async def test_what_does_not_finish_is_handed_back(shift: Shift) -> None:
     """An answer that outlasts DRAIN_SECONDS is finished by the other process, in the same message, at once."""
-    leaving = crashing_bot.start(replace(shift.settings, drain_seconds=0.1), lease=PATIENT)
+    leaving = crashing_bot.start(shift.settings.model_copy(update={"drain_seconds": 0.1}), lease=PATIENT)
     root = await shift.asks()
     staying = crashing_bot.start(shift.settings, lease=PATIENT)
     await shift.workspace.until(lambda: shift.server.sockets.open >= 4, timeout_s=PATIENCE_S)
@@ -100,7 +100,7 @@ async def test_what_does_not_finish_is_handed_back(shift: Shift) -> None:
 
 
 async def test_a_second_sigterm_leaves_at_once(shift: Shift) -> None:
-    """Whoever says it twice means it: the process is gone though an answer still runs."""
+    """The second SIGTERM ends the process at once, although an answer still runs."""
     process = crashing_bot.start(shift.settings, lease=PATIENT)
     await shift.asks()
 

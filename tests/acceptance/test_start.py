@@ -1,4 +1,4 @@
-"""The bot as a process: what it says when it cannot start, and that it ends with status 1."""
+"""Failures at the start of the process: one line each, and exit status 1."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HALVES = [
 
 @pytest.fixture
 async def slack() -> AsyncIterator[tuple[Workspace, PlaygroundServer]]:
-    """A Slack that the process can be pointed at."""
+    """A simulated Slack for the process."""
     async with playground(utc_now) as (workspace, server):
         yield workspace, server
 
@@ -37,7 +37,7 @@ async def slack() -> AsyncIterator[tuple[Workspace, PlaygroundServer]]:
     ("environ", "line"), HALVES, ids=[line.split()[0] + str(n) for n, (_, line) in enumerate(HALVES)]
 )
 async def test_a_wrong_setting_is_one_line(tmp_path: Path, environ: dict[str, str], line: str) -> None:
-    """A missing half, a malformed value or an unreadable file is named in one line, with status 1."""
+    """A missing half, a malformed value or an unreadable file is one line, with exit status 1."""
     ended = await Process.run(tmp_path, environ)
 
     assert ended.status == 1
@@ -46,7 +46,7 @@ async def test_a_wrong_setting_is_one_line(tmp_path: Path, environ: dict[str, st
 
 
 async def test_a_broken_line_in_the_env_file_is_named_without_its_words(tmp_path: Path) -> None:
-    """A line of `.env` that is no assignment is named by its number; it is not shown, for it may hold a token."""
+    """A line of `.env` that is no assignment is named by its number and not shown, because it may hold a token."""
     (tmp_path / ".env").write_text("# fine\nxoxb-secret-without-a-name\n")
     ended = await Process.run(tmp_path, {})
 
@@ -57,7 +57,7 @@ async def test_a_broken_line_in_the_env_file_is_named_without_its_words(tmp_path
 
 
 async def test_a_wrong_bot_token(tmp_path: Path, slack: tuple[Workspace, PlaygroundServer]) -> None:
-    """Slack's refusal of the bot token is told with the remedy."""
+    """Slack's refusal of the bot token is reported with the remedy."""
     workspace, server = slack
     environ = {"SLACK_BOT_TOKEN": "xoxb-wrong", "SLACK_APP_TOKEN": workspace.app.app_token}
     ended = await Process.run(tmp_path, {**environ, "SLACK_API_URL": server.api_url})
@@ -81,7 +81,7 @@ async def test_a_wrong_app_token_does_not_retry_for_ever(
 
 
 async def test_a_missing_scope_is_named(tmp_path: Path, slack: tuple[Workspace, PlaygroundServer]) -> None:
-    """A scope that was not granted is named at start, not discovered by silence."""
+    """A missing scope is named at the start."""
     workspace, server = slack
     workspace.app = dataclasses.replace(workspace.app, scopes=workspace.app.scopes - {"users:read"})
     environ = {"SLACK_BOT_TOKEN": workspace.app.bot_token, "SLACK_APP_TOKEN": workspace.app.app_token}
@@ -93,7 +93,7 @@ async def test_a_missing_scope_is_named(tmp_path: Path, slack: tuple[Workspace, 
 
 
 async def test_an_unreachable_database(tmp_path: Path) -> None:
-    """A PostgreSQL that does not answer is told without its password."""
+    """An unreachable PostgreSQL is reported without its password."""
     with _taken() as (_, port):
         pass
     ended = await Process.run(tmp_path, {"DATABASE_URL": f"postgresql://me:hidden@127.0.0.1:{port}/none"})
@@ -105,7 +105,7 @@ async def test_an_unreachable_database(tmp_path: Path) -> None:
 
 
 async def test_an_unreachable_model(tmp_path: Path) -> None:
-    """A backend that does not answer is told with the setting to check."""
+    """An unreachable backend is reported with the setting to check."""
     with _taken() as (_, port):
         pass
     ended = await Process.run(tmp_path, {"OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1"})
@@ -115,7 +115,7 @@ async def test_an_unreachable_model(tmp_path: Path) -> None:
 
 
 async def test_a_port_in_use(tmp_path: Path) -> None:
-    """The playground's port being taken is told in one line that names PORT."""
+    """A port in use is one line that names PORT."""
     with _taken() as (_, port):
         ended = await Process.run(tmp_path, {"PORT": str(port)})
 
@@ -134,7 +134,7 @@ async def test_the_gateways_port_in_use(tmp_path: Path) -> None:
 
 
 class _taken:  # noqa: N801 - reads as a statement
-    """A port of this machine that somebody listens on, inside the block; free after it."""
+    """A port of this machine that is in use inside the block, and free after it."""
 
     def __enter__(self) -> tuple[socket.socket, int]:
         self._socket = socket.socket()

@@ -97,9 +97,9 @@ async def test_acting_as_somebody_else(playground: Page) -> None:
     await expect_answer(pane, 2, "ben: mine too")
 
 
-async def test_the_stand_in_says_so_on_the_page(playground: Page) -> None:
-    """The page says that a stand-in answers and not a language model."""
-    await expect(playground.get_by_test_id("notice")).to_contain_text("stand-in")
+async def test_the_demo_model_says_so_on_the_page(playground: Page) -> None:
+    """The page says that the demo model answers and not a language model."""
+    await expect(playground.get_by_test_id("notice")).to_contain_text("demo model")
 
 
 async def test_the_keyboard_is_enough(playground: Page) -> None:

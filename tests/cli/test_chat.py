@@ -1,4 +1,4 @@
-"""The terminal: what is typed is a conversation, and the words that stand for something else are heard."""
+"""The chat in the terminal: typed lines are messages or commands."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOTHING_RUNS = texts.fixed(StopOutcome.NOTHING_RUNS)
 
 
 async def shown(database_url: str, llm: ScriptedLLM, *typed: str) -> list[str]:
-    """What stands in the terminal after these lines were typed, paragraph by paragraph."""
+    """Return the terminal's paragraphs after these lines were typed."""
 
     async def lines() -> AsyncIterator[str]:
         for line in typed:
@@ -41,7 +41,7 @@ async def test_a_conversation_goes_on_until_it_is_reset(empty_sqlite_url: str, l
 
 
 async def test_a_stop_is_no_reset(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
-    """Where nothing runs a line says so, also when it is the first; what was said before is remembered."""
+    """Where no answer runs, `!stop` says so, also as the first line; the history stays."""
     llm.script("one")
     llm.script("two")
     told = await shown(empty_sqlite_url, llm, "!stop", "my VPN is down", "!stop", "second")
@@ -51,7 +51,7 @@ async def test_a_stop_is_no_reset(empty_sqlite_url: str, llm: ScriptedLLM) -> No
 
 
 async def test_what_is_remembered_can_be_asked_for(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
-    """Before anything was said that is nothing; then it is told in figures, and the model is not asked."""
+    """`!status` tells figures without asking the model; before the first message there are none."""
     llm.script("one")
     nothing, _, told = await shown(empty_sqlite_url, llm, "!status", "my VPN is down", "!status")
 
@@ -60,7 +60,7 @@ async def test_what_is_remembered_can_be_asked_for(empty_sqlite_url: str, llm: S
 
 
 async def test_a_model_in_trouble_ends_in_a_sentence(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
-    """Not in a traceback; one can type on."""
+    """A failure is a sentence and not a traceback, and the chat continues."""
     llm.script("half of", ModelError(Trouble.CUT, "for operators"))
     llm.script("whole")
     told = await shown(empty_sqlite_url, llm, "first", "second")
@@ -70,7 +70,7 @@ async def test_a_model_in_trouble_ends_in_a_sentence(empty_sqlite_url: str, llm:
 
 @pytest.mark.parametrize("character", ["\x1b", "\x07", "\x00", "\u202e"])
 async def test_a_model_cannot_steer_the_terminal(empty_sqlite_url: str, llm: ScriptedLLM, character: str) -> None:
-    """Nothing but text, line breaks and tabs reaches it."""
+    """Only text, line breaks and tabs reach the terminal."""
     llm.script(f"a{character}b\tc")
 
     assert await shown(empty_sqlite_url, llm, "hello") == ["ab\tc"]

@@ -1,4 +1,4 @@
-"""Addresses in settings: lists with commas, each part checked; what cannot be one is refused in a setting's words."""
+"""Lists in settings: separated by commas, each part checked; a wrong list is refused in the words of a setting."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from bot.errors import ConfigError
     ],
 )
 def test_lists_are_read(parse: Callable[[str], object], text: str, found: object) -> None:
-    """Blanks, doubles and a slash in the end do not matter."""
+    """Blanks, duplicates and a trailing slash do not matter."""
     assert parse(text) == found
 
 

@@ -1,4 +1,4 @@
-"""Settings: what is read, what is refused with a line that helps, what is never shown."""
+"""Settings: which texts are read, which are refused with a remedy, which are never shown."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from bot.config.settings import Settings
 from bot.errors import ConfigError
@@ -16,11 +17,11 @@ from bot.errors import ConfigError
 BOT, APP, SECRET = "xoxb-1-secret", "xapp-1-secret", "signing-secret"
 
 
-def test_nothing_set_is_the_playground_with_the_stand_in() -> None:
+def test_nothing_set_is_the_playground_with_the_demo_model() -> None:
     """A fresh clone starts without any setting."""
     settings = Settings.load({})
 
-    assert (settings.mode, settings.uses_stand_in) == ("playground", True)
+    assert (settings.mode, settings.uses_demo_model) == ("playground", True)
     assert (settings.host, settings.port, settings.idle_after) == ("127.0.0.1", 3000, timedelta(hours=24))
 
 
@@ -33,7 +34,7 @@ def test_nothing_set_is_the_playground_with_the_stand_in() -> None:
         ({"SLACK_BOT_TOKEN": "  ", "SLACK_APP_TOKEN": ""}, "playground"),
     ],
 )
-def test_the_tokens_choose_how_the_bot_meets_slack(environ: dict[str, str], mode: str) -> None:
+def test_the_tokens_choose_the_mode(environ: dict[str, str], mode: str) -> None:
     """Socket Mode wins where both are possible; empty means unset."""
     assert Settings.load(environ).mode == mode
 
@@ -48,7 +49,7 @@ def test_the_tokens_choose_how_the_bot_meets_slack(environ: dict[str, str], mode
     ],
 )
 def test_a_half_set_configuration_names_what_is_missing(environ: dict[str, str], missing: str) -> None:
-    """Half of the tokens is an error at once, not a bot that waits for ever."""
+    """Half of the tokens is an error at the start, not a bot that waits for ever."""
     with pytest.raises(ConfigError, match=f"^{missing} is missing") as caught:
         Settings.load(environ)
     assert caught.value.setting == missing
@@ -89,8 +90,8 @@ def test_a_half_set_configuration_names_what_is_missing(environ: dict[str, str],
         ("LOG_FORMAT", "xml"),
     ],
 )
-def test_a_value_that_cannot_be_is_one_line_with_a_remedy(name: str, value: str) -> None:
-    """The line opens with the variable, says what is wrong, and ends with a sentence of advice."""
+def test_a_wrong_value_is_one_line_with_a_remedy(name: str, value: str) -> None:
+    """The line begins with the variable, names the problem, and ends with the remedy."""
     with pytest.raises(ConfigError, match=rf"^{name} (is|does) [^\n]+\. [^\n]+\.$"):
         Settings.load({name: value})
 
@@ -100,7 +101,7 @@ def test_a_value_that_cannot_be_is_one_line_with_a_remedy(name: str, value: str)
     [
         ("slack_api_url", "http://127.0.0.1:9/api", "http://127.0.0.1:9/api/"),
         ("openai_base_url", "http://127.0.0.1:11434/v1//", "http://127.0.0.1:11434/v1/"),
-        ("database_url", "postgres://bot@host/db", "postgresql://bot@host/db"),
+        ("database_url", "postgres://bot@host/db", SecretStr("postgresql://bot@host/db")),
         ("slack_streaming", "OFF", "off"),
         ("session_idle_hours", "0.5", 0.5),
         ("persona_file", "~/me.md", Path("~/me.md")),
@@ -108,18 +109,18 @@ def test_a_value_that_cannot_be_is_one_line_with_a_remedy(name: str, value: str)
     ],
 )
 def test_values_are_read_in_their_usual_spellings(name: str, value: str, read: object) -> None:
-    """Addresses end in one slash, hosts' spelling of PostgreSQL is taken, words in any case, spaces around."""
+    """Addresses end in one slash, `postgres://` is accepted, and neither case nor surrounding spaces matter."""
     assert getattr(Settings.load({name.upper(): value}), name) == read
 
 
 @pytest.mark.parametrize("environ", [{"OPENAI_API_KEY": "k"}, {"OPENAI_BASE_URL": "http://127.0.0.1/v1"}])
 def test_a_key_or_an_address_connects_a_model(environ: dict[str, str]) -> None:
-    """Only without both does the stand-in answer."""
-    assert not Settings.load(environ).uses_stand_in
+    """Only without both does the demo model answer."""
+    assert not Settings.load(environ).uses_demo_model
 
 
 def test_secrets_are_not_shown() -> None:
-    """Tokens, keys and the database's password are not in the repr."""
+    """Tokens, keys and the database's password are neither in the repr nor in any other text of the settings."""
     secrets = {
         "SLACK_BOT_TOKEN": BOT,
         "SLACK_APP_TOKEN": APP,
@@ -128,7 +129,10 @@ def test_secrets_are_not_shown() -> None:
         "DATABASE_URL": "postgresql://bot:secret@host/db",
     }
 
-    assert "secret" not in repr(Settings.load(secrets)).replace("slack_signing_secret", "")
+    settings = Settings.load(secrets)
+    shown = f"{settings!r} {settings} {settings.database_url} {settings.model_dump_json()}"
+
+    assert "secret" not in shown.replace("slack_signing_secret", "")
 
 
 @pytest.mark.parametrize("name", ["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "DATABASE_URL", "OPENAI_BASE_URL"])
@@ -137,16 +141,17 @@ def test_a_secret_that_is_refused_is_not_shown(name: str) -> None:
     with pytest.raises(ConfigError) as caught:
         Settings.load({name: "http://user:hunter2:x@[host"})
     assert "hunter2" not in str(caught.value)
+    assert caught.value.__context__ is None  # pydantic's error, which holds the value
 
 
 def test_two_commands_cannot_share_a_name() -> None:
-    """Slack would send both to the same place."""
+    """Slack could not tell the two apart."""
     with pytest.raises(ConfigError, match=r"^SLACK_RESET_COMMAND is the same as SLACK_COMMAND\. [^\n]+\.$"):
         Settings.load({"SLACK_RESET_COMMAND": "/attendant"})
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
-    """A variable set in the environment counts; one that is empty there does not hide the file's."""
+    """A variable of the environment overrides the file's; an empty one does not."""
     file = written(tmp_path, "PORT=4000\nHOST=0.0.0.0\n")
     settings = Settings.load({"PORT": "5000", "HOST": " "}, file)
 
@@ -177,13 +182,13 @@ def test_no_file_is_no_error(tmp_path: Path) -> None:
     ],
 )
 def test_lines_of_the_file(tmp_path: Path, line: str, model: str) -> None:
-    """Comments, quotes, `export`, spaces, a byte order mark and Windows' line ends are all in order."""
+    """Comments, quotes, `export`, spaces, a byte order mark and Windows' line ends are accepted."""
     assert Settings.load({}, written(tmp_path, line)).openai_model == model
 
 
 @pytest.mark.parametrize("line", ["hunter2", "=hunter2", "2X=hunter2", "A-B=hunter2", "A='hunter2", 'A="hunter2" x'])
 def test_a_broken_line_is_named_by_its_number_and_not_repeated(tmp_path: Path, line: str) -> None:
-    """The line may hold a token, so that only its number is told."""
+    """The line may hold a token, so that the error has only its number."""
     with pytest.raises(ConfigError, match="line 2, ") as caught:
         Settings.load({}, written(tmp_path, f"PORT=1\n{line}\n"))
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
@@ -204,7 +209,7 @@ printable = st.text(st.characters(exclude_categories=["C", "Zl", "Zp", "Zs"]), m
 
 @given(value=printable, quote=st.sampled_from(["'", '"']))
 def test_any_value_in_quotes_comes_back(tmp_path_factory: pytest.TempPathFactory, value: str, quote: str) -> None:
-    """What stands between quotes is the value, whatever it is, if only the quote is not in it."""
+    """Any text between quotes is the value, if it does not contain the quote itself."""
     value = value.replace(quote, "") or "x"
     file = written(tmp_path_factory.getbasetemp(), f"OPENAI_MODEL={quote}{value}{quote}  # a comment")
 
@@ -212,14 +217,14 @@ def test_any_value_in_quotes_comes_back(tmp_path_factory: pytest.TempPathFactory
 
 
 def written(folder: Path, text: str) -> Path:
-    """A `.env` file of that text."""
+    """Write a `.env` file with this text."""
     file = folder / ".env"
     file.write_bytes(text.encode())
     return file
 
 
 def test_channels_have_limits_of_their_own() -> None:
-    """Each channel's id with its hours; spaces do not matter."""
+    """The setting lists each channel's id with its hours; spaces do not matter."""
     settings = Settings.load({"SESSION_IDLE_HOURS_BY_CHANNEL": "C012=2, G0AB = 0.5"})
 
     assert settings.idle_after_by_channel == {"C012": timedelta(hours=2), "G0AB": timedelta(minutes=30)}
@@ -239,7 +244,7 @@ def test_channels_have_limits_of_their_own() -> None:
     ],
 )
 def test_a_bad_list_of_channels_is_refused(text: str, problem: str) -> None:
-    """In one line, with an example."""
+    """The error is one line with an example."""
     with pytest.raises(ConfigError, match=rf"^SESSION_IDLE_HOURS_BY_CHANNEL [^\n]*{problem}[^\n]*C0123456789=2"):
         Settings.load({"SESSION_IDLE_HOURS_BY_CHANNEL": text})
 
@@ -252,7 +257,7 @@ def test_a_bad_list_of_channels_is_refused(text: str, problem: str) -> None:
     ],
 )
 def test_a_warning_comes_after_a_silence(environ: dict[str, str]) -> None:
-    """A warning as long before the expiry as the limit itself would come with every answer."""
+    """A warning that is due as soon as a session is idle is refused, because it would follow every answer."""
     with pytest.raises(ConfigError, match=r"^EXPIRY_WARNING_MINUTES .*shortest idle limit"):
         Settings.load(environ)
 

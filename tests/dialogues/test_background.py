@@ -202,14 +202,14 @@ async def test_it_goes_with_the_session(room: Room) -> None:
     """After a reset nothing of it is left in the database, not even the names."""
     talk = printers(room)
     await talk.answers(1)
-    with room.desk.store.engine.connect() as connection:
+    with room.services.store.engine.connect() as connection:
         assert len(connection.execute(sa.select(background.c.text)).all()) == 2
         assert sorted(connection.execute(sa.select(names.c.name)).scalars()) == ["ana", "ben"]
 
     talk.says("!reset")
     await talk.answers(2)
 
-    with room.desk.store.engine.connect() as connection:
+    with room.services.store.engine.connect() as connection:
         assert connection.execute(sa.select(background.c.text)).all() == []
         assert connection.execute(sa.select(names.c.name)).all() == []
 

@@ -21,7 +21,7 @@ async def test_after_a_day_a_thread_starts_over_and_says_so_once(room: Room) -> 
     await room.settled()
     room.clock.advance(A_DAY)
 
-    assert await room.desk.scheduler.expire() == 1
+    assert await room.services.scheduler.expire() == 1
     talk.says("hello again")
     assert (await talk.answers(2))[-1] == f"{texts.STARTED_FRESH}\n\nI was shown: hello again"
     talk.says("and again")
@@ -52,7 +52,7 @@ async def test_a_session_in_use_does_not_expire(room: Room) -> None:
     await room.settled()
     room.clock.advance(timedelta(hours=20))
 
-    assert await room.desk.scheduler.expire() == 0
+    assert await room.services.scheduler.expire() == 0
     talk.says("and now?")
 
     assert "my VPN is down" in (await talk.answers(3))[-1]
@@ -65,9 +65,9 @@ async def test_the_words_of_an_expired_session_are_erased(room: Room) -> None:
     await room.settled()
     room.clock.advance(A_DAY)
 
-    await room.desk.scheduler.expire()
+    await room.services.scheduler.expire()
 
-    with room.desk.store.engine.connect() as connection:
+    with room.services.store.engine.connect() as connection:
         assert connection.execute(sa.select(messages.c.text)).scalars().all() == [""]
         assert connection.execute(sa.select(turns.c.answer)).scalars().all() == [None]
 
@@ -86,7 +86,7 @@ async def test_a_channel_may_have_a_limit_of_its_own(room: Room, *, swept: bool)
     await direct.answers(1)
     await room.settled()
     room.clock.advance(timedelta(hours=2, seconds=1))
-    assert not swept or await room.desk.scheduler.expire() == 1
+    assert not swept or await room.services.scheduler.expire() == 1
 
     talk.says("hello again")
     direct.says("still flickers")
@@ -97,7 +97,7 @@ async def test_a_channel_may_have_a_limit_of_its_own(room: Room, *, swept: bool)
 
 async def warn(room: Room) -> None:
     """Have the warning's job run."""
-    await next(job.func for job in room.desk.scheduler._scheduler.get_jobs() if job.name == "warn of expiry")()  # noqa: SLF001 - not waiting for its time
+    await next(job.func for job in room.services.scheduler._scheduler.get_jobs() if job.name == "warn_of_expiry")()  # noqa: SLF001 - not waiting for its time
 
 
 @pytest.mark.parametrize("room_settings", [WARNED], ids=["half an hour"])
@@ -113,7 +113,7 @@ async def test_a_thread_is_warned_once_before_it_is_forgotten(room: Room) -> Non
 
     assert talk.texts()[1:] == [texts.expires_soon(timedelta(minutes=20))]
     room.clock.advance(timedelta(minutes=20, seconds=1))
-    assert await room.desk.scheduler.expire() == 1
+    assert await room.services.scheduler.expire() == 1
 
 
 @pytest.mark.parametrize("room_settings", [WARNED], ids=["half an hour"])
@@ -158,4 +158,4 @@ async def test_a_warning_that_fails_loses_nothing(room: Room, trouble: str) -> N
 
 async def test_nobody_is_warned_unless_asked_for(room: Room) -> None:
     """The warning is off by default."""
-    assert "warn of expiry" not in {job.name for job in room.desk.scheduler._scheduler.get_jobs()}  # noqa: SLF001
+    assert "warn_of_expiry" not in {job.name for job in room.services.scheduler._scheduler.get_jobs()}  # noqa: SLF001

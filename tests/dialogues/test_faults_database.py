@@ -31,7 +31,7 @@ def slack_times() -> dict[str, Any]:
 
 async def test_a_database_that_is_away_while_accepting(room: Room, caplog: pytest.LogCaptureFixture) -> None:
     """The message is not acknowledged, comes again, and is answered once; the operator reads how many were refused."""
-    with away(room.settings.database_url):
+    with away(room.settings.database_url.get_secret_value()):
         talk = room.guest("Ana").mentions("my VPN is down")
         await logged(caplog, "slack_event_not_stored")
         await delivered_in_vain(room, talk.root)
@@ -39,8 +39,8 @@ async def test_a_database_that_is_away_while_accepting(room: Room, caplog: pytes
 
     talk.says("still down")
     assert (await talk.answers(2))[-1].endswith("my VPN is down | still down")
-    await room.desk.failed_deliveries.keep()
-    assert (await room.desk.store.run(figures, now=room.clock.now())).refused_deliveries > 0
+    await room.services.failed_deliveries.keep()
+    assert (await room.services.store.run(figures, now=room.clock.now())).refused_deliveries > 0
 
 
 async def test_the_operator_is_told_while_the_database_is_away(room: Room, caplog: pytest.LogCaptureFixture) -> None:
@@ -56,7 +56,7 @@ async def test_the_operator_is_told_while_the_database_is_away(room: Room, caplo
     }
     status, told = await room.ready()
     assert (status, told["counts"]) == (200, everything)
-    with away(room.settings.database_url):
+    with away(room.settings.database_url.get_secret_value()):
         talk = room.guest("Ana").mentions("my VPN is down")
         await logged(caplog, "slack_event_not_stored")
         status, told = await room.ready()
@@ -83,7 +83,7 @@ async def test_a_database_that_goes_away_while_an_answer_grows(room: Room, caplo
     first.release()
     await reads(room, talk, "tried")
 
-    with away(room.settings.database_url):
+    with away(room.settings.database_url.get_secret_value()):
         second.release()
         assert await talk.answers(1) == ["Have you tried turning it off?"]
         await logged(caplog, "database_unavailable")
@@ -98,7 +98,7 @@ async def test_a_database_that_goes_away_before_the_first_word(room: Room, caplo
     hold = room.hold_model()
     talk = room.guest("Ana").mentions("my VPN is down")
     await hold.reached()
-    with away(room.settings.database_url):
+    with away(room.settings.database_url.get_secret_value()):
         hold.release()
         await room.until(lambda: bool(talk.said()))
         await logged(caplog, "database_unavailable")
@@ -113,7 +113,7 @@ async def test_a_command_while_the_database_is_away(room: Room) -> None:
     """Whoever gives a slash command reads a plain sentence while Slack waits; the same command works later."""
     await room.guest("Ana").mentions("my VPN is down").answers(1)
     await room.settled()
-    with away(room.settings.database_url):
+    with away(room.settings.database_url.get_secret_value()):
         assert (await room.guest("Ana").commands("/reset")).text == texts.SOMETHING_BROKE
 
     assert (await room.guest("Ana").commands("/reset")).text == texts.reset_count(1)
@@ -126,7 +126,7 @@ async def test_a_full_disk(room: Room, caplog: pytest.LogCaptureFixture) -> None
     await talk.answers(1)
     await room.settled()
     room.model.script(says("Noted."), says("You are welcome."))
-    with full_disk(room.desk.store.engine):
+    with full_disk(room.services.store.engine):
         long = talk.says("this is the log: " + "x" * 20_000)
         await delivered_in_vain(room, long.ts)
     assert (await talk.answers(2))[-1] == "Noted."

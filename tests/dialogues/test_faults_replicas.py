@@ -42,10 +42,10 @@ async def test_replicas_whose_clocks_differ(room: Room, other: PlatformServices)
     talks = [room.guest("Ana").mentions(str(number)) for number in range(6)]
     for hold in holds:
         await hold.reached()
-    for desk in (room.desk, other):
-        await desk.leases.renew()
-        await desk.worker.poll()
-        await desk.leases.poll_interruptions()
+    for services in (room.services, other):
+        await services.leases.renew()
+        await services.worker.poll()
+        await services.leases.poll_interruptions()
     for hold in holds:
         hold.release()
     for talk in talks:
@@ -54,5 +54,5 @@ async def test_replicas_whose_clocks_differ(room: Room, other: PlatformServices)
 
     talks[0].says("and now?")
     assert (await talks[0].answers(2))[-1].endswith("| and now?")
-    found = await room.desk.store.run(figures, now=room.clock.now() + timedelta(minutes=5))
+    found = await room.services.store.run(figures, now=room.clock.now() + timedelta(minutes=5))
     assert found.taken_over_turns == 0

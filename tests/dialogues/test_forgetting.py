@@ -52,7 +52,7 @@ async def by_reset(room: Room, talk: Talk) -> None:
 async def by_expiry(room: Room, talk: Talk) -> None:
     del talk
     room.clock.advance(timedelta(days=1, seconds=1))
-    assert await room.desk.scheduler.expire() == 1
+    assert await room.services.scheduler.expire() == 1
 
 
 async def by_deletion(room: Room, talk: Talk) -> None:
@@ -70,7 +70,7 @@ async def by_forget_me(room: Room, talk: Talk) -> None:
 
 
 async def by_the_operator(room: Room, talk: Talk) -> None:
-    assert await admin.erase(room.settings, Scope(person=talk.person.id), confirmed=lambda _: True) == 1
+    assert await admin.erase(room.settings, Scope(person=talk.person.id)) == 1
 
 
 async def by_archiving(room: Room, talk: Talk) -> None:
@@ -115,12 +115,12 @@ async def test_invariant_6_what_is_forgotten_is_nowhere(room: Room, forget: Way)
     talk = room.guest("Ana").mentions(QUESTION)
     assert await talk.answers(1) == [ANSWER]
     await room.settled()
-    await room.desk.store.vacuum()
+    await room.services.store.vacuum()
     assert in_the_files(room, QUESTION)
     assert in_the_files(room, ANSWER)
 
     await forget(room, talk)
-    await room.desk.scheduler.vacuum()
+    await room.services.scheduler.vacuum()
 
     assert not in_the_files(room, QUESTION)
     assert in_the_files(room, ANSWER) is (forget is by_edit)  # it was said, and stands there
@@ -134,7 +134,7 @@ async def test_the_operator_hears_that_words_may_be_left(room: Room) -> None:
 
     async def erase() -> int | None:
         scope = Scope(person=talk.person.id)
-        return await admin.erase(room.settings, scope, confirmed=lambda _: True, patience_s=0.1)
+        return await admin.erase(room.settings, scope, wait_s=0.1)
 
     with closing(sqlite3.connect(room.database, isolation_level=None)) as other:
         other.executescript("BEGIN; SELECT count(*) FROM messages")

@@ -91,9 +91,11 @@ async def test_invariant_5_other_workspaces_are_none_of_its_business(room: Room)
     thread = Thread("slack", "T0ELSEWHERE", "C0HELPDESK", "1700000000.000001")
     message = MessageReceived(thread, thread.root, Author("U1", thread.workspace), "our secret", mentions_bot=True)
     now, idle_after = room.clock.now(), room.settings.idle_after
-    assert await room.desk.store.run(store_inbox.accept, message, now=now, new_id="elsewhere", idle_after=idle_after)
+    assert await room.services.store.run(
+        store_inbox.accept, message, now=now, new_id="elsewhere", idle_after=idle_after
+    )
 
-    await room.desk.worker.poll()
+    await room.services.worker.poll()
     assert await room.guest("Ana").mentions("hello").answers(1) == ["I was shown: hello"]
     await room.settled()
 

@@ -27,7 +27,7 @@ async def goes_on(room: Room, talk: Talk, turns: int) -> None:
         talk.says(f"{number} {LONG}")
         await talk.answers(before + 1)
         await room.settled()
-        await room.desk.summariser.idle()
+        await room.services.summariser.idle()
 
 
 @NARROW

@@ -70,7 +70,7 @@ async def test_names_outlive_a_restart(room: Room) -> None:
     before = shown(room)
     renamed(room, ana, "Queen of Accounts")
     async with AsyncExitStack() as stack:
-        await room.desk.worker.stop(drain_seconds=5)
+        await room.services.worker.stop(drain_seconds=5)
         await stack.enter_async_context(app.slack_bot(room.settings, clock=room.clock.now))
         await says(talk, "both, then", ana)
 

@@ -234,7 +234,7 @@ async def test_they_outlive_a_reset_and_an_expiry(room: Room) -> None:
     await talk.answers(2)
     await room.settled()
     room.clock.advance(timedelta(hours=25))
-    await room.desk.scheduler.expire()
+    await room.services.scheduler.expire()
     talk.says("hello again")
     await talk.answers(3)
 
@@ -375,5 +375,5 @@ async def test_an_uninstall_forgets_them(room: Room) -> None:
     await room.until(lambda: len(room.server.deliveries.events("app_uninstalled")) == 1)
     await room.acknowledged()
 
-    with room.desk.store.engine.connect() as connection:
+    with room.services.store.engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM preferences").scalar() == 0

@@ -196,7 +196,7 @@ def _is_about(room: Room, value: str, root: str) -> bool:
     """Whether a button's value is the session of the thread with this root."""
     from bot.store import sessions  # noqa: PLC0415 - the one look behind the scenes
 
-    with room.desk.store.engine.connect() as connection:
+    with room.services.store.engine.connect() as connection:
         thread = sessions.thread_of(connection, value)
     return thread is not None and thread.root == root
 

@@ -106,7 +106,7 @@ async def test_after_an_uninstall_nothing_is_answered_and_nothing_remembered(roo
     await room.model.disconnected.wait()
     await room.settled()
 
-    with room.desk.store.engine.connect() as connection:
+    with room.services.store.engine.connect() as connection:
         words = connection.exec_driver_sql("SELECT text FROM messages").scalars().all()
     assert words == [""]
     assert talk.said() == []

@@ -46,7 +46,7 @@ async def test_an_answer_that_somebody_deletes_is_forgotten(room: Room) -> None:
 
     assert await asked_again(room, talk) == f"what is the code? | {texts.ANSWER_ERASED} | go on"
     await room.settled()
-    await room.desk.scheduler.vacuum()
+    await room.services.scheduler.vacuum()
     files = [Path(room.database + suffix) for suffix in ("", "-wal")]
     assert not any(SECRET.encode() in file.read_bytes() for file in files if file.exists())
 

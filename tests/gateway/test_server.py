@@ -93,7 +93,7 @@ async def test_health_needs_no_key(gate: Gate) -> None:
 async def test_a_port_in_use_stops_the_start(gate: Gate) -> None:
     """The error is one line that names the setting."""
     port = int(gate.address.rpartition(":")[2])
-    values: dict[str, Any] = {"database_url": gate.settings.database_url, "gateway_port": port}
+    values: dict[str, Any] = {"database_url": gate.settings.database_url.get_secret_value(), "gateway_port": port}
     with pytest.raises(StartupError, match=rf"^Port {port} [^\n]+GATEWAY_PORT to another, [^\n]+\.$"):
         async with app.gateway_bot(type(gate.settings)(**values)):
             pass

@@ -1,4 +1,4 @@
-"""Each way for a model's answer to fail, over HTTP: what it is called, and whether it is tried again."""
+"""Each failure of an answer over HTTP: its Trouble, and whether it is retried."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.openai_server import Cut, Fails, Forever, OpenAIServer, Says,
 
 
 async def trouble(llm: OpenAI) -> ModelError:
-    """What went wrong; nothing of the request or the key is told with it."""
+    """Return the error of an answer, after checking that it repeats neither the request nor the key."""
     with pytest.raises(ModelError) as caught:
         await heard(llm)
     assert "SECRET" not in str(caught.value)
@@ -43,7 +43,7 @@ async def trouble(llm: OpenAI) -> ModelError:
 async def test_what_a_second_try_cannot_mend(
     backend: OpenAIServer, model: OpenAI, failure: Fails, expected: Trouble, named: str
 ) -> None:
-    """A refusal for good ends the answer after one request, with a remedy for the operator."""
+    """A final refusal ends the answer after one request, with a remedy for the operator."""
     backend.script(failure)
 
     found = await trouble(model)
@@ -54,7 +54,7 @@ async def test_what_a_second_try_cannot_mend(
 
 
 async def test_it_is_the_model_asked_for_that_is_not_there(backend: OpenAIServer, model: OpenAI) -> None:
-    """An operator reads the name of the one that a caller chose."""
+    """The error names the model that the caller chose."""
     backend.script(fails(404))
     with pytest.raises(ModelError, match="no model 'other'"):
         await anext(model.stream(ASKED, {"model": "other"}))
@@ -72,7 +72,7 @@ async def test_it_is_the_model_asked_for_that_is_not_there(backend: OpenAIServer
 async def test_what_may_pass_is_tried_three_times(
     backend: OpenAIServer, model: OpenAI, failure: Fails, expected: Trouble
 ) -> None:
-    """The client's own two retries are used before the trouble is told."""
+    """The client retries twice before the error is raised."""
     backend.script(failure, failure, failure)
 
     assert (await trouble(model)).trouble is expected
@@ -80,7 +80,7 @@ async def test_what_may_pass_is_tried_three_times(
 
 
 async def test_a_trouble_that_passes_is_not_noticed(backend: OpenAIServer, model: OpenAI) -> None:
-    """After a 429 and a 500 the third request's answer is the answer."""
+    """After a 429 and a 500 the third request is answered."""
     backend.script(fails(429), fails(500), says("at last"))
 
     assert (await heard(model))[0] == "at last"
@@ -88,7 +88,7 @@ async def test_a_trouble_that_passes_is_not_noticed(backend: OpenAIServer, model
 
 
 async def test_a_backend_that_is_not_there(unused_tcp_port: int) -> None:
-    """A refused connection is told as such, with the setting to look at."""
+    """The error of a refused connection names the setting to check."""
     llm = client(f"http://127.0.0.1:{unused_tcp_port}/v1/")
     found = await trouble(llm)
     await llm.aclose()
@@ -99,7 +99,7 @@ async def test_a_backend_that_is_not_there(unused_tcp_port: int) -> None:
 
 
 async def test_silence_before_the_answer(backend: OpenAIServer) -> None:
-    """A backend that accepts and says nothing is given up after the silence allowed, retries included."""
+    """A backend that accepts and sends nothing times out after the silence allowed, retries included."""
     llm = client(backend.base_url, silence_s=0.05)
     backend.script(*[Waits(PausedStep())] * 3)
 
@@ -109,7 +109,7 @@ async def test_silence_before_the_answer(backend: OpenAIServer) -> None:
 
 
 async def test_silence_within_the_answer(backend: OpenAIServer) -> None:
-    """A stream that falls silent is given up, and not begun again after its first words."""
+    """A stream that stops after its first words times out and is not retried."""
     llm = client(backend.base_url, silence_s=0.5)
     backend.script(says("Well,", PausedStep()))
 
@@ -120,7 +120,7 @@ async def test_silence_within_the_answer(backend: OpenAIServer) -> None:
 
 @pytest.mark.parametrize("reply", [says(Forever(b": wait\n\n")), says("Well,", Forever(event(delta(""))))])
 async def test_signs_of_life_without_a_word(backend: OpenAIServer, reply: Says) -> None:
-    """Comments and empty deltas are no answer: a backend that sends nothing else is given up as a silent one."""
+    """Comments and empty deltas are no answer: a backend that sends nothing else times out."""
     llm = client(backend.base_url, silence_s=0.5)
     backend.script(reply)
 
@@ -139,7 +139,7 @@ async def test_signs_of_life_without_a_word(backend: OpenAIServer, reply: Says) 
     ],
 )
 async def test_a_backend_that_goes_on_for_ever(backend: OpenAIServer, reply: Says) -> None:
-    """Thoughts, words and the text of an error are waited for as long as one answer may take, and no longer."""
+    """Reasoning, text and the body of an error take as long as one whole answer at most."""
     llm = client(backend.base_url, whole_s=0.3)
     backend.script(reply)
 
@@ -158,7 +158,7 @@ async def test_a_backend_that_goes_on_for_ever(backend: OpenAIServer, reply: Say
     ],
 )
 async def test_an_answer_cut_off(backend: OpenAIServer, model: OpenAI, reply: Any) -> None:
-    """A stream that breaks after its first words hands them on and ends as cut, without a second request."""
+    """A stream that breaks after its first words yields them and ends as CUT, without a second request."""
     backend.script(reply)
 
     async with aclosing(model.stream(ASKED)) as stream:
@@ -174,7 +174,7 @@ async def test_an_answer_cut_off(backend: OpenAIServer, model: OpenAI, reply: An
 async def test_an_answer_that_never_began_is_asked_for_again(
     backend: OpenAIServer, model: OpenAI, nothing: Any
 ) -> None:
-    """An empty or broken answer without a word is asked for once more."""
+    """An empty or broken answer without any text is requested once more."""
     backend.script(nothing, says("Now then"))
 
     assert (await heard(model))[0] == "Now then"
@@ -182,7 +182,7 @@ async def test_an_answer_that_never_began_is_asked_for_again(
 
 
 async def test_an_answer_empty_twice(backend: OpenAIServer, model: OpenAI) -> None:
-    """A second empty answer is told as such."""
+    """A second empty answer is an error."""
     backend.script(says(), says())
 
     assert (await trouble(model)).trouble is Trouble.EMPTY
@@ -190,7 +190,7 @@ async def test_an_answer_empty_twice(backend: OpenAIServer, model: OpenAI) -> No
 
 
 async def test_a_refusal(backend: OpenAIServer, model: OpenAI) -> None:
-    """A refusal on its own channel is no answer, and is not asked for again."""
+    """A refusal in the `refusal` field is no answer, and is not retried."""
     backend.script(says({"choices": [{"delta": {"refusal": "I will not"}}]}))
 
     assert (await trouble(model)).trouble is Trouble.REFUSED
@@ -198,7 +198,7 @@ async def test_a_refusal(backend: OpenAIServer, model: OpenAI) -> None:
 
 
 async def test_an_error_inside_the_stream(backend: OpenAIServer, model: OpenAI) -> None:
-    """An error object in place of a chunk is read like one over HTTP."""
+    """An error object instead of a chunk is read like one over HTTP."""
     backend.script(says({"error": {"message": "SECRET", "type": "server_error"}}))
 
     assert (await trouble(model)).trouble is Trouble.UNAVAILABLE

@@ -1,4 +1,4 @@
-"""The circuit breaker: when a model is left alone, who tries it again, and what opens the way."""
+"""The circuit breaker: when a circuit opens, which request is the trial, and when the circuit closes."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ SILENT = ModelError(Trouble.TIMEOUT, "silent")
 OWN_FAULT = ModelError(Trouble.WINDOW_EXCEEDED, "too long")
 
 
-class Desk:
-    """A breaker that gives up after three failures, before a model that follows a script."""
+class Caller:
+    """Asks a scripted model through a breaker that opens after three failures."""
 
     def __init__(self) -> None:
         self.model = ScriptedLLM()
@@ -29,7 +29,7 @@ class Desk:
         self._breaker = CircuitBreaker(self.model, clock=self.clock.now, failures=3)
 
     async def ask(self, parameters: Parameters = NO_PARAMETERS) -> str:
-        """The answer, or what went wrong."""
+        """Return the answer, or the detail of its error."""
         try:
             async with aclosing(self._breaker.stream([], parameters)) as pieces:
                 return "".join([piece async for piece in pieces if not isinstance(piece, Done)])
@@ -37,206 +37,207 @@ class Desk:
             return error.detail
 
     async def fail(self, *failures: ModelError, parameters: Parameters = NO_PARAMETERS) -> None:
-        """Let one request after another fail."""
+        """Make one request after another fail."""
         for failure in failures:
             self.model.script(failure)
             assert await self.ask(parameters) == failure.detail
 
     async def refused(self, parameters: Parameters = NO_PARAMETERS) -> bool:
-        """Whether a request is refused before it reaches the model."""
-        asked = len(self.model.calls)
+        """Return whether a request is refused before it reaches the model."""
+        calls = len(self.model.calls)
         await self.ask(parameters)
-        return len(self.model.calls) == asked
+        return len(self.model.calls) == calls
 
     def cool_down(self) -> None:
-        """Let the time go by after which one may try."""
+        """Let the cool-down pass."""
         self.clock.advance(COOL_DOWN)
 
 
 @pytest.fixture
-async def desk() -> AsyncIterator[Desk]:
-    """A desk whose model must have played its whole script in the end."""
-    desk = Desk()
-    yield desk
-    desk.model.assert_done()
+async def caller() -> AsyncIterator[Caller]:
+    """A caller; its model must have played its whole script in the end."""
+    caller = Caller()
+    yield caller
+    caller.model.assert_done()
 
 
 @pytest.fixture
-async def broken(desk: Desk) -> Desk:
-    """A desk whose model has just failed three times."""
-    await desk.fail(DEAD, SILENT, DEAD)
-    return desk
+async def opened(caller: Caller) -> Caller:
+    """A caller whose model has just failed three times."""
+    await caller.fail(DEAD, SILENT, DEAD)
+    return caller
 
 
-async def test_a_model_that_keeps_failing_is_left_alone(broken: Desk, caplog: pytest.LogCaptureFixture) -> None:
-    """Until the time is up nobody asks it, and an operator reads how often and how it failed, and when it is tried."""
-    broken.clock.advance(timedelta(seconds=5))
+async def test_a_model_that_keeps_failing_is_not_asked(opened: Caller, caplog: pytest.LogCaptureFixture) -> None:
+    """During the cool-down no request reaches it; the error tells how often and how it failed, and when it is tried."""
+    opened.clock.advance(timedelta(seconds=5))
 
-    said = await broken.ask()
+    detail = await opened.ask()
 
-    assert len(broken.model.calls) == 3
-    assert "failed 3 times in a row" in said
-    assert "no route" in said
-    assert "10 s" in said
-    assert [record.levelno for record in caplog.get_records("setup")] == [logging.ERROR]
-
-
-async def test_too_few_failures_change_nothing(desk: Desk) -> None:
-    """A whole answer ends the row of failures."""
-    await desk.fail(DEAD, DEAD)
-    desk.model.script("Yes")
-    assert await desk.ask() == "Yes"
-    await desk.fail(DEAD, DEAD)
-    desk.model.script("Still here")
-
-    assert await desk.ask() == "Still here"
+    assert len(opened.model.calls) == 3
+    assert "failed 3 times in a row" in detail
+    assert "no route" in detail
+    assert "10 s" in detail
+    [record] = caplog.get_records("setup")
+    assert (record.levelno, record.getMessage(), vars(record)["failures"]) == (logging.ERROR, "circuit_opened", 3)
 
 
-async def test_first_words_are_no_answer_yet(desk: Desk) -> None:
-    """A model that begins each answer and never ends one is left alone, too."""
-    desk.model.script("Well", SILENT)
-    desk.model.script("Well", SILENT)
-    desk.model.script("Well", SILENT)
+async def test_too_few_failures_change_nothing(caller: Caller) -> None:
+    """A whole answer resets the count of failures."""
+    await caller.fail(DEAD, DEAD)
+    caller.model.script("Yes")
+    assert await caller.ask() == "Yes"
+    await caller.fail(DEAD, DEAD)
+    caller.model.script("Still here")
+
+    assert await caller.ask() == "Still here"
+
+
+async def test_first_words_are_no_answer_yet(caller: Caller) -> None:
+    """The circuit also opens for a model that begins each answer and never ends one."""
+    caller.model.script("Well", SILENT)
+    caller.model.script("Well", SILENT)
+    caller.model.script("Well", SILENT)
     for _ in range(3):
-        await desk.ask()
+        await caller.ask()
 
-    assert await desk.refused()
+    assert await caller.refused()
 
 
 @pytest.mark.parametrize("trouble", [each for each in Trouble if each not in {Trouble.UNAVAILABLE, Trouble.TIMEOUT}])
-async def test_a_requests_own_fault_is_not_counted(desk: Desk, trouble: Trouble) -> None:
-    """It neither makes a row of failures longer nor ends it."""
-    await desk.fail(DEAD, DEAD, *[ModelError(trouble, "its own")] * 5, DEAD)
+async def test_a_requests_own_fault_is_not_counted(caller: Caller, trouble: Trouble) -> None:
+    """A failure of the request neither increases the count of failures nor resets it."""
+    await caller.fail(DEAD, DEAD, *[ModelError(trouble, "its own")] * 5, DEAD)
 
-    assert await desk.refused()
-
-
-async def test_a_dead_model_takes_no_other_with_it(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
-    """Each of those that callers may choose is left alone by itself, and an operator reads which one."""
-    await desk.fail(DEAD, DEAD, DEAD, parameters={"model": "other"})
-
-    assert await desk.refused({"model": "other"})
-    assert "the model other failed 3 times" in caplog.text
-    desk.model.script("Yes")
-    assert await desk.ask() == "Yes"
+    assert await caller.refused()
 
 
-async def test_what_fails_with_a_callers_parameters_is_not_counted(desk: Desk) -> None:
-    """The backend may have broken on them; whoever asks without them need not wait for it."""
-    await desk.fail(DEAD, DEAD, DEAD, parameters={"temperature": 2})
-    desk.model.script("Yes")
-    assert await desk.ask() == "Yes"
+async def test_a_dead_model_takes_no_other_with_it(caller: Caller, caplog: pytest.LogCaptureFixture) -> None:
+    """Each model that callers can choose has its own circuit, and the log names the model."""
+    await caller.fail(DEAD, DEAD, DEAD, parameters={"model": "other"})
 
-    await desk.fail(DEAD, DEAD, DEAD)
-    assert await desk.refused({"temperature": 2})
-    desk.cool_down()
-    await desk.fail(DEAD, DEAD, parameters={"temperature": 2})
+    assert await caller.refused({"model": "other"})
+    assert vars(caplog.records[-1])["model"] == "other"
+    caller.model.script("Yes")
+    assert await caller.ask() == "Yes"
 
 
-async def test_what_fails_with_our_own_tools_is_counted(desk: Desk) -> None:
-    """They are in nearly every request of a chat platform's."""
-    await desk.fail(DEAD, DEAD, DEAD, parameters={"tools": Offer(), "tool_choice": "none"})
+async def test_what_fails_with_a_callers_parameters_is_not_counted(caller: Caller) -> None:
+    """The parameters may be the cause, so that requests without them still reach the model."""
+    await caller.fail(DEAD, DEAD, DEAD, parameters={"temperature": 2})
+    caller.model.script("Yes")
+    assert await caller.ask() == "Yes"
 
-    assert await desk.refused()
+    await caller.fail(DEAD, DEAD, DEAD)
+    assert await caller.refused({"temperature": 2})
+    caller.cool_down()
+    await caller.fail(DEAD, DEAD, parameters={"temperature": 2})
 
 
-async def test_one_tries_while_the_others_are_refused(broken: Desk) -> None:
-    """After a while one request goes through, and nobody else until it is answered, however long that takes."""
+async def test_what_fails_with_our_own_tools_is_counted(caller: Caller) -> None:
+    """The bot itself offers them in nearly every request of a chat platform."""
+    await caller.fail(DEAD, DEAD, DEAD, parameters={"tools": Offer(), "tool_choice": "none"})
+
+    assert await caller.refused()
+
+
+async def test_one_request_is_the_trial_while_the_others_are_refused(opened: Caller) -> None:
+    """After the cool-down one request passes; the others are refused until it is answered, however long that takes."""
     hold = PausedStep()
-    broken.cool_down()
-    broken.model.script(hold, "Back")
-    trial = asyncio.create_task(broken.ask())
+    opened.cool_down()
+    opened.model.script(hold, "Back")
+    trial = asyncio.create_task(opened.ask())
     await hold.reached()
-    broken.cool_down()
+    opened.cool_down()
 
-    assert "being tried" in await broken.ask()
+    assert "being tried" in await opened.ask()
 
     hold.release()
     assert await trial == "Back"
-    broken.model.script("And again")
-    assert await broken.ask() == "And again"
+    opened.model.script("And again")
+    assert await opened.ask() == "And again"
 
 
-async def test_the_first_word_of_a_trial_lets_all_in(broken: Desk, caplog: pytest.LogCaptureFixture) -> None:
-    """They need not wait for the end of its answer."""
+async def test_the_first_word_of_a_trial_closes_the_circuit(opened: Caller, caplog: pytest.LogCaptureFixture) -> None:
+    """Other requests do not wait for the end of its answer."""
     caplog.set_level(logging.INFO)
     hold = PausedStep()
-    broken.cool_down()
-    broken.model.script("I am", hold, " back")
-    broken.model.script("Yes")
-    trial = asyncio.create_task(broken.ask())
+    opened.cool_down()
+    opened.model.script("I am", hold, " back")
+    opened.model.script("Yes")
+    trial = asyncio.create_task(opened.ask())
     await hold.reached()
 
-    assert await broken.ask() == "Yes"
+    assert await opened.ask() == "Yes"
 
     hold.release()
     assert await trial == "I am back"
-    assert "answers again" in caplog.text
+    assert caplog.messages[-1] == "circuit_closed"
 
 
-async def test_a_trial_that_fails_is_the_last_for_a_while(broken: Desk) -> None:
-    """One failure is enough, and the time begins anew."""
-    broken.cool_down()
-    await broken.fail(DEAD)
+async def test_a_trial_that_fails_opens_the_circuit_again(opened: Caller) -> None:
+    """One failure is enough, and a new cool-down begins."""
+    opened.cool_down()
+    await opened.fail(DEAD)
 
-    assert await broken.refused()
-    broken.cool_down()
-    await broken.fail(DEAD)
-
-
-async def test_a_trial_that_breaks_off_after_its_first_word(broken: Desk) -> None:
-    """It let the others in for a moment; its failure sends them away again."""
-    broken.cool_down()
-    broken.model.script("I am", SILENT)
-    await broken.ask()
-
-    assert await broken.refused()
+    assert await opened.refused()
+    opened.cool_down()
+    await opened.fail(DEAD)
 
 
-async def test_a_trial_that_is_cancelled_leaves_the_trial_to_the_next(broken: Desk) -> None:
-    """A person's stop tells nothing of the model: the next request tries, and still only one."""
+async def test_a_trial_that_breaks_off_after_its_first_word(opened: Caller) -> None:
+    """Its first word closed the circuit; its failure opens it again."""
+    opened.cool_down()
+    opened.model.script("I am", SILENT)
+    await opened.ask()
+
+    assert await opened.refused()
+
+
+async def test_a_trial_that_is_cancelled_leaves_the_trial_to_the_next(opened: Caller) -> None:
+    """A person's stop says nothing about the model: the next request is the trial, and only that one."""
     hold, second = PausedStep(), PausedStep()
-    broken.cool_down()
-    broken.model.script(hold)
-    trial = asyncio.create_task(broken.ask())
+    opened.cool_down()
+    opened.model.script(hold)
+    trial = asyncio.create_task(opened.ask())
     await hold.reached()
     trial.cancel()
     await asyncio.wait([trial])
 
-    broken.model.script(second, "Back")
-    trial = asyncio.create_task(broken.ask())
+    opened.model.script(second, "Back")
+    trial = asyncio.create_task(opened.ask())
     await second.reached()
-    assert await broken.refused()
+    assert await opened.refused()
     second.release()
     assert await trial == "Back"
 
 
-async def test_a_trial_with_a_fault_of_its_own_leaves_the_trial_to_the_next(broken: Desk) -> None:
-    """It neither lets the others in nor keeps them out for longer."""
-    broken.cool_down()
-    await broken.fail(OWN_FAULT, DEAD)
+async def test_a_trial_with_a_fault_of_its_own_leaves_the_trial_to_the_next(opened: Caller) -> None:
+    """It neither closes the circuit nor prolongs the cool-down."""
+    opened.cool_down()
+    await opened.fail(OWN_FAULT, DEAD)
 
-    assert await broken.refused()
+    assert await opened.refused()
 
 
-async def test_stragglers_do_not_make_it_longer(desk: Desk) -> None:
-    """Requests that were under way when the model was given up fail later; the time is counted without them."""
+async def test_late_failures_do_not_prolong_the_cool_down(caller: Caller) -> None:
+    """Requests that ran when the circuit opened fail later, and do not count."""
     hold = PausedStep()
-    desk.model.script(hold, SILENT)
-    straggler = asyncio.create_task(desk.ask())
+    caller.model.script(hold, SILENT)
+    late = asyncio.create_task(caller.ask())
     await hold.reached()
-    await desk.fail(DEAD, DEAD, DEAD)
-    desk.cool_down()
+    await caller.fail(DEAD, DEAD, DEAD)
+    caller.cool_down()
     hold.release()
-    await straggler
-    desk.model.script("Back")
+    await late
+    caller.model.script("Back")
 
-    assert await desk.ask() == "Back"
+    assert await caller.ask() == "Back"
 
 
-async def test_a_clock_set_back_does_not_make_it_longer(broken: Desk) -> None:
-    """A time before the last failure is none to go by: the next request tries."""
-    broken.clock.advance(-timedelta(hours=1))
-    broken.model.script("Back")
+async def test_a_clock_set_back_does_not_prolong_the_cool_down(opened: Caller) -> None:
+    """When the clock shows a time before the last failure, the next request is the trial."""
+    opened.clock.advance(-timedelta(hours=1))
+    opened.model.script("Back")
 
-    assert await broken.ask() == "Back"
+    assert await opened.ask() == "Back"

@@ -1,4 +1,4 @@
-"""What a backend's refusal says of the model's window, in each of the ways that backends say it."""
+"""The model's window in a backend's refusal, as different backends word it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ TOO_LONG = [
 
 @pytest.mark.parametrize(("error", "window"), TOO_LONG)
 def test_the_window_is_read_from_the_refusal(error: dict[str, object], window: int | None) -> None:
-    """As a number of its own or out of the sentence; the length of what was sent is not taken for it."""
+    """The window is read from its own field or from the message; the length of the request is not mistaken for it."""
     fault = BackendFault.read({"type": "invalid_request_error", **error}, 400)
 
     assert fault.window == window
@@ -51,5 +51,5 @@ def test_the_window_is_read_from_the_refusal(error: dict[str, object], window: i
 
 
 def test_other_refusals_say_nothing_of_a_window() -> None:
-    """A limit of requests in a minute is none."""
+    """A limit of requests per minute is not a window."""
     assert BackendFault.read({"code": "rate_limit_exceeded", "message": "Limit 500, used 500."}, 429).window is None

@@ -1,4 +1,4 @@
-"""The OpenAI client against a server of its kind: requests, answers, early ends, connections."""
+"""The OpenAI client against a stub backend: requests, answers, early ends, connections."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OFFER: Parameters = {"tools": Offer(TOOLS)}
 
 
 async def test_an_answer_streams_in(backend: OpenAIServer, model: OpenAI) -> None:
-    """The answer arrives while the backend is still writing, then the Done with the usage it tells."""
+    """The text arrives while the backend still writes; the Done has the backend's usage."""
     hold = PausedStep()
     backend.script(says("Have you ", hold, "tried?"))
 
@@ -38,7 +38,7 @@ async def test_an_answer_streams_in(backend: OpenAIServer, model: OpenAI) -> Non
 
 
 async def test_the_request_says_what_it_must(backend: OpenAIServer, model: OpenAI) -> None:
-    """Model, messages, streaming with usage and the key are sent, and no option that only some backends know."""
+    """A request has model, messages, streaming with usage and the key, and no option that only some backends know."""
     backend.script(says("ok"))
     await heard(model)
 
@@ -53,7 +53,7 @@ async def test_the_request_says_what_it_must(backend: OpenAIServer, model: OpenA
 
 
 async def test_parameters_are_passed_on(backend: OpenAIServer, model: OpenAI) -> None:
-    """More fields of the request go to the backend as they are; they cannot replace the messages."""
+    """More fields of the request reach the backend unchanged; they cannot replace the messages."""
     backend.script(says("ok"))
     async with aclosing(model.stream(ASKED, {"temperature": 0.5, "messages": []})) as stream:
         assert [piece async for piece in stream]
@@ -63,7 +63,7 @@ async def test_parameters_are_passed_on(backend: OpenAIServer, model: OpenAI) ->
 
 
 async def test_a_backend_without_a_key(backend: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a key the library does not take the environment's; a placeholder is sent, for the backend to ignore."""
+    """Without a key the client ignores the environment's and sends a placeholder."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     llm = client(backend.base_url, api_key=None)
     backend.script(says("ok"))
@@ -74,7 +74,7 @@ async def test_a_backend_without_a_key(backend: OpenAIServer, monkeypatch: pytes
 
 
 async def test_a_truncated_answer(backend: OpenAIServer, model: OpenAI) -> None:
-    """An answer that ran into the backend's length limit is whole, and marked."""
+    """An answer that reached the backend's length limit is whole, and marked as truncated."""
     backend.script(says("and so on", finish="length"))
 
     assert (await heard(model))[1].truncated
@@ -89,7 +89,7 @@ async def test_a_truncated_answer(backend: OpenAIServer, model: OpenAI) -> None:
     ],
 )
 async def test_an_option_the_backend_does_not_know(backend: OpenAIServer, model: OpenAI, objection: Fails) -> None:
-    """The option is left out of a second request, and of all that follow."""
+    """A second request omits the option, and so do all that follow."""
     backend.script(objection, says("ok"), says("ok again"))
 
     await heard(model)
@@ -111,7 +111,7 @@ async def test_an_option_the_backend_does_not_know(backend: OpenAIServer, model:
 async def test_a_word_that_is_repeated_is_no_objection(
     backend: OpenAIServer, model: OpenAI, objections: list[Fails], parameters: Parameters
 ) -> None:
-    """Where the backend names a field it means that; and where leaving out does not help, it was something else."""
+    """Only the field that the backend names is omitted; where that does not help, the cause was another one."""
     backend.script(*objections, says("ok"))
     with pytest.raises(ModelError):
         await anext(model.stream(ASKED, parameters))
@@ -122,7 +122,7 @@ async def test_a_word_that_is_repeated_is_no_objection(
 
 
 async def test_one_objection_is_not_taken_for_two(backend: OpenAIServer, model: OpenAI) -> None:
-    """A sentence that repeats the request names its tools, too; they are sent on."""
+    """An error message that repeats the request mentions its tools too; the tools are still sent."""
     backend.script(fails(422, "extra_forbidden: stream_options in {'tools': [], 'stream_options': {}}"), says("ok"))
     await anext(model.stream(ASKED, OFFER))
 
@@ -131,7 +131,7 @@ async def test_one_objection_is_not_taken_for_two(backend: OpenAIServer, model: 
 
 
 async def test_one_objection_after_the_other(backend: OpenAIServer, model: OpenAI) -> None:
-    """A backend that knows neither option is answered by all the same, within one answer; both stay out."""
+    """A backend that refuses both options still gives an answer, and no later request has either."""
     backend.script(fails(422, "body.tools: extra fields"), fails(422, "body.stream_options: extra fields"))
     backend.script(says("ok"), says("ok again"))
     for _ in range(2):
@@ -143,7 +143,7 @@ async def test_one_objection_after_the_other(backend: OpenAIServer, model: OpenA
 
 
 async def test_objections_without_end(backend: OpenAIServer, model: OpenAI) -> None:
-    """A backend that objects to what is not there any more is asked three times, and no more."""
+    """A backend that refuses an option which is already omitted gets three requests at most."""
     backend.script(*[fails(400, "no tools here, please")] * 3)
 
     with pytest.raises(ModelError):
@@ -168,7 +168,7 @@ async def test_objections_without_end(backend: OpenAIServer, model: OpenAI) -> N
 async def test_what_counts_as_a_refusal_of_tools(
     backend: OpenAIServer, model: OpenAI, objection: Fails, *, offered: bool
 ) -> None:
-    """Each backend has words of its own for it; a refused key or a rate limit is no such refusal."""
+    """Each backend words the refusal differently; a refused key or a rate limit is none."""
     backend.script(*[objection] * 3)  # the client repeats by itself what may have been a passing trouble
     with contextlib.suppress(ModelError):
         await anext(model.stream(ASKED, OFFER))
@@ -180,7 +180,7 @@ async def test_what_counts_as_a_refusal_of_tools(
 
 
 async def test_a_client_that_offers_no_tools(backend: OpenAIServer) -> None:
-    """Switched off, they are in no request, and neither is the choice between them."""
+    """With tools switched off no request has them, nor a choice between them."""
     llm = client(backend.base_url, tools=False)
     backend.script(says("ok"))
     await anext(llm.stream(ASKED, {**OFFER, "tool_choice": "none", "temperature": 0}))
@@ -192,7 +192,7 @@ async def test_a_client_that_offers_no_tools(backend: OpenAIServer) -> None:
 
 @pytest.mark.parametrize("tools", [True, False])
 async def test_a_callers_own_tools_are_not_left_out(backend: OpenAIServer, *, tools: bool) -> None:
-    """Whoever asks with tools wants no answer without them; that the backend takes none is an error, then."""
+    """A caller that set tools itself gets an error, because it wants no answer without them."""
     llm = client(backend.base_url, tools=tools)
     backend.script(fails(400, "no tools here, please"))
     with pytest.raises(ModelError) as failure:
@@ -204,7 +204,7 @@ async def test_a_callers_own_tools_are_not_left_out(backend: OpenAIServer, *, to
 
 
 async def test_closing_early_disconnects(backend: OpenAIServer, model: OpenAI) -> None:
-    """Closing the iterator ends the request at the backend, while it is still writing."""
+    """Closing the iterator ends the request at the backend while it still writes."""
     backend.script(says("One", PausedStep()))
 
     async with aclosing(model.stream(ASKED)) as stream:
@@ -215,7 +215,7 @@ async def test_closing_early_disconnects(backend: OpenAIServer, model: OpenAI) -
 
 
 async def test_cancelling_disconnects(backend: OpenAIServer, model: OpenAI) -> None:
-    """A task cancelled while it waits for the first word ends the request too."""
+    """Cancelling the task before the first text ends the request too."""
     hold = PausedStep()
     backend.script(Waits(hold))
     asking = asyncio.create_task(heard(model))
@@ -230,7 +230,7 @@ async def test_cancelling_disconnects(backend: OpenAIServer, model: OpenAI) -> N
 
 @pytest.fixture
 def many_files() -> Iterator[None]:
-    """Leave to open both ends of more than 1,000 connections."""
+    """Raise the limit of open files, so that both ends of more than 1,000 connections can be open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4_096), hard))
     yield
@@ -239,7 +239,7 @@ def many_files() -> Iterator[None]:
 
 @pytest.mark.usefixtures("many_files")
 async def test_more_streams_at_once_than_the_library_allows_by_itself(backend: OpenAIServer) -> None:
-    """1,100 streams are open together, all begun before the first ends."""
+    """1,100 streams are open at the same time."""
     many, hold = 1_100, PausedStep()
     llm = client(backend.base_url, silence_s=60, max_streams=many)
     backend.script(*[says("a", hold, "b")] * many)
@@ -254,7 +254,7 @@ async def test_more_streams_at_once_than_the_library_allows_by_itself(backend: O
 
 
 async def test_a_connection_serves_several_turns(backend: OpenAIServer, model: OpenAI) -> None:
-    """The connection is left to the next turn, which spares a handshake, although its end comes after [DONE]."""
+    """The next turn uses the same connection, which spares a handshake, although its end comes after [DONE]."""
     hold = PausedStep()
     whole = event(delta("ok")) + b"data: [DONE]\n\n"
     backend.script(Says((whole, hold), finish=None, usage=None, done=False), says("ok"))
@@ -271,7 +271,7 @@ async def test_a_connection_serves_several_turns(backend: OpenAIServer, model: O
 async def test_nothing_written_is_logged(
     backend: OpenAIServer, model: OpenAI, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Even with every library at debug, neither the messages nor the key nor the answer come into the log."""
+    """Even with every library at debug, no log line has the messages, the key or the answer."""
     caplog.set_level(logging.DEBUG)
     backend.script(fails(500), says("SECRET answer"))
 
@@ -283,7 +283,7 @@ async def test_nothing_written_is_logged(
 
 
 async def test_a_model_on_this_machine_needs_no_proxy(backend: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy in the environment is not asked for an address on this machine."""
+    """A proxy in the environment is not used for an address on this machine."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)

@@ -1,4 +1,4 @@
-"""The check of the model at start: what passes, and what each failure tells the operator."""
+"""The check of the model at start: what passes, and the remedy of each failure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.openai_server import Fails, OpenAIServer, says
 
 
 async def test_the_check_passes_by_the_card_alone(backend: OpenAIServer, model: OpenAI) -> None:
-    """A model whose card the backend shows is not asked anything."""
+    """A model whose description the backend returns is not asked anything."""
     await model.check()
 
     assert not backend.requests
@@ -24,7 +24,7 @@ async def test_the_check_passes_by_the_card_alone(backend: OpenAIServer, model: 
 async def test_the_check_asks_the_model_where_there_is_no_card(
     backend: OpenAIServer, model: OpenAI, status: int
 ) -> None:
-    """A backend without cards, or a key that may not see them, passes when the model itself answers."""
+    """A backend without descriptions, or a key that may not read them, passes when the model itself answers."""
     backend.card = lambda _: web.Response(status=status)
     backend.script(says("Hello!"))
 
@@ -54,7 +54,7 @@ async def test_the_check_forgives_what_will_pass(backend: OpenAIServer, model: O
 async def test_the_check_names_the_remedy(
     backend: OpenAIServer, model: OpenAI, card: web.Response, failure: Fails, named: str
 ) -> None:
-    """A refused key, an unknown model, an empty account and a wrong address are one line each, with what to set."""
+    """A refused key, an unknown model, an empty account and a wrong address are one line each, with a remedy."""
     backend.card = lambda _: card
     backend.script(failure, failure, failure)
 
@@ -66,7 +66,7 @@ async def test_the_check_names_the_remedy(
 
 
 async def test_the_check_finds_nobody_there(unused_tcp_port: int) -> None:
-    """An address where nobody listens is named with its setting."""
+    """The error of an address where nothing listens names its setting."""
     llm = client(f"http://127.0.0.1:{unused_tcp_port}/v1/")
 
     with pytest.raises(StartupError, match="OPENAI_BASE_URL"):

@@ -1,4 +1,4 @@
-"""Reading a streamed completion: pure, and unmoved by whatever the bytes are."""
+"""The parser of streamed completions: pure, and safe for any bytes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ END = event({"choices": [{"delta": {}, "finish_reason": "stop"}]})
 
 
 def read(body: bytes, *cuts: int) -> tuple[str, Done]:
-    """The answer in a body that arrives in pieces cut at these places."""
+    """Parse a body that arrives in pieces, cut at these places."""
     completion = StreamParser("asked-for")
     edges = [0, *sorted(cuts), len(body)]
     text = "".join(completion.feed(body[a:b]) for a, b in itertools.pairwise(edges))
@@ -35,7 +35,7 @@ def read(body: bytes, *cuts: int) -> tuple[str, Done]:
 
 
 def trouble(body: bytes) -> ModelError:
-    """What is wrong with a body."""
+    """Return the error of a body."""
     with pytest.raises(ModelError) as caught:
         read(body)
     return caught.value
@@ -62,20 +62,20 @@ def test_it_does_not_matter_where_the_bytes_are_cut(cuts: list[int]) -> None:
 @settings(max_examples=50)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), chunks, max_leaves=8))
 def test_no_chunk_breaks_the_reader(chunk: Any) -> None:
-    """Whatever JSON a chunk is, reading it raises nothing, and its end is a Done or a ModelError."""
+    """No JSON makes the parser fail, and every end is a Done or a ModelError."""
     with contextlib.suppress(ModelError):
         read(event(delta("x")) + b"data:" + json.dumps(chunk).encode() + b"\n" + END)
 
 
 def test_unescaped_line_separators_do_not_cut_a_chunk() -> None:
-    """A backend that sends U+2028 as it is gets its text read whole."""
+    """Text that holds an unescaped U+2028 is read whole."""
     body = b'data: {"choices":[{"delta":{"content":"a\xe2\x80\xa8b"},"finish_reason":"stop"}]}\n\n'
 
     assert read(body)[0] == "a\u2028b"
 
 
 def test_usage_and_model_are_reported() -> None:
-    """The Done holds the backend's name of the model and its last count of tokens."""
+    """The Done has the backend's name of the model and its last usage."""
     usage = {"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 4}}
 
     done = read(event(delta("x")) + END + event({"model": "m-1", "choices": [], "usage": usage}) + DONE)[1]
@@ -84,7 +84,7 @@ def test_usage_and_model_are_reported() -> None:
 
 
 def test_a_backend_that_tells_nothing_is_fine() -> None:
-    """Without model and usage the name asked for is reported, and no usage."""
+    """Without a model and usage in the body the Done has the requested name and no usage."""
     assert read(finishing("stop", "x"))[1] == Done("asked-for", None)
 
 
@@ -97,20 +97,20 @@ def test_a_backend_that_tells_nothing_is_fine() -> None:
     ],
 )
 def test_a_name_is_cleaned_and_clipped(told: str, expected: str) -> None:
-    """Whatever a backend calls its model, what is reported can be stored and shown."""
+    """Any name that a backend sends is reported in a form that can be stored and shown."""
     assert read(event(delta("x")) + event({"model": told}) + END)[1].model == expected
 
 
 @pytest.mark.parametrize("count", [2**40, 2**31, -1, "12", 1.5, True, None, [3]])
 def test_a_count_that_is_none_is_dropped(count: Any) -> None:
-    """A number of tokens that no request can have counts as not told."""
+    """A number of tokens that no request can have is ignored."""
     usage = {"prompt_tokens": count, "completion_tokens": 2**31 - 1, "prompt_tokens_details": {"cached_tokens": count}}
 
     assert read(event(delta("x")) + END + event({"usage": usage}))[1].usage == Usage(completion=2**31 - 1)
 
 
 def test_a_character_split_over_two_deltas_is_joined() -> None:
-    """The halves of a surrogate pair make one character, however the body is cut."""
+    """The two halves of a surrogate pair make one character, however the body is cut."""
     body = event(delta("hi \ud83d")) + event(delta("\ude00!")) + END
 
     assert read(body)[0] == "hi 😀!"
@@ -127,7 +127,7 @@ def test_a_character_split_over_two_deltas_is_joined() -> None:
     ],
 )
 def test_half_a_character_never_comes_out(deltas: list[str], expected: str) -> None:
-    """A half without its other is replaced, and at the very end left out, so that the text can be written anywhere."""
+    """A lone surrogate is replaced, and omitted at the very end, so that the text can be encoded."""
     bodies = [*map(event, map(delta, deltas)), END]
     cuts = list(itertools.accumulate(map(len, bodies)))
 
@@ -135,7 +135,7 @@ def test_half_a_character_never_comes_out(deltas: list[str], expected: str) -> N
 
 
 def test_thinking_is_noticed() -> None:
-    """Reasoning, under either of its names, is no text but a sign of life until the next bytes; empty it is none."""
+    """Reasoning, under either of its names, is not text; `thinking` tells of it until the next bytes."""
     completion = StreamParser("m")
     for name in ("reasoning", "reasoning_content"):
         assert completion.feed(event({"choices": [{"delta": {"content": None, name: "Hm"}}]})) == ""
@@ -150,12 +150,12 @@ def test_the_length_limit_is_reported() -> None:
 
 
 def test_a_done_without_a_finish_reason_is_an_end() -> None:
-    """Some backends send no finish_reason, only [DONE]: their answer counts as whole."""
+    """An answer that ends with [DONE] alone is whole, because some backends send no finish_reason."""
     assert read(event(delta("all")) + DONE)[0] == "all"
 
 
 def test_blank_space_comes_with_the_first_word() -> None:
-    """An answer may begin with it: with code, say, that is indented. It is not made of it alone."""
+    """An answer may begin with white space, such as indented code, but not consist of it."""
     completion = StreamParser("m")
     assert completion.feed(event(delta("\n "))) == ""
     assert completion.feed(event(delta(" a "))) == "\n  a "
@@ -163,7 +163,7 @@ def test_blank_space_comes_with_the_first_word() -> None:
 
 
 def test_blank_space_without_end_is_not_kept() -> None:
-    """A model that says nothing else costs no memory."""
+    """White space without end does not fill the memory."""
     completion = StreamParser("m")
     for _ in range(3):
         completion.feed(event(delta(" " * MAX_BLANK_CHARACTERS)))
@@ -192,12 +192,12 @@ def test_blank_space_without_end_is_not_kept() -> None:
     ],
 )
 def test_what_is_not_whole_is_told(body: bytes, expected: Trouble) -> None:
-    """Each way for a stream to end wrong has its Trouble."""
+    """Each way in which a stream can fail has its Trouble."""
     assert trouble(body).trouble is expected
 
 
 def test_text_before_a_broken_chunk_is_kept() -> None:
-    """What was said before the failure is handed on, although both came at once; what follows is not."""
+    """Text before the failure is returned, also when both arrive at once; text after it is not."""
     completion = StreamParser("m")
 
     assert completion.feed(event(delta("kept")) + b"data: {\n\n" + event(delta("not"))) == "kept"
@@ -205,7 +205,7 @@ def test_text_before_a_broken_chunk_is_kept() -> None:
 
 
 def test_an_event_without_end_is_not_waited_for() -> None:
-    """A line longer than any event ends the reading, so that it cannot fill the memory."""
+    """A line longer than any event ends the parsing, so that it cannot fill the memory."""
     completion = StreamParser("m")
     completion.feed(b"data: " + b"x" * MAX_LINE_BYTES)
 
@@ -213,7 +213,7 @@ def test_an_event_without_end_is_not_waited_for() -> None:
 
 
 def test_a_model_that_loops_is_stopped() -> None:
-    """An answer beyond any model's limit ends there, as a truncated one."""
+    """An answer longer than any model's limit ends there, as truncated."""
     completion = StreamParser("m")
     completion.feed(event(delta("x" * (MAX_LINE_BYTES - 100))))
     assert not completion.ended
@@ -224,7 +224,7 @@ def test_a_model_that_loops_is_stopped() -> None:
 
 
 def test_nothing_that_was_written_shows_in_a_failure() -> None:
-    """Neither the backend's sentence nor an overlong code is repeated in the detail."""
+    """The detail repeats neither the backend's message nor an overlong code."""
     error = {"message": "you wrote SECRET", "code": "SECRET " * 20, "param": "the SECRET words", "type": "odd_type"}
 
     found = trouble(event({"error": error}))
@@ -238,7 +238,7 @@ def calling(*pieces: dict[str, Any]) -> bytes:
 
 
 def test_tool_calls_are_put_together_from_their_pieces() -> None:
-    """Each call's arguments come in pieces that carry its index; an answer of calls alone needs no text."""
+    """The arguments of a call arrive in pieces with its index; an answer of calls alone needs no text."""
     first = calling({"index": 0, "id": "call_1", "function": {"name": "note", "arguments": '{"na'}})
     second = calling({"index": 1, "id": "call_2", "function": {"name": "ask", "arguments": "{}"}})
     more = calling({"index": 0, "function": {"arguments": 'me": 1}'}})
@@ -248,7 +248,7 @@ def test_tool_calls_are_put_together_from_their_pieces() -> None:
 
 
 def test_tool_calls_are_bounded() -> None:
-    """A model that calls without end is cut short, in number and in length."""
+    """Calls without end are limited in number and in length."""
     many = b"".join(calling({"index": index, "id": "x"}) for index in range(MAX_TOOL_CALLS + 5))
     assert len(read(many + END)[1].tool_calls) == MAX_TOOL_CALLS
     piece = calling({"index": 0, "function": {"arguments": "x" * (MAX_LINE_BYTES // 2)}})

@@ -1,4 +1,4 @@
-"""The stand-in model, spoken to through the same client as any other backend."""
+"""The demo model, asked through the same client as any other backend."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ TOOLS = [{"type": "function", "function": {"name": SET_PREFERENCES, "parameters"
 
 @pytest.fixture
 async def base_url() -> AsyncIterator[str]:
-    """A stand-in that takes no time to think."""
-    stand_in = StubServer(pause_s=0)
-    yield await stand_in.start()
-    await stand_in.stop()
+    """A demo model that takes no time to think."""
+    server = StubServer(pause_s=0)
+    yield await server.start()
+    await server.stop()
 
 
 @pytest.fixture
 async def llm(base_url: str) -> AsyncIterator[OpenAI]:
-    """The client to it, as a bot without any setting has it."""
+    """A client of the demo model, as a bot without settings opens it."""
     llm = OpenAI(model=MODEL, base_url=base_url, silence_s=5, max_streams=10)
     yield llm
     await llm.aclose()
 
 
 def talk(*texts: str) -> list[ChatMessage]:
-    """A conversation, beginning with the persona; a person and the bot take turns."""
+    """Return a conversation: the persona, then a person and the bot in turn."""
     said: list[ChatMessage] = [
         {"role": "assistant" if index % 2 else "user", "content": text} for index, text in enumerate(texts)
     ]
@@ -45,7 +45,7 @@ def talk(*texts: str) -> list[ChatMessage]:
 
 
 async def said(llm: OpenAI, *texts: str) -> str:
-    """The stand-in's whole answer to such a conversation."""
+    """Return the demo model's whole answer to a conversation."""
     pieces = [piece async for piece in llm.stream(talk(*texts))]
     assert isinstance(pieces[-1], Done)
     return "".join(map(str, pieces[:-1]))
@@ -55,13 +55,13 @@ async def test_it_says_what_it_is_and_what_it_was_asked(llm: OpenAI) -> None:
     """Each answer says that no model is connected, how to connect one, and repeats the message."""
     text = await said(llm, "My VPN is down")
 
-    assert "stand-in" in text
+    assert "demo model" in text
     assert "`OPENAI_API_KEY`" in text
     assert "> “My VPN is down”" in text
 
 
 async def test_it_tells_what_was_said_before_it_was_called(llm: OpenAI) -> None:
-    """Of a thread that it was called into it tells the question, and then what stood above."""
+    """For a thread that it was called into it shows the question, and then the earlier messages."""
     before = ThreadContext((Earlier("1", "U1", "who knows printers?"),))
     [(_, text)] = pieces(before, {"U1": "ana"}, "ana: do you?")
     told = await said(llm, text)
@@ -71,19 +71,18 @@ async def test_it_tells_what_was_said_before_it_was_called(llm: OpenAI) -> None:
 
 
 async def test_the_log_says_that_it_answers(llm: OpenAI, caplog: pytest.LogCaptureFixture) -> None:
-    """One warning with the first answer tells whoever reads the log that no language model is connected."""
+    """One warning, with the first answer, tells the operator how to connect a language model."""
     assert not caplog.records
     await said(llm, "Hi")
     await said(llm, "Hi again")
 
-    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert len(warnings) == 1
-    assert "no language model is connected" in warnings[0]
-    assert "OPENAI_API_KEY" in warnings[0]
+    [warning] = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert warning.getMessage() == "demo_model_answers"
+    assert "OPENAI_API_KEY" in vars(warning)["remedy"]
 
 
 async def test_it_shows_its_memory(llm: OpenAI) -> None:
-    """It counts the earlier messages of both sides, and quotes the last that a person wrote."""
+    """It counts the earlier messages of both sides and quotes the last one of a person."""
     text = await said(llm, "I am Ana", "Hello Ana", "My VPN is down", "Since when?", "Today")
 
     assert "**4 earlier messages**" in text
@@ -92,7 +91,7 @@ async def test_it_shows_its_memory(llm: OpenAI) -> None:
 
 
 async def test_it_shows_that_it_remembers_nothing(llm: OpenAI) -> None:
-    """At the start of a conversation it says that this message is all it was shown, persona aside."""
+    """At the start of a conversation it says that it was shown this message alone."""
     text = await said(llm, "Hi")
 
     assert "first message" in text
@@ -100,14 +99,14 @@ async def test_it_shows_that_it_remembers_nothing(llm: OpenAI) -> None:
 
 
 async def test_one_earlier_message_is_counted_as_one() -> None:
-    """After an answer that failed only the person's earlier message is left; it is not called messages."""
+    """After a failed answer only the person's message is left, and the count is in the singular."""
     messages: list[ChatMessage] = [{"role": "user", "content": text} for text in ("One", "Two")]
 
     assert "**1 earlier message**." in answer(messages)
 
 
 async def test_a_quote_cannot_break_out() -> None:
-    """Quoted text stays on one quoted line and is cut, whatever it holds."""
+    """Any quoted text stays on one quoted line and is shortened."""
     text = answer(talk("# Title\n```\ncode\n- item\n" + "long " * 100))
     quote = next(line for line in text.splitlines() if line.startswith(">"))
 
@@ -117,7 +116,7 @@ async def test_a_quote_cannot_break_out() -> None:
 
 
 async def test_a_long_answer_can_be_asked_for(llm: OpenAI) -> None:
-    """The words for it give an answer with a list, a table and code, which still shows the memory."""
+    """The phrase for it gives an answer with a list, a table and code, which still shows the memory."""
     text = await said(llm, "Hi", "Hello", f"Please {LONG_ANSWER.upper()}!")
 
     assert all(mark in text for mark in ("\n1. ", "\n| --- |", "\n```python\n", "**2 earlier messages**"))
@@ -125,7 +124,7 @@ async def test_a_long_answer_can_be_asked_for(llm: OpenAI) -> None:
 
 
 async def test_an_answer_comes_word_by_word_and_the_same_again(llm: OpenAI) -> None:
-    """The words it is streamed in make up the answer exactly, line breaks included."""
+    """The streamed words make up the answer exactly, line breaks included."""
     text = await said(llm, LONG_ANSWER)
 
     assert text == answer(talk(LONG_ANSWER))
@@ -140,7 +139,7 @@ async def test_an_answer_comes_word_by_word_and_the_same_again(llm: OpenAI) -> N
     ],
 )
 async def test_call_me(llm: OpenAI, text: str, name: str) -> None:
-    """Asked to, it calls the tool that keeps the name, and tells so when it is shown what came of it."""
+    """For "call me Ana" it calls the tool, and confirms the name once it is shown the result."""
     messages = talk(text)
     (done,) = [piece async for piece in llm.stream(messages, {"tools": TOOLS})]
     assert isinstance(done, Done)
@@ -160,14 +159,14 @@ async def test_call_me(llm: OpenAI, text: str, name: str) -> None:
     [("call me Ana", None), ("call me Ana", [{"function": {"name": "x"}}]), ("recall me later", TOOLS)],
 )
 async def test_it_calls_only_what_it_is_offered(llm: OpenAI, text: str, tools: object) -> None:
-    """Without that tool, or without being asked to, it answers in words."""
+    """Without that tool, or without the request for it, the answer is text."""
     pieces = [piece async for piece in llm.stream(talk(text), {"tools": tools})]
 
     assert "".join(map(str, pieces[:-1])) == answer(talk(text))
 
 
 async def test_it_tells_what_it_was_asked_to_keep_in_mind() -> None:
-    """What stands with the newest message is told as far as it is the person's own, and is no part of the message."""
+    """The notes in the newest message are shown as far as they are the person's own, apart from the message itself."""
     told = answer(prompt("Who am I?", about="It is noon.\n> Call me Rita.\n> About me:\n> I use Linux."))
 
     assert "You asked me to keep in mind:\n> “Call me Rita. About me: I use Linux.”" in told
@@ -176,7 +175,7 @@ async def test_it_tells_what_it_was_asked_to_keep_in_mind() -> None:
 
 
 def prompt(text: str, *, about: str = "", cut: HistoryWindow = NOTHING_CUT) -> Sequence[ChatMessage]:
-    """What a model is shown of a message after a turn of Ana's; the author is another one."""
+    """Return the messages of a prompt, after a turn of Ana's; the author is another person."""
     past, names = Past((Turn((Utterance("U1", "my VPN"),), "Hello", 1),), cut), {"U1": "ana", "U2": "ben"}
     budget = Budget(window_tokens=8_000, answer_tokens=100, history_tokens=8_000)
     parts = PromptParts(past, Turn((Utterance("U2", text),)), names, about=about)
@@ -184,13 +183,13 @@ def prompt(text: str, *, about: str = "", cut: HistoryWindow = NOTHING_CUT) -> S
 
 
 async def test_what_it_keeps_in_mind_is_not_asked_again() -> None:
-    """The tool is called for what the message says, not for what stands beside it."""
+    """The tool is called for the message alone, not for the notes beside it."""
     assert call(prompt("hello", about="> Call me Rita."), TOOLS) is None
     assert call(prompt("call me Ben", about="> Call me Rita."), TOOLS) is not None
 
 
 async def test_what_we_remark_is_not_what_people_wrote() -> None:
-    """It is told apart from the message, and neither it nor the summary from the one before."""
+    """The summary is shown apart from the message, and repeats neither the message nor the summary before it."""
     told = answer(prompt("mine too"))
     assert "You wrote:\n> “ben: mine too”\n\n" in told
     assert "I was also told:\n> “[Until here only ana was writing.]”" in told
@@ -201,7 +200,7 @@ async def test_what_we_remark_is_not_what_people_wrote() -> None:
 
 
 async def test_it_sums_up_how_messages_began_and_tells_it() -> None:
-    """Whoever tries out how memory works finds what was said first, and learns it when some of it is missing."""
+    """Each answer names the beginning of the conversation, or says that some of it is missing."""
     summary = answer(
         [
             ChatMessage(role="system", content="You keep the memory of a conversation."),
@@ -218,7 +217,7 @@ async def test_it_sums_up_how_messages_began_and_tells_it() -> None:
 
 
 async def test_the_check_at_start_passes(llm: OpenAI) -> None:
-    """The stand-in knows whatever model it is asked for."""
+    """The demo model answers to any model's name."""
     await llm.check()
 
 
@@ -238,7 +237,7 @@ async def test_it_answers_without_streaming(base_url: str) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"messages": [1]}', b'{"messages": [{"role": "user"}]}'])
 async def test_nonsense_is_refused(base_url: str, body: bytes) -> None:
-    """What is no request for a completion gets a 400 with an error object."""
+    """A request that is no chat completion gets a 400 with an error object."""
     async with aiohttp.ClientSession(base_url) as http, http.post("chat/completions", data=body) as response:
         assert response.status == 400
         assert "error" in await response.json()

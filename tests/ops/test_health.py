@@ -1,4 +1,4 @@
-"""The health port: the process lives, and what it needs is there, each part by its name."""
+"""The health endpoint: the process is alive, and each part that it needs works."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ HOST = "127.0.0.1"
 Part = Callable[[], Awaitable[bool]]
 
 
-async def there() -> bool:
-    """A part that is in order."""
+async def works() -> bool:
+    """A part that works."""
     return True
 
 
-async def not_there() -> bool:
-    """A part that knows that it is not."""
+async def fails() -> bool:
+    """A part that reports a failure."""
     return False
 
 
 async def database_gone() -> bool:
-    """A part that cannot even be asked."""
+    """A part that raises an error."""
     raise StoreUnavailable("OperationalError: the password is hunter2")
 
 
 async def platform_gone() -> bool:
-    """Another one."""
+    """Another part that raises an error."""
     raise PlatformUnavailable("no connection")
 
 
@@ -43,55 +43,55 @@ async def hanging() -> bool:
 
 
 async def no_counts() -> dict[str, int]:
-    """Nothing is counted."""
+    """Return no count."""
     return {}
 
 
 async def fetched(
     path: str,
     *,
-    here: dict[str, Callable[[], int]] | None = None,
-    everywhere: Callable[[], Awaitable[dict[str, int]]] = no_counts,
+    local: dict[str, Callable[[], int]] | None = None,
+    shared: Callable[[], Awaitable[dict[str, int]]] = no_counts,
     **parts: Part,
 ) -> tuple[int, Any]:
-    """The status and what was told there."""
+    """Return the status and the body of the response."""
     async with (
-        health.served(HOST, 0, parts, here or {}, everywhere) as port,
+        health.served(HOST, 0, parts, local or {}, shared) as port,
         aiohttp.ClientSession() as http,
         http.get(f"http://{HOST}:{port}{path}") as response,
     ):
         return response.status, await response.json()
 
 
-async def test_a_process_that_answers_lives() -> None:
-    """Whatever else is wrong: starting it anew would not help."""
+async def test_a_process_that_answers_is_alive() -> None:
+    """A failing part does not matter, because a restart would not help."""
     assert await fetched("/healthz", database=database_gone) == (200, {"alive": True})
 
 
-async def test_ready_is_who_has_all_it_needs() -> None:
-    """With the figures of this process, as they are at the moment."""
+async def test_ready_means_that_every_part_works() -> None:
+    """The response has the current counts of this process."""
     running = iter([1, 2])
-    here = {"running": lambda: next(running)}
+    local = {"running": lambda: next(running)}
 
-    told = {"ready": True, "parts": {"database": True, "slack": True}, "counts": {"running": 1}}
-    assert await fetched("/readyz", here=here, database=there, slack=there) == (200, told)
-    assert (await fetched("/readyz", here=here))[1]["counts"] == {"running": 2}
+    expected = {"ready": True, "parts": {"database": True, "slack": True}, "counts": {"running": 1}}
+    assert await fetched("/readyz", local=local, database=works, slack=works) == (200, expected)
+    assert (await fetched("/readyz", local=local))[1]["counts"] == {"running": 2}
 
 
-async def test_what_all_replicas_count_is_told_as_long_as_it_can_be_had() -> None:
-    """It takes the place of what this process knows by itself, which is told when the database is away."""
-    here = {"running": lambda: 1, "refusals": lambda: 2}
+async def test_shared_counts_override_local_ones_while_the_database_answers() -> None:
+    """Without the database the response has the counts of this process."""
+    local = {"running": lambda: 1, "refusals": lambda: 2}
 
-    async def everywhere() -> dict[str, int]:
+    async def shared() -> dict[str, int]:
         return {"owed": 3, "refusals": 40}
 
     async def away() -> dict[str, int]:
         raise StoreUnavailable("database is locked")
 
-    _, told = await fetched("/readyz", here=here, everywhere=everywhere)
-    assert told["counts"] == {"running": 1, "refusals": 40, "owed": 3}
-    _, told = await fetched("/readyz", here=here, everywhere=away)
-    assert told["counts"] == {"running": 1, "refusals": 2}
+    _, body = await fetched("/readyz", local=local, shared=shared)
+    assert body["counts"] == {"running": 1, "refusals": 40, "owed": 3}
+    _, body = await fetched("/readyz", local=local, shared=away)
+    assert body["counts"] == {"running": 1, "refusals": 2}
 
 
 @pytest.mark.parametrize(
@@ -99,23 +99,23 @@ async def test_what_all_replicas_count_is_told_as_long_as_it_can_be_had() -> Non
     [
         ("database", database_gone),
         ("slack", platform_gone),
-        ("slack", not_there),
-        ("worker", not_there),
+        ("slack", fails),
+        ("worker", fails),
         ("scheduler", hanging),
     ],
 )
-async def test_each_part_that_is_missing_is_named(name: str, part: Part) -> None:
-    """Whether it says so, fails, or hangs; the others are told as they are, and nothing else is told."""
-    parts: dict[str, Any] = dict.fromkeys(["database", "slack", "worker", "scheduler"], there) | {name: part}
+async def test_each_failing_part_is_named(name: str, part: Part) -> None:
+    """A part may report a failure, raise or hang; the others are reported as they are, and no error text is shown."""
+    parts: dict[str, Any] = dict.fromkeys(["database", "slack", "worker", "scheduler"], works) | {name: part}
 
-    status, told = await fetched("/readyz", **parts)
-    assert (status, told["ready"]) == (503, False)
-    assert told["parts"] == {each: each != name for each in parts}
-    assert "hunter2" not in str(told)
+    status, body = await fetched("/readyz", **parts)
+    assert (status, body["ready"]) == (503, False)
+    assert body["parts"] == {each: each != name for each in parts}
+    assert "hunter2" not in str(body)
 
 
 async def test_nothing_else_is_served() -> None:
-    """Neither another path nor another method, nor a word more than needed."""
+    """Other paths and other methods are refused."""
     async with (
         health.served(HOST, 0, {}, {}, no_counts) as port,
         aiohttp.ClientSession(f"http://{HOST}:{port}") as http,
@@ -126,7 +126,7 @@ async def test_nothing_else_is_served() -> None:
 
 
 async def test_a_port_that_is_taken_stops_the_start_with_a_line() -> None:
-    """It names the setting and the remedy; the port is not held by what could not start."""
+    """The line names the setting and the remedy; after the failure the port is free again."""
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(StartupError, match=rf"^Port {port} on {HOST} [^\n]+HEALTH_PORT [^\n]+\.$"):
@@ -137,6 +137,6 @@ async def test_a_port_that_is_taken_stops_the_start_with_a_line() -> None:
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "192.0.2.1"])
 async def test_a_host_that_is_not_this_machine_stops_the_start_with_a_line(host: str) -> None:
-    """It names HOST, for no other port would do."""
+    """The line names HOST, because no other port would help."""
     with pytest.raises(StartupError, match=rf"^HOST {host} [^\n]+\.$"):
         await health.served(host, 0, {}, {}, no_counts).__aenter__()

@@ -1,4 +1,4 @@
-"""Logs: one line a record, with its fields, for people or for machines; other libraries are kept quiet."""
+"""Logs: one line for each record, with its fields, for people or for machines; libraries log warnings only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("loggers_as_before")
 
 
 def record(message: str, **fields: object) -> logging.LogRecord:
-    """A record of the bot's, at a fixed time."""
+    """Return a record of the bot at a fixed time."""
     made = logging.LogRecord("bot.inbox", logging.WARNING, __file__, 1, message, (), None)
     made.created = 1_767_268_800.123
     vars(made).update(fields)
@@ -24,15 +24,15 @@ def record(message: str, **fields: object) -> logging.LogRecord:
 
 
 class Terminal(io.StringIO):
-    """Says that it is one."""
+    """A stream that is a terminal."""
 
     def isatty(self) -> bool:
-        """Yes."""
+        """Return that it is one."""
         return True
 
 
 def raised() -> logging.LogRecord:
-    """A record with an exception."""
+    """Return a record with an exception."""
     error = LookupError("no such thing")
     made = record("it broke")
     made.exc_info = (LookupError, error, None)
@@ -40,7 +40,7 @@ def raised() -> logging.LogRecord:
 
 
 def test_a_machine_reads_one_object_a_line() -> None:
-    """Time in UTC, level, logger, message and the record's own fields; those that are None are left out."""
+    """The object has time in UTC, level, logger, event and the record's fields; fields that are None are left out."""
     line = JsonFormatter().format(record("Grüße\n%", turn=7, session=None, place=object))
 
     assert "\n" not in line
@@ -48,24 +48,24 @@ def test_a_machine_reads_one_object_a_line() -> None:
         "time": "2026-01-01T12:00:00.123+00:00",
         "level": "warning",
         "logger": "bot.inbox",
-        "message": "Grüße\n%",
+        "event": "Grüße\n%",
         "turn": 7,
         "place": "<class 'object'>",
     }
 
 
 def test_a_machine_reads_the_exception() -> None:
-    """The whole traceback is in the object."""
+    """The object has the whole traceback."""
     assert "LookupError: no such thing" in json.loads(JsonFormatter().format(raised()))["exception"]
 
 
 def test_a_person_reads_a_line() -> None:
-    """Time, level, message, fields."""
+    """The line has time, level, event and fields."""
     assert HumanFormatter().format(record("answered", turn=7)) == "12:00:00 warning answered  turn=7"
 
 
 def test_a_person_reads_the_exception_below_the_line() -> None:
-    """The first line is the message, the last the exception."""
+    """The first line is the event, the last the exception."""
     first, *_, last = HumanFormatter().format(raised()).splitlines()
 
     assert first.endswith("it broke")
@@ -73,8 +73,8 @@ def test_a_person_reads_the_exception_below_the_line() -> None:
 
 
 @pytest.mark.parametrize("character", ["\n", "\r", "\x1b", "\x00", "\u2028", "\x9b"])
-def test_nothing_forges_a_line_or_steers_the_terminal(character: str) -> None:
-    """Control characters in a message or a field are blanks."""
+def test_nothing_forges_a_line_or_controls_the_terminal(character: str) -> None:
+    """Control characters in an event or a field become blanks."""
     line = HumanFormatter().format(record(f"a{character}b", detail=f"c{character}d"))
 
     assert line.endswith("a b  detail=c d")
@@ -85,7 +85,7 @@ def test_nothing_forges_a_line_or_steers_the_terminal(character: str) -> None:
     [("auto", True, True), ("auto", False, False), ("human", False, True), ("json", True, False)],
 )
 def test_the_form_is_chosen(monkeypatch: pytest.MonkeyPatch, *, form: str, terminal: bool, human: bool) -> None:
-    """Auto asks whether standard error is a terminal; the others insist."""
+    """`auto` is human on a terminal and JSON elsewhere; the others are fixed."""
     stderr = Terminal() if terminal else io.StringIO()
     monkeypatch.setattr(sys, "stderr", stderr)
     logs.set_up("info", form)
@@ -97,11 +97,11 @@ def test_the_form_is_chosen(monkeypatch: pytest.MonkeyPatch, *, form: str, termi
 
 @pytest.mark.parametrize("name", ["slack_bolt", "slack_sdk.web", "openai", "apscheduler.executors", "unheard.of"])
 def test_other_libraries_are_quiet_at_any_level_of_ours(capsys: pytest.CaptureFixture[str], name: str) -> None:
-    """Their DEBUG and INFO may print what people wrote; their warnings come through."""
+    """Their DEBUG and INFO records may hold people's texts, and are dropped; their warnings are logged."""
     logs.set_up("debug", "json")
     logging.getLogger(name).info("a payload")
     logging.getLogger(name).warning("a warning")
     logging.getLogger("bot.inbox").debug("ours")
 
-    messages = [json.loads(line)["message"] for line in capsys.readouterr().err.splitlines()]
+    messages = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
     assert messages == ["a warning", "ours"]

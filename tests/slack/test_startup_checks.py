@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import AsyncIterator
 
 import pytest
+from pydantic import SecretStr
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.config.settings import Settings
@@ -50,7 +51,8 @@ async def test_a_refused_bot_token(server: PlaygroundServer, client: AsyncWebCli
 
 async def test_slack_is_not_reached() -> None:
     """The error is one line that names the setting."""
-    async with open_client(Settings(slack_bot_token="xoxb-1", slack_api_url="http://127.0.0.1:9/api/")) as nowhere:
+    settings = Settings(slack_bot_token=SecretStr("xoxb-1"), slack_api_url="http://127.0.0.1:9/api/")
+    async with open_client(settings) as nowhere:
         with pytest.raises(StartupError, match=r"^SLACK_API_URL http://127\.0\.0\.1:9/api/ gave no usable answer"):
             await identify(nowhere)
 

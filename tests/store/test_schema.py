@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, event
 
 from bot.errors import StartupError
@@ -54,7 +57,7 @@ def set_revision(connection: Connection, revision: str) -> None:
 
 async def test_the_migrations_make_the_tables(bare: Store) -> None:
     """A migrated database equals the tables in the code."""
-    await bare.run(schema.upgrade)
+    await bare.run(upgrade_to, "head")
 
     assert await bare.run(lambda connection: compare_metadata(MigrationContext.configure(connection), metadata)) == []
     assert set(await bare.run(lambda connection: sa.inspect(connection).get_table_names())) > set(metadata.tables)
@@ -62,13 +65,24 @@ async def test_the_migrations_make_the_tables(bare: Store) -> None:
 
 async def test_indexes_of_a_part_are_of_that_part_in_both(bare: Store) -> None:
     """The conditions of partial indexes are equal too; Alembic does not compare them."""
-    await bare.run(schema.upgrade)
+    await bare.run(upgrade_to, "head")
     migrated = await bare.run(conditions)
     await bare.run(metadata.drop_all)
     await bare.run(metadata.create_all)
 
     assert len(migrated) == 9
     assert await bare.run(conditions) == migrated
+
+
+async def test_a_new_database_has_the_newest_tables_at_once(bare: Store) -> None:
+    """It is at the newest revision, as if every migration had run, and Alembic finds nothing to do."""
+    await bare.run(schema.upgrade)
+    made = await bare.run(conditions)
+
+    assert await bare.run(schema.check) == schema.revisions()[-1]
+    assert await bare.run(lambda found: compare_metadata(MigrationContext.configure(found), metadata)) == []
+    await bare.run(upgrade_to, "head")
+    assert await bare.run(conditions) == made
 
 
 async def test_an_upgrade_of_a_database_up_to_date_changes_nothing(bare: Store) -> None:
@@ -162,3 +176,36 @@ def conditions(connection: Connection) -> dict[str, str]:
         query = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
     indexes = [(name, " ".join(text.split())) for name, text in connection.execute(sa.text(query))]
     return {name: text.partition("WHERE")[2] for name, text in indexes if "WHERE" in text}
+
+
+def test_the_newest_revision_is_known_without_alembic() -> None:
+    """The revisions that are read from the names of the migrations' files are those that Alembic reads from inside."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parents[2] / "migrations"))
+    scripts = ScriptDirectory.from_config(config)
+
+    assert schema.revisions() == [script.revision for script in scripts.walk_revisions()][::-1]
+    assert schema.revisions()[-1] == scripts.get_current_head()
+
+
+@pytest.mark.parametrize(("revision", "imported"), [(None, False), ("0007", True), ("head", False)])
+async def test_alembic_is_imported_only_for_a_schema_that_is_behind(
+    tmp_path: Path, revision: str | None, *, imported: bool
+) -> None:
+    """A start on a new database, or on one that is up to date, does without it."""
+    url = f"sqlite:///{tmp_path / 'attendant.db'}"
+    if revision is not None:
+        store = Store(url)
+        await store.run(upgrade_to, revision)
+        await store.close()
+    script = f"""
+import asyncio, sys
+from bot.store import schema
+from bot.store.engine import Store
+asyncio.run(Store({url!r}).run(schema.upgrade))
+print("alembic" in sys.modules)
+"""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", script, stdout=subprocess.PIPE)
+    output, _ = await process.communicate()
+
+    assert output.decode().strip() == str(imported)

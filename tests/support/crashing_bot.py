@@ -25,7 +25,10 @@ from sqlalchemy import Connection
 from bot import services
 from bot.cli import run
 from bot.config.settings import Settings
+from bot.llm import openai as _openai  # noqa: F401 - imported once here, so that no forked bot has to
 from bot.ops import logs, scheduler
+from bot.slack.inbound import bolt_app as _bolt_app  # noqa: F401
+from bot.slack.outbound import adapter as _adapter  # noqa: F401
 from bot.store.engine import Store
 from bot.turns.leases import LeaseKeeper
 

@@ -144,5 +144,5 @@ async def opened(database_url: str, model: OpenAIServer, clock: SettableClock, *
     settings = Settings(**values)
     key = await keys.create(settings, "test")
     async with app.gateway_bot(settings, clock=clock.now) as bot, aiohttp.ClientSession() as http:
-        address = bot.where.removeprefix("at ").removesuffix(settings.gateway_prefixes[0])
+        address = bot.address.removeprefix("at ").removesuffix(settings.gateway_prefixes[0])
         yield Gate(address, key, model, bot.services, clock, settings, http)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ class Replicas:
     async def start(self, point: Point | None = None, **settings: Any) -> BaseProcess:
         """One more process, once it is connected."""
         connected = self.server.sockets.open + CONNECTIONS
-        process = crashing_bot.start(replace(self.settings, **settings), point, log=self.log)
+        process = crashing_bot.start(self.settings.model_copy(update=settings), point, log=self.log)
         self.running.append(process)
         await self.until(lambda: self.server.sockets.open >= connected)
         return process

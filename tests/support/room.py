@@ -193,14 +193,14 @@ class Room:
     workspace: Workspace
     server: PlaygroundServer
     model: OpenAIServer
-    desk: PlatformServices
+    services: PlatformServices
     clock: SettableClock
     settings: Settings
 
     @property
     def database(self) -> str:
         """The SQLite file's path."""
-        return self.settings.database_url.removeprefix("sqlite:///")
+        return self.settings.database_url.get_secret_value().removeprefix("sqlite:///")
 
     def guest(self, name: str) -> Guest:
         """Somebody by their real name's first word."""
@@ -227,7 +227,7 @@ class Room:
 
     async def settled(self) -> None:
         """Wait until every answer is stored, too."""
-        await self.desk.worker.idle()
+        await self.services.worker.idle()
 
     async def ready(self) -> tuple[int, Any]:
         """What /readyz tells: the status, and its body."""

@@ -22,9 +22,10 @@ async def connect(app: AsyncApp, settings: Settings) -> AsyncIterator[Transport]
     """
     transport: Transport
     if settings.slack_app_token:
-        transport = SocketMode(app, settings.slack_app_token)
+        transport = SocketMode(app, settings.slack_app_token.get_secret_value())
     else:
-        transport = HttpMode(app, settings.slack_signing_secret or "", settings.host, settings.port)
+        secret = settings.slack_signing_secret.get_secret_value() if settings.slack_signing_secret else ""
+        transport = HttpMode(app, secret, settings.host, settings.port)
     try:
         await transport.start()
         yield transport

@@ -241,7 +241,7 @@ async def test_too_many_concurrent_requests_get_a_503(
 
 async def test_an_unavailable_database_is_an_error(gate: Gate) -> None:
     """A 503 with Retry-After and without the reason. The gateway answers again when the database is back."""
-    with outage.away(gate.settings.database_url):
+    with outage.away(gate.settings.database_url.get_secret_value()):
         got = await gate.asks("hi", session="one")
 
     assert (got.status, got.error["code"], "retry-after" in got.headers) == (503, "service_unavailable", True)

@@ -98,7 +98,7 @@ async def test_a_process_that_died_leaves_nothing(gate: Gate) -> None:
     dying = asyncio.create_task(gate.asks(HI, session="one"))
     await hold.reached()
     await lapse(gate.services.store)
-    async with opened(gate.settings.database_url, gate.model, gate.clock) as other:
+    async with opened(gate.settings.database_url.get_secret_value(), gate.model, gate.clock) as other:
         got = await other.asks("third", session="one", headers={"Authorization": f"Bearer {gate.key}"})
     hold.release()
 

@@ -1,0 +1,123 @@
+"""The output of commands: tables for people, plain lines and JSON for scripts."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bot.cli import output
+from bot.cli.output import Figure
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+ROWS = [
+    {"id": "a", "since": NOON, "turns": 1_000, "until": None},
+    {"id": "b", "since": NOON, "turns": 2, "until": NOON},
+]
+
+
+class Terminal(io.StringIO):
+    """An output that is a terminal."""
+
+    def isatty(self) -> bool:
+        """Return that it is one."""
+        return True
+
+
+def open_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Make standard output a terminal of 100 columns."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("TERM", "xterm")
+    return terminal
+
+
+def test_a_script_reads_lines_of_values(capsys: pytest.CaptureFixture[str]) -> None:
+    """A row is a line, its values are separated by tabs, and a missing value is empty."""
+    output.print_lines(ROWS)
+
+    assert capsys.readouterr().out == (
+        "a\t2026-01-01T12:00:00+00:00\t1000\t\nb\t2026-01-01T12:00:00+00:00\t2\t2026-01-01T12:00:00+00:00\n"
+    )
+
+
+def test_a_script_reads_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """JSON keeps numbers and nulls, and writes times in ISO 8601."""
+    output.print_json(ROWS[:1])
+
+    assert json.loads(capsys.readouterr().out) == [
+        {"id": "a", "since": "2026-01-01T12:00:00+00:00", "turns": 1000, "until": None}
+    ]
+
+
+def test_a_person_reads_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table has a title, headings and a line for each row."""
+    terminal = open_terminal(monkeypatch)
+    output.print_table(ROWS, ("id", "turns", "until"), title="2 rows")
+    lines = terminal.getvalue().splitlines()
+
+    assert "2 rows" in lines[0]
+    assert all(heading in lines[2] for heading in ("id", "turns", "until"))
+    assert ("1,000" in lines[4], "2026" in lines[5]) == (True, True)
+
+
+def test_a_person_reads_figures_in_sections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each figure stands before its words, below its section's heading."""
+    terminal = open_terminal(monkeypatch)
+    output.print_figures({"Now": [Figure(3, "turns run")], "Lately": [Figure(1, "turns failed", alert=True)]})
+    shown = terminal.getvalue()
+
+    assert shown.index("Now") < shown.index("turns run") < shown.index("Lately") < shown.index("turns failed")
+
+
+@pytest.mark.parametrize(("passed", "mark", "word"), [(True, "✓", "ok"), (False, "✗", "FAILED")])
+def test_a_check_is_marked(
+    monkeypatch: pytest.MonkeyPatch,
+    passed: bool,  # noqa: FBT001 - a table's column
+    mark: str,
+    word: str,
+) -> None:
+    """A terminal shows a mark, a pipe the word."""
+    terminal = open_terminal(monkeypatch)
+    output.print_check("database", "sqlite", passed=passed)
+    monkeypatch.setattr(sys, "stdout", piped := io.StringIO())
+    output.print_check("database", "sqlite", passed=passed)
+
+    assert mark in terminal.getvalue()
+    assert piped.getvalue() == f"{word:<8}database: sqlite\n"
+
+
+def test_progress_is_shown_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bar counts the steps."""
+    terminal = open_terminal(monkeypatch)
+    with output.progress("Erasing", 3) as advance, output.waiting("Waiting"):
+        advance(3)
+
+    assert "3/3" in terminal.getvalue()
+
+
+def test_a_pipe_gets_no_progress(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither bar nor spinner is printed where nobody watches."""
+    with output.progress("Erasing", 3) as advance, output.waiting("Waiting"):
+        advance(3)
+
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("passed", "words"),
+    [
+        (timedelta(seconds=-5), "just now"),
+        (timedelta(seconds=59), "just now"),
+        (timedelta(minutes=3), "3 min ago"),
+        (timedelta(hours=30), "30 h ago"),
+        (timedelta(days=2), "2 days ago"),
+    ],
+)
+def test_times_are_told_by_their_distance(passed: timedelta, words: str) -> None:
+    """The largest unit that fits is used; a clock that is ahead counts as now."""
+    assert output.ago(NOON - passed, NOON) == words

@@ -1,0 +1,52 @@
+"""The openai client's data types are imported only where somebody uses them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(script: str) -> str:
+    """Run a script in a process of its own, which has not imported openai, and return its output."""
+    command = [sys.executable, "-c", f"import sys\nfrom bot.llm import lazy_types\n{script}"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_the_client_is_imported_without_them() -> None:
+    """The client and the resources that the bot uses do not need the types of the other endpoints."""
+    script = """
+lazy_types.postpone()
+import openai
+client = openai.AsyncOpenAI(api_key="x")
+client.models, client.chat.completions.with_streaming_response
+print("openai.types.responses.response" in sys.modules, "openai.types.batch" in sys.modules)
+"""
+    assert run(script) == "False False"
+
+
+@pytest.mark.parametrize(
+    ("statement", "name"),
+    [
+        ("from openai.types import Batch as found", "Batch"),
+        ("from openai.types.responses import Response as found", "Response"),
+        ("found = openai.types.responses.Response", "Response"),
+        ("from openai.types.responses.response import Response as found", "Response"),
+    ],
+)
+def test_other_users_of_the_library_notice_nothing(statement: str, name: str) -> None:
+    """A type is there as soon as it is asked for, in every way that Python knows."""
+    script = f"lazy_types.postpone()\nimport openai\n{statement}\nprint(found.__name__)"
+
+    assert run(script) == name
+
+
+def test_a_library_that_is_imported_already_is_left_alone() -> None:
+    """A program that imported openai before the bot keeps its modules."""
+    script = "import openai.types\nbefore = openai.types\nlazy_types.postpone()\n"
+
+    assert run(f"{script}print(sys.modules['openai.types'] is before, type(before).__name__)") == "True module"
