@@ -1,7 +1,7 @@
 """Attendant: the support attendant that lives in Slack threads.
 
 Reading order, which is also the import rule: errors, config, manifest, domain, prompt, llm, store, tools, turns, ops,
-testing, slack, gateway, playground, app, api, cli.
+services, testing, slack, gateway, playground, app, api, cli.
 """
 
 from __future__ import annotations

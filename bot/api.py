@@ -12,7 +12,6 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, nullcontext
 from uuid import UUID
 
-from bot.app import Services, new_id, open_services, utc_now
 from bot.config.settings import ENV_FILE, Settings
 from bot.domain import api_keys
 from bot.domain.sessions import Memory, ResetOutcome
@@ -20,8 +19,9 @@ from bot.domain.texts import TRUNCATED
 from bot.errors import SessionNotFound, StartupError
 from bot.llm import LLM, Done
 from bot.llm.from_settings import with_demo_model
+from bot.services import Services, new_id, open_services, utc_now
 from bot.store import api_keys as key_rows
-from bot.turns.chat_service import Question, place, reset
+from bot.turns.chat_question import Question, place
 
 LOCAL = "local"  # the owner of the chats when no key is given
 
@@ -56,7 +56,7 @@ class Attendant:
         """
         settings = settings or Settings.load(os.environ, ENV_FILE, without_slack=True)
         model = with_demo_model(settings) if llm is None else nullcontext(settings)
-        async with model as effective, open_services(effective, [], llm=llm) as services:
+        async with model as effective, open_services(effective, llm=llm) as services:
             attendant = Attendant(services, await _owner(services, key))
             try:
                 yield attendant
@@ -66,7 +66,7 @@ class Attendant:
     async def create_chat(self) -> str:
         """Create a chat and return its id, a UUID. An unused chat never expires."""
         chat_id = new_id()
-        await self._services.chat_service.make(place(self._owner, chat_id))
+        await self._services.chat_sessions.make(place(self._owner, chat_id))
         return chat_id
 
     async def send_message(self, chat_id: ChatId, text: str) -> str:
@@ -85,26 +85,26 @@ class Attendant:
         if not isinstance(text, str):
             raise TypeError(f"a message is a str, not {type(text).__name__}")
         thread = place(self._owner, str(chat_id))
-        if not await self._services.chat_service.knows(thread):
+        if not await self._services.chat_sessions.knows(thread):
             raise SessionNotFound
         async with (
-            self._services.chat_service.ask(Question(self._owner, thread, said=(text,))) as reply,
+            self._services.chat_service.ask(Question(self._owner, thread, texts=(text,))) as reply,
             aclosing(reply.words()) as words,
         ):
             async for piece in words:
                 text = piece if not isinstance(piece, Done) else f"\n\n{TRUNCATED}" if piece.truncated else ""
                 if text:
-                    with self._services.chat_service.aside():
+                    with self._services.chat_service.uncancelled():
                         yield text
                     _ = self._services  # raises when the attendant was closed meanwhile
 
     async def memory(self, chat_id: ChatId) -> Memory | None:
         """Return figures of this chat's memory; None when nothing is remembered."""
-        return await self._services.chat_service.memory(place(self._owner, str(chat_id)))
+        return await self._services.chat_sessions.memory(place(self._owner, str(chat_id)))
 
     async def reset_chat(self, chat_id: ChatId) -> ResetOutcome:
         """Forget this chat's history; the next message starts a new session."""
-        return await reset(self._services.chat_service, self._services.inbox, place(self._owner, str(chat_id)))
+        return await self._services.chat_sessions.reset(place(self._owner, str(chat_id)))
 
 
 async def _owner(services: Services, text: str | None) -> str:

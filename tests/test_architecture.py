@@ -29,6 +29,7 @@ LAYERS: dict[str, set[str]] = {
     "tools": set(),
     "turns": set(),
     "ops": {"apscheduler", "aiohttp"},
+    "services": set(),
     "testing": set(),
     "slack": {"slack_bolt", "slack_sdk", "aiohttp"},
     "gateway": {"aiohttp", "pydantic"},
@@ -58,38 +59,12 @@ SAME_NOUN = {
     "thread_context": "as the model reads it, and its rows",
 }
 # The only functions that catch every exception. They log it, so that other turns and requests go on.
-CATCH_ALL = {"bot/turns/worker.py:_work", "bot/gateway/server.py:_handle_errors"}
+CATCH_ALL = {"bot/turns/answer.py:_next", "bot/turns/worker.py:_work", "bot/gateway/server.py:_handle_errors"}
 
 # Lengths are lines. A function's length counts its signature and its body, but no decorator and no docstring.
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 300, 40
 MEDIAN_LINES_OF_A_FUNCTION, P90_LINES_OF_A_FUNCTION = 5, 15
 MOST_METHODS, MOST_PARAMETERS = 15, 8
-# Temporary: these are being split.
-TOO_MANY_METHODS: set[str] = {
-    "bot/slack/outbound/answer_writer.py:AnswerWriter",
-    "bot/turns/chat_service.py:ChatService",
-    "bot/turns/handler.py:TurnHandler",
-    "bot/turns/inbox.py:Inbox",
-}
-TOO_MANY_PARAMETERS: set[str] = {
-    "bot/prompt/compose.py:compose",
-    "bot/store/chat_turns.py:begin",
-    "bot/turns/answer.py:answer",
-}
-# Temporary: in these files log calls still hold sentences.
-LOGS_SENTENCES: set[str] = {
-    "bot/slack/outbound/adapter.py",
-    "bot/slack/outbound/orphaned_messages.py",
-    "bot/slack/outbound/status.py",
-    "bot/turns/answer.py",
-    "bot/turns/chat_reply.py",
-    "bot/turns/chat_service.py",
-    "bot/turns/handler.py",
-    "bot/turns/inbox.py",
-    "bot/turns/running_turn.py",
-    "bot/turns/summariser.py",
-    "bot/turns/worker.py",
-}
 
 # Folders of tests/ that test no single folder of bot/.
 TESTS_OF_THE_WHOLE = {"acceptance", "browser", "clients", "dialogues", "random_days", "support"}
@@ -280,7 +255,7 @@ def test_no_class_has_too_many_methods(source: Source) -> None:
     """A class has at most 15 methods, properties included."""
     methods = {found.name: sum(isinstance(node, Function) for node in found.body) for found in source.classes()}
 
-    assert over(MOST_METHODS, methods, source) - TOO_MANY_METHODS == set()
+    assert over(MOST_METHODS, methods, source) == set()
 
 
 @each("source", BOT, ids=named)
@@ -288,7 +263,7 @@ def test_no_function_has_too_many_parameters(source: Source) -> None:
     """A function has at most 8 parameters, `self` not counted."""
     parameters = {function.name: len(parameters_of(function)) for function in source.functions()}
 
-    assert over(MOST_PARAMETERS, parameters, source) - TOO_MANY_PARAMETERS == set()
+    assert over(MOST_PARAMETERS, parameters, source) == set()
 
 
 @each("source", BOT, ids=named)
@@ -296,7 +271,7 @@ def test_log_calls_name_an_event(source: Source) -> None:
     """A log call gives a fixed event name in snake_case; what differs from call to call stands in `extra`."""
     sentences = [ast.unparse(call) for call in calls(source) if is_log_call(call) and not names_an_event(call)]
 
-    assert sentences == [] or source.name in LOGS_SENTENCES
+    assert sentences == []
 
 
 @each("folder", sorted({Path(source.name).parent for source in TESTS}), ids=str)

@@ -9,12 +9,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from bot.app import open_store, utc_now
 from bot.cli import output
 from bot.cli.output import Figure
 from bot.config.settings import Settings
 from bot.domain.sessions import OpenSession
 from bot.errors import AttendantError
+from bot.services import open_store, utc_now
 from bot.store import erasure
 from bot.store import sessions as session_rows
 from bot.store.erasure import Erasable, Scope

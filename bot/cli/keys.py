@@ -9,11 +9,11 @@ import sys
 from datetime import timedelta
 from typing import Any
 
-from bot.app import open_store, utc_now
 from bot.cli import output
 from bot.config.settings import Settings
 from bot.domain import api_keys
 from bot.domain.api_keys import Key
+from bot.services import open_store, utc_now
 from bot.store import api_keys as key_rows
 
 _DEFAULT = "default"  # the limit of GATEWAY_REQUESTS_PER_MINUTE or GATEWAY_TOKENS_PER_MINUTE

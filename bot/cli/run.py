@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from bot import manifest
-from bot.app import Bot, gateway_bot, slack_bot, utc_now
+from bot.app import Bot, gateway_bot, slack_bot
 from bot.cli import checks
 from bot.config.settings import Settings
 from bot.llm.from_settings import model_name, with_demo_model
+from bot.services import PlatformServices, Services, utc_now
 
 if TYPE_CHECKING:
     from bot.playground.server import PlaygroundServer
@@ -88,13 +89,16 @@ async def run(settings: Settings, announce: Announce, *, gateway: bool = False) 
     return 0
 
 
-async def _start(stack: AsyncExitStack, settings: Settings, announce: Announce, *, gateway: bool) -> Bot | None:
+async def _start(
+    stack: AsyncExitStack, settings: Settings, announce: Announce, *, gateway: bool
+) -> Bot[Services] | Bot[PlatformServices] | None:
     """Connect the bot. Return None when a check failed, after announcing each failure."""
     failures = await checks.failures(settings)
     for line in failures:
         announce(f"attendant: {line}")
-    opening = gateway_bot if gateway else slack_bot
-    return None if failures else await stack.enter_async_context(opening(settings))
+    if failures:
+        return None
+    return await stack.enter_async_context(gateway_bot(settings) if gateway else slack_bot(settings))
 
 
 def _database(settings: Settings) -> str:
@@ -102,8 +106,8 @@ def _database(settings: Settings) -> str:
     return f"database: {url.removeprefix('sqlite:///') if url.startswith('sqlite') else 'PostgreSQL'}"
 
 
-def _drain_notice(bot: Bot, settings: Settings) -> str:
-    running = bot.services.worker.running + bot.services.chat_service.running
+def _drain_notice(bot: Bot[Services] | Bot[PlatformServices], settings: Settings) -> str:
+    running = bot.services.running
     answers = "An answer runs" if running == 1 else f"{running} answers run"
     hint = f" {answers} and may go on for {settings.drain_seconds:g} s; Ctrl+C once more leaves at once."
     return hint if running else ""

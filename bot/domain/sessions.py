@@ -48,7 +48,7 @@ class StopOutcome(enum.Enum):
     NOTHING_RUNS = "nothing_runs"
 
 
-class Told(enum.Enum):
+class StatusReply(enum.Enum):
     """A reply to a command whose text is composed when the reply is posted."""
 
     STATUS = "status"

@@ -31,7 +31,7 @@ from bot.ops import health
 from bot.ops.bind_port import listen
 from bot.store.engine import Store
 from bot.turns.chat_service import ChatService
-from bot.turns.inbox import Inbox
+from bot.turns.chat_sessions import ChatSessions
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Gateway:
         self,
         store: Store,
         chat: ChatService,
-        inbox: Inbox,
+        sessions: ChatSessions,
         settings: Settings,
         *,
         clock: Callable[[], datetime],
@@ -66,7 +66,7 @@ class Gateway:
         self._drain = Drain(settings.drain_seconds)
         self._authenticator = Authenticator(store, settings, clock)
         self._chat = ChatCompletions(chat, self._authenticator, settings, new_id)
-        self._sessions = SessionRoutes(chat, inbox, self._authenticator, settings.idle_after)
+        self._sessions = SessionRoutes(sessions, self._authenticator, settings.idle_after)
 
     @asynccontextmanager
     async def served(self, port: int, setting: str = "GATEWAY_PORT") -> AsyncGenerator[int, None]:

@@ -10,8 +10,8 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,7 +25,7 @@ from bot.errors import ModelError, StartupError, Trouble
 from bot.llm import NO_PARAMETERS, OFFERED, Done, Offer, Parameters, may_be_empty
 from bot.llm.errors import PROBLEMS, BackendFault
 from bot.llm.stream_parser import StreamParser
-from bot.llm.timeouts import texts
+from bot.llm.timeouts import TimedReader
 from bot.prompt.history import ChatMessage
 
 log = logging.getLogger(__name__)
@@ -98,18 +98,20 @@ class OpenAI:
         said, extras = False, self._extras
         for attempt in range(1, _MAX_ATTEMPTS + 1):
             try:
-                async with aclosing(self._attempt(messages, parameters, extras)) as pieces:
-                    async for piece in pieces:
-                        if not said:
-                            self._extras &= extras
-                        said = True
-                        yield piece
+                async with self._request(messages, parameters, extras) as answer:
+                    while (text := await answer.next()) is not None:
+                        said, self._extras = True, self._extras if said else self._extras & extras
+                        yield text
+                    done = answer.completion.end()
+                    await _drain(answer.body)
             except _FAILURES as error:
                 asked, extras = extras, _not_blamed(extras, error)
                 if said or attempt >= self._attempts_worth(error, parameters, objected=extras != asked):
                     # From None: the backend's own words may repeat what a person wrote.
                     raise self._as_model_error(error, parameters) from None
             else:
+                self._extras &= extras
+                yield done
                 return
 
     async def check(self) -> None:
@@ -132,9 +134,11 @@ class OpenAI:
         """Close the connections."""
         await self._client.close()
 
-    async def _attempt(
+    @asynccontextmanager
+    async def _request(
         self, messages: Sequence[ChatMessage], parameters: Parameters, extras: frozenset[str]
-    ) -> AsyncGenerator[str | Done]:
+    ) -> AsyncIterator[TimedReader]:
+        """Make one request; its answer can be read within the block."""
         completion = StreamParser(self._model, may_be_empty=may_be_empty(parameters))
         # A quarter of the CPU of the library's typed stream: the events are read here, and the messages pass by its
         # arguments, because it would walk through each by reflection, at a cost that grows with the history.
@@ -152,12 +156,7 @@ class OpenAI:
             async with asyncio.timeout(self._whole_s):  # the client reads an error's body as slowly as it comes
                 response = await stack.enter_async_context(request)
             body = await stack.enter_async_context(aclosing(response.http_response.aiter_bytes()))
-            pieces = texts(body, completion, silence_s=self._silence_s, whole_s=self._whole_s)
-            async for text in await stack.enter_async_context(aclosing(pieces)):
-                yield text
-            done = completion.end()
-            await _drain(body)
-        yield done
+            yield TimedReader(body, completion, silence_s=self._silence_s, whole_s=self._whole_s)
 
     async def _has_description(self) -> bool:
         try:

@@ -11,33 +11,39 @@ from collections.abc import AsyncGenerator
 from bot.llm.stream_parser import StreamParser
 
 
-async def texts(
-    body: AsyncGenerator[bytes], completion: StreamParser, *, silence_s: float, whole_s: float
-) -> AsyncGenerator[str]:
-    """The answer's text, piece by piece, until it has ended or the body has.
+class TimedReader:
+    """Reads the text of one answer from its body, within two time limits."""
 
-    Raises TimeoutError after `silence_s` seconds without a word or a thought, and when the waiting comes to `whole_s`
-    seconds in all. The time that the reader takes over a piece is not counted.
-    """
-    loop = asyncio.get_running_loop()
-    left_s = whole_s
-    while not completion.ended:
-        began = loop.time()
-        async with asyncio.timeout(min(silence_s, left_s)):
-            text = await _sign_of_life(body, completion)
-        if text is None:
-            return
-        left_s -= loop.time() - began
-        if text:
-            yield text
+    def __init__(
+        self, body: AsyncGenerator[bytes], completion: StreamParser, *, silence_s: float, whole_s: float
+    ) -> None:
+        """`silence_s`: the longest wait for a word or a thought. `whole_s`: all waits together."""
+        self.body = body
+        self.completion = completion
+        self._silence_s = silence_s
+        self._left_s = whole_s
 
+    async def next(self) -> str | None:
+        """Return the next text; None when the answer, or the body, has ended.
 
-async def _sign_of_life(body: AsyncGenerator[bytes], completion: StreamParser) -> str | None:
-    """The next text, empty while the model only thinks; None at the end."""
-    async for data in body:
-        text = completion.feed(data)
-        if text or completion.thinking:
-            return text
-        if completion.ended:
-            break
-    return None
+        Only time spent here counts, not the time that the caller takes over a text. Raises TimeoutError.
+        """
+        loop = asyncio.get_running_loop()
+        while not self.completion.ended:
+            began = loop.time()
+            async with asyncio.timeout(min(self._silence_s, self._left_s)):
+                text = await self._sign_of_life()
+            self._left_s -= loop.time() - began
+            if text or text is None:
+                return text
+        return None
+
+    async def _sign_of_life(self) -> str | None:
+        """Return the next text, empty while the model only thinks; None at the end."""
+        async for data in self.body:
+            text = self.completion.feed(data)
+            if text or self.completion.thinking:
+                return text
+            if self.completion.ended:
+                break
+        return None

@@ -22,8 +22,8 @@ from bot.store import purge as purge_rows
 from bot.store import sessions as session_rows
 from bot.store.engine import Store
 from bot.turns.failed_deliveries import FailedDeliveries
-from bot.turns.leases import HEAR_EVERY_S, RENEW_EVERY_S
-from bot.turns.worker import LOOK_EVERY_S, Worker
+from bot.turns.leases import POLL_INTERRUPTIONS_EVERY_S, RENEW_EVERY_S, LeaseKeeper
+from bot.turns.worker import POLL_EVERY_S, Worker
 
 log = logging.getLogger(__name__)
 
@@ -43,13 +43,11 @@ class Scheduler:
     def __init__(
         self,
         store: Store,
-        worker: Worker,
-        failed_deliveries: FailedDeliveries,
+        leases: LeaseKeeper,
         *,
         clock: Callable[[], datetime],
         idle: IdleLimits,
         retention: timedelta,
-        warnings: ExpiryWarnings | None = None,
         time: Callable[[], float] = time.monotonic,
     ) -> None:
         """`retention`: the emptied rows of closed sessions are kept so long. `time`: a monotonic clock, in seconds."""
@@ -63,14 +61,19 @@ class Scheduler:
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
         self._add("expire_sessions", self.expire, EXPIRE_EVERY_S)
-        if warnings is not None:
-            self._add("warn_of_expiry", warnings.warn, WARN_EVERY_S)
         self._add("purge_rows", self.purge, PURGE_EVERY_S)
         self._add("vacuum", self.vacuum, VACUUM_EVERY_S)
-        self._add("poll_for_work", worker.poll, LOOK_EVERY_S)
-        self._add("poll_interruptions", worker.poll_interruptions, HEAR_EVERY_S)
-        self._add("renew_leases", worker.renew, RENEW_EVERY_S)
+        self._add("poll_interruptions", leases.poll_interruptions, POLL_INTERRUPTIONS_EVERY_S)
+        self._add("renew_leases", leases.renew, RENEW_EVERY_S)
+
+    def add_platform_jobs(
+        self, worker: Worker, failed_deliveries: FailedDeliveries, warnings: ExpiryWarnings | None = None
+    ) -> None:
+        """Add the jobs that a chat platform needs."""
+        self._add("poll_for_work", worker.poll, POLL_EVERY_S)
         self._add("store_failed_deliveries", failed_deliveries.keep, STORE_COUNTS_EVERY_S)
+        if warnings is not None:
+            self._add("warn_of_expiry", warnings.warn, WARN_EVERY_S)
 
     @property
     def running(self) -> bool:

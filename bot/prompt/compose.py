@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import itemgetter
 
@@ -63,39 +62,37 @@ class Prompt:
     fold: Compaction | None  # None: no compaction is due
 
 
-def compose(
-    persona: str,
-    past: Past,
-    newest: Turn,
-    names: Mapping[str, str],
-    budget: Budget,
-    *,
-    about: str = "",
-    instructions: str = "",
-    following: Sequence[ChatMessage] = (),
-    besides: int = 0,
-) -> Prompt:
-    """The prompt for the newest turn. `about` is what holds for its author, or at this moment, alone.
+@dataclass(frozen=True, slots=True)
+class PromptParts:
+    """What one request is made of, besides the persona."""
 
-    `instructions` stand below the persona, and `following` are messages after the newest one: both are shown whole.
-    `besides` are the tokens of what the request holds besides messages.
-    """
-    system, told = _system(persona, instructions)
+    past: Past
+    newest: Turn
+    names: Mapping[str, str] = field(default_factory=dict)
+    about: str = ""  # the author of the newest turn, or this moment; for this answer alone
+    instructions: str = ""  # below the persona, shown whole
+    following: tuple[ChatMessage, ...] = ()  # after the newest turn, shown whole
+    besides: int = 0  # tokens of the request besides its messages
+
+
+def compose(persona: str, parts: PromptParts, budget: Budget) -> Prompt:
+    """The prompt for the newest turn."""
+    past, newest, besides = parts.past, parts.newest, parts.besides
+    system, told = _system(persona, parts.instructions)
     room = budget.room(system.tokens - told + besides)
-    summary, moment = _summary(past.cut, room), _aside(_NOTE_BEGINS, about, NOTE_ENDS, room)
-    after = _part(following)
+    summary, moment = _summary(past.cut, room), _aside(_NOTE_BEGINS, parts.about, NOTE_ENDS, room)
+    after = _part(parts.following)
     left = room.tokens - summary.tokens - moment.tokens - told - after.tokens
-    *earlier, [*called_into, asked] = read([*past.turns, newest], names, several=past.cut.several)
+    *earlier, [*called_into, asked] = read([*past.turns, newest], parts.names, several=past.cut.several)
     question = _part([asked], left, min(left, room.most // 2))
     before = _together(called_into, left - question.tokens)
     turns = _turns(earlier, room)
     if dropped := len(turns) - kept([turn.tokens for turn in turns], left - question.tokens - before.tokens):
-        again = partial(compose, about=about, instructions=instructions, following=following, besides=besides)
-        return again(persona, _without(past, dropped, newest), newest, names, budget)
-    parts = (system, summary, *turns, before, moment, question)
+        return compose(persona, replace(parts, past=_without(past, dropped, newest)), budget)
+    shown = (system, summary, *turns, before, moment, question)
     return Prompt(
-        messages=(*_in_turns(message for part in parts for message in part.messages), *after.messages),
-        tokens=sum(part.tokens for part in parts) + after.tokens + besides,
+        messages=(*_in_turns(message for part in shown for message in part.messages), *after.messages),
+        tokens=sum(part.tokens for part in shown) + after.tokens + besides,
         cut=past.cut,
         shortened=question.messages != (asked,) or question.tokens > left,
         fold=_fold(past, newest, [turn.tokens for turn in turns], left, question.tokens + before.tokens),

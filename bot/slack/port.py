@@ -1,4 +1,7 @@
-"""The port to the work layer: the calls that the Slack edge makes. bot.turns.inbox.Inbox implements it."""
+"""The services of the work layer that Slack's listeners and views call.
+
+Their implementations are turns/inbox, turns/open_sessions and turns/personal_data.
+"""
 
 from __future__ import annotations
 
@@ -11,39 +14,63 @@ from bot.domain.sessions import Kept, OpenSession, ResetOutcome
 
 
 class Intake(Protocol):
-    """Accepts events, resets sessions, and keeps personal data. Each method may raise StoreUnavailable."""
+    """Accepts the events that Slack delivers. Each method may raise StoreUnavailable."""
 
     async def accept(self, event: Event) -> bool:
-        """Accept an event. It is durable when this returns."""
+        """Store an event; it is durable when this returns."""
 
     def refused(self) -> None:
-        """Count a delivery that was not accepted."""
+        """Count a delivery that was not stored."""
+
+
+class SessionResets(Protocol):
+    """Lists and resets a person's open sessions. Each method may raise StoreUnavailable."""
 
     async def reset(self, thread: Thread, author: Author) -> ResetOutcome:
-        """Reset the session of this thread."""
+        """Reset this thread's session."""
 
     async def reset_session(self, session_id: str, author: Author) -> ResetOutcome:
         """Reset this session."""
 
     async def reset_all(self, platform: str, workspace: str, channel: str, author: Author) -> int:
-        """Reset the author's sessions in a channel. Return their number."""
+        """Reset the author's sessions in a channel; return how many."""
 
     async def count_open(self, platform: str, workspace: str, channel: str, author: Author) -> int:
-        """Return the number of open sessions in a channel in which the author took part."""
+        """Return how many sessions in a channel the author took part in."""
 
     async def open_sessions(self, platform: str, workspace: str, channel: str, author: Author) -> list[OpenSession]:
-        """Return those sessions, the most recently active first. The list may be cut."""
+        """Return those sessions, newest activity first; of many, only the first."""
+
+
+class PersonalRecords(Protocol):
+    """Shows, changes, exports and erases a person's data. Each method may raise StoreUnavailable."""
 
     async def preferences(self, platform: str, workspace: str, user_id: str) -> Preferences:
-        """Return a person's preferences."""
+        """Return the person's preferences."""
 
     async def set_preferences(
         self, platform: str, workspace: str, user_id: str, wishes: Mapping[str, object]
     ) -> Preferences:
-        """Change a person's preferences, and return the new ones. Raise PreferencesRefused if a value is invalid."""
+        """Change the person's preferences, and return the new ones. Raises PreferencesRefused."""
 
     async def forget(self, platform: str, workspace: str, author: Author) -> int:
-        """Erase the author's messages in a workspace, with the answers to them. Return the number of messages."""
+        """Erase the author's messages in a workspace, and the answers to them; return how many messages."""
 
     async def export(self, platform: str, workspace: str, author: Author) -> Kept:
-        """Return the stored messages of the author in a workspace."""
+        """Return the author's messages in a workspace."""
+
+
+class WorkLayer(Protocol):
+    """The work layer, as an object with its services."""
+
+    @property
+    def inbox(self) -> Intake:
+        """Accepts events."""
+
+    @property
+    def sessions(self) -> SessionResets:
+        """Lists and resets sessions."""
+
+    @property
+    def personal_data(self) -> PersonalRecords:
+        """Serves people's requests about their own data."""

@@ -1,6 +1,7 @@
-"""Exchanges: turns of callers who wait for the answer. One is begun in one transaction, and settled or withdrawn.
+"""Turns of callers who wait for the answer, over HTTP or in Python: begun in one transaction, settled or withdrawn.
 
-Rule: what was not settled is as if it had not been, so that a caller can simply ask again. Nobody takes it over.
+Rule: an unsettled turn is withdrawn as if it had not been, so that the caller can simply ask again. No other process
+takes it over.
 """
 
 from __future__ import annotations
@@ -17,44 +18,55 @@ from bot.domain.sessions import Opened, OpenSession
 from bot.llm import Usage
 from bot.prompt.client_history import lacking
 from bot.prompt.history import Turn, Utterance
-from bot.store import claims, history, leases
+from bot.store import history, leases
 from bot.store import sessions as session_rows
 from bot.store import threads as thread_rows
-from bot.store.claims import Claim, Settlement, TurnState
+from bot.store.claims import Claim
 from bot.store.engine import mark_dirty
-from bot.store.tables import RUNNING, messages, sessions, threads, turns
+from bot.store.leases import LeaseRequest
+from bot.store.settlement import TurnState
+from bot.store.tables import MESSAGES, RUNNING, SESSIONS, THREADS, TURNS
 
 PLATFORM = "gateway"
 
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """What a caller calls a request, so that it is answered once, as a hash; and a digest of all that it asks."""
+    """A caller's name for a request, by which it is answered once: its hash, and a digest of the whole request."""
 
     hash: str
     digest: str
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """A turn that is to be answered now."""
+class NewTurn:
+    """A turn to begin."""
 
-    claim: Claim
+    texts: tuple[str, ...]  # the messages to answer; none where only the idempotency key is kept
+    earlier: tuple[Turn, ...] = ()  # earlier turns as the caller knows them; the session gets those that it lacks
+    idempotency_key: IdempotencyKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatClaim(Claim):
+    """A claim on a caller's question. Without an answer it is withdrawn."""
+
+    session_id: str
     opened: Opened
     began_at: datetime
-    recalled: tuple[int, ...]  # turns that the caller told of, and that were not known
-    made: bool  # its thread was made for it
+    imported: tuple[int, ...]  # the caller's earlier turns that the session lacked
+    is_new_thread: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """A request with this key was answered before."""
+    """The answer that a request with this idempotency key got before."""
 
     session_id: str
     turn_id: int
     began_at: datetime
-    opened: Opened  # how it found its session
-    same: bool  # it asked the same
+    opened: Opened  # how the first request found its session
+    same: bool  # both requests ask the same
     text: str
     model: str
     usage: Usage
@@ -62,80 +74,73 @@ class Repeated:
 
 
 def speaker(thread: Thread) -> Author:
-    """Who speaks in such a session, and may reset it: whoever it belongs to."""
+    """Return the one author in such a session, who may reset it: its owner."""
     return Author(thread.workspace, thread.workspace)
 
 
 def begin(
-    connection: Connection,
-    thread: Thread,
-    said: Sequence[str],
-    *,
-    recalled: Sequence[Turn],
-    idempotency_key: IdempotencyKey | None,
-    owner: str,
-    now: datetime,
-    lease: timedelta,
-    new_id: str,
-    idle_after: timedelta,
-) -> Begun | Repeated | None:
-    """Lease the thread and open a turn over what was said; None while another one is answered there.
-
-    `recalled` are earlier turns as the caller has them: those that the session lacks are added to it.
-    """
+    connection: Connection, lease: LeaseRequest, thread: Thread, new: NewTurn, *, new_id: str, idle_after: timedelta
+) -> ChatClaim | Repeated | None:
+    """Lease the thread and open a turn over these texts; None while another turn is answered there."""
     known = thread_rows.find(connection, thread)
     thread_id = known.id if known is not None else thread_rows.ensure(connection, thread)
-    leased = leases.take(connection, thread_id, owner=owner, now=now, lease=lease)
+    leased = leases.take(connection, lease, thread_id)
     if leased is None:
         return None
     _clear(connection, thread_id)
-    if idempotency_key and (repeated := _repeated(connection, thread_id, idempotency_key, now - idle_after)):
+    key, active_since = new.idempotency_key, lease.now - idle_after
+    if key is not None and (repeated := _repeated(connection, thread_id, key, active_since)):
         leases.release(connection, thread_id, leased.fence, ended=True)
         return repeated
-    session_id = session_rows.continue_or_open(connection, thread_id, new_id=new_id, now=now, idle_after=idle_after)
-    rows = _Rows(connection, thread, thread_id, session_id, leased.fence, now)
-    added = [rows.add(turn) for turn in _unknown(connection, session_id, recalled)]
-    claim = rows.claim(said, idempotency_key)
-    return Begun(
-        claim, _opened(connection, session_id, new=session_id == new_id), now, tuple(added), made=known is None
+    session_id = session_rows.continue_or_open(
+        connection, thread_id, new_id=new_id, now=lease.now, idle_after=idle_after
+    )
+    rows = _Rows(connection, thread, thread_id, session_id, leased.fence, lease.now)
+    imported = [rows.add(turn) for turn in _unknown(connection, session_id, new.earlier)]
+    return ChatClaim(
+        thread_id=thread_id,
+        fence=leased.fence,
+        # Without a session only the key is kept. The empty row lets erasure find the turn by its author.
+        turn_id=rows.open_turn(TurnState.RUNNING, new.texts or [""], key=key),
+        thread=thread,
+        session_id=session_id,
+        utterances=tuple(Utterance(speaker(thread).id, storable(text)) for text in new.texts),
+        opened=_opened(connection, session_id, new=session_id == new_id),
+        began_at=lease.now,
+        imported=tuple(imported),
+        is_new_thread=known is None,
     )
 
 
 def find(connection: Connection, thread: Thread) -> OpenSession | None:
-    """The open session in this place, whether or not it is idle."""
+    """Return the open session of this thread, whether or not it is idle."""
     known = thread_rows.find(connection, thread)
     return session_rows.open_in(connection, known.id) if known is not None else None
 
 
-def settle(connection: Connection, begun: Begun, settled: Settlement, *, truncated: bool, now: datetime) -> bool:
-    """Store the whole answer; False when the session was closed under it, or the claim was lost."""
-    this = sa.update(turns).where(turns.c.id == begun.claim.turn_id, RUNNING)
-    connection.execute(this.values(truncated=truncated))
-    return claims.settle(connection, begun.claim, settled, now=now)
-
-
-def withdraw(connection: Connection, begun: Begun) -> None:
-    """Take the turn back, unless it is no more this claim's: as if nothing had been asked."""
-    if leases.release(connection, begun.claim.thread_id, begun.claim.fence):
-        _clear(connection, begun.claim.thread_id, begun.recalled)
-        if begun.made:
-            thread_rows.remove_empty(connection, [begun.claim.thread_id])
+def withdraw(connection: Connection, claimed: ChatClaim) -> None:
+    """Remove the turn, as if nothing had been asked, unless the claim was lost."""
+    if leases.release(connection, claimed.thread_id, claimed.fence):
+        _clear(connection, claimed.thread_id, claimed.imported)
+        if claimed.is_new_thread:
+            thread_rows.remove_empty(connection, [claimed.thread_id])
 
 
 def withdraw_abandoned(connection: Connection, *, now: datetime, batch: int) -> int:
-    """Take back the turns of processes that died, at most `batch` of them, so that their sessions can expire; how many.
+    """Withdraw at most `batch` turns of processes that died, so that their sessions can expire; return how many.
 
     Safe on several replicas at once.
     """
     left = (
-        sa.select(turns.c.thread_id)
-        .join(threads, threads.c.id == turns.c.thread_id)
-        .where(RUNNING, threads.c.platform == PLATFORM, leases.is_free(connection, now=now))
+        sa.select(TURNS.c.thread_id)
+        .join(THREADS, THREADS.c.id == TURNS.c.thread_id)
+        .where(RUNNING, THREADS.c.platform == PLATFORM, leases.is_free(connection, now=now))
         .limit(batch)
     )
     found = list(connection.execute(left).scalars())
+    lease = LeaseRequest("", now, timedelta())
     for thread_id in found:
-        leased = leases.take(connection, thread_id, owner="", now=now, lease=timedelta())
+        leased = leases.take(connection, lease, thread_id)
         if leased is not None:
             _clear(connection, thread_id)
             leases.release(connection, thread_id, leased.fence, ended=True)
@@ -144,7 +149,7 @@ def withdraw_abandoned(connection: Connection, *, now: datetime, batch: int) -> 
 
 @dataclass(slots=True)
 class _Rows:
-    """Writes turns and messages into one session, in the order in which they are added."""
+    """Writes turns and messages into one session, in the order of the calls."""
 
     connection: Connection
     thread: Thread
@@ -154,45 +159,14 @@ class _Rows:
     now: datetime
     written: int = 0
 
-    @property
-    def author(self) -> Author:
-        """Who speaks here."""
-        return speaker(self.thread)
-
-    def message_id(self, number: int) -> str:
-        """Of the message of this number: it sorts as text, for no fence comes twice in a thread."""
-        return f"{self.fence:010}.{number:06}"
-
-    def claim(self, said: Sequence[str], key: IdempotencyKey | None) -> Claim:
-        """A turn that is to be answered, claimed."""
-        # What is to be answered once, in no session, is kept without its words; by whoever asked, erasing finds it.
-        first, turn_id = self.written + 1, self.open_turn(TurnState.RUNNING, said or [""], key=key)
-        return Claim(
-            thread_id=self.thread_id,
-            fence=self.fence,
-            turn_id=turn_id,
-            attempt=1,
-            failures=0,
-            thread=self.thread,
-            session_id=self.session_id,
-            said=tuple(Utterance(self.author.id, storable(text)) for text in said),
-            author=self.author,
-            message_id=self.message_id(self.written),
-            oldest_id=self.message_id(first),
-            fixed_reply=None,
-            interrupted=None,
-            follows_expired=False,
-            background=None,
-        )
-
     def add(self, turn: Turn) -> int:
-        """A turn that has its answer; its id."""
+        """Add a turn that has its answer; return its id."""
         return self.open_turn(TurnState.ANSWERED, [message.text for message in turn.said], answer=turn.answer)
 
     def open_turn(
-        self, state: TurnState, said: Sequence[str], *, key: IdempotencyKey | None = None, answer: str | None = None
+        self, state: TurnState, texts: Sequence[str], *, key: IdempotencyKey | None = None, answer: str | None = None
     ) -> int:
-        """A turn over these messages; its id."""
+        """Add a turn over these messages; return its id."""
         values = {
             "thread_id": self.thread_id,
             "session_id": self.session_id,
@@ -204,80 +178,81 @@ class _Rows:
             "idempotency_key": key.hash if key else None,
             "request_digest": key.digest if key else None,
         }
-        turn_id: int = self.connection.execute(sa.insert(turns).returning(turns.c.id), values).scalar_one()
-        for text in said:
+        turn_id: int = self.connection.execute(sa.insert(TURNS).returning(TURNS.c.id), values).scalar_one()
+        for text in texts:
             self._write(text, turn_id)
         return turn_id
 
     def _write(self, text: str, turn_id: int) -> None:
         self.written += 1
+        author = speaker(self.thread)
         values = {
             "thread_id": self.thread_id,
             "session_id": self.session_id,
             "turn_id": turn_id,
-            "message_id": self.message_id(self.written),
-            "author_id": self.author.id,
-            "author_workspace": self.author.workspace,
+            "message_id": f"{self.fence:010}.{self.written:06}",  # sorts as text: no fence comes twice in a thread
+            "author_id": author.id,
+            "author_workspace": author.workspace,
             "text": storable(text),
             "attachments": [],
             "accepted_at": self.now,
         }
-        self.connection.execute(sa.insert(messages), values)
+        self.connection.execute(sa.insert(MESSAGES), values)
 
 
-def _clear(connection: Connection, thread_id: int, besides: Sequence[int] = ()) -> None:
-    """Remove the running turn, turns that came with it, and the session when nothing is left of it."""
-    running = sa.select(turns.c.id, turns.c.session_id).where(turns.c.thread_id == thread_id, RUNNING)
+def _clear(connection: Connection, thread_id: int, imported: Sequence[int] = ()) -> None:
+    """Remove the running turn, the imported turns, and the session when no turn is left in it."""
+    running = sa.select(TURNS.c.id, TURNS.c.session_id).where(TURNS.c.thread_id == thread_id, RUNNING)
     if (found := connection.execute(running).first()) is None:
         return
     mark_dirty(connection)
-    ids = [found.id, *besides]
-    connection.execute(sa.delete(messages).where(messages.c.turn_id.in_(ids)))
-    connection.execute(sa.delete(turns).where(turns.c.id.in_(ids)))
-    left = sa.exists().where(turns.c.session_id == sessions.c.id)
-    empty = sa.and_(sessions.c.id == found.session_id, sessions.c.closed_at.is_(None), ~left)
-    connection.execute(sa.delete(sessions).where(empty))
-    connection.execute(sa.update(threads).where(threads.c.id == thread_id).values(interrupted=None))
+    ids = [found.id, *imported]
+    connection.execute(sa.delete(MESSAGES).where(MESSAGES.c.turn_id.in_(ids)))
+    connection.execute(sa.delete(TURNS).where(TURNS.c.id.in_(ids)))
+    left = sa.exists().where(TURNS.c.session_id == SESSIONS.c.id)
+    empty = sa.and_(SESSIONS.c.id == found.session_id, SESSIONS.c.closed_at.is_(None), ~left)
+    connection.execute(sa.delete(SESSIONS).where(empty))
+    connection.execute(sa.update(THREADS).where(THREADS.c.id == thread_id).values(interrupted=None))
 
 
 def _repeated(connection: Connection, thread_id: int, key: IdempotencyKey, since: datetime) -> Repeated | None:
-    """The answer that was given under this key, in the session that is open, and was active since then."""
+    """Return the answer to the request with this key, if its session is open, and was active since then."""
     row = connection.execute(_REPEATED, {"in_thread": thread_id, "key_hash": key.hash, "since": since}).first()
     if row is None:
         return None
     usage = Usage(row.prompt_tokens or 0, row.cached_tokens or 0, row.completion_tokens or 0)
     same, truncated = row.request_digest == key.digest, bool(row.truncated)
-    # One that a caller told of no model of ours has answered.
-    earlier = sa.exists().where(turns.c.session_id == row.session_id, turns.c.id < row.id, turns.c.model.is_not(None))
+    # Imported turns have no model.
+    earlier = sa.exists().where(TURNS.c.session_id == row.session_id, TURNS.c.id < row.id, TURNS.c.model.is_not(None))
     opened = _opened(connection, row.session_id, new=not connection.execute(sa.select(earlier)).scalar())
     return Repeated(row.session_id, row.id, row.started_at, opened, same, row.answer, row.model or "", usage, truncated)
 
 
 _REPEATED = (
-    sa.select(turns)
-    .join(sessions, sessions.c.id == turns.c.session_id)
+    sa.select(TURNS)
+    .join(SESSIONS, SESSIONS.c.id == TURNS.c.session_id)
     .where(
-        turns.c.thread_id == sa.bindparam("in_thread"),
-        turns.c.idempotency_key == sa.bindparam("key_hash"),
-        turns.c.answer.is_not(None),
-        sessions.c.closed_at.is_(None),
-        sessions.c.last_active_at >= sa.bindparam("since"),
+        TURNS.c.thread_id == sa.bindparam("in_thread"),
+        TURNS.c.idempotency_key == sa.bindparam("key_hash"),
+        TURNS.c.answer.is_not(None),
+        SESSIONS.c.closed_at.is_(None),
+        SESSIONS.c.last_active_at >= sa.bindparam("since"),
     )
-    .order_by(turns.c.id.desc())
+    .order_by(TURNS.c.id.desc())
     .limit(1)
 )
 
 
-def _unknown(connection: Connection, session_id: str, recalled: Sequence[Turn]) -> Sequence[Turn]:
-    """What of the caller's memory the session lacks."""
-    if not recalled:
+def _unknown(connection: Connection, session_id: str, earlier: Sequence[Turn]) -> Sequence[Turn]:
+    """Return the caller's earlier turns that the session lacks."""
+    if not earlier:
         return ()
     known = history.newest(connection, session_id)
-    return lacking(known[::-1], recalled, whole=len(known) < history.PAGE)
+    return lacking(known[::-1], earlier, whole=len(known) < history.PAGE)
 
 
 def _opened(connection: Connection, session_id: str, *, new: bool) -> Opened:
     if not new:
         return Opened.CONTINUED
-    expired = sa.select(sessions.c.follows_expired).where(sessions.c.id == session_id)
+    expired = sa.select(SESSIONS.c.follows_expired).where(SESSIONS.c.id == session_id)
     return Opened.EXPIRED if connection.execute(expired).scalar() else Opened.CREATED

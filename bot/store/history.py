@@ -16,7 +16,8 @@ from sqlalchemy import Connection, Row
 from bot.prompt.history import Past, Turn
 from bot.prompt.tokens import MOST_CHARACTERS
 from bot.store import summaries, thread_context
-from bot.store.claims import TurnState, said
+from bot.store.claims import utterance
+from bot.store.settlement import TurnState
 from bot.store.tables import MESSAGES, TURNS
 
 PAGE = 200  # turns in one statement
@@ -64,7 +65,7 @@ def _read(connection: Connection, statement: sa.Select[Any], session_id: str, af
 
 
 def _turn(turn_id: int, rows: Sequence[Row[*tuple[Any, ...]]]) -> Turn:
-    messages = tuple(said(row) for row in rows if row.author_id is not None)
+    messages = tuple(utterance(row) for row in rows if row.author_id is not None)
     return Turn(messages, rows[0].answer or "", turn_id)
 
 

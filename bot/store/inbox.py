@@ -13,9 +13,9 @@ from sqlalchemy import Connection, Row
 from bot.domain.events import Author, MessageReceived, ResetRequested, StopRequested, Thread, storable
 from bot.domain.sessions import Closed, Interrupted, ResetOutcome, StopOutcome, wants_answer
 from bot.store import sessions, thread_context, threads
-from bot.store.claims import TurnState
 from bot.store.erasure import erase_messages
 from bot.store.interruptions import answer_never, interrupt
+from bot.store.settlement import TurnState
 from bot.store.tables import MESSAGES, SESSIONS, THREADS
 
 

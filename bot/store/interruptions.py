@@ -1,4 +1,4 @@
-"""What is not to be answered any more: the running turn that is to end, the waiting messages that will not be begun."""
+"""Interruptions: the running turn of a thread is to end, or its waiting messages are not to be answered."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from sqlalchemy import Connection
 
 from bot.domain import texts
 from bot.domain.sessions import Interrupted
-from bot.store.claims import TurnState
-from bot.store.tables import RUNNING, messages, threads, turns
+from bot.store.settlement import TurnState
+from bot.store.tables import MESSAGES, RUNNING, THREADS, TURNS
 
 
 def interrupt(
     connection: Connection, thread_id: int, why: Interrupted, turn_id: int | None = None, before: str | None = None
 ) -> int | None:
-    """Have the thread's running turn end, on whichever replica runs it; its id, None without one.
+    """Mark the thread's running turn as to be ended, and return its id; None without one.
 
-    Only the turn `turn_id`, and only if all it answers was written before the message `before`, when these are given;
-    never one that is a command's fixed reply.
+    The replica that runs the turn polls for the mark. `turn_id` limits this to one turn, and `before` to a turn whose
+    messages are all older than that message. A fixed reply is never interrupted.
     """
-    running = sa.select(turns.c.id).where(turns.c.thread_id == thread_id, RUNNING, turns.c.session_id.is_not(None))
+    running = sa.select(TURNS.c.id).where(TURNS.c.thread_id == thread_id, RUNNING, TURNS.c.session_id.is_not(None))
     if before is not None:  # Slack promises no order: a stop may arrive after what was written later
-        later = (messages.c.turn_id == turns.c.id, messages.c.fixed_reply.is_(None), messages.c.message_id > before)
+        later = (MESSAGES.c.turn_id == TURNS.c.id, MESSAGES.c.fixed_reply.is_(None), MESSAGES.c.message_id > before)
         running = running.where(~sa.exists().where(*later))
     found: int | None = connection.execute(running).scalar()
     if found is None or turn_id not in {None, found}:
         return None
-    ending = sa.update(threads).where(threads.c.id == thread_id, _gives_way(why))
+    ending = sa.update(THREADS).where(THREADS.c.id == thread_id, _gives_way(why))
     connection.execute(ending.values(interrupted=why.value))
     return found
 
 
 def _gives_way(why: Interrupted) -> sa.ColumnElement[bool]:
-    """Whether an interruption that was not heard yet gives way: what a reset forgot, a stop does not bring back."""
-    earlier = threads.c.interrupted
+    """Return the condition that this interruption replaces an earlier one: a stop does not undo a reset."""
+    earlier = THREADS.c.interrupted
     match why:
         case Interrupted.EDITED:
             return earlier.is_(None)
@@ -52,11 +52,11 @@ def answer_never(
     now: datetime,
     state: TurnState = TurnState.SUPERSEDED,
 ) -> bool:
-    """Put waiting messages into turns that have ended, so that they are owed no answer; False when there are none."""
-    waiting = sa.and_(these, messages.c.turn_id.is_(None))
-    of_sessions = list(connection.execute(sa.select(messages.c.session_id).where(waiting).distinct()).scalars())
+    """Put waiting messages into turns that have ended, so that no worker answers them; False when there are none."""
+    waiting = sa.and_(these, MESSAGES.c.turn_id.is_(None))
+    of_sessions = list(connection.execute(sa.select(MESSAGES.c.session_id).where(waiting).distinct()).scalars())
     for session_id in of_sessions:
-        ended = sa.insert(turns).values(
+        ended = sa.insert(TURNS).values(
             thread_id=thread_id,
             session_id=session_id,
             attempt=0,
@@ -65,15 +65,15 @@ def answer_never(
             started_at=now,
             finished_at=now,
         )
-        turn_id = connection.execute(ended.returning(turns.c.id)).scalar_one()
-        of_session = messages.c.session_id.is_not_distinct_from(session_id)
-        connection.execute(sa.update(messages).where(waiting, of_session).values(turn_id=turn_id))
+        turn_id = connection.execute(ended.returning(TURNS.c.id)).scalar_one()
+        of_session = MESSAGES.c.session_id.is_not_distinct_from(session_id)
+        connection.execute(sa.update(MESSAGES).where(waiting, of_session).values(turn_id=turn_id))
     return bool(of_sessions)
 
 
 def is_asked(connection: Connection, turn_id: int) -> bool:
-    """Whether anything of what this turn answers was not deleted."""
-    left = sa.select(messages.c.id).where(
-        messages.c.turn_id == turn_id, messages.c.deleted_at.is_(None), messages.c.fixed_reply.is_(None)
+    """Return whether a message of this turn is left that was not deleted."""
+    left = sa.select(MESSAGES.c.id).where(
+        MESSAGES.c.turn_id == turn_id, MESSAGES.c.deleted_at.is_(None), MESSAGES.c.fixed_reply.is_(None)
     )
     return connection.execute(left.limit(1)).first() is not None

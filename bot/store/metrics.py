@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from bot.store.claims import TurnState
 from bot.store.engine import insert_or_ignore
+from bot.store.settlement import TurnState
 from bot.store.tables import FAILED_DELIVERIES, MESSAGES, RUNNING, SESSIONS, THREADS, TURNS
 
 RECENT = timedelta(hours=24)

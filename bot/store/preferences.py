@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from bot.domain.preferences import Preferences, changed, remembered
-from bot.store.claims import Claim
+from bot.store.claims import PlatformClaim
 from bot.store.engine import insert_or_ignore, mark_dirty
 from bot.store.tables import MESSAGES, PREFERENCES, THREADS
 
@@ -35,7 +35,7 @@ def change(
 
 
 def change_as_asked(
-    connection: Connection, claimed: Claim, wishes: Mapping[str, object], *, now: datetime
+    connection: Connection, claimed: PlatformClaim, wishes: Mapping[str, object], *, now: datetime
 ) -> Preferences | None:
     """Like change, for the author of the claimed turn's newest message.
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from bot.domain.events import StatusRequested
-from bot.domain.sessions import Told
+from bot.domain.sessions import StatusReply
 from bot.store import threads
 from bot.store.engine import insert_or_ignore
 from bot.store.tables import MESSAGES
@@ -30,7 +30,7 @@ def accept(connection: Connection, event: StatusRequested, *, now: datetime) -> 
         "author_workspace": event.author.workspace,
         "text": "",
         "attachments": [],
-        "fixed_reply": Told.STATUS.value,
+        "fixed_reply": StatusReply.STATUS.value,
         "accepted_at": now,
     }
     return int(thread_id) if insert_or_ignore(connection, MESSAGES, values) is not None else None

@@ -1,7 +1,7 @@
-"""Summaries: what stands for the part of a session that is too long to be shown, and who is writing a new one.
+"""Summaries: the text that stands for the part of a session that is too long to be shown, and the lease to write it.
 
-Rule: a summary never outlives a word that it was made of. Whoever takes a word back voids the summary that holds it,
-also one that is only being written. All that changes a summary holds its session, so that nobody changes it meanwhile.
+Rule: a summary never outlives a word that it was made of. A word that is erased voids the summary that holds it, also
+one that is only being written. Every change of a summary locks its session, so that changes come one after the other.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ from sqlalchemy import Connection
 
 from bot.domain.events import storable
 from bot.prompt.history import NOTHING_CUT, HistoryWindow
+from bot.store import leases
+from bot.store.leases import LeaseRequest
 from bot.store.locks import is_open
-from bot.store.tables import summaries, turns
+from bot.store.tables import SUMMARIES, TURNS
 
 
 @dataclass(frozen=True, slots=True)
 class CompactionClaim:
-    """The right to write a session's next summary, and where the last one stands."""
+    """The right to write a session's next summary, and the window as it is until then."""
 
     session_id: str
     fence: int
@@ -29,35 +31,32 @@ class CompactionClaim:
 
 
 def cut_of(connection: Connection, session_id: str) -> HistoryWindow:
-    """Where the shown part of this session begins, and what stands for the rest."""
+    """Return where the shown part of this session begins, and the summary of the rest."""
     found = connection.execute(_CUT, {"this_session": session_id}).first()
     return HistoryWindow(*found) if found is not None else NOTHING_CUT
 
 
 def move(connection: Connection, session_id: str, cut: HistoryWindow) -> None:
-    """Show the session from this cut on. It never moves back."""
+    """Show the session from this point on. It never moves back."""
     values = {"this_session": session_id, "cut_after": cut.after, "several_by_now": cut.several}
     if connection.execute(_MOVE, values).rowcount == 0:
         _insert(connection, session_id, shown_after=cut.after, several=cut.several)
 
 
-def begin(connection: Connection, session_id: str, *, now: datetime, lease: timedelta) -> CompactionClaim | None:
-    """Take the right to write the next summary; None when somebody has it, or the session is closed."""
+def begin(connection: Connection, lease: LeaseRequest, session_id: str) -> CompactionClaim | None:
+    """Lease the session's next summary; None when another process has the lease, or the session is closed."""
     if not is_open(connection, session_id):
         return None
-    found = connection.execute(_LEASE, {"this_session": session_id}).first()
-    if found is None:
-        _insert(connection, session_id, lease_until=now + lease)
-        return CompactionClaim(session_id, 0, NOTHING_CUT)
-    if found.lease_until is not None and found.lease_until > now:
-        return None
-    leased = {"this_session": session_id, "lease_until": now + lease, "fence": found.fence + 1}
-    connection.execute(_THIS, leased)
-    return CompactionClaim(session_id, found.fence + 1, cut_of(connection, session_id))
+    if connection.execute(_CUT, {"this_session": session_id}).first() is None:
+        _insert(connection, session_id)
+    dialect = connection.dialect.name
+    values = {"this_session": session_id, **leases.times(connection, lease.now, lease.length)}
+    fence = connection.execute(_TAKE[dialect], values).scalar()
+    return CompactionClaim(session_id, fence, cut_of(connection, session_id)) if fence is not None else None
 
 
 def finish(connection: Connection, folding: CompactionClaim, text: str, *, reaches: int, several: bool) -> bool:
-    """Store the summary, and show the session from behind it; False when it is void, or the session closed."""
+    """Store the summary, and show the session from behind it; False when it is void, or the session is closed."""
     if not is_open(connection, folding.session_id):
         return False
     values = {
@@ -71,56 +70,69 @@ def finish(connection: Connection, folding: CompactionClaim, text: str, *, reach
     return connection.execute(_FINISH, values).rowcount == 1
 
 
-def give_up(connection: Connection, folding: CompactionClaim, until: datetime | None = None) -> None:
-    """Somebody else may write it: at once, or when the pause has passed that lasts until then."""
-    connection.execute(_MINE, {"this_session": folding.session_id, "this_fence": folding.fence, "lease_until": until})
+def give_up(connection: Connection, folding: CompactionClaim) -> None:
+    """Give the lease up, so that another process can write the summary at once."""
+    connection.execute(_MINE, {"this_session": folding.session_id, "this_fence": folding.fence, "lease_until": None})
+
+
+def rest(connection: Connection, folding: CompactionClaim, *, now: datetime, pause: timedelta) -> None:
+    """Give the lease up after a failure, and keep the summary from being leased before a pause has passed."""
+    mine = {"this_session": folding.session_id, "this_fence": folding.fence, **leases.times(connection, now, pause)}
+    connection.execute(_REST[connection.dialect.name], mine)
 
 
 def void(connection: Connection, turn_id: int) -> None:
-    """A word of this turn was taken back: so is the summary that holds it, to be written anew without.
+    """Void the summary that holds this turn, because a word of the turn was erased.
 
-    One that does not reach so far stays; what is being written is stored in neither case.
+    A summary that does not reach the turn stays. A summary that is being written is not stored in either case.
     """
-    session_id = connection.execute(sa.select(turns.c.session_id).where(turns.c.id == turn_id)).scalar()
+    session_id = connection.execute(sa.select(TURNS.c.session_id).where(TURNS.c.id == turn_id)).scalar()
     if session_id is not None and is_open(connection, session_id):
         connection.execute(_VOID, {"this_session": session_id, "this_turn": turn_id})
 
 
 def forget(connection: Connection, session_ids: Sequence[str]) -> None:
     """Erase the summaries of these sessions, which are closed."""
-    connection.execute(sa.delete(summaries).where(summaries.c.session_id.in_(session_ids)))
+    connection.execute(sa.delete(SUMMARIES).where(SUMMARIES.c.session_id.in_(session_ids)))
 
 
 def _insert(connection: Connection, session_id: str, **values: object) -> None:
     first = {"shown_after": 0, "reaches": 0, "text": "", "several": False, "fence": 0}
-    connection.execute(sa.insert(summaries), {"session_id": session_id, **first, **values})
+    connection.execute(sa.insert(SUMMARIES), {"session_id": session_id, **first, **values})
 
 
-_OF_THIS = summaries.c.session_id == sa.bindparam("this_session")
-_CUT = sa.select(summaries.c.shown_after, summaries.c.text, summaries.c.reaches, summaries.c.several).where(_OF_THIS)
-_LEASE = sa.select(summaries.c.fence, summaries.c.lease_until).where(_OF_THIS)
-_THIS = sa.update(summaries).where(_OF_THIS)
-_MINE = _THIS.where(summaries.c.fence == sa.bindparam("this_fence"))
+_OF_THIS = SUMMARIES.c.session_id == sa.bindparam("this_session")
+_CUT = sa.select(SUMMARIES.c.shown_after, SUMMARIES.c.text, SUMMARIES.c.reaches, SUMMARIES.c.several).where(_OF_THIS)
+_THIS = sa.update(SUMMARIES).where(_OF_THIS)
+_MINE = _THIS.where(SUMMARIES.c.fence == sa.bindparam("this_fence"))
+_FREE = {
+    name: sa.or_(SUMMARIES.c.lease_until.is_(None), SUMMARIES.c.lease_until <= now) for name, now in leases.NOW.items()
+}
+_TAKE = {
+    name: _THIS.where(_FREE[name]).values(lease_until=until, fence=SUMMARIES.c.fence + 1).returning(SUMMARIES.c.fence)
+    for name, until in leases.UNTIL.items()
+}
+_REST = {name: _MINE.values(lease_until=until) for name, until in leases.UNTIL.items()}
 _MOVED = {
-    summaries.c.shown_after: sa.case(
-        (summaries.c.shown_after < sa.bindparam("cut_after"), sa.bindparam("cut_after")),
-        else_=summaries.c.shown_after,
+    SUMMARIES.c.shown_after: sa.case(
+        (SUMMARIES.c.shown_after < sa.bindparam("cut_after"), sa.bindparam("cut_after")),
+        else_=SUMMARIES.c.shown_after,
     ),
-    summaries.c.several: sa.or_(summaries.c.several, sa.bindparam("several_by_now", type_=sa.Boolean)),
+    SUMMARIES.c.several: sa.or_(SUMMARIES.c.several, sa.bindparam("several_by_now", type_=sa.Boolean)),
 }
 _MOVE = _THIS.values(_MOVED)
 _FINISH = _MINE.values(
     _MOVED
     | {
-        summaries.c.text: sa.bindparam("text"),
-        summaries.c.reaches: sa.bindparam("reaches"),
-        summaries.c.lease_until: None,
+        SUMMARIES.c.text: sa.bindparam("text"),
+        SUMMARIES.c.reaches: sa.bindparam("reaches"),
+        SUMMARIES.c.lease_until: None,
     }
 )
-_HOLDS_IT = summaries.c.reaches >= sa.bindparam("this_turn")
+_HOLDS_IT = SUMMARIES.c.reaches >= sa.bindparam("this_turn")
 _VOID = _THIS.values(
-    text=sa.case((_HOLDS_IT, ""), else_=summaries.c.text),
-    reaches=sa.case((_HOLDS_IT, 0), else_=summaries.c.reaches),
+    text=sa.case((_HOLDS_IT, ""), else_=SUMMARIES.c.text),
+    reaches=sa.case((_HOLDS_IT, 0), else_=SUMMARIES.c.reaches),
     lease_until=None,
-    fence=summaries.c.fence + 1,  # what is being written may hold the word as well
+    fence=SUMMARIES.c.fence + 1,  # the summary that is being written may hold the word as well
 )

@@ -1,8 +1,8 @@
 """What the model may do besides talking. Each tool is a file here.
 
 Reading order: loop (the model calls for tools and goes on), set_preferences.
-Rule: what a model calls for is untrusted: a tool checks its arguments, and does nothing for anybody but the one
-author of the messages that are answered. What it changed is told to that person, whether or not the model tells it.
+Rule: a tool call of the model is untrusted. A tool checks its arguments, and acts only for the one author of the
+messages that are answered. That person reads of each change, whether or not the model mentions it.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-Arguments = Mapping[str, object]  # an object of JSON, as the model made it up
+Arguments = Mapping[str, object]  # a JSON object, as the model wrote it
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a call."""
+    """The result of a call."""
 
     result: Mapping[str, Any]  # JSON, for the model to go on with
-    note: str = ""  # for the person, unless the model tells them itself
-    told_by: tuple[str, ...] = ()  # it has told them when it has used all of these words
+    note: str = ""  # for the person, unless the model mentions the change itself
+    mentioned_by: tuple[str, ...] = ()  # it has mentioned the change when it has used all of these words
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +34,15 @@ class Tool:
 
     @property
     def definition(self) -> dict[str, Any]:
-        """The tool as a request names it."""
+        """The tool in the form of a request."""
         return definition(self.name, self.description, self.parameters)
 
 
 def definition(name: str, description: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """A tool as a request names it."""
+    """Return a tool in the form of a request."""
     return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
 
 
 def failed(problem: str | Mapping[str, str]) -> Outcome:
-    """Nothing was done; the model reads why."""
+    """Return the outcome of a call that did nothing; the model reads the problem."""
     return Outcome({"error": problem})

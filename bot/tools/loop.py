@@ -1,7 +1,7 @@
-"""An answer in rounds: the model calls for tools, reads what came of it, and goes on, until it has said all.
+"""An answer in rounds: the model calls tools, reads their results, and goes on until its answer is complete.
 
-Rule: a few rounds, and a few calls in each. What was done is told to the person whatever the model makes of it:
-also when it falls silent afterwards, or fails.
+Rule: a few rounds, and a few calls in each. The person reads of each change, also when the model does not mention it,
+falls silent afterwards, or fails.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")  # backends take no other name bac
 
 
 class Rounds:
-    """An LLM that carries out what the one behind it calls for. Implements llm.LLM."""
+    """An LLM that runs the tool calls of the LLM behind it. Implements llm.LLM."""
 
     def __init__(self, llm: LLM, tools: Sequence[Tool]) -> None:
         self._llm = llm
@@ -36,86 +36,90 @@ class Rounds:
     async def stream(
         self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS
     ) -> AsyncGenerator[str | Done, None]:
-        """See LLM.stream. What all rounds say is one answer; its usage is the last request's, which showed the others,
-        with all completions.
+        """See LLM.stream. The text of all rounds is one answer.
+
+        Its usage has the prompt of the last request, which contains the others, and the completions of all.
         """
-        talk, offer = _Talk(messages), {**parameters, "tools": self._offer}
+        conversation, offer = _Conversation(messages), {**parameters, "tools": self._offer}
         failure: ModelError | None = None
         try:
             for left in reversed(range(MOST_ROUNDS)):
-                asked = self._llm.stream(talk.messages, offer if left else {**offer, "tool_choice": "none"})
-                async with aclosing(asked) as pieces:
+                stream = self._llm.stream(conversation.messages, offer if left else {**offer, "tool_choice": "none"})
+                async with aclosing(stream) as pieces:
                     async for piece in pieces:
-                        if text := talk.hear(piece):
+                        if text := conversation.add(piece):
                             yield text
-                if not left or not talk.calls:
+                if not left or not conversation.calls:
                     break
-                talk.go_on([await self._carry_out(call) for call in talk.calls])
+                conversation.begin_round([await self._run(call) for call in conversation.calls])
         except ModelError as error:
             failure = error
-        if note := talk.note():
+        if note := conversation.note():
             yield note
-        yield talk.end(failure)
+        yield conversation.end(failure)
 
-    async def _carry_out(self, call: ToolCall) -> Outcome:
+    async def _run(self, call: ToolCall) -> Outcome:
         tool, arguments = self._tools.get(call.name), _arguments(call)
         if tool is None:
             return failed("there is no such tool")
         return failed("the arguments are no JSON object") if arguments is None else await tool.run(arguments)
 
 
-class _Talk:
-    """What was shown, said and done in the rounds so far."""
+class _Conversation:
+    """The messages, the text and the outcomes of the rounds so far."""
 
     def __init__(self, messages: Sequence[ChatMessage]) -> None:
         self.messages = list(messages)
         self._done: Done | None = None  # of this round, once it has ended
         self._before: Done | None = None  # of the round before it
         self._text = ""  # of all rounds
-        self._said = ""  # in this round
+        self._round_text = ""  # of this round
         self._completions = 0  # tokens, of all rounds
         self._rounds = 1
         self._outcomes: list[Outcome] = []
 
     @property
     def calls(self) -> tuple[ToolCall, ...]:
-        """What the model has called for in this round, each call with an id."""
+        """The model's tool calls of this round, each with an id."""
         called = self._done.tool_calls[:MOST_CALLS] if self._done else ()
         return tuple(dataclasses.replace(call, id=call.id or f"call_{at}") for at, call in enumerate(called))
 
-    def hear(self, piece: str | Done) -> str:
-        """The text that a piece adds to the answer; what is said in a new round is a new paragraph."""
+    def add(self, piece: str | Done) -> str:
+        """Add a piece of this round; return the text that it adds to the answer. A new round is a new paragraph."""
         if isinstance(piece, Done):
             self._finish_round(piece)
             return ""
-        added = piece if self._said else _apart(self._text) + piece.lstrip()
-        self._said += piece
+        added = piece if self._round_text else _apart(self._text) + piece.lstrip()
+        self._round_text += piece
         self._text += added
         return added
 
-    def go_on(self, outcomes: Sequence[Outcome]) -> None:
-        """Have the next round shown what came of the calls of this one."""
+    def begin_round(self, outcomes: Sequence[Outcome]) -> None:
+        """Show the outcomes of this round's calls to the next round."""
         calls = self.calls
         self.messages.append(
-            {"role": "assistant", "content": self._said, "tool_calls": [_echo(call) for call in calls]}
+            {"role": "assistant", "content": self._round_text, "tool_calls": [_echo(call) for call in calls]}
         )
         for call, outcome in zip(calls, outcomes, strict=True):
             result = json.dumps(outcome.result, ensure_ascii=False)
             self.messages.append({"role": "tool", "tool_call_id": call.id, "content": result})
         self._outcomes += outcomes
-        self._before, self._done, self._said = self._done, None, ""
+        self._before, self._done, self._round_text = self._done, None, ""
         self._rounds += 1
 
     def note(self) -> str:
-        """What the person is to be told, because the model has not told them."""
-        said = self._text.casefold()
-        untold = [done.note for done in self._outcomes if done.note and not _is_told(done, said)]
-        note = _apart(self._text) + "\n\n".join(dict.fromkeys(untold)) if untold else ""
+        """Return the changes that the model did not mention, as text for the person."""
+        text = self._text.casefold()
+        unmentioned = [outcome.note for outcome in self._outcomes if outcome.note and not _is_mentioned(outcome, text)]
+        note = _apart(self._text) + "\n\n".join(dict.fromkeys(unmentioned)) if unmentioned else ""
         self._text += note
         return note
 
     def end(self, failure: ModelError | None) -> Done:
-        """The end of the whole answer; silence is one where something was said before. Raises ModelError otherwise."""
+        """Return the end of the whole answer. An empty last round is no failure when an earlier round had text.
+
+        Raises ModelError when there is no whole answer.
+        """
         if failure is not None and (failure.trouble is not Trouble.EMPTY or not self._text):
             raise failure
         done = self._done if failure is None else self._before
@@ -133,8 +137,8 @@ class _Talk:
         self._done = dataclasses.replace(done, usage=usage, rounds=self._rounds)
 
 
-def _is_told(outcome: Outcome, said: str) -> bool:
-    return bool(outcome.told_by) and all(word.casefold() in said for word in outcome.told_by)
+def _is_mentioned(outcome: Outcome, text: str) -> bool:
+    return bool(outcome.mentioned_by) and all(word.casefold() in text for word in outcome.mentioned_by)
 
 
 def _apart(text: str) -> str:
@@ -142,7 +146,7 @@ def _apart(text: str) -> str:
 
 
 def _arguments(call: ToolCall) -> Arguments | None:
-    """The arguments of a call, an empty text being none; None when they are no object, or too long."""
+    """Return the arguments of a call, {} for an empty text; None when they are no JSON object, or too long."""
     try:
         made = json.loads(call.arguments or "{}") if len(call.arguments) <= MOST_CHARACTERS else None
     except (ValueError, RecursionError):
@@ -151,7 +155,7 @@ def _arguments(call: ToolCall) -> Arguments | None:
 
 
 def _echo(call: ToolCall) -> dict[str, Any]:
-    """The call as the model is shown it again: what a backend would refuse in it is left out."""
+    """Return the call for the next request, without the parts that a backend would refuse."""
     name = _NOT_IN_NAMES.sub("", call.name)[:64] or "unknown"
     return {
         "id": call.id,

@@ -1,4 +1,4 @@
-"""The tool by which a person's preferences are changed by saying so: "call me Ana from now on"."""
+"""The tool that changes a person's preferences when they ask for it: "call me Ana from now on"."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from bot.domain import texts
 from bot.domain.preferences import MOST_CHARACTERS, NEITHER, Tone
 from bot.errors import PreferencesRefused, StoreUnavailable
 from bot.prompt.tokens import estimate_tokens
-from bot.store import preferences as kept
-from bot.store.claims import Claim
+from bot.store import preferences as preference_rows
+from bot.store.claims import PlatformClaim
 from bot.store.engine import Store
 from bot.tools import Arguments, Outcome, Tool, definition, failed
 
@@ -28,32 +28,32 @@ _DESCRIPTION = (
 )
 
 
-def set_preferences(store: Store, claim: Claim, clock: Callable[[], datetime]) -> Sequence[Tool]:
-    """The tool, for the one author of this claim's messages; none where several people are answered together.
+def set_preferences(store: Store, claim: PlatformClaim, clock: Callable[[], datetime]) -> Sequence[Tool]:
+    """Return the tool for the one author of this claim's messages; none when several people are answered together.
 
-    A model that reads what two of them wish cannot tell us whose wish it calls for.
+    The tool cannot know whose wish the model means when two people have written.
     """
 
     async def run(arguments: Arguments) -> Outcome:
         wishes = {field: wish for field, wish in arguments.items() if wish is not None}
         try:
-            now_kept = await store.run(kept.change_as_asked, claim, wishes, now=clock())
+            saved = await store.run(preference_rows.change_as_asked, claim, wishes, now=clock())
         except PreferencesRefused as refused:
             return failed(refused.problems)
         except StoreUnavailable:
             return failed("this cannot be kept at the moment")
-        if now_kept is None:
+        if saved is None:
             return failed("this was not kept: what was asked has changed, or is to be forgotten")
-        changed = {field: now_kept.wishes.get(field, "") for field in wishes}
-        told_by = tuple(changed.values()) if all(changed.values()) else ()
-        return Outcome({"kept": now_kept.wishes}, texts.noted(changed) if changed else "", told_by)
+        changed = {field: saved.wishes.get(field, "") for field in wishes}
+        mentioned_by = tuple(changed.values()) if all(changed.values()) else ()
+        return Outcome({"kept": saved.wishes}, texts.noted(changed) if changed else "", mentioned_by)
 
-    alone = len({said.author_id for said in claim.said}) == 1
+    alone = len({utterance.author_id for utterance in claim.utterances}) == 1
     return [Tool(NAME, _DESCRIPTION, _PARAMETERS, run)] if alone else []
 
 
 def cost_of_tools(settings: Settings) -> int:
-    """What offering it adds to each request, in estimated tokens: nothing where tools are switched off."""
+    """Return the estimated tokens that the tool adds to each request; 0 when tools are switched off."""
     offered = settings.openai_tools == "auto"
     return estimate_tokens(json.dumps(definition(NAME, _DESCRIPTION, _PARAMETERS))) if offered else 0
 

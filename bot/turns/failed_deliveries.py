@@ -1,4 +1,4 @@
-"""Refusals: deliveries that could not be taken in, counted here until the database is there to keep the count."""
+"""The count of deliveries that this process could not store, until the database is there to keep the count."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bot.store.engine import Store
 
 
 class FailedDeliveries:
-    """This process's count of what it left to be delivered again."""
+    """Counts the events that the platform has to deliver again."""
 
     def __init__(self, store: Store, *, clock: Callable[[], datetime]) -> None:
         self._store = store
@@ -21,7 +21,7 @@ class FailedDeliveries:
 
     @property
     def not_kept(self) -> int:
-        """How many the database does not know of yet."""
+        """How many are not in the database yet."""
         return self._counted.total()
 
     def add(self) -> None:
@@ -29,7 +29,7 @@ class FailedDeliveries:
         self._counted[metrics.hour_of(self._clock())] += 1
 
     async def keep(self) -> None:
-        """Hand the count over to the database. Raises StoreUnavailable; then it is kept here."""
+        """Store the count. Raises StoreUnavailable; then it stays here."""
         if not self._counted:
             return
         counted, self._counted = self._counted, Counter()

@@ -1,6 +1,6 @@
-"""Who may be answered now: so many at once, in all, for one workspace and for one person; the others wait in line.
+"""Which threads are answered now, within limits in all, for one workspace and for one person; the others queue.
 
-Rule: pure. The line is fair: people take turns, and nobody's many threads hold up somebody else's one.
+Rule: pure. The queue is fair: people take turns, so that one person's many threads do not delay another's one.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TypeVar
 
-from bot.store.leases import Owed
+from bot.store.leases import QueueEntry
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many threads may be answered at once in this process, and how many may wait in its line."""
+    """How many threads may be answered at once in this process, and how many may queue."""
 
     total: int
     per_workspace: int
@@ -27,89 +27,92 @@ Person = tuple[str, str]  # workspace and person
 
 
 class FairQueue:
-    """Counts who is inside, and keeps the line of those who wait."""
+    """Counts the threads that are answered, and queues the others."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._inside: Counter[Person] = Counter()
+        self._running: Counter[Person] = Counter()
         self._workspaces: Counter[str] = Counter()
-        self._line: dict[Person, deque[Owed]] = {}  # in the order in which people are next
+        self._queues: dict[Person, deque[QueueEntry]] = {}  # in the order in which people are next
         self._waiting: set[int] = set()
 
     @property
     def running(self) -> int:
-        """How many are inside."""
+        """How many threads are answered."""
         return self._workspaces.total()
 
     @property
     def waiting(self) -> int:
-        """How many wait in line."""
+        """How many threads queue."""
         return len(self._waiting)
 
-    def enter(self, owed: Owed) -> bool:
-        """Whether this thread may be answered now. If not it waits; a line that is full turns it away."""
-        if owed.thread_id in self._waiting:
+    def enter(self, entry: QueueEntry) -> bool:
+        """Return whether this thread may be answered now. If not it queues; a full queue turns it away."""
+        if entry.thread_id in self._waiting:
             return False
-        if self._may_enter(owed):
-            self._go_in(owed)
+        if self._has_room(entry):
+            self._start(entry)
             return True
         if len(self._waiting) < self._limits.waiting:
-            self._waiting.add(owed.thread_id)
-            self._line.setdefault(_person(owed), deque()).append(owed)
+            self._waiting.add(entry.thread_id)
+            self._queues.setdefault(_person(entry), deque()).append(entry)
         return False
 
-    def waits(self, owed: Owed) -> bool:
-        """Whether this thread waits in line."""
-        return owed.thread_id in self._waiting
+    def is_waiting(self, entry: QueueEntry) -> bool:
+        """Return whether this thread queues."""
+        return entry.thread_id in self._waiting
 
-    def admit(self, owed: Owed) -> None:
-        """Let this thread in at once, also from the line and whatever the limits: for what takes no time."""
-        if owed.thread_id in self._waiting:
-            self._waiting.discard(owed.thread_id)
-            left = {who: deque(o for o in line if o.thread_id != owed.thread_id) for who, line in self._line.items()}
-            self._line = {who: line for who, line in left.items() if line}
-        self._go_in(owed)
+    def admit(self, entry: QueueEntry) -> None:
+        """Start this thread at once, also from the queue and beyond the limits: for a reply that takes no time."""
+        if entry.thread_id in self._waiting:
+            self._waiting.discard(entry.thread_id)
+            others = {
+                person: deque(other for other in queue if other.thread_id != entry.thread_id)
+                for person, queue in self._queues.items()
+            }
+            self._queues = {person: queue for person, queue in others.items() if queue}
+        self._start(entry)
 
-    def leave(self, owed: Owed) -> list[Owed]:
-        """This thread was answered; who goes in now."""
-        _decrease(self._inside, _person(owed))
-        _decrease(self._workspaces, owed.workspace)
-        entered = []
-        while (found := self._next()) is not None:
-            self._go_in(found)
-            entered.append(found)
-        return entered
+    def leave(self, entry: QueueEntry) -> list[QueueEntry]:
+        """End this thread's turn; return the threads that start now."""
+        _decrease(self._running, _person(entry))
+        _decrease(self._workspaces, entry.workspace)
+        started = []
+        while (following := self._next()) is not None:
+            self._start(following)
+            started.append(following)
+        return started
 
-    def _next(self) -> Owed | None:
+    def _next(self) -> QueueEntry | None:
         if self.running >= self._limits.total:
             return None
-        for person, queue in self._line.items():
-            if self._may_enter(queue[0]):
-                found = queue.popleft()
-                self._waiting.discard(found.thread_id)
-                del self._line[person]
+        for person, queue in self._queues.items():
+            if self._has_room(queue[0]):
+                entry = queue.popleft()
+                self._waiting.discard(entry.thread_id)
+                del self._queues[person]
                 if queue:
-                    self._line[person] = queue  # behind everybody else
-                return found
+                    self._queues[person] = queue  # behind everybody else
+                return entry
         return None
 
-    def _may_enter(self, owed: Owed) -> bool:
+    def _has_room(self, entry: QueueEntry) -> bool:
         return (
             self.running < self._limits.total
-            and self._workspaces[owed.workspace] < self._limits.per_workspace
-            and self._inside[_person(owed)] < self._limits.per_person
+            and self._workspaces[entry.workspace] < self._limits.per_workspace
+            and self._running[_person(entry)] < self._limits.per_person
         )
 
-    def _go_in(self, owed: Owed) -> None:
-        self._inside[_person(owed)] += 1
-        self._workspaces[owed.workspace] += 1
+    def _start(self, entry: QueueEntry) -> None:
+        self._running[_person(entry)] += 1
+        self._workspaces[entry.workspace] += 1
 
 
 def _decrease(counter: Counter[K], key: K) -> None:
     counter[key] -= 1
-    if not counter[key]:  # or everybody who ever asked would stay in memory
+    if not counter[key]:  # or the counter would keep everybody who ever wrote
         del counter[key]
 
 
-def _person(owed: Owed) -> Person:
-    return owed.workspace, owed.person
+def _person(entry: QueueEntry) -> Person:
+    return entry.workspace, entry.person

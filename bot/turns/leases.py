@@ -1,85 +1,139 @@
-"""Held: the claims of this process. Their leases are renewed, and their answers hear when they are to end."""
+"""The leases of this process: taken, renewed while their turns are answered here, and given up.
+
+Rule: a lease that was taken is never left behind. Whoever is cancelled while the store takes it, gives it up again.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from typing import Any, TypeVar, cast
 
+from bot.errors import StoreUnavailable
 from bot.store import leases
 from bot.store.claims import Claim
 from bot.store.engine import Store
+from bot.store.leases import LeaseRequest, P, T, Take, Undo
+from bot.store.summaries import CompactionClaim
+from bot.turns.policies import C, Policy
 from bot.turns.running_turn import RunningTurn
+
+log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=30)
 RENEW_EVERY_S = 8.0  # well inside the lease
-SURE_SHARE = 2 / 3  # of a lease: so long after it was asked for, a turn is surely ours still
-HEAR_EVERY_S = 0.4  # a stop shall be heard within a second
+SURE_SHARE = 2 / 3  # of a lease: for so long after the request a turn is surely still ours
+POLL_INTERRUPTIONS_EVERY_S = 0.4  # a stop takes effect within a second
 RENEWED_AT_ONCE = 1_000  # leases in one statement: databases bound its parameters
+
+R = TypeVar("R")
 
 
 class LeaseKeeper:
-    """What is being answered here, thread by thread."""
+    """Takes leases in the name of this process, and renews those of the turns that are answered here."""
 
-    def __init__(self, store: Store, *, owner: str, clock: Callable[[], datetime], lease: timedelta = LEASE) -> None:
-        """`owner` names this process in its leases; no two processes share one."""
-        self.owner = owner
-        self.lease = lease
+    def __init__(self, store: Store, *, owner: str, clock: Callable[[], datetime], length: timedelta = LEASE) -> None:
+        """`owner` names this process in its leases; no two processes share a name."""
         self._store = store
+        self._owner = owner
         self._clock = clock
-        self._running: dict[int, RunningTurn] = {}
+        self._length = length
+        self._running: dict[int, RunningTurn[Any]] = {}  # by thread
 
-    @contextmanager
-    def holding(self, claim: Claim, asked_at: float, task: asyncio.Task[None] | None = None) -> Iterator[RunningTurn]:
-        """Inside the block this claim is answered, by a task that is cancelled when the lease is lost, if one is given.
+    async def claim(
+        self, policy: Policy[C], take: Take[P, C | R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> RunningTurn[C] | R:
+        """Claim a turn, and renew its lease from now on, until it is released or given up.
 
-        `asked_at`: when the lease was asked for, by the monotonic clock.
+        Returns the result of `take` itself when that is no claim. See `take`.
         """
-        running = self._running[claim.thread_id] = RunningTurn(claim.fence, task)
-        running.hold(self._sure_until(asked_at))
-        try:
-            yield running
-        finally:
-            self.let_go(claim)
+        asked_at = time.monotonic()
+        taken = await self.take(self._length, policy.undo, take, *args, **kwargs)
+        if not isinstance(taken, Claim):
+            return taken
+        turn = RunningTurn(cast("C", taken), policy)
+        self._running[taken.thread_id] = turn
+        turn.hold(self._sure_until(asked_at))
+        return turn
 
-    def let_go(self, claim: Claim) -> None:
-        """Whatever becomes of its lease now, whoever answered this claim goes on."""
-        running = self._running.get(claim.thread_id)
-        if running is not None and running.fence == claim.fence:
-            running.let_go()
-            del self._running[claim.thread_id]
+    async def take(
+        self, length: timedelta, undo: Undo[Any], take: Take[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run a store function that takes a lease of this length, and return its result.
+
+        When the caller is cancelled meanwhile, `undo` gives up what was taken.
+        """
+        taking = asyncio.ensure_future(self._store.run(take, self._request(length), *args, **kwargs))
+        try:
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError:  # the transaction may be committed nevertheless
+            if isinstance(taken := await taking, Claim | CompactionClaim):
+                await self._undo(undo, taken)
+            raise
+
+    def release(self, turn: RunningTurn[Any]) -> None:
+        """Stop renewing this lease, because the turn is about to be settled or given up."""
+        turn.release()
+        if self._running.get(turn.claim.thread_id) is turn:
+            del self._running[turn.claim.thread_id]
+
+    async def give_up(self, turn: RunningTurn[Any]) -> None:
+        """Give a turn up by its policy, unless it is over."""
+        self.release(turn)
+        if not turn.over:
+            turn.over = True
+            await self._undo(turn.policy.undo, turn.claim)
 
     async def poll_interruptions(self) -> None:
-        """End the answers that are to end, whoever asked for it, on whichever replica."""
+        """Interrupt the turns that run here and are to end, on whichever replica that was requested."""
         if self._running:
-            for thread_id, fence, why in await self._store.run_urgent(leases.interruptions, self.owner):
-                running = self._running.get(thread_id)
-                if running is not None and running.fence == fence:  # not a later turn in the same thread
-                    running.interrupt(why)
+            for thread_id, fence, why in await self._store.run_urgent(leases.interruptions, self._owner):
+                turn = self._running.get(thread_id)
+                if turn is not None and turn.claim.fence == fence:  # not a later turn in the same thread
+                    turn.interruption.interrupt(why)
 
     async def renew(self) -> None:
-        """Prolong the leases of what runs here. What was taken over meanwhile ends, unseen: it is another's now."""
-        claimed = dict(self._running)
-        for start in range(0, len(claimed), RENEWED_AT_ONCE):
-            some = list(claimed)[start : start + RENEWED_AT_ONCE]
+        """Prolong the leases of the turns that run here, and end the turns whose lease was lost."""
+        running = dict(self._running)
+        for start in range(0, len(running), RENEWED_AT_ONCE):
+            batch = list(running)[start : start + RENEWED_AT_ONCE]
             asked_at = time.monotonic()
-            held = await self._store.run_urgent(leases.renew, self.owner, some, now=self._clock(), lease=self.lease)
-            for thread_id in held:
-                if self._running.get(thread_id) is claimed[thread_id]:  # not a later turn in the same thread
-                    claimed[thread_id].hold(self._sure_until(asked_at))
-            await self._end_lost({thread_id: claimed[thread_id] for thread_id in some if thread_id not in held})
+            renewed = await self._store.run_urgent(leases.renew, self._request(self._length), batch)
+            for thread_id in renewed:
+                if self._running.get(thread_id) is running[thread_id]:  # not a later turn in the same thread
+                    running[thread_id].hold(self._sure_until(asked_at))
+            await self._end_lost({thread_id: running[thread_id] for thread_id in batch if thread_id not in renewed})
 
-    async def _end_lost(self, missing: Mapping[int, RunningTurn]) -> None:
-        """Of what is leased no more, end what is another's; the rest has just come to its own end."""
+    async def is_lost(self, claim: Claim) -> bool:
+        """Return whether another process has claimed the thread since. Raises StoreUnavailable."""
+        fences = await self._store.run(leases.fences, [claim.thread_id])
+        return fences.get(claim.thread_id) != claim.fence
+
+    async def _end_lost(self, missing: Mapping[int, RunningTurn[Any]]) -> None:
+        """End those of these turns that another process has claimed; the others have just ended by themselves."""
         if not missing:
             return
         fences = await self._store.run_urgent(leases.fences, list(missing))
-        for thread_id, running in missing.items():
+        for thread_id, turn in missing.items():
             # Not a later turn in the same thread, which began meanwhile.
-            if fences.get(thread_id) != running.fence and self._running.get(thread_id) is running:
-                running.lose()
+            if fences.get(thread_id) != turn.claim.fence and self._running.get(thread_id) is turn:
+                turn.lose()
+
+    async def _undo(self, undo: Undo[Any], taken: Claim | CompactionClaim) -> None:
+        undoing = asyncio.ensure_future(self._store.run(undo, taken))
+        try:
+            await asyncio.shield(undoing)
+        except asyncio.CancelledError:  # it must not drop out of the database's queue
+            await asyncio.wait([undoing])
+            raise
+        except StoreUnavailable as error:  # the lease runs out, and the next claim does it
+            log.warning("lease_not_given_up", extra={"session": taken.session_id, "detail": str(error)})
+
+    def _request(self, length: timedelta) -> LeaseRequest:
+        return LeaseRequest(self._owner, self._clock(), length)
 
     def _sure_until(self, asked_at: float) -> float:
-        return asked_at + SURE_SHARE * self.lease.total_seconds()
+        return asked_at + SURE_SHARE * self._length.total_seconds()

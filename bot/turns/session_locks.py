@@ -1,102 +1,51 @@
-"""Line: who asks here. So many at once, and in each session one after the other, first come first served."""
+"""One lock for each session, so that its questions are answered one after the other, in the order of their arrival."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from bot.domain.events import Thread
-from bot.errors import Overloaded, SessionBusy
+from bot.errors import SessionBusy
 
 
 class SessionLocks:
-    """Counts who is inside, waiting or being answered, and lets them pass."""
+    """The locks of the sessions that somebody asks in now."""
 
-    def __init__(self, *, most: int, most_of_one: int, wait_s: float) -> None:
-        """At `most` so many are inside, in all and of one owner.
-
-        `wait_s`: for how long one waits for the question before one's own in the same session.
-        """
-        self._most = most
-        self._most_of_one = most_of_one
-        self._wait_s = wait_s
-        self._inside: Counter[str] = Counter()  # by owner
-        self._tasks: set[asyncio.Task[Any]] = set()  # who waits inside
-        self._sessions: dict[Thread, _Waiting] = {}
-
-    @property
-    def length(self) -> int:
-        """How many are inside."""
-        return self._inside.total()
-
-    @contextmanager
-    def inside(self, owner: str) -> Iterator[None]:
-        """Count somebody while the block runs. Raises Overloaded when there are too many already."""
-        if self._inside.total() >= self._most or self._inside[owner] >= self._most_of_one:
-            raise Overloaded("too many questions are being answered here")
-        self._inside[owner] += 1
-        self._tasks.add(task := _this_task())
-        try:
-            yield
-        finally:
-            self._tasks -= {task, _this_task()}  # a stream may be read on in another task
-            self._inside[owner] -= 1
-            if not self._inside[owner]:
-                del self._inside[owner]
-
-    @contextmanager
-    def aside(self) -> Iterator[None]:
-        """While the block runs, whoever is inside is at work of its own, and is not to be cancelled."""
-        self._tasks.discard(_this_task())
-        try:
-            yield
-        finally:
-            self._tasks.add(_this_task())
-
-    async def dissolve(self) -> None:
-        """Cancel everybody who waits inside, but for the caller; return when they have gone."""
-        while others := {task for task in self._tasks - {_this_task()} if not task.done()}:
-            for task in others:
-                task.cancel()
-            await asyncio.wait(others)
+    def __init__(self, *, timeout_s: float) -> None:
+        """`timeout_s`: the longest wait for the earlier questions of a session."""
+        self._timeout_s = timeout_s
+        self._locks: dict[Thread, _SessionLock] = {}
 
     @asynccontextmanager
-    async def alone(self, thread: Thread) -> AsyncIterator[float]:
-        """Inside the block nobody else here asks in this session; until when, by the loop's time, to wait in all.
+    async def lock(self, thread: Thread) -> AsyncIterator[float]:
+        """Lock a session while the block runs. Raises SessionBusy after the timeout.
 
-        Raises SessionBusy when that is over.
+        The block gets the end of the timeout, by the loop's time: other processes may answer in the session as well.
         """
-        until = asyncio.get_running_loop().time() + self._wait_s
-        waiting = self._sessions.setdefault(thread, _Waiting())
-        waiting.people += 1
+        until = asyncio.get_running_loop().time() + self._timeout_s
+        entry = self._locks.setdefault(thread, _SessionLock())
+        entry.users += 1
         try:
-            await _acquire(waiting.lock, until)
+            await _acquire(entry.lock, until)
             try:
                 yield until
             finally:
-                waiting.lock.release()
+                entry.lock.release()
         finally:
-            waiting.people -= 1
-            if not waiting.people:
-                del self._sessions[thread]
+            entry.users -= 1
+            if not entry.users:
+                del self._locks[thread]
 
 
 @dataclass(slots=True)
-class _Waiting:
-    """Those who ask in one session."""
+class _SessionLock:
+    """A lock, and how many questions hold it or wait for it."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    people: int = 0
-
-
-def _this_task() -> asyncio.Task[Any]:
-    if (task := asyncio.current_task()) is None:
-        raise RuntimeError("asked outside of a task")
-    return task
+    users: int = 0
 
 
 async def _acquire(lock: asyncio.Lock, until: float) -> None:

@@ -1,7 +1,7 @@
-"""Summariser: folds the turns that are too many to be shown into the session's summary, behind the answers' back.
+"""Writes summaries of the turns that no longer fit into a session's prompt, in the background.
 
-Rule: nobody waits for it. One at a time writes a session's summary, on all replicas together; where that fails, the
-turns are simply shown no more until it works again.
+Rule: no answer waits for a summary. On all replicas together, one process at a time writes a session's summary. While
+that fails, the turns are left out of the prompt without one.
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ from bot.prompt.budget import Budget
 from bot.prompt.compose import SUMMARY_SO_FAR, TO_BE_SUMMED_UP, Compaction
 from bot.prompt.history import ChatMessage, Turn
 from bot.prompt.tokens import MOST_CHARACTERS, estimate_tokens, shorten
-from bot.store import history as settled_turns
+from bot.store import history as history_rows
 from bot.store import summaries
 from bot.store.engine import Store
 from bot.store.summaries import CompactionClaim
+from bot.turns.leases import LeaseKeeper
 
 log = logging.getLogger(__name__)
 
 Names = Callable[[Sequence[Turn]], Awaitable[Mapping[str, str]]]
 
-AT_ONCE = 8  # sessions; the others' time comes after their next turn
-FOLDED_AT_ONCE = 20  # requests for one session, one after the other; then it waits for its next turn, too
-PATIENCE_S = 120.0  # for one summary
-LEASE = timedelta(minutes=5)  # longer than that
-RETRY = timedelta(minutes=1)  # after a failure; sooner nobody tries again
-SHARE = 8  # the part of the room that a summary may take: one in so many
+AT_ONCE = 8  # sessions; the others are compacted after their next turn
+REQUESTS_AT_ONCE = 20  # for one session, one after the other; the rest follows after its next turn
+TIMEOUT_S = 120.0  # of one summary
+LEASE = timedelta(minutes=5)  # longer than the timeout, so it needs no renewal
+RETRY = timedelta(minutes=1)  # the pause after a failure
+SHARE = 8  # a summary may take one in so many parts of the room
 MOST_TOKENS = 1_000
 
 _INSTRUCTIONS = """\
@@ -52,20 +53,23 @@ sentences in the language of the conversation, no more than {words} words, and n
 class Summariser:
     """Writes summaries with the model that answers, within the same budget."""
 
-    def __init__(self, store: Store, llm: LLM, budget: Budget, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, store: Store, llm: LLM, budget: Budget, leases: LeaseKeeper, *, clock: Callable[[], datetime]
+    ) -> None:
         self._store = store
+        self._leases = leases
         self._llm = llm
         self._budget = budget
         self._clock = clock
         self._running: dict[str, asyncio.Task[None]] = {}
 
-    def fold(self, session_id: str, fold: Compaction, names: Names) -> None:
-        """Begin to fold these turns into the session's summary, unless that is under way. Returns at once.
+    def compact(self, session_id: str, compaction: Compaction, names: Names) -> None:
+        """Begin to summarise these turns, unless that is under way. Returns at once.
 
         `names` finds the names that are read in some of its turns.
         """
         if session_id not in self._running and len(self._running) < AT_ONCE:
-            task = self._running[session_id] = asyncio.create_task(self._fold(session_id, fold, names))
+            task = self._running[session_id] = asyncio.create_task(self._compact(session_id, compaction, names))
             task.add_done_callback(lambda done: self._ended(session_id, done))
 
     async def idle(self) -> None:
@@ -74,7 +78,7 @@ class Summariser:
             await asyncio.wait(tuple(self._running.values()))
 
     async def stop(self) -> None:
-        """Leave off: what was not stored is written after some later turn."""
+        """Cancel the summaries that are being written. They are written after some later turn."""
         for task in (running := tuple(self._running.values())):
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
@@ -82,62 +86,67 @@ class Summariser:
     def _ended(self, session_id: str, task: asyncio.Task[None]) -> None:
         del self._running[session_id]
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a summary broke in a way that nobody foresaw", exc_info=error)
+            log.error("summary_broke", extra={"session": session_id}, exc_info=error)
 
-    async def _fold(self, session_id: str, fold: Compaction, names: Names) -> None:
+    async def _compact(self, session_id: str, compaction: Compaction, names: Names) -> None:
         try:
-            for _ in range(FOLDED_AT_ONCE):
-                folding = await self._store.run(summaries.begin, session_id, now=self._clock(), lease=LEASE)
-                if folding is None or not await self._fold_some(folding, fold, names):
+            for _ in range(REQUESTS_AT_ONCE):
+                claim = await self._leases.take(LEASE, summaries.give_up, summaries.begin, session_id)
+                if claim is None or not await self._compact_some(claim, compaction, names):
                     return
         except StoreUnavailable as error:
-            log.warning("the database did not answer (%s); a summary has to wait", error)
+            log.warning("summary_postponed", extra={"session": session_id, "detail": str(error)})
 
-    async def _fold_some(self, folding: CompactionClaim, fold: Compaction, names: Names) -> bool:
-        """Write one summary; whether there may be more to fold."""
-        cut = folding.cut
-        turns = await self._store.run(settled_turns.oldest, folding.session_id, after=cut.reaches, until=fold.until)
+    async def _compact_some(self, claim: CompactionClaim, compaction: Compaction, names: Names) -> bool:
+        """Write one summary; return whether there may be more turns to summarise."""
+        cut = claim.cut
+        turns = await self._store.run(history_rows.oldest, claim.session_id, after=cut.reaches, until=compaction.until)
         if not turns:
-            await self._store.run(summaries.give_up, folding)
+            await self._store.run(summaries.give_up, claim)
             return False
         try:
             text, reaches = await self._write(cut.summary, turns, await names(turns))
         except (ModelError, TimeoutError) as error:
-            return await self._failed(folding, error)
-        several = cut.several or fold.several
-        return await self._store.run(summaries.finish, folding, text, reaches=reaches, several=several)
+            return await self._failed(claim, error)
+        several = cut.several or compaction.several
+        return await self._store.run(summaries.finish, claim, text, reaches=reaches, several=several)
 
-    async def _failed(self, folding: CompactionClaim, error: ModelError | TimeoutError) -> bool:
-        session = {"session": folding.session_id}
-        log.warning("a summary could not be written: %s", str(error) or "it took too long", extra=session)
-        again = isinstance(error, ModelError) and error.trouble is Trouble.WINDOW_EXCEEDED  # with less
-        await self._store.run(summaries.give_up, folding, None if again else self._clock() + RETRY)
+    async def _failed(self, claim: CompactionClaim, error: ModelError | TimeoutError) -> bool:
+        detail = str(error) or "it took too long"
+        log.warning("summary_failed", extra={"session": claim.session_id, "detail": detail})
+        again = isinstance(error, ModelError) and error.trouble is Trouble.WINDOW_EXCEEDED  # with fewer turns
+        if again:
+            await self._store.run(summaries.give_up, claim)
+        else:
+            await self._store.run(summaries.rest, claim, now=self._clock(), pause=RETRY)
         return again
 
     async def _write(self, summary: str, turns: Sequence[Turn], names: Mapping[str, str]) -> tuple[str, int]:
-        """The next summary, and the last turn that it holds. Where all of them was deleted it stays as it is."""
+        """Return the next summary, and the last turn in it. If all these turns were deleted, the text stays."""
         room = self._budget.room(estimate_tokens(_INSTRUCTIONS)).tokens
         most = min(room // SHARE, MOST_TOKENS)
         before = f"{SUMMARY_SO_FAR}{shorten(summary, room // 4)}\n\n" if summary else ""
-        told, reaches = _told(turns, names, room - estimate_tokens(before) - estimate_tokens(TO_BE_SUMMED_UP))
-        if not told:
+        transcript, reaches = _transcript(
+            turns, names, room - estimate_tokens(before) - estimate_tokens(TO_BE_SUMMED_UP)
+        )
+        if not transcript:
             return summary, reaches
         messages: list[ChatMessage] = [
             {"role": "system", "content": _INSTRUCTIONS.format(words=most * 2 // 3)},
-            {"role": "user", "content": before + TO_BE_SUMMED_UP + told},
+            {"role": "user", "content": before + TO_BE_SUMMED_UP + transcript},
         ]
         return await self._ask(messages, most), reaches
 
     async def _ask(self, messages: Sequence[ChatMessage], most_tokens: int) -> str:
         text, tokens = "", sum(estimate_tokens(message["content"]) for message in messages)
         try:
-            async with asyncio.timeout(PATIENCE_S), aclosing(self._llm.stream(messages)) as pieces:
+            async with asyncio.timeout(TIMEOUT_S), aclosing(self._llm.stream(messages)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Done):
                         self._budget.learn(tokens, piece.usage.prompt if piece.usage else 0)
                     else:
                         text += piece
-                    if len(text) > most_tokens * MOST_CHARACTERS:  # it was told to be brief
+                    if len(text) > most_tokens * MOST_CHARACTERS:  # the model ignores the limit that it was given
                         break
         except ModelError as error:
             if error.trouble is Trouble.WINDOW_EXCEEDED:
@@ -148,8 +157,8 @@ class Summariser:
         return shorten(text.strip(), most_tokens)
 
 
-def _told(turns: Sequence[Turn], names: Mapping[str, str], room: int) -> tuple[str, int]:
-    """The first of these turns, as many as there is room for and one at least; the last of them."""
+def _transcript(turns: Sequence[Turn], names: Mapping[str, str], room: int) -> tuple[str, int]:
+    """Return the first of these turns as text, as many as there is room for and at least one; and the last of them."""
     texts: list[str] = []
     for turn in turns:
         text = history.transcript(turn, names)

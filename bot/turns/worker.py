@@ -1,112 +1,101 @@
-"""Worker: claims threads that are owed an answer and has them answered; one at a time per thread, many threads at once.
+"""The worker: claims threads with unanswered messages and has them answered; one turn at a time in each thread.
 
-Rule: a thread's next turn starts only when its last one is settled. Whoever accepts a message wakes the worker at
-once; what others left behind, and what others want to end, is found by looking, every second or so.
+Rule: a thread's next turn starts only when its last one is settled. A process that accepts a message wakes its own
+worker at once; a poll finds the threads that other processes left.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from bot.errors import PlatformUnavailable, StoreUnavailable
 from bot.store import claims, leases
-from bot.store.claims import Claim
 from bot.store.engine import Store
-from bot.store.leases import Owed
-from bot.turns.adapter import Asked
+from bot.store.leases import QueueEntry
+from bot.turns.adapter import AnswerTarget
 from bot.turns.fair_queue import FairQueue, Limits
-from bot.turns.handler import TurnHandler
-from bot.turns.leases import LEASE, LeaseKeeper
+from bot.turns.handler import Running, TurnHandler
+from bot.turns.leases import LeaseKeeper
+from bot.turns.policies import DURABLE
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 1.0
+POLL_EVERY_S = 1.0
 LONGEST_PAUSE_S = 60  # before a turn is tried again whose platform is away
-LONGEST_RETRY_AFTER_S = 3_600  # and whose platform says for how long
-FOUND_AT_ONCE = 200  # threads that one look takes up
+LONGEST_RETRY_AFTER_S = 3_600  # if the platform itself names a pause
+POLLED_AT_ONCE = 200  # threads
 CLAIMS_AT_ONCE = 8  # more would begin turns faster than the loop can follow, and messages come in by the same loop
 
 
 class Worker:
-    """Answers what is owed, within limits that are fair."""
+    """Answers waiting threads within fair limits."""
 
     def __init__(
         self,
         store: Store,
-        clerk: TurnHandler,
+        handler: TurnHandler,
+        lease_keeper: LeaseKeeper,
         *,
-        owner: str,
         clock: Callable[[], datetime],
         limits: Limits,
-        lease: timedelta = LEASE,
     ) -> None:
-        """`owner` names this process in its leases; no two processes share one."""
         self._store = store
-        self._clerk = clerk
-        self.held = LeaseKeeper(store, owner=owner, clock=clock, lease=lease)
+        self._handler = handler
+        self._leases = lease_keeper
         self._clock = clock
-        self._turnstile = FairQueue(limits)
-        self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._telling: set[asyncio.Task[None]] = set()
-        self._told: dict[int, Asked] = {}  # that they wait in line, by thread
-        self._woken: set[int] = set()
+        self._queue = FairQueue(limits)
+        self._tasks: dict[int, asyncio.Task[None]] = {}  # by thread
+        self._woken: set[int] = set()  # threads in which to look for messages (again)
+        self._status_tasks: set[asyncio.Task[None]] = set()
+        self._shown_waiting: dict[int, AnswerTarget] = {}  # where the status says that a message waits, by thread
         self._claiming = asyncio.Semaphore(CLAIMS_AT_ONCE)
         self._stopping = False
 
     @property
     def stopping(self) -> bool:
-        """Whether nothing more is taken up."""
+        """Whether it starts no further turn."""
         return self._stopping
 
     @property
     def running(self) -> int:
-        """How many threads are being answered here."""
-        return self._turnstile.running
+        """How many threads are answered here."""
+        return self._queue.running
 
     @property
     def waiting(self) -> int:
-        """How many threads wait here for their turn."""
-        return self._turnstile.waiting
+        """How many threads queue here."""
+        return self._queue.waiting
 
-    def wake(self, owed: Owed, asked: Asked | None = None, *, brief: bool = False) -> None:
-        """This thread is owed an answer: take it up now, right after what runs there, or when its turn comes.
+    def wake(self, entry: QueueEntry, target: AnswerTarget | None = None, *, brief: bool = False) -> None:
+        """Answer this thread now, or right after its running turn, or when the queue comes to it.
 
-        Whoever has to wait sees so, when `asked` says where. Nobody waits in line for a line of ours (`brief`).
+        If the thread has to wait and `target` is given, its status says so. `brief`: a fixed reply skips the queue.
         """
         if self._stopping:
             return
-        if owed.thread_id in self._tasks:
-            self._woken.add(owed.thread_id)
+        if entry.thread_id in self._tasks:
+            self._woken.add(entry.thread_id)
         elif brief:
-            self._turnstile.admit(owed)
-            self._start(owed)
-        elif self._turnstile.enter(owed):
-            self._start(owed)
-        elif asked is not None:
-            if self._turnstile.waits(owed):
-                self._told[owed.thread_id] = asked
-            telling = asyncio.create_task(self._clerk.show_waiting(asked))
-            self._telling.add(telling)
-            telling.add_done_callback(self._telling.discard)
+            self._queue.admit(entry)
+            self._start(entry)
+        elif self._queue.enter(entry):
+            self._start(entry)
+        elif target is not None:
+            if self._queue.is_waiting(entry):
+                self._shown_waiting[entry.thread_id] = target
+            showing = asyncio.create_task(self._handler.show_waiting(target))
+            self._status_tasks.add(showing)
+            showing.add_done_callback(self._status_tasks.discard)
 
     async def poll(self) -> None:
-        """Take up what others left behind."""
-        if not (places := self._clerk.places):
+        """Wake the threads that other processes left."""
+        if not (places := self._handler.places):
             return
-        for owed in await self._store.run(leases.owed, places, now=self._clock(), limit=FOUND_AT_ONCE):
-            self.wake(owed)
-
-    async def poll_interruptions(self) -> None:
-        """End the answers that are to end, whoever asked for it, on whichever replica."""
-        await self.held.poll_interruptions()
-
-    async def renew(self) -> None:
-        """Prolong the leases of what runs here."""
-        await self.held.renew()
+        for entry in await self._store.run(leases.waiting, places, now=self._clock(), limit=POLLED_AT_ONCE):
+            self.wake(entry)
 
     async def idle(self) -> None:
         """Return when nothing runs here."""
@@ -114,79 +103,70 @@ class Worker:
             await asyncio.wait(tuple(self._tasks.values()))
 
     async def stop(self, drain_seconds: float) -> None:
-        """Take up nothing more; let what runs finish for so long, then hand it back."""
+        """Start no further turn; let the running ones finish for so long, then hand them back."""
         self._stopping = True
         self._woken.clear()
         if self._tasks:
             await asyncio.wait(self._tasks.values(), timeout=drain_seconds)
-        unfinished = [*self._tasks.values(), *self._telling]
+        unfinished = [*self._tasks.values(), *self._status_tasks]
         for task in unfinished:
             task.cancel()
         await asyncio.gather(*unfinished, return_exceptions=True)
 
-    def _start(self, owed: Owed) -> None:
-        self._woken.add(owed.thread_id)
-        self._tasks[owed.thread_id] = asyncio.create_task(self._work(owed))
+    def _start(self, entry: QueueEntry) -> None:
+        self._woken.add(entry.thread_id)
+        self._tasks[entry.thread_id] = asyncio.create_task(self._work(entry))
 
-    async def _work(self, owed: Owed) -> None:
-        thread_id, again = owed.thread_id, False
+    async def _work(self, entry: QueueEntry) -> None:
+        thread_id, again = entry.thread_id, False
         try:
-            while thread_id in self._woken:
-                self._woken.discard(thread_id)
-                while (claim := await self._claim(thread_id)) is not None:
-                    self._told.pop(thread_id, None)
-                    await self._answer(*claim)
-                    if self._turnstile.waiting:  # they go first: nobody's one busy thread holds them up
-                        again = True
-                        return
-                if (told := self._told.pop(thread_id, None)) is not None:  # nothing is to be answered here any more
-                    await self._clerk.end_waiting(told)
+            again = await self._answer_all(thread_id)
         except StoreUnavailable as error:
-            log.error("the database did not answer (%s); the thread will be taken up again", error)  # noqa: TRY400
+            log.error("thread_postponed", extra={"thread_id": thread_id, "detail": str(error)})  # noqa: TRY400 - expected
         except Exception:
-            log.exception("a turn broke; the thread will be taken up again")
+            log.exception("turn_broke", extra={"thread_id": thread_id})
         finally:
             del self._tasks[thread_id]
-            self._go_on(self._turnstile.leave(owed))
+            self._start_next(self._queue.leave(entry))
             if again or thread_id in self._woken:
                 self._woken.discard(thread_id)
-                self.wake(owed)
+                self.wake(entry)
 
-    def _go_on(self, entered: Sequence[Owed]) -> None:
-        for owed in entered:
+    async def _answer_all(self, thread_id: int) -> bool:
+        """Answer the thread until no message waits in it; return whether it stopped because other threads queue."""
+        while thread_id in self._woken:
+            self._woken.discard(thread_id)
+            while (turn := await self._claim(thread_id)) is not None:
+                self._shown_waiting.pop(thread_id, None)
+                await self._handle(turn)
+                if self._queue.waiting:  # they go first: one busy thread does not delay the others
+                    return True
+            if (target := self._shown_waiting.pop(thread_id, None)) is not None:  # no answer will end the status
+                await self._handler.end_waiting(target)
+        return False
+
+    def _start_next(self, entries: Sequence[QueueEntry]) -> None:
+        for entry in entries:
             if not self._stopping:
-                self._start(owed)
+                self._start(entry)
 
-    async def _claim(self, thread_id: int) -> tuple[Claim, float] | None:
-        """A claim, and when it was asked for."""
+    async def _claim(self, thread_id: int) -> Running | None:
         async with self._claiming:
-            if self._stopping:
-                return None
-            asked_at = time.monotonic()
-            claiming = asyncio.ensure_future(
-                self._store.run(
-                    claims.claim, thread_id, owner=self.held.owner, now=self._clock(), lease=self.held.lease
-                )
-            )
-            try:
-                claim = await asyncio.shield(claiming)
-            except asyncio.CancelledError:
-                if (claim := await claiming) is not None:
-                    await self._store.run(claims.hand_back, claim, excused=True)
-                raise
-            return (claim, asked_at) if claim is not None else None
+            return None if self._stopping else await self._leases.claim(DURABLE, claims.claim, thread_id)
 
-    async def _answer(self, claim: Claim, asked_at: float) -> None:
-        with self.held.holding(claim, asked_at, self._tasks[claim.thread_id]) as running:
-            try:
-                await self._clerk.answer(claim, running)
-            except PlatformUnavailable as error:
-                pause = max(min(2**claim.attempt, LONGEST_PAUSE_S), min(error.seconds, LONGEST_RETRY_AFTER_S))
-                log.warning("%s; trying again in %s s", error, pause, extra={"place": str(claim.thread)})
-                await self._store.run_until_available(
-                    claims.postpone, claim, now=self._clock(), pause=timedelta(seconds=pause)
-                )
-            except BaseException as error:  # so that nobody waits for the lease to run out
-                excused = isinstance(error, asyncio.CancelledError)
-                await self._store.run(claims.hand_back, claim, excused=excused)
-                raise
+    async def _handle(self, turn: Running) -> None:
+        try:
+            await self._handler.handle(turn)
+        except PlatformUnavailable as error:
+            seconds = max(min(2**turn.claim.attempt, LONGEST_PAUSE_S), min(error.seconds, LONGEST_RETRY_AFTER_S))
+            log.warning("turn_postponed", extra={**turn.claim.log_fields, "seconds": seconds, "detail": str(error)})
+            pause = timedelta(seconds=seconds)
+            await self._store.run_until_available(claims.postpone, turn.claim, now=self._clock(), pause=pause)
+        except asyncio.CancelledError:  # another worker can take the turn over before the lease runs out
+            await self._leases.give_up(turn)
+            raise
+        except BaseException:
+            await self._store.run(claims.fail_attempt, turn.claim)
+            raise
+        finally:
+            self._leases.release(turn)

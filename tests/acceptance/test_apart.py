@@ -19,6 +19,7 @@ from bot.playground.server import PlaygroundServer
 from bot.playground.workspace.messages import Message
 from bot.playground.workspace.people import Channel, Person
 from bot.playground.workspace.workspace import Workspace
+from bot.services import PlatformServices
 from bot.testing import SettableClock
 from tests.support.openai_server import OpenAIServer, Request, says
 from tests.support.room import playground, settings_for
@@ -60,7 +61,7 @@ class Crowd:
     settings: Settings
     rng: random.Random
     stack: AsyncExitStack
-    bot: app.Bot | None = None
+    bot: app.Bot[PlatformServices] | None = None
     places: list[Place] = field(default_factory=list)
 
     async def restart(self) -> None:

@@ -41,7 +41,7 @@ async def test_a_message_that_kills_every_process(town: Replicas) -> None:
     assert asked is not None
     await town.start()
     await town.answered(asked, texts.SOMETHING_BROKE)
-    assert "gave up on a turn" in town.log.read_text()
+    assert "turn_abandoned" in town.log.read_text()
 
     town.ask("are you there?", asked.ts)
     recital = f"I was shown: my VPN is down | {texts.FAILED_TURN} | are you there?"

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from bot.app import utc_now
 from bot.config.settings import Settings
 from bot.playground.delivery.deliveries import ACK_WITHIN_S
 from bot.playground.server import PlaygroundServer
 from bot.playground.workspace.messages import Message
 from bot.playground.workspace.workspace import Workspace
+from bot.services import utc_now
 from bot.testing import PausedStep
 from tests.support import crashing_bot
 from tests.support.openai_server import OpenAIServer, Reply, Request, says

@@ -13,9 +13,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from bot.app import utc_now
 from bot.playground.server import PlaygroundServer
 from bot.playground.workspace.workspace import Workspace
+from bot.services import utc_now
 from tests.support.openai_server import OpenAIServer
 from tests.support.process import Process
 from tests.support.room import free_port, playground, recites

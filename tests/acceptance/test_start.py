@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.app import utc_now
 from bot.playground.server import PlaygroundServer
 from bot.playground.workspace.workspace import Workspace
+from bot.services import utc_now
 from tests.support.process import Process
 from tests.support.room import playground
 

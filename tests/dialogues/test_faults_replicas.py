@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bot import app
+from bot.services import PlatformServices
 from bot.store.metrics import figures
 from bot.testing import SettableClock
 from bot.turns.leases import LEASE
@@ -28,23 +29,23 @@ def room_settings(empty_postgres_url: str) -> dict[str, Any]:
 
 
 @pytest.fixture(params=[2, -2], ids=["ahead", "behind"])
-async def other(request: pytest.FixtureRequest, room: Room) -> AsyncIterator[app.Services]:
+async def other(request: pytest.FixtureRequest, room: Room) -> AsyncIterator[PlatformServices]:
     """A second replica, whose clock is further from the first one's than a lease is long."""
     clock = SettableClock(room.clock.now() + request.param * LEASE)
     async with app.slack_bot(room.settings, clock=clock.now) as bot:
         yield bot.services
 
 
-async def test_replicas_whose_clocks_differ(room: Room, other: app.Services) -> None:
+async def test_replicas_whose_clocks_differ(room: Room, other: PlatformServices) -> None:
     """Leases run by the database's clock, so neither replica takes over the other's answers."""
     holds = [room.hold_model(f"{number} ") for number in range(6)]
     talks = [room.guest("Ana").mentions(str(number)) for number in range(6)]
     for hold in holds:
         await hold.reached()
     for services in (room.services, other):
-        await services.worker.renew()
+        await services.leases.renew()
         await services.worker.poll()
-        await services.worker.poll_interruptions()
+        await services.leases.poll_interruptions()
     for hold in holds:
         hold.release()
     for talk in talks:

@@ -131,5 +131,5 @@ async def test_readiness_has_its_own_port(empty_sqlite_url: str, reciter: OpenAI
     ):
         readiness = await response.json()
 
-    assert readiness["parts"] == {"database": True, "worker": True, "scheduler": True}
+    assert readiness["parts"] == {"database": True, "scheduler": True}
     assert [readiness["counts"][what] for what in ("running", "waiting", "asking")] == [0, 0, 0]

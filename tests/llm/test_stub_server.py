@@ -13,7 +13,7 @@ from bot.llm import Done
 from bot.llm.openai import OpenAI
 from bot.llm.stub_server import LONG_ANSWER, MODEL, QUOTED_CHARACTERS, SET_PREFERENCES, StubServer, answer, call
 from bot.prompt.budget import Budget
-from bot.prompt.compose import SUMMARY_SO_FAR, TO_BE_SUMMED_UP, compose
+from bot.prompt.compose import SUMMARY_SO_FAR, TO_BE_SUMMED_UP, PromptParts, compose
 from bot.prompt.history import NOTHING_CUT, ChatMessage, HistoryWindow, Past, Turn, Utterance
 from bot.prompt.thread_context import Earlier, ThreadContext, pieces
 
@@ -178,7 +178,8 @@ def prompt(text: str, *, about: str = "", cut: HistoryWindow = NOTHING_CUT) -> S
     """Return the messages of a prompt, after a turn of Ana's; the author is another person."""
     past, names = Past((Turn((Utterance("U1", "my VPN"),), "Hello", 1),), cut), {"U1": "ana", "U2": "ben"}
     budget = Budget(window_tokens=8_000, answer_tokens=100, history_tokens=8_000)
-    return compose("You are kind.", past, Turn((Utterance("U2", text),)), names, budget, about=about).messages
+    parts = PromptParts(past, Turn((Utterance("U2", text),)), names, about=about)
+    return compose("You are kind.", parts, budget).messages
 
 
 async def test_what_it_keeps_in_mind_is_not_asked_again() -> None:

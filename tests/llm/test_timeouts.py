@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Coroutine
 import pytest
 
 from bot.llm.stream_parser import StreamParser
-from bot.llm.timeouts import texts
+from bot.llm.timeouts import TimedReader
 from tests.support.openai_server import delta, event
 
 SILENCE_S, WHOLE_S = 60.0, 600.0
@@ -57,8 +57,9 @@ def heard(*steps: Step, reader_takes_s: float = 0) -> list[str]:
 
     async def read() -> list[str]:
         said: list[str] = []
+        reader = TimedReader(body(*steps), StreamParser("m"), silence_s=SILENCE_S, whole_s=WHOLE_S)
         try:
-            async for text in texts(body(*steps), StreamParser("m"), silence_s=SILENCE_S, whole_s=WHOLE_S):
+            while (text := await reader.next()) is not None:
                 said.append(text)
                 await passes(reader_takes_s)
         except TimeoutError:

@@ -9,12 +9,12 @@ from datetime import timedelta
 
 import pytest
 
-from bot import app
 from bot.config.settings import Settings
 from bot.domain import texts
 from bot.domain.sessions import IdleLimits, Interrupted
 from bot.ops.expiry_warnings import ExpiryWarnings
 from bot.ops.scheduler import EXPIRE_BATCH, PURGE_BATCH, Scheduler
+from bot.services import open_platform_services
 from bot.store.engine import Store
 from bot.store.tables import sessions
 from bot.testing import PausedStep, ScriptedLLM, SettableClock
@@ -26,7 +26,9 @@ from tests.support.work_layer import Desk, Echo
 
 def scheduler_of(desk: Desk, clock: SettableClock) -> Scheduler:
     """Return the scheduler of this work layer."""
-    return Scheduler(desk.store, desk.worker, desk.refusals, clock=clock.now, idle=IdleLimits(DAY), retention=14 * DAY)
+    scheduler = Scheduler(desk.store, desk.leases, clock=clock.now, idle=IdleLimits(DAY), retention=14 * DAY)
+    scheduler.add_platform_jobs(desk.worker, desk.failed_deliveries)
+    return scheduler
 
 
 def jobs(scheduler: Scheduler) -> dict[str, Callable[[], Awaitable[None]]]:
@@ -84,9 +86,8 @@ async def test_the_warning_is_a_job_only_with_the_setting(desk: Desk, books: Boo
     ahead = timedelta(minutes=30)
     idle = IdleLimits(DAY)
     warnings = ExpiryWarnings(desk.store, [desk.adapter], clock=clock.now, idle=idle, ahead=ahead)
-    scheduler = Scheduler(
-        desk.store, desk.worker, desk.refusals, clock=clock.now, idle=idle, retention=DAY, warnings=warnings
-    )
+    scheduler = Scheduler(desk.store, desk.leases, clock=clock.now, idle=idle, retention=DAY)
+    scheduler.add_platform_jobs(desk.worker, desk.failed_deliveries, warnings)
     await books.answer(mention("hello"))
     clock.advance(DAY - ahead / 2)
     await jobs(scheduler)["warn_of_expiry"]()
@@ -126,8 +127,7 @@ async def test_a_slow_vacuum_runs_less_often(empty_sqlite_url: str, clock: Setta
     desk = Desk(store, Echo(), clock)
     scheduler = Scheduler(
         store,
-        desk.worker,
-        desk.refusals,
+        desk.leases,
         clock=clock.now,
         idle=IdleLimits(DAY),
         retention=DAY,
@@ -160,7 +160,8 @@ async def test_leases_are_renewed_and_stops_are_polled_until_the_last_turn_has_e
     adapter, hold = RecordingAdapter(), PausedStep()
     settings = Settings.load({"DATABASE_URL": database_url})
     async with AsyncExitStack() as stack:
-        services = await stack.enter_async_context(app.open_services(settings, [adapter], clock=clock.now, llm=llm))
+        opening = open_platform_services(settings, [adapter], clock=clock.now, llm=llm)
+        services = await stack.enter_async_context(opening)
         llm.script("Let me ", hold)
         await services.inbox.accept(mention("hi", "1.0"))
         await hold.reached()

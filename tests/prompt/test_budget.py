@@ -12,7 +12,7 @@ from bot.config.settings import Settings
 from bot.errors import ConfigError
 from bot.prompt import persona
 from bot.prompt.budget import LEAST_ROOM, MAX_RATIO, RESERVE, UNKNOWN_WINDOW, Budget, budget_for, window_of
-from bot.prompt.compose import compose
+from bot.prompt.compose import PromptParts, compose
 from bot.prompt.history import Past, Turn, Utterance
 from bot.tools.set_preferences import cost_of_tools
 
@@ -100,7 +100,7 @@ def test_where_it_starts_a_request_fits(window: int, tools: str) -> None:
         assert window <= 1_500
         return
     question = Turn((Utterance("U1", "My VPN is down. " * 100),))
-    prompt = compose(text, Past(), question, {}, budget, about="It is noon.", besides=besides)
+    prompt = compose(text, PromptParts(Past(), question, about="It is noon.", besides=besides), budget)
 
     assert bool(besides) == (tools == "auto")
     assert prompt.tokens <= window * (1 - RESERVE) - window // 4

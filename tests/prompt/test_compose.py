@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.prompt.budget import Budget
-from bot.prompt.compose import MISSING, NOTE_ENDS, SUMMARY_ENDS, Prompt, as_they_are, compose, filled
+from bot.prompt.compose import MISSING, NOTE_ENDS, SUMMARY_ENDS, Prompt, PromptParts, as_they_are, compose, filled
 from bot.prompt.history import ChatMessage, HistoryWindow, Past, Turn, Utterance, read
 from bot.prompt.thread_context import By, Earlier, ThreadContext
 from bot.prompt.tokens import estimate_tokens
@@ -34,9 +34,13 @@ class Case:
     about: str
     besides: int
 
+    def parts(self) -> PromptParts:
+        """What the prompt is made of."""
+        return PromptParts(self.past, self.newest, NAMES, about=self.about, besides=self.besides)
+
     def prompt(self) -> Prompt:
         """Compose the case's prompt."""
-        return compose(PERSONA, self.past, self.newest, NAMES, self.budget, about=self.about, besides=self.besides)
+        return compose(PERSONA, self.parts(), self.budget)
 
 
 @st.composite
@@ -108,7 +112,8 @@ def test_the_next_request_extends_this_one(case: Case, then: Utterance, answer: 
     prompt = case.prompt()
     in_window = tuple(turn for turn in case.past.turns if turn.id > prompt.cut.after)
     past = Past((*in_window, replace(case.newest, answer=answer)), prompt.cut)
-    following = compose(PERSONA, past, Turn((then,), None, 100), NAMES, case.budget, about=about, besides=case.besides)
+    parts = PromptParts(past, Turn((then,), None, 100), NAMES, about=about, besides=case.besides)
+    following = compose(PERSONA, parts, case.budget)
     *_, newest = read([*in_window, case.newest], NAMES, several=prompt.cut.several)
 
     if following.cut == prompt.cut and all(message["content"] in lasting(prompt) for message in newest):
@@ -124,14 +129,9 @@ CALLS: Sequence[ChatMessage] = [
 @given(cases(), words, st.sampled_from([(), CALLS]))
 def test_what_a_caller_adds_is_whole_or_told(case: Case, instructions: str, following: Sequence[ChatMessage]) -> None:
     """Instructions stand below the persona and further messages after the newest one, and the budget still holds."""
-    about, besides = case.about, case.besides
-    prompt = compose(
-        *(PERSONA, case.past, case.newest, NAMES, case.budget),
-        about=about,
-        instructions=instructions,
-        following=following,
-        besides=besides,
-    )
+    besides = case.besides
+    parts = replace(case.parts(), instructions=instructions, following=tuple(following))
+    prompt = compose(PERSONA, parts, case.budget)
     rest = estimate_tokens(PERSONA) + besides
 
     assert prompt.messages[0]["content"] == (f"{PERSONA}\n\n{instructions}" if instructions else PERSONA)
@@ -186,7 +186,8 @@ def lasting(prompt: Prompt) -> str:
 def composed(*past: Turn, cut: HistoryWindow | None = None, about: str = "", history: int = 400) -> Prompt:
     """Return the prompt for a short question, within a budget of this many tokens."""
     newest = Turn((Utterance("U1", "now"),), None, 99)
-    return compose(PERSONA, Past(past, cut or HistoryWindow()), newest, NAMES, budget(history), about=about)
+    parts = PromptParts(Past(past, cut or HistoryWindow()), newest, NAMES, about=about)
+    return compose(PERSONA, parts, budget(history))
 
 
 def budget(history_tokens: int) -> Budget:
@@ -232,7 +233,9 @@ def test_what_the_bot_was_called_into_stands_before_what_holds_for_this_moment()
     talk = (Earlier("1", "U2", "who knows VPNs?"), by_self)
     question, about = (Utterance("U1", "now"),), "Call her Ana."
     whole, short, none = (
-        compose(PERSONA, Past(), Turn(question, background=ThreadContext(before)), NAMES, budget(most), about=about)
+        compose(
+            PERSONA, PromptParts(Past(), Turn(question, background=ThreadContext(before)), NAMES, about), budget(most)
+        )
         for before, most in ((talk, 400), (talk, 240), (talk * 8, 240))
     )
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import assert_never
 
-from bot.app import utc_now
 from bot.config.settings import Settings
 from bot.playground.server import PlaygroundServer
 from bot.playground.web_api.calls import ApiCall
 from bot.playground.workspace.workspace import Workspace
+from bot.services import utc_now
 from bot.slack.monotonic_clock import MonotonicClock
 from tests.random_days.random_model import Model, asked_in, shown_in, thread_context_in
 from tests.random_days.random_people import People

@@ -1,4 +1,4 @@
-"""Exchanges in the store, on both databases: begun in one transaction, then settled or as if they had not been."""
+"""Turns of callers in the store, on both databases: begun in one transaction, then settled, or withdrawn whole."""
 
 from __future__ import annotations
 
@@ -14,49 +14,63 @@ from bot.domain.sessions import Opened, ResetOutcome
 from bot.llm import Usage
 from bot.prompt.history import HistoryWindow, Turn, Utterance
 from bot.store import chat_turns, claims, erasure, inbox, leases, summaries, tables, threads
-from bot.store.chat_turns import Begun, IdempotencyKey, Repeated
-from bot.store.claims import Settlement, TurnState
+from bot.store.chat_turns import ChatClaim, IdempotencyKey, NewTurn, Repeated
 from bot.store.engine import Store
 from bot.store.erasure import Scope
+from bot.store.settlement import Settlement, TurnState
 from bot.testing import SettableClock
-from bot.turns.chat_service import place, place_of_one
+from bot.turns.chat_question import place, place_of_one
 from tests.support.builders import DAY
 from tests.support.store_driver import MINUTE, Books
 
 OURS = place("key-1", "one")
-ANSWERED = Settlement(TurnState.ANSWERED, "answered", model="m", prompt_tokens=5, cached_tokens=2, completion_tokens=3)
+ANSWERED = Settlement(
+    *(TurnState.ANSWERED, "answered"),
+    model="m",
+    prompt_tokens=5,
+    cached_tokens=2,
+    completion_tokens=3,
+    truncated=True,
+)
 KEY = IdempotencyKey("k" * 64, "d" * 64)
 
 
-async def begin(books: Books, *said: str, thread: Thread = OURS, **more: Any) -> Begun | Repeated | None:
+async def begin(
+    books: Books,
+    *texts: str,
+    thread: Thread = OURS,
+    owner: str = "one",
+    earlier: Sequence[Turn] = (),
+    idempotency_key: IdempotencyKey | None = None,
+) -> ChatClaim | Repeated | None:
     """Ask, as this moment's process."""
-    values: dict[str, Any] = {"recalled": (), "idempotency_key": None, "owner": "one", **more}
-    values |= {"now": books.now, "lease": MINUTE, "idle_after": DAY}
-    return await books.store.run(chat_turns.begin, thread, said, new_id=books.new_id(), **values)
+    new = NewTurn(texts, tuple(earlier), idempotency_key)
+    lease, new_id = books.lease(owner), books.new_id()
+    return await books.store.run(chat_turns.begin, lease, thread, new, new_id=new_id, idle_after=DAY)
 
 
-async def begun(books: Books, *said: str, **more: Any) -> Begun:
+async def begun(books: Books, *texts: str, **more: Any) -> ChatClaim:
     """A question that must be taken."""
-    found = await begin(books, *said, **more)
-    assert isinstance(found, Begun)
+    found = await begin(books, *texts, **more)
+    assert isinstance(found, ChatClaim)
     return found
 
 
-async def settle(books: Books, of: Begun) -> bool:
+async def settle(books: Books, claim: ChatClaim) -> bool:
     """Whether it could still be settled."""
-    return await books.store.run(chat_turns.settle, of, ANSWERED, truncated=True, now=books.now)
+    return await books.store.run(claims.settle, claim, ANSWERED, now=books.now)
 
 
-async def answered(books: Books, *said: str, **more: Any) -> Begun:
+async def answered(books: Books, *texts: str, **more: Any) -> ChatClaim:
     """A question and its answer."""
-    found = await begun(books, *said, **more)
+    found = await begun(books, *texts, **more)
     assert await settle(books, found)
     return found
 
 
-async def withdraw(books: Books, of: Begun) -> None:
+async def withdraw(books: Books, claim: ChatClaim) -> None:
     """Take it back."""
-    await books.store.run(chat_turns.withdraw, of)
+    await books.store.run(chat_turns.withdraw, claim)
 
 
 async def left(books: Books) -> dict[str, int]:
@@ -80,8 +94,8 @@ async def test_a_question_is_a_turn_at_once(books: Books) -> None:
     first = await answered(books, "hello", "there")
     second = await begun(books, "and?")
 
-    assert await books.store.run(leases.owed, [("gateway", "key-1")], now=books.now, limit=9) == []
-    assert [(turn.said, turn.answer) for turn in await books.past(second.claim)] == [(first.claim.said, "answered")]
+    assert await books.store.run(leases.waiting, [("gateway", "key-1")], now=books.now, limit=9) == []
+    assert [(turn.said, turn.answer) for turn in await books.past(second)] == [(first.utterances, "answered")]
     assert [(first.opened, second.opened)] == [(Opened.CREATED, Opened.CONTINUED)]
 
 
@@ -98,7 +112,7 @@ async def test_one_at_a_time(books: Books) -> None:
 
 async def test_what_is_withdrawn_has_not_been(books: Books) -> None:
     """Not its messages, its turn, the turns that came with it, nor a session that began with it."""
-    await withdraw(books, await begun(books, "hello", recalled=asked(("a", "b"))))
+    await withdraw(books, await begun(books, "hello", earlier=asked(("a", "b"))))
     assert await left(books) == {"sessions": 0, "turns": 0, "messages": 0}
 
     await answered(books, "first")
@@ -121,7 +135,7 @@ async def test_what_is_withdrawn_leaves_the_file(empty_sqlite_url: str, clock: S
     """Its words, and those that came with it, are in none of the database's files after the next scrub."""
     books = Books(store := Store(empty_sqlite_url), clock)
     await store.vacuum()
-    await withdraw(books, await begun(books, "confidential one", recalled=asked(("confidential two", "b"))))
+    await withdraw(books, await begun(books, "confidential one", earlier=asked(("confidential two", "b"))))
     await store.vacuum()
     database = Path(str(store.engine.url.database))
 
@@ -133,7 +147,7 @@ async def test_what_is_withdrawn_leaves_the_file(empty_sqlite_url: str, clock: S
 
 async def test_what_was_settled_is_not_withdrawn(books: Books) -> None:
     """Whatever order a dying process does things in."""
-    first = await answered(books, "hello", recalled=asked(("a", "b")))
+    first = await answered(books, "hello", earlier=asked(("a", "b")))
     await withdraw(books, first)
 
     assert await left(books) == {"sessions": 1, "turns": 2, "messages": 2}
@@ -158,7 +172,7 @@ async def test_the_sweep_withdraws_what_the_dead_left(books: Books) -> None:
     await books.lapse()
     running = await begun(books, "running", thread=place("key-1", "two"))
     given_up = await begun(books, "given up", thread=place("key-1", "three"))
-    await books.store.run(claims.hand_back, given_up.claim)
+    await books.store.run(claims.fail_attempt, given_up)
     await books.store.run(chat_turns.withdraw_abandoned, now=books.now, batch=10)
 
     assert [row.text for row in await books.rows(tables.messages)] == ["first", "running"]
@@ -187,19 +201,19 @@ async def test_what_a_caller_recalls_is_added_when_it_is_new(
     """What follows the last turn that both have, in one order; told by the question, where answers are trimmed."""
     for said in ("a", "b"):
         await answered(books, said)
-    now = await begun(books, "now", recalled=asked(*recalled))
+    now = await begun(books, "now", earlier=asked(*recalled))
 
-    assert told(await books.past(now.claim)) == [("a", "answered"), ("b", "answered"), *added]
+    assert told(await books.past(now)) == [("a", "answered"), ("b", "answered"), *added]
 
 
 async def test_what_is_shown_no_more_is_known_all_the_same(books: Books) -> None:
     """A session that was cut behind its newest turn is not doubled by a caller who sends all of it again."""
     await answered(books, "a")
     last = await answered(books, "b")
-    await books.store.run(summaries.move, last.claim.session_id or "", HistoryWindow(after=last.claim.turn_id))
-    now = await begun(books, "now", recalled=asked(("a", "answered"), ("b", "answered")))
+    await books.store.run(summaries.move, last.session_id, HistoryWindow(after=last.turn_id))
+    now = await begun(books, "now", earlier=asked(("a", "answered"), ("b", "answered")))
 
-    assert now.recalled == ()
+    assert now.imported == ()
 
 
 async def test_a_request_with_a_key_is_answered_once(books: Books) -> None:
@@ -211,11 +225,11 @@ async def test_a_request_with_a_key_is_answered_once(books: Books) -> None:
     assert isinstance(again, Repeated)
     assert isinstance(other, Repeated)
     assert (again.turn_id, again.text, again.usage, again.truncated) == (
-        *(first.claim.turn_id, "answered", Usage(5, 2, 3), True),
+        *(first.turn_id, "answered", Usage(5, 2, 3), True),
     )
     assert (again.same, other.same) == (True, False)
     assert again.opened is Opened.CREATED
-    assert isinstance(await begin(books, "new", idempotency_key=IdempotencyKey("l" * 64, "d" * 64)), Begun)
+    assert isinstance(await begin(books, "new", idempotency_key=IdempotencyKey("l" * 64, "d" * 64)), ChatClaim)
 
 
 async def test_a_repeated_request_finds_its_session_as_at_first(books: Books) -> None:
@@ -223,7 +237,7 @@ async def test_a_repeated_request_finds_its_session_as_at_first(books: Books) ->
     for opened in (Opened.CREATED, Opened.EXPIRED):
         keys = [IdempotencyKey(f"{opened} {number}", KEY.digest) for number in range(2)]
         asked_for = [(keys[0], asked(("a", "b"))), (keys[1], ())]
-        firsts = [await answered(books, "hello", idempotency_key=key, recalled=recalled) for key, recalled in asked_for]
+        firsts = [await answered(books, "hello", idempotency_key=key, earlier=recalled) for key, recalled in asked_for]
         again = [await begin(books, "hello", idempotency_key=key) for key in keys]
 
         assert [first.opened for first in firsts] == [opened, Opened.CONTINUED]
@@ -273,7 +287,7 @@ async def test_after_an_expiry_it_is_told_until_there_is_an_answer(books: Books)
 
 async def test_words_that_no_database_takes(books: Books) -> None:
     """NUL is left out, of questions and of what a caller recalls."""
-    first = await begun(books, "a\0b", recalled=asked(("x\0", "y\0z")))
+    first = await begun(books, "a\0b", earlier=asked(("x\0", "y\0z")))
 
     assert [row.text for row in await books.rows(tables.messages)] == ["x", "ab"]
-    assert told(await books.past(first.claim)) == [("x", "yz")]
+    assert told(await books.past(first)) == [("x", "yz")]

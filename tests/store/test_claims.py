@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from bot.domain.sessions import ResetOutcome, StopOutcome, Told
+from bot.domain.sessions import ResetOutcome, StatusReply, StopOutcome
 from bot.store import claims
-from bot.store.claims import MESSAGES_PER_TURN, Settlement, TurnState
+from bot.store.claims import MESSAGES_PER_TURN
+from bot.store.settlement import Settlement, TurnState
 from bot.store.tables import sessions, threads, turns
 from tests.support.builders import ANA, BEN, THREAD, mention, reply, reset
 from tests.support.store_driver import Books, texts
@@ -20,7 +21,7 @@ async def test_a_claim_tells_all_that_answering_needs(books: Books) -> None:
     claim = await books.claimed(thread_id)
 
     assert (claim.thread, claim.session_id, claim.author, claim.message_id) == (THREAD, "s1", BEN, "2.0")
-    assert [(said.author_id, said.text) for said in claim.said] == [("U-ANA", "hello"), ("U-BEN", "me too")]
+    assert [(said.author_id, said.text) for said in claim.utterances] == [("U-ANA", "hello"), ("U-BEN", "me too")]
     assert (claim.attempt, claim.fixed_reply, claim.follows_expired) == (1, None, False)
 
 
@@ -128,10 +129,10 @@ async def test_a_turn_handed_back_can_be_taken_up_at_once(books: Books) -> None:
 async def test_a_turn_that_was_handed_back_in_good_order_did_not_fail(books: Books) -> None:
     """A worker that has to leave excuses what it could not finish; one that broke over it does not."""
     claim = await books.claimed(await books.accepted(mention("hello")))
-    await books.store.run(claims.hand_back, claim, excused=True)
+    await books.store.run(claims.hand_back, claim)
     claim = await books.claimed(claim.thread_id)
     assert (claim.attempt, claim.failures) == (2, 0)
-    await books.store.run(claims.hand_back, claim)
+    await books.store.run(claims.fail_attempt, claim)
 
     assert (await books.claimed(claim.thread_id)).failures == 1
 
@@ -152,7 +153,7 @@ async def test_a_turn_takes_a_bounded_number_of_messages(books: Books) -> None:
     first = await books.claimed(thread_id)
     await books.settle(first)
 
-    assert len(first.said) == MESSAGES_PER_TURN
+    assert len(first.utterances) == MESSAGES_PER_TURN
     assert texts(await books.claimed(thread_id)) == [str(MESSAGES_PER_TURN)]
 
 
@@ -178,7 +179,7 @@ async def test_after_a_reset_its_confirmation_comes_first(books: Books) -> None:
     assert await claims_in_turn(books) == [*confirmed, (None, "s2", ["four"])]
 
 
-InTurn = tuple[ResetOutcome | StopOutcome | Told | None, str | None, list[str]]
+InTurn = tuple[ResetOutcome | StopOutcome | StatusReply | None, str | None, list[str]]
 
 
 async def claims_in_turn(books: Books) -> list[InTurn]:

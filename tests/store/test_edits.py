@@ -17,8 +17,8 @@ from bot.domain.events import Attachment, MessageDeleted, MessageEdited, Message
 from bot.domain.sessions import Closed, EditOutcome, Interrupted, ResetOutcome
 from bot.domain.texts import ANSWER_ERASED
 from bot.store import edits, inbox, sessions
-from bot.store.claims import TurnState
 from bot.store.engine import Store
+from bot.store.settlement import TurnState
 from bot.store.tables import MESSAGES, THREADS, TURNS
 from bot.testing import SettableClock
 from tests.support.builders import ANA, DAY, DIRECT, NOON, THREAD, deletion, edit, mention, reply, reset, stop, thread
@@ -77,7 +77,7 @@ async def test_an_edit_of_what_waits_is_what_is_answered(books: Books) -> None:
     message = MessageReceived(THREAD, "1.0", ANA, "hello", attachments=(file,))
 
     assert await books.accept_edit(MessageEdited(message, NOON, NOON)) is EditOutcome.REPLACED
-    [utterance] = (await books.claimed(thread_id)).said
+    [utterance] = (await books.claimed(thread_id)).utterances
     assert (utterance.text, utterance.attachments) == ("hello", (file,))
 
 

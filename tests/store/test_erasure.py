@@ -231,7 +231,7 @@ async def test_a_thread_that_is_forgotten_can_be_opened_again(books: Books) -> N
 
     assert await left(books) == {"threads": 1, "sessions": 0, "turns": 0, "messages": 0, "answers": 0}
     assert await books.accept(reply("anybody?", "2.0")) is None
-    assert (await books.answer(mention("hello", "3.0"))).background is None
+    assert (await books.answer(mention("hello", "3.0"))).thread_context is None
 
 
 async def test_a_message_that_comes_while_its_thread_is_deleted_opens_it_anew(empty_postgres_url: str) -> None:

@@ -10,8 +10,8 @@ from bot.domain import texts
 from bot.domain.events import Attachment
 from bot.prompt.history import HistoryWindow, Turn, Utterance
 from bot.store import history, summaries
-from bot.store.claims import TurnState
 from bot.store.history import PAGE
+from bot.store.settlement import TurnState
 from tests.support.builders import ANA, BEN, THREAD, deletion, mention, reply, stop, thread
 from tests.support.store_driver import Books
 

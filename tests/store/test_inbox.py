@@ -151,7 +151,7 @@ async def test_a_strange_file_name_can_be_stored(books: Books) -> None:
     file = Attachment("F1", "a\0b\ud83d.txt", "text/plain", 1)
     thread_id = await books.accepted(dataclasses.replace(mention("see"), attachments=(file,)))
 
-    [utterance] = (await books.claimed(thread_id)).said
+    [utterance] = (await books.claimed(thread_id)).utterances
     assert utterance.attachments[0].id == "F1"
 
 

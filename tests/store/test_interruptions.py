@@ -13,12 +13,12 @@ from bot.domain import texts as wording
 from bot.domain.events import Uninstalled
 from bot.domain.sessions import Interrupted, ResetOutcome, StopOutcome
 from bot.store import claims, erasure, leases
-from bot.store.claims import TurnState
 from bot.store.engine import Store
+from bot.store.settlement import TurnState
 from bot.store.tables import messages, sessions, threads, turns
 from bot.testing import SettableClock
 from tests.support.builders import ANA, BEN, DIRECT, THREAD, deletion, edit, mention, reply, reset, stop, thread
-from tests.support.store_driver import MINUTE, Books, add_sessions, somebody_waits, texts
+from tests.support.store_driver import Books, add_sessions, somebody_waits, texts
 
 GONE = Uninstalled("desk", "T1")
 
@@ -318,7 +318,7 @@ async def test_an_uninstall_waits_for_a_claim_that_is_being_made(empty_postgres_
     books = Books(Store(empty_postgres_url), clock)
     thread_id = await books.accepted(mention("hello"))
     with books.store.engine.connect() as connection:
-        claims.claim(connection, thread_id, owner="two", now=books.now, lease=MINUTE)
+        claims.claim(connection, books.lease("two"), thread_id)
         uninstalling = asyncio.create_task(books.store.run(erasure.leave, GONE, now=books.now))
         while not await books.store.run(somebody_waits):
             pass

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from bot.store import claims, leases
+from bot.store import claims, leases, summaries
 from bot.store.engine import Store
-from bot.store.leases import Owed
+from bot.store.leases import QueueEntry
 from bot.testing import SettableClock
 from tests.support.builders import ANA, BEN, DAY, mention, thread
 from tests.support.store_driver import MINUTE, Books
@@ -16,13 +16,13 @@ HERE = ("desk", "T1")
 
 async def owed(books: Books, *places: tuple[str, str], limit: int = 100) -> list[int]:
     """The threads that a worker of these platforms and workspaces finds."""
-    found = await books.store.run(leases.owed, places or [HERE], now=books.now, limit=limit)
+    found = await books.store.run(leases.waiting, places or [HERE], now=books.now, limit=limit)
     return [each.thread_id for each in found]
 
 
 async def renewed(books: Books, owner: str, *thread_ids: int) -> set[int]:
     """The leases that this owner could prolong."""
-    return await books.store.run(leases.renew, owner, thread_ids, now=books.now, lease=MINUTE)
+    return await books.store.run(leases.renew, books.lease(owner), thread_ids)
 
 
 async def test_a_renewed_lease_lasts(books: Books) -> None:
@@ -78,10 +78,24 @@ async def test_a_lease_runs_out_by_itself_on_postgresql(empty_postgres_url: str,
     """There it is the database that lets time pass."""
     books = Books(Store(empty_postgres_url), clock)
     thread_id = await books.accepted(mention("hello"))
-    first = await books.store.run(claims.claim, thread_id, owner="one", now=books.now, lease=timedelta())
+    first = await books.store.run(claims.claim, books.lease("one", timedelta()), thread_id)
 
     assert first is not None
     assert await books.claim(thread_id, "two") is not None
+    await books.store.close()
+
+
+async def test_a_summarys_lease_runs_by_the_databases_clock(empty_postgres_url: str, clock: SettableClock) -> None:
+    """However far a replica's own clock is ahead, it does not take the lease from another one."""
+    books = Books(Store(empty_postgres_url), clock)
+    await books.answer(mention("hello"))
+    assert await books.store.run(summaries.begin, books.lease("one"), "s1") is not None
+    books.now += 2 * MINUTE
+    assert await books.store.run(summaries.begin, books.lease("two"), "s1") is None
+    await books.lapse()
+
+    assert await books.store.run(summaries.begin, books.lease("two", timedelta()), "s1") is not None
+    assert await books.store.run(summaries.begin, books.lease("one"), "s1") is not None
     await books.store.close()
 
 
@@ -112,9 +126,9 @@ async def test_what_is_found_tells_for_whom(books: Books) -> None:
     """The workspace and a person, so that the line can be fair; the longest waiting first."""
     await books.accepted(mention("hello", by=BEN, in_=thread(2)))
     await books.accepted(mention("hello", by=ANA, in_=thread(1)))
-    found = await books.store.run(leases.owed, [HERE], now=books.now, limit=10)
+    found = await books.store.run(leases.waiting, [HERE], now=books.now, limit=10)
 
-    assert found == [Owed(1, "T1", "U-BEN"), Owed(2, "T1", "U-ANA")]
+    assert found == [QueueEntry(1, "T1", "U-BEN"), QueueEntry(2, "T1", "U-ANA")]
 
 
 async def test_a_look_is_bounded_and_finds_only_what_the_worker_can_answer(books: Books) -> None:

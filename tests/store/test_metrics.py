@@ -9,9 +9,10 @@ import pytest
 
 from bot.errors import StoreUnavailable
 from bot.store import claims
-from bot.store.claims import Settlement, TurnState, settle
+from bot.store.claims import settle
 from bot.store.engine import Store
 from bot.store.metrics import RECENT, RETENTION, WorkMetrics, figures, hour_of
+from bot.store.settlement import Settlement, TurnState
 from bot.store.tables import FAILED_DELIVERIES
 from bot.testing import SettableClock
 from bot.turns.failed_deliveries import FailedDeliveries

@@ -7,7 +7,7 @@ from bot.store import posted_messages, summaries
 from bot.store.claims import Claim
 from bot.store.tables import TURNS
 from tests.support.builders import deletion, mention, reply, thread
-from tests.support.store_driver import MINUTE, Books
+from tests.support.store_driver import Books
 
 
 async def posted(books: Books, claim: Claim, *ids: str) -> None:
@@ -104,7 +104,7 @@ async def test_a_summary_goes_with_an_answer_that_it_was_made_of(books: Books) -
     claim = await books.answer(mention("hello"), "the code is 4711")
     await posted(books, claim, "1.5")
     assert claim.session_id is not None
-    folding = await books.store.run(summaries.begin, claim.session_id, now=books.now, lease=MINUTE)
+    folding = await books.store.run(summaries.begin, books.lease(), claim.session_id)
     assert folding is not None
     assert await books.store.run(summaries.finish, folding, "4711 was told", reaches=claim.turn_id, several=False)
 

@@ -12,7 +12,7 @@ import pytest
 
 from bot.domain.events import Author, Thread
 from bot.domain.sessions import EditOutcome, Interrupted, ResetOutcome, StopOutcome
-from bot.store.claims import Claim
+from bot.store.claims import PlatformClaim
 from bot.store.engine import Store
 from bot.store.tables import MESSAGES, SESSIONS, TURNS
 from bot.testing import SettableClock
@@ -31,7 +31,7 @@ class Model:
     session: list[str] = field(default_factory=list)
     took_part: set[Author] = field(default_factory=set)
     owed: list[str] = field(default_factory=list)  # "" is a command, which gets a fixed reply
-    running: Claim | None = None
+    running: PlatformClaim | None = None
     asked: list[str] = field(default_factory=list)  # in the running turn
     interrupted: Interrupted | None = None
 
@@ -238,18 +238,18 @@ async def test_replicas_answer_everything_once(books: Books) -> None:
         for number in range(10):
             await books.accept(mention(str(number), f"{number:06}", in_=place))
 
-    async def work(owner: str, claimed: list[Claim]) -> None:
+    async def work(owner: str, claimed: list[PlatformClaim]) -> None:
         for _ in range(60):
             for thread_id in range(1, len(places) + 1):
                 if (claim := await books.claim(thread_id, owner)) is not None:
                     claimed.append(claim)
                     await books.settle(claim)
 
-    claims: list[Claim] = []
+    claims: list[PlatformClaim] = []
     await asyncio.gather(*(write(place) for place in places), work("one", claims), work("two", claims))
     await work("three", claims)
 
     for place in places:
-        answered = [message.text for claim in claims if claim.thread == place for message in claim.said]
+        answered = [message.text for claim in claims if claim.thread == place for message in claim.utterances]
         assert answered == [str(number) for number in range(10)]
     assert len(await books.rows(SESSIONS)) == len(places)

@@ -29,7 +29,7 @@ from bot.store import (
 )
 from bot.store.metrics import figures
 from tests.support.builders import ANA, DAY, THREAD, deletion, edit, mention, reply, stop, thread
-from tests.support.store_driver import A_DAY, HOUR, MINUTE, Books
+from tests.support.store_driver import A_DAY, HOUR, Books
 
 Statement = tuple[str, Any]
 
@@ -48,15 +48,15 @@ async def test_what_every_message_costs_is_looked_up_by_an_index(books: Books) -
     await books.past(now)
     await books.store.run(history.oldest, "s1", after=0, until=now.turn_id)
     await books.store.run(summaries.move, "s1", HistoryWindow(0))
-    folding = await books.store.run(summaries.begin, "s1", now=books.now, lease=MINUTE)
+    folding = await books.store.run(summaries.begin, books.lease(), "s1")
     assert folding is not None
     await books.store.run(summaries.finish, folding, "short", reaches=0, several=False)
     await books.store.run(posted_messages.posted, now, "A1")
     await books.store.run(posted_messages.of_turn, now)
     await books.store.run(posted_messages.of_other_turns, now, ["A1"])
-    await books.store.run(leases.renew, "one", [1, 2], now=books.now, lease=MINUTE)
+    await books.store.run(leases.renew, books.lease(), [1, 2])
     await books.store.run(leases.interruptions, "one")
-    await books.store.run(leases.owed, [("desk", "T1")], now=books.now, limit=10)
+    await books.store.run(leases.waiting, [("desk", "T1")], now=books.now, limit=10)
     await books.store.run(thread_context.keep, 1, "s1", 1, ThreadContext((Earlier("0.5", "U1", "hi"),)))
     await books.store.run(thread_context.attached, "s1", [Turn((), id=1)])
     await books.store.run(thread_context.edit, 1, reply("hi!", "0.5"))

@@ -11,8 +11,8 @@ from bot.domain.events import Author
 from bot.domain.sessions import Interrupted, OpenSession, ResetOutcome
 from bot.errors import StoreUnavailable
 from bot.store import leases, sessions
-from bot.store.claims import TurnState
 from bot.store.sessions import OPENING_CHARACTERS
+from bot.store.settlement import TurnState
 from bot.store.tables import MESSAGES, SESSIONS, TURNS
 from tests.support.builders import ANA, BEN, NOON, THREAD, deletion, mention, reply, reset, stop, thread
 from tests.support.store_driver import MINUTE, Books, texts
@@ -149,7 +149,7 @@ async def test_what_was_written_before_a_reset_leaves_the_turn_it_shares_with_wh
     if late == "runs":
         assert [why for *_, why in await books.store.run(leases.interruptions, "one")] == [Interrupted.EDITED]
         claim = await books.taken_over(claim)
-        assert [said.text for said in claim.said] == ["by the way"]
+        assert [said.text for said in claim.utterances] == ["by the way"]
         await books.settle(claim, "hi")
     await books.settle(await books.claimed(1))  # the confirmation
     now = await books.claimed(await books.accepted(reply("thanks", "5.0")))

@@ -14,7 +14,8 @@ from bot.prompt.history import NOTHING_CUT, HistoryWindow, Turn, Utterance
 from bot.prompt.thread_context import NO_BACKGROUND, Earlier, ThreadContext
 from bot.store import history as settled_turns
 from bot.store import summaries, thread_context
-from bot.store.claims import Claim, Settlement, TurnState, settle
+from bot.store.claims import Claim, settle
+from bot.store.settlement import Settlement, TurnState
 from bot.store.summaries import CompactionClaim
 from bot.store.tables import summaries as table
 from tests.support.builders import ANA, BEN, DAY, THREAD, deletion, edit, mention, reply
@@ -36,7 +37,7 @@ class Sessions:
 
     async def begin(self, session_id: str = "s1") -> CompactionClaim | None:
         """The right to write the summary, if it is free."""
-        return await self.books.store.run(summaries.begin, session_id, now=self.books.now, lease=LEASE)
+        return await self.books.store.run(summaries.begin, self.books.lease("one", LEASE), session_id)
 
     async def began(self) -> CompactionClaim:
         """The right to write the summary, which must be free."""
@@ -86,7 +87,7 @@ async def test_one_at_a_time_writes_a_summary(books: Books, sessions: Sessions) 
     begun = [folding for folding in await asyncio.gather(*(sessions.begin() for _ in range(4))) if folding]
     assert len(begun) == 1
     assert await sessions.begin() is None
-    books.now += LEASE + SECOND
+    await books.lapse()
 
     assert await sessions.begin() is not None
 
@@ -95,7 +96,7 @@ async def test_whoever_was_too_slow_changes_nothing(books: Books, sessions: Sess
     """The summary of the one who took over stays."""
     [turn] = await sessions.turns(1)
     slow = await sessions.began()
-    books.now += LEASE + SECOND
+    await books.lapse()
     quick = await sessions.began()
 
     assert await sessions.finish(quick, turn.turn_id, "quick")

@@ -10,7 +10,7 @@ import pytest
 from bot.domain.events import Attachment, MessageReceived
 from bot.prompt.thread_context import By, Earlier, Known, ThreadContext
 from bot.store import posted_messages, tables, thread_context
-from bot.store.claims import Claim
+from bot.store.claims import PlatformClaim
 from tests.support.builders import ANA, BEN, DAY, THREAD, deletion, edit, mention, reply, reset, stop, thread
 from tests.support.store_driver import MINUTE, Books, texts
 
@@ -26,13 +26,13 @@ def call(message_id: str = "5.0") -> MessageReceived:
     return mention("what now?", message_id)
 
 
-async def keep(books: Books, claim: Claim, found: ThreadContext = SAID) -> None:
+async def keep(books: Books, claim: PlatformClaim, found: ThreadContext = SAID) -> None:
     """Store the context that was read for this turn."""
     assert claim.session_id is not None
     await books.store.run(thread_context.keep, claim.thread_id, claim.session_id, claim.turn_id, found)
 
 
-async def known(books: Books, claim: Claim) -> ThreadContext:
+async def known(books: Books, claim: PlatformClaim) -> ThreadContext:
     """Return the context that this turn is shown."""
     assert claim.session_id is not None
     [*_, turn] = await books.past(claim)
@@ -43,12 +43,12 @@ async def known(books: Books, claim: Claim) -> ThreadContext:
 async def test_it_comes_back_as_it_was_with_the_turn_that_it_was_read_for(books: Books) -> None:
     """Authors, texts, order and files are unchanged. Later turns find the context with its turn."""
     first = await books.claimed(await books.accepted(call()))
-    assert first.background is Known.NOTHING
+    assert first.thread_context is Known.NOTHING
     await keep(books, first)
     await books.settle(first)
     second = await books.claimed(await books.accepted(reply("and?", "6.0")))
 
-    assert second.background is Known.WHOLE
+    assert second.thread_context is Known.WHOLE
     assert await known(books, second) == SAID
     assert await books.store.run(thread_context.attached, "s1", []) == []
 
@@ -66,11 +66,11 @@ async def test_a_part_is_known_to_be_a_part(books: Books) -> None:
 
 async def test_only_a_threads_first_session_reads(books: Books) -> None:
     """A session that begins with the thread, or follows a reset or an expiry, has no context."""
-    assert (await books.answer(mention("hi", "1.0"))).background is None
+    assert (await books.answer(mention("hi", "1.0"))).thread_context is None
     await books.reset(THREAD, ANA)
-    assert (await books.answer(mention("hi", "2.0"))).background is None
+    assert (await books.answer(mention("hi", "2.0"))).thread_context is None
     books.now += DAY + MINUTE
-    assert (await books.answer(mention("hi", "3.0"))).background is None
+    assert (await books.answer(mention("hi", "3.0"))).thread_context is None
 
 
 async def test_a_reset_before_all_forbids_to_read(books: Books) -> None:
@@ -78,7 +78,7 @@ async def test_a_reset_before_all_forbids_to_read(books: Books) -> None:
     await books.accept_reset(dataclasses.replace(reset("4.0"), mentions_bot=True))
     await books.settle(await books.claimed(1))
 
-    assert (await books.answer(call())).background is None
+    assert (await books.answer(call())).thread_context is None
 
 
 async def test_the_reading_is_not_used_up_by_a_question_that_was_stopped(books: Books) -> None:

@@ -22,7 +22,7 @@ from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
 from slack_sdk.web.async_client import AsyncWebClient
 from sqlalchemy import Connection
 
-from bot import app
+from bot import services
 from bot.cli import run
 from bot.config.settings import Settings
 from bot.llm import openai as _openai  # noqa: F401 - imported once here, so that no forked bot has to
@@ -30,7 +30,7 @@ from bot.ops import logs, scheduler
 from bot.slack.inbound import bolt_app as _bolt_app  # noqa: F401
 from bot.slack.outbound import adapter as _adapter  # noqa: F401
 from bot.store.engine import Store
-from bot.turns.worker import Worker
+from bot.turns.leases import LeaseKeeper
 
 LEASE = timedelta(seconds=3)  # shorter than the bot's own, so that a takeover comes soon
 
@@ -62,7 +62,7 @@ def start(
 
 
 def _main(settings: Settings, point: Point | None, lease: timedelta, log: Path | None) -> None:
-    app.Worker = partial(Worker, lease=lease)  # type: ignore[assignment,attr-defined] # this process is a test's
+    services.LeaseKeeper = partial(LeaseKeeper, length=lease)  # type: ignore[assignment,attr-defined] # this process is a test
     scheduler.RENEW_EVERY_S = lease.total_seconds() / 6  # type: ignore[attr-defined]
     if log is not None:
         os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT), 2)

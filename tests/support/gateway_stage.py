@@ -14,6 +14,7 @@ import aiohttp
 from bot import app
 from bot.cli import keys
 from bot.config.settings import Settings
+from bot.services import Services
 from bot.testing import PausedStep, SettableClock
 from tests.support.openai_server import OpenAIServer, says
 from tests.support.timeouts import GENEROUS_S
@@ -65,7 +66,7 @@ class Gate:
     address: str
     key: str
     model: OpenAIServer
-    services: app.Services
+    services: Services
     clock: SettableClock
     settings: Settings
     http: aiohttp.ClientSession

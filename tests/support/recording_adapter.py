@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 from bot.domain.events import Thread
 from bot.domain.preferences import NO_PROFILE, Profile
 from bot.prompt.thread_context import NO_BACKGROUND, ThreadContext
-from bot.turns.adapter import Asked, Ledger
+from bot.turns.adapter import AnswerTarget, Ledger
 
 
 class RecordingAdapter:
@@ -20,10 +21,10 @@ class RecordingAdapter:
 
     def __init__(self) -> None:
         self.replies: defaultdict[Thread, list[str]] = defaultdict(list)
-        self.asked: list[Asked] = []
+        self.asked: list[AnswerTarget] = []
         self.found: list[Sequence[str]] = []  # what each later attempt was told that earlier ones had posted
-        self.told_to_wait: list[Asked] = []
-        self.told_no_more: list[Asked] = []  # that they wait
+        self.told_to_wait: list[AnswerTarget] = []
+        self.told_no_more: list[AnswerTarget] = []  # that they wait
         self.people: dict[str, str] = {}
         self.profiles: dict[str, Profile] = {}
         self.looked_up: list[frozenset[str]] = []
@@ -46,23 +47,25 @@ class RecordingAdapter:
         self._here: defaultdict[Thread, int] = defaultdict(int)
         self._changed = asyncio.Condition()
 
-    async def reply(self, asked: Asked, deltas: AsyncIterator[str], ledger: Ledger) -> None:
-        """See Adapter.reply."""
-        await self._count(asked.thread, 1)
+    @asynccontextmanager
+    async def writer(self, target: AnswerTarget, ledger: Ledger) -> AsyncIterator[RecordingWriter]:
+        """See Adapter.writer."""
+        await self._count(target.thread, 1)
         try:
-            await self._show(asked, deltas, ledger)
+            await self._begin(target, ledger)
+            yield RecordingWriter(self, target.thread)
         finally:
-            await self._count(asked.thread, -1)
+            await self._count(target.thread, -1)
 
-    async def show_waiting(self, asked: Asked) -> None:
+    async def show_waiting(self, target: AnswerTarget) -> None:
         """See Adapter.show_waiting."""
-        self.told_to_wait.append(asked)
+        self.told_to_wait.append(target)
         await self._tell()
         await self.patient.wait()
 
-    async def end_waiting(self, asked: Asked) -> None:
+    async def end_waiting(self, target: AnswerTarget) -> None:
         """See Adapter.end_waiting."""
-        self.told_no_more.append(asked)
+        self.told_no_more.append(target)
         await self._tell()
 
     async def names(self, workspace: str, user_ids: Iterable[str]) -> Mapping[str, str]:
@@ -103,17 +106,14 @@ class RecordingAdapter:
         await self.until(lambda: len(self.replies[thread]) >= number)
         return self.replies[thread]
 
-    async def _show(self, asked: Asked, deltas: AsyncIterator[str], ledger: Ledger) -> None:
-        self.asked.append(asked)
-        if asked.attempt > 1:
+    async def _begin(self, target: AnswerTarget, ledger: Ledger) -> None:
+        self.asked.append(target)
+        if target.attempt > 1:
             self.found.append(await ledger.mine())
         await self.open.wait()
         if self.failures:
             raise self.failures.pop(0)
-        await ledger.posted(f"answer-to-{asked.message_id}")
-        if text := "".join([delta async for delta in deltas]):
-            self.replies[asked.thread].append(text)
-            self.afterwards(text)
+        await ledger.posted(f"answer-to-{target.message_id}")
 
     async def _count(self, thread: Thread, change: int) -> None:
         self.running += change
@@ -125,3 +125,22 @@ class RecordingAdapter:
     async def _tell(self) -> None:
         async with self._changed:
             self._changed.notify_all()
+
+
+class RecordingWriter:
+    """Collects one answer. Implements adapter.AnswerWriter."""
+
+    def __init__(self, adapter: RecordingAdapter, thread: Thread) -> None:
+        self._adapter = adapter
+        self._thread = thread
+        self._text = ""
+
+    async def write(self, text: str) -> None:
+        """See AnswerWriter."""
+        self._text += text
+
+    async def finish(self) -> None:
+        """See AnswerWriter."""
+        if self._text:
+            self._adapter.replies[self._thread].append(self._text)
+            self._adapter.afterwards(self._text)

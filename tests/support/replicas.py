@@ -10,11 +10,11 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from bot.app import utc_now
 from bot.config.settings import Settings
 from bot.playground.server import PlaygroundServer
 from bot.playground.workspace.messages import Message
 from bot.playground.workspace.workspace import Workspace
+from bot.services import utc_now
 from bot.slack.inbound.socket_mode import CONNECTIONS
 from tests.support import crashing_bot
 from tests.support.crashing_bot import Point

@@ -17,7 +17,7 @@ from typing import Any
 
 import aiohttp
 
-from bot import app, manifest
+from bot import manifest
 from bot.config.settings import Settings
 from bot.playground.server import PlaygroundServer
 from bot.playground.workspace import view_kit
@@ -26,6 +26,7 @@ from bot.playground.workspace.people import Channel, Person
 from bot.playground.workspace.sample import harbour
 from bot.playground.workspace.workspace import Workspace
 from bot.prompt.compose import NOTE_ENDS
+from bot.services import PlatformServices
 from bot.slack.views.home_tab import EDIT_PREFERENCES
 from bot.testing import PausedStep, SettableClock
 from tests.support.narrow_model import asks_for_summary, summary
@@ -191,7 +192,7 @@ class Room:
     workspace: Workspace
     server: PlaygroundServer
     model: OpenAIServer
-    services: app.Services
+    services: PlatformServices
     clock: SettableClock
     settings: Settings
 

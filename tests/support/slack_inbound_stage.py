@@ -26,6 +26,7 @@ from bot.slack.inbound.bolt_app import build_app
 from bot.slack.inbound.socket_mode import CONNECTIONS
 from bot.slack.inbound.transport import Transport, connect
 from bot.slack.monotonic_clock import MonotonicClock
+from bot.slack.port import Intake, PersonalRecords, SessionResets
 from bot.slack.startup_checks import identify
 from bot.testing import SettableClock
 from tests.support.playground_stage import make_workspace, served
@@ -134,6 +135,20 @@ class RecordingInbox:
 
 
 @dataclass
+class RecordingServices:
+    """A work layer whose services are one recording inbox. Implements port.WorkLayer."""
+
+    inbox: Intake
+    sessions: SessionResets
+    personal_data: PersonalRecords
+
+
+def services_of(inbox: RecordingInbox) -> RecordingServices:
+    """Return the services that this inbox implements, all of them."""
+    return RecordingServices(inbox, inbox, inbox)
+
+
+@dataclass
 class InboundStage:
     """The Bolt app, connected to a playground workspace."""
 
@@ -198,7 +213,7 @@ async def inbound_stage(**server_options: Any) -> AsyncIterator[InboundStage]:
         inbox = RecordingInbox()
         settings = settings_of(playground)
         client = await stack.enter_async_context(open_client(settings))
-        app = build_app(client, await identify(client), inbox, settings, clock=SettableClock().now)
+        app = build_app(client, await identify(client), services_of(inbox), settings, clock=SettableClock().now)
         transport = await stack.enter_async_context(connect(app, settings))
         await playground.workspace.until(lambda: playground.sockets.open == CONNECTIONS)
         yield InboundStage(playground, inbox, transport, client)

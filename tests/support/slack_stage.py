@@ -24,7 +24,8 @@ from bot.slack.monotonic_clock import MonotonicClock
 from bot.slack.outbound.adapter import SlackAdapter
 from bot.slack.rate_limiter import RateLimiter
 from bot.testing import SettableClock
-from bot.turns.adapter import Asked
+from bot.turns.adapter import AnswerTarget
+from bot.turns.adapter import Ledger as LedgerPort
 from tests.support.playground_stage import make_workspace, served
 
 
@@ -91,6 +92,14 @@ class Book:
         return self.others & set(answer_ids)
 
 
+async def shown(adapter: SlackAdapter, target: AnswerTarget, deltas: AsyncIterator[str], ledger: LedgerPort) -> None:
+    """Show an answer that grows by these deltas."""
+    async with adapter.writer(target, ledger) as writer:
+        async for delta in deltas:
+            await writer.write(delta)
+        await writer.finish()
+
+
 @dataclass
 class Stage:
     """An adapter, the thread in which it answers, and the playground server that it calls."""
@@ -117,11 +126,11 @@ class Stage:
 
     async def reply(self, speech: Speech, attempt: int = 1) -> None:
         """Show an answer in the thread."""
-        await self.adapter.reply(self.asked(attempt), speech.deltas(), self.book)
+        await shown(self.adapter, self.target(attempt), speech.deltas(), self.book)
 
-    def asked(self, attempt: int = 1) -> Asked:
-        """Return the question."""
-        return Asked(self.thread, Author(self.person.id, self.person.team), self.root, attempt)
+    def target(self, attempt: int = 1) -> AnswerTarget:
+        """Where the answer belongs."""
+        return AnswerTarget(self.thread, Author(self.person.id, self.person.team), self.root, attempt)
 
     def answers(self) -> list[Message]:
         """Return the bot's messages in the thread."""

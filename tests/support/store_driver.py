@@ -22,9 +22,11 @@ from bot.domain.sessions import EditOutcome, IdleLimits, ResetOutcome, StopOutco
 from bot.prompt.history import Turn
 from bot.store import claims, edits, erasure, inbox, sessions, tables
 from bot.store import history as past
-from bot.store.claims import Claim, Settlement, TurnState
+from bot.store.claims import Claim, PlatformClaim
 from bot.store.engine import Store
 from bot.store.erasure import Scope
+from bot.store.leases import LeaseRequest
+from bot.store.settlement import Settlement, TurnState
 from bot.testing import SettableClock
 from tests.support.builders import DAY, NOON
 
@@ -102,11 +104,15 @@ class Books:
             total += erased
         return total
 
-    async def claim(self, thread_id: int, owner: str = "one") -> Claim | None:
+    async def claim(self, thread_id: int, owner: str = "one") -> PlatformClaim | None:
         """A claim with a lease of one minute."""
-        return await self.store.run(claims.claim, thread_id, owner=owner, now=self.now, lease=MINUTE)
+        return await self.store.run(claims.claim, self.lease(owner), thread_id)
 
-    async def claimed(self, thread_id: int, owner: str = "one") -> Claim:
+    def lease(self, owner: str = "one", length: timedelta = MINUTE) -> LeaseRequest:
+        """A request for a lease, at this moment."""
+        return LeaseRequest(owner, self.now, length)
+
+    async def claimed(self, thread_id: int, owner: str = "one") -> PlatformClaim:
         """A claim that must succeed."""
         claim = await self.claim(thread_id, owner)
         assert claim is not None
@@ -116,16 +122,18 @@ class Books:
         """Every lease and every pause runs out, by whichever clock it is measured."""
         await lapse(self.store)
 
-    async def taken_over(self, claim: Claim, owner: str = "two") -> Claim:
+    async def taken_over(self, claim: PlatformClaim, owner: str = "two") -> PlatformClaim:
         """The same turn, claimed by somebody else after its owner died."""
         await self.lapse()
         return await self.claimed(claim.thread_id, owner)
 
-    async def settle(self, claim: Claim, answer: str = "answered", state: TurnState = TurnState.ANSWERED) -> bool:
+    async def settle(
+        self, claim: PlatformClaim, answer: str = "answered", state: TurnState = TurnState.ANSWERED
+    ) -> bool:
         """Whether the claim could still settle its turn."""
         return await self.store.run(claims.settle, claim, Settlement(state, answer), now=self.now)
 
-    async def answer(self, message: MessageReceived, answer: str = "answered") -> Claim:
+    async def answer(self, message: MessageReceived, answer: str = "answered") -> PlatformClaim:
         """Accept, claim and settle in one go."""
         claim = await self.claimed(await self.accepted(message))
         assert await self.settle(claim, answer)
@@ -156,9 +164,9 @@ def add_sessions(connection: sa.Connection, count: int) -> None:
     connection.execute(sa.insert(tables.sessions), rows)
 
 
-def texts(claim: Claim) -> list[str]:
+def texts(claim: PlatformClaim) -> list[str]:
     """What is to be answered."""
-    return [said.text for said in claim.said]
+    return [utterance.text for utterance in claim.utterances]
 
 
 def somebody_waits(connection: sa.Connection) -> bool:
@@ -169,5 +177,6 @@ def somebody_waits(connection: sa.Connection) -> bool:
 
 async def lapse(store: Store) -> None:
     """Every lease and every pause runs out."""
-    over = sa.update(tables.threads).where(tables.threads.c.lease_until.is_not(None)).values(lease_until=LONG_AGO)
-    await store.run(lambda connection: connection.execute(over))
+    for table in (tables.threads, tables.summaries):
+        over = sa.update(table).where(table.c.lease_until.is_not(None)).values(lease_until=LONG_AGO)
+        await store.run(sa.Connection.execute, over)

@@ -5,22 +5,29 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncGenerator, Sequence
 from datetime import timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
 from bot.domain.sessions import IdleLimits
 from bot.llm import LLM, NO_PARAMETERS, Done, Parameters
 from bot.prompt.budget import Budget
+from bot.prompt.compose import PromptParts
 from bot.prompt.history import ChatMessage
 from bot.store.engine import Store
 from bot.store.tables import turns
 from bot.testing import SettableClock
-from bot.turns.answer import Responder
+from bot.turns.answer import AnswerStream
+from bot.turns.assistant import Assistant
 from bot.turns.failed_deliveries import FailedDeliveries
 from bot.turns.fair_queue import Limits
 from bot.turns.handler import TurnHandler
 from bot.turns.inbox import Inbox
-from bot.turns.leases import LEASE
+from bot.turns.leases import LEASE, LeaseKeeper
+from bot.turns.open_sessions import OpenSessions
+from bot.turns.personal_data import PersonalData
+from bot.turns.policies import DURABLE
+from bot.turns.service import TurnService
 from bot.turns.summariser import Summariser
 from bot.turns.worker import Worker
 from tests.support.recording_adapter import RecordingAdapter
@@ -48,19 +55,44 @@ class Desk:
         self.store = store
         self.adapter = adapter or RecordingAdapter()
         budget = budget or Budget(window_tokens=100_000, answer_tokens=1_000, history_tokens=1_000)
-        self.summariser = Summariser(store, llm, budget, clock=clock.now)
-        responder = Responder(llm, persona="You are helpful.", budget=budget)
-        self.clerk = TurnHandler(
-            store, responder, [self.adapter], clock.now, MAX_ATTEMPTS, idle=IDLE, summariser=self.summariser
+        self.leases = LeaseKeeper(store, owner=owner, clock=clock.now, length=lease)
+        self.summariser = Summariser(store, llm, budget, self.leases, clock=clock.now)
+        self.assistant = RecordingAssistant(llm, persona="You are helpful.", budget=budget)
+        service = TurnService(store, self.assistant, self.summariser, DURABLE, clock=clock.now, idle=IDLE)
+        self.handler = TurnHandler(
+            store, service, self.assistant, [self.adapter], clock=clock.now, max_attempts=MAX_ATTEMPTS
         )
-        self.worker = Worker(store, self.clerk, owner=owner, clock=clock.now, limits=limits, lease=lease)
-        self.refusals = FailedDeliveries(store, clock=clock.now)
+        self.worker = Worker(store, self.handler, self.leases, clock=clock.now, limits=limits)
+        self.failed_deliveries = FailedDeliveries(store, clock=clock.now)
         ids = (f"{owner}-{number}" for number in itertools.count())
-        self.inbox = Inbox(store, self.worker, self.refusals, clock=clock.now, new_id=lambda: next(ids), idle=IDLE)
+        self.inbox = Inbox(
+            store,
+            self.worker,
+            self.leases,
+            self.failed_deliveries,
+            clock=clock.now,
+            new_id=lambda: next(ids),
+            idle=IDLE,
+        )
+        self.sessions = OpenSessions(store, self.leases, clock=clock.now)
+        self.personal_data = PersonalData(store, self.leases, clock=clock.now)
 
     async def turns(self) -> Sequence[sa.Row[*tuple[object, ...]]]:
         """Every turn, oldest first."""
         return await self.store.run(lambda connection: connection.execute(sa.select(turns).order_by(turns.c.id)).all())
+
+
+class RecordingAssistant(Assistant):
+    """An assistant that keeps the answers that it began."""
+
+    def __init__(self, llm: LLM, *, persona: str, budget: Budget) -> None:
+        super().__init__(llm, persona=persona, budget=budget)
+        self.begun: list[AnswerStream] = []
+
+    def answer(self, parts: PromptParts, **how: Any) -> AnswerStream:
+        """See Assistant.answer."""
+        self.begun.append(begun := super().answer(parts, **how))
+        return begun
 
 
 class Echo:

@@ -13,20 +13,23 @@ from bot.domain.sessions import Interrupted
 from bot.errors import ModelError, Trouble
 from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, ToolCall, Usage
 from bot.prompt.budget import Budget
-from bot.prompt.compose import NOTE_ENDS
-from bot.prompt.history import ChatMessage, HistoryWindow, Past, Turn, Utterance
+from bot.prompt.compose import NOTE_ENDS, PromptParts
+from bot.prompt.history import NOTHING_CUT, ChatMessage, HistoryWindow, Past, Turn, Utterance
 from bot.testing import PausedStep, ScriptedLLM
 from bot.tools import Arguments, Outcome, Tool
-from bot.turns.answer import BUFFERED_DELTAS, AnswerStream, Responder
+from bot.turns.answer import AnswerStream
+from bot.turns.assistant import Assistant
+from bot.turns.interruption import Interruption
 from tests.support.timeouts import GENEROUS_S
 
 PERSONA = "You are helpful."
 NOW = Turn((Utterance("U1", "now"),))
 
 
-def answer_of(llm: LLM, *before: Turn, budget: int = 1_000) -> AnswerStream:
+def answer_of(llm: LLM, *before: Turn, budget: int = 1_000, interruption: Interruption | None = None) -> AnswerStream:
     """The answer to a turn after these."""
-    return Responder(llm, persona=PERSONA, budget=budget_of(budget)).answer([*before, NOW], {})
+    assistant = Assistant(llm, persona=PERSONA, budget=budget_of(budget))
+    return assistant.answer(parts(*before, NOW), interruption=interruption)
 
 
 def budget_of(history_tokens: int) -> Budget:
@@ -39,9 +42,16 @@ def long_turns(count: int) -> list[Turn]:
     return [Turn((Utterance("U1", "x" * 350),), "y" * 350, number) for number in range(1, count + 1)]
 
 
+def parts(*turns: Turn, cut: HistoryWindow = NOTHING_CUT, about: str = "") -> PromptParts:
+    """The parts of a prompt for the last of these turns."""
+    *earlier, newest = turns
+    return PromptParts(Past(tuple(earlier), cut), newest, about=about)
+
+
 async def read(answer: AnswerStream) -> list[str]:
-    """All of it."""
-    return [delta async for delta in answer.deltas()]
+    """All of it, with the text that follows the model's words."""
+    words = [word async for word in answer.words()]
+    return [*words, ending] if (ending := answer.ending()) else words
 
 
 class Talkative:
@@ -49,7 +59,6 @@ class Talkative:
 
     def __init__(self) -> None:
         self.said = 0
-        self.full = asyncio.Event()  # more was said than is kept
         self.closed = False
 
     async def stream(
@@ -60,8 +69,6 @@ class Talkative:
         try:
             while True:
                 self.said += 1
-                if self.said > BUFFERED_DELTAS:
-                    self.full.set()
                 yield "word "
                 await asyncio.sleep(0)
         finally:
@@ -98,18 +105,18 @@ async def test_the_text_passes_through_piece_by_piece(llm: ScriptedLLM) -> None:
     answer = answer_of(llm)
 
     assert await read(answer) == ["Hello, ", "Ana", "!"]
-    assert (answer.said.text, answer.said.trouble) == ("Hello, Ana!", None)
-    assert answer.said.done == Done("scripted", usage)
+    assert (answer.result.text, answer.result.trouble) == ("Hello, Ana!", None)
+    assert answer.result.done == Done("scripted", usage)
 
 
 async def test_the_first_piece_does_not_wait_for_the_rest(llm: ScriptedLLM) -> None:
     """What the model said is there to be read while the model still thinks."""
     hold = PausedStep()
     llm.script("Hello", hold, "!")
-    async with aclosing(answer_of(llm).deltas()) as deltas:
-        assert await anext(deltas) == "Hello"
+    async with aclosing(answer_of(llm).words()) as words:
+        assert await anext(words) == "Hello"
         hold.release()
-        assert await anext(deltas) == "!"
+        assert await anext(words) == "!"
 
 
 async def test_the_model_is_shown_persona_history_and_question(llm: ScriptedLLM) -> None:
@@ -143,9 +150,9 @@ async def test_history_stays_within_the_budget_and_persona_and_question_always_f
 async def test_what_holds_for_this_moment_stands_right_before_the_question(llm: ScriptedLLM) -> None:
     """With it, after the history, so that it changes nothing of what requests begin with."""
     llm.script("ok")
-    responder = Responder(llm, persona=PERSONA, budget=budget_of(1_000))
+    assistant = Assistant(llm, persona=PERSONA, budget=budget_of(1_000))
     await read(
-        responder.answer([*long_turns(1), NOW], {}, about="Call her Ana.", cut=HistoryWindow(0, "The code is 7319."))
+        assistant.answer(parts(*long_turns(1), NOW, about="Call her Ana.", cut=HistoryWindow(0, "The code is 7319.")))
     )
 
     assert [message["role"] for message in llm.calls[0].messages] == ["system", "user", "assistant", "user"]
@@ -157,10 +164,10 @@ async def test_whoever_writes_too_much_is_told(llm: ScriptedLLM) -> None:
     """The model sees both ends of a message that exceeds the budget; the person reads so, below the answer."""
     llm.script("Well, ", "that was long")
     long = Turn((Utterance("U1", f"begins {'so it is ' * 1_000} ends"),))
-    answer = Responder(llm, persona=PERSONA, budget=budget_of(500)).answer([long], {})
+    answer = Assistant(llm, persona=PERSONA, budget=budget_of(500)).answer(parts(long))
 
     assert (await read(answer))[-1] == f"\n\n{texts.SHORTENED}"
-    assert answer.said.text == "Well, that was long"
+    assert answer.result.text == "Well, that was long"
     shown = llm.calls[0].messages[-1]["content"]
     assert (shown[:6], shown[-4:]) == ("begins", "ends")
     assert "characters left out" in shown
@@ -170,9 +177,9 @@ async def test_the_backends_count_makes_the_next_request_shorter(llm: ScriptedLL
     """A model that takes twice the tokens is shown half as much, from the next turn on."""
     llm.script("ok", usage=Usage(2_000, 0, 2))
     llm.script("ok")
-    responder = Responder(llm, persona=PERSONA, budget=budget_of(1_200))
+    assistant = Assistant(llm, persona=PERSONA, budget=budget_of(1_200))
     for _ in range(2):
-        await read(responder.answer([*long_turns(7), NOW], {}))
+        await read(assistant.answer(parts(*long_turns(7), NOW)))
 
     first, second = (call.messages for call in llm.calls)
     assert len(second) < len(first) == 1 + 2 * 7 + 1
@@ -189,10 +196,10 @@ NOTE = Tool("note", "Takes a note.", {}, note)
 async def test_what_tools_cost_counts_against_the_window(llm: ScriptedLLM) -> None:
     """Their definitions are a part of the request, so that less of the history is."""
     budget, past = Budget(window_tokens=1_800, answer_tokens=100, history_tokens=10_000), Past(tuple(long_turns(2)))
-    without, with_tool = (Responder(llm, persona=PERSONA, budget=budget, besides=cost) for cost in (0, 700))
-    for responder in (without, with_tool):
+    without, with_tool = (Assistant(llm, persona=PERSONA, budget=budget, besides=cost) for cost in (0, 700))
+    for assistant in (without, with_tool):
         llm.script("ok")
-        await read(responder.answer([*long_turns(7), NOW], {}, tools=[NOTE]))
+        await read(assistant.answer(parts(*long_turns(7), NOW), tools=[NOTE]))
 
     assert [len(call.messages) < 16 for call in llm.calls] == [False, True]
     assert with_tool.room == without.room - 700
@@ -204,9 +211,9 @@ async def test_an_answer_in_rounds_teaches_nothing_of_the_prompts_cost(llm: Scri
     llm.script(tool_calls=[ToolCall("c1", "note", "{}")], usage=Usage(1_000, 0, 2))
     llm.script("ok", usage=Usage(2_000, 0, 2))
     llm.script("ok")
-    responder = Responder(llm, persona=PERSONA, budget=budget_of(1_200))
+    assistant = Assistant(llm, persona=PERSONA, budget=budget_of(1_200))
     for _ in range(2):
-        await read(responder.answer([*long_turns(7), NOW], {}, tools=[NOTE]))
+        await read(assistant.answer(parts(*long_turns(7), NOW), tools=[NOTE]))
 
     assert [len(call.messages) for call in llm.calls] == [16, 18, 16]
 
@@ -218,7 +225,7 @@ async def test_every_trouble_is_a_sentence(llm: ScriptedLLM, trouble: Trouble) -
     answer = answer_of(llm)
 
     assert await read(answer) == [texts.trouble(trouble)]
-    assert (answer.said.text, answer.said.trouble, answer.said.detail) == ("", trouble, "the detail")
+    assert (answer.result.text, answer.result.trouble, answer.result.detail) == ("", trouble, "the detail")
 
 
 @pytest.mark.parametrize("trouble", Trouble)
@@ -228,7 +235,7 @@ async def test_trouble_after_some_text_is_a_paragraph_below_it(llm: ScriptedLLM,
     answer = answer_of(llm)
 
     assert await read(answer) == ["Half an", f"\n\n{texts.trouble(trouble)}"]
-    assert (answer.said.text, answer.said.trouble) == ("Half an", trouble)
+    assert (answer.result.text, answer.result.trouble) == ("Half an", trouble)
 
 
 async def test_an_answer_cut_at_the_backends_limit_says_so(llm: ScriptedLLM) -> None:
@@ -237,7 +244,7 @@ async def test_an_answer_cut_at_the_backends_limit_says_so(llm: ScriptedLLM) -> 
     answer = answer_of(llm)
 
     assert await read(answer) == ["A long story", f"\n\n{texts.TRUNCATED}"]
-    assert (answer.said.text, answer.said.trouble) == ("A long story", None)
+    assert (answer.result.text, answer.result.trouble) == ("A long story", None)
 
 
 async def test_an_exceeded_window_is_tried_once_more_with_less(llm: ScriptedLLM) -> None:
@@ -247,7 +254,7 @@ async def test_an_exceeded_window_is_tried_once_more_with_less(llm: ScriptedLLM)
     answer = answer_of(llm, *long_turns(4))
 
     assert await read(answer) == ["Now it fits"]
-    assert answer.said.trouble is None
+    assert answer.result.trouble is None
     assert answer.cut == HistoryWindow(after=3)
     first, second = (call.messages for call in llm.calls)
     assert len(second) < len(first)
@@ -274,14 +281,14 @@ async def test_what_cannot_be_shortened_is_not_sent_again(llm: ScriptedLLM) -> N
 async def test_a_callers_limit_of_the_answer_narrows_nobody_elses_window(llm: ScriptedLLM, limit: str) -> None:
     """A request that is refused because of it teaches nothing, and is not made again where less would not help."""
     llm.script(ModelError(Trouble.WINDOW_EXCEEDED, "too long", window=2_000))
-    responder = Responder(llm, persona=PERSONA, budget=budget_of(50_000))
-    room = responder.room
-    answer = responder.answer([*long_turns(4), NOW], {}, parameters={limit: 90_000}, whole=True)
+    assistant = Assistant(llm, persona=PERSONA, budget=budget_of(50_000))
+    room = assistant.room
+    answer = assistant.answer(parts(*long_turns(4), NOW), parameters={limit: 90_000}, whole=True)
 
     assert await read(answer) == [texts.trouble(Trouble.WINDOW_EXCEEDED)]
-    assert responder.room == room
+    assert assistant.room == room
     llm.script("And so on")
-    assert await read(responder.answer([*long_turns(8), NOW], {})) == ["And so on"]
+    assert await read(assistant.answer(parts(*long_turns(8), NOW))) == ["And so on"]
     assert len(llm.calls[-1].messages) == 1 + 2 * 8 + 1
 
 
@@ -289,14 +296,14 @@ async def test_history_makes_room_for_as_long_an_answer_as_a_caller_wants(llm: S
     """Where the backend counts the two together, the request is made again with less of it, for this answer alone."""
     llm.script(ModelError(Trouble.WINDOW_EXCEEDED, "too long", window=8_000))
     llm.script("Now it fits")
-    responder = Responder(llm, persona=PERSONA, budget=budget_of(50_000))
-    room = responder.room
-    answer = responder.answer([*long_turns(40), NOW], {}, parameters={"max_tokens": 4_000}, whole=True)
+    assistant = Assistant(llm, persona=PERSONA, budget=budget_of(50_000))
+    room = assistant.room
+    answer = assistant.answer(parts(*long_turns(40), NOW), parameters={"max_tokens": 4_000}, whole=True)
 
     assert await read(answer) == ["Now it fits"]
     assert answer.prompt.tokens + 4_000 < 8_000
     assert answer.cut is not None
-    assert responder.room == room
+    assert assistant.room == room
 
 
 @pytest.mark.parametrize("model", [Broken, Endless])
@@ -304,108 +311,107 @@ async def test_what_nobody_foresaw_is_a_cut_answer(model: type[LLM], caplog: pyt
     """Whatever the model's stream does, its reader sees text and a sentence, never an exception."""
     answer = answer_of(model())
 
-    assert "".join(await read(answer)).split("\n\n") == [answer.said.text, texts.trouble(Trouble.CUT)]
-    assert answer.said.trouble is Trouble.CUT
+    assert "".join(await read(answer)).split("\n\n") == [answer.result.text, texts.trouble(Trouble.CUT)]
+    assert answer.result.trouble is Trouble.CUT
     assert ("ZeroDivisionError" in caplog.text) is (model is Broken)
 
 
 @pytest.mark.parametrize("why", Interrupted)
 async def test_an_interrupted_answer_ends_at_once_and_says_so(llm: ScriptedLLM, why: Interrupted) -> None:
     """The model's stream is closed, not waited for; what was said stands above one last line."""
-    hold = PausedStep()
+    hold, interruption = PausedStep(), Interruption()
     llm.script("My first ", hold, "never said")
-    answer = answer_of(llm)
-    async with aclosing(answer.deltas()) as deltas:
-        assert await anext(deltas) == "My first "
-        await hold.reached()
-        answer.interrupt(why)
-        line = texts.interrupted(why)  # none where the answer begins again
-        assert [delta async for delta in deltas] == ([f"\n\n{line}"] if line else [])
+    answer = answer_of(llm, interruption=interruption)
+    reading = asyncio.create_task(read(answer))
+    await hold.reached()
+    interruption.interrupt(why)
+    line = texts.interrupted(why)  # none where the answer begins again
 
+    assert await reading == ["My first ", *([f"\n\n{line}"] if line else [])]
     assert llm.closed_early == 1
-    assert (answer.said.text, answer.said.interrupted) == ("My first ", why)
+    assert (answer.result.text, answer.result.interrupted) == ("My first ", why)
 
 
 @pytest.mark.parametrize("why", Interrupted)
 async def test_an_answer_interrupted_before_it_began_asks_nothing(llm: ScriptedLLM, why: Interrupted) -> None:
     """The model is not even called; only somebody who asked for the end is told."""
-    answer = answer_of(llm)
-    answer.interrupt(why)
+    interruption = Interruption()
+    answer = answer_of(llm, interruption=interruption)
+    interruption.interrupt(why)
 
     assert await read(answer) == ([texts.interrupted(why)] if why is Interrupted.STOPPED else [])
-    assert (answer.said.text, answer.said.interrupted, llm.calls) == ("", why, [])
+    assert (answer.result.text, answer.result.interrupted, llm.calls) == ("", why, [])
 
 
 async def test_an_answer_interrupted_while_it_begins_ends(llm: ScriptedLLM) -> None:
     """However early it comes, between any two steps, the reader is not left waiting."""
-    answer = answer_of(llm)
-    reading = asyncio.create_task(read(answer))
-    asyncio.get_running_loop().call_soon(answer.interrupt, Interrupted.STOPPED)
+    interruption = Interruption()
+    llm.script(PausedStep())
+    reading = asyncio.create_task(read(answer_of(llm, interruption=interruption)))
+    asyncio.get_running_loop().call_soon(interruption.interrupt, Interrupted.STOPPED)
 
     assert await asyncio.wait_for(reading, GENEROUS_S) == [texts.interrupted(Interrupted.STOPPED)]
 
 
 async def test_an_answer_may_be_interrupted_again(llm: ScriptedLLM) -> None:
-    """It is heard every moment until the turn is settled; the newest reason counts."""
-    hold = PausedStep()
+    """The interruption is polled until the turn is settled; the newest reason counts."""
+    hold, interruption = PausedStep(), Interruption()
     llm.script("My first ", hold)
-    answer = answer_of(llm)
-    reading = asyncio.create_task(read(answer))
+    reading = asyncio.create_task(read(answer_of(llm, interruption=interruption)))
     await hold.reached()
     for why in (Interrupted.STOPPED, Interrupted.STOPPED, Interrupted.RESET):
-        answer.interrupt(why)
+        interruption.interrupt(why)
 
     assert (await reading)[-1] == f"\n\n{texts.interrupted(Interrupted.RESET)}"
-    answer.interrupt(Interrupted.RESET)
+    interruption.interrupt(Interrupted.RESET)
 
 
 async def test_an_interruption_drops_what_the_reader_has_not_read() -> None:
     """A slow platform does not go on showing it, and nothing is remembered that nobody saw."""
-    model = Talkative()
-    answer = answer_of(model)
-    async with aclosing(answer.deltas()) as deltas:
-        await anext(deltas)
-        await model.full.wait()
-        answer.interrupt(Interrupted.STOPPED)
-        assert [delta async for delta in deltas] == [f"\n\n{texts.interrupted(Interrupted.STOPPED)}"]
+    interruption = Interruption()
+    answer = answer_of(Talkative(), interruption=interruption)
+    async with aclosing(answer.words()) as words:
+        await anext(words)
+        interruption.interrupt(Interrupted.STOPPED)
+        assert [word async for word in words] == []
 
-    assert answer.said.text == "word "
+    assert answer.ending() == f"\n\n{texts.interrupted(Interrupted.STOPPED)}"
+    assert answer.result.text == "word "
 
 
-async def test_an_answer_that_had_ended_can_still_be_stopped_while_it_is_read(llm: ScriptedLLM) -> None:
-    """The model was quick, the platform is slow: the person stops what they see growing."""
+async def test_an_answer_of_a_quick_model_can_be_stopped_while_it_is_read(llm: ScriptedLLM) -> None:
+    """The model has more to say at once, the platform is slow: the person stops what they see growing."""
+    interruption = Interruption()
     llm.script("one ", "two ", "three")
-    answer = answer_of(llm)
-    async with aclosing(answer.deltas()) as deltas:
-        assert await anext(deltas) == "one "
+    answer = answer_of(llm, interruption=interruption)
+    async with aclosing(answer.words()) as words:
+        assert await anext(words) == "one "
         for _ in range(10):
             await asyncio.sleep(0)
-        assert answer.said.done is not None
-        answer.interrupt(Interrupted.STOPPED)
-        assert [delta async for delta in deltas] == [f"\n\n{texts.interrupted(Interrupted.STOPPED)}"]
+        interruption.interrupt(Interrupted.STOPPED)
+        assert [word async for word in words] == []
 
-    assert (answer.said.text, answer.said.interrupted) == ("one ", Interrupted.STOPPED)
+    assert answer.ending() == f"\n\n{texts.interrupted(Interrupted.STOPPED)}"
+    assert (answer.result.text, answer.result.interrupted) == ("one ", Interrupted.STOPPED)
 
 
 async def test_a_slow_reader_holds_the_model_up() -> None:
-    """No more is kept than the bound; then the model waits until something is read."""
+    """Nothing is buffered here: the model waits until a piece is read."""
     model = Talkative()
-    async with aclosing(answer_of(model).deltas()) as deltas:
-        await anext(deltas)
-        await anext(deltas)
-        await model.full.wait()
+    async with aclosing(answer_of(model).words()) as words:
+        await anext(words)
+        await anext(words)
         for _ in range(1_000):
             await asyncio.sleep(0)
 
-    assert model.said <= BUFFERED_DELTAS + 3
+    assert model.said <= 3
 
 
 async def test_a_reader_that_leaves_closes_the_models_stream() -> None:
-    """Also when the buffer is full and the model waits for room."""
+    """Also when the model has more to say."""
     model = Talkative()
-    async with aclosing(answer_of(model).deltas()) as deltas:
-        await anext(deltas)
-        await model.full.wait()
+    async with aclosing(answer_of(model).words()) as words:
+        await anext(words)
 
     assert model.closed
 
@@ -422,4 +428,4 @@ async def test_a_cancelled_reader_closes_the_models_stream(llm: ScriptedLLM) -> 
         await reading
 
     assert llm.closed_early == 1
-    assert answer.said.text == "My first "
+    assert answer.result.text == "My first "

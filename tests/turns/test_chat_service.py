@@ -1,4 +1,4 @@
-"""The exchange: what may happen at the one moment that each test is about."""
+"""The chat service: what may happen at the one moment that each test is about."""
 
 from __future__ import annotations
 
@@ -10,17 +10,24 @@ from typing import Any
 
 import pytest
 
+from bot.domain.events import Thread
 from bot.domain.sessions import IdleLimits, Opened
 from bot.errors import ModelError, Overloaded, SessionClosed, SessionLost, StoreUnavailable, Trouble
 from bot.llm import LLM, Done
 from bot.prompt.budget import Budget
 from bot.prompt.history import ChatMessage, Turn, Utterance
-from bot.store import chat_turns, tables
+from bot.store import chat_turns, claims, tables
+from bot.store.chat_turns import NewTurn
 from bot.store.history import PAGE
+from bot.store.leases import LeaseRequest
 from bot.testing import PausedStep, ScriptedLLM, SettableClock
-from bot.turns.answer import Responder
-from bot.turns.chat_service import ChatService, Question, place
+from bot.turns.assistant import Assistant
+from bot.turns.chat_question import Question, place
+from bot.turns.chat_service import ChatService
 from bot.turns.leases import LeaseKeeper
+from bot.turns.policies import WITHDRAWABLE
+from bot.turns.request_limiter import RequestLimiter
+from bot.turns.service import TurnService
 from bot.turns.session_locks import SessionLocks
 from bot.turns.summariser import Summariser
 from tests.support.builders import DAY
@@ -31,32 +38,33 @@ from tests.support.work_layer import Echo
 OURS = place("key-1", "one")
 
 
-class Counter:
-    """An exchange with its parts, as a test asks there."""
+class ChatStage:
+    """A chat service with its parts."""
 
     def __init__(self, store: InterferedStore, llm: LLM, clock: SettableClock) -> None:
         self.store = store
         self.books = Books(store, clock)
-        self.held = LeaseKeeper(store, owner="here", clock=clock.now)
+        self.leases = LeaseKeeper(store, owner="here", clock=clock.now)
         budget = Budget(window_tokens=2_000, answer_tokens=100, history_tokens=1_000)
-        self.summariser = Summariser(store, llm, budget, clock=clock.now)
-        self.exchange = ChatService(
-            store,
-            Responder(llm, persona="You are helpful.", budget=budget),
-            self.summariser,
-            self.held,
+        self.summariser = Summariser(store, llm, budget, self.leases, clock=clock.now)
+        assistant, idle = Assistant(llm, persona="You are helpful.", budget=budget), IdleLimits(DAY)
+        self.chat = ChatService(
+            TurnService(store, assistant, self.summariser, WITHDRAWABLE, clock=clock.now, idle=idle),
+            assistant,
+            self.leases,
+            limiter=RequestLimiter(most=3, most_of_one=2),
+            locks=SessionLocks(timeout_s=20),
             clock=clock.now,
             new_id=self.books.new_id,
-            idle=IdleLimits(DAY),
-            line=SessionLocks(most=3, most_of_one=2, wait_s=20),
+            idle=idle,
         )
 
     async def asks(
         self, said: str = "hello", *, owner: str = "key-1", session: str = "one"
     ) -> tuple[str, Opened | None]:
         """The whole answer, and how the session was found."""
-        question = Question(owner, place(owner, session), said=(said,))
-        async with self.exchange.ask(question) as reply, aclosing(reply.words()) as words:
+        question = Question(owner, place(owner, session), texts=(said,))
+        async with self.chat.ask(question) as reply, aclosing(reply.words()) as words:
             *pieces, done = [piece async for piece in words]
         assert isinstance(done, Done)
         return "".join(map(str, pieces)), reply.opened
@@ -67,55 +75,55 @@ class Counter:
 
 
 @pytest.fixture
-async def counter(database_url: str, llm: ScriptedLLM, clock: SettableClock) -> AsyncIterator[Counter]:
-    """Such a one, on each database."""
+async def stage(database_url: str, llm: ScriptedLLM, clock: SettableClock) -> AsyncIterator[ChatStage]:
+    """A chat service on each database."""
     store = InterferedStore(database_url)
-    yield Counter(store, llm, clock)
+    yield ChatStage(store, llm, clock)
     await store.close()
 
 
-async def test_a_lease_that_ends_with_its_turn_is_not_lost(counter: Counter, llm: ScriptedLLM) -> None:
+async def test_a_lease_that_ends_with_its_turn_is_not_lost(stage: ChatStage, llm: ScriptedLLM) -> None:
     """The job that renews leases comes at the very moment: the answer arrives all the same."""
     llm.script("Try again.")
-    counter.store.after[chat_turns.settle] = lambda _: counter.held.renew()
+    stage.store.after[claims.settle] = lambda _: stage.leases.renew()
 
-    assert await counter.asks() == ("Try again.", Opened.CREATED)
+    assert await stage.asks() == ("Try again.", Opened.CREATED)
 
 
-async def test_what_follows_a_turn_is_not_its_end(counter: Counter, llm: ScriptedLLM) -> None:
+async def test_what_follows_a_turn_is_not_its_end(stage: ChatStage, llm: ScriptedLLM) -> None:
     """Settled, it is over: whoever is next may have the session's lease, while this one's last bytes are sent."""
     llm.script("Try again.")
 
     async def next_one(_: object) -> None:
-        await counter.store.run(chat_turns.begin, OURS, ["second"], **_elsewhere(counter))
-        await counter.held.renew()
+        await stage.store.run(chat_turns.begin, *_elsewhere(stage), new_id="s99", idle_after=DAY)
+        await stage.leases.renew()
 
-    counter.store.after[chat_turns.settle] = next_one
-    assert await counter.asks() == ("Try again.", Opened.CREATED)
+    stage.store.after[claims.settle] = next_one
+    assert await stage.asks() == ("Try again.", Opened.CREATED)
 
 
-async def test_a_lease_that_was_lost_ends_the_answer(counter: Counter, llm: ScriptedLLM) -> None:
+async def test_a_lease_that_was_lost_ends_the_answer(stage: ChatStage, llm: ScriptedLLM) -> None:
     """Somebody else answers in the session now: nothing of ours is left there."""
     llm.script("Try ", PausedStep())
-    asking = asyncio.create_task(counter.asks("first"))
+    asking = asyncio.create_task(stage.asks("first"))
     await llm.called(1)
-    await counter.books.lapse()
-    other = await counter.store.run(chat_turns.begin, OURS, ["second"], **_elsewhere(counter))
-    await counter.held.renew()
+    await stage.books.lapse()
+    other = await stage.store.run(chat_turns.begin, *_elsewhere(stage), new_id="s99", idle_after=DAY)
+    await stage.leases.renew()
 
     with pytest.raises(SessionLost):
         await asking
-    assert isinstance(other, chat_turns.Begun)
-    assert [row.text for row in await counter.books.rows(tables.messages)] == ["second"]
+    assert isinstance(other, chat_turns.ChatClaim)
+    assert [row.text for row in await stage.books.rows(tables.messages)] == ["second"]
 
 
-@pytest.mark.parametrize("function", [chat_turns.begin, chat_turns.settle])
+@pytest.mark.parametrize("function", [chat_turns.begin, claims.settle])
 async def test_who_goes_away_during_a_commit_leaves_no_half_turn(
-    counter: Counter, llm: ScriptedLLM, function: Any
+    stage: ChatStage, llm: ScriptedLLM, function: Any
 ) -> None:
     """Begun, it is withdrawn; settled, it stays: the next one can ask at once."""
     llm.script("one")
-    if function is chat_turns.settle:
+    if function is claims.settle:
         llm.script("two")
     cancelled = asyncio.Event()
 
@@ -124,49 +132,49 @@ async def test_who_goes_away_during_a_commit_leaves_no_half_turn(
         cancelled.set()
         await asyncio.sleep(0)
 
-    counter.store.after[function] = cancel
-    asking = asyncio.create_task(counter.asks("first"))
+    stage.store.after[function] = cancel
+    asking = asyncio.create_task(stage.asks("first"))
     await asyncio.gather(asking, return_exceptions=True)
-    counter.store.after.clear()
-    _, opened = await counter.asks("second")
+    stage.store.after.clear()
+    _, opened = await stage.asks("second")
 
     assert (asking.cancelled(), cancelled.is_set()) == (True, True)
     assert opened is (Opened.CREATED if function is chat_turns.begin else Opened.CONTINUED)
 
 
 async def test_who_goes_away_while_the_database_is_busy_is_withdrawn_all_the_same(
-    counter: Counter, llm: ScriptedLLM
+    stage: ChatStage, llm: ScriptedLLM
 ) -> None:
     """Cancelled twice, as servers do: what was queued does not drop out of the queue."""
     llm.script(PausedStep())
     llm.script("two")
-    asking = asyncio.create_task(counter.asks("first"))
+    asking = asyncio.create_task(stage.asks("first"))
     await llm.called(1)
 
     async def cancel_again() -> None:
         asking.cancel()
 
-    counter.store.before[chat_turns.withdraw] = cancel_again
+    stage.store.before[chat_turns.withdraw] = cancel_again
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
 
-    assert await counter.asks("second") == ("two", Opened.CREATED)
+    assert await stage.asks("second") == ("two", Opened.CREATED)
 
 
-async def test_a_database_that_is_away_is_told(counter: Counter, llm: ScriptedLLM) -> None:
+async def test_a_database_that_is_away_is_told(stage: ChatStage, llm: ScriptedLLM) -> None:
     """Also when the answer is there already: it cannot be remembered, so it is not given as whole."""
     llm.script("Try again.")
 
     async def away() -> None:
         raise StoreUnavailable("away")
 
-    counter.store.before[chat_turns.settle] = away
+    stage.store.before[claims.settle] = away
     with pytest.raises(StoreUnavailable):
-        await counter.asks()
-    assert await counter.rows() == [0, 0, 0]
+        await stage.asks()
+    assert await stage.rows() == [0, 0, 0]
 
 
-async def test_a_withdrawal_that_fails_is_made_up_for(counter: Counter, llm: ScriptedLLM) -> None:
+async def test_a_withdrawal_that_fails_is_made_up_for(stage: ChatStage, llm: ScriptedLLM) -> None:
     """The lease runs out, and the next question finds the session as it was."""
     llm.script(ModelError(Trouble.TIMEOUT, "slow"))
     llm.script("two")
@@ -174,62 +182,62 @@ async def test_a_withdrawal_that_fails_is_made_up_for(counter: Counter, llm: Scr
     async def away() -> None:
         raise StoreUnavailable("away")
 
-    counter.store.before[chat_turns.withdraw] = away
+    stage.store.before[chat_turns.withdraw] = away
     with pytest.raises(ModelError):
-        await counter.asks("first")
-    counter.store.before.clear()
-    await counter.books.lapse()
+        await stage.asks("first")
+    stage.store.before.clear()
+    await stage.books.lapse()
 
-    assert await counter.asks("second") == ("two", Opened.CREATED)
+    assert await stage.asks("second") == ("two", Opened.CREATED)
     assert not llm.calls[1].knows("first")
 
 
-async def test_no_more_than_the_limits_ask_at_once(counter: Counter, llm: ScriptedLLM) -> None:
+async def test_no_more_than_the_limits_ask_at_once(stage: ChatStage, llm: ScriptedLLM) -> None:
     """In all, and of one owner; those who wait in a session count as well. When one is done another may ask."""
     for _ in range(2):
         llm.script(PausedStep(), "late")
-    asking = [asyncio.create_task(counter.asks()) for _ in range(2)]
+    asking = [asyncio.create_task(stage.asks()) for _ in range(2)]
     await llm.called(1)
     with pytest.raises(Overloaded):
-        await counter.asks(session="two")
-    asking.append(asyncio.create_task(counter.asks(owner="key-2")))
+        await stage.asks(session="two")
+    asking.append(asyncio.create_task(stage.asks(owner="key-2")))
     await llm.called(2)
     with pytest.raises(Overloaded):
-        await counter.asks(owner="key-3")
+        await stage.asks(owner="key-3")
 
     for each in asking:
         each.cancel()
     await asyncio.gather(*asking, return_exceptions=True)
     llm.script("soon")
-    assert (await counter.asks())[0] == "soon"
-    assert counter.exchange.running == 0
+    assert (await stage.asks())[0] == "soon"
+    assert stage.chat.running == 0
 
 
-async def test_a_reset_while_the_answer_is_stored_is_seen(counter: Counter, llm: ScriptedLLM) -> None:
+async def test_a_reset_while_the_answer_is_stored_is_seen(stage: ChatStage, llm: ScriptedLLM) -> None:
     """The session is closed between the model's last word and the commit: the answer is not remembered."""
     llm.script("Try again.")
 
     async def close() -> None:
-        await counter.books.reset(OURS, chat_turns.speaker(OURS))
+        await stage.books.reset(OURS, chat_turns.speaker(OURS))
 
-    counter.store.before[chat_turns.settle] = close
+    stage.store.before[claims.settle] = close
     with pytest.raises(SessionClosed):
-        await counter.asks("first")
-    counter.store.before.clear()
+        await stage.asks("first")
+    stage.store.before.clear()
     llm.script("two")
-    assert await counter.asks("second") == ("two", Opened.CREATED)
+    assert await stage.asks("second") == ("two", Opened.CREATED)
 
 
-async def test_a_long_session_goes_on_with_a_summary(counter: Counter, llm: ScriptedLLM) -> None:
+async def test_a_long_session_goes_on_with_a_summary(stage: ChatStage, llm: ScriptedLLM) -> None:
     """What there is no room for is folded after an answer, as in a thread; nobody but its caller is in it."""
     for number in range(4):
         llm.script("y" * 700)
         if number == 3:
             llm.script("the gist")
-        await counter.asks(f"{number}" + "x" * 700)
-    await counter.summariser.idle()
+        await stage.asks(f"{number}" + "x" * 700)
+    await stage.summariser.idle()
     llm.script("ok")
-    await counter.asks("and now?")
+    await stage.asks("and now?")
 
     *_, summarised, last = llm.calls
     assert "The user: 0xxx" in summarised.messages[-1]["content"]
@@ -238,12 +246,12 @@ async def test_a_long_session_goes_on_with_a_summary(counter: Counter, llm: Scri
     assert last.messages[-1]["content"] == "and now?"
 
 
-async def test_however_long_a_session_its_caller_is_alone_in_it(counter: Counter, clock: SettableClock) -> None:
+async def test_however_long_a_session_its_caller_is_alone_in_it(stage: ChatStage, clock: SettableClock) -> None:
     """No message of theirs opens with a name, also where not all of the history is read."""
-    echoing = Counter(counter.store, Echo(), clock)
+    echoing = ChatStage(stage.store, Echo(), clock)
     brought = tuple(Turn((Utterance("", f"{number} {'x' * 100}"),), "y") for number in range(PAGE + 1))
-    question = Question("key-1", OURS, said=("and now?",), recalled=brought)
-    async with echoing.exchange.ask(question) as reply, aclosing(reply.words()) as words:
+    question = Question("key-1", OURS, texts=("and now?",), earlier=brought)
+    async with echoing.chat.ask(question) as reply, aclosing(reply.words()) as words:
         answer, _ = [piece async for piece in words]
     await echoing.summariser.stop()
 
@@ -251,31 +259,31 @@ async def test_however_long_a_session_its_caller_is_alone_in_it(counter: Counter
 
 
 @pytest.mark.parametrize("recalled", [(), (Turn((Utterance("", "a"),), "b"),)])
-async def test_what_is_too_long_is_refused_and_leaves_nothing(counter: Counter, recalled: tuple[Turn, ...]) -> None:
+async def test_what_is_too_long_is_refused_and_leaves_nothing(stage: ChatStage, recalled: tuple[Turn, ...]) -> None:
     """Nothing that a caller asks is shown without its middle; the model is not even asked."""
-    question = Question("key-1", OURS, said=("x" * 20_000,), recalled=recalled)
+    question = Question("key-1", OURS, texts=("x" * 20_000,), earlier=recalled)
     with pytest.raises(ModelError) as refused:
-        async with counter.exchange.ask(question):
+        async with stage.chat.ask(question):
             pass
 
     assert refused.value.trouble is Trouble.WINDOW_EXCEEDED
-    assert await counter.rows() == [0, 0, 0]
+    assert await stage.rows() == [0, 0, 0]
 
 
-async def test_without_a_session_the_window_is_the_limit(counter: Counter, llm: ScriptedLLM) -> None:
+async def test_without_a_session_the_window_is_the_limit(stage: ChatStage, llm: ScriptedLLM) -> None:
     """Not what a session may cost."""
     llm.script("ok")
     for size, is_asked in ((4_500, True), (9_000, False)):
         messages: tuple[ChatMessage, ...] = ({"role": "user", "content": "xxxx " * (size // 5)},)
         with contextlib.suppress(ModelError) if not is_asked else contextlib.nullcontext():
-            async with counter.exchange.ask(Question("key-1", None, messages=messages)) as reply:
+            async with stage.chat.ask(Question("key-1", None, messages=messages)) as reply:
                 assert is_asked
                 assert await anext(reply.words()) == "ok"
 
     assert len(llm.calls) == 1
 
 
-async def test_another_model_has_a_budget_of_its_own(counter: Counter, llm: ScriptedLLM) -> None:
+async def test_another_model_has_a_budget_of_its_own(stage: ChatStage, llm: ScriptedLLM) -> None:
     """That a model which one caller chose has a narrower window narrows nobody else's."""
     messages: tuple[ChatMessage, ...] = ({"role": "user", "content": "xxxx " * 800},)
     narrow = {"model": "narrow"}
@@ -284,13 +292,12 @@ async def test_another_model_has_a_budget_of_its_own(counter: Counter, llm: Scri
     for parameters, words in ((narrow, None), (narrow, None), ({}, "ok")):
         question = Question("key-1", None, messages=messages, parameters=parameters)
         with contextlib.suppress(ModelError) if words is None else contextlib.nullcontext():
-            async with counter.exchange.ask(question) as reply, aclosing(reply.words()) as pieces:
+            async with stage.chat.ask(question) as reply, aclosing(reply.words()) as pieces:
                 assert await anext(pieces) == words
 
     assert [call.parameters for call in llm.calls] == [narrow, {}]
 
 
-def _elsewhere(counter: Counter) -> dict[str, Any]:
+def _elsewhere(stage: ChatStage) -> tuple[LeaseRequest, Thread, NewTurn]:
     """How another process begins."""
-    how: dict[str, Any] = {"recalled": (), "idempotency_key": None, "owner": "there", "now": counter.books.now}
-    return how | {"lease": DAY, "new_id": "s99", "idle_after": DAY}
+    return stage.books.lease("there", DAY), OURS, NewTurn(("second",))

@@ -1,4 +1,4 @@
-"""The turnstile: never more inside than any limit allows, a bounded line, and nobody who waits for ever."""
+"""The queue: never more inside than any limit allows, a bounded line, and nobody who waits for ever."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.store.leases import Owed
+from bot.store.leases import QueueEntry
 from bot.turns.fair_queue import FairQueue, Limits
 
 WIDE = Limits(total=100, per_workspace=100, per_person=100, waiting=100)
@@ -23,33 +23,33 @@ comings_and_goings = st.lists(
 )  # who comes; which of those inside goes
 
 
-def owed(number: int, person: str = "A", workspace: str = "T1") -> Owed:
+def owed(number: int, person: str = "A", workspace: str = "T1") -> QueueEntry:
     """A thread that somebody waits for."""
-    return Owed(number, workspace, person)
+    return QueueEntry(number, workspace, person)
 
 
 class Crowd:
-    """People at a turnstile, and what became of each of their threads."""
+    """People at a queue, and what became of each of their threads."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self.turnstile = FairQueue(limits)
-        self.inside: list[Owed] = []
-        self.in_line: set[Owed] = set()
+        self.queue = FairQueue(limits)
+        self.inside: list[QueueEntry] = []
+        self.in_line: set[QueueEntry] = set()
         self.served: Counter[int] = Counter()
 
-    def comes(self, thread: Owed) -> None:
+    def comes(self, thread: QueueEntry) -> None:
         """One more thread is owed an answer."""
-        before = self.turnstile.waiting
-        if self.turnstile.enter(thread):
+        before = self.queue.waiting
+        if self.queue.enter(thread):
             self._goes_in([thread])
-        elif self.turnstile.waiting > before:
+        elif self.queue.waiting > before:
             self.in_line.add(thread)
         self.check()
 
     def goes(self, index: int) -> None:
         """One of those inside is answered."""
-        entered = self.turnstile.leave(self.inside.pop(index % len(self.inside)))
+        entered = self.queue.leave(self.inside.pop(index % len(self.inside)))
         self.in_line -= set(entered)
         self._goes_in(entered)
         self.check()
@@ -58,15 +58,15 @@ class Crowd:
         """No limit is passed, and nobody waits who could go in."""
         workspaces = Counter(each.workspace for each in self.inside)
         persons = Counter((each.workspace, each.person) for each in self.inside)
-        assert self.turnstile.running == len(self.inside) <= self.limits.total
-        assert self.turnstile.waiting == len(self.in_line) <= self.limits.waiting
+        assert self.queue.running == len(self.inside) <= self.limits.total
+        assert self.queue.waiting == len(self.in_line) <= self.limits.waiting
         assert max([*workspaces.values(), 0]) <= self.limits.per_workspace
         assert max([*persons.values(), 0]) <= self.limits.per_person
         for each in self.in_line if len(self.inside) < self.limits.total else ():
             full = workspaces[each.workspace] == self.limits.per_workspace
             assert full or persons[each.workspace, each.person] == self.limits.per_person
 
-    def _goes_in(self, entered: Sequence[Owed]) -> None:
+    def _goes_in(self, entered: Sequence[QueueEntry]) -> None:
         self.inside += entered
         self.served.update(each.thread_id for each in entered)
 
@@ -87,18 +87,18 @@ def test_no_limit_is_ever_passed_and_everybody_is_served_once(
     while crowd.inside:
         crowd.goes(0)
 
-    assert crowd.turnstile.waiting == 0
+    assert crowd.queue.waiting == 0
     assert crowd.served == dict.fromkeys(expected, 1)
 
 
 @given(line=st.lists(st.sampled_from("ABCD"), min_size=1, max_size=30), total=small)
 def test_nobody_is_overtaken_twice_by_the_same_person(line: list[str], total: int) -> None:
     """People take turns: however many threads somebody has in line, each other goes in between."""
-    turnstile = FairQueue(dataclasses.replace(WIDE, total=total))
-    inside = [each for number, who in enumerate(line) if turnstile.enter(each := owed(number, who))]
+    queue = FairQueue(dataclasses.replace(WIDE, total=total))
+    inside = [each for number, who in enumerate(line) if queue.enter(each := owed(number, who))]
     order: list[str] = []
     while inside:
-        entered = turnstile.leave(inside.pop(0))
+        entered = queue.leave(inside.pop(0))
         order += [each.person for each in entered]
         inside += entered
 
@@ -109,64 +109,64 @@ def test_nobody_is_overtaken_twice_by_the_same_person(line: list[str], total: in
 
 def test_who_finds_room_goes_in_at_once() -> None:
     """Up to the limit; the next one waits, and goes in when somebody leaves."""
-    turnstile = FairQueue(dataclasses.replace(WIDE, total=2))
-    assert [turnstile.enter(owed(number)) for number in (1, 2, 3)] == [True, True, False]
+    queue = FairQueue(dataclasses.replace(WIDE, total=2))
+    assert [queue.enter(owed(number)) for number in (1, 2, 3)] == [True, True, False]
 
-    assert turnstile.leave(owed(1)) == [owed(3)]
-    assert (turnstile.running, turnstile.waiting) == (2, 0)
+    assert queue.leave(owed(1)) == [owed(3)]
+    assert (queue.running, queue.waiting) == (2, 0)
 
 
 def test_one_persons_many_threads_do_not_hold_up_anothers_one() -> None:
     """The person with ten threads waits behind their own; the other goes in at once, or next."""
-    turnstile = FairQueue(dataclasses.replace(WIDE, total=3, per_person=2))
+    queue = FairQueue(dataclasses.replace(WIDE, total=3, per_person=2))
     for number in range(10):
-        turnstile.enter(owed(number, "A"))
-    assert turnstile.enter(owed(10, "B"))
-    turnstile.enter(owed(11, "C"))
+        queue.enter(owed(number, "A"))
+    assert queue.enter(owed(10, "B"))
+    queue.enter(owed(11, "C"))
 
-    assert turnstile.leave(owed(10, "B")) == [owed(11, "C")]
-    assert turnstile.leave(owed(0, "A")) == [owed(2, "A")]
+    assert queue.leave(owed(10, "B")) == [owed(11, "C")]
+    assert queue.leave(owed(0, "A")) == [owed(2, "A")]
 
 
 def test_one_workspaces_many_people_do_not_hold_up_another_workspace() -> None:
     """What is full is full for that workspace alone; a person's id counts there only."""
-    turnstile = FairQueue(dataclasses.replace(WIDE, per_workspace=1, per_person=1))
-    assert turnstile.enter(owed(1, "A", "T1"))
-    assert not turnstile.enter(owed(2, "B", "T1"))
+    queue = FairQueue(dataclasses.replace(WIDE, per_workspace=1, per_person=1))
+    assert queue.enter(owed(1, "A", "T1"))
+    assert not queue.enter(owed(2, "B", "T1"))
 
-    assert turnstile.enter(owed(3, "A", "T2"))
+    assert queue.enter(owed(3, "A", "T2"))
 
 
 def test_a_thread_stands_in_line_once() -> None:
     """However often it is looked for meanwhile."""
-    turnstile = FairQueue(dataclasses.replace(WIDE, total=1))
-    turnstile.enter(owed(1))
-    assert [turnstile.enter(owed(2)) for _ in range(3)] == [False] * 3
+    queue = FairQueue(dataclasses.replace(WIDE, total=1))
+    queue.enter(owed(1))
+    assert [queue.enter(owed(2)) for _ in range(3)] == [False] * 3
 
-    assert turnstile.waiting == 1
-    assert turnstile.leave(owed(1)) == [owed(2)]
-    assert turnstile.leave(owed(2)) == []
+    assert queue.waiting == 1
+    assert queue.leave(owed(1)) == [owed(2)]
+    assert queue.leave(owed(2)) == []
 
 
 def test_a_full_line_turns_newcomers_away() -> None:
     """They may come again, and get their place when there is one."""
-    turnstile = FairQueue(dataclasses.replace(WIDE, total=1, waiting=1))
+    queue = FairQueue(dataclasses.replace(WIDE, total=1, waiting=1))
     for number in (1, 2, 3):
-        turnstile.enter(owed(number))
-    assert turnstile.waiting == 1
-    assert turnstile.leave(owed(1)) == [owed(2)]
-    turnstile.enter(owed(3))
+        queue.enter(owed(number))
+    assert queue.waiting == 1
+    assert queue.leave(owed(1)) == [owed(2)]
+    queue.enter(owed(3))
 
-    assert turnstile.leave(owed(2)) == [owed(3)]
+    assert queue.leave(owed(2)) == [owed(3)]
 
 
 @pytest.mark.parametrize("people_in_line", [1, 500])
 def test_a_person_who_left_leaves_nothing_behind(people_in_line: int) -> None:
     """Counts of people who are gone are gone: what is kept does not grow with everybody who ever wrote."""
-    turnstile = FairQueue(WIDE)
+    queue = FairQueue(WIDE)
     for number in range(people_in_line):
-        assert turnstile.enter(owed(number, f"U{number}", f"T{number}"))
-        turnstile.leave(owed(number, f"U{number}", f"T{number}"))
+        assert queue.enter(owed(number, f"U{number}", f"T{number}"))
+        queue.leave(owed(number, f"U{number}", f"T{number}"))
 
-    kept = [value for value in vars(turnstile).values() if value is not WIDE]
+    kept = [value for value in vars(queue).values() if value is not WIDE]
     assert [len(value) for value in kept] == [0] * len(kept)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Sequence
@@ -17,9 +16,11 @@ from bot.llm import Usage
 from bot.prompt.thread_context import Earlier, ThreadContext
 from bot.prompt.tokens import estimate_tokens
 from bot.store import claims, interruptions, posted_messages, tables, thread_context
-from bot.store.claims import Claim, TurnState
+from bot.store.claims import PlatformClaim
+from bot.store.settlement import TurnState
 from bot.testing import ScriptedLLM
 from bot.turns.answer import AnswerStream
+from bot.turns.policies import DURABLE
 from bot.turns.running_turn import RunningTurn
 from tests.support.builders import ANA, BEN, DAY, THREAD, mention, reply, reset
 from tests.support.store_driver import MINUTE, Books
@@ -30,18 +31,17 @@ REFUSED = PlatformError("is_archived", "posting the answer")
 AWAY = PlatformUnavailable("the platform cannot be reached")
 
 
-async def answered(desk: Desk, claim: Claim) -> list[AnswerStream]:
+async def answered(desk: Desk, claim: PlatformClaim) -> list[AnswerStream]:
     """Answer the claim; the answers that were begun."""
-    task = asyncio.current_task()
-    assert task is not None
-    running = RunningTurn(claim.fence, task)
-    running.hold(time.monotonic() + 60)
-    await desk.clerk.answer(claim, running)
-    running.let_go()
-    return [running.answer] if running.answer is not None else []
+    desk.assistant.begun.clear()
+    turn = RunningTurn(claim, DURABLE)
+    turn.hold(time.monotonic() + 60)
+    await desk.handler.handle(turn)
+    turn.release()
+    return desk.assistant.begun
 
 
-async def claimed(books: Books, *messages: MessageReceived) -> Claim:
+async def claimed(books: Books, *messages: MessageReceived) -> PlatformClaim:
     """A claim over these messages."""
     for message in messages:
         thread_id = await books.accepted(message)
@@ -60,7 +60,7 @@ async def test_an_answer_is_shown_and_settled_with_its_cost(desk: Desk, books: B
     [begun] = await answered(desk, claim)
 
     assert desk.adapter.replies[THREAD] == ["Hello Ana"]
-    assert begun.said.text == "Hello Ana"
+    assert begun.result.text == "Hello Ana"
     [turn] = await desk.turns()
     assert (turn.state, turn.answer) == ("answered", "Hello Ana")
     assert (turn.model, turn.prompt_tokens, turn.cached_tokens, turn.completion_tokens) == ("scripted", 10, 4, 2)
@@ -204,7 +204,8 @@ async def test_a_refusal_of_the_platform_fails_the_turn(
 
     assert [turn.state for turn in await desk.turns()] == ["failed"]
     assert await books.claim(claim.thread_id) is None
-    assert "is_archived" in caplog.text
+    [line] = [vars(record) for record in caplog.records if record.getMessage() == "answer_refused_by_platform"]
+    assert "is_archived" in line["detail"]
     assert llm.calls == []
 
 

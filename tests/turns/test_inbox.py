@@ -15,7 +15,7 @@ from bot.errors import StoreUnavailable
 from bot.store.engine import Store
 from bot.store.tables import messages
 from bot.testing import PausedStep, ScriptedLLM, SettableClock
-from bot.turns.inbox import LISTED_SESSIONS
+from bot.turns.open_sessions import LISTED_SESSIONS
 from tests.support.builders import ANA, BEN, THREAD, deletion, mention, reply, reset, stop, thread
 from tests.support.interfered_store import busied
 from tests.support.store_driver import Books
@@ -131,7 +131,7 @@ async def test_a_reset_asked_for_elsewhere_ends_the_running_answer(desk: Desk, l
     await desk.inbox.accept(mention("hi", "1.0"))
     await hold.reached()
 
-    assert await desk.inbox.reset(THREAD, ANA) is ResetOutcome.DONE
+    assert await desk.sessions.reset(THREAD, ANA) is ResetOutcome.DONE
     await desk.worker.idle()
     assert desk.adapter.replies[THREAD] == [f"Let me \n\n{ENDED}"]
 
@@ -146,7 +146,7 @@ async def test_somebody_elses_reset_ends_nothing(desk: Desk, llm: ScriptedLLM, *
     if written:
         await desk.inbox.accept(reset("2.0", by=BEN))
     else:
-        assert await desk.inbox.reset(THREAD, BEN) is ResetOutcome.NOT_YOURS
+        assert await desk.sessions.reset(THREAD, BEN) is ResetOutcome.NOT_YOURS
     hold.release()
     await desk.worker.idle()
 
@@ -173,7 +173,7 @@ async def test_an_interrupted_turn_does_not_end_the_next_one(desk: Desk, llm: Sc
     desk.adapter.known.clear()
     await desk.inbox.accept(mention("what does <@U-BEN> say?", "1.0"))
     await desk.adapter.until(lambda: bool(desk.adapter.looked_up))
-    await desk.inbox.reset(THREAD, ANA)
+    await desk.sessions.reset(THREAD, ANA)
     desk.adapter.known.set()
     await desk.worker.idle()
     llm.script("hello")
@@ -271,23 +271,23 @@ async def test_all_means_all_however_many_can_be_listed(desk: Desk, books: Books
     many = LISTED_SESSIONS + 1
     for number in range(many):
         await books.accepted(mention("hi", in_=thread(number)))
-    assert len(await desk.inbox.open_sessions("desk", "T1", "C1", ANA)) == LISTED_SESSIONS
+    assert len(await desk.sessions.open_sessions("desk", "T1", "C1", ANA)) == LISTED_SESSIONS
 
-    assert await desk.inbox.count_open("desk", "T1", "C1", ANA) == many
-    assert await desk.inbox.reset_all("desk", "T1", "C1", ANA) == many
-    assert await desk.inbox.count_open("desk", "T1", "C1", ANA) == 0
+    assert await desk.sessions.count_open("desk", "T1", "C1", ANA) == many
+    assert await desk.sessions.reset_all("desk", "T1", "C1", ANA) == many
+    assert await desk.sessions.count_open("desk", "T1", "C1", ANA) == 0
 
 
 async def test_a_persons_sessions_can_be_reset_one_by_one_or_all(desk: Desk, books: Books) -> None:
     """By its id only what is open and one's own is reset; all are those of the channel that the person took part in."""
     for number in range(4):
         await books.answer(mention("hi", by=BEN if number == 3 else ANA, in_=thread(number)))
-    ours = await desk.inbox.open_sessions("desk", "T1", "C1", ANA)
-    [theirs] = await desk.inbox.open_sessions("desk", "T1", "C1", BEN)
+    ours = await desk.sessions.open_sessions("desk", "T1", "C1", ANA)
+    [theirs] = await desk.sessions.open_sessions("desk", "T1", "C1", BEN)
 
-    assert await desk.inbox.reset_session(ours[0].id, ANA) is ResetOutcome.DONE
-    assert await desk.inbox.reset_session(ours[0].id, ANA) is ResetOutcome.NOTHING
-    assert await desk.inbox.reset_session(theirs.id, ANA) is ResetOutcome.NOT_YOURS
-    assert await desk.inbox.reset_all("desk", "T1", "C1", ANA) == 2
-    assert await desk.inbox.reset_all("desk", "T1", "C1", ANA) == 0
-    assert await desk.inbox.open_sessions("desk", "T1", "C1", BEN) == [theirs]
+    assert await desk.sessions.reset_session(ours[0].id, ANA) is ResetOutcome.DONE
+    assert await desk.sessions.reset_session(ours[0].id, ANA) is ResetOutcome.NOTHING
+    assert await desk.sessions.reset_session(theirs.id, ANA) is ResetOutcome.NOT_YOURS
+    assert await desk.sessions.reset_all("desk", "T1", "C1", ANA) == 2
+    assert await desk.sessions.reset_all("desk", "T1", "C1", ANA) == 0
+    assert await desk.sessions.open_sessions("desk", "T1", "C1", BEN) == [theirs]

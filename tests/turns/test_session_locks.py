@@ -1,4 +1,4 @@
-"""The line: in one session one after the other, in the order in which they came; nobody is counted for ever."""
+"""The locks of sessions: one question at a time, in the order of arrival; no lock is kept for ever."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.errors import SessionBusy
-from bot.turns.chat_service import place
+from bot.turns.chat_question import place
 from bot.turns.session_locks import SessionLocks
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans()), max_size=20))
 async def test_a_session_is_one_persons_at_a_time(people: list[tuple[str, bool]]) -> None:
     """Whoever goes away meanwhile; the others come in their order, and in the end nobody is remembered."""
-    line, most, inside = SessionLocks(most=100, most_of_one=100, wait_s=20), [1], dict.fromkeys("ab", 0)
+    locks, most, inside = SessionLocks(timeout_s=20), [1], dict.fromkeys("ab", 0)
     came: dict[str, list[int]] = {"a": [], "b": []}
 
     async def ask(number: int, session: str) -> None:
-        with line.inside("key-1"):
-            async with line.alone(place("key-1", session)):
-                inside[session] += 1
-                most.append(inside[session])
-                came[session].append(number)
-                try:
-                    await asyncio.sleep(0)
-                finally:
-                    inside[session] -= 1
+        async with locks.lock(place("key-1", session)):
+            inside[session] += 1
+            most.append(inside[session])
+            came[session].append(number)
+            try:
+                await asyncio.sleep(0)
+            finally:
+                inside[session] -= 1
 
     asking = [asyncio.create_task(ask(number, session)) for number, (session, _) in enumerate(people)]
     await asyncio.sleep(0)
@@ -41,16 +40,16 @@ async def test_a_session_is_one_persons_at_a_time(people: list[tuple[str, bool]]
     assert max(most) == 1
     assert {session: sorted(numbers) for session, numbers in came.items()} == came
     assert stayed <= {number for numbers in came.values() for number in numbers}
-    assert (line.length, line._sessions) == (0, {})  # noqa: SLF001 - what must not grow
+    assert locks._locks == {}  # noqa: SLF001 - it must not grow
 
 
 async def test_nobody_waits_for_ever() -> None:
     """Who waited for too long is told, and does not hold up those behind."""
-    line, thread = SessionLocks(most=100, most_of_one=100, wait_s=0.01), place("key-1", "one")
-    async with line.alone(thread):
+    locks, thread = SessionLocks(timeout_s=0.01), place("key-1", "one")
+    async with locks.lock(thread):
         with pytest.raises(SessionBusy):
-            async with line.alone(thread):
+            async with locks.lock(thread):
                 pass
 
-    async with line.alone(thread):
+    async with locks.lock(thread):
         pass

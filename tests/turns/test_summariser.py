@@ -19,7 +19,7 @@ from bot.testing import PausedStep, ScriptedLLM, SettableClock
 from bot.turns.summariser import RETRY
 from tests.support.builders import ANA, BEN, THREAD, deletion, mention, reset
 from tests.support.narrow_model import asks_for_summary
-from tests.support.store_driver import Books
+from tests.support.store_driver import Books, lapse
 from tests.support.work_layer import Desk
 
 LONG = "please tell me " * 20  # about 80 tokens
@@ -27,12 +27,12 @@ BUDGET = 400
 SUMMARY = "Ana's code is 7319."
 
 
-class Clerk:
+class NumberingModel:
     """A model that answers every question alike, and numbers its summaries; the first may be something else."""
 
     def __init__(self, first: ModelError | str | None = None) -> None:
         self.asked: list[Sequence[ChatMessage]] = []
-        self.folded: list[str] = []
+        self.compacted: list[str] = []
         self._first = first
 
     async def stream(
@@ -41,22 +41,22 @@ class Clerk:
         """See LLM.stream."""
         del parameters
         yield self._answer(messages)
-        yield Done("clerk", None)
+        yield Done("model", None)
 
     def _answer(self, messages: Sequence[ChatMessage]) -> str:
         if not asks_for_summary(messages):
             self.asked.append(messages)
             return "fine"
-        self.folded.append(messages[1]["content"])
-        if self._first is None or len(self.folded) > 1:
-            return f"Summary number {len(self.folded)}."
+        self.compacted.append(messages[1]["content"])
+        if self._first is None or len(self.compacted) > 1:
+            return f"Summary number {len(self.compacted)}."
         if isinstance(self._first, ModelError):
             raise self._first
         return self._first
 
 
 @asynccontextmanager
-async def office(store: Store, llm: LLM, clock: SettableClock, owner: str = "here") -> AsyncIterator[Desk]:
+async def narrow_desk(store: Store, llm: LLM, clock: SettableClock, owner: str = "here") -> AsyncIterator[Desk]:
     """The work layer, with little room for history."""
     budget = Budget(window_tokens=100_000, answer_tokens=1_000, history_tokens=BUDGET)
     desk = Desk(store, llm, clock, owner=owner, budget=budget)
@@ -68,7 +68,7 @@ async def office(store: Store, llm: LLM, clock: SettableClock, owner: str = "her
 @pytest.fixture
 async def narrow(store: Store, llm: ScriptedLLM, clock: SettableClock) -> AsyncIterator[Desk]:
     """The same, between the scripted model and an adapter that knows Ana's name."""
-    async with office(store, llm, clock) as desk:
+    async with narrow_desk(store, llm, clock) as desk:
         desk.adapter.people = {"U-ANA": "Ana"}
         yield desk
 
@@ -134,16 +134,16 @@ async def test_the_model_is_asked_to_fold_what_people_said_by_name(
 
 async def test_a_summary_is_made_of_the_last_one_and_what_came_since(store: Store, clock: SettableClock) -> None:
     """What was said long ago is carried on from summary to summary; each turn is read once, and none is left out."""
-    clerk = Clerk()
-    async with office(store, clerk, clock) as desk:
+    model = NumberingModel()
+    async with narrow_desk(store, model, clock) as desk:
         for number in range(1, 25):
             await asks(desk, f"{number} {LONG}", f"{number:02}", number)
             await desk.summariser.idle()
 
-    assert len(clerk.folded) > 3
-    assert ["number 1." in text for text in clerk.folded] == [False, True, *[False] * (len(clerk.folded) - 2)]
-    gone = "".join(clerk.folded)
-    first_shown = int(apart(clerk.asked[-1][1]["content"])[1].split()[0])
+    assert len(model.compacted) > 3
+    assert ["number 1." in text for text in model.compacted] == [False, True, *[False] * (len(model.compacted) - 2)]
+    gone = "".join(model.compacted)
+    first_shown = int(apart(model.asked[-1][1]["content"])[1].split()[0])
     assert [gone.count(f"Somebody: {number} please") for number in range(1, first_shown)] == [1] * (first_shown - 1)
 
 
@@ -175,7 +175,7 @@ async def test_another_replica_writes_no_second_one(
     llm.script("fine, too")
     await asks(narrow, "five", "5.0", 1)
     await hold.reached()
-    async with office(books.store, llm, clock, "there") as other:
+    async with narrow_desk(books.store, llm, clock, "there") as other:
         await asks(other, "six", "6.0", 1)
         await other.summariser.idle()
     hold.release()
@@ -189,31 +189,32 @@ async def test_where_it_fails_the_oldest_turns_are_simply_gone(
     store: Store, clock: SettableClock, failure: ModelError | str
 ) -> None:
     """The person notices nothing; it is tried again after a while, not with every turn, and then catches up."""
-    clerk = Clerk(failure)
-    async with office(store, clerk, clock) as desk:
+    model = NumberingModel(failure)
+    async with narrow_desk(store, model, clock) as desk:
         for number in range(1, 11):
             await asks(desk, f"{number} {LONG}", f"{number:02}", number)
             await desk.summariser.idle()
-        assert len(clerk.folded) == 1
+        assert len(model.compacted) == 1
         clock.advance(RETRY * 2)
+        await lapse(store)  # PostgreSQL's clock goes on by itself
         await asks(desk, f"11 {LONG}", "11", 11)
         await desk.summariser.idle()
 
     assert desk.adapter.replies[THREAD] == ["fine"] * 11
-    assert len(clerk.asked[-1]) < 1 + 2 * 5
-    caught_up = re.findall(r"Somebody: (\d+) ", "".join(clerk.folded[1:]))
+    assert len(model.asked[-1]) < 1 + 2 * 5
+    caught_up = re.findall(r"Somebody: (\d+) ", "".join(model.compacted[1:]))
     assert caught_up == [str(number) for number in range(1, len(caught_up) + 1)]
     assert len(caught_up) >= 8
 
 
 async def test_every_replica_shows_it_from_the_same_cut(store: Store, clock: SettableClock) -> None:
     """Where no summary helps half of the history goes at once; then requests extend each other, wherever made."""
-    clerk = Clerk(ModelError(Trouble.UNAVAILABLE, "away"))
-    async with office(store, clerk, clock) as here, office(store, clerk, clock, "there") as there:
+    model = NumberingModel(ModelError(Trouble.UNAVAILABLE, "away"))
+    async with narrow_desk(store, model, clock) as here, narrow_desk(store, model, clock, "there") as there:
         for number in range(1, 13):
             desk = there if number % 2 else here
             await asks(desk, f"{number} {LONG}", f"{number:02}", (number + 1) // 2)
-    first_shown = [asked[1]["content"].removeprefix(MISSING).split()[0] for asked in clerk.asked]
+    first_shown = [asked[1]["content"].removeprefix(MISSING).split()[0] for asked in model.asked]
 
     assert first_shown == sorted(first_shown, key=int)
     assert first_shown[-1] != first_shown[0]
@@ -288,7 +289,7 @@ async def test_where_all_was_deleted_nothing_is_summarised(narrow: Desk, books: 
     for message_id in ("3.0", "4.0", "5.0", "6.0", "7.0"):
         await narrow.inbox.accept(deletion(message_id))
     before = await books.store.run(summaries.cut_of, "s1")
-    narrow.summariser.fold("s1", Compaction(before.after + 5, several=False), nobody)
+    narrow.summariser.compact("s1", Compaction(before.after + 5, several=False), nobody)
     await narrow.summariser.idle()
 
     after = await books.store.run(summaries.cut_of, "s1")
@@ -304,8 +305,8 @@ async def nobody(turns: Sequence[Turn]) -> dict[str, str]:
 
 async def test_people_without_a_name_stay_apart_in_every_summary(store: Store, clock: SettableClock) -> None:
     """Who cannot be looked up is one and the same somebody in the summaries and in what is shown."""
-    clerk = Clerk()
-    async with office(store, clerk, clock) as desk:
+    model = NumberingModel()
+    async with narrow_desk(store, model, clock) as desk:
         for number in range(1, 25):
             by = BEN if number in {1, 3} or number > 12 else ANA
             await desk.inbox.accept(mention(f"{'ben' if by is BEN else 'ana'} {LONG}", f"{number:02}", by=by))
@@ -313,7 +314,7 @@ async def test_people_without_a_name_stay_apart_in_every_summary(store: Store, c
             await desk.worker.idle()
             await desk.summariser.idle()
 
-    told = "".join(clerk.folded) + "".join(str(asked[1:]) for asked in clerk.asked)
+    told = "".join(model.compacted) + "".join(str(asked[1:]) for asked in model.asked)
     assert len(set(re.findall(r"(Somebody[ ()2]*): (ana|ben) ", told))) == 2
 
 

@@ -16,7 +16,7 @@ from bot.store import claims, posted_messages
 from bot.store import history as past
 from bot.store.claims import Claim
 from bot.store.engine import Store
-from bot.store.leases import Owed
+from bot.store.leases import QueueEntry
 from bot.store.tables import threads, turns
 from bot.testing import PausedStep, ScriptedLLM, SettableClock
 from bot.turns.worker import CLAIMS_AT_ONCE, LONGEST_PAUSE_S
@@ -53,7 +53,7 @@ async def test_a_few_turns_begin_at_once(empty_sqlite_url: str, clock: SettableC
     """However many are due, the next thing that needs the database waits for some of them, not for all."""
     store, go_on = Store(empty_sqlite_url), threading.Event()
     desk, books = Desk(store, Echo(), clock), Books(store, clock)
-    owed = [Owed(await books.accepted(mention("hi", in_=thread(number))), "T1", "U-ANA") for number in range(50)]
+    owed = [QueueEntry(await books.accepted(mention("hi", in_=thread(number))), "T1", "U-ANA") for number in range(50)]
     busy = await busied(store, go_on)
     for each in owed:
         desk.worker.wake(each)
@@ -127,7 +127,7 @@ async def test_what_runs_keeps_its_lease(desk: Desk, books: Books, llm: Scripted
     await hold.reached()
     for _ in range(4):
         await books.lapse()
-        await desk.worker.renew()
+        await desk.leases.renew()
     assert await books.claim(1, "two") is None
     hold.release()
 

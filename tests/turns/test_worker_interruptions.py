@@ -16,7 +16,7 @@ from bot.ops.scheduler import Scheduler
 from bot.store import claims, leases
 from bot.store.engine import Store
 from bot.testing import PausedStep, ScriptedLLM, SettableClock
-from bot.turns.leases import HEAR_EVERY_S
+from bot.turns.leases import POLL_INTERRUPTIONS_EVERY_S
 from tests.support.builders import DAY, THREAD, deletion, edit, mention, reply, reset, stop
 from tests.support.interfered_store import InterferedStore
 from tests.support.store_driver import Books
@@ -41,7 +41,7 @@ async def test_a_stop_is_heard_on_whichever_replica_runs_the_turn(
     """Another process accepted it; this one looks often enough to end its answer within a second."""
     here, there = Desk(store, llm, clock, owner="here"), Desk(store, Echo(), clock, owner="there")
     await running(here, llm)
-    scheduler = Scheduler(store, here.worker, here.refusals, clock=clock.now, idle=IdleLimits(DAY), retention=14 * DAY)
+    scheduler = Scheduler(store, here.leases, clock=clock.now, idle=IdleLimits(DAY), retention=14 * DAY)
     scheduler.start()
     assert await there.inbox.accept(stop("2.0"))
 
@@ -51,7 +51,7 @@ async def test_a_stop_is_heard_on_whichever_replica_runs_the_turn(
     scheduler.stop()
     assert llm.closed_early == 1
     assert there.adapter.asked == []
-    assert HEAR_EVERY_S <= 0.5
+    assert POLL_INTERRUPTIONS_EVERY_S <= 0.5
 
 
 async def test_an_edit_is_heard_on_whichever_replica_runs_the_turn(
@@ -62,7 +62,7 @@ async def test_an_edit_is_heard_on_whichever_replica_runs_the_turn(
     await running(here, llm)
     llm.script("hello")
     assert await there.inbox.accept(edit("hi there"))
-    await here.worker.poll_interruptions()
+    await here.leases.poll_interruptions()
     await here.worker.idle()
 
     assert [call.messages[-1]["content"] for call in llm.calls] == ["hi", "hi there"]
@@ -131,7 +131,7 @@ async def test_whoever_hears_late_does_not_end_the_next_turn(
         await second.reached()
 
     store.after[leases.interruptions] = the_next_turn_runs
-    await desk.worker.poll_interruptions()
+    await desk.leases.poll_interruptions()
     second.release()
     await desk.worker.idle()
     await store.close()
@@ -147,7 +147,7 @@ async def test_a_turn_whose_lease_was_lost_ends_without_a_word(
     await running(desk, llm)
     await books.lapse()
     theirs = await books.claimed(1, "another")
-    await desk.worker.renew()
+    await desk.leases.renew()
     await desk.worker.idle()
 
     assert (llm.closed_early, desk.adapter.replies[THREAD]) == (1, [])
@@ -167,7 +167,7 @@ async def test_whoever_has_not_noticed_that_its_lease_was_lost_settles_nothing(
     hold.release()
     await desk.worker.idle()
 
-    assert "the answer is not remembered" in caplog.text
+    assert "answer_discarded" in caplog.messages
     assert await books.settle(theirs, "in time")
     assert [turn.answer for turn in await desk.turns()] == ["in time"]
 
@@ -191,7 +191,7 @@ async def test_a_renewal_that_comes_between_two_turns_ends_neither(
         await second.reached()
 
     store.before[leases.renew], store.after[leases.renew] = the_first_ends, the_second_begins
-    await desk.worker.renew()
+    await desk.leases.renew()
     second.release()
     await desk.worker.idle()
     await store.close()
@@ -208,13 +208,13 @@ async def test_a_renewal_that_comes_as_a_turn_ends_loses_nothing(
     hold = await running(desk, llm, "see")
     await desk.inbox.accept(reply("and?", "2.0"))
     llm.script("hello")
-    store.after[claims.settle] = lambda _: desk.worker.renew()
+    store.after[claims.settle] = lambda _: desk.leases.renew()
     hold.release()
     await desk.worker.idle()
     await store.close()
 
     assert desk.adapter.replies[THREAD] == ["Let me see", "hello"]
-    assert "lost" not in caplog.text
+    assert "lease_lost" not in caplog.messages
 
 
 async def test_what_a_dead_worker_was_to_forget_leaves_no_fragment(desk: Desk, books: Books, llm: ScriptedLLM) -> None:

@@ -13,9 +13,9 @@ from bot.domain.sessions import StopOutcome
 from bot.store.engine import Store
 from bot.store.inbox import accept
 from bot.testing import SettableClock
-from bot.turns.adapter import Asked
+from bot.turns.adapter import AnswerTarget
 from bot.turns.fair_queue import Limits
-from bot.turns.worker import FOUND_AT_ONCE
+from bot.turns.worker import POLLED_AT_ONCE
 from tests.support.builders import ANA, BEN, DAY, NOON, THREAD, mention, reply, stop, thread
 from tests.support.work_layer import WIDE, Desk, Echo
 
@@ -47,7 +47,7 @@ async def test_whoever_waits_is_told_where_they_asked(opened: Opened) -> None:
     await desk.inbox.accept(mention("hi", "2.0", by=BEN, in_=thread(2)))
     await desk.adapter.until(lambda: bool(desk.adapter.told_to_wait))
 
-    assert desk.adapter.told_to_wait == [Asked(thread(2), BEN, "2.0")]
+    assert desk.adapter.told_to_wait == [AnswerTarget(thread(2), BEN, "2.0")]
     assert (desk.worker.running, desk.worker.waiting) == (1, 1)
     await finish(desk)
     assert len(desk.adapter.replies) == 2
@@ -158,7 +158,7 @@ async def test_a_busy_thread_holds_nobody_up(opened: Opened) -> None:
 async def test_a_look_sees_everybody(opened: Opened) -> None:
     """Hundreds of threads of one person, left behind by a replica that died, hide nobody else's."""
     desk = opened(per_person=1)
-    for number in range(1, FOUND_AT_ONCE + 10):
+    for number in range(1, POLLED_AT_ONCE + 10):
         await desk.store.run(accept, mention("hi", in_=thread(number)), now=NOON, new_id=f"s{number}", idle_after=DAY)
     await desk.store.run(accept, mention("hi", by=BEN, in_=thread(999)), now=NOON, new_id="ben's", idle_after=DAY)
     await desk.worker.poll()

@@ -7,7 +7,7 @@ import dataclasses
 import threading
 
 from bot.store.engine import Store
-from bot.store.leases import Owed
+from bot.store.leases import QueueEntry
 from bot.testing import PausedStep, ScriptedLLM, SettableClock
 from bot.turns.worker import CLAIMS_AT_ONCE
 from tests.support.builders import THREAD, mention, reply, thread
@@ -106,7 +106,7 @@ async def test_nothing_that_was_not_claimed_begins(empty_sqlite_url: str, clock:
     """Of many threads that are due, those are answered whose claim was on its way; the rest is left to others."""
     store, go_on = Store(empty_sqlite_url), threading.Event()
     desk, books = Desk(store, Echo(), clock), Books(store, clock)
-    owed = [Owed(await books.accepted(mention("hi", in_=thread(number))), "T1", "U-ANA") for number in range(50)]
+    owed = [QueueEntry(await books.accepted(mention("hi", in_=thread(number))), "T1", "U-ANA") for number in range(50)]
     busy = await busied(store, go_on)
     for each in owed:
         desk.worker.wake(each)

@@ -1,4 +1,4 @@
-"""POST chat/completions: a question by HTTP, and its answer, whole or as server-sent events."""
+"""POST chat/completions: a question over HTTP, and its answer, whole or as server-sent events."""
 
 from __future__ import annotations
 
@@ -21,92 +21,95 @@ from bot.gateway.outbound.errors import invalid, unsupported
 from bot.llm import Done, Usage
 from bot.prompt.tokens import estimate_tokens
 from bot.store.chat_turns import IdempotencyKey
+from bot.turns.chat_question import Question, place, place_of_one
 from bot.turns.chat_reply import ChatReply
-from bot.turns.chat_service import ChatService, Question, place, place_of_one
+from bot.turns.chat_service import ChatService
 
 
 class ChatCompletions:
     """Answers requests for completions."""
 
     def __init__(
-        self, exchange: ChatService, doorman: Authenticator, settings: Settings, new_id: Callable[[], str]
+        self, chat: ChatService, authenticator: Authenticator, settings: Settings, new_id: Callable[[], str]
     ) -> None:
-        self._exchange = exchange
-        self._doorman = doorman
+        self._chat = chat
+        self._authenticator = authenticator
         self._settings = settings
         self._new_id = new_id
 
     async def complete(self, http: web.Request) -> web.StreamResponse:
-        """Answer one request. Raises Refusal and AttendantError, also in the middle of a stream."""
-        admission = await self._doorman.admit(http)
+        """Answer one request. Raises ApiError and AttendantError, also in the middle of a stream."""
+        admission = await self._authenticator.admit(http)
         session, key = names.session(http), names.idempotency_key(http)
-        asked = await read(http, self._settings)
-        question = replace(self._question(admission.key.id, asked, session, key), request=http[access_log.ID])
-        async with self._exchange.ask(question) as reply:
+        request = await read(http, self._settings)
+        question = replace(self._question(admission.key.id, request, session, key), request=http[access_log.ID])
+        async with self._chat.ask(question) as reply:
             headers = dict(admission.headers)
             if session is not None and reply.opened is not None:
                 headers |= {"x-session-id": session, "x-session-state": reply.opened.value}
-            answer = CompletionResponse(asked, reply, self._new_id(), self._settings.gateway_client_timeout_seconds)
+            answer = CompletionResponse(request, reply, self._new_id(), self._settings.gateway_client_timeout_seconds)
             try:
-                return await (answer.stream(http, headers) if asked.stream else answer.whole(headers))
+                return await (answer.stream(http, headers) if request.stream else answer.whole(headers))
             finally:
                 if not reply.repeated:
                     http[access_log.TOKENS] = answer.cost
-                    await self._doorman.charge(admission.key, answer.cost)
+                    await self._authenticator.charge(admission.key, answer.cost)
 
-    def _question(self, owner: str, asked: CompletionRequest, session: str | None, key: str | None) -> Question:
-        instructions = request_messages.instructions(asked.messages)
+    def _question(self, owner: str, request: CompletionRequest, session: str | None, key: str | None) -> Question:
+        instructions = request_messages.instructions(request.messages)
         if instructions and self._settings.gateway_system_messages == "refuse":
             raise invalid("System messages are not accepted here.", "messages", "system_message_refused")
-        if key is not None and "tools" in asked.parameters:  # an answer that calls them is not kept
+        if key is not None and "tools" in request.parameters:  # an answer that calls them is not stored
             raise unsupported("tools", f"together with '{names.IDEMPOTENCY_HEADER}'")
-        known_by = IdempotencyKey(hashlib.sha256(key.encode()).hexdigest(), asked.digest) if key is not None else None
+        idempotency_key = (
+            IdempotencyKey(hashlib.sha256(key.encode()).hexdigest(), request.digest) if key is not None else None
+        )
         if session is None:
             return Question(
                 owner,
                 place_of_one(owner, key) if key is not None else None,
-                messages=request_messages.as_they_are(asked.messages),
+                messages=request_messages.as_they_are(request.messages),
                 instructions=instructions,
-                parameters=asked.parameters,
-                idempotency_key=known_by,
+                parameters=request.parameters,
+                idempotency_key=idempotency_key,
             )
-        told = request_messages.in_session(asked.messages)
+        messages = request_messages.in_session(request.messages)
         return Question(
             owner,
             place(owner, session),
-            said=told.said,
-            recalled=told.recalled,
-            following=told.following,
+            texts=messages.said,
+            earlier=messages.recalled,
+            following=messages.following,
             instructions=instructions,
-            parameters=asked.parameters,
-            idempotency_key=known_by,
+            parameters=request.parameters,
+            idempotency_key=idempotency_key,
         )
 
 
 class CompletionResponse:
     """One answer on its way to the client."""
 
-    def __init__(self, asked: CompletionRequest, reply: ChatReply, new_id: str, write_within_s: float) -> None:
-        """`write_within_s`: a client that reads nothing for so long is gone."""
-        self._asked = asked
+    def __init__(self, request: CompletionRequest, reply: ChatReply, new_id: str, write_timeout_s: float) -> None:
+        """`write_timeout_s`: a client that reads nothing for so long counts as gone."""
+        self._request = request
         self._reply = reply
-        self._envelope = envelope(reply.began_at, asked.model, reply.name or new_id)
-        self._write_within_s = write_within_s
+        self._envelope = envelope(reply.began_at, request.model, reply.name or new_id)
+        self._write_timeout_s = write_timeout_s
         self._text: list[str] = []
         self._usage: Usage | None = None
 
     @property
     def cost(self) -> int:
-        """Its tokens. What the backend did not tell is estimated: all that the model was asked with, and what it said.
+        """Its tokens, estimated when the backend reported no usage: the whole prompt, and the text so far.
 
-        So it costs as much to go away in the middle, or before the first word.
+        So a client that goes away early pays for the prompt, too.
         """
         if self._usage is not None:
             return self._usage.prompt + self._usage.completion
         return self._reply.prompt_tokens() + estimate_tokens("".join(self._text))
 
     async def whole(self, headers: Mapping[str, str]) -> web.Response:
-        """The answer as one JSON object."""
+        """Return the answer as one JSON object."""
         async with aclosing(self._reply.words()) as words:
             async for piece in words:
                 if isinstance(piece, Done):
@@ -117,20 +120,20 @@ class CompletionResponse:
         raise AssertionError("a reply ends with its Done")
 
     async def stream(self, http: web.Request, headers: Mapping[str, str]) -> web.StreamResponse:
-        """The answer as server-sent events. What fails is raised."""
+        """Send the answer as server-sent events. A failure is raised, for the caller to send as the last event."""
         async with aclosing(self._reply.words()) as words:
             first = await anext(words)
             stream = {"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
             response = web.StreamResponse(headers={**headers, **stream})
             await response.prepare(http)
-            await self._send(response, self._envelope.opening(with_usage=self._asked.include_usage))
-            await self._pass_on(response, first)
+            await self._send(response, self._envelope.opening(with_usage=self._request.include_usage))
+            await self._send_piece(response, first)
             async for piece in words:
-                await self._pass_on(response, piece)
+                await self._send_piece(response, piece)
             return response
 
-    async def _pass_on(self, response: web.StreamResponse, piece: str | Done) -> None:
-        with_usage = self._asked.include_usage
+    async def _send_piece(self, response: web.StreamResponse, piece: str | Done) -> None:
+        with_usage = self._request.include_usage
         if isinstance(piece, str):
             self._text.append(piece)
             await self._send(response, self._envelope.delta(piece, with_usage=with_usage))
@@ -141,7 +144,7 @@ class CompletionResponse:
 
     async def _send(self, response: web.StreamResponse, data: bytes) -> None:
         try:
-            async with asyncio.timeout(self._write_within_s):
+            async with asyncio.timeout(self._write_timeout_s):
                 await response.write(data)
         except TimeoutError:
             raise ConnectionResetError("the client does not read") from None

@@ -11,8 +11,8 @@ from bot.gateway.inbound import headers
 from bot.gateway.inbound.auth import Authenticator
 from bot.gateway.outbound.errors import ApiError, not_found
 from bot.gateway.outbound.response_models import DeletedSession, SessionDescription
-from bot.turns.chat_service import ChatService, place, reset
-from bot.turns.inbox import Inbox
+from bot.turns.chat_question import place
+from bot.turns.chat_sessions import ChatSessions
 
 PARAMETER = "id"
 
@@ -20,9 +20,8 @@ PARAMETER = "id"
 class SessionRoutes:
     """The handlers of a session's path."""
 
-    def __init__(self, chat: ChatService, inbox: Inbox, authenticator: Authenticator, idle_after: timedelta) -> None:
-        self._chat = chat
-        self._inbox = inbox
+    def __init__(self, sessions: ChatSessions, authenticator: Authenticator, idle_after: timedelta) -> None:
+        self._sessions = sessions
         self._authenticator = authenticator
         self._idle_after = idle_after
 
@@ -30,7 +29,7 @@ class SessionRoutes:
         """Return when the session was opened and how many turns it has, without its text."""
         key = await self._authenticator.authenticate(http)
         name = headers.checked(http.match_info[PARAMETER], PARAMETER)
-        session = await self._chat.find(place(key.id, name))
+        session = await self._sessions.find(place(key.id, name))
         if session is None:
             raise _session_not_found()
         description = SessionDescription(
@@ -46,7 +45,7 @@ class SessionRoutes:
         """Close the session and erase its text. An answer that is being generated there ends."""
         key = await self._authenticator.authenticate(http)
         name = headers.checked(http.match_info[PARAMETER], PARAMETER)
-        if await reset(self._chat, self._inbox, place(key.id, name)) is not ResetOutcome.DONE:
+        if await self._sessions.reset(place(key.id, name)) is not ResetOutcome.DONE:
             raise _session_not_found()
         return web.json_response(DeletedSession(id=name).model_dump())
 

@@ -26,29 +26,29 @@ from bot.slack.inbound.interactions.session_status import SessionStatus
 from bot.slack.inbound.listeners import actions, commands, events, shortcuts, view_submissions
 from bot.slack.log_redaction import redacting_logger
 from bot.slack.outbound.ephemeral_messages import EphemeralMessages
-from bot.slack.port import Intake
+from bot.slack.port import WorkLayer
 
 log = logging.getLogger(__name__)
 
 
 def build_app(
-    client: AsyncWebClient, bot: BotIdentity, intake: Intake, settings: Settings, *, clock: Callable[[], datetime]
+    client: AsyncWebClient, bot: BotIdentity, services: WorkLayer, settings: Settings, *, clock: Callable[[], datetime]
 ) -> AsyncApp:
     """Build the app with its listeners. It trusts every request: the transports verify that Slack sent it."""
     app = _bare_app(client, bot)
 
     async def handle_error(error: Exception) -> None:
-        intake.refused()
+        services.inbox.refused()
         _log_error(error)
 
     app.error(handle_error)
     ephemeral = EphemeralMessages(client)
     idle = IdleLimits(settings.idle_after, settings.idle_after_by_channel)
     help_text = texts.help_text(bot.name, settings.slack_command, settings.slack_reset_command)
-    resets, status = Resets(intake, bot, clock), SessionStatus(intake, bot, clock, idle)
-    preferences = PreferencesEditor(intake, client, bot, help_text)
-    data_requests = DataRequests(intake, bot, client, ephemeral, clock)
-    events.register(app, intake, bot, preferences)
+    resets, status = Resets(services.sessions, bot, clock), SessionStatus(services.sessions, bot, clock, idle)
+    preferences = PreferencesEditor(services.personal_data, client, bot, help_text)
+    data_requests = DataRequests(services.personal_data, bot, client, ephemeral, clock)
+    events.register(app, services.inbox, bot, preferences)
     commands.register(app, resets, status, preferences, data_requests, settings=settings, help_text=help_text)
     shortcuts.register(app, resets, ephemeral)
     actions.register(app, resets, preferences, data_requests, ephemeral)

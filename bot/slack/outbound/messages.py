@@ -1,7 +1,7 @@
-"""One message of ours in Slack that grows: streamed, or posted and then edited.
+"""One of the bot's messages in Slack while it grows: streamed, or posted and then edited.
 
-Rule: `grow` and `finish` take the message's whole text, of which what was given before is the beginning. Whatever calls
-Slack raises CallError.
+Rule: `grow` and `finish` take the message's whole text, which begins with the text of the call before. Every method
+that calls Slack raises CallError.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from bot.domain.events import Thread
 from bot.errors import PlatformUnavailable
 from bot.slack.errors import CallError, RefusedError
 from bot.slack.rate_limiter import RateLimiter
-from bot.turns.adapter import Asked
+from bot.turns.adapter import AnswerTarget
 
 T = TypeVar("T")
 
-PATIENCE_S = 300.0  # what has to be shown may wait so long: a stream does not live longer
+LONGEST_WAIT_S = 300.0  # for the rate limit, where a text must be shown: a stream does not live longer
 STREAM_S = 270.0  # Slack ends a stream after about five minutes, whatever is appended
 
-_START_S = 2.0  # posting is the quicker way then
+_START_S = 2.0  # longest wait to start a stream: after that, posting is quicker
 _BREAK_OFF_S = 2.0
-_STILL_STREAMS = frozenset({"streaming_state_conflict", "cant_delete_message"})
+_STREAMING_ERRORS = frozenset({"streaming_state_conflict", "cant_delete_message"})
 
 
 @dataclass(frozen=True, slots=True)
 class Slack:
-    """One workspace's Web API, and when it may be called."""
+    """One workspace's Web API, with its rate limits."""
 
     client: AsyncWebClient  # repeats nothing by itself
     limiter: RateLimiter
-    is_ours: Callable[[], bool] = lambda: True  # asked right before whatever is written
+    is_ours: Callable[[], bool] = lambda: True  # whether this worker still holds the turn, asked before each write
 
     async def write(self, method: str, send: Callable[[], Awaitable[T]], **how: Any) -> T:
-        """Have the limiter send this: see Limiter.call. Raises PlatformUnavailable where it is not ours to write."""
+        """Send a call that writes, by RateLimiter.call. Raises PlatformUnavailable when the turn may be another's."""
 
         def ours() -> Awaitable[T]:
             if not self.is_ours():
@@ -52,7 +52,7 @@ class Slack:
 
 
 async def say(slack: Slack, thread: Thread, text: Callable[[], str], *, wait_s: float) -> str:
-    """Post a message, with its text asked for when it is sent; its ts. Slack unfurls nothing in it."""
+    """Post a message and return its ts. `text` is called when the message is sent. Slack unfurls nothing in it."""
 
     async def send() -> AsyncSlackResponse:
         return await slack.client.chat_postMessage(
@@ -70,7 +70,8 @@ async def say(slack: Slack, thread: Thread, text: Callable[[], str], *, wait_s: 
 class StreamedMessage:
     """A message that streams: https://docs.slack.dev/reference/methods/chat.startStream. Slack unfurls nothing in it.
 
-    When it expires, or breaks, `break_off` tells how to go on. `grows_by` and `ends_by` are the methods that it takes.
+    When it expires or breaks, `break_off` returns the message to edit instead. `grows_by` and `ends_by` name the Web
+    API methods that it calls.
     """
 
     grows_by, ends_by = "chat.appendStream", "chat.stopStream"
@@ -83,40 +84,40 @@ class StreamedMessage:
         self._shown = shown
 
     @classmethod
-    async def start(cls, slack: Slack, asked: Asked, text: Callable[[], str]) -> Self:
-        """Post the message with its first text, asked for when it is sent. In channels Slack wants a recipient."""
+    async def start(cls, slack: Slack, target: AnswerTarget, text: Callable[[], str]) -> Self:
+        """Start the stream. `text` is called when the first text is sent. In channels Slack requires a recipient."""
         shown, expires_at = "", math.inf
 
         async def send() -> AsyncSlackResponse:
             nonlocal shown, expires_at
             shown, expires_at = text(), slack.limiter.clock.now() + STREAM_S
             return await slack.client.chat_startStream(
-                channel=asked.thread.channel,
-                thread_ts=asked.thread.root,
-                recipient_user_id=asked.author.id,
-                recipient_team_id=asked.author.workspace,
+                channel=target.thread.channel,
+                thread_ts=target.thread.root,
+                recipient_user_id=target.author.id,
+                recipient_team_id=target.author.workspace,
                 markdown_text=shown,
             )
 
         started = await slack.write("chat.startStream", send, wait_s=_START_S)
-        return cls(slack, asked.thread.channel, started["ts"], shown, expires_at)
+        return cls(slack, target.thread.channel, started["ts"], shown, expires_at)
 
     def shows(self, text: str) -> bool:
-        """Whether nothing is to be appended: Slack takes no blank text."""
+        """Return whether there is nothing to append: Slack refuses blank text."""
         return not text[len(self._shown) :].strip()
 
     async def grow(self, text: str) -> None:
-        """Append what is new, without waiting. A failure may be made up for by the next call."""
+        """Append the new text, without waiting. After a failure the next call appends it."""
         await self._call(self.grows_by, self._slack.client.chat_appendStream, text[len(self._shown) :])
         self._shown = text
 
     async def finish(self, text: str) -> None:
-        """Append what is new, and end the stream."""
+        """Append the new text, and end the stream."""
         last = None if self.shows(text) else text[len(self._shown) :]
-        await self._call(self.ends_by, self._slack.client.chat_stopStream, last, wait_s=PATIENCE_S)
+        await self._call(self.ends_by, self._slack.client.chat_stopStream, last, wait_s=LONGEST_WAIT_S)
 
     async def break_off(self) -> EditedMessage:
-        """End the stream if it has not ended; the message can be edited from here on."""
+        """End the stream if it has not ended, and return the message to edit from here on."""
         with suppress(CallError, PlatformUnavailable, TimeoutError):
             async with asyncio.timeout(_BREAK_OFF_S):
                 await self._call(self.ends_by, self._slack.client.chat_stopStream, None, wait_s=_BREAK_OFF_S)
@@ -134,24 +135,24 @@ class StreamedMessage:
 class EditedMessage:
     """A message that is posted and then edited: https://docs.slack.dev/reference/methods/chat.update.
 
-    Slack edits and deletes no message that streams: streaming_state_conflict. Such a stream is ended first.
+    Slack neither edits nor deletes a message that streams (streaming_state_conflict), so the stream is ended first.
     """
 
     grows_by = ends_by = "chat.update"
 
     def __init__(
-        self, slack: Slack, channel: str, ts: str, shown: str | None = None, *, left_over: bool = False
+        self, slack: Slack, channel: str, ts: str, shown: str | None = None, *, orphaned: bool = False
     ) -> None:
-        """`shown` is None when it is not known what stands there. `left_over`: another attempt's, so it may be gone."""
+        """`shown` is None when its text is not known. `orphaned`: an earlier attempt posted it, so it may be gone."""
         self.ts = ts
-        self.left_over = left_over
+        self.orphaned = orphaned
         self._slack = slack
         self._channel = channel
         self._shown = shown
 
     @classmethod
-    async def post(cls, slack: Slack, asked: Asked, text: Callable[[], str]) -> Self:
-        """Post the message with its first text, asked for when it is sent."""
+    async def post(cls, slack: Slack, target: AnswerTarget, text: Callable[[], str]) -> Self:
+        """Post the message. `text` is called when it is sent."""
         shown = ""
 
         def to_show() -> str:
@@ -159,29 +160,29 @@ class EditedMessage:
             shown = text()
             return shown
 
-        ts = await say(slack, asked.thread, to_show, wait_s=PATIENCE_S)
-        return cls(slack, asked.thread.channel, ts, shown)
+        ts = await say(slack, target.thread, to_show, wait_s=LONGEST_WAIT_S)
+        return cls(slack, target.thread.channel, ts, shown)
 
     def shows(self, text: str) -> bool:
-        """Whether that is its text."""
+        """Return whether this is its text."""
         return text == self._shown
 
     async def grow(self, text: str) -> None:
-        """Set the text, if it is another, without waiting. A failure may be made up for by the next call."""
+        """Set the text if it is new, without waiting. After a failure the next call sets it."""
         await self._set(text, wait_s=0.0)
 
     async def finish(self, text: str) -> None:
-        """Set the text for the last time; insist."""
-        await self._set(text, wait_s=PATIENCE_S)
+        """Set the text for the last time, and wait for the rate limit as long as necessary."""
+        await self._set(text, wait_s=LONGEST_WAIT_S)
 
     async def remove(self) -> None:
-        """Take the message away, if it is still there."""
+        """Delete the message, if it still exists."""
 
         def send() -> Awaitable[AsyncSlackResponse]:
             return self._slack.client.chat_delete(channel=self._channel, ts=self.ts)
 
         try:
-            await self._call_when_it_stands_still("chat.delete", send, wait_s=PATIENCE_S)
+            await self._call_ending_its_stream("chat.delete", send, wait_s=LONGEST_WAIT_S)
         except RefusedError as refusal:
             if refusal.code != "message_not_found":
                 raise
@@ -191,17 +192,17 @@ class EditedMessage:
             return self._slack.client.chat_update(channel=self._channel, ts=self.ts, markdown_text=text)
 
         if text != self._shown:
-            await self._call_when_it_stands_still("chat.update", send, wait_s)
+            await self._call_ending_its_stream("chat.update", send, wait_s)
             self._shown = text
 
-    async def _call_when_it_stands_still(
+    async def _call_ending_its_stream(
         self, method: str, send: Callable[[], Awaitable[AsyncSlackResponse]], wait_s: float
     ) -> None:
         call = self._slack.write
         try:
             await call(method, send, wait_s=wait_s, idempotent=True)
         except RefusedError as refusal:
-            if refusal.code not in _STILL_STREAMS:
+            if refusal.code not in _STREAMING_ERRORS:
                 raise
             await self._stop_stream(wait_s)
             await call(method, send, wait_s=wait_s, idempotent=True)

@@ -1,7 +1,7 @@
-"""The line that says the bot is working, until its answer stands there.
+"""The status line that says that the bot works, until its answer is shown.
 
-Rule: best effort and never late: it takes two seconds at most, and nothing here raises. One way of saying it is used,
-never two, because Slack's bridge between them overwrites: https://docs.slack.dev/ai/agent-sessions
+Rule: best effort. It takes two seconds at most, and nothing here raises. Only one of Slack's two methods is used,
+because each overwrites the other: https://docs.slack.dev/ai/agent-sessions
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bot.slack.outbound.messages import Slack
 log = logging.getLogger(__name__)
 
 
-class _Way(enum.IntEnum):
+class _Method(enum.IntEnum):
     SESSIONS = 0  # agents.sessions.setStatus, for apps that are declared agents
     THREADS = 1  # assistant.threads.setStatus, for all others
     NONE = 2
@@ -41,23 +41,23 @@ _NEVER_ALLOWED = frozenset(
 
 
 class Status:
-    """The status of threads, in the way that each workspace allows."""
+    """The status of threads, by the method that each workspace allows."""
 
     def __init__(self, slack: Slack, timeout_s: float = 2.0) -> None:
         self._slack = slack
         self._timeout_s = timeout_s
-        self._ways: dict[str, _Way] = {}
-        self._found: set[str] = set()  # workspaces whose way is known to work
-        self._finding = asyncio.Lock()
+        self._methods: dict[str, _Method] = {}  # by workspace
+        self._known: set[str] = set()  # workspaces whose method is known to work
+        self._probing = asyncio.Lock()
         self._waiting: dict[Thread, asyncio.Task[None]] = {}
 
     async def show(self, thread: Thread) -> None:
-        """Let the people in the thread see that the bot works."""
-        await self._until_told(thread)
+        """Show the people in the thread that the bot works."""
+        await self._wait_for_waiting_status(thread)
         await self._set(thread, "processing", texts.WORKING)
 
     async def show_waiting(self, thread: Thread) -> None:
-        """Let them see that they will be answered, in a while."""
+        """Show them that the answer comes later."""
         if thread in self._waiting:
             return
         self._waiting[thread] = asyncio.create_task(self._set(thread, "processing", texts.WAITING))
@@ -67,61 +67,61 @@ class Status:
             del self._waiting[thread]
 
     async def end_waiting(self, thread: Thread) -> None:
-        """Take that back."""
-        await self._until_told(thread)
+        """End that status."""
+        await self._wait_for_waiting_status(thread)
         await self.clear(thread)
 
     async def clear(self, thread: Thread) -> None:
-        """End the status where nothing else does: no message was posted, or one was, beside an agent's session."""
+        """End the status where no message ends it: none was posted, or one was posted beside an agent's session."""
         await self._set(thread, "active", "")
 
     async def after_post(self, thread: Thread) -> None:
         """End the status after chat.postMessage, which ends it by itself except in an agent's session."""
-        if self._ways.get(thread.workspace) is _Way.SESSIONS:
+        if self._methods.get(thread.workspace) is _Method.SESSIONS:
             await self.clear(thread)
 
-    async def _until_told(self, thread: Thread) -> None:
-        if (waiting := self._waiting.get(thread)) is not None:  # or it would come after what is said now
+    async def _wait_for_waiting_status(self, thread: Thread) -> None:
+        if (waiting := self._waiting.get(thread)) is not None:  # or it would overwrite the status that is set now
             await asyncio.wait([waiting])
 
     async def _set(self, thread: Thread, session_status: str, text: str) -> None:
         try:
             async with asyncio.timeout(self._timeout_s):
-                while not await self._say(thread, session_status, text):
+                while not await self._set_once(thread, session_status, text):
                     pass
         except (CallError, TimeoutError) as failure:
-            log.debug("no status was set in %s (%s)", thread, failure)
+            log.debug("status_not_set", extra={"place": str(thread), "detail": str(failure)})
 
-    async def _say(self, thread: Thread, session_status: str, text: str) -> bool:
-        """Whether it is said, or need not be; False when this workspace refused the way, and the next one is due."""
-        if thread.workspace not in self._found:
-            async with self._finding:  # many may begin at once: one of them tries the ways for all
-                if thread.workspace not in self._found:
+    async def _set_once(self, thread: Thread, session_status: str, text: str) -> bool:
+        """Return True when it is set, or cannot be; False when the workspace refused the method, to try the next."""
+        if thread.workspace not in self._known:
+            async with self._probing:  # of many answers that begin at once, one tries the methods for all
+                if thread.workspace not in self._known:
                     return await self._try(thread, session_status, text)
         return await self._try(thread, session_status, text)
 
     async def _try(self, thread: Thread, session_status: str, text: str) -> bool:
-        way = self._ways.setdefault(thread.workspace, _Way.SESSIONS)
+        method = self._methods.setdefault(thread.workspace, _Method.SESSIONS)
         try:
-            await self._say_by(way, thread, session_status, text)
+            await self._call(method, thread, session_status, text)
         except RefusedError as refusal:
             if refusal.code not in _NEVER_ALLOWED:
                 raise
-            self._ways[thread.workspace] = _Way(max(way + 1, self._ways[thread.workspace]))
-            self._found.discard(thread.workspace)
+            self._methods[thread.workspace] = _Method(max(method + 1, self._methods[thread.workspace]))
+            self._known.discard(thread.workspace)
             return False
-        self._found.add(thread.workspace)
+        self._known.add(thread.workspace)
         return True
 
-    async def _say_by(self, way: _Way, thread: Thread, session_status: str, text: str) -> None:
+    async def _call(self, method: _Method, thread: Thread, session_status: str, text: str) -> None:
         client, call = self._slack.client, self._slack.limiter.call
         channel, root = thread.channel, thread.root
-        match way:
-            case _Way.SESSIONS:
+        match method:
+            case _Method.SESSIONS:
                 session = partial(client.agents_sessions_setStatus, channel_id=channel, thread_ts=root)
                 await call("agents.sessions.setStatus", partial(session, status=session_status), wait_s=self._timeout_s)
-            case _Way.THREADS:
+            case _Method.THREADS:
                 line = partial(client.assistant_threads_setStatus, channel_id=channel, thread_ts=root)
                 await call("assistant.threads.setStatus", partial(line, status=text), wait_s=self._timeout_s)
-            case _Way.NONE:
+            case _Method.NONE:
                 pass

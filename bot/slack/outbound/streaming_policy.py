@@ -1,4 +1,4 @@
-"""Where answers stream: as the operator set it, and as Slack allows."""
+"""Where answers stream: by the operator's setting, and as far as Slack allows it."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _NEVER_STREAMS = frozenset(
 
 
 class StreamingPolicy:
-    """Whether an answer streams. The setting is auto, direct or off."""
+    """Decides whether an answer streams. The setting is auto, direct or off."""
 
     def __init__(self, setting: str) -> None:
         self._setting = setting
         self._refusing: set[tuple[str, bool]] = set()
 
     def allowed(self, thread: Thread) -> bool:
-        """Whether to try it in this thread."""
+        """Return whether to try to stream in this thread."""
         wanted = self._setting == "auto" or (self._setting == "direct" and thread.direct)
         return wanted and (thread.workspace, thread.direct) not in self._refusing
 
     def refused(self, thread: Thread, code: str) -> None:
-        """Slack refused it there; it is not tried again where Slack always will."""
+        """Note that Slack refused to stream there. It is not tried again if the refusal is permanent."""
         if code in _NEVER_STREAMS:
             self._refusing.add((thread.workspace, thread.direct))

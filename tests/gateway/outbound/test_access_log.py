@@ -145,7 +145,7 @@ async def test_each_turn_is_an_event_with_its_tokens(gate: Gate, log: pytest.Log
     """It has the model and the tokens, as in Slack."""
     await gate.asks("hi", session="one")
 
-    (event,) = events(log, "turn answered")
+    (event,) = events(log, "turn_settled")
     names = ("model", "prompt_tokens", "cached_tokens", "completion_tokens")
     assert all(event[name] is not None for name in (*names, "session", "turn"))
     assert event["request"] == events(log, "http_request")[0]["request"]

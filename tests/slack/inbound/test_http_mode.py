@@ -19,7 +19,7 @@ from bot.slack.inbound.bolt_app import build_app
 from bot.slack.inbound.http_mode import PATH, HttpMode
 from bot.testing import SettableClock
 from tests.support.playground_stage import make_workspace, served
-from tests.support.slack_inbound_stage import InboundStage, RecordingInbox
+from tests.support.slack_inbound_stage import InboundStage, RecordingInbox, services_of
 from tests.support.slack_stage import settings_of
 
 SECRET = "a signing secret"
@@ -35,7 +35,7 @@ async def http_stage(secret: str | None = None) -> AsyncIterator[tuple[InboundSt
         workspace.address = "http://127.0.0.1:9"
         client = await stack.enter_async_context(open_client(settings_of(server)))
         bot = BotIdentity(workspace.team.id, "", "", app.user_id, app.bot_id, "attendant")
-        bolt = build_app(client, bot, inbox, settings_of(server), clock=SettableClock().now)
+        bolt = build_app(client, bot, services_of(inbox), settings_of(server), clock=SettableClock().now)
         http = HttpMode(bolt, secret or app.signing_secret, "127.0.0.1", 0)
         await http.start()
         stack.push_async_callback(http.stop)

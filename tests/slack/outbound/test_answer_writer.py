@@ -8,6 +8,7 @@ import pytest
 
 from bot.errors import PlatformError
 from bot.playground.workspace.pings import message_pings
+from bot.slack.outbound.answer_writer import MOST_BUFFERED
 from bot.slack.text import message_splitter
 from tests.support.slack_stage import Speech, Stage, stage
 
@@ -71,6 +72,22 @@ async def test_an_answer_of_any_length_arrives_whole(streaming: str, pieces: int
         assert "".join(slack.texts()) == "".join(paragraphs)
         assert all(text.startswith("Paragraph") for text in slack.texts())
         assert max(map(len, slack.texts())) <= message_splitter.MESSAGE_CHARACTERS
+
+
+async def test_a_slow_slack_holds_the_model_up() -> None:
+    """While the buffer is full, writing waits; it goes on when Slack has taken a message."""
+    text = "word " * (MOST_BUFFERED // len("word ") + 1)
+    async with stage(streaming="off") as slack:
+        hold = slack.server.faults.hold("chat.postMessage")
+        async with slack.adapter.writer(slack.target(), slack.book) as writer:
+            writing = asyncio.create_task(writer.write(text))
+            await slack.workspace.until(lambda: hold.waiting == 1)
+            assert not writing.done()
+            hold.release()
+            await writing
+            await writer.finish()
+
+        assert "".join(slack.texts()) == text
 
 
 async def test_code_goes_on_in_the_next_message() -> None:

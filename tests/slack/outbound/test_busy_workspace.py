@@ -17,9 +17,9 @@ from bot.slack.outbound.adapter import SlackAdapter
 from bot.slack.rate_limit_tiers import RATE_LIMITS
 from bot.slack.rate_limiter import RateLimiter
 from bot.testing import SettableClock
-from bot.turns.adapter import Asked
+from bot.turns.adapter import AnswerTarget
 from tests.support.playground_stage import declare_agent, make_workspace, served
-from tests.support.slack_stage import Book, Speech, a_while, identity_in, loop_clock, settings_of, stage
+from tests.support.slack_stage import Book, Speech, a_while, identity_in, loop_clock, settings_of, shown, stage
 
 EPOCH = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 
@@ -46,8 +46,8 @@ class Crowd:
                 await self.time.pause(every_s)
 
         thread = Thread("slack", workspace.team.id, self.channel.id, root)
-        asked = Asked(thread, Author(self.person.id, self.person.team), root)
-        await self.adapter.reply(asked, deltas(), Book())
+        target = AnswerTarget(thread, Author(self.person.id, self.person.team), root)
+        await shown(self.adapter, target, deltas(), Book())
         return [message for message in workspace.thread(self.channel, root) if message.bot_id]
 
 

@@ -73,7 +73,7 @@ async def test_a_status_that_hangs_holds_nothing_up() -> None:
 
 async def waiting_status(slack: Stage) -> str:
     """What is shown after somebody was told to wait."""
-    await slack.adapter.show_waiting(slack.asked())
+    await slack.adapter.show_waiting(slack.target())
     return slack.workspace.statuses.text(slack.channel, slack.root)
 
 
@@ -96,10 +96,10 @@ async def test_a_status_of_waiting_is_never_late() -> None:
     async with stage() as slack:
         assert await waiting_status(slack) == texts.WAITING
         hold = slack.server.faults.hold("assistant.threads.setStatus")
-        waiting = asyncio.create_task(slack.adapter.show_waiting(slack.asked()))
+        waiting = asyncio.create_task(slack.adapter.show_waiting(slack.target()))
         await slack.workspace.until(lambda: hold.waiting == 1)
         showing = asyncio.create_task(slack.reply(Speech("Hello")))
-        await slack.adapter.show_waiting(slack.asked())
+        await slack.adapter.show_waiting(slack.target())
         await a_while()
         assert hold.waiting == 1
         hold.release()
@@ -116,7 +116,7 @@ async def test_nobody_is_told_to_wait_below_an_answer() -> None:
         showing = asyncio.create_task(slack.reply(speech))
         speech.say("Hello")
         await slack.workspace.until(lambda: slack.texts() == ["Hello"])
-        await slack.adapter.show_waiting(slack.asked())
+        await slack.adapter.show_waiting(slack.target())
         speech.end()
         await showing
 
@@ -128,9 +128,9 @@ async def test_waiting_can_be_taken_back() -> None:
     async with stage() as slack:
         assert await waiting_status(slack) == texts.WAITING
         hold = slack.server.faults.hold("assistant.threads.setStatus")
-        waiting = asyncio.create_task(slack.adapter.show_waiting(slack.asked()))
+        waiting = asyncio.create_task(slack.adapter.show_waiting(slack.target()))
         await slack.workspace.until(lambda: hold.waiting == 1)
-        ending = asyncio.create_task(slack.adapter.end_waiting(slack.asked()))
+        ending = asyncio.create_task(slack.adapter.end_waiting(slack.target()))
         await a_while()
         hold.release()
         await asyncio.gather(waiting, ending)
@@ -152,8 +152,8 @@ async def test_waiting_never_raises() -> None:
     """Whatever Slack says to the status, nobody is held up or hurt by it."""
     async with stage() as slack:
         slack.server.faults.refuse("agents.sessions.setStatus", "fatal_error")
-        await slack.adapter.show_waiting(slack.asked())
+        await slack.adapter.show_waiting(slack.target())
         await slack.server.stop()
-        await slack.adapter.show_waiting(slack.asked())
+        await slack.adapter.show_waiting(slack.target())
 
         assert slack.texts() == []

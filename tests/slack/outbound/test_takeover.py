@@ -10,7 +10,7 @@ import pytest
 from bot.domain import texts
 from bot.errors import PlatformUnavailable, StoreUnavailable
 from bot.slack.text import message_splitter
-from tests.support.slack_stage import Speech, Stage, stage
+from tests.support.slack_stage import Speech, Stage, shown, stage
 
 WHOLE = "All of it."
 
@@ -134,8 +134,8 @@ async def test_a_thread_below_a_message_of_ours() -> None:
         news = await slack.client.chat_postMessage(channel=slack.channel.id, markdown_text="News!")
         asked = slack.workspace.post(slack.person, slack.channel, "really?", news["ts"])
         slack.root = news["ts"]
-        again = dataclasses.replace(slack.asked(attempt=2), message_id=asked.ts)
-        await slack.adapter.reply(again, Speech(WHOLE).deltas(), slack.book)
+        again = dataclasses.replace(slack.target(attempt=2), message_id=asked.ts)
+        await shown(slack.adapter, again, Speech(WHOLE).deltas(), slack.book)
 
         assert slack.texts() == ["News!", WHOLE]
 

@@ -20,7 +20,7 @@ from bot.slack.errors import CLIENT_ERRORS, failure_reason
 from bot.slack.identity import PLATFORM, BotIdentity
 from bot.slack.inbound.interactions.ephemeral_reply import EphemeralReply
 from bot.slack.outbound.ephemeral_messages import EphemeralMessages
-from bot.slack.port import Intake
+from bot.slack.port import PersonalRecords
 from bot.slack.views.forget_confirmation import forget_confirmation
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class DataRequests:
 
     def __init__(
         self,
-        personal_data: Intake,
+        personal_data: PersonalRecords,
         bot: BotIdentity,
         client: AsyncWebClient,
         ephemeral: EphemeralMessages,

@@ -18,7 +18,7 @@ from bot.errors import PreferencesRefused, StoreUnavailable
 from bot.slack.errors import CLIENT_ERRORS, failure_reason
 from bot.slack.identity import PLATFORM, BotIdentity
 from bot.slack.inbound.interactions.ephemeral_reply import ACK_DEADLINE_S, EphemeralReply
-from bot.slack.port import Intake
+from bot.slack.port import PersonalRecords
 from bot.slack.views.block_elements import View
 from bot.slack.views.home_tab import home_tab, home_tab_error
 from bot.slack.views.preferences_modal import preferences_modal, submitted_preferences
@@ -29,7 +29,9 @@ log = logging.getLogger(__name__)
 class PreferencesEditor:
     """Publishes the Home tab, opens the modal, and saves its values."""
 
-    def __init__(self, personal_data: Intake, client: AsyncWebClient, bot: BotIdentity, help_text: str) -> None:
+    def __init__(
+        self, personal_data: PersonalRecords, client: AsyncWebClient, bot: BotIdentity, help_text: str
+    ) -> None:
         """`help_text` is the help on the Home tab, in mrkdwn."""
         self._personal_data = personal_data
         self._client = client

@@ -11,14 +11,14 @@ from bot.domain.sessions import ResetOutcome
 from bot.slack import permalinks
 from bot.slack.identity import PLATFORM, BotIdentity
 from bot.slack.inbound.interactions.ephemeral_reply import EphemeralReply
-from bot.slack.port import Intake
+from bot.slack.port import SessionResets
 from bot.slack.views.session_picker import session_picker
 
 
 class Resets:
     """Resets sessions, and reports the outcome to the person."""
 
-    def __init__(self, sessions: Intake, bot: BotIdentity, clock: Callable[[], datetime]) -> None:
+    def __init__(self, sessions: SessionResets, bot: BotIdentity, clock: Callable[[], datetime]) -> None:
         self._sessions = sessions
         self._bot = bot
         self._clock = clock

@@ -11,7 +11,7 @@ from bot.domain.sessions import IdleLimits, OpenSession
 from bot.slack.identity import PLATFORM, BotIdentity
 from bot.slack.inbound.interactions.ephemeral_reply import EphemeralReply
 from bot.slack.permalinks import permalink
-from bot.slack.port import Intake
+from bot.slack.port import SessionResets
 
 MAX_SESSIONS = 10
 
@@ -19,7 +19,9 @@ MAX_SESSIONS = 10
 class SessionStatus:
     """Lists open sessions: their links, their age and their expiry."""
 
-    def __init__(self, sessions: Intake, bot: BotIdentity, clock: Callable[[], datetime], idle: IdleLimits) -> None:
+    def __init__(
+        self, sessions: SessionResets, bot: BotIdentity, clock: Callable[[], datetime], idle: IdleLimits
+    ) -> None:
         self._sessions = sessions
         self._bot = bot
         self._clock = clock

@@ -1,0 +1,72 @@
+"""How a turn ended, as it is stored."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Self
+
+from bot.errors import Trouble
+from bot.llm import Done
+from bot.prompt.history import HistoryWindow
+
+
+class TurnState(enum.Enum):
+    """How a turn ended, or that it runs."""
+
+    RUNNING = "running"
+    ANSWERED = "answered"
+    FAILED = "failed"
+    STOPPED = "stopped"  # by a person; the text until then is remembered
+    SUPERSEDED = "superseded"  # its session was closed meanwhile: a late answer is discarded
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How a turn ended, as it is stored."""
+
+    state: TurnState
+    answer: str | None = None
+    trouble: str | None = None
+    model: str | None = None
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    completion_tokens: int | None = None
+    truncated: bool | None = None  # the answer stopped at the model's length limit
+    cut: HistoryWindow | None = None  # where the shown part of the session begins from now on, when that has changed
+
+    @classmethod
+    def by(
+        cls,
+        done: Done | None,
+        state: TurnState,
+        answer: str,
+        *,
+        trouble: Trouble | None = None,
+        cut: HistoryWindow | None = None,
+    ) -> Self:
+        """Make the settlement of a turn that asked the model; `done` tells the cost."""
+        usage = done.usage if done else None
+        return cls(
+            state,
+            answer=answer,
+            trouble=trouble.value if trouble else None,
+            model=done.model if done else None,
+            prompt_tokens=usage.prompt if usage else None,
+            cached_tokens=usage.cached if usage else None,
+            completion_tokens=usage.completion if usage else None,
+            truncated=done.truncated if done else None,
+            cut=cut,
+        )
+
+    @property
+    def figures(self) -> dict[str, object]:
+        """The cost of the turn, or the reason of its failure, as fields of a log line."""
+        return {
+            "state": self.state.value,
+            "trouble": self.trouble,
+            "model": self.model,
+            "prompt_tokens": self.prompt_tokens,
+            "cached_tokens": self.cached_tokens,
+            "completion_tokens": self.completion_tokens,
+        }

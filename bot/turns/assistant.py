@@ -1,0 +1,105 @@
+"""The assistant: one model with one persona and one budget, which answers turns on every platform alike."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+from bot.errors import ModelError, Trouble
+from bot.llm import LLM, NO_PARAMETERS, Parameters
+from bot.prompt import compose as prompt
+from bot.prompt.budget import Budget
+from bot.prompt.compose import Prompt, PromptParts
+from bot.prompt.history import ChatMessage, Past
+from bot.prompt.tokens import estimate_tokens
+from bot.tools import Tool
+from bot.tools.loop import Rounds
+from bot.turns.answer import AnswerStream
+from bot.turns.interruption import Interruption
+
+
+class Assistant:
+    """Begins the answers of turns."""
+
+    def __init__(self, llm: LLM, *, persona: str, budget: Budget, besides: int = 0) -> None:
+        """`persona` is the whole system message; `besides` are the tokens that its tools add to a request."""
+        self.budget = budget
+        self._llm = llm
+        self._persona = persona
+        self._budgets: dict[str, Budget] = {}  # of other models, by the name that a caller chose
+        self._besides = besides
+
+    @property
+    def room(self) -> int:
+        """Estimated tokens for all but persona and tools. Only the model's window changes it."""
+        return self.budget.room(estimate_tokens(self._persona) + self._besides).most
+
+    def filled(self, past: Past) -> float:
+        """Return the share, up to 1, that a session's past takes of the room that it may take."""
+        return prompt.filled(self._persona, past, self.budget, besides=self._besides)
+
+    def answer(
+        self,
+        parts: PromptParts,
+        *,
+        tools: Sequence[Tool] = (),
+        parameters: Parameters = NO_PARAMETERS,
+        whole: bool = False,
+        interruption: Interruption | None = None,
+    ) -> AnswerStream:
+        """Begin the answer to the newest turn of these parts.
+
+        `tools` are what the model may do besides talking. A question that is too long is shortened; with `whole`,
+        ModelError is raised instead.
+        """
+        llm = Rounds(self._llm, tools) if tools else self._llm
+        parts = replace(parts, besides=(self._besides if tools else 0) + _cost(parameters))
+        compose = partial(prompt.compose, self._persona, parts)
+        return AnswerStream(
+            llm,
+            partial(_whole, compose) if whole else compose,
+            self._budget_of(parameters),
+            cut=parts.past.cut,
+            parameters=parameters,
+            interruption=interruption,
+        )
+
+    def complete(
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        instructions: str = "",
+        parameters: Parameters = NO_PARAMETERS,
+        interruption: Interruption | None = None,
+    ) -> AnswerStream:
+        """Begin the answer to these messages as they are, below the persona and the instructions.
+
+        Raises ModelError when the model's window has no room for them.
+        """
+        budget, cost = self._budget_of(parameters), _cost(parameters)
+        compose = partial(prompt.as_they_are, self._persona, messages, instructions=instructions, besides=cost)
+        return AnswerStream(
+            self._llm, partial(_whole, compose), budget, parameters=parameters, interruption=interruption
+        )
+
+    def _budget_of(self, parameters: Parameters) -> Budget:
+        """Return the budget of the model that a caller chose among the allowed ones, or else our own."""
+        chosen = parameters.get("model")
+        if chosen is None:
+            return self.budget
+        if chosen not in self._budgets:
+            self._budgets[chosen] = self.budget.of(chosen)
+        return self._budgets[chosen]
+
+
+def _cost(parameters: Parameters) -> int:
+    return estimate_tokens(json.dumps(dict(parameters))) if parameters else 0
+
+
+def _whole(compose: Callable[[Budget], Prompt], budget: Budget) -> Prompt:
+    """Compose the prompt. Raises ModelError when a part of the question had to be left out."""
+    if (made := compose(budget)).shortened:
+        raise ModelError(Trouble.WINDOW_EXCEEDED, "there is no room for what was asked")
+    return made

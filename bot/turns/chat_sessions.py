@@ -1,0 +1,57 @@
+"""The sessions of callers over HTTP and in Python: found, described and reset, without their words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from bot.domain.events import Thread
+from bot.domain.sessions import IdleLimits, Memory, OpenSession, ResetOutcome, is_idle
+from bot.store import chat_turns, threads
+from bot.store.chat_turns import ChatClaim
+from bot.store.engine import Store
+from bot.turns.open_sessions import OpenSessions
+from bot.turns.service import TurnService
+
+
+class ChatSessions:
+    """Tells of the session in a thread, and resets it. Each method may raise StoreUnavailable."""
+
+    def __init__(
+        self,
+        store: Store,
+        turns: TurnService[ChatClaim],
+        open_sessions: OpenSessions,
+        *,
+        clock: Callable[[], datetime],
+        idle: IdleLimits,
+    ) -> None:
+        self._store = store
+        self._turns = turns
+        self._open_sessions = open_sessions
+        self._clock = clock
+        self._idle = idle
+
+    async def make(self, thread: Thread) -> None:
+        """Store a thread for a session, so that it is known."""
+        await self._store.run(threads.ensure, thread)
+
+    async def knows(self, thread: Thread) -> bool:
+        """Return whether there is, or was, a session in this thread."""
+        return await self._store.run(threads.find, thread) is not None
+
+    async def find(self, thread: Thread) -> OpenSession | None:
+        """Return the thread's open session, unless it has been idle for too long."""
+        found, idle_after = await self._store.run(chat_turns.find, thread), self._idle.of(thread.channel)
+        idle = found is not None and is_idle(found.last_active_at, now=self._clock(), idle_after=idle_after)
+        return None if idle else found
+
+    async def memory(self, thread: Thread) -> Memory | None:
+        """Return what is remembered in this thread; None when that is nothing."""
+        return await self._turns.memory(await self._store.run(chat_turns.find, thread))
+
+    async def reset(self, thread: Thread) -> ResetOutcome:
+        """Reset the thread's session. A session that has been idle for too long counts as expired already."""
+        if await self.find(thread) is None:
+            return ResetOutcome.NOTHING
+        return await self._open_sessions.reset(thread, chat_turns.speaker(thread))

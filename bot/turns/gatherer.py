@@ -1,0 +1,90 @@
+"""The first step of a turn: gather the parts of its prompt, from the store and from the platform."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+
+from bot.domain import preferences
+from bot.prompt import history, thread_context
+from bot.prompt.compose import PromptParts
+from bot.prompt.history import Past, Turn
+from bot.prompt.thread_context import Known
+from bot.store import preferences as preference_rows
+from bot.store import thread_context as thread_context_rows
+from bot.store.claims import PlatformClaim
+from bot.store.engine import Store
+from bot.turns.adapter import Adapter
+from bot.turns.assistant import Assistant
+from bot.turns.participants import Participants
+from bot.turns.service import TurnService
+
+
+class Gatherer:
+    """Gathers the parts of the prompts of claimed turns."""
+
+    def __init__(
+        self,
+        store: Store,
+        turns: TurnService[PlatformClaim],
+        assistant: Assistant,
+        adapters: Mapping[str, Adapter],
+        *,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """`adapters` are by platform."""
+        self._store = store
+        self._turns = turns
+        self._assistant = assistant
+        self._adapters = adapters
+        self._clock = clock
+        self._participants = Participants(store)
+
+    async def gather(self, claim: PlatformClaim) -> PromptParts:
+        """Return the parts of the prompt: history, thread context, question, names, and what is known of its author."""
+        past, newest = await self._turns_of(claim)
+        names = await self.names(claim, [*past.turns, newest], several=past.cut.several)
+        return PromptParts(past, newest, names, about=await self._about(claim, names))
+
+    async def names(self, claim: PlatformClaim, turns: Sequence[Turn], *, several: bool) -> Mapping[str, str]:
+        """Return the names that the model reads in these turns.
+
+        `several`: more than one person has written. While one person writes alone, nobody is looked up.
+        """
+        if claim.session_id is None:
+            return {}
+        look_up = partial(self._adapters[claim.thread.platform].names, claim.thread.workspace)
+        bots = {bot: name for turn in turns for bot, name in thread_context.bots(turn.background).items()}
+        people = history.named(turns, several=several)
+        return await self._participants.names(claim.session_id, people, look_up, bots)
+
+    async def _turns_of(self, claim: PlatformClaim) -> tuple[Past, Turn]:
+        """Return the session's earlier turns, and the one to answer."""
+        newest = Turn(claim.utterances, id=claim.turn_id)
+        if claim.session_id is None:  # only a fixed reply has none
+            return Past(), newest
+        if claim.thread_context is Known.NOTHING:
+            await self._read_thread_context(claim, claim.session_id)
+        past = await self._turns.past(claim.session_id, claim.turn_id)
+        if claim.thread_context is not None:
+            attached = thread_context_rows.attached
+            [newest] = await self._store.run_until_available(attached, claim.session_id, [newest])
+        return past, newest
+
+    async def _read_thread_context(self, claim: PlatformClaim, session_id: str) -> None:
+        """Read and store the thread's messages from before the bot was mentioned. It is tried once."""
+        found = await self._adapters[claim.thread.platform].earlier(claim.thread, claim.oldest_id)
+        shown = thread_context.bounded(found.earlier, whole=found.whole, tokens=self._assistant.room // 3)
+        keep = thread_context_rows.keep
+        await self._store.run_until_available(keep, claim.thread_id, session_id, claim.turn_id, shown)
+
+    async def _about(self, claim: PlatformClaim, names: Mapping[str, str]) -> str:
+        """Return what the model reads about the author of the newest message, for this answer alone."""
+        place, person = claim.thread, claim.author.id
+        wishes, profile = await asyncio.gather(
+            self._store.run_until_available(preference_rows.of_person, place.platform, place.workspace, person),
+            self._adapters[place.platform].profile(place.workspace, person),
+        )
+        return preferences.for_model(wishes, profile, name=names.get(person, ""), now=self._clock())

@@ -1,0 +1,62 @@
+"""Whether one turn is to end early, and why: the one place that every stop, reset, edit and deletion goes through.
+
+Rule: `interrupt` never waits. The step that runs at that moment is cut short, or else the next one is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from bot.domain.sessions import Interrupted
+
+T = TypeVar("T")
+
+
+class TurnInterrupted(Exception):  # noqa: N818 - it is no error
+    """A step was cut short, or not begun, because its turn is to end."""
+
+
+class Interruption:
+    """Ends the steps of one turn when the turn is interrupted."""
+
+    def __init__(self) -> None:
+        self.why: Interrupted | None = None  # the newest reason counts
+        self._pending = False  # no step has ended because of it yet
+        self._step: asyncio.Timeout | None = None
+        self._spares: Callable[[Interrupted], bool] = _spares_nothing
+
+    def interrupt(self, why: Interrupted) -> None:
+        """End the step that runs, or else the next one. It may be called again at any time."""
+        self.why, self._pending = why, True
+        if self._step is not None and not self._spares(why):
+            self._step.reschedule(asyncio.get_running_loop().time())
+            self._step = None
+
+    async def limit(
+        self, step: Callable[[], Awaitable[T]], *, spares: Callable[[Interrupted], bool] | None = None
+    ) -> T:
+        """Run one step. Raises TurnInterrupted when the turn is interrupted meanwhile, or was since the last step.
+
+        `spares` tells for which reasons this step goes on nevertheless.
+        """
+        self._spares = spares or _spares_nothing
+        if self._pending and self.why is not None and not self._spares(self.why):
+            self._pending = False
+            raise TurnInterrupted
+        try:
+            async with asyncio.timeout(None) as scope:
+                self._step = scope
+                return await step()
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            self._pending = False
+            raise TurnInterrupted from None
+        finally:
+            self._step = None
+
+
+def _spares_nothing(_: Interrupted) -> bool:
+    return False

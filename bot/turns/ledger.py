@@ -1,0 +1,49 @@
+"""The ledger of one turn in the store: which of the platform's messages hold its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+
+from bot.domain.sessions import Interrupted
+from bot.store import posted_messages
+from bot.store.claims import PlatformClaim
+from bot.store.engine import Store
+from bot.turns.running_turn import RunningTurn
+
+
+class StoredLedger:
+    """Implements adapter.Ledger. Each awaited method waits for a database that is away."""
+
+    def __init__(self, store: Store, turn: RunningTurn[PlatformClaim]) -> None:
+        self.is_ours = turn.is_ours
+        self._store = store
+        self._claim = turn.claim
+        self._shown: set[str] = set()  # messages that hold a part of the answer, as far as this attempt knows
+
+    def keeps(self, why: Interrupted) -> bool:
+        """Return whether an answer that the model has ended is shown whole nevertheless.
+
+        A person who stops it has seen its first words; any other reason removes it.
+        """
+        return why is Interrupted.STOPPED and bool(self._shown)
+
+    async def posted(self, answer_id: str) -> None:
+        """See Ledger."""
+        self._shown.add(answer_id)
+        await self._store.run_until_available(posted_messages.posted, self._claim, answer_id)
+
+    async def removed(self, answer_id: str) -> None:
+        """See Ledger."""
+        self._shown.discard(answer_id)
+        await self._store.run_until_available(posted_messages.removed, self._claim, answer_id)
+
+    async def mine(self) -> Sequence[str]:
+        """See Ledger."""
+        found = await self._store.run_until_available(posted_messages.of_turn, self._claim)
+        self._shown.update(found)
+        return found
+
+    async def settled(self, answer_ids: Sequence[str]) -> AbstractSet[str]:
+        """See Ledger."""
+        return await self._store.run_until_available(posted_messages.of_other_turns, self._claim, answer_ids)

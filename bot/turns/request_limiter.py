@@ -1,0 +1,64 @@
+"""The limit of questions that are answered here at once, in all and for one owner."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from bot.errors import Overloaded
+
+
+class RequestLimiter:
+    """Counts the questions that are being answered, or wait for others in their session."""
+
+    def __init__(self, *, most: int, most_of_one: int) -> None:
+        """`most` in all, and `most_of_one` of one owner."""
+        self._most = most
+        self._most_of_one = most_of_one
+        self._by_owner: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[Any]] = set()  # that answer a question, or wait to
+
+    @property
+    def running(self) -> int:
+        """How many questions are counted now."""
+        return self._by_owner.total()
+
+    @contextmanager
+    def admit(self, owner: str) -> Iterator[None]:
+        """Count a question while the block runs. Raises Overloaded when a limit is reached."""
+        if self._by_owner.total() >= self._most or self._by_owner[owner] >= self._most_of_one:
+            raise Overloaded("too many questions are being answered here")
+        self._by_owner[owner] += 1
+        self._tasks.add(task := _this_task())
+        try:
+            yield
+        finally:
+            self._tasks -= {task, _this_task()}  # a stream may be read on in another task
+            self._by_owner[owner] -= 1
+            if not self._by_owner[owner]:
+                del self._by_owner[owner]
+
+    @contextmanager
+    def uncancelled(self) -> Iterator[None]:
+        """Keep `cancel_all` from cancelling this task while the block runs, because the caller works on its own."""
+        self._tasks.discard(_this_task())
+        try:
+            yield
+        finally:
+            self._tasks.add(_this_task())
+
+    async def cancel_all(self) -> None:
+        """Cancel every task with a question, but for this one; return when they have ended."""
+        while others := {task for task in self._tasks - {_this_task()} if not task.done()}:
+            for task in others:
+                task.cancel()
+            await asyncio.wait(others)
+
+
+def _this_task() -> asyncio.Task[Any]:
+    if (task := asyncio.current_task()) is None:
+        raise RuntimeError("asked outside of a task")
+    return task

@@ -1,0 +1,80 @@
+"""What the turns of every platform share: a session's past and memory, the settlement, its log line, compaction.
+
+Rule: Slack's turns and HTTP's differ here by their policy alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Generic
+
+from bot.domain.sessions import IdleLimits, Memory, OpenSession
+from bot.prompt.history import Past
+from bot.store import claims, history
+from bot.store.claims import Claim
+from bot.store.engine import Store
+from bot.store.settlement import Settlement
+from bot.turns.answer import AnswerResult, AnswerStream
+from bot.turns.assistant import Assistant
+from bot.turns.policies import C, Policy
+from bot.turns.running_turn import RunningTurn
+from bot.turns.summariser import Names, Summariser
+
+log = logging.getLogger(__name__)
+
+
+class TurnService(Generic[C]):
+    """Reads and settles turns by one policy."""
+
+    def __init__(
+        self,
+        store: Store,
+        assistant: Assistant,
+        summariser: Summariser,
+        policy: Policy[C],
+        *,
+        clock: Callable[[], datetime],
+        idle: IdleLimits,
+    ) -> None:
+        self.policy = policy
+        self._run = store.run_until_available if policy.waits_for_store else store.run
+        self._assistant = assistant
+        self._summariser = summariser
+        self._clock = clock
+        self._idle = idle
+
+    async def past(self, session_id: str, before_turn: int = history.NEWEST) -> Past:
+        """Return the turns of a session before this one, with their summary."""
+        budget = self._assistant.budget.history_tokens
+        return await self._run(history.before, session_id, before_turn, budget_tokens=budget)
+
+    async def memory(self, session: OpenSession | None, before_turn: int = history.NEWEST) -> Memory | None:
+        """Return what is remembered of a session; None when there is none, or it has expired."""
+        if session is None:
+            return None
+        past = await self.past(session.id, before_turn)
+        filled, idle_after = self._assistant.filled(past), self._idle.of(session.thread.channel)
+        return Memory.of(session, filled, in_short=past.cut.after > 0, now=self._clock(), idle_after=idle_after)
+
+    async def settle(self, turn: RunningTurn[C], settlement: Settlement, **log_fields: object) -> bool:
+        """Store how the turn ended; False when it was no longer this claim's to settle."""
+        stored = await self._run(claims.settle, turn.claim, settlement, now=self._clock())
+        if stored:
+            turn.over = True
+            log.info("turn_settled", extra={**turn.claim.log_fields, **log_fields, **settlement.figures})
+        else:  # its question was edited or deleted, or another process has the turn
+            log.info("answer_discarded", extra={**turn.claim.log_fields, **log_fields})
+        return stored
+
+    def compact(self, claim: Claim, answer: AnswerStream | None, names: Names) -> None:
+        """Have the oldest turns summarised, when the answer's prompt was crowded. Nobody waits for it."""
+        if answer is not None and answer.prompt.fold is not None and claim.session_id is not None:
+            self._summariser.compact(claim.session_id, answer.prompt.fold, names)
+
+
+def log_trouble(result: AnswerResult, log_fields: Mapping[str, Any]) -> None:
+    """Log why the model gave no whole answer, for the operator."""
+    if result.trouble is not None:
+        log.error("answer_failed", extra={**log_fields, "trouble": result.trouble.value, "detail": result.detail})
