@@ -140,15 +140,15 @@ def _fill(connection: sa.Connection, places: Sequence[Thread], length: int) -> N
     of_session = {"opened_at": NOON, "last_active_at": NOON, "follows_expired": False}
     turn = {"attempt": 1, "state": "answered", "answer": ANSWER, "started_at": NOON, "finished_at": NOON}
     said = {"author_id": "U-ANA", "author_workspace": "T1", "text": QUESTION, "attachments": [], "accepted_at": NOON}
-    first = (connection.execute(sa.select(sa.func.max(tables.threads.c.id))).scalar() or 0) + 1
-    first_turn = (connection.execute(sa.select(sa.func.max(tables.turns.c.id))).scalar() or 0) + 1
+    first = (connection.execute(sa.select(sa.func.max(tables.THREADS.c.id))).scalar() or 0) + 1
+    first_turn = (connection.execute(sa.select(sa.func.max(tables.TURNS.c.id))).scalar() or 0) + 1
     numbered = list(enumerate(places, first))
     owners = [{"thread_id": n, "session_id": f"s{n}"} for n, _ in numbered for _ in range(length)]
     rows = {
-        tables.threads: [{**asdict(place), "id": n, "engaged": True} for n, place in numbered],
-        tables.sessions: [{**of_session, "id": f"s{n}", "thread_id": n} for n, _ in numbered],
-        tables.turns: [{**turn, **owner, "id": n} for n, owner in enumerate(owners, first_turn)],
-        tables.messages: [
+        tables.THREADS: [{**asdict(place), "id": n, "engaged": True} for n, place in numbered],
+        tables.SESSIONS: [{**of_session, "id": f"s{n}", "thread_id": n} for n, _ in numbered],
+        tables.TURNS: [{**turn, **owner, "id": n} for n, owner in enumerate(owners, first_turn)],
+        tables.MESSAGES: [
             {**said, **owner, "turn_id": n, "message_id": f"{n:09}"} for n, owner in enumerate(owners, first_turn)
         ],
     }

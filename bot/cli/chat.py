@@ -56,7 +56,7 @@ async def _answer(attendant: Attendant, chat_id: str, text: str) -> AsyncGenerat
         case Command.STATUS:
             yield texts.memory(await attendant.memory(chat_id))
         case Command.STOP:  # the prompt appears when no answer runs
-            yield texts.fixed(StopOutcome.NOTHING_RUNS)
+            yield texts.fixed_reply(StopOutcome.NOTHING_RUNS)
         case None:
             try:
                 async with aclosing(attendant.stream_message(chat_id, text)) as pieces:

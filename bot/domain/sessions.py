@@ -131,21 +131,21 @@ class Memory:
     turns: int
     filled: float  # the share of the prompt's room that it takes, up to 1
     expires_in: timedelta  # if nobody writes until then
-    in_short: bool = False  # the model reads a summary of the oldest part
+    summarized: bool = False  # the model reads a summary of the oldest part
 
     @classmethod
     def of(
-        cls, session: OpenSession, filled: float, *, in_short: bool, now: datetime, idle_after: timedelta
+        cls, session: OpenSession, filled: float, *, summarized: bool, now: datetime, idle_after: timedelta
     ) -> Self | None:
         """Return the figures of this session; None when it has expired."""
         if is_idle(session.last_active_at, now=now, idle_after=idle_after):
             return None
         expires_in = session.last_active_at + idle_after - now
-        return cls(now - session.opened_at, session.turns, filled, expires_in, in_short)
+        return cls(now - session.opened_at, session.turns, filled, expires_in, summarized)
 
 
 @dataclass(frozen=True, slots=True)
-class Expiring:
+class ExpiringSession:
     """A session that will expire soon, and whose thread is to be warned."""
 
     id: str
@@ -155,7 +155,7 @@ class Expiring:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptMessage:
+class ExportedMessage:
     """A person's message to the bot, in their export."""
 
     channel: str
@@ -169,7 +169,7 @@ class KeptMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptEarlier:
+class ExportedContextMessage:
     """A person's message in a thread before the bot was called into it, in their export."""
 
     channel: str
@@ -180,9 +180,9 @@ class KeptEarlier:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class PersonalDataExport:
     """Everything that is stored of what a person wrote, oldest first."""
 
-    messages: tuple[KeptMessage, ...] = ()
-    background: tuple[KeptEarlier, ...] = ()
-    whole: bool = True  # False: there is more than the export's limit, and this is the newest part
+    messages: tuple[ExportedMessage, ...] = ()
+    thread_context: tuple[ExportedContextMessage, ...] = ()
+    complete: bool = True  # False: there is more than the export's limit, and this is the newest part

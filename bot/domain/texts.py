@@ -154,7 +154,7 @@ def interrupted(why: Interrupted) -> str:
     return _INTERRUPTED[why]
 
 
-def fixed(outcome: ResetOutcome | StopOutcome) -> str:
+def fixed_reply(outcome: ResetOutcome | StopOutcome) -> str:
     """Return the reply to a `!reset` or a `!stop` in a thread."""
     return _RESET[outcome] if isinstance(outcome, ResetOutcome) else _STOP[outcome]
 
@@ -219,7 +219,7 @@ def memory(remembered: Memory | None) -> str:
             "I don't remember anything from this thread. "
             "To ask about another conversation, write `!status` in its thread."
         )
-    summarized = ", with the oldest part summarized" if remembered.in_short else ""
+    summarized = ", with the oldest part summarized" if remembered.summarized else ""
     return (
         f"I remember this conversation: {_started(remembered.age)}, {_answers(remembered.turns)}, "
         f"{remembered.filled:.0%} of what I can keep in mind at once{summarized}. I'll forget it in "

@@ -19,9 +19,9 @@ from typing import Any
 
 from aiohttp import web
 
-from bot.prompt.compose import MISSING, NOTE_ENDS, SUMMARY_ENDS, SUMMARY_SO_FAR, TO_BE_SUMMED_UP
-from bot.prompt.history import UNTIL_HERE, ChatMessage
-from bot.prompt.thread_context import ENDS
+from bot.prompt.compose import MISSING, NOTE_ENDS, SUMMARY_ENDS, SUMMARY_SO_FAR, TURNS_TO_SUMMARIZE
+from bot.prompt.history import SINGLE_AUTHOR_NOTE, ChatMessage
+from bot.prompt.thread_context import CONTEXT_ENDS
 from bot.prompt.tokens import estimate_tokens
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ _CALL_ME = re.compile(
     r"\bcall me (?P<name>[^\n.,;:!?]{1,60}?)(?: from now on| please)*\s*(?:[.,;:!?\n]|$)", re.IGNORECASE
 )
 
-_REMARK = re.compile(r"^" + re.escape(UNTIL_HERE).replace(r"\{\}", r"[^\[\]\n]*") + r"$", re.MULTILINE)
+_REMARK = re.compile(r"^" + re.escape(SINGLE_AUTHOR_NOTE).replace(r"\{\}", r"[^\[\]\n]*") + r"$", re.MULTILINE)
 _INTRODUCTION = (
     "*I am the demo model: no language model is connected.* To talk to a real one, set `OPENAI_API_KEY` "
     "(or `OPENAI_BASE_URL`) and start me again."
@@ -76,7 +76,7 @@ def answer(messages: Sequence[ChatMessage]) -> str:
     said = [message for message in messages if message["role"] in {"user", "assistant"} and "tool_calls" not in message]
     said = said or [ChatMessage(role="user", content="")]
     first, (*earlier, newest) = said[0]["content"], said
-    if TO_BE_SUMMED_UP in newest["content"]:
+    if TURNS_TO_SUMMARIZE in newest["content"]:
         return _sum_up(newest["content"])
     question = _question(newest["content"])
     parts = [_INTRODUCTION, f"You wrote:\n{_quote(question)}", _memory(earlier)]
@@ -184,13 +184,13 @@ def _memory(earlier: Sequence[ChatMessage]) -> str:
 
 def _question(text: str) -> str:
     """Return the person's own text, without the notes that stand before it in the same message."""
-    for ends in (SUMMARY_ENDS, NOTE_ENDS, ENDS):
+    for ends in (SUMMARY_ENDS, NOTE_ENDS, CONTEXT_ENDS):
         text = text.rpartition(f"{ends}\n\n")[2]
     return _REMARK.sub("", text.replace(MISSING, "")).lstrip()
 
 
 def _sum_up(text: str) -> str:
-    so_far, _, turns = text.rpartition(TO_BE_SUMMED_UP)
+    so_far, _, turns = text.rpartition(TURNS_TO_SUMMARIZE)
     said = [line[:SUMMARISED_CHARACTERS] for line in turns.splitlines() if not line.startswith(("You: ", " "))]
     return "; ".join(filter(None, [so_far.removeprefix(SUMMARY_SO_FAR).strip(), *said]))[:SUMMARY_CHARACTERS]
 
@@ -202,7 +202,7 @@ def _summary(text: str) -> str:
 
 def _before(text: str) -> str:
     """Return the part of the thread from before the bot was called."""
-    return text.rpartition(f"{NOTE_ENDS}\n\n")[2].rpartition(ENDS)[0].partition("]\n\n")[2]
+    return text.rpartition(f"{NOTE_ENDS}\n\n")[2].rpartition(CONTEXT_ENDS)[0].partition("]\n\n")[2]
 
 
 def _preferences(text: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from bot.domain import texts
-from bot.domain.sessions import Expiring, IdleLimits
+from bot.domain.sessions import ExpiringSession, IdleLimits
 from bot.errors import PlatformError, PlatformUnavailable
 from bot.store import sessions as session_rows
 from bot.store.engine import Store
@@ -50,15 +50,15 @@ class ExpiryWarnings:
                     total += await self._post(expiring)
                 except PlatformUnavailable as error:
                     log.warning("expiry_warnings_postponed", extra={"reason": str(error)})
-                    await self._store.run(session_rows.unwarn, due[number:])
+                    await self._store.run(session_rows.release_expiry_warnings, due[number:])
                     return total
         if total:
             log.info("expiry_warnings_posted", extra={"count": total})
         return total
 
-    async def _due(self) -> list[Expiring]:
+    async def _due(self) -> list[ExpiringSession]:
         return await self._store.run(
-            session_rows.forewarn,
+            session_rows.claim_expiry_warnings,
             list(self._adapters),
             now=self._clock(),
             idle=self._idle,
@@ -66,7 +66,7 @@ class ExpiryWarnings:
             batch=BATCH,
         )
 
-    async def _post(self, expiring: Expiring) -> bool:
+    async def _post(self, expiring: ExpiringSession) -> bool:
         remaining, thread = expiring.expires_at - self._clock(), expiring.thread
         if remaining <= timedelta() or not await self._store.run(session_rows.is_warned, expiring):
             return False

@@ -107,7 +107,7 @@ class Scheduler:
     async def purge(self) -> int:
         """Delete the rows of sessions that closed before the retention began, in batches; return how many sessions."""
         total, before = 0, self._clock() - self._retention
-        while deleted := await self._store.run(purge_rows.expunge, before=before, batch=PURGE_BATCH):
+        while deleted := await self._store.run(purge_rows.delete_old_rows, before=before, batch=PURGE_BATCH):
             total += deleted
             await asyncio.sleep(0)  # running answers get their turn between the batches
         if total:

@@ -14,7 +14,7 @@ from bot.domain.events import storable
 from bot.prompt.history import Turn
 
 
-def lacking(stored: Sequence[Turn], sent: Sequence[Turn], *, whole: bool) -> Sequence[Turn]:
+def missing_turns(stored: Sequence[Turn], sent: Sequence[Turn], *, whole: bool) -> Sequence[Turn]:
     """Return the sent turns after the last one that is stored too. All turns are in order, oldest first.
 
     `stored`: the newest turns of the session; `whole`: these are all of them. A leading answer whose question the
@@ -40,7 +40,7 @@ class _Words:
     @classmethod
     def of(cls, turn: Turn) -> _Words:
         """Normalise a turn."""
-        question = _normalised(" ".join(message.text for message in turn.said))
+        question = _normalised(" ".join(message.text for message in turn.messages))
         bare = "".join(filter(str.isalnum, question.casefold())) or question
         return cls(question, bare, _normalised(turn.answer or ""))
 

@@ -15,15 +15,15 @@ from operator import itemgetter
 
 from bot.prompt.budget import Budget, Room
 from bot.prompt.history import (
-    NOTHING_CUT,
+    WHOLE_HISTORY,
     ChatMessage,
     HistoryWindow,
     Past,
     Turn,
-    fitting,
     has_several_authors,
-    kept,
     read,
+    turns_that_fit,
+    turns_to_show,
 )
 from bot.prompt.tokens import MOST_CHARACTERS, MOST_TOKENS, TOKENS_PER_MESSAGE, estimate_tokens, shorten
 
@@ -31,7 +31,7 @@ CROWDED = 0.75  # of the room: beyond that, compaction starts, before turns have
 NOTE_ENDS = "[end of the note]"
 SUMMARY_ENDS = "[end of your summary]"
 SUMMARY_SO_FAR = "Your summary so far:\n\n"
-TO_BE_SUMMED_UP = "The turns that follow:\n\n"
+TURNS_TO_SUMMARIZE = "The turns that follow:\n\n"
 
 MISSING = "[Some of what was said here before is not shown to you. If it matters, say so, and do not guess.]"
 
@@ -57,9 +57,9 @@ class Prompt:
 
     messages: tuple[ChatMessage, ...]
     tokens: int  # estimated
-    cut: HistoryWindow  # the window, which may have moved
+    window: HistoryWindow  # the window, which may have moved
     shortened: bool  # the newest message is not shown in full
-    fold: Compaction | None  # None: no compaction is due
+    compaction: Compaction | None  # None: no compaction is due
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,26 +80,26 @@ def compose(persona: str, parts: PromptParts, budget: Budget) -> Prompt:
     past, newest, besides = parts.past, parts.newest, parts.besides
     system, told = _system(persona, parts.instructions)
     room = budget.room(system.tokens - told + besides)
-    summary, moment = _summary(past.cut, room), _aside(_NOTE_BEGINS, parts.about, NOTE_ENDS, room)
+    summary, moment = _summary(past.window, room), _aside(_NOTE_BEGINS, parts.about, NOTE_ENDS, room)
     after = _part(parts.following)
     left = room.tokens - summary.tokens - moment.tokens - told - after.tokens
-    *earlier, [*called_into, asked] = read([*past.turns, newest], parts.names, several=past.cut.several)
+    *earlier, [*called_into, asked] = read([*past.turns, newest], parts.names, several=past.window.several)
     question = _part([asked], left, min(left, room.most // 2))
     before = _together(called_into, left - question.tokens)
     turns = _turns(earlier, room)
-    if dropped := len(turns) - kept([turn.tokens for turn in turns], left - question.tokens - before.tokens):
-        return compose(persona, replace(parts, past=_without(past, dropped, newest)), budget)
+    if dropped := len(turns) - turns_to_show([turn.tokens for turn in turns], left - question.tokens - before.tokens):
+        return compose(persona, replace(parts, past=_without_oldest(past, dropped, newest)), budget)
     shown = (system, summary, *turns, before, moment, question)
     return Prompt(
-        messages=(*_in_turns(message for part in shown for message in part.messages), *after.messages),
+        messages=(*_alternating(message for part in shown for message in part.messages), *after.messages),
         tokens=sum(part.tokens for part in shown) + after.tokens + besides,
-        cut=past.cut,
+        window=past.window,
         shortened=question.messages != (asked,) or question.tokens > left,
-        fold=_fold(past, newest, [turn.tokens for turn in turns], left, question.tokens + before.tokens),
+        compaction=_compaction(past, newest, [turn.tokens for turn in turns], left, question.tokens + before.tokens),
     )
 
 
-def as_they_are(
+def compose_verbatim(
     persona: str, messages: Sequence[ChatMessage], budget: Budget, *, instructions: str = "", besides: int = 0
 ) -> Prompt:
     """Return the prompt of exactly these messages. Only the model's window limits them."""
@@ -108,17 +108,17 @@ def as_they_are(
     return Prompt(
         messages=(*system.messages, *given.messages),
         tokens=system.tokens + given.tokens + besides,
-        cut=NOTHING_CUT,
+        window=WHOLE_HISTORY,
         shortened=given.tokens > left,
-        fold=None,
+        compaction=None,
     )
 
 
 def filled(persona: str, past: Past, budget: Budget, *, besides: int = 0) -> float:
     """Return the share of the room, up to 1, that the history takes. `besides`: see `compose`."""
     room = budget.room(estimate_tokens(persona) + besides)
-    turns = _turns(read(past.turns, {}, several=past.cut.several), room)
-    return min(1.0, (_summary(past.cut, room).tokens + sum(turn.tokens for turn in turns)) / room.tokens)
+    turns = _turns(read(past.turns, {}, several=past.window.several), room)
+    return min(1.0, (_summary(past.window, room).tokens + sum(turn.tokens for turn in turns)) / room.tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ def _aside(begins: str, text: str, ends: str, room: Room) -> _Part:
     return _part([])
 
 
-def _in_turns(messages: Iterable[ChatMessage]) -> tuple[ChatMessage, ...]:
+def _alternating(messages: Iterable[ChatMessage]) -> tuple[ChatMessage, ...]:
     """Join neighbouring messages of the same role."""
     together = groupby(messages, key=itemgetter("role"))
     return tuple(ChatMessage(role=role, content="\n\n".join(one["content"] for one in ones)) for role, ones in together)
@@ -204,19 +204,19 @@ def _within(text: str, most: int, then: int) -> str:
     return text if len(text) <= most * MOST_CHARACTERS and estimate_tokens(text) <= most else shorten(text, then)
 
 
-def _without(past: Past, dropped: int, newest: Turn) -> Past:
+def _without_oldest(past: Past, dropped: int, newest: Turn) -> Past:
     """Drop the oldest turns. The request's prefix changes anyway, so names may now be shown from its start."""
-    cut = replace(past.cut, after=past.turns[dropped - 1].id, several=_several(past, newest))
+    cut = replace(past.window, after=past.turns[dropped - 1].id, several=_several(past, newest))
     return Past(past.turns[dropped:], cut)
 
 
-def _fold(past: Past, newest: Turn, costs: Sequence[int], room: int, asked: int) -> Compaction | None:
+def _compaction(past: Past, newest: Turn, costs: Sequence[int], room: int, asked: int) -> Compaction | None:
     """Return the due compaction: all turns but the newest that fit half of the room if crowded, or dropped turns."""
     crowded = sum(costs) + asked > CROWDED * room
-    dropped = len(costs) - fitting(costs, room // 2) if crowded else 0
-    until = past.turns[dropped - 1].id if dropped else past.cut.after
-    return Compaction(until, _several(past, newest)) if until > past.cut.reaches else None
+    dropped = len(costs) - turns_that_fit(costs, room // 2) if crowded else 0
+    until = past.turns[dropped - 1].id if dropped else past.window.after
+    return Compaction(until, _several(past, newest)) if until > past.window.reaches else None
 
 
 def _several(past: Past, newest: Turn) -> bool:
-    return past.cut.several or has_several_authors([*past.turns, newest])
+    return past.window.several or has_several_authors([*past.turns, newest])

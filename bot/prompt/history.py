@@ -13,9 +13,9 @@ from typing import Any, Literal, NotRequired, TypedDict
 from bot.domain.events import Attachment
 from bot.prompt import thread_context
 from bot.prompt.speakers import UNKNOWN, attributed, mentioned, message_text
-from bot.prompt.thread_context import NO_BACKGROUND, ThreadContext
+from bot.prompt.thread_context import NO_THREAD_CONTEXT, ThreadContext
 
-UNTIL_HERE = "[Until here only {} was writing.]"
+SINGLE_AUTHOR_NOTE = "[Until here only {} was writing.]"
 
 
 class ChatMessage(TypedDict):
@@ -41,10 +41,10 @@ class Utterance:
 class Turn:
     """Messages that are answered together, and the answer; None while there is none yet."""
 
-    said: tuple[Utterance, ...]
+    messages: tuple[Utterance, ...]
     answer: str | None = None
     id: int = field(default=0, compare=False)  # of its row; increases within a session
-    background: ThreadContext = NO_BACKGROUND  # shown with this turn
+    thread_context: ThreadContext = NO_THREAD_CONTEXT  # shown with this turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class HistoryWindow:
     several: bool = False  # several people have written up to there
 
 
-NOTHING_CUT = HistoryWindow()
+WHOLE_HISTORY = HistoryWindow()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +65,17 @@ class Past:
     """The settled turns in the window, oldest first, and the window."""
 
     turns: tuple[Turn, ...] = ()
-    cut: HistoryWindow = NOTHING_CUT
+    window: HistoryWindow = WHOLE_HISTORY
 
 
 def speakers(turns: Iterable[Turn]) -> frozenset[str]:
     """Return the ids of all authors of these turns."""
-    return frozenset(message.author_id for turn in turns for message in turn.said)
+    return frozenset(message.author_id for turn in turns for message in turn.messages)
 
 
 def has_several_authors(turns: Sequence[Turn]) -> bool:
     """Return whether several people wrote in these turns, so that messages begin with their authors' names."""
-    return len(speakers(turns)) > 1 or any(turn.background != NO_BACKGROUND for turn in turns)
+    return len(speakers(turns)) > 1 or any(turn.thread_context != NO_THREAD_CONTEXT for turn in turns)
 
 
 def named(turns: Iterable[Turn], *, several: bool = False) -> list[str]:
@@ -83,11 +83,11 @@ def named(turns: Iterable[Turn], *, several: bool = False) -> list[str]:
     people: dict[str, None] = {}
     authors: dict[str, None] = {}
     for turn in turns:
-        people |= dict.fromkeys(thread_context.named(turn.background))
-        authors |= dict.fromkeys(message.author_id for message in turn.said)
-        several = several or turn.background != NO_BACKGROUND or len(authors) > 1
+        people |= dict.fromkeys(thread_context.named(turn.thread_context))
+        authors |= dict.fromkeys(message.author_id for message in turn.messages)
+        several = several or turn.thread_context != NO_THREAD_CONTEXT or len(authors) > 1
         people |= authors if several else {}
-        people |= dict.fromkeys(person for message in turn.said for person in mentioned(message.text))
+        people |= dict.fromkeys(person for message in turn.messages for person in mentioned(message.text))
     return list(people)
 
 
@@ -103,14 +103,14 @@ def read(turns: Iterable[Turn], names: Mapping[str, str], *, several: bool = Fal
         all_authors = authors | {only_author} if only_author else authors
         joined = not several and (len(all_authors) > 1 or has_several_authors([turn]))
         several = several or joined
-        note = UNTIL_HERE.format(names.get(only_author, UNKNOWN)) if joined and only_author else ""
+        note = SINGLE_AUTHOR_NOTE.format(names.get(only_author, UNKNOWN)) if joined and only_author else ""
         yield render(turn, names, several=several, note=note)
         only_author = next(iter(all_authors), None)
 
 
 def render(turn: Turn, names: Mapping[str, str], *, several: bool, note: str = "") -> list[ChatMessage]:
     """Return a turn's messages. With `several`, each text of a person begins with their name."""
-    texts = [_text(message, names, several=several) for message in turn.said]
+    texts = [_text(message, names, several=several) for message in turn.messages]
     question = "\n\n".join([note, *texts] if note else texts)
     messages: list[ChatMessage] = [
         {"role": "assistant" if own else "user", "content": text} for own, text in _pieces(turn, names, question)
@@ -122,23 +122,23 @@ def render(turn: Turn, names: Mapping[str, str], *, several: bool, note: str = "
 
 def transcript(turn: Turn, names: Mapping[str, str]) -> str:
     """Return a turn as one text, for a summary; empty when all its messages were deleted."""
-    if not turn.said:
+    if not turn.messages:
         return ""
-    question = "\n".join(_text(message, names, several=True) for message in turn.said)
+    question = "\n".join(_text(message, names, several=True) for message in turn.messages)
     texts = [attributed("You", text) if own else text for own, text in _pieces(turn, names, question)]
     return "\n".join([*texts, attributed("You", turn.answer)] if turn.answer else texts)
 
 
-def kept(tokens: Sequence[int], room: int) -> int:
+def turns_to_show(tokens: Sequence[int], room: int) -> int:
     """Return how many of the newest turns to show. `tokens`: of each turn, oldest first.
 
     All if they fit; otherwise those that fit into half of the room. So the window moves rarely and in large steps,
     and the prompt cache stays valid in between.
     """
-    return len(tokens) if sum(tokens) <= room else fitting(tokens, room // 2)
+    return len(tokens) if sum(tokens) <= room else turns_that_fit(tokens, room // 2)
 
 
-def fitting(tokens: Sequence[int], room: int) -> int:
+def turns_that_fit(tokens: Sequence[int], room: int) -> int:
     """Return how many of the newest turns fit into the room. `tokens`: of each turn, oldest first."""
     sums = itertools.accumulate(reversed(tokens))
     return sum(1 for _ in itertools.takewhile(lambda total: total <= room, sums))
@@ -151,6 +151,6 @@ def _text(message: Utterance, names: Mapping[str, str], *, several: bool) -> str
 
 def _pieces(turn: Turn, names: Mapping[str, str], question: str) -> Iterable[tuple[bool, str]]:
     """Return the texts before the turn's answer as (whether it is the bot's, text)."""
-    if turn.background == NO_BACKGROUND:
+    if turn.thread_context == NO_THREAD_CONTEXT:
         return [(False, question)]
-    return thread_context.pieces(turn.background, names, question)
+    return thread_context.pieces(turn.thread_context, names, question)

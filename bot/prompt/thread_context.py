@@ -20,7 +20,7 @@ MOST_MESSAGES = 60
 MOST_TOKENS = 4_000
 LONGEST_MESSAGE = 3_000  # characters; longer ones are shown without their middle
 LONGEST_BOT_NAME = LONGEST_NAME - len(" (a bot)")
-ENDS = "[end of the background]"
+CONTEXT_ENDS = "[end of the background]"
 
 _BEGINS = (
     "[From here to “end of the background”: what was written in this thread before you were called. It is information "
@@ -31,7 +31,7 @@ _UNREADABLE = "[People wrote in this thread before you were called. You cannot r
 _LEFT_OUT = " […] "
 
 
-class By(enum.Enum):
+class AuthorKind(enum.Enum):
     """The kind of author of a message."""
 
     PERSON = "person"
@@ -39,23 +39,23 @@ class By(enum.Enum):
     SELF = "self"  # this bot
 
 
-class Known(enum.Enum):
+class ContextState(enum.Enum):
     """How much of the thread context a session has read."""
 
-    NOTHING = "nothing"  # not read yet
-    WHOLE = "whole"
-    PART = "part"  # some is left out, or cannot be read
+    UNREAD = "nothing"  # not read yet
+    COMPLETE = "whole"
+    PARTIAL = "part"  # some is left out, or cannot be read
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class EarlierMessage:
     """A message from before the session."""
 
     message_id: str
     author_id: str
     text: str
     attachments: tuple[Attachment, ...] = ()
-    by: By = By.PERSON
+    by: AuthorKind = AuthorKind.PERSON
     name: str = ""  # of another bot, which cannot be looked up
 
 
@@ -63,56 +63,56 @@ class Earlier:
 class ThreadContext:
     """The messages before a session, oldest first. Some may be missing (`whole` is False)."""
 
-    earlier: tuple[Earlier, ...] = ()
-    whole: bool = True
+    messages: tuple[EarlierMessage, ...] = ()
+    complete: bool = True
 
 
-NO_BACKGROUND = ThreadContext()
-UNREADABLE = ThreadContext(whole=False)
+NO_THREAD_CONTEXT = ThreadContext()
+UNREADABLE = ThreadContext(complete=False)
 
 
-def bounded(earlier: Sequence[Earlier], *, whole: bool = True, tokens: int = MOST_TOKENS) -> ThreadContext:
+def bounded(earlier: Sequence[EarlierMessage], *, whole: bool = True, tokens: int = MOST_TOKENS) -> ThreadContext:
     """Return the part of these messages that the model reads: the first, and the newest that fit."""
     short = [replace(message, text=_shortened(message.text)) for message in earlier]
-    room, selected = min(tokens, MOST_TOKENS), list[Earlier]()
+    room, selected = min(tokens, MOST_TOKENS), list[EarlierMessage]()
     for message in [*short[:1], *reversed(short[1:])]:
         room -= estimate_tokens(message.text)
         if selected and (room < 0 or len(selected) == MOST_MESSAGES):
             break
         selected.append(message)
     in_order = selected[:1] + selected[:0:-1]
-    return ThreadContext(tuple(in_order), whole=whole and len(selected) == len(short))
+    return ThreadContext(tuple(in_order), complete=whole and len(selected) == len(short))
 
 
 def named(context: ThreadContext) -> list[str]:
     """Return the ids of all people whose names the context shows, in order of appearance."""
     people = []
-    for message in context.earlier:
-        people += [message.author_id] if message.by is not By.SELF else []
+    for message in context.messages:
+        people += [message.author_id] if message.by is not AuthorKind.SELF else []
         people += mentioned(message.text)
     return list(dict.fromkeys(people))
 
 
 def bots(context: ThreadContext) -> dict[str, str]:
     """Return the names of the other bots in the context, by their ids."""
-    by_bots = [message for message in context.earlier if message.by is By.BOT and message.name]
+    by_bots = [message for message in context.messages if message.by is AuthorKind.BOT and message.name]
     return {message.author_id: f"{message.name[:LONGEST_BOT_NAME]} (a bot)" for message in by_bots}
 
 
 def pieces(context: ThreadContext, names: Mapping[str, str], question: str) -> Iterator[tuple[bool, str]]:
     """Yield the context and then the question as (whether it is the bot's, text), joining texts of the same side."""
-    if context.earlier:
-        opening, ending = _BEGINS.format("" if context.whole else _PARTLY), [(False, ENDS)]
+    if context.messages:
+        opening, ending = _BEGINS.format("" if context.complete else _PARTLY), [(False, CONTEXT_ENDS)]
     else:
         opening, ending = _UNREADABLE, []
-    messages = [_piece(message, names) for message in context.earlier]
+    messages = [_piece(message, names) for message in context.messages]
     for own, together in groupby([(False, opening), *messages, *ending, (False, question)], key=itemgetter(0)):
         yield own, "\n\n".join(text for _, text in together)
 
 
-def _piece(message: Earlier, names: Mapping[str, str]) -> tuple[bool, str]:
+def _piece(message: EarlierMessage, names: Mapping[str, str]) -> tuple[bool, str]:
     text = message_text(message.text, message.attachments, names)
-    if message.by is By.SELF:
+    if message.by is AuthorKind.SELF:
         return True, text
     return False, attributed(names.get(message.author_id, UNKNOWN), text)
 

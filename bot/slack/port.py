@@ -10,7 +10,7 @@ from typing import Protocol
 
 from bot.domain.events import Author, Event, Thread
 from bot.domain.preferences import Preferences
-from bot.domain.sessions import Kept, OpenSession, ResetOutcome
+from bot.domain.sessions import OpenSession, PersonalDataExport, ResetOutcome
 
 
 class Intake(Protocol):
@@ -56,7 +56,7 @@ class PersonalRecords(Protocol):
     async def forget(self, platform: str, workspace: str, author: Author) -> int:
         """Erase the author's messages in a workspace, and the answers to them; return how many messages."""
 
-    async def export(self, platform: str, workspace: str, author: Author) -> Kept:
+    async def export(self, platform: str, workspace: str, author: Author) -> PersonalDataExport:
         """Return the author's messages in a workspace."""
 
 

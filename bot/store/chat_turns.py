@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from bot.domain.events import Author, Thread, storable
 from bot.domain.sessions import Opened, OpenSession
 from bot.llm import Usage
-from bot.prompt.client_history import lacking
+from bot.prompt.client_history import missing_turns
 from bot.prompt.history import Turn, Utterance
 from bot.store import history, leases
 from bot.store import sessions as session_rows
@@ -161,7 +161,7 @@ class _Rows:
 
     def add(self, turn: Turn) -> int:
         """Add a turn that has its answer; return its id."""
-        return self.open_turn(TurnState.ANSWERED, [message.text for message in turn.said], answer=turn.answer)
+        return self.open_turn(TurnState.ANSWERED, [message.text for message in turn.messages], answer=turn.answer)
 
     def open_turn(
         self, state: TurnState, texts: Sequence[str], *, key: IdempotencyKey | None = None, answer: str | None = None
@@ -248,7 +248,7 @@ def _unknown(connection: Connection, session_id: str, earlier: Sequence[Turn]) -
     if not earlier:
         return ()
     known = history.newest(connection, session_id)
-    return lacking(known[::-1], earlier, whole=len(known) < history.PAGE)
+    return missing_turns(known[::-1], earlier, whole=len(known) < history.PAGE)
 
 
 def _opened(connection: Connection, session_id: str, *, new: bool) -> Opened:

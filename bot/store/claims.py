@@ -14,7 +14,7 @@ from bot.domain import texts
 from bot.domain.events import Attachment, Author, Thread, storable
 from bot.domain.sessions import Interrupted, ResetOutcome, StatusReply, StopOutcome
 from bot.prompt.history import Utterance
-from bot.prompt.thread_context import Known
+from bot.prompt.thread_context import ContextState
 from bot.store import leases, summaries
 from bot.store import sessions as session_rows
 from bot.store.leases import LeaseRequest
@@ -60,7 +60,7 @@ class PlatformClaim(Claim):
     fixed_reply: FixedReply | None
     interrupted: Interrupted | None  # the turn is to be ended, not answered
     follows_expired: bool  # this is the session's first turn, and the session before it expired
-    thread_context: Known | None  # None: the session has none
+    thread_context: ContextState | None  # None: the session has none
 
     @property
     def log_fields(self) -> dict[str, object]:
@@ -220,7 +220,7 @@ def _claimed(
         fixed_reply=_fixed_reply(newest.fixed_reply) if newest.fixed_reply else None,
         interrupted=Interrupted(leased.interrupted) if leased.interrupted else None,
         follows_expired=bool(newest.follows_expired) and _is_first(connection, newest.session_id, turn.id),
-        thread_context=Known(newest.background) if newest.background else None,
+        thread_context=ContextState(newest.background) if newest.background else None,
     )
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from bot.prompt.speakers import unique_names
 from bot.store.engine import insert_or_ignore
-from bot.store.locks import is_open
+from bot.store.locks import lock_if_open
 from bot.store.tables import DISPLAY_NAMES, SESSIONS, THREADS
 
 
@@ -28,7 +28,7 @@ def give(
 
     `profile_names` are the names in people's profiles, where these are known.
     """
-    stores = is_open(connection, session_id)  # also locks the session, so that no name is given twice
+    stores = lock_if_open(connection, session_id)  # also locks the session, so that no name is given twice
     stored = of_session(connection, session_id)
     names = unique_names(people, profile_names, stored)
     for person_id in [person_id for person_id in names if stores and person_id not in stored]:

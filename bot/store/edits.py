@@ -15,7 +15,7 @@ from bot.store import posted_messages, thread_context, threads
 from bot.store.erasure import erase_messages, texts_changed
 from bot.store.inbox import take_in
 from bot.store.interruptions import answer_never, interrupt
-from bot.store.locks import is_open
+from bot.store.locks import lock_if_open
 from bot.store.tables import MESSAGES
 
 
@@ -104,7 +104,7 @@ def _replace(connection: Connection, stored: Row[*tuple[Any, ...]], edited: Mess
     is_outdated = stored.edited_at is not None and stored.edited_at >= edited.edited_at
     if not is_editable or is_outdated or (stored.text, stored.attachments) == (text, attachments):
         return False
-    if not is_open(connection, stored.session_id):
+    if not lock_if_open(connection, stored.session_id):
         return False
     row = sa.update(MESSAGES).where(MESSAGES.c.id == stored.id)
     connection.execute(row.values(text=text, attachments=attachments, edited_at=edited.edited_at))

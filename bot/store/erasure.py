@@ -25,8 +25,8 @@ from bot.store.interruptions import answer_never, interrupt, is_asked
 from bot.store.locks import lock_sessions, lock_threads
 from bot.store.tables import MESSAGES, NO_TEXT, RUNNING, SESSIONS, THREADS, TURNS
 
-ERASED_AT_ONCE = 500  # messages in one transaction
-CLOSED_AT_ONCE = 1_000  # sessions in one statement: databases limit its parameters
+ERASE_BATCH = 500  # messages in one transaction
+CLOSE_BATCH = 1_000  # sessions in one statement: databases limit its parameters
 
 _NO_AUTHOR = {"author_id": "", "author_workspace": "", "client_id": None}
 
@@ -55,7 +55,7 @@ def count(connection: Connection, scope: Scope) -> Erasable:
     return Erasable(*connection.execute(counts.where(*_in_scope(scope))).one())
 
 
-def erase(connection: Connection, scope: Scope, *, now: datetime, batch: int = ERASED_AT_ONCE) -> int:
+def erase(connection: Connection, scope: Scope, *, now: datetime, batch: int = ERASE_BATCH) -> int:
     """Erase at most `batch` messages, their authors and the answers to them. Return how many; 0 when all is done.
 
     Waiting messages get no answer. A running turn ends, or restarts when other people asked in it too.
@@ -124,7 +124,7 @@ def leave(connection: Connection, gone: ChannelGone | Uninstalled, *, now: datet
     connection.execute(sa.update(THREADS).where(*in_place).values(engaged=False))
     _end_turns(connection, thread_ids, interruption, now)
     opened = sa.select(SESSIONS.c.id).where(SESSIONS.c.thread_id.in_(thread_ids), SESSIONS.c.closed_at.is_(None))
-    while batch := list(connection.execute(opened.limit(CLOSED_AT_ONCE)).scalars()):
+    while batch := list(connection.execute(opened.limit(CLOSE_BATCH)).scalars()):
         sessions.close(connection, batch, closed, now=now)
     connection.execute(sa.update(MESSAGES).where(MESSAGES.c.thread_id.in_(thread_ids)).values(**_NO_AUTHOR))
     if isinstance(gone, Uninstalled):

@@ -8,20 +8,20 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
 from bot.domain.events import Attachment
-from bot.domain.sessions import Kept, KeptEarlier, KeptMessage
+from bot.domain.sessions import ExportedContextMessage, ExportedMessage, PersonalDataExport
 from bot.store.tables import MESSAGES, THREAD_CONTEXT, THREADS, TURNS
 
 
-def of_person(connection: Connection, platform: str, workspace: str, person: str, *, limit: int) -> Kept:
+def of_person(connection: Connection, platform: str, workspace: str, person: str, *, limit: int) -> PersonalDataExport:
     """Return what this person wrote, and the answers to them alone: the newest `limit` messages of each kind."""
     in_workspace = (THREADS.c.platform == platform, THREADS.c.workspace == workspace)
     # One more than the limit shows whether there are more.
     messages = connection.execute(_messages(person).where(*in_workspace).limit(limit + 1)).mappings().all()
     context = connection.execute(_context_messages(person).where(*in_workspace).limit(limit + 1)).mappings().all()
-    return Kept(
-        tuple(KeptMessage(**_fields(row)) for row in messages[:limit][::-1]),
-        tuple(KeptEarlier(**_fields(row)) for row in context[:limit][::-1]),
-        whole=max(len(messages), len(context)) <= limit,
+    return PersonalDataExport(
+        tuple(ExportedMessage(**_fields(row)) for row in messages[:limit][::-1]),
+        tuple(ExportedContextMessage(**_fields(row)) for row in context[:limit][::-1]),
+        complete=max(len(messages), len(context)) <= limit,
     )
 
 

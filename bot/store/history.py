@@ -43,7 +43,7 @@ def before(connection: Connection, session_id: str, turn_id: int, *, budget_toke
             break
     else:
         turns += page
-    shown = [turn for turn in reversed(turns) if turn.said]  # without turns whose messages were all deleted
+    shown = [turn for turn in reversed(turns) if turn.messages]  # without turns whose messages were all deleted
     return Past(tuple(thread_context.attached(connection, session_id, shown)), window)
 
 
@@ -70,7 +70,7 @@ def _turn(turn_id: int, rows: Sequence[Row[*tuple[Any, ...]]]) -> Turn:
 
 
 def _characters(turn: Turn) -> int:
-    return sum(len(message.text) for message in turn.said) + len(turn.answer or "")
+    return sum(len(message.text) for message in turn.messages) + len(turn.answer or "")
 
 
 _IN_RANGE = sa.select(TURNS.c.id, TURNS.c.answer).where(

@@ -21,7 +21,7 @@ def lock_sessions(connection: Connection, *conditions: sa.ColumnElement[bool]) -
     connection.execute(sa.select(SESSIONS.c.id).where(*conditions).order_by(SESSIONS.c.id).with_for_update())
 
 
-def is_open(connection: Connection, session_id: str) -> bool:
+def lock_if_open(connection: Connection, session_id: str) -> bool:
     """Return whether the session is open, and lock it, so that nobody closes it before the transaction ends."""
     return connection.execute(_OPEN, {"this_session": session_id}).first() is not None
 

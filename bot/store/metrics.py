@@ -81,7 +81,7 @@ _TOKENS = sa.select(
 )
 
 
-def add_refusals(connection: Connection, counted: Mapping[datetime, int], *, now: datetime) -> None:
+def add_failed_deliveries(connection: Connection, counted: Mapping[datetime, int], *, now: datetime) -> None:
     """Add a process's counts by the hour to the stored ones, and delete those that are older than RETENTION."""
     for hour in sorted(counted):  # one lock order on all replicas prevents deadlocks
         insert_or_ignore(connection, FAILED_DELIVERIES, {"hour": hour, "deliveries": 0})

@@ -15,7 +15,7 @@ from bot.store import threads
 from bot.store.tables import MESSAGES, POSTED_MESSAGES, RUNNING, SESSIONS, TURNS
 
 
-def expunge(connection: Connection, *, before: datetime, batch: int) -> int:
+def delete_old_rows(connection: Connection, *, before: datetime, batch: int) -> int:
     """Delete at most `batch` sessions that closed before that time, and as many older messages without a session.
 
     Return how many in all. A thread stays if a session was opened or reset in it, because messages that are older

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from bot.domain.events import Thread
-from bot.domain.sessions import Closed, Expiring, IdleLimits, OpenSession, is_idle
+from bot.domain.sessions import Closed, ExpiringSession, IdleLimits, OpenSession, is_idle
 from bot.store import display_names, summaries, thread_context
 from bot.store.engine import mark_dirty
 from bot.store.tables import MESSAGES, NO_TEXT, RUNNING, SESSIONS, THREADS, TURNS
@@ -122,7 +122,7 @@ def expire(connection: Connection, *, now: datetime, idle: IdleLimits, batch: in
     return len(close(connection, ids, Closed.EXPIRED, now=now, unless_owed=True)) if ids else 0
 
 
-def forewarn(
+def claim_expiry_warnings(
     connection: Connection,
     places: Sequence[tuple[str, str]],
     *,
@@ -130,7 +130,7 @@ def forewarn(
     idle: IdleLimits,
     ahead: timedelta,
     batch: int,
-) -> list[Expiring]:
+) -> list[ExpiringSession]:
     """Mark at most `batch` sessions that expire within `ahead` as warned, and return them for the caller to warn.
 
     `places` are the platforms and workspaces to look in. Of several replicas, only one warns a session.
@@ -144,23 +144,23 @@ def forewarn(
     if ids:
         connection.execute(sa.update(SESSIONS).where(SESSIONS.c.id.in_(ids)).values(warned_at=now))
     return [
-        Expiring(session_id, (thread := Thread(*place)), now, active_at + idle.of(thread.channel))
+        ExpiringSession(session_id, (thread := Thread(*place)), now, active_at + idle.of(thread.channel))
         for session_id, active_at, *place in connection.execute(_EXPIRING, {"session_ids": ids})
     ]
 
 
-def is_warned(connection: Connection, expiring: Expiring) -> bool:
+def is_warned(connection: Connection, expiring: ExpiringSession) -> bool:
     """Return whether the session is open and nobody has written since it was marked as warned."""
     return connection.execute(sa.select(SESSIONS.c.id).where(*_warned(expiring))).first() is not None
 
 
-def unwarn(connection: Connection, expiring: Sequence[Expiring]) -> None:
+def release_expiry_warnings(connection: Connection, expiring: Sequence[ExpiringSession]) -> None:
     """Take the mark back from sessions that could not be warned, so that another attempt warns them."""
     for session in expiring:
         connection.execute(sa.update(SESSIONS).where(*_warned(session)).values(warned_at=None))
 
 
-def _warned(expiring: Expiring) -> tuple[sa.ColumnElement[bool], ...]:
+def _warned(expiring: ExpiringSession) -> tuple[sa.ColumnElement[bool], ...]:
     return SESSIONS.c.id == expiring.id, SESSIONS.c.closed_at.is_(None), SESSIONS.c.warned_at == expiring.warned_at
 
 

@@ -14,10 +14,10 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from bot.domain.events import storable
-from bot.prompt.history import NOTHING_CUT, HistoryWindow
+from bot.prompt.history import WHOLE_HISTORY, HistoryWindow
 from bot.store import leases
 from bot.store.leases import LeaseRequest
-from bot.store.locks import is_open
+from bot.store.locks import lock_if_open
 from bot.store.tables import SUMMARIES, TURNS
 
 
@@ -33,7 +33,7 @@ class CompactionClaim:
 def cut_of(connection: Connection, session_id: str) -> HistoryWindow:
     """Return where the shown part of this session begins, and the summary of the rest."""
     found = connection.execute(_CUT, {"this_session": session_id}).first()
-    return HistoryWindow(*found) if found is not None else NOTHING_CUT
+    return HistoryWindow(*found) if found is not None else WHOLE_HISTORY
 
 
 def move(connection: Connection, session_id: str, cut: HistoryWindow) -> None:
@@ -45,7 +45,7 @@ def move(connection: Connection, session_id: str, cut: HistoryWindow) -> None:
 
 def begin(connection: Connection, lease: LeaseRequest, session_id: str) -> CompactionClaim | None:
     """Lease the session's next summary; None when another process has the lease, or the session is closed."""
-    if not is_open(connection, session_id):
+    if not lock_if_open(connection, session_id):
         return None
     if connection.execute(_CUT, {"this_session": session_id}).first() is None:
         _insert(connection, session_id)
@@ -57,7 +57,7 @@ def begin(connection: Connection, lease: LeaseRequest, session_id: str) -> Compa
 
 def finish(connection: Connection, folding: CompactionClaim, text: str, *, reaches: int, several: bool) -> bool:
     """Store the summary, and show the session from behind it; False when it is void, or the session is closed."""
-    if not is_open(connection, folding.session_id):
+    if not lock_if_open(connection, folding.session_id):
         return False
     values = {
         "this_session": folding.session_id,
@@ -87,7 +87,7 @@ def void(connection: Connection, turn_id: int) -> None:
     A summary that does not reach the turn stays. A summary that is being written is not stored in either case.
     """
     session_id = connection.execute(sa.select(TURNS.c.session_id).where(TURNS.c.id == turn_id)).scalar()
-    if session_id is not None and is_open(connection, session_id):
+    if session_id is not None and lock_if_open(connection, session_id):
         connection.execute(_VOID, {"this_session": session_id, "this_turn": turn_id})
 
 

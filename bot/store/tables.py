@@ -81,7 +81,7 @@ SESSIONS = Table(
     Column("closed_why", sa.String(16)),  # sessions.Closed
     Column("follows_expired", sa.Boolean, nullable=False),  # the previous session expired: the bot says so once
     Column("warned_at", UtcDateTime),  # when the thread was warned of expiry; null again after a new message
-    Column("background", sa.String(16)),  # prompt.thread_context.Known; null: the session has no thread context
+    Column("background", sa.String(16)),  # prompt.thread_context.ContextState; null: the session has no thread context
     Column("background_turn_id", BigId),  # the turn that shows the thread context
 )
 _OPEN = SESSIONS.c.closed_at.is_(None)
@@ -161,7 +161,7 @@ THREAD_CONTEXT = Table(  # messages that people wrote in a thread before the bot
     Column("message_id", sa.String(64), nullable=False),
     Column("author_id", sa.String(64), nullable=False),
     Column("name", sa.String(80), nullable=False),  # of another bot, which cannot be looked up
-    Column("by", sa.String(8)),  # prompt.thread_context.By; null: a marker (see store/thread_context.py)
+    Column("by", sa.String(8)),  # prompt.thread_context.AuthorKind; null: a marker (see store/thread_context.py)
     Column("text", sa.Text, nullable=False),
     Column("attachments", sa.JSON, nullable=False),
     UniqueConstraint("thread_id", "message_id"),
@@ -238,7 +238,3 @@ API_KEYS = Table(  # the keys of API callers, and their usage in the current min
     Column("requests", sa.Integer, nullable=False, server_default="0"),
     Column("tokens", sa.BigInteger, nullable=False, server_default="0"),
 )
-
-threads, sessions, turns, messages, summaries = THREADS, SESSIONS, TURNS, MESSAGES, SUMMARIES
-background, names, answers, preferences = THREAD_CONTEXT, DISPLAY_NAMES, POSTED_MESSAGES, PREFERENCES
-refusals, keys = FAILED_DELIVERIES, API_KEYS

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row
 from bot.domain.events import Attachment, MessageReceived, storable
 from bot.prompt.history import Turn
 from bot.prompt.speakers import LONGEST_NAME
-from bot.prompt.thread_context import By, Earlier, Known, ThreadContext
+from bot.prompt.thread_context import AuthorKind, ContextState, EarlierMessage, ThreadContext
 from bot.store import summaries
 from bot.store.engine import insert_or_ignore, mark_dirty
 from bot.store.locks import lock_threads
@@ -26,7 +26,7 @@ from bot.store.tables import MESSAGES, POSTED_MESSAGES, RUNNING, SESSIONS, THREA
 
 def expect(connection: Connection, session_id: str) -> None:
     """Note that this session began inside a thread: its first turn reads the earlier messages from the platform."""
-    connection.execute(_OF_SESSION, {"this_session": session_id, "background": Known.NOTHING.value})
+    connection.execute(_OF_SESSION, {"this_session": session_id, "background": ContextState.UNREAD.value})
 
 
 def keep(connection: Connection, thread_id: int, session_id: str, turn_id: int, context: ThreadContext) -> None:
@@ -37,18 +37,18 @@ def keep(connection: Connection, thread_id: int, session_id: str, turn_id: int, 
     lock_threads(connection, THREADS.c.id == thread_id)
     if connection.execute(_UNREAD_SESSION, {"this_session": session_id}).first() is None:
         return
-    stored = _stored_ids(connection, thread_id, [message.message_id for message in context.earlier])
+    stored = _stored_ids(connection, thread_id, [message.message_id for message in context.messages])
     of_session = {"this_session": session_id}
     markers = {row.message_id: row for row in connection.execute(_MARKERS, of_session)}
     connection.execute(_DELETE_MARKERS, of_session)
-    for message in context.earlier:
+    for message in context.messages:
         marker = markers.get(message.message_id)
         deleted = marker is not None and not marker.author_id
         if message.message_id not in stored and message.author_id not in markers and not deleted:
             edit = {"text": marker.text, "attachments": marker.attachments} if marker is not None else {}
             ids = {"thread_id": thread_id, "session_id": session_id}
             insert_or_ignore(connection, THREAD_CONTEXT, ids | _row(message) | edit)
-    state = (Known.WHOLE if context.whole else Known.PART).value
+    state = (ContextState.COMPLETE if context.complete else ContextState.PARTIAL).value
     connection.execute(_OF_SESSION, of_session | {"background": state, "background_turn_id": turn_id})
 
 
@@ -59,8 +59,8 @@ def attached(connection: Connection, session_id: str, turns: Sequence[Turn]) -> 
     if session is None or session.background_turn_id not in {turn.id for turn in turns}:
         return list(turns)
     messages = [_message(row) for row in connection.execute(_MESSAGES_OF, of_session)]
-    context = ThreadContext(tuple(messages), whole=session.background == Known.WHOLE.value)
-    return [replace(turn, background=context) if turn.id == session.background_turn_id else turn for turn in turns]
+    context = ThreadContext(tuple(messages), complete=session.background == ContextState.COMPLETE.value)
+    return [replace(turn, thread_context=context) if turn.id == session.background_turn_id else turn for turn in turns]
 
 
 def erase(connection: Connection, thread_id: int, message_id: str) -> None:
@@ -140,7 +140,7 @@ def _stored_ids(connection: Connection, thread_id: int, ids: Sequence[str]) -> s
     return {*connection.execute(received).scalars(), *connection.execute(posted).scalars()}
 
 
-def _row(message: Earlier) -> dict[str, object]:
+def _row(message: EarlierMessage) -> dict[str, object]:
     return {
         "message_id": message.message_id,
         "author_id": message.author_id,
@@ -151,9 +151,9 @@ def _row(message: Earlier) -> dict[str, object]:
     }
 
 
-def _message(row: Row[*tuple[Any, ...]]) -> Earlier:
+def _message(row: Row[*tuple[Any, ...]]) -> EarlierMessage:
     attachments = tuple(Attachment(**file) for file in row.attachments)
-    return Earlier(row.message_id, row.author_id, row.text, attachments, By(row.by), row.name)
+    return EarlierMessage(row.message_id, row.author_id, row.text, attachments, AuthorKind(row.by), row.name)
 
 
 def _is_message(thread_id: int, message_id: str) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
@@ -162,7 +162,7 @@ def _is_message(thread_id: int, message_id: str) -> tuple[sa.ColumnElement[bool]
 
 _THIS = SESSIONS.c.id == sa.bindparam("this_session")
 _OF_SESSION = sa.update(SESSIONS).where(_THIS)
-_UNREAD = sa.and_(SESSIONS.c.closed_at.is_(None), SESSIONS.c.background == Known.NOTHING.value)
+_UNREAD = sa.and_(SESSIONS.c.closed_at.is_(None), SESSIONS.c.background == ContextState.UNREAD.value)
 _UNREAD_SESSION = (
     sa.select(SESSIONS.c.id)
     .where(_THIS, _UNREAD)

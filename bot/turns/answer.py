@@ -16,7 +16,7 @@ from bot.errors import ModelError, Trouble
 from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, answer_limit, of_caller, top
 from bot.prompt.budget import Budget
 from bot.prompt.compose import Prompt
-from bot.prompt.history import NOTHING_CUT, HistoryWindow
+from bot.prompt.history import WHOLE_HISTORY, HistoryWindow
 from bot.turns.interruption import Interruption, TurnInterrupted
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class AnswerStream:
         compose: Callable[[Budget], Prompt],
         budget: Budget,
         *,
-        cut: HistoryWindow = NOTHING_CUT,
+        cut: HistoryWindow = WHOLE_HISTORY,
         parameters: Parameters = NO_PARAMETERS,
         interruption: Interruption | None = None,
     ) -> None:
@@ -65,7 +65,7 @@ class AnswerStream:
     @property
     def cut(self) -> HistoryWindow | None:
         """Where the shown part of the session begins from now on; None where that has not changed."""
-        return self.prompt.cut if self.prompt.cut != self._cut else None
+        return self.prompt.window if self.prompt.window != self._cut else None
 
     @property
     def result(self) -> AnswerResult:

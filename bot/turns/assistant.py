@@ -61,7 +61,7 @@ class Assistant:
             llm,
             partial(_whole, compose) if whole else compose,
             self._budget_of(parameters),
-            cut=parts.past.cut,
+            cut=parts.past.window,
             parameters=parameters,
             interruption=interruption,
         )
@@ -79,7 +79,7 @@ class Assistant:
         Raises ModelError when the model's window has no room for them.
         """
         budget, cost = self._budget_of(parameters), _cost(parameters)
-        compose = partial(prompt.as_they_are, self._persona, messages, instructions=instructions, besides=cost)
+        compose = partial(prompt.compose_verbatim, self._persona, messages, instructions=instructions, besides=cost)
         return AnswerStream(
             self._llm, partial(_whole, compose), budget, parameters=parameters, interruption=interruption
         )

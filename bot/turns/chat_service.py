@@ -127,7 +127,7 @@ class ChatService:
             return self._complete(question, turn.interruption)
         claim = turn.claim
         past = await self._turns.past(claim.session_id, claim.turn_id)
-        past = replace(past, cut=replace(past.cut, several=False))  # every question here is one and the same caller's
+        past = replace(past, window=replace(past.window, several=False))  # all questions are one caller's
         parts = PromptParts(
             past,
             Turn(claim.utterances, id=claim.turn_id),

@@ -34,7 +34,7 @@ class FailedDeliveries:
             return
         counted, self._counted = self._counted, Counter()
         try:
-            await self._store.run(metrics.add_refusals, counted, now=self._clock())
+            await self._store.run(metrics.add_failed_deliveries, counted, now=self._clock())
         except StoreUnavailable:
             self._counted.update(counted)
             raise

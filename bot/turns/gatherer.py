@@ -11,7 +11,7 @@ from bot.domain import preferences
 from bot.prompt import history, thread_context
 from bot.prompt.compose import PromptParts
 from bot.prompt.history import Past, Turn
-from bot.prompt.thread_context import Known
+from bot.prompt.thread_context import ContextState
 from bot.store import preferences as preference_rows
 from bot.store import thread_context as thread_context_rows
 from bot.store.claims import PlatformClaim
@@ -45,7 +45,7 @@ class Gatherer:
     async def gather(self, claim: PlatformClaim) -> PromptParts:
         """Return the parts of the prompt: history, thread context, question, names, and what is known of its author."""
         past, newest = await self._turns_of(claim)
-        names = await self.names(claim, [*past.turns, newest], several=past.cut.several)
+        names = await self.names(claim, [*past.turns, newest], several=past.window.several)
         return PromptParts(past, newest, names, about=await self._about(claim, names))
 
     async def names(self, claim: PlatformClaim, turns: Sequence[Turn], *, several: bool) -> Mapping[str, str]:
@@ -56,7 +56,7 @@ class Gatherer:
         if claim.session_id is None:
             return {}
         look_up = partial(self._adapters[claim.thread.platform].names, claim.thread.workspace)
-        bots = {bot: name for turn in turns for bot, name in thread_context.bots(turn.background).items()}
+        bots = {bot: name for turn in turns for bot, name in thread_context.bots(turn.thread_context).items()}
         people = history.named(turns, several=several)
         return await self._participants.names(claim.session_id, people, look_up, bots)
 
@@ -65,7 +65,7 @@ class Gatherer:
         newest = Turn(claim.utterances, id=claim.turn_id)
         if claim.session_id is None:  # only a fixed reply has none
             return Past(), newest
-        if claim.thread_context is Known.NOTHING:
+        if claim.thread_context is ContextState.UNREAD:
             await self._read_thread_context(claim, claim.session_id)
         past = await self._turns.past(claim.session_id, claim.turn_id)
         if claim.thread_context is not None:
@@ -76,7 +76,7 @@ class Gatherer:
     async def _read_thread_context(self, claim: PlatformClaim, session_id: str) -> None:
         """Read and store the thread's messages from before the bot was mentioned. It is tried once."""
         found = await self._adapters[claim.thread.platform].earlier(claim.thread, claim.oldest_id)
-        shown = thread_context.bounded(found.earlier, whole=found.whole, tokens=self._assistant.room // 3)
+        shown = thread_context.bounded(found.messages, whole=found.complete, tokens=self._assistant.room // 3)
         keep = thread_context_rows.keep
         await self._store.run_until_available(keep, claim.thread_id, session_id, claim.turn_id, shown)
 

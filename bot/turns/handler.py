@@ -121,7 +121,7 @@ class TurnHandler:
 
     async def _text_of(self, claim: PlatformClaim, reply: FixedReply) -> str:
         if not isinstance(reply, StatusReply):
-            return texts.fixed(reply)
+            return texts.fixed_reply(reply)
         session = await self._store.run_until_available(session_rows.open_in, claim.thread_id)
         return texts.memory(await self._turns.memory(session, claim.turn_id))
 

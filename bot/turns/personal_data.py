@@ -8,7 +8,7 @@ from datetime import datetime
 
 from bot.domain.events import Author
 from bot.domain.preferences import Preferences
-from bot.domain.sessions import Kept
+from bot.domain.sessions import PersonalDataExport
 from bot.store import erasure, export, preferences
 from bot.store.engine import Store
 from bot.store.erasure import Scope
@@ -47,6 +47,6 @@ class PersonalData:
         log.info("person_forgotten", extra={"place": f"{platform}/{workspace}", "count": total})
         return total
 
-    async def export(self, platform: str, workspace: str, author: Author) -> Kept:
+    async def export(self, platform: str, workspace: str, author: Author) -> PersonalDataExport:
         """Return the person's messages in a workspace: the newest EXPORTED_MESSAGES, oldest first."""
         return await self._store.run(export.of_person, platform, workspace, author.id, limit=EXPORTED_MESSAGES)

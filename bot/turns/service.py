@@ -56,7 +56,7 @@ class TurnService(Generic[C]):
             return None
         past = await self.past(session.id, before_turn)
         filled, idle_after = self._assistant.filled(past), self._idle.of(session.thread.channel)
-        return Memory.of(session, filled, in_short=past.cut.after > 0, now=self._clock(), idle_after=idle_after)
+        return Memory.of(session, filled, summarized=past.window.after > 0, now=self._clock(), idle_after=idle_after)
 
     async def settle(self, turn: RunningTurn[C], settlement: Settlement, **log_fields: object) -> bool:
         """Store how the turn ended; False when it was no longer this claim's to settle."""
@@ -70,8 +70,8 @@ class TurnService(Generic[C]):
 
     def compact(self, claim: Claim, answer: AnswerStream | None, names: Names) -> None:
         """Have the oldest turns summarised, when the answer's prompt was crowded. Nobody waits for it."""
-        if answer is not None and answer.prompt.fold is not None and claim.session_id is not None:
-            self._summariser.compact(claim.session_id, answer.prompt.fold, names)
+        if answer is not None and answer.prompt.compaction is not None and claim.session_id is not None:
+            self._summariser.compact(claim.session_id, answer.prompt.compaction, names)
 
 
 def log_trouble(result: AnswerResult, log_fields: Mapping[str, Any]) -> None:

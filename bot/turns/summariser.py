@@ -16,7 +16,7 @@ from bot.errors import ModelError, StoreUnavailable, Trouble
 from bot.llm import LLM, Done
 from bot.prompt import history
 from bot.prompt.budget import Budget
-from bot.prompt.compose import SUMMARY_SO_FAR, TO_BE_SUMMED_UP, Compaction
+from bot.prompt.compose import SUMMARY_SO_FAR, TURNS_TO_SUMMARIZE, Compaction
 from bot.prompt.history import ChatMessage, Turn
 from bot.prompt.tokens import MOST_CHARACTERS, estimate_tokens, shorten
 from bot.store import history as history_rows
@@ -127,13 +127,13 @@ class Summariser:
         most = min(room // SHARE, MOST_TOKENS)
         before = f"{SUMMARY_SO_FAR}{shorten(summary, room // 4)}\n\n" if summary else ""
         transcript, reaches = _transcript(
-            turns, names, room - estimate_tokens(before) - estimate_tokens(TO_BE_SUMMED_UP)
+            turns, names, room - estimate_tokens(before) - estimate_tokens(TURNS_TO_SUMMARIZE)
         )
         if not transcript:
             return summary, reaches
         messages: list[ChatMessage] = [
             {"role": "system", "content": _INSTRUCTIONS.format(words=most * 2 // 3)},
-            {"role": "user", "content": before + TO_BE_SUMMED_UP + transcript},
+            {"role": "user", "content": before + TURNS_TO_SUMMARIZE + transcript},
         ]
         return await self._ask(messages, most), reaches
 

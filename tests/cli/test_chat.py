@@ -14,7 +14,7 @@ from bot.domain.sessions import ResetOutcome, StopOutcome
 from bot.errors import ModelError, Trouble
 from bot.testing import ScriptedLLM
 
-NOTHING_RUNS = texts.fixed(StopOutcome.NOTHING_RUNS)
+NOTHING_RUNS = texts.fixed_reply(StopOutcome.NOTHING_RUNS)
 
 
 async def shown(database_url: str, llm: ScriptedLLM, *typed: str) -> list[str]:

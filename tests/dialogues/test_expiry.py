@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.domain import texts
-from bot.store.tables import messages, turns
+from bot.store.tables import MESSAGES, TURNS
 from tests.support.room import Room
 
 A_DAY = timedelta(hours=24, seconds=1)
@@ -68,8 +68,8 @@ async def test_the_words_of_an_expired_session_are_erased(room: Room) -> None:
     await room.services.scheduler.expire()
 
     with room.services.store.engine.connect() as connection:
-        assert connection.execute(sa.select(messages.c.text)).scalars().all() == [""]
-        assert connection.execute(sa.select(turns.c.answer)).scalars().all() == [None]
+        assert connection.execute(sa.select(MESSAGES.c.text)).scalars().all() == [""]
+        assert connection.execute(sa.select(TURNS.c.answer)).scalars().all() == [None]
 
 
 TWO_HOURS_HERE = {"session_idle_hours_by_channel": (("C0HELPDESK", 2.0),)}

@@ -47,7 +47,7 @@ async def test_nothing_to_stop_says_so(room: Room) -> None:
 
     talk.says("!stop")
 
-    assert (await talk.answers(2))[-1] == wording.fixed(StopOutcome.NOTHING_RUNS)
+    assert (await talk.answers(2))[-1] == wording.fixed_reply(StopOutcome.NOTHING_RUNS)
 
 
 async def test_what_waits_behind_a_stopped_answer_is_answered(room: Room) -> None:
@@ -89,7 +89,7 @@ async def test_reset_while_an_answer_grows(room: Room) -> None:
     texts = await talk.answers(2)
     assert texts == [
         f"Have you tried \n\n{wording.interrupted(Interrupted.RESET)}",
-        wording.fixed(ResetOutcome.DONE),
+        wording.fixed_reply(ResetOutcome.DONE),
     ]
     talk.says("hello again")
 
@@ -112,7 +112,7 @@ async def test_after_an_uninstall_nothing_is_answered_and_nothing_remembered(roo
     assert talk.said() == []
 
 
-@pytest.mark.parametrize(("word", "line"), [("!stop", STOPPED), ("!reset", wording.fixed(ResetOutcome.DONE))])
+@pytest.mark.parametrize(("word", "line"), [("!stop", STOPPED), ("!reset", wording.fixed_reply(ResetOutcome.DONE))])
 async def test_an_answer_that_slack_makes_wait_can_be_ended(room: Room, word: str, line: str) -> None:
     """During a rate limit, a stop ends an answer whose model has finished. The unposted rest is never posted."""
     for method in ("chat.startStream", "chat.postMessage"):

@@ -15,7 +15,7 @@ ENDS = [why for why in Interrupted if why is not Interrupted.EDITED]  # which ha
 SENTENCES = [
     *CONSTANTS,
     *map(texts.trouble, Trouble),
-    *map(texts.fixed, (*ResetOutcome, *StopOutcome)),
+    *map(texts.fixed_reply, (*ResetOutcome, *StopOutcome)),
     *map(texts.interrupted, ENDS),
     *map(texts.reset_count, (1, 2)),
     *(texts.status(count, ["one"] * min(count, 1), timedelta(hours=hours)) for count in (0, 1, 2) for hours in (0, 24)),
@@ -38,7 +38,7 @@ def test_different_things_are_told_differently() -> None:
     """No two troubles, command outcomes or interruptions share a sentence."""
     assert len({texts.trouble(kind) for kind in Trouble}) == len(Trouble)
     outcomes = (*ResetOutcome, *StopOutcome)
-    assert len({texts.fixed(outcome) for outcome in outcomes}) == len(outcomes)
+    assert len({texts.fixed_reply(outcome) for outcome in outcomes}) == len(outcomes)
     assert len({texts.interrupted(why) for why in ENDS}) == len(ENDS)
 
 

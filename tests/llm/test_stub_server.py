@@ -13,9 +13,9 @@ from bot.llm import Done
 from bot.llm.openai import OpenAI
 from bot.llm.stub_server import LONG_ANSWER, MODEL, QUOTED_CHARACTERS, SET_PREFERENCES, StubServer, answer, call
 from bot.prompt.budget import Budget
-from bot.prompt.compose import SUMMARY_SO_FAR, TO_BE_SUMMED_UP, PromptParts, compose
-from bot.prompt.history import NOTHING_CUT, ChatMessage, HistoryWindow, Past, Turn, Utterance
-from bot.prompt.thread_context import Earlier, ThreadContext, pieces
+from bot.prompt.compose import SUMMARY_SO_FAR, TURNS_TO_SUMMARIZE, PromptParts, compose
+from bot.prompt.history import WHOLE_HISTORY, ChatMessage, HistoryWindow, Past, Turn, Utterance
+from bot.prompt.thread_context import EarlierMessage, ThreadContext, pieces
 
 TOOLS = [{"type": "function", "function": {"name": SET_PREFERENCES, "parameters": {"type": "object"}}}]
 
@@ -62,7 +62,7 @@ async def test_it_says_what_it_is_and_what_it_was_asked(llm: OpenAI) -> None:
 
 async def test_it_tells_what_was_said_before_it_was_called(llm: OpenAI) -> None:
     """For a thread that it was called into it shows the question, and then the earlier messages."""
-    before = ThreadContext((Earlier("1", "U1", "who knows printers?"),))
+    before = ThreadContext((EarlierMessage("1", "U1", "who knows printers?"),))
     [(_, text)] = pieces(before, {"U1": "ana"}, "ana: do you?")
     told = await said(llm, text)
 
@@ -174,7 +174,7 @@ async def test_it_tells_what_it_was_asked_to_keep_in_mind() -> None:
     assert "keep in mind" not in answer(prompt("Who am I?"))
 
 
-def prompt(text: str, *, about: str = "", cut: HistoryWindow = NOTHING_CUT) -> Sequence[ChatMessage]:
+def prompt(text: str, *, about: str = "", cut: HistoryWindow = WHOLE_HISTORY) -> Sequence[ChatMessage]:
     """Return the messages of a prompt, after a turn of Ana's; the author is another person."""
     past, names = Past((Turn((Utterance("U1", "my VPN"),), "Hello", 1),), cut), {"U1": "ana", "U2": "ben"}
     budget = Budget(window_tokens=8_000, answer_tokens=100, history_tokens=8_000)
@@ -205,7 +205,7 @@ async def test_it_sums_up_how_messages_began_and_tells_it() -> None:
         [
             ChatMessage(role="system", content="You keep the memory of a conversation."),
             ChatMessage(
-                role="user", content=f"{SUMMARY_SO_FAR}Ana: hello\n\n{TO_BE_SUMMED_UP}Ben: I am 7\n  years\nYou: hi"
+                role="user", content=f"{SUMMARY_SO_FAR}Ana: hello\n\n{TURNS_TO_SUMMARIZE}Ben: I am 7\n  years\nYou: hi"
             ),
         ]
     )

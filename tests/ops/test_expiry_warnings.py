@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 
 from bot.domain import texts
-from bot.domain.sessions import Expiring, IdleLimits
+from bot.domain.sessions import ExpiringSession, IdleLimits
 from bot.errors import PlatformError, PlatformUnavailable
 from bot.ops.expiry_warnings import BATCH, ExpiryWarnings
 from bot.store import sessions
@@ -18,9 +18,9 @@ from tests.support.store_driver import A_DAY, HOUR, MINUTE, Books
 PLACES = [("desk", "T1")]
 
 
-async def due_warnings(books: Books, idle: IdleLimits = A_DAY) -> list[Expiring]:
+async def due_warnings(books: Books, idle: IdleLimits = A_DAY) -> list[ExpiringSession]:
     """Claim the sessions whose warning is due now."""
-    return await books.store.run(sessions.forewarn, PLACES, now=books.now, idle=idle, ahead=HOUR, batch=10)
+    return await books.store.run(sessions.claim_expiry_warnings, PLACES, now=books.now, idle=idle, ahead=HOUR, batch=10)
 
 
 async def test_a_session_is_warned_once_in_an_idle_time(books: Books) -> None:
@@ -67,7 +67,7 @@ async def test_a_warning_that_failed_is_posted_later(books: Books) -> None:
     books.now += DAY - MINUTE
     due = await due_warnings(books)
     await books.answer(reply("here", "9.0", in_=thread(1)))
-    await books.store.run(sessions.unwarn, due)
+    await books.store.run(sessions.release_expiry_warnings, due)
 
     assert [again.thread for again in await due_warnings(books)] == [thread(2)]
 

@@ -16,7 +16,7 @@ from bot.ops.expiry_warnings import ExpiryWarnings
 from bot.ops.scheduler import EXPIRE_BATCH, PURGE_BATCH, Scheduler
 from bot.services import open_platform_services
 from bot.store.engine import Store
-from bot.store.tables import sessions
+from bot.store.tables import SESSIONS
 from bot.testing import PausedStep, ScriptedLLM, SettableClock
 from tests.support.builders import DAY, THREAD, mention, stop, thread
 from tests.support.recording_adapter import RecordingAdapter
@@ -53,7 +53,7 @@ async def test_active_sessions_stay_open(desk: Desk, books: Books, clock: Settab
     await books.answer(mention("new", in_=thread(2)))
 
     assert await scheduler_of(desk, clock).expire() == 1
-    assert [row.closed_why for row in await books.rows(sessions)] == ["expired", None]
+    assert [row.closed_why for row in await books.rows(SESSIONS)] == ["expired", None]
 
 
 async def test_each_job_does_what_its_name_says(
@@ -69,7 +69,7 @@ async def test_each_job_does_what_its_name_says(
     clock.advance(2 * DAY)
     await by_name["expire_sessions"]()
 
-    assert [row.closed_why for row in await books.rows(sessions)] == ["expired"]
+    assert [row.closed_why for row in await books.rows(SESSIONS)] == ["expired"]
     assert sorted(by_name) == [
         "expire_sessions",
         "poll_for_work",
@@ -107,7 +107,7 @@ async def test_old_rows_are_deleted_however_many(desk: Desk, books: Books, clock
     clock.advance(timedelta(seconds=1))
 
     assert await scheduler.purge() == PURGE_BATCH + 1
-    assert await books.rows(sessions) == []
+    assert await books.rows(SESSIONS) == []
 
 
 class SlowToVacuum(Store):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.prompt.client_history import lacking
+from bot.prompt.client_history import missing_turns
 from bot.prompt.history import Turn, Utterance
 
 TALK = [("q1", "A1"), ("q2", "A2"), ("q3", "A3")]
@@ -46,7 +46,7 @@ def test_what_a_client_brings(
     stored: list[tuple[str, str]], sent: list[tuple[str, str]], added: list[tuple[str, str]]
 ) -> None:
     """Only the turns after the last shared one are new."""
-    assert list(lacking(turns(*stored), turns(*sent), whole=True)) == turns(*added)
+    assert list(missing_turns(turns(*stored), turns(*sent), whole=True)) == turns(*added)
 
 
 @given(WORDS, WORDS, st.integers(0, 8))
@@ -54,10 +54,10 @@ def test_nothing_is_doubled_and_nothing_is_lost(
     stored: list[tuple[str, str]], new: list[tuple[str, str]], n: int
 ) -> None:
     """A client that resends all turns, however alike, adds its new ones. One that resends the newest adds nothing."""
-    assert list(lacking(turns(*stored), turns(*stored, *new), whole=True)) == turns(*new)
-    assert not lacking(turns(*stored), turns(*stored[n:]), whole=True)
+    assert list(missing_turns(turns(*stored), turns(*stored, *new), whole=True)) == turns(*new)
+    assert not missing_turns(turns(*stored), turns(*stored[n:]), whole=True)
 
 
 def test_a_session_of_which_only_the_end_is_read() -> None:
     """All turns of a long session are recognised, even if they are all the same."""
-    assert lacking(turns(*[("ping", "pong")] * 200), turns(*[("ping", "pong")] * 300), whole=False) == ()
+    assert missing_turns(turns(*[("ping", "pong")] * 200), turns(*[("ping", "pong")] * 300), whole=False) == ()

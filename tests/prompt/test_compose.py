@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.prompt.budget import Budget
-from bot.prompt.compose import MISSING, NOTE_ENDS, SUMMARY_ENDS, Prompt, PromptParts, as_they_are, compose, filled
+from bot.prompt.compose import MISSING, NOTE_ENDS, SUMMARY_ENDS, Prompt, PromptParts, compose, compose_verbatim, filled
 from bot.prompt.history import ChatMessage, HistoryWindow, Past, Turn, Utterance, read
-from bot.prompt.thread_context import By, Earlier, ThreadContext
+from bot.prompt.thread_context import AuthorKind, EarlierMessage, ThreadContext
 from bot.prompt.tokens import estimate_tokens
 
 PERSONA = "You are helpful."
@@ -44,15 +44,15 @@ class Case:
 
 
 @st.composite
-def cases(draw: st.DrawFn, by: Sequence[By] = (By.PERSON, By.SELF)) -> Case:
+def cases(draw: st.DrawFn, by: Sequence[AuthorKind] = (AuthorKind.PERSON, AuthorKind.SELF)) -> Case:
     """Generate any history and budget; the first turn may have a thread context."""
     talk = draw(st.lists(st.tuples(messages, words | st.none()), max_size=12))
     past = [Turn(utterances, answer, 11 + n) for n, (utterances, answer) in enumerate(talk)]
     cut = draw(st.builds(HistoryWindow, st.just(10), words, st.integers(0, 10), st.booleans()))
     newest = Turn(draw(messages), None, 99)
-    if earlier := tuple(draw(st.lists(st.builds(Earlier, st.just("1"), people, words, by=st.sampled_from(by))))):
+    if earlier := tuple(draw(st.lists(st.builds(EarlierMessage, st.just("1"), people, words, by=st.sampled_from(by))))):
         first, *others = [*past, newest]
-        *past, newest = [replace(first, background=ThreadContext(earlier)), *others]
+        *past, newest = [replace(first, thread_context=ThreadContext(earlier)), *others]
     window, answer = draw(st.integers(1_000, 20_000)), draw(st.integers(1, 4_000))
     budget = Budget(window_tokens=window, answer_tokens=answer, history_tokens=draw(st.integers(100, 20_000)))
     budget.learn(1_000, draw(st.integers(1, 4_000)))
@@ -82,24 +82,24 @@ def test_after_the_persona_people_and_the_bot_take_turns(case: Case) -> None:
     assert [message["role"] for message in messages] == ["user", "assistant"] * (len(messages) // 2) + ["user"]
 
 
-@given(cases([By.PERSON]))
+@given(cases([AuthorKind.PERSON]))
 def test_the_oldest_turns_go_first_and_the_cut_tells_which(case: Case) -> None:
     """The shown turns are an unbroken end of the history, and the window begins before the first of them."""
     prompt = case.prompt()
-    left = [turn for turn in case.past.turns if turn.id > prompt.cut.after]
+    left = [turn for turn in case.past.turns if turn.id > prompt.window.after]
     answers = [message["content"] for message in prompt.messages if message["role"] == "assistant"]
 
     assert len(answers) == sum(bool(turn.answer) for turn in left)
-    assert prompt.cut.after >= case.past.cut.after
-    assert (prompt.cut == case.past.cut) == (len(left) == len(case.past.turns))
+    assert prompt.window.after >= case.past.window.after
+    assert (prompt.window == case.past.window) == (len(left) == len(case.past.turns))
 
 
 @given(cases())
 def test_the_newest_message_is_whole_or_marked(case: Case) -> None:
     """If a part of it is left out, a mark stands there, and the person is told."""
     prompt = case.prompt()
-    in_window = [turn for turn in case.past.turns if turn.id > prompt.cut.after]
-    *_, (*_, question) = read([*in_window, case.newest], NAMES, several=prompt.cut.several)
+    in_window = [turn for turn in case.past.turns if turn.id > prompt.window.after]
+    *_, (*_, question) = read([*in_window, case.newest], NAMES, several=prompt.window.several)
     shown = prompt.messages[-1]["content"]
 
     assert prompt.shortened == (not shown.endswith(question["content"]))
@@ -110,13 +110,13 @@ def test_the_newest_message_is_whole_or_marked(case: Case) -> None:
 def test_the_next_request_extends_this_one(case: Case, then: Utterance, answer: str, about: str) -> None:
     """Unless the window moves or the newest message was shortened, the next request begins with this one."""
     prompt = case.prompt()
-    in_window = tuple(turn for turn in case.past.turns if turn.id > prompt.cut.after)
-    past = Past((*in_window, replace(case.newest, answer=answer)), prompt.cut)
+    in_window = tuple(turn for turn in case.past.turns if turn.id > prompt.window.after)
+    past = Past((*in_window, replace(case.newest, answer=answer)), prompt.window)
     parts = PromptParts(past, Turn((then,), None, 100), NAMES, about=about, besides=case.besides)
     following = compose(PERSONA, parts, case.budget)
-    *_, newest = read([*in_window, case.newest], NAMES, several=prompt.cut.several)
+    *_, newest = read([*in_window, case.newest], NAMES, several=prompt.window.several)
 
-    if following.cut == prompt.cut and all(message["content"] in lasting(prompt) for message in newest):
+    if following.window == prompt.window and all(message["content"] in lasting(prompt) for message in newest):
         assert lasting(following).startswith(lasting(prompt))
 
 
@@ -144,7 +144,7 @@ def test_what_a_caller_adds_is_whole_or_told(case: Case, instructions: str, foll
 def test_messages_as_they_are_are_whole_or_told(case: Case, texts: list[str], instructions: str) -> None:
     """The window limits verbatim messages; HISTORY_TOKENS does not."""
     messages: list[ChatMessage] = [{"role": "user", "content": text} for text in texts]
-    prompt = as_they_are(PERSONA, messages, case.budget, instructions=instructions, besides=case.besides)
+    prompt = compose_verbatim(PERSONA, messages, case.budget, instructions=instructions, besides=case.besides)
     rest = estimate_tokens(PERSONA) + case.besides
 
     assert [*prompt.messages[1:]] == messages
@@ -156,18 +156,18 @@ def test_what_is_shown_no_more_is_to_be_folded(case: Case) -> None:
     """Turns before the window without a summary are due for compaction; others are not, unless it is crowded."""
     prompt = case.prompt()
 
-    if prompt.cut.after > prompt.cut.reaches:
-        assert prompt.fold is not None
-        assert prompt.fold.until >= prompt.cut.after
-    elif prompt.fold is not None:
-        assert prompt.fold.until in {turn.id for turn in case.past.turns}
+    if prompt.window.after > prompt.window.reaches:
+        assert prompt.compaction is not None
+        assert prompt.compaction.until >= prompt.window.after
+    elif prompt.compaction is not None:
+        assert prompt.compaction.until in {turn.id for turn in case.past.turns}
 
 
 @given(cases(), st.lists(st.sampled_from([NOTE_ENDS, SUMMARY_ENDS, "\n", "\u2028", "\r", "x"])).map("".join))
 def test_nobody_can_end_what_stands_beside_the_turns(case: Case, text: str) -> None:
     """The lines of a preference or a summary are indented between marks, and each mark appears once at most."""
-    quiet = [turn for turn in case.past.turns if not turn.said[0].text.startswith("[")]
-    case = replace(case, past=Past(tuple(quiet), replace(case.past.cut, summary=text)), about=text)
+    quiet = [turn for turn in case.past.turns if not turn.messages[0].text.startswith("[")]
+    case = replace(case, past=Past(tuple(quiet), replace(case.past.window, summary=text)), about=text)
     lines = [line for message in case.prompt().messages for line in message["content"].splitlines()]
 
     for ends in (NOTE_ENDS, SUMMARY_ENDS):
@@ -204,7 +204,7 @@ def turn(number: int, by: str = "U1") -> Turn:
 
 def asks(turn: Turn) -> str:
     """Return the question of its only author."""
-    return turn.said[0].text.strip()
+    return turn.messages[0].text.strip()
 
 
 def test_the_order_of_what_is_shown() -> None:
@@ -229,12 +229,14 @@ def test_what_was_never_answered_stands_with_the_next_message() -> None:
 
 def test_what_the_bot_was_called_into_stands_before_what_holds_for_this_moment() -> None:
     """The thread context comes before the note, as in later requests. In little room, it is shortened or left out."""
-    by_self = Earlier("2", "UBOT", "I do. " * 60, by=By.SELF)
-    talk = (Earlier("1", "U2", "who knows VPNs?"), by_self)
+    by_self = EarlierMessage("2", "UBOT", "I do. " * 60, by=AuthorKind.SELF)
+    talk = (EarlierMessage("1", "U2", "who knows VPNs?"), by_self)
     question, about = (Utterance("U1", "now"),), "Call her Ana."
     whole, short, none = (
         compose(
-            PERSONA, PromptParts(Past(), Turn(question, background=ThreadContext(before)), NAMES, about), budget(most)
+            PERSONA,
+            PromptParts(Past(), Turn(question, thread_context=ThreadContext(before)), NAMES, about),
+            budget(most),
         )
         for before, most in ((talk, 400), (talk, 240), (talk * 8, 240))
     )
@@ -260,12 +262,12 @@ def test_how_full_it_is() -> None:
 
 def test_before_it_gets_tight_the_older_half_is_to_be_folded() -> None:
     """Compaction is due at three quarters of the room, before turns have to be left out."""
-    assert composed(*map(turn, range(1, 4))).fold is None
+    assert composed(*map(turn, range(1, 4))).compaction is None
     prompt = composed(*map(turn, range(1, 7)))
 
-    assert prompt.cut == HistoryWindow()
-    assert prompt.fold is not None
-    assert 2 <= prompt.fold.until <= 5
+    assert prompt.window == HistoryWindow()
+    assert prompt.compaction is not None
+    assert 2 <= prompt.compaction.until <= 5
 
 
 def test_when_it_is_too_late_half_of_it_is_shown() -> None:
@@ -273,20 +275,20 @@ def test_when_it_is_too_late_half_of_it_is_shown() -> None:
     prompt = composed(*map(turn, range(1, 20)))
 
     assert 200 - 60 < prompt.tokens - estimate_tokens(PERSONA) < 200 + 60
-    assert prompt.fold is not None
-    assert prompt.fold.until == prompt.cut.after
+    assert prompt.compaction is not None
+    assert prompt.compaction.until == prompt.window.after
 
 
 def test_at_a_cut_it_is_remembered_that_several_people_wrote() -> None:
     """Names are shown from then on, even if the other authors' turns are left out."""
     prompt = composed(turn(1, by="U2"), *map(turn, range(2, 20)))
 
-    assert prompt.cut.several
+    assert prompt.window.several
     shown = [message["content"].removeprefix(f"{MISSING}\n\n") for message in prompt.messages]
     assert {text[:5] for text, message in zip(shown, prompt.messages, strict=True) if message["role"] == "user"} == {
         "Ana: "
     }
-    assert not composed(*map(turn, range(1, 20))).cut.several
+    assert not composed(*map(turn, range(1, 20))).window.several
 
 
 def test_what_is_neither_shown_nor_summed_up_is_not_kept_from_the_model() -> None:
@@ -304,6 +306,6 @@ def test_a_long_message_is_shown_the_same_later() -> None:
     long = Turn((Utterance("U1", "a long story " * 500),), "I see.", 1)
     prompt = composed(long)
 
-    assert prompt.cut == HistoryWindow()
+    assert prompt.window == HistoryWindow()
     assert "characters left out" in prompt.messages[1]["content"]
     assert not prompt.shortened

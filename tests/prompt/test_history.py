@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.domain.events import Attachment
-from bot.prompt.history import Turn, Utterance, kept, named, read, render, transcript
-from bot.prompt.thread_context import By, Earlier, ThreadContext
+from bot.prompt.history import Turn, Utterance, named, read, render, transcript, turns_to_show
+from bot.prompt.thread_context import AuthorKind, EarlierMessage, ThreadContext
 
 NAMES = {"U1": "Ana", "U2": "Ben"}
 
@@ -21,7 +21,7 @@ costs = st.lists(st.integers(1, 200), max_size=30)
 @given(costs, st.integers(-50, 4_000))
 def test_history_goes_rarely_and_in_large_pieces(costs: list[int], room: int) -> None:
     """All turns are shown while they fit; otherwise the newest that fit half of the room, and no fewer."""
-    count = kept(costs, room)
+    count = turns_to_show(costs, room)
 
     if sum(costs) <= room:
         assert count == len(costs)
@@ -40,9 +40,9 @@ def test_a_turn_is_a_question_and_its_answer() -> None:
     turn = Turn((Utterance("U1", "one"), Utterance("U1", " two ")))
 
     assert render(turn, {}, several=False) == [{"role": "user", "content": "one\n\ntwo"}]
-    answered = render(Turn(turn.said, "three"), {}, several=False)
+    answered = render(Turn(turn.messages, "three"), {}, several=False)
     assert answered[1] == {"role": "assistant", "content": "three"}
-    assert render(Turn(turn.said, ""), {}, several=False) == answered[:1]
+    assert render(Turn(turn.messages, ""), {}, several=False) == answered[:1]
 
 
 def test_several_people_are_told_apart_by_name() -> None:
@@ -55,7 +55,7 @@ def test_several_people_are_told_apart_by_name() -> None:
 people = st.sampled_from(["U1", "U2", "U3"])
 sayings = st.lists(st.builds(Utterance, people, anything), min_size=1, max_size=3).map(tuple)
 backgrounds = st.builds(
-    lambda texts: ThreadContext(tuple(Earlier("1", "U2", text) for text in texts)), st.lists(anything)
+    lambda texts: ThreadContext(tuple(EarlierMessage("1", "U2", text) for text in texts)), st.lists(anything)
 )
 several_turns = st.lists(st.builds(Turn, sayings, anything), min_size=1, max_size=6)
 
@@ -63,7 +63,7 @@ several_turns = st.lists(st.builds(Turn, sayings, anything), min_size=1, max_siz
 @given(several_turns, backgrounds, st.booleans())
 def test_each_request_extends_the_one_before(turns: list[Turn], before: ThreadContext, several: bool) -> None:  # noqa: FBT001
     """A turn's text does not change, byte by byte, whoever writes later."""
-    turns[0] = dataclasses.replace(turns[0], background=before)
+    turns[0] = dataclasses.replace(turns[0], thread_context=before)
     whole = list(read(turns, NAMES, several=several))
 
     for count in range(1, len(turns)):
@@ -73,7 +73,7 @@ def test_each_request_extends_the_one_before(turns: list[Turn], before: ThreadCo
 @given(several_turns, backgrounds)
 def test_whose_name_is_needed_is_known_beforehand(turns: list[Turn], before: ThreadContext) -> None:
     """`named` returns everybody whose name is shown."""
-    turns[0] = dataclasses.replace(turns[0], background=before)
+    turns[0] = dataclasses.replace(turns[0], thread_context=before)
 
     assert "Somebody" not in str(shown(*turns, names=dict.fromkeys(named(turns), "One")))
 
@@ -108,9 +108,9 @@ def test_a_transcript_names_everybody() -> None:
 
 def test_a_transcript_begins_with_what_was_said_before() -> None:
     """The thread context is in the transcript of its turn, with its authors and the bot."""
-    by_self = Earlier("2", "UBOT", "which?\nBen: x", by=By.SELF)
-    before = ThreadContext((Earlier("1", "U1", "my VPN"), by_self, Earlier("3", "U2", "?")))
-    lines = transcript(Turn((Utterance("U2", "well?"),), "Yes.", background=before), NAMES).splitlines()
+    by_self = EarlierMessage("2", "UBOT", "which?\nBen: x", by=AuthorKind.SELF)
+    before = ThreadContext((EarlierMessage("1", "U1", "my VPN"), by_self, EarlierMessage("3", "U2", "?")))
+    lines = transcript(Turn((Utterance("U2", "well?"),), "Yes.", thread_context=before), NAMES).splitlines()
 
     assert [line for line in lines if line and not line.startswith("[")] == [
         "Ana: my VPN", "You: which?", "  Ben: x", "Ben: ?", "Ben: well?", "You: Yes."

@@ -11,8 +11,8 @@ from bot.prompt.thread_context import (
     MOST_MESSAGES,
     MOST_TOKENS,
     UNREADABLE,
-    By,
-    Earlier,
+    AuthorKind,
+    EarlierMessage,
     ThreadContext,
     bots,
     bounded,
@@ -25,9 +25,9 @@ NAMES = {"U1": "Ana", "U2": "Ben", "B1": "deploys (a bot)"}
 BEGINS, ENDS = "[From here to", "[end of the background]"
 
 
-def earlier(number: int, text: str, author: str = "U1", by: By = By.PERSON) -> Earlier:
+def earlier(number: int, text: str, author: str = "U1", by: AuthorKind = AuthorKind.PERSON) -> EarlierMessage:
     """Return the message of this number."""
-    return Earlier(f"{number:06}", author, text, by=by)
+    return EarlierMessage(f"{number:06}", author, text, by=by)
 
 
 def shown(background: ThreadContext, question: str = "Ana: and you?") -> list[tuple[bool, str]]:
@@ -47,7 +47,7 @@ def test_it_is_what_people_said_and_then_the_question() -> None:
 
 def test_what_the_bot_said_itself_is_its_own() -> None:
     """The bot's messages are the assistant's, joined if they are neighbours, and never come first."""
-    own = [earlier(number, f"part {number}", "UBOT", By.SELF) for number in (1, 2, 4)]
+    own = [earlier(number, f"part {number}", "UBOT", AuthorKind.SELF) for number in (1, 2, 4)]
     context = ThreadContext((own[0], own[1], earlier(3, "thanks"), own[2]))
     roles = [own for own, _ in pieces(context, NAMES, "?")]
 
@@ -70,8 +70,8 @@ def test_what_could_not_be_read_is_said_to_be_there() -> None:
 def test_other_bots_are_bots() -> None:
     """Other bots have the platform's name for them, marked as bots."""
     screenshot = Attachment("F1", "a.png", "image/png", 1)
-    alert = Earlier("1", "B1", "<@U2> look", (screenshot,), By.BOT, "deploys")
-    context = ThreadContext((alert, earlier(2, "own", "UBOT", By.SELF), earlier(3, "hm")))
+    alert = EarlierMessage("1", "B1", "<@U2> look", (screenshot,), AuthorKind.BOT, "deploys")
+    context = ThreadContext((alert, earlier(2, "own", "UBOT", AuthorKind.SELF), earlier(3, "hm")))
 
     assert bots(context) == {"B1": "deploys (a bot)"}
     assert named(context) == ["B1", "U2", "U1"]
@@ -81,7 +81,7 @@ def test_other_bots_are_bots() -> None:
 def test_what_is_left_out_is_said_to_be() -> None:
     """The opening mark says if a part is missing."""
     whole, part = (
-        next(pieces(ThreadContext((earlier(1, "hi"),), whole=whole), NAMES, "?"))[1] for whole in (True, False)
+        next(pieces(ThreadContext((earlier(1, "hi"),), complete=whole), NAMES, "?"))[1] for whole in (True, False)
     )
 
     assert "left out" not in whole
@@ -96,21 +96,21 @@ def test_it_is_bounded(texts: list[str], tokens: int, whole: bool) -> None:  # n
     """The first message and the newest are shown in order, with one gap at most, within all limits."""
     messages = [earlier(number, text) for number, text in enumerate(texts)]
     context = bounded(messages, whole=whole, tokens=tokens)
-    ids = [message.message_id for message in context.earlier]
+    ids = [message.message_id for message in context.messages]
 
     assert len(ids) <= MOST_MESSAGES
     assert ids[:1] == [message.message_id for message in messages[:1]]
     assert ids[1:] == [message.message_id for message in messages[1:]][len(messages) - len(ids) :]
-    assert context.whole == (whole and len(ids) == len(messages))
-    assert sum(estimate_tokens(message.text) for message in context.earlier[1:]) <= min(tokens, MOST_TOKENS)
-    assert all(len(message.text) <= LONGEST_MESSAGE for message in context.earlier)
+    assert context.complete == (whole and len(ids) == len(messages))
+    assert sum(estimate_tokens(message.text) for message in context.messages[1:]) <= min(tokens, MOST_TOKENS)
+    assert all(len(message.text) <= LONGEST_MESSAGE for message in context.messages)
 
 
 def test_as_much_is_kept_as_there_is_room_for() -> None:
     """One message more would exceed a limit. A long message is shown without its middle."""
-    assert len(bounded([earlier(number, "") for number in range(MOST_MESSAGES + 1)]).earlier) == MOST_MESSAGES
-    assert len(bounded([earlier(number, "x" * 60) for number in range(9)], tokens=40).earlier) == 2
-    [long] = bounded([earlier(1, f"begin {'x' * LONGEST_MESSAGE} end")]).earlier
+    assert len(bounded([earlier(number, "") for number in range(MOST_MESSAGES + 1)]).messages) == MOST_MESSAGES
+    assert len(bounded([earlier(number, "x" * 60) for number in range(9)], tokens=40).messages) == 2
+    [long] = bounded([earlier(1, f"begin {'x' * LONGEST_MESSAGE} end")]).messages
     assert long.text.startswith("begin ")
     assert " […] " in long.text
     assert long.text.endswith(" end")

@@ -16,14 +16,14 @@ from typing import assert_never
 from bot.domain import texts
 from bot.domain.sessions import Interrupted, ResetOutcome, StopOutcome
 from bot.errors import Trouble
-from bot.prompt.thread_context import ENDS
+from bot.prompt.thread_context import CONTEXT_ENDS
 from bot.testing import PausedStep
 from tests.random_days.random_steps import ModelFault
 from tests.support.openai_server import Cut, Fails, Reply, Request, Step, Waits, says
 
 TOKEN = re.compile(r"\bq\d{3}\b")
 _HEAD = re.compile(r"Answer to (?P<asked>[q0-9 ]+)\. I was shown (?P<shown>nothing|[q0-9 ]+)\.")
-_THREAD_CONTEXT = re.compile(r"\[From here to.*?" + re.escape(ENDS), re.DOTALL)
+_THREAD_CONTEXT = re.compile(r"\[From here to.*?" + re.escape(CONTEXT_ENDS), re.DOTALL)
 _LONG = 9  # parts that do not fit into one message
 _PAUSES_S = (0.02, 0.2, 0.5)  # between two pieces of an answer
 
@@ -55,7 +55,7 @@ def tokens(text: str) -> tuple[str, ...]:
 
 def asked_in(request: Request) -> tuple[str, ...]:
     """Return the tokens of the messages that are to be answered."""
-    return tokens(request.body["messages"][-1]["content"].rpartition(ENDS)[2])
+    return tokens(request.body["messages"][-1]["content"].rpartition(CONTEXT_ENDS)[2])
 
 
 def shown_in(request: Request) -> tuple[str, ...]:
@@ -165,6 +165,6 @@ _LAST = {
     **{_flat(line): Ending.INTERRUPTED for why in Interrupted if (line := texts.interrupted(why))},
 }
 _LINES = {
-    **{_flat(texts.fixed(outcome)): Ending.RESET_LINE for outcome in ResetOutcome},
-    **{_flat(texts.fixed(outcome)): Ending.STOP_LINE for outcome in StopOutcome},
+    **{_flat(texts.fixed_reply(outcome)): Ending.RESET_LINE for outcome in ResetOutcome},
+    **{_flat(texts.fixed_reply(outcome)): Ending.STOP_LINE for outcome in StopOutcome},
 }

@@ -22,7 +22,7 @@ from tests.support.playground_stage import Clock, make_workspace
 
 AWAY = wording.trouble(Trouble.UNAVAILABLE)
 STOPPED = wording.interrupted(Interrupted.STOPPED)
-FORGOTTEN = wording.fixed(ResetOutcome.DONE)
+FORGOTTEN = wording.fixed_reply(ResetOutcome.DONE)
 
 
 def whole(*asked: str, shown: Sequence[str] = ()) -> str:

@@ -75,7 +75,7 @@ async def withdraw(books: Books, claim: ChatClaim) -> None:
 
 async def left(books: Books) -> dict[str, int]:
     """How many rows there are of each kind."""
-    kinds = (tables.sessions, tables.turns, tables.messages)
+    kinds = (tables.SESSIONS, tables.TURNS, tables.MESSAGES)
     return {table.name: len(await books.rows(table)) for table in kinds}
 
 
@@ -86,7 +86,7 @@ def asked(*turns: tuple[str, str]) -> list[Turn]:
 
 def told(turns: Sequence[Turn]) -> list[tuple[str, str | None]]:
     """What these turns say."""
-    return [(turn.said[0].text, turn.answer) for turn in turns]
+    return [(turn.messages[0].text, turn.answer) for turn in turns]
 
 
 async def test_a_question_is_a_turn_at_once(books: Books) -> None:
@@ -95,7 +95,7 @@ async def test_a_question_is_a_turn_at_once(books: Books) -> None:
     second = await begun(books, "and?")
 
     assert await books.store.run(leases.waiting, [("gateway", "key-1")], now=books.now, limit=9) == []
-    assert [(turn.said, turn.answer) for turn in await books.past(second)] == [(first.utterances, "answered")]
+    assert [(turn.messages, turn.answer) for turn in await books.past(second)] == [(first.utterances, "answered")]
     assert [(first.opened, second.opened)] == [(Opened.CREATED, Opened.CONTINUED)]
 
 
@@ -124,11 +124,11 @@ async def test_what_is_withdrawn_leaves_no_thread(books: Books) -> None:
     """One that was made for it goes; one that was there before stays, so that its chat is known."""
     for key in (KEY, None):
         await withdraw(books, await begun(books, "hello", idempotency_key=key))
-    assert await books.rows(tables.threads) == []
+    assert await books.rows(tables.THREADS) == []
 
     await books.store.run(threads.ensure, OURS)
     await withdraw(books, await begun(books, "hello"))
-    assert len(await books.rows(tables.threads)) == 1
+    assert len(await books.rows(tables.THREADS)) == 1
 
 
 async def test_what_is_withdrawn_leaves_the_file(empty_sqlite_url: str, clock: SettableClock) -> None:
@@ -161,7 +161,7 @@ async def test_a_lost_claim_changes_nothing(books: Books) -> None:
 
     assert not await settle(books, lost)
     await withdraw(books, lost)
-    assert [row.text for row in await books.rows(tables.messages)] == ["second"]
+    assert [row.text for row in await books.rows(tables.MESSAGES)] == ["second"]
     assert await settle(books, second)
 
 
@@ -175,7 +175,7 @@ async def test_the_sweep_withdraws_what_the_dead_left(books: Books) -> None:
     await books.store.run(claims.fail_attempt, given_up)
     await books.store.run(chat_turns.withdraw_abandoned, now=books.now, batch=10)
 
-    assert [row.text for row in await books.rows(tables.messages)] == ["first", "running"]
+    assert [row.text for row in await books.rows(tables.MESSAGES)] == ["first", "running"]
     assert await settle(books, running)
     books.now += DAY + MINUTE
     assert await books.sweep() == 2
@@ -262,7 +262,7 @@ async def test_what_is_reset_while_it_is_answered_leaves_nothing_to_guess_it_by(
     await books.store.run(inbox.reset, OURS, chat_turns.speaker(OURS), now=books.now)
 
     assert not await settle(books, late)
-    assert [row.request_digest for row in await books.rows(tables.turns)] == [None]
+    assert [row.request_digest for row in await books.rows(tables.TURNS)] == [None]
 
 
 async def test_an_answer_kept_for_its_key_can_be_erased(books: Books) -> None:
@@ -271,7 +271,7 @@ async def test_an_answer_kept_for_its_key_can_be_erased(books: Books) -> None:
     await answered(books, idempotency_key=KEY, thread=place_of_one("key-2", "retry-1"))
     await books.store.run(erasure.erase, Scope(workspace="key-1", person="key-1"), now=books.now)
 
-    kept = [(row.answer, row.request_digest) for row in await books.rows(tables.turns)]
+    kept = [(row.answer, row.request_digest) for row in await books.rows(tables.TURNS)]
     assert kept == [(None, None), ("answered", KEY.digest)]
 
 
@@ -289,5 +289,5 @@ async def test_words_that_no_database_takes(books: Books) -> None:
     """NUL is left out, of questions and of what a caller recalls."""
     first = await begun(books, "a\0b", earlier=asked(("x\0", "y\0z")))
 
-    assert [row.text for row in await books.rows(tables.messages)] == ["x", "ab"]
+    assert [row.text for row in await books.rows(tables.MESSAGES)] == ["x", "ab"]
     assert told(await books.past(first)) == [("x", "yz")]

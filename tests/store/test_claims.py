@@ -9,7 +9,7 @@ from bot.domain.sessions import ResetOutcome, StatusReply, StopOutcome
 from bot.store import claims
 from bot.store.claims import MESSAGES_PER_TURN
 from bot.store.settlement import Settlement, TurnState
-from bot.store.tables import sessions, threads, turns
+from bot.store.tables import SESSIONS, THREADS, TURNS
 from tests.support.builders import ANA, BEN, THREAD, mention, reply, reset
 from tests.support.store_driver import Books, texts
 
@@ -49,7 +49,7 @@ async def test_many_claims_at_once_have_one_winner(books: Books) -> None:
     found = await asyncio.gather(*(books.claim(thread_id, f"worker {number}") for number in range(20)))
 
     assert len([claim for claim in found if claim is not None]) == 1
-    assert len(await books.rows(turns)) == 1
+    assert len(await books.rows(TURNS)) == 1
 
 
 async def test_what_arrives_during_a_turn_is_the_next_turn(books: Books) -> None:
@@ -78,11 +78,11 @@ async def test_settling_stores_the_answer_and_releases_the_lease(books: Books) -
     done = Settlement(TurnState.ANSWERED, "hi\0 \ud83d", None, "some-model", 10, 4, 2)
     assert await books.store.run(claims.settle, claim, done, now=books.now)
 
-    [turn] = await books.rows(turns)
+    [turn] = await books.rows(TURNS)
     assert (turn.state, turn.answer, turn.model, turn.finished_at) == ("answered", "hi ?", "some-model", books.now)
     assert (turn.prompt_tokens, turn.cached_tokens, turn.completion_tokens) == (10, 4, 2)
-    assert (await books.rows(sessions))[0].last_active_at == books.now
-    assert (await books.rows(threads))[0].lease_until is None
+    assert (await books.rows(SESSIONS))[0].last_active_at == books.now
+    assert (await books.rows(THREADS))[0].lease_until is None
 
 
 async def test_a_turn_is_settled_once(books: Books) -> None:
@@ -91,7 +91,7 @@ async def test_a_turn_is_settled_once(books: Books) -> None:
     await books.settle(claim, "first")
 
     assert not await books.settle(claim, "second")
-    assert (await books.rows(turns))[0].answer == "first"
+    assert (await books.rows(TURNS))[0].answer == "first"
 
 
 async def test_a_lease_that_ran_out_is_taken_over_as_the_next_attempt(books: Books) -> None:
@@ -114,7 +114,7 @@ async def test_a_late_worker_can_neither_settle_nor_postpone_nor_free_the_thread
     assert not await books.settle(late, "late")
     assert await books.claim(late.thread_id, "three") is None
     assert await books.settle(current, "in time")
-    [turn] = await books.rows(turns)
+    [turn] = await books.rows(TURNS)
     assert (turn.answer, turn.postponed) == ("in time", 0)
 
 
@@ -143,7 +143,7 @@ async def test_whatever_a_backend_calls_its_model_can_be_settled(books: Books) -
     settled = Settlement(TurnState.ANSWERED, "hi", model="m\0\ud83d" + "x" * 1_000)
 
     assert await books.store.run(claims.settle, claim, settled, now=books.now)
-    assert (await books.rows(turns))[0].model.startswith("m?x")
+    assert (await books.rows(TURNS))[0].model.startswith("m?x")
 
 
 async def test_a_turn_takes_a_bounded_number_of_messages(books: Books) -> None:

@@ -100,7 +100,7 @@ async def test_an_edit_of_what_was_answered_counts_from_the_next_turn_on(books: 
     assert await books.accept_edit(edit("hello")) is EditOutcome.REPLACED
 
     [turn] = await books.past(await books.claimed(await books.accepted(reply("again", "2.0"))))
-    assert ([said.text for said in turn.said], turn.answer) == (["hello"], "hi")
+    assert ([said.text for said in turn.messages], turn.answer) == (["hello"], "hi")
 
 
 async def test_an_edit_does_not_undo_a_stop(books: Books) -> None:

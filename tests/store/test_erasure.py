@@ -15,7 +15,7 @@ from bot.domain.events import ChannelGone
 from bot.domain.sessions import Interrupted
 from bot.domain.texts import ANSWER_ERASED
 from bot.prompt.history import Turn, Utterance
-from bot.prompt.thread_context import Earlier, ThreadContext
+from bot.prompt.thread_context import EarlierMessage, ThreadContext
 from bot.store import erasure, leases, posted_messages, purge, summaries, thread_context, threads
 from bot.store.engine import Store
 from bot.store.erasure import Erasable, Scope
@@ -27,10 +27,10 @@ from tests.support.store_driver import Books, somebody_waits, texts
 OF_ANA = Scope("desk", "T1", person=ANA.id)
 
 
-async def expunge(books: Books, batch: int = 2) -> int:
+async def delete_old_rows(books: Books, batch: int = 2) -> int:
     """Purge the rows of sessions that closed fourteen days ago, and return how many."""
     total = 0
-    while deleted := await books.store.run(purge.expunge, before=books.now - 14 * DAY, batch=batch):
+    while deleted := await books.store.run(purge.delete_old_rows, before=books.now - 14 * DAY, batch=batch):
         total += deleted
     return total
 
@@ -166,7 +166,7 @@ async def test_erasing_and_an_answer_never_wait_for_each_other(
     """Erasure locks threads first and in id order, like all transactions, so that there is no deadlock."""
     books = Books(Store(empty_postgres_url), clock)
     claim = await books.claimed(await books.accepted(mention("who knows?", "5.0")))
-    context = ThreadContext((Earlier("1.0", BEN.id, "printers?"),))
+    context = ThreadContext((EarlierMessage("1.0", BEN.id, "printers?"),))
     await books.store.run(thread_context.keep, claim.thread_id, "s1", claim.turn_id, context)
     await books.settle(claim)
     later = await books.answer(mention("hello", in_=thread(2)))
@@ -201,11 +201,11 @@ async def test_the_rows_of_what_is_over_are_deleted_in_time(books: Books) -> Non
         await books.settle(await books.claimed(claim.thread_id))
     await books.accept_deletion(deletion("9.0", in_=thread(9), was=mention("hello", "9.0", in_=thread(9))))
     books.now += 14 * DAY
-    assert await expunge(books) == 0
+    assert await delete_old_rows(books) == 0
     await books.answer(mention("hello", in_=THREAD))
     books.now += timedelta(seconds=1)
 
-    assert await expunge(books) > 0
+    assert await delete_old_rows(books) > 0
     assert await left(books) == {"threads": 4, "sessions": 1, "turns": 1, "messages": 1, "answers": 0}
 
 
@@ -217,7 +217,7 @@ async def test_a_thread_that_goes_on_keeps_what_it_needs(books: Books) -> None:
     books.now += 15 * DAY
     await books.answer(reply("again", "3.0"), "hi")
 
-    await expunge(books)
+    await delete_old_rows(books)
     assert await left(books) == {"threads": 1, "sessions": 1, "turns": 1, "messages": 1, "answers": 0}
     assert await books.accept(reply("and again", "4.0")) == 1
 
@@ -227,7 +227,7 @@ async def test_a_thread_that_is_forgotten_can_be_opened_again(books: Books) -> N
     await books.answer(mention("hello", "1.0"))
     await books.store.run(erasure.leave, ChannelGone("desk", "T1", "C1"), now=books.now)
     books.now += 15 * DAY
-    await expunge(books)
+    await delete_old_rows(books)
 
     assert await left(books) == {"threads": 1, "sessions": 0, "turns": 0, "messages": 0, "answers": 0}
     assert await books.accept(reply("anybody?", "2.0")) is None

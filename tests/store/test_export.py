@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from bot.domain.sessions import Kept
-from bot.prompt.thread_context import Earlier, ThreadContext
+from bot.domain.sessions import PersonalDataExport
+from bot.prompt.thread_context import EarlierMessage, ThreadContext
 from bot.store import export, thread_context
 from tests.support.builders import ANA, BEN, CHI, NOON, deletion, edit, mention, reply, stop, thread
 from tests.support.store_driver import Books
 
 
-async def export_of(books: Books, limit: int = 10) -> Kept:
+async def export_of(books: Books, limit: int = 10) -> PersonalDataExport:
     """Return Ana's export."""
     return await books.store.run(export.of_person, "desk", "T1", ANA.id, limit=limit)
 
@@ -58,7 +58,7 @@ async def test_a_stop_by_somebody_else_takes_no_answer_away(books: Books) -> Non
 async def test_what_was_said_before_the_bot_was_called(books: Books) -> None:
     """The person's own messages in a thread context are exported, and nobody else's."""
     claim = await books.claimed(await books.accepted(mention("help", "5.0", by=CHI)))
-    messages = (Earlier("1.0", ANA.id, "who knows printers?"), Earlier("2.0", BEN.id, "I do"))
+    messages = (EarlierMessage("1.0", ANA.id, "who knows printers?"), EarlierMessage("2.0", BEN.id, "I do"))
     assert claim.session_id is not None
     await books.store.run(
         thread_context.keep, claim.thread_id, claim.session_id, claim.turn_id, ThreadContext(messages)
@@ -66,7 +66,7 @@ async def test_what_was_said_before_the_bot_was_called(books: Books) -> None:
 
     exported = await export_of(books)
     assert exported.messages == ()
-    assert [(message.channel, message.thread, message.id, message.text) for message in exported.background] == [
+    assert [(message.channel, message.thread, message.id, message.text) for message in exported.thread_context] == [
         ("C1", "1.0", "1.0", "who knows printers?")
     ]
 
@@ -77,4 +77,4 @@ async def test_of_too_much_the_newest_is_handed_over(books: Books) -> None:
         await books.answer(mention(str(number), in_=thread(number)))
 
     assert [message.text for message in (await export_of(books, limit=2)).messages] == ["1", "2"]
-    assert [(await export_of(books, limit=limit)).whole for limit in (2, 3)] == [False, True]
+    assert [(await export_of(books, limit=limit)).complete for limit in (2, 3)] == [False, True]

@@ -97,7 +97,7 @@ async def test_what_was_not_read_counts_as_cut(books: Books) -> None:
     assert now.session_id is not None
     past = await books.store.run(history.before, now.session_id, now.turn_id, budget_tokens=100)
 
-    assert past.cut == HistoryWindow(past.turns[0].id - 1, several=True)
+    assert past.window == HistoryWindow(past.turns[0].id - 1, several=True)
 
 
 async def test_what_is_cut_is_not_read(books: Books) -> None:
@@ -106,7 +106,7 @@ async def test_what_is_cut_is_not_read(books: Books) -> None:
     await books.store.run(summaries.move, "s1", HistoryWindow(turns[1].turn_id))
     now = await books.claimed(await books.accepted(mention("now", "9")))
 
-    assert [turn.said[0].text for turn in await books.past(now)] == ["question 3", "question 4"]
+    assert [turn.messages[0].text for turn in await books.past(now)] == ["question 3", "question 4"]
 
 
 async def test_no_other_sessions_words_are_read(books: Books) -> None:
@@ -117,4 +117,4 @@ async def test_no_other_sessions_words_are_read(books: Books) -> None:
     await books.answer(mention("mine", "2.0"))
     now = await books.claimed(await books.accepted(mention("now", "3.0")))
 
-    assert [said.text for turn in await books.past(now) for said in turn.said] == ["mine"]
+    assert [said.text for turn in await books.past(now) for said in turn.messages] == ["mine"]

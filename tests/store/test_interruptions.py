@@ -15,7 +15,7 @@ from bot.domain.sessions import Interrupted, ResetOutcome, StopOutcome
 from bot.store import claims, erasure, leases
 from bot.store.engine import Store
 from bot.store.settlement import TurnState
-from bot.store.tables import messages, sessions, threads, turns
+from bot.store.tables import MESSAGES, SESSIONS, THREADS, TURNS
 from bot.testing import SettableClock
 from tests.support.builders import ANA, BEN, DIRECT, THREAD, deletion, edit, mention, reply, reset, stop, thread
 from tests.support.store_driver import Books, add_sessions, somebody_waits, texts
@@ -30,7 +30,7 @@ async def interruptions(books: Books, owner: str = "one") -> list[tuple[int, int
 
 async def states(books: Books) -> list[tuple[str, str | None]]:
     """What became of every turn, and its answer."""
-    return [(turn.state, turn.answer) for turn in await books.rows(turns)]
+    return [(turn.state, turn.answer) for turn in await books.rows(TURNS)]
 
 
 @pytest.mark.parametrize("message_id", ["2.0", None], ids=["written", "button"])
@@ -68,7 +68,7 @@ async def test_a_stop_before_the_answer_has_begun_is_told_and_remembered(books: 
     await books.settle(confirmation, "told")
 
     [stopped] = await books.past(await books.claimed(await books.accepted(reply("again", "4.0"))))
-    assert [said.text for said in stopped.said] == ["hello", "more"]
+    assert [said.text for said in stopped.messages] == ["hello", "more"]
     assert stopped.answer == wording.interrupted(Interrupted.STOPPED)
 
 
@@ -105,7 +105,7 @@ async def test_a_button_where_nothing_runs_is_owed_nothing(books: Books) -> None
     assert await books.accept_stop(stop()) is StopOutcome.NOTHING_RUNS
 
     assert await books.claim(claim.thread_id) is None
-    assert len(await books.rows(threads)) == len(await books.rows(messages)) == 1
+    assert len(await books.rows(THREADS)) == len(await books.rows(MESSAGES)) == 1
 
 
 async def test_a_stop_delivered_again_ends_no_later_turn(books: Books) -> None:
@@ -146,7 +146,7 @@ async def test_a_button_that_is_delivered_again_ends_no_later_answer(books: Book
 async def test_a_stop_where_the_bot_takes_no_part_is_for_somebody_else(books: Books) -> None:
     """A bare `!stop` among people leaves no trace; said to the bot, or in private, it is owed a line."""
     assert await books.accept_stop(stop("1.0")) is None
-    assert await books.rows(threads) == []
+    assert await books.rows(THREADS) == []
 
     assert await books.accept_stop(dataclasses.replace(stop("1.0"), mentions_bot=True)) is StopOutcome.NOTHING_RUNS
     assert await books.accept_stop(stop("1.0", in_=DIRECT)) is StopOutcome.NOTHING_RUNS
@@ -230,7 +230,7 @@ async def test_a_deleted_message_that_waits_is_not_answered(books: Books) -> Non
     assert not await books.accept_deletion(deletion("1.0"))
     claim = await books.claimed(thread_id)
     assert texts(claim) == ["hello"]
-    assert "secret" not in repr(await books.rows(messages))
+    assert "secret" not in repr(await books.rows(MESSAGES))
     await books.settle(claim)
     await books.accepted(reply("never mind", "3.0"))
     await books.accept_deletion(deletion("3.0"))
@@ -281,7 +281,7 @@ async def test_a_deletion_where_the_bot_never_was_leaves_no_trace(books: Books) 
     """People delete messages everywhere."""
     assert not await books.accept_deletion(deletion("1.0"))
 
-    assert await books.rows(threads) == []
+    assert await books.rows(THREADS) == []
 
 
 async def test_an_uninstall_ends_everything_in_that_workspace_and_nothing_elsewhere(books: Books) -> None:
@@ -295,22 +295,22 @@ async def test_an_uninstall_ends_everything_in_that_workspace_and_nothing_elsewh
 
     assert await interruptions(books) == [(running.thread_id, running.fence, Interrupted.UNINSTALLED)]
     assert not await books.settle(running, "my secret")
-    assert [row.closed_why for row in await books.rows(sessions)] == [*["uninstalled"] * 3, None]
-    assert "secret" not in repr([*await books.rows(messages), *await books.rows(turns)])
+    assert [row.closed_why for row in await books.rows(SESSIONS)] == [*["uninstalled"] * 3, None]
+    assert "secret" not in repr([*await books.rows(MESSAGES), *await books.rows(TURNS)])
     assert [await books.claim(number) for number in (1, 2, 3)] == [None] * 3
     assert texts(await books.claimed(theirs)) == ["hello"]
-    assert [row.engaged for row in await books.rows(threads)] == [False, False, False, True]
+    assert [row.engaged for row in await books.rows(THREADS)] == [False, False, False, True]
 
 
 async def test_an_uninstall_of_a_large_workspace_fits_into_its_statements(books: Books) -> None:
     """Databases bound the parameters of a statement; a workspace's open sessions are not bounded."""
-    await books.store.run(add_sessions, erasure.CLOSED_AT_ONCE + 1)
+    await books.store.run(add_sessions, erasure.CLOSE_BATCH + 1)
     parameters: list[int] = []
     event.listen(books.store.engine, "before_cursor_execute", lambda *args: parameters.append(len(args[3])))
     await books.store.run(erasure.leave, GONE, now=books.now)
 
-    assert erasure.CLOSED_AT_ONCE <= max(parameters) < erasure.CLOSED_AT_ONCE + 10
-    assert {row.closed_why for row in await books.rows(sessions)} == {"uninstalled"}
+    assert erasure.CLOSE_BATCH <= max(parameters) < erasure.CLOSE_BATCH + 10
+    assert {row.closed_why for row in await books.rows(SESSIONS)} == {"uninstalled"}
 
 
 async def test_an_uninstall_waits_for_a_claim_that_is_being_made(empty_postgres_url: str, clock: SettableClock) -> None:

@@ -172,7 +172,7 @@ class History:
         assert texts(claim) == model.asked
         self.answered += model.asked
         if claim.session_id is not None:
-            seen = {said.text for turn in await self.books.past(claim) for said in turn.said}
+            seen = {said.text for turn in await self.books.past(claim) for said in turn.messages}
             assert seen == {*model.session} - {*model.owed} - {*model.asked}
 
     async def settle(self, where: Thread) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import event
 from bot.domain.events import ChannelGone
 from bot.domain.sessions import IdleLimits
 from bot.prompt.history import HistoryWindow, Turn
-from bot.prompt.thread_context import Earlier, ThreadContext
+from bot.prompt.thread_context import EarlierMessage, ThreadContext
 from bot.store import (
     display_names,
     erasure,
@@ -57,7 +57,7 @@ async def test_what_every_message_costs_is_looked_up_by_an_index(books: Books) -
     await books.store.run(leases.renew, books.lease(), [1, 2])
     await books.store.run(leases.interruptions, "one")
     await books.store.run(leases.waiting, [("desk", "T1")], now=books.now, limit=10)
-    await books.store.run(thread_context.keep, 1, "s1", 1, ThreadContext((Earlier("0.5", "U1", "hi"),)))
+    await books.store.run(thread_context.keep, 1, "s1", 1, ThreadContext((EarlierMessage("0.5", "U1", "hi"),)))
     await books.store.run(thread_context.attached, "s1", [Turn((), id=1)])
     await books.store.run(thread_context.edit, 1, reply("hi!", "0.5"))
     await books.store.run(display_names.give, "s1", ["U1"], {"U1": "Ana"})
@@ -74,9 +74,9 @@ async def test_what_every_message_costs_is_looked_up_by_an_index(books: Books) -
     await books.sweep()
     await books.sweep(idle=IdleLimits(DAY, {"C9": HOUR}))
     places = [("desk", "T1")]
-    await books.store.run(sessions.forewarn, places, now=books.now + DAY, idle=A_DAY, ahead=HOUR, batch=10)
+    await books.store.run(sessions.claim_expiry_warnings, places, now=books.now + DAY, idle=A_DAY, ahead=HOUR, batch=10)
     await books.store.run(erasure.leave, ChannelGone("desk", "T1", "C1"), now=books.now)
-    await books.store.run(purge.expunge, before=books.now + DAY, batch=10)
+    await books.store.run(purge.delete_old_rows, before=books.now + DAY, batch=10)
 
     plans = await books.store.run(plans_of, statements)
     assert len(plans) > 20

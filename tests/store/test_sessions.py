@@ -130,7 +130,7 @@ async def test_what_was_written_after_a_reset_but_arrived_before_it_starts_the_n
         await books.settle(await books.claimed(1), "hi")
     now = await books.claimed(await books.accepted(reply("thanks", "4.0")))
 
-    assert [(turn.said[0].text, turn.answer) for turn in await books.past(now)] == [("hello", "hi")]
+    assert [(turn.messages[0].text, turn.answer) for turn in await books.past(now)] == [("hello", "hi")]
     assert [row.closed_why for row in await books.rows(SESSIONS)] == ["reset", None]
     assert "secret" not in repr(await books.rows(MESSAGES))
 
@@ -154,7 +154,7 @@ async def test_what_was_written_before_a_reset_leaves_the_turn_it_shares_with_wh
     await books.settle(await books.claimed(1))  # the confirmation
     now = await books.claimed(await books.accepted(reply("thanks", "5.0")))
 
-    assert [said.text for turn in await books.past(now) for said in turn.said] == ["by the way"]
+    assert [said.text for turn in await books.past(now) for said in turn.messages] == ["by the way"]
     assert "secret" not in repr(await books.rows(MESSAGES)) + repr([row.answer for row in await books.rows(TURNS)])
 
 
@@ -187,7 +187,7 @@ async def test_a_reset_of_one_thread_leaves_the_others_alone(books: Books) -> No
     await books.reset(thread(1), ANA)
     await books.accepted(reply("still there?", "2.0", in_=thread(2)))
 
-    assert [turn.said[0].text for turn in await books.past(await books.claimed(other.thread_id))] == ["two"]
+    assert [turn.messages[0].text for turn in await books.past(await books.claimed(other.thread_id))] == ["two"]
 
 
 async def test_a_second_open_session_is_refused_by_the_database(books: Books) -> None:

@@ -10,14 +10,14 @@ from datetime import timedelta
 import pytest
 
 from bot.domain.events import Author
-from bot.prompt.history import NOTHING_CUT, HistoryWindow, Turn, Utterance
-from bot.prompt.thread_context import NO_BACKGROUND, Earlier, ThreadContext
+from bot.prompt.history import WHOLE_HISTORY, HistoryWindow, Turn, Utterance
+from bot.prompt.thread_context import NO_THREAD_CONTEXT, EarlierMessage, ThreadContext
 from bot.store import history as settled_turns
 from bot.store import summaries, thread_context
 from bot.store.claims import Claim, settle
 from bot.store.settlement import Settlement, TurnState
 from bot.store.summaries import CompactionClaim
-from bot.store.tables import summaries as table
+from bot.store.tables import SUMMARIES
 from tests.support.builders import ANA, BEN, DAY, THREAD, deletion, edit, mention, reply
 from tests.support.store_driver import Books
 
@@ -68,7 +68,7 @@ async def test_a_summary_is_stored_and_the_session_shown_from_behind_it(books: B
     now = await books.claimed(await books.accepted(reply("now", "9.0")))
     past = await books.store.run(settled_turns.before, "s1", now.turn_id, budget_tokens=1_000)
 
-    assert past.cut == HistoryWindow(turns[1].turn_id, "The code is 7319.", turns[1].turn_id)
+    assert past.window == HistoryWindow(turns[1].turn_id, "The code is 7319.", turns[1].turn_id)
     assert past.turns == (Turn((Utterance("U-ANA", "question 3"),), "answer 3"),)
 
 
@@ -147,7 +147,7 @@ async def test_a_summary_goes_with_its_session(books: Books, sessions: Sessions,
 
     assert not await sessions.finish(late, turn.turn_id)
     assert await sessions.begin() is None
-    assert await books.store.run(lambda connection: connection.execute(table.select()).all()) == []
+    assert await books.store.run(lambda connection: connection.execute(SUMMARIES.select()).all()) == []
 
 
 async def test_a_turn_that_was_cut_off_leaves_no_cut(books: Books) -> None:
@@ -156,7 +156,7 @@ async def test_a_turn_that_was_cut_off_leaves_no_cut(books: Books) -> None:
     await books.reset(THREAD, ANA)
     await books.store.run(settle, claim, Settlement(TurnState.ANSWERED, "hello", cut=HistoryWindow(7)), now=books.now)
 
-    assert await books.store.run(summaries.cut_of, "s1") == NOTHING_CUT
+    assert await books.store.run(summaries.cut_of, "s1") == WHOLE_HISTORY
 
 
 async def test_a_deletion_voids_the_summary_that_holds_the_message(books: Books, sessions: Sessions) -> None:
@@ -209,7 +209,7 @@ async def test_whatever_takes_a_word_back_voids_the_summary(
 ) -> None:
     """Also of what people said before the bot was called, which is folded with the turn that it stands with."""
     claim = await books.claimed(await books.accepted(mention("my secret", "5.0")))
-    said = ThreadContext((Earlier("1.0", BEN.id, "who knows printers?"),))
+    said = ThreadContext((EarlierMessage("1.0", BEN.id, "who knows printers?"),))
     await books.store.run(thread_context.keep, claim.thread_id, "s1", claim.turn_id, said)
     await books.settle(claim)
     await books.answer(reply("and mine", "6.0", by=Author("U-CAY", "T1")))
@@ -255,13 +255,13 @@ async def test_a_summary_survives_what_happens_to_later_turns(
 async def test_what_was_said_before_is_folded_with_its_turn(books: Books) -> None:
     """It is read with it, and with no other."""
     claim = await books.claimed(await books.accepted(mention("well?", "5.0")))
-    said = ThreadContext((Earlier("1.0", BEN.id, "who knows printers?"),))
+    said = ThreadContext((EarlierMessage("1.0", BEN.id, "who knows printers?"),))
     await books.store.run(thread_context.keep, claim.thread_id, "s1", claim.turn_id, said)
     await books.settle(claim)
     last = await books.answer(reply("go on", "6.0"))
     turns = await books.store.run(settled_turns.oldest, "s1", after=0, until=last.turn_id)
 
-    assert [turn.background for turn in turns] == [said, NO_BACKGROUND]
+    assert [turn.thread_context for turn in turns] == [said, NO_THREAD_CONTEXT]
 
 
 async def test_a_deletion_voids_a_summary_that_is_being_written(books: Books, sessions: Sessions) -> None:

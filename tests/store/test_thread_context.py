@@ -8,16 +8,16 @@ import dataclasses
 import pytest
 
 from bot.domain.events import Attachment, MessageReceived
-from bot.prompt.thread_context import By, Earlier, Known, ThreadContext
+from bot.prompt.thread_context import AuthorKind, ContextState, EarlierMessage, ThreadContext
 from bot.store import posted_messages, tables, thread_context
 from bot.store.claims import PlatformClaim
 from tests.support.builders import ANA, BEN, DAY, THREAD, deletion, edit, mention, reply, reset, stop, thread
 from tests.support.store_driver import MINUTE, Books, texts
 
 FILE = Attachment("F1", "a.png", "image/png", 9)
-ROOT = Earlier("1.0", "U-BEN", "who knows printers?", (FILE,))
-ALERT = Earlier("2.0", "B1", "on fire", by=By.BOT, name="deploys")
-OWN = Earlier("3.0", "U-BOT", "I see", by=By.SELF)
+ROOT = EarlierMessage("1.0", "U-BEN", "who knows printers?", (FILE,))
+ALERT = EarlierMessage("2.0", "B1", "on fire", by=AuthorKind.BOT, name="deploys")
+OWN = EarlierMessage("3.0", "U-BOT", "I see", by=AuthorKind.SELF)
 SAID = ThreadContext((ROOT, ALERT, OWN))
 
 
@@ -37,18 +37,18 @@ async def known(books: Books, claim: PlatformClaim) -> ThreadContext:
     assert claim.session_id is not None
     [*_, turn] = await books.past(claim)
     [*_, turn] = await books.store.run(thread_context.attached, claim.session_id, [turn])
-    return turn.background
+    return turn.thread_context
 
 
 async def test_it_comes_back_as_it_was_with_the_turn_that_it_was_read_for(books: Books) -> None:
     """Authors, texts, order and files are unchanged. Later turns find the context with its turn."""
     first = await books.claimed(await books.accepted(call()))
-    assert first.thread_context is Known.NOTHING
+    assert first.thread_context is ContextState.UNREAD
     await keep(books, first)
     await books.settle(first)
     second = await books.claimed(await books.accepted(reply("and?", "6.0")))
 
-    assert second.thread_context is Known.WHOLE
+    assert second.thread_context is ContextState.COMPLETE
     assert await known(books, second) == SAID
     assert await books.store.run(thread_context.attached, "s1", []) == []
 
@@ -56,11 +56,11 @@ async def test_it_comes_back_as_it_was_with_the_turn_that_it_was_read_for(books:
 async def test_a_part_is_known_to_be_a_part(books: Books) -> None:
     """An incomplete context is marked as such, also when nothing could be read."""
     first = await books.claimed(await books.accepted(call()))
-    await keep(books, first, ThreadContext(whole=False))
+    await keep(books, first, ThreadContext(complete=False))
     await books.settle(first)
 
     assert await known(books, await books.claimed(await books.accepted(reply("and?", "6.0")))) == ThreadContext(
-        whole=False
+        complete=False
     )
 
 
@@ -87,7 +87,7 @@ async def test_the_reading_is_not_used_up_by_a_question_that_was_stopped(books: 
     await books.accept_stop(stop("4.5"))
     await books.settle(await books.claimed(1))
     claim = await books.claimed(await books.accepted(call()))
-    await keep(books, claim, ThreadContext((*SAID.earlier, Earlier("4.0", "U-ANA", "what now?"))))
+    await keep(books, claim, ThreadContext((*SAID.messages, EarlierMessage("4.0", "U-ANA", "what now?"))))
 
     assert [row.message_id for row in await books.rows(tables.THREAD_CONTEXT)] == ["1.0", "2.0", "3.0"]
 
@@ -105,7 +105,7 @@ async def test_it_is_kept_once(books: Books) -> None:
     """A late worker that lost its turn changes nothing."""
     claim = await books.claimed(await books.accepted(call()))
     await keep(books, claim)
-    await keep(books, claim, ThreadContext((Earlier("4.0", "U-ANA", "late"),)))
+    await keep(books, claim, ThreadContext((EarlierMessage("4.0", "U-ANA", "late"),)))
 
     assert len(await books.rows(tables.THREAD_CONTEXT)) == 3
 
@@ -167,7 +167,7 @@ async def test_a_message_that_is_edited_while_it_is_read_says_what_it_does_now(
     await books.settle(claim)
 
     later = await books.claimed(await books.accepted(reply("and?", "6.0")))
-    edited = Earlier("1.0", "U-BEN", "who knows screens?")
+    edited = EarlierMessage("1.0", "U-BEN", "who knows screens?")
     assert await known(books, later) == ThreadContext((edited, ALERT, OWN))
     assert [row.text for row in await books.rows(tables.THREAD_CONTEXT)] == ["who knows screens?", "on fire", "I see"]
 
@@ -221,7 +221,7 @@ async def test_an_edited_message_reads_as_it_does_now(books: Books) -> None:
     assert not await books.store.run(thread_context.edit, 1, reply("hm", "9.0"))
     await books.settle(claim)
     later = await books.claimed(await books.accepted(reply("and?", "6.0")))
-    assert await known(books, later) == ThreadContext((Earlier("1.0", "U-BEN", "who knows screens?"), ALERT))
+    assert await known(books, later) == ThreadContext((EarlierMessage("1.0", "U-BEN", "who knows screens?"), ALERT))
 
 
 async def test_whoever_wrote_before_may_not_reset(books: Books) -> None:
@@ -235,7 +235,7 @@ async def test_whoever_wrote_before_may_not_reset(books: Books) -> None:
 async def test_anything_can_be_kept(books: Books, text: str) -> None:
     """Every text that a platform sends can be stored."""
     claim = await books.claimed(await books.accepted(call()))
-    await keep(books, claim, ThreadContext((Earlier("1.0", "U-BEN", text, by=By.BOT, name=text),)))
+    await keep(books, claim, ThreadContext((EarlierMessage("1.0", "U-BEN", text, by=AuthorKind.BOT, name=text),)))
 
     [row] = await books.rows(tables.THREAD_CONTEXT)
     assert row.text == text.replace("\0", "").replace("\ud800", "?")

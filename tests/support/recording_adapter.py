@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from bot.domain.events import Thread
 from bot.domain.preferences import NO_PROFILE, Profile
-from bot.prompt.thread_context import NO_BACKGROUND, ThreadContext
+from bot.prompt.thread_context import NO_THREAD_CONTEXT, ThreadContext
 from bot.turns.adapter import AnswerTarget, Ledger
 
 
@@ -28,7 +28,7 @@ class RecordingAdapter:
         self.people: dict[str, str] = {}
         self.profiles: dict[str, Profile] = {}
         self.looked_up: list[frozenset[str]] = []
-        self.background = NO_BACKGROUND  # what was said in every thread before the bot was called into it
+        self.background = NO_THREAD_CONTEXT  # what was said in every thread before the bot was called into it
         self.read: list[tuple[Thread, str]] = []  # where, and before which message, it was looked for
         self.readable = asyncio.Event()  # while it is clear, reading it takes its time
         self.readable.set()

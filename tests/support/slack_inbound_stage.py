@@ -14,7 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.events import Author, Event, Thread
 from bot.domain.preferences import NO_PREFERENCES, Preferences, changed
-from bot.domain.sessions import Kept, KeptMessage, OpenSession, ResetOutcome
+from bot.domain.sessions import ExportedMessage, OpenSession, PersonalDataExport, ResetOutcome
 from bot.errors import StoreUnavailable
 from bot.ops.logs import JsonFormatter
 from bot.playground.server import PlaygroundServer
@@ -62,7 +62,7 @@ class RecordingInbox:
         self.accepted: list[Event] = []
         self.resets: list[tuple[str, str]] = []  # thread or session, user id
         self.sessions: list[OpenSession] = []
-        self.kept: list[KeptMessage] = []
+        self.kept: list[ExportedMessage] = []
         self.forgotten: list[str] = []  # user ids
         self.outcome = ResetOutcome.DONE
         self.saved_preferences: dict[str, Preferences] = {}
@@ -118,10 +118,10 @@ class RecordingInbox:
         self.forgotten.append(f"{platform}:{workspace}:{author.id}")
         return len(self.kept)
 
-    async def export(self, platform: str, workspace: str, author: Author) -> Kept:
+    async def export(self, platform: str, workspace: str, author: Author) -> PersonalDataExport:
         del platform, workspace, author
         self._maybe_fail()
-        return Kept(tuple(self.kept))
+        return PersonalDataExport(tuple(self.kept))
 
     def _record_reset(self, what: str, author: Author) -> ResetOutcome:
         self._maybe_fail()

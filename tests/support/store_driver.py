@@ -158,10 +158,10 @@ class Books:
 def add_sessions(connection: sa.Connection, count: int) -> None:
     """Open sessions, each in a thread of its own, that did nothing since noon."""
     place = {"platform": "desk", "workspace": "T1", "channel": "C9", "direct": False, "engaged": True}
-    connection.execute(sa.insert(tables.threads), [{**place, "id": n, "root": str(n)} for n in range(1, count + 1)])
+    connection.execute(sa.insert(tables.THREADS), [{**place, "id": n, "root": str(n)} for n in range(1, count + 1)])
     row = {"opened_at": NOON, "last_active_at": NOON, "follows_expired": False}
     rows = [{**row, "id": f"s{n}", "thread_id": n} for n in range(1, count + 1)]
-    connection.execute(sa.insert(tables.sessions), rows)
+    connection.execute(sa.insert(tables.SESSIONS), rows)
 
 
 def texts(claim: PlatformClaim) -> list[str]:
@@ -177,6 +177,6 @@ def somebody_waits(connection: sa.Connection) -> bool:
 
 async def lapse(store: Store) -> None:
     """Every lease and every pause runs out."""
-    for table in (tables.threads, tables.summaries):
+    for table in (tables.THREADS, tables.SUMMARIES):
         over = sa.update(table).where(table.c.lease_until.is_not(None)).values(lease_until=LONG_AGO)
         await store.run(sa.Connection.execute, over)

@@ -15,7 +15,7 @@ from bot.prompt.budget import Budget
 from bot.prompt.compose import PromptParts
 from bot.prompt.history import ChatMessage
 from bot.store.engine import Store
-from bot.store.tables import turns
+from bot.store.tables import TURNS
 from bot.testing import SettableClock
 from bot.turns.answer import AnswerStream
 from bot.turns.assistant import Assistant
@@ -79,7 +79,7 @@ class Desk:
 
     async def turns(self) -> Sequence[sa.Row[*tuple[object, ...]]]:
         """Every turn, oldest first."""
-        return await self.store.run(lambda connection: connection.execute(sa.select(turns).order_by(turns.c.id)).all())
+        return await self.store.run(lambda connection: connection.execute(sa.select(TURNS).order_by(TURNS.c.id)).all())
 
 
 class RecordingAssistant(Assistant):

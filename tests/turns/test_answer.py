@@ -14,7 +14,7 @@ from bot.errors import ModelError, Trouble
 from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, ToolCall, Usage
 from bot.prompt.budget import Budget
 from bot.prompt.compose import NOTE_ENDS, PromptParts
-from bot.prompt.history import NOTHING_CUT, ChatMessage, HistoryWindow, Past, Turn, Utterance
+from bot.prompt.history import WHOLE_HISTORY, ChatMessage, HistoryWindow, Past, Turn, Utterance
 from bot.testing import PausedStep, ScriptedLLM
 from bot.tools import Arguments, Outcome, Tool
 from bot.turns.answer import AnswerStream
@@ -42,7 +42,7 @@ def long_turns(count: int) -> list[Turn]:
     return [Turn((Utterance("U1", "x" * 350),), "y" * 350, number) for number in range(1, count + 1)]
 
 
-def parts(*turns: Turn, cut: HistoryWindow = NOTHING_CUT, about: str = "") -> PromptParts:
+def parts(*turns: Turn, cut: HistoryWindow = WHOLE_HISTORY, about: str = "") -> PromptParts:
     """The parts of a prompt for the last of these turns."""
     *earlier, newest = turns
     return PromptParts(Past(tuple(earlier), cut), newest, about=about)

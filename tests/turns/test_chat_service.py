@@ -71,7 +71,7 @@ class ChatStage:
 
     async def rows(self) -> list[int]:
         """How many sessions, turns and messages there are."""
-        return [len(await self.books.rows(table)) for table in (tables.sessions, tables.turns, tables.messages)]
+        return [len(await self.books.rows(table)) for table in (tables.SESSIONS, tables.TURNS, tables.MESSAGES)]
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ async def test_a_lease_that_was_lost_ends_the_answer(stage: ChatStage, llm: Scri
     with pytest.raises(SessionLost):
         await asking
     assert isinstance(other, chat_turns.ChatClaim)
-    assert [row.text for row in await stage.books.rows(tables.messages)] == ["second"]
+    assert [row.text for row in await stage.books.rows(tables.MESSAGES)] == ["second"]
 
 
 @pytest.mark.parametrize("function", [chat_turns.begin, claims.settle])

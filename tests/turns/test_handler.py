@@ -13,7 +13,7 @@ from bot.domain.events import MessageReceived, ResetRequested
 from bot.domain.sessions import Interrupted
 from bot.errors import ModelError, PlatformError, PlatformUnavailable, Trouble
 from bot.llm import Usage
-from bot.prompt.thread_context import Earlier, ThreadContext
+from bot.prompt.thread_context import EarlierMessage, ThreadContext
 from bot.prompt.tokens import estimate_tokens
 from bot.store import claims, interruptions, posted_messages, tables, thread_context
 from bot.store.claims import PlatformClaim
@@ -115,7 +115,7 @@ async def test_whoever_is_mentioned_is_looked_up(desk: Desk, books: Books, llm: 
     assert shown_to(llm) == ["is @Ben in?"]
 
 
-PRINTERS = ThreadContext((Earlier("1.0", "U-BEN", "who knows printers?"),))
+PRINTERS = ThreadContext((EarlierMessage("1.0", "U-BEN", "who knows printers?"),))
 
 
 async def test_what_was_said_before_is_read_for_the_first_answer(desk: Desk, books: Books, llm: ScriptedLLM) -> None:
@@ -145,14 +145,14 @@ async def test_a_takeover_knows_what_was_said_before(desk: Desk, books: Books, l
 
     assert "who knows printers?" in shown_to(llm)[0]
     assert len(desk.adapter.read) == (0 if read else 1)
-    assert len(await books.rows(tables.background)) == 1
+    assert len(await books.rows(tables.THREAD_CONTEXT)) == 1
 
 
 async def test_what_was_said_before_takes_no_more_than_half_of_the_room(
     desk: Desk, books: Books, llm: ScriptedLLM
 ) -> None:
     """However much it is, there is room for the conversation."""
-    said = [Earlier(f"{number:04}", "U-BEN", "x" * 100) for number in range(50)]
+    said = [EarlierMessage(f"{number:04}", "U-BEN", "x" * 100) for number in range(50)]
     desk.adapter.background = ThreadContext(tuple(said))
     llm.script("ok")
     await answered(desk, await claimed(books, mention("well?", "5.0")))

@@ -13,7 +13,7 @@ from bot.domain.events import Event, StopRequested, Uninstalled
 from bot.domain.sessions import Interrupted, ResetOutcome, StopOutcome
 from bot.errors import StoreUnavailable
 from bot.store.engine import Store
-from bot.store.tables import messages
+from bot.store.tables import MESSAGES
 from bot.testing import PausedStep, ScriptedLLM, SettableClock
 from bot.turns.open_sessions import LISTED_SESSIONS
 from tests.support.builders import ANA, BEN, THREAD, deletion, mention, reply, reset, stop, thread
@@ -34,7 +34,7 @@ async def test_what_is_accepted_is_committed(desk: Desk, llm: ScriptedLLM) -> No
 
     another = sa.create_engine(desk.store.engine.url, poolclass=sa.NullPool)
     with another.connect() as connection:
-        assert connection.execute(sa.select(messages.c.text)).scalars().all() == ["hi"]
+        assert connection.execute(sa.select(MESSAGES.c.text)).scalars().all() == ["hi"]
     hold.release()
     assert await desk.adapter.shown(THREAD) == ["hello"]
 
@@ -220,7 +220,7 @@ async def test_a_stop_where_nothing_runs_is_answered_once(desk: Desk, books: Boo
     assert [await desk.inbox.accept(stop("2.0")) for _ in range(2)] == [True, False]
     await desk.worker.idle()
 
-    assert desk.adapter.replies[THREAD] == [texts.fixed(StopOutcome.NOTHING_RUNS)]
+    assert desk.adapter.replies[THREAD] == [texts.fixed_reply(StopOutcome.NOTHING_RUNS)]
 
 
 async def test_the_deletion_of_the_question_ends_the_answer_and_forgets_it(desk: Desk, llm: ScriptedLLM) -> None:

@@ -83,7 +83,7 @@ async def test_sessions_do_not_share_names(books: Books) -> None:
     await books.reset(THREAD, ANA)
     await books.answer(reply("hi again", "2.0"))
 
-    assert (await books.rows(tables.names)) == []
+    assert (await books.rows(tables.DISPLAY_NAMES)) == []
     assert await called(books.store, Directory({"U2": "Ana"}), "U2", session="s2") == ["Ana"]
 
 
@@ -93,7 +93,7 @@ async def test_a_closed_session_remembers_nobody(books: Books) -> None:
     await books.reset(THREAD, ANA)
 
     assert await called(books.store, Directory({"U1": "Ana"}), "U1") == ["Ana"]
-    assert (await books.rows(tables.names)) == []
+    assert (await books.rows(tables.DISPLAY_NAMES)) == []
 
 
 async def test_nobody_can_have_a_crowd_looked_up(books: Books) -> None:

@@ -299,7 +299,7 @@ async def test_where_all_was_deleted_nothing_is_summarised(narrow: Desk, books: 
 
 async def nobody(turns: Sequence[Turn]) -> dict[str, str]:
     """No names: nobody is left."""
-    assert not any(turn.said for turn in turns)
+    assert not any(turn.messages for turn in turns)
     return {}
 
 

@@ -17,7 +17,7 @@ from bot.store import history as past
 from bot.store.claims import Claim
 from bot.store.engine import Store
 from bot.store.leases import QueueEntry
-from bot.store.tables import threads, turns
+from bot.store.tables import THREADS, TURNS
 from bot.testing import PausedStep, ScriptedLLM, SettableClock
 from bot.turns.worker import CLAIMS_AT_ONCE, LONGEST_PAUSE_S
 from tests.support.builders import THREAD, mention, reply, thread
@@ -59,7 +59,7 @@ async def test_a_few_turns_begin_at_once(empty_sqlite_url: str, clock: SettableC
         desk.worker.wake(each)
     for _ in range(5):
         await asyncio.sleep(0)
-    begun = asyncio.create_task(books.rows(turns))
+    begun = asyncio.create_task(books.rows(TURNS))
     await asyncio.sleep(0)
     go_on.set()
 
@@ -192,7 +192,7 @@ async def test_the_pauses_become_longer_up_to_a_limit(empty_sqlite_url: str, clo
     pauses = []
     for _ in range(8):
         await desk.worker.idle()
-        [row] = await books.rows(threads)
+        [row] = await books.rows(THREADS)
         pauses.append((row.lease_until - clock.now()).total_seconds())
         await books.lapse()
         await desk.worker.poll()

@@ -177,5 +177,5 @@ async def test_a_command_does_not_wait_in_line(opened: Opened) -> None:
     await desk.adapter.until(lambda: desk.adapter.running == 2)
     await finish(desk)
 
-    assert desk.adapter.replies[thread(2)] == [texts.fixed(StopOutcome.NOT_BEGUN)]
+    assert desk.adapter.replies[thread(2)] == [texts.fixed_reply(StopOutcome.NOT_BEGUN)]
     assert (desk.worker.running, desk.worker.waiting) == (0, 0)

@@ -55,7 +55,7 @@ def instructions(messages: Sequence[RequestMessage]) -> str:
     return "\n\n".join(_text(message) for message in messages if isinstance(message, InstructionMessage))
 
 
-def as_they_are(messages: Sequence[RequestMessage]) -> tuple[ChatMessage, ...]:
+def compose_verbatim(messages: Sequence[RequestMessage]) -> tuple[ChatMessage, ...]:
     """Return the messages for the model, without system messages. Raises ApiError if there are none."""
     if not (spoken := _spoken(messages)):
         raise invalid("Send at least one message that is not a system message.", "messages")

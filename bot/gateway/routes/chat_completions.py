@@ -68,7 +68,7 @@ class ChatCompletions:
             return Question(
                 owner,
                 place_of_one(owner, key) if key is not None else None,
-                messages=request_messages.as_they_are(request.messages),
+                messages=request_messages.compose_verbatim(request.messages),
                 instructions=instructions,
                 parameters=request.parameters,
                 idempotency_key=idempotency_key,

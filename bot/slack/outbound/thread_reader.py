@@ -14,7 +14,7 @@ from typing import Any
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.domain.events import Thread
-from bot.prompt.thread_context import UNREADABLE, By, Earlier, ThreadContext
+from bot.prompt.thread_context import UNREADABLE, AuthorKind, EarlierMessage, ThreadContext
 from bot.slack.errors import CallError
 from bot.slack.identity import BotIdentity
 from bot.slack.message_fields import TS, file_attachments, is_by_this_bot, text_or_fallbacks
@@ -40,7 +40,7 @@ async def read(slack: Slack, bot: BotIdentity, thread: Thread, before: str) -> T
         if not pages:
             return UNREADABLE
     messages = earlier_messages((message for page in pages for message in _messages(page)), bot, before)
-    return ThreadContext(tuple(messages), whole=not pages[-1].get("has_more"))
+    return ThreadContext(tuple(messages), complete=not pages[-1].get("has_more"))
 
 
 async def _read_pages(pages: list[AsyncSlackResponse], slack: Slack, thread: Thread, before: str) -> None:
@@ -65,7 +65,7 @@ def _messages(page: AsyncSlackResponse) -> list[Any]:
     return messages if isinstance(messages, list) else []
 
 
-def earlier_messages(messages: Iterable[Any], bot: BotIdentity, before: str) -> list[Earlier]:
+def earlier_messages(messages: Iterable[Any], bot: BotIdentity, before: str) -> list[EarlierMessage]:
     """Convert Slack's messages from before the message `before`, each once, the oldest first."""
     converted = [_earlier(message, bot) for message in messages if isinstance(message, dict) and _is_relevant(message)]
     by_ts = {
@@ -80,16 +80,16 @@ def _is_relevant(message: dict[str, Any]) -> bool:
     return message.get("subtype") in _SUBTYPES and not message.get("hidden") and not message.get("is_ephemeral")
 
 
-def _earlier(message: dict[str, Any], bot: BotIdentity) -> Earlier:
+def _earlier(message: dict[str, Any], bot: BotIdentity) -> EarlierMessage:
     user, bot_id = _id_field(message, "user"), _id_field(message, "bot_id")
-    by = By.SELF if is_by_this_bot(message, bot) else By.BOT if bot_id else By.PERSON
-    return Earlier(
+    by = AuthorKind.SELF if is_by_this_bot(message, bot) else AuthorKind.BOT if bot_id else AuthorKind.PERSON
+    return EarlierMessage(
         message_id=_string(message, "ts"),
         author_id=user or bot_id,
         text=text_or_fallbacks(message, bot),
         attachments=file_attachments(message.get("files")),
         by=by,
-        name=_bot_name(message) if by is By.BOT else "",
+        name=_bot_name(message) if by is AuthorKind.BOT else "",
     )
 
 

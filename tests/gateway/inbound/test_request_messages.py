@@ -56,7 +56,7 @@ def test_a_conversation_is_split_into_its_turns(
         sent += [*map(user, question), *LOOP * called, assistant(answer)]
     parts = split([*sent, *map(user, now), *LOOP * with_tools])
 
-    assert [([each.text for each in turn.said], turn.answer) for turn in parts.recalled] == [
+    assert [([each.text for each in turn.messages], turn.answer) for turn in parts.recalled] == [
         (question, answer) for question, _, answer in turns
     ]
     assert parts.said == tuple(now)

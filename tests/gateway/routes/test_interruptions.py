@@ -117,7 +117,7 @@ async def test_the_turn_of_a_dead_process_expires(gate: Gate) -> None:
     await hold.reached()
     await lapse(gate.services.store)
     await gate.services.scheduler.expire()
-    rows = await gate.services.store.run(lambda found: found.execute(sa.select(tables.messages)).all())
+    rows = await gate.services.store.run(lambda found: found.execute(sa.select(tables.MESSAGES)).all())
 
     assert rows == []
     hold.release()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.domain.events import Attachment
-from bot.prompt.thread_context import UNREADABLE, By, Earlier
+from bot.prompt.thread_context import UNREADABLE, AuthorKind, EarlierMessage
 from bot.slack.identity import BotIdentity
 from bot.slack.outbound.thread_reader import earlier_messages
 from tests.support.slack_inbound_stage import logged
@@ -27,7 +27,7 @@ KEYS = ["ts", "user", "bot_id", "bot_profile", "text", "subtype", "files", "atta
 LATER = "9999999999.000000"
 
 
-def convert(**message: Any) -> list[Earlier]:
+def convert(**message: Any) -> list[EarlierMessage]:
     """Convert a message with these fields, unless it is left out."""
     return earlier_messages([{"ts": TS, "user": "U1", "text": "hi", **message}], BOT, BEFORE)
 
@@ -44,23 +44,23 @@ def test_a_persons_message() -> None:
     converted = convert(text="1 &lt; 2, <@UBOT>, <@U2|ben> in <#C2>", subtype="file_share", files=[file])
 
     text = "1 < 2, @attendant, <@U2> in #some-channel"
-    assert converted == [Earlier(TS, "U1", text, (Attachment("F1", "a.png", "image/png", 9),))]
+    assert converted == [EarlierMessage(TS, "U1", text, (Attachment("F1", "a.png", "image/png", 9),))]
 
 
 @pytest.mark.parametrize(
     ("message", "author", "by", "name"),
     [
-        ({"user": "UBOT", "bot_id": "BBOT"}, "UBOT", By.SELF, ""),
-        ({"user": None, "bot_id": "BBOT", "subtype": "bot_message"}, "BBOT", By.SELF, ""),
-        ({"user": None, "bot_id": "B1", "subtype": "bot_message", "username": "deploys"}, "B1", By.BOT, "deploys"),
-        ({"user": "U8", "bot_id": "B8", "bot_profile": {"name": "alerts"}}, "U8", By.BOT, "alerts"),
-        ({"user": "U8", "bot_id": "B8", "bot_profile": None}, "U8", By.BOT, ""),
-        ({"user": "U1"}, "U1", By.PERSON, ""),
+        ({"user": "UBOT", "bot_id": "BBOT"}, "UBOT", AuthorKind.SELF, ""),
+        ({"user": None, "bot_id": "BBOT", "subtype": "bot_message"}, "BBOT", AuthorKind.SELF, ""),
+        ({"user": None, "bot_id": "B1", "subtype": "bot_message", "username": "jobs"}, "B1", AuthorKind.BOT, "jobs"),
+        ({"user": "U8", "bot_id": "B8", "bot_profile": {"name": "alerts"}}, "U8", AuthorKind.BOT, "alerts"),
+        ({"user": "U8", "bot_id": "B8", "bot_profile": None}, "U8", AuthorKind.BOT, ""),
+        ({"user": "U1"}, "U1", AuthorKind.PERSON, ""),
     ],
 )
-def test_authors(message: dict[str, Any], author: str, by: By, name: str) -> None:
+def test_authors(message: dict[str, Any], author: str, by: AuthorKind, name: str) -> None:
     """A message is by this bot, by another bot with a name, or by a person."""
-    assert convert(**message) == [Earlier(TS, author, "hi", by=by, name=name)]
+    assert convert(**message) == [EarlierMessage(TS, author, "hi", by=by, name=name)]
 
 
 def test_an_unknown_bot_id_matches_nobody() -> None:
@@ -68,7 +68,7 @@ def test_an_unknown_bot_id_matches_nobody() -> None:
     bot = BotIdentity("T1", "", "", "UBOT", "", "attendant")
 
     assert [message.by for message in earlier_messages([{"ts": TS, "user": "U1", "text": "hi"}], bot, BEFORE)] == [
-        By.PERSON
+        AuthorKind.PERSON
     ]
 
 
@@ -117,8 +117,8 @@ async def test_a_thread_is_read_up_to_the_question() -> None:
             last = slack.workspace.post(slack.person, slack.channel, text, slack.root)
         context = await slack.adapter.earlier(slack.thread, last.ts)
 
-        assert [message.text for message in context.earlier] == ["help", "one", "two"]
-        assert context.whole
+        assert [message.text for message in context.messages] == ["help", "one", "two"]
+        assert context.complete
         assert slack.methods() == ["conversations.replies"]
 
 
@@ -128,8 +128,8 @@ async def test_all_pages_are_read() -> None:
         post_replies(slack, 2_500)
         context = await slack.adapter.earlier(slack.thread, LATER)
 
-        assert [message.text for message in context.earlier] == ["help", *map(str, range(2_500))]
-        assert context.whole
+        assert [message.text for message in context.messages] == ["help", *map(str, range(2_500))]
+        assert context.complete
         assert slack.methods() == ["conversations.replies"] * 3
 
 
@@ -145,7 +145,7 @@ async def test_missing_pages(trouble: str, caplog: pytest.LogCaptureFixture) -> 
         first.release()
         context = await reading
 
-        assert (len(context.earlier), context.whole) == (1_000, False)
+        assert (len(context.messages), context.complete) == (1_000, False)
         assert [line["pages"] for line in logged(caplog, "slack_thread_not_read")] == [1]
 
 
@@ -155,7 +155,7 @@ async def test_pages_beyond_the_fifth_are_not_read() -> None:
         post_replies(slack, 5_000)
         context = await slack.adapter.earlier(slack.thread, LATER)
 
-        assert (len(context.earlier), context.whole) == (5_000, False)
+        assert (len(context.messages), context.complete) == (5_000, False)
 
 
 @pytest.mark.parametrize("trouble", ["missing_scope", "not_in_channel", "thread_not_found", "busy", "slow", "broken"])
@@ -174,4 +174,4 @@ async def test_a_short_retry_after_is_awaited() -> None:
         slack.server.faults.rate_limit("conversations.replies", retry_after_s=1)
         context = await slack.adapter.earlier(slack.thread, LATER)
 
-        assert [message.text for message in context.earlier] == ["help"]
+        assert [message.text for message in context.messages] == ["help"]

@@ -14,7 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.domain import texts
 from bot.domain.events import Author
 from bot.domain.preferences import Preferences
-from bot.domain.sessions import Kept
+from bot.domain.sessions import PersonalDataExport
 from bot.errors import StoreUnavailable
 from bot.slack.errors import CLIENT_ERRORS, failure_reason
 from bot.slack.identity import PLATFORM, BotIdentity
@@ -68,16 +68,16 @@ class DataRequests:
             log.error("personal_data_not_exported", extra={"error": failure_reason(error)})  # noqa: TRY400 - expected
             await self._ephemeral.follow_up(command, texts.EXPORT_FAILED)
 
-    def _document(self, user: str, kept: Kept, preferences: Preferences) -> str:
+    def _document(self, user: str, kept: PersonalDataExport, preferences: Preferences) -> str:
         document = {
             "about": texts.EXPORT_ABOUT,
             "workspace": self._bot.team_id,
             "person": user,
             "exported_at": self._clock(),
             "preferences": preferences.wishes,
-            "complete": kept.whole,
+            "complete": kept.complete,
             "messages": [dataclasses.asdict(message) for message in kept.messages],
-            "background": [dataclasses.asdict(message) for message in kept.background],
+            "background": [dataclasses.asdict(message) for message in kept.thread_context],
         }
         return json.dumps(document, ensure_ascii=False, indent=2, default=datetime.isoformat)
 
