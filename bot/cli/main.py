@@ -212,7 +212,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="attendant",
         description="The support attendant that lives in Slack threads.",
-        epilog="Settings are environment variables or lines in .env; docs/settings.md lists them all.",
+        epilog="Settings are environment variables or lines in .env; the README lists them all.",
     )
     words = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
