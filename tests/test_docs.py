@@ -160,12 +160,21 @@ def test_every_fault_names_its_test() -> None:
     assert len({test[1] for test in tests if test}) == len(rows)
 
 
+def anchors(document: Path) -> set[str]:
+    """Return the anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_links_in_the_documents_lead_somewhere() -> None:
-    """A relative link or picture in any document is a file of the repository."""
+    """A relative link in any document is a file of the repository, and its anchor is a heading there."""
     for document in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
-        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
+        for target in re.findall(r"\]\(([^)]+)\)", document.read_text(encoding="utf-8")):
             if "://" not in target:
-                assert (document.parent / target).exists(), (document.name, target)
+                path, _, anchor = target.partition("#")
+                file = document.parent / path if path else document
+                assert file.exists(), (document.name, target)
+                assert not anchor or anchor in anchors(file), (document.name, target)
 
 
 def test_nothing_is_left_for_later() -> None:
