@@ -103,26 +103,29 @@ def test_every_path_that_the_documents_name_exists() -> None:
             assert (ROOT / path).exists(), (document.name, path)
 
 
+def log_messages() -> list[str]:
+    """Return the message of each log call in bot/, as it is written in the code."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "bot").rglob("*.py")]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    levels = {f"log.{level}": 0 for level in ("debug", "info", "warning", "error", "exception")} | {"log.log": 1}
+    return [ast.unparse(call.args[levels[name]]) for call in calls if (name := ast.unparse(call.func)) in levels]
+
+
 def log_events() -> set[str]:
-    """Return the event names of all log calls in bot/: their first argument in snake_case."""
-    files = (ROOT / "bot").rglob("*.py")
-    calls = (node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-             if isinstance(node, ast.Call))  # fmt: skip
-    texts = (
-        text.value
-        for call in calls
-        if re.search(r"\blog(ger)?\.\w+$", ast.unparse(call.func)) and call.args
-        for argument in call.args[: 2 if ast.unparse(call.func).endswith(".log") else 1]
-        for text in ast.walk(argument)
-        if isinstance(text, ast.Constant) and isinstance(text.value, str)
-    )
-    return {text for text in texts if re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)+", text)}
+    """Return the names of the events that the code logs."""
+    return {event for message in log_messages() for event in re.findall(r"'([a-z0-9]+(?:_[a-z0-9]+)+)'", message)}
 
 
 def documented_events() -> list[str]:
     """Return the events in the table of docs/operations.md."""
     table = page("operations").split("<!-- events:")[1].split("<!-- end of events -->")[0]
     return re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+
+
+@pytest.mark.xfail(strict=True, reason="remove this mark when every folder logs events instead of sentences")
+def test_every_log_message_is_the_name_of_an_event() -> None:
+    """A log message is a fixed name in snake_case; everything that varies is in its fields."""
+    assert [message for message in log_messages() if not re.fullmatch(r"'[a-z0-9]+(_[a-z0-9]+)+'", message)] == []
 
 
 def test_every_log_event_is_documented() -> None:
