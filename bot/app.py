@@ -29,8 +29,8 @@ from bot.prompt import persona
 from bot.prompt.budget import budget_for
 from bot.slack.client import open_client
 from bot.slack.inbound.bolt_app import build_app
-from bot.slack.inbound.socket_mode import SocketMode
-from bot.slack.inbound.transport import PATH, HttpMode, connect
+from bot.slack.inbound.http_mode import PATH, HttpMode
+from bot.slack.inbound.transport import Transport, connect
 from bot.slack.outbound.adapter import SlackAdapter
 from bot.slack.startup_checks import identify
 from bot.store import api_keys as key_rows
@@ -193,7 +193,7 @@ async def _keep(refusals: FailedDeliveries) -> None:
 
 
 def _health(
-    settings: Settings, port: int, parts: Desk, clock: Clock, connection: SocketMode | HttpMode | None = None
+    settings: Settings, port: int, parts: Desk, clock: Clock, connection: Transport | None = None
 ) -> AbstractAsyncContextManager[int]:
     async def database() -> bool:
         await parts.store.run_urgent(lambda c: c.exec_driver_sql("SELECT 1"))

@@ -1,6 +1,6 @@
-"""The Slack app's manifest: which scopes, events, commands and shortcuts it has. manifest.yml is the one description.
+"""The manifest of the Slack app: its scopes, events, slash commands and shortcuts. manifest.yml is the only source.
 
-Rule: the only reader of YAML.
+Rule: no other file reads YAML.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class SlashCommand:
 
 @dataclass(frozen=True, slots=True)
 class Shortcut:
-    """One of `features.shortcuts`; all of ours are message shortcuts."""
+    """One of `features.shortcuts`. All of them are message shortcuts."""
 
     name: str
     callback_id: str
@@ -34,7 +34,7 @@ class Shortcut:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The parts of a Slack app manifest that the code has to live up to."""
+    """The parts of a manifest that must agree with the code."""
 
     app_name: str
     bot_name: str
@@ -42,32 +42,32 @@ class Manifest:
     events: tuple[str, ...]
     commands: tuple[SlashCommand, ...]
     shortcuts: tuple[Shortcut, ...]
-    has_home: bool  # a Home tab of its own for each person
+    has_home: bool  # each person has a Home tab
 
 
 def document(command: str = COMMAND, reset_command: str = RESET_COMMAND, url: str | None = None) -> dict[str, Any]:
-    """The manifest as Slack takes it, with these command names; with `url`, for HTTP instead of Socket Mode."""
-    made: dict[str, Any] = yaml.safe_load(_file().read_text(encoding="utf-8"))
+    """Return the manifest as a document. `url` is the Request URL of HTTP mode; without it, it is for Socket Mode."""
+    manifest: dict[str, Any] = yaml.safe_load(_file().read_text(encoding="utf-8"))
     names = {COMMAND: command, RESET_COMMAND: reset_command}
-    for entry in made["features"]["slash_commands"]:
+    for entry in manifest["features"]["slash_commands"]:
         entry["command"] = names[entry["command"]]
         if url:
             entry["url"] = url
     if url:
-        made["settings"]["socket_mode_enabled"] = False
-        made["settings"]["event_subscriptions"]["request_url"] = url
-        made["settings"]["interactivity"]["request_url"] = url
-    return made
+        manifest["settings"]["socket_mode_enabled"] = False
+        manifest["settings"]["event_subscriptions"]["request_url"] = url
+        manifest["settings"]["interactivity"]["request_url"] = url
+    return manifest
 
 
-def read(made: dict[str, Any]) -> Manifest:
-    """The parts of a manifest document that the code has to live up to."""
-    features = made["features"]
+def read(manifest: dict[str, Any]) -> Manifest:
+    """Return the parts of a document that must agree with the code."""
+    features = manifest["features"]
     return Manifest(
-        app_name=made["display_information"]["name"],
+        app_name=manifest["display_information"]["name"],
         bot_name=features["bot_user"]["display_name"],
-        scopes=frozenset(made["oauth_config"]["scopes"]["bot"]),
-        events=tuple(made["settings"]["event_subscriptions"]["bot_events"]),
+        scopes=frozenset(manifest["oauth_config"]["scopes"]["bot"]),
+        events=tuple(manifest["settings"]["event_subscriptions"]["bot_events"]),
         commands=tuple(
             SlashCommand(entry["command"], entry["description"], entry["usage_hint"])
             for entry in features["slash_commands"]
@@ -77,13 +77,13 @@ def read(made: dict[str, Any]) -> Manifest:
     )
 
 
-def as_yaml(made: dict[str, Any]) -> str:
-    """A manifest document as the text that is pasted into Slack's page."""
-    text: str = yaml.safe_dump(made, sort_keys=False, allow_unicode=True, width=120)
+def as_yaml(manifest: dict[str, Any]) -> str:
+    """Return a document as YAML, to be pasted into Slack's page."""
+    text: str = yaml.safe_dump(manifest, sort_keys=False, allow_unicode=True, width=120)
     return text
 
 
 def _file() -> Path:
-    package = Path(__file__).parent  # a wheel carries the file inside the package, a checkout beside it
+    package = Path(__file__).parent  # the file is inside the package in a wheel, and beside it in a checkout
     inside = package / "manifest.yml"
     return inside if inside.exists() else package.parent / "manifest.yml"

@@ -55,7 +55,6 @@ SAME_NOUN = {
     "sessions": "values, their rows, and their HTTP routes",
     "socket_mode": "the two ends of it",
     "thread_context": "as the model reads it, and its rows",
-    "threads": "Slack's, and their rows",
 }
 # Where whatever went wrong is caught, and logged, so that the rest goes on.
 DOORS = {"bot/turns/worker.py:_work", "bot/gateway/server.py:_guard"}

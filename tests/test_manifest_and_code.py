@@ -10,14 +10,13 @@ import pytest
 from bot import manifest
 from bot.domain.events import ChannelGone, MessageReceived, StopRequested, Uninstalled
 from bot.slack.identity import BotIdentity
-from bot.slack.inbound.listeners import home
-from bot.slack.inbound.listeners.events import EVENTS
-from bot.slack.inbound.payloads import CHANNEL_PARTINGS, read_event
+from bot.slack.inbound.events_api import CHANNEL_LOST_EVENTS, read_event
+from bot.slack.inbound.listeners.events import ACCEPTED_EVENTS, APP_HOME_OPENED
 
 SLACK = Path(__file__).parents[1] / "bot" / "slack"
 MANIFEST = manifest.read(manifest.document())
 
-# docs.slack.dev/reference/methods: the bot scope each method asks for (None: any token will do).
+# docs.slack.dev/reference/methods: the bot scope of each method. None: any token is accepted.
 SCOPES = {
     "agents_sessions_setStatus": "chat:write",
     "apps_connections_open": None,
@@ -30,13 +29,13 @@ SCOPES = {
     "chat_startStream": "chat:write",
     "chat_stopStream": "chat:write",
     "chat_update": "chat:write",
-    "conversations_replies": "channels:history",  # and groups:, im:, mpim:history, as the thread's place is
+    "conversations_replies": "channels:history",  # or groups:history, im:history, mpim:history
     "files_upload_v2": "files:write",  # files.getUploadURLExternal and files.completeUploadExternal
     "users_info": "users:read",
     "views_open": None,
     "views_publish": None,
 }
-# docs.slack.dev/reference/events: what each subscription asks for (None: nothing).
+# docs.slack.dev/reference/events: the scope of each event. None: no scope.
 EVENT_SCOPES = {
     "agent_session_stopped": "chat:write",
     "app_home_opened": None,
@@ -48,21 +47,21 @@ EVENT_SCOPES = {
     "group_archive": "groups:read",
     "group_deleted": "groups:read",
     "group_left": "groups:read",
-    "member_left_channel": "channels:read",  # of private channels groups:read
+    "member_left_channel": "channels:read",  # for private channels groups:read
     "message.channels": "channels:history",
     "message.groups": "groups:history",
     "message.im": "im:history",
     "message.mpim": "mpim:history",
     "tokens_revoked": None,
 }
-READ_AS = {"agent_session_stopped": StopRequested, "app_uninstalled": Uninstalled, "tokens_revoked": Uninstalled}
-READ_AS |= dict.fromkeys(CHANNEL_PARTINGS, ChannelGone)
+TRANSLATED_TO = {"agent_session_stopped": StopRequested, "app_uninstalled": Uninstalled, "tokens_revoked": Uninstalled}
+TRANSLATED_TO |= dict.fromkeys(CHANNEL_LOST_EVENTS, ChannelGone)
 
 CHANNEL_TYPES = {"channels": "channel", "groups": "group", "im": "im", "mpim": "mpim"}
 
 
 def _methods() -> set[str]:
-    """Every Web API method that the edge calls."""
+    """Return every Web API method that bot/slack calls."""
     found = set()
     for file in SLACK.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -73,16 +72,16 @@ def _methods() -> set[str]:
     return found
 
 
-def test_every_method_has_its_scope_and_no_scope_is_idle() -> None:
-    """The scopes asked for are exactly those that methods, events, commands and shortcuts need."""
+def test_the_scopes_are_exactly_those_in_use() -> None:
+    """The manifest requests exactly the scopes that methods, events, commands and shortcuts need."""
     needed = {SCOPES[method] for method in _methods()} | set(EVENT_SCOPES.values()) | {"commands"}
 
     assert needed - {None} == MANIFEST.scopes
 
 
-@pytest.mark.parametrize("subscribed", [event for event in MANIFEST.events if event != home.OPENED])
-def test_every_subscribed_event_is_read(subscribed: str) -> None:
-    """An event of each subscribed kind is understood, a message as something that was said to the bot."""
+@pytest.mark.parametrize("subscribed", [event for event in MANIFEST.events if event != APP_HOME_OPENED])
+def test_every_subscribed_event_is_translated(subscribed: str) -> None:
+    """An event of each subscribed type is translated, except app_home_opened."""
     event_type, _, kind = subscribed.partition(".")
     event: dict[str, object] = {
         "type": event_type,
@@ -94,38 +93,38 @@ def test_every_subscribed_event_is_read(subscribed: str) -> None:
     event |= {"channel_type": CHANNEL_TYPES[kind]} if kind else {}
     event |= {"thread_ts": event["ts"], "tokens": {"bot": ["U0BOT"]}}
 
-    read = read_event({"team_id": "T1", "event": event}, BotIdentity("T1", "", "", "U0BOT", "B0BOT", "attendant"))
+    translated = read_event({"team_id": "T1", "event": event}, BotIdentity("T1", "", "", "U0BOT", "B0BOT", "attendant"))
 
-    assert type(read) is READ_AS.get(subscribed, MessageReceived)
-    if isinstance(read, MessageReceived):
-        assert (read.text, read.thread.direct) == ("hello", kind == "im")
+    assert type(translated) is TRANSLATED_TO.get(subscribed, MessageReceived)
+    if isinstance(translated, MessageReceived):
+        assert (translated.text, translated.thread.direct) == ("hello", kind == "im")
 
 
 def test_every_subscribed_event_has_a_listener() -> None:
-    """Slack would deliver again what nobody acknowledges; and nothing is listened for that never comes."""
-    assert {*EVENTS, home.OPENED} == {subscribed.partition(".")[0] for subscribed in MANIFEST.events}
+    """Slack retries an event without a listener. A listener without a subscribed event is never called."""
+    assert {*ACCEPTED_EVENTS, APP_HOME_OPENED} == {subscribed.partition(".")[0] for subscribed in MANIFEST.events}
 
 
 @pytest.mark.parametrize("url", [None, "https://attendant.example.com/slack/events"])
-def test_the_manifest_for_http_differs_only_in_addresses(url: str | None) -> None:
-    """With a URL every entry point has it and Socket Mode is off; without, none has one."""
-    made = manifest.document("/help-desk", "/start-over", url)
-    given = [entry.get("url") for entry in made["features"]["slash_commands"]]
+def test_the_manifest_for_http_has_the_request_url(url: str | None) -> None:
+    """With a URL, all requests go to it and Socket Mode is off. Without, there is no URL."""
+    document = manifest.document("/help-desk", "/start-over", url)
+    given = [entry.get("url") for entry in document["features"]["slash_commands"]]
 
-    assert [entry["command"] for entry in made["features"]["slash_commands"]] == ["/help-desk", "/start-over"]
+    assert [entry["command"] for entry in document["features"]["slash_commands"]] == ["/help-desk", "/start-over"]
     assert given == [url, url]
-    assert made["settings"]["event_subscriptions"].get("request_url") == url
-    assert made["settings"]["interactivity"].get("request_url") == url
-    assert made["settings"]["socket_mode_enabled"] is (url is None)
+    assert document["settings"]["event_subscriptions"].get("request_url") == url
+    assert document["settings"]["interactivity"].get("request_url") == url
+    assert document["settings"]["socket_mode_enabled"] is (url is None)
 
 
 def test_slacks_limits_on_manifests_hold() -> None:
-    """Lengths that Slack's manifest schema sets (docs.slack.dev/reference/app-manifest) are kept."""
-    made = manifest.document()
-    features = made["features"]
+    """The lengths of docs.slack.dev/reference/app-manifest hold."""
+    document = manifest.document()
+    features = document["features"]
 
-    assert len(made["display_information"]["name"]) <= 35
-    assert len(made["display_information"]["description"]) <= 140
+    assert len(document["display_information"]["name"]) <= 35
+    assert len(document["display_information"]["description"]) <= 140
     assert len(features["bot_user"]["display_name"]) <= 80
     assert all(
         len(entry["command"]) <= 32 and len(entry["usage_hint"]) <= 1_000 for entry in features["slash_commands"]

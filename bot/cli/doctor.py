@@ -12,7 +12,7 @@ from bot.llm.openai import OpenAI
 from bot.prompt import persona
 from bot.prompt.budget import budget_for
 from bot.slack.client import open_client
-from bot.slack.startup_checks import check_scopes, check_socket, identify
+from bot.slack.startup_checks import check_scopes, check_socket_mode, identify
 from bot.store import schema
 from bot.store.engine import Store
 from bot.tools.set_preferences import cost_of_tools
@@ -78,7 +78,7 @@ async def _socket(settings: Settings) -> str:
     if settings.mode != "socket" or settings.slack_app_token is None:
         return "not used"
     async with open_client(settings) as client:
-        await check_socket(client, settings.slack_app_token)
+        await check_socket_mode(client, settings.slack_app_token)
         return "Slack gave a Socket Mode address"
 
 

@@ -1,5 +1,6 @@
-"""Slack: the only home of slack_bolt and slack_sdk.
+"""The Slack edge. No other folder imports slack_bolt or slack_sdk.
 
-Reading order: text/, identity, errors, client, message_fields, threads, rate_limiter, startup_checks, outbound/ (what
-the bot writes), port (what it hands to the work layer), views/, inbound/ (what Slack delivers).
+Reading order: text/, identity, errors, log_redaction, client, message_fields, permalinks, monotonic_clock,
+rate_limit_tiers, rate_limiter, startup_checks, outbound/ (calls to the Web API), port (the calls into the work layer),
+views/ (Block Kit), inbound/ (events and interactions from Slack).
 """

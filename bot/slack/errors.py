@@ -1,6 +1,9 @@
-"""How a call of Slack's Web API can fail: whether Slack said no, asked to wait, or gave no answer.
+"""Errors of Web API calls: refused, throttled, or unconfirmed.
 
-Rule: only a refusal, a rate limit and a connection that never came about mean that Slack surely did nothing.
+CallError
+├── RefusedError      Slack refused the call and did nothing
+├── ThrottledError    Slack counted too many calls and did nothing
+└── UnconfirmedError  Slack may have carried out the call
 """
 
 from __future__ import annotations
@@ -8,19 +11,21 @@ from __future__ import annotations
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 
-CallFailed = (SlackClientError, aiohttp.ClientError, TimeoutError, OSError, ValueError)
-"""Everything a call of the Web API raises when it does not succeed; ValueError is for answers that are no JSON."""
+from bot.errors import StoreUnavailable
 
-_LIMITED = frozenset({"ratelimited", "rate_limited", "http_429"})
+CLIENT_ERRORS = (SlackClientError, aiohttp.ClientError, TimeoutError, OSError, ValueError)
+"""Every exception that a call of the Web API client raises. ValueError: the response is not JSON."""
+
+_RATE_LIMIT_CODES = frozenset({"ratelimited", "rate_limited", "http_429"})
 
 # https://docs.slack.dev/reference/methods/chat.postMessage: "some aspect of the operation" may have "succeeded"
-_MAYBE_DONE = frozenset({"fatal_error", "internal_error", "request_timeout", "service_unavailable"})
+_SERVER_ERROR_CODES = frozenset({"fatal_error", "internal_error", "request_timeout", "service_unavailable"})
 
-_LEAST_WAIT_S = 1.0
+_MIN_RETRY_AFTER_S = 1.0
 
 
 class CallError(Exception):
-    """A call of `method` did not succeed. `code` is Slack's own word for why, or ours where Slack gave none."""
+    """A call of `method` failed. `code` is Slack's error code, or one of `error_code` if Slack gave none."""
 
     def __init__(self, method: str, code: str) -> None:
         super().__init__(f"{method}: {code}")
@@ -29,59 +34,66 @@ class CallError(Exception):
 
 
 class RefusedError(CallError):
-    """Slack said no, and did nothing."""
+    """Slack refused the call and did nothing."""
 
 
-class BusyError(CallError):
-    """There were too many calls: the next may be made in `seconds`, which is longer than this one could wait."""
+class ThrottledError(CallError):
+    """The rate limit was reached. Slack accepts the next call after `retry_after_s` seconds."""
 
-    def __init__(self, method: str, code: str, seconds: float) -> None:
+    def __init__(self, method: str, code: str, retry_after_s: float) -> None:
         super().__init__(method, code)
-        self.seconds = seconds
+        self.retry_after_s = retry_after_s
 
 
-class NoAnswerError(CallError):
-    """Slack did not say what became of the call.
+class UnconfirmedError(CallError):
+    """Slack did not confirm the outcome of the call.
 
-    Unless it was `sent`, Slack did nothing; otherwise it may have done it. If it is `over`, it will not do it any more.
+    If the request was not `sent`, Slack did nothing. If Slack `answered`, with an error of its servers, it will not
+    carry out the call later.
     """
 
-    def __init__(self, method: str, code: str, *, sent: bool, over: bool) -> None:
+    def __init__(self, method: str, code: str, *, sent: bool, answered: bool) -> None:
         super().__init__(method, code)
         self.sent = sent
-        self.over = over
+        self.answered = answered
 
 
-def failure_of(error: BaseException, method: str) -> CallError:
-    """What one of `CallFailed`, raised by a call of this method, means."""
+def call_error(error: BaseException, method: str) -> CallError:
+    """Translate one of CLIENT_ERRORS, which a call of `method` raised."""
     code = error_code(error)
-    if code in _LIMITED:
-        return BusyError(method, code, _retry_after_s(error))
-    if isinstance(error, SlackApiError) and _word(error):
-        over = code in _MAYBE_DONE
-        return NoAnswerError(method, code, sent=True, over=True) if over else RefusedError(method, code)
-    unsent = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
-    return NoAnswerError(method, code, sent=not unsent, over=False)
+    if code in _RATE_LIMIT_CODES:
+        return ThrottledError(method, code, _retry_after_s(error))
+    if isinstance(error, SlackApiError) and _slack_code(error):
+        if code in _SERVER_ERROR_CODES:
+            return UnconfirmedError(method, code, sent=True, answered=True)
+        return RefusedError(method, code)
+    not_sent = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+    return UnconfirmedError(method, code, sent=not not_sent, answered=False)
 
 
 def error_code(error: BaseException) -> str:
-    """Slack's word for why a call failed, or ours where Slack gave none. Never what the call was about."""
+    """Return Slack's error code, else `http_` and the status, `timeout` or `not_reached`. It quotes no payload."""
     if isinstance(error, SlackApiError):
-        return _word(error) or f"http_{_status(error)}"
+        return _slack_code(error) or f"http_{_status(error)}"
     return "timeout" if isinstance(error, TimeoutError) else f"not_reached ({type(error).__name__})"
+
+
+def failure_reason(error: BaseException) -> str:
+    """Return the reason of a failure for a log line: the database's message, or the code of a Slack error."""
+    return str(error) if isinstance(error, StoreUnavailable) else error_code(error)
 
 
 def _retry_after_s(error: BaseException) -> float:
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
-    given = str(headers.get("Retry-After", ""))
-    return max(float(given), _LEAST_WAIT_S) if given.isdecimal() else _LEAST_WAIT_S
+    value = str(headers.get("Retry-After", ""))
+    return max(float(value), _MIN_RETRY_AFTER_S) if value.isdecimal() else _MIN_RETRY_AFTER_S
 
 
-def _word(error: SlackApiError) -> str:
+def _slack_code(error: SlackApiError) -> str:
     data = getattr(error.response, "data", None)
     return str(data.get("error") or "") if isinstance(data, dict) else ""
 
 
 def _status(error: SlackApiError) -> object:
-    # The SDK hands over its own response, or aiohttp's where the body was no JSON.
+    # The SDK passes its own response, or aiohttp's if the body is not JSON.
     return getattr(error.response, "status_code", None) or getattr(error.response, "status", "unknown")

@@ -1,4 +1,4 @@
-"""Who the bot is in its workspace, as Slack told it at start."""
+"""The bot's identity in its workspace, as `auth.test` returned it at start."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ PLATFORM = "slack"
 
 @dataclass(frozen=True, slots=True)
 class BotIdentity:
-    """One installation of the app. `scopes` is empty where Slack did not say which were granted."""
+    """One installation of the app. `scopes` is empty if Slack did not report the granted scopes."""
 
     team_id: str
     team_name: str
     team_url: str
     user_id: str
     bot_id: str
-    name: str  # the bot user's own, as people mention it
+    name: str  # of the bot user, as people mention it
     scopes: frozenset[str] = frozenset()

@@ -1,6 +1,6 @@
-"""The fields of Slack's payloads: what is there, as far as it can be used.
+"""Fields of Slack's payloads, above all of the message object.
 
-Rule: pure, and never raises: what is malformed is not there. Facts: https://docs.slack.dev/reference/events/message
+Rule: pure, and never raises. A malformed field reads as empty. Facts: https://docs.slack.dev/reference/events/message
 """
 
 from __future__ import annotations
@@ -17,63 +17,63 @@ from bot.slack.text.mrkdwn import plain_text
 TS = re.compile(r"[0-9]{10}\.[0-9]{6}")
 
 
-def string(values: dict[str, Any], key: str) -> str:
-    """The text there, as it can be stored; empty when there is none."""
-    value = values.get(key)
+def string_field(payload: dict[str, Any], key: str) -> str:
+    """Return the string under the key, without characters that a database refuses; empty if there is none."""
+    value = payload.get(key)
     return storable(value) if isinstance(value, str) else ""
 
 
-def ts_of(values: dict[str, Any], key: str) -> str:
-    """The id of a message, or of what happened, there; empty when there is none."""
-    value = values.get(key)
+def ts_field(payload: dict[str, Any], key: str) -> str:
+    """Return the timestamp (`ts`) under the key; empty if there is none. A message's `ts` is its id."""
+    value = payload.get(key)
     return value if isinstance(value, str) and TS.fullmatch(value) else ""
 
 
-def within(values: dict[str, Any], key: str) -> dict[str, Any]:
-    """The object there; empty when there is none."""
-    value = values.get(key)
+def object_field(payload: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return the object under the key; empty if there is none."""
+    value = payload.get(key)
     return value if isinstance(value, dict) else {}
 
 
-def moment(at: str) -> datetime:
-    """When something happened that has this `ts`."""
-    seconds, _, micros = at.partition(".")
+def datetime_of(ts: str) -> datetime:
+    """Convert a `ts` to a time in UTC."""
+    seconds, _, micros = ts.partition(".")
     return datetime.fromtimestamp(int(seconds), UTC) + timedelta(microseconds=int(micros))
 
 
-def mention_of(bot: BotIdentity) -> re.Pattern[str]:
-    """How Slack writes that the bot is mentioned."""
+def mention_pattern(bot: BotIdentity) -> re.Pattern[str]:
+    """Return the pattern of a mention of the bot."""
     return re.compile(rf"<@{re.escape(bot.user_id)}(?:\|[^<>]*)?>")
 
 
-def is_ours(message: Mapping[str, Any], bot: BotIdentity) -> bool:
-    """Whether the bot wrote this message; Slack may not tell us the bot's own bot_id."""
+def is_by_this_bot(message: Mapping[str, Any], bot: BotIdentity) -> bool:
+    """Return whether this bot wrote the message. The bot's own `bot_id` may be unknown."""
     return message.get("user") == bot.user_id or (bool(bot.bot_id) and message.get("bot_id") == bot.bot_id)
 
 
-def text_of(message: dict[str, Any], bot: BotIdentity) -> str:
-    """What a message says, in plain text, with the bot's own name wherever it is mentioned."""
-    return plain_text(mention_of(bot).sub(lambda _: f"@{bot.name}", string(message, "text"))).strip()
+def message_text(message: dict[str, Any], bot: BotIdentity) -> str:
+    """Return the `text` of a message as plain text. A mention of the bot reads as its name."""
+    return plain_text(mention_pattern(bot).sub(lambda _: f"@{bot.name}", string_field(message, "text"))).strip()
 
 
-def words_of(message: dict[str, Any], bot: BotIdentity) -> str:
-    """What a message says; one without text of its own, as alerts are, in Slack's older attachments."""
-    kept = message.get("attachments")
-    cards = [card for card in kept if isinstance(card, dict)] if isinstance(kept, list) else []
-    told = [text_of({"text": card.get("fallback")}, bot) for card in cards]
-    return text_of(message, bot) or "\n".join(filter(None, told))
+def text_or_fallbacks(message: dict[str, Any], bot: BotIdentity) -> str:
+    """Return the text of a message, else the fallbacks of its legacy attachments, in which alerts are written."""
+    listed = message.get("attachments")
+    legacy = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
+    fallbacks = [message_text({"text": attachment.get("fallback")}, bot) for attachment in legacy]
+    return message_text(message, bot) or "\n".join(filter(None, fallbacks))
 
 
-def attachments(files: Any) -> tuple[Attachment, ...]:
-    """The metadata of a message's files; what is no file is left out."""
-    found = [file for file in files if isinstance(file, dict)] if isinstance(files, list) else []
+def file_attachments(files: Any) -> tuple[Attachment, ...]:
+    """Return the metadata of a message's files. A deleted file, which Slack lists as a tombstone, is left out."""
+    listed = [file for file in files if isinstance(file, dict)] if isinstance(files, list) else []
     return tuple(
         Attachment(
-            id=string(file, "id"),
-            name=string(file, "name") or string(file, "title") or "file",
-            mimetype=string(file, "mimetype") or "application/octet-stream",
+            id=string_field(file, "id"),
+            name=string_field(file, "name") or string_field(file, "title") or "file",
+            mimetype=string_field(file, "mimetype") or "application/octet-stream",
             size_bytes=file["size"] if isinstance(file.get("size"), int) else 0,
         )
-        for file in found
-        if string(file, "id") and file.get("mode") != "tombstone"  # one that was deleted
+        for file in listed
+        if string_field(file, "id") and file.get("mode") != "tombstone"
     )

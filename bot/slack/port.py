@@ -1,7 +1,4 @@
-"""What the listeners need of the work layer: a durable door for events, resets, and what is kept of a person.
-
-bot.inbox.Inbox is it.
-"""
+"""The port to the work layer: the calls that the Slack edge makes. bot.turns.inbox.Inbox implements it."""
 
 from __future__ import annotations
 
@@ -14,39 +11,39 @@ from bot.domain.sessions import Kept, OpenSession, ResetOutcome
 
 
 class Intake(Protocol):
-    """Where everything goes that Slack tells us. Each method may raise StoreUnavailable."""
+    """Accepts events, resets sessions, and keeps personal data. Each method may raise StoreUnavailable."""
 
     async def accept(self, event: Event) -> bool:
-        """Take an event in; it is durable when this returns."""
+        """Accept an event. It is durable when this returns."""
 
     def refused(self) -> None:
-        """Count a delivery that was not taken in."""
+        """Count a delivery that was not accepted."""
 
     async def reset(self, thread: Thread, author: Author) -> ResetOutcome:
-        """Reset this thread's session."""
+        """Reset the session of this thread."""
 
     async def reset_session(self, session_id: str, author: Author) -> ResetOutcome:
         """Reset this session."""
 
     async def reset_all(self, platform: str, workspace: str, channel: str, author: Author) -> int:
-        """Reset the author's sessions in a channel; how many."""
+        """Reset the author's sessions in a channel. Return their number."""
 
     async def count_open(self, platform: str, workspace: str, channel: str, author: Author) -> int:
-        """How many sessions in a channel the author took part in."""
+        """Return the number of open sessions in a channel in which the author took part."""
 
     async def open_sessions(self, platform: str, workspace: str, channel: str, author: Author) -> list[OpenSession]:
-        """Those sessions, newest activity first; of many, only the first."""
+        """Return those sessions, the most recently active first. The list may be cut."""
 
     async def preferences(self, platform: str, workspace: str, user_id: str) -> Preferences:
-        """What a person asked us to keep in mind."""
+        """Return a person's preferences."""
 
     async def set_preferences(
         self, platform: str, workspace: str, user_id: str, wishes: Mapping[str, object]
     ) -> Preferences:
-        """Take in what a person wishes; what they ask for now. Raises PreferencesRefused."""
+        """Change a person's preferences, and return the new ones. Raise PreferencesRefused if a value is invalid."""
 
     async def forget(self, platform: str, workspace: str, author: Author) -> int:
-        """Erase what the author wrote in a workspace, with its answers; how many messages."""
+        """Erase the author's messages in a workspace, with the answers to them. Return the number of messages."""
 
     async def export(self, platform: str, workspace: str, author: Author) -> Kept:
-        """What is kept of what the author wrote in a workspace."""
+        """Return the stored messages of the author in a workspace."""

@@ -1,217 +1,183 @@
-"""When Slack is called: one limiter for all that an installation shows, which counts as Slack counts.
+"""The rate limiter of all Web API calls that show answers. It counts calls as Slack does, in sliding windows.
 
-Rule: up to its tier a method is called freely, and beyond it one call at a time, because a tier is the least that Slack
-promises; after a 429 nobody calls the method before its time. What lets an unfinished message grow leaves room for what
-finishes one. https://docs.slack.dev/apis/web-api/rate-limits
+Rule: a method is called freely up to its rate limit. Beyond it calls go out one at a time, because a tier is only the
+minimum that Slack guarantees. After a 429 nobody calls the method before its Retry-After, and for a while nobody
+exceeds the rate limit. Partial updates leave room for the calls that finish messages.
+https://docs.slack.dev/apis/web-api/rate-limits
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
-from bot.slack.errors import BusyError, CallFailed, NoAnswerError, failure_of
+from bot.slack.errors import CLIENT_ERRORS, ThrottledError, UnconfirmedError, call_error
+from bot.slack.monotonic_clock import MonotonicClock
+from bot.slack.rate_limit_tiers import RATE_LIMITS, RateLimit
 
 T = TypeVar("T")
 
-_WARY_S = 300.0  # for so long after a 429 a method is not called beyond its tier
-_PAUSES_S = (0.5, 2.0)  # before a call is repeated that got no answer
-_LANES_KEPT = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """How often Slack lets a method be called, and how many of these calls may show what is not whole yet."""
-
-    calls: int
-    within_s: float = 60.0
-    growing: int = 0
-
-
-_TIER_2, _TIER_3, _TIER_4 = Rate(20), Rate(50), Rate(100)
-
-# https://docs.slack.dev/reference/methods names each method's tier. assistant.threads.setStatus has none.
-RATES: Mapping[str, Rate] = {
-    "agents.sessions.setStatus": _TIER_3,
-    "assistant.threads.setStatus": _TIER_4,
-    "chat.appendStream": Rate(100, growing=85),
-    "chat.delete": _TIER_3,
-    "chat.postMessage": Rate(1, within_s=1.0),  # in each channel
-    "chat.startStream": _TIER_2,
-    "chat.stopStream": _TIER_2,
-    "chat.update": Rate(50, growing=30),
-    "conversations.replies": _TIER_3,
-    "users.info": _TIER_4,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Time:
-    """How time passes: the seconds since some moment, and a limit to waiting, as asyncio.timeout is one."""
-
-    now: Callable[[], float] = time.monotonic
-    limit: Callable[[float | None], AbstractAsyncContextManager[object]] = asyncio.timeout
-
-    async def pause(self, seconds: float) -> None:
-        """Let so many seconds pass."""
-        with suppress(TimeoutError):
-            async with self.limit(seconds):
-                await asyncio.get_running_loop().create_future()
+_STRICT_S = 300.0  # after a 429: the time in which a method does not exceed its rate limit
+_RETRY_DELAYS_S = (0.5, 2.0)  # before each retry of an unconfirmed call
+_MAX_WINDOWS = 1_000
 
 
 class RateLimiter:
-    """Lets calls of the Web API through, each in its time. One workspace's: it knows of one installation."""
+    """Sends Web API calls within the rate limits of one installation of the app."""
 
-    def __init__(self, passing: Time | None = None) -> None:
-        """Time passes as it does, unless `passing` says otherwise."""
-        self.time = passing or Time()
-        self._lanes: dict[tuple[str, str], _Lane] = {}
-        self._owed: Counter[str] = Counter()
+    def __init__(self, clock: MonotonicClock | None = None) -> None:
+        self.clock = clock or MonotonicClock()
+        self._windows: dict[tuple[str, str], _SlidingWindow] = {}
+        self._reserved: Counter[str] = Counter()
 
     async def call(
         self,
         method: str,
         send: Callable[[], Awaitable[T]],
         *,
-        place: str = "",
+        channel: str = "",
         wait_s: float = 0.0,
-        repeatable: bool = False,
+        idempotent: bool = False,
     ) -> T:
-        """Send when it is this call's turn, after `wait_s` seconds at most; again after a 429 when there is time.
+        """Send the call when the rate limit allows it. Raise CallError if it fails, or would wait longer than `wait_s`.
 
-        `place` is what Slack counts by, besides the method. Without an answer the call is repeated, shortly, if it
-        did not reach Slack or is `repeatable` without harm. Raises CallError.
+        Pass `channel` for a method that Slack limits per channel. A throttled call is retried within `wait_s`. An
+        unconfirmed call is retried twice if it was not sent or is `idempotent`, unless `wait_s` is 0.
         """
-        lane, deadline = self._lane(method, place), self.time.now() + wait_s
-        pauses = iter(_PAUSES_S if wait_s else ())
+        window, deadline = self._window(method, channel), self.clock.now() + wait_s
+        delays = iter(_RETRY_DELAYS_S if wait_s else ())
         while True:
             try:
-                async with lane.turn(deadline):
+                async with window.slot(deadline):
                     return await send()
-            except CallFailed as error:
-                failure = failure_of(error, method)
-            if isinstance(failure, BusyError):
-                lane.close(failure.seconds)
+            except CLIENT_ERRORS as error:
+                failure = call_error(error, method)
+            if isinstance(failure, ThrottledError):
+                window.block(failure.retry_after_s)
                 continue
-            harmless = isinstance(failure, NoAnswerError) and (repeatable or not failure.sent)
-            pause_s = next(pauses, None) if harmless else None
-            if pause_s is None:
+            may_retry = isinstance(failure, UnconfirmedError) and (idempotent or not failure.sent)
+            delay_s = next(delays, None) if may_retry else None
+            if delay_s is None:
                 raise failure
-            await self.time.pause(pause_s)
+            await self.clock.pause(delay_s)
 
-    async def growth(self, method: str) -> None:
-        """Wait until this method may be called to show more of what is not whole yet: whoever came first goes first."""
-        await self._lane(method).growth()
+    async def wait_for_partial_update(self, method: str) -> None:
+        """Wait until the method may be called to show more of an unfinished message. First come, first served."""
+        await self._window(method).wait_for_partial_update()
 
-    def affords(self, method: str) -> bool:
-        """Whether one more message can be begun that this method will have to finish, without making others wait."""
-        lane = self._lane(method)
-        return lane.is_open and lane.used + self._owed[method] < lane.rate.calls
+    def can_reserve(self, method: str) -> bool:
+        """Return whether one more call of this method fits into the rate limit, besides the reserved ones."""
+        window = self._window(method)
+        return not window.is_blocked and window.used + self._reserved[method] < window.limit.calls
 
-    def owe(self, method: str, change: int) -> None:
-        """Count the messages that this method will have to finish: one more, or one less."""
-        self._owed[method] += change
+    def reserve(self, method: str, calls: int = 1) -> None:
+        """Reserve calls of the method, each for the end of a message that has begun."""
+        self._reserved[method] += calls
 
-    def _lane(self, method: str, place: str = "") -> _Lane:
-        if (method, place) not in self._lanes:
-            if len(self._lanes) >= _LANES_KEPT:
-                self._lanes = {key: lane for key, lane in self._lanes.items() if not lane.is_idle}
-            self._lanes[method, place] = _Lane(method, RATES[method], self.time)
-        return self._lanes[method, place]
+    def release(self, method: str) -> None:
+        """Release one reserved call of the method."""
+        self._reserved[method] -= 1
+
+    def _window(self, method: str, channel: str = "") -> _SlidingWindow:
+        if (method, channel) not in self._windows:
+            if len(self._windows) >= _MAX_WINDOWS:
+                self._windows = {key: window for key, window in self._windows.items() if not window.is_idle}
+            self._windows[method, channel] = _SlidingWindow(method, RATE_LIMITS[method], self.clock)
+        return self._windows[method, channel]
 
 
-class _Lane:
-    """The calls that Slack counts together, in the order in which they were asked for."""
+class _SlidingWindow:
+    """The calls that Slack counts together: of one method, in one channel if Slack limits it per channel."""
 
-    def __init__(self, method: str, rate: Rate, passing: Time) -> None:
-        self.rate = rate
+    def __init__(self, method: str, limit: RateLimit, clock: MonotonicClock) -> None:
+        self.limit = limit
         self._method = method
-        self._time = passing
-        self._under_way = 0
-        self._ended: deque[float] = deque(maxlen=rate.calls)
-        self._closed_until = self._wary_until = self._next_growth = -math.inf
-        self._queue, self._growers = asyncio.Lock(), asyncio.Lock()
-        self._changed = asyncio.Event()
+        self._clock = clock
+        self._in_flight = 0
+        self._ended_at: deque[float] = deque(maxlen=limit.calls)
+        self._blocked_until = self._strict_until = self._next_partial_update_at = -math.inf
+        self._call_queue, self._partial_update_queue = asyncio.Lock(), asyncio.Lock()  # both are fair
+        self._call_ended = asyncio.Event()
 
     @property
     def used(self) -> int:
-        """How many of the calls that the rate allows are used up: Slack may have counted each until it ended."""
-        since = self._time.now() - self.rate.within_s
-        return self._under_way + sum(ended > since for ended in self._ended)
+        """The calls in the window. A call counts from its start to a period after its end: Slack may count it late."""
+        since = self._clock.now() - self.limit.period_s
+        return self._in_flight + sum(ended_at > since for ended_at in self._ended_at)
 
     @property
-    def is_open(self) -> bool:
-        """Whether no 429 forbids to call."""
-        return self._time.now() >= self._closed_until
+    def is_blocked(self) -> bool:
+        """Whether the Retry-After of a 429 has not passed."""
+        return self._clock.now() < self._blocked_until
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is lost when this is forgotten."""
-        return self.is_open and not self.used and not self._queue.locked() and not self._growers.locked()
+        """Whether the window holds no state that matters."""
+        is_waited_for = self._call_queue.locked() or self._partial_update_queue.locked()
+        return not self.is_blocked and not self.used and not is_waited_for
 
     @asynccontextmanager
-    async def turn(self, deadline: float) -> AsyncIterator[None]:
-        """Wait for the turn to call, which lasts as long as the context. Raises BusyError when it would be too late."""
-        await self._wait_for_turn(deadline)
-        self._under_way += 1
+    async def slot(self, deadline: float) -> AsyncIterator[None]:
+        """Wait for a slot, and hold it during the call. Raise ThrottledError if there is none by the deadline."""
+        await self._wait_for_slot(deadline)
+        self._in_flight += 1
         try:
             yield
         finally:
-            self._under_way -= 1
-            self._ended.append(self._time.now())
-            self._changed.set()
+            self._in_flight -= 1
+            self._ended_at.append(self._clock.now())
+            self._call_ended.set()
 
-    def close(self, seconds: float) -> None:
-        """Let nobody call for so long: Slack said so."""
-        self._closed_until = max(self._closed_until, self._time.now() + seconds)
-        self._wary_until = self._closed_until + _WARY_S
+    def block(self, retry_after_s: float) -> None:
+        """Allow no call for that many seconds, because Slack answered with a 429."""
+        self._blocked_until = max(self._blocked_until, self._clock.now() + retry_after_s)
+        self._strict_until = self._blocked_until + _STRICT_S
 
-    async def growth(self) -> None:
-        """Wait for one of the calls that are left over for growing; they are evenly spaced."""
-        async with self._growers:
-            while (wait_s := self._growth_wait_s()) > 0:
-                await self._change(wait_s)
-            self._next_growth = self._time.now() + self._spacing_s
+    async def wait_for_partial_update(self) -> None:
+        """Wait for the next of the calls that are set aside for partial updates. They are evenly spaced."""
+        async with self._partial_update_queue:
+            while (wait_s := self._partial_update_wait_s()) > 0:
+                await self._wait_for_call_end(wait_s)
+            self._next_partial_update_at = self._clock.now() + self._spacing_s
 
     @property
     def _spacing_s(self) -> float:
-        return self.rate.within_s / self.rate.growing
+        return self.limit.period_s / self.limit.partial_updates
 
-    async def _wait_for_turn(self, deadline: float) -> None:
-        now = self._time.now()
-        left_s = deadline - now if self._closed_until <= deadline else 0.0
+    async def _wait_for_slot(self, deadline: float) -> None:
+        now = self._clock.now()
+        remaining_s = deadline - now if self._blocked_until <= deadline else 0.0
         try:
-            async with self._time.limit(left_s), self._queue:
-                while (wait_s := self._wait_s()) > 0:
-                    await self._change(wait_s)
+            async with self._clock.timeout(remaining_s), self._call_queue:
+                while (wait_s := self._slot_wait_s()) > 0:
+                    await self._wait_for_call_end(wait_s)
         except TimeoutError:
-            raise BusyError(self._method, "ratelimited", max(self._closed_until - now, 0.0)) from None
+            raise ThrottledError(self._method, "ratelimited", max(self._blocked_until - now, 0.0)) from None
 
-    def _wait_s(self) -> float:
-        now = self._time.now()
-        if now < self._closed_until:
-            return self._closed_until - now
-        if self.used < self.rate.calls:
+    def _slot_wait_s(self) -> float:
+        now = self._clock.now()
+        if now < self._blocked_until:
+            return self._blocked_until - now
+        if self.used < self.limit.calls:
             return 0.0
-        if self._under_way:
-            return math.inf  # the end of a call under way will tell
-        return self._ended[0] + self.rate.within_s - now if now < self._wary_until else 0.0
+        if self._in_flight:
+            return math.inf  # until a call ends
+        return self._ended_at[0] + self.limit.period_s - now if now < self._strict_until else 0.0
 
-    def _growth_wait_s(self) -> float:
-        now, until = self._time.now(), max(self._closed_until, self._next_growth)
-        if now < until:
-            return until - now
-        return 0.0 if self.used < self.rate.growing and not self._queue.locked() else self._spacing_s
+    def _partial_update_wait_s(self) -> float:
+        now, earliest = self._clock.now(), max(self._blocked_until, self._next_partial_update_at)
+        if now < earliest:
+            return earliest - now
+        has_room = self.used < self.limit.partial_updates and not self._call_queue.locked()
+        return 0.0 if has_room else self._spacing_s
 
-    async def _change(self, wait_s: float) -> None:
-        """Wait for the end of a call, so long at most."""
-        self._changed.clear()
+    async def _wait_for_call_end(self, wait_s: float) -> None:
+        """Wait until a call ends, but at most `wait_s` seconds."""
+        self._call_ended.clear()
         with suppress(TimeoutError):
-            async with self._time.limit(wait_s if math.isfinite(wait_s) else None):
-                await self._changed.wait()
+            async with self._clock.timeout(wait_s if math.isfinite(wait_s) else None):
+                await self._call_ended.wait()

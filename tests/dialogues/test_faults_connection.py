@@ -34,14 +34,14 @@ async def test_all_connections_down_and_back(room: Room, caplog: pytest.LogCaptu
     room.server.faults.refuse("apps.connections.open", "internal_error")
     room.server.sockets.drop_all()
     await until_ready(room, (503, False))
-    assert "Slack is not connected" in caplog.text
+    assert "socket_mode_reconnecting" in caplog.text
 
     talk.says("are you there?")
     await room.until(lambda: len(room.server.deliveries.all()[-1].attempts) > 1)
     room.server.faults.clear("apps.connections.open")
     assert (await talk.answers(2))[-1].endswith("| are you there?")
     assert await ready(room) == (200, True)
-    assert "Slack is connected again" in caplog.text
+    assert "socket_mode_connected" in caplog.text
 
 
 async def test_connections_are_renewed_in_the_middle_of_an_answer(room: Room) -> None:

@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from bot import app
-from bot.slack.inbound.transport import LARGEST_BODY_BYTES, PATH
+from bot.slack.inbound.http_mode import MAX_BODY_BYTES, PATH
 from bot.testing import SettableClock
 from tests.support.openai_server import OpenAIServer
 from tests.support.room import Room, free_port, playground, recites, settings_for
@@ -53,7 +53,7 @@ NOT_SLACKS: list[tuple[str, int, Callable[[Sign], tuple[bytes, dict[str, str]]]]
     ("badly signed", 401, lambda sign: (WORDS, sign(b"other words", 0))),
     ("old", 401, lambda sign: (WORDS, sign(WORDS, -301))),
     ("of the future", 401, lambda sign: (WORDS, sign(WORDS, 302))),
-    ("too large", 413, lambda sign: (large := WORDS * LARGEST_BODY_BYTES, sign(large, 0))),
+    ("too large", 413, lambda sign: (large := WORDS * MAX_BODY_BYTES, sign(large, 0))),
     ("not UTF-8", 400, lambda sign: (b"\xff" + WORDS, sign(b"\xff" + WORDS, 0))),
 ]
 NO_OBJECTS = [

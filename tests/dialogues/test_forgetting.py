@@ -17,7 +17,7 @@ from bot.cli import admin
 from bot.domain import texts
 from bot.domain.sessions import Interrupted
 from bot.errors import AttendantError
-from bot.slack.views.blocks import FORGET_ME
+from bot.slack.views.forget_confirmation import FORGET_ME
 from bot.store.erasure import Scope
 from tests.support.openai_server import says
 from tests.support.room import Guest, Room, Talk

@@ -12,7 +12,7 @@ from sqlalchemy.pool import NullPool
 
 from bot.playground.server import PlaygroundServer
 from bot.playground.web_api.fault_injection import HeldCall
-from bot.slack.rate_limiter import Time
+from bot.slack.monotonic_clock import MonotonicClock
 from tests.random_days.random_model import Model
 from tests.random_days.random_steps import (
     DatabaseFails,
@@ -89,7 +89,7 @@ class Database:
         file = sqlite3.connect(str(self._url.database), isolation_level=None, timeout=30, check_same_thread=False)
         with contextlib.closing(file):
             await asyncio.to_thread(file.execute, "BEGIN IMMEDIATE")
-            await Time().pause(seconds)
+            await MonotonicClock().pause(seconds)
             file.rollback()
 
 

@@ -14,7 +14,7 @@ from bot.config.settings import Settings
 from bot.playground.server import PlaygroundServer
 from bot.playground.web_api.calls import ApiCall
 from bot.playground.workspace.workspace import Workspace
-from bot.slack.rate_limiter import Time
+from bot.slack.monotonic_clock import MonotonicClock
 from tests.random_days.random_model import Model, asked_in, background_in, shown_in
 from tests.random_days.random_people import People
 from tests.random_days.random_replicas import Replicas
@@ -99,7 +99,7 @@ class World:
             async with asyncio.timeout(PATIENCE_S):
                 while self.server.deliveries.pending or not await self.database.owes_nothing():
                     self.replicas.start_all()
-                    await Time().pause(0.3)
+                    await MonotonicClock().pause(0.3)
                 return True
         return False
 

@@ -1,4 +1,4 @@
-"""bot.slack.errors: what a failed call of Slack's means."""
+"""bot.slack.errors: how exceptions of the Web API client are translated."""
 
 import aiohttp
 import pytest
@@ -7,13 +7,13 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from bot.slack.errors import BusyError, NoAnswerError, RefusedError, error_code, failure_of
+from bot.slack.errors import RefusedError, ThrottledError, UnconfirmedError, call_error, error_code
 
 HOST = ConnectionKey("slack.com", 443, is_ssl=True, ssl=True, proxy=None, proxy_auth=None, proxy_headers_hash=None)
 
 
 def refused(data: dict[str, object], status: int = 200, headers: dict[str, str] | None = None) -> SlackApiError:
-    """The exception that the SDK raises for an answer with this body."""
+    """Build the exception that the SDK raises for a response with this body."""
     response = AsyncSlackResponse(
         client=AsyncWebClient(),
         http_verb="POST",
@@ -27,12 +27,12 @@ def refused(data: dict[str, object], status: int = 200, headers: dict[str, str] 
 
 
 def limited(seconds: int) -> SlackApiError:
-    """The exception for a 429."""
+    """Build the exception for a 429."""
     return refused({"ok": False, "error": "ratelimited"}, 429, {"Retry-After": str(seconds)})
 
 
-def test_a_failure_has_slacks_name() -> None:
-    """Slack's own word is used; without one, the HTTP status; without an answer, that it was not reached."""
+def test_error_codes() -> None:
+    """The code is Slack's, else the HTTP status, else a word for the missing response."""
     assert [
         error_code(refused({"ok": False, "error": "not_in_channel"})),
         error_code(refused({}, status=503)),
@@ -45,24 +45,24 @@ def test_a_failure_has_slacks_name() -> None:
     ("headers", "seconds"),
     [({"Retry-After": "7"}, 7), ({"Retry-After": "0"}, 1), ({"Retry-After": "soon"}, 1), ({}, 1)],
 )
-def test_how_long_to_wait(headers: dict[str, str], seconds: float) -> None:
-    """A rate limit says for how long, with or without a body that says so."""
+def test_retry_after(headers: dict[str, str], seconds: float) -> None:
+    """A 429 is throttling, with or without a JSON body. A malformed Retry-After counts as one second."""
     for data in ({"ok": False, "error": "ratelimited"}, {}):
-        failure = failure_of(refused(data, 429, headers), "chat.update")
-        assert isinstance(failure, BusyError)
-        assert failure.seconds == seconds
+        failure = call_error(refused(data, 429, headers), "chat.update")
+        assert isinstance(failure, ThrottledError)
+        assert failure.retry_after_s == seconds
 
 
-def test_a_refusal_is_certain() -> None:
-    """When Slack names a reason it did nothing, and the reason and the method are told."""
-    failure = failure_of(refused({"ok": False, "error": "is_archived"}), "chat.update")
+def test_a_refusal() -> None:
+    """An error code of Slack's means that it did nothing. The error names the method and the code."""
+    failure = call_error(refused({"ok": False, "error": "is_archived"}), "chat.update")
 
     assert isinstance(failure, RefusedError)
     assert str(failure) == "chat.update: is_archived"
 
 
 @pytest.mark.parametrize(
-    ("error", "sent", "over"),
+    ("error", "sent", "answered"),
     [
         (aiohttp.ClientConnectorError(HOST, OSError()), False, False),
         (aiohttp.ConnectionTimeoutError(), False, False),
@@ -74,9 +74,9 @@ def test_a_refusal_is_certain() -> None:
         (refused({"ok": False, "error": "fatal_error"}, status=500), True, True),
     ],
 )
-def test_what_may_have_been_done(error: Exception, sent: bool, over: bool) -> None:  # noqa: FBT001 - a table's columns
-    """Only a connection that never came about means that nothing was done; only an answer that nothing more will be."""
-    failure = failure_of(error, "chat.postMessage")
+def test_unconfirmed_calls(error: Exception, sent: bool, answered: bool) -> None:  # noqa: FBT001 - a table's columns
+    """A call was not sent if the connection failed. It was answered if Slack returned an error of its servers."""
+    failure = call_error(error, "chat.postMessage")
 
-    assert isinstance(failure, NoAnswerError)
-    assert (failure.sent, failure.over) == (sent, over)
+    assert isinstance(failure, UnconfirmedError)
+    assert (failure.sent, failure.answered) == (sent, answered)

@@ -1,4 +1,4 @@
-"""bot.slack.rate_limiter: who may call Slack when."""
+"""bot.slack.rate_limiter: when a call of the Web API is sent."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -8,8 +8,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.slack.errors import BusyError, NoAnswerError, RefusedError
-from bot.slack.rate_limiter import RATES, RateLimiter, Time
+from bot.slack.errors import RefusedError, ThrottledError, UnconfirmedError
+from bot.slack.monotonic_clock import MonotonicClock
+from bot.slack.rate_limit_tiers import RATE_LIMITS
+from bot.slack.rate_limiter import RateLimiter
 from tests.slack.test_errors import limited, refused
 from tests.support.virtual_time import in_virtual_time, now
 
@@ -17,67 +19,67 @@ POST, START, UPDATE = "chat.postMessage", "chat.startStream", "chat.update"
 
 
 class Calls:
-    """What is sent to a Slack that answers as the test says; when each call was sent, and how many at once."""
+    """Calls to a Slack that answers as scripted. It records when each call was sent, and how many were concurrent."""
 
     def __init__(self, limiter: RateLimiter, *answers: Exception | None) -> None:
         self.sent_at: list[float] = []
-        self.most_at_once = 0
+        self.max_concurrent = 0
         self.free = asyncio.Event()
         self.free.set()
         self._limiter = limiter
         self._answers = iter(answers)
-        self._at_once = 0
+        self._concurrent = 0
         self._changed = asyncio.Condition()
 
     async def send(self) -> str:
-        """Have one call answered."""
-        self.sent_at.append(self._limiter.time.now())
-        self._at_once += 1
-        self.most_at_once = max(self.most_at_once, self._at_once)
+        """Send one call."""
+        self.sent_at.append(self._limiter.clock.now())
+        self._concurrent += 1
+        self.max_concurrent = max(self.max_concurrent, self._concurrent)
         async with self._changed:
             self._changed.notify_all()
         try:
             await self.free.wait()
             await asyncio.sleep(0)
         finally:
-            self._at_once -= 1
+            self._concurrent -= 1
         if (answer := next(self._answers, None)) is not None:
             raise answer
         return "ok"
 
     async def sent(self, times: int) -> None:
-        """Wait until so many calls were sent."""
+        """Wait until that many calls were sent."""
         async with self._changed:
             await self._changed.wait_for(lambda: len(self.sent_at) >= times)
 
 
 async def all_at_once(*calls: Coroutine[Any, Any, Any]) -> None:
-    """Make these calls at once; all succeed."""
+    """Run these calls concurrently. All must succeed."""
     async with asyncio.TaskGroup() as group:
         for call in calls:
             group.create_task(call)
 
 
 @in_virtual_time
-async def test_within_its_tier_a_method_is_called_freely_and_beyond_it_one_by_one() -> None:
-    """As many calls as the tier promises go out together; whatever is more goes when the one before has ended."""
-    limiter = RateLimiter(Time(now))
+async def test_a_burst_goes_out_up_to_the_rate_limit_and_then_one_call_at_a_time() -> None:
+    """Calls up to the rate limit are concurrent. Each further call waits for the end of the previous one."""
+    limiter = RateLimiter(MonotonicClock(now))
     calls = Calls(limiter)
     calls.free.clear()
     async with asyncio.TaskGroup() as group:
         for _ in range(30):
             group.create_task(limiter.call(START, calls.send, wait_s=60))
         await calls.sent(20)
-        together, calls.most_at_once = calls.most_at_once, 0
+        first_burst, calls.max_concurrent = calls.max_concurrent, 0
         calls.free.set()
 
-    assert (together, calls.most_at_once, len(calls.sent_at)) == (20, 1, 30)
+    assert (first_burst, calls.max_concurrent, len(calls.sent_at)) == (20, 1, 30)
 
 
 @in_virtual_time
-async def test_after_a_429_nobody_calls_before_its_time() -> None:
-    """A call that was refused and one that comes later both wait out the Retry-After."""
-    limiter = RateLimiter(Time(now))
+async def test_after_a_429_no_call_is_sent_before_retry_after() -> None:
+    """The throttled call and a later call both wait for the Retry-After."""
+    limiter = RateLimiter(MonotonicClock(now))
     calls = Calls(limiter, limited(30))
     async with asyncio.TaskGroup() as group:
         group.create_task(limiter.call(START, calls.send, wait_s=60))
@@ -89,34 +91,34 @@ async def test_after_a_429_nobody_calls_before_its_time() -> None:
 
 
 @in_virtual_time
-async def test_who_cannot_wait_is_told_at_once() -> None:
-    """A call that would be too late after the Retry-After is not made at all, and neither is it repeated."""
-    limiter = RateLimiter(Time(now))
+async def test_a_call_that_cannot_wait_fails_at_once() -> None:
+    """A call whose deadline is before the Retry-After is not sent, and not retried."""
+    limiter = RateLimiter(MonotonicClock(now))
     calls = Calls(limiter, limited(30))
     for wait_s in (2, 20, 0):
-        with pytest.raises(BusyError) as busy:
+        with pytest.raises(ThrottledError) as throttled:
             await limiter.call(START, calls.send, wait_s=wait_s)
-        assert 0 < busy.value.seconds <= 30
+        assert 0 < throttled.value.retry_after_s <= 30
 
     assert len(calls.sent_at) == 1
 
 
 @in_virtual_time
-async def test_a_429_is_for_its_method_and_place() -> None:
-    """Another method, and posting in another channel, go on."""
-    limiter = RateLimiter(Time(now))
+async def test_a_429_blocks_only_its_method_and_channel() -> None:
+    """Other methods, and posts in other channels, are not blocked."""
+    limiter = RateLimiter(MonotonicClock(now))
     calls = Calls(limiter, limited(30))
-    with pytest.raises(BusyError):
-        await limiter.call(POST, calls.send, place="C1")
+    with pytest.raises(ThrottledError):
+        await limiter.call(POST, calls.send, channel="C1")
 
-    assert await limiter.call(POST, calls.send, place="C2") == "ok"
+    assert await limiter.call(POST, calls.send, channel="C2") == "ok"
     assert await limiter.call(UPDATE, calls.send) == "ok"
 
 
 @in_virtual_time
-async def test_after_a_429_the_tier_is_kept() -> None:
-    """Once Slack has refused, posting in that channel keeps to one message a second."""
-    limiter = RateLimiter(Time(now))
+async def test_after_a_429_the_rate_limit_is_strict() -> None:
+    """After a 429, posts in that channel are one second apart."""
+    limiter = RateLimiter(MonotonicClock(now))
     calls = Calls(limiter, limited(1))
     await all_at_once(*(limiter.call(POST, calls.send, wait_s=60) for _ in range(4)))
 
@@ -124,9 +126,9 @@ async def test_after_a_429_the_tier_is_kept() -> None:
 
 
 @in_virtual_time
-async def test_whoever_came_first_goes_first() -> None:
-    """Calls that have to wait are made in the order in which they were asked for."""
-    limiter, order = RateLimiter(Time(now)), list[int]()
+async def test_waiting_calls_are_sent_in_order() -> None:
+    """The queue of waiting calls is first in, first out."""
+    limiter, order = RateLimiter(MonotonicClock(now)), list[int]()
 
     async def post(number: int) -> None:
         async def send() -> None:
@@ -140,7 +142,7 @@ async def test_whoever_came_first_goes_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "repeatable", "times"),
+    ("answer", "idempotent", "times"),
     [
         (aiohttp.ConnectionTimeoutError(), False, 2),
         (aiohttp.ServerDisconnectedError(), False, 1),
@@ -150,77 +152,77 @@ async def test_whoever_came_first_goes_first() -> None:
     ],
 )
 @in_virtual_time
-async def test_what_is_repeated(answer: Exception, repeatable: bool, times: int) -> None:  # noqa: FBT001 - a table's column
-    """A call without an answer is repeated if it never reached Slack or does no harm; a refusal never is."""
-    limiter = RateLimiter(Time(now))
+async def test_which_calls_are_retried(answer: Exception, idempotent: bool, times: int) -> None:  # noqa: FBT001 - a table's column
+    """An unconfirmed call is retried if it was not sent or is idempotent. A refused call never is."""
+    limiter = RateLimiter(MonotonicClock(now))
     calls = Calls(limiter, answer)
-    outcome = asyncio.gather(limiter.call(UPDATE, calls.send, wait_s=60, repeatable=repeatable), return_exceptions=True)
+    outcome = asyncio.gather(limiter.call(UPDATE, calls.send, wait_s=60, idempotent=idempotent), return_exceptions=True)
     (result,) = await outcome
 
     assert len(calls.sent_at) == times
-    assert result == "ok" if times == 2 else isinstance(result, NoAnswerError | RefusedError)
+    assert result == "ok" if times == 2 else isinstance(result, UnconfirmedError | RefusedError)
 
 
 @in_virtual_time
-async def test_repeating_has_an_end() -> None:
-    """When Slack stays out of reach, the call fails after a few tries."""
-    limiter = RateLimiter(Time(now))
+async def test_retries_are_bounded() -> None:
+    """If Slack stays unreachable, the call fails after three attempts."""
+    limiter = RateLimiter(MonotonicClock(now))
     calls = Calls(limiter, *[aiohttp.ConnectionTimeoutError() for _ in range(9)])
-    with pytest.raises(NoAnswerError):
-        await limiter.call(UPDATE, calls.send, wait_s=60, repeatable=True)
+    with pytest.raises(UnconfirmedError):
+        await limiter.call(UPDATE, calls.send, wait_s=60, idempotent=True)
 
     assert len(calls.sent_at) == 3
 
 
 @in_virtual_time
-async def test_growing_is_evenly_spaced_and_leaves_room() -> None:
-    """However many messages want to grow, they share a part of the method's calls, one after the other."""
-    limiter, at = RateLimiter(Time(now)), list[float]()
+async def test_partial_updates_are_evenly_spaced_and_leave_room() -> None:
+    """All growing messages share a part of the method's calls, evenly spaced."""
+    limiter, at = RateLimiter(MonotonicClock(now)), list[float]()
 
-    async def grow() -> None:
-        await limiter.growth(UPDATE)
-        at.append(limiter.time.now())
+    async def update() -> None:
+        await limiter.wait_for_partial_update(UPDATE)
+        at.append(limiter.clock.now())
 
-    await all_at_once(*(grow() for _ in range(8)))
-    rate = RATES[UPDATE]
+    await all_at_once(*(update() for _ in range(8)))
+    limit = RATE_LIMITS[UPDATE]
 
-    assert all(later - earlier >= rate.within_s / rate.growing for earlier, later in pairwise(at))
-    assert rate.growing < rate.calls
+    assert all(later - earlier >= limit.period_s / limit.partial_updates for earlier, later in pairwise(at))
+    assert limit.partial_updates < limit.calls
 
 
 @in_virtual_time
-async def test_growing_waits_for_what_finishes_messages() -> None:
-    """While the calls of a minute are used up to that share, what is left is for finishing."""
-    limiter = RateLimiter(Time(now))
+async def test_partial_updates_wait_while_only_the_room_for_final_calls_is_left() -> None:
+    """If the share of partial updates is used up, the rest of the minute's calls is for finishing messages."""
+    limiter = RateLimiter(MonotonicClock(now))
     calls = Calls(limiter)
-    for _ in range(RATES[UPDATE].growing):
+    for _ in range(RATE_LIMITS[UPDATE].partial_updates):
         await limiter.call(UPDATE, calls.send)
-    began = limiter.time.now()
-    growing = asyncio.create_task(limiter.growth(UPDATE))
+    started_at = limiter.clock.now()
+    updating = asyncio.create_task(limiter.wait_for_partial_update(UPDATE))
     await limiter.call(UPDATE, calls.send)
-    await growing
+    await updating
 
-    assert limiter.time.now() - began >= RATES[UPDATE].within_s / 2
-
-
-@in_virtual_time
-async def test_no_more_is_begun_than_can_be_finished() -> None:
-    """Each message that is begun owes Slack the call that finishes it; they fit into a minute."""
-    limiter = RateLimiter(Time(now))
-    begun = 0
-    while limiter.affords("chat.stopStream"):
-        limiter.owe("chat.stopStream", 1)
-        begun += 1
-    limiter.owe("chat.stopStream", -1)
-
-    assert begun == RATES["chat.stopStream"].calls
-    assert limiter.affords("chat.stopStream")
+    assert limiter.clock.now() - started_at >= RATE_LIMITS[UPDATE].period_s / 2
 
 
 @in_virtual_time
-async def test_a_call_that_is_given_up_leaves_its_place() -> None:
-    """Whoever is cancelled in the queue, or while calling, holds nobody up."""
-    limiter = RateLimiter(Time(now))
+async def test_reservations_fit_into_the_rate_limit() -> None:
+    """The calls that finish the messages in progress never exceed the rate limit."""
+    limiter = RateLimiter(MonotonicClock(now))
+    reserved = 0
+    while limiter.can_reserve("chat.stopStream"):
+        limiter.reserve("chat.stopStream")
+        reserved += 1
+    limiter.release("chat.stopStream")
+
+    assert reserved == RATE_LIMITS["chat.stopStream"].calls
+    assert limiter.can_reserve("chat.stopStream")
+
+
+@in_virtual_time
+async def test_a_cancelled_call_releases_its_slot() -> None:
+    """A call that is cancelled in the queue or in flight does not block the next one."""
+    limiter = RateLimiter(MonotonicClock(now))
     calls = Calls(limiter)
     calls.free.clear()
     tasks = [asyncio.create_task(limiter.call(POST, calls.send, wait_s=60)) for _ in range(3)]
@@ -232,8 +234,8 @@ async def test_a_call_that_is_given_up_leaves_its_place() -> None:
     assert await tasks[2] == "ok"
 
 
-def awaited(value: str) -> Callable[[], Awaitable[str]]:
-    """A call that is answered at once."""
+def answered(value: str) -> Callable[[], Awaitable[str]]:
+    """Return a call that is answered at once."""
 
     async def send() -> str:
         return value
@@ -242,11 +244,11 @@ def awaited(value: str) -> Callable[[], Awaitable[str]]:
 
 
 @in_virtual_time
-async def test_places_without_calls_are_forgotten() -> None:
-    """Ten thousand channels, a hundred of them a second, take no more memory than a thousand."""
-    limiter = RateLimiter(Time(now))
+async def test_idle_windows_are_dropped() -> None:
+    """Calls in ten thousand channels, a hundred of them a second, keep a thousand windows at most."""
+    limiter = RateLimiter(MonotonicClock(now))
     for number in range(10_000):
-        await limiter.time.pause(0.01)
-        await limiter.call(POST, awaited("ok"), place=f"C{number}")
+        await limiter.clock.pause(0.01)
+        await limiter.call(POST, answered("ok"), channel=f"C{number}")
 
-    assert len(limiter._lanes) <= 1_000  # noqa: SLF001 - memory is not to be seen otherwise
+    assert len(limiter._windows) <= 1_000  # noqa: SLF001 - the memory cannot be observed otherwise

@@ -26,7 +26,7 @@ from bot.playground.workspace.people import Channel, Person
 from bot.playground.workspace.sample import harbour
 from bot.playground.workspace.workspace import Workspace
 from bot.prompt.compose import NOTE_ENDS
-from bot.slack.views.preference_blocks import EDIT_PREFERENCES
+from bot.slack.views.home_tab import EDIT_PREFERENCES
 from bot.testing import PausedStep, SettableClock
 from tests.support.narrow_model import asks_for_summary, summary
 from tests.support.openai_server import OpenAIServer, Reply, Request, says

@@ -1,8 +1,6 @@
-"""The Bolt app: who is let in, what is listened to, what is logged when it fails.
+"""The Bolt app: its middleware, its listeners and its error handler.
 
-Rule: everything is passed explicitly. Bolt would take tokens and a whole OAuth flow from the environment otherwise.
-One file for each kind of listener, by Bolt's names: events, commands, shortcuts, actions; and one for the Home tab,
-with all that belongs to it. Each has a `register`.
+Rule: every argument is passed explicitly. Bolt would otherwise read tokens and an OAuth flow from the environment.
 """
 
 from __future__ import annotations
@@ -18,15 +16,17 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.config.settings import Settings
 from bot.domain import texts
+from bot.domain.sessions import IdleLimits
 from bot.errors import StoreUnavailable
-from bot.slack.client import quiet_logger
 from bot.slack.identity import BotIdentity
-from bot.slack.inbound.listeners import actions, commands, events, home, shortcuts
+from bot.slack.inbound.interactions.data_requests import DataRequests
+from bot.slack.inbound.interactions.preferences_editor import PreferencesEditor
+from bot.slack.inbound.interactions.resets import Resets
+from bot.slack.inbound.interactions.session_status import SessionStatus
+from bot.slack.inbound.listeners import actions, commands, events, shortcuts, view_submissions
+from bot.slack.log_redaction import redacting_logger
+from bot.slack.outbound.ephemeral_messages import EphemeralMessages
 from bot.slack.port import Intake
-from bot.slack.views.notices import Notices
-from bot.slack.views.personal_views import PersonalViews
-from bot.slack.views.privacy import Privacy
-from bot.slack.views.resets import Resets
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +34,29 @@ log = logging.getLogger(__name__)
 def build_app(
     client: AsyncWebClient, bot: BotIdentity, intake: Intake, settings: Settings, *, clock: Callable[[], datetime]
 ) -> AsyncApp:
-    """The app with its listeners. Whatever is dispatched to it is taken for Slack's: see connection."""
+    """Build the app with its listeners. It trusts every request: the transports verify that Slack sent it."""
+    app = _bare_app(client, bot)
 
+    async def handle_error(error: Exception) -> None:
+        intake.refused()
+        _log_error(error)
+
+    app.error(handle_error)
+    ephemeral = EphemeralMessages(client)
+    idle = IdleLimits(settings.idle_after, settings.idle_after_by_channel)
+    help_text = texts.help_text(bot.name, settings.slack_command, settings.slack_reset_command)
+    resets, status = Resets(intake, bot, clock), SessionStatus(intake, bot, clock, idle)
+    preferences = PreferencesEditor(intake, client, bot, help_text)
+    data_requests = DataRequests(intake, bot, client, ephemeral, clock)
+    events.register(app, intake, bot, preferences)
+    commands.register(app, resets, status, preferences, data_requests, settings=settings, help_text=help_text)
+    shortcuts.register(app, resets, ephemeral)
+    actions.register(app, resets, preferences, data_requests, ephemeral)
+    view_submissions.register(app, preferences)
+    return app
+
+
+def _bare_app(client: AsyncWebClient, bot: BotIdentity) -> AsyncApp:
     async def authorize() -> AuthorizeResult:
         return AuthorizeResult(
             enterprise_id=None,
@@ -45,37 +66,21 @@ def build_app(
             bot_token=client.token,
         )
 
-    app = AsyncApp(
+    return AsyncApp(
         name="attendant",
         client=client,
-        signing_secret="",  # not None, or the environment is asked
-        authorize=authorize,  # so that an OAuth flow from the environment is not used, nor auth.test for each event
-        ignoring_self_events_enabled=False,  # somebody may delete what we said; payloads tells whose a message is
-        request_verification_enabled=False,  # connection.HttpMode does it, before the body is parsed
-        logger=quiet_logger("slack_bolt"),
+        signing_secret="",  # with None, Bolt reads the environment
+        authorize=authorize,  # without it, Bolt may read an OAuth flow from the environment, or call auth.test
+        ignoring_self_events_enabled=False,  # a person may delete a message of the bot
+        request_verification_enabled=False,  # HttpMode verifies the signature before it parses the body
+        logger=redacting_logger("slack_bolt"),
     )
 
-    async def failed(error: Exception) -> None:
-        intake.refused()
-        _tell(error)
 
-    app.error(failed)
-    resets, notices = Resets(intake, bot, clock), Notices(client)
-    help_text = texts.help_text(bot.name, settings.slack_command, settings.slack_reset_command)
-    personal = PersonalViews(intake, client, bot, help_text)
-    privacy = Privacy(intake, bot, client, notices, clock)
-    events.register(app, intake, bot)
-    commands.register(app, resets, personal, privacy, settings=settings, help_text=help_text)
-    home.register(app, personal)
-    shortcuts.register(app, resets, notices)
-    actions.register(app, resets, privacy, notices)
-    return app
-
-
-def _tell(error: Exception) -> None:
-    """Log where it failed. What the exception says may quote what a person wrote, so it is left out."""
+def _log_error(error: Exception) -> None:
+    """Log the type and the place of an error. Its message may quote a person, so it is left out."""
     if isinstance(error, StoreUnavailable):
-        log.error("an event was not stored, so Slack is left to deliver it again: %s", error)
+        log.error("slack_event_not_stored", extra={"error": str(error)})  # Slack delivers the event again
     else:
         frames = "".join(traceback.format_tb(error.__traceback__))
-        log.error("a listener failed with %s\n%s", type(error).__name__, frames)
+        log.error("slack_listener_failed", extra={"error": type(error).__name__, "traceback": frames})

@@ -1,4 +1,5 @@
-"""What the bot writes in Slack.
+"""Calls to the Web API: answers, statuses and ephemeral messages, and the threads and profiles that the bot reads.
 
-Reading order: messages, users, thread_reader, status, streaming_policy, orphaned_messages, answer_writer, adapter.
+Reading order: messages, user_directory, thread_reader, status, streaming_policy, orphaned_messages, answer_writer,
+adapter, ephemeral_messages.
 """

@@ -13,8 +13,8 @@ from bot.domain.events import Thread
 from bot.domain.preferences import Profile
 from bot.errors import PlatformError, PlatformUnavailable
 from bot.prompt.thread_context import ThreadContext
-from bot.slack.client import impatient
-from bot.slack.errors import CallError, NoAnswerError, RefusedError
+from bot.slack.client import without_retries
+from bot.slack.errors import CallError, RefusedError, UnconfirmedError
 from bot.slack.identity import PLATFORM, BotIdentity
 from bot.slack.outbound import thread_reader
 from bot.slack.outbound.answer_writer import AnswerWriter
@@ -22,7 +22,7 @@ from bot.slack.outbound.messages import Slack, say
 from bot.slack.outbound.orphaned_messages import OrphanedMessages
 from bot.slack.outbound.status import Status
 from bot.slack.outbound.streaming_policy import StreamingPolicy
-from bot.slack.outbound.users import UserDirectory
+from bot.slack.outbound.user_directory import UserDirectory
 from bot.slack.rate_limiter import RateLimiter
 from bot.turns.adapter import Asked, Ledger
 
@@ -46,7 +46,7 @@ class SlackAdapter:
         limiter: RateLimiter | None = None,
     ) -> None:
         """`streaming` is the setting SLACK_STREAMING: auto, direct or off. One limiter serves all that is shown."""
-        self._slack = Slack(impatient(client), limiter or RateLimiter())
+        self._slack = Slack(without_retries(client), limiter or RateLimiter())
         self._bot = bot
         self._status = Status(self._slack)
         self._names = UserDirectory(self._slack, clock)
@@ -93,7 +93,7 @@ class SlackAdapter:
         except RefusedError as refusal:
             raise PlatformError(refusal.code, refusal.method) from None
         except CallError as failure:
-            if not (isinstance(failure, NoAnswerError) and failure.sent):
+            if not (isinstance(failure, UnconfirmedError) and failure.sent):
                 raise PlatformUnavailable(str(failure)) from None
             log.warning("Slack did not say whether a line was posted (%s)", failure)
 

@@ -11,13 +11,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 
 from bot.errors import PlatformError, PlatformUnavailable
-from bot.slack.errors import BusyError, CallError, NoAnswerError, RefusedError
+from bot.slack.errors import CallError, RefusedError, ThrottledError, UnconfirmedError
 from bot.slack.outbound.messages import EditedMessage, Message, Slack, StreamedMessage
 from bot.slack.outbound.orphaned_messages import OrphanedMessages
 from bot.slack.outbound.status import Status
 from bot.slack.outbound.streaming_policy import StreamingPolicy
-from bot.slack.text import message_length
-from bot.slack.text.markdown import Harmless
+from bot.slack.text import message_splitter
+from bot.slack.text.markdown_sanitizer import MarkdownSanitizer
 from bot.turns.adapter import Asked
 
 Text = Callable[[], str]  # asked for when it is sent, so that what had to wait has grown
@@ -44,7 +44,7 @@ class AnswerWriter:
 
     async def show(self, deltas: AsyncIterator[str]) -> None:
         """Show the status and then the text; all of it stands there when this returns. See Adapter.reply."""
-        harmless = Harmless()
+        harmless = MarkdownSanitizer()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._write())
@@ -70,7 +70,7 @@ class AnswerWriter:
             await self._status.clear(self._asked.thread)  # no text will end it
             raise PlatformError(refusal.code, refusal.method) from None
         except CallError as failure:
-            seconds = failure.seconds if isinstance(failure, BusyError) else 0.0
+            seconds = failure.retry_after_s if isinstance(failure, ThrottledError) else 0.0
             raise PlatformUnavailable(str(failure), seconds) from None
 
     async def _write_all(self) -> None:
@@ -88,19 +88,19 @@ class AnswerWriter:
 
     async def _wait_for_news(self) -> None:
         """Wait for more text; a stream that would expire meanwhile goes on as an edited message."""
-        time, left_s = self._slack.limiter.time, None
+        time, left_s = self._slack.limiter.clock, None
         if isinstance(self._message, StreamedMessage):
             left_s = self._message.expires_at - time.now()
         with suppress(TimeoutError):
-            async with time.limit(left_s):
+            async with time.timeout(left_s):
                 await self._news.wait()
         self._news.clear()
         if isinstance(self._message, StreamedMessage) and time.now() >= self._message.expires_at:
             self._hold(await self._message.break_off())
 
     async def _complete_full_messages(self) -> None:
-        while len(self._text) > message_length.MESSAGE_CHARACTERS:
-            piece, self._text = message_length.cut(self._text)
+        while len(self._text) > message_splitter.MESSAGE_CHARACTERS:
+            piece, self._text = message_splitter.split_once(self._text)
             await self._complete(piece)
 
     async def _complete(self, text: str) -> None:
@@ -127,7 +127,7 @@ class AnswerWriter:
         message = self._message
         if message is None or self._stopped or message.shows(self._so_far()):
             return
-        await _first(self._slack.limiter.growth(message.grows_by), self._whole.wait())
+        await _first(self._slack.limiter.wait_for_partial_update(message.grows_by), self._whole.wait())
         if not self._whole.is_set():
             await self._show_more(message)
 
@@ -136,13 +136,13 @@ class AnswerWriter:
             await message.grow(self._so_far())
         except CallError as failure:
             self._news.set()  # what was not shown is still to be shown
-            if not isinstance(failure, BusyError):
+            if not isinstance(failure, ThrottledError):
                 await self._give_way(message, failure)
 
     def _so_far(self) -> str:
         """What is certain to stand in the message that is growing, wherever it will be cut."""
-        is_all = self._whole.is_set() and len(self._text) <= message_length.MESSAGE_CHARACTERS
-        return self._text if is_all else self._text[: message_length.uncut()]
+        is_all = self._whole.is_set() and len(self._text) <= message_splitter.MESSAGE_CHARACTERS
+        return self._text if is_all else self._text[: message_splitter.stable_length()]
 
     async def _open(self, text: Text, *, must: bool) -> None:
         """Take the next message that is left over, or make one: without `must` only if Slack has time to finish it."""
@@ -150,9 +150,9 @@ class AnswerWriter:
             self._hold(left_over)
             return
         limiter, thread = self._slack.limiter, self._asked.thread
-        if self._streaming.allowed(thread) and limiter.affords(StreamedMessage.ends_by):
+        if self._streaming.allowed(thread) and limiter.can_reserve(StreamedMessage.ends_by):
             await self._start_stream(text)
-        if self._message is None and (must or limiter.affords(EditedMessage.ends_by)):
+        if self._message is None and (must or limiter.can_reserve(EditedMessage.ends_by)):
             self._owe(EditedMessage.ends_by)
             await self._make(EditedMessage.post, text)
             self._any_posted = True
@@ -164,10 +164,10 @@ class AnswerWriter:
             await self._make(StreamedMessage.start, text)
         except RefusedError as refusal:
             self._streaming.refused(self._asked.thread, refusal.code)
-        except BusyError:
+        except ThrottledError:
             pass
-        except NoAnswerError as failure:
-            if not failure.over:
+        except UnconfirmedError as failure:
+            if not failure.answered:
                 raise
         if self._message is None:
             self._owe(None)
@@ -176,7 +176,7 @@ class AnswerWriter:
         """Post a message, or find it in the thread when Slack did not say whether it was posted."""
         try:
             self._hold(await make(self._slack, self._asked, text))
-        except NoAnswerError as failure:
+        except UnconfirmedError as failure:
             if not failure.sent or not await self._leftovers.search():
                 raise
             self._hold(self._leftovers.take())
@@ -203,9 +203,9 @@ class AnswerWriter:
     def _owe(self, method: str | None) -> None:
         """Let the limiter know which call the end of this answer's message will take."""
         if self._owed:
-            self._slack.limiter.owe(self._owed, -1)
+            self._slack.limiter.release(self._owed)
         if method:
-            self._slack.limiter.owe(method, 1)
+            self._slack.limiter.reserve(method)
         self._owed = method
 
     async def _end_status(self) -> None:

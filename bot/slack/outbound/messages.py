@@ -63,7 +63,7 @@ async def say(slack: Slack, thread: Thread, text: Callable[[], str], *, wait_s: 
             unfurl_media=False,
         )
 
-    posted = await slack.write("chat.postMessage", send, place=thread.channel, wait_s=wait_s)
+    posted = await slack.write("chat.postMessage", send, channel=thread.channel, wait_s=wait_s)
     return str(posted["ts"])
 
 
@@ -89,7 +89,7 @@ class StreamedMessage:
 
         async def send() -> AsyncSlackResponse:
             nonlocal shown, expires_at
-            shown, expires_at = text(), slack.limiter.time.now() + STREAM_S
+            shown, expires_at = text(), slack.limiter.clock.now() + STREAM_S
             return await slack.client.chat_startStream(
                 channel=asked.thread.channel,
                 thread_ts=asked.thread.root,
@@ -199,19 +199,19 @@ class EditedMessage:
     ) -> None:
         call = self._slack.write
         try:
-            await call(method, send, wait_s=wait_s, repeatable=True)
+            await call(method, send, wait_s=wait_s, idempotent=True)
         except RefusedError as refusal:
             if refusal.code not in _STILL_STREAMS:
                 raise
             await self._stop_stream(wait_s)
-            await call(method, send, wait_s=wait_s, repeatable=True)
+            await call(method, send, wait_s=wait_s, idempotent=True)
 
     async def _stop_stream(self, wait_s: float) -> None:
         def send() -> Awaitable[AsyncSlackResponse]:
             return self._slack.client.chat_stopStream(channel=self._channel, ts=self.ts)
 
         with suppress(RefusedError):  # then it has ended by itself
-            await self._slack.write("chat.stopStream", send, wait_s=wait_s, repeatable=True)
+            await self._slack.write("chat.stopStream", send, wait_s=wait_s, idempotent=True)
 
 
 Message = StreamedMessage | EditedMessage

@@ -13,9 +13,9 @@ from typing import Any
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.domain import texts
-from bot.slack.errors import CallError, NoAnswerError, RefusedError
+from bot.slack.errors import CallError, RefusedError, UnconfirmedError
 from bot.slack.identity import BotIdentity
-from bot.slack.message_fields import is_ours
+from bot.slack.message_fields import is_by_this_bot
 from bot.slack.outbound.messages import PATIENCE_S, EditedMessage, Slack
 from bot.turns.adapter import Asked, Ledger
 
@@ -53,13 +53,13 @@ class OrphanedMessages:
         self._left = deque(sorted(self._left))
 
     async def search(self) -> bool:
-        """Whether Slack posted a message and did not say so. Raises NoAnswerError when that cannot be found out."""
+        """Whether Slack posted a message and did not say so. Raises UnconfirmedError when that cannot be found out."""
         for pause_s in _SEARCHES_AFTER_S:
-            await self._slack.limiter.time.pause(pause_s)
+            await self._slack.limiter.clock.pause(pause_s)
             try:
                 await self._look()
             except CallError as failure:
-                raise NoAnswerError(failure.method, failure.code, sent=True, over=False) from None
+                raise UnconfirmedError(failure.method, failure.code, sent=True, answered=False) from None
             if self._left:
                 return True
         return False
@@ -117,12 +117,12 @@ class OrphanedMessages:
                 cursor=cursor,
             )
 
-        return await self._slack.limiter.call("conversations.replies", send, wait_s=PATIENCE_S, repeatable=True)
+        return await self._slack.limiter.call("conversations.replies", send, wait_s=PATIENCE_S, idempotent=True)
 
     def _is_ours(self, message: Mapping[str, Any]) -> bool:
         seen_by_all = not message.get("is_ephemeral") and message.get("subtype") != "tombstone"
         newer = message.get("ts", "") > self._asked.message_id  # the root comes in any case
-        return newer and seen_by_all and is_ours(message, self._bot)
+        return newer and seen_by_all and is_by_this_bot(message, self._bot)
 
     def _edited(self, ts: str) -> EditedMessage:
         return EditedMessage(self._slack, self._asked.thread.channel, ts, left_over=True)

@@ -1,4 +1,4 @@
-"""Text between Markdown and Slack: pure.
+"""Conversion of text between Markdown and Slack's mrkdwn. Everything here is pure.
 
-Reading order: links, markdown, mrkdwn, message_length.
+Reading order: deceptive_links, markdown_sanitizer, mrkdwn, message_splitter.
 """

@@ -1,4 +1,4 @@
-"""What people wrote, as plain text: Slack's mrkdwn without its escapes.
+"""Conversion of Slack's mrkdwn to plain text.
 
 Rule: pure, and never raises. Facts: https://docs.slack.dev/messaging/formatting-message-text
 """
@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 
-_SOME_CHANNEL = "some-channel"  # its name would take a scope that is not worth asking for
+_SOME_CHANNEL = "some-channel"  # a channel's name would need another scope
 
 _TOKEN = re.compile(r"<([^<>]*)>")
 
 
 def plain_text(text: str) -> str:
-    """Slack's mrkdwn without its escapes: a link as text, a channel as #name; people stay `<@id>`."""
-    pieces = _TOKEN.split(text)  # every other piece is the inside of a token
+    """Convert mrkdwn to plain text: a link reads as text, a channel as #name. A mention of a person stays `<@id>`."""
+    pieces = _TOKEN.split(text)  # every second piece is the inside of a token
     return "".join(_unescaped(piece) if at % 2 == 0 else _token(piece) for at, piece in enumerate(pieces))
 
 
@@ -27,22 +27,22 @@ def _token(inside: str) -> str:
         case "#":
             return f"#{label or _SOME_CHANNEL}"
         case "!":
-            return _special(target[1:], label)
+            return _special_mention(target[1:], label)
         case _ if ":" in target:
             return _link(_unescaped(target), label)
         case _:
             return f"<{inside}>"
 
 
-def _special(name: str, label: str) -> str:
+def _special_mention(name: str, label: str) -> str:
     if name.startswith("date^"):
         return label
     return f"@{(label or name.partition('^')[0]).removeprefix('@')}"
 
 
-def _link(address: str, label: str) -> str:
-    shown = address.removeprefix("mailto:").removeprefix("tel:")
-    if not label or label in (shown, address, address.partition("://")[2]):
+def _link(url: str, label: str) -> str:
+    shown = url.removeprefix("mailto:").removeprefix("tel:")
+    if not label or label in (shown, url, url.partition("://")[2]):
         return shown
     return f"{label} ({shown})"
 

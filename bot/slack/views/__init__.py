@@ -1,4 +1,4 @@
-"""Buttons, dialogs, the Home tab and private notices.
+"""Block Kit: the Home tab, the modal, and the blocks of ephemeral messages. Everything here is pure.
 
-Reading order: blocks, notices, resets, privacy, preference_blocks, personal_views.
+Reading order: block_elements, session_picker, forget_confirmation, home_tab, preferences_modal.
 """

@@ -8,7 +8,7 @@ import pytest
 
 from bot.errors import PlatformError
 from bot.playground.workspace.pings import message_pings
-from bot.slack.text import message_length
+from bot.slack.text import message_splitter
 from tests.support.slack_stage import Speech, Stage, stage
 
 STREAM, POST = ["chat.startStream", "chat.stopStream"], ["chat.postMessage"]
@@ -43,7 +43,7 @@ async def test_the_message_is_known_at_once() -> None:
         showing = asyncio.create_task(slack.reply(speech))
         speech.say("Hello")
         await slack.workspace.until(lambda: slack.book.noted == [answer.ts for answer in slack.answers()] != [])
-        speech.say("x " * message_length.MESSAGE_CHARACTERS)
+        speech.say("x " * message_splitter.MESSAGE_CHARACTERS)
         speech.end()
         await showing
 
@@ -70,7 +70,7 @@ async def test_an_answer_of_any_length_arrives_whole(streaming: str, pieces: int
 
         assert "".join(slack.texts()) == "".join(paragraphs)
         assert all(text.startswith("Paragraph") for text in slack.texts())
-        assert max(map(len, slack.texts())) <= message_length.MESSAGE_CHARACTERS
+        assert max(map(len, slack.texts())) <= message_splitter.MESSAGE_CHARACTERS
 
 
 async def test_code_goes_on_in_the_next_message() -> None:

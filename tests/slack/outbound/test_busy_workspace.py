@@ -12,8 +12,10 @@ from bot.errors import PlatformError, PlatformUnavailable
 from bot.playground.server import PlaygroundServer
 from bot.playground.workspace.messages import Message
 from bot.slack.client import open_client
+from bot.slack.monotonic_clock import MonotonicClock
 from bot.slack.outbound.adapter import SlackAdapter
-from bot.slack.rate_limiter import RATES, RateLimiter, Time
+from bot.slack.rate_limit_tiers import RATE_LIMITS
+from bot.slack.rate_limiter import RateLimiter
 from bot.testing import SettableClock
 from bot.turns.adapter import Asked
 from tests.support.playground_stage import declare_agent, make_workspace, served
@@ -25,7 +27,7 @@ EPOCH = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 class Crowd:
     """Many questions in a channel at once, and one adapter that answers them all under Slack's limits."""
 
-    def __init__(self, server: PlaygroundServer, adapter: SlackAdapter, passing: Time) -> None:
+    def __init__(self, server: PlaygroundServer, adapter: SlackAdapter, passing: MonotonicClock) -> None:
         self.server = server
         self.adapter = adapter
         self.time = passing
@@ -81,7 +83,7 @@ async def test_a_busy_workspace_is_told_less_often() -> None:
         await asyncio.gather(*(slack.ask(pieces=60, every_s=0.5) for _ in range(60)))
         calls = slack.server.calls
 
-        assert len(calls.of("chat.startStream")) <= RATES["chat.startStream"].calls
+        assert len(calls.of("chat.startStream")) <= RATE_LIMITS["chat.startStream"].calls
         assert len(calls.of("chat.appendStream")) < 200
         assert len(calls.of("chat.update")) < 120
         assert len(calls.refused()) < 10
@@ -90,7 +92,7 @@ async def test_a_busy_workspace_is_told_less_often() -> None:
 async def test_what_cannot_be_edited_in_time_is_posted_whole() -> None:
     """While the edits of a minute are spoken for no fragment is posted that would wait for one, but the whole."""
     async with stage(streaming="off") as slack:
-        slack.limiter.owe("chat.update", RATES["chat.update"].calls)
+        slack.limiter.reserve("chat.update", RATE_LIMITS["chat.update"].calls)
         speech = Speech()
         showing = asyncio.create_task(slack.reply(speech))
         speech.say("Hello")
@@ -107,7 +109,7 @@ async def test_what_cannot_be_edited_in_time_is_posted_whole() -> None:
 async def test_answers_that_have_ended_are_in_nobodys_way() -> None:
     """One after the other, more answers stream than Slack would let end in a minute."""
     async with stage(speed=100_000.0) as slack:
-        for _ in range(RATES["chat.stopStream"].calls + 5):
+        for _ in range(RATE_LIMITS["chat.stopStream"].calls + 5):
             await slack.reply(Speech("Hello"))
 
         assert not slack.server.calls.of("chat.postMessage")

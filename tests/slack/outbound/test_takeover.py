@@ -9,7 +9,7 @@ import pytest
 
 from bot.domain import texts
 from bot.errors import PlatformUnavailable, StoreUnavailable
-from bot.slack.text import message_length
+from bot.slack.text import message_splitter
 from tests.support.slack_stage import Speech, Stage, stage
 
 WHOLE = "All of it."
@@ -104,7 +104,7 @@ async def test_a_long_answer_goes_on_below() -> None:
     """What does not fit in the messages that are there is posted, and all of it is in the ledger, in order."""
     async with stage() as slack:
         first, second = await left_posted(slack), await left_streaming(slack)
-        text = "word " * (3 * message_length.MESSAGE_CHARACTERS // 5)
+        text = "word " * (3 * message_splitter.MESSAGE_CHARACTERS // 5)
         await slack.reply(Speech(text), attempt=2)
 
         assert "".join(slack.texts()) == text

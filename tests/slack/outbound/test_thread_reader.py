@@ -1,7 +1,8 @@
-"""bot.slack.outbound.thread_reader: what Slack's page of a thread tells of what was said before."""
+"""bot.slack.outbound.thread_reader: the conversion of messages, and the pages of a thread."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.domain.events import Attachment
-from bot.prompt.thread_context import By, Earlier
+from bot.prompt.thread_context import UNREADABLE, By, Earlier
 from bot.slack.identity import BotIdentity
-from bot.slack.outbound.thread_reader import earlier
+from bot.slack.outbound.thread_reader import earlier_messages
+from tests.support.slack_inbound_stage import logged
+from tests.support.slack_stage import Stage, break_method, stage
 
 BOT = BotIdentity("T1", "Harbour", "https://harbour.slack.com/", "UBOT", "BBOT", "attendant")
 TS, BEFORE = "1712345678.000200", "1712345678.000300"
@@ -21,26 +24,27 @@ JSON = st.recursive(
     max_leaves=5,
 )
 KEYS = ["ts", "user", "bot_id", "bot_profile", "text", "subtype", "files", "attachments", "username", "hidden"]
+LATER = "9999999999.000000"
 
 
-def read(**message: Any) -> list[Earlier]:
-    """What such a message is read as, if it counts."""
-    return earlier([{"ts": TS, "user": "U1", "text": "hi", **message}], BOT, BEFORE)
+def convert(**message: Any) -> list[Earlier]:
+    """Convert a message with these fields, unless it is left out."""
+    return earlier_messages([{"ts": TS, "user": "U1", "text": "hi", **message}], BOT, BEFORE)
 
 
 @given(st.lists(st.dictionaries(st.sampled_from(KEYS), JSON) | JSON, max_size=3))
-def test_anything_is_read(messages: list[Any]) -> None:
-    """No message, whatever JSON it is, raises; what is read has an id by which it can be ordered."""
-    assert all(message.message_id < BEFORE for message in earlier(messages, BOT, BEFORE))
+def test_any_json_is_converted(messages: list[Any]) -> None:
+    """No JSON raises an error, and each converted message has a sortable id."""
+    assert all(message.message_id < BEFORE for message in earlier_messages(messages, BOT, BEFORE))
 
 
 def test_a_persons_message() -> None:
-    """Its text is plain, with the bot's own name where it is mentioned; files are told of."""
+    """The text is plain, a mention of the bot is its name, and the files are listed."""
     file = {"id": "F1", "name": "a.png", "mimetype": "image/png", "size": 9}
-    found = read(text="1 &lt; 2, <@UBOT>, <@U2|ben> in <#C2>", subtype="file_share", files=[file])
+    converted = convert(text="1 &lt; 2, <@UBOT>, <@U2|ben> in <#C2>", subtype="file_share", files=[file])
 
     text = "1 < 2, @attendant, <@U2> in #some-channel"
-    assert found == [Earlier(TS, "U1", text, (Attachment("F1", "a.png", "image/png", 9),))]
+    assert converted == [Earlier(TS, "U1", text, (Attachment("F1", "a.png", "image/png", 9),))]
 
 
 @pytest.mark.parametrize(
@@ -54,16 +58,18 @@ def test_a_persons_message() -> None:
         ({"user": "U1"}, "U1", By.PERSON, ""),
     ],
 )
-def test_whose_a_message_is(message: dict[str, Any], author: str, by: By, name: str) -> None:
-    """The bot's own, another bot's with its name, or a person's."""
-    assert read(**message) == [Earlier(TS, author, "hi", by=by, name=name)]
+def test_authors(message: dict[str, Any], author: str, by: By, name: str) -> None:
+    """A message is by this bot, by another bot with a name, or by a person."""
+    assert convert(**message) == [Earlier(TS, author, "hi", by=by, name=name)]
 
 
-def test_nobody_is_the_bot_where_its_id_is_not_known() -> None:
-    """Slack may not tell the bot's own bot_id; then people, who have none, are still people."""
+def test_an_unknown_bot_id_matches_nobody() -> None:
+    """If the bot's own bot_id is unknown, a message without bot_id is still by a person."""
     bot = BotIdentity("T1", "", "", "UBOT", "", "attendant")
 
-    assert [message.by for message in earlier([{"ts": TS, "user": "U1", "text": "hi"}], bot, BEFORE)] == [By.PERSON]
+    assert [message.by for message in earlier_messages([{"ts": TS, "user": "U1", "text": "hi"}], bot, BEFORE)] == [
+        By.PERSON
+    ]
 
 
 @pytest.mark.parametrize(
@@ -79,20 +85,93 @@ def test_nobody_is_the_bot_where_its_id_is_not_known() -> None:
         {"ts": None},
     ],
 )
-def test_what_does_not_count(message: dict[str, Any]) -> None:
-    """Joins, what was deleted, what not everybody saw, the question itself and what came after it."""
-    assert read(**message) == []
+def test_messages_that_are_left_out(message: dict[str, Any]) -> None:
+    """Joins, tombstones, hidden and ephemeral messages, the question and later messages are left out."""
+    assert convert(**message) == []
 
 
-def test_an_alert_without_text_of_its_own() -> None:
-    """What it says in older attachments is what it says."""
-    cards = [{"fallback": "printer 3 &amp; 4"}, {"fallback": None}, "x", {"fallback": "on fire"}]
+def test_an_alert_without_text() -> None:
+    """The text of an alert is that of its legacy attachments."""
+    attachments = [{"fallback": "printer 3 &amp; 4"}, {"fallback": None}, "x", {"fallback": "on fire"}]
 
-    assert [message.text for message in read(text="", attachments=cards)] == ["printer 3 & 4\non fire"]
+    assert [message.text for message in convert(text="", attachments=attachments)] == ["printer 3 & 4\non fire"]
 
 
-def test_a_message_on_two_pages_counts_once() -> None:
-    """Slack may repeat a thread's first message on each of its pages."""
+def test_a_message_on_two_pages_is_converted_once() -> None:
+    """Slack may repeat the first message of a thread on each page."""
     page = {"ts": TS, "user": "U1", "text": "hi"}
 
-    assert len(earlier([page, page], BOT, BEFORE)) == 1
+    assert len(earlier_messages([page, page], BOT, BEFORE)) == 1
+
+
+def post_replies(slack: Stage, count: int) -> None:
+    """Post that many replies in the thread."""
+    for number in range(count):
+        slack.workspace.post(slack.person, slack.channel, str(number), slack.root)
+
+
+async def test_a_thread_is_read_up_to_the_question() -> None:
+    """One call returns the messages before the question."""
+    async with stage() as slack:
+        for text in ("one", "two", "three"):
+            last = slack.workspace.post(slack.person, slack.channel, text, slack.root)
+        context = await slack.adapter.earlier(slack.thread, last.ts)
+
+        assert [message.text for message in context.earlier] == ["help", "one", "two"]
+        assert context.whole
+        assert slack.methods() == ["conversations.replies"]
+
+
+async def test_all_pages_are_read() -> None:
+    """Slack returns a thousand messages a page, the oldest first. The next pages are read as well."""
+    async with stage(speed=0.2) as slack:
+        post_replies(slack, 2_500)
+        context = await slack.adapter.earlier(slack.thread, LATER)
+
+        assert [message.text for message in context.earlier] == ["help", *map(str, range(2_500))]
+        assert context.whole
+        assert slack.methods() == ["conversations.replies"] * 3
+
+
+@pytest.mark.parametrize("trouble", ["busy", "missing_scope", "slow"])
+async def test_missing_pages(trouble: str, caplog: pytest.LogCaptureFixture) -> None:
+    """If a page fails, the context holds the earlier pages, and is marked as incomplete."""
+    async with stage(speed=1.0) as slack:
+        post_replies(slack, 1_500)
+        first = slack.server.faults.hold("conversations.replies", after=True)
+        reading = asyncio.create_task(slack.adapter.earlier(slack.thread, LATER))
+        await slack.workspace.until(lambda: first.waiting == 1)
+        break_method(slack, trouble, "conversations.replies")
+        first.release()
+        context = await reading
+
+        assert (len(context.earlier), context.whole) == (1_000, False)
+        assert [line["pages"] for line in logged(caplog, "slack_thread_not_read")] == [1]
+
+
+async def test_pages_beyond_the_fifth_are_not_read() -> None:
+    """The context of a very long thread holds five pages, and is marked as incomplete."""
+    async with stage(speed=0.2) as slack:
+        post_replies(slack, 5_000)
+        context = await slack.adapter.earlier(slack.thread, LATER)
+
+        assert (len(context.earlier), context.whole) == (5_000, False)
+
+
+@pytest.mark.parametrize("trouble", ["missing_scope", "not_in_channel", "thread_not_found", "busy", "slow", "broken"])
+async def test_an_unreadable_thread(trouble: str, caplog: pytest.LogCaptureFixture) -> None:
+    """If the first page fails, the context is unreadable, and the failure is logged."""
+    async with stage() as slack:
+        break_method(slack, trouble, "conversations.replies")
+
+        assert await slack.adapter.earlier(slack.thread, LATER) == UNREADABLE
+        assert [line["pages"] for line in logged(caplog, "slack_thread_not_read")] == [0]
+
+
+async def test_a_short_retry_after_is_awaited() -> None:
+    """The thread is read after a 429 with a Retry-After of one second."""
+    async with stage(speed=0.5) as slack:
+        slack.server.faults.rate_limit("conversations.replies", retry_after_s=1)
+        context = await slack.adapter.earlier(slack.thread, LATER)
+
+        assert [message.text for message in context.earlier] == ["help"]

@@ -1,4 +1,4 @@
-"""Bolt's listeners: one file for each kind, by Bolt's names, and one for the Home tab. Each has a `register`.
+"""Bolt listeners, one file for each kind of request. Each file has a `register` function.
 
-Reading order: events, commands, shortcuts, actions, home.
+Reading order: events, commands, shortcuts, actions, view_submissions.
 """

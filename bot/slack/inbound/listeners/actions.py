@@ -1,4 +1,4 @@
-"""The buttons of what one person is shown; a press replaces it with what became of it."""
+"""Listeners for block actions: the buttons of ephemeral messages and of the Home tab."""
 
 from __future__ import annotations
 
@@ -7,29 +7,44 @@ from typing import Any
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
 
-from bot.slack.views.blocks import FORGET_ME, RESET_ALL, RESET_SESSION
-from bot.slack.views.notices import Notices
-from bot.slack.views.privacy import Privacy
-from bot.slack.views.resets import Resets, in_time
+from bot.slack.inbound.interactions.data_requests import DataRequests
+from bot.slack.inbound.interactions.ephemeral_reply import within_ack_deadline
+from bot.slack.inbound.interactions.preferences_editor import PreferencesEditor
+from bot.slack.inbound.interactions.resets import Resets
+from bot.slack.outbound.ephemeral_messages import EphemeralMessages
+from bot.slack.views.forget_confirmation import FORGET_ME
+from bot.slack.views.home_tab import EDIT_PREFERENCES
+from bot.slack.views.session_picker import RESET_ALL, RESET_SESSION
 
 
-def register(app: AsyncApp, resets: Resets, privacy: Privacy, notices: Notices) -> None:
-    """Reset the session whose button was pressed, or all of them in that channel; or forget whoever pressed it."""
+def register(
+    app: AsyncApp,
+    resets: Resets,
+    preferences: PreferencesEditor,
+    data_requests: DataRequests,
+    ephemeral: EphemeralMessages,
+) -> None:
+    """Run the action of the button. The outcome replaces the ephemeral message that holds the button."""
 
     async def reset_session(ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
-        notice = await in_time(resets.one(body["user"]["id"], action["value"]))
+        reply = await within_ack_deadline(resets.reset_session(body["user"]["id"], action["value"]))
         await ack()
-        await notices.replace(body, notice.text)
+        await ephemeral.replace_original(body, reply.text)
 
     async def reset_all(ack: AsyncAck, body: dict[str, Any]) -> None:
-        notice = await in_time(resets.all(body["user"]["id"], body["channel"]["id"]))
+        reply = await within_ack_deadline(resets.reset_all(body["user"]["id"], body["channel"]["id"]))
         await ack()
-        await notices.replace(body, notice.text)
+        await ephemeral.replace_original(body, reply.text)
 
     async def forget_me(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack()  # it may take longer than Slack waits
-        await notices.replace(body, (await privacy.forget(body["user"]["id"])).text)
+        await ack()  # the erasure may take longer than Slack waits
+        await ephemeral.replace_original(body, (await data_requests.erase(body["user"]["id"])).text)
+
+    async def edit_preferences(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        await preferences.open_modal_from_home_tab(body["user"]["id"], body["trigger_id"])
 
     app.action(RESET_SESSION)(reset_session)
     app.action(RESET_ALL)(reset_all)
     app.action(FORGET_ME)(forget_me)
+    app.action(EDIT_PREFERENCES)(edit_preferences)

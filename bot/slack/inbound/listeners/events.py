@@ -1,7 +1,8 @@
-"""Events: whatever tells us something is taken in before it is acknowledged.
+"""Listeners for the Events API.
 
-Rule: it happens in a global middleware, because Bolt acknowledges an event before its listener runs. When it fails
-Slack gets no acknowledgement, and delivers again: https://docs.slack.dev/apis/events-api/#retries
+Rule: a global middleware accepts an event before Bolt acknowledges it, because Bolt acknowledges an event before its
+listener runs. If the middleware fails, Slack gets no ack and delivers the event again:
+https://docs.slack.dev/apis/events-api/#retries
 """
 
 from __future__ import annotations
@@ -13,30 +14,37 @@ from typing import Any
 from slack_bolt.async_app import AsyncApp
 
 from bot.slack.identity import BotIdentity
-from bot.slack.inbound.payloads import CHANNEL_PARTINGS, read_event
+from bot.slack.inbound.events_api import CHANNEL_LOST_EVENTS, read_event
+from bot.slack.inbound.interactions.preferences_editor import PreferencesEditor
 from bot.slack.port import Intake
 
-EVENTS = (
+APP_HOME_OPENED = "app_home_opened"  # https://docs.slack.dev/reference/events/app_home_opened
+ACCEPTED_EVENTS = (
     "agent_session_stopped",
     "app_mention",
     "app_uninstalled",
     "message",
     "tokens_revoked",
-    *CHANNEL_PARTINGS,
+    *CHANNEL_LOST_EVENTS,
 )
 
 
-def register(app: AsyncApp, intake: Intake, bot: BotIdentity) -> None:
-    """Take events in; acknowledge every event of a type that the manifest subscribes to."""
+def register(app: AsyncApp, intake: Intake, bot: BotIdentity, preferences: PreferencesEditor) -> None:
+    """Accept and acknowledge every event of a type that the manifest subscribes to. Publish the Home tab."""
 
-    async def take_in(body: dict[str, Any], next_: Callable[[], Awaitable[None]]) -> None:
+    async def accept(body: dict[str, Any], next_: Callable[[], Awaitable[None]]) -> None:
         if (event := read_event(body, bot)) is not None:
             await intake.accept(event)
         await next_()
 
-    app.middleware(take_in)
-    app.event(re.compile(f"^({'|'.join(EVENTS)})$"))(_acknowledged)  # one listener: Bolt tries them one by one
+    async def app_home_opened(event: dict[str, Any]) -> None:
+        if event.get("tab") == "home":  # the tab "messages" is the direct message
+            await preferences.publish_home_tab(event["user"])
+
+    app.middleware(accept)
+    app.event(re.compile(f"^({'|'.join(ACCEPTED_EVENTS)})$"))(_acknowledge)  # Bolt tries all listeners in turn: use one
+    app.event(APP_HOME_OPENED)(app_home_opened)
 
 
-async def _acknowledged() -> None:
-    """Nothing is left to do: Bolt has acknowledged, and the middleware did the work."""
+async def _acknowledge() -> None:
+    """Do nothing. Bolt acknowledges an event only if it has a listener."""

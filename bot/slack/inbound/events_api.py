@@ -1,0 +1,76 @@
+"""Translation of Events API payloads to the bot's own events.
+
+Rule: pure, and never raises. A malformed payload is ignored. Facts: https://docs.slack.dev/reference/events
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.domain.events import Author, ChannelGone, Event, StopRequested, Uninstalled, storable
+from bot.slack.identity import PLATFORM, BotIdentity
+from bot.slack.inbound.message_events import read_message_event, thread_of
+from bot.slack.message_fields import object_field, string_field, ts_field
+
+CHANNEL_LOST_EVENTS = (  # Slack reports that the bot left by channel_left, group_left or member_left_channel
+    "channel_archive",
+    "channel_deleted",
+    "channel_left",
+    "group_archive",
+    "group_deleted",
+    "group_left",
+    "member_left_channel",
+)
+
+
+def read_event(body: dict[str, Any], bot: BotIdentity) -> Event | None:
+    """Translate an Events API payload. Return None if the bot ignores it: another bot's message, a join, and so on."""
+    event, workspace = body.get("event"), _installation(body)
+    if not isinstance(event, dict) or not workspace:
+        return None
+    match event.get("type"):
+        case "app_mention" | "message":
+            return read_message_event(event, bot, workspace)
+        case "agent_session_stopped":
+            return _stop(event, workspace)
+        case str(event_type) if event_type in CHANNEL_LOST_EVENTS:
+            return _channel_lost(event, bot, workspace)
+        case "app_uninstalled" | "tokens_revoked":
+            return _uninstalled(event, workspace)
+        case _:
+            return None
+
+
+def _installation(body: dict[str, Any]) -> str:
+    """Return the team id of the installation.
+
+    In a Slack Connect channel `team_id` may be the other workspace. The authorization always names the installation:
+    https://docs.slack.dev/apis/events-api/#authorizations
+    """
+    match body.get("authorizations"):
+        case [{"team_id": str(team_id)}, *_] if team_id:
+            return storable(team_id)
+        case _:
+            return string_field(body, "team_id")
+
+
+def _stop(event: dict[str, Any], workspace: str) -> StopRequested | None:
+    # https://docs.slack.dev/reference/events/agent_session_stopped
+    user, root = string_field(event, "user"), ts_field(event, "thread_ts")
+    if not (user and root and string_field(event, "channel")):
+        return None
+    clicked_at = ts_field(event, "event_ts") or None  # a late delivery must not stop a later answer
+    return StopRequested(thread_of(event, workspace, root), Author(user, workspace), asked_at=clicked_at)
+
+
+def _channel_lost(event: dict[str, Any], bot: BotIdentity, workspace: str) -> ChannelGone | None:
+    # https://docs.slack.dev/reference/events/channel_deleted and its kin
+    is_of_another_user = event["type"] == "member_left_channel" and event.get("user") != bot.user_id
+    channel = string_field(event, "channel")
+    return ChannelGone(PLATFORM, workspace, channel) if channel and not is_of_another_user else None
+
+
+def _uninstalled(event: dict[str, Any], workspace: str) -> Uninstalled | None:
+    # https://docs.slack.dev/reference/events/tokens_revoked: {"tokens": {"oauth": […], "bot": […]}}
+    has_no_token = event["type"] == "app_uninstalled" or bool(object_field(event, "tokens").get("bot"))
+    return Uninstalled(PLATFORM, workspace) if has_no_token else None

@@ -1,0 +1,66 @@
+"""Resets of sessions by a slash command, a button or the message shortcut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from bot.domain import texts
+from bot.domain.events import Author
+from bot.domain.sessions import ResetOutcome
+from bot.slack import permalinks
+from bot.slack.identity import PLATFORM, BotIdentity
+from bot.slack.inbound.interactions.ephemeral_reply import EphemeralReply
+from bot.slack.port import Intake
+from bot.slack.views.session_picker import session_picker
+
+
+class Resets:
+    """Resets sessions, and reports the outcome to the person."""
+
+    def __init__(self, sessions: Intake, bot: BotIdentity, clock: Callable[[], datetime]) -> None:
+        self._sessions = sessions
+        self._bot = bot
+        self._clock = clock
+
+    async def reset_by_command(self, user: str, channel: str, argument: str) -> EphemeralReply:
+        """Reset the sessions that the argument of `/reset` names: none, `all`, or a permalink."""
+        if argument.casefold() == "all" or (not argument and channel.startswith("D")):
+            return await self.reset_all(user, channel)
+        if not argument:
+            return await self._reset_or_pick(user, channel)
+        if (thread := permalinks.thread_from_permalink(argument, self._bot.team_id)) is None:
+            return EphemeralReply(texts.UNKNOWN_CHOICE)
+        outcome = await self._sessions.reset(thread, self._author(user))
+        # The reply does not reveal whether other people have a session in that thread.
+        return EphemeralReply(texts.reset(outcome) if outcome is ResetOutcome.DONE else texts.THREAD_NOT_FOUND)
+
+    async def reset_all(self, user: str, channel: str) -> EphemeralReply:
+        """Reset all sessions of the person in a channel."""
+        count = await self._sessions.reset_all(PLATFORM, self._bot.team_id, channel, self._author(user))
+        return EphemeralReply(texts.reset_count(count) if count else texts.SLASH_NOTHING)
+
+    async def reset_session(self, user: str, session_id: str) -> EphemeralReply:
+        """Reset one session."""
+        outcome = await self._sessions.reset_session(session_id, self._author(user))
+        if outcome is ResetOutcome.NOTHING:
+            return EphemeralReply(texts.ALREADY_RESET)
+        return EphemeralReply(texts.reset_count(1) if outcome is ResetOutcome.DONE else texts.reset(outcome))
+
+    async def reset_thread(self, user: str, channel: str, root: str) -> EphemeralReply:
+        """Reset the session of one thread."""
+        thread = permalinks.thread_at(self._bot.team_id, channel, root)
+        return EphemeralReply(texts.reset(await self._sessions.reset(thread, self._author(user))))
+
+    async def _reset_or_pick(self, user: str, channel: str) -> EphemeralReply:
+        author = self._author(user)
+        sessions = await self._sessions.open_sessions(PLATFORM, self._bot.team_id, channel, author)
+        if not sessions:
+            return EphemeralReply(texts.SLASH_NOTHING)
+        if len(sessions) == 1:
+            return await self.reset_session(user, sessions[0].id)
+        count = await self._sessions.count_open(PLATFORM, self._bot.team_id, channel, author)
+        return EphemeralReply(texts.CHOOSE_SESSION, tuple(session_picker(sessions, count, self._clock())))
+
+    def _author(self, user: str) -> Author:
+        return Author(user, self._bot.team_id)
