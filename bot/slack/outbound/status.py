@@ -90,7 +90,7 @@ class Status:
                 while not await self._say(thread, session_status, text):
                     pass
         except (CallError, TimeoutError) as failure:
-            log.debug("no status was set in %s (%s)", thread, failure)
+            log.debug("status_not_set", extra={"place": str(thread), "error": str(failure)})
 
     async def _say(self, thread: Thread, session_status: str, text: str) -> bool:
         """Whether it is said, or need not be; False when this workspace refused the way, and the next one is due."""
