@@ -14,8 +14,9 @@ import psutil
 from bench.figures import figure
 from bench.subject import Subject, megabytes, running
 from bench.surroundings import Surroundings, surroundings
-from bot.playground.delivery.deliveries import ACK_WITHIN_S, Delivery
-from bot.playground.workspace.changes import Change, Changed, Posted
+from bot.playground.delivery.deliveries import ACK_WITHIN_S
+from bot.playground.delivery.delivery import Delivery
+from bot.playground.workspace.changes import Change, MessageChanged, MessagePosted
 from bot.playground.workspace.messages import Message
 from bot.playground.workspace.people import Channel, Person
 from bot.testing import PausedStep
@@ -98,7 +99,7 @@ class _Crowd:
 
     def _see(self, change: Change) -> None:
         match change:
-            case Posted(message) | Changed(message) if message.bot_id and not message.streaming_since:
+            case MessagePosted(message) | MessageChanged(message) if message.bot_id and not message.streaming_since:
                 if message.text.strip() == WHOLE:
                     self._whole[message.root].add(message.ts)
             case _:

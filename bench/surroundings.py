@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from bot import manifest
 from bot.playground.server import PlaygroundServer
-from bot.playground.workspace.changes import Change, Changed, Posted
+from bot.playground.workspace.changes import Change, MessageChanged, MessagePosted
 from bot.playground.workspace.messages import Message
 from bot.playground.workspace.sample import harbour
 from bot.testing import PausedStep
@@ -59,7 +59,7 @@ class Surroundings:
     def see(self, change: Change) -> None:
         """Take note of what changed in the workspace."""
         match change:
-            case Posted(message) | Changed(message) if message.bot_id and not message.streaming_since:
+            case MessagePosted(message) | MessageChanged(message) if message.bot_id and not message.streaming_since:
                 self._end(message)
             case _:
                 pass

@@ -1,6 +1,6 @@
-"""A make-believe Slack workspace: Web API, Socket Mode, signed HTTP and a page. The demo, and the tests' Slack.
+"""A make-believe Slack workspace: Web API, Socket Mode, signed HTTP and a page. It is the demo and the tests' Slack.
 
-Rule: it knows Slack's contract, not the bot. It listens on the loopback only and its third-party library is aiohttp.
+Rule: it follows Slack's documentation and knows nothing of the bot. It listens on the loopback interface only.
 
 Reading order: workspace/, web_api/, delivery/, page/, server.
 """

@@ -1,7 +1,7 @@
-"""The playground as a server on the loopback: the Web API, Socket Mode, response URLs and the page, on one port.
+"""The playground's HTTP server: the Web API, Socket Mode, response URLs and the page, on one port of the loopback.
 
-Rule: only pages of its own may speak to it. A name that leads here from elsewhere (DNS rebinding) and a request that
-another site's page sends (CSRF) are refused.
+Rule: only its own page may call it from a browser. It refuses foreign host names (DNS rebinding) and requests from
+the pages of other sites (CSRF).
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from aiohttp import web
 from bot.errors import StartupError
 from bot.playground.delivery.deliveries import ACK_WITHIN_S, RETRY_AFTER_S, Deliveries
 from bot.playground.delivery.http_delivery import HttpDelivery
+from bot.playground.delivery.outcomes import InteractionOutcomes
 from bot.playground.delivery.responses import Responses
-from bot.playground.delivery.socket_mode import Sockets
+from bot.playground.delivery.socket_mode import SocketModeDelivery
 from bot.playground.page.feed import Feeds
 from bot.playground.page.routes import PageApi
 from bot.playground.web_api import chat_methods, files, lookups, statuses, streams, views
@@ -30,7 +31,7 @@ from bot.playground.workspace.workspace import Workspace
 
 HOST = "127.0.0.1"
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
-_SWEEP_EVERY_S = 15.0
+_SWEEP_INTERVAL_S = 15.0
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -40,9 +41,9 @@ _HEADERS = {
 
 
 class PlaygroundServer:
-    """Serves a workspace. With `request_url` the app is told over signed HTTP instead of Socket Mode.
+    """Serves a workspace. With `request_url`, events go to the app over signed HTTP instead of Socket Mode.
 
-    `notice` is a sentence that the page shows; the times are Slack's own unless a test needs shorter ones.
+    The page shows `notice`. The times are Slack's own. Tests set shorter ones.
     """
 
     def __init__(
@@ -58,13 +59,13 @@ class PlaygroundServer:
         self.faults = FaultInjector(workspace.watch)
         self.calls = ApiCalls(workspace.watch)
         self.rate_limits = RateLimits(workspace.clock)
-        self.sockets = Sockets(workspace, self.faults)
+        self.sockets = SocketModeDelivery(workspace, self.faults)
         self.http = HttpDelivery(request_url, workspace.app, workspace.clock) if request_url else None
         self._responses = Responses(workspace)
         self.deliveries = Deliveries(
             workspace,
             self.http or self.sockets,
-            self._responses,
+            InteractionOutcomes(workspace, self._responses),
             ack_within_s=ack_within_s,
             retry_after_s=retry_after_s,
         )
@@ -76,23 +77,23 @@ class PlaygroundServer:
 
     @property
     def url(self) -> str:
-        """The page's address, once started."""
+        """The page's address. Only valid once started."""
         return self.workspace.address + "/"
 
     @property
     def api_url(self) -> str:
-        """The Web API's address, once started: what SLACK_API_URL is set to."""
+        """The Web API's address, for SLACK_API_URL. Only valid once started."""
         return self.workspace.address + "/api/"
 
     @property
     def port(self) -> int:
-        """The port, once started."""
+        """The port. Only valid once started."""
         return urlsplit(self.workspace.address).port or 0
 
     async def start(self, port: int = 0) -> None:
-        """Serve on this port of the loopback, 0 for any free one. Raises StartupError when it is taken.
+        """Serve on this port of the loopback, or with 0 on any free port. Raises StartupError when the port is taken.
 
-        A server that was stopped can be started again, on its old port: an outage of Slack's.
+        A stopped server can start again on its old port. Tests simulate an outage of Slack in this way.
         """
         runner = web.AppRunner(self._app(self._notice), access_log=None, shutdown_timeout=1.0)
         await runner.setup()
@@ -109,10 +110,10 @@ class PlaygroundServer:
         self.workspace.set_connected(connected=self.http is not None)
         self.deliveries.start()
         self._unsubscribe = self.workspace.subscribe(self._on_change)
-        self._spawn(self._sweep())
+        self._start_task(self._sweep())
 
     async def stop(self) -> None:
-        """Close every connection and leave what is under way."""
+        """Close every connection and interrupt pending deliveries."""
         if self._unsubscribe:
             self._unsubscribe()
         self._unsubscribe = None
@@ -136,36 +137,36 @@ class PlaygroundServer:
         app.on_response_prepare.append(_add_headers)
         app.router.add_route("*", "/api/{method}", api.handle)
         app.router.add_get("/link", self.sockets.handle)
-        app.router.add_post("/response/{token}", self._respond)
+        app.router.add_post("/response/{token}", self._receive_response)
         app.router.add_routes(files.Files(self.workspace).routes())
         app.router.add_routes(PageApi(self.workspace, self._feeds, notice).routes())
         return app
 
-    async def _respond(self, request: web.Request) -> web.Response:
+    async def _receive_response(self, request: web.Request) -> web.Response:
         try:
             body = json.loads(await request.read())
         except ValueError:
             return web.json_response({"ok": False, "error": "invalid_payload"}, status=400)
-        refused = self._responses.use(request.match_info["token"], body)
-        if refused:
-            return web.json_response({"ok": False, "error": refused}, status=404 if "_url" in refused else 400)
+        error = self._responses.receive(request.match_info["token"], body)
+        if error:
+            return web.json_response({"ok": False, "error": error}, status=404 if "_url" in error else 400)
         return web.Response(text="ok")
 
     def _on_change(self, change: Change) -> None:
         if isinstance(change, AppUninstalled):
-            self._spawn(self._part())
+            self._start_task(self._disconnect_app())
 
-    async def _part(self) -> None:
-        # The app still hears that it is uninstalled.
-        await self.deliveries.ended()
+    async def _disconnect_app(self) -> None:
+        # Slack delivers app_uninstalled before it closes the connections.
+        await self.deliveries.drain()
         await self.sockets.close()
 
     async def _sweep(self) -> None:
         while True:
-            await asyncio.sleep(_SWEEP_EVERY_S)
+            await asyncio.sleep(_SWEEP_INTERVAL_S)
             self.workspace.sweep()
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def _start_task(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

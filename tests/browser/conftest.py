@@ -1,4 +1,4 @@
-"""A headless Chromium for the browser tests. Without one they are skipped, loudly; under CI that is a failure."""
+"""A headless Chromium for the browser tests. Without one they are skipped, but in CI they fail."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import shutil
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 CHROMIUM = shutil.which("chromium")
+expect.set_options(timeout=20_000)  # milliseconds; generous, for a machine under load
+
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    """A browser of its own for each test."""
+    """Launch a browser for each test."""
     if CHROMIUM is None:
         reason = "no chromium on this machine: install Debian's package chromium to run the browser tests"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
@@ -27,18 +29,18 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture
 async def page(browser: Browser) -> AsyncIterator[Page]:
-    """A page that must stay without errors: none thrown, none logged, nothing loaded from elsewhere."""
+    """Open a page that must throw no error, log no error and load nothing from other sites."""
     context = await browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
     page = await context.new_page()
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda message: wrong.append(message.text) if _is_wrong(message) else None)
-    page.on("request", lambda asked: None if "//127.0.0.1:" in asked.url else wrong.append(asked.url))
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda message: problems.append(message.text) if _is_problem(message) else None)
+    page.on("request", lambda request: None if "//127.0.0.1:" in request.url else problems.append(request.url))
     yield page
     await context.close()
-    assert wrong == []
+    assert problems == []
 
 
-def _is_wrong(message: ConsoleMessage) -> bool:
-    # A server that a test stops before its page is closed is missed by the page's event stream, and rightly.
+def _is_problem(message: ConsoleMessage) -> bool:
+    # When a test stops its server before its page, the page reports the refused connection. That is correct.
     return message.type == "error" and "ERR_CONNECTION_REFUSED" not in message.text

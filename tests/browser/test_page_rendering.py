@@ -1,4 +1,4 @@
-"""The playground's page in a real browser: what it makes of texts, and what can be done with the keyboard alone."""
+"""Tests of the page in a real browser: rendering of texts, and operation by keyboard."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.browser
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """Ana at the page, in #help-desk."""
+    """The page, opened as Ana in #help-desk."""
 
     page: Page
     workspace: Workspace
@@ -43,17 +43,17 @@ class Visit:
         return self.page.get_by_test_id("thread-pane")
 
     def bot_says(self, text: str, root: str | None = None, **more: Any) -> Message:
-        """The bot posts Markdown."""
+        """Post a Markdown message of the bot."""
         workspace, app = self.workspace, self.workspace.app
-        said = {"user": app.user_id, "bot_id": app.bot_id, "text": text, "format": "markdown", "thread_ts": root}
-        return workspace.add(Message(channel=self.help_desk.id, ts=workspace.new_ts(), **{**said, **more}))
+        fields = {"user": app.user_id, "bot_id": app.bot_id, "text": text, "format": "markdown", "thread_ts": root}
+        return workspace.add(Message(channel=self.help_desk.id, ts=workspace.new_ts(), **{**fields, **more}))
 
     def shown(self, message: Message) -> Locator:
-        """The text of a message in the channel."""
+        """Return the text of a message in the channel."""
         return self.page.get_by_test_id("messages").locator(f"[data-id='{message.id}']").get_by_test_id("message-text")
 
     async def shows(self, text: str, **more: Any) -> Locator:
-        """The rendered text of what the bot posts."""
+        """Post a message of the bot. Return its rendered text."""
         shown = self.shown(self.bot_says(text, **more))
         await expect(shown).to_be_visible()
         return shown
@@ -61,7 +61,7 @@ class Visit:
 
 @pytest.fixture
 async def visit(page: Page) -> AsyncIterator[Visit]:
-    """Ana at the page of a new workspace to which no app is connected."""
+    """Open the page of a new workspace to which no app is connected."""
     async with served(make_workspace()) as server:
         await page.goto(server.url)
         await expect(page.get_by_test_id("suggestions")).to_be_visible()
@@ -82,7 +82,7 @@ HOSTILE = """<img src=x onerror="window.hacked=1"> <script>window.hacked=1</scri
 
 @pytest.mark.parametrize("kind", ["markdown", "mrkdwn"])
 async def test_what_the_model_writes_is_never_markup(visit: Visit, kind: str) -> None:
-    """Tags, script addresses and images in a text stay text, in both formats: nothing runs, nothing is fetched."""
+    """In both formats, tags, script addresses and images stay text: nothing runs, nothing is fetched."""
     shown = await visit.shows(HOSTILE, format=kind)
 
     await expect(shown).to_contain_text("<svg onload=window.hacked=1>")
@@ -133,17 +133,20 @@ CONSTRUCTS = {
 
 
 async def test_markdown_is_shown_as_meant(visit: Visit) -> None:
-    """Each construct of Markdown that models use becomes its element, and nothing else does."""
+    """Each Markdown construct that models use becomes its element, and nothing else does."""
     shown = await visit.shows(MARKDOWN)
 
     assert {selector: await shown.locator(selector).all_text_contents() for selector in CONSTRUCTS} == CONSTRUCTS
     assert await shown.locator("a").first.get_attribute("href") == "https://example.com/a_(b)"
 
 
+TYPED = "*so* 1 < 2 &amp; @Ben Okafor _look_: @channel\n> was said"
+
+
 async def test_mrkdwn_is_shown_as_slack_shows_it(visit: Visit) -> None:
-    """A person's text shows its marks, its escapes undone once, people by name, and pings so that they are noticed."""
-    said = visit.workspace.post(visit.ana, visit.help_desk, "*so* 1 < 2 &amp; @Ben Okafor _look_: @channel\n> was said")
-    shown = visit.shown(said)
+    """A person's text shows formatting, entities, people's names and highlighted pings."""
+    message = visit.workspace.post(visit.ana, visit.help_desk, TYPED)
+    shown = visit.shown(message)
 
     await expect(shown.locator("p")).to_have_text("so 1 < 2 &amp; @Ben Okafor look: @channel")
     await expect(shown.locator("strong")).to_have_text("so")
@@ -152,13 +155,13 @@ async def test_mrkdwn_is_shown_as_slack_shows_it(visit: Visit) -> None:
 
 
 async def test_a_streamed_answer_grows_in_place(visit: Visit) -> None:
-    """Streamed text appears in one message, half a marker does not flicker, and the caret goes at the end."""
+    """Streamed text grows in one message, an unclosed marker does not flicker, and the caret disappears."""
     message = visit.bot_says("Please **hold", streaming_since=visit.workspace.clock())
     shown = visit.shown(message)
     await expect(shown.locator("strong")).to_have_text("hold")
     await expect(shown.locator(".caret")).to_have_count(1)
 
-    message = visit.workspace.grow(message, " on**\n\n| a | b |\n|--")
+    message = visit.workspace.append_to(message, " on**\n\n| a | b |\n|--")
     await expect(shown.locator("th")).to_have_text(["a", "b"])
     visit.workspace.change(message, streaming_since=None)
 
@@ -168,7 +171,7 @@ async def test_a_streamed_answer_grows_in_place(visit: Visit) -> None:
 
 
 async def test_a_reader_who_scrolled_up_stays_there(visit: Visit) -> None:
-    """New messages keep the end in view for those who are at it, and never move those who are not."""
+    """A new message scrolls the list only when it is already at its end."""
     last = [visit.bot_says(f"line {at}\n\nmore") for at in range(30)][-1]
     await expect(visit.shown(last)).to_be_in_viewport()
     messages = visit.page.get_by_test_id("messages")
@@ -184,7 +187,7 @@ async def test_a_reader_who_scrolled_up_stays_there(visit: Visit) -> None:
 
 
 async def test_a_conversation_by_keyboard_alone(visit: Visit) -> None:
-    """With keys only: complete a name, send, open the thread that answers, reply, and close it again."""
+    """With keys only: complete a name, send, open the thread, reply, and close the thread."""
     page, workspace, keys = visit.page, visit.workspace, visit.page.keyboard
     await keys.type("hi @att")
     await keys.press("Tab")
@@ -216,7 +219,7 @@ async def test_a_conversation_by_keyboard_alone(visit: Visit) -> None:
 
 
 async def test_commands_are_completed_and_sent_as_commands(visit: Visit) -> None:
-    """A slash offers the commands with their use; a command that is known goes to the app, not into the channel."""
+    """A slash suggests the commands. A known command goes to the app, not into the channel."""
     await visit.composer.press_sequentially("/re")
     await expect(visit.page.get_by_role("option")).to_contain_text("/reset [all | link to a thread]")
     await visit.composer.press("Enter")
@@ -224,18 +227,18 @@ async def test_commands_are_completed_and_sent_as_commands(visit: Visit) -> None
     await visit.composer.press_sequentially("all")
     await visit.composer.press("Enter")
 
-    # No app is connected here, which Slack tells the person who gave the command.
+    # No app is connected, so Slack shows an error to the person.
     await expect(visit.page.get_by_test_id("ephemeral")).to_contain_text("Only visible to you")
     await expect(visit.page.get_by_test_id("message")).to_have_count(0)
 
 
 async def test_a_status_shows_under_its_message_and_opens_the_thread(visit: Visit) -> None:
-    """While the bot works on what was just asked, the channel and the opened thread say so; then both are quiet."""
+    """The channel and the opened thread show the status until the bot has answered."""
     await visit.composer.fill("@attendant help")
     await visit.composer.press("Enter")
     await expect(visit.page.get_by_test_id("message")).to_have_count(1)
     (root,) = visit.workspace.transcript.of_channel(visit.help_desk.id)
-    visit.workspace.set_status(visit.help_desk.id, root.ts, "is thinking…", timedelta(minutes=2))
+    visit.workspace.statuses.set(visit.help_desk.id, root.ts, "is thinking…", timedelta(minutes=2))
     await expect(visit.page.get_by_test_id("status")).to_have_text(["attendant is thinking…"] * 2)
 
     visit.bot_says("Done.", root.ts)
@@ -246,10 +249,10 @@ async def test_a_status_shows_under_its_message_and_opens_the_thread(visit: Visi
 
 
 async def test_an_ephemeral_message_is_for_one_person(visit: Visit) -> None:
-    """Only the one it was shown to sees it and its buttons; somebody else who acts does not."""
+    """Only its reader sees an ephemeral message and its buttons."""
     button = {"type": "button", "action_id": "go", "value": "1", "text": {"type": "plain_text", "text": "Forget <it>"}}
     section = {"type": "section", "text": {"type": "plain_text", "text": "*Which* one?"}, "accessory": button}
-    visit.workspace.show(visit.ana, visit.help_desk, "Which one?", by_app=True, blocks=(section,))
+    visit.workspace.show_ephemeral(visit.ana, visit.help_desk, "Which one?", by_app=True, blocks=(section,))
     ephemeral = visit.page.get_by_test_id("ephemeral")
     await expect(ephemeral.get_by_test_id("message-text")).to_contain_text("*Which* one?")
     await expect(ephemeral.get_by_role("button", name="Forget <it>")).to_be_enabled()
@@ -260,16 +263,16 @@ async def test_an_ephemeral_message_is_for_one_person(visit: Visit) -> None:
 
 
 async def test_a_message_is_edited_and_deleted_where_it_stands(visit: Visit) -> None:
-    """One's own message is edited as it was typed, with names and signs, and can be deleted."""
-    said = visit.workspace.post(visit.ana, visit.help_desk, "@Ben Okafor: 1 < 2")
+    """A person can edit a message of their own as it was typed, and delete it."""
+    message = visit.workspace.post(visit.ana, visit.help_desk, "@Ben Okafor: 1 < 2")
     more, menu = visit.page.get_by_test_id("more-actions"), visit.page.get_by_test_id("menu")
-    await visit.shown(said).hover()
+    await visit.shown(message).hover()
     await more.click()
     await menu.get_by_text("Edit message").click()
     await expect(visit.page.get_by_test_id("edit-box")).to_have_value("@ben: 1 < 2")
     await visit.page.get_by_test_id("edit-box").fill("@ben: 2 < 3")
     await visit.page.keyboard.press("Enter")
-    await expect(visit.shown(said)).to_have_text("@Ben Okafor: 2 < 3 (edited)")
+    await expect(visit.shown(message)).to_have_text("@Ben Okafor: 2 < 3 (edited)")
 
     await more.click()
     await menu.get_by_text("Delete message").click()
@@ -278,27 +281,27 @@ async def test_a_message_is_edited_and_deleted_where_it_stands(visit: Visit) -> 
 
 
 async def test_an_agent_at_work_can_be_stopped(visit: Visit) -> None:
-    """Slack's Stop button stands in the thread of an agent at work, and goes with the status; a plain app has none."""
+    """The Stop button shows in the thread of a processing agent. A plain app's status has none."""
     workspace, stop = visit.workspace, visit.thread.get_by_test_id("stop")
     root = workspace.post(visit.ana, visit.help_desk, "@attendant help")
-    workspace.set_status(visit.help_desk.id, root.ts, "is thinking", timedelta(minutes=1))
+    workspace.statuses.set(visit.help_desk.id, root.ts, "is thinking", timedelta(minutes=1))
     await expect(visit.page.get_by_test_id("message")).to_contain_text("is thinking")
     await visit.page.get_by_test_id("reply-in-thread").click(force=True)
     await expect(visit.thread.get_by_test_id("status")).to_contain_text("is thinking")
     await expect(stop).to_have_count(0)
     declare_agent(workspace)
-    workspace.set_status(visit.help_desk.id, root.ts, "Working…", timedelta(hours=1), session=True)
+    workspace.statuses.set(visit.help_desk.id, root.ts, "Working…", timedelta(hours=1), session=True)
     streamed = visit.bot_says("Hel", root.ts, streaming_since=workspace.clock())
     await stop.click()
     await workspace.until(lambda: workspace.transcript.streaming() == [])
-    workspace.set_status(visit.help_desk.id, root.ts, "")
+    workspace.statuses.set(visit.help_desk.id, root.ts, "")
 
     await expect(visit.thread.get_by_test_id("status")).to_have_count(0)
     await expect(visit.thread.locator(f"[data-id='{streamed.id}']")).to_have_attribute("data-streaming", "false")
 
 
 async def test_other_channels_show_what_is_unread(visit: Visit) -> None:
-    """A channel that got a message while another is open has a dot until it is opened."""
+    """A channel with unread messages has a dot until it is opened."""
     general = visit.page.locator("[data-channel='C0GENERAL0']")
     visit.workspace.post(visit.workspace.person("ben"), visit.workspace.channel("general"), "news")
     await expect(general.get_by_test_id("unread")).to_be_visible()
@@ -310,7 +313,7 @@ async def test_other_channels_show_what_is_unread(visit: Visit) -> None:
 
 
 async def test_on_a_phone_nothing_is_cut_off(visit: Visit) -> None:
-    """At phone width the thread takes the window, wide content scrolls by itself, and channels are in a drawer."""
+    """On a phone, the thread fills the window, wide content scrolls, and the channels are in a drawer."""
     await visit.page.set_viewport_size({"width": 390, "height": 780})
     root = visit.bot_says(f"|{' column |' * 12}\n|{'--|' * 12}\n\n{'w' * 300}")
     visit.bot_says("reply", root.ts)
@@ -326,7 +329,7 @@ async def test_on_a_phone_nothing_is_cut_off(visit: Visit) -> None:
 
 
 async def test_files_stand_below_their_message(visit: Visit) -> None:
-    """What the app sent can be fetched; of what a person posted there is only the name."""
+    """People can download the app's files. People's own files show their name only."""
     theirs = visit.workspace.share_file(visit.ana, visit.help_desk, "see", name="a.png", mimetype="a/b", size_bytes=1)
     visit.workspace.uploads["F1"] = Upload("all.json", 2, "", b"{}")
     visit.bot_says("here", files=({"id": "F1", "name": "all.json"},))

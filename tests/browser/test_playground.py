@@ -1,4 +1,4 @@
-"""A person tries the bot in the page: `attendant run` with nothing set, in headless Chromium."""
+"""Tests of the page with the bot: `attendant run` without any setting, in headless Chromium."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ from bot.domain.sessions import ResetOutcome
 from tests.support.process import Process
 
 pytestmark = pytest.mark.browser
-PATIENCE_MS = 20_000
+TIMEOUT_MS = 20_000
 ARTIFACTS = Path(__file__).parents[1] / "artifacts"
 
 
 @pytest.fixture
 async def playground(page: Page, tmp_path: Path) -> AsyncIterator[Page]:
-    """The page of a bot that was started with no setting at all."""
+    """Start a bot without any setting and open its page."""
     async with Process.running(tmp_path, {}) as process:
         line = await process.says("Attendant is running")
         address = re.search(r"http://\S+", line)
         assert address is not None, line
-        page.set_default_timeout(PATIENCE_MS)
+        page.set_default_timeout(TIMEOUT_MS)
         await page.goto(address[0])
+        await expect(page.get_by_test_id("suggestions")).to_be_visible()  # so the event stream is open
         yield page
         ARTIFACTS.mkdir(exist_ok=True)
         await page.screenshot(path=ARTIFACTS / "playground.png")
 
 
 async def test_a_first_visit(playground: Page) -> None:
-    """A mention is answered in a thread, a reply shows memory, another thread shares none, and resetting forgets."""
+    """A mention is answered in a thread, a reply shows memory, another thread shares none, and a reset forgets."""
     await send(playground, "composer", "@attendant my VPN is down")
     pane = playground.get_by_test_id("thread-pane")
     await expect_answer(pane, 1, "This is the first message")
@@ -51,11 +52,11 @@ async def test_a_first_visit(playground: Page) -> None:
 
 
 async def test_slash_reset_offers_a_list(playground: Page) -> None:
-    """With two conversations `/reset` shows buttons to this person alone, and the one that is pressed is forgotten."""
+    """With two conversations, `/reset` shows buttons to this person only, and the pressed one is forgotten."""
     pane = playground.get_by_test_id("thread-pane")
     for text in ("my VPN is down", "my screen flickers"):
         await send(playground, "composer", f"@attendant {text}")
-        await expect(pane).to_contain_text(text, timeout=PATIENCE_MS)  # its thread has opened
+        await expect(pane).to_contain_text(text, timeout=TIMEOUT_MS)  # its thread has opened
         await expect_answer(pane, 1, "This is the first message")
 
     await send(playground, "composer", "/reset")
@@ -83,7 +84,7 @@ async def test_the_message_menu_starts_over(playground: Page) -> None:
 
 
 async def test_acting_as_somebody_else(playground: Page) -> None:
-    """Another person joins the thread without a mention, and the answer shows that the bot tells them apart."""
+    """Another person can join the thread without a mention, and the bot tells the two apart."""
     await send(playground, "composer", "@attendant my VPN is down")
     pane = playground.get_by_test_id("thread-pane")
     await expect_answer(pane, 1, "This is the first message")
@@ -97,12 +98,12 @@ async def test_acting_as_somebody_else(playground: Page) -> None:
 
 
 async def test_the_stand_in_says_so_on_the_page(playground: Page) -> None:
-    """Nobody mistakes the stand-in for a language model: the page says what it is."""
+    """The page says that a stand-in answers and not a language model."""
     await expect(playground.get_by_test_id("notice")).to_contain_text("stand-in")
 
 
 async def test_the_keyboard_is_enough(playground: Page) -> None:
-    """Ask, follow into the thread, reply and leave it again, without a mouse."""
+    """A person can ask, follow into the thread, reply and leave it without a mouse."""
     composer = playground.get_by_test_id("composer")
     await composer.focus()
     await playground.keyboard.type("@att")
@@ -122,7 +123,7 @@ async def test_the_keyboard_is_enough(playground: Page) -> None:
 
 
 async def test_preferences_in_the_home_tab(playground: Page) -> None:
-    """The Home tab's button opens a modal, a text that is too long is complained of in it, and what is saved shows."""
+    """The Home tab's button opens a modal. It shows an error for a long text, and the tab shows the saved text."""
     await playground.get_by_role("navigation").get_by_role("button", name="attendant").click()
     await playground.get_by_role("tab", name="Home").click()
     home, modal = playground.get_by_test_id("home"), playground.get_by_test_id("modal")
@@ -145,7 +146,7 @@ async def test_preferences_in_the_home_tab(playground: Page) -> None:
 
 
 async def test_preferences_by_the_command_and_by_saying_so(playground: Page) -> None:
-    """The command opens the same modal, which Escape closes; a name that was said is in it, and in other threads."""
+    """The command opens the same modal, with the name that the person told the bot. Escape closes it."""
     await send(playground, "composer", "@attendant call me Rita from now on")
     pane, modal = playground.get_by_test_id("thread-pane"), playground.get_by_test_id("modal")
     await expect_answer(pane, 1, "From now on I call you Rita.")
@@ -167,7 +168,7 @@ async def send(page: Page, composer: str, text: str) -> None:
 
 
 async def expect_answer(pane: Locator, count: int, text: str) -> None:
-    """Wait for the so-manieth whole answer in the thread pane, and for what it says."""
-    whole = pane.locator("[data-bot=true][data-streaming=false]")
-    await expect(whole).to_have_count(count, timeout=PATIENCE_MS)
-    await expect(whole.last).to_contain_text(text, timeout=PATIENCE_MS)
+    """Wait for the thread's count-th complete answer, and for its text."""
+    answers = pane.locator("[data-bot=true][data-streaming=false]")
+    await expect(answers).to_have_count(count, timeout=TIMEOUT_MS)
+    await expect(answers.last).to_contain_text(text, timeout=TIMEOUT_MS)

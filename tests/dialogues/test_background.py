@@ -116,7 +116,10 @@ async def test_its_own_messages_are_its_own(room: Room) -> None:
     room.workspace.transcript.put(hello)
     talk.says("@attendant so help me")
     await room.until(
-        lambda: len(room.workspace.said(channel)) == 2 and not room.workspace.said(channel)[1].streaming_since
+        lambda: (
+            len(room.workspace.app_messages(channel)) == 2
+            and not room.workspace.app_messages(channel)[1].streaming_since
+        )
     )
 
     said = [message for message in room.model.requests[-1].body["messages"] if message["role"] != "system"]
@@ -127,7 +130,7 @@ async def test_its_own_messages_are_its_own(room: Room) -> None:
 async def test_another_bots_alert_is_a_bots(room: Room) -> None:
     """A thread under an alert: it is told as the other bot's, by its name."""
     channel, ana = room.workspace.channel("help-desk"), room.guest("Ana")
-    alert = room.workspace.other_bot(channel, "printer 3 is on fire")
+    alert = room.workspace.post_as_other_bot(channel, "printer 3 is on fire")
     talk = ana.talk(alert)
     talk.says("@attendant what now?")
     await talk.answers(1)
@@ -160,7 +163,7 @@ async def test_the_status_shows_while_it_is_read(room: Room) -> None:
     """The person sees within a second that the bot works, however long Slack takes."""
     hold = room.server.faults.hold("conversations.replies")
     talk = printers(room)
-    await room.until(lambda: hold.waiting == 1 and room.workspace.status(talk.channel, talk.root) != "")
+    await room.until(lambda: hold.waiting == 1 and room.workspace.statuses.text(talk.channel, talk.root) != "")
 
     assert not room.model.requests
     hold.release()

@@ -13,7 +13,7 @@ async def test_a_mention_is_answered_in_its_thread(room: Room) -> None:
     talk = room.guest("Ana").mentions("my VPN is down")
 
     assert await talk.answers(1) == ["I was shown: my VPN is down"]
-    assert all(message.thread_ts == talk.root for message in room.workspace.said(talk.channel))
+    assert all(message.thread_ts == talk.root for message in room.workspace.app_messages(talk.channel))
 
 
 async def test_a_private_channel_is_a_channel(room: Room) -> None:
@@ -104,14 +104,14 @@ async def test_what_is_not_for_the_bot_gets_no_answer(room: Room) -> None:
     channel = workspace.channel("help-desk")
     people = ana.posts("lunch, anyone?")
     people.says("yes!", by=room.guest("Ben"))
-    workspace.other_bot(channel, f"<@{workspace.app.user_id}> deploy done")
-    workspace.join(ana.person, channel)
-    workspace.set_topic(ana.person, channel, "Ask anything")
+    workspace.post_as_other_bot(channel, f"<@{workspace.app.user_id}> deploy done")
+    workspace.admin.join(ana.person, channel)
+    workspace.admin.set_topic(ana.person, channel, "Ask anything")
     workspace.edit(ana.person, people.says("tea?"), "coffee?")
     workspace.delete(ana.person, people.says("never mind"))
     await room.acknowledged()
 
-    assert workspace.said(channel) == []
+    assert workspace.app_messages(channel) == []
     assert not room.model.requests
 
 
@@ -120,7 +120,7 @@ async def test_a_bot_in_the_bots_own_thread_gets_no_answer(room: Room) -> None:
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
 
-    room.workspace.other_bot(talk.channel, "build failed", thread_ts=talk.root)
+    room.workspace.post_as_other_bot(talk.channel, "build failed", thread_ts=talk.root)
     await room.acknowledged()
 
     assert len(talk.said()) == 1

@@ -123,7 +123,7 @@ async def test_the_channel_is_archived_under_an_answer(room: Room, caplog: pytes
     room.model.script(says("Have you ", hold, "tried turning it off?"))
     talk = room.guest("Ana").mentions("my VPN is down")
     await reads(room, talk, "Have you")
-    archived = room.workspace.archive(talk.person, talk.channel)
+    archived = room.workspace.admin.archive(talk.person, talk.channel)
     hold.release()
     await room.settled()
     assert "is_archived" in caplog.text
@@ -140,7 +140,7 @@ async def test_slacks_stop_button(room: Room) -> None:
     room.model.script(says("Have you ", hold))
     talk = room.guest("Ana").writes("my VPN is down")
     await reads(room, talk, "Have you")
-    room.workspace.stop(talk.person, talk.channel, talk.root)
+    room.workspace.interactions.stop(talk.person, talk.channel, talk.root)
 
     said = f"Have you \n\n{texts.interrupted(Interrupted.STOPPED)}"
     await room.until(lambda: talk.texts() == [said])
@@ -155,7 +155,7 @@ async def test_whoever_has_to_wait_sees_so(room: Room) -> None:
     first = room.guest("Ana").mentions("one")
     await hold.reached()
     talk = room.guest("Ben").mentions("two")
-    await room.until(lambda: room.workspace.status(talk.channel, talk.root) == texts.WAITING)
+    await room.until(lambda: room.workspace.statuses.text(talk.channel, talk.root) == texts.WAITING)
     hold.release()
 
     assert await first.answers(1) == ["a held answer"]
@@ -169,7 +169,7 @@ async def goes_on(room: Room, talk: Talk) -> None:
     await room.until(lambda: talk.texts() == [ANSWER])
     assert await talk.answers(1) == [ANSWER]
     await room.settled()
-    assert room.workspace.status(talk.channel, talk.root) == ""
+    assert room.workspace.statuses.text(talk.channel, talk.root) == ""
 
     talk.says("yes")
     assert (await talk.answers(2))[-1] == f"I was shown: my VPN is down | {ANSWER} | yes"

@@ -36,7 +36,7 @@ async def forget_me(room: Room, guest: Guest, count: int) -> None:
     """Ask to be forgotten, and confirm it."""
     question = await guest.commands("/attendant", "forget me")
     assert question.text == texts.CONFIRM_FORGET_ME
-    room.workspace.press(guest.person, question, FORGET_ME)
+    room.workspace.interactions.press(guest.person, question, FORGET_ME)
     channel = room.workspace.channel("help-desk")
     await room.until(
         lambda: room.workspace.ephemerals(guest.person, channel)[-1].text == texts.forgotten(count),
@@ -74,23 +74,23 @@ async def by_the_operator(room: Room, talk: Talk) -> None:
 
 
 async def by_archiving(room: Room, talk: Talk) -> None:
-    room.workspace.archive(talk.person, talk.channel)
+    room.workspace.admin.archive(talk.person, talk.channel)
     await room.acknowledged()
 
 
 async def by_deleting_the_channel(room: Room, talk: Talk) -> None:
-    room.workspace.delete_channel(talk.channel)
+    room.workspace.admin.delete_channel(talk.channel)
     await room.acknowledged()
 
 
 async def by_removing_the_bot(room: Room, talk: Talk) -> None:
-    room.workspace.remove_bot(talk.channel)
+    room.workspace.admin.remove_bot(talk.channel)
     await room.acknowledged()
 
 
 async def by_uninstalling(room: Room, talk: Talk) -> None:
     del talk
-    room.workspace.uninstall()
+    room.workspace.admin.uninstall()
     await room.acknowledged()
 
 
@@ -199,8 +199,8 @@ async def exported(room: Room, guest: Guest) -> Any:
     """What comes as a file in a person's direct messages after they asked for it."""
     assert (await guest.commands("/attendant", "export")).text == texts.EXPORT_COMES
     place = room.workspace.dm(guest.person)
-    await room.until(lambda: any(message.files for message in room.workspace.said(place)))
-    told, sent = room.workspace.said(place)
+    await room.until(lambda: any(message.files for message in room.workspace.app_messages(place)))
+    told, sent = room.workspace.app_messages(place)
     assert (told.text, sent.files[0]["name"]) == (texts.EXPORT, texts.EXPORT_FILE)
     content = room.workspace.uploads[sent.files[0]["id"]].content
     assert content is not None

@@ -119,11 +119,11 @@ async def test_invariant_9_never_silent(room: Room) -> None:
     hold = room.hold_model()
     talk = room.guest("Ana").mentions("my VPN is down")
     await hold.reached()
-    await room.until(lambda: room.workspace.status(talk.channel, talk.root) != "")
+    await room.until(lambda: room.workspace.statuses.text(talk.channel, talk.root) != "")
     hold.release()
     await talk.answers(1)
 
-    assert room.workspace.status(talk.channel, talk.root) == ""
+    assert room.workspace.statuses.text(talk.channel, talk.root) == ""
 
 
 @pytest.mark.parametrize("room_settings", [{}, {"slack_streaming": "off"}], ids=["streamed", "edited"])
@@ -147,7 +147,7 @@ async def test_invariant_9_the_status_waits_for_nothing(room: Room) -> None:
     hold = room.server.faults.hold("users.info")
     talk = room.guest("Ana").mentions("please give @chidi access to jira")
 
-    await room.until(lambda: room.workspace.status(talk.channel, talk.root) != "")
+    await room.until(lambda: room.workspace.statuses.text(talk.channel, talk.root) != "")
     assert not room.model.requests
     hold.release()
 

@@ -53,7 +53,7 @@ async def test_the_command_opens_the_same_modal(room: Room) -> None:
     ana = room.guest("Ana")
     await ana.prefers(name="Rita", about="I use Linux.")
 
-    room.workspace.command(ana.person, room.workspace.channel("help-desk"), "/attendant", "preferences")
+    room.workspace.interactions.command(ana.person, room.workspace.channel("help-desk"), "/attendant", "preferences")
     assert (await ana.sees_modal())["about"] == "I use Linux."
     assert await ana.submits(about="") == {}
     await ana.mentions("hello").answers(1)
@@ -371,7 +371,7 @@ async def test_stop_reaches_the_second_round(room: Room) -> None:
 async def test_an_uninstall_forgets_them(room: Room) -> None:
     """When the app is removed from the workspace, nothing is kept of what people there asked for."""
     await room.guest("Ana").prefers(name="Rita")
-    room.workspace.uninstall()
+    room.workspace.admin.uninstall()
     await room.until(lambda: len(room.server.deliveries.events("app_uninstalled")) == 1)
     await room.acknowledged()
 

@@ -124,7 +124,7 @@ async def test_slash_reset_with_several_offers_a_list(room: Room) -> None:
 
     offer = await ana.commands("/reset")
     (pressed,) = [button for _, button in buttons(offer.blocks) if _is_about(room, button["value"], first.root)]
-    room.workspace.press(ana.person, offer, pressed["action_id"], pressed["value"])
+    room.workspace.interactions.press(ana.person, offer, pressed["action_id"], pressed["value"])
     await room.until(lambda: _last_told(room, ana.person.id) == texts.reset_count(1))
     first.says("hello again")
     second.says("and again")
@@ -168,7 +168,7 @@ async def test_the_message_shortcut_starts_over(room: Room) -> None:
     talk = ana.mentions("my VPN is down")
     await talk.answers(1)
 
-    room.workspace.shortcut(ana.person, talk.said()[0], START_OVER)
+    room.workspace.interactions.shortcut(ana.person, talk.said()[0], START_OVER)
     assert (await ana.told("help-desk"))[-1].text == DONE
     talk.says("hello again")
 
@@ -186,7 +186,7 @@ async def test_slash_command_from_a_thread(room: Room) -> None:
     talk = ana.mentions("my VPN is down")
     await talk.answers(1)
 
-    room.workspace.command(ana.person, talk.channel, "/reset", "", talk.root)
+    room.workspace.interactions.command(ana.person, talk.channel, "/reset", "", talk.root)
     talk.says("still down")
 
     assert "my VPN is down" in (await talk.answers(2))[-1]

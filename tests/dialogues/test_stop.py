@@ -102,7 +102,7 @@ async def test_after_an_uninstall_nothing_is_answered_and_nothing_remembered(roo
     talk = room.guest("Ana").mentions("my VPN is down")
     await hold.reached()
 
-    room.workspace.uninstall()
+    room.workspace.admin.uninstall()
     await room.model.disconnected.wait()
     await room.settled()
 

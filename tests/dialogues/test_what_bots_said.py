@@ -17,7 +17,7 @@ SECRET = "chrysanthemum"
 async def called_into_an_alert(room: Room) -> tuple[Talk, Message]:
     """A thread under another app's alert, into which Ana calls the bot."""
     desk = room.workspace.channel("help-desk")
-    alert = room.workspace.other_bot(desk, f"printer {SECRET} is on fire")
+    alert = room.workspace.post_as_other_bot(desk, f"printer {SECRET} is on fire")
     talk = room.guest("Ana").talk(alert)
     talk.says("@attendant what can we do?")
     await talk.answers(1)
@@ -100,7 +100,7 @@ async def test_another_apps_message_is_deleted(room: Room) -> None:
 async def test_another_apps_change_calls_nobody(room: Room) -> None:
     """Bots are not answered: not where they mention this one, nor in threads it takes part in."""
     talk, alert = await called_into_an_alert(room)
-    elsewhere = room.workspace.other_bot(talk.channel, "all is well")
+    elsewhere = room.workspace.post_as_other_bot(talk.channel, "all is well")
 
     for message in (alert, elsewhere):
         room.workspace.change(message, text=f"<@{room.workspace.app.user_id}> help")

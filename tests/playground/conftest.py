@@ -1,4 +1,4 @@
-"""The parts of a served playground. Each test file serves its own as `server`."""
+"""Fixtures for a served playground. Each test file defines its own `server`."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from tests.support.playground_stage import client_of
 
 @pytest.fixture
 def workspace(server: PlaygroundServer) -> Workspace:
-    """Its workspace."""
+    """Return the served workspace."""
     return server.workspace
 
 
 @pytest.fixture
 def client(server: PlaygroundServer) -> AsyncWebClient:
-    """Slack's own client, as the bot."""
+    """Return Slack's own client, with the bot token."""
     return client_of(server)
 
 
 @pytest.fixture
 def ana(workspace: Workspace) -> Person:
-    """Somebody who writes."""
+    """Return a person who posts."""
     return workspace.person("Ana Silva")
 
 
 @pytest.fixture
 def help_desk(workspace: Workspace) -> Channel:
-    """Where she writes."""
+    """Return the channel in which Ana posts."""
     return workspace.channel("#help-desk")
 
 
 @pytest.fixture
 def root(workspace: Workspace, ana: Person, help_desk: Channel) -> Message:
-    """What she asks there."""
+    """Post Ana's question, the root of a thread."""
     return workspace.post(ana, help_desk, "@attendant help")

@@ -13,11 +13,12 @@ from functools import partial
 from typing import assert_never
 
 from bot.manifest import START_OVER
-from bot.playground.delivery.deliveries import Delivery
+from bot.playground.delivery.delivery import Delivery
 from bot.playground.server import PlaygroundServer
 from bot.playground.workspace.messages import Message
 from bot.playground.workspace.people import Channel, Person
-from bot.playground.workspace.workspace import NotAllowed, Workspace
+from bot.playground.workspace.rules import NotAllowed
+from bot.playground.workspace.workspace import Workspace
 from tests.random_days import random_model
 from tests.random_days.random_model import Ending
 from tests.random_days.random_steps import DIRECT, Deed, Deletes, Edits, Repeated, Resets, Says, Stops
@@ -125,7 +126,7 @@ class People:
         answered = self._answered(places, settled)
         if step.how == "button":
             at = float(self._workspace.new_ts())
-            deliveries = self._delivered(lambda: self._workspace.stop(person, channel, root.ts))
+            deliveries = self._delivered(lambda: self._workspace.interactions.stop(person, channel, root.ts))
             self._asked.append(_Asked(Interruption(places=places, at=at, answered=answered), deliveries))
             return
         typed = "!stop" if step.how == "text" else "@attendant stop"
@@ -140,9 +141,11 @@ class People:
         channel = self._workspace.channels[root.channel]
         match step.how:
             case "shortcut":
-                self._gesture(root, None, settled, partial(self._workspace.shortcut, person, root, START_OVER))
+                self._gesture(
+                    root, None, settled, partial(self._workspace.interactions.shortcut, person, root, START_OVER)
+                )
             case "command":
-                give = partial(self._workspace.command, person, channel, "/reset", "all")
+                give = partial(self._workspace.interactions.command, person, channel, "/reset", "all")
                 self._gesture(root, channel.id, settled, give)
             case "direct":
                 await self._reset_in_writing(step, person, self._workspace.dm(person), None, settled)
@@ -277,6 +280,6 @@ def _heard_at(deliveries: Sequence[Delivery]) -> float:
     acked = [attempt.acked_at for each in deliveries for attempt in each.attempts if attempt.acked_at]
     if acked:
         first = min(acked).timestamp()
-        return first + _GESTURE_S if any(each.gesture for each in deliveries) else first
-    tried = [attempt.at for each in deliveries for attempt in each.attempts if each.gesture]
+        return first + _GESTURE_S if any(each.interaction for each in deliveries) else first
+    tried = [attempt.at for each in deliveries for attempt in each.attempts if each.interaction]
     return max(tried).timestamp() + 2 * _GESTURE_S if tried else math.inf

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
 from bot.playground.server import PlaygroundServer
-from bot.playground.web_api.fault_injection import HeldCall
+from bot.playground.web_api.fault_injection import HeldCalls
 from bot.slack.monotonic_clock import MonotonicClock
 from tests.random_days.random_model import Model
 from tests.random_days.random_steps import (
@@ -109,7 +109,7 @@ class Trouble:
                 self._fail(step)
             case SlackSlow(method, after, seconds):
                 self._methods.add(method)
-                hold: HeldCall = self._server.faults.hold(method, after=after)
+                hold: HeldCalls = self._server.faults.hold(method, after=after)
                 asyncio.get_running_loop().call_later(seconds, hold.release)
             case LosesAcks(count):
                 self._server.faults.drop_acks(count)

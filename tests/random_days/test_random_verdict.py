@@ -232,7 +232,7 @@ def test_a_status_that_stays_is_a_complaint(scene: Scene) -> None:
     """On a crowded day, too, unless what waited was stopped before it was answered."""
     root = scene.ask()
     scene.say(root, whole("q001"))
-    scene.workspace.set_status(root.channel, root.ts, "is thinking", timedelta(minutes=2))
+    scene.workspace.statuses.set(root.channel, root.ts, "is thinking", timedelta(minutes=2))
     assert scene.complaints(crowded=True) == ["still shows the status 'is thinking'"]
     scene.ask(root)
     scene.interrupt(root, answered=frozenset({"q001"}))

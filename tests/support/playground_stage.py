@@ -1,4 +1,4 @@
-"""The furniture of the playground's tests: a served workspace, a clock that is set by hand, Slack's own clients."""
+"""Set-up for tests with the playground: a served workspace, a settable clock, Slack's own clients."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.manifest import document, read
 from bot.playground.server import PlaygroundServer
 from bot.playground.workspace.sample import harbour
-from bot.playground.workspace.state import STOP_EVENT
+from bot.playground.workspace.thread_statuses import STOP_EVENT
 from bot.playground.workspace.workspace import Workspace
 
 Answer = Callable[[SocketModeRequest], dict[str, Any] | None]
 
 
 class Clock:
-    """Says what it was set to."""
+    """A clock that tests set by hand."""
 
     def __init__(self) -> None:
         self.now = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
@@ -39,7 +39,7 @@ class Clock:
 
 
 def make_workspace(clock: Callable[[], datetime] | None = None, **more: Any) -> Workspace:
-    """The shipped workspace with the shipped manifest, the same at every run."""
+    """Return the sample workspace with the shipped manifest. Its ids are the same in every run."""
     count = itertools.count(1)
     return harbour(
         read(document()),
@@ -51,21 +51,21 @@ def make_workspace(clock: Callable[[], datetime] | None = None, **more: Any) -> 
 
 
 def subscribe(workspace: Workspace, *events: str, scopes: Iterable[str] = ()) -> None:
-    """Have the workspace's app subscribe to these events and be granted these scopes, beside its own."""
+    """Add event subscriptions and scopes to those of the app."""
     app = workspace.app
     manifest = dataclasses.replace(app.manifest, events=(*app.manifest.events, *events))
     workspace.app = dataclasses.replace(app, manifest=manifest, scopes=app.scopes.union(scopes))
 
 
 def declare_agent(workspace: Workspace) -> None:
-    """Have the workspace's app declared an agent that can be stopped."""
+    """Declare the app an agent that can be stopped."""
     subscribe(workspace, STOP_EVENT)
     workspace.app = dataclasses.replace(workspace.app, is_agent=True)
 
 
 @asynccontextmanager
 async def served(workspace: Workspace, **more: Any) -> AsyncIterator[PlaygroundServer]:
-    """A workspace that is served on a free port."""
+    """Serve a workspace on a free port."""
     server = PlaygroundServer(workspace, **more)
     await server.start()
     try:
@@ -75,23 +75,23 @@ async def served(workspace: Workspace, **more: Any) -> AsyncIterator[PlaygroundS
 
 
 def client_of(server: PlaygroundServer) -> AsyncWebClient:
-    """Slack's own client, talking to this server as the bot."""
+    """Return Slack's own client for this server, with the bot token."""
     return AsyncWebClient(server.workspace.app.bot_token, base_url=server.api_url)
 
 
 @asynccontextmanager
 async def connected(server: PlaygroundServer, answer: Answer = lambda _: None) -> AsyncIterator[SocketModeClient]:
-    """Slack's own Socket Mode client; it acknowledges what comes, with what `answer` returns."""
+    """Connect Slack's own Socket Mode client. It acknowledges each envelope with the payload that `answer` returns."""
     client = SocketModeClient(server.workspace.app.app_token, web_client=client_of(server), ping_interval=0.1)
 
-    async def acknowledge(to: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
-        await to.send_socket_mode_response(SocketModeResponse(request.envelope_id, answer(request)))
+    async def acknowledge(connection: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
+        await connection.send_socket_mode_response(SocketModeResponse(request.envelope_id, answer(request)))
 
     client.socket_mode_request_listeners.append(acknowledge)
-    before = server.sockets.open
+    count = server.sockets.open
     await client.connect_to_new_endpoint()
-    await server.workspace.until(lambda: server.sockets.open > before)
+    await server.workspace.until(lambda: server.sockets.open > count)
     try:
         yield client
     finally:
-        await client.close()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
+        await client.close()  # type: ignore[no-untyped-call]  # untyped in the SDK

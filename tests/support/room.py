@@ -142,20 +142,20 @@ class Guest:
         """Give a slash command, and wait for what it says to this person."""
         place = self.room.workspace.channel(channel)
         before = len(self.room.workspace.ephemerals(self.person, place))
-        self.room.workspace.command(self.person, place, command, text)
+        self.room.workspace.interactions.command(self.person, place, command, text)
         return (await self.told(channel, before + 1))[-1]
 
     async def opens_home(self) -> str:
         """Open the bot's Home tab, and wait for what it shows; its text."""
         surfaces, before = self.room.workspace.surfaces, self.room.workspace.surfaces.of(self.person, "home")
-        self.room.workspace.open_home(self.person)
+        self.room.workspace.interactions.open_home(self.person)
         await self.room.until(lambda: surfaces.of(self.person, "home") is not before)
         view = surfaces.of(self.person, "home")
         return str(view.body["blocks"]) if view else ""
 
     async def edits(self) -> dict[str, str]:
         """Press the Home tab's button, and wait for the modal; what its inputs hold."""
-        self.room.workspace.press_at_home(self.person, EDIT_PREFERENCES)
+        self.room.workspace.interactions.press_at_home(self.person, EDIT_PREFERENCES)
         return await self.sees_modal()
 
     async def sees_modal(self) -> dict[str, str]:
@@ -173,7 +173,7 @@ class Guest:
     async def submits(self, **given: str) -> dict[str, str]:
         """Submit the modal with this written in its inputs; the complaints, none when it has closed."""
         surfaces, before = self.room.workspace.surfaces, self.room.workspace.surfaces.of(self.person, "modal")
-        self.room.workspace.submit(self.person, given)
+        self.room.workspace.interactions.submit(self.person, given)
         await self.room.until(lambda: surfaces.of(self.person, "modal") is not before)
         left = surfaces.of(self.person, "modal")
         return dict(left.errors) if left else {}

@@ -183,7 +183,7 @@ class InboundStage:
     async def command(self, command: str, text: str = "", channel: Channel | None = None) -> Message:
         """Send a slash command, and return its ephemeral reply."""
         before = len(self.ephemerals(channel))
-        self.workspace.command(self.ana, channel or self.help_desk, command, text)
+        self.workspace.interactions.command(self.ana, channel or self.help_desk, command, text)
         await self.workspace.until(lambda: len(self.ephemerals(channel)) > before)
         return self.ephemerals(channel)[-1]
 

@@ -1,4 +1,4 @@
-"""The judge of what stands in a workspace finds what a reader would complain of."""
+"""Tests that a verdict finds what a reader would complain about."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bot.playground.workspace.workspace import Workspace
 from tests.support.playground_stage import Clock, make_workspace
 from tests.support.verdict import Verdict
 
-JUDGE = Verdict(answers=lambda question, text: text == f"Re: {question.text}", remarks=lambda text: text == "Reset.")
+VERDICT = Verdict(answers=lambda question, text: text == f"Re: {question.text}", remarks=lambda text: text == "Reset.")
 
 
 @pytest.fixture
@@ -29,28 +29,28 @@ def ask(workspace: Workspace, text: str = "one", thread_ts: str | None = None) -
     return workspace.post(workspace.person("ana"), workspace.channel("help-desk"), text, thread_ts)
 
 
-def say(workspace: Workspace, text: str, root: str | None, **more: Any) -> Message:
+def reply(workspace: Workspace, text: str, root: str | None, **more: Any) -> Message:
     app, channel = workspace.app, workspace.channel("help-desk").id
     by_app = {"user": app.user_id, "bot_id": app.bot_id, "text": text, "thread_ts": root, **more}
     return workspace.add(Message(channel=channel, ts=workspace.new_ts(), **by_app))
 
 
-def complaints(workspace: Workspace, *questions: Message) -> list[str]:
-    """What the judge says, without the places."""
-    return [line.partition(": ")[2] for line in JUDGE.violations(workspace, questions)]
+def violations_of(workspace: Workspace, *questions: Message) -> list[str]:
+    """Return the violations without their places."""
+    return [line.partition(": ")[2] for line in VERDICT.violations(workspace, questions)]
 
 
 def test_one_whole_answer_is_well(workspace: Workspace, question: Message) -> None:
-    """An answer, and a remark beside it, are no complaint; an ephemeral message does not count."""
-    say(workspace, "Re: one", question.ts)
-    say(workspace, "Reset.", question.ts)
-    workspace.show(workspace.person("ana"), workspace.channel("help-desk"), "Re: one", by_app=True)
+    """An answer with a remark beside it is no violation. Ephemeral messages do not count."""
+    reply(workspace, "Re: one", question.ts)
+    reply(workspace, "Reset.", question.ts)
+    workspace.show_ephemeral(workspace.person("ana"), workspace.channel("help-desk"), "Re: one", by_app=True)
 
-    assert complaints(workspace, question) == []
+    assert violations_of(workspace, question) == []
 
 
 @pytest.mark.parametrize(
-    ("said", "complaint"),
+    ("replies", "violations"),
     [
         ([], ["not answered: 'one'"]),
         (["Re: one", "Re: one"], ["answered 2 times: 'one'"]),
@@ -59,65 +59,65 @@ def test_one_whole_answer_is_well(workspace: Workspace, question: Message) -> No
         (["", "Re: one"], ["was left empty: ''"]),
     ],
 )
-def test_what_a_reader_complains_of(
-    workspace: Workspace, question: Message, said: list[str], complaint: list[str]
+def test_wrong_answers_are_violations(
+    workspace: Workspace, question: Message, replies: list[str], violations: list[str]
 ) -> None:
-    """None or two answers, a fragment and an orphaned placeholder are each a complaint."""
-    for text in said:
-        say(workspace, text, question.ts)
+    """No answer, two answers, a fragment and an orphaned placeholder are violations."""
+    for text in replies:
+        reply(workspace, text, question.ts)
 
-    assert complaints(workspace, question) == complaint
+    assert violations_of(workspace, question) == violations
 
 
 def test_a_live_stream_is_no_answer(workspace: Workspace, question: Message) -> None:
-    """What still streams is not whole, whatever it says."""
-    say(workspace, "Re: one", question.ts, streaming_since=workspace.clock())
+    """A message that still streams is not a complete answer, whatever its text."""
+    reply(workspace, "Re: one", question.ts, streaming_since=workspace.clock())
 
-    assert complaints(workspace, question) == ["still streams: 'Re: one'", "not answered: 'one'"]
+    assert violations_of(workspace, question) == ["still streams: 'Re: one'", "not answered: 'one'"]
 
 
 def test_what_is_optional_may_be_left_without_an_answer(workspace: Workspace, question: Message) -> None:
-    """None is no complaint, two are."""
-    assert JUDGE.violations(workspace, [], [question]) == []
-    say(workspace, "Re: one", question.ts)
-    say(workspace, "Re: one", question.ts)
+    """An optional question may have no answer, but not two."""
+    assert VERDICT.violations(workspace, [], [question]) == []
+    reply(workspace, "Re: one", question.ts)
+    reply(workspace, "Re: one", question.ts)
 
-    assert [line.partition(": ")[2] for line in JUDGE.violations(workspace, [], [question])] == [
+    assert [line.partition(": ")[2] for line in VERDICT.violations(workspace, [], [question])] == [
         "answered 2 times: 'one'"
     ]
 
 
 def test_several_messages_may_be_one_answer(workspace: Workspace, question: Message) -> None:
-    """An answer that is split is judged as a whole; without its end, each piece is a complaint."""
-    long = ask(workspace, "two\n\nthree", question.ts)
-    say(workspace, "Re: one", question.ts)
-    say(workspace, "Re: two", question.ts)
-    assert len(complaints(workspace, question, long)) == 2
-    say(workspace, "three", question.ts)
+    """A split answer is judged as a whole. Without its end, each piece is a violation."""
+    split = ask(workspace, "two\n\nthree", question.ts)
+    reply(workspace, "Re: one", question.ts)
+    reply(workspace, "Re: two", question.ts)
+    assert len(violations_of(workspace, question, split)) == 2
+    reply(workspace, "three", question.ts)
 
-    assert complaints(workspace, question, long) == []
+    assert violations_of(workspace, question, split) == []
 
 
 def test_one_answer_may_serve_several_questions(workspace: Workspace, question: Message) -> None:
     """Questions that are answered together share their answer."""
     again = ask(workspace, "one", question.ts)
-    say(workspace, "Re: one", question.ts)
+    reply(workspace, "Re: one", question.ts)
 
-    assert complaints(workspace, question, again) == []
+    assert violations_of(workspace, question, again) == []
 
 
-def test_a_status_that_stays_is_a_complaint() -> None:
-    """When all is answered, nothing may say that the app still works."""
+def test_a_status_that_remains_is_a_violation() -> None:
+    """A status that remains after the answer is a violation."""
     workspace = make_workspace(Clock())
     question = ask(workspace)
-    say(workspace, "Re: one", question.ts)
-    workspace.set_status(question.channel, question.ts, "is thinking", timedelta(minutes=2))
+    reply(workspace, "Re: one", question.ts)
+    workspace.statuses.set(question.channel, question.ts, "is thinking", timedelta(minutes=2))
 
-    assert complaints(workspace, question) == ["still shows the status 'is thinking'"]
+    assert violations_of(workspace, question) == ["still shows the status 'is thinking'"]
 
 
-def test_speaking_where_nobody_asked_is_a_complaint(workspace: Workspace, question: Message) -> None:
-    """An answer outside the question's thread is found."""
-    say(workspace, "Re: one", None)
+def test_an_answer_where_nobody_asked_is_a_violation(workspace: Workspace, question: Message) -> None:
+    """An answer outside the question's thread is a violation."""
+    reply(workspace, "Re: one", None)
 
-    assert complaints(workspace, question) == ["not answered: 'one'", "nobody asked there: 'Re: one'"]
+    assert violations_of(workspace, question) == ["not answered: 'one'", "nobody asked there: 'Re: one'"]

@@ -1,4 +1,5 @@
-"""Events and gestures on their way to the app, over Socket Mode or signed HTTP.
+"""Delivery of events and interactions to the app, over Socket Mode or signed HTTP.
 
-Reading order: event_payloads, gesture_payloads, responses, deliveries, http_delivery, socket_mode.
+Reading order: event_payloads, interaction_payloads, delivery, responses, outcomes, deliveries, http_delivery,
+socket_mode.
 """

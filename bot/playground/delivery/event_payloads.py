@@ -1,7 +1,7 @@
-"""Which events of the Events API a change makes, and their payloads (docs.slack.dev/apis/events-api).
+"""The events of the Events API for each change, and their payloads (docs.slack.dev/apis/events-api). Pure.
 
-Rule: pure. Only what the manifest subscribes to, whose scope is granted, in a conversation that the bot is in; what
-parts the app from a conversation, or from the workspace, it is told as well.
+Rule: the app gets an event if its manifest subscribes to it, its scope is granted and the bot is in the conversation.
+It also gets the events about leaving a conversation or the workspace.
 """
 
 from __future__ import annotations
@@ -10,25 +10,26 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from bot.playground.workspace.changes import (
+    AgentSessionStopped,
+    AppHomeOpened,
     AppUninstalled,
-    BotRemoved,
+    BotLeftChannel,
     Change,
-    Changed,
     ChannelArchived,
     ChannelDeleted,
-    Deleted,
-    HomeOpened,
-    Parting,
-    Posted,
-    Stopped,
+    Departure,
+    MessageChanged,
+    MessagePosted,
+    MessageRemoved,
 )
 from bot.playground.workspace.message_json import message_json, team_of
 from bot.playground.workspace.messages import TOMBSTONE, Json, Message
 from bot.playground.workspace.people import Channel
-from bot.playground.workspace.state import STOP_EVENT, WorkspaceState
+from bot.playground.workspace.state import WorkspaceState
+from bot.playground.workspace.thread_statuses import STOP_EVENT
 from bot.playground.workspace.view_json import view_json
 
-# What has to be subscribed to and granted to hear of messages, by `channel_type`.
+# The subscription and the scope that message events need, by `channel_type`.
 _MESSAGE_NEEDS = {
     "channel": ("message.channels", "channels:history"),
     "group": ("message.groups", "groups:history"),
@@ -41,29 +42,30 @@ _READ_SCOPES = {"channel": "channels:read", "group": "groups:read"}
 
 
 def events_of(state: WorkspaceState, change: Change) -> Iterator[Json]:
-    """The events, in no promised order, that tell the app of a change."""
+    """Yield the events that the app gets for a change. Their order is not guaranteed."""
     match change:
-        case Posted(message) if not message.only_for:
-            yield from _heard(state, message, _posted(state, message))
-            yield from _mention(state, message)
-        case Changed(message, previous, ts) if not message.only_for:
-            yield from _heard(state, message, _edited(state, message, previous, ts))
-            if message.edited != previous.edited:  # seen in the wild, without what it was before
-                yield from _mention(state, message)
-        case Deleted(message, ts) if not message.only_for:
-            yield from _heard(state, message, _deleted(state, message, ts))
-        case Stopped() if _listens(state, change.channel, _STOP_NEEDS):
+        case MessagePosted(message) if not message.only_for:
+            yield from _message_event(state, message, _posted(state, message))
+            yield from _app_mention(state, message)
+        case MessageChanged(message, previous, ts) if not message.only_for:
+            yield from _message_event(state, message, _edited(state, message, previous, ts))
+            if message.edited != previous.edited:  # observed: Slack sends app_mention again after an edit
+                yield from _app_mention(state, message)
+        case MessageRemoved(message, ts) if not message.only_for:
+            yield from _message_event(state, message, _deleted(state, message, ts))
+        case AgentSessionStopped() if _receives(state, change.channel, _STOP_NEEDS):
             yield _stopped(change)
-        case HomeOpened() if _wants(state, "app_home_opened", None):
+        case AppHomeOpened() if _is_subscribed(state, "app_home_opened", None):
             yield _home_opened(state, change)
-        case ChannelArchived() | ChannelDeleted() | BotRemoved() | AppUninstalled():
-            yield from (event for event, scope in _partings(state, change) if _wants(state, event["type"], scope))
+        case ChannelArchived() | ChannelDeleted() | BotLeftChannel() | AppUninstalled():
+            events = _departure_events(state, change)
+            yield from (event for event, scope in events if _is_subscribed(state, event["type"], scope))
         case _:
             return
 
 
 def event_callback(state: WorkspaceState, event: Json, event_id: str) -> Json:
-    """The envelope that every event travels in."""
+    """Wrap an event in the event_callback payload."""
     app, channel = state.app, state.channels.get(event.get("channel", ""))
     installation = {"enterprise_id": None, "team_id": state.team.id, "user_id": app.user_id}
     return {
@@ -110,24 +112,23 @@ def _deleted(state: WorkspaceState, message: Message, ts: str) -> Json:
     }
 
 
-def _heard(state: WorkspaceState, message: Message, event: Json) -> Iterator[Json]:
+def _message_event(state: WorkspaceState, message: Message, event: Json) -> Iterator[Json]:
     channel = state.channels[message.channel]
-    if _listens(state, channel, _MESSAGE_NEEDS[channel.slack_type]):
+    if _receives(state, channel, _MESSAGE_NEEDS[channel.slack_type]):
         yield {**event, "channel": channel.id, "channel_type": channel.slack_type}
 
 
-def _mention(state: WorkspaceState, message: Message) -> Iterator[Json]:
-    # The same message once more, under an event id of its own; never in direct messages, never of itself.
+def _app_mention(state: WorkspaceState, message: Message) -> Iterator[Json]:
+    # A mention sends a second event for the same message, but not in direct messages and not for the bot's own.
     # docs.slack.dev/reference/events/app_mention
     channel = state.channels[message.channel]
-    names_bot = f"<@{state.app.user_id}" in message.text and message.bot_id != state.app.bot_id
-    if names_bot and channel.kind != "im" and _listens(state, channel, _MENTION_NEEDS):
-        whole = _posted(state, message)
-        kept = {name: value for name, value in whole.items() if name not in {"subtype", "files"}}
-        yield {**kept, "type": "app_mention", "channel": channel.id}
+    mentions_bot = f"<@{state.app.user_id}" in message.text and message.bot_id != state.app.bot_id
+    if mentions_bot and channel.kind != "im" and _receives(state, channel, _MENTION_NEEDS):
+        fields = {name: value for name, value in _posted(state, message).items() if name not in {"subtype", "files"}}
+        yield {**fields, "type": "app_mention", "channel": channel.id}
 
 
-def _stopped(change: Stopped) -> Json:
+def _stopped(change: AgentSessionStopped) -> Json:
     # docs.slack.dev/reference/events/agent_session_stopped
     return {
         "type": STOP_EVENT,
@@ -139,7 +140,7 @@ def _stopped(change: Stopped) -> Json:
     }
 
 
-def _home_opened(state: WorkspaceState, change: HomeOpened) -> Json:
+def _home_opened(state: WorkspaceState, change: AppHomeOpened) -> Json:
     # docs.slack.dev/reference/events/app_home_opened
     view = state.surfaces.of(change.person, "home")
     shown = {"view": view_json(state, view)} if view else {}
@@ -147,8 +148,8 @@ def _home_opened(state: WorkspaceState, change: HomeOpened) -> Json:
     return {"type": "app_home_opened", **where, **shown, "event_ts": change.ts}
 
 
-def _partings(state: WorkspaceState, change: Parting) -> Iterator[tuple[Json, str | None]]:
-    # Each event with the scope it needs: docs.slack.dev/reference/events/{app_uninstalled,tokens_revoked,…}
+def _departure_events(state: WorkspaceState, change: Departure) -> Iterator[tuple[Json, str | None]]:
+    # Yields each event with the scope that it needs: docs.slack.dev/reference/events/{app_uninstalled,tokens_revoked,…}
     if isinstance(change, AppUninstalled):
         yield {"type": "app_uninstalled"}, None
         yield {"type": "tokens_revoked", "tokens": {"oauth": [], "bot": [state.app.user_id]}}, None
@@ -160,7 +161,7 @@ def _partings(state: WorkspaceState, change: Parting) -> Iterator[tuple[Json, st
             yield {"type": f"{channel.slack_type}_archive", "user": person.id, "is_moved": 0, **where}, scope
         case ChannelDeleted():
             yield {"type": f"{channel.slack_type}_deleted", **where}, scope
-        case BotRemoved():
+        case BotLeftChannel():
             who = {"user": state.app.user_id, "team": state.team.id, "channel_type": "C"}
             yield {"type": "member_left_channel", **who, **where}, scope
             yield {"type": f"{channel.slack_type}_left", **where}, scope
@@ -168,11 +169,11 @@ def _partings(state: WorkspaceState, change: Parting) -> Iterator[tuple[Json, st
             assert_never(change)
 
 
-def _listens(state: WorkspaceState, channel: Channel, needs: tuple[str, str]) -> bool:
-    return state.app.user_id in channel.members and _wants(state, *needs)
+def _receives(state: WorkspaceState, channel: Channel, needs: tuple[str, str]) -> bool:
+    return state.app.user_id in channel.members and _is_subscribed(state, *needs)
 
 
-def _wants(state: WorkspaceState, event: str, scope: str | None) -> bool:
+def _is_subscribed(state: WorkspaceState, event: str, scope: str | None) -> bool:
     app = state.app
     return event in app.manifest.events and (scope is None or scope in app.scopes)
 

@@ -1,4 +1,4 @@
-"""Delivery over HTTP: signed requests to the app's address, as Slack makes them without Socket Mode.
+"""Delivery over HTTP: signed requests to the app's request URL, as Slack sends them without Socket Mode.
 
 docs.slack.dev/authentication/verifying-requests-from-slack, docs.slack.dev/apis/events-api/using-http-request-urls.
 """
@@ -16,54 +16,54 @@ from urllib.parse import urlencode
 
 import aiohttp
 
-from bot.playground.delivery.deliveries import Attempt, Delivery, NotAcknowledged
+from bot.playground.delivery.delivery import Attempt, Delivery, NotAcknowledged
 from bot.playground.workspace.people import App
 
-VERIFIED_WITHIN_S = 3.0
+VERIFICATION_TIMEOUT_S = 3.0
 _JSON, _FORM = "application/json", "application/x-www-form-urlencoded"
 
 
 class HttpDelivery:
-    """Posts payloads to one address (Transport). Close it when done."""
+    """A Transport that posts payloads to one request URL. Close it when done."""
 
     def __init__(self, request_url: str, app: App, clock: Callable[[], datetime]) -> None:
         self._url = request_url
         self._app = app
-        self._clock = clock  # the app compares it with its own: at most five minutes apart
+        self._clock = clock  # the app refuses timestamps more than five minutes off
         self._session: aiohttp.ClientSession | None = None
 
-    async def deliver(self, delivery: Delivery, attempt: Attempt, within_s: float) -> Any:
-        """Post a payload; a 2xx is the acknowledgement."""
+    async def deliver(self, delivery: Delivery, attempt: Attempt, timeout_s: float) -> Any:
+        """Post a payload. A 2xx response is the acknowledgement."""
         retry = {
             "X-Slack-Retry-Num": str(attempt.number),
             "X-Slack-Retry-Reason": attempt.retry_reason or "",
         }
-        body, kind = _body(delivery)
-        return await self._post(body, kind, retry if attempt.number else {}, within_s)
+        body, content_type = _body(delivery)
+        return await self._post(body, content_type, retry if attempt.number else {}, timeout_s)
 
     async def verifies_url(self) -> bool:
-        """Whether the app answers Slack's question at set-up with the challenge in it."""
+        """Return whether the app answers Slack's url_verification request with its challenge."""
         challenge = hashlib.sha256(self._app.verification_token.encode()).hexdigest()
-        asked = {"token": self._app.verification_token, "challenge": challenge, "type": "url_verification"}
-        answer = await self._post(json.dumps(asked), _JSON, {}, VERIFIED_WITHIN_S)
+        request = {"token": self._app.verification_token, "challenge": challenge, "type": "url_verification"}
+        answer = await self._post(json.dumps(request), _JSON, {}, VERIFICATION_TIMEOUT_S)
         return answer in ({"challenge": challenge}, {"text": challenge})
 
     async def close(self) -> None:
-        """Close the connections; the next delivery opens new ones."""
+        """Close the connections. The next delivery opens new ones."""
         if self._session:
             await self._session.close()
         self._session = None
 
-    async def _post(self, body: str, kind: str, extra: Mapping[str, str], within_s: float) -> Any:
-        headers = {"Content-Type": kind, **self._signature(body), **extra}
-        # A connection each: one that the app closed meanwhile would look like a failed delivery.
+    async def _post(self, body: str, content_type: str, extra: Mapping[str, str], timeout_s: float) -> Any:
+        headers = {"Content-Type": content_type, **self._signature(body), **extra}
+        # No keep-alive: a connection that the app has closed would look like a failed delivery.
         self._session = self._session or aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True))
         try:
             async with (
-                asyncio.timeout(within_s),
+                asyncio.timeout(timeout_s),
                 self._session.post(self._url, data=body.encode(), headers=headers, allow_redirects=False) as response,
             ):
-                return await _answer(response)
+                return await _acknowledgement(response)
         except TimeoutError:
             raise NotAcknowledged("http_timeout") from None
         except (aiohttp.ClientError, ValueError):
@@ -71,8 +71,8 @@ class HttpDelivery:
 
     def _signature(self, body: str) -> dict[str, str]:
         timestamp = str(int(self._clock().timestamp()))
-        signed = hmac.new(self._app.signing_secret.encode(), f"v0:{timestamp}:{body}".encode(), hashlib.sha256)
-        return {"X-Slack-Request-Timestamp": timestamp, "X-Slack-Signature": f"v0={signed.hexdigest()}"}
+        digest = hmac.new(self._app.signing_secret.encode(), f"v0:{timestamp}:{body}".encode(), hashlib.sha256)
+        return {"X-Slack-Request-Timestamp": timestamp, "X-Slack-Signature": f"v0={digest.hexdigest()}"}
 
 
 def _body(delivery: Delivery) -> tuple[str, str]:
@@ -83,10 +83,10 @@ def _body(delivery: Delivery) -> tuple[str, str]:
     return urlencode({"payload": json.dumps(delivery.payload)}), _FORM
 
 
-async def _answer(response: aiohttp.ClientResponse) -> Any:
+async def _acknowledgement(response: aiohttp.ClientResponse) -> Any:
     text = await response.text()
     if not response.ok:
-        raise NotAcknowledged("http_error", final=response.headers.get("X-Slack-No-Retry") == "1")
+        raise NotAcknowledged("http_error", no_retry=response.headers.get("X-Slack-No-Retry") == "1")
     if not text:
         return None
     return json.loads(text) if response.content_type == _JSON else {"text": text}

@@ -1,6 +1,6 @@
-"""What the app answers to a gesture: on its response URL, or with the acknowledgement itself.
+"""The app's responses to interactions, sent to a response URL or with an acknowledgement.
 
-At most 5 answers in 30 minutes, ephemeral unless asked otherwise:
+At most 5 responses within 30 minutes, ephemeral unless `response_type` is `in_channel`:
 docs.slack.dev/interactivity/handling-user-interaction
 """
 
@@ -9,38 +9,37 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from bot.playground.workspace import block_kit, view_kit
-from bot.playground.workspace.changes import ResponseUrl, ViewSubmitted
+from bot.playground.workspace import block_kit
+from bot.playground.workspace.changes import ResponseUrl
+from bot.playground.workspace.interactions import RESPONSE_URL_LIFETIME
 from bot.playground.workspace.messages import Json, Message
-from bot.playground.workspace.workspace import RESPONSE_URL_LIFETIME, Workspace
+from bot.playground.workspace.workspace import Workspace
 
-NO_CONNECTION = "We had some trouble connecting. Try again?"  # as Slack says it below a modal
-
-_USES = 5
+_MAX_USES = 5
 
 
 class Responses:
-    """Takes the app's answers to gestures into the workspace."""
+    """Applies the app's responses to the workspace."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._used: Counter[str] = Counter()
+        self._uses: Counter[str] = Counter()  # by token
 
-    def use(self, token: str, body: Any) -> str | None:
-        """An answer on a response URL. Returns Slack's error, or None when it was taken."""
+    def receive(self, token: str, body: Any) -> str | None:
+        """Apply a response that was sent to a response URL. Return Slack's error, or None."""
         workspace = self._workspace
         url = workspace.response_urls.get(token)
         if url is None or workspace.clock() - url.at >= RESPONSE_URL_LIFETIME:
             return "expired_url"
-        if self._used[token] >= _USES:
+        if self._uses[token] >= _MAX_USES:
             return "used_url"
-        refused = self.answer(url, body)
-        if refused is None:
-            self._used[token] += 1
-        return refused
+        error = self.apply(url, body)
+        if error is None:
+            self._uses[token] += 1
+        return error
 
-    def answer(self, url: ResponseUrl, body: Any) -> str | None:
-        """Do what an answer asks for. Returns Slack's error, or None when it was done."""
+    def apply(self, url: ResponseUrl, body: Any) -> str | None:
+        """Post, replace or delete a message as the response asks. Return Slack's error, or None."""
         if not isinstance(body, dict):
             return "invalid_payload"
         if body.get("delete_original"):
@@ -53,23 +52,8 @@ class Responses:
         content = {"text": body.get("text", ""), "blocks": block_kit.stored(blocks, self._workspace.new_id)}
         if body.get("replace_original"):
             return self._replace(url, content)
-        self._say(url, body, content)
+        self._post(url, body, content)
         return None
-
-    def conclude(self, submitted: ViewSubmitted, answer: Any) -> None:
-        """Close a modal that was submitted, unless the answer has errors for its inputs.
-
-        docs.slack.dev/surfaces/modals: of the actions that an answer may ask for, `errors` and `clear` are known here.
-        """
-        surfaces, asked = self._workspace.surfaces, answer if isinstance(answer, dict) else {}
-        blocks = {block["block_id"] for block in view_kit.inputs(submitted.view.body)}
-        match asked.get("response_action"):
-            case None | "clear":
-                surfaces.close(submitted.person)
-            case "errors" if asked.get("errors") and blocks.issuperset(asked["errors"]):
-                surfaces.complain(submitted.person, asked["errors"])
-            case _:
-                surfaces.complain(submitted.person, {"": NO_CONNECTION})
 
     def _original(self, url: ResponseUrl) -> Message | None:
         return self._workspace.transcript.find(url.channel.id, url.source.ts) if url.source else None
@@ -88,10 +72,10 @@ class Responses:
         self._workspace.change(original, format="mrkdwn", **content)
         return None
 
-    def _say(self, url: ResponseUrl, body: Json, content: Json) -> None:
+    def _post(self, url: ResponseUrl, body: Json, content: Json) -> None:
         workspace = self._workspace
-        if body.get("response_type") != "in_channel":  # only answers in the channel may go into a thread
-            workspace.show(url.person, url.channel, by_app=True, **content)
+        if body.get("response_type") != "in_channel":  # Slack ignores thread_ts for ephemeral responses
+            workspace.show_ephemeral(url.person, url.channel, by_app=True, **content)
             return
         app = workspace.app
         workspace.add(

@@ -1,6 +1,7 @@
-"""Socket Mode: the app's WebSocket connections, and the envelopes that travel over them.
+"""Socket Mode: the app's WebSocket connections and the envelopes on them.
 
-Rule: each payload goes to one connection, any of at most ten (docs.slack.dev/apis/events-api/using-socket-mode).
+Rule: each payload goes to one connection, chosen at random from at most ten.
+Facts: docs.slack.dev/apis/events-api/using-socket-mode.
 """
 
 from __future__ import annotations
@@ -11,91 +12,92 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from bot.playground.delivery.deliveries import Attempt, Delivery, NotAcknowledged
+from bot.playground.delivery.delivery import Attempt, Delivery, NotAcknowledged
+from bot.playground.web_api.arguments import Args
 from bot.playground.web_api.fault_injection import FaultInjector
-from bot.playground.web_api.methods import Args, Method
+from bot.playground.web_api.methods import Method
 from bot.playground.workspace.messages import Json
 from bot.playground.workspace.workspace import Workspace
 
-_MOST = 10
+_MAX_CONNECTIONS = 10
 
 
 class Connection:
-    """One WebSocket of the app, and the envelopes on it that wait for their acknowledgement."""
+    """One WebSocket of the app, with its envelopes that are not acknowledged yet."""
 
     def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport | None) -> None:
         self.socket = socket
         self._transport = transport
-        self._waiting: dict[str, asyncio.Future[Any]] = {}
+        self._pending: dict[str, asyncio.Future[Any]] = {}
 
     async def send(self, envelope: Json) -> Any:
-        """Send an envelope and return its acknowledgement's payload. Raises NotAcknowledged when the socket closes."""
-        acknowledged = asyncio.get_running_loop().create_future()
-        self._waiting[envelope["envelope_id"]] = acknowledged
+        """Send an envelope. Return its acknowledgement's payload. Raises NotAcknowledged when the socket closes."""
+        acknowledgement = asyncio.get_running_loop().create_future()
+        self._pending[envelope["envelope_id"]] = acknowledgement
         try:
             await self.socket.send_json(envelope)
-            return await acknowledged
+            return await acknowledgement
         except ConnectionError:
             raise NotAcknowledged("connection_failed") from None
         finally:
-            del self._waiting[envelope["envelope_id"]]
+            del self._pending[envelope["envelope_id"]]
 
     def acknowledge(self, envelope_id: str, payload: Any) -> None:
-        """The app has confirmed an envelope; one that is not awaited any more is ignored."""
-        waiting = self._waiting.get(envelope_id)
-        if waiting and not waiting.done():
-            waiting.set_result(payload)
+        """Record the app's acknowledgement. An envelope that is no longer pending is ignored."""
+        pending = self._pending.get(envelope_id)
+        if pending and not pending.done():
+            pending.set_result(payload)
 
-    def cut(self) -> None:
-        """Break the connection, without a word."""
+    def abort(self) -> None:
+        """Break the connection without a closing handshake."""
         if self._transport:
             self._transport.abort()
 
     def fail(self) -> None:
-        """No acknowledgement can come any more."""
-        for waiting in self._waiting.values():
-            if not waiting.done():
-                waiting.set_exception(NotAcknowledged("connection_failed"))
+        """Fail every pending envelope, since the connection has ended."""
+        for pending in self._pending.values():
+            if not pending.done():
+                pending.set_exception(NotAcknowledged("connection_failed"))
 
 
-class Sockets:
-    """The app's connections."""
+class SocketModeDelivery:
+    """A Transport over the app's WebSocket connections."""
 
     def __init__(self, workspace: Workspace, faults: FaultInjector) -> None:
         self._workspace = workspace
         self._faults = faults
         self._tickets: set[str] = set()
         self._connections: list[Connection] = []
-        self._envelopes = 0
+        self._envelope_count = 0
 
     @property
     def open(self) -> int:
-        """How many connections there are."""
+        """How many connections are open."""
         return len(self._connections)
 
     def open_method(self) -> Method:
-        """apps.connections.open: hands out an address that is good for one connection."""
-        return Method(run=self._new_address, caller="app")
+        """Return apps.connections.open, which issues a URL for one connection."""
+        return Method(run=self._new_url, caller="app")
 
-    async def deliver(self, delivery: Delivery, attempt: Attempt, within_s: float) -> Any:
-        """Send a payload over one of the connections (Transport)."""
-        if not await self._faults.goes_on(delivery.kind) or not self._connections:
+    async def deliver(self, delivery: Delivery, attempt: Attempt, timeout_s: float) -> Any:
+        """Send a payload over one of the connections."""
+        if not await self._faults.may_continue(delivery.kind) or not self._connections:
             raise NotAcknowledged("connection_failed")
         try:
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout(timeout_s):
                 return await self._workspace.rng.choice(self._connections).send(self._envelope(delivery, attempt))
         except TimeoutError:
             raise NotAcknowledged("timeout") from None
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """One connection, from hello to its end."""
+        """Serve one connection from hello to its end."""
         ticket = request.query.get("ticket", "")
         if ticket not in self._tickets or not self._workspace.installed:
             raise web.HTTPForbidden(text="invalid ticket")
         self._tickets.remove(ticket)
         socket = web.WebSocketResponse(heartbeat=30.0)
         await socket.prepare(request)
-        if self.open >= _MOST:
+        if self.open >= _MAX_CONNECTIONS:
             await socket.send_json({"type": "disconnect", "reason": "too_many_websockets"})
             await socket.close()
             return socket
@@ -103,7 +105,7 @@ class Sockets:
         return socket
 
     async def refresh(self) -> None:
-        """Ask every connection to be made anew, as Slack does now and then."""
+        """Ask the app to reconnect, as Slack does now and then."""
         for connection in tuple(self._connections):
             debug = {"host": "playground"}
             await connection.socket.send_json(
@@ -111,12 +113,12 @@ class Sockets:
             )
 
     def drop_all(self) -> None:
-        """Cut every connection, as a failing network does: nobody says goodbye."""
+        """Break every connection without a closing handshake, as a failing network does."""
         for connection in self._connections:
-            connection.cut()
+            connection.abort()
 
     async def close(self) -> None:
-        """Close every connection from this side."""
+        """Close every connection."""
         for connection in tuple(self._connections):
             await connection.socket.close()
 
@@ -124,28 +126,28 @@ class Sockets:
         self._connections.append(connection)
         try:
             await connection.socket.send_json(self._hello())
-            self._count_changed()
+            self._on_count_change()
             async for message in connection.socket:
                 if message.type is WSMsgType.TEXT:
                     self._receive(connection, message.data)
         finally:
             self._connections.remove(connection)
             connection.fail()
-            self._count_changed()
+            self._on_count_change()
 
-    def _count_changed(self) -> None:
+    def _on_count_change(self) -> None:
         self._workspace.set_connected(connected=bool(self._connections))
         self._workspace.watch.changed()
 
     def _receive(self, connection: Connection, text: str) -> None:
         try:
-            answer = json.loads(text)
+            acknowledgement = json.loads(text)
         except ValueError:
             return
-        if isinstance(answer, dict) and not self._faults.drops_ack():
-            connection.acknowledge(str(answer.get("envelope_id")), answer.get("payload"))
+        if isinstance(acknowledgement, dict) and not self._faults.take_ack_drop():
+            connection.acknowledge(str(acknowledgement.get("envelope_id")), acknowledgement.get("payload"))
 
-    def _new_address(self, workspace: Workspace, _args: Args) -> Json:
+    def _new_url(self, workspace: Workspace, _args: Args) -> Json:
         ticket = workspace.new_secret()
         self._tickets.add(ticket)
         return {"url": f"{workspace.address.replace('http', 'ws', 1)}/link?ticket={ticket}&app_id={workspace.app.id}"}
@@ -159,9 +161,9 @@ class Sockets:
         }
 
     def _envelope(self, delivery: Delivery, attempt: Attempt) -> Json:
-        self._envelopes += 1
+        self._envelope_count += 1
         envelope: Json = {
-            "envelope_id": f"{self._envelopes:08x}-{self._workspace.new_id()}",
+            "envelope_id": f"{self._envelope_count:08x}-{self._workspace.new_id()}",
             "type": delivery.kind,
             "payload": delivery.payload,
             "accepts_response_payload": delivery.kind != "events_api",

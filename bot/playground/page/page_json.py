@@ -1,8 +1,16 @@
-"""The workspace as the page's JSON tells it. Pure; bot/playground/page/ is the other side of it."""
+"""The JSON that the page reads. Pure. static/state.js is its reader."""
 
 from __future__ import annotations
 
-from bot.playground.workspace.changes import Change, Changed, Connected, Deleted, Grown, Posted, StatusSet
+from bot.playground.workspace.changes import (
+    Change,
+    ConnectionChanged,
+    MessageChanged,
+    MessagePosted,
+    MessageRemoved,
+    StatusSet,
+    StreamAppended,
+)
 from bot.playground.workspace.messages import SLACKBOT, Json, Message
 from bot.playground.workspace.people import Channel, Person
 from bot.playground.workspace.state import WorkspaceState
@@ -10,16 +18,16 @@ from bot.playground.workspace.surfaces import View, ViewShown
 
 
 def state_json(state: WorkspaceState, notice: str | None) -> Json:
-    """What the page needs once: who, where, and what can be done."""
+    """Return the JSON that the page reads at its start: team, bot, people, channels, commands and shortcuts."""
     app = state.app
     direct = [channel for channel in state.channels.values() if channel.kind == "im"]
-    shown = [channel for channel in state.channels.values() if channel.kind != "im"]
+    others = [channel for channel in state.channels.values() if channel.kind != "im"]
     manifest = app.manifest
     return {
         "team": {"id": state.team.id, "name": state.team.name},
         "bot": {"id": app.user_id, "name": manifest.bot_name, "app_name": manifest.app_name},
         "people": [_person(person) for person in state.people.values()],
-        "channels": [_channel(channel) for channel in shown],
+        "channels": [_channel(channel) for channel in others],
         "dms": {member: dm.id for dm in direct for member in dm.members if member in state.people},
         "commands": [
             {"command": known.command, "description": known.description, "usage_hint": known.usage_hint}
@@ -33,7 +41,7 @@ def state_json(state: WorkspaceState, notice: str | None) -> Json:
 
 
 def shown_message(state: WorkspaceState, message: Message) -> Json:
-    """One message; the same `id` later means the same message, changed."""
+    """Return one message. Its `id` stays when the message changes."""
     return {
         "id": message.id,
         "ts": message.ts,
@@ -54,7 +62,7 @@ def shown_message(state: WorkspaceState, message: Message) -> Json:
 
 
 def shown_view(view: View | None) -> Json | None:
-    """A view, with the complaints below its inputs; None when there is none."""
+    """Return a view with the errors below its inputs, None for no view."""
     if view is None:
         return None
     texts: Json = {name: view.body[name]["text"] for name in ("title", "submit", "close") if name in view.body}
@@ -62,51 +70,51 @@ def shown_view(view: View | None) -> Json | None:
 
 
 def _path(state: WorkspaceState, file_id: str) -> str | None:
-    """Where the page finds a file; of one that a person posted there is only the name."""
+    """Return the path of a file that the app sent. Files that people post have no content here."""
     return f"/files/{file_id}" if file_id in state.uploads else None
 
 
-def items_of(state: WorkspaceState, change: Change, person: Person) -> list[Json]:
-    """What a change means to the page of this person; empty when it is not for them."""
+def updates_of(state: WorkspaceState, change: Change, person: Person) -> list[Json]:
+    """Return the updates for this person's page, empty when the person cannot see the change."""
     match change:
-        case Posted(message) if _shown(state, message, person):
-            return [_item(state, message), *_root(state, message)]
-        case Changed(message=message) | Grown(message) if _shown(state, message, person):
-            return [_item(state, message)]
-        case Deleted(message) if _shown(state, message, person):
-            return [{"type": "removed", "channel": message.channel, "id": message.id}, *_root(state, message)]
-        case StatusSet(channel, thread_ts, text, stoppable) if _sees(state, channel, person):
+        case MessagePosted(message) if _sees_message(state, message, person):
+            return [_message_update(state, message), *_root_update(state, message)]
+        case MessageChanged(message=message) | StreamAppended(message) if _sees_message(state, message, person):
+            return [_message_update(state, message)]
+        case MessageRemoved(message) if _sees_message(state, message, person):
+            return [{"type": "removed", "channel": message.channel, "id": message.id}, *_root_update(state, message)]
+        case StatusSet(channel, thread_ts, text, stoppable) if _sees_channel(state, channel, person):
             where = {"channel": channel, "thread_ts": thread_ts}
             return [{"type": "status", **where, "text": text, "stoppable": stoppable}]
         case _:
-            return _outside_channels(change, person)
+            return _updates_outside_channels(change, person)
 
 
-def _outside_channels(change: Change, person: Person) -> list[Json]:
+def _updates_outside_channels(change: Change, person: Person) -> list[Json]:
     match change:
-        case ViewShown(shown_to, kind, view) if shown_to.id == person.id:
+        case ViewShown(viewer, kind, view) if viewer.id == person.id:
             return [{"type": "view", "kind": kind, "view": shown_view(view)}]
-        case Connected(connected):
+        case ConnectionChanged(connected):
             return [{"type": "connection", "connected": connected}]
         case _:
             return []
 
 
-def _item(state: WorkspaceState, message: Message) -> Json:
+def _message_update(state: WorkspaceState, message: Message) -> Json:
     return {"type": "message", "message": shown_message(state, message)}
 
 
-def _root(state: WorkspaceState, message: Message) -> list[Json]:
-    # A reply that comes or goes changes the count at its root.
+def _root_update(state: WorkspaceState, message: Message) -> list[Json]:
+    # A new or deleted reply changes the reply count of its root.
     root = state.transcript.find(message.channel, message.thread_ts) if message.thread_ts else None
-    return [_item(state, root)] if root and not message.only_for else []
+    return [_message_update(state, root)] if root and not message.only_for else []
 
 
-def _shown(state: WorkspaceState, message: Message, person: Person) -> bool:
-    return message.only_for in {None, person.id} and _sees(state, message.channel, person)
+def _sees_message(state: WorkspaceState, message: Message, person: Person) -> bool:
+    return message.only_for in {None, person.id} and _sees_channel(state, message.channel, person)
 
 
-def _sees(state: WorkspaceState, channel: str, person: Person) -> bool:
+def _sees_channel(state: WorkspaceState, channel: str, person: Person) -> bool:
     return person.id in state.channels[channel].members
 
 

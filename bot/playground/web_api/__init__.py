@@ -1,5 +1,5 @@
-"""Slack's Web API, as the workspace serves it.
+"""Slack's Web API.
 
-Reading order: fault_injection, rate_limits, calls, methods, chat_methods, statuses, streams, lookups, files, views,
-endpoint.
+Reading order: fault_injection, rate_limits, calls, errors, arguments, methods, chat_methods, statuses, streams,
+lookups, files, views, endpoint.
 """

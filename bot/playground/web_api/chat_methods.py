@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bot.playground.web_api.arguments import Args
+from bot.playground.web_api.errors import SlackError
 from bot.playground.web_api.methods import (
-    Args,
     Method,
-    SlackError,
     checked_blocks,
     checked_markdown,
     checked_metadata,
@@ -20,12 +20,12 @@ from bot.playground.workspace.message_json import message_json
 from bot.playground.workspace.messages import TOMBSTONE, Edit, Json, Message
 from bot.playground.workspace.workspace import Workspace
 
-_KEPT_TEXT = 40_000  # characters; Slack cuts the rest of a posted text
+_MAX_TEXT = 40_000  # characters; Slack truncates a longer text
 _MAX_UPDATE = 4_000  # characters of `text` in chat.update
 
 
 def _post(workspace: Workspace, args: Args) -> Json:
-    person = workspace.people.get(args.text("channel"))  # a person's id leads to the direct messages with them
+    person = workspace.people.get(args.text("channel"))  # a user id stands for the direct messages with that user
     channel = joined_channel(workspace, workspace.dm(person).id if person else args.text("channel"))
     thread_ts = checked_root(workspace, channel, args.text("thread_ts"), "thread_not_found")
     broadcast = thread_ts is not None and args.flag("reply_broadcast")
@@ -56,7 +56,7 @@ def _update(workspace: Workspace, args: Args) -> Json:
         raise SlackError("msg_too_long")
     changes = _content(workspace, args)
     if "blocks" not in args and "markdown_text" not in args:
-        del changes["blocks"]  # left out, the old ones stay
+        del changes["blocks"]  # without new content, the old blocks stay
     if "metadata" in args:
         changes["metadata"] = checked_metadata(args)
     changed = workspace.change(message, edited=Edit(workspace.app.user_id, workspace.new_ts()), **changes)
@@ -73,7 +73,7 @@ def _delete(workspace: Workspace, args: Args) -> Json:
     message = known_message(workspace, channel, args.text("ts"))
     if message.bot_id != workspace.app.bot_id or message.subtype == TOMBSTONE:
         raise SlackError("cant_delete_message")
-    if message.streaming_since:  # what Slack does here is undocumented, so nothing may count on it
+    if message.streaming_since:  # Slack does not document this case, so the app must not rely on it
         raise SlackError("cant_delete_message")
     workspace.remove(message)
     return {"channel": channel.id, "ts": message.ts}
@@ -87,8 +87,8 @@ def _post_ephemeral(workspace: Workspace, args: Args) -> Json:
     thread_ts = checked_root(workspace, channel, args.text("thread_ts"), "thread_not_found")
     content = _content(workspace, args)
     if thread_ts and len(workspace.thread(channel, thread_ts)) == 1:
-        return {"message_ts": workspace.new_ts()}  # nobody sees it: "only shown if there is already an active thread"
-    message = workspace.show(person, channel, by_app=True, thread_ts=thread_ts, **content)
+        return {"message_ts": workspace.new_ts()}  # not shown: "only shown if there is already an active thread"
+    message = workspace.show_ephemeral(person, channel, by_app=True, thread_ts=thread_ts, **content)
     return {"message_ts": message.ts}
 
 
@@ -98,7 +98,7 @@ def _content(workspace: Workspace, args: Args) -> dict[str, Any]:
         raise SlackError("no_text")
     if markdown:
         return {"text": markdown, "blocks": (), "format": "markdown"}
-    return {"text": text[:_KEPT_TEXT], "blocks": blocks, "format": "mrkdwn"}
+    return {"text": text[:_MAX_TEXT], "blocks": blocks, "format": "mrkdwn"}
 
 
 METHODS: Mapping[str, Method] = {

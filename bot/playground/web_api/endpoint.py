@@ -1,6 +1,6 @@
-"""The Web API over HTTP: reads a call, checks its token, scope and required arguments, and runs its method.
+"""The Web API over HTTP: it reads a call, checks its token, scope and required arguments, and runs its method.
 
-Rule: what is wrong with a call is told in Slack's words with status 200, except a rate limit, which is a 429.
+Rule: a refusal has status 200 and Slack's error name. Only a rate limit has status 429.
 """
 
 from __future__ import annotations
@@ -12,33 +12,30 @@ from typing import Any
 
 from aiohttp import web
 
+from bot.playground.web_api.arguments import Args
 from bot.playground.web_api.calls import ApiCall, ApiCalls
+from bot.playground.web_api.errors import MissingScopeError, RateLimitedError, SlackError, invalid_arguments
 from bot.playground.web_api.fault_injection import FaultInjector, InjectedFault
-from bot.playground.web_api.methods import Args, Method, MissingScopeError, SlackError, invalid_arguments
+from bot.playground.web_api.methods import Method
 from bot.playground.web_api.rate_limits import RateLimits
 from bot.playground.workspace.messages import Json
 from bot.playground.workspace.workspace import Workspace
 
 
-class RateLimitedError(SlackError):
-    """Too many calls; the app may come back after so many seconds."""
+class NoResponse(Exception):  # noqa: N818 - a fault that a test injected
+    """The app gets no response of Slack's: an HTTP error of this status, or with None a broken connection.
 
-    def __init__(self, retry_after_s: int) -> None:
-        super().__init__("ratelimited")
-        self.retry_after_s = retry_after_s
-
-
-class Broken(Exception):  # noqa: N818 - trouble that a test asked for
-    """No answer of Slack's comes: a server error of this status, or with None the connection breaks."""
+    `error` is for the log of calls. It is None when the call was carried out.
+    """
 
     def __init__(self, status: int | None, error: str | None = None) -> None:
         super().__init__(error)
         self.status = status
-        self.error = error  # for the record; None when the work was done
+        self.error = error
 
 
 class WebApi:
-    """Every method that is asked for at /api/<method>."""
+    """Serves every method at /api/<method>."""
 
     def __init__(
         self,
@@ -55,34 +52,36 @@ class WebApi:
         self._calls = calls
 
     async def handle(self, request: web.Request) -> web.Response:
-        """Answer one call."""
+        """Respond to one call."""
         name, at = request.match_info["method"], self._workspace.clock()
         args: Json = {}
         try:
             args = await _arguments(request)
-            answer = await self._run(name, _token(request, args), args)
+            fields = await self._run(name, _token(request, args), args)
         except SlackError as refusal:
             self._record(name, args, at, refusal)
             return self._refused(refusal)
-        except Broken as broken:
-            self._record(name, args, at, broken)
-            return _broken(request, broken)
+        except NoResponse as failure:
+            self._record(name, args, at, failure)
+            return _without_response(request, failure)
         self._record(name, args, at, None)
-        return web.json_response({"ok": True, **answer}, headers=self._headers())
+        return web.json_response({"ok": True, **fields}, headers=self._headers())
 
     async def _run(self, name: str, token: str, args: Json) -> Json:
         method = self._permitted(name, token)
-        if not await self._faults.goes_on(name):
-            raise Broken(None, "dropped")
-        fault = self._faults.next_of(name)
-        self._check_trouble(name, args, fault)
+        if not await self._faults.may_continue(name):
+            raise NoResponse(None, "dropped")
+        fault = self._faults.take(name)
+        _raise_injected(fault)
+        if retry_after_s := self._limits.retry_after_s(name, args):
+            raise RateLimitedError(retry_after_s)
         missing = [f"missing required field: {field}" for field in method.required if field not in args]
         if missing:
             raise invalid_arguments(*missing)
-        answer = method.run(self._workspace, Args(args))
-        if not await self._faults.goes_on(name, after=True) or fault:
-            raise Broken(fault.status if fault else None)
-        return answer
+        fields = method.run(self._workspace, Args(args))
+        if not await self._faults.may_continue(name, after=True) or fault:
+            raise NoResponse(fault.status if fault else None)
+        return fields
 
     def _permitted(self, name: str, token: str) -> Method:
         if name not in self._methods:
@@ -97,20 +96,10 @@ class WebApi:
         if token != (app.bot_token if method.caller == "bot" else app.app_token):
             raise SlackError("not_allowed_token_type")
         if method.scope and method.scope not in app.scopes:
-            raise MissingScopeError(self._workspace, method.scope)
+            raise MissingScopeError(app, method.scope)
         return method
 
-    def _check_trouble(self, name: str, args: Json, fault: InjectedFault | None) -> None:
-        if fault and fault.kind == "rate_limit":
-            raise RateLimitedError(fault.retry_after_s)
-        if fault and fault.kind == "refuse":
-            raise SlackError(fault.error, **fault.details)
-        if fault and fault.kind == "fail":
-            raise Broken(fault.status, fault.error)
-        if wait := self._limits.retry_after_s(name, args):
-            raise RateLimitedError(wait)
-
-    def _record(self, name: str, args: Json, at: datetime, failure: SlackError | Broken | None) -> None:
+    def _record(self, name: str, args: Json, at: datetime, failure: SlackError | NoResponse | None) -> None:
         retry_after_s = failure.retry_after_s if isinstance(failure, RateLimitedError) else None
         error = failure.error if failure else None
         self._calls.record(ApiCall(name, args, at, error, self._workspace.clock(), retry_after_s))
@@ -122,8 +111,17 @@ class WebApi:
         return web.json_response(body, headers=self._headers())
 
     def _headers(self) -> dict[str, str]:
-        # docs.slack.dev/authentication/installing-with-oauth: every answer names the token's scopes
+        # docs.slack.dev/authentication/installing-with-oauth: every response names the token's scopes
         return {"x-oauth-scopes": ",".join(sorted(self._workspace.app.scopes))}
+
+
+def _raise_injected(fault: InjectedFault | None) -> None:
+    if fault and fault.kind == "rate_limit":
+        raise RateLimitedError(fault.retry_after_s)
+    if fault and fault.kind == "refuse":
+        raise SlackError(fault.error, **fault.details)
+    if fault and fault.kind == "fail":
+        raise NoResponse(fault.status, fault.error)
 
 
 async def _arguments(request: web.Request) -> Json:
@@ -141,13 +139,13 @@ async def _arguments(request: web.Request) -> Json:
 
 def _token(request: web.Request, args: Json) -> str:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    given = args.pop("token", "")  # never kept in the record of calls
-    return token if scheme == "Bearer" else str(given)
+    argument = args.pop("token", "")  # the log of calls must not contain it
+    return token if scheme == "Bearer" else str(argument)
 
 
-def _broken(request: web.Request, broken: Broken) -> web.Response:
-    if broken.status is not None:
-        return web.Response(status=broken.status, text="The server could not do that.")
+def _without_response(request: web.Request, failure: NoResponse) -> web.Response:
+    if failure.status is not None:
+        return web.Response(status=failure.status, text="The server could not do that.")
     if request.transport is not None:
         request.transport.abort()
     return web.Response()

@@ -1,4 +1,4 @@
-"""Trouble on purpose, for tests: a method that refuses, fails, is slow or loses its answer; lost acknowledgements."""
+"""Faults that tests inject: a method that refuses, fails, hangs or loses its response, and lost acknowledgements."""
 
 from __future__ import annotations
 
@@ -13,108 +13,108 @@ from bot.playground.workspace.watch import Watch
 
 @dataclass(slots=True)
 class InjectedFault:
-    """What goes wrong with a method, and how many times more (None: always)."""
+    """A fault of a method. `times` is how many more calls it affects, None for every call."""
 
     kind: Literal["refuse", "rate_limit", "lose_answer", "fail"]
     error: str = ""
     retry_after_s: int = 0
-    status: int | None = None  # of the HTTP answer; None breaks the connection
+    status: int | None = None  # of the HTTP response; None breaks the connection
     times: int | None = None
     details: Json = field(default_factory=dict)
 
 
-class HeldCall:
-    """Keeps the calls of a method waiting until they are let go. `waiting` says how many there are."""
+class HeldCalls:
+    """A gate that keeps the calls of a method waiting until the test opens it."""
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
-        self._held: set[asyncio.Future[bool]] = set()
-        self._over = False
+        self._futures: set[asyncio.Future[bool]] = set()
+        self._is_open = False
 
     @property
     def waiting(self) -> int:
-        """How many calls are held."""
-        return len(self._held)
+        """How many calls are waiting."""
+        return len(self._futures)
 
     def release(self) -> None:
-        """Let them go on, and those that come later too."""
-        self._end(go_on=True)
+        """Let the waiting calls continue, and all later ones."""
+        self._open(may_continue=True)
 
     def drop(self) -> None:
-        """Let them break off as if they had got lost on their way; those that come later go on."""
-        self._end(go_on=False)
+        """Break off the waiting calls as if the network had lost them. Later calls continue."""
+        self._open(may_continue=False)
 
     async def wait(self) -> bool:
-        """Return when let go: whether to go on."""
-        if self._over:
+        """Wait at the gate. Return whether the call may continue."""
+        if self._is_open:
             return True
-        held = asyncio.get_running_loop().create_future()
-        self._held.add(held)
+        future = asyncio.get_running_loop().create_future()
+        self._futures.add(future)
         self._watch.changed()
         try:
-            return bool(await held)
+            return bool(await future)
         finally:
-            self._held.discard(held)
+            self._futures.discard(future)
 
-    def _end(self, *, go_on: bool) -> None:
-        self._over = True
-        for held in self._held:
-            if not held.done():
-                held.set_result(go_on)
+    def _open(self, *, may_continue: bool) -> None:
+        self._is_open = True
+        for future in self._futures:
+            if not future.done():
+                future.set_result(may_continue)
 
 
 class FaultInjector:
-    """What shall go wrong. Faults of one method happen in the order in which they were asked for."""
+    """The faults to inject. Faults of one method take effect in the order in which they were added."""
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
         self._faults: defaultdict[str, list[InjectedFault]] = defaultdict(list)
-        self._holds: dict[tuple[str, bool], HeldCall] = {}
+        self._gates: dict[tuple[str, bool], HeldCalls] = {}  # by method, and whether it is after the work
         self._acks_to_drop = 0
 
     def refuse(self, method: str, error: str, times: int | None = None, **details: object) -> None:
-        """Have a method answer `error`, so many times or always."""
+        """Make a method respond with this error."""
         self._faults[method].append(InjectedFault("refuse", error, times=times, details=details))
 
     def rate_limit(self, method: str, retry_after_s: int = 1, times: int | None = 1) -> None:
-        """Have a method answer 429 with this Retry-After."""
+        """Make a method respond with 429 and this Retry-After."""
         self._faults[method].append(InjectedFault("rate_limit", "ratelimited", retry_after_s, times=times))
 
     def lose_answer(self, method: str, times: int | None = 1, status: int | None = None) -> None:
-        """Have a method do its work, and then the connection break, or a server error of this status come instead."""
+        """Make a method do its work but lose its response. The app gets this HTTP status or a broken connection."""
         self._faults[method].append(InjectedFault("lose_answer", status=status, times=times))
 
     def fail(self, method: str, times: int | None = 1, status: int = 503) -> None:
-        """Have a method do nothing and answer a server error of this status."""
+        """Make a method do nothing and respond with this HTTP status."""
         self._faults[method].append(InjectedFault("fail", f"http_{status}", status=status, times=times))
 
-    def hold(self, method: str, *, after: bool = False) -> HeldCall:
-        """Keep the calls of a method waiting before their work is done, or after it, before the answer.
+    def hold(self, method: str, *, after: bool = False) -> HeldCalls:
+        """Keep the calls of a method waiting before their work, or with `after` between work and response.
 
-        In Socket Mode a kind of delivery (`events_api`) is held like a method: what comes after a hold that was
-        replaced by another overtakes what the first one keeps.
+        In Socket Mode a kind of delivery (`events_api`) can be held like a method. A second hold on the same method
+        replaces the first. Calls that wait at the first one keep waiting there, and later calls overtake them.
         """
-        self._holds[method, after] = HeldCall(self._watch)
-        return self._holds[method, after]
+        self._gates[method, after] = HeldCalls(self._watch)
+        return self._gates[method, after]
 
     def drop_acks(self, times: int) -> None:
-        """Lose so many acknowledgements on their way to Slack."""
+        """Lose this many acknowledgements of the app."""
         self._acks_to_drop += times
 
     def clear(self, method: str) -> None:
-        """Let a method work again."""
+        """Remove the faults of a method and release its waiting calls."""
         self._faults.pop(method, None)
         for after in (False, True):
-            if hold := self._holds.pop((method, after), None):
-                hold.release()
+            if gate := self._gates.pop((method, after), None):
+                gate.release()
 
-    async def goes_on(self, method: str, *, after: bool = False) -> bool:
-        """Whether a call goes on, when nothing holds it any more."""
-        hold = self._holds.get((method, after))
-        return hold is None or await hold.wait()
+    async def may_continue(self, method: str, *, after: bool = False) -> bool:
+        """Wait while the method is held. Return whether the call may continue."""
+        gate = self._gates.get((method, after))
+        return gate is None or await gate.wait()
 
-    def next_of(self, method: str) -> InjectedFault | None:
-        """What goes wrong with this call of a method, or None."""
+    def take(self, method: str) -> InjectedFault | None:
+        """Return the fault of this call, or None, and count it."""
         for fault in self._faults.get(method, ()):
             if fault.times is None:
                 return fault
@@ -123,8 +123,8 @@ class FaultInjector:
                 return fault
         return None
 
-    def drops_ack(self) -> bool:
-        """Whether this acknowledgement gets lost."""
+    def take_ack_drop(self) -> bool:
+        """Return whether this acknowledgement is lost, and count it."""
         if self._acks_to_drop == 0:
             return False
         self._acks_to_drop -= 1

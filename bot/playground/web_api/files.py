@@ -1,4 +1,4 @@
-"""Files that the app sends: files.getUploadURLExternal, the upload itself, files.completeUploadExternal, the download.
+"""Files that the app sends: files.getUploadURLExternal, the upload, files.completeUploadExternal and the download.
 
 docs.slack.dev/messaging/working-with-files#uploading_files
 """
@@ -11,13 +11,15 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from bot.playground.web_api.methods import Args, Method, SlackError, checked_root, invalid_arguments, joined_channel
+from bot.playground.web_api.arguments import Args
+from bot.playground.web_api.errors import SlackError, invalid_arguments
+from bot.playground.web_api.methods import Method, checked_root, joined_channel
 from bot.playground.workspace.message_json import message_json
 from bot.playground.workspace.messages import Json, Message
 from bot.playground.workspace.state import Upload
 from bot.playground.workspace.workspace import Workspace
 
-MAX_BYTES = 32 * 1024 * 1024  # here; Slack itself takes a gigabyte
+MAX_BYTES = 32 * 1024 * 1024  # Slack itself allows a gigabyte
 
 
 def _get_url(workspace: Workspace, args: Args) -> Json:
@@ -32,10 +34,10 @@ def _get_url(workspace: Workspace, args: Args) -> Json:
 def _complete(workspace: Workspace, args: Args) -> Json:
     channel = joined_channel(workspace, args.text("channel_id"))
     thread_ts = checked_root(workspace, channel, args.text("thread_ts"), "thread_not_found")
-    given = args.items("files")
-    if not given or not all(_is_there(workspace, item) for item in given):
+    items = args.items("files")
+    if not items or not all(_is_uploaded(workspace, item) for item in items):
         raise SlackError("file_not_found")
-    files = [_file(workspace, item) for item in given]
+    files = [_file(workspace, item) for item in items]
     message = workspace.add(
         Message(
             channel=channel.id,
@@ -51,7 +53,7 @@ def _complete(workspace: Workspace, args: Args) -> Json:
     return {"files": message_json(workspace, message)["files"]}
 
 
-def _is_there(workspace: Workspace, item: Json) -> bool:
+def _is_uploaded(workspace: Workspace, item: Json) -> bool:
     upload = workspace.uploads.get(str(item.get("id")))
     return upload is not None and upload.content is not None
 
@@ -75,26 +77,26 @@ METHODS: Mapping[str, Method] = {
 
 
 class Files:
-    """The contents of files, on their way in and out."""
+    """The HTTP routes over which the app uploads files and people download them."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
     def routes(self) -> list[web.AbstractRouteDef]:
-        """Where contents are sent to and fetched from."""
-        return [web.post("/upload/{id}/{secret}", self._take), web.get("/files/{id}", self._give)]
+        """Return the routes."""
+        return [web.post("/upload/{id}/{secret}", self._upload), web.get("/files/{id}", self._download)]
 
-    async def _take(self, request: web.Request) -> web.Response:
+    async def _upload(self, request: web.Request) -> web.Response:
         upload = self._workspace.uploads.get(request.match_info["id"])
         if upload is None or upload.secret != request.match_info["secret"]:
             raise web.HTTPNotFound(text="There is no such upload.")
         content = await request.read()
         if len(content) != upload.length:
-            raise web.HTTPBadRequest(text="That is not the length that was announced.")
+            raise web.HTTPBadRequest(text="The file does not have the announced length.")
         upload.content = content
         return web.Response(text=f"OK - {len(content)}")
 
-    async def _give(self, request: web.Request) -> web.Response:
+    async def _download(self, request: web.Request) -> web.Response:
         upload = self._workspace.uploads.get(request.match_info["id"])
         if upload is None or upload.content is None:
             raise web.HTTPNotFound(text="There is no such file.")

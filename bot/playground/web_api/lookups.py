@@ -1,4 +1,4 @@
-"""auth.test, users.info, conversations.info, conversations.replies: what the app may ask about the workspace."""
+"""auth.test, users.info, conversations.info, conversations.replies (docs.slack.dev/reference/methods)."""
 
 from __future__ import annotations
 
@@ -6,21 +6,17 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from bot.playground.web_api.methods import (
-    HISTORY_SCOPE,
-    READ_SCOPE,
-    Args,
-    Method,
-    MissingScopeError,
-    SlackError,
-    known_channel,
-)
+from bot.playground.web_api.arguments import Args
+from bot.playground.web_api.errors import MissingScopeError, SlackError
+from bot.playground.web_api.methods import Method, known_channel
 from bot.playground.workspace.message_json import message_json, with_replies
 from bot.playground.workspace.messages import Json
 from bot.playground.workspace.people import Channel, Person
 from bot.playground.workspace.workspace import Workspace
 
 _MAX_PAGE = 1_000
+_HISTORY_SCOPE = {"channel": "channels:history", "group": "groups:history", "im": "im:history", "mpim": "mpim:history"}
+_READ_SCOPE = {"channel": "channels:read", "group": "groups:read", "im": "im:read", "mpim": "mpim:read"}
 
 
 def _auth_test(workspace: Workspace, _args: Args) -> Json:
@@ -39,8 +35,8 @@ def _auth_test(workspace: Workspace, _args: Args) -> Json:
 def _user(workspace: Workspace, args: Args) -> Json:
     user_id, app = args.text("user"), workspace.app
     if user_id == app.user_id:
-        me = Person(app.user_id, app.manifest.bot_name, app.manifest.app_name, workspace.team.id)
-        return {"user": {**_person_json(workspace, me), "is_bot": True}}
+        bot = Person(app.user_id, app.manifest.bot_name, app.manifest.app_name, workspace.team.id)
+        return {"user": {**_person_json(workspace, bot), "is_bot": True}}
     if user_id not in workspace.people:
         raise SlackError("user_not_found")
     person = workspace.people[user_id]
@@ -67,16 +63,16 @@ def _person_json(workspace: Workspace, person: Person) -> Json:
 
 def _zone(person: Person, now: datetime) -> Json:
     try:
-        there = now.astimezone(ZoneInfo(person.time_zone))
-    except ZoneInfoNotFoundError:  # a machine without the zones
-        there = now
-    offset = there.utcoffset() or timedelta()
-    return {"tz": person.time_zone, "tz_label": there.tzname(), "tz_offset": int(offset.total_seconds())}
+        local = now.astimezone(ZoneInfo(person.time_zone))
+    except ZoneInfoNotFoundError:  # the machine has no time zone database
+        local = now
+    offset = local.utcoffset() or timedelta()
+    return {"tz": person.time_zone, "tz_label": local.tzname(), "tz_offset": int(offset.total_seconds())}
 
 
 def _channel(workspace: Workspace, args: Args) -> Json:
     channel = known_channel(workspace, args.text("channel"))
-    _need(workspace, READ_SCOPE[channel.slack_type])
+    _require_scope(workspace, _READ_SCOPE[channel.slack_type])
     return {
         "channel": {
             "id": channel.id,
@@ -96,22 +92,22 @@ def _channel(workspace: Workspace, args: Args) -> Json:
 
 def _replies(workspace: Workspace, args: Args) -> Json:
     channel = known_channel(workspace, args.text("channel"))
-    _need(workspace, HISTORY_SCOPE[channel.slack_type])
+    _require_scope(workspace, _HISTORY_SCOPE[channel.slack_type])
     if workspace.app.user_id not in channel.members:
         raise SlackError("not_in_channel")
     root, *replies = _thread_json(workspace, channel, args)
-    found = [root, *_between(replies, args)]  # the root comes first whatever `oldest` says, and on no later page
+    messages = [root, *_between(replies, args)]  # Slack ignores `oldest` for the root
     start, size = _page(args)
-    page, more = found[start : start + size], start + size < len(found)
-    answer: Json = {"messages": page, "has_more": more}
-    return answer | ({"response_metadata": {"next_cursor": f"next:{start + size}"}} if more else {})
+    page, has_more = messages[start : start + size], start + size < len(messages)
+    next_cursor = {"response_metadata": {"next_cursor": f"next:{start + size}"}} if has_more else {}
+    return {"messages": page, "has_more": has_more, **next_cursor}
 
 
 def _thread_json(workspace: Workspace, channel: Channel, args: Args) -> list[Json]:
-    asked = workspace.transcript.find(channel.id, args.text("ts"))
-    if asked is None or asked.only_for:
+    message = workspace.transcript.find(channel.id, args.text("ts"))
+    if message is None or message.only_for:
         raise SlackError("thread_not_found")
-    thread = workspace.thread(channel, asked.root)
+    thread = workspace.thread(channel, message.root)
     metadata = bool(args.flag("include_all_metadata"))
     return [
         message_json(workspace, message, with_metadata=metadata) | with_replies(workspace, message)
@@ -137,9 +133,9 @@ def _page(args: Args) -> tuple[int, int]:
     return int(start), max(1, min(size, _MAX_PAGE))
 
 
-def _need(workspace: Workspace, scope: str) -> None:
+def _require_scope(workspace: Workspace, scope: str) -> None:
     if scope not in workspace.app.scopes:
-        raise MissingScopeError(workspace, scope)
+        raise MissingScopeError(workspace.app, scope)
 
 
 METHODS: Mapping[str, Method] = {

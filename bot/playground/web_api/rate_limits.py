@@ -1,7 +1,7 @@
-"""Slack's rate limits, off unless they are switched on.
+"""Slack's rate limits, off by default.
 
-Tiers are per method, app and workspace, and posting has a limit per channel: docs.slack.dev/apis/web-api/rate-limits.
-Where Slack names no number (assistant.threads.setStatus, auth.test) there is no limit here.
+Each method has a tier, and posting has a limit per channel: docs.slack.dev/apis/web-api/rate-limits.
+A method for which Slack documents no number (assistant.threads.setStatus, auth.test) has no limit here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MINUTE = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """So many calls in any stretch of this length, in each channel by itself where `by_channel`."""
+    """A sliding-window limit of `calls` in any period `within`, for each channel separately if `by_channel`."""
 
     calls: int
     within: timedelta = _MINUTE
@@ -48,14 +48,14 @@ LIMITS = {
 }
 
 
-def counted_with(method: str, args: Json) -> tuple[str, str]:
-    """What a call counts against: its method, with the channel where each channel has a limit of its own."""
+def bucket_of(method: str, args: Json) -> tuple[str, str]:
+    """Return the key by which a call is counted: its method, and its channel if the limit is per channel."""
     limit = LIMITS.get(method)
     return method, str(args.get("channel", "")) if limit and limit.by_channel else ""
 
 
 class RateLimits:
-    """Counts the calls of the methods for which the limits were switched on."""
+    """Limits the calls of the methods for which `enforce` was called."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
@@ -63,14 +63,14 @@ class RateLimits:
         self._calls: defaultdict[tuple[str, str], deque[datetime]] = defaultdict(deque)
 
     def enforce(self, *methods: str) -> None:
-        """Switch the limits of these methods on, without any the limits of all."""
+        """Switch on the limits of these methods, or without arguments of all methods."""
         self._enforced |= set(methods or LIMITS)
 
     def retry_after_s(self, method: str, args: Json) -> int | None:
-        """Count a call: None when it may go on, else the seconds to wait; a refused call does not count."""
+        """Count a call and return None, or return the seconds to wait. A refused call does not count."""
         if method not in self._enforced:
             return None
-        limit, calls, now = LIMITS[method], self._calls[counted_with(method, args)], self._clock()
+        limit, calls, now = LIMITS[method], self._calls[bucket_of(method, args)], self._clock()
         while calls and now - calls[0] >= limit.within:
             calls.popleft()
         if len(calls) >= limit.calls:

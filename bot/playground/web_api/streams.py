@@ -1,17 +1,17 @@
 """chat.startStream, chat.appendStream, chat.stopStream (docs.slack.dev/reference/methods/chat.startStream).
 
-Where Slack's servers are stricter than their reference (thread_ts, the recipient, the lifetime), this is as strict.
-A stream that a person stopped takes no more text, but it can still be ended: docs.slack.dev/ai/agent-sessions.
+Slack's servers are stricter than their reference about thread_ts, the recipient and the lifetime. So is this.
+A stream that a person stopped refuses more text but can still be ended: docs.slack.dev/ai/agent-sessions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bot.playground.web_api.arguments import Args
+from bot.playground.web_api.errors import SlackError
 from bot.playground.web_api.methods import (
-    Args,
     Method,
-    SlackError,
     checked_blocks,
     checked_metadata,
     checked_root,
@@ -32,7 +32,7 @@ def _start(workspace: Workspace, args: Args) -> Json:
     if thread_ts is None:
         raise SlackError("invalid_thread_ts")
     if channel.kind != "im":
-        _check_recipient(workspace, args)
+        _require_recipient(workspace, args)
     message = workspace.add(
         Message(
             channel=channel.id,
@@ -40,38 +40,38 @@ def _start(workspace: Workspace, args: Args) -> Json:
             user=workspace.app.user_id,
             bot_id=workspace.app.bot_id,
             thread_ts=thread_ts,
-            text=_streamed(args),
+            text=_text_of(args),
             format="markdown",
             streaming_since=workspace.clock(),
         )
     )
-    if workspace.app.is_agent:  # starting a stream starts an agent session too
+    if workspace.app.is_agent:  # an agent that starts a stream starts a session
         set_session(workspace, channel.id, thread_ts, "processing")
     return {"channel": channel.id, "ts": message.ts}
 
 
 def _append(workspace: Workspace, args: Args) -> Json:
-    channel, message = _own(workspace, args)
+    channel, message = _own_message(workspace, args)
     if message.stopped:
         raise SlackError("stopped_by_user")
-    _check_live(message)
-    text = _streamed(args)
+    _require_streaming(message)
+    text = _text_of(args)
     if not text and "chunks" not in args:
         raise SlackError("no_text")
-    workspace.grow(message, text)
+    workspace.append_to(message, text)
     return {"channel": channel.id, "ts": message.ts}
 
 
 def _stop(workspace: Workspace, args: Args) -> Json:
-    channel, message = _own(workspace, args)
+    channel, message = _own_message(workspace, args)
     if not message.stopped:
-        _check_live(message)
+        _require_streaming(message)
     status = checked_session_status(args, "session_status", "active")
-    text = message.text + _streamed(args)
+    text = message.text + _text_of(args)
     blocks = checked_blocks(workspace, args)
     if not text and not blocks:
         raise SlackError("no_text")
-    if blocks:  # they stand below the text, which therefore becomes a block as well
+    if blocks:  # Slack shows blocks below the text, so the text becomes the first block
         blocks = ({"type": "markdown", "block_id": workspace.new_id(), "text": text}, *blocks)
     metadata = checked_metadata(args) or message.metadata
     ended = workspace.change(message, text=text, blocks=blocks, metadata=metadata, streaming_since=None, stopped=False)
@@ -79,7 +79,7 @@ def _stop(workspace: Workspace, args: Args) -> Json:
     return {"channel": channel.id, "ts": ended.ts, "message": message_json(workspace, ended)}
 
 
-def _check_recipient(workspace: Workspace, args: Args) -> None:
+def _require_recipient(workspace: Workspace, args: Args) -> None:
     for name in ("recipient_user_id", "recipient_team_id"):
         if not args.text(name):
             raise SlackError(f"missing_{name}")
@@ -88,7 +88,7 @@ def _check_recipient(workspace: Workspace, args: Args) -> None:
         raise SlackError("user_not_found")
 
 
-def _own(workspace: Workspace, args: Args) -> tuple[Channel, Message]:
+def _own_message(workspace: Workspace, args: Args) -> tuple[Channel, Message]:
     channel = joined_channel(workspace, args.text("channel"))
     message = known_message(workspace, channel, args.text("ts"))
     if message.bot_id != workspace.app.bot_id:
@@ -96,15 +96,15 @@ def _own(workspace: Workspace, args: Args) -> tuple[Channel, Message]:
     return channel, message
 
 
-def _check_live(message: Message) -> None:
+def _require_streaming(message: Message) -> None:
     if message.streaming_since is None:
         raise SlackError("message_not_in_streaming_state")
 
 
-def _streamed(args: Args) -> str:
+def _text_of(args: Args) -> str:
     chunks = args.items("chunks")
-    known = {"markdown_text", "task_update", "plan_update", "blocks"}
-    if any(chunk.get("type") not in known for chunk in chunks):
+    types = {"markdown_text", "task_update", "plan_update", "blocks"}
+    if any(chunk.get("type") not in types for chunk in chunks):
         raise SlackError("invalid_chunks")
     pieces = [args.text("markdown_text"), *(c.get("text") for c in chunks if c["type"] == "markdown_text")]
     if not all(isinstance(piece, str) for piece in pieces):

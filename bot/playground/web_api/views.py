@@ -1,26 +1,28 @@
-"""views.open, views.publish, views.update: what the app shows to one person.
+"""views.open, views.publish, views.update: the views that the app shows to one person.
 
-docs.slack.dev/reference/methods/views.open and its like.
+docs.slack.dev/reference/methods/views.open and the pages beside it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bot.playground.web_api.methods import Args, Method, SlackError, invalid_arguments
+from bot.playground.web_api.arguments import Args
+from bot.playground.web_api.errors import SlackError, invalid_arguments
+from bot.playground.web_api.methods import Method
 from bot.playground.workspace import view_kit
 from bot.playground.workspace.messages import Json
-from bot.playground.workspace.surfaces import Kind, View
+from bot.playground.workspace.surfaces import View, ViewKind
 from bot.playground.workspace.view_json import view_json
 from bot.playground.workspace.workspace import Workspace
 
 
 def _open(workspace: Workspace, args: Args) -> Json:
     view = _checked(workspace, args, "modal")
-    whose = workspace.surfaces.spend(args.text("trigger_id"))
-    if isinstance(whose, str):
-        raise SlackError(whose)
-    workspace.surfaces.show(whose, view)
+    person = workspace.surfaces.use_trigger(args.text("trigger_id"))
+    if isinstance(person, str):
+        raise SlackError(person)
+    workspace.surfaces.show(person, view)
     return {"view": view_json(workspace, view)}
 
 
@@ -35,19 +37,19 @@ def _publish(workspace: Workspace, args: Args) -> Json:
 
 
 def _update(workspace: Workspace, args: Args) -> Json:
-    found = workspace.surfaces.holder(args.text("view_id"))
-    if found is None:
+    shown = workspace.surfaces.find(args.text("view_id"))
+    if shown is None:
         raise SlackError("not_found")
-    person, before = found
-    view = _checked(workspace, args, before.kind, before.id)
-    workspace.surfaces.show(workspace.people[person], view)
+    person_id, current = shown
+    view = _checked(workspace, args, current.kind, current.id)
+    workspace.surfaces.show(workspace.people[person_id], view)
     return {"view": view_json(workspace, view)}
 
 
-def _checked(workspace: Workspace, args: Args, kind: Kind, view_id: str = "") -> View:
+def _checked(workspace: Workspace, args: Args, kind: ViewKind, view_id: str = "") -> View:
     body = args.object("view") or {}
-    if found := view_kit.problems(body, kind):
-        raise invalid_arguments(*found)
+    if problems := view_kit.problems(body, kind):
+        raise invalid_arguments(*problems)
     return View(view_id or f"V{workspace.new_id().upper()}", kind, view_kit.stored(body, workspace.new_id))
 
 

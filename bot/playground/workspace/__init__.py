@@ -1,5 +1,5 @@
-"""The make-believe workspace itself: people, channels, messages, and the rules of what may be posted.
+"""The workspace itself: people, channels, messages, and the rules of what may be posted.
 
-Reading order: people, messages, mrkdwn, block_kit, view_kit, surfaces, changes, transcript, watch, state, workspace,
-sample, pings, message_json, view_json.
+Reading order: people, messages, mrkdwn, rules, block_kit, view_kit, surfaces, changes, transcript, watch,
+thread_statuses, state, interactions, administration, workspace, sample, pings, message_json, view_json.
 """

@@ -1,4 +1,4 @@
-"""What happens in the workspace: the facts that the page shows and of which Slack tells the app."""
+"""The changes in the workspace, named after Slack's events where one exists. The page and the app learn of them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from bot.playground.workspace.surfaces import View, ViewShown
 
 
 @dataclass(frozen=True, slots=True)
-class Posted:
-    """A message came, an ephemeral one included."""
+class MessagePosted:
+    """A message was posted, possibly an ephemeral one."""
 
     message: Message
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
-    """A message became another text; `ts` is the change's own."""
+class MessageChanged:
+    """A message was changed. `ts` is that of the change (subtype message_changed)."""
 
     message: Message
     previous: Message
@@ -27,15 +27,15 @@ class Changed:
 
 
 @dataclass(frozen=True, slots=True)
-class Grown:
-    """More of a streamed message came. The app is not told."""
+class StreamAppended:
+    """Text was appended to a streaming message. Slack sends no event for this."""
 
     message: Message
 
 
 @dataclass(frozen=True, slots=True)
-class Deleted:
-    """A message is gone; `ts` is the change's own."""
+class MessageRemoved:
+    """A message was deleted. `ts` is that of the deletion (subtype message_deleted)."""
 
     message: Message
     ts: str
@@ -43,24 +43,24 @@ class Deleted:
 
 @dataclass(frozen=True, slots=True)
 class StatusSet:
-    """What the app says it is doing in a thread; an empty text takes it back."""
+    """The app set its status in a thread. An empty text cleared it."""
 
     channel: str
     thread_ts: str
     text: str
-    stoppable: bool = False  # Slack shows its Stop button beside it
+    stoppable: bool = False  # whether Slack shows its Stop button beside the status
 
 
 @dataclass(frozen=True, slots=True)
-class Connected:
-    """The app is there to hear of events, or no longer."""
+class ConnectionChanged:
+    """The app connected or disconnected."""
 
     connected: bool
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseUrl:
-    """Where the app may answer a gesture: 5 times in 30 minutes.
+    """A URL at which the app may respond to an interaction, 5 times within 30 minutes.
 
     docs.slack.dev/interactivity/handling-user-interaction
     """
@@ -69,52 +69,52 @@ class ResponseUrl:
     url: str
     person: Person
     channel: Channel
-    source: Message | None  # the message whose button was pressed
+    source: Message | None  # the message with the button that was pressed
     at: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class CommandGiven:
-    """A person gave one of the app's slash commands."""
+class SlashCommandInvoked:
+    """A person invoked a slash command of the app."""
 
     person: Person
     channel: Channel
     command: str
     text: str
-    response: ResponseUrl
+    response_url: ResponseUrl
     trigger_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class ShortcutChosen:
-    """A person chose a message shortcut of the app."""
+class MessageShortcutInvoked:
+    """A person invoked a message shortcut of the app (payload type message_action)."""
 
     person: Person
     channel: Channel
     message: Message
     callback_id: str
-    response: ResponseUrl
+    response_url: ResponseUrl
     trigger_id: str
     ts: str
 
 
 @dataclass(frozen=True, slots=True)
-class ButtonPressed:
-    """A person pressed a button in a message of the app."""
+class MessageBlockAction:
+    """A person pressed a button in a message of the app (payload type block_actions)."""
 
     person: Person
     channel: Channel
     message: Message
     block_id: str
     button: Json
-    response: ResponseUrl
+    response_url: ResponseUrl
     trigger_id: str
     ts: str
 
 
 @dataclass(frozen=True, slots=True)
-class ViewButtonPressed:
-    """A person pressed a button in a view of the app."""
+class ViewBlockAction:
+    """A person pressed a button in a view of the app (payload type block_actions)."""
 
     person: Person
     view: View
@@ -126,7 +126,7 @@ class ViewButtonPressed:
 
 @dataclass(frozen=True, slots=True)
 class ViewSubmitted:
-    """A person submitted a modal of the app; `values` are what they put into its inputs."""
+    """A person submitted a modal of the app (payload type view_submission). `values` is its `state.values`."""
 
     person: Person
     view: View
@@ -135,8 +135,8 @@ class ViewSubmitted:
 
 
 @dataclass(frozen=True, slots=True)
-class HomeOpened:
-    """A person opened the app's Home tab."""
+class AppHomeOpened:
+    """A person opened the app's Home tab (app_home_opened)."""
 
     person: Person
     channel: Channel  # their direct messages with the app
@@ -144,19 +144,19 @@ class HomeOpened:
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
-    """A person pressed Slack's own Stop button in a thread; `streams` are the messages that Slack stopped by it."""
+class AgentSessionStopped:
+    """A person pressed Slack's Stop button in a thread (agent_session_stopped)."""
 
     person: Person
     channel: Channel
     thread_ts: str
-    streams: tuple[str, ...]
+    streams: tuple[str, ...]  # the `ts` of each message whose stream Slack stopped
     ts: str
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelArchived:
-    """A person archived a channel: it can be read, and nothing be written in it."""
+    """A person archived a channel. It can still be read, but nobody can post in it."""
 
     person: Person
     channel: Channel
@@ -165,15 +165,15 @@ class ChannelArchived:
 
 @dataclass(frozen=True, slots=True)
 class ChannelDeleted:
-    """A channel is gone, with all that was said in it; it was like this."""
+    """A channel was deleted with all its messages. `channel` is its last state."""
 
     channel: Channel
     ts: str
 
 
 @dataclass(frozen=True, slots=True)
-class BotRemoved:
-    """Somebody removed the bot from a channel."""
+class BotLeftChannel:
+    """The bot was removed from a channel (member_left_channel, channel_left)."""
 
     channel: Channel
     ts: str
@@ -181,23 +181,24 @@ class BotRemoved:
 
 @dataclass(frozen=True, slots=True)
 class AppUninstalled:
-    """The app was removed from the workspace, and its tokens are worth nothing any more."""
+    """The app was uninstalled and its tokens were revoked (app_uninstalled, tokens_revoked)."""
 
 
-Gesture = CommandGiven | ShortcutChosen | ButtonPressed
-ViewGesture = ViewButtonPressed | ViewSubmitted
-Parting = ChannelArchived | ChannelDeleted | BotRemoved | AppUninstalled
+# Interactions in a channel have a response URL, interactions in a view have none.
+ChannelInteraction = SlashCommandInvoked | MessageShortcutInvoked | MessageBlockAction
+ViewInteraction = ViewBlockAction | ViewSubmitted
+Interaction = ChannelInteraction | ViewInteraction
+Departure = ChannelArchived | ChannelDeleted | BotLeftChannel | AppUninstalled
 Change = (
-    Posted
-    | Changed
-    | Grown
-    | Deleted
+    MessagePosted
+    | MessageChanged
+    | StreamAppended
+    | MessageRemoved
     | StatusSet
-    | Connected
-    | Stopped
-    | HomeOpened
+    | ConnectionChanged
+    | AgentSessionStopped
+    | AppHomeOpened
     | ViewShown
-    | Gesture
-    | ViewGesture
-    | Parting
+    | Interaction
+    | Departure
 )

@@ -1,6 +1,6 @@
-"""A message as Slack writes it in JSON: in events, in answers of the Web API, in payloads of interactions.
+"""Slack's JSON of a message, as in events, Web API responses and interaction payloads. Pure.
 
-Pure, from docs.slack.dev/reference/events/message.
+From docs.slack.dev/reference/events/message.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ _ENTITY = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>|<!(channel|here|everyone)>
 
 
 def message_json(state: WorkspaceState, message: Message, *, with_metadata: bool = False) -> Json:
-    """The message's own fields, without those of the event around it."""
-    made: Json = {"type": "message", **_author(state, message), "ts": message.ts, "text": message.text}
-    made |= _given(message) | _place(state, message)
+    """Return the message's JSON, without the fields of the event around it."""
+    body: Json = {"type": "message", **_author(state, message), "ts": message.ts, "text": message.text}
+    body |= _optional(message) | _thread(state, message)
     if with_metadata and message.metadata:
-        made["metadata"] = message.metadata
-    return made
+        body["metadata"] = message.metadata
+    return body
 
 
 def with_replies(state: WorkspaceState, message: Message) -> Json:
-    """What conversations.replies adds to the root of a thread."""
+    """Return the fields that conversations.replies adds to the root of a thread."""
     replies = state.transcript.thread(message.channel, message.ts)[1:]
     if not replies:
         return {}
@@ -37,7 +37,7 @@ def with_replies(state: WorkspaceState, message: Message) -> Json:
 
 
 def team_of(state: WorkspaceState, user: str) -> str:
-    """The team of whoever wrote something: another one for people from outside in a shared channel."""
+    """Return the team of a user. Members of another workspace in a shared channel have another team."""
     person = state.people.get(user)
     return person.team if person else state.team.id
 
@@ -45,7 +45,7 @@ def team_of(state: WorkspaceState, user: str) -> str:
 def _author(state: WorkspaceState, message: Message) -> Json:
     if message.bot_id is None:
         return {"user": message.user, "team": team_of(state, message.user)}
-    if message.bot_id != state.app.bot_id:  # a bot without a user, so bot_message
+    if message.bot_id != state.app.bot_id:  # another app's bot, which has no user
         return {"bot_id": message.bot_id, "username": message.username}
     app = state.app
     profile = {"id": app.bot_id, "app_id": app.id, "name": app.manifest.app_name, "team_id": state.team.id}
@@ -58,7 +58,7 @@ def _author(state: WorkspaceState, message: Message) -> Json:
     }
 
 
-def _given(message: Message) -> Json:
+def _optional(message: Message) -> Json:
     fields = {
         "subtype": message.subtype,
         "client_msg_id": message.client_msg_id,
@@ -69,7 +69,7 @@ def _given(message: Message) -> Json:
     return {name: value for name, value in fields.items() if value}
 
 
-def _place(state: WorkspaceState, message: Message) -> Json:
+def _thread(state: WorkspaceState, message: Message) -> Json:
     if message.thread_ts is None:
         return {}
     root = state.transcript.find(message.channel, message.thread_ts)
@@ -77,7 +77,7 @@ def _place(state: WorkspaceState, message: Message) -> Json:
 
 
 def _rich_text(message: Message) -> list[Json]:
-    # What people type arrives as rich text; the minimum of it.
+    # Slack sends typed messages as rich text too. This is the minimum of it.
     if message.bot_id or message.subtype not in {None, "thread_broadcast", "file_share"}:
         return []
     section = {"type": "rich_text_section", "elements": list(_elements(message.text))}
@@ -86,9 +86,9 @@ def _rich_text(message: Message) -> list[Json]:
 
 def _elements(text: str) -> Iterator[Json]:
     end = 0
-    for found in _ENTITY.finditer(text):
-        yield from _plain(text[end : found.start()])
-        user, group, url = found.groups()
+    for match in _ENTITY.finditer(text):
+        yield from _plain(text[end : match.start()])
+        user, group, url = match.groups()
         yield (
             {"type": "user", "user_id": user}
             if user
@@ -96,7 +96,7 @@ def _elements(text: str) -> Iterator[Json]:
             if group
             else {"type": "link", "url": _unescaped(url)}
         )
-        end = found.end()
+        end = match.end()
     yield from _plain(text[end:])
 
 

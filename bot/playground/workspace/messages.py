@@ -1,4 +1,4 @@
-"""A message as the workspace keeps it, ephemeral ones included."""
+"""Messages as the workspace stores them, ephemeral ones included."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any, Literal
 Json = dict[str, Any]
 
 SLACKBOT = "USLACKBOT"
-TOMBSTONE = "tombstone"  # what is left of a deleted message that has replies
+TOMBSTONE = "tombstone"  # subtype of the remains of a deleted message that has replies
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """Who changed a message, and when: `edited` in Slack's JSON."""
+    """The author and time of a message's last edit: `edited` in Slack's JSON."""
 
     user: str
     ts: str
@@ -22,13 +22,13 @@ class Edit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message. `text` is what was stored: mrkdwn is escaped as Slack does it, markdown is as it was sent."""
+    """One message. `text` is the stored text: mrkdwn is escaped as in Slack, markdown is as it was sent."""
 
     channel: str
     ts: str  # seconds and microseconds, unique in the workspace, sortable as text
     user: str
     text: str
-    thread_ts: str | None = None  # None for a message that is no reply
+    thread_ts: str | None = None  # None unless the message is a reply
     subtype: str | None = None
     format: Literal["mrkdwn", "markdown"] = "mrkdwn"
     blocks: tuple[Json, ...] = ()
@@ -36,19 +36,19 @@ class Message:
     metadata: Json | None = None
     client_msg_id: str | None = None
     bot_id: str | None = None
-    username: str | None = None  # of another bot that has no user
+    username: str | None = None  # of another app's bot, which has no user
     edited: Edit | None = None
     streaming_since: datetime | None = None
-    stopped: bool = False  # a person stopped its stream, and the app has not ended it yet
-    only_for: str | None = None  # an ephemeral message's one reader
-    unfurls: bool = False  # Slack may unfurl the links in it
+    stopped: bool = False  # a person stopped its stream, but the app has not called chat.stopStream yet
+    only_for: str | None = None  # id of the only person who sees it, for an ephemeral message
+    unfurls: bool = False  # whether Slack may unfurl its links
 
     @property
     def id(self) -> str:
-        """A key that stays, also for ephemerals."""
+        """An id that stays when the message changes. Ephemeral messages have one too."""
         return f"{self.channel}-{self.ts}"
 
     @property
     def root(self) -> str:
-        """The `ts` of its thread's first message: its own, when it is no reply."""
+        """The `ts` of the root of its thread, its own unless it is a reply."""
         return self.thread_ts or self.ts

@@ -1,4 +1,4 @@
-"""Who and what is in the workspace: the team, its people and channels, and the app under trial."""
+"""The team, its people and channels, and the installed app."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Team:
 
     @property
     def url(self) -> str:
-        """Its address, as auth.test tells it."""
+        """The workspace's URL, as in auth.test."""
         return f"https://{self.domain}.slack.com/"
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A member, or, with another `team`, somebody from outside in a shared channel."""
+    """A member of the workspace, or, with another `team`, a member of another workspace in a shared channel."""
 
     id: str
     name: str
@@ -46,7 +46,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A conversation: a public or private channel, a direct message with the bot, or a group message."""
+    """A public or private channel, the direct messages of a person with the bot, or a group direct message."""
 
     id: str
     name: str
@@ -54,7 +54,7 @@ class Channel:
     members: frozenset[str]
     topic: str = ""
     archived: bool = False
-    shared: bool = False  # with another organisation, by Slack Connect
+    shared: bool = False  # with another organisation, over Slack Connect
 
     @property
     def slack_type(self) -> str:
@@ -63,13 +63,13 @@ class Channel:
 
     @property
     def payload_name(self) -> str:
-        """`channel_name` in slash commands and interactions: only public channels tell their name."""
+        """`channel_name` in slash commands and interactions, which contain only the names of public channels."""
         return {"channel": self.name, "private": "privategroup", "im": "directmessage", "mpim": self.name}[self.kind]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """The app under trial: what its manifest says, what it was granted at installation, and its secrets."""
+    """The installed app: its manifest, its granted scopes and its secrets."""
 
     id: str
     user_id: str
@@ -80,4 +80,4 @@ class App:
     app_token: str = field(repr=False)
     signing_secret: str = field(repr=False)
     verification_token: str = field(repr=False)
-    is_agent: bool = False  # features.agent_view: may use the agents.sessions methods
+    is_agent: bool = False  # features.agent_view in the manifest: may call the agents.sessions methods

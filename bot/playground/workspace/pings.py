@@ -1,6 +1,6 @@
-"""Whom a posted text would ping and which links it would unfurl, read as Slack reads it. Pure.
+"""The people that a message would notify, and the links that it would unfurl, as Slack reads them. Pure.
 
-Rule: when in doubt it is a ping. A token split over two streamed pieces counts, so ask about the whole text.
+Rule: a doubtful token counts as a ping. Pass whole texts, since a token may be split over two streamed pieces.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ _LINK = re.compile(r"https?://[^\s<>|)\]]+")
 
 
 def pings(text: str, *, link_names: bool = False) -> list[str]:
-    """The tokens in `text` that notify somebody. With `link_names`, Slack also looks for bare names like @here."""
-    found = [token for token in _TOKEN.findall(text) if _PINGING.match(token)]
-    return found + (_BARE.findall(text) if link_names else [])
+    """Return the tokens in `text` that notify people. With `link_names`, bare names such as @here count too."""
+    tokens = [token for token in _TOKEN.findall(text) if _PINGING.match(token)]
+    return tokens + (_BARE.findall(text) if link_names else [])
 
 
 def message_pings(message: Message) -> list[str]:
-    """Everything in a message that notifies somebody: its text and the formatted texts of its blocks."""
+    """Return the tokens that notify people in a message's text and in the formatted texts of its blocks."""
     return [token for text in _formatted_texts(message) for token in pings(text)]
 
 
 def unfurled(message: Message) -> list[str]:
-    """The links in a message that Slack would fetch and show."""
+    """Return the links in a message that Slack would unfurl."""
     return _LINK.findall(message.text) if message.unfurls else []
 
 
@@ -39,7 +39,7 @@ def _formatted_texts(message: Message) -> Iterator[str]:
 
 
 def _texts_in(node: Any) -> Iterator[str]:
-    # plain_text objects are shown as they are, so nothing in them pings.
+    # Slack shows plain_text objects as they are, so they notify nobody.
     match node:
         case {"type": "mrkdwn" | "markdown", "text": str(text)}:
             yield text

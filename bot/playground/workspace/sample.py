@@ -1,4 +1,4 @@
-"""The workspace that ships: Harbour & Co, a small company with a help desk."""
+"""The sample workspace: Harbour & Co, a small company with a help desk."""
 
 from __future__ import annotations
 
@@ -39,24 +39,24 @@ def harbour(
     team_id: str = _TEAM.id,
     **more: Any,
 ) -> Workspace:
-    """The shipped workspace with this app installed. `more` goes to State (for instance `stream_lifetime`).
+    """Return the sample workspace with an app installed. `more` are arguments of WorkspaceState.
 
-    `new_secret` makes the tokens and the response URLs; with an `app`, that one is installed as it is.
+    Without `app`, an app with this manifest is installed. `new_secret` generates tokens and response URLs.
     """
     app = app or install(manifest, new_secret)
     team = dataclasses.replace(_TEAM, id=team_id)
     people = [dataclasses.replace(person, team=team_id) for person in _PEOPLE]
     workspace = Workspace(team, app, people, _channels(app), clock=clock, rng=rng, new_secret=new_secret, **more)
     general = workspace.channel("general")
-    for minutes_ago, who, text in _SMALL_TALK:
-        ts = workspace.transcript.mint(clock() - timedelta(minutes=minutes_ago))
-        stored = workspace.typed(text)
-        workspace.transcript.put(Message(channel=general.id, ts=ts, user=_PEOPLE[who].id, text=stored))
+    for minutes_ago, author, text in _SMALL_TALK:
+        ts = workspace.transcript.new_ts(clock() - timedelta(minutes=minutes_ago))
+        stored = workspace.stored_text(text)
+        workspace.transcript.put(Message(channel=general.id, ts=ts, user=_PEOPLE[author].id, text=stored))
     return workspace
 
 
 def install(manifest: Manifest, new_secret: Callable[[], str]) -> App:
-    """The app as Slack would know it after its installation with all that its manifest asks for."""
+    """Return the app as Slack installs it, with every scope of its manifest granted."""
     return App(
         id="A0ATTENDANT",
         user_id="U0ATTENDANT",
@@ -71,8 +71,8 @@ def install(manifest: Manifest, new_secret: Callable[[], str]) -> App:
 
 
 def _channels(app: App) -> Iterator[Channel]:
-    everybody = frozenset(person.id for person in _PEOPLE)
-    with_bot = everybody | {app.user_id}
+    everyone = frozenset(person.id for person in _PEOPLE)
+    with_bot = everyone | {app.user_id}
     yield Channel(
         "C0HELPDESK", "help-desk", "channel", with_bot, "Ask anything: IT, HR, facilities. The attendant helps."
     )

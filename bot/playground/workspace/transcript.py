@@ -1,6 +1,6 @@
-"""The messages of the workspace: kept by channel and by thread, in the order of sending.
+"""The messages of the workspace, by channel and by thread, in the order of posting.
 
-Rule: it keeps and finds; whether somebody may do something is decided elsewhere.
+Rule: it only stores and finds. It checks no permissions and announces no changes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Transcript:
-    """Every message there is, in memory."""
+    """Every message of the workspace, in memory."""
 
     def __init__(self) -> None:
         self._channels: defaultdict[str, dict[str, Message]] = defaultdict(dict)
@@ -22,13 +22,13 @@ class Transcript:
         self._streaming: dict[str, Message] = {}  # by id
         self._last_us = 0
 
-    def mint(self, at: datetime) -> str:
-        """A `ts` for something that happens at `at`: later than every one before it, whatever the clock says."""
+    def new_ts(self, at: datetime) -> str:
+        """Return a `ts` for the time `at`. It is later than every earlier `ts`, even if the clock went back."""
         self._last_us = max(self._last_us + 1, (at - _EPOCH) // timedelta(microseconds=1))
         return f"{self._last_us // 1_000_000}.{self._last_us % 1_000_000:06d}"
 
     def put(self, message: Message) -> None:
-        """Keep a message, new or changed."""
+        """Store a new message, or replace a changed one."""
         self._channels[message.channel][message.ts] = message
         if message.streaming_since:
             self._streaming[message.id] = message
@@ -44,27 +44,27 @@ class Transcript:
         self._streaming.pop(message.id, None)
 
     def drop_channel(self, channel: str) -> None:
-        """Forget all that was said in a channel."""
+        """Forget every message of a channel."""
         for message in self.of_channel(channel):
             self.remove(message)
 
     def streaming(self) -> list[Message]:
-        """The messages that stream now, whose stream began first first."""
+        """Return the messages that are streaming, in the order in which their streams began."""
         return list(self._streaming.values())
 
     def find(self, channel: str, ts: str) -> Message | None:
-        """The message there, or None."""
+        """Return the message, or None."""
         return self._channels[channel].get(ts)
 
     def of_channel(self, channel: str) -> list[Message]:
-        """All messages of a channel, replies and ephemerals too, oldest first."""
+        """Return all messages of a channel, replies and ephemerals included, oldest first."""
         return list(self._channels[channel].values())
 
     def thread(self, channel: str, root: str) -> list[Message]:
-        """A thread's messages without ephemerals, the root first (unless it is gone), then oldest first."""
+        """Return a thread's messages without ephemerals: the root, unless it was deleted, then its replies."""
         messages = self._channels[channel]
         return [messages[ts] for ts in (root, *self._replies[channel, root]) if ts in messages]
 
     def reply_count(self, message: Message) -> int:
-        """How many replies a root has; 0 for any other message."""
+        """Return how many replies a root has, 0 for any other message."""
         return len(self._replies.get((message.channel, message.ts), ()))

@@ -1,4 +1,4 @@
-"""A view as Slack writes it in JSON: in answers of the Web API, in payloads of interactions. Pure.
+"""Slack's JSON of a view, as in Web API responses and interaction payloads. Pure.
 
 From docs.slack.dev/reference/interaction-payloads/view-interactions-payload.
 """
@@ -11,7 +11,7 @@ from bot.playground.workspace.surfaces import View
 
 
 def view_json(state: WorkspaceState, view: View, values: Json | None = None) -> Json:
-    """The view; `values` are what a person put into its inputs."""
+    """Return the view's JSON. `values` are its `state.values`, when a person submits it."""
     return {
         "private_metadata": "",
         "callback_id": "",

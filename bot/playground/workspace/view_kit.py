@@ -1,7 +1,8 @@
-"""What Slack checks of views before it takes them, and what a person can put into their inputs. Pure.
+"""Slack's validation of views and of the input that a person submits in them. Pure.
 
 Facts: docs.slack.dev/reference/views, reference/block-kit/blocks/input-block and the elements' own pages.
-Rule: only what the app may use is known here; another element is refused rather than guessed at.
+Rule: only the elements that the app uses are supported. Any other element is refused.
+Each `_check` function yields the problems that it finds.
 """
 
 from __future__ import annotations
@@ -13,47 +14,51 @@ from bot.playground.workspace import block_kit
 from bot.playground.workspace.messages import Json
 
 _MAX_BLOCKS, _MAX_TITLE, _MAX_METADATA, _MAX_ID = 100, 24, 3_000, 255
-_MAX_LABEL, _MAX_PLACEHOLDER, _MAX_WRITTEN = 2_000, 150, 3_000
+_MAX_LABEL, _MAX_PLACEHOLDER, _MAX_INPUT = 2_000, 150, 3_000
 _MAX_OPTIONS, _MAX_OPTION, _MAX_OPTION_VALUE = 100, 75, 150
 
 
 def problems(view: Json, kind: str) -> list[str]:
-    """Why Slack would refuse this view; empty when it would take it as a view of this kind."""
+    """Return why Slack would refuse this as a view of this kind, empty when it would accept it."""
     blocks = view.get("blocks")
     if view.get("type") != kind or not isinstance(blocks, list):
         return [f"must be a {kind} with blocks [json-pointer:/view]"]
-    inputs = [block for block in blocks if _is_input(block)]
-    found = [*_frame(view, inputs), *(what for block in inputs for what in _input(block))]
+    input_blocks = [block for block in blocks if _is_input(block)]
+    errors = [
+        *_check_frame(view, input_blocks),
+        *(problem for block in input_blocks for problem in _check_input(block)),
+    ]
     others = [block for block in blocks if not _is_input(block)]
-    whole = [others[at : at + block_kit.MAX_BLOCKS] for at in range(0, len(others), block_kit.MAX_BLOCKS)]
-    return found + [what for part in whole for what in block_kit.problems(part)]
+    # A view may have more blocks than a message, so its blocks are checked in parts of a message's size.
+    parts = [others[at : at + block_kit.MAX_BLOCKS] for at in range(0, len(others), block_kit.MAX_BLOCKS)]
+    return errors + [problem for part in parts for problem in block_kit.problems(part)]
 
 
 def stored(view: Json, new_id: Callable[[], str]) -> Json:
-    """A view as Slack keeps it: each block, button and input has an id."""
+    """Return the view as Slack stores it: with an id for each block, button and input."""
     blocks = [_with_id(block, new_id) if _is_input(block) else block for block in view["blocks"]]
     return {**view, "blocks": list(block_kit.stored(blocks, new_id))}
 
 
 def inputs(view: Json) -> list[Json]:
-    """The input blocks of a stored view."""
+    """Return the input blocks of a stored view."""
     return [block for block in view["blocks"] if _is_input(block)]
 
 
-def lacks(view: Json, given: Mapping[str, str]) -> dict[str, str]:
-    """What Slack itself complains of before it submits, by block: what is missing, and what is too long."""
-    found = {}
+def input_errors(view: Json, given: Mapping[str, str]) -> dict[str, str]:
+    """Return Slack's own errors for an input, by block: missing or too long. Slack then sends no submission."""
+    errors = {}
     for block in inputs(view):
-        written, most = _given(block, given), block["element"].get("max_length", _MAX_WRITTEN)
-        if not written and not block.get("optional"):
-            found[block["block_id"]] = "Please complete this required field."
-        if len(written) > most and block["element"]["type"] == "plain_text_input":
-            found[block["block_id"]] = f"Must be less than {most + 1} characters."
-    return found
+        value, max_length = _given(block, given), block["element"].get("max_length", _MAX_INPUT)
+        if not value and not block.get("optional"):
+            errors[block["block_id"]] = "Please complete this required field."
+        if len(value) > max_length and block["element"]["type"] == "plain_text_input":
+            errors[block["block_id"]] = f"Must be less than {max_length + 1} characters."
+    return errors
 
 
 def values(view: Json, given: Mapping[str, str]) -> Json:
-    """`state.values` of a submission in which these blocks were filled in; the others are as they were shown."""
+    """Return the `state.values` of a submission. `given` maps block ids to input; others keep their initial value."""
     return {
         block["block_id"]: {block["element"]["action_id"]: _value(block["element"], _given(block, given))}
         for block in inputs(view)
@@ -62,14 +67,14 @@ def values(view: Json, given: Mapping[str, str]) -> Json:
 
 def _given(block: Json, given: Mapping[str, str]) -> str:
     element = block["element"]
-    shown = element.get("initial_value") or element.get("initial_option", {}).get("value", "")
-    return given.get(block["block_id"], shown)
+    initial = element.get("initial_value") or element.get("initial_option", {}).get("value", "")
+    return given.get(block["block_id"], initial)
 
 
-def _value(element: Json, written: str) -> Json:
+def _value(element: Json, value: str) -> Json:
     if element["type"] == "plain_text_input":
-        return {"type": element["type"], "value": written or None}
-    chosen = next((option for option in element["options"] if option["value"] == written), None)
+        return {"type": element["type"], "value": value or None}
+    chosen = next((option for option in element["options"] if option["value"] == value), None)
     return {"type": element["type"], "selected_option": chosen}
 
 
@@ -81,7 +86,7 @@ def _with_id(block: Json, new_id: Callable[[], str]) -> Json:
     return {**block, "element": {"action_id": new_id(), **block["element"]}}
 
 
-def _frame(view: Json, inputs: Sequence[Json]) -> Iterator[str]:
+def _check_frame(view: Json, input_blocks: Sequence[Json]) -> Iterator[str]:
     if not 1 <= len(view["blocks"]) <= _MAX_BLOCKS:
         yield f"between 1 and {_MAX_BLOCKS} blocks are needed [json-pointer:/view/blocks]"
     if len(str(view.get("private_metadata", ""))) > _MAX_METADATA or len(str(view.get("callback_id", ""))) > _MAX_ID:
@@ -91,14 +96,14 @@ def _frame(view: Json, inputs: Sequence[Json]) -> Iterator[str]:
         for button in ("submit", "close"):
             if button in view:
                 yield from block_kit.text_problems(view[button], _MAX_TITLE, plain=True)
-        if inputs and "submit" not in view:
+        if input_blocks and "submit" not in view:
             yield "a view with inputs needs submit [json-pointer:/view/submit]"
     ids = [block.get("block_id") for block in view["blocks"] if isinstance(block, dict) and "block_id" in block]
     if len(set(ids)) < len(ids):
         yield "block_id is used twice [json-pointer:/view/blocks]"
 
 
-def _input(block: Json) -> Iterator[str]:
+def _check_input(block: Json) -> Iterator[str]:
     yield from block_kit.text_problems(block.get("label"), _MAX_LABEL, plain=True)
     if "hint" in block:
         yield from block_kit.text_problems(block["hint"], _MAX_LABEL, plain=True)
@@ -111,18 +116,18 @@ def _input(block: Json) -> Iterator[str]:
     yield from _ELEMENTS[element["type"]](element)
 
 
-def _written(element: Json) -> Iterator[str]:
-    most, initial = element.get("max_length", _MAX_WRITTEN), element.get("initial_value", "")
+def _check_text_input(element: Json) -> Iterator[str]:
+    max_length, initial = element.get("max_length", _MAX_INPUT), element.get("initial_value", "")
     if (
         not isinstance(initial, str)
-        or not isinstance(most, int)
-        or not 1 <= most <= _MAX_WRITTEN
-        or len(initial) > most
+        or not isinstance(max_length, int)
+        or not 1 <= max_length <= _MAX_INPUT
+        or len(initial) > max_length
     ):
         yield "initial_value or max_length is out of bounds"
 
 
-def _select(element: Json) -> Iterator[str]:
+def _check_select(element: Json) -> Iterator[str]:
     options = element.get("options") or []
     if not 1 <= len(options) <= _MAX_OPTIONS:
         yield f"between 1 and {_MAX_OPTIONS} options are needed"
@@ -134,4 +139,7 @@ def _select(element: Json) -> Iterator[str]:
         yield "initial_option is none of the options"
 
 
-_ELEMENTS: Mapping[str, Callable[[Json], Iterator[str]]] = {"plain_text_input": _written, "static_select": _select}
+_ELEMENTS: Mapping[str, Callable[[Json], Iterator[str]]] = {
+    "plain_text_input": _check_text_input,
+    "static_select": _check_select,
+}

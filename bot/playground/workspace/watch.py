@@ -1,6 +1,6 @@
-"""Waiting for a state: whoever waits is woken by every change, and never asks the clock.
+"""Waiting for a condition: a waiter wakes at every change and never polls the clock.
 
-Rule: waiting must not slow down what is waited for, so a question that takes long is asked less often.
+Rule: waiting must not slow down the code under test, so a slow condition is evaluated less often.
 """
 
 from __future__ import annotations
@@ -9,50 +9,50 @@ import asyncio
 from collections.abc import Callable
 
 _QUICK_S = 0.0001
-_REST = 4  # times as long as a slow question took
+_PAUSE_FACTOR = 4  # pause after a slow evaluation, as a multiple of its duration
 
 
 class Watch:
-    """Wakes those who wait for something to become true."""
+    """Wakes the tasks that wait for a condition."""
 
     def __init__(self) -> None:
         self._changes = 0
-        self._asleep: set[asyncio.Future[None]] = set()
+        self._waiters: set[asyncio.Future[None]] = set()
 
     def changed(self) -> None:
-        """Something may have become true."""
+        """Wake every waiter, since its condition may have become true."""
         self._changes += 1
-        for future in self._asleep:
-            if not future.done():
-                future.set_result(None)
-        self._asleep.clear()
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters.clear()
 
-    async def until(self, holds: Callable[[], bool], *, timeout_s: float, describe: Callable[[], str]) -> None:
-        """Return as soon as `holds()`. Raises AssertionError with `describe()` when it does not within `timeout_s`."""
+    async def until(self, condition: Callable[[], bool], *, timeout_s: float, describe: Callable[[], str]) -> None:
+        """Return as soon as `condition()` is true. Raises AssertionError with `describe()` after `timeout_s`."""
         try:
             async with asyncio.timeout(timeout_s):
-                while not await self._asked(holds):
+                while not await self._is_met(condition):
                     pass
         except TimeoutError:
             raise AssertionError(f"not so after {timeout_s:g} s:\n{describe()}") from None
 
-    async def _asked(self, holds: Callable[[], bool]) -> bool:
-        """Whether it holds; if not, something has changed since."""
-        loop, before = asyncio.get_running_loop(), self._changes
-        began = loop.time()
-        if holds():
+    async def _is_met(self, condition: Callable[[], bool]) -> bool:
+        """Evaluate the condition once. If it is false, return only after the next change."""
+        loop, changes = asyncio.get_running_loop(), self._changes
+        started = loop.time()
+        if condition():
             return True
-        took_s = loop.time() - began
-        if took_s > _QUICK_S:
-            await asyncio.sleep(_REST * took_s)
-        if self._changes == before:
-            await self._change()
+        duration_s = loop.time() - started
+        if duration_s > _QUICK_S:
+            await asyncio.sleep(_PAUSE_FACTOR * duration_s)
+        if self._changes == changes:  # nothing changed meanwhile
+            await self._next_change()
         return False
 
-    async def _change(self) -> None:
-        future = asyncio.get_running_loop().create_future()
-        self._asleep.add(future)
+    async def _next_change(self) -> None:
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
         try:
-            await future
+            await waiter
         finally:
-            self._asleep.discard(future)
+            self._waiters.discard(waiter)

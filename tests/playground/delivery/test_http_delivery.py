@@ -1,4 +1,4 @@
-"""Signed delivery over HTTP, to an app that checks signatures with Slack's own verifier."""
+"""Tests of signed delivery over HTTP, to an app that checks signatures with Slack's own verifier."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from tests.support.playground_stage import make_workspace, served
 
 
 class App:
-    """An app's address: keeps what comes, answers with the next of `answers`, then with an empty 200."""
+    """An app's request URL. It records each request and returns the next of `responses`, then an empty 200."""
 
     def __init__(self) -> None:
         self.bodies: list[str] = []
         self.headers: list[Mapping[str, str]] = []
-        self.answers: list[web.Response] = []
+        self.responses: list[web.Response] = []
         self.url = ""
-        self.silent = False
+        self.unresponsive = False
 
     async def handle(self, request: web.Request) -> web.Response:
         self.bodies.append(await request.text())
         self.headers.append(request.headers)
-        if self.silent:
+        if self.unresponsive:
             await asyncio.Event().wait()
         if "challenge" in self.bodies[-1]:
             return web.json_response({"challenge": json.loads(self.bodies[-1])["challenge"]})
-        return self.answers.pop(0) if self.answers else web.Response()
+        return self.responses.pop(0) if self.responses else web.Response()
 
 
 @asynccontextmanager
 async def serving(app: App) -> AsyncIterator[None]:
-    made = web.Application()
-    made.router.add_post("/slack/events", app.handle)
-    runner = web.AppRunner(made, shutdown_timeout=0.1, handler_cancellation=True)
+    application = web.Application()
+    application.router.add_post("/slack/events", app.handle)
+    runner = web.AppRunner(application, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     app.url = f"http://127.0.0.1:{runner.addresses[0][1]}/slack/events"
@@ -68,14 +68,14 @@ async def server(app: App) -> AsyncIterator[PlaygroundServer]:
 
 
 async def post(server: PlaygroundServer) -> None:
-    """Ana posts something; returns when nothing is under way any more."""
+    """Post a message of Ana's. Return when no delivery is pending."""
     workspace = server.workspace
     workspace.post(workspace.person("ana"), workspace.channel("help-desk"), "hi")
     await workspace.until(lambda: all(delivery.done for delivery in server.deliveries.all()))
 
 
 async def test_requests_are_signed(server: PlaygroundServer, app: App) -> None:
-    """An event is one JSON request, whose signature Slack's verifier accepts with the app's secret only."""
+    """An event is one JSON request, and Slack's verifier accepts its signature with the app's secret only."""
     await post(server)
     (body,), (headers,) = app.bodies, app.headers
 
@@ -86,8 +86,8 @@ async def test_requests_are_signed(server: PlaygroundServer, app: App) -> None:
 
 
 async def test_failures_are_retried_with_their_reason(server: PlaygroundServer, app: App) -> None:
-    """After an error the same event comes again, numbered and with the reason."""
-    app.answers = [web.Response(status=500), web.Response(status=500)]
+    """After an error the same event is sent again, with its retry number and reason."""
+    app.responses = [web.Response(status=500), web.Response(status=500)]
     await post(server)
 
     assert len({json.loads(body)["event_id"] for body in app.bodies}) == 1
@@ -97,8 +97,8 @@ async def test_failures_are_retried_with_their_reason(server: PlaygroundServer, 
 
 
 async def test_an_app_can_refuse_retries(server: PlaygroundServer, app: App) -> None:
-    """X-Slack-No-Retry ends the matter."""
-    app.answers = [web.Response(status=500, headers={"X-Slack-No-Retry": "1"})]
+    """X-Slack-No-Retry ends the retries."""
+    app.responses = [web.Response(status=500, headers={"X-Slack-No-Retry": "1"})]
     await post(server)
 
     assert len(app.bodies) == 1
@@ -106,31 +106,31 @@ async def test_an_app_can_refuse_retries(server: PlaygroundServer, app: App) -> 
 
 
 async def test_silence_is_a_timeout(server: PlaygroundServer, app: App) -> None:
-    """No answer in time is a failed delivery."""
-    app.silent = True
+    """A response that does not come in time is a failed delivery."""
+    app.unresponsive = True
     await post(server)
 
     assert {attempt.failure for attempt in server.deliveries.all()[0].attempts} == {"http_timeout"}
 
 
 async def test_an_app_that_is_away_fails_the_connection() -> None:
-    """Nobody listening is a failed delivery."""
-    gone = App()
-    async with serving(gone):
+    """A refused connection is a failed delivery."""
+    stopped = App()
+    async with serving(stopped):
         pass
-    async with served(make_workspace(), request_url=gone.url, retry_after_s=()) as server:
+    async with served(make_workspace(), request_url=stopped.url, retry_after_s=()) as server:
         await post(server)
 
         assert [attempt.failure for attempt in server.deliveries.all()[0].attempts] == ["connection_failed"]
 
 
 async def test_commands_are_forms_answered_in_the_body(server: PlaygroundServer, app: App) -> None:
-    """A slash command is a form; JSON or plain text in the answer is shown to the person."""
-    app.answers = [web.json_response({"text": "as JSON"}), web.Response(text="as text")]
+    """A slash command is a form. The person sees JSON or plain text in the response."""
+    app.responses = [web.json_response({"text": "as JSON"}), web.Response(text="as text")]
     workspace = server.workspace
     ana, desk = workspace.person("ana"), workspace.channel("help-desk")
     for _ in range(2):
-        workspace.command(ana, desk, "/reset", "a & b")
+        workspace.interactions.command(ana, desk, "/reset", "a & b")
         await workspace.until(lambda: server.deliveries.all()[-1].done)
 
     assert parse_qs(app.bodies[0])["text"] == ["a & b"]
@@ -138,10 +138,10 @@ async def test_commands_are_forms_answered_in_the_body(server: PlaygroundServer,
 
 
 async def test_shortcuts_are_forms_with_a_payload(server: PlaygroundServer, app: App) -> None:
-    """A shortcut is a form with the payload as JSON."""
+    """A shortcut is a form whose `payload` is JSON."""
     workspace = server.workspace
     ana, desk = workspace.person("ana"), workspace.channel("help-desk")
-    workspace.shortcut(ana, workspace.post(ana, desk, "hi"), "start_over")
+    workspace.interactions.shortcut(ana, workspace.post(ana, desk, "hi"), "start_over")
     await workspace.until(lambda: all(delivery.done for delivery in server.deliveries.all()))
 
     payload = next(json.loads(parse_qs(body)["payload"][0]) for body in app.bodies if body.startswith("payload"))
@@ -149,7 +149,7 @@ async def test_shortcuts_are_forms_with_a_payload(server: PlaygroundServer, app:
 
 
 async def test_the_url_is_verified_by_its_answer(server: PlaygroundServer, app: App) -> None:
-    """Slack's question at set-up holds when the challenge comes back."""
+    """url_verification succeeds when the app returns the challenge."""
     assert server.http is not None
     assert await server.http.verifies_url()
     assert SignatureVerifier(server.workspace.app.signing_secret).is_valid_request(app.bodies[0], dict(app.headers[0]))

@@ -1,4 +1,4 @@
-"""Slack's connections break, and Slack is away for a while: nothing that happened gets lost by it."""
+"""Tests of broken connections and of an outage of Slack. No event is lost."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from bot.playground.server import PlaygroundServer
 from tests.support.playground_stage import client_of, connected, make_workspace, served
 
 
-def say(server: PlaygroundServer, text: str = "hi") -> None:
+def post(server: PlaygroundServer, text: str = "hi") -> None:
     workspace = server.workspace
     workspace.post(workspace.person("ana"), workspace.channel("help-desk"), text)
 
 
 async def test_cut_connections_hand_their_events_on() -> None:
-    """Connections can be cut without a goodbye; what was on its way is delivered over the next one."""
+    """A pending event is delivered over the next connection after all connections break."""
     async with served(make_workspace(), retry_after_s=(0.0, 0.2, 0.2)) as server, aiohttp.ClientSession() as session:
-        answer = await client_of(server).apps_connections_open(app_token=server.workspace.app.app_token)
-        async with session.ws_connect(answer["url"]) as socket:
+        opened = await client_of(server).apps_connections_open(app_token=server.workspace.app.app_token)
+        async with session.ws_connect(opened["url"]) as socket:
             await socket.receive_json()  # hello
-            say(server)
+            post(server)
             await socket.receive_json()
             server.sockets.drop_all()
-            ended = await socket.receive()
+            last = await socket.receive()
         async with connected(server):
             await server.workspace.until(lambda: server.deliveries.pending == 0)
 
-        assert ended.type in {aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR}
+        assert last.type in {aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR}
         assert socket.close_code != aiohttp.WSCloseCode.OK
         (delivery,) = server.deliveries.all()
         assert delivery.acknowledged
 
 
 async def test_the_sdk_comes_back_after_a_cut() -> None:
-    """Slack's own client connects again by itself."""
+    """Slack's own client reconnects by itself."""
     async with served(make_workspace(), retry_after_s=(0.1,)) as server, connected(server):
         server.sockets.drop_all()
         await server.workspace.until(lambda: server.calls.count("apps.connections.open") == 2)
@@ -42,10 +42,10 @@ async def test_the_sdk_comes_back_after_a_cut() -> None:
 
 
 async def test_slack_comes_back_on_its_old_port() -> None:
-    """A server that is started again has the workspace as it was, and delivers what was not acknowledged."""
+    """A restarted server keeps its workspace and delivers the events that were not acknowledged."""
     async with served(make_workspace(), retry_after_s=(0.1,) * 50) as server:
         client, desk = client_of(server), server.workspace.channel("help-desk")
-        say(server)
+        post(server)
         await server.workspace.until(lambda: bool(server.deliveries.all()[0].attempts))
         await server.stop()
         with pytest.raises(aiohttp.ClientError):

@@ -1,4 +1,4 @@
-"""What the app answers to a gesture, and the payload it answers to."""
+"""Tests of the app's responses to interactions, and of the interactions' payloads."""
 
 from __future__ import annotations
 
@@ -6,35 +6,43 @@ from typing import Any
 
 import pytest
 
-from bot.playground.delivery.gesture_payloads import payload_of
+from bot.playground.delivery.interaction_payloads import payload_of
 from bot.playground.delivery.responses import Responses
-from bot.playground.workspace.changes import ButtonPressed, Change, CommandGiven, Gesture, ShortcutChosen
+from bot.playground.workspace.changes import (
+    Change,
+    ChannelInteraction,
+    MessageBlockAction,
+    MessageShortcutInvoked,
+    SlashCommandInvoked,
+)
 from bot.playground.workspace.messages import Message
-from bot.playground.workspace.workspace import NotAllowed, Workspace
+from bot.playground.workspace.rules import NotAllowed
+from bot.playground.workspace.workspace import Workspace
 from tests.support.playground_stage import Clock, make_workspace
 
 BUTTON = {"type": "button", "action_id": "pick", "value": "7", "text": {"type": "plain_text", "text": "Pick"}}
 LIST = ({"type": "actions", "block_id": "b1", "elements": [BUTTON]},)
 
 
-def gesture_of(workspace: Workspace) -> list[Gesture]:
-    made: list[Gesture] = []
+def interactions_of(workspace: Workspace) -> list[ChannelInteraction]:
+    """Collect the interactions from now on."""
+    interactions: list[ChannelInteraction] = []
 
-    def keep(change: Change) -> None:
-        if isinstance(change, CommandGiven | ShortcutChosen | ButtonPressed):
-            made.append(change)
+    def record(change: Change) -> None:
+        if isinstance(change, SlashCommandInvoked | MessageShortcutInvoked | MessageBlockAction):
+            interactions.append(change)
 
-    workspace.subscribe(keep)
-    return made
+    workspace.subscribe(record)
+    return interactions
 
 
-def pressed(workspace: Workspace) -> tuple[Message, Gesture]:
-    """Ana presses the button of a list that only she sees."""
+def pressed(workspace: Workspace) -> tuple[Message, ChannelInteraction]:
+    """Have Ana press the button of an ephemeral message. Return the message and the interaction."""
     ana, desk = workspace.person("ana"), workspace.channel("help-desk")
-    shown = workspace.show(ana, desk, "Which?", by_app=True, blocks=LIST)
-    made = gesture_of(workspace)
-    workspace.press(ana, shown, "pick", "7")
-    return shown, made[0]
+    shown = workspace.show_ephemeral(ana, desk, "Which?", by_app=True, blocks=LIST)
+    interactions = interactions_of(workspace)
+    workspace.interactions.press(ana, shown, "pick", "7")
+    return shown, interactions[0]
 
 
 def texts(workspace: Workspace) -> list[str]:
@@ -43,11 +51,11 @@ def texts(workspace: Workspace) -> list[str]:
 
 
 def test_command_payload() -> None:
-    """A slash command's payload has Slack's fields, a response URL and no thread."""
+    """A slash command's payload has Slack's fields and a response URL, but no thread."""
     workspace = make_workspace()
-    made = gesture_of(workspace)
-    workspace.command(workspace.person("ana"), workspace.channel("dm-ana"), "/reset", "all")
-    payload = payload_of(workspace, made[0])
+    interactions = interactions_of(workspace)
+    workspace.interactions.command(workspace.person("ana"), workspace.channel("dm-ana"), "/reset", "all")
+    payload = payload_of(workspace, interactions[0])
 
     assert (payload["command"], payload["text"], payload["user_name"]) == ("/reset", "all", "ana")
     assert (payload["channel_id"], payload["channel_name"]) == ("D0ANASILVA", "directmessage")
@@ -56,14 +64,14 @@ def test_command_payload() -> None:
 
 
 def test_shortcut_payload() -> None:
-    """A message shortcut carries the message, its thread included."""
+    """The payload of a message shortcut has the message with its thread."""
     workspace = make_workspace()
     ana, desk = workspace.person("ana"), workspace.channel("help-desk")
     root = workspace.post(ana, desk, "one")
     reply = workspace.post(ana, desk, "two", root.ts)
-    made = gesture_of(workspace)
-    workspace.shortcut(ana, reply, "start_over")
-    payload = payload_of(workspace, made[0])
+    interactions = interactions_of(workspace)
+    workspace.interactions.shortcut(ana, reply, "start_over")
+    payload = payload_of(workspace, interactions[0])
 
     assert (payload["type"], payload["callback_id"]) == ("message_action", "start_over")
     assert (payload["message"]["ts"], payload["message"]["thread_ts"]) == (reply.ts, root.ts)
@@ -71,10 +79,10 @@ def test_shortcut_payload() -> None:
 
 
 def test_button_payload() -> None:
-    """A pressed button says which one, and where; an ephemeral message itself is not in the payload."""
+    """A block_actions payload has the action and its container, but never an ephemeral message."""
     workspace = make_workspace()
-    shown, gesture = pressed(workspace)
-    payload = payload_of(workspace, gesture)
+    shown, interaction = pressed(workspace)
+    payload = payload_of(workspace, interaction)
 
     (action,) = payload["actions"]
     assert (action["action_id"], action["value"], action["block_id"]) == ("pick", "7", "b1")
@@ -88,61 +96,61 @@ def test_button_payload() -> None:
 
 
 def test_nobody_presses_what_they_do_not_see() -> None:
-    """A button of somebody else's ephemeral message, or one that is not there, cannot be pressed."""
+    """A person cannot press a button of another person's ephemeral message, or one that does not exist."""
     workspace = make_workspace()
     shown, _ = pressed(workspace)
 
     with pytest.raises(NotAllowed):
-        workspace.press(workspace.person("ben"), shown, "pick")
+        workspace.interactions.press(workspace.person("ben"), shown, "pick")
     with pytest.raises(NotAllowed):
-        workspace.press(workspace.person("ana"), shown, "other")
+        workspace.interactions.press(workspace.person("ana"), shown, "other")
 
 
 @pytest.mark.parametrize(
-    ("body", "left"),
+    ("body", "remaining"),
     [
         ({"text": "Done"}, ["Which?", "Done"]),
         ({"text": "Done", "replace_original": True}, ["Done"]),
         ({"delete_original": True}, []),
     ],
 )
-def test_answers_to_a_button(body: dict[str, Any], left: list[str]) -> None:
-    """An answer adds an ephemeral message, replaces the pressed one or deletes it."""
+def test_answers_to_a_button(body: dict[str, Any], remaining: list[str]) -> None:
+    """A response adds an ephemeral message, or replaces or deletes the original."""
     workspace = make_workspace()
-    _, gesture = pressed(workspace)
+    _, interaction = pressed(workspace)
 
-    assert Responses(workspace).use(gesture.response.token, body) is None
-    assert texts(workspace) == left
+    assert Responses(workspace).receive(interaction.response_url.token, body) is None
+    assert texts(workspace) == remaining
 
 
 def test_answer_in_the_channel_goes_into_a_thread() -> None:
-    """Only an in_channel answer is for everybody, and may name a thread."""
+    """Only an in_channel response is visible to all, and only it can go into a thread."""
     workspace = make_workspace()
-    _, gesture = pressed(workspace)
+    _, interaction = pressed(workspace)
     root = workspace.post(workspace.person("ben"), workspace.channel("help-desk"), "one")
     body = {"text": "Hello", "response_type": "in_channel", "thread_ts": root.ts}
-    Responses(workspace).use(gesture.response.token, body)
+    Responses(workspace).receive(interaction.response_url.token, body)
 
-    (said,) = workspace.said(workspace.channel("help-desk"))
-    assert (said.text, said.thread_ts) == ("Hello", root.ts)
+    (message,) = workspace.app_messages(workspace.channel("help-desk"))
+    assert (message.text, message.thread_ts) == ("Hello", root.ts)
 
 
 def test_a_response_url_wears_out() -> None:
-    """It is good for five answers; bad answers do not count."""
+    """A response URL accepts five responses. Invalid ones do not count."""
     workspace = make_workspace()
-    responses, (_, gesture) = Responses(workspace), pressed(workspace)
-    token = gesture.response.token
-    bad = [responses.use(token, {}), responses.use(token, {"blocks": [{"type": "surprise"}]})]
+    responses, (_, interaction) = Responses(workspace), pressed(workspace)
+    token = interaction.response_url.token
+    errors = [responses.receive(token, {}), responses.receive(token, {"blocks": [{"type": "surprise"}]})]
 
-    assert bad == ["no_text", "invalid_blocks"]
-    assert [responses.use(token, {"text": "x"}) for _ in range(6)] == [None] * 5 + ["used_url"]
+    assert errors == ["no_text", "invalid_blocks"]
+    assert [responses.receive(token, {"text": "x"}) for _ in range(6)] == [None] * 5 + ["used_url"]
 
 
 def test_a_response_url_expires() -> None:
-    """It is good for thirty minutes."""
+    """A response URL expires after thirty minutes."""
     clock = Clock()
     workspace = make_workspace(clock)
-    _, gesture = pressed(workspace)
+    _, interaction = pressed(workspace)
     clock.advance(minutes=30)
 
-    assert Responses(workspace).use(gesture.response.token, {"text": "late"}) == "expired_url"
+    assert Responses(workspace).receive(interaction.response_url.token, {"text": "late"}) == "expired_url"

@@ -1,4 +1,4 @@
-"""Socket Mode in the playground, by Slack's own client."""
+"""Tests of Socket Mode with Slack's own client."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.socket_mode.request import SocketModeRequest
 
-from bot.playground.delivery.deliveries import Delivery
+from bot.playground.delivery.delivery import Delivery
 from bot.playground.server import PlaygroundServer
 from tests.support.playground_stage import Clock, client_of, connected, make_workspace, served
 
 QUICK = {"ack_within_s": 0.05, "retry_after_s": (0.0, 0.01, 0.01)}
 
 
-def say(server: PlaygroundServer, text: str = "hi") -> None:
+def post(server: PlaygroundServer, text: str = "hi") -> None:
     workspace = server.workspace
     workspace.post(workspace.person("ana"), workspace.channel("help-desk"), text)
 
@@ -26,16 +26,16 @@ def all_done(server: PlaygroundServer) -> bool:
     return all(delivery.done for delivery in server.deliveries.all())
 
 
-def tries(delivery: Delivery) -> list[tuple[int, str | None, str | None]]:
+def attempts(delivery: Delivery) -> list[tuple[int, str | None, str | None]]:
     return [(attempt.number, attempt.retry_reason, attempt.failure) for attempt in delivery.attempts]
 
 
 async def test_an_event_is_delivered_and_acknowledged() -> None:
-    """An event reaches a connected client once, and its acknowledgement is recorded with its time."""
+    """A connected client gets an event once, and the time of its acknowledgement is recorded."""
     clock = Clock()
     seen: list[SocketModeRequest] = []
     async with served(make_workspace(clock)) as server, connected(server, seen.append):
-        say(server)
+        post(server)
         await server.workspace.until(lambda: all_done(server))
 
         (delivery,) = server.deliveries.events("message", text="hi")
@@ -44,12 +44,12 @@ async def test_an_event_is_delivered_and_acknowledged() -> None:
         assert (seen[0].retry_attempt, seen[0].accepts_response_payload) == (0, False)
 
 
-async def test_silence_is_answered_by_three_more_deliveries() -> None:
-    """An event that nobody acknowledges is delivered four times in all, each with its number and reason."""
+async def test_an_unacknowledged_event_is_retried_three_times() -> None:
+    """An event without acknowledgement is sent four times, each time with its number and retry reason."""
     seen: list[SocketModeRequest] = []
     async with served(make_workspace(), **QUICK) as server, connected(server, seen.append):
         server.faults.drop_acks(4)
-        say(server)
+        post(server)
         await server.workspace.until(lambda: all_done(server))
 
         assert [(request.retry_attempt, request.retry_reason) for request in seen] == [
@@ -63,45 +63,45 @@ async def test_silence_is_answered_by_three_more_deliveries() -> None:
 
 
 async def test_an_acknowledgement_ends_the_deliveries() -> None:
-    """As soon as a delivery is acknowledged, there is no other."""
+    """An acknowledged event is not sent again."""
     async with served(make_workspace(), **QUICK) as server, connected(server):
         server.faults.drop_acks(1)
-        say(server)
+        post(server)
         await server.workspace.until(lambda: all_done(server))
 
-        assert tries(server.deliveries.all()[0]) == [(0, None, "timeout"), (1, "timeout", None)]
+        assert attempts(server.deliveries.all()[0]) == [(0, None, "timeout"), (1, "timeout", None)]
 
 
 async def test_events_wait_for_a_connection() -> None:
-    """What happens while nothing is connected is delivered again later, to whoever is there then."""
+    """An event that happens without a connection is retried until there is one."""
     async with served(make_workspace(), ack_within_s=1.0, retry_after_s=(0.0, 0.2)) as server:
-        say(server)
+        post(server)
         await server.workspace.until(lambda: len(server.deliveries.all()[0].attempts) == 2)
         async with connected(server):
             await server.workspace.until(lambda: all_done(server))
 
-        assert [failure for *_, failure in tries(server.deliveries.all()[0])] == ["connection_failed"] * 2 + [None]
+        assert [failure for *_, failure in attempts(server.deliveries.all()[0])] == ["connection_failed"] * 2 + [None]
 
 
 async def test_a_closed_connection_hands_its_events_on() -> None:
-    """An event that was on its way when the connection closed is delivered over the next one."""
+    """An event that was pending on a closed connection is delivered over the next one."""
     async with served(make_workspace(), retry_after_s=(0.0, 0.2, 0.2)) as server, aiohttp.ClientSession() as session:
-        answer = await client_of(server).apps_connections_open(app_token=server.workspace.app.app_token)
-        async with session.ws_connect(answer["url"]) as socket:
+        opened = await client_of(server).apps_connections_open(app_token=server.workspace.app.app_token)
+        async with session.ws_connect(opened["url"]) as socket:
             await socket.receive_json()  # hello
-            say(server)
-            taken = await socket.receive_json()
+            post(server)
+            envelope = await socket.receive_json()
         async with connected(server):
             await server.workspace.until(lambda: all_done(server))
 
         (delivery,) = server.deliveries.all()
-        assert taken["payload"] == delivery.payload
+        assert envelope["payload"] == delivery.payload
         assert delivery.acknowledged
         assert {attempt.failure for attempt in delivery.attempts} == {"connection_failed", None}
 
 
 async def test_each_payload_goes_to_one_connection() -> None:
-    """Of several connections each gets some events, and none comes twice."""
+    """Of several connections each gets some events, and no event is sent twice."""
     first: list[SocketModeRequest] = []
     second: list[SocketModeRequest] = []
     async with (
@@ -110,7 +110,7 @@ async def test_each_payload_goes_to_one_connection() -> None:
         connected(server, second.append),
     ):
         for number in range(20):
-            say(server, str(number))
+            post(server, str(number))
         await server.workspace.until(lambda: all_done(server))
 
         assert first
@@ -119,12 +119,12 @@ async def test_each_payload_goes_to_one_connection() -> None:
 
 
 async def test_refresh_is_followed_by_a_new_connection() -> None:
-    """Asked to refresh, a client connects anew and events go on."""
+    """A client that is asked to refresh reconnects, and events continue."""
     async with served(make_workspace(), retry_after_s=(0.05, 0.05)) as server, connected(server) as client:
         before = client.wss_uri
         await server.sockets.refresh()
         await server.workspace.until(lambda: len(server.calls.of("apps.connections.open")) == 2)
-        say(server)
+        post(server)
         await server.workspace.until(lambda: all_done(server))
 
         assert client.wss_uri != before
@@ -141,50 +141,50 @@ async def test_the_page_knows_whether_the_app_is_there() -> None:
 
 
 async def test_a_bad_app_token_opens_nothing() -> None:
-    """apps.connections.open takes the app token only, and an address works once."""
+    """apps.connections.open accepts only the app token, and its URL works once."""
     async with served(make_workspace()) as server:
         with pytest.raises(SlackApiError, match="not_allowed_token_type"):
             await client_of(server).apps_connections_open(app_token=server.workspace.app.bot_token)
-        answer = await client_of(server).apps_connections_open(app_token=server.workspace.app.app_token)
+        opened = await client_of(server).apps_connections_open(app_token=server.workspace.app.app_token)
         async with aiohttp.ClientSession() as session:
-            async with session.ws_connect(answer["url"]) as socket:
+            async with session.ws_connect(opened["url"]) as socket:
                 assert (await socket.receive_json())["type"] == "hello"
             with pytest.raises(aiohttp.WSServerHandshakeError):
-                await session.ws_connect(answer["url"])
+                await session.ws_connect(opened["url"])
 
 
 async def test_no_more_than_ten_connections() -> None:
-    """The eleventh connection is told that there are too many."""
+    """The eleventh connection is refused with too_many_websockets."""
     async with served(make_workspace()) as server, aiohttp.ClientSession() as session:
         sockets = []
         for _ in range(11):
-            answer = await client_of(server).apps_connections_open(app_token=server.workspace.app.app_token)
-            sockets.append(await session.ws_connect(answer["url"]))
-        told = [await socket.receive_json() for socket in sockets]
+            opened = await client_of(server).apps_connections_open(app_token=server.workspace.app.app_token)
+            sockets.append(await session.ws_connect(opened["url"]))
+        first_messages = [await socket.receive_json() for socket in sockets]
 
-        assert [hello["type"] for hello in told[:10]] == ["hello"] * 10
-        assert told[10]["reason"] == "too_many_websockets"
+        assert [hello["type"] for hello in first_messages[:10]] == ["hello"] * 10
+        assert first_messages[10]["reason"] == "too_many_websockets"
 
 
 async def test_a_command_is_answered_with_its_acknowledgement() -> None:
-    """What comes with a slash command's acknowledgement is shown to the person who gave it."""
+    """The person sees the payload of a slash command's acknowledgement."""
     async with served(make_workspace()) as server, connected(server, lambda _: {"text": "Done."}):
         workspace = server.workspace
         ana, desk = workspace.person("ana"), workspace.channel("help-desk")
-        workspace.command(ana, desk, "/reset", "all")
+        workspace.interactions.command(ana, desk, "/reset", "all")
         await workspace.until(lambda: bool(workspace.ephemerals(ana, desk)))
 
         assert [message.text for message in workspace.ephemerals(ana, desk)] == ["Done."]
         assert server.deliveries.all()[0].payload["text"] == "all"
 
 
-async def test_an_unanswered_command_is_told_to_the_person() -> None:
-    """A slash command that is not acknowledged is not sent again; the person reads that it failed."""
+async def test_an_unacknowledged_command_shows_an_error() -> None:
+    """A slash command without acknowledgement is not retried, and the person sees an error."""
     async with served(make_workspace(), **QUICK) as server, connected(server):
         server.faults.drop_acks(1)
         workspace = server.workspace
         ana, desk = workspace.person("ana"), workspace.channel("help-desk")
-        workspace.command(ana, desk, "/reset")
+        workspace.interactions.command(ana, desk, "/reset")
         await workspace.until(lambda: all_done(server))
 
         assert [m.text for m in workspace.ephemerals(ana, desk)] == ['/reset failed with the error "operation_timeout"']
@@ -192,7 +192,7 @@ async def test_an_unanswered_command_is_told_to_the_person() -> None:
 
 
 async def test_a_button_is_answered_on_its_response_url() -> None:
-    """A pressed button's payload leads to a response URL, over which the list is replaced."""
+    """The app can replace a message through the response URL of a pressed button."""
     pressed: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
     async with (
         served(make_workspace()) as server,
@@ -204,18 +204,18 @@ async def test_a_button_is_answered_on_its_response_url() -> None:
         button = {"type": "button", "action_id": "pick", "text": {"type": "plain_text", "text": "Pick"}}
         blocks = [{"type": "actions", "elements": [button]}]
         await client_of(server).chat_postEphemeral(channel=desk.id, user=ana.id, text="Which?", blocks=blocks)
-        workspace.press(ana, workspace.ephemerals(ana, desk)[0], "pick")
-        answer = {"text": "Done.", "replace_original": True}
-        async with session.post((await pressed)["response_url"], json=answer) as response:
+        workspace.interactions.press(ana, workspace.ephemerals(ana, desk)[0], "pick")
+        response_body = {"text": "Done.", "replace_original": True}
+        async with session.post((await pressed)["response_url"], json=response_body) as response:
             assert response.status == 200
 
         assert [message.text for message in workspace.ephemerals(ana, desk)] == ["Done."]
 
 
 async def test_events_can_be_delivered_again() -> None:
-    """A replay hours later brings the same event, with its own event id where that is asked for."""
+    """An event can be redelivered hours later, with its own event id or with a new one."""
     async with served(make_workspace()) as server, connected(server):
-        say(server)
+        post(server)
         await server.workspace.until(lambda: all_done(server))
         (first,) = server.deliveries.all()
         same, new = server.deliveries.redeliver(first), server.deliveries.redeliver(first, new_event_id=True)

@@ -1,4 +1,4 @@
-"""The JSON behind the page, and who may ask for it."""
+"""Tests of the page's JSON API, and of its permissions."""
 
 from __future__ import annotations
 
@@ -52,18 +52,18 @@ async def act(page: aiohttp.ClientSession, what: str, **fields: Any) -> tuple[in
         return response.status, await response.json()
 
 
-async def next_item(stream: aiohttp.StreamReader, kind: str) -> Any:
-    """The next pushed item of this kind."""
+async def next_update(stream: aiohttp.StreamReader, kind: str) -> Any:
+    """Return the next pushed update of this type."""
     async for line in stream:
         if line.startswith(b"data:"):
-            item = json.loads(line.removeprefix(b"data:"))
-            if item["type"] == kind:
-                return item
-    raise AssertionError("the feed ended")
+            update = json.loads(line.removeprefix(b"data:"))
+            if update["type"] == kind:
+                return update
+    raise AssertionError("the event stream ended")
 
 
 async def test_state_says_who_and_where(page: aiohttp.ClientSession) -> None:
-    """The page learns the team, the people, the channels, the direct messages and what can be done."""
+    """The state contains the team, the people, the channels, the direct messages, commands and shortcuts."""
     state = await get(page, "/page/state")
 
     assert state["team"]["name"] == "Harbour & Co"
@@ -81,11 +81,11 @@ async def test_state_says_who_and_where(page: aiohttp.ClientSession) -> None:
 
 
 async def test_messages_are_those_the_person_sees(page: aiohttp.ClientSession, workspace: Workspace) -> None:
-    """A channel's messages come oldest first with one's own ephemerals and the statuses; from outside not at all."""
+    """A member gets a channel's messages with their own ephemerals and the statuses. Others get a 403."""
     ana, desk = workspace.person("ana"), workspace.channel("help-desk")
     root = workspace.post(ana, desk, "one")
     workspace.post(ana, desk, "two", root.ts)
-    workspace.show(ana, desk, "psst")
+    workspace.show_ephemeral(ana, desk, "psst")
     seen, hidden = [await get(page, "/page/messages", channel=DESK, **{"as": who}) for who in (ANA, BEN)]
 
     assert [message["text"] for message in seen["messages"]] == ["one", "two", "psst"]
@@ -96,7 +96,7 @@ async def test_messages_are_those_the_person_sees(page: aiohttp.ClientSession, w
 
 
 async def test_a_message_has_all_that_the_page_shows(page: aiohttp.ClientSession, workspace: Workspace) -> None:
-    """Each message has exactly the agreed fields."""
+    """A message has exactly the fields that the page reads."""
     message = workspace.post(workspace.person("ana"), workspace.channel("help-desk"), "one")
     shown = (await get(page, "/page/messages", channel=DESK, **{"as": ANA}))["messages"][0]
 
@@ -120,7 +120,7 @@ async def test_a_message_has_all_that_the_page_shows(page: aiohttp.ClientSession
 
 
 async def test_people_post_edit_and_delete(page: aiohttp.ClientSession, workspace: Workspace) -> None:
-    """What is typed on the page stands in the workspace, and can be changed and deleted there."""
+    """A person can post, edit and delete through the page."""
     desk = workspace.channel("help-desk")
     await act(page, "post", channel=DESK, text="@attendant teh", **{"as": ANA})
     (message,) = workspace.transcript.of_channel(desk.id)
@@ -149,7 +149,7 @@ async def test_people_give_commands_choose_shortcuts_and_press(
     ]
 
     assert done == [(200, {"ok": True})] * 3
-    kinds = [made.payload.get("type", made.kind) for made in server.deliveries.all() if made.gesture]
+    kinds = [made.payload.get("type", made.kind) for made in server.deliveries.all() if made.interaction]
     assert kinds == ["slash_commands", "message_action", "block_actions"]
 
 
@@ -168,7 +168,7 @@ async def test_people_give_commands_choose_shortcuts_and_press(
 async def test_what_a_person_may_not_do(
     page: aiohttp.ClientSession, what: str, fields: dict[str, str], status: int
 ) -> None:
-    """Each is refused with a sentence for the page."""
+    """Every refusal has a status and a sentence for the page."""
     answered, body = await act(page, what, **fields)
 
     assert answered == status
@@ -177,41 +177,44 @@ async def test_what_a_person_may_not_do(
 
 
 async def test_the_feed_pushes_what_happens(page: aiohttp.ClientSession, workspace: Workspace) -> None:
-    """New, changed and removed messages, statuses and the connection are pushed as they happen."""
+    """New, changed and deleted messages and the connection are pushed as they change."""
     ana, desk = workspace.person("ana"), workspace.channel("help-desk")
     async with page.get("/page/events", params={"as": ANA}) as feed:
         await feed.content.readline()
         message = workspace.post(ana, desk, "one")
-        assert (await next_item(feed.content, "message"))["message"]["text"] == "one"
+        assert (await next_update(feed.content, "message"))["message"]["text"] == "one"
         workspace.edit(ana, message, "two")
-        assert (await next_item(feed.content, "message"))["message"]["edited"]
+        assert (await next_update(feed.content, "message"))["message"]["edited"]
         workspace.delete(ana, message)
-        assert (await next_item(feed.content, "removed"))["id"] == message.id
+        assert (await next_update(feed.content, "removed"))["id"] == message.id
         workspace.set_connected(connected=True)
-        assert (await next_item(feed.content, "connection"))["connected"]
+        assert (await next_update(feed.content, "connection"))["connected"]
 
 
 async def test_views_are_pushed_to_whom_they_are_for(page: aiohttp.ClientSession, workspace: Workspace) -> None:
-    """A person's page learns what the app shows to them, and that their modal has closed; nobody else's does."""
+    """A view, and the closing of a modal, is pushed to its person's page only."""
     ana = workspace.person("ana")
-    async with page.get("/page/events", params={"as": ANA}) as feed, page.get("/page/events", params={"as": BEN}) as no:
+    async with (
+        page.get("/page/events", params={"as": ANA}) as feed,
+        page.get("/page/events", params={"as": BEN}) as other,
+    ):
         await feed.content.readline()
-        await no.content.readline()
+        await other.content.readline()
         workspace.surfaces.show(ana, VIEW)
-        pushed = [await next_item(feed.content, "view")]
+        pushed = [await next_update(feed.content, "view")]
         assert (await act(page, "close", **{"as": ANA}))[0] == 200
-        pushed.append(await next_item(feed.content, "view"))
+        pushed.append(await next_update(feed.content, "view"))
         workspace.set_connected(connected=True)
 
-        assert [(item["kind"], item["view"] and item["view"]["title"]) for item in pushed] == [
+        assert [(update["kind"], update["view"] and update["view"]["title"]) for update in pushed] == [
             ("modal", "Title"),
             ("modal", None),
         ]
-        assert (await next_item(no.content, "connection"))["connected"]
+        assert (await next_update(other.content, "connection"))["connected"]
 
 
 async def test_what_is_shown_can_be_read_and_used(page: aiohttp.ClientSession, workspace: Workspace) -> None:
-    """A page that comes later reads the views; buttons and inputs are used by their view's id."""
+    """A page that opens later can read the views, and uses them by their view id."""
     workspace.surfaces.show(workspace.person("ana"), VIEW)
     seen = [await get(page, "/page/views", **{"as": who}) for who in (ANA, BEN)]
     assert seen[1] == {"home": None, "modal": None}
@@ -226,31 +229,31 @@ async def test_what_is_shown_can_be_read_and_used(page: aiohttp.ClientSession, w
 
 
 async def test_a_reply_pushes_its_root_too(page: aiohttp.ClientSession, workspace: Workspace) -> None:
-    """With a reply comes the root with its new count."""
+    """A reply pushes its root too, with the new reply count."""
     ana, desk = workspace.person("ana"), workspace.channel("help-desk")
     root = workspace.post(ana, desk, "one")
     async with page.get("/page/events", params={"as": ANA}) as feed:
         await feed.content.readline()
         workspace.post(ana, desk, "two", root.ts)
-        pushed = [(await next_item(feed.content, "message"))["message"] for _ in range(2)]
+        pushed = [(await next_update(feed.content, "message"))["message"] for _ in range(2)]
 
     assert [(message["text"], message["reply_count"]) for message in pushed] == [("two", 0), ("one", 1)]
 
 
 async def test_the_feed_keeps_secrets(page: aiohttp.ClientSession, workspace: Workspace) -> None:
-    """Nobody is pushed what is said in a channel they are not in, or what only somebody else sees."""
+    """Messages of foreign channels and other people's ephemerals are not pushed."""
     ana, desk, it_team = workspace.person("ana"), workspace.channel("help-desk"), workspace.channel("it-team")
     async with page.get("/page/events", params={"as": BEN}) as feed:
         await feed.content.readline()
         workspace.post(ana, it_team, "between us")
-        workspace.show(ana, desk, "psst")
+        workspace.show_ephemeral(ana, desk, "psst")
         workspace.post(ana, desk, "for all")
 
-        assert (await next_item(feed.content, "message"))["message"]["text"] == "for all"
+        assert (await next_update(feed.content, "message"))["message"]["text"] == "for all"
 
 
 async def test_a_page_that_does_not_read_is_let_go(page: aiohttp.ClientSession, workspace: Workspace) -> None:
-    """When more waits for a page than the server keeps, its feed ends, so that it asks anew."""
+    """A page whose queue is full loses its event stream, so that it reads everything anew."""
     async with page.get("/page/events", params={"as": BEN}) as feed:
         await feed.content.readline()
         for count in range(5_002):
@@ -260,7 +263,7 @@ async def test_a_page_that_does_not_read_is_let_go(page: aiohttp.ClientSession, 
 
 
 async def test_strangers_are_refused(server: PlaygroundServer, page: aiohttp.ClientSession) -> None:
-    """A request for another host's name, or from another site's page, is refused; from the page itself it is not."""
+    """Requests for another host name or from another site's page are refused, those of the page itself are not."""
     body = {"as": ANA, "channel": DESK, "text": "x"}
     statuses = []
     own = server.url.rstrip("/")
@@ -272,7 +275,7 @@ async def test_strangers_are_refused(server: PlaygroundServer, page: aiohttp.Cli
 
 
 async def test_the_page_is_served_with_a_strict_policy(page: aiohttp.ClientSession) -> None:
-    """The page's files are never cached and may load nothing from elsewhere."""
+    """The page's files are never cached, and the page may load nothing from other sites."""
     async with page.get("/") as response:
         assert response.status == 200
         assert response.headers["Content-Security-Policy"].startswith("default-src 'self'")
@@ -282,7 +285,7 @@ async def test_the_page_is_served_with_a_strict_policy(page: aiohttp.ClientSessi
 
 
 async def test_a_taken_port_is_one_clear_line(server: PlaygroundServer) -> None:
-    """A port in use is a StartupError that names it and the remedy."""
+    """A taken port raises a StartupError that names the port and the remedy."""
     port = int(server.url.rstrip("/").rpartition(":")[2])
     second = PlaygroundServer(make_workspace())
 

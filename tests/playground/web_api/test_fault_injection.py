@@ -1,4 +1,4 @@
-"""Trouble on purpose, as tests ask for it."""
+"""Tests of the faults that tests inject."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def client(server: PlaygroundServer) -> AsyncWebClient:
 
 
 async def test_a_method_refuses_as_often_as_asked(server: PlaygroundServer, client: AsyncWebClient) -> None:
-    """A refusal asked for once happens once; one without a number happens until it is cleared."""
+    """A refusal with `times=1` affects one call. Without `times` it stays until it is cleared."""
     server.faults.refuse("chat.postMessage", "fatal_error", times=1)
     with pytest.raises(SlackApiError, match="fatal_error"):
         await client.chat_postMessage(channel=DESK, text="x")
@@ -50,34 +50,34 @@ async def test_a_method_refuses_as_often_as_asked(server: PlaygroundServer, clie
 
 
 async def test_a_rate_limit_says_when_to_come_back(server: PlaygroundServer, client: AsyncWebClient) -> None:
-    """A rate limit is a 429 with Retry-After, and nothing was done."""
+    """A rate-limited call gets a 429 with Retry-After and is not carried out."""
     server.faults.rate_limit("chat.postMessage", retry_after_s=7)
     with pytest.raises(SlackApiError) as raised:
         await client.chat_postMessage(channel=DESK, text="x")
 
     assert raised.value.response.status_code == 429
     assert raised.value.response.headers["Retry-After"] == "7"
-    assert server.workspace.said(server.workspace.channel("help-desk")) == []
+    assert server.workspace.app_messages(server.workspace.channel("help-desk")) == []
 
 
 async def test_held_calls_wait(server: PlaygroundServer, client: AsyncWebClient) -> None:
-    """A held method does nothing until it is released."""
-    held = server.faults.hold("chat.postMessage")
+    """A held call is not carried out until it is released."""
+    gate = server.faults.hold("chat.postMessage")
     posting = asyncio.ensure_future(client.chat_postMessage(channel=DESK, text="x"))
-    await server.workspace.until(lambda: held.waiting == 1)
+    await server.workspace.until(lambda: gate.waiting == 1)
     assert server.calls.of("chat.postMessage") == []
-    held.release()
+    gate.release()
 
     assert (await posting)["ok"]
 
 
 async def test_calls_are_held_when_their_work_is_done(server: PlaygroundServer, client: AsyncWebClient) -> None:
-    """A call that is held after its work has its effect, and its answer when it is released."""
-    held = server.faults.hold("chat.postMessage", after=True)
+    """A call held after its work has its effect at once, and its response when it is released."""
+    gate = server.faults.hold("chat.postMessage", after=True)
     posting = asyncio.ensure_future(client.chat_postMessage(channel=DESK, text="x"))
-    await server.workspace.until(lambda: held.waiting == 1)
-    (posted,) = server.workspace.said(server.workspace.channel("help-desk"))
-    held.release()
+    await server.workspace.until(lambda: gate.waiting == 1)
+    (posted,) = server.workspace.app_messages(server.workspace.channel("help-desk"))
+    gate.release()
 
     assert (await posting)["ts"] == posted.ts
 
@@ -86,58 +86,58 @@ async def test_calls_are_held_when_their_work_is_done(server: PlaygroundServer, 
 async def test_held_calls_can_get_lost(
     server: PlaygroundServer, client: AsyncWebClient, when: dict[str, bool], posted: int
 ) -> None:
-    """A held call that is dropped breaks off, before its work or after it; the next one goes on."""
-    held = server.faults.hold("chat.postMessage", **when)
+    """A dropped call breaks off, before or after its work. The next call continues."""
+    gate = server.faults.hold("chat.postMessage", **when)
     posting = asyncio.ensure_future(client.chat_postMessage(channel=DESK, text="x"))
-    await server.workspace.until(lambda: held.waiting == 1)
-    held.drop()
+    await server.workspace.until(lambda: gate.waiting == 1)
+    gate.drop()
     with pytest.raises(aiohttp.ClientError):
         await posting
-    assert len(server.workspace.said(server.workspace.channel("help-desk"))) == posted
+    assert len(server.workspace.app_messages(server.workspace.channel("help-desk"))) == posted
 
     await client.chat_postMessage(channel=DESK, text="x")
 
 
 async def test_a_server_error_comes_instead_of_an_answer(server: PlaygroundServer, client: AsyncWebClient) -> None:
-    """A method that fails does nothing; one that loses its answer has done its work. Both answer a 5xx."""
-    for ask, status, error in (
+    """`fail` does nothing, `lose_answer` does the work. Both respond with a 5xx."""
+    for inject, status, error in (
         (server.faults.fail, 503, "http_503"),
         (server.faults.lose_answer, 502, None),
     ):
-        ask("chat.postMessage", status=status)
+        inject("chat.postMessage", status=status)
         with pytest.raises(SlackApiError) as raised:
             await client.chat_postMessage(channel=DESK, text="x")
         assert raised.value.response.status_code == status
         assert server.calls.all()[-1].error == error
 
-    assert len(server.workspace.said(server.workspace.channel("help-desk"))) == 1
+    assert len(server.workspace.app_messages(server.workspace.channel("help-desk"))) == 1
 
 
 async def test_a_lost_answer_leaves_the_message(server: PlaygroundServer, client: AsyncWebClient) -> None:
-    """When the answer gets lost, the caller sees a broken connection though the message was posted."""
+    """The caller of a lost response sees a broken connection, although the message was posted."""
     server.faults.lose_answer("chat.postMessage")
     with pytest.raises(aiohttp.ClientError):
         await client.chat_postMessage(channel=DESK, text="x")
 
-    assert len(server.workspace.said(server.workspace.channel("help-desk"))) == 1
+    assert len(server.workspace.app_messages(server.workspace.channel("help-desk"))) == 1
 
 
 async def test_what_is_held_on_its_way_is_overtaken(server: PlaygroundServer) -> None:
-    """A delivery that a hold keeps arrives after what was written later, once another hold has replaced that one."""
+    """A held delivery arrives after a later one, once another hold has replaced its hold."""
     arrived: list[str] = []
     workspace, channel = server.workspace, server.workspace.channel("help-desk")
 
-    def note(request: SocketModeRequest) -> None:
+    def record(request: SocketModeRequest) -> None:
         arrived.append(request.payload["event"]["text"])
 
-    async with connected(server, note):
-        held = server.faults.hold("events_api")
+    async with connected(server, record):
+        gate = server.faults.hold("events_api")
         workspace.post(workspace.person("ana"), channel, "first")
-        await workspace.until(lambda: held.waiting == 1)
+        await workspace.until(lambda: gate.waiting == 1)
         server.faults.hold("events_api").release()
         workspace.post(workspace.person("ana"), channel, "second")
         await workspace.until(lambda: server.deliveries.pending == 1)
-        held.release()
+        gate.release()
         await workspace.until(lambda: not server.deliveries.pending)
 
     assert arrived == ["second", "first"]

@@ -1,4 +1,4 @@
-"""Files in the playground: announced, uploaded, shared, and fetched by the page."""
+"""Tests of files: announced, uploaded, shared and downloaded."""
 
 from __future__ import annotations
 
@@ -21,48 +21,48 @@ async def server() -> AsyncIterator[PlaygroundServer]:
 
 
 async def test_a_file_is_shared_in_direct_messages(server: PlaygroundServer, client: AsyncWebClient) -> None:
-    """A post to a person's id tells the channel; the file follows there, and can be fetched as it was sent."""
+    """The app can post to a user id, share a file there, and people can download the file."""
     workspace = server.workspace
     ana = workspace.person("ana")
     opened = await client.chat_postMessage(channel=ana.id, text="here it comes")
     await client.files_upload_v2(channel=opened["channel"], content="Größe: 1", filename="a b.json")
 
-    told, sent = workspace.said(workspace.dm(ana))
-    assert (told.text, sent.subtype, sent.files[0]["name"], sent.files[0]["size"]) == (
+    text, sent = workspace.app_messages(workspace.dm(ana))
+    assert (text.text, sent.subtype, sent.files[0]["name"], sent.files[0]["size"]) == (
         "here it comes",
         "file_share",
         "a b.json",
         10,
     )
-    async with aiohttp.ClientSession() as session, session.get(sent.files[0]["url_private_download"]) as answer:
-        assert await answer.read() == "Größe: 1".encode()
-        assert answer.headers["Content-Disposition"] == "attachment; filename*=UTF-8''a%20b.json"
+    async with aiohttp.ClientSession() as session, session.get(sent.files[0]["url_private_download"]) as response:
+        assert await response.read() == "Größe: 1".encode()
+        assert response.headers["Content-Disposition"] == "attachment; filename*=UTF-8''a%20b.json"
 
 
 @pytest.mark.parametrize("path", ["/files/F1", "/upload/F1/secret"])
 async def test_what_is_no_file_is_not_found(server: PlaygroundServer, path: str) -> None:
-    """Neither can it be fetched, nor anything be sent to it."""
+    """An unknown file can neither be downloaded nor uploaded."""
     send = path.startswith("/upload")
     async with aiohttp.ClientSession() as session:
-        answer = await session.request("POST" if send else "GET", f"{server.workspace.address}{path}")
+        response = await session.request("POST" if send else "GET", f"{server.workspace.address}{path}")
 
-    assert answer.status == 404
+    assert response.status == 404
 
 
 async def test_an_upload_is_as_long_as_it_was_announced(server: PlaygroundServer, client: AsyncWebClient) -> None:
-    """What is longer or shorter is not taken, and a file that is not there cannot be shared."""
+    """An upload of another length is refused, and a file without content cannot be shared."""
     announced = await client.files_getUploadURLExternal(filename="a.txt", length=3)
     async with aiohttp.ClientSession() as session:
-        answer = await session.post(announced["upload_url"], data=b"four")
-    assert answer.status == 400
+        response = await session.post(announced["upload_url"], data=b"four")
+    assert response.status == 400
 
     with pytest.raises(SlackApiError, match="file_not_found"):
         await client.files_completeUploadExternal(files=[{"id": announced["file_id"]}], channel_id="C0HELPDESK")
-    assert server.workspace.said(server.workspace.channel("help-desk")) == []
+    assert server.workspace.app_messages(server.workspace.channel("help-desk")) == []
 
 
 @pytest.mark.parametrize("length", [0, MAX_BYTES + 1])
 async def test_a_file_has_a_length(client: AsyncWebClient, length: int) -> None:
-    """Nothing, and more than is kept here, is refused."""
+    """An empty file and one over the limit are refused."""
     with pytest.raises(SlackApiError, match="invalid_arguments"):
         await client.files_getUploadURLExternal(filename="a.txt", length=length)

@@ -1,4 +1,4 @@
-"""Looking into a thread: conversations.replies, by Slack's own client."""
+"""Tests of conversations.replies with Slack's own client."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def root(workspace: Workspace, ana: Person, help_desk: Channel) -> Message:
 
 
 async def replies(client: AsyncWebClient, root: Message, **more: Any) -> list[dict[str, Any]]:
-    """The messages of one page."""
+    """Return the messages of one page."""
     answer = await client.conversations_replies(channel=root.channel, ts=root.ts, **more)
     messages: list[dict[str, Any]] = answer["messages"]
     return messages
@@ -44,7 +44,7 @@ def texts(messages: list[dict[str, Any]]) -> list[str]:
 async def test_replies_come_in_pages(
     client: AsyncWebClient, workspace: Workspace, ana: Person, help_desk: Channel, root: Message
 ) -> None:
-    """The root comes first, then page by page what follows; the root stands on the first page only."""
+    """The replies come page by page. The root is on the first page only."""
     for text in "1234":
         workspace.post(ana, help_desk, text, root.ts)
     first = await client.conversations_replies(channel=help_desk.id, ts=root.ts, limit=2)
@@ -52,22 +52,22 @@ async def test_replies_come_in_pages(
     assert [texts(page["messages"]) async for page in first] == [["0", "1"], ["2", "3"], ["4"]]
 
 
-async def test_replies_of_a_stretch_of_time(
+async def test_replies_of_a_period(
     client: AsyncWebClient, workspace: Workspace, ana: Person, help_desk: Channel, root: Message
 ) -> None:
-    """`oldest` and `latest` leave replies out, those exactly then too unless `inclusive`; never the root."""
+    """`oldest` and `latest` filter the replies, exclusive unless `inclusive`. They never filter the root."""
     one, _, three, _ = [workspace.post(ana, help_desk, text, root.ts) for text in "1234"]
-    stretch = {"oldest": one.ts, "latest": three.ts}
+    period = {"oldest": one.ts, "latest": three.ts}
 
-    assert texts(await replies(client, root, **stretch)) == ["0", "2"]
-    assert texts(await replies(client, root, **stretch, inclusive=True)) == ["0", "1", "2", "3"]
+    assert texts(await replies(client, root, **period)) == ["0", "2"]
+    assert texts(await replies(client, root, **period, inclusive=True)) == ["0", "1", "2", "3"]
     assert texts(await replies(client, root, oldest=three.ts)) == ["0", "4"]
 
 
 async def test_a_reply_leads_to_its_thread(
     client: AsyncWebClient, workspace: Workspace, ana: Person, help_desk: Channel, root: Message
 ) -> None:
-    """The `ts` of any message of the thread will do; one that is not there is thread_not_found."""
+    """The `ts` of any message of a thread finds it. A missing one is thread_not_found."""
     reply = workspace.post(ana, help_desk, "1", root.ts)
 
     assert texts(await replies(client, reply)) == ["0", "1"]
@@ -78,16 +78,17 @@ async def test_a_reply_leads_to_its_thread(
 async def test_the_apps_own_messages_are_recognised(
     client: AsyncWebClient, workspace: Workspace, ana: Person, help_desk: Channel, root: Message
 ) -> None:
-    """They name the bot and the app, live streams say what was streamed so far, and ephemerals are not there."""
+    """The app's messages have its ids, a stream has its text so far, and ephemerals are left out."""
     to = {"recipient_user_id": ana.id, "recipient_team_id": ana.team, "markdown_text": "Hel"}
     stream = await client.api_call("chat.startStream", json={"channel": help_desk.id, "thread_ts": root.ts, **to})
     await client.chat_appendStream(channel=help_desk.id, ts=stream["ts"], markdown_text="lo")
     await client.chat_postEphemeral(channel=help_desk.id, thread_ts=root.ts, user=ana.id, text="Psst")
-    hers, mine = await replies(client, root)
+    question, answer = await replies(client, root)
 
     app = workspace.app
-    assert (mine["text"], mine["bot_id"], mine["app_id"], mine["ts"]) == ("Hello", app.bot_id, app.id, stream["ts"])
-    assert "bot_id" not in hers
+    found = (answer["text"], answer["bot_id"], answer["app_id"], answer["ts"])
+    assert found == ("Hello", app.bot_id, app.id, stream["ts"])
+    assert "bot_id" not in question
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ async def test_the_apps_own_messages_are_recognised(
 async def test_each_kind_of_channel_needs_its_scope(
     client: AsyncWebClient, workspace: Workspace, ana: Person, channel: str, scope: str
 ) -> None:
-    """Without the scope of its kind a conversation cannot be read."""
+    """Reading a conversation needs the scope of its kind."""
     root = workspace.post(ana, workspace.channel(channel), "0")
     assert texts(await replies(client, root)) == ["0"]
     workspace.app = dataclasses.replace(workspace.app, scopes=workspace.app.scopes - {scope})
@@ -107,7 +108,7 @@ async def test_each_kind_of_channel_needs_its_scope(
 
 
 async def test_metadata_comes_back_when_asked_for(client: AsyncWebClient, root: Message, help_desk: Channel) -> None:
-    """What was posted, updated or stopped with metadata carries it, with include_all_metadata only."""
+    """Messages posted, updated or stopped with metadata return it with include_all_metadata only."""
     where: dict[str, Any] = {"channel": help_desk.id, "thread_ts": root.ts}
     to = {"recipient_user_id": "U0ANASILVA", "recipient_team_id": "T0HARBOUR"}
     await client.chat_postMessage(**where, text="posted", metadata=METADATA)
@@ -117,18 +118,18 @@ async def test_metadata_comes_back_when_asked_for(client: AsyncWebClient, root: 
     await client.chat_stopStream(channel=help_desk.id, ts=stopped["ts"], metadata=METADATA)
 
     assert [message.get("metadata") for message in await replies(client, root)] == [None] * 4
-    whole = await replies(client, root, include_all_metadata=True)
-    assert [message.get("metadata") for message in whole] == [None, METADATA, METADATA, METADATA]
+    complete = await replies(client, root, include_all_metadata=True)
+    assert [message.get("metadata") for message in complete] == [None, METADATA, METADATA, METADATA]
 
 
 async def test_deleted_messages_are_gone(client: AsyncWebClient, root: Message, help_desk: Channel) -> None:
-    """What the app deletes is in the thread no more; a live stream has to be ended first."""
+    """A deleted message leaves its thread. A stream must end before it can be deleted."""
     to = {"recipient_user_id": "U0ANASILVA", "recipient_team_id": "T0HARBOUR", "markdown_text": "Hel"}
     stream = await client.api_call("chat.startStream", json={"channel": help_desk.id, "thread_ts": root.ts, **to})
-    mine: dict[str, Any] = {"channel": help_desk.id, "ts": stream["ts"]}
+    where: dict[str, Any] = {"channel": help_desk.id, "ts": stream["ts"]}
     with pytest.raises(SlackApiError, match="cant_delete_message"):
-        await client.chat_delete(**mine)
-    await client.chat_stopStream(**mine)
-    await client.chat_delete(**mine)
+        await client.chat_delete(**where)
+    await client.chat_stopStream(**where)
+    await client.chat_delete(**where)
 
     assert texts(await replies(client, root)) == ["0"]

@@ -1,4 +1,4 @@
-"""Slack's rate limits in the playground, and who does not keep to them."""
+"""Tests of Slack's rate limits, and of the check that finds calls that ignore them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def root(server: PlaygroundServer) -> Message:
 
 
 async def refused(client: AsyncWebClient, method: str, **args: str) -> int:
-    """The Retry-After of a call that is too many."""
+    """Return the Retry-After of a call that gets a 429."""
     with pytest.raises(SlackApiError) as raised:
         await client.api_call(method, data=args)
     assert (raised.value.response.status_code, raised.value.response["error"]) == (429, "ratelimited")
@@ -46,11 +46,11 @@ async def refused(client: AsyncWebClient, method: str, **args: str) -> int:
 async def test_a_minute_takes_as_many_calls_as_the_tier(
     client: AsyncWebClient, clock: Clock, root: Message, method: str, most: int
 ) -> None:
-    """Not one more than the tier says, until the oldest of them is a minute ago."""
-    mine = (await client.chat_postMessage(channel=GENERAL, text="x"))["ts"]
+    """A method accepts its tier's calls within a minute, and the next when the oldest is a minute ago."""
+    posted_ts = (await client.chat_postMessage(channel=GENERAL, text="x"))["ts"]
     calls = {
         "chat.startStream": {"channel": DESK, "thread_ts": root.ts, **TO_ANA},
-        "chat.update": {"channel": GENERAL, "ts": mine, "text": "y"},
+        "chat.update": {"channel": GENERAL, "ts": posted_ts, "text": "y"},
         "users.info": {"user": "U0ANASILVA"},
     }
     for _ in range(most):
@@ -63,7 +63,7 @@ async def test_a_minute_takes_as_many_calls_as_the_tier(
 
 
 async def test_a_channel_takes_a_message_a_second(client: AsyncWebClient, clock: Clock) -> None:
-    """Posting is limited in each channel by itself."""
+    """Posting is limited for each channel separately."""
     await client.chat_postMessage(channel=DESK, text="x")
     assert await refused(client, "chat.postMessage", channel=DESK, text="x") == 1
     await client.chat_postMessage(channel=GENERAL, text="x")
@@ -73,7 +73,7 @@ async def test_a_channel_takes_a_message_a_second(client: AsyncWebClient, clock:
 
 
 async def test_without_names_limits_are_off(clock: Clock) -> None:
-    """Nothing is limited before a test asks for it; then what it names, and nothing else."""
+    """Limits are off by default. `enforce` switches on the named ones only."""
     async with served(make_workspace(clock), retry_after_s=()) as server:
         client = client_of(server)
         for _ in range(3):
@@ -85,7 +85,7 @@ async def test_without_names_limits_are_off(clock: Clock) -> None:
 
 
 async def test_calls_made_too_early_are_found(server: PlaygroundServer, client: AsyncWebClient, clock: Clock) -> None:
-    """A call before its Retry-After is over is found; in another channel, or in time, it is not."""
+    """`too_early` finds calls before the end of their Retry-After, but none in another channel."""
     await client.chat_postMessage(channel=DESK, text="first")
     await refused(client, "chat.postMessage", channel=DESK, text="refused")
     clock.advance(seconds=0.9)
@@ -98,14 +98,14 @@ async def test_calls_made_too_early_are_found(server: PlaygroundServer, client: 
     assert [call.args["text"] for call in server.calls.too_early()] == ["early"]
 
 
-async def test_calls_that_were_on_their_way_are_excused(
+async def test_calls_that_were_in_flight_are_excused(
     server: PlaygroundServer, client: AsyncWebClient, clock: Clock
 ) -> None:
-    """Who could not have read the 429 yet did nothing wrong; how long that is, the test says."""
+    """A call sent before the app could read the 429 does not count as too early."""
     server.faults.rate_limit("users.info", retry_after_s=60)
     await refused(client, "users.info", user="U0ANASILVA")
     clock.advance(seconds=0.3)
     await client.users_info(user="U0BENOKAFO")
 
     assert server.calls.too_early() == []
-    assert len(server.calls.too_early(on_their_way=timedelta(seconds=0.2))) == 1
+    assert len(server.calls.too_early(in_flight=timedelta(seconds=0.2))) == 1

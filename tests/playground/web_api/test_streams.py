@@ -1,4 +1,4 @@
-"""Streamed messages in the playground, by Slack's own client."""
+"""Tests of streamed messages with Slack's own client."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def server(clock: Clock) -> AsyncIterator[PlaygroundServer]:
 
 
 async def start(client: AsyncWebClient, root: Message, **more: Any) -> str:
-    """Start a stream for Ana in a thread; its ts."""
+    """Start a stream for Ana in a thread. Return its ts."""
     to = {"recipient_user_id": "U0ANASILVA", "recipient_team_id": "T0HARBOUR"}
     answer = await client.chat_startStream(channel=root.channel, thread_ts=root.ts, **{**to, **more})
     ts: str = answer["ts"]
@@ -37,7 +37,7 @@ async def start(client: AsyncWebClient, root: Message, **more: Any) -> str:
 
 
 async def error(client: AsyncWebClient, method: str, **args: Any) -> str:
-    """Slack's error for a call that it refuses."""
+    """Return Slack's error for a call that it refuses."""
     with pytest.raises(SlackApiError) as raised:
         await client.api_call(method, json=args)
     return str(raised.value.response["error"])
@@ -46,28 +46,28 @@ async def error(client: AsyncWebClient, method: str, **args: Any) -> str:
 async def test_a_stream_grows_and_ends(
     client: AsyncWebClient, workspace: Workspace, help_desk: Channel, root: Message
 ) -> None:
-    """Pieces add up in one message of the thread, which streams until it is stopped."""
+    """The streamed pieces form one message of the thread, which streams until it is stopped."""
     ts = await start(client, root, markdown_text="**Hel")
     await client.chat_appendStream(channel=help_desk.id, ts=ts, markdown_text="lo**")
-    assert workspace.said(help_desk)[0].streaming_since
+    assert workspace.app_messages(help_desk)[0].streaming_since
     answer = await client.chat_stopStream(channel=help_desk.id, ts=ts, markdown_text=" Ana")
 
-    (message,) = workspace.said(help_desk)
+    (message,) = workspace.app_messages(help_desk)
     assert (message.text, message.format, message.thread_ts) == ("**Hello** Ana", "markdown", root.ts)
     assert message.streaming_since is None
     assert answer["message"]["text"] == "**Hello** Ana"
 
 
 async def test_the_app_hears_of_start_and_end(server: PlaygroundServer, client: AsyncWebClient, root: Message) -> None:
-    """The bot's stream comes back as one message and one message_changed, not as one event a piece."""
+    """A stream sends one message event and one message_changed event, not one for each piece."""
     ts = await start(client, root, markdown_text="a")
     for _ in range(3):
         await client.chat_appendStream(channel=root.channel, ts=ts, markdown_text="b")
     await client.chat_stopStream(channel=root.channel, ts=ts)
 
-    mine = [d.event for d in server.deliveries.events("message") if d.event.get("user") != "U0ANASILVA"]
-    assert [event.get("subtype") for event in mine] == [None, "message_changed"]
-    assert mine[1]["message"]["text"] == "abbb"
+    own = [d.event for d in server.deliveries.events("message") if d.event.get("user") != "U0ANASILVA"]
+    assert [event.get("subtype") for event in own] == [None, "message_changed"]
+    assert own[1]["message"]["text"] == "abbb"
 
 
 async def test_slack_own_streaming_helper_works(
@@ -85,11 +85,11 @@ async def test_slack_own_streaming_helper_works(
         await stream.append(markdown_text=piece)
     await stream.stop()
 
-    assert [message.text for message in workspace.said(help_desk)] == ["Hello there!"]
+    assert [message.text for message in workspace.app_messages(help_desk)] == ["Hello there!"]
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "expected"),
     [
         ({"thread_ts": None}, "invalid_thread_ts"),
         ({"thread_ts": "1.000000"}, "invalid_thread_ts"),
@@ -101,9 +101,9 @@ async def test_slack_own_streaming_helper_works(
     ],
 )
 async def test_starts_that_are_refused(
-    client: AsyncWebClient, root: Message, change: dict[str, Any], told: str
+    client: AsyncWebClient, root: Message, change: dict[str, Any], expected: str
 ) -> None:
-    """In a channel a stream needs an existing thread and both ids of its recipient, and keeps to the limits."""
+    """In a channel, a stream needs an existing thread and its recipient, and must keep the limits."""
     args = {
         "channel": root.channel,
         "thread_ts": root.ts,
@@ -111,19 +111,19 @@ async def test_starts_that_are_refused(
         "recipient_team_id": "T0HARBOUR",
     }
 
-    assert await error(client, "chat.startStream", **{**args, **change}) == told
+    assert await error(client, "chat.startStream", **{**args, **change}) == expected
 
 
 async def test_direct_messages_need_no_recipient(client: AsyncWebClient, workspace: Workspace, ana: Person) -> None:
-    """In a direct message a thread is enough."""
+    """In a direct message, a stream needs no recipient."""
     root = workspace.post(ana, workspace.dm(ana), "help")
     await client.chat_startStream(channel=root.channel, thread_ts=root.ts, markdown_text="Hi")
 
-    assert [message.text for message in workspace.said(workspace.dm(ana))] == ["Hi"]
+    assert [message.text for message in workspace.app_messages(workspace.dm(ana))] == ["Hi"]
 
 
 async def test_an_ended_stream_takes_no_more(client: AsyncWebClient, root: Message) -> None:
-    """Appending to, or stopping, what does not stream is refused; so is somebody else's message."""
+    """Nobody can append to or stop a message that does not stream, or another person's message."""
     ts = await start(client, root, markdown_text="a")
     await client.chat_stopStream(channel=root.channel, ts=ts)
     where = {"channel": root.channel, "markdown_text": "b"}
@@ -135,7 +135,7 @@ async def test_an_ended_stream_takes_no_more(client: AsyncWebClient, root: Messa
 
 
 async def test_empty_streams_are_refused(client: AsyncWebClient, root: Message) -> None:
-    """Nothing to append, and nothing at the end, is no_text."""
+    """Appending nothing, and ending an empty stream, fails with no_text."""
     ts = await start(client, root)
 
     assert await error(client, "chat.appendStream", channel=root.channel, ts=ts) == "no_text"
@@ -143,7 +143,7 @@ async def test_empty_streams_are_refused(client: AsyncWebClient, root: Message) 
 
 
 async def test_a_live_stream_cannot_be_updated(client: AsyncWebClient, clock: Clock, root: Message) -> None:
-    """chat.update conflicts with a live stream; after five minutes the stream is over and can be updated."""
+    """chat.update conflicts with a stream. After five minutes the stream has expired, and it works."""
     ts = await start(client, root, markdown_text="a")
     where: dict[str, Any] = {"channel": root.channel, "ts": ts}
     assert await error(client, "chat.update", **where, text="b") == "streaming_state_conflict"
@@ -158,20 +158,20 @@ async def test_a_live_stream_cannot_be_updated(client: AsyncWebClient, clock: Cl
 async def test_blocks_at_the_end_stand_below_the_text(
     client: AsyncWebClient, workspace: Workspace, help_desk: Channel, root: Message
 ) -> None:
-    """Blocks given at the end follow the streamed text."""
+    """Blocks of chat.stopStream follow the streamed text."""
     ts = await start(client, root, markdown_text="a")
     await client.chat_stopStream(channel=help_desk.id, ts=ts, blocks=[{"type": "divider"}])
 
-    assert [block["type"] for block in workspace.said(help_desk)[0].blocks] == ["markdown", "divider"]
+    assert [block["type"] for block in workspace.app_messages(help_desk)[0].blocks] == ["markdown", "divider"]
 
 
 async def test_an_agents_stream_shows_that_it_works(
     client: AsyncWebClient, workspace: Workspace, help_desk: Channel, root: Message
 ) -> None:
-    """For an app declared an agent, a stream is a session at work until it stops."""
+    """An agent's stream shows a status until it stops."""
     workspace.app = dataclasses.replace(workspace.app, is_agent=True)
     ts = await start(client, root, markdown_text="a")
-    assert workspace.status(help_desk, root.ts) == "Working…"
+    assert workspace.statuses.text(help_desk, root.ts) == "Working…"
     await client.chat_stopStream(channel=help_desk.id, ts=ts)
 
-    assert workspace.status(help_desk, root.ts) == ""
+    assert workspace.statuses.text(help_desk, root.ts) == ""

@@ -1,4 +1,4 @@
-"""The playground's Home tabs and modals: what Slack takes, whom it shows it to, and what the app hears of it."""
+"""Tests of Home tabs and modals: validation, visibility and the payloads for the app."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.playground.delivery.responses import NO_CONNECTION
+from bot.playground.delivery.outcomes import NO_CONNECTION
 from bot.playground.server import PlaygroundServer
 from bot.playground.workspace.messages import Json
 from bot.playground.workspace.people import Person
+from bot.playground.workspace.rules import NotAllowed
 from bot.playground.workspace.surfaces import View
-from bot.playground.workspace.workspace import NotAllowed, Workspace
+from bot.playground.workspace.workspace import Workspace
 from tests.support.playground_stage import Clock, client_of, connected, make_workspace, served
 
 BUTTON: Json = {"type": "button", "action_id": "go", "value": "1", "text": {"type": "plain_text", "text": "Go"}}
@@ -50,27 +51,27 @@ async def server(clock: Clock) -> AsyncIterator[PlaygroundServer]:
 
 
 async def refusal(client: AsyncWebClient, method: str, **args: Any) -> str:
-    """Slack's word for why a call is refused."""
+    """Return Slack's error for a call that it refuses."""
     with pytest.raises(SlackApiError) as raised:
         await client.api_call(method, json=args)
     return str(raised.value.response["error"])
 
 
 def trigger(workspace: Workspace, person: Person) -> str:
-    """The trigger of a gesture of this person."""
-    workspace.surfaces.arm("t1", person)
+    """Issue a trigger_id for this person."""
+    workspace.surfaces.add_trigger("t1", person)
     return "t1"
 
 
 def modal_of(workspace: Workspace, person: Person) -> View:
-    """The modal that this person sees."""
+    """Return the modal that this person sees."""
     view = workspace.surfaces.of(person, "modal")
     assert view is not None
     return view
 
 
 async def test_a_home_tab_is_for_one_person(client: AsyncWebClient, workspace: Workspace, ana: Person) -> None:
-    """What is published for a person is seen by that person, and the next one takes its place."""
+    """A published view is visible to its person only, and the next one replaces it."""
     first = (await client.views_publish(user_id=ana.id, view=HOME))["view"]
     assert (first["type"], first["team_id"], first["blocks"]) == ("home", workspace.team.id, HOME["blocks"])
     await client.views_publish(user_id=ana.id, view={**HOME, "blocks": [{"type": "divider"}]})
@@ -81,11 +82,11 @@ async def test_a_home_tab_is_for_one_person(client: AsyncWebClient, workspace: W
     assert workspace.surfaces.of(workspace.person("ben"), "home") is None
 
 
-async def test_opening_the_home_tab_is_told(workspace: Workspace, server: PlaygroundServer, ana: Person) -> None:
-    """Each time, with the view that is there already."""
-    workspace.open_home(ana)
+async def test_opening_the_home_tab_sends_an_event(workspace: Workspace, server: PlaygroundServer, ana: Person) -> None:
+    """Every opening sends app_home_opened, with the current view if there is one."""
+    workspace.interactions.open_home(ana)
     await client_of(server).views_publish(user_id=ana.id, view=HOME)
-    workspace.open_home(ana)
+    workspace.interactions.open_home(ana)
     first, second = (delivery.event for delivery in server.deliveries.events("app_home_opened"))
 
     assert (first["user"], first["tab"], first["channel"]) == (ana.id, "home", workspace.dm(ana).id)
@@ -93,7 +94,7 @@ async def test_opening_the_home_tab_is_told(workspace: Workspace, server: Playgr
 
 
 async def test_a_trigger_opens_one_modal(client: AsyncWebClient, workspace: Workspace, ana: Person) -> None:
-    """For whom the gesture was; a second time it is refused, and so is one that never was."""
+    """A trigger_id opens one modal, for its person. Using it again, or an unknown one, is refused."""
     await client.views_open(trigger_id=trigger(workspace, ana), view=MODAL)
 
     assert modal_of(workspace, ana).body["callback_id"] == "ours"
@@ -104,7 +105,7 @@ async def test_a_trigger_opens_one_modal(client: AsyncWebClient, workspace: Work
 async def test_a_trigger_lives_for_three_seconds(
     client: AsyncWebClient, workspace: Workspace, ana: Person, clock: Clock
 ) -> None:
-    """After that the modal is refused."""
+    """A trigger_id expires after three seconds."""
     trigger(workspace, ana)
     clock.advance(seconds=3.1)
 
@@ -112,7 +113,7 @@ async def test_a_trigger_lives_for_three_seconds(
 
 
 async def test_a_view_can_be_updated(client: AsyncWebClient, workspace: Workspace, ana: Person) -> None:
-    """The view of that id changes for whoever sees it; one that nobody sees is not found."""
+    """views.update replaces the view with this id. An id that nobody sees is not found."""
     opened = await client.views_open(trigger_id=trigger(workspace, ana), view=MODAL)
     await client.views_update(view_id=opened["view"]["id"], view={**MODAL, "callback_id": "other"})
 
@@ -139,10 +140,10 @@ async def test_a_view_can_be_updated(client: AsyncWebClient, workspace: Workspac
         {"private_metadata": "x" * 3_001},
     ],
 )
-async def test_what_slack_would_not_take(
+async def test_invalid_views_are_refused(
     client: AsyncWebClient, workspace: Workspace, ana: Person, changes: dict[str, Any]
 ) -> None:
-    """Each is refused, without using up the trigger."""
+    """An invalid view is refused without using up the trigger_id."""
     view = {name: value for name, value in {**MODAL, **changes}.items() if value is not None}
 
     assert await refusal(client, "views.open", trigger_id=trigger(workspace, ana), view=view) == "invalid_arguments"
@@ -150,10 +151,10 @@ async def test_what_slack_would_not_take(
 
 
 async def test_a_button_in_the_home_tab(workspace: Workspace, server: PlaygroundServer, ana: Person) -> None:
-    """The app hears which, in which view, with a trigger that opens a modal; there is no message and no channel."""
+    """Its block_actions payload has the view and a working trigger_id, but no message and no channel."""
     client = client_of(server)
     view_id = (await client.views_publish(user_id=ana.id, view=HOME))["view"]["id"]
-    workspace.press_at_home(ana, "go")
+    workspace.interactions.press_at_home(ana, "go")
     (pressed,) = (delivery.payload for delivery in server.deliveries.all())
 
     assert (pressed["type"], pressed["view"]["id"], pressed["user"]["id"]) == ("block_actions", view_id, ana.id)
@@ -161,14 +162,14 @@ async def test_a_button_in_the_home_tab(workspace: Workspace, server: Playground
     assert not {"channel", "message", "response_url"} & pressed.keys()
     await client.views_open(trigger_id=pressed["trigger_id"], view=MODAL)
     with pytest.raises(NotAllowed):
-        workspace.press_at_home(ana, "elsewhere")
+        workspace.interactions.press_at_home(ana, "elsewhere")
 
 
 async def test_a_submission(workspace: Workspace, server: PlaygroundServer, ana: Person) -> None:
-    """The app hears every input's value, those left alone as they were shown; acknowledged, the modal closes."""
+    """view_submission has the value of every input. The acknowledgement closes the modal."""
     async with connected(server):
         await client_of(server).views_open(trigger_id=trigger(workspace, ana), view=MODAL)
-        workspace.submit(ana, {"pick": "two"})
+        workspace.interactions.submit(ana, {"pick": "two"})
         await workspace.until(lambda: workspace.surfaces.of(ana, "modal") is None)
     (submitted,) = (delivery.payload for delivery in server.deliveries.all())
 
@@ -187,17 +188,17 @@ async def test_a_submission(workspace: Workspace, server: PlaygroundServer, ana:
         ({"response_action": "surprise"}, {"": NO_CONNECTION}),
     ],
 )
-async def test_complaints_of_the_app(
+async def test_errors_of_the_app(
     workspace: Workspace, server: PlaygroundServer, ana: Person, answer: dict[str, Any], errors: dict[str, str]
 ) -> None:
-    """An acknowledgement with errors leaves the modal open with them; one that Slack cannot read, with its own."""
+    """An acknowledgement with errors keeps the modal open. An invalid one shows Slack's own error."""
 
     def answered(_: SocketModeRequest) -> dict[str, Any]:
         return answer
 
     async with connected(server, answered):
         await client_of(server).views_open(trigger_id=trigger(workspace, ana), view=MODAL)
-        workspace.submit(ana, {})
+        workspace.interactions.submit(ana, {})
         await workspace.until(lambda: bool(modal_of(workspace, ana).errors))
 
     assert modal_of(workspace, ana).errors == errors
@@ -206,21 +207,21 @@ async def test_complaints_of_the_app(
 async def test_a_submission_that_nobody_acknowledges(
     workspace: Workspace, server: PlaygroundServer, ana: Person
 ) -> None:
-    """Without the app the modal stays, and Slack says that there was trouble."""
+    """Without an acknowledgement, the modal stays open with Slack's error."""
     await client_of(server).views_open(trigger_id=trigger(workspace, ana), view=MODAL)
-    workspace.submit(ana, {})
+    workspace.interactions.submit(ana, {})
     await workspace.until(lambda: bool(modal_of(workspace, ana).errors))
 
     assert modal_of(workspace, ana).errors == {"": NO_CONNECTION}
 
 
 @pytest.mark.parametrize("written", ["", "x" * 11])
-async def test_what_slack_itself_complains_of(
+async def test_errors_of_slack_itself(
     workspace: Workspace, server: PlaygroundServer, ana: Person, written: str
 ) -> None:
-    """An empty input that is needed, and a text over its limit, are told in the modal; the app hears nothing."""
+    """A missing required input and a text over its limit show errors. The app gets no submission."""
     await client_of(server).views_open(trigger_id=trigger(workspace, ana), view=MODAL)
-    workspace.submit(ana, {"name": written})
+    workspace.interactions.submit(ana, {"name": written})
 
     assert set(modal_of(workspace, ana).errors) == {"name"}
     assert server.deliveries.all() == []

@@ -1,4 +1,4 @@
-"""What Slack checks of blocks."""
+"""Tests of Slack's validation of blocks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SECTION = {"type": "section", "text": {"type": "mrkdwn", "text": "Which?"}, "acc
 
 
 def test_good_blocks_are_taken() -> None:
-    """A list such as the app shows has no problems."""
+    """The blocks that the app sends are valid."""
     blocks = [SECTION, {"type": "actions", "elements": [BUTTON]}, {"type": "divider"}]
 
     assert block_kit.problems(blocks) == []
@@ -38,16 +38,16 @@ def test_good_blocks_are_taken() -> None:
     ],
 )
 def test_bad_blocks_are_refused(blocks: list[Any]) -> None:
-    """Each of Slack's limits is a problem when it is passed."""
+    """Blocks that exceed one of Slack's limits are refused."""
     assert block_kit.problems(blocks)
 
 
 def test_stored_blocks_have_ids() -> None:
-    """Slack gives an id to every block and button that came without one, and keeps those that had one."""
+    """Every block and button without an id gets one. Given ids are kept."""
     count = itertools.count()
-    nameless = {"type": "button", "text": BUTTON["text"]}
-    kept = block_kit.stored([SECTION, {"type": "actions", "elements": [nameless]}], lambda: f"id{next(count)}")
+    without_id = {"type": "button", "text": BUTTON["text"]}
+    stored = block_kit.stored([SECTION, {"type": "actions", "elements": [without_id]}], lambda: f"id{next(count)}")
 
-    (first, named), (second, unnamed) = block_kit.buttons(kept)
+    (first, named), (second, unnamed) = block_kit.buttons(stored)
     assert named["action_id"] == "pick"
     assert len({first, second, unnamed["action_id"]}) == 3

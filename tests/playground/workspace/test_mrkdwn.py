@@ -1,4 +1,4 @@
-"""From what a person types to what Slack stores."""
+"""Tests of the mrkdwn that Slack stores for typed text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bot.playground.workspace import mrkdwn
 
-NAMES = {"ana": "U1", "Ana Silva": "U1", "attendant": "U0"}
+USERS = {"ana": "U1", "Ana Silva": "U1", "attendant": "U0"}
 CHANNELS = {"general": "C1"}
 
 
@@ -26,11 +26,11 @@ CHANNELS = {"general": "C1"}
     ],
 )
 def test_typing(typed: str, stored: str) -> None:
-    """Names, channels and links become Slack's tokens; everything else is escaped."""
-    assert mrkdwn.stored(typed, NAMES, CHANNELS) == stored
+    """Names, channels and links become tokens. Everything else is escaped."""
+    assert mrkdwn.stored(typed, USERS, CHANNELS) == stored
 
 
 @given(st.text())
 def test_text_without_names_only_escapes(typed: str) -> None:
-    """With nobody to name, nothing a person types becomes a mention."""
+    """Without known names, typed text contains no mention."""
     assert "<@" not in mrkdwn.stored(typed, {}, {})

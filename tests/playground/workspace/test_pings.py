@@ -1,4 +1,4 @@
-"""Whom a text pings, and what it unfurls."""
+"""Tests of pings and unfurled links in a message."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MESSAGE = Message(channel="C1", ts="1.000001", user="U0", text="see https://x.ex
     ["<!channel>", "<!here|here>", "<!EVERYONE>", "<!subteam^S1|@it>", "<@U1ABC>", "<@W1ABC|ana>"],
 )
 def test_pinging_tokens(token: str) -> None:
-    """Every token that notifies somebody is found, in any case and with any label."""
+    """Every token that notifies people is found, in any case and with any label."""
     assert pings(f"a {token} b") == [token]
 
 
@@ -28,12 +28,12 @@ def test_harmless_text(text: str) -> None:
 
 
 def test_bare_names_ping_only_where_slack_looks_for_them() -> None:
-    """With link_names, a bare @here is a ping as well."""
+    """With link_names, a bare @here notifies people too."""
     assert pings("hi @here", link_names=True) == ["@here"]
 
 
 def test_blocks_ping_too() -> None:
-    """A formatted text in a block pings, the same in a plain_text object does not."""
+    """A mrkdwn text in a block notifies people. A plain_text object does not."""
     text = {"type": "mrkdwn", "text": "<!here>"}
     button = {"type": "button", "text": {"type": "plain_text", "text": "<!channel>"}}
     message = dataclasses.replace(MESSAGE, blocks=({"type": "section", "text": text, "accessory": button},))
@@ -42,6 +42,6 @@ def test_blocks_ping_too() -> None:
 
 
 def test_links_unfurl_only_when_allowed() -> None:
-    """A link counts as unfurled unless the message was sent with unfurling switched off."""
+    """A link unfurls unless the message was sent with unfurling switched off."""
     assert unfurled(MESSAGE) == []
     assert unfurled(dataclasses.replace(MESSAGE, unfurls=True)) == ["https://x.example/a", "https://y.example"]

@@ -1,4 +1,4 @@
-"""The workspace's state, and what people may do in it."""
+"""Tests of the workspace's state, and of the rules for people."""
 
 from __future__ import annotations
 
@@ -7,19 +7,28 @@ from datetime import timedelta
 
 import pytest
 
-from bot.playground.workspace.changes import Change, Changed, CommandGiven, Deleted, Posted, StatusSet
-from bot.playground.workspace.workspace import NotAllowed, Workspace
+from bot.playground.workspace.changes import (
+    Change,
+    MessageChanged,
+    MessagePosted,
+    MessageRemoved,
+    SlashCommandInvoked,
+    StatusSet,
+)
+from bot.playground.workspace.rules import NotAllowed
+from bot.playground.workspace.workspace import Workspace
 from tests.support.playground_stage import Clock, make_workspace
 
 
-def told(workspace: Workspace) -> list[Change]:
+def changes_of(workspace: Workspace) -> list[Change]:
+    """Collect the changes from now on."""
     changes: list[Change] = []
     workspace.subscribe(changes.append)
     return changes
 
 
 def test_ts_values_grow_though_the_clock_stands() -> None:
-    """Two messages of the same instant, or after the clock went back, have different, growing ts values."""
+    """Every `ts` is unique and later than the previous one, even if the clock stands still or goes back."""
     clock = Clock()
     workspace = make_workspace(clock)
     first, second = workspace.new_ts(), workspace.new_ts()
@@ -30,18 +39,18 @@ def test_ts_values_grow_though_the_clock_stands() -> None:
 
 
 def test_posting_stores_what_slack_would() -> None:
-    """What a person types is stored escaped, with mentions as tokens, and told to the subscribers."""
+    """A typed text is stored escaped, with mentions as tokens, and emitted as a change."""
     workspace = make_workspace()
-    changes = told(workspace)
+    changes = changes_of(workspace)
     message = workspace.post(workspace.person("ana"), workspace.channel("#help-desk"), "@attendant <hi>")
 
     assert message.text == "<@U0ATTENDANT> &lt;hi&gt;"
     assert message.client_msg_id
-    assert changes == [Posted(message)]
+    assert changes == [MessagePosted(message)]
 
 
 def test_threads_count_their_replies() -> None:
-    """A thread is its root and its replies in order; a reply to a missing thread is not allowed."""
+    """A thread is its root and its replies in order. Nobody can reply to a missing thread."""
     workspace = make_workspace()
     ana, desk = workspace.person("Ana Silva"), workspace.channel("help-desk")
     root = workspace.post(ana, desk, "one")
@@ -54,7 +63,7 @@ def test_threads_count_their_replies() -> None:
 
 
 def test_only_members_post_and_only_authors_edit() -> None:
-    """Somebody outside a channel cannot write there, and nobody changes another person's message."""
+    """Only members can post in a channel, and nobody can change another person's message."""
     workspace = make_workspace()
     ana, ben = workspace.person("ana"), workspace.person("ben")
     message = workspace.post(ana, workspace.channel("it-team"), "secret")
@@ -68,23 +77,23 @@ def test_only_members_post_and_only_authors_edit() -> None:
 
 
 def test_edit_and_delete_tell_of_both_versions() -> None:
-    """An edit carries the message before and after it, a deletion the message that is gone."""
+    """An edit holds the message before and after it, a deletion the deleted message."""
     workspace = make_workspace()
     ana, desk = workspace.person("ana"), workspace.channel("help-desk")
     message = workspace.post(ana, desk, "teh")
-    changes = told(workspace)
+    changes = changes_of(workspace)
     edited = workspace.edit(ana, message, "the")
     workspace.delete(ana, edited)
 
     match changes:
-        case [Changed(after, before, _), Deleted(gone, _)]:
+        case [MessageChanged(after, before, _), MessageRemoved(gone, _)]:
             assert (before.text, after.text, gone) == ("teh", "the", edited)
         case _:
             pytest.fail(str(changes))
 
 
 def test_deleted_root_with_replies_leaves_a_tombstone() -> None:
-    """Of a deleted message that has replies, a tombstone stays, so that the thread does."""
+    """A deleted root with replies leaves a tombstone, so that its thread stays."""
     workspace = make_workspace()
     ana, desk = workspace.person("ana"), workspace.channel("help-desk")
     root = workspace.post(ana, desk, "one")
@@ -95,50 +104,50 @@ def test_deleted_root_with_replies_leaves_a_tombstone() -> None:
 
 
 def test_slash_commands_are_refused_in_threads() -> None:
-    """In a thread the person reads Slack's sentence and the app hears nothing; outside it does."""
+    """A slash command in a thread shows Slack's refusal and is not sent to the app."""
     workspace = make_workspace()
     ana, desk = workspace.person("ana"), workspace.channel("help-desk")
     root = workspace.post(ana, desk, "one")
-    changes = told(workspace)
-    workspace.command(ana, desk, "/reset", thread_ts=root.ts)
-    workspace.command(ana, desk, "/nonsense")
+    changes = changes_of(workspace)
+    workspace.interactions.command(ana, desk, "/reset", thread_ts=root.ts)
+    workspace.interactions.command(ana, desk, "/nonsense")
 
     assert [m.text for m in workspace.ephemerals(ana, desk)] == [
         "/reset is not supported in threads. Sorry!",
         "/nonsense is not a valid command.",
     ]
-    workspace.command(ana, desk, "/reset", "all")
-    assert [type(change) for change in changes] == [Posted, Posted, CommandGiven]
+    workspace.interactions.command(ana, desk, "/reset", "all")
+    assert [type(change) for change in changes] == [MessagePosted, MessagePosted, SlashCommandInvoked]
 
 
 def test_statuses_end_by_themselves() -> None:
-    """A status that is not taken back is gone when its time is over, and the page hears of it."""
+    """A status that is not cleared expires, and a change is emitted."""
     clock = Clock()
     workspace = make_workspace(clock)
     desk = workspace.channel("help-desk")
-    changes = told(workspace)
-    workspace.set_status(desk.id, "1.000000", "is thinking", timedelta(minutes=2))
-    assert workspace.status(desk, "1.000000") == "is thinking"
+    changes = changes_of(workspace)
+    workspace.statuses.set(desk.id, "1.000000", "is thinking", timedelta(minutes=2))
+    assert workspace.statuses.text(desk, "1.000000") == "is thinking"
     clock.advance(minutes=2)
     workspace.sweep()
 
-    assert workspace.status(desk, "1.000000") == ""
+    assert workspace.statuses.text(desk, "1.000000") == ""
     assert changes[-1] == StatusSet(desk.id, "1.000000", "")
 
 
 def test_a_status_goes_with_its_thread() -> None:
-    """When a message without replies is deleted, nothing is shown below it any more."""
+    """Deleting a message without replies clears its status."""
     workspace = make_workspace()
     ana, channel = workspace.person("ana"), workspace.channel("help-desk")
     message = workspace.post(ana, channel, "hello")
-    workspace.set_status(channel.id, message.ts, "is thinking", timedelta(minutes=2))
+    workspace.statuses.set(channel.id, message.ts, "is thinking", timedelta(minutes=2))
     workspace.delete(ana, message)
 
-    assert workspace.statuses(channel) == {}
+    assert workspace.statuses.in_channel(channel) == {}
 
 
 async def test_until_returns_at_the_change() -> None:
-    """Who waits for a state is woken by the change that brings it."""
+    """A waiter wakes at the change that makes its condition true."""
     workspace = make_workspace()
     ana, desk = workspace.person("ana"), workspace.channel("help-desk")
     waiting = asyncio.ensure_future(workspace.until(lambda: bool(workspace.transcript.of_channel(desk.id))))
@@ -149,7 +158,7 @@ async def test_until_returns_at_the_change() -> None:
 
 
 async def test_until_shows_the_conversation_when_it_gives_up() -> None:
-    """A state that does not come is an AssertionError with the transcript in it."""
+    """A timeout is an AssertionError that contains the messages."""
     workspace = make_workspace()
     workspace.post(workspace.person("ana"), workspace.channel("help-desk"), "anybody?")
 

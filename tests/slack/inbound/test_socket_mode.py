@@ -9,7 +9,7 @@ import pytest
 
 from bot.errors import StartupError
 from bot.playground.server import PlaygroundServer
-from bot.playground.workspace.changes import Change, Connected
+from bot.playground.workspace.changes import Change, ConnectionChanged
 from bot.slack.client import open_client
 from bot.slack.inbound.bolt_app import build_app
 from bot.slack.inbound.socket_mode import CONNECTIONS, SocketMode
@@ -98,7 +98,7 @@ async def test_a_refresh_loses_nothing() -> None:
         await slack.command("/reset")
         await slack.acknowledged()
 
-        assert not [change for change in changes if isinstance(change, Connected)]
+        assert not [change for change in changes if isinstance(change, ConnectionChanged)]
         assert {len(delivery.attempts) for delivery in slack.server.deliveries.all()} == {1}
         assert len(slack.inbox.accepted) == 100
 
@@ -151,7 +151,7 @@ async def test_all_connections_down(caplog: pytest.LogCaptureFixture) -> None:
 async def test_one_connection_down(caplog: pytest.LogCaptureFixture) -> None:
     """If one connection breaks, the other one goes on, and nothing is logged."""
     async with inbound_stage() as slack:
-        slack.server.sockets._connections[0].cut()  # noqa: SLF001 - otherwise the playground cuts all of them
+        slack.server.sockets._connections[0].abort()  # noqa: SLF001 - otherwise the playground cuts all of them
         await eventually(lambda: slack.transport.connected == 1)
         slack.workspace.post(slack.ana, slack.help_desk, "hello")
         await slack.acknowledged()

@@ -263,7 +263,7 @@ async def test_nothing_said_is_nothing_posted() -> None:
         await slack.reply(Speech(" ", "\n"))
 
         assert slack.texts() == []
-        assert not slack.workspace.status(slack.channel, slack.root)
+        assert not slack.workspace.statuses.text(slack.channel, slack.root)
 
 
 async def test_a_cancelled_answer_does_not_stream_on() -> None:

@@ -198,7 +198,7 @@ async def test_whoever_presses_stop_sees_nothing_more_until_the_end() -> None:
         showing = asyncio.create_task(slack.reply(speech))
         speech.say("Hello")
         await slack.workspace.until(lambda: slack.texts() == ["Hello"])
-        slack.workspace.stop(slack.person, slack.channel, slack.root)
+        slack.workspace.interactions.stop(slack.person, slack.channel, slack.root)
         speech.say(" there")
         await slack.workspace.until(lambda: bool(slack.server.calls.of("chat.stopStream")))
         speech.say(", Ana")

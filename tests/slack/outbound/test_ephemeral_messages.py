@@ -15,7 +15,7 @@ async def test_the_environments_proxy_is_not_used(
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
     async with inbound_stage() as slack:
         session, _ = slack.add_sessions("one", "two")
-        slack.workspace.press(slack.ana, await slack.command("/reset"), RESET_SESSION, session)
+        slack.workspace.interactions.press(slack.ana, await slack.command("/reset"), RESET_SESSION, session)
         await slack.workspace.until(lambda: slack.only_ephemeral() == texts.reset_count(1))
     assert not caplog.records
 
@@ -24,7 +24,7 @@ async def test_an_expired_response_url() -> None:
     """If the response URL has expired, the outcome is posted as another ephemeral message."""
     async with inbound_stage() as slack:
         session, _ = slack.add_sessions("one", "two")
-        slack.workspace.press(slack.ana, await slack.command("/reset"), RESET_SESSION, session)
+        slack.workspace.interactions.press(slack.ana, await slack.command("/reset"), RESET_SESSION, session)
         slack.workspace.response_urls.clear()
         await slack.workspace.until(lambda: slack.ephemerals()[-1].text == texts.reset_count(1))
         assert slack.inbox.resets == [(session, slack.ana.id)]
@@ -35,7 +35,7 @@ async def test_no_way_to_show_the_outcome(caplog: pytest.LogCaptureFixture) -> N
     async with inbound_stage() as slack:
         session, _ = slack.add_sessions("one", "two")
         slack.server.faults.refuse("chat.postEphemeral", "not_in_channel")
-        slack.workspace.press(slack.ana, await slack.command("/reset"), RESET_SESSION, session)
+        slack.workspace.interactions.press(slack.ana, await slack.command("/reset"), RESET_SESSION, session)
         slack.workspace.response_urls.clear()
         await eventually(lambda: bool(logged(caplog, "ephemeral_message_failed")))
 

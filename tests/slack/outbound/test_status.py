@@ -18,13 +18,13 @@ async def test_a_status_comes_first_and_goes() -> None:
     async with stage() as slack:
         speech = Speech()
         showing = asyncio.create_task(slack.reply(speech))
-        await slack.workspace.until(lambda: bool(slack.workspace.status(slack.channel, slack.root)))
+        await slack.workspace.until(lambda: bool(slack.workspace.statuses.text(slack.channel, slack.root)))
         speech.say("Hello")
         speech.end()
         await showing
 
         assert slack.methods()[:3] == ["agents.sessions.setStatus", "assistant.threads.setStatus", "chat.startStream"]
-        assert not slack.workspace.status(slack.channel, slack.root)
+        assert not slack.workspace.statuses.text(slack.channel, slack.root)
 
 
 async def test_the_status_that_a_workspace_refuses_is_not_tried_again() -> None:
@@ -49,7 +49,7 @@ async def test_one_of_many_finds_the_way() -> None:
         await asyncio.gather(*(status.show(thread) for thread in threads))
 
         assert slack.methods().count("agents.sessions.setStatus") == 1
-        assert set(slack.workspace.statuses(slack.channel)) == set(roots)
+        assert set(slack.workspace.statuses.in_channel(slack.channel)) == set(roots)
 
 
 @pytest.mark.parametrize("streaming", ["auto", "off"])
@@ -60,7 +60,7 @@ async def test_an_agents_session_is_set_back(streaming: str) -> None:
         await slack.reply(Speech("Hello"))
 
         assert "assistant.threads.setStatus" not in slack.methods()
-        assert not slack.workspace.status(slack.channel, slack.root)
+        assert not slack.workspace.statuses.text(slack.channel, slack.root)
 
 
 async def test_a_status_that_hangs_holds_nothing_up() -> None:
@@ -74,7 +74,7 @@ async def test_a_status_that_hangs_holds_nothing_up() -> None:
 async def waiting_status(slack: Stage) -> str:
     """What is shown after somebody was told to wait."""
     await slack.adapter.show_waiting(slack.asked())
-    return slack.workspace.status(slack.channel, slack.root)
+    return slack.workspace.statuses.text(slack.channel, slack.root)
 
 
 async def test_whoever_waits_is_told() -> None:
@@ -83,7 +83,7 @@ async def test_whoever_waits_is_told() -> None:
         assert await waiting_status(slack) == texts.WAITING
         await slack.reply(Speech("Hello"))
 
-        assert not slack.workspace.status(slack.channel, slack.root)
+        assert not slack.workspace.statuses.text(slack.channel, slack.root)
 
 
 def statuses(slack: Stage) -> list[str]:
@@ -106,7 +106,7 @@ async def test_a_status_of_waiting_is_never_late() -> None:
         await asyncio.gather(waiting, showing)
 
         assert statuses(slack) == [texts.WAITING, texts.WAITING, texts.WORKING]
-        assert not slack.workspace.status(slack.channel, slack.root)
+        assert not slack.workspace.statuses.text(slack.channel, slack.root)
 
 
 async def test_nobody_is_told_to_wait_below_an_answer() -> None:
@@ -145,7 +145,7 @@ async def test_a_refused_answer_leaves_no_status() -> None:
         with pytest.raises(PlatformError):
             await slack.reply(Speech("Hello"))
 
-        assert not slack.workspace.status(slack.channel, slack.root)
+        assert not slack.workspace.statuses.text(slack.channel, slack.root)
 
 
 async def test_waiting_never_raises() -> None:

@@ -52,7 +52,7 @@ async def test_a_half_written_message_is_finished_in_place(leave: Leave, noted: 
 
         assert stands_alone(slack, ts)
         assert slack.book.noted == [ts]
-        assert not slack.workspace.status(slack.channel, slack.root)
+        assert not slack.workspace.statuses.text(slack.channel, slack.root)
 
 
 async def test_it_grows_in_place() -> None:
@@ -118,8 +118,8 @@ async def test_other_answers_are_left_alone() -> None:
         earlier = await left_posted(slack, "An answer to something else.")
         slack.book.others = {earlier}
         slack.workspace.post(slack.person, slack.channel, "and?", slack.root)
-        slack.workspace.other_bot(slack.channel, "deployed", slack.root)
-        slack.workspace.show(slack.person, slack.channel, "psst", by_app=True, thread_ts=slack.root)
+        slack.workspace.post_as_other_bot(slack.channel, "deployed", slack.root)
+        slack.workspace.show_ephemeral(slack.person, slack.channel, "psst", by_app=True, thread_ts=slack.root)
         await slack.reply(Speech(WHOLE), attempt=2)
 
         said = [message.text for message in slack.workspace.thread(slack.channel, slack.root)]

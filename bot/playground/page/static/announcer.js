@@ -1,34 +1,34 @@
-/** Tells those who listen to the page what has arrived: an answer once it is whole, and that one is being written. */
+/** Announcements for screen readers: a new message once it is complete, and that the bot is writing one. */
 
 import { markdown } from "./render/markdown.js";
 import { mrkdwn } from "./render/mrkdwn.js";
 
-const MOST_SAID = 400; // characters; the rest is there to be read
+const MAX_LENGTH = 400; // characters of an announcement
 
 export class Announcer {
-  constructor(region, desk) {
+  constructor(region, controller) {
     this.region = region;
-    this.desk = desk;
+    this.controller = controller;
   }
 
-  /** Call with each change heard in the open channel, after the state took it in; `before` is the message as it was. */
-  hear(change, before) {
-    const { state } = this.desk;
-    if (change.type === "status" && change.text) this.say(state.status(change.thread_ts));
-    if (change.type === "message" && (!before || before.streaming)) this.message(change.message, state);
+  /** Announces a change in the open channel, once the state has it. `before` is the message before the change. */
+  announceChange(change, before) {
+    const { state } = this.controller;
+    if (change.type === "status" && change.text) this.announce(state.status(change.thread_ts));
+    if (change.type === "message" && (!before || before.streaming)) this.announceMessage(change.message, state);
   }
 
-  message(message, state) {
+  announceMessage(message, state) {
     if (message.streaming || message.user === state.as) return;
-    this.say(`${state.person(message.user).real_name}: ${this.plain(message).slice(0, MOST_SAID)}`);
+    this.announce(`${state.person(message.user).real_name}: ${this.plainText(message).slice(0, MAX_LENGTH)}`);
   }
 
-  plain({ format, text }) {
-    const nodes = format === "markdown" ? markdown(text, this.desk.names) : mrkdwn(text, this.desk.names);
+  plainText({ format, text }) {
+    const nodes = format === "markdown" ? markdown(text, this.controller.names) : mrkdwn(text, this.controller.names);
     return nodes.map((node) => node.textContent).join("\n");
   }
 
-  say(text) {
+  announce(text) {
     this.region.textContent = text;
   }
 }

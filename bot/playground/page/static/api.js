@@ -1,9 +1,9 @@
 /**
- * The page's JSON API: reading the workspace, acting in it, and hearing what changes.
- * Rule: every refusal becomes an Error whose message is a sentence fit to be shown.
+ * The client of the page's JSON API: it reads the workspace, acts in it and subscribes to its changes.
+ * Rule: every refusal becomes an Error whose message the page can show.
  */
 
-const UNREACHABLE = "The playground does not answer. Is it still running?";
+const UNREACHABLE = "The playground is not responding. Is it still running?";
 
 async function request(path, options) {
   let response;
@@ -26,17 +26,17 @@ function post(action, body) {
   });
 }
 
-/** The workspace: team, bot, people, channels, commands, shortcuts. */
+/** Reads the workspace: team, bot, people, channels, commands, shortcuts. */
 export function readWorkspace() {
   return request("/page/state");
 }
 
-/** All that the person `as` can see in a channel, and the statuses shown there. */
+/** Reads the messages of a channel that the person `as` can see, and its statuses. */
 export function readMessages(channel, as) {
   return request(`/page/messages?${new URLSearchParams({ channel, as })}`);
 }
 
-/** What the bot shows to the person `as` outside of messages: `{home, modal}`, each null where there is nothing. */
+/** Reads the views of the person `as`: `{home, modal}`, each null when there is none. */
 export function readViews(as) {
   return request(`/page/views?${new URLSearchParams({ as })}`);
 }
@@ -54,10 +54,10 @@ export const submitView = (body) => post("submit", body);
 export const closeView = (body) => post("close", body);
 
 /**
- * Hears every change the person `as` may see, until the returned function is called.
- * `on.open()` tells of a connection made, perhaps again: what changed before was missed. `on.lost()` tells of one lost.
+ * Subscribes to the changes that the person `as` can see. Returns a function that ends the subscription.
+ * `on.open()` is called at each connection. Changes before it were missed. `on.lost()` is called when it is lost.
  */
-export function listen(as, on) {
+export function subscribe(as, on) {
   const source = new EventSource(`/page/events?${new URLSearchParams({ as })}`);
   source.addEventListener("open", () => on.open());
   source.addEventListener("error", () => on.lost());

@@ -1,9 +1,9 @@
-/** The page's start: reads the workspace, builds the panes, and shows every change once per frame. */
+/** The entry point: reads the workspace, builds the panes, and renders changes at most once per frame. */
 
 import { Announcer } from "./announcer.js";
 import { readWorkspace } from "./api.js";
 import { ChannelPane } from "./channel.js";
-import { Desk } from "./desk.js";
+import { Controller } from "./controller.js";
 import { el } from "./dom.js";
 import { Modal } from "./modal.js";
 import { readPlace, writePlace } from "./place.js";
@@ -11,36 +11,36 @@ import { Sidebar } from "./sidebar.js";
 import { State } from "./state.js";
 import { ThreadPane } from "./thread.js";
 
-const TOLD_MS = 4000; // how long a passing sentence stays
+const TOAST_MS = 4000; // how long a toast stays
 
 class Page {
   constructor(workspace) {
     this.app = document.getElementById("app");
     this.state = new State(workspace, () => this.schedule());
-    const desk = new Desk(this.state, this);
-    this.sidebar = new Sidebar(document.getElementById("sidebar"), this.state, this.sidebarActions(desk));
-    this.channel = new ChannelPane(document.getElementById("channel"), desk);
-    this.thread = new ThreadPane(document.getElementById("thread"), desk);
-    this.modal = new Modal(desk);
-    const announcer = new Announcer(document.getElementById("announcer"), desk);
-    desk.onHeard = (change, before) => announcer.hear(change, before);
+    const controller = new Controller(this.state, this);
+    this.sidebar = new Sidebar(document.getElementById("sidebar"), this.state, this.sidebarActions(controller));
+    this.channel = new ChannelPane(document.getElementById("channel"), controller);
+    this.thread = new ThreadPane(document.getElementById("thread"), controller);
+    this.modal = new Modal(controller);
+    const announcer = new Announcer(document.getElementById("announcer"), controller);
+    controller.onChange = (change, before) => announcer.announceChange(change, before);
     this.toast = el("p", { class: "toast", role: "alert", hidden: true });
     document.body.append(this.toast, this.modal.element);
     document.addEventListener("keydown", (event) => {
       const above = document.querySelector(":popover-open, dialog[open]");
-      if (event.key === "Escape" && this.state.thread && !above) desk.closeThread();
+      if (event.key === "Escape" && this.state.thread && !above) controller.closeThread();
     });
-    desk.start(readPlace(location.hash));
+    controller.start(readPlace(location.hash));
     this.render();
     this.channel.composer.focus();
   }
 
-  sidebarActions(desk) {
+  sidebarActions(controller) {
     const open = (channel) => {
-      desk.open(channel);
+      controller.open(channel);
       this.leaveSidebar();
     };
-    return { open, actAs: (person) => desk.actAs(person), closeMenu: () => this.closeSidebar() };
+    return { open, actAs: (person) => controller.actAs(person), closeMenu: () => this.closeSidebar() };
   }
 
   schedule() {
@@ -58,11 +58,11 @@ class Page {
     writePlace(this.state);
   }
 
-  tell(sentence) {
+  showToast(sentence) {
     this.toast.textContent = sentence;
     this.toast.hidden = false;
-    clearTimeout(this.telling);
-    this.telling = setTimeout(() => (this.toast.hidden = true), TOLD_MS);
+    clearTimeout(this.toastTimer);
+    this.toastTimer = setTimeout(() => (this.toast.hidden = true), TOAST_MS);
   }
 
   threadHasFocus() {

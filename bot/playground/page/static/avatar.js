@@ -1,4 +1,4 @@
-/** A person's round picture: initials on their colour; the bot's is a service bell. */
+/** A person's avatar: initials on the person's colour. The bot's avatar is a service bell. */
 
 import { el } from "./dom.js";
 import { icon } from "./icons.js";
@@ -16,11 +16,11 @@ export function avatar(person, size = "") {
 
 function tint(node, color) {
   const hex = color.replace("#", "");
-  node.style.backgroundColor = `#${hex}`; // through the CSSOM, which the content security policy allows
+  node.style.backgroundColor = `#${hex}`; // the content security policy forbids style attributes
   node.classList.toggle("avatar-light", luminance(hex) > 0.4);
 }
 
-/** Relative luminance, roughly: 0 is black, 1 is white. */
+/** Approximate relative luminance, from 0 for black to 1 for white. */
 function luminance(hex) {
   const [red, green, blue] = [0, 2, 4].map((at) => (parseInt(hex.slice(at, at + 2), 16) / 255) ** 2.2);
   return 0.21 * red + 0.72 * green + 0.07 * blue;

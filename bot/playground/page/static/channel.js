@@ -1,7 +1,7 @@
-/** The main pane: a channel or the direct messages with the bot, its messages, and the box to write in. */
+/** The main pane: the messages of a channel or of the direct messages with the bot, and a composer. */
 
 import { Composer } from "./composer.js";
-import { el, iconButton, renew } from "./dom.js";
+import { el, iconButton, updateChildren } from "./dom.js";
 import { Home, Tabs } from "./home.js";
 import { icon } from "./icons.js";
 import { MessageList } from "./messages.js";
@@ -9,18 +9,18 @@ import { isReply } from "./state.js";
 import { forPlace } from "./suggestions.js";
 
 export class ChannelPane {
-  constructor(root, desk) {
-    this.desk = desk;
+  constructor(root, controller) {
+    this.controller = controller;
     this.title = el("div", { class: "pane-title" });
-    const menu = iconButton("Channels and people", icon("menu"), () => desk.openSidebar(), {
+    const menu = iconButton("Channels and people", icon("menu"), () => controller.openSidebar(), {
       class: "icon-button only-narrow",
       "data-testid": "open-sidebar",
     });
     this.notices = el("div", { class: "notices" });
-    this.tabs = new Tabs(desk);
-    this.home = new Home(desk);
-    this.list = new MessageList(desk, "Messages", "messages");
-    this.composer = new Composer(desk.state, (text, where) => desk.send(text, where), {
+    this.tabs = new Tabs(controller);
+    this.home = new Home(controller);
+    this.list = new MessageList(controller, "Messages", "messages");
+    this.composer = new Composer(controller.state, (text, where) => controller.send(text, where), {
       id: "composer",
       testid: "composer",
     });
@@ -34,15 +34,15 @@ export class ChannelPane {
   }
 
   render() {
-    const { state } = this.desk;
+    const { state } = this.controller;
     const place = state.place();
     if (!place) return;
     const name = place.kind === "channel" || place.kind === "private" ? `#${place.name}` : place.name;
-    renew(this.title, [
+    updateChildren(this.title, [
       el("h2", {}, place.kind === "private" && icon("lock"), name),
       el("p", { class: "topic" }, place.topic),
     ]);
-    renew(this.notices, notices(state));
+    updateChildren(this.notices, noticesOf(state));
     this.tabs.render(place);
     this.home.render();
     for (const part of [this.list, this.composer]) part.element.hidden = state.atHome;
@@ -62,7 +62,7 @@ function rowOf(message, state) {
   return {
     message,
     inThread: false,
-    editing: state.editing === message.id && message.ts !== state.thread, // else it is edited in the thread
+    editing: state.editing === message.id && message.ts !== state.thread, // the thread pane edits its own root
     status: inThread ? "" : state.status(message.ts),
     replies: {
       count: message.reply_count,
@@ -76,18 +76,20 @@ function distinct(values) {
   return [...new Set(values)];
 }
 
-function notices({ notice, online, connected, bot }) {
+function noticesOf({ notice, online, connected, bot }) {
   if (!online)
-    return [...standing(notice), line("offline", "The playground does not answer. Trying to reach it again…")];
-  const away = connected ? [] : [line("disconnected", `${bot.name} is not connected. What you write waits for it.`)];
-  return [...standing(notice), ...away];
+    return [...noticeLines(notice), noticeLine("offline", "The playground is not responding. Reconnecting…")];
+  const disconnected = connected
+    ? []
+    : [noticeLine("disconnected", `${bot.name} is not connected. It will get your messages once it is back.`)];
+  return [...noticeLines(notice), ...disconnected];
 }
 
-function standing(notice) {
-  return notice ? [line("notice", notice)] : [];
+function noticeLines(notice) {
+  return notice ? [noticeLine("notice", notice)] : [];
 }
 
-function line(testid, sentence) {
+function noticeLine(testid, sentence) {
   const bad = testid === "notice" ? "" : " notice-bad";
   return el("p", { class: `notice${bad}`, role: "status", data: { testid } }, icon("info"), el("span", {}, sentence));
 }

@@ -1,25 +1,25 @@
-/** What a message box offers while one types: names after `@`, commands after a `/` at the start. */
+/** Completion in a composer: names after `@`, and commands after a `/` at the start. */
 
 import { avatar } from "./avatar.js";
 import { el } from "./dom.js";
 import { icon } from "./icons.js";
 
-/** The offers for a text with the caret at `caret`: `{from, items: [{insert, title, detail, picture}]}`, or null. */
-export function offers(text, caret, state) {
+/** The completions at a caret: `{from, items: [{insert, title, detail, picture}]}`, or null. */
+export function completionsOf(text, caret, state) {
   const before = text.slice(0, caret);
   const command = /^\/[\w-]*$/.exec(before);
-  if (command) return some(0, commands(command[0], state));
+  if (command) return someOrNull(0, commands(command[0], state));
   const name = /(?:^|[\s(])@([\p{L}\p{N}._-]*)$/u.exec(before);
-  return name ? some(caret - name[1].length - 1, names(name[1], state)) : null;
+  return name ? someOrNull(caret - name[1].length - 1, names(name[1], state)) : null;
 }
 
-function some(from, items) {
+function someOrNull(from, items) {
   return items.length ? { from, items } : null;
 }
 
 function commands(start, state) {
-  const known = state.commands.filter(({ command }) => command.startsWith(start));
-  return known.map(({ command, description, usage_hint }) => ({
+  const matching = state.commands.filter(({ command }) => command.startsWith(start));
+  return matching.map(({ command, description, usage_hint }) => ({
     insert: command,
     title: command,
     hint: usage_hint,
@@ -40,19 +40,19 @@ function names(start, state) {
   }));
 }
 
-/** How the command that a text begins with is used, or null. */
+/** The usage hint of the command at the start of a text, or null. */
 export function usage(text, state) {
-  const found = state.commands.find(({ command }) => text.startsWith(`${command} `));
-  return found ? `${found.command} ${found.usage_hint ?? ""}` : null;
+  const used = state.commands.find(({ command }) => text.startsWith(`${command} `));
+  return used ? `${used.command} ${used.usage_hint ?? ""}` : null;
 }
 
-/** The list of offers above a message box; the box keeps the focus and says which offer is active. */
-export class Offers {
+/** The list of completions above a composer. The box keeps the focus and names the active completion. */
+export class CompletionList {
   constructor(box, id, accept) {
     this.box = box;
     this.accept = accept;
-    this.found = null;
-    this.list = el("div", { class: "offers", role: "listbox", id, "aria-label": "Suggestions", hidden: true });
+    this.shown = null;
+    this.list = el("div", { class: "completions", role: "listbox", id, "aria-label": "Suggestions", hidden: true });
     for (const [name, value] of [
       ["role", "combobox"],
       ["aria-autocomplete", "list"],
@@ -63,39 +63,39 @@ export class Offers {
   }
 
   get isOpen() {
-    return this.found !== null;
+    return this.shown !== null;
   }
 
-  /** Whether the active offer is already typed in full: Enter then sends instead of completing. */
+  /** Whether the active completion is already typed in full, so that Enter sends instead of completing. */
   get isTyped() {
-    const { from, items } = this.found;
+    const { from, items } = this.shown;
     return this.box.value.slice(from, this.box.selectionStart).toLowerCase() === items[this.at].insert.toLowerCase();
   }
 
-  show(found) {
-    this.found = found;
+  show(completions) {
+    this.shown = completions;
     this.at = 0;
-    this.list.hidden = !found;
-    this.list.replaceChildren(...(found?.items ?? []).map((item, at) => this.option(item, at)));
-    this.box.setAttribute("aria-expanded", String(Boolean(found)));
-    this.mark();
+    this.list.hidden = !completions;
+    this.list.replaceChildren(...(completions?.items ?? []).map((item, at) => this.option(item, at)));
+    this.box.setAttribute("aria-expanded", String(Boolean(completions)));
+    this.markActive();
   }
 
   option(item, at) {
     const onmousedown = (event) => {
       event.preventDefault(); // the box keeps the focus
       this.at = at;
-      this.take();
+      this.acceptActive();
     };
     const title = el(
       "span",
-      { class: "offer-title" },
+      { class: "completion-title" },
       item.title,
-      item.hint && el("span", { class: "offer-hint" }, ` ${item.hint}`),
+      item.hint && el("span", { class: "completion-hint" }, ` ${item.hint}`),
     );
     return el(
       "div",
-      { class: "offer", role: "option", id: `${this.list.id}-${at}`, onmousedown },
+      { class: "completion", role: "option", id: `${this.list.id}-${at}`, onmousedown },
       item.picture(),
       title,
       el("span", { class: "aside" }, item.detail),
@@ -103,12 +103,12 @@ export class Offers {
   }
 
   move(by) {
-    const count = this.found.items.length;
+    const count = this.shown.items.length;
     this.at = (this.at + by + count) % count;
-    this.mark();
+    this.markActive();
   }
 
-  mark() {
+  markActive() {
     [...this.list.children].forEach((option, at) => option.setAttribute("aria-selected", String(at === this.at)));
     const active = this.list.children[this.at];
     if (active) this.box.setAttribute("aria-activedescendant", active.id);
@@ -116,8 +116,8 @@ export class Offers {
     active?.scrollIntoView({ block: "nearest" });
   }
 
-  take() {
-    const { from, items } = this.found;
+  acceptActive() {
+    const { from, items } = this.shown;
     const { insert } = items[this.at];
     this.show(null);
     this.accept(from, `${insert} `);

@@ -1,40 +1,40 @@
-/** A message box: Enter sends, Shift+Enter breaks the line, `@` and `/` are completed, drafts stay with their place. */
+/** A composer: Enter sends, Shift+Enter starts a line, `@` and `/` are completed, and each place keeps its draft. */
 
-import { offers, Offers, usage } from "./completion.js";
+import { CompletionList, completionsOf, usage } from "./completion.js";
 import { el, iconButton } from "./dom.js";
 import { icon } from "./icons.js";
 
-const TALLEST = 220; // pixels
+const MAX_HEIGHT = 220; // pixels
 
-/** `send(text, where)` resolves when the text was taken, and rejects with an Error fit to be shown. */
+/** `send(text, where)` resolves when the text was accepted, and rejects with an Error that the page can show. */
 export class Composer {
   constructor(state, send, { id, testid }) {
     this.state = state;
     this.send = send;
-    this.drafts = new Map(); // key of a place → what was being typed there
+    this.drafts = new Map(); // key of a place → its unsent text
     this.key = null;
     this.where = null;
-    this.sending = Promise.resolve(); // one after the other, so that messages keep their order
+    this.sending = Promise.resolve(); // messages are sent one after the other, to keep their order
     this.box = el("textarea", { id, rows: "1", data: { testid }, autocomplete: "off" });
-    this.offers = new Offers(this.box, `${id}-offers`, (from, insert) => this.insert(from, insert));
+    this.completions = new CompletionList(this.box, `${id}-completions`, (from, insert) => this.insert(from, insert));
     this.hint = el("p", { class: "composer-hint", hidden: true });
     this.problem = el("p", { class: "composer-problem", role: "alert", hidden: true });
     this.button = iconButton("Send", icon("send"), () => this.submit());
     this.element = el(
       "div",
       { class: "composer" },
-      this.offers.list,
+      this.completions.list,
       this.problem,
       this.hint,
       el("div", { class: "composer-box" }, this.box, this.button),
     );
-    this.box.addEventListener("input", () => this.typed());
-    this.box.addEventListener("click", () => this.offer());
-    this.box.addEventListener("keydown", (event) => this.keyed(event));
-    this.box.addEventListener("blur", () => this.offers.show(null));
+    this.box.addEventListener("input", () => this.onInput());
+    this.box.addEventListener("click", () => this.complete());
+    this.box.addEventListener("keydown", (event) => this.onKeyDown(event));
+    this.box.addEventListener("blur", () => this.completions.show(null));
   }
 
-  /** Turns to a place, `{as, channel, thread}`; what was typed at the last one waits there. */
+  /** Switches to a place, `{as, channel, thread}`. The draft of the previous place is kept. */
   show(where, label) {
     const key = JSON.stringify(where);
     this.box.setAttribute("aria-label", label);
@@ -43,7 +43,7 @@ export class Composer {
     this.where = where;
     if (this.key) this.drafts.set(this.key, this.box.value);
     this.key = key;
-    this.complain("");
+    this.showProblem("");
     this.write(this.drafts.get(key) ?? "");
   }
 
@@ -51,7 +51,7 @@ export class Composer {
     return !this.box.value.trim();
   }
 
-  /** Puts a text into the box, ready to be sent or changed. */
+  /** Puts a text into the box. The person can change it before sending. */
   fill(text) {
     this.write(text);
     this.focus();
@@ -64,26 +64,26 @@ export class Composer {
 
   write(text) {
     this.box.value = text;
-    this.settle();
-    this.offers.show(null);
+    this.refresh();
+    this.completions.show(null);
   }
 
-  typed() {
-    this.complain("");
-    this.settle();
-    this.offer();
+  onInput() {
+    this.showProblem("");
+    this.refresh();
+    this.complete();
   }
 
-  settle() {
+  refresh() {
     this.box.style.height = "auto";
-    this.box.style.height = `${Math.min(this.box.scrollHeight, TALLEST)}px`;
+    this.box.style.height = `${Math.min(this.box.scrollHeight, MAX_HEIGHT)}px`;
     this.button.disabled = this.isEmpty;
     this.hint.textContent = usage(this.box.value, this.state) ?? "";
     this.hint.hidden = !this.hint.textContent;
   }
 
-  offer() {
-    this.offers.show(offers(this.box.value, this.box.selectionStart, this.state));
+  complete() {
+    this.completions.show(completionsOf(this.box.value, this.box.selectionStart, this.state));
   }
 
   insert(from, insert) {
@@ -91,12 +91,12 @@ export class Composer {
     const rest = value.slice(selectionStart).replace(/^ /, "");
     this.box.value = value.slice(0, from) + insert + rest;
     this.box.setSelectionRange(from + insert.length, from + insert.length);
-    this.settle();
+    this.refresh();
   }
 
-  keyed(event) {
+  onKeyDown(event) {
     if (event.isComposing) return;
-    const act = this.offers.isOpen ? this.keyInOffers(event) : null;
+    const act = this.completions.isOpen ? this.completionAction(event) : null;
     if (act) {
       event.preventDefault();
       event.stopPropagation();
@@ -107,14 +107,20 @@ export class Composer {
     }
   }
 
-  keyInOffers({ key, shiftKey }) {
-    if (key === "Enter" && (shiftKey || this.offers.isTyped)) return null;
+  completionAction({ key, shiftKey }) {
+    if (key === "Enter" && (shiftKey || this.completions.isTyped)) return null;
     const keys = {
-      ArrowDown: () => this.offers.move(1),
-      ArrowUp: () => this.offers.move(-1),
-      Escape: () => this.offers.show(null),
+      ArrowDown: () => this.completions.move(1),
+      ArrowUp: () => this.completions.move(-1),
+      Escape: () => this.completions.show(null),
     };
-    return { ...keys, Enter: () => this.offers.take(), Tab: shiftKey ? null : () => this.offers.take() }[key] ?? null;
+    return (
+      {
+        ...keys,
+        Enter: () => this.completions.acceptActive(),
+        Tab: shiftKey ? null : () => this.completions.acceptActive(),
+      }[key] ?? null
+    );
   }
 
   submit() {
@@ -122,17 +128,17 @@ export class Composer {
     if (!text) return;
     const { key, where } = this;
     this.write("");
-    this.sending = this.sending.then(() => this.send(text, where)).catch((error) => this.giveBack(key, text, error));
+    this.sending = this.sending.then(() => this.send(text, where)).catch((error) => this.restore(key, text, error));
   }
 
-  /** What could not be sent is not lost, unless something new was typed there meanwhile. */
-  giveBack(key, text, error) {
+  /** Puts back a text that could not be sent, unless the person has typed something new there. */
+  restore(key, text, error) {
     if (key !== this.key) this.drafts.set(key, text);
     else if (this.isEmpty) this.write(text);
-    this.complain(error.message);
+    this.showProblem(error.message);
   }
 
-  complain(sentence) {
+  showProblem(sentence) {
     this.problem.textContent = sentence;
     this.problem.hidden = !sentence;
   }

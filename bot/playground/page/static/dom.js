@@ -1,9 +1,9 @@
 /**
- * How elements are made and renewed.
- * Rule: what people or the model wrote becomes text nodes; nothing here, or anywhere in the page, parses markup.
+ * Creating and updating elements.
+ * Rule: texts of people and of the model become text nodes. Nothing on the page parses markup.
  */
 
-/** An element with attributes (`data` sets dataset, `onclick` and its like listen), and children: nodes or text. */
+/** Creates an element. `data` sets its dataset, functions become event listeners, children are nodes or text. */
 export function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) set(node, name, value);
@@ -22,15 +22,15 @@ function set(node, name, value) {
   else node.setAttribute(name, value === true ? "" : value);
 }
 
-/** Makes `parent` hold `nodes`, keeping leading children that are equal: what streams in leaves the rest alone. */
-export function renew(parent, nodes) {
+/** Makes `nodes` the children of `parent`. Equal leading children are kept, so that streaming changes only the end. */
+export function updateChildren(parent, nodes) {
   let same = 0;
   while (same < nodes.length && parent.childNodes[same]?.isEqualNode(nodes[same])) same += 1;
   while (parent.childNodes.length > same) parent.lastChild.remove();
   parent.append(...nodes.slice(same));
 }
 
-/** Makes `parent` hold exactly these nodes in this order, moving only what has to move, so that focus stays. */
+/** Makes `nodes` the children of `parent` in this order. Nodes already in place are not moved and keep their focus. */
 export function arrange(parent, nodes) {
   const wanted = new Set(nodes);
   for (const child of [...parent.childNodes]) if (!wanted.has(child)) child.remove();
@@ -39,7 +39,7 @@ export function arrange(parent, nodes) {
   });
 }
 
-/** An icon-only button, named for those who cannot see it. */
+/** Creates a button with an icon. `label` is its accessible name. */
 export function iconButton(label, icon, onclick, attributes = {}) {
   return el(
     "button",

@@ -1,4 +1,4 @@
-/** The page's drawings, as inline SVG elements in the colour of the text around them. */
+/** The page's icons, as inline SVG elements in the colour of the surrounding text. */
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -16,7 +16,7 @@ const STROKES = {
   bell: ["M5 17a7 7 0 0 1 14 0z", "M4 20h16", "M12 10V7.5", "M10.5 7h3"],
 };
 
-/** The drawing of that name; decoration only, so hidden from assistive technology. */
+/** Creates the icon of this name. It is decoration, so it is hidden from assistive technology. */
 export function icon(name) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", "0 0 24 24");

@@ -1,15 +1,15 @@
-/** A menu beside the button that opened it: arrow keys move, Enter chooses, Escape closes and gives the focus back. */
+/** A menu beside its button: arrow keys move, Enter chooses, Escape closes it and returns the focus. */
 
 import { el } from "./dom.js";
 
-const GAP = 4; // pixels between the button and its menu, and between the menu and the window's edge
+const GAP = 4; // pixels between the menu and its button, and between the menu and the window's edge
 
 /** Opens a menu of choices `{name, choose, detail?, danger?}` at `anchor`. */
 export function openMenu(anchor, choices) {
   const menu = el("div", { class: "menu", role: "menu", popover: "auto", data: { testid: "menu" } });
   menu.append(...choices.map((choice) => entry(choice, menu)));
-  menu.addEventListener("keydown", (event) => keyed(event, menu));
-  menu.addEventListener("toggle", (event) => event.newState === "closed" && closed(menu, anchor));
+  menu.addEventListener("keydown", (event) => onKeyDown(event, menu));
+  menu.addEventListener("toggle", (event) => event.newState === "closed" && onClosed(menu, anchor));
   document.body.append(menu);
   menu.showPopover();
   anchor.setAttribute("aria-expanded", "true");
@@ -27,7 +27,7 @@ function entry(choice, menu) {
   return el("button", { type: "button", class: kind, role: "menuitem", tabindex: "-1", onclick }, choice.name, detail);
 }
 
-function keyed(event, menu) {
+function onKeyDown(event, menu) {
   const entries = [...menu.children];
   const at = entries.indexOf(document.activeElement);
   const next = { ArrowDown: at + 1, ArrowUp: at - 1 + entries.length, Home: 0, End: entries.length - 1 }[event.key];
@@ -37,7 +37,7 @@ function keyed(event, menu) {
   entries[next % entries.length].focus();
 }
 
-function closed(menu, anchor) {
+function onClosed(menu, anchor) {
   const hadFocus = menu.contains(document.activeElement) || document.activeElement === document.body;
   menu.remove();
   anchor.removeAttribute("aria-expanded");

@@ -1,7 +1,7 @@
-/** One message: its author, its text, what hangs below it, and what can be done with it. */
+/** One message: its author, its text, its files and replies, and its menu. */
 
 import { avatar } from "./avatar.js";
-import { arrange, el, iconButton, renew } from "./dom.js";
+import { arrange, el, iconButton, updateChildren } from "./dom.js";
 import { editor } from "./editor.js";
 import { icon } from "./icons.js";
 import { openMenu } from "./menu.js";
@@ -10,15 +10,15 @@ import { markdown } from "./render/markdown.js";
 import { mrkdwn } from "./render/mrkdwn.js";
 import { timeOf, wholeTimeOf, moment } from "./time.js";
 
-const SYSTEM = /^(channel|group)_(join|leave|topic|purpose|name|archive)$|^tombstone$/; // subtypes of what nobody wrote
+const SYSTEM = /^(channel|group)_(join|leave|topic|purpose|name|archive)$|^tombstone$/; // subtypes without author
 const ENDINGS =
   "p, ul, ol, li, blockquote, h3, h4, h5, h6, pre, figure, pre > code, div, table, tbody, tr:last-child, td";
-const MOST_FACES = 3; // small pictures beside a reply count
+const MAX_FACES = 3; // avatars beside a reply count
 
-/** The element of one message, renewed in place as the message changes. */
+/** The element of one message. It is updated in place as the message changes. */
 export class MessageView {
-  constructor(message, desk) {
-    this.desk = desk;
+  constructor(message, controller) {
+    this.controller = controller;
     this.face = el("div", { class: "message-side" });
     this.head = el("header", { class: "message-head" });
     this.text = el("div", { class: "text", data: { testid: "message-text" } });
@@ -36,21 +36,21 @@ export class MessageView {
     if (shown === this.shown) return;
     this.shown = shown;
     const { message } = row;
-    const author = this.desk.state.person(message.user);
+    const author = this.controller.state.person(message.user);
     Object.assign(this.element.dataset, { streaming: String(message.streaming), bot: String(message.is_bot) });
     this.element.className = classes(row);
     this.element.setAttribute("aria-label", `${author.real_name}, ${timeOf(message.ts)}`);
-    renew(this.face, [row.continued ? time(message) : avatar(author)]);
-    renew(this.head, head(row, author));
-    renew(this.bar, bar(row, this.desk));
-    renew(this.foot, foot(row, this.desk));
+    updateChildren(this.face, [row.continued ? time(message) : avatar(author)]);
+    updateChildren(this.head, head(row, author));
+    updateChildren(this.bar, bar(row, this.controller));
+    updateChildren(this.foot, foot(row, this.controller));
     this.updateBody(row);
   }
 
   updateBody({ message, editing }) {
-    const form = editing ? (this.body.querySelector("form") ?? editor(message, this.desk)) : null;
-    renew(this.text, text(message, this.desk));
-    arrange(this.body, [form ?? this.text]); // what is being typed in the form stays
+    const form = editing ? (this.body.querySelector("form") ?? editor(message, this.controller)) : null;
+    updateChildren(this.text, text(message, this.controller));
+    arrange(this.body, [form ?? this.text]); // an open form keeps what the person is typing
   }
 }
 
@@ -87,30 +87,30 @@ function head({ message, continued }, author) {
   return [onlyYou, !continued && line].filter(Boolean);
 }
 
-function text(message, desk) {
-  const body = el("div", {}, rendered(message, desk));
+function text(message, controller) {
+  const body = el("div", {}, rendered(message, controller));
   const last = body.lastElementChild;
   if (message.edited) (last?.matches("p") ? last : body).append(el("span", { class: "aside" }, " (edited)"));
   if (message.streaming) lastText(body).append(el("span", { class: "caret" }));
   return [...body.childNodes];
 }
 
-function rendered(message, desk) {
-  const press = (action) => desk.press(message, action);
-  const fromBlocks = blocks(message.blocks, { names: desk.names, press });
+function rendered(message, controller) {
+  const press = (action) => controller.actions.press(message, action);
+  const fromBlocks = blocks(message.blocks, { names: controller.names, press });
   if (fromBlocks.length) return fromBlocks;
-  if (message.format === "markdown") return markdown(message.text, desk.names, message.streaming);
-  return mrkdwn(message.text, desk.names);
+  if (message.format === "markdown") return markdown(message.text, controller.names, message.streaming);
+  return mrkdwn(message.text, controller.names);
 }
 
-/** The innermost element in which the text written so far ends. */
+/** The innermost element at the end of the text, where the caret goes. */
 function lastText(node) {
   const last = node.lastElementChild;
   return last?.matches(ENDINGS) ? lastText(last) : node;
 }
 
-function foot({ message, inThread, status, replies }, desk) {
-  const link = !inThread && replies.count > 0 && replyLink(message, replies, desk);
+function foot({ message, inThread, status, replies }, controller) {
+  const link = !inThread && replies.count > 0 && replyLink(message, replies, controller);
   return [...message.files.map(fileLink), link, status && statusLine(status)].filter(Boolean);
 }
 
@@ -119,18 +119,18 @@ function fileLink({ name, path }) {
   return el("p", {}, el("a", { href: path, download: name, data: { testid: "file" } }, name));
 }
 
-/** What the bot is doing in a thread just now, with Slack's Stop button where there is something to `stop`. */
+/** The bot's status in a thread, with Slack's Stop button if `stop` is given. */
 export function statusLine(text, stop = null) {
   const dots = el("span", { class: "dots", "aria-hidden": "true" }, el("i"), el("i"), el("i"));
   const attributes = { type: "button", class: "button", data: { testid: "stop" }, onclick: stop };
   return el("p", { class: "status", data: { testid: "status" } }, dots, text, stop && el("button", attributes, "Stop"));
 }
 
-function replyLink(message, replies, desk) {
-  const faces = replies.users.slice(0, MOST_FACES).map((user) => avatar(desk.state.person(user), "avatar-small"));
+function replyLink(message, replies, controller) {
+  const faces = replies.users.slice(0, MAX_FACES).map((user) => avatar(controller.state.person(user), "avatar-small"));
   const count = replies.count === 1 ? "1 reply" : `${replies.count} replies`;
   const last = replies.last && el("span", { class: "aside" }, `last at ${timeOf(replies.last)}`);
-  const onclick = () => desk.openThread(message.ts);
+  const onclick = () => controller.openThread(message.ts);
   return el(
     "button",
     { type: "button", class: "reply-link", data: { testid: "reply-link" }, onclick },
@@ -140,12 +140,12 @@ function replyLink(message, replies, desk) {
   );
 }
 
-function bar({ message, inThread, continued, editing }, desk) {
+function bar({ message, inThread, continued, editing }, controller) {
   if (editing || message.ephemeral || SYSTEM.test(message.subtype)) return [];
-  const toThread = () => desk.openThread(message.thread_ts ?? message.ts);
+  const toThread = () => controller.openThread(message.thread_ts ?? message.ts);
   const reply =
     !inThread && iconButton("Reply in thread", icon("reply"), toThread, { "data-testid": "reply-in-thread" });
-  const onclick = (event) => openMenu(event.currentTarget, choices(message, desk));
+  const onclick = (event) => openMenu(event.currentTarget, choices(message, controller));
   const more = iconButton("More actions", icon("more"), onclick, {
     "aria-haspopup": "menu",
     "data-testid": "more-actions",
@@ -154,13 +154,17 @@ function bar({ message, inThread, continued, editing }, desk) {
   return [when, reply, more].filter(Boolean);
 }
 
-function choices(message, desk) {
-  const detail = desk.state.bot.name;
-  const shortcut = ({ name, callback_id }) => ({ name, detail, choose: () => desk.shortcut(message, callback_id) });
-  const shortcuts = desk.state.shortcuts.map(shortcut);
-  const link = { name: "Copy link", choose: () => desk.copyLink(message) };
-  if (message.user !== desk.state.as) return [...shortcuts, link];
-  const edit = { name: "Edit message", choose: () => desk.state.edit(message.id) };
-  const remove = { name: "Delete message", danger: true, choose: () => desk.remove(message) };
+function choices(message, controller) {
+  const detail = controller.state.bot.name;
+  const shortcut = ({ name, callback_id }) => ({
+    name,
+    detail,
+    choose: () => controller.actions.shortcut(message, callback_id),
+  });
+  const shortcuts = controller.state.shortcuts.map(shortcut);
+  const link = { name: "Copy link", choose: () => controller.actions.copyLink(message) };
+  if (message.user !== controller.state.as) return [...shortcuts, link];
+  const edit = { name: "Edit message", choose: () => controller.state.edit(message.id) };
+  const remove = { name: "Delete message", danger: true, choose: () => controller.actions.remove(message) };
   return [...shortcuts, link, edit, remove];
 }

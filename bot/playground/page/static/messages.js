@@ -1,17 +1,17 @@
-/** A list of messages: grouped by author and day, at its end unless one scrolled away, walked with the arrow keys. */
+/** A list of messages, grouped by author and day. It stays at its end unless scrolled up. Arrow keys move the focus. */
 
-import { arrange, el, renew } from "./dom.js";
+import { arrange, el, updateChildren } from "./dom.js";
 import { icon } from "./icons.js";
 import { MessageView } from "./message.js";
 import { dayOf } from "./time.js";
 
-const TOGETHER_S = 300; // one author's messages this close stand under one name
-const NEAR_END = 48; // pixels from the end that still count as being there
+const GROUP_WITHIN_S = 300; // messages of one author within this time stand under one name
+const NEAR_END = 48; // pixels from the end that still count as the end
 
-/** The list's element is `element`; `show` renews it. */
+/** `element` is the list's element, `show` updates it. */
 export class MessageList {
-  constructor(desk, label, testid) {
-    this.desk = desk;
+  constructor(controller, label, testid) {
+    this.controller = controller;
     this.views = new Map();
     this.days = new Map();
     this.key = null;
@@ -26,20 +26,20 @@ export class MessageList {
       "New messages",
     );
     this.element = el("div", { class: "messages-frame" }, this.scroller, this.jump);
-    this.scroller.addEventListener("scroll", () => this.noticeScroll());
-    this.scroller.addEventListener("keydown", (event) => this.keyed(event));
+    this.scroller.addEventListener("scroll", () => this.onScroll());
+    this.scroller.addEventListener("keydown", (event) => this.onKeyDown(event));
     this.scroller.addEventListener("focusin", (event) => this.makeTabStop(event.target.closest(".message")));
     const keepAtEnd = new ResizeObserver(() => this.atEnd && this.toEnd());
     [this.scroller, this.inner].forEach((box) => keepAtEnd.observe(box));
   }
 
-  /** Shows these rows (as MessageView.update takes them) as the place `key`, and `after` below them. */
+  /** Shows the rows (see MessageView.update) of the place `key`, and the nodes `after` below them. */
   show(key, rows, after = []) {
     const other = key !== this.key;
     const last = rows.at(-1)?.message.id;
-    if (other) this.forget(key);
+    if (other) this.reset(key);
     const nodes = rows.flatMap((row, at) => this.nodesFor(row, rows[at - 1]));
-    renew(this.after, after);
+    updateChildren(this.after, after);
     arrange(this.inner, [...nodes, this.after]);
     if (other || this.atEnd) this.toEnd();
     else if (last !== this.last) this.jump.hidden = false;
@@ -47,7 +47,7 @@ export class MessageList {
     this.keepOneTabStop();
   }
 
-  forget(key) {
+  reset(key) {
     this.key = key;
     this.views.clear();
     this.days.clear();
@@ -63,7 +63,7 @@ export class MessageList {
   }
 
   view(message) {
-    if (!this.views.has(message.id)) this.views.set(message.id, new MessageView(message, this.desk));
+    if (!this.views.has(message.id)) this.views.set(message.id, new MessageView(message, this.controller));
     return this.views.get(message.id);
   }
 
@@ -75,16 +75,16 @@ export class MessageList {
 
   toEnd() {
     this.scroller.scrollTop = this.scroller.scrollHeight;
-    this.noticeScroll();
+    this.onScroll();
   }
 
-  noticeScroll() {
+  onScroll() {
     const { scrollHeight, scrollTop, clientHeight } = this.scroller;
     this.atEnd = scrollHeight - scrollTop - clientHeight < NEAR_END;
     if (this.atEnd) this.jump.hidden = true;
   }
 
-  keyed(event) {
+  onKeyDown(event) {
     const elements = this.elements();
     const at = elements.indexOf(document.activeElement);
     const next = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: elements.length - 1 }[event.key];
@@ -113,6 +113,6 @@ function continues(message, above) {
     plain &&
     message.user === above.user &&
     above.reply_count === 0 &&
-    Number(message.ts) - Number(above.ts) < TOGETHER_S
+    Number(message.ts) - Number(above.ts) < GROUP_WITHIN_S
   );
 }

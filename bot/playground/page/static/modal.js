@@ -1,28 +1,28 @@
-/** A modal of the bot: inputs, what is wrong with them, and two buttons. Escape closes it. */
+/** A modal of the bot: its inputs, their errors and two buttons. Escape closes it. */
 
 import { el } from "./dom.js";
 import { blocks } from "./render/blocks.js";
 
 export class Modal {
-  constructor(desk) {
-    this.desk = desk;
+  constructor(controller) {
+    this.controller = controller;
     this.element = el("dialog", { class: "modal", "aria-labelledby": "modal-title", data: { testid: "modal" } });
     this.element.addEventListener("cancel", (event) => {
-      event.preventDefault(); // it closes when the playground says so
-      desk.closeModal();
+      event.preventDefault(); // it closes when the playground confirms it
+      controller.actions.closeModal();
     });
-    this.fields = new Map(); // block → its input and the line below it
+    this.fields = new Map(); // block id → {box, line, hint}: its input and the hint or error below it
   }
 
   render() {
-    const view = this.desk.state.views.modal;
+    const view = this.controller.state.views.modal;
     const shown = JSON.stringify(view);
     if (shown === this.shown) return;
     this.shown = shown;
     if (view && view.id !== this.id) this.build(view);
     this.id = view?.id ?? null;
     if (!view) return this.element.close();
-    this.complain(view.errors);
+    this.showErrors(view.errors);
     if (!this.element.open) this.element.showModal();
   }
 
@@ -30,7 +30,7 @@ export class Modal {
     this.fields.clear();
     this.problem = el("p", { class: "field-problem", role: "alert" });
     this.save = el("button", { type: "submit", class: "button button-primary" }, view.submit ?? "Submit");
-    const onclick = () => this.desk.closeModal();
+    const onclick = () => this.controller.actions.closeModal();
     const cancel = el("button", { type: "button", class: "button", onclick }, view.close ?? "Cancel");
     const onsubmit = (event) => this.submit(event);
     const body = view.blocks.flatMap((block) => this.block(block));
@@ -42,7 +42,7 @@ export class Modal {
   }
 
   block(block) {
-    if (block.type !== "input") return blocks([block], { names: this.desk.names, press: () => {} });
+    if (block.type !== "input") return blocks([block], { names: this.controller.names, press: () => {} });
     const id = `field-${block.block_id}`;
     const box = control(block.element, id);
     const line = el("p", { class: "field-hint", id: `${id}-line` });
@@ -51,7 +51,7 @@ export class Modal {
     return [el("div", { class: "field" }, el("label", { for: id }, block.label.text, optional), box, line)];
   }
 
-  complain(errors) {
+  showErrors(errors) {
     for (const [block, { box, line, hint }] of this.fields) {
       line.textContent = errors[block] ?? hint;
       line.className = errors[block] ? "field-problem" : "field-hint";
@@ -66,9 +66,9 @@ export class Modal {
   async submit(event) {
     event.preventDefault();
     this.save.disabled = true;
-    this.shown = null; // the same complaints again are news
+    this.shown = null; // show the errors again even if they stay the same
     const values = Object.fromEntries([...this.fields].map(([block, { box }]) => [block, box.value]));
-    if (!(await this.desk.submitModal(values))) this.save.disabled = false;
+    if (!(await this.controller.actions.submitModal(values))) this.save.disabled = false;
   }
 }
 

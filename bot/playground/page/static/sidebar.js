@@ -1,15 +1,15 @@
-/** The side: whose workspace this is, its channels, the bot, and as whom one acts. */
+/** The sidebar: the workspace, its channels, the bot, and the choice of the acting person. */
 
 import { avatar } from "./avatar.js";
-import { arrange, el, iconButton, renew } from "./dom.js";
+import { arrange, el, iconButton, updateChildren } from "./dom.js";
 import { icon } from "./icons.js";
 
-/** `actions` has open(channel), actAs(person), closeMenu(): whether it was open. */
+/** `actions` has open(channel), actAs(person), and closeMenu(), which returns whether it was open. */
 export class Sidebar {
   constructor(root, state, actions) {
     this.state = state;
     this.actions = actions;
-    this.entries = new Map(); // place → its button, which keeps the focus while what it says changes
+    this.entries = new Map(); // place → its element, which is updated in place so that it keeps the focus
     this.channels = el("ul");
     this.directs = el("ul");
     this.places = el(
@@ -66,7 +66,7 @@ export class Sidebar {
     button.classList.toggle("place-unread", unread);
     if (place.id === state.channel) button.setAttribute("aria-current", "page");
     else button.removeAttribute("aria-current");
-    renew(
+    updateChildren(
       button,
       [
         sign(place, state),

@@ -1,27 +1,27 @@
 /**
- * What the page knows: the workspace, who acts, what is open, the messages, what is unread.
- * Rule: no document and no network here; everything shown is read from this, and each change calls `changed`.
+ * The page's state: the workspace, the acting person, the open place, the messages, the unread channels.
+ * Rule: it uses no document and no network. The page renders only from it, and each change calls `onChange`.
  */
 
 const SLACKBOT = { real_name: "Slackbot", initials: "S", color: "#5c6b73" };
 const ANOTHER_APP = { real_name: "Another app", initials: "A", color: "#5c6b73" };
 
 export class State {
-  constructor(workspace, changed) {
+  constructor(workspace, onChange) {
     Object.assign(this, workspace);
-    this.changed = changed;
+    this.onChange = onChange;
     this.as = workspace.people[0].id;
     this.channel = null;
-    this.thread = null; // the root's ts of the thread in the side pane
+    this.thread = null; // the ts of the root of the open thread
     this.atHome = false; // whether the bot's Home tab is open instead of its messages
-    this.views = { home: null, modal: null }; // what the bot shows to the acting person
+    this.views = { home: null, modal: null }; // the views of the acting person
     this.editing = null; // the id of the message being edited
-    this.online = true; // whether the page hears the playground
+    this.online = true; // whether the page is connected to the playground
     this.messages = new Map(); // channel → id → message
     this.statuses = new Map(); // channel → thread's root ts → {text, stoppable}
-    this.loading = new Set(); // readings under way: {channel, missed: changes that came meanwhile}
-    this.seen = new Map(); // person and channel → newest ts shown
-    this.unread = new Set(); // channels of the acting person
+    this.loading = new Set(); // pending loads: {channel, missed: changes since the load began}
+    this.seen = new Map(); // person and channel → newest ts that was shown
+    this.unread = new Set(); // ids of unread channels of the acting person
   }
 
   /** The channels the acting person is in, the direct messages with the bot last. */
@@ -40,7 +40,7 @@ export class State {
     return this.places().find((place) => place.id === id) ?? null;
   }
 
-  /** Who that is, also when nobody knows: `{id, name, real_name, initials, color}`; the bot has `is_bot`. */
+  /** A user, even an unknown one: `{id, name, real_name, initials, color}`. The bot has `is_bot`. */
   person(id) {
     if (id === this.bot.id) return { ...this.bot, real_name: this.bot.name, is_bot: true };
     const known = this.people.find((person) => person.id === id);
@@ -61,7 +61,7 @@ export class State {
     return this.all().filter((message) => isReply(message) && message.thread_ts === root);
   }
 
-  known(channel, id) {
+  find(channel, id) {
     return this.messages.get(channel)?.get(id) ?? null;
   }
 
@@ -69,7 +69,7 @@ export class State {
     return this.all().find((message) => message.ts === ts && !message.ephemeral) ?? null;
   }
 
-  /** "attendant is thinking…", or nothing. Slack's statuses leave out the name, and the reader wants it. */
+  /** A thread's status such as "attendant is thinking…", or "". Slack's statuses leave out the bot's name. */
   status(root) {
     const text = this.statuses.get(this.channel)?.get(root)?.text ?? "";
     return !text || text.startsWith(this.bot.name) ? text : `${this.bot.name} ${text}`;
@@ -80,14 +80,14 @@ export class State {
     return this.statuses.get(this.channel)?.get(root)?.stoppable ?? false;
   }
 
-  /** Another person acts: what the last one saw is put away, since ephemeral messages are theirs alone. */
+  /** Changes the acting person. Everything that the previous person saw is dropped, since it may be private. */
   actAs(person) {
     this.as = person;
-    for (const kept of [this.messages, this.statuses, this.loading, this.unread]) kept.clear();
+    for (const collection of [this.messages, this.statuses, this.loading, this.unread]) collection.clear();
     this.views = { home: null, modal: null };
     this.atHome = false;
     this.editing = null;
-    this.changed();
+    this.onChange();
   }
 
   open(channel, thread = null) {
@@ -95,65 +95,65 @@ export class State {
     this.thread = thread;
     this.atHome = false;
     this.editing = null;
-    this.changed();
+    this.onChange();
   }
 
   openHome(atHome) {
     this.atHome = atHome;
     if (atHome) this.thread = null;
-    this.changed();
+    this.onChange();
   }
 
   show(views) {
     Object.assign(this.views, views);
-    this.changed();
+    this.onChange();
   }
 
   openThread(root) {
     this.thread = root;
     this.editing = null;
-    this.changed();
+    this.onChange();
   }
 
   edit(id) {
     this.editing = id;
-    this.changed();
+    this.onChange();
   }
 
-  /** Call before a channel's messages are read: what changes meanwhile is kept and applied to what was read. */
+  /** Begins a load of a channel. Changes that arrive during the load are applied after it. */
   beginLoading(channel) {
-    const reading = { channel, missed: [] };
-    this.loading.add(reading);
-    return reading;
+    const load = { channel, missed: [] };
+    this.loading.add(load);
+    return load;
   }
 
-  /** Takes in what was read, unless somebody else acts by now. */
-  loaded(reading, { messages, statuses }) {
-    if (!this.loading.delete(reading)) return;
-    this.messages.set(reading.channel, new Map(messages.map((message) => [message.id, message])));
-    this.statuses.set(reading.channel, new Map(statuses.map((status) => [status.thread_ts, status])));
-    reading.missed.forEach((change) => this.apply(change));
-    if (reading.channel === this.channel) this.markSeen(reading.channel);
-    this.changed();
+  /** Stores the result of a load, unless the acting person has changed meanwhile. */
+  loaded(load, { messages, statuses }) {
+    if (!this.loading.delete(load)) return;
+    this.messages.set(load.channel, new Map(messages.map((message) => [message.id, message])));
+    this.statuses.set(load.channel, new Map(statuses.map((status) => [status.thread_ts, status])));
+    load.missed.forEach((change) => this.apply(change));
+    if (load.channel === this.channel) this.markSeen(load.channel);
+    this.onChange();
   }
 
-  gaveUpLoading(reading) {
-    this.loading.delete(reading);
+  abandonLoading(load) {
+    this.loading.delete(load);
   }
 
-  /** Takes in one change as the playground tells it. */
+  /** Applies one change from the playground. */
   apply(change) {
     const channel = change.message?.channel ?? change.channel;
-    for (const reading of this.loading) if (reading.channel === channel) reading.missed.push(change);
+    for (const load of this.loading) if (load.channel === channel) load.missed.push(change);
     if (change.type === "view") this.views[change.kind] = change.view;
     if (change.type === "connection") this.connected = change.connected;
     if (change.type === "removed") this.messages.get(channel)?.delete(change.id);
     if (change.type === "status") this.statuses.get(channel)?.set(change.thread_ts, change);
-    if (change.type === "message") this.take(change.message);
-    this.changed();
+    if (change.type === "message") this.addMessage(change.message);
+    this.onChange();
   }
 
-  take(message) {
+  addMessage(message) {
     this.messages.get(message.channel)?.set(message.id, message);
     if (message.channel === this.channel) this.markSeen(message.channel);
     else if (message.user !== this.as && message.ts > this.newestSeen(message.channel))
@@ -172,11 +172,11 @@ export class State {
 
   setOnline(online) {
     this.online = online;
-    this.changed();
+    this.onChange();
   }
 }
 
-/** Whether a message stands in a thread below its root. */
+/** Whether a message is a reply in a thread. */
 export function isReply(message) {
   return message.thread_ts !== null && message.thread_ts !== message.ts;
 }

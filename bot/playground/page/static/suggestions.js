@@ -1,16 +1,16 @@
-/** What a visitor may try next, as chips that fill the message box. */
+/** Suggestions of what to try next, as chips that fill the composer. */
 
 import { avatar } from "./avatar.js";
 import { el } from "./dom.js";
 
-const HOW_IN_CHANNEL = "Mention it and it answers in a thread. Replies in that thread need no mention.";
-const HOW_DIRECT = "Every message gets an answer, in a thread of its own. Each thread is a conversation.";
+const HOW_IN_CHANNEL = "Mention it, and it answers in a thread. Replies there need no mention.";
+const HOW_DIRECT = "Every message gets an answer in its own thread. Each thread is a separate conversation.";
 
-/** Chips for a channel or the direct messages in which nobody has talked to the bot yet; else nothing. */
+/** Chips for a channel or direct messages in which nobody has addressed the bot yet, else nothing. */
 export function forPlace(state, place, fill) {
-  if (!state.messages.has(place.id)) return []; // not read yet
-  const spokenTo = state.all().some((message) => message.is_bot || message.text.includes(`<@${state.bot.id}>`));
-  if (spokenTo || (place.kind === "dm" && state.all().some((message) => !message.ephemeral))) return [];
+  if (!state.messages.has(place.id)) return []; // not loaded yet
+  const addressed = state.all().some((message) => message.is_bot || message.text.includes(`<@${state.bot.id}>`));
+  if (addressed || (place.kind === "dm" && state.all().some((message) => !message.ephemeral))) return [];
   const title = place.kind === "dm" ? `Ask ${state.bot.name} anything` : `Meet ${state.bot.name}`;
   const how = place.kind === "dm" ? HOW_DIRECT : HOW_IN_CHANNEL;
   const intro = el(
@@ -34,15 +34,15 @@ function questions({ bot }, { kind }) {
   ];
 }
 
-/** The shortest commands are the ones to try first. */
+/** A chip for the shortest command, the easiest to try. */
 function commandChips({ commands }) {
   const byLength = [...commands].sort((a, b) => a.command.length - b.command.length);
   return byLength
     .slice(0, 1)
-    .map(({ command, description }) => ({ how: description || "Give a command", text: command }));
+    .map(({ command, description }) => ({ how: description || "Try a command", text: command }));
 }
 
-/** Chips for a thread that the bot has just answered in. */
+/** Chips for a thread whose first question the bot has just answered. */
 export function forThread(state, root, fill) {
   const all = [state.message(root), ...state.replies(root)].filter((message) => message && !message.ephemeral);
   const last = all.at(-1);
@@ -52,7 +52,7 @@ export function forThread(state, root, fill) {
     { how: "Reply without a mention", text: "What did I ask you a moment ago?" },
     { how: "Start over", text: "!reset" },
   ];
-  const title = "The conversation goes on here";
+  const title = "Continue the conversation here";
   return [card(title, el("h2", {}, title), chips, fill)];
 }
 

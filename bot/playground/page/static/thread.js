@@ -1,4 +1,4 @@
-/** The side pane: one thread, its replies, and the box to reply in. */
+/** The side pane: the messages of one thread, and a composer for replies. */
 
 import { Composer } from "./composer.js";
 import { el, iconButton } from "./dom.js";
@@ -8,16 +8,16 @@ import { MessageList } from "./messages.js";
 import { forThread } from "./suggestions.js";
 
 export class ThreadPane {
-  constructor(root, desk) {
+  constructor(root, controller) {
     this.root = root;
-    this.desk = desk;
+    this.controller = controller;
     this.where = el("p", { class: "topic" });
-    const close = iconButton("Close the thread", icon("close"), () => desk.closeThread(), {
+    const close = iconButton("Close the thread", icon("close"), () => controller.closeThread(), {
       "data-testid": "close-thread",
     });
     const title = el("div", { class: "pane-title" }, el("h2", {}, "Thread"), this.where);
-    this.list = new MessageList(desk, "Thread", "thread-messages");
-    this.composer = new Composer(desk.state, (text, where) => desk.send(text, where), {
+    this.list = new MessageList(controller, "Thread", "thread-messages");
+    this.composer = new Composer(controller.state, (text, where) => controller.send(text, where), {
       id: "thread-composer",
       testid: "thread-composer",
     });
@@ -25,7 +25,7 @@ export class ThreadPane {
   }
 
   render() {
-    const { state } = this.desk;
+    const { state } = this.controller;
     const place = state.place();
     this.root.hidden = !state.thread || !place;
     if (this.root.hidden) return;
@@ -37,7 +37,7 @@ export class ThreadPane {
       .filter(Boolean)
       .map((message) => ({ message, inThread: true, editing: state.editing === message.id, status: "", replies: {} }));
     const status = state.status(state.thread);
-    const stop = state.isStoppable(state.thread) ? () => this.desk.stop(state.thread) : null;
+    const stop = state.isStoppable(state.thread) ? () => this.controller.actions.stop(state.thread) : null;
     const after = [
       ...(status ? [statusLine(status, stop)] : []),
       ...forThread(state, state.thread, (text) => this.composer.fill(text)),

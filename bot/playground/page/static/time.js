@@ -1,10 +1,10 @@
-/** Slack's timestamps ("1700000000.000123", seconds) as a reader of this page would say them. */
+/** Slack's timestamps ("1700000000.000123", in seconds) in the reader's language. */
 
 const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const DAY = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
 const WHOLE = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 
-/** The moment as a Date. */
+/** A timestamp as a Date. */
 export function moment(ts) {
   return new Date(Number(ts) * 1000);
 }

@@ -10,7 +10,7 @@ async def test_an_erasure_when_the_database_fails() -> None:
     async with inbound_stage() as slack:
         confirmation = await slack.command("/attendant", "forget me")
         slack.inbox.failures_left = 1
-        slack.workspace.press(slack.ana, confirmation, FORGET_ME)
+        slack.workspace.interactions.press(slack.ana, confirmation, FORGET_ME)
         await slack.workspace.until(lambda: slack.ephemerals()[-1].text == texts.SOMETHING_BROKE)
         assert slack.inbox.forgotten == []
         await slack.acknowledged()

@@ -8,13 +8,13 @@ import pytest
 
 from bot.domain import texts
 from bot.domain.preferences import Preferences
-from bot.playground.workspace.surfaces import Kind
+from bot.playground.workspace.surfaces import ViewKind
 from bot.slack.views.home_tab import EDIT_PREFERENCES
 from tests.support.slack_inbound_stage import InboundStage, inbound_stage, json_log, logged
 from tests.support.slack_stage import a_while
 
 
-def shown(slack: InboundStage, kind: Kind = "home") -> str:
+def shown(slack: InboundStage, kind: ViewKind = "home") -> str:
     """Return the blocks of the view that Ana sees."""
     view = slack.workspace.surfaces.of(slack.ana, kind)
     return str(view.body["blocks"]) if view else ""
@@ -28,14 +28,14 @@ def modal_errors(slack: InboundStage) -> Mapping[str, str]:
 
 async def open_home_tab(slack: InboundStage) -> None:
     """Open the Home tab, and wait until it has a view."""
-    slack.workspace.open_home(slack.ana)
+    slack.workspace.interactions.open_home(slack.ana)
     await slack.workspace.until(lambda: bool(shown(slack)))
 
 
 async def open_modal(slack: InboundStage) -> None:
     """Open the modal from the Home tab."""
     await open_home_tab(slack)
-    slack.workspace.press_at_home(slack.ana, EDIT_PREFERENCES)
+    slack.workspace.interactions.press_at_home(slack.ana, EDIT_PREFERENCES)
     await slack.workspace.until(lambda: bool(shown(slack, "modal")))
 
 
@@ -51,7 +51,7 @@ async def test_the_first_home_tab() -> None:
 async def test_the_messages_tab_is_ignored() -> None:
     """The app_home_opened event of the messages tab publishes no view."""
     async with inbound_stage() as slack:
-        slack.workspace.open_home(slack.ana)
+        slack.workspace.interactions.open_home(slack.ana)
         await slack.acknowledged()
         (delivery,) = slack.server.deliveries.all()
         await slack.workspace.until(lambda: len(slack.server.calls.of("views.publish")) == 1)
@@ -69,7 +69,7 @@ async def test_the_home_tab_when_the_database_fails() -> None:
         slack.inbox.failures_left = 1
         await open_home_tab(slack)
         assert texts.SOMETHING_BROKE in shown(slack)
-        slack.workspace.open_home(slack.ana)
+        slack.workspace.interactions.open_home(slack.ana)
         await slack.workspace.until(lambda: texts.NO_PREFERENCES in shown(slack))
 
 
@@ -78,7 +78,7 @@ async def test_the_edit_button_when_the_database_fails() -> None:
     async with inbound_stage() as slack:
         await open_home_tab(slack)
         slack.inbox.failures_left = 1
-        slack.workspace.press_at_home(slack.ana, EDIT_PREFERENCES)
+        slack.workspace.interactions.press_at_home(slack.ana, EDIT_PREFERENCES)
         await slack.workspace.until(lambda: texts.SOMETHING_BROKE in shown(slack))
 
         assert not shown(slack, "modal")
@@ -89,10 +89,10 @@ async def test_a_submission_when_the_database_fails() -> None:
     async with inbound_stage() as slack:
         await open_modal(slack)
         slack.inbox.failures_left = 1
-        slack.workspace.submit(slack.ana, {"name": "Rita"})
+        slack.workspace.interactions.submit(slack.ana, {"name": "Rita"})
         await slack.workspace.until(lambda: bool(modal_errors(slack)))
         assert modal_errors(slack) == {"name": texts.SOMETHING_BROKE}
-        slack.workspace.submit(slack.ana, {"name": "Rita"})
+        slack.workspace.interactions.submit(slack.ana, {"name": "Rita"})
         await slack.workspace.until(lambda: not shown(slack, "modal"))
 
         assert slack.inbox.saved_preferences == {slack.ana.id: Preferences("Rita")}
@@ -111,9 +111,9 @@ async def test_an_app_without_a_home_tab(caplog: pytest.LogCaptureFixture) -> No
     """The modal saves preferences even if the app was installed without a Home tab."""
     async with inbound_stage() as slack:
         slack.server.faults.refuse("views.publish", "not_enabled")
-        slack.workspace.command(slack.ana, slack.help_desk, "/attendant", "preferences")
+        slack.workspace.interactions.command(slack.ana, slack.help_desk, "/attendant", "preferences")
         await slack.workspace.until(lambda: bool(shown(slack, "modal")))
-        slack.workspace.submit(slack.ana, {"name": "Rita", "about": "my-secret-device"})
+        slack.workspace.interactions.submit(slack.ana, {"name": "Rita", "about": "my-secret-device"})
         await slack.workspace.until(lambda: len(slack.server.calls.of("views.publish")) == 1)
         await slack.workspace.until(lambda: not shown(slack, "modal"))
 

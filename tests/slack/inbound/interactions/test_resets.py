@@ -41,7 +41,7 @@ async def test_one_of_several_sessions() -> None:
         _, session = slack.add_sessions("My VPN is down", "My mouse squeaks")
         picker = await slack.command("/reset")
         assert slack.inbox.resets == []
-        slack.workspace.press(slack.ana, picker, RESET_SESSION, session)
+        slack.workspace.interactions.press(slack.ana, picker, RESET_SESSION, session)
         await slack.workspace.until(lambda: slack.only_ephemeral() == texts.reset_count(1))
 
         assert "My mouse squeaks" in str(picker.blocks)
@@ -61,7 +61,7 @@ async def test_all_of_several_sessions() -> None:
     """The last button of the picker resets all sessions."""
     async with inbound_stage() as slack:
         slack.add_sessions("one", "two", "three")
-        slack.workspace.press(slack.ana, await slack.command("/reset"), RESET_ALL)
+        slack.workspace.interactions.press(slack.ana, await slack.command("/reset"), RESET_ALL)
         await slack.workspace.until(lambda: slack.only_ephemeral() == texts.reset_count(3))
 
 
@@ -77,7 +77,7 @@ async def test_a_button_that_comes_too_late(outcome: ResetOutcome, reply: str) -
     async with inbound_stage() as slack:
         session, _ = slack.add_sessions("one", "two")
         slack.inbox.outcome = outcome
-        slack.workspace.press(slack.ana, await slack.command("/reset"), RESET_SESSION, session)
+        slack.workspace.interactions.press(slack.ana, await slack.command("/reset"), RESET_SESSION, session)
         await slack.workspace.until(lambda: slack.only_ephemeral() == reply)
 
 

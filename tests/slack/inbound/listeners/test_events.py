@@ -49,8 +49,8 @@ async def test_ignored_events_are_acknowledged() -> None:
     async with inbound_stage() as slack:
         message = slack.workspace.post(slack.ana, slack.help_desk, "hello")
         slack.workspace.change(message, blocks=())
-        slack.workspace.set_topic(slack.ana, slack.help_desk, "Anything")
-        slack.workspace.other_bot(slack.help_desk, "deployed")
+        slack.workspace.admin.set_topic(slack.ana, slack.help_desk, "Anything")
+        slack.workspace.post_as_other_bot(slack.help_desk, "deployed")
         await slack.acknowledged()
 
         assert [event.message_id for event in slack.accepted(MessageReceived)] == [message.ts]
@@ -63,7 +63,7 @@ async def test_slacks_stop_button() -> None:
         declare_agent(slack.workspace)
         root = slack.workspace.post(slack.ana, slack.help_desk, "hello").ts
         await slack.client.agents_sessions_setStatus(channel_id=slack.help_desk.id, thread_ts=root, status="processing")
-        slack.workspace.stop(slack.ana, slack.help_desk, root)
+        slack.workspace.interactions.stop(slack.ana, slack.help_desk, root)
         await slack.acknowledged()
         (stop,) = slack.accepted(StopRequested)
 
@@ -101,9 +101,9 @@ async def test_a_lost_channel() -> None:
     """An archived channel, a deleted one, and one that the bot left are accepted as gone."""
     async with inbound_stage() as slack:
         general, team, desk = (slack.workspace.channel(name) for name in ("general", "it-team", "help-desk"))
-        slack.workspace.archive(slack.ana, general)
-        slack.workspace.delete_channel(team)
-        slack.workspace.remove_bot(desk)
+        slack.workspace.admin.archive(slack.ana, general)
+        slack.workspace.admin.delete_channel(team)
+        slack.workspace.admin.remove_bot(desk)
         await slack.acknowledged()
 
         gone = slack.accepted(ChannelGone)
@@ -113,7 +113,7 @@ async def test_a_lost_channel() -> None:
 async def test_an_uninstallation() -> None:
     """Both events of an uninstallation are accepted."""
     async with inbound_stage() as slack:
-        slack.workspace.uninstall()
+        slack.workspace.admin.uninstall()
         await slack.acknowledged()
 
         assert slack.accepted(Uninstalled) == [Uninstalled("slack", slack.workspace.team.id)] * 2

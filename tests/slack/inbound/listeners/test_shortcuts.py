@@ -13,7 +13,7 @@ async def test_the_shortcut_starts_over() -> None:
     async with inbound_stage() as slack:
         root = slack.workspace.post(slack.ana, slack.help_desk, "hello").ts
         reply = slack.workspace.post(slack.ana, slack.help_desk, "there", root)
-        slack.workspace.shortcut(slack.ana, reply, START_OVER)
+        slack.workspace.interactions.shortcut(slack.ana, reply, START_OVER)
         await slack.workspace.until(lambda: bool(slack.ephemerals()))
         (reply,) = slack.ephemerals()
 
@@ -25,7 +25,7 @@ async def test_the_shortcut_on_a_message_without_replies() -> None:
     """If the message has no thread, the person sees the reply in the channel."""
     async with inbound_stage() as slack:
         message = slack.workspace.post(slack.ana, slack.help_desk, "hello")
-        slack.workspace.shortcut(slack.ana, message, START_OVER)
+        slack.workspace.interactions.shortcut(slack.ana, message, START_OVER)
         await slack.workspace.until(lambda: bool(slack.ephemerals()))
         (reply,) = slack.ephemerals()
         assert (reply.text, reply.thread_ts) == (texts.reset(ResetOutcome.DONE), None)
@@ -38,7 +38,7 @@ async def test_the_shortcut_in_a_channel_without_the_bot(replied: bool) -> None:
         message = slack.workspace.post(slack.ana, slack.help_desk, "hello")
         if replied:
             slack.workspace.post(slack.ana, slack.help_desk, "there", message.ts)
-        slack.workspace.remove_bot(slack.help_desk)
-        slack.workspace.shortcut(slack.ana, message, START_OVER)
+        slack.workspace.admin.remove_bot(slack.help_desk)
+        slack.workspace.interactions.shortcut(slack.ana, message, START_OVER)
         await slack.workspace.until(lambda: bool(slack.ephemerals()))
         assert slack.only_ephemeral() == texts.reset(ResetOutcome.DONE)

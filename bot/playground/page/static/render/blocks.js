@@ -1,5 +1,5 @@
 /**
- * Slack's blocks to nodes: section, header, context, divider, markdown, actions; a kind not known here is left out.
+ * Renders Slack's blocks: section, header, context, divider, markdown, actions. Other types are left out.
  * Source: https://docs.slack.dev/reference/block-kit/blocks
  */
 
@@ -27,7 +27,7 @@ const KINDS = {
     ),
 };
 
-/** Nodes for the blocks that can be shown. `show` has `names`, and `press(action)` for what a button does. */
+/** Nodes for the supported blocks. `show` has `names`, and `press(action)`, which a button calls. */
 export function blocks(list, show) {
   return list.filter((block) => Object.hasOwn(KINDS, block.type)).map((block) => KINDS[block.type](block, show));
 }

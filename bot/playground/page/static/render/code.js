@@ -1,4 +1,4 @@
-/** A block of code: its language, a button that copies it, and the code itself, scrolling on its own. */
+/** A code block: its language, a Copy button, and the code, which scrolls separately. */
 
 import { el } from "../dom.js";
 

@@ -1,21 +1,21 @@
 /**
- * Slack's tokens in angle brackets: people, channels, pings, links.
+ * Renders Slack's tokens in angle brackets: people, channels, pings, links.
  * Source: https://docs.slack.dev/messaging/formatting-message-text
  */
 
 import { el } from "../dom.js";
-import { followed, link } from "./links.js";
+import { safeAddress, link } from "./links.js";
 
 const ESCAPES = { "&amp;": "&", "&lt;": "<", "&gt;": ">" };
 
-/** Slack's three escapes undone, once. */
+/** Undoes Slack's three escapes once. */
 export function unescaped(text) {
   return text.replace(/&(?:amp|lt|gt);/g, (escape) => ESCAPES[escape]);
 }
 
 /**
- * The node for what stands between `<` and `>`, or null when that is no token of Slack's.
- * `names` tells `person(id)` and `channel(id)` (a name or null) and `me`.
+ * The node for the content of `<` and `>`, or null when it is not a token of Slack's.
+ * `names` has `person(id)` and `channel(id)`, which return a name or null, and `me`.
  */
 export function entity(inner, names) {
   const [target, label] = halves(inner);
@@ -23,7 +23,7 @@ export function entity(inner, names) {
   if (/^#[CG][A-Z0-9]+$/.test(target)) return channel(target.slice(1), label, names);
   if (target.startsWith("!")) return special(target.slice(1), label);
   const address = unescaped(target);
-  return followed(address) ? link(address, unescaped(label ?? target.replace(/^mailto:/, ""))) : null;
+  return safeAddress(address) ? link(address, unescaped(label ?? target.replace(/^mailto:/, ""))) : null;
 }
 
 function halves(inner) {
@@ -49,7 +49,7 @@ function special(name, label) {
   return null;
 }
 
-/** The text as its author typed it: names for tokens, plain addresses for links. */
+/** The text as its author typed it, with names and plain addresses in place of tokens. */
 export function asTyped(text, names) {
   return unescaped(
     text.replace(/<([^<>\n]+)>/g, (whole, inner) => {

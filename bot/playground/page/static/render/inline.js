@@ -1,27 +1,27 @@
 /**
- * Markdown within a paragraph, as models write it, to nodes.
- * Rule: pure; text only ever becomes text nodes. In `open` text (still streaming) what is unclosed closes at the end.
+ * Renders Markdown within a paragraph, as models write it.
+ * Rule: a pure function that only makes text nodes. In `open` text, which still streams, markers close at its end.
  */
 
 import { el } from "../dom.js";
 import { entity } from "./entities.js";
-import { followed, link } from "./links.js";
+import { safeAddress, link } from "./links.js";
 
-const MOST_NESTED = 8; // emphasis and links within each other
+const MAX_DEPTH = 8; // of emphasis and links within each other
 const ENTITIES = { amp: "&", lt: "<", gt: ">", quot: '"', nbsp: "\u00a0" };
 const WORD = /[\p{L}\p{N}_]/u;
 const TAGS = { 1: ["em"], 2: ["strong"], 3: ["em", "strong"] };
 
-/** Nodes for one paragraph's text. `names` as in entities.js; `open` when more text is still to come. */
+/** Nodes for one paragraph's text. `names` as in entities.js. `open` while more text is still to come. */
 export function inline(text, names, open = false, depth = 0) {
   const nodes = [];
-  const unclosed = new Set(); // markers known to have no end further on, so that none is looked for twice
+  const unclosed = new Set(); // markers without an end, so that each end is searched for only once
   const special = /[\\`*_~[!<&\n]|https?:\/\//g;
   let plainFrom = 0;
-  for (let found; (found = special.exec(text));) {
-    const token = tokenAt({ text, at: found.index, names, open, depth, unclosed });
+  for (let match; (match = special.exec(text));) {
+    const token = tokenAt({ text, at: match.index, names, open, depth, unclosed });
     if (!token) continue;
-    nodes.push(text.slice(plainFrom, found.index), ...token.nodes);
+    nodes.push(text.slice(plainFrom, match.index), ...token.nodes);
     plainFrom = special.lastIndex = token.end;
   }
   nodes.push(text.slice(plainFrom));
@@ -42,8 +42,8 @@ const TOKENS = {
   h: address,
 };
 
-function tokenAt(here) {
-  return TOKENS[here.text[here.at]](here);
+function tokenAt(cursor) {
+  return TOKENS[cursor.text[cursor.at]](cursor);
 }
 
 function escape({ text, at }) {
@@ -64,7 +64,7 @@ function code({ text, at, open, unclosed }) {
 function closingTicks(text, from, length) {
   const ticks = /`+/g;
   ticks.lastIndex = from;
-  for (let found; (found = ticks.exec(text));) if (found[0].length === length) return found.index;
+  for (let match; (match = ticks.exec(text));) if (match[0].length === length) return match.index;
   return -1;
 }
 
@@ -72,13 +72,13 @@ function stripped(inner) {
   return /^ .*[^ ].* $/s.test(inner) ? inner.slice(1, -1) : inner;
 }
 
-function emphasis(here) {
-  const { text, at, open } = here;
+function emphasis(cursor) {
+  const { text, at, open } = cursor;
   const run = new RegExp(`^[${text[at]}]+`).exec(text.slice(at))[0];
   const after = text[at + run.length];
-  if (open && after === undefined) return { nodes: [], end: text.length }; // half of a marker, about to go on
-  if (!mayOpen(text, at, run) || here.depth >= MOST_NESTED) return { nodes: [run], end: at + run.length };
-  return closed(here, run.length) ?? unfinished(here, run) ?? { nodes: [run], end: at + run.length };
+  if (open && after === undefined) return { nodes: [], end: text.length }; // the marker may be incomplete
+  if (!mayOpen(text, at, run) || cursor.depth >= MAX_DEPTH) return { nodes: [run], end: at + run.length };
+  return closed(cursor, run.length) ?? unfinished(cursor, run) ?? { nodes: [run], end: at + run.length };
 }
 
 function mayOpen(text, at, run) {
@@ -87,34 +87,34 @@ function mayOpen(text, at, run) {
   return run.length <= 3 && !inWord && !/\s|^$/.test(text[at + run.length] ?? "");
 }
 
-function closed(here, length) {
-  const { text, at, unclosed } = here;
+function closed(cursor, length) {
+  const { text, at, unclosed } = cursor;
   const marker = text[at].repeat(length);
   if (unclosed.has(marker)) return null;
   const from = at + length;
   const end = closingRun(text, from, marker);
   if (end < 0) unclosed.add(marker);
-  return end < 0 ? null : { nodes: [emphasised(here, marker, text.slice(from, end), false)], end: end + length };
+  return end < 0 ? null : { nodes: [emphasised(cursor, marker, text.slice(from, end), false)], end: end + length };
 }
 
-/** Where the marker stands that closes: not after a space, not inside code, `_` and `~` not inside a word. */
+/** The position of the closing marker: not after a space, not inside code, and for `_` not inside a word. */
 function closingRun(text, from, marker) {
   const runs = new RegExp(`\\\\.|\`[^\`]*\`|[${marker[0]}]+`, "gs");
   runs.lastIndex = from;
-  for (let found; (found = runs.exec(text));) {
-    const spare = found[0].length - marker.length;
-    if (found[0][0] !== marker[0] || (spare !== 0 && found[0].length !== 3) || spare < 0) continue;
-    const closes = found.index > from && !/\s/.test(text[found.index - 1]);
+  for (let match; (match = runs.exec(text));) {
+    const spare = match[0].length - marker.length;
+    if (match[0][0] !== marker[0] || (spare !== 0 && match[0].length !== 3) || spare < 0) continue;
+    const closes = match.index > from && !/\s/.test(text[match.index - 1]);
     const inWord = marker[0] === "_" && WORD.test(text[runs.lastIndex] ?? "");
-    if (closes && !inWord) return found.index + spare;
+    if (closes && !inWord) return match.index + spare;
   }
   return -1;
 }
 
-function unfinished(here, run) {
-  const { text, at, open } = here;
+function unfinished(cursor, run) {
+  const { text, at, open } = cursor;
   if (!open || WORD.test(text[at - 1] ?? "")) return null;
-  return { nodes: [emphasised(here, run, text.slice(at + run.length), true)], end: text.length };
+  return { nodes: [emphasised(cursor, run, text.slice(at + run.length), true)], end: text.length };
 }
 
 function emphasised({ names, depth }, marker, inner, open) {
@@ -123,27 +123,27 @@ function emphasised({ names, depth }, marker, inner, open) {
   return tags.reduce((within, tag) => [el(tag, {}, within)], nodes)[0];
 }
 
-/** An image is a link to it: nothing is fetched that a model wrote. */
-function image(here) {
-  return here.text[here.at + 1] === "[" ? labelled({ ...here, at: here.at + 1 }) : null;
+/** An image becomes a link, since the page must fetch nothing that a model chose. */
+function image(cursor) {
+  return cursor.text[cursor.at + 1] === "[" ? labelled({ ...cursor, at: cursor.at + 1 }) : null;
 }
 
-/** `[label](address "title")`; while it streams, the label stands until the address is whole. */
-function labelled(here) {
-  const { text, at, names, open, depth } = here;
-  const found = /^\[((?:[^[\]\\]|\\.|\[[^[\]]*\])*)\]\(\s*<?((?:[^\s()<>]|\([^\s()]*\))*)>?(?:\s+"[^"]*")?\s*\)/.exec(
+/** `[label](address "title")`. While it streams, only the label shows until the address is complete. */
+function labelled(cursor) {
+  const { text, at, names, open, depth } = cursor;
+  const match = /^\[((?:[^[\]\\]|\\.|\[[^[\]]*\])*)\]\(\s*<?((?:[^\s()<>]|\([^\s()]*\))*)>?(?:\s+"[^"]*")?\s*\)/.exec(
     text.slice(at, at + 3000),
   );
-  if (found && depth < MOST_NESTED)
+  if (match && depth < MAX_DEPTH)
     return {
-      nodes: [link(found[2], inline(found[1] || found[2], names, false, depth + 1))],
-      end: at + found[0].length,
+      nodes: [link(match[2], inline(match[1] || match[2], names, false, depth + 1))],
+      end: at + match[0].length,
     };
   const partial = open ? /^\[([^[\]]*)\]\([^\s()]*$/.exec(text.slice(at)) : null;
-  return partial && { nodes: inline(partial[1], names, false, MOST_NESTED), end: text.length };
+  return partial && { nodes: inline(partial[1], names, false, MAX_DEPTH), end: text.length };
 }
 
-/** Slack honours its own tokens inside Markdown, so they are shown for what they would do; addresses become links. */
+/** Slack's tokens work inside Markdown too, so they are rendered. Addresses become links. */
 function angled({ text, at, names, open }) {
   const end = text.indexOf(">", at);
   const inner = text.slice(at + 1, end);
@@ -155,15 +155,15 @@ function angled({ text, at, names, open }) {
 }
 
 function reference({ text, at }) {
-  const found = /^&(?:(amp|lt|gt|quot|nbsp)|#(\d{1,6}));/.exec(text.slice(at, at + 10));
-  if (!found) return null;
-  return { nodes: [found[1] ? ENTITIES[found[1]] : String.fromCodePoint(Number(found[2]))], end: at + found[0].length };
+  const match = /^&(?:(amp|lt|gt|quot|nbsp)|#(\d{1,6}));/.exec(text.slice(at, at + 10));
+  if (!match) return null;
+  return { nodes: [match[1] ? ENTITIES[match[1]] : String.fromCodePoint(Number(match[2]))], end: at + match[0].length };
 }
 
-/** A bare address, without the punctuation that ends the sentence around it. */
+/** A bare address, without the punctuation at the end of its sentence. */
 function address({ text, at }) {
   const whole = /^https?:\/\/[^\s<>`|]+/.exec(text.slice(at, at + 2100))?.[0] ?? "";
   const target = whole.replace(/[.,;:!?'"*_~\]]+$|(?<!\([^()]*)\)+[.,;:!?]*$/, "");
-  if (WORD.test(text[at - 1] ?? "") || !followed(target)) return null;
+  if (WORD.test(text[at - 1] ?? "") || !safeAddress(target)) return null;
   return { nodes: [link(target, target)], end: at + target.length };
 }

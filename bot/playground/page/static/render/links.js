@@ -1,21 +1,21 @@
-/** Links that somebody else wrote: which are followed, and how they open. */
+/** Links in the texts of people and of the model: which ones are safe, and how they open. */
 
 import { el } from "../dom.js";
 
-const FOLLOWED = new Set(["http:", "https:", "mailto:"]);
+const SAFE_PROTOCOLS = new Set(["http:", "https:", "mailto:"]);
 
-/** The address if it may be followed, else null; `javascript:`, `data:` and their like may not. */
-export function followed(address) {
+/** The address if its protocol is safe, else null. `javascript:` and `data:` are not safe. */
+export function safeAddress(address) {
   if (!/^[a-z][a-z0-9+.-]*:\S+$/i.test(address)) return null;
   try {
-    return FOLLOWED.has(new URL(address).protocol) ? address : null;
+    return SAFE_PROTOCOLS.has(new URL(address).protocol) ? address : null;
   } catch {
     return null;
   }
 }
 
-/** A link that opens apart from the page and shows where it leads; the label alone where it may not be followed. */
+/** A link that opens in a new tab and shows its address as its title. An unsafe address leaves only the label. */
 export function link(address, label) {
-  if (!followed(address)) return el("span", {}, label);
+  if (!safeAddress(address)) return el("span", {}, label);
   return el("a", { href: address, title: address, target: "_blank", rel: "noopener noreferrer" }, label);
 }

@@ -1,6 +1,6 @@
 /**
- * Slack's mrkdwn, as people's messages and blocks are stored (escaped), to nodes.
- * Rule: a pure function of the text and the names; the text only ever becomes text nodes.
+ * Renders Slack's mrkdwn as Slack stores it, escaped.
+ * Rule: a pure function that only makes text nodes.
  * Source: https://docs.slack.dev/messaging/formatting-message-text
  */
 
@@ -10,9 +10,9 @@ import { entity, unescaped } from "./entities.js";
 
 const MARKS = { "*": "strong", _: "em", "~": "s" };
 const LETTER = "\\p{L}\\p{N}";
-const MOST_NESTED = 6; // marks within marks; deeper ones stay as they were typed
+const MAX_DEPTH = 6; // of marks within marks; deeper ones stay plain text
 
-/** Nodes for a whole text: fences, quotes, bullets and lines. */
+/** Nodes for a whole text: code blocks, quotes, bullets and lines. */
 export function mrkdwn(text, names) {
   return text.split(/```/).flatMap((part, at, parts) => {
     const unclosed = at % 2 === 1 && at === parts.length - 1;
@@ -29,7 +29,7 @@ function lines(text, names) {
   return nodes;
 }
 
-/** Neighbouring lines of one kind together. */
+/** Groups neighbouring lines of one kind. */
 function* runs(all) {
   let run = null;
   for (const line of all) {
@@ -48,14 +48,14 @@ function kindOf(line) {
   return /^\s*[•◦▪-] /.test(line) ? "bullets" : "text";
 }
 
-function block({ kind, lines: own }, names) {
+function block({ kind, lines: group }, names) {
   if (kind === "quote")
     return [
       el(
         "blockquote",
         {},
-        broken(
-          own.map((line) => line.replace(/^(&gt;|>) ?/, "")),
+        withLineBreaks(
+          group.map((line) => line.replace(/^(&gt;|>) ?/, "")),
           names,
         ),
       ),
@@ -65,44 +65,44 @@ function block({ kind, lines: own }, names) {
       el(
         "ul",
         {},
-        own.map((line) => el("li", {}, inline(line.replace(/^\s*[•◦▪-] /, ""), names))),
+        group.map((line) => el("li", {}, inline(line.replace(/^\s*[•◦▪-] /, ""), names))),
       ),
     ];
-  return own.some((line) => line.trim()) ? [el("p", {}, broken(trimmed(own), names))] : [];
+  return group.some((line) => line.trim()) ? [el("p", {}, withLineBreaks(trimmed(group), names))] : [];
 }
 
-function trimmed(own) {
-  const first = own.findIndex((line) => line.trim());
-  const last = own.findLastIndex((line) => line.trim());
-  return own.slice(first, last + 1);
+function trimmed(group) {
+  const first = group.findIndex((line) => line.trim());
+  const last = group.findLastIndex((line) => line.trim());
+  return group.slice(first, last + 1);
 }
 
-function broken(own, names) {
-  return own.flatMap((line, at) => (at ? [el("br"), ...inline(line, names)] : inline(line, names)));
+function withLineBreaks(group, names) {
+  return group.flatMap((line, at) => (at ? [el("br"), ...inline(line, names)] : inline(line, names)));
 }
 
 /** Nodes for text within one line. */
 function inline(text, names, depth = 0) {
   const nodes = [];
-  const unclosed = new Set(); // marks known to have no end further on, so that none is looked for twice
+  const unclosed = new Set(); // marks without an end, so that each end is searched for only once
   const special = /[`<*_~]/g;
   let plainFrom = 0;
-  for (let found; (found = special.exec(text));) {
-    const token = tokenAt({ text, at: found.index, names, depth, unclosed });
+  for (let match; (match = special.exec(text));) {
+    const token = tokenAt({ text, at: match.index, names, depth, unclosed });
     if (!token) continue;
-    nodes.push(unescaped(text.slice(plainFrom, found.index)), token.node);
+    nodes.push(unescaped(text.slice(plainFrom, match.index)), token.node);
     plainFrom = special.lastIndex = token.end;
   }
   nodes.push(unescaped(text.slice(plainFrom)));
   return nodes.filter((node) => node !== "");
 }
 
-function tokenAt(here) {
-  const sign = here.text[here.at];
-  if (here.unclosed.has(sign)) return null;
-  if (sign === "`") return codeAt(here);
-  if (sign === "<") return entityAt(here);
-  return here.depth < MOST_NESTED ? markAt(here) : null;
+function tokenAt(cursor) {
+  const sign = cursor.text[cursor.at];
+  if (cursor.unclosed.has(sign)) return null;
+  if (sign === "`") return codeAt(cursor);
+  if (sign === "<") return entityAt(cursor);
+  return cursor.depth < MAX_DEPTH ? markAt(cursor) : null;
 }
 
 function codeAt({ text, at }) {
@@ -116,7 +116,7 @@ function entityAt({ text, at, names }) {
   return node && { node, end: end + 1 };
 }
 
-/** A mark opens after a space or punctuation, closes before one, with no space at its inner edges; double is none. */
+/** A mark opens after and closes before a space or punctuation, and has no space inside its edges. */
 function markAt({ text, at, names, depth, unclosed }) {
   const mark = text[at];
   const beside = (side, more) => new RegExp(`[${more}${mark}]`, "u").test(text[side] ?? "");

@@ -1,11 +1,11 @@
-/** Tables of Markdown: a row of headings, a row of dashes, rows of cells. They scroll on their own. */
+/** Renders Markdown tables: a row of headings, a row of dashes, rows of cells. A wide table scrolls separately. */
 
 import { el } from "../dom.js";
 import { inline } from "./inline.js";
 
 const DASHES = /^\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$/;
 
-/** Whether a table begins at that line; in `open` text also when its dashes have yet to come. */
+/** Whether a table begins at this line. In `open` text its dashes may still be missing. */
 export function isTableAt(lines, at, open) {
   if (!lines[at].includes("|")) return false;
   const below = lines[at + 1];
@@ -14,7 +14,7 @@ export function isTableAt(lines, at, open) {
   return open && arriving && /^\s*\|/.test(lines[at]);
 }
 
-/** The table at that line, and the line after it. */
+/** The table at this line, and the line after it. */
 export function table(lines, at, names) {
   let next = at + 2;
   while (next < lines.length && lines[next].includes("|")) next += 1;

@@ -1,4 +1,4 @@
-"""What the app hears, and may still do, when it or a channel goes away."""
+"""Tests of the events, and of the permissions left, when the app or a channel goes away."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.playground.server import PlaygroundServer
-from bot.playground.workspace.workspace import NotAllowed, Workspace
+from bot.playground.workspace.rules import NotAllowed
+from bot.playground.workspace.workspace import Workspace
 from tests.support.playground_stage import connected, make_workspace, served, subscribe
 
 EVENTS = ("channel_archive", "channel_deleted", "group_archive", "group_deleted", "member_left_channel")
@@ -25,29 +26,29 @@ async def server() -> AsyncIterator[PlaygroundServer]:
         yield server
 
 
-def heard(server: PlaygroundServer) -> list[dict[str, Any]]:
-    """The events so far, without those of messages and without their times."""
+def events_of(server: PlaygroundServer) -> list[dict[str, Any]]:
+    """Return the events so far, without message events and without event_ts."""
     events = [delivery.event for delivery in server.deliveries.all() if delivery.event["type"] != "message"]
     return [{name: value for name, value in event.items() if name != "event_ts"} for event in events]
 
 
 async def error(client: AsyncWebClient, channel: str) -> str:
-    """Slack's error for a post there."""
+    """Return Slack's error for a post in this channel."""
     with pytest.raises(SlackApiError) as raised:
         await client.chat_postMessage(channel=channel, text="x")
     return str(raised.value.response["error"])
 
 
 async def test_after_an_uninstall_nothing_works(server: PlaygroundServer, client: AsyncWebClient) -> None:
-    """The app hears of it on its connections, which then close; every call says that its account is inactive."""
+    """The app gets the events, its connections close, and every call fails with account_inactive."""
     workspace = server.workspace
     async with connected(server) as socket:
         socket.auto_reconnect_enabled = False
-        workspace.uninstall()
+        workspace.admin.uninstall()
         await workspace.until(lambda: server.sockets.open == 0)
 
     assert all(delivery.acknowledged for delivery in server.deliveries.all())
-    assert heard(server) == [
+    assert events_of(server) == [
         {"type": "app_uninstalled"},
         {"type": "tokens_revoked", "tokens": {"oauth": [], "bot": [workspace.app.user_id]}},
     ]
@@ -56,9 +57,9 @@ async def test_after_an_uninstall_nothing_works(server: PlaygroundServer, client
         await client.apps_connections_open(app_token=workspace.app.app_token)
 
 
-async def test_an_uninstalled_app_hears_nothing_more(server: PlaygroundServer, workspace: Workspace) -> None:
-    """What people say afterwards is not told to it."""
-    workspace.uninstall()
+async def test_an_uninstalled_app_gets_no_more_events(server: PlaygroundServer, workspace: Workspace) -> None:
+    """Messages posted after the uninstall send no events."""
+    workspace.admin.uninstall()
     workspace.post(workspace.person("ana"), workspace.channel("help-desk"), "@attendant still there?")
 
     assert server.deliveries.events("message") == server.deliveries.events("app_mention") == []
@@ -70,13 +71,13 @@ async def test_an_uninstalled_app_hears_nothing_more(server: PlaygroundServer, w
 async def test_an_archived_channel(
     server: PlaygroundServer, client: AsyncWebClient, name: str, prefix: str, subtype: str
 ) -> None:
-    """The app hears of it twice, as a message too; it can read there, and not write."""
+    """The app gets two events, one of them a message. It can read the channel but not post in it."""
     workspace = server.workspace
     ana, channel = workspace.person("ana"), workspace.channel(name)
     root = workspace.post(ana, channel, "one")
-    workspace.archive(ana, channel)
+    workspace.admin.archive(ana, channel)
 
-    assert heard(server) == [{"type": f"{prefix}_archive", "user": ana.id, "channel": channel.id, "is_moved": 0}]
+    assert events_of(server) == [{"type": f"{prefix}_archive", "user": ana.id, "channel": channel.id, "is_moved": 0}]
     assert len(server.deliveries.events("message", subtype=f"{subtype}_archive")) == 1
     assert await error(client, channel.id) == "is_archived"
     assert len((await client.conversations_replies(channel=channel.id, ts=root.ts))["messages"]) == 1
@@ -84,11 +85,11 @@ async def test_an_archived_channel(
 
 @pytest.mark.parametrize(("name", "event"), [("help-desk", "channel_deleted"), ("it-team", "group_deleted")])
 async def test_a_deleted_channel(server: PlaygroundServer, client: AsyncWebClient, name: str, event: str) -> None:
-    """The app hears of it, and finds the channel no more."""
+    """The app gets an event and no longer finds the channel."""
     channel = server.workspace.channel(name)
-    server.workspace.delete_channel(channel)
+    server.workspace.admin.delete_channel(channel)
 
-    assert heard(server) == [{"type": event, "channel": channel.id}]
+    assert events_of(server) == [{"type": event, "channel": channel.id}]
     assert await error(client, channel.id) == "channel_not_found"
 
 
@@ -99,12 +100,12 @@ async def test_a_deleted_channel(server: PlaygroundServer, client: AsyncWebClien
 async def test_a_removed_bot(
     server: PlaygroundServer, client: AsyncWebClient, name: str, refusal: str, left: str
 ) -> None:
-    """The app hears that it left, in two ways; of a private channel it then knows nothing."""
+    """The app gets two events about leaving. A private channel then no longer exists for it."""
     workspace = server.workspace
-    channel = workspace.remove_bot(workspace.channel(name))
+    channel = workspace.admin.remove_bot(workspace.channel(name))
     workspace.post(workspace.person("ana"), channel, "@attendant still there?")
 
-    assert heard(server) == [
+    assert events_of(server) == [
         {
             "type": "member_left_channel",
             "user": workspace.app.user_id,
@@ -117,20 +118,20 @@ async def test_a_removed_bot(
     assert await error(client, channel.id) == refusal
 
 
-async def test_only_what_is_subscribed_to_is_told() -> None:
-    """Without a subscription, or without its scope, the app hears nothing of all that."""
+async def test_only_subscribed_events_are_sent() -> None:
+    """Without the subscription or its scope, the app gets none of these events."""
     workspace = make_workspace()
     manifest = dataclasses.replace(workspace.app.manifest, events=EVENTS)
     workspace.app = dataclasses.replace(workspace.app, manifest=manifest, scopes=frozenset())
     async with served(workspace, retry_after_s=()) as server:
-        workspace.remove_bot(workspace.channel("general"))
-        workspace.delete_channel(workspace.channel("help-desk"))
-        workspace.uninstall()
+        workspace.admin.remove_bot(workspace.channel("general"))
+        workspace.admin.delete_channel(workspace.channel("help-desk"))
+        workspace.admin.uninstall()
 
-        assert heard(server) == []
+        assert events_of(server) == []
 
 
 async def test_only_members_archive(workspace: Workspace) -> None:
-    """Somebody who is not in a channel cannot archive it."""
+    """Only a member can archive a channel."""
     with pytest.raises(NotAllowed):
-        workspace.archive(workspace.person("ben"), workspace.channel("it-team"))
+        workspace.admin.archive(workspace.person("ben"), workspace.channel("it-team"))
