@@ -1,7 +1,8 @@
-"""The documents keep step with the code: settings, commands, invariants, the tree they describe."""
+"""The documents keep step with the code: settings, commands, log events, invariants, the files they name."""
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -14,15 +15,36 @@ from bot.cli import main
 from bot.config.settings import Settings, variable
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+MOST_BYTES_OF_THE_README = 10_000
+MOST_ENTRIES_OF_THE_GLOSSARY = 30
 VARIABLES = [variable(name) for name in Settings.model_fields]
 
 
-def test_the_readme_lists_exactly_the_settings() -> None:
-    """Every setting has a row in the README's table, in the code's order or not, and every row is a setting."""
-    table = README.split("<!-- settings:")[1].split("\n## ")[0]
+def page(name: str) -> str:
+    """Return the text of a page in docs/."""
+    return (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
 
-    assert sorted(re.findall(r"^\| `([A-Z_]+)` \|", table, re.MULTILINE)) == sorted(VARIABLES)
+
+def test_the_readme_is_short() -> None:
+    """A newcomer reads the README to its end."""
+    assert (ROOT / "README.md").stat().st_size <= MOST_BYTES_OF_THE_README
+
+
+def test_the_glossary_is_short() -> None:
+    """The glossary holds only words that the field does not know."""
+    assert len(re.findall(r"^\| \*\*", page("glossary"), re.MULTILINE)) <= MOST_ENTRIES_OF_THE_GLOSSARY
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    """A reader of the README finds every page of docs/."""
+    linked = set(re.findall(r"\]\(docs/(\w[\w-]*)\.md", (ROOT / "README.md").read_text(encoding="utf-8")))
+
+    assert linked == {path.stem for path in (ROOT / "docs").glob("*.md")}
+
+
+def test_the_settings_page_lists_exactly_the_settings() -> None:
+    """Every setting has a row in docs/settings.md, and every row is a setting."""
+    assert sorted(re.findall(r"^\| `([A-Z_]+)` \|", page("settings"), re.MULTILINE)) == sorted(VARIABLES)
 
 
 def test_the_example_lists_exactly_the_settings() -> None:
@@ -32,9 +54,9 @@ def test_the_example_lists_exactly_the_settings() -> None:
     assert sorted(line.partition("=")[0] for line in lines if "=" in line and line[0] != "#") == sorted(VARIABLES)
 
 
-def test_defaults_are_told_as_they_are() -> None:
-    """The defaults in the README and in `.env.example` are the code's, as far as they can be written down."""
-    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| `([^`]+)` \|", README, re.MULTILINE))
+def test_documented_defaults_are_the_code_s() -> None:
+    """docs/settings.md and `.env.example` give the defaults of the code, as far as they can be written down."""
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| `([^`]+)` \|", page("settings"), re.MULTILINE))
     example = Settings.load({}, ROOT / ".env.example")
     for name, field in Settings.model_fields.items():
         told = rows.get(variable(name))
@@ -43,34 +65,74 @@ def test_defaults_are_told_as_they_are() -> None:
         assert getattr(example, name) == field.default, name
 
 
-def test_the_readme_lists_exactly_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    """Every word of the `attendant` command is in the README, and `--help` knows every word there."""
+def test_the_operations_page_lists_exactly_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every command that `attendant --help` lists has a row in docs/operations.md, and every row is a command."""
     with pytest.raises(SystemExit):
         main.main(["--help"])
     known = re.findall(r"^    (\w+)", capsys.readouterr().out, re.MULTILINE)
 
-    assert sorted(re.findall(r"^\| `attendant (\w+)`", README, re.MULTILINE)) == sorted(known)
+    assert sorted(re.findall(r"^\| `attendant (\w+)`", page("operations"), re.MULTILINE)) == sorted(known)
 
 
 def test_slash_commands_and_shortcuts_are_documented() -> None:
-    """What the manifest gives people to use stands in the README."""
+    """docs/slack.md names every slash command and shortcut of the manifest."""
     described = manifest.read(manifest.document())
 
     for name in [c.command for c in described.commands] + [s.name for s in described.shortcuts]:
-        assert name in README, name
+        assert name in page("slack"), name
 
 
-def test_every_module_is_in_the_reading_order() -> None:
-    """The README's reading order names every module and folder of the package, and no other."""
-    table = README.split("## How it is built")[1].split("\n## ")[0]
-    told = {
-        name.rstrip("/")
-        for row in re.findall(r"^\|[^|]*\|([^|]*)\|", table, re.MULTILINE)
-        for name in re.findall(r"`([\w/]+)`", row)
-    }
-    there = {path.stem for path in (ROOT / "bot").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+def test_the_architecture_page_names_every_file() -> None:
+    """docs/architecture.md names every Python file of bot/ by its path, and no file that does not exist."""
+    named = set(re.findall(r"`(bot/[\w/]+\.py)`", page("architecture")))
+    there = {path.relative_to(ROOT).as_posix() for path in (ROOT / "bot").rglob("*.py")}
 
-    assert told == there - {"__init__", "__main__"}
+    assert named - there == set()
+    assert {path for path in there if not path.endswith("/__init__.py")} - named == set()
+
+
+def test_every_path_that_the_documents_name_exists() -> None:
+    """Each path of bot/, tests/, bench/ or migrations/ in code quotes is a file or folder of the repository."""
+    for document in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        for path in re.findall(r"`((?:bot|tests|bench|migrations)/[\w/.-]*)`", document.read_text(encoding="utf-8")):
+            assert (ROOT / path).exists(), (document.name, path)
+
+
+def log_messages() -> list[str]:
+    """Return the message of each log call in bot/, as it is written in the code."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "bot").rglob("*.py")]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    levels = {f"log.{level}": 0 for level in ("debug", "info", "warning", "error", "exception")} | {"log.log": 1}
+    return [ast.unparse(call.args[levels[name]]) for call in calls if (name := ast.unparse(call.func)) in levels]
+
+
+def log_events() -> set[str]:
+    """Return the names of the events that the code logs."""
+    return {event for message in log_messages() for event in re.findall(r"'([a-z0-9]+(?:_[a-z0-9]+)+)'", message)}
+
+
+def documented_events() -> list[str]:
+    """Return the events in the table of docs/operations.md."""
+    table = page("operations").split("<!-- events:")[1].split("<!-- end of events -->")[0]
+    return re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+
+
+def test_every_log_message_is_the_name_of_an_event() -> None:
+    """A log message is a fixed name in snake_case; everything that varies is in its fields."""
+    assert [message for message in log_messages() if not re.fullmatch(r"'[a-z0-9]+(_[a-z0-9]+)+'", message)] == []
+
+
+def test_every_log_event_is_documented() -> None:
+    """docs/operations.md explains each event that the code logs, once."""
+    documented = documented_events()
+
+    assert log_events() - set(documented) == set()
+    assert len(set(documented)) == len(documented)
+
+
+def test_every_documented_event_is_logged() -> None:
+    """docs/operations.md explains no event that the code does not log."""
+    assert set(documented_events()) - log_events() == set()
 
 
 @pytest.mark.parametrize(("document", "folder"), [("invariants.md", ""), ("faults.md", "tests/")])
@@ -94,12 +156,21 @@ def test_every_fault_names_its_test() -> None:
     assert len({test[1] for test in tests if test}) == len(rows)
 
 
+def anchors(document: Path) -> set[str]:
+    """Return the anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_links_in_the_documents_lead_somewhere() -> None:
-    """A relative link or picture in any document is a file of the repository."""
+    """A relative link in any document is a file of the repository, and its anchor is a heading there."""
     for document in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
-        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
+        for target in re.findall(r"\]\(([^)]+)\)", document.read_text(encoding="utf-8")):
             if "://" not in target:
-                assert (document.parent / target).exists(), (document.name, target)
+                path, _, anchor = target.partition("#")
+                file = document.parent / path if path else document
+                assert file.exists(), (document.name, target)
+                assert not anchor or anchor in anchors(file), (document.name, target)
 
 
 def test_nothing_is_left_for_later() -> None:

@@ -17,7 +17,7 @@ import pytest
 from tests.support.gateway_world import GatewayWorld
 
 FOLDER = Path(__file__).parents[1] / "clients"
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
 HEADERS = ("sessionId", "session-id", "x-session-id", "session_id")
 ALICE, WHO = "My name is Alice", "What's my name?"
 WITHIN_S = 60.0
@@ -141,13 +141,13 @@ async def test_each_client_remembers_across_replicas(world: GatewayWorld, node: 
         await assert_remembered(world, there, node)
 
 
-def snippets(kind: str, after: str = "clients", before: str = "<!-- end") -> list[str]:
-    """Return the README's examples in this language."""
-    section = README.split(f"<!-- {after}:")[1].split(before)[0]
+def snippets(kind: str, page: str = "http-api", after: str = "clients", before: str = "<!-- end") -> list[str]:
+    """Return the examples of a page of docs/ in this language."""
+    section = (DOCS / f"{page}.md").read_text(encoding="utf-8").split(f"<!-- {after}:")[1].split(before)[0]
     return re.findall(rf"^```{kind}\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
 
 
-async def test_the_examples_in_the_readme_run(world: GatewayWorld, node: str) -> None:
+async def test_the_examples_of_the_http_api_run(world: GatewayWorld, node: str) -> None:
     """Only the address is replaced. Each example asks twice, and its second answer contains the name."""
     async with world.running("gateway") as (_, address):
         outputs = [
@@ -163,9 +163,9 @@ async def test_the_examples_in_the_readme_run(world: GatewayWorld, node: str) ->
     assert [f"{ALICE} | " in answer for answer in outputs] == [True] * 5
 
 
-async def test_the_python_example_in_the_readme_runs(world: GatewayWorld) -> None:
+async def test_the_example_of_the_python_api_runs(world: GatewayWorld) -> None:
     """It needs no server. Its second answer contains the name."""
-    (snippet,) = snippets("python", "python", "\n## ")
+    (snippet,) = snippets("python", "python-api", "python", "\n| Call")
     environ = {**world.environ, "PYTHONPATH": str(FOLDER.parents[1])}
 
     assert ALICE in await run(sys.executable, "-c", snippet, environ=environ, folder=world.folder)
