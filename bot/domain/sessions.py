@@ -165,7 +165,7 @@ class ExportedMessage:
     edited_at: datetime | None
     text: str  # empty once its session has closed
     attachments: tuple[Attachment, ...]
-    answer: str | None  # None if other people asked as well: it may hold what they said
+    answer: str | None  # None if other people asked as well, because it may quote them
 
 
 @dataclass(frozen=True, slots=True)

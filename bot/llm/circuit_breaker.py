@@ -106,7 +106,7 @@ class _Circuit:
         """Count a failure of the model; open the circuit after enough of them."""
         self.failures += 1
         if self._opened_at is None and self.failures >= self._max_failures:
-            fields = {"model": self._model, "failures": self.failures, "reason": error.detail}
+            fields = {"model": self._model, "failures": self.failures, "error": error.detail}
             log.error("circuit_opened", extra=fields)
         elif self._trial is not request:  # too few failures, or a request from before the circuit opened
             return

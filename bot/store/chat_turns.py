@@ -18,9 +18,7 @@ from bot.domain.sessions import Opened, OpenSession
 from bot.llm import Usage
 from bot.prompt.client_history import missing_turns
 from bot.prompt.history import Turn, Utterance
-from bot.store import history, leases
-from bot.store import sessions as session_rows
-from bot.store import threads as thread_rows
+from bot.store import history, leases, sessions, threads
 from bot.store.claims import Claim
 from bot.store.engine import mark_dirty
 from bot.store.leases import LeaseRequest
@@ -82,8 +80,8 @@ def begin(
     connection: Connection, lease: LeaseRequest, thread: Thread, new: NewTurn, *, new_id: str, idle_after: timedelta
 ) -> ChatClaim | Repeated | None:
     """Lease the thread and open a turn over these texts; None while another turn is answered there."""
-    known = thread_rows.find(connection, thread)
-    thread_id = known.id if known is not None else thread_rows.ensure(connection, thread)
+    known = threads.find(connection, thread)
+    thread_id = known.id if known is not None else threads.ensure(connection, thread)
     leased = leases.take(connection, lease, thread_id)
     if leased is None:
         return None
@@ -92,9 +90,7 @@ def begin(
     if key is not None and (repeated := _repeated(connection, thread_id, key, active_since)):
         leases.release(connection, thread_id, leased.fence, ended=True)
         return repeated
-    session_id = session_rows.continue_or_open(
-        connection, thread_id, new_id=new_id, now=lease.now, idle_after=idle_after
-    )
+    session_id = sessions.continue_or_open(connection, thread_id, new_id=new_id, now=lease.now, idle_after=idle_after)
     rows = _Rows(connection, thread, thread_id, session_id, leased.fence, lease.now)
     imported = [rows.add(turn) for turn in _unknown(connection, session_id, new.earlier)]
     return ChatClaim(
@@ -114,8 +110,8 @@ def begin(
 
 def find(connection: Connection, thread: Thread) -> OpenSession | None:
     """Return the open session of this thread, whether or not it is idle."""
-    known = thread_rows.find(connection, thread)
-    return session_rows.open_in(connection, known.id) if known is not None else None
+    known = threads.find(connection, thread)
+    return sessions.open_in(connection, known.id) if known is not None else None
 
 
 def withdraw(connection: Connection, claimed: ChatClaim) -> None:
@@ -123,7 +119,7 @@ def withdraw(connection: Connection, claimed: ChatClaim) -> None:
     if leases.release(connection, claimed.thread_id, claimed.fence):
         _clear(connection, claimed.thread_id, claimed.imported)
         if claimed.is_new_thread:
-            thread_rows.remove_empty(connection, [claimed.thread_id])
+            threads.remove_empty(connection, [claimed.thread_id])
 
 
 def withdraw_abandoned(connection: Connection, *, now: datetime, batch: int) -> int:

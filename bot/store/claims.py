@@ -15,8 +15,7 @@ from bot.domain.events import Attachment, Author, Thread, storable
 from bot.domain.sessions import Interrupted, ResetOutcome, StatusReply, StopOutcome
 from bot.prompt.history import Utterance
 from bot.prompt.thread_context import ContextState
-from bot.store import leases, summaries
-from bot.store import sessions as session_rows
+from bot.store import leases, sessions, summaries
 from bot.store.leases import LeaseRequest
 from bot.store.settlement import Settlement, TurnState
 from bot.store.tables import MESSAGES, RUNNING, SESSIONS, TURNS
@@ -50,7 +49,7 @@ FixedReply = ResetOutcome | StopOutcome | StatusReply
 
 @dataclass(frozen=True, slots=True)
 class PlatformClaim(Claim):
-    """A claim on messages that a chat platform delivered. Whatever happens, their turn is owed an answer."""
+    """A claim on messages that a chat platform delivered. Their turn is owed an answer until it is settled."""
 
     attempt: int
     failures: int  # earlier attempts that broke; not those that were handed back, or met a platform that was away
@@ -113,9 +112,9 @@ def settle(connection: Connection, claimed: Claim, settled: Settlement, *, now: 
     if connection.execute(_SETTLE, values).rowcount == 0:
         return False
     if claimed.session_id is not None:
-        session_rows.touch(connection, claimed.session_id, now=now)
-        if settled.cut is not None and not gone:
-            summaries.move(connection, claimed.session_id, settled.cut)
+        sessions.touch(connection, claimed.session_id, now=now)
+        if settled.new_window is not None and not gone:
+            summaries.move(connection, claimed.session_id, settled.new_window)
     return values["state"] != TurnState.SUPERSEDED.value
 
 

@@ -76,7 +76,7 @@ class Store:
             except _StatementRefused:
                 raise
             except StoreUnavailable as error:
-                log.warning("database_unavailable", extra={"reason": str(error), "retry_in_s": pause_s})
+                log.warning("database_unavailable", extra={"error": str(error), "retry_in_s": pause_s})
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, RETRY_MAX_S)
 
@@ -125,7 +125,7 @@ class Store:
             with closing(self.engine.raw_connection()) as connection, closing(connection.cursor()) as cursor:
                 clean = connection.info[_CLEAN] = connection.info.get(_CLEAN) or _vacuum_sqlite(cursor, lock_timeout_s)
         except (sqlite3.Error, DBAPIError) as error:
-            log.warning("vacuum_failed", extra={"reason": _reason(error)})
+            log.warning("vacuum_failed", extra={"error": _reason(error)})
         return time.perf_counter() - started, clean
 
     async def check(self) -> None:

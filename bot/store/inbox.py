@@ -14,7 +14,7 @@ from bot.domain.events import Author, MessageReceived, ResetRequested, StopReque
 from bot.domain.sessions import Closed, Interrupted, ResetOutcome, StopOutcome, wants_answer
 from bot.store import sessions, thread_context, threads
 from bot.store.erasure import erase_messages
-from bot.store.interruptions import answer_never, interrupt
+from bot.store.interruptions import interrupt, leave_unanswered
 from bot.store.settlement import TurnState
 from bot.store.tables import MESSAGES, SESSIONS, THREADS
 
@@ -156,7 +156,7 @@ def _reset(connection: Connection, thread_id: int, author: Author, now: datetime
         return ResetOutcome.NOTHING if is_empty else ResetOutcome.NOT_YOURS
     interrupt(connection, thread_id, Interrupted.RESET)  # skips a turn that was set apart: it has no session now
     waiting = sa.and_(MESSAGES.c.thread_id == thread_id, MESSAGES.c.session_id == session_id)
-    answer_never(connection, thread_id, waiting, now)
+    leave_unanswered(connection, thread_id, waiting, now)
     sessions.close(connection, [session_id], Closed.RESET, now=now)
     return ResetOutcome.DONE
 
@@ -193,7 +193,7 @@ def _stop_waiting(connection: Connection, thread_id: int, now: datetime, before:
     waiting = sa.and_(MESSAGES.c.thread_id == thread_id, MESSAGES.c.fixed_reply.is_(None))
     if before is not None:
         waiting &= MESSAGES.c.message_id < before
-    stopped = answer_never(connection, thread_id, waiting, now, TurnState.STOPPED)
+    stopped = leave_unanswered(connection, thread_id, waiting, now, TurnState.STOPPED)
     return StopOutcome.NOT_BEGUN if stopped else StopOutcome.NOTHING_RUNS
 
 

@@ -27,57 +27,57 @@ class CompactionClaim:
 
     session_id: str
     fence: int
-    cut: HistoryWindow
+    window: HistoryWindow
 
 
-def cut_of(connection: Connection, session_id: str) -> HistoryWindow:
+def window_of(connection: Connection, session_id: str) -> HistoryWindow:
     """Return where the shown part of this session begins, and the summary of the rest."""
-    found = connection.execute(_CUT, {"this_session": session_id}).first()
+    found = connection.execute(_WINDOW, {"this_session": session_id}).first()
     return HistoryWindow(*found) if found is not None else WHOLE_HISTORY
 
 
-def move(connection: Connection, session_id: str, cut: HistoryWindow) -> None:
+def move(connection: Connection, session_id: str, window: HistoryWindow) -> None:
     """Show the session from this point on. It never moves back."""
-    values = {"this_session": session_id, "cut_after": cut.after, "several_by_now": cut.several}
+    values = {"this_session": session_id, "new_after": window.after, "several_now": window.several}
     if connection.execute(_MOVE, values).rowcount == 0:
-        _insert(connection, session_id, shown_after=cut.after, several=cut.several)
+        _insert(connection, session_id, shown_after=window.after, several=window.several)
 
 
 def begin(connection: Connection, lease: LeaseRequest, session_id: str) -> CompactionClaim | None:
     """Lease the session's next summary; None when another process has the lease, or the session is closed."""
     if not lock_if_open(connection, session_id):
         return None
-    if connection.execute(_CUT, {"this_session": session_id}).first() is None:
+    if connection.execute(_WINDOW, {"this_session": session_id}).first() is None:
         _insert(connection, session_id)
     dialect = connection.dialect.name
     values = {"this_session": session_id, **leases.times(connection, lease.now, lease.length)}
     fence = connection.execute(_TAKE[dialect], values).scalar()
-    return CompactionClaim(session_id, fence, cut_of(connection, session_id)) if fence is not None else None
+    return CompactionClaim(session_id, fence, window_of(connection, session_id)) if fence is not None else None
 
 
-def finish(connection: Connection, folding: CompactionClaim, text: str, *, reaches: int, several: bool) -> bool:
+def finish(connection: Connection, claim: CompactionClaim, text: str, *, reaches: int, several: bool) -> bool:
     """Store the summary, and show the session from behind it; False when it is void, or the session is closed."""
-    if not lock_if_open(connection, folding.session_id):
+    if not lock_if_open(connection, claim.session_id):
         return False
     values = {
-        "this_session": folding.session_id,
-        "this_fence": folding.fence,
+        "this_session": claim.session_id,
+        "this_fence": claim.fence,
         "text": storable(text),
         "reaches": reaches,
-        "cut_after": reaches,
-        "several_by_now": several,
+        "new_after": reaches,
+        "several_now": several,
     }
     return connection.execute(_FINISH, values).rowcount == 1
 
 
-def give_up(connection: Connection, folding: CompactionClaim) -> None:
+def give_up(connection: Connection, claim: CompactionClaim) -> None:
     """Give the lease up, so that another process can write the summary at once."""
-    connection.execute(_MINE, {"this_session": folding.session_id, "this_fence": folding.fence, "lease_until": None})
+    connection.execute(_MINE, {"this_session": claim.session_id, "this_fence": claim.fence, "lease_until": None})
 
 
-def rest(connection: Connection, folding: CompactionClaim, *, now: datetime, pause: timedelta) -> None:
+def rest(connection: Connection, claim: CompactionClaim, *, now: datetime, pause: timedelta) -> None:
     """Give the lease up after a failure, and keep the summary from being leased before a pause has passed."""
-    mine = {"this_session": folding.session_id, "this_fence": folding.fence, **leases.times(connection, now, pause)}
+    mine = {"this_session": claim.session_id, "this_fence": claim.fence, **leases.times(connection, now, pause)}
     connection.execute(_REST[connection.dialect.name], mine)
 
 
@@ -102,7 +102,7 @@ def _insert(connection: Connection, session_id: str, **values: object) -> None:
 
 
 _OF_THIS = SUMMARIES.c.session_id == sa.bindparam("this_session")
-_CUT = sa.select(SUMMARIES.c.shown_after, SUMMARIES.c.text, SUMMARIES.c.reaches, SUMMARIES.c.several).where(_OF_THIS)
+_WINDOW = sa.select(SUMMARIES.c.shown_after, SUMMARIES.c.text, SUMMARIES.c.reaches, SUMMARIES.c.several).where(_OF_THIS)
 _THIS = sa.update(SUMMARIES).where(_OF_THIS)
 _MINE = _THIS.where(SUMMARIES.c.fence == sa.bindparam("this_fence"))
 _FREE = {
@@ -115,10 +115,10 @@ _TAKE = {
 _REST = {name: _MINE.values(lease_until=until) for name, until in leases.UNTIL.items()}
 _MOVED = {
     SUMMARIES.c.shown_after: sa.case(
-        (SUMMARIES.c.shown_after < sa.bindparam("cut_after"), sa.bindparam("cut_after")),
+        (SUMMARIES.c.shown_after < sa.bindparam("new_after"), sa.bindparam("new_after")),
         else_=SUMMARIES.c.shown_after,
     ),
-    SUMMARIES.c.several: sa.or_(SUMMARIES.c.several, sa.bindparam("several_by_now", type_=sa.Boolean)),
+    SUMMARIES.c.several: sa.or_(SUMMARIES.c.several, sa.bindparam("several_now", type_=sa.Boolean)),
 }
 _MOVE = _THIS.values(_MOVED)
 _FINISH = _MINE.values(

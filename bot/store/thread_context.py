@@ -29,7 +29,7 @@ def expect(connection: Connection, session_id: str) -> None:
     connection.execute(_OF_SESSION, {"this_session": session_id, "background": ContextState.UNREAD.value})
 
 
-def keep(connection: Connection, thread_id: int, session_id: str, turn_id: int, context: ThreadContext) -> None:
+def save(connection: Connection, thread_id: int, session_id: str, turn_id: int, context: ThreadContext) -> None:
     """Store the context that was read, to be shown with this turn. Do nothing if the session closed or has one.
 
     Messages that the thread already has rows of are left out: the questions to the bot, and its answers.

@@ -1,4 +1,4 @@
-"""An answer in rounds: the model calls tools, reads their results, and goes on until its answer is complete.
+"""An answer in rounds: the model calls tools, reads their results, and continues until its answer is complete.
 
 Rule: a few rounds, and a few calls in each. The person reads of each change, also when the model does not mention it,
 falls silent afterwards, or fails.
@@ -126,7 +126,7 @@ class _Conversation:
         if done is None:
             raise ModelError(Trouble.CUT, "the model's stream ended early")
         if not self._text:
-            raise ModelError(Trouble.EMPTY, "the model only called for tools, and said nothing")
+            raise ModelError(Trouble.EMPTY, "the model only called tools, and wrote no text")
         return dataclasses.replace(done, tool_calls=())
 
     def _finish_round(self, done: Done) -> None:

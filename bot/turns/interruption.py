@@ -1,4 +1,4 @@
-"""Whether one turn is to end early, and why: the one place that every stop, reset, edit and deletion goes through.
+"""The interruption of one turn. Every stop, reset, edit and deletion that ends a turn early goes through this object.
 
 Rule: `interrupt` never waits. The step that runs at that moment is cut short, or else the next one is.
 """
@@ -25,24 +25,24 @@ class Interruption:
         self.why: Interrupted | None = None  # the newest reason counts
         self._pending = False  # no step has ended because of it yet
         self._step: asyncio.Timeout | None = None
-        self._spares: Callable[[Interrupted], bool] = _spares_nothing
+        self._ignores: Callable[[Interrupted], bool] = _ignores_nothing
 
     def interrupt(self, why: Interrupted) -> None:
         """End the step that runs, or else the next one. It may be called again at any time."""
         self.why, self._pending = why, True
-        if self._step is not None and not self._spares(why):
+        if self._step is not None and not self._ignores(why):
             self._step.reschedule(asyncio.get_running_loop().time())
             self._step = None
 
     async def limit(
-        self, step: Callable[[], Awaitable[T]], *, spares: Callable[[Interrupted], bool] | None = None
+        self, step: Callable[[], Awaitable[T]], *, ignores: Callable[[Interrupted], bool] | None = None
     ) -> T:
         """Run one step. Raises TurnInterrupted when the turn is interrupted meanwhile, or was since the last step.
 
-        `spares` tells for which reasons this step goes on nevertheless.
+        `ignores` returns True for a reason in spite of which this step goes on.
         """
-        self._spares = spares or _spares_nothing
-        if self._pending and self.why is not None and not self._spares(self.why):
+        self._ignores = ignores or _ignores_nothing
+        if self._pending and self.why is not None and not self._ignores(self.why):
             self._pending = False
             raise TurnInterrupted
         try:
@@ -58,5 +58,5 @@ class Interruption:
             self._step = None
 
 
-def _spares_nothing(_: Interrupted) -> bool:
+def _ignores_nothing(_: Interrupted) -> bool:
     return False

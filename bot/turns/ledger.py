@@ -21,10 +21,10 @@ class StoredLedger:
         self._claim = turn.claim
         self._shown: set[str] = set()  # messages that hold a part of the answer, as far as this attempt knows
 
-    def keeps(self, why: Interrupted) -> bool:
-        """Return whether an answer that the model has ended is shown whole nevertheless.
+    def finishes_despite(self, why: Interrupted) -> bool:
+        """Return whether the rest of an answer is shown although its turn was interrupted after the model had ended.
 
-        A person who stops it has seen its first words; any other reason removes it.
+        True for a stop after the first words were shown. For any other reason the answer is removed.
         """
         return why is Interrupted.STOPPED and bool(self._shown)
 

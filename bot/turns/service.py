@@ -77,4 +77,4 @@ class TurnService(Generic[C]):
 def log_trouble(result: AnswerResult, log_fields: Mapping[str, Any]) -> None:
     """Log why the model gave no whole answer, for the operator."""
     if result.trouble is not None:
-        log.error("answer_failed", extra={**log_fields, "trouble": result.trouble.value, "detail": result.detail})
+        log.error("answer_failed", extra={**log_fields, "trouble": result.trouble.value, "error": result.detail})

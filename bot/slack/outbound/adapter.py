@@ -101,7 +101,7 @@ class SlackAdapter:
         except CallError as failure:
             if not (isinstance(failure, UnconfirmedError) and failure.sent):
                 raise PlatformUnavailable(str(failure)) from None
-            log.warning("notice_unconfirmed", extra={"place": str(thread), "detail": str(failure)})
+            log.warning("notice_unconfirmed", extra={"place": str(thread), "error": str(failure)})
 
     async def profile(self, workspace: str, user_id: str) -> Profile:
         """Return this person's time zone and locale, as far as Slack tells them within two seconds."""

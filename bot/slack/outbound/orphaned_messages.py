@@ -49,7 +49,7 @@ class OrphanedMessages:
         try:
             await self._find()
         except RefusedError as refusal:
-            log.warning("orphans_not_searched", extra={"place": str(self._target.thread), "detail": str(refusal)})
+            log.warning("orphans_not_searched", extra={"place": str(self._target.thread), "error": str(refusal)})
         self._orphans = deque(sorted(self._orphans))
 
     async def search(self) -> bool:
@@ -86,7 +86,7 @@ class OrphanedMessages:
             try:
                 await message.finish(texts.ANSWERED_ELSEWHERE)
             except RefusedError as refusal:
-                log.warning("orphan_not_removed", extra={"place": str(self._target.thread), "detail": str(refusal)})
+                log.warning("orphan_not_removed", extra={"place": str(self._target.thread), "error": str(refusal)})
 
     async def _find(self) -> None:
         found = [ts for ts in await self._ours() if ts not in self._known]

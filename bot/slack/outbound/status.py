@@ -90,7 +90,7 @@ class Status:
                 while not await self._set_once(thread, session_status, text):
                     pass
         except (CallError, TimeoutError) as failure:
-            log.debug("status_not_set", extra={"place": str(thread), "detail": str(failure)})
+            log.debug("status_not_set", extra={"place": str(thread), "error": str(failure)})
 
     async def _set_once(self, thread: Thread, session_status: str, text: str) -> bool:
         """Return True when it is set, or cannot be; False when the workspace refused the method, to try the next."""
