@@ -53,8 +53,8 @@ def cases(draw: st.DrawFn, by: Sequence[AuthorKind] = (AuthorKind.PERSON, Author
     if earlier := tuple(draw(st.lists(st.builds(EarlierMessage, st.just("1"), people, words, by=st.sampled_from(by))))):
         first, *others = [*past, newest]
         *past, newest = [replace(first, thread_context=ThreadContext(earlier)), *others]
-    window, answer = draw(st.integers(1_000, 20_000)), draw(st.integers(1, 4_000))
-    budget = Budget(window_tokens=window, answer_tokens=answer, history_tokens=draw(st.integers(100, 20_000)))
+    window_tokens, answer = draw(st.integers(1_000, 20_000)), draw(st.integers(1, 4_000))
+    budget = Budget(window_tokens=window_tokens, answer_tokens=answer, history_tokens=draw(st.integers(100, 20_000)))
     budget.learn(1_000, draw(st.integers(1, 4_000)))
     return Case(Past(tuple(past), window), newest, budget, draw(words), draw(st.integers(0, 200)))
 
