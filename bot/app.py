@@ -25,7 +25,7 @@ S = TypeVar("S", bound=Services)
 
 @dataclass(frozen=True, slots=True)
 class Bot(Generic[S]):
-    """A connected bot. `address` tells an operator where it is reached."""
+    """A connected bot. `address` describes to an operator where it is reached."""
 
     services: S
     address: str

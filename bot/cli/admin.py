@@ -97,7 +97,7 @@ async def erase(
     advance: Callable[[int], object] = lambda _: None,
     wait_s: float = VACUUM_WAIT_S,
 ) -> int:
-    """Erase what people wrote, as far as it is in scope; return how many messages.
+    """Erase all messages in scope; return how many.
 
     `advance` is called with the number of messages after each transaction. Raises AttendantError when another process
     uses the file for longer than `wait_s`, so that erased words may be left in it.

@@ -1,4 +1,4 @@
-"""The gateway's server: its routes, and what all responses share: the shape of errors, headers, CORS, limits.
+"""The gateway's server: its routes, and the common parts of all responses: the shape of errors, headers, CORS, limits.
 
 Rule: a proxy in front of it terminates TLS.
 """

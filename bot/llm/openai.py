@@ -147,7 +147,7 @@ class OpenAI:
             messages=[],
             stream=True,
             extra_body={
-                **self._taken(parameters),
+                **self._supported(parameters),
                 "messages": list(messages),
                 **{name: _EXTRAS[name] for name in extras},
             },
@@ -169,7 +169,7 @@ class OpenAI:
         async with aclosing(self.stream([{"role": "user", "content": "Hello"}])) as pieces:
             await anext(pieces)
 
-    def _taken(self, parameters: Parameters) -> Parameters:
+    def _supported(self, parameters: Parameters) -> Parameters:
         """Return the parameters without the tools that this backend refused."""
         if self._takes_tools or not isinstance(parameters.get("tools"), Offer):
             return parameters

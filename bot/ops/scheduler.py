@@ -32,7 +32,7 @@ EXPIRE_BATCH = 1_000  # sessions closed in one transaction
 PURGE_EVERY_S = 900.0
 PURGE_BATCH = 200  # sessions whose rows are deleted in one transaction
 VACUUM_EVERY_S = 10.0
-VACUUM_SHARE = 0.001  # of the time at most, however large the file is
+VACUUM_SHARE = 0.001  # the largest share of the time, for files of any size
 
 
 class Scheduler:

@@ -80,16 +80,16 @@ def compose(persona: str, parts: PromptParts, budget: Budget) -> Prompt:
     past, newest, extra_tokens = parts.past, parts.newest, parts.extra_tokens
     system, instruction_tokens = _system(persona, parts.instructions)
     room = budget.room(system.tokens - instruction_tokens + extra_tokens)
-    summary, moment = _summary(past.window, room), _aside(_NOTE_BEGINS, parts.about, NOTE_ENDS, room)
+    summary, note = _summary(past.window, room), _marked_text(_NOTE_BEGINS, parts.about, NOTE_ENDS, room)
     after = _part(parts.following)
-    left = room.tokens - summary.tokens - moment.tokens - instruction_tokens - after.tokens
+    left = room.tokens - summary.tokens - note.tokens - instruction_tokens - after.tokens
     *earlier, [*context, newest_message] = read([*past.turns, newest], parts.names, several=past.window.several)
     question = _part([newest_message], left, min(left, room.most // 2))
-    before = _together(context, left - question.tokens)
+    before = _shortened_equally(context, left - question.tokens)
     turns = _turns(earlier, room)
     if dropped := len(turns) - turns_to_show([turn.tokens for turn in turns], left - question.tokens - before.tokens):
         return compose(persona, replace(parts, past=_without_oldest(past, dropped, newest)), budget)
-    shown = (system, summary, *turns, before, moment, question)
+    shown = (system, summary, *turns, before, note, question)
     return Prompt(
         messages=(*_alternating(message for part in shown for message in part.messages), *after.messages),
         tokens=sum(part.tokens for part in shown) + after.tokens + extra_tokens,
@@ -143,14 +143,14 @@ def _system(persona: str, instructions: str) -> tuple[_Part, int]:
 
 
 def _summary(window: HistoryWindow, room: Room) -> _Part:
-    summary = _aside(_SUMMARY_BEGINS, window.summary, SUMMARY_ENDS, room)
+    summary = _marked_text(_SUMMARY_BEGINS, window.summary, SUMMARY_ENDS, room)
     missing = _part([{"role": "user", "content": MISSING}])
     if window.after <= window.reaches or missing.tokens > room.tokens // 8:
         return summary
     return _Part(summary.messages + missing.messages, summary.tokens + missing.tokens)
 
 
-def _aside(begins: str, text: str, ends: str, room: Room) -> _Part:
+def _marked_text(begins: str, text: str, ends: str, room: Room) -> _Part:
     """Return a text beside the turns: indented between two marks, so that nothing in it can close it.
 
     It takes at most a quarter of the room. If not even the marks fit, there is none.
@@ -159,24 +159,24 @@ def _aside(begins: str, text: str, ends: str, room: Room) -> _Part:
     most = quarter - estimate_tokens(f"{begins}\n\n\n\n{ends}") if text.strip() else 0
     while most > 0:
         inside = "\n".join(f"  {line}" for line in shorten(text, most).splitlines())
-        aside = _part([{"role": "user", "content": f"{begins}\n\n{inside}\n\n{ends}"}])
-        if aside.tokens <= quarter:
-            return aside
-        most -= aside.tokens - quarter
+        part = _part([{"role": "user", "content": f"{begins}\n\n{inside}\n\n{ends}"}])
+        if part.tokens <= quarter:
+            return part
+        most -= part.tokens - quarter
     return _part([])
 
 
 def _alternating(messages: Iterable[ChatMessage]) -> tuple[ChatMessage, ...]:
     """Join neighbouring messages of the same role."""
-    together = groupby(messages, key=itemgetter("role"))
-    return tuple(ChatMessage(role=role, content="\n\n".join(one["content"] for one in ones)) for role, ones in together)
+    groups = groupby(messages, key=itemgetter("role"))
+    return tuple(ChatMessage(role=role, content="\n\n".join(one["content"] for one in ones)) for role, ones in groups)
 
 
 def _turns(turns: Iterable[Sequence[ChatMessage]], room: Room) -> list[_Part]:
     return [_part(turn, room.most, room.most // 2) for turn in turns]
 
 
-def _together(messages: Sequence[ChatMessage], room: int) -> _Part:
+def _shortened_equally(messages: Sequence[ChatMessage], room: int) -> _Part:
     """Return messages that belong together: whole, or each shortened to its share of the room, or none of them."""
     if (whole := _part(messages)).tokens <= max(room, 0):
         return whole

@@ -127,20 +127,20 @@ def withdraw_abandoned(connection: Connection, *, now: datetime, batch: int) -> 
 
     Safe on several replicas at once.
     """
-    left = (
+    abandoned = (
         sa.select(TURNS.c.thread_id)
         .join(THREADS, THREADS.c.id == TURNS.c.thread_id)
         .where(RUNNING, THREADS.c.platform == PLATFORM, leases.is_free(connection, now=now))
         .limit(batch)
     )
-    found = list(connection.execute(left).scalars())
+    thread_ids = list(connection.execute(abandoned).scalars())
     lease = LeaseRequest("", now, timedelta())
-    for thread_id in found:
+    for thread_id in thread_ids:
         leased = leases.take(connection, lease, thread_id)
         if leased is not None:
             _clear(connection, thread_id)
             leases.release(connection, thread_id, leased.fence, ended=True)
-    return len(found)
+    return len(thread_ids)
 
 
 @dataclass(slots=True)
@@ -199,14 +199,14 @@ class _Rows:
 def _clear(connection: Connection, thread_id: int, imported: Sequence[int] = ()) -> None:
     """Remove the running turn, the imported turns, and the session when no turn is left in it."""
     running = sa.select(TURNS.c.id, TURNS.c.session_id).where(TURNS.c.thread_id == thread_id, RUNNING)
-    if (found := connection.execute(running).first()) is None:
+    if (turn := connection.execute(running).first()) is None:
         return
     mark_dirty(connection)
-    ids = [found.id, *imported]
+    ids = [turn.id, *imported]
     connection.execute(sa.delete(MESSAGES).where(MESSAGES.c.turn_id.in_(ids)))
     connection.execute(sa.delete(TURNS).where(TURNS.c.id.in_(ids)))
-    left = sa.exists().where(TURNS.c.session_id == SESSIONS.c.id)
-    empty = sa.and_(SESSIONS.c.id == found.session_id, SESSIONS.c.closed_at.is_(None), ~left)
+    has_turns = sa.exists().where(TURNS.c.session_id == SESSIONS.c.id)
+    empty = sa.and_(SESSIONS.c.id == turn.session_id, SESSIONS.c.closed_at.is_(None), ~has_turns)
     connection.execute(sa.delete(SESSIONS).where(empty))
     connection.execute(sa.update(THREADS).where(THREADS.c.id == thread_id).values(interrupted=None))
 

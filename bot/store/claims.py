@@ -85,7 +85,7 @@ def claim(connection: Connection, lease: LeaseRequest, thread_id: int) -> Platfo
 def settle(connection: Connection, claimed: Claim, settled: Settlement, *, now: datetime) -> bool:
     """Store how the turn ended and release the lease; False when the turn was no longer this claim's to settle.
 
-    Also False when a message was edited meanwhile: then the turn is handed back, to be answered anew. When a message
+    Also False when a message was edited meanwhile: then the turn is handed back, and is answered again. When a message
     was edited and the turn was stopped as well, the answer is dropped, because its question no longer exists.
     """
     interrupted = leases.interruption(connection, claimed.thread_id)
@@ -94,12 +94,12 @@ def settle(connection: Connection, claimed: Claim, settled: Settlement, *, now: 
         return False
     if not leases.release(connection, claimed.thread_id, claimed.fence, ended=True):
         return False
-    gone = interrupted not in {None, Interrupted.STOPPED}  # the session is closed, and its words are erased
+    is_closed = interrupted not in {None, Interrupted.STOPPED}  # the session is closed, and its words are erased
     if interrupted is Interrupted.STOPPED and not _is_unchanged(connection, claimed):
         settled = replace(settled, state=TurnState.STOPPED, answer=texts.interrupted(Interrupted.STOPPED))
     values = {
-        "state": TurnState.SUPERSEDED.value if gone else settled.state.value,
-        "answer": None if gone or settled.answer is None else storable(settled.answer),
+        "state": TurnState.SUPERSEDED.value if is_closed else settled.state.value,
+        "answer": None if is_closed or settled.answer is None else storable(settled.answer),
         "trouble": settled.trouble,
         "model": settled.model and storable(settled.model)[:MODEL_CHARACTERS],
         "prompt_tokens": settled.prompt_tokens,
@@ -113,7 +113,7 @@ def settle(connection: Connection, claimed: Claim, settled: Settlement, *, now: 
         return False
     if claimed.session_id is not None:
         sessions.touch(connection, claimed.session_id, now=now)
-        if settled.new_window is not None and not gone:
+        if settled.new_window is not None and not is_closed:
             summaries.move(connection, claimed.session_id, settled.new_window)
     return values["state"] != TurnState.SUPERSEDED.value
 
@@ -124,7 +124,7 @@ def hand_back(connection: Connection, claimed: Claim) -> None:
     The attempt does not count as a failure of the turn, because the worker has to stop.
     """
     if leases.release(connection, claimed.thread_id, claimed.fence):
-        _excuse(connection, claimed)
+        _count_as_postponed(connection, claimed)
 
 
 def fail_attempt(connection: Connection, claimed: Claim) -> None:
@@ -137,8 +137,8 @@ def postpone(connection: Connection, claimed: Claim, *, now: datetime, pause: ti
 
     The attempt does not count as a failure of the turn.
     """
-    if leases.rest(connection, claimed.thread_id, claimed.fence, now=now, pause=pause):
-        _excuse(connection, claimed)
+    if leases.release_with_pause(connection, claimed.thread_id, claimed.fence, now=now, pause=pause):
+        _count_as_postponed(connection, claimed)
 
 
 _TURN = (TURNS.c.id, TURNS.c.attempt, TURNS.c.postponed)
@@ -252,6 +252,6 @@ def _fixed_reply(stored: str) -> FixedReply:
     return known[stored]
 
 
-def _excuse(connection: Connection, claimed: Claim) -> None:
+def _count_as_postponed(connection: Connection, claimed: Claim) -> None:
     mine = sa.update(TURNS).where(TURNS.c.id == claimed.turn_id)
     connection.execute(mine.values(postponed=TURNS.c.postponed + 1))

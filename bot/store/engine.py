@@ -30,7 +30,7 @@ T = TypeVar("T")
 POSTGRESQL_THREADS = 4
 RETRY_FIRST_S, RETRY_MAX_S = 0.1, 5.0  # the pause between two attempts doubles
 _BUSY_MS = 2_000  # waiting for another process's lock: Slack waits for three seconds
-IDLE_TRANSACTION_MS = 5_000  # a transaction of ours never waits for anything but the database
+IDLE_TRANSACTION_MS = 5_000  # our transactions wait for nothing but the database
 WAL_RETRY_S, WAL_TIMEOUT_S = 0.02, 1.0
 MAX_QUEUED = 5_000  # transactions; with more, the database counts as unavailable
 

@@ -50,7 +50,7 @@ class Erasable:
 
 
 def count(connection: Connection, scope: Scope) -> Erasable:
-    """Count what `erase` would erase."""
+    """Count the messages in a scope, and their sessions."""
     counts = sa.select(sa.func.count(), sa.func.count(MESSAGES.c.session_id.distinct())).join_from(MESSAGES, THREADS)
     return Erasable(*connection.execute(counts.where(*_in_scope(scope))).one())
 

@@ -25,12 +25,12 @@ def interrupt(
     if before is not None:  # Slack promises no order: a stop may arrive after later messages
         later = (MESSAGES.c.turn_id == TURNS.c.id, MESSAGES.c.fixed_reply.is_(None), MESSAGES.c.message_id > before)
         running = running.where(~sa.exists().where(*later))
-    found: int | None = connection.execute(running).scalar()
-    if found is None or turn_id not in {None, found}:
+    running_id: int | None = connection.execute(running).scalar()
+    if running_id is None or turn_id not in {None, running_id}:
         return None
     ending = sa.update(THREADS).where(THREADS.c.id == thread_id, _may_replace(why))
     connection.execute(ending.values(interrupted=why.value))
-    return found
+    return running_id
 
 
 def _may_replace(why: Interrupted) -> sa.ColumnElement[bool]:
@@ -73,7 +73,7 @@ def leave_unanswered(
 
 def has_question(connection: Connection, turn_id: int) -> bool:
     """Return whether the turn still has a message to answer, which was not deleted."""
-    left = sa.select(MESSAGES.c.id).where(
+    questions = sa.select(MESSAGES.c.id).where(
         MESSAGES.c.turn_id == turn_id, MESSAGES.c.deleted_at.is_(None), MESSAGES.c.fixed_reply.is_(None)
     )
-    return connection.execute(left.limit(1)).first() is not None
+    return connection.execute(questions.limit(1)).first() is not None

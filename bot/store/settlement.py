@@ -45,7 +45,7 @@ class Settlement:
         trouble: Trouble | None = None,
         new_window: HistoryWindow | None = None,
     ) -> Self:
-        """Make the settlement of a turn that asked the model; `done` tells the cost."""
+        """Make the settlement of a turn that called the model; `done` has the usage."""
         usage = done.usage if done else None
         return cls(
             state,

@@ -1,7 +1,7 @@
-"""Summaries: the text that stands for the part of a session that is too long to be shown, and the lease to write it.
+"""Summaries: the text that replaces the oldest part of a long session, and the lease to write it.
 
-Rule: a summary never outlives a word that it was made of. A word that is erased voids the summary that holds it, also
-one that is only being written. Every change of a summary locks its session, so that changes come one after the other.
+Rule: erasing a text voids every summary that may contain it, also one that is being written. Every change of a summary
+locks its session, so that changes come one after the other.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bot.store.tables import SUMMARIES, TURNS
 
 @dataclass(frozen=True, slots=True)
 class CompactionClaim:
-    """The right to write a session's next summary, and the window as it is until then."""
+    """The right to write a session's next summary, and its present window."""
 
     session_id: str
     fence: int
@@ -31,13 +31,13 @@ class CompactionClaim:
 
 
 def window_of(connection: Connection, session_id: str) -> HistoryWindow:
-    """Return where the shown part of this session begins, and the summary of the rest."""
-    found = connection.execute(_WINDOW, {"this_session": session_id}).first()
-    return HistoryWindow(*found) if found is not None else WHOLE_HISTORY
+    """Return the session's window, with its summary."""
+    row = connection.execute(_WINDOW, {"this_session": session_id}).first()
+    return HistoryWindow(*row) if row is not None else WHOLE_HISTORY
 
 
 def move(connection: Connection, session_id: str, window: HistoryWindow) -> None:
-    """Show the session from this point on. It never moves back."""
+    """Move the session's window. It never moves back."""
     values = {"this_session": session_id, "new_after": window.after, "several_now": window.several}
     if connection.execute(_MOVE, values).rowcount == 0:
         _insert(connection, session_id, shown_after=window.after, several=window.several)
@@ -56,7 +56,7 @@ def begin(connection: Connection, lease: LeaseRequest, session_id: str) -> Compa
 
 
 def finish(connection: Connection, claim: CompactionClaim, text: str, *, reaches: int, several: bool) -> bool:
-    """Store the summary, and show the session from behind it; False when it is void, or the session is closed."""
+    """Store the summary, and move the window behind it; False when it is void, or the session is closed."""
     if not lock_if_open(connection, claim.session_id):
         return False
     values = {
@@ -75,14 +75,14 @@ def give_up(connection: Connection, claim: CompactionClaim) -> None:
     connection.execute(_MINE, {"this_session": claim.session_id, "this_fence": claim.fence, "lease_until": None})
 
 
-def rest(connection: Connection, claim: CompactionClaim, *, now: datetime, pause: timedelta) -> None:
+def release_with_pause(connection: Connection, claim: CompactionClaim, *, now: datetime, pause: timedelta) -> None:
     """Give the lease up after a failure, and keep the summary from being leased before a pause has passed."""
     mine = {"this_session": claim.session_id, "this_fence": claim.fence, **leases.times(connection, now, pause)}
-    connection.execute(_REST[connection.dialect.name], mine)
+    connection.execute(_PAUSE[connection.dialect.name], mine)
 
 
 def void(connection: Connection, turn_id: int) -> None:
-    """Void the summary that holds this turn, because a word of the turn was erased.
+    """Void the summary that holds this turn, because a text of the turn was erased.
 
     A summary that does not reach the turn stays. A summary that is being written is not stored in either case.
     """
@@ -112,7 +112,7 @@ _TAKE = {
     name: _THIS.where(_FREE[name]).values(lease_until=until, fence=SUMMARIES.c.fence + 1).returning(SUMMARIES.c.fence)
     for name, until in leases.UNTIL.items()
 }
-_REST = {name: _MINE.values(lease_until=until) for name, until in leases.UNTIL.items()}
+_PAUSE = {name: _MINE.values(lease_until=until) for name, until in leases.UNTIL.items()}
 _MOVED = {
     SUMMARIES.c.shown_after: sa.case(
         (SUMMARIES.c.shown_after < sa.bindparam("new_after"), sa.bindparam("new_after")),
@@ -134,5 +134,5 @@ _VOID = _THIS.values(
     text=sa.case((_HOLDS_IT, ""), else_=SUMMARIES.c.text),
     reaches=sa.case((_HOLDS_IT, 0), else_=SUMMARIES.c.reaches),
     lease_until=None,
-    fence=SUMMARIES.c.fence + 1,  # the summary that is being written may hold the word as well
+    fence=SUMMARIES.c.fence + 1,  # the summary that is being written may contain the text
 )

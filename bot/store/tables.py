@@ -100,7 +100,7 @@ TURNS = Table(
     Column("session_id", sa.String(36), ForeignKey("sessions.id")),  # null: the turn is a command's fixed reply
     Column("attempt", sa.Integer, nullable=False),
     Column("postponed", sa.Integer, nullable=False, server_default="0"),  # attempts that do not count as failures
-    Column("state", sa.String(16), nullable=False),  # claims.TurnState
+    Column("state", sa.String(16), nullable=False),  # settlement.TurnState
     Column("answer", sa.Text),
     Column("trouble", sa.String(32)),  # errors.Trouble
     Column("model", sa.String(200)),

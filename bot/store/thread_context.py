@@ -168,7 +168,7 @@ _UNREAD_SESSION = (
     .where(_THIS, _UNREAD)
     .with_for_update()  # a concurrent reset would leave these texts in a closed session
 )
-# The context is read for a running turn. Without one, edits and deletions are in what will be read.
+# The context is read for a running turn. Without one, the next read returns the current texts.
 _RUNNING_IN = sa.select(TURNS.c.thread_id).where(RUNNING)
 _IS_READING = sa.and_(
     _UNREAD, _RUNNING_IN.where(TURNS.c.thread_id == SESSIONS.c.thread_id).correlate(SESSIONS).exists()

@@ -35,10 +35,10 @@ class Ledger(Protocol):
     async def removed(self, answer_id: str) -> None:
         """Store that this message was deleted, and holds no part of the answer any more."""
 
-    async def mine(self) -> Sequence[str]:
+    async def of_this_turn(self) -> Sequence[str]:
         """Return the messages that earlier attempts at this turn posted, in order."""
 
-    async def settled(self, answer_ids: Sequence[str]) -> AbstractSet[str]:
+    async def of_other_turns(self, answer_ids: Sequence[str]) -> AbstractSet[str]:
         """Return the messages among these that belong to other turns, and must be left alone."""
 
 

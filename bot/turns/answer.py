@@ -1,6 +1,6 @@
 """The answer to one turn: the model's text, piece by piece, and how it ended.
 
-Rule: the stream never raises a failure of the model to its reader. `result` tells it when the stream has ended.
+Rule: the stream never raises a failure of the model to its reader. `result` has it when the stream has ended.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class AnswerResult:
 
 
 class AnswerStream:
-    """The answer to one turn. Read `words` to the end; then `result` tells how it ended."""
+    """The answer to one turn. Read `words` to the end; then `result` has its end."""
 
     def __init__(
         self,
@@ -96,8 +96,8 @@ class AnswerStream:
         result = self.result
         if result.interrupted is not None:
             is_shown = result.text or result.interrupted is Interrupted.STOPPED
-            line = texts.interrupted(result.interrupted)
-            return _after(result.text, line) if is_shown and line else ""
+            sentence = texts.interrupted(result.interrupted)
+            return _after(result.text, sentence) if is_shown and sentence else ""
         if result.trouble is not None:
             return _after(result.text, texts.trouble(result.trouble))
         truncated = result.done is not None and result.done.truncated

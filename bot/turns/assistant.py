@@ -58,7 +58,7 @@ class Assistant:
         composer = partial(compose, self._persona, parts)
         return AnswerStream(
             llm,
-            partial(_whole, composer) if whole else composer,
+            partial(_compose_whole, composer) if whole else composer,
             self._budget_of(parameters),
             window=parts.past.window,
             parameters=parameters,
@@ -80,7 +80,7 @@ class Assistant:
         budget, cost = self._budget_of(parameters), _cost(parameters)
         composer = partial(compose_verbatim, self._persona, messages, instructions=instructions, extra_tokens=cost)
         return AnswerStream(
-            self._llm, partial(_whole, composer), budget, parameters=parameters, interruption=interruption
+            self._llm, partial(_compose_whole, composer), budget, parameters=parameters, interruption=interruption
         )
 
     def _budget_of(self, parameters: Parameters) -> Budget:
@@ -97,7 +97,7 @@ def _cost(parameters: Parameters) -> int:
     return estimate_tokens(json.dumps(dict(parameters))) if parameters else 0
 
 
-def _whole(composer: Callable[[Budget], Prompt], budget: Budget) -> Prompt:
+def _compose_whole(composer: Callable[[Budget], Prompt], budget: Budget) -> Prompt:
     """Compose the prompt. Raises ModelError when a part of the question had to be left out."""
     if (prompt := composer(budget)).shortened:
         raise ModelError(Trouble.WINDOW_EXCEEDED, "there is no room for the question")

@@ -47,7 +47,7 @@ class ChatSessions:
         return None if idle else session
 
     async def memory(self, thread: Thread) -> Memory | None:
-        """Return what is remembered in this thread; None when that is nothing."""
+        """Return the figures of the thread's memory; None when there is none."""
         return await self._turns.memory(await self._store.run(chat_turns.find, thread))
 
     async def reset(self, thread: Thread) -> ResetOutcome:

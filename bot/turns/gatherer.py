@@ -41,7 +41,7 @@ class Gatherer:
         self._participants = Participants(store)
 
     async def gather(self, claim: PlatformClaim) -> PromptParts:
-        """Return the parts of the prompt: history, thread context, question, names, and what is known of its author."""
+        """Return the parts of the prompt: history, thread context, question, names, and the note on its author."""
         past, newest = await self._turns_of(claim)
         names = await self.names(claim, [*past.turns, newest], several=past.window.several)
         return PromptParts(past, newest, names, about=await self._about(claim, names))
@@ -79,7 +79,7 @@ class Gatherer:
         await self._store.run_until_available(save, claim.thread_id, session_id, claim.turn_id, shown)
 
     async def _about(self, claim: PlatformClaim, names: Mapping[str, str]) -> str:
-        """Return what the model reads about the author of the newest message, for this answer alone."""
+        """Return the note on the author of the newest message, for this answer only."""
         place, person = claim.thread, claim.author.id
         wishes, profile = await asyncio.gather(
             self._store.run_until_available(preferences.of_person, place.platform, place.workspace, person),

@@ -118,9 +118,9 @@ class TurnHandler:
 
     async def _end(self, turn: Running, why: Interrupted, *, attempt: int | None = None) -> Settlement:
         """End an interrupted turn, and remove any fragment of its answer. Only a stop is confirmed in the thread."""
-        line = texts.interrupted(why) if why is Interrupted.STOPPED else ""
-        await self._post(turn, line, attempt=attempt)
-        return Settlement(TurnState.STOPPED if line else TurnState.SUPERSEDED, line or None)
+        sentence = texts.interrupted(why) if why is Interrupted.STOPPED else ""
+        await self._post(turn, sentence, attempt=attempt)
+        return Settlement(TurnState.STOPPED if sentence else TurnState.SUPERSEDED, sentence or None)
 
     async def _text_of(self, claim: PlatformClaim, reply: FixedReply) -> str:
         if not isinstance(reply, StatusReply):
@@ -128,13 +128,13 @@ class TurnHandler:
         session = await self._store.run_until_available(sessions.open_in, claim.thread_id)
         return texts.memory(await self._turns.memory(session, claim.turn_id))
 
-    async def _post(self, turn: Running, line: str, *, attempt: int | None = None) -> Settlement:
-        """Post a line of the bot's own as the turn's answer; an empty one only removes what stands there."""
+    async def _post(self, turn: Running, sentence: str, *, attempt: int | None = None) -> Settlement:
+        """Post a sentence of the bot's own as the turn's answer; an empty one only removes the fragment of an earlier attempt."""
         claim = turn.claim
         target = _target(claim) if attempt is None else replace(_target(claim), attempt=attempt)
         try:
             async with self._adapters[claim.thread.platform].writer(target, StoredLedger(self._store, turn)) as writer:
-                await writer.write(line)
+                await writer.write(sentence)
                 await writer.finish()
         except PlatformError as error:
             _log_refusal(claim, error)

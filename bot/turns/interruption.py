@@ -39,7 +39,7 @@ class Interruption:
     ) -> T:
         """Run one step. Raises TurnInterrupted when the turn is interrupted meanwhile, or was since the last step.
 
-        `ignores` returns True for a reason in spite of which this step goes on.
+        `ignores` returns True for a reason that does not end this step.
         """
         self._ignores = ignores or _ignores_nothing
         if self._pending and self.why is not None and not self._ignores(self.why):

@@ -38,12 +38,12 @@ class StoredLedger:
         self._shown.discard(answer_id)
         await self._store.run_until_available(posted_messages.removed, self._claim, answer_id)
 
-    async def mine(self) -> Sequence[str]:
+    async def of_this_turn(self) -> Sequence[str]:
         """See Ledger."""
         found = await self._store.run_until_available(posted_messages.of_turn, self._claim)
         self._shown.update(found)
         return found
 
-    async def settled(self, answer_ids: Sequence[str]) -> AbstractSet[str]:
+    async def of_other_turns(self, answer_ids: Sequence[str]) -> AbstractSet[str]:
         """See Ledger."""
         return await self._store.run_until_available(posted_messages.of_other_turns, self._claim, answer_ids)

@@ -116,7 +116,7 @@ class Summariser:
         if again:
             await self._store.run(summaries.give_up, claim)
         else:
-            await self._store.run(summaries.rest, claim, now=self._clock(), pause=RETRY)
+            await self._store.run(summaries.release_with_pause, claim, now=self._clock(), pause=RETRY)
         return again
 
     async def _write(self, summary: str, turns: Sequence[Turn], names: Mapping[str, str]) -> tuple[str, int]:

@@ -79,9 +79,9 @@ async def left(driver: StoreDriver) -> dict[str, int]:
     return {table.name: len(await driver.rows(table)) for table in kinds}
 
 
-def asked(*turns: tuple[str, str]) -> list[Turn]:
+def earlier_turns(*turns: tuple[str, str]) -> list[Turn]:
     """Return earlier turns as a caller sends them."""
-    return [Turn((Utterance("", said),), answer) for said, answer in turns]
+    return [Turn((Utterance("", question),), answer) for question, answer in turns]
 
 
 def texts_of(turns: Sequence[Turn]) -> list[tuple[str, str | None]]:
@@ -112,7 +112,7 @@ async def test_one_at_a_time(driver: StoreDriver) -> None:
 
 async def test_a_withdrawal_removes_all_rows(driver: StoreDriver) -> None:
     """A withdrawal removes the messages, the turn, the imported turns, and a session that began with it."""
-    await withdraw(driver, await begun(driver, "hello", earlier=asked(("a", "b"))))
+    await withdraw(driver, await begun(driver, "hello", earlier=earlier_turns(("a", "b"))))
     assert await left(driver) == {"sessions": 0, "turns": 0, "messages": 0}
 
     await answered(driver, "first")
@@ -138,7 +138,7 @@ async def test_a_withdrawn_turn_leaves_the_file(empty_sqlite_url: str, clock: Se
     """After the next vacuum, no file of the database holds the texts of a withdrawn turn."""
     driver = StoreDriver(store := Store(empty_sqlite_url), clock)
     await store.vacuum()
-    await withdraw(driver, await begun(driver, "confidential one", earlier=asked(("confidential two", "b"))))
+    await withdraw(driver, await begun(driver, "confidential one", earlier=earlier_turns(("confidential two", "b"))))
     await store.vacuum()
     database = Path(str(store.engine.url.database))
 
@@ -150,7 +150,7 @@ async def test_a_withdrawn_turn_leaves_the_file(empty_sqlite_url: str, clock: Se
 
 async def test_a_settled_turn_is_not_withdrawn(driver: StoreDriver) -> None:
     """A withdrawal after the settlement changes nothing."""
-    first = await answered(driver, "hello", earlier=asked(("a", "b")))
+    first = await answered(driver, "hello", earlier=earlier_turns(("a", "b")))
     await withdraw(driver, first)
 
     assert await left(driver) == {"sessions": 1, "turns": 2, "messages": 2}
@@ -208,9 +208,9 @@ async def test_new_earlier_turns_of_a_caller_are_added(
 
     Turns are recognised by their question, because clients trim answers.
     """
-    for said in ("a", "b"):
-        await answered(driver, said)
-    now = await begun(driver, "now", earlier=asked(*recalled))
+    for question in ("a", "b"):
+        await answered(driver, question)
+    now = await begun(driver, "now", earlier=earlier_turns(*recalled))
 
     assert texts_of(await driver.past(now)) == [("a", "answered"), ("b", "answered"), *added]
 
@@ -220,7 +220,7 @@ async def test_turns_before_the_window_are_not_added_again(driver: StoreDriver) 
     await answered(driver, "a")
     last = await answered(driver, "b")
     await driver.store.run(summaries.move, last.session_id, HistoryWindow(after=last.turn_id))
-    now = await begun(driver, "now", earlier=asked(("a", "answered"), ("b", "answered")))
+    now = await begun(driver, "now", earlier=earlier_turns(("a", "answered"), ("b", "answered")))
 
     assert now.imported == ()
 
@@ -245,7 +245,7 @@ async def test_a_repeated_request_finds_its_session_as_at_first(driver: StoreDri
     """A repeated request reports the session as the first one did: created, expired or continued."""
     for opened in (Opened.CREATED, Opened.EXPIRED):
         keys = [IdempotencyKey(f"{opened} {number}", KEY.digest) for number in range(2)]
-        asked_for = [(keys[0], asked(("a", "b"))), (keys[1], ())]
+        asked_for = [(keys[0], earlier_turns(("a", "b"))), (keys[1], ())]
         firsts = [await answered(driver, "hello", idempotency_key=key, earlier=recalled) for key, recalled in asked_for]
         again = [await begin(driver, "hello", idempotency_key=key) for key in keys]
 
@@ -296,7 +296,7 @@ async def test_an_expiry_is_reported_until_there_is_an_answer(driver: StoreDrive
 
 async def test_characters_that_no_database_takes_are_removed(driver: StoreDriver) -> None:
     """NUL is removed from questions and from earlier turns."""
-    first = await begun(driver, "a\0b", earlier=asked(("x\0", "y\0z")))
+    first = await begun(driver, "a\0b", earlier=earlier_turns(("x\0", "y\0z")))
 
     assert [row.text for row in await driver.rows(tables.MESSAGES)] == ["x", "ab"]
     assert texts_of(await driver.past(first)) == [("x", "yz")]

@@ -21,7 +21,10 @@ async def test_a_claim_has_all_that_answering_needs(driver: StoreDriver) -> None
     claim = await driver.claimed(thread_id)
 
     assert (claim.thread, claim.session_id, claim.author, claim.message_id) == (THREAD, "s1", BEN, "2.0")
-    assert [(said.author_id, said.text) for said in claim.utterances] == [("U-ANA", "hello"), ("U-BEN", "me too")]
+    assert [(message.author_id, message.text) for message in claim.utterances] == [
+        ("U-ANA", "hello"),
+        ("U-BEN", "me too"),
+    ]
     assert (claim.attempt, claim.fixed_reply, claim.follows_expired) == (1, None, False)
 
 

@@ -100,7 +100,7 @@ async def test_an_edit_of_what_was_answered_counts_from_the_next_turn_on(driver:
     assert await driver.accept_edit(edit("hello")) is EditOutcome.REPLACED
 
     [turn] = await driver.past(await driver.claimed(await driver.accepted(reply("again", "2.0"))))
-    assert ([said.text for said in turn.messages], turn.answer) == (["hello"], "hi")
+    assert ([message.text for message in turn.messages], turn.answer) == (["hello"], "hi")
 
 
 async def test_an_edit_does_not_undo_a_stop(driver: StoreDriver) -> None:

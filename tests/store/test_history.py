@@ -117,4 +117,4 @@ async def test_no_other_sessions_words_are_read(driver: StoreDriver) -> None:
     await driver.answer(mention("mine", "2.0"))
     now = await driver.claimed(await driver.accepted(mention("now", "3.0")))
 
-    assert [said.text for turn in await driver.past(now) for said in turn.messages] == ["mine"]
+    assert [message.text for turn in await driver.past(now) for message in turn.messages] == ["mine"]

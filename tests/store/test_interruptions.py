@@ -66,10 +66,10 @@ async def test_a_stop_before_the_answer_has_begun_is_confirmed_and_stored(driver
     assert await driver.accept_stop(stop("3.0")) is StopOutcome.NOT_BEGUN
     confirmation = await driver.claimed(thread_id)
     assert (confirmation.fixed_reply, texts(confirmation)) == (StopOutcome.NOT_BEGUN, [])
-    await driver.settle(confirmation, "told")
+    await driver.settle(confirmation, "confirmed")
 
     [stopped] = await driver.past(await driver.claimed(await driver.accepted(reply("again", "4.0"))))
-    assert [said.text for said in stopped.messages] == ["hello", "more"]
+    assert [message.text for message in stopped.messages] == ["hello", "more"]
     assert stopped.answer == wording.interrupted(Interrupted.STOPPED)
 
 
@@ -125,7 +125,7 @@ async def test_a_stop_that_arrives_late_ends_nothing_that_was_written_after_it(d
     await driver.answer(mention("hello", "1.0"))
     thread_id = await driver.accepted(reply("again", "3.0"))
     assert await driver.accept_stop(stop("2.0")) is StopOutcome.NOTHING_RUNS
-    await driver.settle(await driver.claimed(thread_id), "told")
+    await driver.settle(await driver.claimed(thread_id), "confirmed")
     claim = await driver.claimed(thread_id)
     assert texts(claim) == ["again"]
     assert await driver.accept_stop(stop("2.5")) is StopOutcome.NOTHING_RUNS

@@ -104,9 +104,9 @@ async def test_a_summary_goes_with_an_answer_that_it_was_made_of(driver: StoreDr
     claim = await driver.answer(mention("hello"), "the code is 4711")
     await posted(driver, claim, "1.5")
     assert claim.session_id is not None
-    folding = await driver.store.run(summaries.begin, driver.lease(), claim.session_id)
-    assert folding is not None
-    assert await driver.store.run(summaries.finish, folding, "4711 was told", reaches=claim.turn_id, several=False)
+    compaction = await driver.store.run(summaries.begin, driver.lease(), claim.session_id)
+    assert compaction is not None
+    assert await driver.store.run(summaries.finish, compaction, "4711 was told", reaches=claim.turn_id, several=False)
 
     await driver.accept_deletion(deletion("1.5"))
 

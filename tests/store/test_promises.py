@@ -32,7 +32,7 @@ class Model:
     took_part: set[Author] = field(default_factory=set)
     owed: list[str] = field(default_factory=list)  # "" is a command, which gets a fixed reply
     running: PlatformClaim | None = None
-    asked: list[str] = field(default_factory=list)  # in the running turn
+    questions: list[str] = field(default_factory=list)  # in the running turn
     interrupted: Interrupted | None = None
 
     @property
@@ -48,17 +48,17 @@ class Model:
 
     def drop(self, text: str, why: Interrupted) -> None:
         """Erase a message in every state."""
-        is_asked = text in self.asked
-        for words in (self.session, self.owed, self.asked):
+        is_question = text in self.questions
+        for words in (self.session, self.owed, self.questions):
             words[:] = [word for word in words if word != text]
-        if is_asked:
-            self.interrupt(Interrupted.EDITED if self.asked else why)
+        if is_question:
+            self.interrupt(Interrupted.EDITED if self.questions else why)
 
     def forget(self) -> None:
         """Reset the session."""
         self.interrupt(Interrupted.RESET)
         self.session, self.took_part = [], set()
-        self.asked = ["" for _ in self.asked]  # their texts are erased
+        self.questions = ["" for _ in self.questions]  # their texts are erased
         self.drop_what_waits()  # the command is still replied to
 
     def drop_what_waits(self) -> None:
@@ -126,9 +126,9 @@ class History:
         if not model.session:
             return
         text = self.chance.choice(model.session)
-        is_asked = text in model.asked
+        is_question = text in model.questions
         model.drop(text, Interrupted.DELETED)
-        assert await self.driver.accept_deletion(deletion(text.split()[1], in_=where)) is is_asked
+        assert await self.driver.accept_deletion(deletion(text.split()[1], in_=where)) is is_question
 
     async def edit(self, where: Thread) -> None:
         """Edit a message of the open session in any state; the edit may be delivered twice."""
@@ -137,11 +137,11 @@ class History:
             return
         text = self.chance.choice(model.session)
         new, message_id = f"{text} again", text.split()[1]
-        expected = EditOutcome.ANEW if text in model.asked else EditOutcome.REPLACED
+        expected = EditOutcome.ANEW if text in model.questions else EditOutcome.REPLACED
         event = edit(new, message_id, at=next(self.numbers), in_=where)
         assert await self.driver.accept_edit(event) is expected
         assert await self.driver.accept_edit(event) is EditOutcome.NOTHING
-        for words in (model.session, model.owed, model.asked):
+        for words in (model.session, model.owed, model.questions):
             words[:] = [new if word == text else word for word in words]
         if expected is EditOutcome.ANEW:
             model.interrupt(Interrupted.EDITED)
@@ -149,7 +149,7 @@ class History:
     async def forget_chi(self, where: Thread) -> None:
         """Forget Chi in all threads."""
         del where
-        if any("" in model.asked for model in self.models.values()):  # the authors of these are unknown
+        if any("" in model.questions for model in self.models.values()):  # the authors of these are unknown
             return
         await self.driver.forget(CHI)
         for model in self.models.values():
@@ -168,12 +168,12 @@ class History:
             return
         taken = model.owed[:1] if claim.fixed_reply else list(itertools.takewhile(bool, model.owed))
         del model.owed[: len(taken)]
-        model.running, model.asked = claim, [text for text in taken if text]
-        assert texts(claim) == model.asked
-        self.answered += model.asked
+        model.running, model.questions = claim, [text for text in taken if text]
+        assert texts(claim) == model.questions
+        self.answered += model.questions
         if claim.session_id is not None:
-            seen = {said.text for turn in await self.driver.past(claim) for said in turn.messages}
-            assert seen == {*model.session} - {*model.owed} - {*model.asked}
+            seen = {message.text for turn in await self.driver.past(claim) for message in turn.messages}
+            assert seen == {*model.session} - {*model.owed} - {*model.questions}
 
     async def settle(self, where: Thread) -> None:
         """Settle the running turn; its answer is stored unless it was interrupted for good."""
@@ -184,7 +184,7 @@ class History:
         elif model.running is not None:
             remembered = model.interrupted in {None, Interrupted.STOPPED}
             assert await self.driver.settle(model.running) is remembered
-            model.running, model.asked, model.interrupted = None, [], None
+            model.running, model.questions, model.interrupted = None, [], None
 
     async def crash(self, where: Thread) -> None:
         """Let every lease expire; the turns are taken over with the current texts."""
@@ -202,7 +202,7 @@ class History:
         if model.interrupted is Interrupted.EDITED:
             model.interrupted = None
         again = model.running
-        assert (again.turn_id, again.attempt, texts(again)) == (claim.turn_id, claim.attempt + 1, model.asked)
+        assert (again.turn_id, again.attempt, texts(again)) == (claim.turn_id, claim.attempt + 1, model.questions)
         assert (again.interrupted, again.failures < again.attempt) == (model.interrupted, True)
 
     async def finish(self) -> None:

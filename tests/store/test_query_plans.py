@@ -48,9 +48,9 @@ async def test_what_every_message_costs_is_looked_up_by_an_index(driver: StoreDr
     await driver.past(now)
     await driver.store.run(history.oldest, "s1", after=0, until=now.turn_id)
     await driver.store.run(summaries.move, "s1", HistoryWindow(0))
-    folding = await driver.store.run(summaries.begin, driver.lease(), "s1")
-    assert folding is not None
-    await driver.store.run(summaries.finish, folding, "short", reaches=0, several=False)
+    compaction = await driver.store.run(summaries.begin, driver.lease(), "s1")
+    assert compaction is not None
+    await driver.store.run(summaries.finish, compaction, "short", reaches=0, several=False)
     await driver.store.run(posted_messages.posted, now, "A1")
     await driver.store.run(posted_messages.of_turn, now)
     await driver.store.run(posted_messages.of_other_turns, now, ["A1"])

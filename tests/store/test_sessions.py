@@ -149,12 +149,12 @@ async def test_what_was_written_before_a_reset_leaves_the_turn_it_shares_with_wh
     if late == "runs":
         assert [why for *_, why in await driver.store.run(leases.interruptions, "one")] == [Interrupted.EDITED]
         claim = await driver.taken_over(claim)
-        assert [said.text for said in claim.utterances] == ["by the way"]
+        assert [message.text for message in claim.utterances] == ["by the way"]
         await driver.settle(claim, "hi")
     await driver.settle(await driver.claimed(1))  # the confirmation
     now = await driver.claimed(await driver.accepted(reply("thanks", "5.0")))
 
-    assert [said.text for turn in await driver.past(now) for said in turn.messages] == ["by the way"]
+    assert [message.text for turn in await driver.past(now) for message in turn.messages] == ["by the way"]
     assert "secret" not in repr(await driver.rows(MESSAGES)) + repr([row.answer for row in await driver.rows(TURNS)])
 
 
@@ -239,7 +239,7 @@ async def test_the_turns_of_a_session_are_those_of_which_something_is_left(drive
     await driver.accept_deletion(deletion("4.0"))
     await driver.accepted(reply("not yet", "5.0"))
     await driver.accept_stop(stop("6.0", by=ANA))
-    await driver.settle(await driver.claimed(1), "told")
+    await driver.settle(await driver.claimed(1), "confirmed")
     await driver.claimed(await driver.accepted(reply("now", "7.0")))
     await driver.accepted(reply("waits", "8.0"))
 

@@ -46,14 +46,14 @@ class Sessions:
 
     async def began(self) -> CompactionClaim:
         """Lease the next summary, which must be free."""
-        folding = await self.begin()
-        assert folding is not None
-        return folding
+        compaction = await self.begin()
+        assert compaction is not None
+        return compaction
 
-    async def finish(self, folding: CompactionClaim, reaches: int, text: str = "The code is 7319.") -> bool:
+    async def finish(self, compaction: CompactionClaim, reaches: int, text: str = "The code is 7319.") -> bool:
         """Store a summary. Return whether it was stored."""
         run = self.driver.store.run
-        return await run(summaries.finish, folding, text, reaches=reaches, several=False)
+        return await run(summaries.finish, compaction, text, reaches=reaches, several=False)
 
     async def window(self, session_id: str = "s1") -> HistoryWindow:
         """Return the session's window."""
@@ -91,7 +91,7 @@ async def test_turns_to_summarise_are_read_oldest_first(driver: StoreDriver, ses
 async def test_one_at_a_time_writes_a_summary(driver: StoreDriver, sessions: Sessions) -> None:
     """One of several concurrent replicas gets the lease. The lease of a dead one runs out."""
     await sessions.turns(1)
-    begun = [folding for folding in await asyncio.gather(*(sessions.begin() for _ in range(4))) if folding]
+    begun = [compaction for compaction in await asyncio.gather(*(sessions.begin() for _ in range(4))) if compaction]
     assert len(begun) == 1
     assert await sessions.begin() is None
     await driver.lapse()
@@ -133,9 +133,9 @@ async def test_a_window_is_stored_with_the_turn_that_moved_it(driver: StoreDrive
 async def test_a_late_summary_does_not_move_the_window_back(driver: StoreDriver, sessions: Sessions) -> None:
     """Turns that were dropped meanwhile stay hidden. The next summary covers them."""
     first, second = await sessions.turns(2)
-    folding = await sessions.began()
+    compaction = await sessions.began()
     await driver.store.run(summaries.move, "s1", HistoryWindow(second.turn_id))
-    await sessions.finish(folding, first.turn_id)
+    await sessions.finish(compaction, first.turn_id)
 
     assert await sessions.window() == HistoryWindow(second.turn_id, "The code is 7319.", first.turn_id)
 
@@ -218,8 +218,8 @@ async def test_a_changed_text_voids_the_summary(
 ) -> None:
     """A change of a question, or of the thread context that is summarised with it, voids the summary."""
     claim = await driver.claimed(await driver.accepted(mention("my secret", "5.0")))
-    said = ThreadContext((EarlierMessage("1.0", BEN.id, "who knows printers?"),))
-    await driver.store.run(thread_context.save, claim.thread_id, "s1", claim.turn_id, said)
+    context = ThreadContext((EarlierMessage("1.0", BEN.id, "who knows printers?"),))
+    await driver.store.run(thread_context.save, claim.thread_id, "s1", claim.turn_id, context)
     await driver.settle(claim)
     await driver.answer(reply("and mine", "6.0", by=Author("U-CAY", "T1")))
     await sessions.finish(await sessions.began(), claim.turn_id)
@@ -268,13 +268,13 @@ async def test_a_summary_survives_changes_of_later_turns(
 async def test_the_thread_context_is_summarised_with_its_turn(driver: StoreDriver) -> None:
     """The thread context is read with its turn, and with no other."""
     claim = await driver.claimed(await driver.accepted(mention("well?", "5.0")))
-    said = ThreadContext((EarlierMessage("1.0", BEN.id, "who knows printers?"),))
-    await driver.store.run(thread_context.save, claim.thread_id, "s1", claim.turn_id, said)
+    context = ThreadContext((EarlierMessage("1.0", BEN.id, "who knows printers?"),))
+    await driver.store.run(thread_context.save, claim.thread_id, "s1", claim.turn_id, context)
     await driver.settle(claim)
     last = await driver.answer(reply("go on", "6.0"))
     turns = await driver.store.run(settled_turns.oldest, "s1", after=0, until=last.turn_id)
 
-    assert [turn.thread_context for turn in turns] == [said, NO_THREAD_CONTEXT]
+    assert [turn.thread_context for turn in turns] == [context, NO_THREAD_CONTEXT]
 
 
 async def test_a_deletion_voids_a_summary_that_is_being_written(driver: StoreDriver, sessions: Sessions) -> None:

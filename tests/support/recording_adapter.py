@@ -109,7 +109,7 @@ class RecordingAdapter:
     async def _begin(self, target: AnswerTarget, ledger: Ledger) -> None:
         self.targets.append(target)
         if target.attempt > 1:
-            self.earlier_messages.append(await ledger.mine())
+            self.earlier_messages.append(await ledger.of_this_turn())
         await self.may_write.wait()
         if self.failures:
             raise self.failures.pop(0)

@@ -45,7 +45,7 @@ def call(arguments: str = "{}", *, id_: str = "c1", name: str = "note") -> ToolC
     return ToolCall(id_, name, arguments)
 
 
-async def heard(llm: ScriptedLLM, notebook: Notebook) -> tuple[str, Done]:
+async def answer_of(llm: ScriptedLLM, notebook: Notebook) -> tuple[str, Done]:
     """Read an answer to its end."""
     pieces = [piece async for piece in Rounds(llm, [notebook.tool]).stream(ASKED, {"temperature": 0})]
     *texts, done = pieces
@@ -62,7 +62,7 @@ async def test_without_a_call_nothing_changes(llm: ScriptedLLM, notebook: Notebo
     """The text passes through, the request has the tool and the other parameters, and the Done is the model's."""
     llm.script("Hello", " you", usage=Usage(10, 4, 2))
 
-    assert await heard(llm, notebook) == ("Hello you", Done("scripted", Usage(10, 4, 2)))
+    assert await answer_of(llm, notebook) == ("Hello you", Done("scripted", Usage(10, 4, 2)))
     offered = {"name": "note", "description": "Note it.", "parameters": {"type": "object"}}
     assert llm.calls[0].parameters == {"temperature": 0, "tools": [{"type": "function", "function": offered}]}
 
@@ -72,18 +72,18 @@ async def test_blank_space_before_the_first_word_is_left_out(llm: ScriptedLLM, n
     llm.script("\n\n  One ", "moment.", tool_calls=[call()])
     llm.script("\n Noted.")
 
-    assert (await heard(llm, notebook))[0] == "One moment.\n\nNoted.\n\n(Noted.)"
+    assert (await answer_of(llm, notebook))[0] == "One moment.\n\nNoted.\n\n(Noted.)"
 
 
 async def test_the_next_round_has_the_results_of_the_calls(llm: ScriptedLLM, notebook: Notebook) -> None:
     """Each call has its result, in order, after the model's text of that round."""
     llm.script("Wait.", tool_calls=[call('{"a": 1}'), call('{"a": 2}', id_="c2")])
     llm.script("Done.")
-    await heard(llm, notebook)
+    await answer_of(llm, notebook)
 
     assert notebook.noted == [{"a": 1}, {"a": 2}]
-    said, *results = later(llm)
-    assert (said["role"], said["content"], [made["id"] for made in said["tool_calls"]]) == (
+    assistant, *results = later(llm)
+    assert (assistant["role"], assistant["content"], [made["id"] for made in assistant["tool_calls"]]) == (
         "assistant",
         "Wait.",
         ["c1", "c2"],
@@ -110,18 +110,18 @@ async def test_the_usage_counts_all_rounds(llm: ScriptedLLM, notebook: Notebook)
     llm.script(usage=Usage(100, 50, 7), tool_calls=[call()])
     llm.script("Done.", usage=Usage(120, 100, 3))
 
-    done = (await heard(llm, notebook))[1]
+    done = (await answer_of(llm, notebook))[1]
     assert (done.usage, done.rounds) == (Usage(120, 100, 10), 2)
 
 
-@pytest.mark.parametrize("said", ["(Noted.) now", "I have WRITTEN it down."])
-async def test_a_mentioned_change_is_not_noted_again(llm: ScriptedLLM, said: str) -> None:
+@pytest.mark.parametrize("text", ["(Noted.) now", "I have WRITTEN it down."])
+async def test_a_mentioned_change_is_not_noted_again(llm: ScriptedLLM, text: str) -> None:
     """The note is left out if the model used all of its words. A note without such words is always shown."""
     notebook = Notebook(Outcome({}, "(Noted.)", ("written",)))
     llm.script(tool_calls=[call()])
-    llm.script(said)
+    llm.script(text)
 
-    assert (await heard(llm, notebook))[0] == (said if "WRITTEN" in said else f"{said}\n\n(Noted.)")
+    assert (await answer_of(llm, notebook))[0] == (text if "WRITTEN" in text else f"{text}\n\n(Noted.)")
 
 
 async def test_a_leaving_reader_closes_the_round(llm: ScriptedLLM, notebook: Notebook) -> None:
@@ -138,7 +138,7 @@ async def test_many_calls_at_once_are_cut(llm: ScriptedLLM, notebook: Notebook) 
     """Only the first calls of a round are run and shown to the model, each with an id."""
     llm.script(tool_calls=[call(id_="")] * 100)
     llm.script("Done.")
-    await heard(llm, notebook)
+    await answer_of(llm, notebook)
 
     ids = [made["id"] for made in later(llm)[0]["tool_calls"]]
     assert len(notebook.noted) == len(set(ids)) == len(later(llm)) - 1 == MOST_CALLS
@@ -149,7 +149,7 @@ async def test_invalid_names_and_arguments_are_not_sent_back(llm: ScriptedLLM, n
     long = json.dumps({"a": "x" * MOST_CHARACTERS})
     llm.script(tool_calls=[call("{not json", name="no te!\n"), call("[]", name="…", id_="c2"), call(long, id_="c3")])
     llm.script("Done.")
-    await heard(llm, notebook)
+    await answer_of(llm, notebook)
 
     functions = [made["function"] for made in later(llm)[0]["tool_calls"]]
     assert functions == [{"name": name, "arguments": "{}"} for name in ("note", "unknown", "note")]
@@ -176,7 +176,7 @@ async def test_no_text_after_a_change_is_an_end(llm: ScriptedLLM, notebook: Note
     llm.script(usage=Usage(10, 4, 2), tool_calls=[call()])
     llm.script(ModelError(Trouble.EMPTY, "no text"))
 
-    assert await heard(llm, notebook) == ("(Noted.)", Done("scripted", Usage(10, 4, 2)))
+    assert await answer_of(llm, notebook) == ("(Noted.)", Done("scripted", Usage(10, 4, 2)))
 
 
 async def test_only_calls_that_lead_to_nothing_are_no_answer(llm: ScriptedLLM, notebook: Notebook) -> None:
@@ -185,6 +185,6 @@ async def test_only_calls_that_lead_to_nothing_are_no_answer(llm: ScriptedLLM, n
         llm.script(tool_calls=[call(name="elsewhere")])
 
     with pytest.raises(ModelError) as raised:
-        await heard(llm, notebook)
+        await answer_of(llm, notebook)
     assert raised.value.trouble is Trouble.EMPTY
     assert [made.parameters.get("tool_choice") for made in llm.calls] == [None, None, "none"]

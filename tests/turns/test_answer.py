@@ -58,7 +58,7 @@ class Talkative:
     """A model that never stops. It counts its pieces."""
 
     def __init__(self) -> None:
-        self.said = 0
+        self.yielded = 0
         self.closed = False
 
     async def stream(
@@ -68,7 +68,7 @@ class Talkative:
         del messages, parameters
         try:
             while True:
-                self.said += 1
+                self.yielded += 1
                 yield "word "
                 await asyncio.sleep(0)
         finally:
@@ -328,14 +328,14 @@ async def test_an_unexpected_exception_is_a_cut_answer(model: type[LLM], caplog:
 async def test_an_interrupted_answer_ends_at_once_and_says_so(llm: ScriptedLLM, why: Interrupted) -> None:
     """An interruption closes the model's stream at once. A last sentence follows the text so far."""
     hold, interruption = PausedStep(), Interruption()
-    llm.script("My first ", hold, "never said")
+    llm.script("My first ", hold, "never shown")
     answer = answer_of(llm, interruption=interruption)
     reading = asyncio.create_task(read(answer))
     await hold.reached()
     interruption.interrupt(why)
-    line = texts.interrupted(why)  # none where the answer begins again
+    sentence = texts.interrupted(why)  # none where the answer begins again
 
-    assert await reading == ["My first ", *([f"\n\n{line}"] if line else [])]
+    assert await reading == ["My first ", *([f"\n\n{sentence}"] if sentence else [])]
     assert llm.closed_early == 1
     assert (answer.result.text, answer.result.interrupted) == ("My first ", why)
 
@@ -412,7 +412,7 @@ async def test_a_slow_reader_delays_the_model() -> None:
         for _ in range(1_000):
             await asyncio.sleep(0)
 
-    assert model.said <= 3
+    assert model.yielded <= 3
 
 
 async def test_a_reader_that_leaves_closes_the_models_stream() -> None:

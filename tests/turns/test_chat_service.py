@@ -60,10 +60,10 @@ class ChatStage:
         )
 
     async def asks(
-        self, said: str = "hello", *, owner: str = "key-1", session: str = "one"
+        self, text: str = "hello", *, owner: str = "key-1", session: str = "one"
     ) -> tuple[str, Opened | None]:
         """Return the whole answer, and how the session was found."""
-        question = Question(owner, place(owner, session), texts=(said,))
+        question = Question(owner, place(owner, session), texts=(text,))
         async with self.chat.ask(question) as reply, aclosing(reply.words()) as words:
             *pieces, done = [piece async for piece in words]
         assert isinstance(done, Done)

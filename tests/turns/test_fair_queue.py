@@ -20,7 +20,7 @@ limits_of_any_size = st.builds(Limits, total=small, per_workspace=small, per_per
 people = st.tuples(st.sampled_from(["T1", "T2"]), st.sampled_from(["A", "B", "C"]))
 comings_and_goings = st.lists(
     st.one_of(people, st.integers(0, 20)), max_size=80
-)  # who comes; which of those inside goes
+)  # who comes; which of those running goes
 
 
 def owed(number: int, person: str = "A", workspace: str = "T1") -> QueueEntry:
@@ -34,40 +34,40 @@ class Crowd:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.queue = FairQueue(limits)
-        self.inside: list[QueueEntry] = []
-        self.in_line: set[QueueEntry] = set()
+        self.running: list[QueueEntry] = []
+        self.queued: set[QueueEntry] = set()
         self.served: Counter[int] = Counter()
 
     def comes(self, thread: QueueEntry) -> None:
         """Let a thread enter the queue."""
         before = self.queue.waiting
         if self.queue.enter(thread):
-            self._goes_in([thread])
+            self._start([thread])
         elif self.queue.waiting > before:
-            self.in_line.add(thread)
+            self.queued.add(thread)
         self.check()
 
     def goes(self, index: int) -> None:
         """End the turn of one running thread."""
-        entered = self.queue.leave(self.inside.pop(index % len(self.inside)))
-        self.in_line -= set(entered)
-        self._goes_in(entered)
+        entered = self.queue.leave(self.running.pop(index % len(self.running)))
+        self.queued -= set(entered)
+        self._start(entered)
         self.check()
 
     def check(self) -> None:
         """Check that no limit is exceeded, and that no thread waits which may run."""
-        workspaces = Counter(each.workspace for each in self.inside)
-        persons = Counter((each.workspace, each.person) for each in self.inside)
-        assert self.queue.running == len(self.inside) <= self.limits.total
-        assert self.queue.waiting == len(self.in_line) <= self.limits.waiting
+        workspaces = Counter(each.workspace for each in self.running)
+        persons = Counter((each.workspace, each.person) for each in self.running)
+        assert self.queue.running == len(self.running) <= self.limits.total
+        assert self.queue.waiting == len(self.queued) <= self.limits.waiting
         assert max([*workspaces.values(), 0]) <= self.limits.per_workspace
         assert max([*persons.values(), 0]) <= self.limits.per_person
-        for each in self.in_line if len(self.inside) < self.limits.total else ():
+        for each in self.queued if len(self.running) < self.limits.total else ():
             full = workspaces[each.workspace] == self.limits.per_workspace
             assert full or persons[each.workspace, each.person] == self.limits.per_person
 
-    def _goes_in(self, entered: Sequence[QueueEntry]) -> None:
-        self.inside += entered
+    def _start(self, entered: Sequence[QueueEntry]) -> None:
+        self.running += entered
         self.served.update(each.thread_id for each in entered)
 
 
@@ -81,29 +81,29 @@ def test_no_limit_is_exceeded_and_every_thread_is_served_once(
         if isinstance(step, tuple):
             newcomer = owed(number, step[1], step[0])
             crowd.comes(newcomer)
-            expected |= {newcomer.thread_id} if newcomer in {*crowd.in_line, *crowd.inside} else set()
-        elif crowd.inside:
+            expected |= {newcomer.thread_id} if newcomer in {*crowd.queued, *crowd.running} else set()
+        elif crowd.running:
             crowd.goes(step)
-    while crowd.inside:
+    while crowd.running:
         crowd.goes(0)
 
     assert crowd.queue.waiting == 0
     assert crowd.served == dict.fromkeys(expected, 1)
 
 
-@given(line=st.lists(st.sampled_from("ABCD"), min_size=1, max_size=30), total=small)
-def test_nobody_is_overtaken_twice_by_the_same_person(line: list[str], total: int) -> None:
+@given(arrivals=st.lists(st.sampled_from("ABCD"), min_size=1, max_size=30), total=small)
+def test_nobody_is_overtaken_twice_by_the_same_person(arrivals: list[str], total: int) -> None:
     """People take turns. Between two threads of one person, each other waiting person is served."""
     queue = FairQueue(dataclasses.replace(WIDE, total=total))
-    inside = [each for number, who in enumerate(line) if queue.enter(each := owed(number, who))]
+    running = [each for number, who in enumerate(arrivals) if queue.enter(each := owed(number, who))]
     order: list[str] = []
-    while inside:
-        entered = queue.leave(inside.pop(0))
+    while running:
+        entered = queue.leave(running.pop(0))
         order += [each.person for each in entered]
-        inside += entered
+        running += entered
 
     for person in set(order):
-        gaps = "".join(order).split(person)[:-1]  # whoever goes in before each of this person's threads
+        gaps = "".join(order).split(person)[:-1]  # the people who start before each of this person's threads
         assert all(max(Counter(gap).values(), default=0) <= 1 for gap in gaps)
 
 
@@ -160,11 +160,11 @@ def test_a_full_queue_rejects_threads() -> None:
     assert queue.leave(owed(2)) == [owed(3)]
 
 
-@pytest.mark.parametrize("people_in_line", [1, 500])
-def test_counters_of_people_without_threads_are_deleted(people_in_line: int) -> None:
+@pytest.mark.parametrize("queued_people", [1, 500])
+def test_counters_of_people_without_threads_are_deleted(queued_people: int) -> None:
     """The counters of a person without threads are deleted, so that memory does not grow."""
     queue = FairQueue(WIDE)
-    for number in range(people_in_line):
+    for number in range(queued_people):
         assert queue.enter(owed(number, f"U{number}", f"T{number}"))
         queue.leave(owed(number, f"U{number}", f"T{number}"))
 

@@ -76,8 +76,8 @@ async def test_the_reply_is_for_the_author_of_the_newest_message(
     llm.script("ok")
     await answered(work_layer, await claimed(driver, mention("hi", "1.0", by=ANA), reply("me too", "2.0", by=BEN)))
 
-    [asked] = work_layer.adapter.targets
-    assert (asked.thread, asked.author, asked.message_id) == (THREAD, BEN, "2.0")
+    [target] = work_layer.adapter.targets
+    assert (target.thread, target.author, target.message_id) == (THREAD, BEN, "2.0")
 
 
 async def test_the_model_knows_earlier_turns(work_layer: WorkLayer, driver: StoreDriver, llm: ScriptedLLM) -> None:
@@ -163,8 +163,8 @@ async def test_a_thread_context_takes_no_more_than_half_of_the_room(
     work_layer: WorkLayer, driver: StoreDriver, llm: ScriptedLLM
 ) -> None:
     """A long thread context leaves half of the room to the conversation."""
-    said = [EarlierMessage(f"{number:04}", "U-BEN", "x" * 100) for number in range(50)]
-    work_layer.adapter.thread_context = ThreadContext(tuple(said))
+    messages = [EarlierMessage(f"{number:04}", "U-BEN", "x" * 100) for number in range(50)]
+    work_layer.adapter.thread_context = ThreadContext(tuple(messages))
     llm.script("ok")
     await answered(work_layer, await claimed(driver, mention("well?", "5.0")))
 
@@ -192,26 +192,29 @@ async def test_after_an_expiry_it_says_so_once(
     assert "while" not in str((await work_layer.turns())[-2].answer)
 
 
-@pytest.mark.parametrize("said", [(), ("Half an",)], ids=["before", "midway"])
+@pytest.mark.parametrize("pieces", [(), ("Half an",)], ids=["before", "midway"])
 async def test_a_model_failure_is_shown_and_stored(
     work_layer: WorkLayer,
     driver: StoreDriver,
     llm: ScriptedLLM,
     caplog: pytest.LogCaptureFixture,
-    said: tuple[str, ...],
+    pieces: tuple[str, ...],
 ) -> None:
     """A failed turn keeps its text, and the log has place and cause. The next turn shows the model that it failed."""
-    llm.script(*said, ModelError(Trouble.UNAVAILABLE, "503"))
+    llm.script(*pieces, ModelError(Trouble.UNAVAILABLE, "503"))
     await answered(work_layer, await claimed(driver, mention("hi", "1.0")))
     llm.script("I am back")
     await answered(work_layer, await claimed(driver, reply("hello?", "2.0")))
 
-    assert work_layer.adapter.replies[THREAD] == ["\n\n".join([*said, texts.trouble(Trouble.UNAVAILABLE)]), "I am back"]
+    assert work_layer.adapter.replies[THREAD] == [
+        "\n\n".join([*pieces, texts.trouble(Trouble.UNAVAILABLE)]),
+        "I am back",
+    ]
     [line] = [vars(found) for found in caplog.records if found.levelno >= logging.ERROR]
     assert (line["place"], line["trouble"], line["error"]) == (str(THREAD), "unavailable", "503")
     [failed, _] = await work_layer.turns()
     assert (failed.state, failed.trouble) == ("failed", "unavailable")
-    assert shown_to(llm) == ["hi", "\n\n".join([*said, texts.FAILED_TURN]), "hello?"]
+    assert shown_to(llm) == ["hi", "\n\n".join([*pieces, texts.FAILED_TURN]), "hello?"]
 
 
 async def test_a_refusal_of_the_platform_fails_the_turn(
@@ -326,7 +329,7 @@ async def test_a_later_attempt_knows_what_the_earlier_ones_posted(
     llm.script("hello")
     await answered(work_layer, await driver.taken_over(claim))
 
-    assert [asked.attempt for asked in work_layer.adapter.targets] == [2]
+    assert [target.attempt for target in work_layer.adapter.targets] == [2]
     assert work_layer.adapter.earlier_messages == [["A2", "A1"]]
     assert await driver.store.run(posted_messages.of_turn, claim) == ["A2", "A1", "answer-to-2.0"]
 
@@ -341,7 +344,7 @@ async def test_a_takeover_of_an_interrupted_turn_brings_it_to_its_end(
     await answered(work_layer, await driver.taken_over(claim))
 
     stopped = why is Interrupted.STOPPED
-    assert [asked.attempt for asked in work_layer.adapter.targets] == [2]
+    assert [target.attempt for target in work_layer.adapter.targets] == [2]
     assert work_layer.adapter.replies[THREAD] == ([texts.interrupted(why)] if stopped else [])
     [turn] = await work_layer.turns()
     expected = ("stopped", texts.interrupted(why)) if stopped else ("superseded", None)

@@ -82,11 +82,11 @@ async def test_events_are_stored_ahead_of_other_transactions(
     await hold.reached()
     busy = await busied(store, first)
     sa.event.listen(store.engine, "commit", lambda _: order.append("commit"))
-    in_line = asyncio.create_task(store.run(lambda _: order.append("in line")))
+    queued = asyncio.create_task(store.run(lambda _: order.append("queued")))
     accepting = asyncio.create_task(work_layer.inbox.accept(event))
     await asyncio.sleep(0)
     first.set()
-    await asyncio.gather(busy, accepting, in_line)
+    await asyncio.gather(busy, accepting, queued)
 
     assert order[:2] == ["commit", "commit"]  # of what kept the database busy, then of what came in
     await work_layer.worker.stop(drain_seconds=0)
@@ -184,16 +184,16 @@ async def test_an_interrupted_turn_does_not_end_the_next_one(work_layer: WorkLay
     assert await work_layer.adapter.shown(THREAD) == ["hello"]
 
 
-@pytest.mark.parametrize("asked", [stop("2.0"), stop()], ids=["written", "button"])
+@pytest.mark.parametrize("event", [stop("2.0"), stop()], ids=["written", "button"])
 async def test_a_stop_ends_the_running_answer_and_keeps_its_text(
-    work_layer: WorkLayer, llm: ScriptedLLM, asked: StopRequested
+    work_layer: WorkLayer, llm: ScriptedLLM, event: StopRequested
 ) -> None:
     """The model's stream ends, the session stays open, and the text so far is in the history."""
     hold = PausedStep()
     llm.script("Let me ", hold)
     await work_layer.inbox.accept(mention("hi", "1.0"))
     await hold.reached()
-    assert await work_layer.inbox.accept(asked)
+    assert await work_layer.inbox.accept(event)
     assert await work_layer.adapter.shown(THREAD) == [f"Let me \n\n{STOPPED}"]
     assert llm.closed_early == 1
     llm.script("hello")

@@ -19,12 +19,12 @@ class Directory:
 
     def __init__(self, people: Mapping[str, str]) -> None:
         self.people = dict(people)
-        self.asked: list[list[str]] = []
+        self.looked_up: list[list[str]] = []
 
     async def look_up(self, people: Iterable[str]) -> Mapping[str, str]:
         """See Adapter.names."""
-        self.asked.append(list(people))
-        return {person: self.people[person] for person in self.asked[-1] if person in self.people}
+        self.looked_up.append(list(people))
+        return {person: self.people[person] for person in self.looked_up[-1] if person in self.people}
 
 
 async def called(store: Store, directory: Directory, *people: str, session: str = "s1") -> list[str]:
@@ -41,7 +41,7 @@ async def test_names_stay_whatever_people_call_themselves_later(driver: StoreDri
     directory.people = {"U1": "Ben", "U2": "Ana", "U3": "ana"}
 
     assert await called(driver.store, directory, "U1", "U2", "U3") == ["Ana", "Ben", "ana (2)"]
-    assert directory.asked == [["U1", "U2"], ["U3"]]
+    assert directory.looked_up == [["U1", "U2"], ["U3"]]
 
 
 async def test_the_first_of_two_namesakes_stays_the_first(driver: StoreDriver) -> None:
@@ -62,7 +62,7 @@ async def test_a_person_without_a_name_keeps_the_same_label(driver: StoreDriver)
 
     assert await called(driver.store, directory, "U2") == ["Somebody (2)"]
     assert await called(driver.store, directory, "U2", "U1", "U3") == ["Somebody (2)", "Somebody", "Somebody (3)"]
-    assert directory.asked == [["U1", "U2"], ["U3"]]
+    assert directory.looked_up == [["U1", "U2"], ["U3"]]
 
 
 async def test_concurrent_assignments_give_unique_names(driver: StoreDriver) -> None:
@@ -103,10 +103,10 @@ async def test_look_ups_are_bounded(driver: StoreDriver) -> None:
     directory = Directory({person: f"Ana {person}" for person in crowd})
     given = await called(driver.store, directory, *crowd)
 
-    assert directory.asked == [crowd[:MOST_LOOKED_UP]]
+    assert directory.looked_up == [crowd[:MOST_LOOKED_UP]]
     assert given[MOST_LOOKED_UP:][:2] == ["Somebody", "Somebody (2)"]
     assert await called(driver.store, directory, *crowd) == given
-    assert len(directory.asked) == 1
+    assert len(directory.looked_up) == 1
 
 
 async def test_nobody_is_asked_for_where_nobody_is_named(store: Store) -> None:

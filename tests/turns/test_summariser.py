@@ -34,7 +34,7 @@ class NumberingModel:
     """
 
     def __init__(self, first: ModelError | str | None = None) -> None:
-        self.asked: list[Sequence[ChatMessage]] = []
+        self.questions: list[Sequence[ChatMessage]] = []
         self.compacted: list[str] = []
         self._first = first
 
@@ -48,7 +48,7 @@ class NumberingModel:
 
     def _answer(self, messages: Sequence[ChatMessage]) -> str:
         if not asks_for_summary(messages):
-            self.asked.append(messages)
+            self.questions.append(messages)
             return "fine"
         self.compacted.append(messages[1]["content"])
         if self._first is None or len(self.compacted) > 1:
@@ -130,11 +130,11 @@ async def test_the_model_summarises_with_names(narrow: WorkLayer, driver: StoreD
     """The model reads the old summary and the turns that are dropped, with names, and no turn that stays."""
     await summarised(narrow, driver, llm)
 
-    [asked] = shown(llm)
+    [request] = shown(llm)
     assert asks_for_summary(llm.calls[-1].messages)
-    assert "Ana: 2 please" in asked["content"]
-    assert "my code is 7319\nYou: answer 2" in asked["content"]
-    assert "answer 3" not in asked["content"]
+    assert "Ana: 2 please" in request["content"]
+    assert "my code is 7319\nYou: answer 2" in request["content"]
+    assert "answer 3" not in request["content"]
 
 
 async def test_a_summary_is_made_of_the_last_one_and_what_came_since(store: Store, clock: SettableClock) -> None:
@@ -148,7 +148,7 @@ async def test_a_summary_is_made_of_the_last_one_and_what_came_since(store: Stor
     assert len(model.compacted) > 3
     assert ["number 1." in text for text in model.compacted] == [False, True, *[False] * (len(model.compacted) - 2)]
     gone = "".join(model.compacted)
-    first_shown = int(apart(model.asked[-1][1]["content"])[1].split()[0])
+    first_shown = int(apart(model.questions[-1][1]["content"])[1].split()[0])
     assert [gone.count(f"Somebody: {number} please") for number in range(1, first_shown)] == [1] * (first_shown - 1)
 
 
@@ -209,7 +209,7 @@ async def test_a_failed_summary_leaves_the_oldest_turns_out(
         await work_layer.summariser.idle()
 
     assert work_layer.adapter.replies[THREAD] == ["fine"] * 11
-    assert len(model.asked[-1]) < 1 + 2 * 5
+    assert len(model.questions[-1]) < 1 + 2 * 5
     caught_up = re.findall(r"Somebody: (\d+) ", "".join(model.compacted[1:]))
     assert caught_up == [str(number) for number in range(1, len(caught_up) + 1)]
     assert len(caught_up) >= 8
@@ -222,7 +222,7 @@ async def test_every_replica_shows_the_same_window(store: Store, clock: Settable
         for number in range(1, 13):
             work_layer = there if number % 2 else here
             await asks(work_layer, f"{number} {LONG}", f"{number:02}", (number + 1) // 2)
-    first_shown = [asked[1]["content"].removeprefix(MISSING).split()[0] for asked in model.asked]
+    first_shown = [request[1]["content"].removeprefix(MISSING).split()[0] for request in model.questions]
 
     assert first_shown == sorted(first_shown, key=int)
     assert first_shown[-1] != first_shown[0]
@@ -286,9 +286,9 @@ async def test_a_deleted_message_is_in_no_summary_after_the_next_turn(
     assert not llm.calls[-1].knows("7319")
     await narrow.summariser.idle()
 
-    [asked] = shown(llm)
-    assert "Ana: 1 please" in asked["content"]
-    assert "7319" not in asked["content"]
+    [request] = shown(llm)
+    assert "Ana: 1 please" in request["content"]
+    assert "7319" not in request["content"]
 
 
 async def test_deleted_turns_are_not_summarised(narrow: WorkLayer, driver: StoreDriver, llm: ScriptedLLM) -> None:
@@ -324,8 +324,8 @@ async def test_people_without_a_name_stay_apart_in_every_summary(store: Store, c
             await work_layer.worker.idle()
             await work_layer.summariser.idle()
 
-    told = "".join(model.compacted) + "".join(str(asked[1:]) for asked in model.asked)
-    assert len(set(re.findall(r"(Somebody[ ()2]*): (ana|ben) ", told))) == 2
+    shown_texts = "".join(model.compacted) + "".join(str(request[1:]) for request in model.questions)
+    assert len(set(re.findall(r"(Somebody[ ()2]*): (ana|ben) ", shown_texts))) == 2
 
 
 async def test_a_message_that_exceeds_the_window_is_summarised_without_its_middle(
@@ -340,10 +340,10 @@ async def test_a_message_that_exceeds_the_window_is_summarised_without_its_middl
     await asks(narrow, f"five {LONG}", "5.0", 1)
     await narrow.summariser.idle()
 
-    [asked] = shown(llm, 1)
-    assert "Ana: begins" in asked["content"]
-    assert "characters left out" in asked["content"]
-    assert "ends\nYou: long" in asked["content"]
+    [request] = shown(llm, 1)
+    assert "Ana: begins" in request["content"]
+    assert "characters left out" in request["content"]
+    assert "ends\nYou: long" in request["content"]
 
 
 async def test_several_people_stay_several_behind_a_summary(

@@ -289,6 +289,6 @@ async def test_two_replicas_answer_everything_once(store: Store, clock: Settable
         await work_layer.worker.poll()
     await asyncio.gather(one.worker.idle(), two.worker.idle())
 
-    said = {place: "\n\n".join(texts).split("\n\n") for place, texts in one.adapter.replies.items()}
-    assert said == {thread(place): [f"{number:03}" for number in range(place, 40, 4)] for place in range(4)}
+    answers = {place: "\n\n".join(texts).split("\n\n") for place, texts in one.adapter.replies.items()}
+    assert answers == {thread(place): [f"{number:03}" for number in range(place, 40, 4)] for place in range(4)}
     assert one.adapter.most_in_one_thread == 1

@@ -67,7 +67,7 @@ async def test_an_edit_reaches_the_replica_that_runs_the_turn(
 
     assert [call.messages[-1]["content"] for call in llm.calls] == ["hi", "hi there"]
     assert (llm.closed_early, here.adapter.replies[THREAD]) == (1, ["Let me ", "hello"])
-    assert [(asked.message_id, asked.attempt) for asked in here.adapter.targets] == [("1.0", 1), ("1.0", 2)]
+    assert [(target.message_id, target.attempt) for target in here.adapter.targets] == [("1.0", 1), ("1.0", 2)]
     assert [(turn.state, turn.answer) for turn in await here.turns()] == [("answered", "hello")]
 
 
@@ -98,14 +98,14 @@ async def test_an_edit_before_the_first_word_calls_the_model_once(work_layer: Wo
     assert [call.messages[-1]["content"] for call in llm.calls] == ["and @Somebody?"]
 
 
-@pytest.mark.parametrize("asked", [reset("2.0"), deletion("1.0")], ids=["reset", "deletion"])
+@pytest.mark.parametrize("event", [reset("2.0"), deletion("1.0")], ids=["reset", "deletion"])
 async def test_a_reset_is_effective_on_every_replica(
-    store: Store, llm: ScriptedLLM, clock: SettableClock, asked: Event
+    store: Store, llm: ScriptedLLM, clock: SettableClock, event: Event
 ) -> None:
     """A late answer is discarded, even if its worker has not noticed the reset yet."""
     here, there = WorkLayer(store, llm, clock, owner="here"), WorkLayer(store, Echo(), clock, owner="there")
     hold = await running(here, llm, "see")
-    await there.inbox.accept(asked)
+    await there.inbox.accept(event)
     hold.release()
     await here.worker.idle()
     await there.worker.idle()
@@ -127,8 +127,8 @@ async def test_a_late_interruption_does_not_end_the_next_turn(
     second = PausedStep()
     llm.script("hel", second, "lo")
 
-    async def the_next_turn_runs(heard: Sequence[object]) -> None:
-        assert heard
+    async def the_next_turn_runs(polled: Sequence[object]) -> None:
+        assert polled
         first.release()
         await second.reached()
 
@@ -231,7 +231,7 @@ async def test_a_takeover_of_a_reset_turn_leaves_no_fragment(
     await work_layer.worker.poll()
     await work_layer.worker.idle()
 
-    assert [(asked.message_id, asked.attempt) for asked in work_layer.adapter.targets] == [("1.0", 2), ("2.0", 1)]
+    assert [(target.message_id, target.attempt) for target in work_layer.adapter.targets] == [("1.0", 2), ("2.0", 1)]
     assert work_layer.adapter.replies[THREAD] == [texts.reset(ResetOutcome.DONE)]
     assert llm.calls == []
 

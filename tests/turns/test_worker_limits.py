@@ -102,7 +102,7 @@ async def test_people_take_turns(opened: Opened) -> None:
     await work_layer.inbox.accept(mention("hi", by=BEN, in_=thread(9)))
     await finish(work_layer)
 
-    assert [asked.author for asked in work_layer.adapter.targets] == [ANA, ANA, BEN, ANA, ANA]
+    assert [target.author for target in work_layer.adapter.targets] == [ANA, ANA, BEN, ANA, ANA]
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ class OrphanedMessages:
 
     async def gather(self) -> None:
         """Collect the messages of earlier attempts, from the ledger and from the thread. Raises CallError."""
-        self._orphans.extend(await self._ledger.mine())
+        self._orphans.extend(await self._ledger.of_this_turn())
         self._known.update(self._orphans)
         try:
             await self._find()
@@ -90,7 +90,7 @@ class OrphanedMessages:
 
     async def _find(self) -> None:
         found = [ts for ts in await self._ours() if ts not in self._known]
-        others = await self._ledger.settled(found) if found else frozenset()
+        others = await self._ledger.of_other_turns(found) if found else frozenset()
         for ts in found:
             if ts not in others:
                 await self.note(ts)

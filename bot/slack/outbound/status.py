@@ -121,7 +121,7 @@ class Status:
                 session = partial(client.agents_sessions_setStatus, channel_id=channel, thread_ts=root)
                 await call("agents.sessions.setStatus", partial(session, status=session_status), wait_s=self._timeout_s)
             case _Method.THREADS:
-                line = partial(client.assistant_threads_setStatus, channel_id=channel, thread_ts=root)
-                await call("assistant.threads.setStatus", partial(line, status=text), wait_s=self._timeout_s)
+                set_status = partial(client.assistant_threads_setStatus, channel_id=channel, thread_ts=root)
+                await call("assistant.threads.setStatus", partial(set_status, status=text), wait_s=self._timeout_s)
             case _Method.NONE:
                 pass

@@ -19,7 +19,16 @@ from bot.slack.rate_limiter import RateLimiter
 from bot.testing import SettableClock
 from bot.turns.adapter import AnswerTarget
 from tests.support.playground_stage import declare_agent, make_workspace, served
-from tests.support.slack_stage import Book, Speech, a_while, identity_in, loop_clock, settings_of, shown, stage
+from tests.support.slack_stage import (
+    AnswerSource,
+    MemoryLedger,
+    a_while,
+    identity_in,
+    loop_clock,
+    settings_of,
+    shown,
+    stage,
+)
 
 EPOCH = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 
@@ -47,7 +56,7 @@ class Crowd:
 
         thread = Thread("slack", workspace.team.id, self.channel.id, root)
         target = AnswerTarget(thread, Author(self.person.id, self.person.team), root)
-        await shown(self.adapter, target, deltas(), Book())
+        await shown(self.adapter, target, deltas(), MemoryLedger())
         return [message for message in workspace.thread(self.channel, root) if message.bot_id]
 
 
@@ -93,13 +102,13 @@ async def test_an_answer_that_cannot_be_edited_in_time_is_posted_whole() -> None
     """While no edit is available for a minute, the whole answer is posted instead of a fragment."""
     async with stage(streaming="off") as slack:
         slack.limiter.reserve("chat.update", RATE_LIMITS["chat.update"].calls)
-        speech = Speech()
-        showing = asyncio.create_task(slack.reply(speech))
-        speech.say("Hello")
+        source = AnswerSource()
+        showing = asyncio.create_task(slack.reply(source))
+        source.add("Hello")
         await a_while(10.0)
         shown_early = slack.texts()
-        speech.say(" there.")
-        speech.end()
+        source.add(" there.")
+        source.end()
         await showing
 
         assert (shown_early, slack.texts()) == ([], ["Hello there."])
@@ -110,7 +119,7 @@ async def test_ended_answers_do_not_delay_others() -> None:
     """One after the other, more answers stream than may end within a minute."""
     async with stage() as slack:
         for _ in range(RATE_LIMITS["chat.stopStream"].calls + 5):
-            await slack.reply(Speech("Hello"))
+            await slack.reply(AnswerSource("Hello"))
             await a_while(60.0)
 
         assert not slack.server.calls.of("chat.postMessage")
@@ -140,13 +149,13 @@ async def test_a_wait_that_is_too_long_is_given_back(method: str) -> None:
     """If Slack asks for a longer wait than allowed, the writer raises PlatformUnavailable."""
     async with stage(streaming="off") as slack:
         slack.server.faults.rate_limit(method, retry_after_s=900)
-        speech = Speech()
-        showing = asyncio.create_task(slack.reply(speech))
-        speech.say("Hello")
+        source = AnswerSource()
+        showing = asyncio.create_task(slack.reply(source))
+        source.add("Hello")
         if method == "chat.update":
             await slack.workspace.until(lambda: slack.texts() == ["Hello"])
-        speech.say(" there.")
-        speech.end()
+        source.add(" there.")
+        source.end()
         with pytest.raises(PlatformUnavailable, match=method):
             await showing
 
@@ -156,7 +165,7 @@ async def test_an_unreachable_slack_may_be_retried() -> None:
     async with stage() as slack:
         await slack.server.stop()
         with pytest.raises(PlatformUnavailable, match="not_reached"):
-            await slack.reply(Speech("Hello"))
+            await slack.reply(AnswerSource("Hello"))
 
 
 @pytest.mark.parametrize("code", ["token_revoked", "account_inactive", "is_archived", "message_not_found"])
@@ -164,12 +173,12 @@ async def test_a_last_edit_that_is_refused(code: str) -> None:
     """If Slack refuses the last edit, the writer raises with Slack's error code."""
     async with stage(streaming="off") as slack:
         slack.server.faults.refuse("chat.update", code)
-        speech = Speech()
-        showing = asyncio.create_task(slack.reply(speech))
-        speech.say("Hello")
+        source = AnswerSource()
+        showing = asyncio.create_task(slack.reply(source))
+        source.add("Hello")
         await slack.workspace.until(lambda: slack.texts() == ["Hello"])
-        speech.say(" there.")
-        speech.end()
+        source.add(" there.")
+        source.end()
         with pytest.raises(PlatformError, match=code):
             await showing
 
@@ -177,13 +186,13 @@ async def test_a_last_edit_that_is_refused(code: str) -> None:
 async def test_a_stream_is_ended_before_slack_ends_it() -> None:
     """An answer that lasts longer than a stream may live continues by edits of the same message."""
     async with stage() as slack:
-        speech = Speech()
-        showing = asyncio.create_task(slack.reply(speech))
-        speech.say("Hello")
+        source = AnswerSource()
+        showing = asyncio.create_task(slack.reply(source))
+        source.add("Hello")
         await slack.workspace.until(lambda: [m.streaming_since for m in slack.answers()] == [None], timeout_s=3_600)
-        speech.say(" there.")
+        source.add(" there.")
         await slack.workspace.until(lambda: slack.texts() == ["Hello there."])
-        speech.end()
+        source.end()
         await showing
 
         assert slack.texts() == ["Hello there."]
@@ -195,18 +204,18 @@ async def test_after_a_press_of_stop_nothing_grows_until_the_end() -> None:
     """After a press of Slack's Stop button the message grows no more. At the end it has the final answer."""
     async with stage() as slack:
         declare_agent(slack.workspace)
-        speech = Speech()
-        showing = asyncio.create_task(slack.reply(speech))
-        speech.say("Hello")
+        source = AnswerSource()
+        showing = asyncio.create_task(slack.reply(source))
+        source.add("Hello")
         await slack.workspace.until(lambda: slack.texts() == ["Hello"])
         slack.workspace.interactions.stop(slack.person, slack.channel, slack.root)
-        speech.say(" there")
+        source.add(" there")
         await slack.workspace.until(lambda: bool(slack.server.calls.of("chat.stopStream")))
-        speech.say(", Ana")
+        source.add(", Ana")
         await a_while(10.0)
         shown = slack.texts()
-        speech.say(". (Stopped.)")
-        speech.end()
+        source.add(". (Stopped.)")
+        source.end()
         await showing
 
         assert shown == ["Hello"]

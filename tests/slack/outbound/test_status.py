@@ -10,17 +10,17 @@ from bot.errors import PlatformError
 from bot.slack.outbound.messages import Slack
 from bot.slack.outbound.status import Status
 from bot.slack.rate_limiter import RateLimiter
-from tests.support.slack_stage import Speech, Stage, a_while, stage
+from tests.support.slack_stage import AnswerSource, Stage, a_while, stage
 
 
 async def test_a_status_comes_first_and_goes() -> None:
     """The status is shown before any text, and is gone once there is text."""
     async with stage() as slack:
-        speech = Speech()
-        showing = asyncio.create_task(slack.reply(speech))
+        source = AnswerSource()
+        showing = asyncio.create_task(slack.reply(source))
         await slack.workspace.until(lambda: bool(slack.workspace.statuses.text(slack.channel, slack.root)))
-        speech.say("Hello")
-        speech.end()
+        source.add("Hello")
+        source.end()
         await showing
 
         assert slack.methods()[:3] == ["agents.sessions.setStatus", "assistant.threads.setStatus", "chat.startStream"]
@@ -31,8 +31,8 @@ async def test_the_status_that_a_workspace_refuses_is_not_tried_again() -> None:
     """A kind of status that is refused for good is not tried again, and the answer is shown."""
     async with stage() as slack:
         slack.server.faults.refuse("assistant.threads.setStatus", "unknown_method")
-        await slack.reply(Speech("One."))
-        await slack.reply(Speech("Two."))
+        await slack.reply(AnswerSource("One."))
+        await slack.reply(AnswerSource("Two."))
 
         assert [method for method in slack.methods() if "setStatus" in method] == [
             "agents.sessions.setStatus",
@@ -57,7 +57,7 @@ async def test_an_agents_session_is_set_back(streaming: str) -> None:
     """An agent's session shows its status, and is active again at the end, when streamed and when posted."""
     async with stage(streaming=streaming) as slack:
         slack.workspace.app = dataclasses.replace(slack.workspace.app, is_agent=True)
-        await slack.reply(Speech("Hello"))
+        await slack.reply(AnswerSource("Hello"))
 
         assert "assistant.threads.setStatus" not in slack.methods()
         assert not slack.workspace.statuses.text(slack.channel, slack.root)
@@ -81,7 +81,7 @@ async def test_a_waiting_message_shows_a_status() -> None:
     """The thread of a waiting message shows a status. The answer's own status replaces it, and both end."""
     async with stage() as slack:
         assert await waiting_status(slack) == texts.WAITING
-        await slack.reply(Speech("Hello"))
+        await slack.reply(AnswerSource("Hello"))
 
         assert not slack.workspace.statuses.text(slack.channel, slack.root)
 
@@ -98,7 +98,7 @@ async def test_a_status_of_waiting_is_never_late() -> None:
         hold = slack.server.faults.hold("assistant.threads.setStatus")
         waiting = asyncio.create_task(slack.adapter.show_waiting(slack.target()))
         await slack.workspace.until(lambda: hold.waiting == 1)
-        showing = asyncio.create_task(slack.reply(Speech("Hello")))
+        showing = asyncio.create_task(slack.reply(AnswerSource("Hello")))
         await slack.adapter.show_waiting(slack.target())
         await a_while()
         assert hold.waiting == 1
@@ -112,12 +112,12 @@ async def test_a_status_of_waiting_is_never_late() -> None:
 async def test_no_waiting_status_below_an_answer() -> None:
     """While an answer is shown in the thread, there is no waiting status, because it would stay."""
     async with stage() as slack:
-        speech = Speech()
-        showing = asyncio.create_task(slack.reply(speech))
-        speech.say("Hello")
+        source = AnswerSource()
+        showing = asyncio.create_task(slack.reply(source))
+        source.add("Hello")
         await slack.workspace.until(lambda: slack.texts() == ["Hello"])
         await slack.adapter.show_waiting(slack.target())
-        speech.end()
+        source.end()
         await showing
 
         assert statuses(slack) == [texts.WORKING]
@@ -143,7 +143,7 @@ async def test_a_refused_answer_leaves_no_status() -> None:
     async with stage(streaming="off") as slack:
         slack.server.faults.refuse("chat.postMessage", "restricted_action")
         with pytest.raises(PlatformError):
-            await slack.reply(Speech("Hello"))
+            await slack.reply(AnswerSource("Hello"))
 
         assert not slack.workspace.statuses.text(slack.channel, slack.root)
 
