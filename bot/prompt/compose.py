@@ -69,14 +69,14 @@ class PromptParts:
     past: Past
     newest: Turn
     names: Mapping[str, str] = field(default_factory=dict)
-    about: str = ""  # the author of the newest turn, or this moment; for this answer alone
+    about: str = ""  # the note on the author and the time; only for this answer
     instructions: str = ""  # below the persona, shown whole
     following: tuple[ChatMessage, ...] = ()  # after the newest turn, shown whole
     besides: int = 0  # tokens of the request besides its messages
 
 
 def compose(persona: str, parts: PromptParts, budget: Budget) -> Prompt:
-    """The prompt for the newest turn."""
+    """Return the prompt for the newest turn."""
     past, newest, besides = parts.past, parts.newest, parts.besides
     system, told = _system(persona, parts.instructions)
     room = budget.room(system.tokens - told + besides)
@@ -211,7 +211,11 @@ def _without_oldest(past: Past, dropped: int, newest: Turn) -> Past:
 
 
 def _compaction(past: Past, newest: Turn, costs: Sequence[int], room: int, asked: int) -> Compaction | None:
-    """Return the due compaction: all turns but the newest that fit half of the room if crowded, or dropped turns."""
+    """Return the compaction that is due, if any.
+
+    In a crowded room: all turns except the newest ones that fit into half of it. Otherwise: the turns that the window
+    has left behind.
+    """
     crowded = sum(costs) + asked > CROWDED * room
     dropped = len(costs) - turns_that_fit(costs, room // 2) if crowded else 0
     until = past.turns[dropped - 1].id if dropped else past.window.after

@@ -94,7 +94,7 @@ async def test_a_question_is_a_turn_at_once(books: Books) -> None:
     first = await answered(books, "hello", "there")
     second = await begun(books, "and?")
 
-    assert await books.store.run(leases.waiting, [("gateway", "key-1")], now=books.now, limit=9) == []
+    assert await books.store.run(leases.owed_threads, [("gateway", "key-1")], now=books.now, limit=9) == []
     assert [(turn.messages, turn.answer) for turn in await books.past(second)] == [(first.utterances, "answered")]
     assert [(first.opened, second.opened)] == [(Opened.CREATED, Opened.CONTINUED)]
 

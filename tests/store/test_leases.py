@@ -16,7 +16,7 @@ HERE = ("desk", "T1")
 
 async def owed(books: Books, *places: tuple[str, str], limit: int = 100) -> list[int]:
     """The threads that a worker of these platforms and workspaces finds."""
-    found = await books.store.run(leases.waiting, places or [HERE], now=books.now, limit=limit)
+    found = await books.store.run(leases.owed_threads, places or [HERE], now=books.now, limit=limit)
     return [each.thread_id for each in found]
 
 
@@ -126,7 +126,7 @@ async def test_what_is_found_tells_for_whom(books: Books) -> None:
     """The workspace and a person, so that the line can be fair; the longest waiting first."""
     await books.accepted(mention("hello", by=BEN, in_=thread(2)))
     await books.accepted(mention("hello", by=ANA, in_=thread(1)))
-    found = await books.store.run(leases.waiting, [HERE], now=books.now, limit=10)
+    found = await books.store.run(leases.owed_threads, [HERE], now=books.now, limit=10)
 
     assert found == [QueueEntry(1, "T1", "U-BEN"), QueueEntry(2, "T1", "U-ANA")]
 

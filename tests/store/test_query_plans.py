@@ -56,7 +56,7 @@ async def test_what_every_message_costs_is_looked_up_by_an_index(books: Books) -
     await books.store.run(posted_messages.of_other_turns, now, ["A1"])
     await books.store.run(leases.renew, books.lease(), [1, 2])
     await books.store.run(leases.interruptions, "one")
-    await books.store.run(leases.waiting, [("desk", "T1")], now=books.now, limit=10)
+    await books.store.run(leases.owed_threads, [("desk", "T1")], now=books.now, limit=10)
     await books.store.run(thread_context.keep, 1, "s1", 1, ThreadContext((EarlierMessage("0.5", "U1", "hi"),)))
     await books.store.run(thread_context.attached, "s1", [Turn((), id=1)])
     await books.store.run(thread_context.edit, 1, reply("hi!", "0.5"))
