@@ -34,6 +34,8 @@ from tests.support.store_driver import A_DAY, HOUR, Books
 Statement = tuple[str, Any]
 
 # Only the small partial indexes, of waiting messages and running turns, may be scanned.
+# Three partial indexes hold the open sessions only. Their costs are equal, so SQLite may take any of them.
+READS_OPEN_SESSIONS = re.compile(r"INDEX (uq_sessions_open|ix_sessions_idle|ix_sessions_channel)\b")
 WALKS = re.compile(
     r"SCAN (messages|turns|sessions|preferences|names|background)"
     r"(?! USING (COVERING )?INDEX (ix_messages_owed|uq_turns_running))|Seq Scan"
@@ -103,7 +105,7 @@ async def test_what_an_operator_asks_costs_what_a_day_holds(books: Books) -> Non
 
     plans = await books.store.run(plans_of, statements)
     assert len(plans) == 8
-    assert [plan for plan in plans if WALKS.search(plan) and "INDEX uq_sessions_open" not in plan] == []
+    assert [plan for plan in plans if WALKS.search(plan) and not READS_OPEN_SESSIONS.search(plan)] == []
 
 
 async def test_what_is_owed_is_found_without_walking_the_thread(books: Books) -> None:
