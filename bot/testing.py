@@ -100,7 +100,7 @@ class ScriptedLLM:
         yield done
 
     async def called(self, times: int) -> ModelCall:
-        """Wait until the model has been called so many times in all, and return the last of these calls."""
+        """Wait until the model has been called `times` times in all; return that last call."""
         async with self._called:
             await self._called.wait_for(lambda: len(self.calls) >= times)
         return self.calls[times - 1]

@@ -52,6 +52,7 @@ SAME_NOUN = {
     "leases": "who renews them, and their SQL",
     "messages": "Slack's, on either side of the wire",
     "mrkdwn": "Slack's, on either side of the wire",
+    "personal_data": "its export, and the service that gives it",
     "preferences": "values, and their rows",
     "server": "an edge's HTTP server",
     "sessions": "values, their rows, and their HTTP routes",

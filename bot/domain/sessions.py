@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Self
 
-from bot.domain.events import Attachment, MessageEdited, MessageReceived, Thread
+from bot.domain.events import MessageEdited, MessageReceived, Thread
 
 
 class Closed(enum.Enum):
@@ -77,7 +77,7 @@ class Interrupted(enum.Enum):
 def wants_answer(message: MessageReceived, *, engaged: bool) -> bool:
     """Return whether the bot answers: a mention, a direct message, or a reply in a thread in which it takes part.
 
-    It does not answer a reply that addresses somebody else.
+    A reply that addresses somebody else, without a mention of the bot, is not answered.
     """
     if message.mentions_bot or message.thread.direct:
         return True
@@ -152,37 +152,3 @@ class ExpiringSession:
     thread: Thread
     warned_at: datetime  # identifies this warning, which a new message makes obsolete
     expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ExportedMessage:
-    """A person's message to the bot, in their export."""
-
-    channel: str
-    thread: str  # the root's id
-    id: str
-    accepted_at: datetime
-    edited_at: datetime | None
-    text: str  # empty once its session has closed
-    attachments: tuple[Attachment, ...]
-    answer: str | None  # None if other people asked as well, because it may quote them
-
-
-@dataclass(frozen=True, slots=True)
-class ExportedContextMessage:
-    """A person's message in a thread before the bot was called into it, in their export."""
-
-    channel: str
-    thread: str
-    id: str
-    text: str
-    attachments: tuple[Attachment, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PersonalDataExport:
-    """All stored messages of a person, oldest first."""
-
-    messages: tuple[ExportedMessage, ...] = ()
-    thread_context: tuple[ExportedContextMessage, ...] = ()
-    complete: bool = True  # False: there is more than the export's limit, and this is the newest part

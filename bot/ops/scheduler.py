@@ -89,7 +89,7 @@ class Scheduler:
     async def expire(self) -> int:
         """Close every session that is idle for longer than its limit, in batches; return how many.
 
-        First the questions of HTTP callers are withdrawn whose process died: until then their sessions are busy.
+        First, it withdraws the HTTP questions whose process died, because they keep their sessions busy.
         """
         await self._store.run(chat_turns.withdraw_abandoned, now=self._clock(), batch=EXPIRE_BATCH)
         total = 0

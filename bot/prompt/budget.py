@@ -21,7 +21,8 @@ LEAST_WINDOW = 500  # tokens: no chat model has less, whatever its error says
 MAX_RATIO = 3.0
 DECAY = 1 / 16  # of the distance to a lower ratio, with each cheaper request
 MIN_SAMPLE = 500  # estimated tokens: in smaller requests, what is known besides the text hides the ratio
-DROPPED_BELOW = 0.5  # of the estimate, which is never twice the truth: the backend has dropped a part
+# A backend that counts less than half of the estimate dropped a part; the estimate is never that wrong.
+DROPPED_BELOW = 0.5
 MIN_SAMPLE_OF_DROPS = 2_000
 
 # The windows of OpenAI's families: developers.openai.com/api/docs/models. For the newest, the part for input.

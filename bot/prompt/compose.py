@@ -69,7 +69,7 @@ class PromptParts:
     past: Past
     newest: Turn
     names: Mapping[str, str] = field(default_factory=dict)
-    about: str = ""  # the author of the newest turn, or this moment; for this answer alone
+    about: str = ""  # the note on the author and the time; only for this answer
     instructions: str = ""  # below the persona, shown whole
     following: tuple[ChatMessage, ...] = ()  # after the newest turn, shown whole
     extra_tokens: int = 0  # tokens of the request besides its messages
@@ -211,7 +211,11 @@ def _without_oldest(past: Past, dropped: int, newest: Turn) -> Past:
 
 
 def _compaction(past: Past, newest: Turn, costs: Sequence[int], room: int, newest_cost: int) -> Compaction | None:
-    """Return the due compaction: all turns but the newest that fit half of the room if crowded, or dropped turns."""
+    """Return the compaction that is due, if any.
+
+    In a crowded room: all turns except the newest ones that fit into half of it. Otherwise: the turns that the window
+    has left behind.
+    """
     crowded = sum(costs) + newest_cost > CROWDED * room
     dropped = len(costs) - turns_that_fit(costs, room // 2) if crowded else 0
     until = past.turns[dropped - 1].id if dropped else past.window.after

@@ -1,4 +1,5 @@
-"""Speakers: how people appear in the prompt. Each has one name that nobody else has, on lines that nobody can forge.
+"""Speakers: how people appear in the prompt. Each person has a
+name of their own, and nobody can write a line that looks like another person's.
 
 Rule: pure. The model never reads a platform's id. No name reads like one of the model's roles or a note of the bot.
 """

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from bot.domain.events import Author, Event, Thread
+from bot.domain.personal_data import PersonalDataExport
 from bot.domain.preferences import Preferences
-from bot.domain.sessions import OpenSession, PersonalDataExport, ResetOutcome
+from bot.domain.sessions import OpenSession, ResetOutcome
 
 
 class Intake(Protocol):

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
 from bot.domain.events import Attachment
-from bot.domain.sessions import ExportedContextMessage, ExportedMessage, PersonalDataExport
+from bot.domain.personal_data import ExportedContextMessage, ExportedMessage, PersonalDataExport
 from bot.store.tables import MESSAGES, THREAD_CONTEXT, THREADS, TURNS
 
 

@@ -88,16 +88,17 @@ def interruptions(connection: Connection, owner: str) -> list[tuple[int, int, In
     return [(thread_id, fence, Interrupted(why)) for thread_id, fence, why in rows]
 
 
-def waiting(
+def owed_threads(
     connection: Connection, places: Sequence[tuple[str, str]], *, now: datetime, limit: int
 ) -> list[QueueEntry]:
-    """Return the threads with unanswered messages that no process holds, the oldest first.
+    """Return the threads that are owed an answer and that no process holds.
 
-    `places` are the platforms and workspaces to look in.
+    First comes everybody's oldest thread, then everybody's second, and so on. `places` are the platforms and workspaces
+    to look in.
     """
     here = sa.or_(*(sa.and_(THREADS.c.platform == p, THREADS.c.workspace == w) for p, w in places))
     rows = connection.execute(
-        _WAITING[connection.dialect.name].where(here).limit(limit), times(connection, now, timedelta())
+        _OWED[connection.dialect.name].where(here).limit(limit), times(connection, now, timedelta())
     )
     return [QueueEntry(*row) for row in rows]
 
@@ -164,9 +165,9 @@ _INTERRUPTIONS = sa.select(THREADS.c.id, THREADS.c.fence, THREADS.c.interrupted)
 )
 _PERSON = sa.func.min(MESSAGES.c.author_id)
 _FIRST = sa.func.min(MESSAGES.c.id)
-# Everybody's oldest thread comes first, so that one person's many threads do not hide another's one.
+# Everybody's oldest thread comes first: one person's many threads must not keep another's only thread waiting.
 _NTH = sa.func.row_number().over(partition_by=(THREADS.c.workspace, _PERSON), order_by=_FIRST)
-_WAITING = {
+_OWED = {
     name: sa.select(THREADS.c.id, THREADS.c.workspace, _PERSON)
     .join(MESSAGES, MESSAGES.c.thread_id == THREADS.c.id)
     .where(

@@ -129,7 +129,7 @@ class TurnHandler:
         return texts.memory(await self._turns.memory(session, claim.turn_id))
 
     async def _post(self, turn: Running, sentence: str, *, attempt: int | None = None) -> Settlement:
-        """Post a sentence of the bot's own as the turn's answer; an empty one only removes the fragment of an earlier attempt."""
+        """Post a sentence of the bot's own as the turn's answer; an empty one only removes an earlier fragment."""
         claim = turn.claim
         target = _target(claim) if attempt is None else replace(_target(claim), attempt=attempt)
         try:

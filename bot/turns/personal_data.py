@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from bot.domain.events import Author
+from bot.domain.personal_data import PersonalDataExport
 from bot.domain.preferences import Preferences
-from bot.domain.sessions import PersonalDataExport
 from bot.store import erasure, export, preferences
 from bot.store.engine import Store
 from bot.store.erasure import Scope

@@ -22,7 +22,7 @@ class RunningTurn(Generic[C]):
     """A claim with its lease. Renewals move the end of the lease on."""
 
     def __init__(self, claim: C, policy: Policy[C]) -> None:
-        """Must be called by the task that answers the claim."""
+        """Create it in the task that answers the claim."""
         self.claim = claim
         self.policy = policy
         self.interruption = Interruption()
@@ -49,7 +49,7 @@ class RunningTurn(Generic[C]):
         if self._task is not None:
             self._task.cancel()
         else:
-            self.interruption.interrupt(Interrupted.RESET)
+            self.interruption.interrupt(Interrupted.RESET)  # any reason ends the stream; the caller looks at `lost`
 
     def release(self) -> None:
         """Stop watching the lease."""

@@ -94,7 +94,7 @@ class Worker:
         """Wake the threads that other processes left."""
         if not (places := self._handler.places):
             return
-        for entry in await self._store.run(leases.waiting, places, now=self._clock(), limit=POLLED_AT_ONCE):
+        for entry in await self._store.run(leases.owed_threads, places, now=self._clock(), limit=POLLED_AT_ONCE):
             self.wake(entry)
 
     async def idle(self) -> None:

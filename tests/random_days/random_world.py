@@ -153,16 +153,17 @@ def _line(call: ApiCall) -> str:
 
 def _settings(day: Day, settings: Settings) -> Settings:
     most = 3 if day.crowded else 100
-    return replace(
-        settings,
-        slack_streaming=day.streaming,
-        model_window_tokens=2_000_000,
-        history_tokens=1_000_000,
-        model_timeout_seconds=3.0,
-        drain_seconds=1.5,
-        max_attempts=10,
-        max_running_turns=most,
-        max_running_turns_per_person=most - 1,
+    return settings.model_copy(
+        update={
+            "slack_streaming": day.streaming,
+            "model_window_tokens": 2_000_000,
+            "history_tokens": 1_000_000,
+            "model_timeout_seconds": 3.0,
+            "drain_seconds": 1.5,
+            "max_attempts": 10,
+            "max_running_turns": most,
+            "max_running_turns_per_person": most - 1,
+        }
     )
 
 

@@ -94,7 +94,7 @@ async def test_a_question_is_a_turn_at_once(driver: StoreDriver) -> None:
     first = await answered(driver, "hello", "there")
     second = await begun(driver, "and?")
 
-    assert await driver.store.run(leases.waiting, [("gateway", "key-1")], now=driver.now, limit=9) == []
+    assert await driver.store.run(leases.owed_threads, [("gateway", "key-1")], now=driver.now, limit=9) == []
     assert [(turn.messages, turn.answer) for turn in await driver.past(second)] == [(first.utterances, "answered")]
     assert [(first.opened, second.opened)] == [(Opened.CREATED, Opened.CONTINUED)]
 

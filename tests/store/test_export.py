@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from bot.domain.sessions import PersonalDataExport
+from bot.domain.personal_data import PersonalDataExport
 from bot.prompt.thread_context import EarlierMessage, ThreadContext
 from bot.store import export, thread_context
 from tests.support.builders import ANA, BEN, CHI, NOON, deletion, edit, mention, reply, stop, thread

@@ -16,7 +16,7 @@ HERE = ("chat", "T1")
 
 async def owed(driver: StoreDriver, *places: tuple[str, str], limit: int = 100) -> list[int]:
     """Return the threads that a worker of these platforms and workspaces finds."""
-    found = await driver.store.run(leases.waiting, places or [HERE], now=driver.now, limit=limit)
+    found = await driver.store.run(leases.owed_threads, places or [HERE], now=driver.now, limit=limit)
     return [each.thread_id for each in found]
 
 
@@ -126,7 +126,7 @@ async def test_a_queue_entry_names_a_person(driver: StoreDriver) -> None:
     """An entry has the workspace and a person, for the fair queue. The longest waiting thread is first."""
     await driver.accepted(mention("hello", by=BEN, in_=thread(2)))
     await driver.accepted(mention("hello", by=ANA, in_=thread(1)))
-    found = await driver.store.run(leases.waiting, [HERE], now=driver.now, limit=10)
+    found = await driver.store.run(leases.owed_threads, [HERE], now=driver.now, limit=10)
 
     assert found == [QueueEntry(1, "T1", "U-BEN"), QueueEntry(2, "T1", "U-ANA")]
 

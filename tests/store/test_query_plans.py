@@ -34,6 +34,8 @@ from tests.support.store_driver import A_DAY, HOUR, StoreDriver
 Statement = tuple[str, Any]
 
 # Only the small partial indexes, of waiting messages and running turns, may be scanned.
+# Three partial indexes hold the open sessions only. Their costs are equal, so SQLite may take any of them.
+READS_OPEN_SESSIONS = re.compile(r"INDEX (uq_sessions_open|ix_sessions_idle|ix_sessions_channel)\b")
 WALKS = re.compile(
     r"SCAN (messages|turns|sessions|preferences|names|background)"
     r"(?! USING (COVERING )?INDEX (ix_messages_owed|uq_turns_running))|Seq Scan"
@@ -56,7 +58,7 @@ async def test_what_every_message_costs_is_looked_up_by_an_index(driver: StoreDr
     await driver.store.run(posted_messages.of_other_turns, now, ["A1"])
     await driver.store.run(leases.renew, driver.lease(), [1, 2])
     await driver.store.run(leases.interruptions, "one")
-    await driver.store.run(leases.waiting, [("chat", "T1")], now=driver.now, limit=10)
+    await driver.store.run(leases.owed_threads, [("chat", "T1")], now=driver.now, limit=10)
     await driver.store.run(thread_context.save, 1, "s1", 1, ThreadContext((EarlierMessage("0.5", "U1", "hi"),)))
     await driver.store.run(thread_context.attached, "s1", [Turn((), id=1)])
     await driver.store.run(thread_context.edit, 1, reply("hi!", "0.5"))
@@ -105,7 +107,7 @@ async def test_what_an_operator_asks_costs_what_a_day_holds(driver: StoreDriver)
 
     plans = await driver.store.run(plans_of, statements)
     assert len(plans) == 8
-    assert [plan for plan in plans if WALKS.search(plan) and "INDEX uq_sessions_open" not in plan] == []
+    assert [plan for plan in plans if WALKS.search(plan) and not READS_OPEN_SESSIONS.search(plan)] == []
 
 
 async def test_what_is_owed_is_found_without_walking_the_thread(driver: StoreDriver) -> None:

@@ -13,8 +13,9 @@ import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.events import Author, Event, Thread
+from bot.domain.personal_data import ExportedMessage, PersonalDataExport
 from bot.domain.preferences import NO_PREFERENCES, Preferences, changed
-from bot.domain.sessions import ExportedMessage, OpenSession, PersonalDataExport, ResetOutcome
+from bot.domain.sessions import OpenSession, ResetOutcome
 from bot.errors import StoreUnavailable
 from bot.ops.logs import JsonFormatter
 from bot.playground.server import PlaygroundServer

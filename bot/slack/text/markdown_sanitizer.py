@@ -100,7 +100,7 @@ class MarkdownSanitizer:
         return self._sanitize(self._passed + self._buffer + delta, is_end=False)
 
     def finish(self) -> str:
-        """Return the rest of the text."""
+        """Return the text that is still held back, made safe."""
         return self._sanitize(self._passed + self._buffer, is_end=True)
 
     def _sanitize(self, text: str, *, is_end: bool) -> str:

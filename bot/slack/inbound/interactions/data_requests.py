@@ -13,8 +13,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain import texts
 from bot.domain.events import Author
+from bot.domain.personal_data import PersonalDataExport
 from bot.domain.preferences import Preferences
-from bot.domain.sessions import PersonalDataExport
 from bot.errors import StoreUnavailable
 from bot.slack.errors import CLIENT_ERRORS, failure_reason
 from bot.slack.identity import PLATFORM, BotIdentity

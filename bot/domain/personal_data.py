@@ -1,0 +1,42 @@
+"""A person's export: everything that is stored of what they wrote."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.domain.events import Attachment
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedMessage:
+    """A person's message to the bot, in their export."""
+
+    channel: str
+    thread: str  # the root's id
+    id: str
+    accepted_at: datetime
+    edited_at: datetime | None
+    text: str  # empty once its session has closed
+    attachments: tuple[Attachment, ...]
+    answer: str | None  # None if other people asked as well, because it may quote them
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedContextMessage:
+    """A person's message in a thread before the bot was called into it, in their export."""
+
+    channel: str
+    thread: str
+    id: str
+    text: str
+    attachments: tuple[Attachment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalDataExport:
+    """All stored messages of a person, oldest first."""
+
+    messages: tuple[ExportedMessage, ...] = ()
+    thread_context: tuple[ExportedContextMessage, ...] = ()
+    complete: bool = True  # False: there is more than the export's limit, and this is the newest part
