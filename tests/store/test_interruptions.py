@@ -271,7 +271,7 @@ async def test_the_deletion_of_an_answered_message_ends_nothing(driver: StoreDri
 async def test_the_deletion_of_a_command_or_of_something_unknown_changes_nothing(
     driver: StoreDriver, deleted: str
 ) -> None:
-    """The confirmation of a reset is posted, also if the command is deleted before or meanwhile."""
+    """Deleting a reset command, or an unknown message, neither interrupts nor changes the confirmation."""
     await driver.answer(mention("hello", "1.0"))
     await driver.accept_reset(reset("2.0"))
     assert not await driver.accept_deletion(deletion(deleted))

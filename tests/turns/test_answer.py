@@ -286,7 +286,7 @@ async def test_what_cannot_be_shortened_is_not_sent_again(llm: ScriptedLLM) -> N
 async def test_a_callers_limit_of_the_answer_narrows_nobody_elses_window(llm: ScriptedLLM, limit: str) -> None:
     """A refusal because of the caller's limit does not change the shared budget.
 
-    A request that would not fit with less history either is not repeated.
+    The request is not repeated where less history would not help.
     """
     llm.script(ModelError(Trouble.WINDOW_EXCEEDED, "too long", window=2_000))
     assistant = Assistant(llm, persona=PERSONA, budget=budget_of(50_000))

@@ -217,7 +217,7 @@ async def test_a_stop_before_the_first_word_is_confirmed(work_layer: WorkLayer, 
 
 
 async def test_a_stop_where_nothing_runs_is_answered_once(work_layer: WorkLayer, driver: StoreDriver) -> None:
-    """One sentence answers the stop, also if it is delivered several times. The next message is answered as usual."""
+    """One sentence answers the stop, also if it is delivered twice."""
     await driver.answer(mention("hi", "1.0"))
     assert [await work_layer.inbox.accept(stop("2.0")) for _ in range(2)] == [True, False]
     await work_layer.worker.idle()

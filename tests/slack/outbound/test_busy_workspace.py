@@ -116,7 +116,7 @@ async def test_an_answer_that_cannot_be_edited_in_time_is_posted_whole() -> None
 
 
 async def test_ended_answers_do_not_delay_others() -> None:
-    """One after the other, more answers stream than may end within a minute."""
+    """Answers that follow each other all stream, because an ended answer reserves no call."""
     async with stage() as slack:
         for _ in range(RATE_LIMITS["chat.stopStream"].calls + 5):
             await slack.reply(AnswerSource("Hello"))
