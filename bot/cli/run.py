@@ -61,6 +61,13 @@ async def run(settings: Settings, announce: Announce, *, gateway: bool = False) 
     With `gateway` it serves the HTTP API alone, without Slack.
     """
     gc.disable()  # until the bot runs: the start imports much and frees little
+    try:
+        return await _run_until_stopped(settings, announce, gateway=gateway)
+    finally:
+        gc.enable()
+
+
+async def _run_until_stopped(settings: Settings, announce: Announce, *, gateway: bool) -> int:
     stopped = asyncio.create_task(_stop_signal().wait())
     _allow_many_connections()
     async with AsyncExitStack() as stack:
