@@ -24,7 +24,7 @@ async def key(driver: StoreDriver) -> Key:
 
 
 async def test_a_key_is_found_by_its_secret(driver: StoreDriver, key: Key) -> None:
-    """The stored key is returned for its whole secret only, not for its id or with another id."""
+    """The stored key is returned for its complete secret only. Its id alone, or another id, finds nothing."""
     other = create_secret(secrets.token_bytes)
     keys = [
         await driver.store.run(api_keys.find, secret)
@@ -36,7 +36,7 @@ async def test_a_key_is_found_by_its_secret(driver: StoreDriver, key: Key) -> No
 
 
 async def test_a_secret_is_not_stored(driver: StoreDriver, key: Key) -> None:
-    """Nothing in the row leads back to the secret."""
+    """The row holds nothing from which the secret can be restored."""
     (row,) = await driver.rows(tables.API_KEYS)
 
     assert key.id in str(row)
@@ -53,8 +53,8 @@ async def test_a_key_is_revoked_once(driver: StoreDriver, key: Key) -> None:
     assert not revoked.is_valid(driver.now)
 
 
-async def test_a_minute_is_counted_for_all_together(driver: StoreDriver, key: Key) -> None:
-    """All requests and tokens of a minute add up; the next minute starts from 0."""
+async def test_replicas_share_the_counts_of_a_minute(driver: StoreDriver, key: Key) -> None:
+    """All requests and tokens of a minute add up. The next minute starts from 0."""
     driver.now += timedelta(seconds=20)
     spent = [await driver.store.run(api_keys.spend, key.id, requests=1, tokens=7, now=driver.now) for _ in range(3)]
     driver.now += MINUTE
@@ -63,8 +63,8 @@ async def test_a_minute_is_counted_for_all_together(driver: StoreDriver, key: Ke
     assert spent == [Spent(1, 7, 40), Spent(2, 14, 40), Spent(3, 21, 40), Spent(0, 1, 40)]
 
 
-async def test_replicas_whose_clocks_differ_count_together(driver: StoreDriver, key: Key) -> None:
-    """At the edge of a minute, replicas do not restart it in turns, and both know when it ends."""
+async def test_replicas_with_different_clocks_count_together(driver: StoreDriver, key: Key) -> None:
+    """At the edge of a minute, two replicas do not reset each other's count. Both know when the minute ends."""
     edge = driver.now.replace(second=0, microsecond=0)
     behind, ahead = edge - timedelta(seconds=3), edge
     spent = [await driver.store.run(api_keys.spend, key.id, requests=1, now=now) for now in [behind, ahead] * 2]
@@ -72,14 +72,14 @@ async def test_replicas_whose_clocks_differ_count_together(driver: StoreDriver, 
     assert spent == [Spent(1, 0, 3), Spent(1, 0, 60), Spent(2, 0, 63), Spent(3, 0, 60)]
 
 
-async def test_a_clock_that_was_far_ahead_locks_no_key(driver: StoreDriver, key: Key) -> None:
-    """The counts of a wrong clock end as soon as the clock is right again."""
+async def test_a_clock_that_was_far_ahead_blocks_no_key(driver: StoreDriver, key: Key) -> None:
+    """The counts that a wrong clock made end as soon as the clock is right again."""
     await driver.store.run(api_keys.spend, key.id, requests=1, now=driver.now + timedelta(hours=2))
 
     assert await driver.store.run(api_keys.spend, key.id, requests=1, now=driver.now) == Spent(1, 0, 60)
 
 
-async def test_who_may_not_ask_is_not_counted(driver: StoreDriver, key: Key) -> None:
+async def test_a_refused_request_is_not_counted(driver: StoreDriver, key: Key) -> None:
     """Requests with an unknown or expired key are not counted."""
     assert await driver.store.run(api_keys.admit, create_secret(secrets.token_bytes), now=driver.now) is None
     assert await driver.store.run(api_keys.admit, SECRET, now=driver.now) == (key, Spent(1, 0, 60))

@@ -90,7 +90,7 @@ def texts_of(turns: Sequence[Turn]) -> list[tuple[str, str | None]]:
 
 
 async def test_a_question_is_a_turn_at_once(driver: StoreDriver) -> None:
-    """No worker finds the message of a running question. Its answer is stored like any other."""
+    """No worker finds the message of a running question. The answer is stored like any other answer."""
     first = await answered(driver, "hello", "there")
     second = await begun(driver, "and?")
 
@@ -99,8 +99,8 @@ async def test_a_question_is_a_turn_at_once(driver: StoreDriver) -> None:
     assert [(first.opened, second.opened)] == [(Opened.CREATED, Opened.CONTINUED)]
 
 
-async def test_one_at_a_time(driver: StoreDriver) -> None:
-    """A second question in the same session waits. One in another session does not."""
+async def test_a_second_question_in_a_session_waits(driver: StoreDriver) -> None:
+    """The second question waits for the first. A question in another session does not."""
     first = await begun(driver, "hello")
 
     assert await begin(driver, "second", owner="two") is None
@@ -169,9 +169,9 @@ async def test_a_lost_claim_changes_nothing(driver: StoreDriver) -> None:
 
 
 async def test_the_sweep_withdraws_abandoned_turns(driver: StoreDriver) -> None:
-    """The sweep withdraws abandoned turns, but no running ones and none of other platforms.
+    """The sweep withdraws abandoned turns. It keeps running turns and the turns of other platforms.
 
-    Then the session can expire.
+    Afterwards the session can expire.
     """
     await answered(driver, "first")
     await begun(driver, "dying")
@@ -201,12 +201,12 @@ async def test_the_sweep_withdraws_abandoned_turns(driver: StoreDriver) -> None:
         ([("b", "2"), ("a", "1"), ("y", "8")], [("a", "1"), ("y", "8")]),
     ],
 )
-async def test_new_earlier_turns_of_a_caller_are_added(
+async def test_new_imported_turns_are_added(
     driver: StoreDriver, recalled: list[tuple[str, str]], added: list[tuple[str, str]]
 ) -> None:
-    """Turns after the last common one are added in order.
+    """The store adds the turns after the last common one, in order.
 
-    Turns are recognised by their question, because clients trim answers.
+    It recognises a turn by its question, because clients trim answers.
     """
     for question in ("a", "b"):
         await answered(driver, question)
@@ -215,7 +215,7 @@ async def test_new_earlier_turns_of_a_caller_are_added(
     assert texts_of(await driver.past(now)) == [("a", "answered"), ("b", "answered"), *added]
 
 
-async def test_turns_before_the_window_are_not_added_again(driver: StoreDriver) -> None:
+async def test_turns_before_the_window_are_not_imported_again(driver: StoreDriver) -> None:
     """Turns before the window are not imported again when the caller sends all of them."""
     await answered(driver, "a")
     last = await answered(driver, "b")
@@ -225,7 +225,7 @@ async def test_turns_before_the_window_are_not_added_again(driver: StoreDriver) 
     assert now.imported == ()
 
 
-async def test_a_request_with_a_key_is_answered_once(driver: StoreDriver) -> None:
+async def test_a_request_with_an_idempotency_key_is_answered_once(driver: StoreDriver) -> None:
     """A repeated request gets the stored answer. A different request with the same key is marked as different."""
     first = await answered(driver, "hello", idempotency_key=KEY)
     again = await begin(driver, "hello", idempotency_key=KEY)
@@ -241,7 +241,7 @@ async def test_a_request_with_a_key_is_answered_once(driver: StoreDriver) -> Non
     assert isinstance(await begin(driver, "new", idempotency_key=IdempotencyKey("l" * 64, "d" * 64)), ChatClaim)
 
 
-async def test_a_repeated_request_finds_its_session_as_at_first(driver: StoreDriver) -> None:
+async def test_a_repeated_request_reports_the_same_session_state(driver: StoreDriver) -> None:
     """A repeated request reports the session as the first one did: created, expired or continued."""
     for opened in (Opened.CREATED, Opened.EXPIRED):
         keys = [IdempotencyKey(f"{opened} {number}", KEY.digest) for number in range(2)]
@@ -254,8 +254,8 @@ async def test_a_repeated_request_finds_its_session_as_at_first(driver: StoreDri
         driver.now += DAY + MINUTE
 
 
-async def test_a_key_is_forgotten_with_its_session(driver: StoreDriver) -> None:
-    """After a reset or an expiry the stored answer is gone, and the question is asked again."""
+async def test_an_idempotency_key_is_erased_with_its_session(driver: StoreDriver) -> None:
+    """After a reset or an expiry the stored answer is gone. A repeated request asks the model again."""
     await answered(driver, "hello", idempotency_key=KEY)
     author = Author("key-1", "key-1")
     assert await driver.store.run(inbox.reset, OURS, author, now=driver.now) is ResetOutcome.DONE
@@ -274,8 +274,8 @@ async def test_a_reset_during_an_answer_erases_the_digest(driver: StoreDriver) -
     assert [row.request_digest for row in await driver.rows(tables.TURNS)] == [None]
 
 
-async def test_an_answer_kept_for_its_key_can_be_erased(driver: StoreDriver) -> None:
-    """An answer that is stored only for its key is erased with its author's messages, and so is its digest."""
+async def test_erasure_reaches_an_answer_stored_for_its_idempotency_key(driver: StoreDriver) -> None:
+    """Erasing the author's messages also erases an answer that is stored only for its key, and the digest."""
     await answered(driver, idempotency_key=KEY, thread=place_of_one("key-1", "retry-1"))
     await answered(driver, idempotency_key=KEY, thread=place_of_one("key-2", "retry-1"))
     await driver.store.run(erasure.erase, Scope(workspace="key-1", person="key-1"), now=driver.now)
@@ -285,7 +285,7 @@ async def test_an_answer_kept_for_its_key_can_be_erased(driver: StoreDriver) -> 
 
 
 async def test_an_expiry_is_reported_until_there_is_an_answer(driver: StoreDriver) -> None:
-    """A withdrawn request does not hide the expiry from the next one."""
+    """The request after a withdrawn one still reports the expiry."""
     await answered(driver, "hello")
     driver.now += DAY + timedelta(seconds=1)
     await withdraw(driver, await begun(driver, "again"))
@@ -295,7 +295,7 @@ async def test_an_expiry_is_reported_until_there_is_an_answer(driver: StoreDrive
 
 
 async def test_characters_that_no_database_takes_are_removed(driver: StoreDriver) -> None:
-    """NUL is removed from questions and from earlier turns."""
+    """NUL is removed from questions and from imported turns."""
     first = await begun(driver, "a\0b", earlier=earlier_turns(("x\0", "y\0z")))
 
     assert [row.text for row in await driver.rows(tables.MESSAGES)] == ["x", "ab"]

@@ -55,8 +55,8 @@ async def test_many_claims_at_once_have_one_winner(driver: StoreDriver) -> None:
     assert len(await driver.rows(TURNS)) == 1
 
 
-async def test_what_arrives_during_a_turn_is_the_next_turn(driver: StoreDriver) -> None:
-    """Messages that are accepted during a turn wait, and are answered together."""
+async def test_messages_that_arrive_during_a_turn_are_the_next_turn(driver: StoreDriver) -> None:
+    """Messages that arrive during a turn wait. The next turn answers them together."""
     first = await driver.claimed(await driver.accepted(mention("one", "1.0")))
     await driver.accepted(reply("two", "2.0"))
     await driver.accepted(reply("three", "3.0"))
@@ -98,7 +98,7 @@ async def test_a_turn_is_settled_once(driver: StoreDriver) -> None:
 
 
 async def test_a_lease_that_ran_out_is_taken_over_as_the_next_attempt(driver: StoreDriver) -> None:
-    """After a worker died, another one gets the same turn with the same messages."""
+    """After a worker died, another worker gets the same turn with the same messages."""
     first = await driver.claimed(await driver.accepted(mention("hello")))
     await driver.accepted(reply("anybody?", "2.0"))
     second = await driver.taken_over(first)
@@ -108,7 +108,7 @@ async def test_a_lease_that_ran_out_is_taken_over_as_the_next_attempt(driver: St
 
 
 async def test_a_late_worker_can_neither_settle_nor_postpone_nor_free_the_thread(driver: StoreDriver) -> None:
-    """A worker that lost its lease cannot write, because the fence is newer."""
+    """A worker that lost its lease cannot write, because a newer claim has a higher fence."""
     late = await driver.claimed(await driver.accepted(mention("hello")))
     current = await driver.taken_over(late)
     await driver.store.run(claims.hand_back, late)
@@ -129,8 +129,8 @@ async def test_a_turn_handed_back_can_be_taken_up_at_once(driver: StoreDriver) -
     assert (await driver.claimed(first.thread_id, "two")).turn_id == first.turn_id
 
 
-async def test_a_turn_that_was_handed_back_in_good_order_did_not_fail(driver: StoreDriver) -> None:
-    """A turn that was handed back counts no failure. One whose attempt broke does."""
+async def test_handing_a_turn_back_counts_no_failure(driver: StoreDriver) -> None:
+    """A turn that was handed back counts no failure. A turn whose attempt broke counts one."""
     claim = await driver.claimed(await driver.accepted(mention("hello")))
     await driver.store.run(claims.hand_back, claim)
     claim = await driver.claimed(claim.thread_id)
@@ -150,7 +150,7 @@ async def test_any_model_name_can_be_settled(driver: StoreDriver) -> None:
 
 
 async def test_a_turn_takes_a_bounded_number_of_messages(driver: StoreDriver) -> None:
-    """Messages above the bound are the next turn. They are ordered by sending, not by arrival."""
+    """Messages above the bound form the next turn. The order is that of sending, not of arrival."""
     for number in reversed(range(MESSAGES_PER_TURN + 1)):
         thread_id = await driver.accepted(mention(str(number), f"{number:04}"))
     first = await driver.claimed(thread_id)
@@ -160,8 +160,8 @@ async def test_a_turn_takes_a_bounded_number_of_messages(driver: StoreDriver) ->
     assert texts(await driver.claimed(thread_id)) == [str(MESSAGES_PER_TURN)]
 
 
-async def test_a_fixed_reply_is_a_turn_of_its_own_and_in_its_place(driver: StoreDriver) -> None:
-    """A command between messages is answered between them, in a turn of its own, without the model."""
+async def test_a_fixed_reply_is_a_turn_of_its_own_in_order(driver: StoreDriver) -> None:
+    """The reply to a command has its own turn, between the messages around it, and needs no model."""
     await driver.accepted(mention("one", "1.0", by=ANA))
     await driver.accept_reset(reset("2.0", by=BEN))
     await driver.accepted(reply("three", "3.0"))
@@ -172,7 +172,7 @@ async def test_a_fixed_reply_is_a_turn_of_its_own_and_in_its_place(driver: Store
 
 
 async def test_after_a_reset_its_confirmation_comes_first(driver: StoreDriver) -> None:
-    """Messages of the closed session get no answer. The confirmation comes first, then the new session's turns."""
+    """Messages of the closed session get no answer. The confirmation comes first. The new session's turns follow."""
     await driver.accepted(mention("one", "1.0"))
     await driver.accept_reset(reset("2.0"))
     await driver.accept_reset(reset("3.0"))

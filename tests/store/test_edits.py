@@ -51,8 +51,8 @@ def tell(connection: sa.Connection, event: MessageReceived | MessageEdited | Mes
 
 @settings(max_examples=150)
 @given(st.lists(st.sampled_from([SENT, LATER, LATEST, GONE]), min_size=1, max_size=8))
-def test_whatever_the_order_what_counts_is_the_latest(shared_store: Store, order: list[str]) -> None:
-    """A message, its edits and its deletion come in any order and repeatedly; one row has the final state."""
+def test_the_latest_state_counts_in_any_order_of_events(shared_store: Store, order: list[str]) -> None:
+    """A message, its edits and its deletion may arrive in any order and repeatedly. One row has the final state."""
     where = thread(next(NUMBERS))
     sent = mention(SENT, "1.0", in_=where)
     events: dict[str, MessageReceived | MessageEdited | MessageDeleted] = {
@@ -71,8 +71,8 @@ def test_whatever_the_order_what_counts_is_the_latest(shared_store: Store, order
     assert (row.turn_id is None) is (latest != GONE)
 
 
-async def test_an_edit_of_what_waits_is_what_is_answered(driver: StoreDriver) -> None:
-    """The turn begins with the new text and files."""
+async def test_an_edited_waiting_message_is_answered_as_edited(driver: StoreDriver) -> None:
+    """The turn of an edited waiting message begins with the new text and files."""
     thread_id = await driver.accepted(mention("helo"))
     file = Attachment("F1", "a.png", "image/png", 1)
     message = MessageReceived(THREAD, "1.0", ANA, "hello", attachments=(file,))
@@ -83,7 +83,7 @@ async def test_an_edit_of_what_waits_is_what_is_answered(driver: StoreDriver) ->
 
 
 async def test_an_edit_while_a_turn_runs_hands_it_back(driver: StoreDriver) -> None:
-    """The worker cannot settle the old text. The turn is taken over at once, and this is not counted as a failure."""
+    """The worker cannot settle an answer to the old text. The turn is free at once, and no failure is counted."""
     claim = await driver.claimed(await driver.accepted(mention("helo")))
     assert await driver.accept_edit(edit("hello")) is EditOutcome.ANEW
 
@@ -95,8 +95,8 @@ async def test_an_edit_while_a_turn_runs_hands_it_back(driver: StoreDriver) -> N
     assert [(turn.state, turn.answer) for turn in await driver.rows(TURNS)] == [("answered", "to hello")]
 
 
-async def test_an_edit_of_what_was_answered_counts_from_the_next_turn_on(driver: StoreDriver) -> None:
-    """The answer stays, and the history has the new text."""
+async def test_an_edit_of_an_answered_message_applies_from_the_next_turn(driver: StoreDriver) -> None:
+    """The stored answer stays. The history of the next turn has the new text."""
     await driver.answer(mention("helo"), "hi")
     assert await driver.accept_edit(edit("hello")) is EditOutcome.REPLACED
 
@@ -105,7 +105,7 @@ async def test_an_edit_of_what_was_answered_counts_from_the_next_turn_on(driver:
 
 
 async def test_an_edit_does_not_undo_a_stop(driver: StoreDriver) -> None:
-    """A stopped turn ends in spite of an edit, and a stop ends a turn that an edit would restart."""
+    """A stopped turn ends although its message is edited. A stop also ends a turn that an edit would restart."""
     claim = await driver.claimed(await driver.accepted(mention("helo")))
     await driver.accept_stop(stop("2.0"))
     assert await driver.accept_edit(edit("hello")) is EditOutcome.ANEW
@@ -117,8 +117,8 @@ async def test_an_edit_does_not_undo_a_stop(driver: StoreDriver) -> None:
     assert (await driver.taken_over(claim)).interrupted is Interrupted.STOPPED
 
 
-async def test_an_edit_brings_nothing_back(driver: StoreDriver) -> None:
-    """Edits of commands, and of messages that were reset or deleted, store nothing."""
+async def test_an_edit_restores_no_removed_message(driver: StoreDriver) -> None:
+    """An edit of a command, or of a message that was reset or deleted, stores nothing."""
     await driver.answer(mention("hello", "1.0"))
     assert await driver.accept_reset(reset("2.0")) is ResetOutcome.DONE
     await driver.accepted(mention("again", "3.0"))
@@ -130,7 +130,7 @@ async def test_an_edit_brings_nothing_back(driver: StoreDriver) -> None:
 
 
 async def test_an_edit_waits_for_a_session_that_is_being_closed(empty_postgres_url: str, clock: SettableClock) -> None:
-    """While another replica closes the session, the edit waits, and then stores nothing."""
+    """While another replica closes the session, the edit waits. Then it stores nothing."""
     driver = StoreDriver(Store(empty_postgres_url, idle_transaction_s=GENEROUS_S), clock)
     claim = await driver.answer(mention("hello"))
     assert claim.session_id is not None
@@ -146,8 +146,8 @@ async def test_an_edit_waits_for_a_session_that_is_being_closed(empty_postgres_u
     await driver.store.close()
 
 
-async def test_an_edit_that_changes_nothing_begins_nothing_again(driver: StoreDriver) -> None:
-    """An edit with the same text and files interrupts nothing."""
+async def test_an_edit_without_a_change_restarts_no_turn(driver: StoreDriver) -> None:
+    """An edit with the same text and files does not interrupt the running turn."""
     await driver.claimed(await driver.accepted(mention("hello")))
 
     assert await driver.accept_edit(edit("hello")) is EditOutcome.NOTHING
@@ -165,7 +165,7 @@ async def test_an_edit_that_changes_nothing_begins_nothing_again(driver: StoreDr
 async def test_an_edit_of_an_unknown_message(
     driver: StoreDriver, message_id: str, age: timedelta, outcome: EditOutcome
 ) -> None:
-    """An edit that overtakes its message is answered once, with the new text, if the message wants an answer."""
+    """An edit may overtake its message. The message is answered once, with the new text, if it wants an answer."""
     await driver.answer(mention("hello", "2.0"))
     driver.now += age
 
@@ -175,8 +175,8 @@ async def test_an_edit_of_an_unknown_message(
         assert texts(await driver.claimed(1)) == ["as edited"]
 
 
-async def test_an_edit_that_calls_the_bot_is_answered_however_old_the_message(driver: StoreDriver) -> None:
-    """An edit that adds a mention opens the thread like any mention."""
+async def test_an_edit_that_mentions_the_bot_is_answered_at_any_age(driver: StoreDriver) -> None:
+    """An edit that adds a mention begins a session, as any mention does."""
     driver.now += 30 * DAY
     called = MessageEdited(reply("help", "1.0"), NOON, driver.now, calls_bot=True)
 
@@ -189,7 +189,7 @@ async def test_an_edit_that_calls_the_bot_is_answered_however_old_the_message(dr
 
 @pytest.mark.parametrize("where", [THREAD, DIRECT], ids=["mention", "direct"])
 async def test_a_message_that_comes_after_its_deletion_is_not_answered(driver: StoreDriver, where: object) -> None:
-    """This holds in unknown threads too. Only the deletion is stored."""
+    """The store keeps only the deletion, and does so in unknown threads too."""
     sent = mention("my secret") if where is THREAD else reply("my secret", "1.0", in_=DIRECT)
     assert not await driver.accept_deletion(deletion(in_=sent.thread, was=sent))
 
@@ -198,15 +198,15 @@ async def test_a_message_that_comes_after_its_deletion_is_not_answered(driver: S
     assert "secret" not in repr(await driver.rows(MESSAGES))
 
 
-async def test_the_deletion_of_small_talk_leaves_no_trace(driver: StoreDriver) -> None:
+async def test_the_deletion_of_an_ignored_message_leaves_no_row(driver: StoreDriver) -> None:
     """A deleted message that wanted no answer leaves no row."""
     assert not await driver.accept_deletion(deletion(was=reply("lovely weather", "1.0")))
 
     assert await driver.rows(THREADS) == await driver.rows(MESSAGES) == []
 
 
-async def test_what_was_answered_to_a_deleted_question_is_erased(driver: StoreDriver) -> None:
-    """If somebody else was answered in the same turn, a note stands in for the answer."""
+async def test_the_answer_to_a_deleted_question_is_erased(driver: StoreDriver) -> None:
+    """If another person was answered in the same turn, a note replaces the answer."""
     await driver.answer(mention("my secret", "1.0"), "your secret")
     thread_id = await driver.accepted(reply("another secret", "2.0"))
     await driver.accepted(reply("hello", "3.0"))

@@ -1,4 +1,4 @@
-"""The store: transactions are atomic, and errors do not quote what people wrote."""
+"""The store: transactions are atomic, and errors do not quote people's messages."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def add_thread(connection: Connection, root: str) -> None:
     connection.execute(sa.insert(THREADS).values(place))
 
 
-async def test_a_transaction_is_whole_or_not_at_all(driver: StoreDriver) -> None:
+async def test_a_failed_transaction_is_rolled_back(driver: StoreDriver) -> None:
     """When the function raises, its writes are rolled back, and the error is raised unchanged."""
 
     def half(connection: Connection) -> None:
@@ -43,8 +43,8 @@ async def test_a_transaction_is_whole_or_not_at_all(driver: StoreDriver) -> None
     assert await driver.rows(THREADS) == []
 
 
-async def test_a_cancelled_wait_does_not_tear_the_transaction(driver: StoreDriver) -> None:
-    """The caller may be cancelled; the running transaction is committed."""
+async def test_a_cancelled_caller_does_not_abort_the_transaction(driver: StoreDriver) -> None:
+    """The caller may be cancelled. The running transaction is still committed."""
     begun, go_on = threading.Event(), threading.Event()
 
     def slow(connection: Connection) -> None:
@@ -66,8 +66,8 @@ async def test_a_cancelled_wait_does_not_tear_the_transaction(driver: StoreDrive
     driver.store.engine.dispose()
 
 
-async def test_what_must_not_be_lost_waits_for_a_locked_database(empty_sqlite_url: str) -> None:
-    """Another process holds the lock for longer than the busy timeout; afterwards everything is stored."""
+async def test_required_writes_wait_for_a_locked_database(empty_sqlite_url: str) -> None:
+    """Another process holds the lock for longer than the busy timeout. Afterwards everything is stored."""
     store = Store(empty_sqlite_url)
     other = await rival(store)
     other.execute("BEGIN IMMEDIATE")
@@ -81,8 +81,8 @@ async def test_what_must_not_be_lost_waits_for_a_locked_database(empty_sqlite_ur
     other.close()
 
 
-async def test_what_must_not_be_lost_outlasts_a_cut_connection(empty_postgres_url: str) -> None:
-    """The server may close a connection during a transaction; the retry is complete."""
+async def test_required_writes_are_retried_after_a_lost_connection(empty_postgres_url: str) -> None:
+    """The server closes a connection during a transaction. The retry stores everything."""
     store, tries = Store(empty_postgres_url), itertools.count(1)
 
     def cut_at_first(connection: Connection) -> None:
@@ -97,7 +97,7 @@ async def test_what_must_not_be_lost_outlasts_a_cut_connection(empty_postgres_ur
     await store.close()
 
 
-async def test_whoever_waits_for_the_database_can_be_cancelled(empty_sqlite_url: str) -> None:
+async def test_a_caller_that_waits_for_the_database_can_be_cancelled(empty_sqlite_url: str) -> None:
     """A process that shuts down does not wait for a missing database."""
     store, failed = Store(empty_sqlite_url), threading.Event()
     other = await rival(store)
@@ -113,16 +113,16 @@ async def test_whoever_waits_for_the_database_can_be_cancelled(empty_sqlite_url:
     other.close()
 
 
-async def test_what_the_database_will_never_take_is_not_tried_for_ever(driver: StoreDriver) -> None:
-    """A violated constraint raises at once, so that the caller can do something else."""
+async def test_a_violated_constraint_is_not_retried(driver: StoreDriver) -> None:
+    """A violated constraint raises at once, so that the caller can react."""
     await driver.store.run(add_thread, "1.0")
 
     with pytest.raises(StoreUnavailable, match=r"IntegrityError|UniqueViolation"):
         await driver.store.run_until_available(add_thread, "1.0")
 
 
-async def test_the_line_for_the_database_is_bounded(empty_sqlite_url: str) -> None:
-    """A full queue refuses further transactions until it is shorter; the queued ones run."""
+async def test_the_queue_for_the_database_is_bounded(empty_sqlite_url: str) -> None:
+    """A full queue refuses further transactions until it is shorter. The queued ones run."""
     store, go_on = Store(empty_sqlite_url), threading.Event()
     first = asyncio.create_task(store.run(lambda _: go_on.wait(60)))
     queued = [asyncio.create_task(store.run(lambda _: True)) for _ in range(MAX_QUEUED - 1)]
@@ -136,8 +136,8 @@ async def test_the_line_for_the_database_is_bounded(empty_sqlite_url: str) -> No
     await store.close()
 
 
-async def test_what_is_waited_for_goes_first(empty_sqlite_url: str) -> None:
-    """Urgent transactions pass the queue, but not the running one, and stay in order among themselves."""
+async def test_urgent_transactions_go_first(empty_sqlite_url: str) -> None:
+    """Urgent transactions overtake the queue, but not the running one. They keep their own order."""
     store, go_on, order = Store(empty_sqlite_url), threading.Event(), list[str]()
     busy = await busied(store, go_on)
 
@@ -154,8 +154,8 @@ async def test_what_is_waited_for_goes_first(empty_sqlite_url: str) -> None:
     await store.close()
 
 
-async def test_whoever_gives_up_in_line_is_passed_over(empty_sqlite_url: str) -> None:
-    """A transaction that is cancelled in the queue does not run; those behind it do."""
+async def test_a_transaction_cancelled_in_the_queue_does_not_run(empty_sqlite_url: str) -> None:
+    """A transaction that is cancelled in the queue does not run. The ones behind it do."""
     store, go_on = Store(empty_sqlite_url), threading.Event()
     busy = await busied(store, go_on)
     queued = [asyncio.create_task(store.run(add_thread, root)) for root in ("1.0", "2.0")]
@@ -169,7 +169,7 @@ async def test_whoever_gives_up_in_line_is_passed_over(empty_sqlite_url: str) ->
     await store.close()
 
 
-async def test_an_error_of_the_database_tells_nothing_of_what_people_wrote(driver: StoreDriver) -> None:
+async def test_a_database_error_quotes_no_message(driver: StoreDriver) -> None:
     """Neither the error nor its causes hold a statement's parameters."""
     await driver.accepted(mention(SECRET))
     [row] = await driver.rows(MESSAGES)
@@ -182,8 +182,8 @@ async def test_an_error_of_the_database_tells_nothing_of_what_people_wrote(drive
     assert (error.__cause__, error.__context__) == (None, None)
 
 
-async def test_an_error_of_ours_tells_nothing_of_what_people_wrote(driver: StoreDriver) -> None:
-    """A programming error in a statement is logged without its other values."""
+async def test_a_programming_error_quotes_no_message(driver: StoreDriver) -> None:
+    """The log line of a programming error in a statement has none of the statement's other values."""
     naive = datetime(2026, 1, 1)  # noqa: DTZ001 - what must be refused
     wrong = {"text": SECRET, "accepted_at": naive}
     with pytest.raises(sa.exc.StatementError, match="naive") as caught:
@@ -211,7 +211,7 @@ async def test_times_come_back_aware_and_in_utc(driver: StoreDriver) -> None:
     ],
 )
 async def test_an_unreachable_server_is_one_line_without_the_password(url: str) -> None:
-    """The line has the host and the remedy, however the password was written."""
+    """The error line has the host and the remedy, however the password was written in the URL."""
     store = Store(url)
     with pytest.raises(StartupError, match="DATABASE_URL") as caught:
         await store.check()
@@ -228,14 +228,14 @@ async def test_an_unreachable_server_is_one_line_without_the_password(url: str) 
     ["sqlite:///", "sqlite:///:memory:", "sqlite:///{here}/a-file/x.db", "nonsense", "postgresql://host:port/db"],
 )
 def test_a_url_that_cannot_work_is_one_line(url: str, tmp_path: Path) -> None:
-    """A URL without a file, or with an impossible folder, stops the start with one line."""
+    """A URL without a file, or with an impossible folder, stops the start with one error line."""
     (tmp_path / "a-file").touch()
     with pytest.raises(StartupError, match=r"^[^\n]*DATABASE_URL[^\n]*$"):
         Store(url.format(here=tmp_path))
 
 
 async def test_a_file_that_is_no_database_is_one_line(tmp_path: Path) -> None:
-    """A file that is no database stops the start with one line and is not changed."""
+    """The start stops with one error line and does not change the file."""
     file = tmp_path / "notes.txt"
     file.write_text("not a database\n" * 100)
     store = Store(f"sqlite:///{file}")
@@ -258,7 +258,7 @@ async def test_the_folder_of_a_sqlite_file_is_made_also_under_home(
     assert (tmp_path / "new/folder/x.db").exists()
 
 
-async def test_sqlite_is_set_up_to_survive_and_to_check(empty_sqlite_url: str) -> None:
+async def test_sqlite_uses_a_write_ahead_log_and_checks_foreign_keys(empty_sqlite_url: str) -> None:
     """The write-ahead log and foreign keys are on. The busy timeout is two seconds, because Slack waits for three."""
     store = Store(empty_sqlite_url)
     names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
@@ -271,7 +271,7 @@ async def test_sqlite_is_set_up_to_survive_and_to_check(empty_sqlite_url: str) -
 
 
 async def test_processes_that_make_a_new_file_at_once_all_open_it(tmp_path: Path) -> None:
-    """Two bots may start together on a missing SQLite file."""
+    """Two bots may start together on a missing SQLite file. Both open it."""
     for number in range(40):
         stores = [Store(f"sqlite:///{tmp_path / str(number)}") for _ in range(3)]
         await asyncio.gather(*(store.check() for store in stores))
@@ -308,7 +308,7 @@ def changed_at(store: Store) -> float:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_what_was_erased_leaves_the_file(empty_sqlite_url: str, seed: int) -> None:
+async def test_erased_text_leaves_the_file(empty_sqlite_url: str, seed: int) -> None:
     """After a vacuum, erased text is neither in the file, where SQLite copies rows between pages, nor in its log."""
     store = Store(empty_sqlite_url)
     await asyncio.to_thread(used, store, "pelargonium", random.Random(seed))  # noqa: S311 - to be repeated
@@ -320,7 +320,7 @@ async def test_what_was_erased_leaves_the_file(empty_sqlite_url: str, seed: int)
     await store.close()
 
 
-async def test_a_file_is_written_anew_only_when_something_was_erased(empty_sqlite_url: str) -> None:
+async def test_a_vacuum_rewrites_the_file_only_after_an_erasure(empty_sqlite_url: str) -> None:
     """The vacuum of a clean file does not change its modification time."""
     store = Store(empty_sqlite_url)
     await store.vacuum()
@@ -335,8 +335,8 @@ async def test_a_file_is_written_anew_only_when_something_was_erased(empty_sqlit
 
 
 @pytest.mark.parametrize("lock", ["BEGIN IMMEDIATE", "BEGIN; SELECT count(*) FROM messages"], ids=["write", "read"])
-async def test_a_vacuum_that_another_process_blocks_is_made_up_for(empty_sqlite_url: str, lock: str) -> None:
-    """A vacuum that another process blocks does not fail; the next one does its work."""
+async def test_a_blocked_vacuum_is_done_by_the_next_one(empty_sqlite_url: str, lock: str) -> None:
+    """A vacuum that another process blocks does not fail. The next one does its work."""
     store = Store(empty_sqlite_url)
     other = await rival(store)
     await asyncio.to_thread(used, store, "pelargonium", random.Random(1))  # noqa: S311 - to be repeated
@@ -352,7 +352,7 @@ async def test_a_vacuum_that_another_process_blocks_is_made_up_for(empty_sqlite_
 
 
 async def test_a_vacuum_waits_for_the_lock(empty_sqlite_url: str) -> None:
-    """A vacuum with a timeout continues when the lock is free; after the timeout it reports that."""
+    """A vacuum with a timeout continues when the lock is free. After the timeout it reports the failure."""
     store = Store(empty_sqlite_url)
     other = await rival(store)
     await asyncio.to_thread(used, store, "pelargonium", random.Random(1))  # noqa: S311 - to be repeated

@@ -1,4 +1,4 @@
-"""Erasure in the store: which texts it removes, which it leaves, and when rows are purged."""
+"""Erasure in the store: the texts that it removes, the texts that it keeps, and the purge of old rows."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ async def left(driver: StoreDriver) -> dict[str, int]:
     }
 
 
-async def test_a_person_is_forgotten_and_nobody_else(driver: StoreDriver) -> None:
-    """Their texts, their id and the answers to them are erased; other people's messages stay in their sessions."""
+async def test_forgetting_erases_one_person_only(driver: StoreDriver) -> None:
+    """Erasure removes the person's texts, id and answers. Other people's messages stay in their sessions."""
     await driver.answer(mention("ana's secret", "1.0", by=ANA), "ana's answer")
     thread_id = await driver.accepted(reply("ana's other", "2.0", by=ANA))
     await driver.accepted(reply("ben's word", "3.0", by=BEN))
@@ -63,8 +63,8 @@ async def test_a_person_is_forgotten_and_nobody_else(driver: StoreDriver) -> Non
 
 
 @pytest.mark.parametrize("how", ["forgotten", "deleted"])
-async def test_what_was_answered_to_somebody_goes_with_their_words(driver: StoreDriver, how: str) -> None:
-    """If other people asked in the same turn, a note stands in for the answer; otherwise there is none."""
+async def test_answers_are_erased_with_their_questions(driver: StoreDriver, how: str) -> None:
+    """If other people asked in the same turn, a note replaces the answer. Otherwise nothing replaces it."""
     thread_id = await driver.accepted(mention("hello", "1.0", by=ANA))
     await driver.accepted(reply("my PIN is 1234", "2.0", by=BEN))
     claim = await driver.claimed(thread_id)
@@ -82,7 +82,7 @@ async def test_what_was_answered_to_somebody_goes_with_their_words(driver: Store
     assert turn.answer is None
 
 
-async def test_a_session_of_which_nothing_is_left_is_closed(driver: StoreDriver) -> None:
+async def test_a_session_without_messages_is_closed(driver: StoreDriver) -> None:
     """The next message opens a new session, without the notice about an expiry."""
     await driver.answer(mention("hello", by=ANA))
     await driver.erase(OF_ANA)
@@ -92,8 +92,8 @@ async def test_a_session_of_which_nothing_is_left_is_closed(driver: StoreDriver)
 
 
 @pytest.mark.parametrize("other_asks", [False, True])
-async def test_what_runs_for_a_forgotten_person_ends_or_begins_again(driver: StoreDriver, *, other_asks: bool) -> None:
-    """A running turn ends. If somebody else asked in it, it restarts and answers that person alone."""
+async def test_a_running_turn_of_a_forgotten_person_ends_or_restarts(driver: StoreDriver, *, other_asks: bool) -> None:
+    """A running turn ends. If another person asked in it too, it restarts and answers that person alone."""
     thread_id = await driver.accepted(mention("hello", "1.0", by=BEN if other_asks else ANA))
     await driver.accepted(reply("my secret", "2.0", by=ANA))
     claim = await driver.claimed(thread_id)
@@ -107,8 +107,8 @@ async def test_what_runs_for_a_forgotten_person_ends_or_begins_again(driver: Sto
         assert (texts(again), again.author, again.message_id) == (["hello"], BEN, "1.0")
 
 
-async def test_what_waits_of_a_forgotten_person_is_not_begun(driver: StoreDriver) -> None:
-    """Their waiting messages and commands are not answered, and each ends in a turn of its own session."""
+async def test_waiting_messages_of_a_forgotten_person_are_not_answered(driver: StoreDriver) -> None:
+    """The person's waiting messages and commands get no answer. Each ends in a turn of its own session."""
     thread_id = await driver.accepted(mention("hello", "1.0", by=ANA))
     await driver.accept_reset(reset("2.0", by=ANA))
     await driver.accepted(reply("again", "3.0", by=ANA))
@@ -135,7 +135,7 @@ async def test_a_person_is_forgotten_in_one_workspace(driver: StoreDriver) -> No
         (Scope(person=ANA.id), ["here", "there", "elsewhere"]),
     ],
 )
-async def test_an_operator_says_what_is_erased(driver: StoreDriver, scope: Scope, erased: list[str]) -> None:
+async def test_an_operator_erases_by_scope(driver: StoreDriver, scope: Scope, erased: list[str]) -> None:
     """All given fields must match. The count before equals the number of erased messages, and is 0 afterwards."""
     await driver.answer(mention("here"))
     await driver.answer(mention("there", in_=dataclasses.replace(THREAD, channel="C2")))
@@ -148,8 +148,8 @@ async def test_an_operator_says_what_is_erased(driver: StoreDriver, scope: Scope
     assert await driver.store.run(erasure.count, scope) == Erasable(0, 0)
 
 
-async def test_a_channel_that_is_gone_is_forgotten_and_no_other(driver: StoreDriver) -> None:
-    """Its sessions close, its texts and authors are erased, and the bot takes part there no longer."""
+async def test_a_deleted_channel_is_forgotten_and_no_other(driver: StoreDriver) -> None:
+    """The channel's sessions close and its texts and authors are erased. The bot takes part there no longer."""
     running = await driver.claimed(await driver.accepted(mention("my secret")))
     await driver.accepted(mention("another secret", in_=thread(2)))
     await driver.answer(mention("hello", in_=dataclasses.replace(THREAD, channel="C2")), "hi")
@@ -163,7 +163,7 @@ async def test_a_channel_that_is_gone_is_forgotten_and_no_other(driver: StoreDri
 
 
 @pytest.mark.parametrize("of", ["a person", "a channel"])
-async def test_erasing_and_an_answer_never_wait_for_each_other(
+async def test_erasure_and_settlement_do_not_deadlock(
     empty_postgres_url: str, clock: SettableClock, of: str
 ) -> None:
     """Erasure locks threads first and in id order, like all transactions, so that there is no deadlock."""
@@ -193,8 +193,8 @@ async def test_erasing_and_an_answer_never_wait_for_each_other(
     await driver.store.close()
 
 
-async def test_the_rows_of_what_is_over_are_deleted_in_time(driver: StoreDriver) -> None:
-    """Old rows are purged, with threads in which no session began. Open sessions and younger rows stay."""
+async def test_old_rows_are_purged(driver: StoreDriver) -> None:
+    """The purge deletes old rows, and threads in which no session began. Open sessions and younger rows stay."""
     for number in range(3):
         claim = await driver.claimed(await driver.accepted(mention("hello", in_=thread(number))))
         await driver.store.run(posted_messages.posted, claim, "A")
@@ -212,8 +212,8 @@ async def test_the_rows_of_what_is_over_are_deleted_in_time(driver: StoreDriver)
     assert await left(driver) == {"threads": 4, "sessions": 1, "turns": 1, "messages": 1, "answers": 0}
 
 
-async def test_a_thread_that_goes_on_keeps_what_it_needs(driver: StoreDriver) -> None:
-    """Only its old sessions are purged; the bot still takes part in it."""
+async def test_an_active_thread_survives_the_purge(driver: StoreDriver) -> None:
+    """The purge deletes only the thread's old sessions. The bot still takes part in the thread."""
     await driver.answer(mention("hello", "1.0"))
     await driver.accept_reset(reset("2.0"))
     await driver.settle(await driver.claimed(1))
@@ -225,8 +225,8 @@ async def test_a_thread_that_goes_on_keeps_what_it_needs(driver: StoreDriver) ->
     assert await driver.accept(reply("and again", "4.0")) == 1
 
 
-async def test_a_thread_that_is_forgotten_can_be_opened_again(driver: StoreDriver) -> None:
-    """The bot takes no part until it is mentioned again, and then does not read earlier messages."""
+async def test_a_purged_thread_can_be_opened_again(driver: StoreDriver) -> None:
+    """The bot takes no part until it is mentioned again. Then it does not read earlier messages."""
     await driver.answer(mention("hello", "1.0"))
     await driver.store.run(erasure.leave, ChannelGone("chat", "T1", "C1"), now=driver.now)
     driver.now += 15 * DAY
@@ -237,8 +237,8 @@ async def test_a_thread_that_is_forgotten_can_be_opened_again(driver: StoreDrive
     assert (await driver.answer(mention("hello", "3.0"))).thread_context is None
 
 
-async def test_a_message_that_comes_while_its_thread_is_deleted_opens_it_anew(empty_postgres_url: str) -> None:
-    """If another replica deletes the empty thread between two statements, it is inserted again."""
+async def test_a_message_inserts_a_thread_that_was_just_deleted(empty_postgres_url: str) -> None:
+    """Another replica deletes the empty thread between two statements. The message inserts the thread again."""
     store = Store(empty_postgres_url, idle_transaction_s=GENEROUS_S)
     await store.run(threads.ensure, THREAD)
     meanwhile = [sa.delete(THREADS)]

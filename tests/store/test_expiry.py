@@ -22,8 +22,8 @@ async def idle_sessions(driver: StoreDriver, count: int) -> None:
     driver.now += 2 * DAY
 
 
-async def test_an_idle_session_is_closed_by_the_sweep_and_its_words_are_erased(driver: StoreDriver) -> None:
-    """No text of a person or the model is left in any column; the counts are."""
+async def test_the_sweep_closes_an_idle_session_and_erases_its_texts(driver: StoreDriver) -> None:
+    """No column holds a text of a person or the model any more. The counts stay."""
     file = Attachment("F1", "secret.txt", "text/plain", 1)
     await driver.answer(dataclasses.replace(mention("my secret"), attachments=(file,)), "your secret")
     driver.now += DAY + MINUTE
@@ -39,7 +39,7 @@ async def test_an_idle_session_is_closed_by_the_sweep_and_its_words_are_erased(d
 async def test_a_session_is_idle_after_the_limit_and_not_before(
     driver: StoreDriver, idle_for: timedelta, closed: int
 ) -> None:
-    """At exactly the limit a session is not idle, for the sweep and for the next message."""
+    """At exactly the limit a session is not idle. The sweep and the next message agree on that."""
     for number in (1, 2):
         await driver.answer(mention("hello", in_=thread(number)))
     driver.now += idle_for
@@ -60,7 +60,7 @@ async def test_an_answer_counts_as_activity(driver: StoreDriver) -> None:
 
 
 async def test_a_message_does_not_wait_for_the_sweep(driver: StoreDriver) -> None:
-    """A message after the limit opens a new session, with or without a sweep."""
+    """A message after the limit opens a new session, whether or not a sweep has run."""
     await driver.answer(mention("hello", "1.0"))
     driver.now += DAY + MINUTE
     after = await driver.claimed(await driver.accepted(reply("hello again", "2.0")))
@@ -71,8 +71,8 @@ async def test_a_message_does_not_wait_for_the_sweep(driver: StoreDriver) -> Non
 
 
 @pytest.mark.parametrize("swept", [True, False], ids=["swept", "lazy"])
-async def test_the_first_turn_after_an_expiry_is_told_so_and_no_other(driver: StoreDriver, *, swept: bool) -> None:
-    """Only the first turn has the notice, also after it is taken over."""
+async def test_only_the_first_turn_after_an_expiry_has_the_notice(driver: StoreDriver, *, swept: bool) -> None:
+    """The first turn keeps the notice when it is taken over. Later turns have none."""
     await driver.answer(mention("hello", "1.0"))
     driver.now += DAY + MINUTE
     assert await driver.sweep() == 1 if swept else True
@@ -85,7 +85,7 @@ async def test_the_first_turn_after_an_expiry_is_told_so_and_no_other(driver: St
     assert not (await driver.answer(reply("two", "3.0"))).follows_expired
 
 
-async def test_a_session_after_a_reset_is_not_told_of_an_older_expiry(driver: StoreDriver) -> None:
+async def test_a_session_after_a_reset_has_no_notice_of_an_older_expiry(driver: StoreDriver) -> None:
     """Only the session right after the expired one has the notice."""
     await driver.answer(mention("hello", "1.0"))
     driver.now += DAY + MINUTE
@@ -96,7 +96,7 @@ async def test_a_session_after_a_reset_is_not_told_of_an_older_expiry(driver: St
 
 
 @pytest.mark.parametrize("claimed", [True, False], ids=["running", "owed"])
-async def test_a_session_that_owes_an_answer_does_not_expire(driver: StoreDriver, *, claimed: bool) -> None:
+async def test_a_session_with_a_waiting_message_does_not_expire(driver: StoreDriver, *, claimed: bool) -> None:
     """A waiting message is answered in its session, however old it is."""
     await driver.answer(mention("hello", "1.0"))
     thread_id = await driver.accepted(reply("and now?", "2.0"))
@@ -112,7 +112,7 @@ async def test_a_session_that_owes_an_answer_does_not_expire(driver: StoreDriver
 
 
 async def test_the_sweep_works_in_batches_longest_idle_first(driver: StoreDriver) -> None:
-    """A transaction closes at most a batch; the next one continues."""
+    """One transaction closes at most one batch. The next one continues."""
     for number in range(5):
         await driver.answer(mention("hello", in_=thread(number)))
         driver.now += MINUTE
@@ -124,7 +124,7 @@ async def test_the_sweep_works_in_batches_longest_idle_first(driver: StoreDriver
     assert [await driver.sweep(batch=2) for _ in range(3)] == [2, 1, 0]
 
 
-async def test_what_may_not_be_closed_does_not_keep_the_sweep_from_the_rest(driver: StoreDriver) -> None:
+async def test_sessions_with_waiting_messages_do_not_block_the_sweep(driver: StoreDriver) -> None:
     """Sessions with waiting messages do not take up the batch."""
     for number in range(3):
         await driver.accepted(mention("hello?", in_=thread(number)))
@@ -145,7 +145,7 @@ async def test_sweeps_at_once_close_each_session_once(driver: StoreDriver) -> No
 
 
 async def test_messages_and_sweeps_at_once_lose_nothing(driver: StoreDriver) -> None:
-    """In either order, the message is answered in an open session that has its text."""
+    """A message and a sweep run in either order. The message is answered in an open session that has its text."""
     await idle_sessions(driver, 10)
     await asyncio.gather(
         *(driver.accept(reply(f"hello {number}", "2.0", in_=thread(number))) for number in range(10)),
@@ -178,7 +178,7 @@ async def test_an_expired_session_can_no_longer_be_reset(driver: StoreDriver) ->
 
 
 async def test_each_channel_has_its_own_limit(driver: StoreDriver) -> None:
-    """A channel's limit may be shorter or longer; the longest idle sessions are still closed first."""
+    """A channel's limit may be shorter or longer. The sweep still closes the longest idle sessions first."""
     idle = IdleLimits(DAY, {"C-SHORT": 2 * HOUR, "C-LONG": 3 * DAY})
     for channel in ("C-LONG", "C-SHORT", "C1"):
         await driver.answer(mention("hello", in_=dataclasses.replace(THREAD, channel=channel)))

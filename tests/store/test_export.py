@@ -1,4 +1,4 @@
-"""Export: everything that is stored of a person. On both databases."""
+"""Export: all stored data of a person. On both databases."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ async def export_of(driver: StoreDriver, limit: int = 10) -> PersonalDataExport:
     return await driver.store.run(export.of_person, "chat", "T1", ANA.id, limit=limit)
 
 
-async def test_every_message_with_its_answer(driver: StoreDriver) -> None:
-    """The export is oldest first, without other people's messages, commands and deleted messages."""
+async def test_an_export_has_every_message_with_its_answer(driver: StoreDriver) -> None:
+    """The export is oldest first. It has no messages of other people, no commands and no deleted messages."""
     await driver.answer(mention("one", "1.0"), "to one")
     await driver.answer(reply("ben's", "2.0", by=BEN), "to ben")
     await driver.accept_edit(edit("first", "1.0"))
@@ -35,8 +35,8 @@ async def test_every_message_with_its_answer(driver: StoreDriver) -> None:
     assert (first.channel, first.thread, first.edited_at) == ("C1", "1.0", NOON + timedelta(seconds=1))
 
 
-async def test_an_answer_to_several_is_nobodys(driver: StoreDriver) -> None:
-    """The answer to several people is in nobody's export, also after the others were forgotten."""
+async def test_a_shared_answer_is_in_no_export(driver: StoreDriver) -> None:
+    """No export has an answer to several people, also after the others were forgotten."""
     await driver.accepted(mention("mine", "1.0"))
     await driver.accepted(reply("mine, too", "1.1"))
     await driver.answer(reply("ben's", "2.0", by=BEN), "to both")
@@ -46,8 +46,8 @@ async def test_an_answer_to_several_is_nobodys(driver: StoreDriver) -> None:
     assert [message.answer for message in (await export_of(driver)).messages] == [None, None]
 
 
-async def test_a_stop_by_somebody_else_takes_no_answer_away(driver: StoreDriver) -> None:
-    """Somebody who stops an answer has not asked, so that it stays in the asker's export."""
+async def test_a_stop_by_another_person_keeps_the_answer_in_the_export(driver: StoreDriver) -> None:
+    """A person who stops an answer is not its asker. The answer stays in the asker's export."""
     claim = await driver.claimed(await driver.accepted(mention("one")))
     await driver.accept_stop(stop("2.0"))
     await driver.settle(claim, "to o")
@@ -55,8 +55,8 @@ async def test_a_stop_by_somebody_else_takes_no_answer_away(driver: StoreDriver)
     assert [message.answer for message in (await export_of(driver)).messages] == ["to o"]
 
 
-async def test_what_was_said_before_the_bot_was_called(driver: StoreDriver) -> None:
-    """The person's own messages in a thread context are exported, and nobody else's."""
+async def test_an_export_has_the_persons_own_thread_context(driver: StoreDriver) -> None:
+    """The export has the person's own messages from a thread context, and no other person's."""
     claim = await driver.claimed(await driver.accepted(mention("help", "5.0", by=CHI)))
     messages = (EarlierMessage("1.0", ANA.id, "who knows printers?"), EarlierMessage("2.0", BEN.id, "I do"))
     assert claim.session_id is not None
@@ -71,8 +71,8 @@ async def test_what_was_said_before_the_bot_was_called(driver: StoreDriver) -> N
     ]
 
 
-async def test_of_too_much_the_newest_is_handed_over(driver: StoreDriver) -> None:
-    """Beyond the limit the newest messages are exported, and the export says that it is incomplete."""
+async def test_a_limited_export_has_the_newest_messages(driver: StoreDriver) -> None:
+    """Beyond the limit the export has the newest messages, and says that it is incomplete."""
     for number in range(3):
         await driver.answer(mention(str(number), in_=thread(number)))
 

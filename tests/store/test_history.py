@@ -1,4 +1,4 @@
-"""History: a session's settled turns, in order, and read only as far as the budget reaches. On both databases."""
+"""History: a session's settled turns, in order, read only up to the budget. On both databases."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ async def long_session(driver: StoreDriver, turns: int) -> None:
         await driver.answer(mention(f"question {number}", f"{number:06}"), f"answer {number}")
 
 
-async def test_a_turn_comes_back_as_it_was(driver: StoreDriver) -> None:
-    """A turn has its authors, texts, files and answer, in order."""
+async def test_a_turn_is_read_as_it_was_stored(driver: StoreDriver) -> None:
+    """The turn has its authors, texts, files and answer, in order."""
     file = Attachment("F1", "log.txt", "text/plain", 12)
     thread_id = await driver.accepted(dataclasses.replace(mention("hello", "1.0"), attachments=(file,)))
     await driver.accepted(reply("me too", "2.0", by=BEN))
@@ -34,8 +34,8 @@ async def test_a_turn_comes_back_as_it_was(driver: StoreDriver) -> None:
     assert await driver.past(now) == [Turn(messages, "hi both")]
 
 
-async def test_a_failed_turn_is_remembered_and_a_superseded_one_is_not(driver: StoreDriver) -> None:
-    """The note of a failed turn stays; a superseded turn is left out."""
+async def test_the_history_has_failed_turns_and_no_superseded_ones(driver: StoreDriver) -> None:
+    """The note of a failed turn stays. A superseded turn is left out."""
     failed = await driver.claimed(await driver.accepted(mention("one", "1.0")))
     await driver.settle(failed, "(no answer)", TurnState.FAILED)
     now = await driver.claimed(await driver.accepted(reply("two", "2.0")))
@@ -46,8 +46,8 @@ async def test_a_failed_turn_is_remembered_and_a_superseded_one_is_not(driver: S
     assert await driver.past(await driver.claimed(await driver.accepted(reply("three", "3.0")))) == []
 
 
-async def test_a_stopped_turn_is_remembered_as_far_as_it_went(driver: StoreDriver) -> None:
-    """The answer until the stop stays, and the stop command is left out."""
+async def test_the_history_has_the_partial_answer_of_a_stopped_turn(driver: StoreDriver) -> None:
+    """The history has the answer up to the stop, without the stop command."""
     claim = await driver.claimed(await driver.accepted(mention("one", "1.0")))
     await driver.accept_stop(stop("2.0"))
     await driver.settle(claim, "half a", TurnState.STOPPED)
@@ -57,7 +57,7 @@ async def test_a_stopped_turn_is_remembered_as_far_as_it_went(driver: StoreDrive
 
 
 async def test_deleted_messages_are_no_part_of_the_history(driver: StoreDriver) -> None:
-    """The other messages of a turn stay, with a note for the answer. A turn without messages is left out."""
+    """The other messages of the turn stay, with a note for the answer. A turn without messages is left out."""
     thread_id = await driver.accepted(mention("one", "1.0"))
     await driver.accepted(reply("two", "2.0"))
     await driver.settle(await driver.claimed(thread_id), "to both")
@@ -77,8 +77,8 @@ async def test_every_turn_is_read_oldest_first_over_several_pages(driver: StoreD
     assert [turn.answer for turn in await driver.past(now)] == [f"answer {number}" for number in range(PAGE + 10)]
 
 
-async def test_what_is_read_does_not_grow_with_the_session(driver: StoreDriver) -> None:
-    """A small budget reads one page, with the newest turns, however long the session is."""
+async def test_the_rows_read_do_not_grow_with_the_session(driver: StoreDriver) -> None:
+    """A small budget reads one page, with the newest turns, in a session of any length."""
     await long_session(driver, PAGE + 10)
     now = await driver.claimed(await driver.accepted(mention("now", "9")))
     statements: list[str] = []
@@ -90,8 +90,8 @@ async def test_what_is_read_does_not_grow_with_the_session(driver: StoreDriver) 
     assert len([statement for statement in statements if "FROM turns" in statement]) == 1
 
 
-async def test_what_was_not_read_counts_as_cut(driver: StoreDriver) -> None:
-    """The window begins after the turns that were not read, and everybody is named from then on."""
+async def test_unread_turns_count_as_cut(driver: StoreDriver) -> None:
+    """The window begins after the unread turns. From the window on, every author is named."""
     await long_session(driver, PAGE + 10)
     now = await driver.claimed(await driver.accepted(mention("now", "9")))
     assert now.session_id is not None
@@ -100,7 +100,7 @@ async def test_what_was_not_read_counts_as_cut(driver: StoreDriver) -> None:
     assert past.window == HistoryWindow(past.turns[0].id - 1, several=True)
 
 
-async def test_what_is_cut_is_not_read(driver: StoreDriver) -> None:
+async def test_rows_before_the_window_are_not_read(driver: StoreDriver) -> None:
     """No row before the window is read."""
     turns = [await driver.answer(mention(f"question {number}", f"{number}.0")) for number in range(1, 5)]
     await driver.store.run(summaries.move, "s1", HistoryWindow(turns[1].turn_id))
@@ -109,7 +109,7 @@ async def test_what_is_cut_is_not_read(driver: StoreDriver) -> None:
     assert [turn.messages[0].text for turn in await driver.past(now)] == ["question 3", "question 4"]
 
 
-async def test_no_other_sessions_words_are_read(driver: StoreDriver) -> None:
+async def test_no_other_sessions_turns_are_read(driver: StoreDriver) -> None:
     """Turns of another thread, or of the thread's closed session, are not read."""
     await driver.answer(mention("theirs", in_=thread(1)))
     await driver.answer(mention("forgotten", "1.0"))

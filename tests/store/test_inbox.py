@@ -53,8 +53,8 @@ async def test_a_duplicate_is_recognised_after_its_turn_and_after_a_reset(driver
     assert len(await driver.rows(SESSIONS)) == 1
 
 
-async def test_an_ignored_message_leaves_no_trace(driver: StoreDriver) -> None:
-    """A message that wants no answer is not stored, nor is its thread."""
+async def test_an_ignored_message_leaves_no_row(driver: StoreDriver) -> None:
+    """Neither the message nor its thread is stored."""
     assert await driver.accept(reply("just chatting", "1.0")) is None
     assert await driver.accept_reset(reset("2.0")) is None
 
@@ -63,22 +63,22 @@ async def test_an_ignored_message_leaves_no_trace(driver: StoreDriver) -> None:
 
 
 async def test_an_ignored_event_does_not_hide_the_mention(driver: StoreDriver) -> None:
-    """The `message` event of a mention may come first and be ignored; the mention is then accepted."""
+    """The `message` event of a mention may come first and be ignored. The mention is then accepted."""
     assert await driver.accept(reply("hello", "1.0")) is None
 
     assert await driver.accept(mention("hello", "1.0")) is not None
 
 
-async def test_after_a_mention_replies_need_none(driver: StoreDriver) -> None:
-    """The bot takes part in a thread after its first mention, and the session continues."""
+async def test_replies_after_a_mention_need_no_mention(driver: StoreDriver) -> None:
+    """The bot takes part in a thread after its first mention. Replies continue the session."""
     await driver.accepted(mention("hello"))
 
     assert await driver.accept(reply("still broken", "2.0", by=BEN)) is not None
     assert {row.session_id for row in await driver.rows(MESSAGES)} == {"s1"}
 
 
-async def test_a_reply_that_addresses_somebody_else_is_theirs(driver: StoreDriver) -> None:
-    """A reply that begins with another person's mention is ignored."""
+async def test_a_reply_that_addresses_another_person_is_ignored(driver: StoreDriver) -> None:
+    """The bot ignores a reply that begins with another person's mention."""
     await driver.accepted(mention("hello"))
     theirs = dataclasses.replace(reply("<@U-BEN> can you look?", "2.0"), addresses_other=True)
 
@@ -92,7 +92,7 @@ async def test_a_direct_message_needs_no_mention(driver: StoreDriver) -> None:
     assert (await driver.claimed(thread_id)).thread == DIRECT
 
 
-async def test_one_gesture_under_two_ids_is_accepted_once(driver: StoreDriver) -> None:
+async def test_one_client_id_under_two_message_ids_is_accepted_once(driver: StoreDriver) -> None:
     """Two deliveries with the same client id are one message."""
     gesture = dataclasses.replace(mention("hello", "1.0"), client_id="c1")
     await driver.accepted(gesture)
@@ -106,7 +106,7 @@ async def test_one_gesture_under_two_ids_is_accepted_once(driver: StoreDriver) -
     [{"author": BEN}, {"client_id": "c2"}, {"client_id": None}, {"thread": ELSEWHERE[1]}, {"thread": ELSEWHERE[2]}],
     ids=["author", "id", "no id", "workspace", "channel"],
 )
-async def test_the_gestures_id_counts_only_for_its_author_and_channel(
+async def test_a_client_id_is_unique_per_author_and_channel(
     driver: StoreDriver, other: dict[str, Any]
 ) -> None:
     """The same client id of another author, or in another channel, is another message."""
@@ -118,8 +118,8 @@ async def test_the_gestures_id_counts_only_for_its_author_and_channel(
 
 
 @pytest.mark.parametrize("other", ELSEWHERE, ids=["platform", "workspace", "channel", "root"])
-async def test_places_are_told_apart_by_every_part_of_their_key(driver: StoreDriver, other: Thread) -> None:
-    """Platform, workspace, channel and root each make another thread with another session."""
+async def test_every_part_of_a_threads_key_counts(driver: StoreDriver, other: Thread) -> None:
+    """A different platform, workspace, channel or root makes another thread with another session."""
     here = await driver.accepted(mention("here"))
     there = await driver.accepted(mention("there", in_=other))
 
@@ -142,14 +142,14 @@ async def test_places_are_told_apart_by_every_part_of_their_key(driver: StoreDri
     ids=["nul", "surrogate", "emoji", "long", "sql", "empty"],
 )
 async def test_any_text_can_be_stored(driver: StoreDriver, text: str, stored: str) -> None:
-    """Every text is accepted and read back, as far as a database can store it."""
+    """Every text is accepted and read back. Only characters that a database refuses are lost."""
     thread_id = await driver.accepted(mention(text))
 
     assert texts(await driver.claimed(thread_id)) == [stored]
 
 
 async def test_a_strange_file_name_can_be_stored(driver: StoreDriver) -> None:
-    """A file's name may have characters that a text may not; the message is accepted."""
+    """A file's name may have characters that a text may not have. The message is accepted."""
     file = Attachment("F1", "a\0b\ud83d.txt", "text/plain", 1)
     thread_id = await driver.accepted(dataclasses.replace(mention("see"), attachments=(file,)))
 
