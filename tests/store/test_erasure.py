@@ -163,9 +163,7 @@ async def test_a_deleted_channel_is_forgotten_and_no_other(driver: StoreDriver) 
 
 
 @pytest.mark.parametrize("of", ["a person", "a channel"])
-async def test_erasure_and_settlement_do_not_deadlock(
-    empty_postgres_url: str, clock: SettableClock, of: str
-) -> None:
+async def test_erasure_and_settlement_do_not_deadlock(empty_postgres_url: str, clock: SettableClock, of: str) -> None:
     """Erasure locks threads first and in id order, like all transactions, so that there is no deadlock."""
     driver = StoreDriver(Store(empty_postgres_url, idle_transaction_s=GENEROUS_S), clock)
     claim = await driver.claimed(await driver.accepted(mention("who knows?", "5.0")))

@@ -106,9 +106,7 @@ async def test_one_client_id_under_two_message_ids_is_accepted_once(driver: Stor
     [{"author": BEN}, {"client_id": "c2"}, {"client_id": None}, {"thread": ELSEWHERE[1]}, {"thread": ELSEWHERE[2]}],
     ids=["author", "id", "no id", "workspace", "channel"],
 )
-async def test_a_client_id_is_unique_per_author_and_channel(
-    driver: StoreDriver, other: dict[str, Any]
-) -> None:
+async def test_a_client_id_is_unique_per_author_and_channel(driver: StoreDriver, other: dict[str, Any]) -> None:
     """The same client id of another author, or in another channel, is another message."""
     gesture = dataclasses.replace(mention("hello", "1.0"), client_id="c1")
     await driver.accepted(gesture)

@@ -38,7 +38,7 @@ async def states(driver: StoreDriver) -> list[tuple[str, str | None]]:
 async def test_only_the_turns_owner_reads_a_stop(driver: StoreDriver, message_id: str | None) -> None:
     """Only the turn's owner reads the stop.
 
-    The turn runs until its owner settles it, keeps its text, and the command gets no other reply.
+    The turn runs until its owner settles it. The text so far is kept, and the command gets no other reply.
     """
     claim = await driver.claimed(await driver.accepted(mention("hello", by=ANA)))
     assert await driver.accept_stop(stop(message_id, by=BEN)) is StopOutcome.STOPPED
@@ -51,8 +51,8 @@ async def test_only_the_turns_owner_reads_a_stop(driver: StoreDriver, message_id
     assert await driver.claim(claim.thread_id) is None
 
 
-async def test_an_answer_that_was_whole_before_its_stop_was_noticed_stays(driver: StoreDriver) -> None:
-    """An answer that is whole when its stop is noticed is stored as answered."""
+async def test_a_complete_answer_is_kept_in_spite_of_a_late_stop(driver: StoreDriver) -> None:
+    """An answer that is complete when the worker reads the stop is stored as answered."""
     claim = await driver.claimed(await driver.accepted(mention("hello")))
     await driver.accept_stop(stop("2.0"))
 
@@ -61,7 +61,7 @@ async def test_an_answer_that_was_whole_before_its_stop_was_noticed_stays(driver
 
 
 async def test_a_stop_before_the_answer_has_begun_is_confirmed_and_stored(driver: StoreDriver) -> None:
-    """Waiting messages get no answer, and the history says so."""
+    """The waiting messages get no answer. The history says that they were stopped."""
     thread_id = await driver.accepted(mention("hello", "1.0"))
     await driver.accepted(reply("more", "2.0"))
     assert await driver.accept_stop(stop("3.0")) is StopOutcome.NOT_BEGUN
@@ -74,7 +74,7 @@ async def test_a_stop_before_the_answer_has_begun_is_confirmed_and_stored(driver
     assert stopped.answer == wording.interrupted(Interrupted.STOPPED)
 
 
-async def test_what_arrives_after_a_stop_is_answered(driver: StoreDriver) -> None:
+async def test_messages_after_a_stop_are_answered(driver: StoreDriver) -> None:
     """A stop ends only the running turn. The session stays open."""
     claim = await driver.claimed(await driver.accepted(mention("hello", "1.0")))
     await driver.accept_stop(stop("2.0"))
@@ -86,8 +86,8 @@ async def test_what_arrives_after_a_stop_is_answered(driver: StoreDriver) -> Non
 
 
 @pytest.mark.parametrize("answered", [False, True], ids=["a line of ours runs", "nothing runs"])
-async def test_there_may_be_nothing_to_stop(driver: StoreDriver, *, answered: bool) -> None:
-    """Without a running turn a sentence says so. The confirmation of a command is not stopped."""
+async def test_a_stop_without_a_running_turn_gets_a_reply(driver: StoreDriver, *, answered: bool) -> None:
+    """Without a running turn, a sentence says so. A stop does not end the confirmation of a command."""
     await driver.answer(mention("hello", "1.0"))
     await driver.accept_reset(reset("2.0"))
     confirmation = await driver.claimed(1)
@@ -111,7 +111,7 @@ async def test_a_stop_button_without_a_running_turn_changes_nothing(driver: Stor
 
 
 async def test_a_stop_delivered_again_ends_no_later_turn(driver: StoreDriver) -> None:
-    """A stop that is delivered again is a duplicate, and does not end a later turn."""
+    """A redelivered stop is a duplicate and does not end a later turn."""
     first = await driver.claimed(await driver.accepted(mention("hello", "1.0")))
     await driver.accept_stop(stop("2.0"))
     await driver.settle(first, "half a", TurnState.STOPPED)
@@ -121,8 +121,8 @@ async def test_a_stop_delivered_again_ends_no_later_turn(driver: StoreDriver) ->
     assert await interruptions(driver) == []
 
 
-async def test_a_stop_that_arrives_late_ends_nothing_that_was_written_after_it(driver: StoreDriver) -> None:
-    """A late stop ends neither a running turn over a later message nor a later waiting message."""
+async def test_a_late_stop_ends_nothing_written_after_it(driver: StoreDriver) -> None:
+    """A late stop ends neither the running turn of a later message nor a later waiting message."""
     await driver.answer(mention("hello", "1.0"))
     thread_id = await driver.accepted(reply("again", "3.0"))
     assert await driver.accept_stop(stop("2.0")) is StopOutcome.NOTHING_RUNS
@@ -148,7 +148,7 @@ async def test_a_button_that_is_delivered_again_ends_no_later_answer(driver: Sto
 async def test_a_bare_stop_where_the_bot_takes_no_part_is_ignored(driver: StoreDriver) -> None:
     """A bare `!stop` in a thread without the bot is ignored.
 
-    A stop with a mention, or in a direct message, is replied to.
+    A stop with a mention, or in a direct message, gets a reply.
     """
     assert await driver.accept_stop(stop("1.0")) is None
     assert await driver.rows(THREADS) == []
@@ -158,7 +158,7 @@ async def test_a_bare_stop_where_the_bot_takes_no_part_is_ignored(driver: StoreD
 
 
 async def test_a_stop_does_not_restore_the_answer_of_a_reset_session(driver: StoreDriver) -> None:
-    """The late answer of a closed session is discarded, also if a stop follows the reset."""
+    """The late answer of a closed session is discarded, even if a stop follows the reset."""
     claim = await driver.claimed(await driver.accepted(mention("hello", "1.0")))
     await driver.reset(THREAD, ANA)
     await driver.accept_stop(stop("2.0"))
@@ -185,7 +185,7 @@ async def edited(driver: StoreDriver) -> None:
 async def test_a_stop_does_not_restore_the_answer_to_a_changed_question(
     driver: StoreDriver, taken_back: Callable[[StoreDriver], Awaitable[None]], *, stopped_first: bool
 ) -> None:
-    """After an edit or deletion and a stop, in any order, only the note that the turn was stopped is stored."""
+    """An edit or deletion and a stop come in any order. Only the note that the turn was stopped is stored."""
     thread_id = await driver.accepted(mention("hello", "1.0", by=ANA))
     await driver.accepted(reply("my PIN is 1234", "2.0", by=BEN))
     claim = await driver.claimed(thread_id)
@@ -199,8 +199,8 @@ async def test_a_stop_does_not_restore_the_answer_to_a_changed_question(
     assert await states(driver) == [("stopped", wording.interrupted(Interrupted.STOPPED))]
 
 
-async def test_a_takeover_of_an_interrupted_turn_knows_why_it_ends(driver: StoreDriver) -> None:
-    """The takeover reads the reason. The first owner's late answer is refused, and the next turn is not interrupted."""
+async def test_a_takeover_reads_the_reason_of_an_interruption(driver: StoreDriver) -> None:
+    """The first owner's late answer is refused. The next turn is not interrupted."""
     claim = await driver.claimed(await driver.accepted(mention("hello", "1.0")))
     await driver.accept_stop(stop("2.0"))
     again = await driver.taken_over(claim)
@@ -212,7 +212,7 @@ async def test_a_takeover_of_an_interrupted_turn_knows_why_it_ends(driver: Store
 
 
 async def test_a_reset_while_a_turn_runs_waits_for_its_end(driver: StoreDriver) -> None:
-    """The turn's owner settles it first. Then the confirmation follows, then the new session."""
+    """The turn's owner settles it first. The confirmation follows, and then the new session."""
     claim = await driver.claimed(await driver.accepted(mention("hello", "1.0")))
     assert await driver.accept_reset(reset("2.0")) is ResetOutcome.DONE
     await driver.accepted(reply("anew", "3.0"))
@@ -228,7 +228,7 @@ async def test_a_reset_while_a_turn_runs_waits_for_its_end(driver: StoreDriver) 
 
 
 async def test_a_deleted_message_that_waits_is_not_answered(driver: StoreDriver) -> None:
-    """A deleted message is erased, and the other messages of its turn are answered."""
+    """The deleted message is erased. The other messages of its turn are answered."""
     thread_id = await driver.accepted(mention("my secret", "1.0"))
     await driver.accepted(reply("hello", "2.0"))
 
@@ -243,7 +243,7 @@ async def test_a_deleted_message_that_waits_is_not_answered(driver: StoreDriver)
 
 
 async def test_the_deletion_of_all_questions_ends_the_answer(driver: StoreDriver) -> None:
-    """If one of two messages is deleted, the turn restarts. If both are, it ends, and its texts are erased."""
+    """If one of two messages is deleted, the turn restarts. If both are deleted, it ends and its texts are erased."""
     thread_id = await driver.accepted(mention("one", "1.0"))
     await driver.accepted(reply("two", "2.0"))
     claim = await driver.claimed(thread_id)
@@ -258,7 +258,7 @@ async def test_the_deletion_of_all_questions_ends_the_answer(driver: StoreDriver
     assert await states(driver) == [("superseded", None)]
 
 
-async def test_the_deletion_of_an_answered_message_ends_nothing(driver: StoreDriver) -> None:
+async def test_the_deletion_of_an_answered_message_ends_no_turn(driver: StoreDriver) -> None:
     """The message and its answer leave the history. A running turn continues."""
     await driver.answer(mention("my secret", "1.0"), "known")
     claim = await driver.claimed(await driver.accepted(reply("hello", "2.0")))
@@ -272,7 +272,7 @@ async def test_the_deletion_of_an_answered_message_ends_nothing(driver: StoreDri
 async def test_the_deletion_of_a_command_or_of_something_unknown_changes_nothing(
     driver: StoreDriver, deleted: str
 ) -> None:
-    """Deleting a reset command, or an unknown message, neither interrupts nor changes the confirmation."""
+    """The deletion interrupts no turn, and the confirmation of a reset stays."""
     await driver.answer(mention("hello", "1.0"))
     await driver.accept_reset(reset("2.0"))
     assert not await driver.accept_deletion(deletion(deleted))
@@ -284,7 +284,7 @@ async def test_the_deletion_of_a_command_or_of_something_unknown_changes_nothing
     assert await driver.settle(confirmation)
 
 
-async def test_a_deletion_where_the_bot_never_was_leaves_no_trace(driver: StoreDriver) -> None:
+async def test_a_deletion_in_a_thread_without_the_bot_leaves_no_row(driver: StoreDriver) -> None:
     """A deletion in a thread without the bot stores nothing."""
     assert not await driver.accept_deletion(deletion("1.0"))
 
@@ -292,7 +292,7 @@ async def test_a_deletion_where_the_bot_never_was_leaves_no_trace(driver: StoreD
 
 
 async def test_an_uninstall_ends_everything_in_that_workspace_and_nothing_elsewhere(driver: StoreDriver) -> None:
-    """Running turns end, waiting messages get no answer, all texts are erased, and no thread is engaged."""
+    """Running turns end, waiting messages get no answer, all texts are erased, and the bot leaves all threads."""
     running = await driver.claimed(await driver.accepted(mention("my secret", in_=thread(1))))
     await driver.accepted(mention("my secret", in_=thread(2)))
     await driver.answer(mention("my secret", in_=thread(3)), "your secret")
@@ -321,7 +321,7 @@ async def test_an_uninstall_of_a_large_workspace_fits_into_its_statements(driver
 
 
 async def test_an_uninstall_waits_for_a_claim_that_is_being_made(empty_postgres_url: str, clock: SettableClock) -> None:
-    """An uninstall waits for a concurrent claim, and ends its turn."""
+    """An uninstall waits for a concurrent claim. Then it ends the claimed turn."""
     driver = StoreDriver(Store(empty_postgres_url, idle_transaction_s=GENEROUS_S), clock)
     thread_id = await driver.accepted(mention("hello"))
     with driver.store.engine.connect() as connection:

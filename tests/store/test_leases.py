@@ -1,4 +1,4 @@
-"""Leases: they last while they are renewed, run out by the database's clock, and free threads are found."""
+"""Leases: renewed by their owner, expired by the database's clock, and found when free. On both databases."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def renewed(driver: StoreDriver, owner: str, *thread_ids: int) -> set[int]
 
 
 async def test_a_renewed_lease_lasts(driver: StoreDriver) -> None:
-    """A lease that has run out, but was not taken over, is valid again after a renewal."""
+    """A renewal also revives a lease that has run out, unless another owner has taken it over."""
     claim = await driver.claimed(await driver.accepted(mention("hello")))
     await driver.lapse()
     assert await renewed(driver, "one", claim.thread_id) == {claim.thread_id}
@@ -35,7 +35,7 @@ async def test_a_renewed_lease_lasts(driver: StoreDriver) -> None:
     assert await driver.claim(claim.thread_id, "two") is None
 
 
-async def test_only_a_lease_of_ones_own_can_be_renewed(driver: StoreDriver) -> None:
+async def test_only_the_owner_can_renew_a_lease(driver: StoreDriver) -> None:
     """A renewal skips other owners' leases, leases that were taken over or released, and unnamed threads."""
     claim = await driver.claimed(await driver.accepted(mention("hello")))
     assert await renewed(driver, "two", claim.thread_id) == set()
@@ -47,10 +47,10 @@ async def test_only_a_lease_of_ones_own_can_be_renewed(driver: StoreDriver) -> N
     assert await renewed(driver, "two", claim.thread_id) == set()
 
 
-async def test_replicas_whose_clocks_differ_share_leases_on_postgresql(
+async def test_replicas_with_different_clocks_share_leases_on_postgresql(
     empty_postgres_url: str, clock: SettableClock
 ) -> None:
-    """On PostgreSQL a lease runs by the database's clock, whatever a worker's clock shows."""
+    """On PostgreSQL a lease runs by the database's clock. The worker's clock has no effect."""
     driver = StoreDriver(Store(empty_postgres_url, idle_transaction_s=GENEROUS_S), clock)
     claim = await driver.claimed(await driver.accepted(mention("hello")))
     driver.now += DAY
@@ -63,7 +63,7 @@ async def test_replicas_whose_clocks_differ_share_leases_on_postgresql(
     await driver.store.close()
 
 
-async def test_a_lease_runs_out_by_itself_on_sqlite(empty_sqlite_url: str, clock: SettableClock) -> None:
+async def test_a_lease_expires_on_sqlite(empty_sqlite_url: str, clock: SettableClock) -> None:
     """On SQLite all processes share the machine's clock."""
     driver = StoreDriver(Store(empty_sqlite_url), clock)
     claim = await driver.claimed(await driver.accepted(mention("hello")))
@@ -75,7 +75,7 @@ async def test_a_lease_runs_out_by_itself_on_sqlite(empty_sqlite_url: str, clock
     await driver.store.close()
 
 
-async def test_a_lease_runs_out_by_itself_on_postgresql(empty_postgres_url: str, clock: SettableClock) -> None:
+async def test_a_lease_expires_on_postgresql(empty_postgres_url: str, clock: SettableClock) -> None:
     """On PostgreSQL the database's clock ends the lease."""
     driver = StoreDriver(Store(empty_postgres_url, idle_transaction_s=GENEROUS_S), clock)
     thread_id = await driver.accepted(mention("hello"))
@@ -87,7 +87,7 @@ async def test_a_lease_runs_out_by_itself_on_postgresql(empty_postgres_url: str,
 
 
 async def test_a_summarys_lease_runs_by_the_databases_clock(empty_postgres_url: str, clock: SettableClock) -> None:
-    """A replica whose clock is ahead does not take another one's lease of a summary."""
+    """A replica whose clock is ahead does not take another replica's lease of a summary."""
     driver = StoreDriver(Store(empty_postgres_url, idle_transaction_s=GENEROUS_S), clock)
     await driver.answer(mention("hello"))
     assert await driver.store.run(summaries.begin, driver.lease("one"), "s1") is not None
@@ -100,8 +100,8 @@ async def test_a_summarys_lease_runs_by_the_databases_clock(empty_postgres_url: 
     await driver.store.close()
 
 
-async def test_a_postponed_turn_rests_and_is_no_failure(driver: StoreDriver) -> None:
-    """No worker claims a postponed turn before the pause has passed, and no postponed attempt counts as a failure."""
+async def test_a_postponed_turn_pauses_and_counts_no_failure(driver: StoreDriver) -> None:
+    """No worker claims a postponed turn before the pause has passed. A postponed attempt counts no failure."""
     claim = await driver.claimed(await driver.accepted(mention("hello")))
     for _ in range(4):
         await driver.store.run(claims.postpone, claim, now=driver.now, pause=MINUTE)
@@ -113,7 +113,7 @@ async def test_a_postponed_turn_rests_and_is_no_failure(driver: StoreDriver) -> 
 
 
 async def test_a_poll_finds_waiting_threads(driver: StoreDriver) -> None:
-    """A poll finds threads with waiting messages and abandoned turns, but no leased thread."""
+    """A poll finds threads with waiting messages and abandoned turns. It skips leased threads."""
     waiting = await driver.accepted(mention("hello", in_=thread(1)))
     held = await driver.claimed(await driver.accepted(mention("hello", in_=thread(2))))
     await driver.answer(mention("hello", in_=thread(3)))

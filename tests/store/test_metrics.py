@@ -1,4 +1,4 @@
-"""Metrics: counts over everything that is stored. On both databases."""
+"""Metrics: counts of all stored rows. On both databases."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ async def counted(driver: StoreDriver) -> WorkMetrics:
     return await driver.store.run(figures, now=driver.now)
 
 
-async def test_nothing_is_nothing(driver: StoreDriver) -> None:
-    """An empty database has metrics too."""
+async def test_an_empty_database_has_metrics(driver: StoreDriver) -> None:
+    """All counts of an empty database are 0."""
     assert await counted(driver) == WorkMetrics(0, 0.0, 0, 0, 0, 0, 0, 0)
 
 
-async def test_what_is_owed_and_since_when(driver: StoreDriver) -> None:
-    """Waiting messages and those of running turns are counted, with the age of the oldest."""
+async def test_unanswered_messages_are_counted_with_the_oldest_age(driver: StoreDriver) -> None:
+    """The metrics count the messages that wait or have a running turn, and give the age of the oldest."""
     await driver.claimed(await driver.accepted(mention("runs", in_=thread(1))))
     driver.now += MINUTE
     await driver.accepted(mention("waits", "1.0", in_=thread(2)))
@@ -44,8 +44,8 @@ async def test_what_is_owed_and_since_when(driver: StoreDriver) -> None:
     assert (metrics.running_turns, metrics.open_sessions) == (1, 2)
 
 
-async def test_a_turn_that_rests_is_owed_and_does_not_run(driver: StoreDriver) -> None:
-    """A postponed turn is neither running nor taken over."""
+async def test_a_postponed_turn_is_not_counted_as_running(driver: StoreDriver) -> None:
+    """A postponed turn still counts as unanswered. It is neither running nor taken over."""
     claim = await driver.claimed(await driver.accepted(mention("hello")))
     await driver.store.run(claims.postpone, claim, now=driver.now, pause=MINUTE)
     again = await driver.taken_over(claim)
@@ -56,7 +56,7 @@ async def test_a_turn_that_rests_is_owed_and_does_not_run(driver: StoreDriver) -
 
 
 async def test_a_clock_that_was_set_back_makes_no_negative_age(driver: StoreDriver) -> None:
-    """Ages are never negative, because replicas' clocks differ by seconds."""
+    """Ages are never negative, although replicas' clocks differ by seconds."""
     await driver.accepted(mention("hello"))
     driver.now -= MINUTE
 
@@ -64,7 +64,7 @@ async def test_a_clock_that_was_set_back_makes_no_negative_age(driver: StoreDriv
 
 
 async def test_turns_are_counted_by_their_end_for_a_day(driver: StoreDriver) -> None:
-    """Answered and failed turns, and those with several attempts, are counted for 24 hours."""
+    """The metrics count answered turns, failed turns and turns with several attempts of the last 24 hours."""
     await driver.answer(mention("one", in_=thread(1)))
     await driver.settle(
         await driver.claimed(await driver.accepted(mention("two", in_=thread(2)))), "", TurnState.FAILED
@@ -79,7 +79,7 @@ async def test_turns_are_counted_by_their_end_for_a_day(driver: StoreDriver) -> 
 
 
 async def test_refusals_of_all_replicas_are_counted_for_a_day(driver: StoreDriver, clock: SettableClock) -> None:
-    """The counts of all replicas add up, by the hour, for 24 hours."""
+    """The hourly counts of all replicas add up over 24 hours."""
     here, there = (FailedDeliveries(driver.store, clock=clock.now) for _ in range(2))
     for counts in (here, there, here):
         counts.add()
@@ -96,7 +96,7 @@ async def test_refusals_of_all_replicas_are_counted_for_a_day(driver: StoreDrive
 async def test_refusals_are_kept_in_memory_while_the_database_is_away(
     empty_sqlite_url: str, clock: SettableClock
 ) -> None:
-    """Counts that cannot be stored are stored later, once, and with the right hour."""
+    """Counts that cannot be stored now are stored later, once, and with the right hour."""
     store = Store(empty_sqlite_url)
     driver, counts, other = StoreDriver(store, clock), FailedDeliveries(store, clock=clock.now), await rival(store)
     other.execute("BEGIN IMMEDIATE")
@@ -115,7 +115,7 @@ async def test_refusals_are_kept_in_memory_while_the_database_is_away(
     other.close()
 
 
-async def test_old_counts_of_refusals_go(driver: StoreDriver, clock: SettableClock) -> None:
+async def test_old_counts_of_refusals_are_deleted(driver: StoreDriver, clock: SettableClock) -> None:
     """Old rows are deleted, so that the table does not grow."""
     counts = FailedDeliveries(driver.store, clock=clock.now)
     for _ in range(2):
@@ -126,7 +126,7 @@ async def test_old_counts_of_refusals_go(driver: StoreDriver, clock: SettableClo
     assert len(await driver.rows(FAILED_DELIVERIES)) == 1
 
 
-async def test_what_the_model_cost_is_summed_for_a_day(driver: StoreDriver) -> None:
+async def test_the_models_tokens_are_summed_for_a_day(driver: StoreDriver) -> None:
     """Prompt and cached tokens are summed for 24 hours, as far as backends reported them."""
     for number, (prompt, cached) in enumerate([(1_000, 0), (3_000, 2_700), (None, None)]):
         claim = await driver.claimed(await driver.accepted(mention("hi", f"{number}.0")))

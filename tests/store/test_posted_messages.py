@@ -21,8 +21,8 @@ async def mine(driver: StoreDriver, claim: Claim) -> list[str]:
     return await driver.store.run(posted_messages.of_turn, claim)
 
 
-async def test_a_turns_messages_come_back_in_the_order_in_which_they_were_posted(driver: StoreDriver) -> None:
-    """All attempts' messages are returned once, in posting order and not by the platform's ids."""
+async def test_a_turns_posted_messages_are_read_in_posting_order(driver: StoreDriver) -> None:
+    """The messages of all attempts are returned once, in posting order. The platform's ids do not set the order."""
     first = await driver.claimed(await driver.accepted(mention("hello")))
     assert await mine(driver, first) == []
     await posted(driver, first, "3", "1", "3")
@@ -32,7 +32,7 @@ async def test_a_turns_messages_come_back_in_the_order_in_which_they_were_posted
     assert await mine(driver, second) == ["3", "1", "2"]
 
 
-async def test_what_a_late_worker_posted_belongs_to_the_turn(driver: StoreDriver) -> None:
+async def test_a_late_workers_message_belongs_to_the_turn(driver: StoreDriver) -> None:
     """A message that a late worker posted is in the thread, so the takeover must find it."""
     late = await driver.claimed(await driver.accepted(mention("hello")))
     current = await driver.taken_over(late)
@@ -41,8 +41,8 @@ async def test_what_a_late_worker_posted_belongs_to_the_turn(driver: StoreDriver
     assert await mine(driver, current) == ["1"]
 
 
-async def test_other_turns_messages_are_told_apart(driver: StoreDriver) -> None:
-    """A takeover leaves alone those messages in the thread that hold other turns' answers."""
+async def test_a_takeover_finds_no_messages_of_other_turns(driver: StoreDriver) -> None:
+    """A takeover ignores messages in the thread that hold other turns' answers."""
     await posted(driver, await driver.answer(mention("hello", "1.0")), "A1", "A2")
     elsewhere = await driver.answer(mention("hello", "1.0", in_=thread(2)))
     await posted(driver, elsewhere, "B1")
@@ -61,8 +61,8 @@ async def answer_of(driver: StoreDriver, turn_id: int) -> str | None:
     return answers_by_turn[turn_id]
 
 
-async def test_an_answer_goes_with_any_of_its_messages(driver: StoreDriver) -> None:
-    """Answers of other turns stay, also in a thread with the same message ids."""
+async def test_deleting_any_message_of_an_answer_erases_the_answer(driver: StoreDriver) -> None:
+    """Answers of other turns stay, also in another thread with the same message ids."""
     first = await driver.answer(mention("hello", "1.0"), "hi")
     second = await driver.answer(reply("more", "2.0"), "and hi")
     elsewhere = await driver.answer(mention("hello", "1.0", in_=thread(2)), "hi there")
@@ -76,8 +76,8 @@ async def test_an_answer_goes_with_any_of_its_messages(driver: StoreDriver) -> N
     assert await answer_of(driver, elsewhere.turn_id) == "hi there"
 
 
-async def test_what_was_tidied_away_is_no_part_of_an_answer(driver: StoreDriver) -> None:
-    """Slack reports a message that the bot itself deleted, during the turn or later: the answer stays."""
+async def test_a_message_that_the_bot_deleted_erases_no_answer(driver: StoreDriver) -> None:
+    """Slack reports the bot's own deletions, during the turn or later. The answer stays."""
     claim = await driver.claimed(await driver.accepted(mention("hello")))
     await posted(driver, claim, "1.5", "1.6")
     await driver.accept_deletion(deletion("1.6"))
@@ -89,7 +89,7 @@ async def test_what_was_tidied_away_is_no_part_of_an_answer(driver: StoreDriver)
     assert await answer_of(driver, claim.turn_id) == "hi"
 
 
-async def test_what_is_forgotten_gets_no_remark(driver: StoreDriver) -> None:
+async def test_an_answer_of_a_closed_session_gets_no_note(driver: StoreDriver) -> None:
     """The answers of a closed session stay empty, without a note about the deletion."""
     claim = await driver.answer(mention("hello"), "hi")
     await posted(driver, claim, "1.5")
@@ -99,8 +99,8 @@ async def test_what_is_forgotten_gets_no_remark(driver: StoreDriver) -> None:
     assert await answer_of(driver, claim.turn_id) is None
 
 
-async def test_a_summary_goes_with_an_answer_that_it_was_made_of(driver: StoreDriver) -> None:
-    """The summary is voided, because it may repeat the answer."""
+async def test_deleting_a_summarised_answer_voids_the_summary(driver: StoreDriver) -> None:
+    """The summary may repeat the deleted answer."""
     claim = await driver.answer(mention("hello"), "the code is 4711")
     await posted(driver, claim, "1.5")
     assert claim.session_id is not None

@@ -1,4 +1,4 @@
-"""Preferences in the store: whose they are, and how they are erased. On both databases."""
+"""Preferences in the store: their owners, and their erasure. On both databases."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def stored(store: Store, person: tuple[str, str, str]) -> Preferences:
 
 
 async def test_preferences_belong_to_a_person_of_a_workspace(store: Store) -> None:
-    """Other people, other workspaces and other platforms have their own."""
+    """The same person id in another workspace or on another platform has other preferences."""
     await change(store, ANA, name="Rita")
     for person in OTHERS:
         assert await stored(store, person) == NO_PREFERENCES
@@ -42,8 +42,8 @@ async def test_preferences_belong_to_a_person_of_a_workspace(store: Store) -> No
     assert await stored(store, ANA) == Preferences("Rita")
 
 
-async def test_a_change_leaves_the_rest(store: Store) -> None:
-    """Only given fields change, and all preferences are returned. If one field is invalid, none changes."""
+async def test_a_change_keeps_the_other_fields(store: Store) -> None:
+    """Only the given fields change, and all preferences are returned. If one field is invalid, none changes."""
     await change(store, ANA, name="Rita", about="I use Linux.")
     assert await change(store, ANA, name="", language="French") == Preferences(language="French", about="I use Linux.")
     with pytest.raises(PreferencesRefused):
@@ -53,7 +53,7 @@ async def test_a_change_leaves_the_rest(store: Store) -> None:
 
 
 async def test_changes_at_the_same_time_are_all_kept(store: Store) -> None:
-    """Two changes at once, in two threads, do not overwrite each other."""
+    """Two concurrent changes do not overwrite each other."""
     people = [("chat", "T1", f"U-{number}") for number in range(20)]
     for person in people:
         await asyncio.gather(*(change(store, person, **{field: field}) for field in ("name", "language", "about")))
@@ -83,10 +83,10 @@ async def taken_over(driver: StoreDriver) -> None:
 
 
 @pytest.mark.parametrize("meanwhile", [None, forgotten, edited, deleted, stopped, taken_over])
-async def test_what_an_answer_asks_for_is_kept_while_it_is_wanted(
+async def test_a_tool_call_stores_a_preference_only_for_a_valid_turn(
     driver: StoreDriver, meanwhile: Callable[[StoreDriver], Awaitable[None]] | None
 ) -> None:
-    """A tool call stores nothing once its author is forgotten, its message deleted, or the turn taken over."""
+    """The call stores nothing if its author was forgotten, the message deleted, or the turn taken over."""
     await driver.answer(mention("hello", "1.0", by=BEN))
     claim = await driver.claimed(await driver.accepted(reply("call me Rita", "2.0")))
     [tool] = set_preferences(driver.store, claim, lambda: driver.now)
@@ -98,8 +98,8 @@ async def test_what_an_answer_asks_for_is_kept_while_it_is_wanted(
     assert len(await driver.rows(PREFERENCES)) == (meanwhile is None)
 
 
-async def test_erasing(store: Store) -> None:
-    """A person's or a workspace's preferences are erased without a row left, and nobody else's."""
+async def test_erasure_deletes_preferences(store: Store) -> None:
+    """Erasing a person or a workspace deletes their preferences without a row left. Other preferences stay."""
     for person in (ANA, *OTHERS):
         await change(store, person, name="Rita")
     await store.run(preferences.erase, platform=ANA[0], workspace=ANA[1], user_id=ANA[2])

@@ -26,7 +26,7 @@ STEPS = 60
 
 @dataclass
 class Model:
-    """The expected state of a thread: the texts of its open session, waiting messages, and the running turn."""
+    """The expected state of a thread: its open session's texts, the waiting messages, and the running turn."""
 
     session: list[str] = field(default_factory=list)
     took_part: set[Author] = field(default_factory=set)
@@ -37,11 +37,11 @@ class Model:
 
     @property
     def answering(self) -> bool:
-        """Whether a turn of the model is running, not a fixed reply."""
+        """Whether a turn that needs the model is running. A fixed reply needs none."""
         return self.running is not None and self.running.fixed_reply is None
 
     def interrupt(self, why: Interrupted) -> None:
-        """Interrupt the running turn; a reset or an erasure takes precedence."""
+        """Interrupt the running turn. A reset or an erasure takes precedence."""
         weaker = {Interrupted.EDITED: (None,), Interrupted.STOPPED: (None, Interrupted.EDITED)}
         if self.answering and (why not in weaker or self.interrupted in weaker[why]):
             self.interrupted = why
@@ -110,7 +110,7 @@ class History:
         model.owed.append("")
 
     async def stop(self, where: Thread) -> None:
-        """Write `!stop`: the running turn ends, or else waiting messages are dropped and the command is replied to."""
+        """Write `!stop`. It ends the running turn, or else drops the waiting messages and gets a reply."""
         model = self.models[where]
         expected = StopOutcome.NOT_BEGUN if any(model.owed) else StopOutcome.NOTHING_RUNS
         expected = StopOutcome.STOPPED if model.answering else expected
@@ -131,7 +131,7 @@ class History:
         assert await self.driver.accept_deletion(deletion(text.split()[1], in_=where)) is is_question
 
     async def edit(self, where: Thread) -> None:
-        """Edit a message of the open session in any state; the edit may be delivered twice."""
+        """Edit a message of the open session in any state. The edit may be delivered twice."""
         model = self.models[where]
         if not model.session:
             return
@@ -160,7 +160,7 @@ class History:
             model.took_part.discard(CHI)
 
     async def claim(self, where: Thread) -> None:
-        """Claim the thread: the turn has the oldest waiting messages and only its session's texts."""
+        """Claim the thread. The turn must have the oldest waiting messages and only its session's texts."""
         model = self.models[where]
         claim = await self.driver.claim(self.ids[where])
         assert (claim is not None) is (model.running is None and bool(model.owed))
@@ -176,7 +176,7 @@ class History:
             assert seen == {*model.session} - {*model.owed} - {*model.questions}
 
     async def settle(self, where: Thread) -> None:
-        """Settle the running turn; its answer is stored unless it was interrupted for good."""
+        """Settle the running turn. Its answer is stored unless an interruption ends the turn."""
         model = self.models[where]
         if model.running is not None and model.interrupted is Interrupted.EDITED:
             assert not await self.driver.settle(model.running, "to what was asked before")
@@ -187,7 +187,7 @@ class History:
             model.running, model.questions, model.interrupted = None, [], None
 
     async def crash(self, where: Thread) -> None:
-        """Let every lease expire; the turns are taken over with the current texts."""
+        """Let every lease expire. Other workers take over the turns with the current texts."""
         del where
         await self.driver.lapse()
         for model in self.models.values():
@@ -196,7 +196,7 @@ class History:
                 assert not await self.driver.settle(claim, "late")
 
     async def take_over(self, model: Model, owner: str) -> None:
-        """Take over an unfinished turn: it has the remaining messages with their current texts."""
+        """Take over an unfinished turn. It must have the remaining messages with their current texts."""
         assert model.running is not None
         claim, model.running = model.running, await self.driver.claimed(model.running.thread_id, owner)
         if model.interrupted is Interrupted.EDITED:

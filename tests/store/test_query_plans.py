@@ -42,7 +42,7 @@ WALKS = re.compile(
 )
 
 
-async def test_what_every_message_costs_is_looked_up_by_an_index(driver: StoreDriver) -> None:
+async def test_the_statements_of_every_message_use_an_index(driver: StoreDriver) -> None:
     """Accepting, claiming, reading, settling, forgetting, renewing and sweeping never scan a large table."""
     statements = recorded(driver.store.engine)
     await driver.answer(mention("hello", "1.0"))
@@ -87,8 +87,8 @@ async def test_what_every_message_costs_is_looked_up_by_an_index(driver: StoreDr
     assert [plan for plan in plans if WALKS.search(plan)] == []
 
 
-async def test_forgetting_somebody_costs_what_is_theirs(driver: StoreDriver) -> None:
-    """Erasure reads the person's own rows; the tables besides messages are read once, at the end."""
+async def test_erasing_a_person_reads_the_persons_rows_only(driver: StoreDriver) -> None:
+    """Erasure finds the messages by an index. The other tables are read once, at the end."""
     for number in range(7):
         await driver.answer(mention("hello", in_=thread(number)))
     statements = recorded(driver.store.engine)
@@ -100,8 +100,8 @@ async def test_forgetting_somebody_costs_what_is_theirs(driver: StoreDriver) -> 
     assert [plan for plan in plans if WALKS.search(plan) or of_workspace.search(plan)] == []
 
 
-async def test_what_an_operator_asks_costs_what_a_day_holds(driver: StoreDriver) -> None:
-    """The metrics read the last day's turns and open sessions only."""
+async def test_the_metrics_read_a_days_rows_only(driver: StoreDriver) -> None:
+    """The metrics read the last day's turns and the open sessions only."""
     statements = recorded(driver.store.engine)
     await driver.store.run(figures, now=driver.now)
 
@@ -110,8 +110,8 @@ async def test_what_an_operator_asks_costs_what_a_day_holds(driver: StoreDriver)
     assert [plan for plan in plans if WALKS.search(plan) and not READS_OPEN_SESSIONS.search(plan)] == []
 
 
-async def test_what_is_owed_is_found_without_walking_the_thread(driver: StoreDriver) -> None:
-    """A claim reads the waiting messages only, however many the thread has."""
+async def test_a_claim_reads_the_waiting_messages_only(driver: StoreDriver) -> None:
+    """The cost of a claim does not depend on the number of messages in the thread."""
     await driver.answer(mention("hello", "1.0"))
     statements = recorded(driver.store.engine)
     await driver.answer(reply("more", "2.0"))

@@ -63,8 +63,8 @@ async def test_the_migrations_make_the_tables(bare: Store) -> None:
     assert set(await bare.run(lambda connection: sa.inspect(connection).get_table_names())) > set(metadata.tables)
 
 
-async def test_indexes_of_a_part_are_of_that_part_in_both(bare: Store) -> None:
-    """The conditions of partial indexes are equal too; Alembic does not compare them."""
+async def test_partial_indexes_have_equal_conditions(bare: Store) -> None:
+    """The test compares the conditions of partial indexes, because Alembic does not."""
     await bare.run(upgrade_to, "head")
     migrated = await bare.run(conditions)
     await bare.run(metadata.drop_all)
@@ -75,7 +75,7 @@ async def test_indexes_of_a_part_are_of_that_part_in_both(bare: Store) -> None:
 
 
 async def test_a_new_database_has_the_newest_tables_at_once(bare: Store) -> None:
-    """It is at the newest revision, as if every migration had run, and Alembic finds nothing to do."""
+    """A new database is at the newest revision. Alembic finds nothing to do."""
     await bare.run(schema.upgrade)
     made = await bare.run(conditions)
 
@@ -85,7 +85,7 @@ async def test_a_new_database_has_the_newest_tables_at_once(bare: Store) -> None
     assert await bare.run(conditions) == made
 
 
-async def test_an_upgrade_of_a_database_up_to_date_changes_nothing(bare: Store) -> None:
+async def test_an_up_to_date_database_is_not_changed(bare: Store) -> None:
     """The second start changes nothing."""
     await bare.run(schema.upgrade)
     statements: list[str] = []
@@ -97,7 +97,7 @@ async def test_an_upgrade_of_a_database_up_to_date_changes_nothing(bare: Store) 
 
 @pytest.mark.parametrize("ask", [schema.upgrade, schema.check], ids=["upgrade", "check"])
 async def test_a_database_of_a_newer_version_is_refused(bare: Store, ask: Callable[[Connection], None]) -> None:
-    """An older program does not touch an unknown schema, and names the remedy."""
+    """An older program does not touch an unknown schema. The error names the remedy."""
     await bare.run(schema.upgrade)
     await bare.run(set_revision, "9999")
 
@@ -105,17 +105,17 @@ async def test_a_database_of_a_newer_version_is_refused(bare: Store, ask: Callab
         await bare.run(ask)
 
 
-async def test_a_bare_database_passes_the_check(bare: Store) -> None:
+async def test_an_empty_database_passes_the_check(bare: Store) -> None:
     """Missing tables are no error, because the start creates them."""
     await bare.run(schema.check)
 
 
 @pytest.mark.parametrize("table", ["threads", "messages", "preferences"])
 @pytest.mark.parametrize("ask", [schema.upgrade, schema.check], ids=["upgrade", "check"])
-async def test_another_program_s_tables_are_left_alone(
+async def test_another_programs_tables_are_not_touched(
     bare: Store, ask: Callable[[Connection], None], table: str
 ) -> None:
-    """A database that holds any table of the same name is refused, with the remedy, and nothing is created in it."""
+    """A database with any table of the same name is refused with the remedy. Nothing is created in it."""
     await bare.run(lambda connection: connection.exec_driver_sql(f"CREATE TABLE {table} (theirs INTEGER)"))
 
     with pytest.raises(StartupError, match=r"^[^\n]*another program[^\n]*DATABASE_URL[^\n]*$"):
@@ -192,7 +192,7 @@ def conditions(connection: Connection) -> dict[str, str]:
 
 
 def test_the_newest_revision_is_known_without_alembic() -> None:
-    """The revisions that are read from the names of the migrations' files are those that Alembic reads from inside."""
+    """The revisions in the names of the migration files are the revisions that Alembic reads in the files."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parents[2] / "migrations"))
     scripts = ScriptDirectory.from_config(config)
@@ -202,10 +202,10 @@ def test_the_newest_revision_is_known_without_alembic() -> None:
 
 
 @pytest.mark.parametrize(("revision", "imported"), [(None, False), ("0007", True), ("head", False)])
-async def test_alembic_is_imported_only_for_a_schema_that_is_behind(
+async def test_alembic_is_imported_only_for_an_old_schema(
     tmp_path: Path, revision: str | None, *, imported: bool
 ) -> None:
-    """A start on a new database, or on one that is up to date, does without it."""
+    """A start on a new or an up-to-date database does not import Alembic."""
     url = f"sqlite:///{tmp_path / 'attendant.db'}"
     if revision is not None:
         store = Store(url)

@@ -1,4 +1,4 @@
-"""Sessions: reset, listed, kept apart, and at most one open in a thread. On both databases."""
+"""Sessions: reset, listed, separate, and at most one open in a thread. On both databases."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ async def counted(driver: StoreDriver, who: Author) -> int:
     return await driver.store.run(sessions.count_for, "chat", "T1", who.id, channel="C1")
 
 
-async def test_a_reset_forgets_and_the_next_message_starts_anew(driver: StoreDriver) -> None:
-    """A reset erases the texts, and the next message opens another session with an empty history."""
+async def test_a_reset_erases_the_session(driver: StoreDriver) -> None:
+    """The next message opens another session with an empty history."""
     await driver.answer(mention("my secret", "1.0"), "I know your secret")
     assert await driver.reset(THREAD, ANA) is ResetOutcome.DONE
     after = await driver.claimed(await driver.accepted(reply("hello", "2.0")))
@@ -42,8 +42,8 @@ async def test_a_reset_forgets_and_the_next_message_starts_anew(driver: StoreDri
     assert "secret" not in repr([*await driver.rows(MESSAGES), *await driver.rows(TURNS)])
 
 
-async def test_there_may_be_nothing_to_reset(driver: StoreDriver) -> None:
-    """An unknown thread, or one without an open session, has nothing to reset."""
+async def test_a_thread_without_an_open_session_cannot_be_reset(driver: StoreDriver) -> None:
+    """A reset of an unknown thread, or of one without an open session, reports that there was nothing to reset."""
     assert await driver.reset(THREAD, ANA) is ResetOutcome.NOTHING
     await driver.answer(mention("hello"))
     await driver.reset(THREAD, ANA)
@@ -51,8 +51,8 @@ async def test_there_may_be_nothing_to_reset(driver: StoreDriver) -> None:
     assert await driver.reset(THREAD, ANA) is ResetOutcome.NOTHING
 
 
-async def test_only_those_who_took_part_may_reset(driver: StoreDriver) -> None:
-    """A person who wrote nothing in the session cannot close it; one who did can, also by text."""
+async def test_only_participants_can_reset_a_session(driver: StoreDriver) -> None:
+    """A person with a message in the session can close it, also by text. Another person cannot."""
     await driver.answer(mention("hello", "1.0", by=ANA))
     await driver.answer(reply("me too", "2.0", by=BEN))
     assert await driver.reset(THREAD, CHLOE) is ResetOutcome.NOT_YOURS
@@ -61,7 +61,7 @@ async def test_only_those_who_took_part_may_reset(driver: StoreDriver) -> None:
     assert await driver.accept_reset(reset("4.0", by=BEN)) is ResetOutcome.DONE
 
 
-async def test_part_in_an_earlier_session_of_the_thread_does_not_count(driver: StoreDriver) -> None:
+async def test_participants_of_an_earlier_session_cannot_reset(driver: StoreDriver) -> None:
     """A person who took part only in the previous session cannot reset this one."""
     await driver.answer(mention("hello", "1.0", by=ANA))
     await driver.reset(THREAD, ANA)
@@ -71,7 +71,7 @@ async def test_part_in_an_earlier_session_of_the_thread_does_not_count(driver: S
 
 
 async def test_a_reset_supersedes_the_running_turn(driver: StoreDriver) -> None:
-    """A turn whose session was closed cannot be settled; its answer is discarded."""
+    """A turn whose session was closed cannot be settled. Its answer is discarded."""
     running = await driver.claimed(await driver.accepted(mention("hello")))
     await driver.reset(THREAD, ANA)
 
@@ -90,8 +90,8 @@ async def test_after_a_late_settlement_the_thread_is_free(driver: StoreDriver) -
     assert (await driver.claimed(running.thread_id)).fixed_reply is ResetOutcome.DONE
 
 
-async def test_what_waits_when_its_session_is_reset_is_owed_no_more(driver: StoreDriver) -> None:
-    """Waiting messages of the closed session are dropped; later ones are answered."""
+async def test_a_reset_drops_waiting_messages(driver: StoreDriver) -> None:
+    """The waiting messages of the closed session get no answer. Later messages are answered."""
     thread_id = await driver.accepted(mention("forget me", "1.0"))
     await driver.reset(THREAD, ANA)
     assert await driver.claim(thread_id) is None
@@ -111,10 +111,8 @@ async def test_a_reset_is_accepted_once(driver: StoreDriver) -> None:
 
 
 @pytest.mark.parametrize("late", ["waits", "runs", "answered"])
-async def test_what_was_written_after_a_reset_but_arrived_before_it_starts_the_next_session(
-    driver: StoreDriver, late: str
-) -> None:
-    """Messages written after the reset are answered in a new session with an empty history."""
+async def test_messages_written_after_a_late_reset_move_to_the_next_session(driver: StoreDriver, late: str) -> None:
+    """They arrived before the reset. They are answered in a new session with an empty history."""
     await driver.answer(mention("my secret", "1.0"))
     claim = await driver.claimed(await driver.accepted(reply("hello", "3.0"))) if late != "waits" else None
     if claim is None:
@@ -136,10 +134,8 @@ async def test_what_was_written_after_a_reset_but_arrived_before_it_starts_the_n
 
 
 @pytest.mark.parametrize("late", ["runs", "answered"])
-async def test_what_was_written_before_a_reset_leaves_the_turn_it_shares_with_what_came_after_it(
-    driver: StoreDriver, late: str
-) -> None:
-    """A turn with messages from before and after a late reset restarts with the later ones; the others are erased."""
+async def test_a_late_reset_removes_earlier_messages_from_a_shared_turn(driver: StoreDriver, late: str) -> None:
+    """The running turn restarts with the messages from after the reset. The earlier ones are erased."""
     await driver.answer(mention("hello", "1.0", by=BEN))
     await driver.accepted(reply("my secret", "2.0", by=ANA))
     claim = await driver.claimed(await driver.accepted(reply("by the way", "4.0", by=BEN)))
@@ -159,7 +155,7 @@ async def test_what_was_written_before_a_reset_leaves_the_turn_it_shares_with_wh
 
 
 async def test_a_late_reset_that_is_refused_changes_nothing(driver: StoreDriver) -> None:
-    """A person who took no part before the reset cannot reset; the later messages are put back."""
+    """A person who took no part before the reset cannot reset. The later messages stay in the session."""
     await driver.answer(mention("hello", "1.0", by=ANA), "hi")
     await driver.answer(reply("me too", "3.0", by=BEN), "hi both")
     assert await driver.accept_reset(reset("2.0", by=BEN)) is ResetOutcome.NOT_YOURS
@@ -170,8 +166,8 @@ async def test_a_late_reset_that_is_refused_changes_nothing(driver: StoreDriver)
     assert {row.id for row in await driver.rows(SESSIONS)} == {"s1"}
 
 
-async def test_a_late_reset_where_nothing_was_said_before_it_finds_nothing(driver: StoreDriver) -> None:
-    """If all messages were written after the reset, the session stays, whoever asked."""
+async def test_a_late_reset_without_earlier_messages_finds_nothing(driver: StoreDriver) -> None:
+    """All messages were written after the reset, so the session stays."""
     await driver.answer(mention("hello", "3.0", by=ANA), "hi")
 
     assert await driver.accept_reset(reset("2.0", by=BEN)) is ResetOutcome.NOTHING
@@ -180,7 +176,7 @@ async def test_a_late_reset_where_nothing_was_said_before_it_finds_nothing(drive
     assert [turn.answer for turn in await driver.past(now)] == ["hi"]
 
 
-async def test_a_reset_of_one_thread_leaves_the_others_alone(driver: StoreDriver) -> None:
+async def test_a_reset_closes_one_threads_session_only(driver: StoreDriver) -> None:
     """One person's two threads are two sessions."""
     await driver.answer(mention("one", in_=thread(1)))
     other = await driver.answer(mention("two", in_=thread(2)))
@@ -229,8 +225,8 @@ async def test_a_persons_open_sessions_are_listed(driver: StoreDriver) -> None:
     assert first.opening == ("question 3 " + "x" * 100)[:OPENING_CHARACTERS]
 
 
-async def test_the_turns_of_a_session_are_those_of_which_something_is_left(driver: StoreDriver) -> None:
-    """Waiting, running, deleted and superseded turns are not counted."""
+async def test_the_turn_count_has_settled_turns_only(driver: StoreDriver) -> None:
+    """Waiting, running, deleted and superseded turns are not counted. Stopped turns are."""
     await driver.answer(mention("one", "1.0"))
     await driver.answer(reply("two", "2.0"))
     await driver.accepted(reply("never mind", "3.0"))
@@ -247,8 +243,8 @@ async def test_the_turns_of_a_session_are_those_of_which_something_is_left(drive
     assert session.turns == 3  # including the stopped one
 
 
-async def test_a_list_holds_only_the_persons_own_of_that_channel(driver: StoreDriver) -> None:
-    """Sessions of other people, channels, workspaces and platforms are not listed, and the list is limited."""
+async def test_a_list_has_only_the_persons_sessions_in_that_channel(driver: StoreDriver) -> None:
+    """The list has no session of other people, channels, workspaces and platforms. Its length is limited."""
     places = [thread(1), thread(2), THREAD.__class__("chat", "T1", "C2", "1.0")]
     foreign = [THREAD.__class__("chat", "T2", "C1", "1.0"), THREAD.__class__("other", "T1", "C1", "1.0")]
     for place in [*places, *foreign]:
@@ -262,8 +258,8 @@ async def test_a_list_holds_only_the_persons_own_of_that_channel(driver: StoreDr
     assert await listed(driver, CHLOE) == []
 
 
-async def test_the_operators_list_holds_everybodys(driver: StoreDriver) -> None:
-    """The list has all people's open sessions, latest activity first, and is limited."""
+async def test_the_operators_list_has_all_open_sessions(driver: StoreDriver) -> None:
+    """The list has all people's open sessions, latest activity first. Its length is limited."""
     for number, who in enumerate((ANA, BEN, CHLOE)):
         await driver.accepted(mention("hello", by=who, in_=thread(number)))
         driver.now += timedelta(seconds=1)

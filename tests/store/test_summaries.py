@@ -66,10 +66,8 @@ def sessions(driver: StoreDriver) -> Sessions:
     return Sessions(driver)
 
 
-async def test_a_summary_is_stored_and_the_session_shown_from_behind_it(
-    driver: StoreDriver, sessions: Sessions
-) -> None:
-    """The next turn has the summary, and the turns that it does not cover."""
+async def test_the_next_turn_has_the_summary_and_the_turns_after_it(driver: StoreDriver, sessions: Sessions) -> None:
+    """A stored summary replaces the turns that it covers."""
     turns = await sessions.turns(3)
     assert await sessions.finish(await sessions.began(), turns[1].turn_id)
     now = await driver.claimed(await driver.accepted(reply("now", "9.0")))
@@ -80,7 +78,7 @@ async def test_a_summary_is_stored_and_the_session_shown_from_behind_it(
 
 
 async def test_turns_to_summarise_are_read_oldest_first(driver: StoreDriver, sessions: Sessions) -> None:
-    """The turns after one and up to another are read, oldest first, each with its id."""
+    """The read returns the turns after one id and up to another, oldest first, each with its id."""
     first, second, third, _ = [claim.turn_id for claim in await sessions.turns(4)]
     found = await driver.store.run(settled_turns.oldest, "s1", after=first, until=third)
 
@@ -88,8 +86,8 @@ async def test_turns_to_summarise_are_read_oldest_first(driver: StoreDriver, ses
     assert [turn.answer for turn in found] == ["answer 2", "answer 3"]
 
 
-async def test_one_at_a_time_writes_a_summary(driver: StoreDriver, sessions: Sessions) -> None:
-    """One of several concurrent replicas gets the lease. The lease of a dead one runs out."""
+async def test_one_replica_at_a_time_writes_a_summary(driver: StoreDriver, sessions: Sessions) -> None:
+    """One of several concurrent replicas gets the lease. The lease of a dead replica expires."""
     await sessions.turns(1)
     begun = [compaction for compaction in await asyncio.gather(*(sessions.begin() for _ in range(4))) if compaction]
     assert len(begun) == 1
@@ -111,8 +109,10 @@ async def test_a_writer_that_lost_its_lease_changes_nothing(driver: StoreDriver,
     assert (await sessions.window()).summary == "quick"
 
 
-async def test_the_next_begins_at_once_when_one_is_stored_or_given_up(driver: StoreDriver, sessions: Sessions) -> None:
-    """The next writer reads the newest summary."""
+async def test_the_lease_of_a_summary_ends_when_it_is_stored_or_given_up(
+    driver: StoreDriver, sessions: Sessions
+) -> None:
+    """The next writer can begin at once. It reads the newest summary."""
     [turn] = await sessions.turns(1)
     await driver.store.run(summaries.give_up, await sessions.began())
     assert await sessions.finish(await sessions.began(), turn.turn_id)
@@ -141,8 +141,8 @@ async def test_a_late_summary_does_not_move_the_window_back(driver: StoreDriver,
 
 
 @pytest.mark.parametrize("how", ["reset", "expiry"])
-async def test_a_summary_goes_with_its_session(driver: StoreDriver, sessions: Sessions, how: str) -> None:
-    """A closed session has no summary, and one that is being written is not stored."""
+async def test_closing_a_session_erases_its_summary(driver: StoreDriver, sessions: Sessions, how: str) -> None:
+    """A closed session has no summary. A summary that is being written is not stored."""
     [turn] = await sessions.turns(1)
     await sessions.finish(await sessions.began(), turn.turn_id)
     late = await sessions.began()
@@ -158,7 +158,7 @@ async def test_a_summary_goes_with_its_session(driver: StoreDriver, sessions: Se
 
 
 async def test_a_discarded_turn_does_not_move_the_window(driver: StoreDriver) -> None:
-    """After a reset, the late answer is discarded, and its window is too."""
+    """After a reset, both the late answer and its window are discarded."""
     claim = await driver.claimed(await driver.accepted(mention("hi", "1.0")))
     await driver.reset(THREAD, ANA)
     await driver.store.run(
@@ -253,7 +253,7 @@ async def test_a_summary_survives_changes_of_later_turns(
     *,
     being_written: bool,
 ) -> None:
-    """A change of a later turn voids only a summary that is being written, because it may hold the text."""
+    """A change of a later turn voids no stored summary, only one that is being written and may hold the text."""
     first = await driver.answer(mention("my code is 7319", "1.0"))
     last = await driver.answer(reply("and now?", "2.0", by=BEN))
     await sessions.finish(await sessions.began(), first.turn_id)
@@ -266,7 +266,7 @@ async def test_a_summary_survives_changes_of_later_turns(
 
 
 async def test_the_thread_context_is_summarised_with_its_turn(driver: StoreDriver) -> None:
-    """The thread context is read with its turn, and with no other."""
+    """The thread context is read with its own turn and with no other turn."""
     claim = await driver.claimed(await driver.accepted(mention("well?", "5.0")))
     context = ThreadContext((EarlierMessage("1.0", BEN.id, "who knows printers?"),))
     await driver.store.run(thread_context.save, claim.thread_id, "s1", claim.turn_id, context)
@@ -288,7 +288,7 @@ async def test_a_deletion_voids_a_summary_that_is_being_written(driver: StoreDri
     assert again == dataclasses.replace(late, fence=again.fence)
 
 
-async def test_summaries_hold_what_databases_take(sessions: Sessions) -> None:
+async def test_summaries_lose_characters_that_databases_refuse(sessions: Sessions) -> None:
     """Characters that a database refuses are removed from a summary."""
     [turn] = await sessions.turns(1)
     assert await sessions.finish(await sessions.began(), turn.turn_id, "a\0b\ud800")

@@ -40,8 +40,8 @@ async def known(driver: StoreDriver, claim: PlatformClaim) -> ThreadContext:
     return turn.thread_context
 
 
-async def test_it_comes_back_as_it_was_with_the_turn_that_it_was_read_for(driver: StoreDriver) -> None:
-    """Authors, texts, order and files are unchanged. Later turns find the context with its turn."""
+async def test_the_context_is_read_back_unchanged_with_its_turn(driver: StoreDriver) -> None:
+    """Authors, texts, order and files are unchanged. Later turns find the context with its own turn."""
     first = await driver.claimed(await driver.accepted(call()))
     assert first.thread_context is ContextState.UNREAD
     await keep(driver, first)
@@ -53,8 +53,8 @@ async def test_it_comes_back_as_it_was_with_the_turn_that_it_was_read_for(driver
     assert await driver.store.run(thread_context.attached, "s1", []) == []
 
 
-async def test_a_part_is_known_to_be_a_part(driver: StoreDriver) -> None:
-    """An incomplete context is marked as such, also when nothing could be read."""
+async def test_an_incomplete_context_is_marked(driver: StoreDriver) -> None:
+    """The mark is also set when no message could be read."""
     first = await driver.claimed(await driver.accepted(call()))
     await keep(driver, first, ThreadContext(complete=False))
     await driver.settle(first)
@@ -64,8 +64,8 @@ async def test_a_part_is_known_to_be_a_part(driver: StoreDriver) -> None:
     )
 
 
-async def test_only_a_threads_first_session_reads(driver: StoreDriver) -> None:
-    """A session that begins with the thread, or follows a reset or an expiry, has no context."""
+async def test_only_a_threads_first_session_reads_a_context(driver: StoreDriver) -> None:
+    """The bot reads none if it was asked in the first message, nor after a reset or an expiry."""
     assert (await driver.answer(mention("hi", "1.0"))).thread_context is None
     await driver.reset(THREAD, ANA)
     assert (await driver.answer(mention("hi", "2.0"))).thread_context is None
@@ -73,16 +73,16 @@ async def test_only_a_threads_first_session_reads(driver: StoreDriver) -> None:
     assert (await driver.answer(mention("hi", "3.0"))).thread_context is None
 
 
-async def test_a_reset_before_all_forbids_to_read(driver: StoreDriver) -> None:
-    """A reset in an unknown thread applies to the messages above it."""
+async def test_a_reset_in_an_unknown_thread_prevents_reading(driver: StoreDriver) -> None:
+    """The reset applies to the messages above it."""
     await driver.accept_reset(dataclasses.replace(reset("4.0"), mentions_bot=True))
     await driver.settle(await driver.claimed(1))
 
     assert (await driver.answer(call())).thread_context is None
 
 
-async def test_the_reading_is_not_used_up_by_a_question_that_was_stopped(driver: StoreDriver) -> None:
-    """The next turn reads the context, without the stopped question, which has its own row."""
+async def test_the_context_is_read_after_a_stopped_question(driver: StoreDriver) -> None:
+    """The next turn reads the context. The stopped question is not part of it, because it has its own row."""
     await driver.accept(call("4.0"))
     await driver.accept_stop(stop("4.5"))
     await driver.settle(await driver.claimed(1))
@@ -92,7 +92,7 @@ async def test_the_reading_is_not_used_up_by_a_question_that_was_stopped(driver:
     assert [row.message_id for row in await driver.rows(tables.THREAD_CONTEXT)] == ["1.0", "2.0", "3.0"]
 
 
-async def test_what_the_bot_answered_already_is_not_kept_twice(driver: StoreDriver) -> None:
+async def test_the_bots_own_replies_are_not_stored_as_context(driver: StoreDriver) -> None:
     """The bot's reply to a command is not stored as context."""
     claim = await driver.claimed(await driver.accepted(call()))
     await driver.store.run(posted_messages.posted, claim, "3.0")
@@ -101,8 +101,8 @@ async def test_what_the_bot_answered_already_is_not_kept_twice(driver: StoreDriv
     assert [row.message_id for row in await driver.rows(tables.THREAD_CONTEXT)] == ["1.0", "2.0"]
 
 
-async def test_it_is_kept_once(driver: StoreDriver) -> None:
-    """A late worker that lost its turn changes nothing."""
+async def test_a_context_is_stored_once(driver: StoreDriver) -> None:
+    """A worker that lost its turn cannot replace the context."""
     claim = await driver.claimed(await driver.accepted(call()))
     await keep(driver, claim)
     await keep(driver, claim, ThreadContext((EarlierMessage("4.0", "U-ANA", "late"),)))
@@ -110,8 +110,8 @@ async def test_it_is_kept_once(driver: StoreDriver) -> None:
     assert len(await driver.rows(tables.THREAD_CONTEXT)) == 3
 
 
-async def test_a_closed_session_keeps_nothing(driver: StoreDriver) -> None:
-    """A session that was reset while its context was read stores none."""
+async def test_a_closed_session_stores_no_context(driver: StoreDriver) -> None:
+    """The session was reset while its context was read."""
     claim = await driver.claimed(await driver.accepted(call()))
     await driver.reset(THREAD, ANA)
     await keep(driver, claim)
@@ -119,8 +119,8 @@ async def test_a_closed_session_keeps_nothing(driver: StoreDriver) -> None:
     assert await driver.rows(tables.THREAD_CONTEXT) == []
 
 
-async def test_a_reading_and_a_reset_at_once_leave_nothing(driver: StoreDriver) -> None:
-    """In either order, nothing is left."""
+async def test_a_concurrent_read_and_reset_store_no_context(driver: StoreDriver) -> None:
+    """In either order, no context row remains."""
     claim = await driver.claimed(await driver.accepted(call()))
     await asyncio.gather(keep(driver, claim), driver.reset(THREAD, ANA), keep(driver, claim))
 
@@ -128,7 +128,7 @@ async def test_a_reading_and_a_reset_at_once_leave_nothing(driver: StoreDriver) 
 
 
 async def test_a_deleted_message_is_erased(driver: StoreDriver) -> None:
-    """The message is erased, the others stay, and no turn is interrupted."""
+    """The deleted message is erased from the context. The others stay, and no turn is interrupted."""
     claim = await driver.claimed(await driver.accepted(call()))
     await keep(driver, claim)
 
@@ -139,8 +139,8 @@ async def test_a_deleted_message_is_erased(driver: StoreDriver) -> None:
     assert await known(driver, later) == ThreadContext((ROOT, OWN))
 
 
-async def test_a_message_that_is_deleted_while_it_is_read_is_not_kept(driver: StoreDriver) -> None:
-    """The platform's answer may be older than the deletion."""
+async def test_a_message_deleted_during_the_read_is_not_stored(driver: StoreDriver) -> None:
+    """The platform's response may be older than the deletion."""
     claim = await driver.claimed(await driver.accepted(call()))
     await driver.accept_deletion(deletion("1.0"))
     await keep(driver, claim)
@@ -153,10 +153,8 @@ async def test_a_message_that_is_deleted_while_it_is_read_is_not_kept(driver: St
 
 @pytest.mark.parametrize("edits", [1, 2])
 @pytest.mark.parametrize("came", ["before", "after"])
-async def test_a_message_that_is_edited_while_it_is_read_says_what_it_does_now(
-    driver: StoreDriver, came: str, edits: int
-) -> None:
-    """The newest text is stored, whether the edit or the context comes first."""
+async def test_a_message_edited_during_the_read_has_its_newest_text(driver: StoreDriver, came: str, edits: int) -> None:
+    """The newest text is stored. Either the edit or the context may come first."""
     claim = await driver.claimed(await driver.accepted(call()))
     if came == "after":
         await keep(driver, claim)
@@ -172,8 +170,8 @@ async def test_a_message_that_is_edited_while_it_is_read_says_what_it_does_now(
     assert [row.text for row in await driver.rows(tables.THREAD_CONTEXT)] == ["who knows screens?", "on fire", "I see"]
 
 
-async def test_a_message_that_is_edited_and_deleted_while_it_is_read_is_not_kept(driver: StoreDriver) -> None:
-    """A deletion counts in either order."""
+async def test_a_message_edited_and_deleted_during_the_read_is_not_stored(driver: StoreDriver) -> None:
+    """The deletion applies whether it arrives before or after the edit."""
     claim = await driver.claimed(await driver.accepted(call()))
     await driver.accept_edit(edit("who knows screens?", "1.0"))
     await driver.accept_deletion(deletion("1.0"))
@@ -183,7 +181,7 @@ async def test_a_message_that_is_edited_and_deleted_while_it_is_read_is_not_kept
     assert [row.message_id for row in await driver.rows(tables.THREAD_CONTEXT)] == ["2.0", "3.0"]
 
 
-async def test_what_is_noted_of_a_message_that_was_not_read_is_not_kept(driver: StoreDriver) -> None:
+async def test_markers_of_unread_messages_are_deleted(driver: StoreDriver) -> None:
     """Markers of messages that are not in the context are deleted."""
     claim = await driver.claimed(await driver.accepted(call()))
     await driver.accept_edit(edit("my secret", "4.5"))
@@ -194,8 +192,8 @@ async def test_what_is_noted_of_a_message_that_was_not_read_is_not_kept(driver: 
 
 
 @pytest.mark.parametrize("came", ["before", "after", "at once"])
-async def test_who_is_forgotten_while_the_thread_is_read_is_not_kept(driver: StoreDriver, came: str) -> None:
-    """Neither their messages nor their id are stored, also after an edit of theirs. Other people's messages are."""
+async def test_a_person_forgotten_during_the_read_is_not_stored(driver: StoreDriver, came: str) -> None:
+    """The person's messages and id are not stored, even after an edit. Other people's messages are."""
     await driver.accepted(mention("hello", "0.5", by=BEN, in_=thread(7)))
     claim = await driver.claimed(await driver.accepted(call()))
     await driver.accept_edit(edit("who knows screens?", "1.0", by=BEN))
@@ -210,8 +208,8 @@ async def test_who_is_forgotten_while_the_thread_is_read_is_not_kept(driver: Sto
     assert BEN.id not in str(await driver.rows(tables.THREAD_CONTEXT))
 
 
-async def test_an_edited_message_reads_as_it_does_now(driver: StoreDriver) -> None:
-    """Text and files are replaced. A message that is not stored or was deleted is not edited."""
+async def test_an_edit_replaces_a_message_of_the_context(driver: StoreDriver) -> None:
+    """Text and files are replaced. An edit of a deleted or unknown message stores nothing."""
     claim = await driver.claimed(await driver.accepted(call()))
     await driver.accept_deletion(deletion("3.0"))
     await keep(driver, claim)
@@ -224,7 +222,7 @@ async def test_an_edited_message_reads_as_it_does_now(driver: StoreDriver) -> No
     assert await known(driver, later) == ThreadContext((EarlierMessage("1.0", "U-BEN", "who knows screens?"), ALERT))
 
 
-async def test_whoever_wrote_before_may_not_reset(driver: StoreDriver) -> None:
+async def test_authors_of_the_context_cannot_reset(driver: StoreDriver) -> None:
     """Authors of the context did not take part in the session."""
     await keep(driver, await driver.claimed(await driver.accepted(call())))
 
@@ -232,7 +230,7 @@ async def test_whoever_wrote_before_may_not_reset(driver: StoreDriver) -> None:
 
 
 @pytest.mark.parametrize("text", ["nul \0", "half \ud800", "x" * 50_000])
-async def test_anything_can_be_kept(driver: StoreDriver, text: str) -> None:
+async def test_any_text_can_be_stored_as_context(driver: StoreDriver, text: str) -> None:
     """Every text that a platform sends can be stored."""
     claim = await driver.claimed(await driver.accepted(call()))
     await keep(driver, claim, ThreadContext((EarlierMessage("1.0", "U-BEN", text, by=AuthorKind.BOT, name=text),)))
@@ -241,8 +239,8 @@ async def test_anything_can_be_kept(driver: StoreDriver, text: str) -> None:
     assert row.text == text.replace("\0", "").replace("\ud800", "?")
 
 
-async def test_what_was_said_before_is_not_answered_when_it_arrives_late(driver: StoreDriver) -> None:
-    """A message from before the call was not for the bot, even if the platform delivers it later."""
+async def test_a_late_message_from_before_the_mention_is_not_answered(driver: StoreDriver) -> None:
+    """The message was not for the bot. The platform only delivered it late."""
     claim = await driver.claimed(await driver.accepted(call()))
     await keep(driver, claim)
 
@@ -251,8 +249,8 @@ async def test_what_was_said_before_is_not_answered_when_it_arrives_late(driver:
 
 
 @pytest.mark.parametrize("read", [True, False])
-async def test_a_question_that_arrives_late_is_not_background_as_well(driver: StoreDriver, *, read: bool) -> None:
-    """A late mention is answered and shown once, whether or not it was read before."""
+async def test_a_late_mention_is_not_shown_as_context_too(driver: StoreDriver, *, read: bool) -> None:
+    """A late mention is answered and shown once, whether or not the context contains it."""
     claim = await driver.claimed(await driver.accepted(call()))
     if read:
         await keep(driver, claim)
