@@ -23,7 +23,7 @@ def room_settings() -> dict[str, Any]:
 
 @pytest.fixture
 def slack_times() -> dict[str, Any]:
-    """How long this Slack waits for an acknowledgement and before it delivers again, where that is not as usual."""
+    """The two times of the simulated Slack: its wait for an acknowledgement, and its pause before a redelivery."""
     return {}
 
 

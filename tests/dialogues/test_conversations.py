@@ -1,4 +1,4 @@
-"""The basic rules of a conversation: where the bot answers, and when it keeps quiet."""
+"""The basic rules of a conversation: the messages that the bot answers, and those that it ignores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.room import Room, shown
 
 
 async def test_a_mention_is_answered_in_its_thread(room: Room) -> None:
-    """A mention in a public channel is answered in the thread of that message, and only there."""
+    """A mention in a public channel is answered in the thread of that message and nowhere else."""
     talk = room.guest("Ana").mentions("my VPN is down")
 
     assert await talk.answers(1) == ["I was shown: my VPN is down"]
@@ -23,7 +23,7 @@ async def test_a_private_channel_is_a_channel(room: Room) -> None:
     assert await talk.answers(1) == ["I was shown: is the build red?"]
 
 
-async def test_replies_carry_on_without_a_mention(room: Room) -> None:
+async def test_replies_need_no_mention(room: Room) -> None:
     """A reply in the bot's thread needs no mention, and the bot remembers the conversation."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
@@ -34,7 +34,7 @@ async def test_replies_carry_on_without_a_mention(room: Room) -> None:
 
 
 async def test_a_direct_message_is_answered(room: Room) -> None:
-    """A direct message needs no mention; its thread is a conversation of its own."""
+    """A direct message needs no mention. Its thread is a conversation of its own."""
     talk = room.guest("Ben").writes("can you help?")
     assert await talk.answers(1) == ["I was shown: can you help?"]
 
@@ -54,7 +54,7 @@ async def test_two_direct_messages_are_two_conversations(room: Room) -> None:
 
 
 async def test_a_mention_inside_a_thread_of_people_is_answered_there(room: Room) -> None:
-    """Called into a thread that people started, the bot answers there, and from then on follows it."""
+    """The bot answers in the thread that people started. From then on it takes part there."""
     ana = room.guest("Ana")
     talk = ana.posts("who knows printers?")
     talk.says("not me", by=room.guest("Ben"))
@@ -85,8 +85,8 @@ async def test_somebody_who_is_mentioned_is_named_to_the_model(room: Room) -> No
     assert await talk.answers(1) == ["I was shown: please give @chidi access to jira"]
 
 
-async def test_a_message_for_somebody_else_gets_no_answer(room: Room) -> None:
-    """In the bot's own thread, a reply that opens by naming a colleague is left to them."""
+async def test_a_message_for_another_person_gets_no_answer(room: Room) -> None:
+    """In the bot's own thread, the bot ignores a reply that begins with a mention of a colleague."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
 
@@ -98,8 +98,8 @@ async def test_a_message_for_somebody_else_gets_no_answer(room: Room) -> None:
     assert (await talk.answers(2))[-1].endswith("| and you, attendant?")
 
 
-async def test_what_is_not_for_the_bot_gets_no_answer(room: Room) -> None:
-    """Talk between people, other bots, joins and topics in a channel are acknowledged and left alone."""
+async def test_messages_that_are_not_for_the_bot_get_no_answer(room: Room) -> None:
+    """Talk between people, other bots, joins and topics in a channel are acknowledged and ignored."""
     workspace, ana = room.workspace, room.guest("Ana")
     channel = workspace.channel("help-desk")
     people = ana.posts("lunch, anyone?")
@@ -116,7 +116,7 @@ async def test_what_is_not_for_the_bot_gets_no_answer(room: Room) -> None:
 
 
 async def test_a_bot_in_the_bots_own_thread_gets_no_answer(room: Room) -> None:
-    """Another bot that posts into an engaged thread starts no conversation between machines."""
+    """The bot does not answer another bot that posts into a thread in which it takes part."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
 
@@ -128,7 +128,7 @@ async def test_a_bot_in_the_bots_own_thread_gets_no_answer(room: Room) -> None:
 
 
 async def test_a_file_is_mentioned_to_the_model(room: Room) -> None:
-    """A screenshot is answered, and the model knows that it cannot see inside."""
+    """A screenshot is answered, and the model knows that it cannot read the file."""
     workspace, ana = room.workspace, room.guest("Ana")
     message = workspace.share_file(
         ana.person, workspace.dm(ana.person), "what is this?", name="screen.png", mimetype="image/png", size_bytes=9
@@ -141,15 +141,15 @@ async def test_a_file_is_mentioned_to_the_model(room: Room) -> None:
 
 
 async def test_a_mention_without_words_is_answered(room: Room) -> None:
-    """A mention without any words gets an answer, not silence."""
+    """A mention without any words gets an answer."""
     talk = room.guest("Ana").mentions("")
 
     assert await talk.answers(1) == ["I was shown: (a message without text)"]
 
 
 @pytest.mark.parametrize("room_settings", [{"slack_streaming": "off"}], ids=["post-and-edit"])
-async def test_post_and_edit_answers_the_same(room: Room) -> None:
-    """With streaming off, the same conversation happens by posting and editing."""
+async def test_posting_and_editing_shows_the_same_answers(room: Room) -> None:
+    """With streaming off, the bot shows the same conversation by posting and editing."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await room.until(lambda: talk.texts() == ["I was shown: my VPN is down"])
 
@@ -160,7 +160,7 @@ async def test_post_and_edit_answers_the_same(room: Room) -> None:
 
 
 async def test_history_stays_within_its_budget(room: Room) -> None:
-    """Past the budget the oldest whole turns are left out, and the newest message is always shown."""
+    """Beyond the budget the oldest whole turns are left out. The newest message is always shown."""
     talk = room.guest("Ana").writes("first " + "x" * 30_000)
     await room.until(lambda: len(talk.messages()) >= 1 and not any(m.streaming_since for m in talk.messages()))
 

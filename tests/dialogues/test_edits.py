@@ -1,4 +1,4 @@
-"""Edits and deletions: the bot knows and answers the messages as they read now."""
+"""Edits and deletions: the bot knows and answers the current text of each message."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tests.support.room import Room
 
 
 @pytest.mark.parametrize("room_settings", [{}, {"slack_streaming": "off"}], ids=["streamed", "edited"])
-async def test_invariant_6_an_edit_is_what_was_said(room: Room) -> None:
-    """An answer under way begins again, in the same message; later the model is shown the new text alone."""
+async def test_invariant_6_an_edit_replaces_the_message(room: Room) -> None:
+    """A running answer restarts in the same message. Later the model is shown the new text alone."""
     hold = room.hold_model("Have you tried ")
     talk = room.guest("Ana").mentions("my VPN is dwn")
     await room.until(lambda: any("Have you tried" in text for text in talk.texts()))
@@ -28,15 +28,15 @@ async def test_invariant_6_an_edit_is_what_was_said(room: Room) -> None:
     assert (await talk.answers(2))[-1] == "I was shown: my printer burns | I was shown: my printer is down | what now?"
 
 
-async def test_a_long_answer_that_begins_again_leaves_nothing_behind(room: Room) -> None:
-    """Of the messages that held the answer so far, the new one takes as many as it needs; the others go."""
+async def test_a_long_answer_that_restarts_leaves_no_old_message(room: Room) -> None:
+    """The new answer reuses as many of the old answer's messages as it needs. The bot deletes the others."""
     talk = await room.begins_again()
 
     await talk.reads("I was shown: be brief")
 
 
 async def test_an_edit_before_the_first_word(room: Room) -> None:
-    """Before the first word is shown, an edit leads to one answer, to the new text."""
+    """If no word is shown yet, an edit leads to one answer, to the new text."""
     hold = room.hold_model()
     talk = room.guest("Ana").mentions("my VPN is dwn")
     await hold.reached()
@@ -46,8 +46,8 @@ async def test_an_edit_before_the_first_word(room: Room) -> None:
     await talk.reads("I was shown: my VPN is down")
 
 
-async def test_an_edit_of_what_waits(room: Room) -> None:
-    """A message that waits behind a running answer is answered as it reads when its turn comes."""
+async def test_an_edit_of_a_waiting_message_changes_its_answer(room: Room) -> None:
+    """A message that waits for a running answer is edited. Its turn answers the new text."""
     hold = room.hold_model("Have you tried ")
     talk = room.guest("Ana").mentions("one")
     await hold.reached()
@@ -61,8 +61,8 @@ async def test_an_edit_of_what_waits(room: Room) -> None:
     assert len(room.model.requests) == 2
 
 
-async def test_what_slack_changes_is_no_edit(room: Room) -> None:
-    """A link that Slack unfurls while the answer runs changes nothing: the model is asked once."""
+async def test_an_unfurled_link_is_no_edit(room: Room) -> None:
+    """Slack unfurls a link while the answer runs. The model is asked once."""
     hold = room.hold_model()
     talk = room.guest("Ana").mentions("see https://example.com")
     await hold.reached()
@@ -75,8 +75,8 @@ async def test_what_slack_changes_is_no_edit(room: Room) -> None:
     assert len(room.model.requests) == 1
 
 
-async def test_an_edit_may_call_the_bot(room: Room) -> None:
-    """A message that an edit makes mention the bot is answered, once, however often Slack delivers the edit."""
+async def test_an_edit_that_adds_a_mention_is_answered(room: Room) -> None:
+    """The message is answered once, even if Slack delivers the edit several times."""
     talk = room.guest("Ana").posts("my VPN is down")
     await room.acknowledged()
 
@@ -88,8 +88,8 @@ async def test_an_edit_may_call_the_bot(room: Room) -> None:
     assert len(room.model.requests) == 1
 
 
-async def test_an_edit_of_what_was_said_before_may_call_the_bot(room: Room) -> None:
-    """An edit that mentions the bot turns a message before the session into a question."""
+async def test_an_edit_that_adds_a_mention_to_an_earlier_message_is_answered(room: Room) -> None:
+    """The edit turns a message from before the session into a question."""
     room.model.script(says("I see"))
     talk = room.guest("Ben").posts("who knows printers?")
     talk.says("@attendant what can we do?", by=room.guest("Ana"))
@@ -101,8 +101,8 @@ async def test_an_edit_of_what_was_said_before_may_call_the_bot(room: Room) -> N
 
 
 @pytest.mark.parametrize("command", ["reset", "stop"])
-async def test_an_edit_commands_nothing(room: Room, command: str) -> None:
-    """A command is sent, never edited in: over a question it is the new text, over small talk it is ignored."""
+async def test_an_edit_into_a_command_runs_no_command(room: Room, command: str) -> None:
+    """Over a question, the command is the new text. Over a message for other people, it is ignored."""
     talk, small_talk = room.guest("Ana").mentions("my VPN is down"), room.guest("Ben").posts("lovely weather")
     await talk.answers(1)
     await room.settled()
@@ -116,7 +116,7 @@ async def test_an_edit_commands_nothing(room: Room, command: str) -> None:
     assert small_talk.messages() == []
 
 
-async def test_the_typo_in_old_small_talk_is_no_question(room: Room) -> None:
+async def test_an_edit_of_an_earlier_message_is_not_answered(room: Room) -> None:
     """An edit of a message from before the session does not make it a question."""
     talk = room.guest("Ana").posts("teh VPN is down")
     talk.says("@attendant can you help?", by=room.guest("Ben"))
@@ -145,7 +145,7 @@ async def test_a_deleted_message_is_forgotten(room: Room) -> None:
 
 
 async def test_deleting_one_of_two_questions(room: Room) -> None:
-    """The running answer begins again, to the question that is left."""
+    """The running answer restarts with the question that is left."""
     first, hold = room.hold_model(), room.hold_model("Both are ")
     talk = room.guest("Ana").mentions("zero")
     await first.reached()

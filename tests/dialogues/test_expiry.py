@@ -1,4 +1,4 @@
-"""Idle sessions expire: their words go, and the bot says once that it started over."""
+"""Idle sessions expire: their texts are erased, and the bot says once that it started over."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ A_DAY = timedelta(hours=24, seconds=1)
 
 
 async def test_after_a_day_a_thread_starts_over_and_says_so_once(room: Room) -> None:
-    """The first answer after the expiry opens with the line that says so; the second does not."""
+    """The first answer after the expiry begins with a notice. The second does not."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
     await room.settled()
@@ -29,8 +29,8 @@ async def test_after_a_day_a_thread_starts_over_and_says_so_once(room: Room) -> 
     assert texts.STARTED_FRESH not in (await talk.answers(3))[-1]
 
 
-async def test_expiry_does_not_hang_on_the_sweep(room: Room) -> None:
-    """A message after the limit finds a fresh session even when no sweep has run."""
+async def test_expiry_does_not_depend_on_the_sweep(room: Room) -> None:
+    """A message after the limit opens a new session even if no sweep has run."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
     await room.settled()
@@ -79,7 +79,7 @@ WARNED = {"expiry_warning_minutes": 30.0}
 @pytest.mark.parametrize("room_settings", [TWO_HOURS_HERE], ids=["two hours"])
 @pytest.mark.parametrize("swept", [True, False], ids=["swept", "lazy"])
 async def test_a_channel_may_have_a_limit_of_its_own(room: Room, *, swept: bool) -> None:
-    """After two hours the help desk's thread starts over; a direct message goes on for a day."""
+    """The help desk's thread expires after two hours. A direct message keeps the limit of a day."""
     ana = room.guest("Ana")
     talk, direct = ana.mentions("my VPN is down"), ana.writes("my screen flickers")
     await talk.answers(1)
@@ -96,13 +96,13 @@ async def test_a_channel_may_have_a_limit_of_its_own(room: Room, *, swept: bool)
 
 
 async def warn(room: Room) -> None:
-    """Have the warning's job run."""
+    """Run the job that posts the warnings."""
     await next(job.func for job in room.services.scheduler._scheduler.get_jobs() if job.name == "warn_of_expiry")()  # noqa: SLF001 - not waiting for its time
 
 
 @pytest.mark.parametrize("room_settings", [WARNED], ids=["half an hour"])
 async def test_a_thread_is_warned_once_before_it_is_forgotten(room: Room) -> None:
-    """Half an hour before the expiry, one line warns of it. The line does not extend the session."""
+    """Half an hour before the expiry, the bot posts one warning. The warning does not extend the session."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
     await room.settled()
@@ -117,8 +117,8 @@ async def test_a_thread_is_warned_once_before_it_is_forgotten(room: Room) -> Non
 
 
 @pytest.mark.parametrize("room_settings", [WARNED], ids=["half an hour"])
-async def test_whoever_writes_after_the_warning_is_remembered(room: Room) -> None:
-    """A message after the warning continues the conversation, which is warned again after its next silence."""
+async def test_a_message_after_the_warning_continues_the_session(room: Room) -> None:
+    """After the next idle time, the bot warns again."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
     await room.settled()
@@ -156,6 +156,6 @@ async def test_a_warning_that_fails_loses_nothing(room: Room, trouble: str) -> N
     assert said == {"busy": 1, "refused": 1, "lost": 2}[trouble]
 
 
-async def test_nobody_is_warned_unless_asked_for(room: Room) -> None:
+async def test_the_warning_is_off_by_default(room: Room) -> None:
     """The warning is off by default."""
     assert "warn_of_expiry" not in {job.name for job in room.services.scheduler._scheduler.get_jobs()}  # noqa: SLF001

@@ -1,4 +1,4 @@
-"""When Slack's connections break or are renewed: the operator reads of it, and no message is lost."""
+"""Slack's connections break or are renewed: the operator can see it, and no message is lost."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def slack_times() -> dict[str, Any]:
 
 
 async def test_all_connections_down_and_back(room: Room, caplog: pytest.LogCaptureFixture) -> None:
-    """/readyz and the log report the outage and its end. Messages written meanwhile are answered then."""
+    """/readyz and the log report the outage and its end. Messages written meanwhile are answered afterwards."""
     caplog.set_level(logging.INFO, "bot.slack.inbound.socket_mode")
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
@@ -46,7 +46,7 @@ async def test_all_connections_down_and_back(room: Room, caplog: pytest.LogCaptu
 
 
 async def test_connections_are_renewed_in_the_middle_of_an_answer(room: Room) -> None:
-    """The answer goes on. A message of that moment is answered next, although Slack sent it only once."""
+    """The answer continues. A message of that moment is answered next, although Slack sent it only once."""
     hold = room.hold_model("Have you ")
     talk = room.guest("Ana").mentions("my VPN is down")
     await hold.reached()

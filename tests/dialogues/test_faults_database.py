@@ -1,4 +1,4 @@
-"""When the database is away: the person reads a sentence, the operator a log line, and the next message works."""
+"""The database is unreachable: the person reads a sentence, the operator a log line, and the next message works."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.timeouts import GENEROUS_S
 
 @pytest.fixture
 def room_settings(database_url: str) -> dict[str, Any]:
-    """On both databases."""
+    """Settings for each database."""
     return {"database_url": database_url, "health_port": free_port()}
 
 
@@ -31,7 +31,7 @@ def slack_times() -> dict[str, Any]:
 
 
 async def test_a_database_that_is_away_while_accepting(room: Room, caplog: pytest.LogCaptureFixture) -> None:
-    """The message is not acknowledged, comes again, and is answered once; the operator reads how many were refused."""
+    """Slack gets no acknowledgement and delivers again. The message is answered once. Refusals are counted."""
     with away(room.settings.database_url.get_secret_value()):
         talk = room.guest("Ana").mentions("my VPN is down")
         await logged(caplog, "slack_event_not_stored")
@@ -44,8 +44,8 @@ async def test_a_database_that_is_away_while_accepting(room: Room, caplog: pytes
     assert (await room.services.store.run(figures, now=room.clock.now())).failed_deliveries > 0
 
 
-async def test_the_operator_is_told_while_the_database_is_away(room: Room, caplog: pytest.LogCaptureFixture) -> None:
-    """/readyz names the database, and has the counts that this process knows by itself; later it has all of them."""
+async def test_readyz_names_an_unreachable_database(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    """During the outage /readyz has the counts of this process. Afterwards it has all counts."""
     everything = {
         "running": 0,
         "waiting": 0,
@@ -75,8 +75,8 @@ async def test_the_operator_is_told_while_the_database_is_away(room: Room, caplo
     assert (status, told["counts"] | {"failed_deliveries": 0}) == (200, everything)
 
 
-async def test_a_database_that_goes_away_while_an_answer_grows(room: Room, caplog: pytest.LogCaptureFixture) -> None:
-    """The person reads the whole answer all the same; it is settled when the database is back, and remembered."""
+async def test_a_database_outage_during_an_answer(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    """The person still reads the whole answer. The turn is settled when the database is back."""
     first, second = PausedStep(), PausedStep()
     room.model.script(says("Have you ", first, "tried ", second, "turning it off?"))
     talk = room.guest("Ana").mentions("my VPN is down")
@@ -94,8 +94,8 @@ async def test_a_database_that_goes_away_while_an_answer_grows(room: Room, caplo
     assert (await talk.answers(2))[-1] == answer
 
 
-async def test_a_database_that_goes_away_before_the_first_word(room: Room, caplog: pytest.LogCaptureFixture) -> None:
-    """An answer goes on after the store has recorded its first message, and nothing is posted twice."""
+async def test_a_database_outage_before_the_first_word(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    """The answer continues after the store has recorded its first message. No message is posted twice."""
     hold = room.hold_model()
     talk = room.guest("Ana").mentions("my VPN is down")
     await hold.reached()
@@ -110,7 +110,7 @@ async def test_a_database_that_goes_away_before_the_first_word(room: Room, caplo
     assert (await talk.answers(2))[-1] == "I was shown: my VPN is down | a held answer | and now?"
 
 
-async def test_a_command_while_the_database_is_away(room: Room) -> None:
+async def test_a_command_during_a_database_outage(room: Room) -> None:
     """A slash command gets a plain sentence while Slack waits. The same command works later."""
     await room.guest("Ana").mentions("my VPN is down").answers(1)
     await room.settled()
@@ -122,7 +122,7 @@ async def test_a_command_while_the_database_is_away(room: Room) -> None:
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_full_disk(room: Room, caplog: pytest.LogCaptureFixture) -> None:
-    """A message that does not fit is refused and delivered again. The file stays whole; with room, all is answered."""
+    """A message that does not fit is refused and delivered again. With room, all messages are answered."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
     await room.settled()

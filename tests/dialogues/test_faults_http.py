@@ -1,4 +1,4 @@
-"""Over HTTP, a request that Slack did not sign is refused unread, and the conversation beside it goes on."""
+"""Over HTTP, the bot refuses requests that Slack did not sign. Slack's own requests are answered meanwhile."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Sign = Callable[[bytes, float], dict[str, str]]
 
 @pytest.fixture
 async def room(tmp_path: Path) -> AsyncIterator[Room]:
-    """The whole bot over signed HTTP, by the real clock, because Slack's signatures are."""
+    """The whole bot over signed HTTP. It uses the real clock, because Slack's signatures do."""
     clock, port = SettableClock(datetime.now(UTC)), free_port()
     async with AsyncExitStack() as stack:
         model = OpenAIServer(recites)
@@ -69,13 +69,13 @@ NO_OBJECTS = [
 
 
 @pytest.mark.parametrize(("status", "made"), [case[1:] for case in NOT_SLACKS], ids=[case[0] for case in NOT_SLACKS])
-async def test_what_is_not_slacks_is_turned_away(
+async def test_an_unsigned_request_is_refused(
     room: Room,
     status: int,
     made: Callable[[Sign], tuple[bytes, dict[str, str]]],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It is neither parsed, nor logged, nor counted; Slack's own deliveries before and after it are answered."""
+    """It is neither parsed, logged nor counted. Slack's own deliveries before and after it are answered."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
     body, headers = made(lambda body, later_s: signature(room, body, later_s))
@@ -89,10 +89,10 @@ async def test_what_is_not_slacks_is_turned_away(
 
 @pytest.mark.parametrize("body", NO_OBJECTS)
 @pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
-async def test_what_is_signed_but_no_object_is_refused(
+async def test_a_signed_body_that_is_no_object_is_refused(
     room: Room, body: bytes, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A signed body that is no object breaks nothing, and no word of it is logged."""
+    """The bot keeps running, and logs no word of the body."""
     status = await posted(room, body, {**signature(room, body, 0), "Content-Type": kind})
     assert status in {400, 404}
     assert "hidden words" not in caplog.text
@@ -102,7 +102,7 @@ async def test_what_is_signed_but_no_object_is_refused(
 
 
 def signature(room: Room, body: bytes, later_s: float) -> dict[str, str]:
-    """The headers by which Slack would prove that this body is its own, at a time that is `later_s` from now."""
+    """Return Slack's signature headers for this body, dated `later_s` seconds from now."""
     at = str(int(time.time() + later_s))
     secret = room.workspace.app.signing_secret.encode()
     signed = hmac.new(secret, b"v0:" + at.encode() + b":" + body, hashlib.sha256).hexdigest()
@@ -110,7 +110,7 @@ def signature(room: Room, body: bytes, later_s: float) -> dict[str, str]:
 
 
 async def posted(room: Room, body: bytes, headers: dict[str, str]) -> int:
-    """The status that the bot answers."""
+    """Return the status of the bot's response."""
     url = f"http://127.0.0.1:{room.settings.port}{PATH}"
     data = io.BytesIO(body)
     async with aiohttp.ClientSession(trust_env=False) as http, http.post(url, data=data, headers=headers) as response:

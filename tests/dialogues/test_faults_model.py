@@ -1,4 +1,4 @@
-"""When the model fails: the person reads why, and the next message is answered."""
+"""The model fails: the person reads the reason, and the next message is answered."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ STAYS: list[tuple[str, list[Reply], str, Trouble]] = [
 
 
 @pytest.mark.parametrize("replies", [replies for _, replies in PASSES], ids=[name for name, _ in PASSES])
-async def test_trouble_that_passes_is_not_noticed(room: Room, replies: list[Reply]) -> None:
-    """As long as nothing was shown the model is asked again, and the person reads the answer and nothing else."""
+async def test_a_temporary_failure_of_the_model_is_retried(room: Room, replies: list[Reply]) -> None:
+    """The bot retries while no text is shown. The person reads only the answer."""
     room.model.script(*replies)
     talk = room.guest("Ana").mentions("my VPN is down")
     assert await talk.answers(1) == [ANSWER]
@@ -52,10 +52,10 @@ async def test_trouble_that_passes_is_not_noticed(room: Room, replies: list[Repl
 
 @pytest.mark.parametrize("room_settings", [IMPATIENT])
 @pytest.mark.parametrize(("replies", "said", "trouble"), [case[1:] for case in STAYS], ids=[case[0] for case in STAYS])
-async def test_trouble_that_stays_is_told(
+async def test_a_lasting_failure_of_the_model_is_reported(
     room: Room, replies: list[Reply], said: str, trouble: Trouble, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The text so far stays, one sentence says that it is all, and the operator reads why."""
+    """The text so far stays, one sentence says that the answer is incomplete, and the log has the cause."""
     room.model.script(*replies)
     talk = room.guest("Ana").mentions("my VPN is down")
     assert await talk.answers(1) == [said + texts.trouble(trouble)]
@@ -66,8 +66,8 @@ async def test_trouble_that_stays_is_told(
     assert (await talk.answers(2))[-1].endswith("| are you there?")
 
 
-async def test_a_model_that_is_not_there(room: Room) -> None:
-    """Without a model the person reads a sentence. When the model is back, the bot answers by itself."""
+async def test_a_model_that_is_away_and_back(room: Room) -> None:
+    """Without a model the person reads a sentence. When the model is back, the bot answers again."""
     await room.model.stop()
     talk = room.guest("Ana").mentions("my VPN is down")
     assert await talk.answers(1) == [texts.trouble(Trouble.UNAVAILABLE)]
@@ -77,8 +77,8 @@ async def test_a_model_that_is_not_there(room: Room) -> None:
     assert (await talk.answers(2))[-1].endswith("| are you there?")
 
 
-async def test_a_dead_model_is_left_alone_until_it_recovers(room: Room, caplog: pytest.LogCaptureFixture) -> None:
-    """After some failures the model is not asked, and people read why at once. After the pause it answers again."""
+async def test_the_circuit_breaker_pauses_a_failing_model(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    """After some failures the bot stops asking the model, and people read why at once. After the pause it answers."""
     room.model.script(*[DOWN] * 3 * FAILURES)
     for number in range(FAILURES):
         await room.guest("Ana").mentions(f"question {number}").answers(1)

@@ -1,4 +1,4 @@
-"""Replicas on one PostgreSQL whose clocks differ: they share the work, and each question has one answer."""
+"""Replicas with different clocks on one PostgreSQL share the work. Each question has one answer."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def other(request: pytest.FixtureRequest, room: Room) -> AsyncIterator[Pla
         yield bot.services
 
 
-async def test_replicas_whose_clocks_differ(room: Room, other: PlatformServices) -> None:
+async def test_replicas_with_different_clocks(room: Room, other: PlatformServices) -> None:
     """Leases run by the database's clock, so neither replica takes over the other's answers."""
     holds = [room.hold_model(f"{number} ") for number in range(6)]
     talks = [room.guest("Ana").mentions(str(number)) for number in range(6)]

@@ -1,4 +1,4 @@
-"""When Slack fails under an answer: the thread is whole in the end, and the next message is answered."""
+"""Slack fails during an answer: in the end the thread has one whole answer, and the next message is answered."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def slack_times() -> dict[str, Any]:
 
 
 @WAYS
-async def test_slack_is_away_for_a_while(room: Room, caplog: pytest.LogCaptureFixture) -> None:
-    """An answer that could not be shown is finished in the same message when Slack is back."""
+async def test_an_outage_of_slack(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    """When Slack is back, the bot finishes the answer in the same message."""
     hold = PausedStep()
     room.model.script(says("Have you ", hold, "tried turning it off?"))
     talk = room.guest("Ana").mentions("my VPN is down")
@@ -48,8 +48,8 @@ async def test_slack_is_away_for_a_while(room: Room, caplog: pytest.LogCaptureFi
 
 @WAYS
 @pytest.mark.parametrize("status", [500, 503])
-async def test_slack_fails_for_a_while(room: Room, status: int) -> None:
-    """While each call is answered with a server error nothing is posted twice; then the answer stands there, once."""
+async def test_server_errors_of_slack(room: Room, status: int) -> None:
+    """No message is posted twice while each call gets a server error. Afterwards the thread has one answer."""
     methods = ("chat.startStream", "chat.stopStream", "chat.postMessage", "chat.update", "conversations.replies")
     for method in methods:
         room.server.faults.fail(method, times=None, status=status)
@@ -70,8 +70,8 @@ async def test_slack_fails_for_a_while(room: Room, status: int) -> None:
     ("room_settings", "method"),
     [({}, "chat.startStream"), ({}, "chat.stopStream"), (EDITED, "chat.postMessage"), (EDITED, "chat.update")],
 )
-async def test_slack_does_not_say_whether_it_did_it(room: Room, method: str, status: int | None) -> None:
-    """A call whose confirmation got lost is found in the thread, and is not repeated."""
+async def test_a_lost_confirmation_of_slack(room: Room, method: str, status: int | None) -> None:
+    """Slack carries out a call, but its response is lost. The bot finds the message and does not repeat the call."""
     room.server.faults.lose_answer(method, status=status)
     hold = PausedStep()
     room.model.script(says("Have you ", hold, "tried turning it off?"))
@@ -92,8 +92,8 @@ async def test_slack_does_not_say_whether_it_did_it(room: Room, method: str, sta
         (EDITED, "chat.update"),
     ],
 )
-async def test_slack_asks_to_wait(room: Room, method: str) -> None:
-    """A rate limit delays the answer by Slack's Retry-After, and no text is lost."""
+async def test_a_rate_limit_of_slack(room: Room, method: str) -> None:
+    """The answer waits for Slack's Retry-After. No text is lost."""
     room.server.faults.rate_limit(method, retry_after_s=1)
     hold = PausedStep()
     room.model.script(says("Have you ", hold, "tried turning it off?"))
@@ -104,8 +104,8 @@ async def test_slack_asks_to_wait(room: Room, method: str) -> None:
     await goes_on(room, talk)
 
 
-async def test_slack_ends_the_stream_for_its_age(room: Room) -> None:
-    """An answer that takes longer than Slack lets a stream live goes on in the same message."""
+async def test_slack_ends_a_stream_that_is_too_old(room: Room) -> None:
+    """The bot continues a long answer in the same message after Slack has ended the stream."""
     hold = PausedStep()
     room.model.script(says("Have you ", hold, "tried turning it off?"))
     talk = room.guest("Ana").mentions("my VPN is down")
@@ -118,8 +118,8 @@ async def test_slack_ends_the_stream_for_its_age(room: Room) -> None:
 
 
 @WAYS
-async def test_the_channel_is_archived_under_an_answer(room: Room, caplog: pytest.LogCaptureFixture) -> None:
-    """An answer that can be shown no more is given up, with a log line. Other threads go on."""
+async def test_the_channel_is_archived_during_an_answer(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    """The bot gives up the answer and logs that. Other threads continue."""
     hold = PausedStep()
     room.model.script(says("Have you ", hold, "tried turning it off?"))
     talk = room.guest("Ana").mentions("my VPN is down")
@@ -137,7 +137,7 @@ async def test_the_channel_is_archived_under_an_answer(room: Room, caplog: pytes
 
 
 async def test_slacks_stop_button(room: Room) -> None:
-    """After Slack's Stop button the text so far stays, marked, and the next message is answered."""
+    """After Slack's Stop button the text so far stays, marked as stopped. The next message is answered."""
     declare_agent(room.workspace)
     hold = PausedStep()
     room.model.script(says("Have you ", hold))
@@ -153,7 +153,7 @@ async def test_slacks_stop_button(room: Room) -> None:
 
 @pytest.mark.parametrize("room_settings", [{"max_running_turns": 1}])
 async def test_a_waiting_person_sees_a_status(room: Room) -> None:
-    """At the limit of running turns the next person reads that theirs is next, and then its answer."""
+    """At the limit of running turns, the next person reads a waiting status, and then the answer."""
     hold = room.hold_model()
     first = room.guest("Ana").mentions("one")
     await hold.reached()

@@ -27,13 +27,13 @@ Way = Callable[[Room, Talk], Awaitable[None]]
 
 
 def in_the_files(room: Room, word: str) -> bool:
-    """Whether the word stands anywhere in the bytes of the database's files."""
+    """Return whether the bytes of the database's files contain the word."""
     files = [Path(room.database + suffix) for suffix in ("", "-wal", "-shm")]
     return any(word.encode() in file.read_bytes() for file in files if file.exists())
 
 
 async def forget_me(room: Room, guest: Guest, count: int) -> None:
-    """Ask to be forgotten, and confirm it."""
+    """Send `forget me` and confirm it."""
     question = await guest.commands("/attendant", "forget me")
     assert question.text == texts.CONFIRM_FORGET_ME
     room.workspace.interactions.press(guest.person, question, FORGET_ME)
@@ -109,8 +109,8 @@ WAYS: list[Way] = [
 
 
 @pytest.mark.parametrize("forget", WAYS)
-async def test_invariant_6_what_is_forgotten_is_nowhere(room: Room, forget: Way) -> None:
-    """No word of a forgotten conversation is in any file of the database, neither questions nor answers."""
+async def test_invariant_6_forgotten_texts_are_in_no_file(room: Room, forget: Way) -> None:
+    """No file of the database holds a word of a forgotten conversation, neither questions nor answers."""
     room.model.script(says(ANSWER))
     talk = room.guest("Ana").mentions(QUESTION)
     assert await talk.answers(1) == [ANSWER]
@@ -126,8 +126,8 @@ async def test_invariant_6_what_is_forgotten_is_nowhere(room: Room, forget: Way)
     assert in_the_files(room, ANSWER) is (forget is by_edit)  # the answer is in Slack
 
 
-async def test_the_operator_hears_that_words_may_be_left(room: Room) -> None:
-    """During a long read by another process, erase reports that the file may hold words. Run again, it succeeds."""
+async def test_erase_reports_a_vacuum_that_was_blocked(room: Room) -> None:
+    """While another process reads, erase reports that the file may still hold texts. A second run succeeds."""
     talk = room.guest("Ana").mentions(QUESTION)
     await talk.answers(1)
     await room.settled()
@@ -146,8 +146,8 @@ async def test_the_operator_hears_that_words_may_be_left(room: Room) -> None:
     assert not in_the_files(room, QUESTION)
 
 
-async def test_who_asks_to_be_forgotten_is_forgotten_everywhere(room: Room) -> None:
-    """A person is forgotten in every channel and in direct messages. The words of others stay."""
+async def test_forget_me_erases_a_person_everywhere(room: Room) -> None:
+    """The person is forgotten in every channel and in direct messages. Other people's messages stay."""
     ana, ben = room.guest("Ana"), room.guest("Ben")
     shared, private = ana.mentions("my PIN is 1234"), ana.writes("my PIN is 1234")
     await shared.answers(1)
@@ -164,8 +164,8 @@ async def test_who_asks_to_be_forgotten_is_forgotten_everywhere(room: Room) -> N
     assert (await shared.answers(3))[-1].startswith("I was shown: my VPN is down | ")
 
 
-async def test_forget_me_ends_what_is_being_answered(room: Room) -> None:
-    """The running answer ends where it is, and says that it does."""
+async def test_forget_me_ends_the_running_answer(room: Room) -> None:
+    """The running answer ends with a note that says so."""
     hold = room.hold_model("Have you tried ")
     ana = room.guest("Ana")
     talk = ana.mentions("my VPN is down")
@@ -177,8 +177,8 @@ async def test_forget_me_ends_what_is_being_answered(room: Room) -> None:
     assert await talk.answers(1) == [f"Have you tried \n\n{texts.interrupted(Interrupted.ERASED)}"]
 
 
-async def test_being_forgotten_wants_to_be_confirmed(room: Room) -> None:
-    """The command alone erases nothing; other words after it are none of its words."""
+async def test_forget_me_needs_a_confirmation(room: Room) -> None:
+    """The command alone erases nothing. `forget it` is an unknown command."""
     ana = room.guest("Ana")
     talk = ana.mentions("my VPN is down")
     await talk.answers(1)
@@ -190,13 +190,13 @@ async def test_being_forgotten_wants_to_be_confirmed(room: Room) -> None:
     assert "my VPN is down" in (await talk.answers(2))[-1]
 
 
-async def test_nothing_is_remembered_of_somebody_new(room: Room) -> None:
+async def test_nothing_is_remembered_of_a_new_person(room: Room) -> None:
     """For a person who never wrote, the command says that nothing is remembered."""
     await forget_me(room, room.guest("Chidi"), 0)
 
 
 async def exported(room: Room, guest: Guest) -> Any:
-    """Return the file that comes in a person's direct messages after they asked for it."""
+    """Return the export file that arrives in the person's direct messages after the command."""
     assert (await guest.commands("/attendant", "export")).text == texts.EXPORT_COMES
     place = room.workspace.dm(guest.person)
     await room.until(lambda: any(message.files for message in room.workspace.app_messages(place)))
@@ -207,8 +207,8 @@ async def exported(room: Room, guest: Guest) -> Any:
     return json.loads(content)
 
 
-async def test_an_export_holds_all_that_is_kept(room: Room) -> None:
-    """The person's own messages, with where and when, and the answers; nothing that others wrote."""
+async def test_an_export_has_all_stored_data_of_the_person(room: Room) -> None:
+    """The file has the person's messages with place, time and answer. It has no message of other people."""
     ana = room.guest("Ana")
     talk = ana.mentions("my VPN is dwn")
     await talk.answers(1)
@@ -228,8 +228,8 @@ async def test_an_export_holds_all_that_is_kept(room: Room) -> None:
     assert message["edited_at"] is not None
 
 
-async def test_an_export_holds_what_was_said_before(room: Room) -> None:
-    """A person's messages from before the bot was called into a thread are stored, so their export holds them."""
+async def test_an_export_has_the_persons_thread_context(room: Room) -> None:
+    """The person's messages from before the bot was called into a thread are stored, so the export has them."""
     ana = room.guest("Ana")
     talk = ana.posts("who knows printers?")
     talk.says("@attendant what can we do?", by=room.guest("Ben"))
@@ -242,8 +242,8 @@ async def test_an_export_holds_what_was_said_before(room: Room) -> None:
     assert (told["text"], told["id"], document["messages"]) == ("who knows printers?", talk.root, [])
 
 
-async def test_an_export_that_cannot_be_sent_is_told(room: Room) -> None:
-    """Where the app may not send files the person reads so, instead of waiting for one."""
+async def test_a_failed_export_is_reported(room: Room) -> None:
+    """If the app may not upload files, the person reads a sentence that says so."""
     workspace = room.workspace
     workspace.app = dataclasses.replace(workspace.app, scopes=workspace.app.scopes - {"files:write"})
     ana = room.guest("Ana")

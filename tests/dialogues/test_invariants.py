@@ -1,4 +1,4 @@
-"""The promises of docs/invariants.md, each at the interface: the bot in the playground."""
+"""The promises of docs/invariants.md, tested with the whole bot in the playground."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.room import Room, shown
 
 @pytest.mark.parametrize("slack_times", [{"ack_within_s": 1.0, "retry_after_s": (0.1,) * 50}], ids=["soon again"])
 async def test_invariant_1_accepted_before_acknowledged(room: Room) -> None:
-    """While the database refuses, Slack gets no acknowledgement; it delivers again, and the answer comes."""
+    """While the database refuses, Slack gets no acknowledgement. It delivers again, and the bot answers."""
     with sqlite3.connect(room.database) as blocker:
         blocker.execute("BEGIN IMMEDIATE")  # SQLite's one write lock: the store now waits, then gives up
         talk = room.guest("Ana").mentions("my VPN is down")
@@ -30,7 +30,7 @@ async def test_invariant_1_accepted_before_acknowledged(room: Room) -> None:
 
 
 async def test_invariant_2_once(room: Room) -> None:
-    """A mention arrives as two events, each delivered again hours later: it is answered once."""
+    """A mention arrives as two events, and each is delivered again hours later. The bot answers once."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
 
@@ -44,8 +44,8 @@ async def test_invariant_2_once(room: Room) -> None:
     assert len(room.model.requests) == 2
 
 
-async def test_invariant_2_an_ignored_event_hides_nothing(room: Room) -> None:
-    """A message that was ignored in one shape is answered when the same message comes in a shape that wants one."""
+async def test_invariant_2_an_ignored_event_hides_no_message(room: Room) -> None:
+    """The first event of a message wants no answer and is ignored. The second one wants an answer and gets it."""
     talk = room.guest("Ana").posts("what about the canteen?")
     await room.acknowledged()
     (ignored,) = room.server.deliveries.events("message", ts=talk.root)
@@ -87,8 +87,8 @@ async def test_invariant_4_a_slow_thread_delays_no_other(room: Room) -> None:
     await slow.answers(1)
 
 
-async def test_invariant_5_other_workspaces_are_none_of_its_business(room: Room) -> None:
-    """The bot neither reads nor answers the messages of another workspace on the same database."""
+async def test_invariant_5_other_workspaces_are_ignored(room: Room) -> None:
+    """The bot neither reads nor answers messages of another workspace in the same database."""
     thread = Thread("slack", "T0ELSEWHERE", "C0HELPDESK", "1700000000.000001")
     message = MessageReceived(thread, thread.root, Author("U1", thread.workspace), "our secret", mentions_bot=True)
     now, idle_after = room.clock.now(), room.settings.idle_after
@@ -103,8 +103,8 @@ async def test_invariant_5_other_workspaces_are_none_of_its_business(room: Room)
     assert not any("our secret" in text for request in room.model.requests for text in request.texts)
 
 
-async def test_invariant_5_apart(room: Room) -> None:
-    """Many threads at once, each with its secret: no answer ever knows another's."""
+async def test_invariant_5_threads_are_separate(room: Room) -> None:
+    """Many threads run at once, each with a secret. No answer contains another thread's secret."""
     guests = [room.guest(name) for name in ("Ana", "Ben", "Chidi", "Dalia")]
     talks = [guest.mentions(f"secret-{n}-{guest.person.name}") for n in range(5) for guest in guests]
     await asyncio.gather(*(talk.answers(1) for talk in talks))
@@ -118,7 +118,7 @@ async def test_invariant_5_apart(room: Room) -> None:
 
 
 async def test_invariant_9_never_silent(room: Room) -> None:
-    """While the model thinks, the thread shows a status; with the answer it is gone."""
+    """While the model thinks, the thread shows a status. The status ends with the answer."""
     hold = room.hold_model()
     talk = room.guest("Ana").mentions("my VPN is down")
     await hold.reached()
@@ -131,7 +131,7 @@ async def test_invariant_9_never_silent(room: Room) -> None:
 
 @pytest.mark.parametrize("room_settings", [{}, {"slack_streaming": "off"}], ids=["streamed", "edited"])
 async def test_invariant_10_harmless_output(room: Room) -> None:
-    """However a ping is split over deltas, the answer in Slack pings nobody and unfurls nothing."""
+    """The answer in Slack pings nobody and unfurls no link, even if a ping is split over several deltas."""
     cut = random.Random(10)  # noqa: S311 - a test repeats itself
     ana = room.guest("Ana")
     for _ in range(12):
@@ -145,8 +145,8 @@ async def test_invariant_10_harmless_output(room: Room) -> None:
         assert pings.unfurled(message) == []
 
 
-async def test_invariant_9_the_status_waits_for_nothing(room: Room) -> None:
-    """The person sees that the bot works while names are still looked up, before the model is even asked."""
+async def test_invariant_9_the_status_comes_first(room: Room) -> None:
+    """The status shows before names are looked up and before the model is asked."""
     hold = room.server.faults.hold("users.info")
     talk = room.guest("Ana").mentions("please give @chidi access to jira")
 

@@ -20,7 +20,7 @@ REFUSAL = Fails(
 
 
 async def goes_on(room: Room, talk: Talk, turns: int) -> None:
-    """So many more questions, each answered briefly, and folded into the summary when it is time to."""
+    """Ask so many more questions, each answered briefly. The bot summarises them when it is due."""
     for number in range(turns):
         before = len(talk.messages())
         room.model.script(says("fine"))
@@ -31,8 +31,8 @@ async def goes_on(room: Room, talk: Talk, turns: int) -> None:
 
 
 @NARROW
-async def test_what_was_said_long_ago_is_still_known(room: Room) -> None:
-    """The model reads a summary of the oldest turns and the newest turns in full. The status says so."""
+async def test_old_turns_are_summarised(room: Room) -> None:
+    """The model reads a summary of the oldest turns, and the newest turns in full. The status mentions the summary."""
     talk = room.guest("Ana").writes("the code of door is 7319")
     await talk.answers(1)
     await goes_on(room, talk, 6)
@@ -51,8 +51,8 @@ async def test_what_was_said_long_ago_is_still_known(room: Room) -> None:
 
 
 @NARROW
-async def test_what_was_said_before_the_bot_was_called_is_still_known(room: Room) -> None:
-    """It goes into the summary with the turn that it stands with."""
+async def test_the_thread_context_is_summarised(room: Room) -> None:
+    """The summary includes the thread context with its turn."""
     talk = room.guest("Ben").posts("the code of door is 7319")
     room.model.script(says("I see"))
     talk.says("@attendant hello", by=room.guest("Ana"))
@@ -65,8 +65,8 @@ async def test_what_was_said_before_the_bot_was_called_is_still_known(room: Room
 
 
 @NARROW
-async def test_a_message_that_is_too_long_is_answered_and_the_person_told(room: Room) -> None:
-    """The model sees its beginning and its end; below the answer a line says so."""
+async def test_a_message_that_is_too_long_is_shortened(room: Room) -> None:
+    """The model sees its beginning and its end. A line below the answer says so."""
     room.model.script(says("What a story."))
     talk = room.guest("Ana").writes(f"It begins {'and goes on ' * 1_000} until it ends.")
 
@@ -77,8 +77,8 @@ async def test_a_message_that_is_too_long_is_answered_and_the_person_told(room: 
     assert len(text) < 3_000
 
 
-async def test_a_backend_with_a_narrower_window_is_not_noticed(room: Room) -> None:
-    """A refused request is repeated with less, and the window in the refusal counts from then on."""
+async def test_a_request_too_long_for_the_backend_is_shortened(room: Room) -> None:
+    """The bot repeats a refused request with less text, and uses the window in the refusal from then on."""
     talk = room.guest("Ana").writes("hello")
     await talk.answers(1)
     for number in range(2, 8):
@@ -95,8 +95,8 @@ async def test_a_backend_with_a_narrower_window_is_not_noticed(room: Room) -> No
 
 
 @NARROW
-async def test_what_was_deleted_is_forgotten_although_it_was_summarised(room: Room) -> None:
-    """From the deletion on, no request to the model holds the message, not even in a summary."""
+async def test_a_deleted_message_is_removed_from_the_summary(room: Room) -> None:
+    """After the deletion, no request to the model holds the message, not even in a summary."""
     talk = room.guest("Ana").writes("hello")
     await talk.answers(1)
     room.model.script(says("noted"))

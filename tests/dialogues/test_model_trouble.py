@@ -1,4 +1,4 @@
-"""When the model fails, the person reads one plain sentence, and the next message works."""
+"""The model fails: the person reads one plain sentence, and the next message works."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ KINDS: list[tuple[Trouble, list[Reply]]] = [
 
 
 @pytest.mark.parametrize(("trouble", "replies"), KINDS, ids=[kind.value for kind, _ in KINDS])
-async def test_each_trouble_ends_in_a_sentence(room: Room, trouble: Trouble, replies: list[Reply]) -> None:
-    """For each failure of the model the thread gets one sentence, and the next message gets its answer."""
+async def test_each_failure_of_the_model_gets_a_sentence(room: Room, trouble: Trouble, replies: list[Reply]) -> None:
+    """For each failure of the model the thread gets one sentence. The next message gets its answer."""
     script = list(replies)
     room.model.script(*script)
     talk = room.guest("Ana").mentions("my VPN is down")
@@ -34,8 +34,8 @@ async def test_each_trouble_ends_in_a_sentence(room: Room, trouble: Trouble, rep
     assert (await talk.answers(2))[-1].endswith("| are you there?")
 
 
-async def test_an_answer_that_is_cut_keeps_what_was_said(room: Room) -> None:
-    """When the stream breaks half-way, the text so far stays, and the sentence follows it."""
+async def test_an_incomplete_answer_keeps_its_text(room: Room) -> None:
+    """The stream breaks half-way. The text so far stays, and the sentence follows it."""
     room.model.script(says("Have you tried ", delta("turning it"), Cut()))
     talk = room.guest("Ana").mentions("my VPN is down")
 
@@ -44,8 +44,8 @@ async def test_an_answer_that_is_cut_keeps_what_was_said(room: Room) -> None:
     assert text == f"Have you tried turning it\n\n{texts.trouble(Trouble.CUT)}"
 
 
-async def test_a_failed_answer_is_remembered_as_such(room: Room) -> None:
-    """The model reads later that no answer was given, instead of meeting a gap."""
+async def test_a_failed_answer_is_remembered_as_failed(room: Room) -> None:
+    """The next request tells the model that no answer was given."""
     room.model.script(Fails(401, {"message": "no", "code": "invalid_api_key"}))
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)

@@ -1,4 +1,4 @@
-"""Resets by text, slash command and shortcut: who may reset, and what is forgotten."""
+"""Resets by text, slash command and shortcut: permissions, and the erased conversations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOTHING = texts.reset(ResetOutcome.NOTHING)
 
 @pytest.mark.parametrize("text", ["!reset", "@attendant reset", "@attendant Reset.", "@attendant /reset"])
 async def test_reset_in_a_thread_forgets_it(room: Room, text: str) -> None:
-    """`!reset` or a mention with `reset` is confirmed in the thread, and the next message starts afresh."""
+    """The bot confirms `!reset`, or a mention with `reset`, in the thread. The next message begins a new session."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
 
@@ -27,7 +27,7 @@ async def test_reset_in_a_thread_forgets_it(room: Room, text: str) -> None:
     assert (await talk.answers(3))[-1] == "I was shown: hello again"
 
 
-async def test_a_second_reset_says_there_was_nothing(room: Room) -> None:
+async def test_a_second_reset_finds_nothing(room: Room) -> None:
     """A second reset says that there was nothing to reset."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
@@ -39,8 +39,8 @@ async def test_a_second_reset_says_there_was_nothing(room: Room) -> None:
     assert (await talk.answers(3))[-1] == NOTHING
 
 
-async def test_only_who_took_part_may_reset(room: Room) -> None:
-    """A bystander's `!reset` is refused in a sentence, and the conversation goes on."""
+async def test_only_participants_can_reset(room: Room) -> None:
+    """The bot refuses a bystander's `!reset` with a sentence. The conversation continues."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
 
@@ -51,7 +51,7 @@ async def test_only_who_took_part_may_reset(room: Room) -> None:
     assert "my VPN is down" in (await talk.answers(3))[-1]
 
 
-async def test_reset_where_the_bot_takes_no_part_is_left_alone(room: Room) -> None:
+async def test_reset_in_a_thread_without_the_bot_is_ignored(room: Room) -> None:
     """`!reset` in a thread of people may be meant for another bot."""
     talk = room.guest("Ana").posts("testing our own bot")
 
@@ -62,7 +62,7 @@ async def test_reset_where_the_bot_takes_no_part_is_left_alone(room: Room) -> No
 
 
 async def test_a_sentence_about_resetting_is_a_message(room: Room) -> None:
-    """Only the bare word is the command: a password that wants resetting is a question."""
+    """Only the bare word is the command. A sentence such as "reset my password please" is a question."""
     talk = room.guest("Ana").mentions("reset my password please")
 
     assert await talk.answers(1) == ["I was shown: reset my password please"]
@@ -101,7 +101,7 @@ async def test_slash_reset_with_nothing_to_reset(room: Room) -> None:
 
 
 async def test_slash_reset_with_one_conversation(room: Room) -> None:
-    """The caller's only conversation in the channel is reset at once, another person's is not touched."""
+    """The caller's only conversation in the channel is reset at once. Another person's is not touched."""
     ana, ben = room.guest("Ana"), room.guest("Ben")
     talk, other = ana.mentions("my VPN is down"), ben.mentions("my badge is lost")
     await talk.answers(1)
@@ -116,7 +116,7 @@ async def test_slash_reset_with_one_conversation(room: Room) -> None:
 
 
 async def test_slash_reset_with_several_offers_a_list(room: Room) -> None:
-    """Several conversations are offered as buttons; the one that is pressed is forgotten, the other is not."""
+    """The bot offers several conversations as buttons. The pressed one is forgotten, the other is not."""
     ana = room.guest("Ana")
     first, second = ana.mentions("my VPN is down"), ana.mentions("my screen flickers")
     await first.answers(1)
@@ -149,7 +149,7 @@ async def test_slash_reset_all(room: Room) -> None:
 
 
 async def test_slash_reset_with_a_link(room: Room) -> None:
-    """A thread's link picks the conversation that is forgotten."""
+    """The link of a thread names the conversation that is forgotten."""
     ana = room.guest("Ana")
     first, second = ana.mentions("my VPN is down"), ana.mentions("my screen flickers")
     await first.answers(1)
@@ -181,7 +181,7 @@ async def test_help(room: Room) -> None:
 
 
 async def test_slash_command_from_a_thread(room: Room) -> None:
-    """Slack itself refuses slash commands in threads; nothing reaches the bot, nothing is forgotten."""
+    """Slack itself refuses slash commands in threads. The bot gets no request and forgets nothing."""
     ana = room.guest("Ana")
     talk = ana.mentions("my VPN is down")
     await talk.answers(1)

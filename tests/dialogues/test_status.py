@@ -16,8 +16,8 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.mark.parametrize("text", ["!status", "@attendant status", "@attendant /Status."])
-async def test_a_thread_is_told_what_is_remembered_of_it(room: Room, text: str) -> None:
-    """The status gives start, turns, share of the window and expiry, no words, and does not ask the model."""
+async def test_a_status_shows_the_memory_of_the_thread(room: Room, text: str) -> None:
+    """The status gives start, turns, share of the window and expiry. It quotes no text and does not ask the model."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
     room.clock.advance(HOUR)
@@ -35,7 +35,7 @@ async def test_a_thread_is_told_what_is_remembered_of_it(room: Room, text: str) 
 
 
 @pytest.mark.parametrize("room_settings", [{"history_tokens": 200}])
-async def test_it_is_told_how_full_the_memory_is(room: Room) -> None:
+async def test_a_status_shows_the_used_share_of_the_window(room: Room) -> None:
     """The longer the conversation, the larger the share of the window in the status."""
     room.model.script(says("x" * 300))
     talk = room.guest("Ana").mentions("my VPN is down")
@@ -49,8 +49,8 @@ async def test_it_is_told_how_full_the_memory_is(room: Room) -> None:
     assert 30 < int(share[1]) < 90
 
 
-async def test_asking_does_not_keep_a_conversation(room: Room) -> None:
-    """A status is no activity: the conversation expires when it would have, and then nothing is remembered."""
+async def test_a_status_does_not_extend_a_session(room: Room) -> None:
+    """The conversation expires at its old time. Then the status says that nothing is remembered."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
     await room.settled()
@@ -65,7 +65,7 @@ async def test_asking_does_not_keep_a_conversation(room: Room) -> None:
 
 
 async def test_after_a_reset_nothing_is_remembered(room: Room) -> None:
-    """The status says so."""
+    """The status after a reset says that nothing is remembered."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
     talk.says("!reset")
@@ -76,8 +76,8 @@ async def test_after_a_reset_nothing_is_remembered(room: Room) -> None:
     assert (await talk.answers(3))[-1] == NOTHING
 
 
-async def test_where_the_bot_takes_no_part_it_is_asked_by_name(room: Room) -> None:
-    """A bare `!status` in a thread of people may be meant for another bot; a mention is answered."""
+async def test_a_status_in_a_thread_without_the_bot_needs_a_mention(room: Room) -> None:
+    """A bare `!status` in a thread of people may be meant for another bot. A mention is answered."""
     talk = room.guest("Ana").posts("testing our own bot")
     talk.says("!status")
     await room.acknowledged()
@@ -95,8 +95,8 @@ async def test_a_sentence_about_the_status_is_a_message(room: Room) -> None:
     assert await talk.answers(1) == ["I was shown: status of my ticket?"]
 
 
-async def test_the_slash_command_lists_what_is_open(room: Room) -> None:
-    """The caller's own conversations in the channel are listed, each with a link, its start and its expiry."""
+async def test_the_slash_command_lists_open_conversations(room: Room) -> None:
+    """The list has the caller's conversations in the channel, each with a link, its start and its expiry."""
     ana = room.guest("Ana")
     assert (await ana.commands("/attendant", "status")).text == texts.status(0, [], 24 * HOUR)
     talk = ana.mentions("my VPN is down")
@@ -115,7 +115,7 @@ async def test_the_slash_command_lists_what_is_open(room: Room) -> None:
 @pytest.mark.parametrize(
     "room_settings", [{"session_idle_hours_by_channel": (("C0HELPDESK", 2.0),)}], ids=["two hours"]
 )
-async def test_the_channels_own_limit_is_told(room: Room) -> None:
+async def test_a_status_shows_the_channels_own_limit(room: Room) -> None:
     """In a channel with an idle limit of its own, both commands show that limit."""
     ana = room.guest("Ana")
     talk, direct = ana.mentions("my VPN is down"), ana.writes("and my screen flickers")

@@ -1,4 +1,4 @@
-"""Stop means stop: a person's word, a deleted question or a reset ends the running answer."""
+"""Stops: a command, a deleted question or a reset ends the running answer."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ STOPPED = wording.interrupted(Interrupted.STOPPED)
 
 
 @pytest.mark.parametrize("text", ["!stop", "@attendant stop"])
-async def test_stop_ends_the_answer_and_keeps_what_was_said(room: Room, text: str) -> None:
-    """The answer ends where it was, marked; the model's stream is closed, and the next message knows of it."""
+async def test_stop_ends_the_answer_and_keeps_its_text(room: Room, text: str) -> None:
+    """The text so far is marked as stopped. The model's stream is closed, and the next request shows the stop."""
     hold = room.hold_model("Have you tried ")
     talk = room.guest("Ana").mentions("my VPN is down")
     await room.until(lambda: any("Have you tried" in said for said in talk.texts()))
@@ -29,7 +29,7 @@ async def test_stop_ends_the_answer_and_keeps_what_was_said(room: Room, text: st
 
 
 async def test_stop_before_the_first_word(room: Room) -> None:
-    """Stopped before the first word, the thread says so, and nothing more comes."""
+    """The thread says that the answer was stopped. No answer follows."""
     hold = room.hold_model()
     talk = room.guest("Ana").mentions("my VPN is down")
     await hold.reached()
@@ -39,8 +39,8 @@ async def test_stop_before_the_first_word(room: Room) -> None:
     assert await talk.answers(1) == [STOPPED]
 
 
-async def test_nothing_to_stop_says_so(room: Room) -> None:
-    """`!stop` where nothing runs gets one plain line."""
+async def test_stop_without_a_running_answer_gets_a_reply(room: Room) -> None:
+    """`!stop` without a running answer gets one plain line."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
     await room.settled()
@@ -50,8 +50,8 @@ async def test_nothing_to_stop_says_so(room: Room) -> None:
     assert (await talk.answers(2))[-1] == wording.fixed_reply(StopOutcome.NOTHING_RUNS)
 
 
-async def test_what_waits_behind_a_stopped_answer_is_answered(room: Room) -> None:
-    """A message sent while the stopped answer ran is not lost with it."""
+async def test_a_message_sent_before_a_stop_is_answered(room: Room) -> None:
+    """A message sent during the answer that is stopped is not lost with it."""
     hold = room.hold_model()
     talk = room.guest("Ana").mentions("one")
     await hold.reached()
@@ -64,7 +64,7 @@ async def test_what_waits_behind_a_stopped_answer_is_answered(room: Room) -> Non
 
 
 async def test_deleting_the_question_ends_its_answer(room: Room) -> None:
-    """A question that is deleted while the model thinks gets no answer, and the model is asked no longer."""
+    """The question is deleted while the model thinks. It gets no answer, and the request to the model ends."""
     hold = room.hold_model()
     talk = room.guest("Ana").mentions("my VPN is down")
     await hold.reached()
@@ -78,8 +78,8 @@ async def test_deleting_the_question_ends_its_answer(room: Room) -> None:
     assert talk.messages() == []
 
 
-async def test_reset_while_an_answer_grows(room: Room) -> None:
-    """A reset ends the running answer with a line, is confirmed, and the late answer is nowhere remembered."""
+async def test_reset_during_an_answer(room: Room) -> None:
+    """The reset ends the running answer with a line and is confirmed. The late answer is not remembered."""
     hold = room.hold_model("Have you tried ")
     talk = room.guest("Ana").mentions("my VPN is down")
     await room.until(lambda: any("Have you tried" in said for said in talk.texts()))
@@ -97,7 +97,7 @@ async def test_reset_while_an_answer_grows(room: Room) -> None:
 
 
 async def test_after_an_uninstall_nothing_is_answered_and_nothing_remembered(room: Room) -> None:
-    """When the app is removed from the workspace, its words are erased and running answers end."""
+    """When the app is removed from the workspace, its texts are erased and running answers end."""
     hold = room.hold_model()
     talk = room.guest("Ana").mentions("my VPN is down")
     await hold.reached()
@@ -113,8 +113,8 @@ async def test_after_an_uninstall_nothing_is_answered_and_nothing_remembered(roo
 
 
 @pytest.mark.parametrize(("word", "line"), [("!stop", STOPPED), ("!reset", wording.fixed_reply(ResetOutcome.DONE))])
-async def test_an_answer_that_slack_makes_wait_can_be_ended(room: Room, word: str, line: str) -> None:
-    """During a rate limit, a stop ends an answer whose model has finished. The unposted rest is never posted."""
+async def test_an_answer_that_waits_for_a_rate_limit_can_be_stopped(room: Room, word: str, line: str) -> None:
+    """The model has finished, and Slack's rate limit delays the rest. After a stop, the rest is never posted."""
     for method in ("chat.startStream", "chat.postMessage"):
         room.server.faults.rate_limit(method, retry_after_s=3)
     room.model.script(says("THE LATE ANSWER"))

@@ -1,4 +1,4 @@
-"""Messages of bots, this one among them, are known as they read in Slack now: edited or deleted."""
+"""Messages of bots, including this one: the model reads their current state after edits and deletions."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ async def asked_again(room: Room, talk: Talk) -> str:
 
 
 @pytest.mark.parametrize("room_settings", [{}, {"slack_streaming": "off"}], ids=["streamed", "edited"])
-async def test_an_answer_that_somebody_deletes_is_forgotten(room: Room) -> None:
-    """The model knows that there was an answer, and no word of it is left in the database's files."""
+async def test_an_answer_that_a_person_deletes_is_forgotten(room: Room) -> None:
+    """The model knows that there was an answer. No word of it is left in the database's files."""
     room.model.script(says(f"the vault code is {SECRET}"))
     talk = room.guest("Ana").mentions("what is the code?")
     await talk.answers(1)
@@ -52,7 +52,7 @@ async def test_an_answer_that_somebody_deletes_is_forgotten(room: Room) -> None:
 
 
 async def test_a_part_of_a_long_answer_is_deleted(room: Room) -> None:
-    """The bot cannot tell which words that part held, so it forgets the whole answer."""
+    """The bot cannot tell which words that message held, so it forgets the whole answer."""
     room.model.script(says(f"{SECRET} " * 2_000))
     talk = room.guest("Ana").mentions("tell me everything")
     await room.until(
@@ -65,8 +65,8 @@ async def test_a_part_of_a_long_answer_is_deleted(room: Room) -> None:
     assert SECRET not in await asked_again(room, talk)
 
 
-async def test_what_the_bot_tidies_away_takes_no_answer_with_it(room: Room) -> None:
-    """Slack reports the bot's own deletions of spare messages, and they remove no answer from the memory."""
+async def test_the_bots_own_deletions_erase_no_answer(room: Room) -> None:
+    """Slack reports the bot's own deletions of spare messages. They erase no answer."""
     talk = await room.begins_again()
     await talk.reads("I was shown: be brief")
     await room.settled()
@@ -77,8 +77,8 @@ async def test_what_the_bot_tidies_away_takes_no_answer_with_it(room: Room) -> N
     assert await asked_again(room, talk) == "be brief | I was shown: be brief | go on"
 
 
-async def test_another_apps_message_is_known_as_it_reads_now(room: Room) -> None:
-    """The model reads an alert as it reads after its last change."""
+async def test_another_apps_edited_message_is_read_as_edited(room: Room) -> None:
+    """The model reads the newest text of an alert."""
     talk, alert = await called_into_an_alert(room)
 
     room.workspace.change(alert, text="printer 3 is cold again")
@@ -89,7 +89,7 @@ async def test_another_apps_message_is_known_as_it_reads_now(room: Room) -> None
 
 
 async def test_another_apps_message_is_deleted(room: Room) -> None:
-    """It is not shown any more, also where it was the thread's first."""
+    """The model does not read it any more, even if it was the thread's first message."""
     talk, alert = await called_into_an_alert(room)
     words = f"deploys (a bot): printer {SECRET}"
     assert words in room.model.requests[-1].texts[-1]
@@ -99,8 +99,8 @@ async def test_another_apps_message_is_deleted(room: Room) -> None:
     assert words not in (await asked_again(room, talk)).partition(" | I was shown")[0]
 
 
-async def test_another_apps_change_calls_nobody(room: Room) -> None:
-    """Bots are not answered: not where they mention this one, nor in threads it takes part in."""
+async def test_another_apps_edit_is_not_answered(room: Room) -> None:
+    """The bot does not answer an edit of another bot's message, even if the edit mentions it."""
     talk, alert = await called_into_an_alert(room)
     elsewhere = room.workspace.post_as_other_bot(talk.channel, "all is well")
 

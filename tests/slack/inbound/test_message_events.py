@@ -152,7 +152,7 @@ def test_an_edited_message() -> None:
     ],
     ids=["mentioned", "mentioned before", "mentioned no more", "not mentioned", "a command"],
 )
-def test_an_edit_may_call_the_bot(before: str, after: str, mentions: tuple[bool, bool]) -> None:
+def test_an_edit_that_adds_a_mention_is_answered(before: str, after: str, mentions: tuple[bool, bool]) -> None:
     """An edit reports whether the bot was mentioned before, and whether the edit adds the mention."""
     translated = edited({"text": before}, {"text": after})
 
