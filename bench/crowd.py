@@ -1,4 +1,4 @@
-"""A crowd: many people mention the bot in one instant, and the model thinks for a while about each answer."""
+"""A crowd: many people mention the bot at once, and the model waits before each answer."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class _Crowd:
         around.workspace.subscribe(self._see)
 
     async def ask(self, size: int) -> None:
-        """Have so many people ask, and wait until the model has no more to answer."""
+        """Have so many people ask, and wait until the model has answered every request."""
         workspace = self._around.workspace
         channel, people = self._gather(size)
         question = f"<@{workspace.app.user_id}> My VPN drops every ten minutes since this morning. What can I do?"
@@ -139,7 +139,7 @@ def _took_s(delivery: Delivery, around: Surroundings) -> float:
 
 @asynccontextmanager
 async def _highest_memory(bot: psutil.Process) -> AsyncIterator[list[float]]:
-    """Sample the bot's memory again and again inside the block."""
+    """Sample the bot's memory repeatedly inside the block."""
     seen = [megabytes(bot)]
 
     async def look() -> None:

@@ -1,6 +1,6 @@
-"""The gateway's part of `make bench`: the cost of a request over asking the model directly, by the session's length.
+"""The gateway's part of `make bench`: the extra time of a request over a direct one, by the session's length.
 
-Rule: the same client asks both, with the same body, streaming, against the same instant model, in turn.
+Rule: the same client sends the same streaming request to both, in turn, with the same instant model.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The leanest bot that can be written on AsyncApp and AsyncOpenAI: the yardstick of `make bench`.
+"""The smallest bot on AsyncApp and AsyncOpenAI: the reference of `make bench`.
 
-It remembers as long as the process lives, answers twice what Slack delivers twice, and knows of no reset, no limit of
-Slack's and no trouble with the model.
+It remembers as long as the process lives, and answers a repeated delivery twice. It has no reset, respects no
+rate limit of Slack's, and handles no failure of the model.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Cost:
 
 
 class Instant:
-    """A model that gives the same answer at once, whatever it is asked."""
+    """A model that gives the same answer to every request at once."""
 
     async def stream(
         self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS

@@ -36,7 +36,7 @@ class Turn:
 
 
 class Surroundings:
-    """The workspace, the model and a person. `requested` and `spoken` are right only for turns one at a time."""
+    """The workspace, the model and a person. `requested` and `spoken` are valid only for turns one at a time."""
 
     def __init__(self) -> None:
         described = manifest.read(manifest.document())

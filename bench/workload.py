@@ -59,7 +59,7 @@ class _Spent:
 
 
 class _Meter:
-    """Measures the cost from its creation on."""
+    """Measures the cost since its creation."""
 
     def __init__(self, bot: psutil.Process, around: Surroundings) -> None:
         self._bot = bot

@@ -1,4 +1,4 @@
-"""A hundred threads at once, each with its secrets, through resets, expiries, edits and restarts: no word crosses."""
+"""A hundred threads with secrets go through resets, expiries, edits and restarts. No text reaches another thread."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ class Place:
     count: int = 0
 
     def words(self) -> str:
-        """Something that only this thread knows, in this era."""
+        """Return a secret that only this thread knows, in this era."""
         self.count += 1
         return f"secret-{self.number}-{self.era}-{self.count}"
 
 
 @dataclass(slots=True)
 class Crowd:
-    """The workspace, the model that recites each request, and the bot that runs now."""
+    """The workspace, the model that recites each request, and the running bot."""
 
     workspace: Workspace
     server: PlaygroundServer
@@ -65,12 +65,12 @@ class Crowd:
     places: list[Place] = field(default_factory=list)
 
     async def restart(self) -> None:
-        """Another process goes on with the same database."""
+        """Start another process on the same database."""
         await self.stack.aclose()
         self.bot = await self.stack.enter_async_context(app.slack_bot(self.settings, clock=self.clock.now))
 
     def begin(self, number: int) -> None:
-        """A thread: some ask the bot at once, in others people talk first and call it later."""
+        """Begin a thread. In some the first message asks the bot, in others people mention it later."""
         people = self.rng.sample(list(self.workspace.people.values()), 3)
         channel = self.workspace.channel(self.rng.choice(CHANNELS))
         called = self.rng.random() < 0.5
@@ -82,12 +82,12 @@ class Crowd:
         self.places.append(place)
 
     def say(self, place: Place, person: Person, text: str = "{}") -> None:
-        """Somebody writes a secret in the thread."""
+        """Have a person write a secret in the thread."""
         message = self.workspace.post(person, place.channel, text.format(place.words()), place.root.ts)
         place.said.append((person, message))
 
     def go_on(self, place: Place) -> None:
-        """Have something happen in the thread: a message, an edit or a reset."""
+        """Take a random step in the thread: a message, an edit or a reset."""
         chance = self.rng.random()
         if not place.called or chance < 0.5:
             self.say(place, self.rng.choice(place.people), "{}" if place.called else "@attendant {}")
@@ -121,7 +121,7 @@ class Crowd:
 
 @pytest.fixture
 async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
-    """An empty workspace's worth of threads, on SQLite."""
+    """An empty workspace and the bot, on SQLite."""
     clock = SettableClock()
     async with AsyncExitStack() as outer:
         model = OpenAIServer(lambda _: says("noted"), keep=5_000)
@@ -135,14 +135,14 @@ async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
 
 
 def crossed(request: Request) -> bool:
-    """Whether a request holds secrets of two threads, or of before and after a reset of one."""
+    """Return whether a request holds secrets of two threads, or of before and after a reset of one."""
     return len({found.groups() for text in request.texts for found in SECRET.finditer(text)}) != 1
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-async def test_no_word_crosses(crowd: Crowd) -> None:
-    """Each request to the model holds only words of one thread, written since its last reset."""
+async def test_no_text_reaches_another_thread(crowd: Crowd) -> None:
+    """Each request to the model holds only texts of one thread, written since its last reset."""
     await crowd.restart()
     for number in range(THREADS):
         crowd.begin(number)

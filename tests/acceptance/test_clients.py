@@ -127,7 +127,7 @@ async def assert_remembered(world: GatewayWorld, address: str, node: str) -> Non
 
 
 async def test_each_client_remembers_across_a_restart(world: GatewayWorld, node: str) -> None:
-    """In each spelling of the header, streaming and not. Another session remembers nothing."""
+    """The client uses each spelling of the header, streaming and not. Another session remembers nothing."""
     async with world.running("gateway") as (_, address):
         await all_ask(world, address, node, ALICE)
     async with world.running("gateway") as (_, address):

@@ -29,8 +29,8 @@ async def test_chat_remembers_and_resets(tmp_path: Path) -> None:
     assert output.rindex("This is the first message") > output.index(texts.reset(ResetOutcome.DONE))
 
 
-async def test_sessions_lists_without_words(tmp_path: Path) -> None:
-    """An operator sees the open sessions and their number of turns, and no text of them."""
+async def test_sessions_lists_no_texts(tmp_path: Path) -> None:
+    """An operator sees the open sessions with their number of turns, and none of their texts."""
     await Process.run(tmp_path, {}, "chat", typed="my VPN is down\nstill down\n")
 
     ended = await Process.run(tmp_path, {}, "sessions")
@@ -41,8 +41,8 @@ async def test_sessions_lists_without_words(tmp_path: Path) -> None:
     assert "VPN" not in ended.lines[0]
 
 
-async def test_doctor_tells_what_is_fine(tmp_path: Path) -> None:
-    """Without settings every check passes and tells what will happen."""
+async def test_doctor_reports_passed_checks(tmp_path: Path) -> None:
+    """Without settings every check passes. The report says how the bot will run."""
     ended = await Process.run(tmp_path, {}, "doctor")
 
     assert ended.status == 0
@@ -50,8 +50,8 @@ async def test_doctor_tells_what_is_fine(tmp_path: Path) -> None:
     assert all(line.startswith("ok") for line in ended.lines)
 
 
-async def test_doctor_goes_on_after_a_failure(tmp_path: Path) -> None:
-    """All failures are reported, also after the first one."""
+async def test_doctor_continues_after_a_failure(tmp_path: Path) -> None:
+    """The report has all failures, including those after the first one."""
     environ = {"DATABASE_URL": "postgresql://127.0.0.1:1/none", "PERSONA_FILE": "nowhere.md"}
     ended = await Process.run(tmp_path, environ, "doctor")
 
@@ -69,8 +69,8 @@ async def test_manifest_has_the_names_that_are_set(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["sessions", "status"])
-async def test_what_only_reads_makes_no_database(tmp_path: Path, command: str) -> None:
-    """In a wrong folder the commands report that there is no database, and create none."""
+async def test_read_only_commands_create_no_database(tmp_path: Path, command: str) -> None:
+    """In a wrong folder the commands report that there is no database."""
     ended = await Process.run(tmp_path, {}, command)
 
     assert ended.status == 1
@@ -78,8 +78,8 @@ async def test_what_only_reads_makes_no_database(tmp_path: Path, command: str) -
     assert not (tmp_path / "data").exists()
 
 
-async def test_status_tells_the_figures(tmp_path: Path) -> None:
-    """After a conversation `status` counts its turns, and no message is owed."""
+async def test_status_shows_the_metrics(tmp_path: Path) -> None:
+    """After a conversation `status` counts its turns. No message waits for an answer."""
     await Process.run(tmp_path, {}, "chat", typed="my VPN is down\nstill down\n")
 
     ended = await Process.run(tmp_path, {}, "status")
@@ -90,8 +90,8 @@ async def test_status_tells_the_figures(tmp_path: Path) -> None:
     assert (figures["taken_over_turns"], figures["refused_deliveries"]) == ("0", "0")
 
 
-async def test_erase_wants_to_be_confirmed(tmp_path: Path) -> None:
-    """Without a terminal nothing is erased without `--yes`, and the scope is required."""
+async def test_erase_needs_a_confirmation(tmp_path: Path) -> None:
+    """Without a terminal, `erase` needs `--yes`. It always needs a scope."""
     await Process.run(tmp_path, {}, "chat", typed="my VPN is down\nstill down\n")
 
     nothing = await Process.run(tmp_path, {}, "erase")
@@ -127,7 +127,7 @@ def test_erase_asks_on_a_terminal(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The question has the number of messages; only a yes erases, and the end of input does not."""
+    """The question has the number of messages. Only a yes erases. The end of input does not."""
     monkeypatch.setenv("DATABASE_URL", empty_sqlite_url)
     monkeypatch.setattr(sys, "stdin", Terminal(typed))
     status = main.main(["erase", "--user", "U1"])
@@ -138,7 +138,7 @@ def test_erase_asks_on_a_terminal(
 
 
 async def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
-    """A key is shown once; the list has its id, name, state and limits, and never its secret."""
+    """A key is shown once. The list has its id, name, state and limits, and never its secret."""
     assert "no key" in (await Process.run(tmp_path, {}, "keys", "list")).lines[0]
     arguments = ("--days", "30", "--requests-per-minute", "5", "--tokens-per-minute", "700")
     made = await Process.run(tmp_path, {}, "keys", "create", "my website", *arguments)
@@ -156,7 +156,7 @@ async def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [" ", "x" * 65, "web\x1b[2Jsite"])
-async def test_a_key_has_the_name_that_was_given_or_is_not_made(tmp_path: Path, name: str) -> None:
+async def test_a_key_with_an_invalid_name_is_refused(tmp_path: Path, name: str) -> None:
     """A name that cannot be stored and shown unchanged is refused in one line."""
     refused = await Process.run(tmp_path, {}, "keys", "create", name)
 
@@ -165,9 +165,7 @@ async def test_a_key_has_the_name_that_was_given_or_is_not_made(tmp_path: Path, 
 
 
 @pytest.mark.usefixtures("loggers_as_before")
-def test_whoever_reads_only_the_beginning_is_no_error(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_closed_pipe_is_no_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A reader such as `| head -1` that stops early causes no error message."""
     reading, writing = os.pipe()
     os.close(reading)

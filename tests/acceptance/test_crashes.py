@@ -1,4 +1,4 @@
-"""Killed at every step of a message's life, the bot still gives one whole answer, and remembers it once."""
+"""The bot is killed at each step of a message. It still gives one whole answer, and remembers it once."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ CASES = [("auto", point) for point in _points([*STEPS, *STREAMED])] + [
 
 @dataclass(slots=True)
 class Scene:
-    """A workspace with one question in it, and the settings of the bots that come and go."""
+    """A workspace with one question in it, and the settings of the bots."""
 
     workspace: Workspace
     server: PlaygroundServer
@@ -63,12 +63,12 @@ class Scene:
     holds: tuple[PausedStep, PausedStep]
 
     def ask(self, text: str, root: str | None = None) -> Message:
-        """Ana writes in #help-desk."""
+        """Have Ana write in #help-desk."""
         channel = self.workspace.channel("help-desk")
         return self.workspace.post(self.workspace.person("ana"), channel, text, root)
 
     def answers(self, root: str) -> list[Message]:
-        """The bot's messages in the thread."""
+        """Return the bot's messages in the thread."""
         thread = self.workspace.thread(self.workspace.channel("help-desk"), root)
         return [message for message in thread if message.bot_id == self.workspace.app.bot_id]
 
@@ -100,7 +100,7 @@ async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 class _Model:
-    """Gives its answer in three parts, the first time with pauses. Asked about it, the model recites the request."""
+    """Gives its answer in three parts, the first time with pauses. For a later question it recites the request."""
 
     def __init__(self, holds: tuple[PausedStep, PausedStep]) -> None:
         self._holds: list[PausedStep] = list(holds)
@@ -120,8 +120,8 @@ class _Model:
     [pytest.param(*case, marks=[] if case in DAILY else pytest.mark.long) for case in CASES],
     ids=[f"{streaming}-{point}" for streaming, point in CASES],
 )
-async def test_one_whole_answer_whatever_dies(scene: Scene, streaming: str, point: Point) -> None:
-    """SIGKILL at this point, a restart: one whole answer in one message, no fragment, and it is remembered once."""
+async def test_one_whole_answer_after_a_crash_at_any_step(scene: Scene, streaming: str, point: Point) -> None:
+    """After SIGKILL and a restart the thread has one whole answer in one message, remembered once."""
     settings = _with(scene.settings, streaming)
     first = crashing_bot.start(settings, point)
     await _connected(scene)
@@ -144,8 +144,8 @@ async def test_one_whole_answer_whatever_dies(scene: Scene, streaming: str, poin
 
 @pytest.mark.long
 @pytest.mark.parametrize("point", _points(["conversations.replies", "thread_context.save"])[:-1], ids=str)
-async def test_what_was_said_before_is_known_once_whatever_dies(scene: Scene, point: Point) -> None:
-    """SIGKILL while the thread is read that the bot was called into: the answer knows it, and so does the next one."""
+async def test_the_thread_context_is_known_once_after_a_crash(scene: Scene, point: Point) -> None:
+    """SIGKILL while the bot reads the thread. This answer and the next one know the earlier messages."""
     root = scene.ask("who knows numbers?").ts
     first = crashing_bot.start(scene.settings, point)
     await _connected(scene)

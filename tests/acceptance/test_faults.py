@@ -1,4 +1,4 @@
-"""Processes die, leave or share a file: the thread is whole in the end, and the next message is answered."""
+"""Processes die, shut down or share a file. The thread gets its whole answer, and the next message is answered."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def town(database_url: str, tmp_path: Path) -> AsyncIterator[Replicas]:
 
 
 async def test_a_message_that_kills_every_process(town: Replicas) -> None:
-    """After three deaths over it the person reads a sentence, the operator a line, and the next message is answered."""
+    """After three deaths the person reads a sentence, the operator a log line. The next message is answered."""
     deadly = Point("before", "history.before")
     asked = None
     for _ in range(town.settings.max_attempts):
@@ -49,7 +49,7 @@ async def test_a_message_that_kills_every_process(town: Replicas) -> None:
 
 
 async def test_a_second_sigterm_loses_nothing(town: Replicas) -> None:
-    """A process that is made to leave at once leaves half an answer, which the next one finishes where it stands."""
+    """A process that must end at once leaves half an answer. The next process finishes it in the same message."""
     town.model.script(says("Have you ", PausedStep()))
     process = await town.start()
     asked = town.ask(QUESTION)
@@ -69,7 +69,7 @@ async def test_a_second_sigterm_loses_nothing(town: Replicas) -> None:
 
 
 async def test_two_processes_share_one_sqlite_file(empty_sqlite_url: str, tmp_path: Path) -> None:
-    """Both answer. When one is killed, the other finishes its answers in the same messages, and only those."""
+    """Both processes answer. When one is killed, the other finishes only that one's answers, in the same messages."""
     hold = PausedStep()
 
     def answer(request: Request) -> Reply:
@@ -116,7 +116,7 @@ async def test_a_full_disk(empty_sqlite_url: str, tmp_path: Path) -> None:
 
 @asynccontextmanager
 async def bot(town: Replicas, folder: Path) -> AsyncIterator[Process]:
-    """The bot as an operator starts it, connected."""
+    """Run the bot as an operator starts it, connected."""
     environ = {
         "SLACK_BOT_TOKEN": town.workspace.app.bot_token,
         "SLACK_APP_TOKEN": town.workspace.app.app_token,
@@ -131,7 +131,7 @@ async def bot(town: Replicas, folder: Path) -> AsyncIterator[Process]:
 
 @contextmanager
 def no_room(pid: int) -> Iterator[None]:
-    """The kernel lets this process write not a byte to any file."""
+    """Keep this process from writing to any file, by a limit of the kernel."""
     soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
     yield

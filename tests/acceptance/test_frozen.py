@@ -1,4 +1,4 @@
-"""A process that is frozen for longer than its leases comes back, finds its answers given by another, and is silent."""
+"""A process is frozen for longer than its leases. Another one gives its answers. It then posts nothing."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ QUESTIONS = 10
 
 
 @pytest.mark.parametrize("streaming", ["auto", "off"])
-async def test_whoever_was_frozen_writes_nothing_more(database_url: str, tmp_path: Path, streaming: str) -> None:
-    """Stopped in the midst of ten answers, and continued after the other gave them all: each stands there once."""
+async def test_a_frozen_process_writes_nothing_after_a_takeover(
+    database_url: str, tmp_path: Path, streaming: str
+) -> None:
+    """A process stops during ten answers and continues after the takeover. Each answer is posted once."""
     hold, frozen = PausedStep(), False
 
     def answer(_: Request) -> Reply:

@@ -16,7 +16,7 @@ from tests.support.store_driver import lapse
 HI = "My VPN is down"
 
 
-async def test_it_runs_beside_the_slack_bot(world: GatewayWorld) -> None:
+async def test_the_gateway_runs_beside_the_slack_bot(world: GatewayWorld) -> None:
     """It has its own port. Its sessions continue when it runs alone."""
     async with world.running("run", GATEWAY_PORT="0") as (_, address):
         assert (await world.ask(address, HI))[:2] == (200, "created")
@@ -26,7 +26,7 @@ async def test_it_runs_beside_the_slack_bot(world: GatewayWorld) -> None:
     assert (status, state, HI in answer) == (200, "continued", True)
 
 
-async def test_without_a_key_its_start_says_how_to_make_one(world: GatewayWorld, tmp_path: Path) -> None:
+async def test_the_start_without_a_key_shows_how_to_make_one(world: GatewayWorld, tmp_path: Path) -> None:
     """Without a key nobody can use the API. If there is a key, the start prints no hint."""
     for database_url, has_hint in ((f"sqlite:///{tmp_path / 'none.db'}", True), (world.environ["DATABASE_URL"], False)):
         environ = {**world.environ, "DATABASE_URL": database_url}
@@ -35,8 +35,8 @@ async def test_without_a_key_its_start_says_how_to_make_one(world: GatewayWorld,
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_told_to_stop_it_finishes_running_answers(world: GatewayWorld, *, stream: bool) -> None:
-    """Within the time of the drain. The answer is stored."""
+async def test_sigterm_lets_running_answers_finish(world: GatewayWorld, *, stream: bool) -> None:
+    """The answer ends within the drain time and is stored."""
     hold = world.hold_model()
     async with world.running("gateway") as (process, address):
         asking = asyncio.create_task(world.ask(address, HI, stream=stream))
@@ -52,8 +52,8 @@ async def test_told_to_stop_it_finishes_running_answers(world: GatewayWorld, *, 
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_told_to_stop_it_does_not_wait_for_ever(world: GatewayWorld, *, stream: bool) -> None:
-    """After the drain, a request ends with an error and leaves nothing, so that the client can retry it elsewhere."""
+async def test_sigterm_ends_long_requests_after_the_drain_time(world: GatewayWorld, *, stream: bool) -> None:
+    """A request ends with an error and leaves no row, so that the client can retry it elsewhere."""
     hold = world.hold_model()
     async with world.running("gateway", DRAIN_SECONDS="0.1") as (process, address):
         asking = asyncio.create_task(world.ask(address, HI, stream=stream))
@@ -65,8 +65,8 @@ async def test_told_to_stop_it_does_not_wait_for_ever(world: GatewayWorld, *, st
         assert (await world.ask(address, "hello"))[:2] == (200, "created")
 
 
-async def test_killed_it_leaves_nothing(world: GatewayWorld) -> None:
-    """When its lease has expired, another replica continues the session without the request."""
+async def test_a_killed_gateway_leaves_no_request(world: GatewayWorld) -> None:
+    """When the lease has expired, another replica continues the session without the request."""
     async with world.running("gateway") as (process, address), world.running("gateway") as (_, other):
         await world.ask(address, "first")
         hold = world.hold_model()

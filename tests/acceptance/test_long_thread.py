@@ -35,7 +35,7 @@ WORDS = ["my", "VPN", "drops", "every", "ten", "minutes", "since", "morning", "a
 @pytest.mark.long
 @pytest.mark.timeout(900)
 async def test_three_thousand_turns(backend: Backend, empty_sqlite_url: str) -> None:
-    """The model refuses none and sees the newest message and all facts. The last turns cost what early ones did."""
+    """The model accepts every request and sees all facts. The last turns cost as much as the early ones."""
     costs = await talk(backend, empty_sqlite_url)
     asked = backend.model.asked
 
@@ -81,13 +81,13 @@ async def introduce(work_layer: WorkLayer) -> None:
 
 
 def shown() -> Iterator[str]:
-    """How each message reads: with its author's name, since the second person joined."""
+    """Return each message as the model reads it: with its author's name, since the second person joined."""
     for number, text in enumerate(questions(), 1):
         yield text if number == 1 else attributed(NAMES[number % 2], text)
 
 
 def questions() -> Iterator[str]:
-    """Yield messages: a few words, now and then an identifier, an emoji, or a long log. The third holds a fact."""
+    """Yield messages: a few words, sometimes an identifier, an emoji, or a long log. The third holds a fact."""
     chance = random.Random(7)  # noqa: S311 - a test repeats itself
     for number in range(1, TURNS + 1):
         words = " ".join(chance.choices(WORDS, k=chance.randrange(4, 40)))
@@ -106,12 +106,12 @@ def _identifier(chance: random.Random) -> uuid.UUID:
 
 
 def mean(costs: Sequence[int]) -> float:
-    """Of these."""
+    """Return the mean of these costs."""
     return statistics.mean(costs)
 
 
 def cached_share(asked: Sequence[Asked]) -> float:
-    """The part of their tokens that the backend had in its cache."""
+    """Return the share of their tokens that the backend had in its cache."""
     return sum(each.cached for each in asked) / sum(each.tokens for each in asked)
 
 

@@ -1,4 +1,4 @@
-"""Many at once, and replicas that die: everything accepted is answered once."""
+"""Many questions at once, and replicas that die: each accepted message is answered once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PATIENT = timedelta(seconds=15)  # a lease that outlasts the stalls of a crowd o
 
 @dataclass(slots=True)
 class Crowd:
-    """A workspace whose people ask many things, and a model that answers all of them at one word."""
+    """A workspace whose people ask many questions, and a model that answers all of them at a signal."""
 
     workspace: Workspace
     server: PlaygroundServer
@@ -42,7 +42,7 @@ class Crowd:
     hold: PausedStep
 
     def ask(self, count: int) -> list[Message]:
-        """So many mentions in one instant, by everybody in turn."""
+        """Write so many mentions at once, each by the next person."""
         people, channel = list(self.workspace.people.values()), self.workspace.channel("help-desk")
         return [
             self.workspace.post(people[number % len(people)], channel, f"@attendant question {number}")
@@ -50,7 +50,7 @@ class Crowd:
         ]
 
     def answers(self, asked: Message) -> list[Message]:
-        """The bot's messages in the thread of a question."""
+        """Return the bot's messages in the thread of a question."""
         thread = self.workspace.thread(self.workspace.channels[asked.channel], asked.root)
         return [message for message in thread if message.bot_id == self.workspace.app.bot_id]
 
@@ -89,12 +89,12 @@ async def _connected(crowd: Crowd, connections: int = 1) -> None:
 
 
 async def test_500_mentions_in_one_instant(crowd: Crowd) -> None:
-    """All are in flight together, before the model has answered any; each is answered once."""
+    """All questions run before the model has answered any. Each is answered once."""
     await _all_at_once(crowd, 500)
 
 
 async def test_1000_mentions_in_one_instant(crowd: Crowd) -> None:
-    """Each is answered once, also those that Slack delivers again because their acknowledgement came late."""
+    """Each is answered once, even if Slack delivers it again because the acknowledgement came late."""
     await _all_at_once(crowd, 1_000)
 
 
@@ -111,7 +111,7 @@ async def _all_at_once(crowd: Crowd, count: int) -> None:
 
 
 async def test_a_replica_dies_during_200_answers(crowd: Crowd, empty_postgres_url: str) -> None:
-    """With one of two replicas killed while 200 answers run, all 200 are given, each once, the last soon after."""
+    """One of two replicas is killed while 200 answers run. Each answer is given once, and the last one soon after."""
     settings = crowd.settings.model_copy(update={"database_url": SecretStr(empty_postgres_url)})
     first, second = (crashing_bot.start(settings, lease=PATIENT) for _ in range(2))
     await _connected(crowd, 4)

@@ -1,6 +1,6 @@
-"""Days on which everything goes wrong at once, in an order that a seed draws: every promise holds.
+"""Days with many failures at once, in a random order from a seed: every promise holds.
 
-`ATTENDANT_SEED=123` repeats one day. `make soak` lives day after day, for hours.
+`ATTENDANT_SEED=123` repeats one day. `make soak` runs day after day, for hours.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ SEEDS = (os.environ["ATTENDANT_SEED"],) if "ATTENDANT_SEED" in os.environ else (
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_what_is_promised_holds_on_any_day(seed: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    """Two replicas die, Slack, the model and the database fail: each message has one whole answer, in order, apart."""
+async def test_every_promise_holds_on_a_random_day(seed: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Replicas die; Slack, the model and the database fail. Each message has one whole answer, in order."""
     # The fixed seeds cover three of the four kinds of days, and the drawn seed covers the fourth.
     day = drawn(int(seed) if seed != "drawn" else 4 * secrets.randbelow(250_000) + 3)
     fixture = "empty_sqlite_url" if day.database == "sqlite" else "empty_postgres_url"

@@ -1,4 +1,4 @@
-"""Rolling deploys: processes are replaced one by one while people ask, and nothing is lost or doubled by it."""
+"""Rolling deploys: processes are replaced one by one while people ask. No answer is lost or doubled."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ PEOPLE = ["ana", "ben", "chidi", "dalia"] * 2  # who ask at once
 
 
 @pytest.mark.long
-async def test_rolling_deploys_lose_and_double_nothing(database_url: str, tmp_path: Path) -> None:
-    """Whether the process that leaves finishes an answer or another one, each question has one, and only one."""
+async def test_rolling_deploys_lose_and_repeat_no_answer(database_url: str, tmp_path: Path) -> None:
+    """Each question has exactly one answer, whether the old process or a new one finishes it."""
     holds = [PausedStep() for _ in range(DEPLOYS)]
 
     def answer(request: Request) -> Reply:
@@ -46,10 +46,10 @@ async def test_rolling_deploys_lose_and_double_nothing(database_url: str, tmp_pa
 
 
 def questions(town: Replicas, deploy: int) -> list[Message]:
-    """Have everybody ask in one instant."""
+    """Have all people ask at once."""
     return [town.ask(f"@attendant question {number} of deploy {deploy}", by=by) for number, by in enumerate(PEOPLE)]
 
 
 def answers(question: Message, text: str) -> bool:
-    """Whether this is the whole answer to a question."""
+    """Return whether this is the whole answer to a question."""
     return text == f"Answer to {question.text.partition(' ')[2]}."

@@ -69,7 +69,7 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 async def test_a_process_answers_and_remembers(tmp_path: Path, world: World) -> None:
-    """In either mode a mention is answered in its thread, and a reply there sees the history."""
+    """In either mode a mention is answered in its thread. The model sees the history with the next reply."""
     async with Process.running(tmp_path, world.environ) as process:
         await process.says("Attendant is running")
         root, answer = await world.ask("@attendant my VPN is down")
@@ -89,7 +89,7 @@ async def test_memory_survives_a_restart(tmp_path: Path, world: World) -> None:
         assert (await world.ask("still down", root))[1].endswith("my VPN is down | still down")
 
 
-async def test_logs_hold_no_words_and_no_secrets(tmp_path: Path, world: World) -> None:
+async def test_logs_hold_no_texts_and_no_secrets(tmp_path: Path, world: World) -> None:
     """At the debug level no line has a person's text or a token."""
     async with Process.running(tmp_path, {**world.environ, "LOG_LEVEL": "debug"}) as process:
         await process.says("Attendant is running")
@@ -105,7 +105,7 @@ async def test_logs_hold_no_words_and_no_secrets(tmp_path: Path, world: World) -
 
 
 @pytest.mark.parametrize("world", ["http"], indirect=True)
-async def test_http_refuses_what_is_not_slacks(tmp_path: Path, world: World) -> None:
+async def test_http_refuses_invalid_requests(tmp_path: Path, world: World) -> None:
     """A bad signature, a body that is not UTF-8 or too large, and another path are refused and not logged."""
     url = f"http://127.0.0.1:{world.http_port}/slack/events"
     signed = {"X-Slack-Request-Timestamp": "1", "X-Slack-Signature": "v0=00"}
@@ -125,7 +125,7 @@ async def test_http_refuses_what_is_not_slacks(tmp_path: Path, world: World) -> 
 
 
 async def test_without_slack_settings_the_playground_starts(tmp_path: Path) -> None:
-    """`attendant run` without settings serves a page, and the demo model answers there and says that it is one."""
+    """`attendant run` without settings serves a page. The demo model answers there and says that it is a demo."""
     async with Process.running(tmp_path, {}) as process, aiohttp.ClientSession() as http:
         line = await process.says("Attendant is running")
         page = re.search(r"http://127\.0\.0\.1:\d+/", line)

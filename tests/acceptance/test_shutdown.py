@@ -1,4 +1,4 @@
-"""The shutdown: intake ends, answers finish or are handed back, and a second signal ends the process at once."""
+"""The shutdown: intake ends, and answers finish or are handed back. A second signal ends the process at once."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ async def test_a_running_answer_may_finish(shift: Shift) -> None:
     assert shift.says(root, "Have you tried?")
 
 
-async def test_what_does_not_finish_is_handed_back(shift: Shift) -> None:
-    """An answer that outlasts DRAIN_SECONDS is finished by the other process, in the same message, at once."""
+async def test_an_unfinished_answer_is_handed_back(shift: Shift) -> None:
+    """Another process finishes an answer that outlasts DRAIN_SECONDS, in the same message, at once."""
     leaving = crashing_bot.start(shift.settings.model_copy(update={"drain_seconds": 0.1}), lease=PATIENT)
     root = await shift.asks()
     staying = crashing_bot.start(shift.settings, lease=PATIENT)

@@ -37,7 +37,7 @@ async def slack() -> AsyncIterator[tuple[Workspace, PlaygroundServer]]:
     ("environ", "line"), HALVES, ids=[line.split()[0] + str(n) for n, (_, line) in enumerate(HALVES)]
 )
 async def test_a_wrong_setting_is_one_line(tmp_path: Path, environ: dict[str, str], line: str) -> None:
-    """A missing half, a malformed value or an unreadable file is one line, with exit status 1."""
+    """A missing half, a malformed value or an unreadable file is reported in one line, with exit status 1."""
     ended = await Process.run(tmp_path, environ)
 
     assert ended.status == 1
@@ -46,7 +46,7 @@ async def test_a_wrong_setting_is_one_line(tmp_path: Path, environ: dict[str, st
 
 
 async def test_a_broken_line_in_the_env_file_is_named_without_its_words(tmp_path: Path) -> None:
-    """A line of `.env` that is no assignment is named by its number and not shown, because it may hold a token."""
+    """The error names an invalid line of `.env` by its number. It shows no text, because the line may hold a token."""
     (tmp_path / ".env").write_text("# fine\nxoxb-secret-without-a-name\n")
     ended = await Process.run(tmp_path, {})
 
@@ -115,7 +115,7 @@ async def test_an_unreachable_model(tmp_path: Path) -> None:
 
 
 async def test_a_port_in_use(tmp_path: Path) -> None:
-    """A port in use is one line that names PORT."""
+    """The error is one line that names PORT."""
     with _taken() as (_, port):
         ended = await Process.run(tmp_path, {"PORT": str(port)})
 
@@ -125,7 +125,7 @@ async def test_a_port_in_use(tmp_path: Path) -> None:
 
 
 async def test_the_gateways_port_in_use(tmp_path: Path) -> None:
-    """The line names the flag as well as the setting."""
+    """The error names the flag as well as the setting."""
     with _taken() as (_, port):
         ended = await Process.run(tmp_path, {}, "gateway", "--port", str(port))
 
@@ -134,7 +134,7 @@ async def test_the_gateways_port_in_use(tmp_path: Path) -> None:
 
 
 class _taken:  # noqa: N801 - reads as a statement
-    """A port of this machine that is in use inside the block, and free after it."""
+    """A port of this machine that is in use inside the block and free after it."""
 
     def __enter__(self) -> tuple[socket.socket, int]:
         self._socket = socket.socket()

@@ -1,6 +1,6 @@
 """The days of the random suite, each drawn from its seed.
 
-Rule: pure. A seed always draws the same day. A step that turns out to be impossible is left out.
+Rule: pure. A seed always draws the same day. The world skips a step that turns out to be impossible.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class _Drawing:
         yield Edits(self._rng.choice(self._tokens[-8:]))
 
     def _delete(self) -> Iterator[Step]:
-        """Yield a deletion. Often its author goes on in the thread."""
+        """Yield a deletion. Often its author continues in the thread."""
         token = self._rng.choice(self._tokens[-8:])
         yield Deletes(token)
         thread = self._thread_of[token]
@@ -143,7 +143,7 @@ class _Drawing:
         yield Stops(who, thread, self._rng.choice(["text", "mention", "button", "button"]))
 
     def _reset(self) -> Iterator[Step]:
-        """Yield a reset, most often of a message just sent, by its author, who then goes on."""
+        """Yield a reset, most often of a message just sent, by its author, who then continues."""
         thread, who = self._place()
         goes_on = self._rng.random() < 0.7
         if goes_on:

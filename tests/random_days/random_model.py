@@ -1,6 +1,6 @@
 """The random suite's model: each answer names the messages that it answers, and the others in the request.
 
-Rule: an answer is a function of its request, so that a reader in Slack knows whether it is whole.
+Rule: an answer is a function of its request, so that a reader in Slack can tell whether it is whole.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PAUSES_S = (0.02, 0.2, 0.5)  # between two pieces of an answer
 
 
 class Ending(enum.Enum):
-    """How a text of the bot's ends."""
+    """The kinds of ending of the bot's texts."""
 
     WHOLE = "whole"
     TOLD = "told"  # the reason for a missing or partial answer
@@ -41,7 +41,7 @@ class Ending(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A text of the bot's as a reader takes it: its ending, the tokens that it answers, and the others shown."""
+    """One of the bot's texts, parsed: its ending, the tokens that it answers, and the other tokens shown."""
 
     ending: Ending
     asked: tuple[str, ...] = ()
@@ -59,17 +59,17 @@ def asked_in(request: Request) -> tuple[str, ...]:
 
 
 def shown_in(request: Request) -> tuple[str, ...]:
-    """Return the tokens of the session's earlier messages, as the model was shown them."""
+    """Return the tokens of the session's earlier messages in the request."""
     return tokens(_THREAD_CONTEXT.sub("", _said(request)))[: -len(asked_in(request)) or None]
 
 
 def thread_context_in(request: Request) -> tuple[str, ...]:
-    """Return the tokens of the messages from before people called the bot."""
+    """Return the tokens of the messages that people wrote before they called the bot."""
     return tokens(" ".join(_THREAD_CONTEXT.findall(_said(request))))
 
 
 def paragraphs(asked: Sequence[str], shown: Sequence[str]) -> list[str]:
-    """Return the answer's paragraphs. Some answers are too long for one message of Slack's."""
+    """Return the answer's paragraphs. Some answers are too long for one Slack message."""
     number = _number(asked)
     parts, words = (_LONG, 260) if number % 11 == 7 else (number % 4, 12)
     head = f"Answer to {' '.join(asked) or 'nothing'}. I was shown {' '.join(shown) or 'nothing'}."
@@ -78,7 +78,7 @@ def paragraphs(asked: Sequence[str], shown: Sequence[str]) -> list[str]:
 
 
 def read(text: str) -> Reading:
-    """Read a text of the bot's. Line breaks do not matter."""
+    """Parse one of the bot's texts. Line breaks do not matter."""
     flat = _flat(text)
     if flat in _LINES:
         return Reading(_LINES[flat])
@@ -94,7 +94,7 @@ def read(text: str) -> Reading:
 
 
 class Model:
-    """Gives the right answers at its own pace, after the failures that the day asks for."""
+    """Gives correct answers at its own pace, after the failures that the day asks for."""
 
     def __init__(self) -> None:
         self.trouble: deque[ModelFault] = deque()

@@ -1,4 +1,4 @@
-"""The random suite's people: they write, delete, stop and reset. A record is kept of the answers that the bot owes."""
+"""The random suite's people: they write, delete, stop and reset. The module records the answers that the bot owes."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ class People:
         return any(each.engages and each.is_stored for each in self._in({place}))
 
     def _took_part(self, person: Person, place: Place) -> bool:
-        """Whether this person has a message in the session that is open there now, for certain."""
+        """Return whether this person certainly has a message in the session that is open there now."""
         resets = (each for each in self._acked_interruptions() if each.reset and place in each.places)
         since = max((each.acked for each in resets), default=0.0)
         mine = (each for each in self._in({place}) if each.question.message.user == person.id and each.is_stored)
@@ -258,7 +258,7 @@ class People:
             yield dataclasses.replace(each.what, acked=_acked_at(each.deliveries), places=places)
 
     def _interruptions(self) -> list[Interruption]:
-        """Return all stops and resets. A reset is not sure when another one came meanwhile."""
+        """Return all stops and resets. A reset is not `sure` if another one came meanwhile."""
         acked = list(self._acked_interruptions())
         return [
             dataclasses.replace(

@@ -28,7 +28,7 @@ class Replicas:
         self.odd: list[str] = []  # unexpected exit statuses
 
     def meet(self, fate: Fate) -> None:
-        """Start a replica that does not run, or end or kill one that does."""
+        """Take a step of a replica: start it unless it runs, or end or kill it if it runs."""
         match fate:
             case Starts(number):
                 self._start(number)

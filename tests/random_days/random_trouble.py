@@ -1,4 +1,4 @@
-"""The random suite's trouble: Slack, the model and the database fail, each in its ways, until all is calm again."""
+"""The random suite's failures of Slack, the model and the database, and their end."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Database:
         self._locks: set[asyncio.Task[None]] = set()
 
     async def owes_nothing(self) -> bool:
-        """Whether no message waits for an answer, and no turn runs."""
+        """Return whether no message waits for an answer and no turn runs."""
         return (await self._all(_OWED)) == [0]
 
     async def settled(self) -> set[str]:
@@ -61,7 +61,7 @@ class Database:
         return {str(ts) for ts in await self._all(_SETTLED)}
 
     async def left_behind(self) -> list[str]:
-        """Return the rows that may not be left at the end, a line each."""
+        """Return the rows that must not remain at the end, one line each."""
         found = {what: await self._all(query) for what, query in _LEFT_BEHIND.items()}
         return [f"database: {count} {what}" for what, (count,) in found.items() if count]
 

@@ -1,7 +1,7 @@
-"""The verdict on a random day, by what a reader sees in Slack and in the requests to the model.
+"""The verdict on a random day, judged by a reader's view of Slack and by the requests to the model.
 
-Rule: pure, and from outside. Times are seconds since the epoch. A message that was acknowledged before another one was
-written comes before it everywhere.
+Rule: pure, without access to the bot. Times are seconds since the epoch. A message that was acknowledged before
+another one was written must precede it everywhere.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class Question:
 class Interruption:
     """A stop or a reset. It excuses missing answers to messages from before it was `acked`.
 
-    A reset that is `sure` came from somebody who took part. One that stands among the messages spares later messages
-    (`spares_later`), however late it arrives. In the thread where it was `written_in`, a line confirms it, surely if it
-    is `owed`, perhaps otherwise.
+    A `sure` reset came from a person who took part. A reset that is a message of the thread spares later messages
+    (`spares_later`), however late it arrives. In the thread where it was `written_in`, one line confirms it. That line
+    is required if it is `owed`, and optional otherwise.
     """
 
     places: frozenset[Place]
@@ -60,14 +60,14 @@ class Interruption:
     spares_later: bool = False
 
     def may_have_ended(self, question: Question) -> bool:
-        """Whether this may be why the question has no answer."""
+        """Return whether this may be the reason why the question has no answer."""
         until = self.at if self.spares_later else self.acked
         return question.place in self.places and question.token not in self.answered and question.at < until
 
 
 @dataclass(frozen=True, slots=True)
 class Requested:
-    """A request to the model: the tokens to answer, those of the session so far, and those from before it."""
+    """A request to the model: the tokens to answer, those of the session so far, and those of the thread context."""
 
     asked: tuple[str, ...]
     shown: tuple[str, ...]
@@ -76,10 +76,10 @@ class Requested:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Knows all messages and interruptions, and finds what is wrong in the end.
+    """Knows all messages and interruptions, and finds the violations at the end.
 
-    On a `crowded` day some threads show a status of waiting. After a stop, reset or deletion a process clears it. If
-    that process dies, the status stays until Slack removes it, so that it is not judged.
+    On a `crowded` day some threads show a waiting status. After a stop, reset or deletion a process clears it. If that
+    process dies, the status stays until Slack removes it. The judge therefore ignores it.
     """
 
     questions: Sequence[Question]
@@ -87,7 +87,7 @@ class Judge:
     crowded: bool = False
 
     def violations(self, workspace: Workspace, requests: Iterable[Requested]) -> list[str]:
-        """Return what is wrong, a line each; empty when all is well."""
+        """Return the violations, one line each."""
         known = {question.token: question for question in self.questions}
         said = {place: self._said(workspace, place) for place in {question.place for question in self.questions}}
         return [
@@ -97,7 +97,7 @@ class Judge:
         ]
 
     def is_optional(self, question: Question) -> bool:
-        """Whether the question may stay without an answer."""
+        """Return whether the question may stay without an answer."""
         ended = any(each.may_have_ended(question) for each in self.interruptions)
         return question.duty == "may" or ended or question.deleted < math.inf
 
@@ -117,7 +117,7 @@ class Judge:
         return judge.violations(workspace, must, [each.message for each in optional.values()])
 
     def _may_show(self, channel: str, root: str) -> bool:
-        """Whether a status of waiting may be left: the thread's newest message has no answer, and needs none."""
+        """Return whether a waiting status may remain: the thread's newest message has no answer, and needs none."""
         here = [each for each in self.questions if each.place == (channel, root) and each.duty != "never"]
         return self.crowded and bool(here) and self.is_optional(max(here, key=lambda each: each.at))
 
@@ -127,7 +127,7 @@ class Judge:
         return [(float(message.ts), random_model.read(message.text)) for message in by_app]
 
     def _told(self, place: Place, readings: Sequence[tuple[float, Reading]]) -> Iterator[str]:
-        """Return the questions that a sentence without tokens answers: no other answer names those of its turn."""
+        """Return the questions that a sentence without tokens answers. No other answer names those of its turn."""
         named = {token for _, reading in readings for token in reading.asked}
         open_ = [each for each in self.questions if each.place == place and each.token not in named]
         for at, reading in readings:
@@ -151,7 +151,7 @@ class Judge:
         yield from (f"{where}: {line}" for line in self._lines(place, [reading.ending for _, reading in readings]))
 
     def _sentences_too_many(self, place: Place, readings: Sequence[tuple[float, Reading]]) -> Iterator[str]:
-        """Check that each sentence without a token has a question of its own, which no answer names."""
+        """Check that each sentence without a token has a question of its own that no answer names."""
         named = {token for _, reading in readings for token in reading.asked}
         here = [each for each in self.questions if each.place == place and each.duty != "never"]
         left = sorted(each.at for each in here if each.token not in named)
@@ -199,7 +199,7 @@ class Judge:
                 yield f"{line} no {question.token}, which it should remember"
 
     def _thread_context(self, questions: Sequence[Question], newest: Question) -> Iterator[str]:
-        """Check that the thread context is the thread's own, and holds nothing from before a reset."""
+        """Check that the thread context comes from this thread, and holds no message from before a reset."""
         for question in questions:
             if question.place != newest.place:
                 yield f"{question.token} of another thread"
@@ -211,7 +211,7 @@ class Judge:
         return here and reset.acked < newest.at and question.stored < reset.at
 
     def _is_remembered(self, question: Question, newest: Question) -> bool:
-        """Whether this question surely belongs to the session when `newest` is answered."""
+        """Return whether this question certainly belongs to the session when `newest` is answered."""
         before = question.place == newest.place and question.stored < newest.at
         resets = [each for each in self.interruptions if each.reset and newest.place in each.places]
         forgotten = any(each.acked > question.at and newest.token not in each.answered for each in resets)
@@ -219,7 +219,7 @@ class Judge:
 
 
 def _is_remark(reading: Reading) -> bool:
-    """Whether a text may stand beside the answers."""
+    """Return whether a text may stand beside the answers."""
     nameless = reading.ending in {Ending.TOLD, Ending.INTERRUPTED} and not reading.asked
     return nameless or reading.ending in {Ending.RESET_LINE, Ending.STOP_LINE}
 

@@ -48,7 +48,7 @@ CALM_WITHIN_S = 180.0  # after a day; retry pauses double while Slack is away
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome of a day. Its text holds all that is needed to find the cause of a violation."""
+    """The outcome of a day. Its text holds all information needed to find the cause of a violation."""
 
     day: Day
     violations: list[str]
@@ -64,7 +64,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everything that the steps of a day act on."""
+    """The surroundings on which the steps of a day act."""
 
     workspace: Workspace
     server: PlaygroundServer
@@ -93,7 +93,7 @@ class World:
                 assert_never(step)
 
     async def calm(self) -> bool:
-        """End all trouble, and wait until nothing is owed. Return whether that happened in time."""
+        """End all failures, and wait until no message is unanswered. Return whether that happened in time."""
         await self.trouble.calm()
         with suppress(TimeoutError):
             async with asyncio.timeout(CALM_WITHIN_S):
@@ -113,7 +113,7 @@ class World:
 
 
 async def live(day: Day, database_url: str, folder: Path) -> Outcome:
-    """Live through the day on an empty database, and judge the outcome. The bots log into the folder."""
+    """Run the day on an empty database, and judge the outcome. The bots log into the folder."""
     model = Model()
     async with (
         _asked(model) as openai,

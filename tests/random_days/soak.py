@@ -1,7 +1,7 @@
-"""The random suite for hours: `python -m tests.random_days.soak [seed …]` lives day after day, with a line for each.
+"""The random suite for hours: `python -m tests.random_days.soak [seed …]` runs day after day, with a line for each.
 
-Without a seed, here or in ATTENDANT_SEED, each day has a fresh one, until ^C or for SOAK_MINUTES. Of a day on which
-something did not hold all that is needed to find out why is kept in a folder that its line names.
+Without a seed, here or in ATTENDANT_SEED, each day has a fresh one, until ^C or for SOAK_MINUTES. If a promise is
+broken on a day, a folder keeps all information needed to find the cause. The day's line names the folder.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.support import databases
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Live through days until it is time to stop. Return 1 when a promise was broken."""
+    """Run days until it is time to stop. Return 1 if a promise was broken."""
     given = [*arguments] or os.environ.get("ATTENDANT_SEED", "").split()
     seeds = map(int, given) if given else (secrets.randbelow(1_000_000) for _ in itertools.count())
     until = time.monotonic() + 60 * float(os.environ.get("SOAK_MINUTES", "inf"))
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _lives(seed: int, postgres_url: str) -> bool:
-    """Live through the day of this seed. Return whether every promise held."""
+    """Run the day of this seed. Return whether every promise held."""
     day, folder, began = drawn(seed), Path(tempfile.mkdtemp(prefix="attendant-day-")), time.monotonic()
     sqlite_url = f"sqlite:///{folder / 'attendant.db'}"
     databases.migrate(sqlite_url)

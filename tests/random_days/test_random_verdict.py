@@ -1,4 +1,4 @@
-"""The judge of the random suite finds each kind of violation, and finds none where all is well."""
+"""The judge of the random suite finds each kind of violation, and none on a correct day."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FORGOTTEN = wording.fixed_reply(ResetOutcome.DONE)
 
 
 def whole(*asked: str, shown: Sequence[str] = ()) -> str:
-    """Return the model's whole answer to these."""
+    """Return the model's whole answer to these questions."""
     return "\n\n".join(paragraphs(asked, shown))
 
 
@@ -42,7 +42,7 @@ class Scene:
         self._tokens = (f"q{number:03d}" for number in itertools.count(1))
 
     def ask(self, root: Message | None = None, duty: Duty = "must") -> Message:
-        """Ask with the next token: q001, q002, …; stored at once."""
+        """Ask with the next token: q001, q002, … The question is stored at once."""
         token, thread_ts = next(self._tokens), root.ts if root else None
         self._clock.advance(seconds=1)
         person, channel = self.workspace.person("ana"), self.workspace.channel("help-desk")
@@ -56,7 +56,7 @@ class Scene:
         self.questions[token] = dataclasses.replace(self.questions[token], **changes)
 
     def say(self, root: Message, *texts: str) -> None:
-        """Have the bot post these in the thread."""
+        """Have the bot post these texts in the thread."""
         app = self.workspace.app
         for text in texts:
             self._clock.advance(seconds=1)
@@ -99,12 +99,12 @@ def scene() -> Scene:
         (wording.SOMETHING_BROKE, Ending.NONE),
     ],
 )
-def test_what_a_text_is(text: str, ending: Ending) -> None:
-    """An answer is whole to the letter, or says why not. Half an answer is neither."""
+def test_a_text_is_whole_or_gives_a_reason(text: str, ending: Ending) -> None:
+    """An answer is complete to the letter, or gives a reason. Half an answer does neither."""
     assert read(text).ending is ending
 
 
-def test_all_is_well(scene: Scene) -> None:
+def test_correct_answers_are_no_violation(scene: Scene) -> None:
     """Whole answers, once, in order, in the right thread, with the right memory, are no violation."""
     root, other = scene.ask(), scene.ask()
     scene.say(root, whole("q001"))
@@ -116,7 +116,7 @@ def test_all_is_well(scene: Scene) -> None:
     assert scene.complaints() == []
 
 
-def test_one_that_is_missing_is_a_complaint(scene: Scene) -> None:
+def test_a_missing_answer_is_a_violation(scene: Scene) -> None:
     """A question without an answer is a violation. A sentence from before the question does not count."""
     root = scene.ask()
     scene.say(root, AWAY)
@@ -125,7 +125,7 @@ def test_one_that_is_missing_is_a_complaint(scene: Scene) -> None:
     assert scene.complaints() == ["not answered: 'q002'"]
 
 
-def test_one_that_is_doubled_is_a_complaint(scene: Scene) -> None:
+def test_a_second_answer_is_a_violation(scene: Scene) -> None:
     """Two answers are a violation, also to a question that may stay without one."""
     root = scene.ask()
     scene.say(root, whole("q001"), whole("q001"))
@@ -135,7 +135,7 @@ def test_one_that_is_doubled_is_a_complaint(scene: Scene) -> None:
     assert scene.complaints() == ["answered 2 times: 'q001'"]
 
 
-def test_a_sentence_that_nobody_needs_is_a_complaint(scene: Scene) -> None:
+def test_a_sentence_beside_an_answer_is_a_violation(scene: Scene) -> None:
     """A sentence about a missing answer is a violation beside the answer."""
     root = scene.ask()
     scene.say(root, whole("q001"), AWAY)
@@ -143,7 +143,7 @@ def test_a_sentence_that_nobody_needs_is_a_complaint(scene: Scene) -> None:
     assert scene.complaints() == ["a sentence (told) that nobody's message accounts for"]
 
 
-def test_a_fragment_is_a_complaint(scene: Scene) -> None:
+def test_a_fragment_is_a_violation(scene: Scene) -> None:
     """A fragment is a violation, with the answer and without it. The parts of a long answer are none."""
     root, long = scene.ask(), [scene.ask() for _ in range(6)][-1]
     pieces = whole("q007").split("Part 8")
@@ -155,7 +155,7 @@ def test_a_fragment_is_a_complaint(scene: Scene) -> None:
     assert scene.complaints() == ["neither an answer nor a remark: 'Answer to q001. I was shown nothing.'"]
 
 
-def test_giving_up_is_a_complaint(scene: Scene) -> None:
+def test_giving_up_is_a_violation(scene: Scene) -> None:
     """A given-up turn is a violation, because no day has so many failures in one turn."""
     root = scene.ask()
     scene.say(root, wording.SOMETHING_BROKE)
@@ -163,7 +163,7 @@ def test_giving_up_is_a_complaint(scene: Scene) -> None:
     assert "not answered: 'q001'" in scene.complaints()
 
 
-def test_another_threads_token_is_a_complaint(scene: Scene) -> None:
+def test_another_threads_token_is_a_violation(scene: Scene) -> None:
     """Another thread's token is a violation, in an answer and in a request to the model."""
     root, other = scene.ask(), scene.ask()
     scene.say(root, whole("q001"))
@@ -176,7 +176,7 @@ def test_another_threads_token_is_a_complaint(scene: Scene) -> None:
     ]
 
 
-def test_the_wrong_order_is_a_complaint(scene: Scene) -> None:
+def test_the_wrong_order_is_a_violation(scene: Scene) -> None:
     """The wrong order is a violation, across answers and within one, except for messages that arrived too late."""
     root = scene.ask()
     scene.ask(root)
@@ -193,7 +193,7 @@ def test_the_wrong_order_is_a_complaint(scene: Scene) -> None:
     assert scene.complaints() == []
 
 
-def test_what_was_stopped_may_stay_unanswered(scene: Scene) -> None:
+def test_a_stopped_question_may_stay_unanswered(scene: Scene) -> None:
     """A stop excuses missing answers to messages from before it, but not to later ones."""
     root = scene.ask()
     scene.interrupt(root)
@@ -205,16 +205,16 @@ def test_what_was_stopped_may_stay_unanswered(scene: Scene) -> None:
     assert "not answered: 'q002'" in scene.complaints()
 
 
-def test_what_was_answered_before_the_stop_stays_so(scene: Scene) -> None:
-    """A stop excuses no missing answer that stood there before."""
+def test_an_answer_from_before_a_stop_must_stay(scene: Scene) -> None:
+    """A stop does not excuse the removal of an answer that was complete before it."""
     root = scene.ask()
     scene.interrupt(root, answered=frozenset({"q001"}))
 
     assert scene.complaints() == ["not answered: 'q001'"]
 
 
-def test_remembering_what_was_reset_is_a_complaint(scene: Scene) -> None:
-    """A request that holds a message from before a reset is a violation; one that holds none is not."""
+def test_remembering_a_reset_message_is_a_violation(scene: Scene) -> None:
+    """A request must not hold a message from before a reset."""
     root = scene.ask()
     scene.say(root, whole("q001"))
     scene.interrupt(root, reset=True, sure=True, written_in=(root.channel, root.ts), owed=True)
@@ -228,7 +228,7 @@ def test_remembering_what_was_reset_is_a_complaint(scene: Scene) -> None:
     assert scene.complaints() == ["the request for q002 shows q001 of before a reset"]
 
 
-def test_a_status_that_stays_is_a_complaint(scene: Scene) -> None:
+def test_a_status_that_stays_is_a_violation(scene: Scene) -> None:
     """A status that stays is a violation, except on a crowded day after a stop of the waiting message."""
     root = scene.ask()
     scene.say(root, whole("q001"))
@@ -242,7 +242,7 @@ def test_a_status_that_stays_is_a_complaint(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("lines", [0, 2])
-def test_a_reset_is_owed_one_line(scene: Scene, lines: int) -> None:
+def test_a_reset_needs_one_confirmation(scene: Scene, lines: int) -> None:
     """No line after a reset is a violation, and so are two."""
     root = scene.ask()
     scene.say(root, whole("q001"), *[FORGOTTEN] * lines)
@@ -251,7 +251,7 @@ def test_a_reset_is_owed_one_line(scene: Scene, lines: int) -> None:
     assert scene.complaints() == [f"{lines} times a reset line, for 1 commands, 1 of them surely the bot's"]
 
 
-def test_forgetting_is_a_complaint(scene: Scene) -> None:
+def test_forgetting_a_message_is_a_violation(scene: Scene) -> None:
     """A request without a message of the session is a violation, unless the message was deleted."""
     root = scene.ask()
     scene.ask(root)
@@ -263,7 +263,7 @@ def test_forgetting_is_a_complaint(scene: Scene) -> None:
     assert scene.complaints() == []
 
 
-def test_remembering_what_was_deleted_is_a_complaint(scene: Scene) -> None:
+def test_remembering_a_deleted_message_is_a_violation(scene: Scene) -> None:
     """A request that holds a message deleted before the question is a violation."""
     root = scene.ask()
     scene.say(root, whole("q001"))
@@ -276,8 +276,8 @@ def test_remembering_what_was_deleted_is_a_complaint(scene: Scene) -> None:
     assert scene.complaints() == ["the request for q002 shows q001, which was deleted"]
 
 
-def test_answering_an_aside_is_a_complaint(scene: Scene) -> None:
-    """A message to somebody else is neither answered nor shown to the model."""
+def test_answering_a_message_to_another_person_is_a_violation(scene: Scene) -> None:
+    """A message to another person is neither answered nor shown to the model."""
     root = scene.ask()
     scene.ask(root, "never")
     scene.say(root, whole("q001", "q002"))
@@ -289,8 +289,8 @@ def test_answering_an_aside_is_a_complaint(scene: Scene) -> None:
     ]
 
 
-def test_a_seed_is_a_day() -> None:
-    """A seed always draws the same day. Four in a row cover both databases and both ways to show an answer."""
+def test_a_seed_always_draws_the_same_day() -> None:
+    """Four seeds in a row cover both databases and both ways to show an answer."""
     days = [drawn(seed) for seed in range(4)]
 
     assert days[1:] == [drawn(seed) for seed in range(1, 4)]

@@ -52,7 +52,7 @@ def start(
 ) -> BaseProcess:
     """Start a process that runs the bot with these settings. It is forked from one with all imports done.
 
-    What it says on standard error goes to the end of the file `log`.
+    Its standard error is appended to the file `log`.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])

@@ -1,4 +1,4 @@
-"""The databases of the tests: PostgreSQL from a package where none is given, migrated, and emptied for each test."""
+"""The databases of the tests: a given PostgreSQL or one from a package, migrated, and emptied for each test."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bot.store.tables import metadata
 def postgres(user: str = "") -> Iterator[str]:
     """Yield the URL of a real PostgreSQL: ATTENDANT_TEST_POSTGRES_URL's, else a package's, else ImportError.
 
-    Of several users at once each is given a database of its own.
+    Each concurrent user gets a database of its own.
     """
     if given := os.environ.get("ATTENDANT_TEST_POSTGRES_URL"):
         with _own(given, user) if user else nullcontext(given) as url:

@@ -1,4 +1,4 @@
-"""A store in which something else happens at a chosen moment: before or after a function, or during a lock."""
+"""A store that runs a test's hook at a chosen moment: before or after a function, or during a lock."""
 
 from __future__ import annotations
 
@@ -57,6 +57,6 @@ async def busied(store: Store, go_on: threading.Event) -> asyncio.Task[bool]:
 
 
 async def rival(store: Store) -> sqlite3.Connection:
-    """Open another process's connection to the same SQLite file. The store waits for none of its locks."""
+    """Open another process's connection to the same SQLite file. The store does not wait for its locks."""
     await store.run(lambda connection: connection.exec_driver_sql("PRAGMA busy_timeout=0"))
     return sqlite3.connect(str(store.engine.url.database), isolation_level=None, check_same_thread=False)

@@ -1,6 +1,6 @@
-"""A backend whose model has a narrow window: it counts tokens its own way, refuses long prompts, has a cache.
+"""A backend with a narrow window. It counts tokens in its own way, refuses long prompts, and has a cache.
 
-Its chat template is as strict as they come.
+Its chat template is as strict as the strictest ones in use.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Messages = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question as it came: the newest message, the facts in the whole prompt, and the cost."""
+    """A received question: the newest message, the facts in the whole prompt, and the cost."""
 
     newest: str
     facts: frozenset[str]
@@ -67,7 +67,7 @@ class NarrowModel:
 
 
 def asks_for_summary(messages: Messages) -> bool:
-    """Whether the bot asks for a summary, and no person asks a question."""
+    """Return whether the bot asks for a summary, instead of a person asking a question."""
     return bool(messages[0]["content"].startswith("You keep the memory"))
 
 
@@ -82,7 +82,7 @@ def facts(messages: Messages) -> frozenset[str]:
 
 
 def _take_turns(messages: Messages) -> bool:
-    """Whether the roles alternate, as the chat templates of many models demand."""
+    """Return whether the roles alternate, as the chat templates of many models require."""
     first, *roles = [message["role"] for message in messages]
     return first == "system" and roles == ["user", "assistant"] * (len(roles) // 2) + ["user"]
 

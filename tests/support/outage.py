@@ -1,4 +1,4 @@
-"""Outages of the database: nobody can reach it, or SQLite's disk is full."""
+"""Outages of the database: it cannot be reached, or SQLite's disk is full."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def away(url: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def full_disk(engine: sa.Engine) -> Iterator[None]:
-    """Keep the SQLite file of this engine from growing: a write that needs another page fails as on a full disk."""
+    """Keep the SQLite file of this engine from growing. A write that needs another page fails as on a full disk."""
     pages = [1]  # SQLite raises it to the present size
 
     def bound(connection: sa.Connection) -> None:

@@ -66,7 +66,7 @@ def declare_agent(workspace: Workspace) -> None:
 
 @asynccontextmanager
 async def served(workspace: Workspace, **more: Any) -> AsyncIterator[PlaygroundServer]:
-    """Serve a workspace on a free port. It waits generously for acknowledgements, unless the test says otherwise."""
+    """Serve a workspace on a free port. It waits long for acknowledgements, unless the test sets another time."""
     server = PlaygroundServer(workspace, **{"ack_within_s": GENEROUS_S} | more)
     await server.start()
     try:

@@ -14,7 +14,7 @@ from bot.turns.adapter import AnswerTarget, Ledger
 
 
 class RecordingAdapter:
-    """A chat platform in memory. `replies[thread]` are its finished answers, oldest first; no empty ones."""
+    """A chat platform in memory. `replies[thread]` are its finished answers that are not empty, oldest first."""
 
     platform = "chat"
     workspace = "T1"

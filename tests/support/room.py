@@ -35,9 +35,9 @@ from tests.support.timeouts import GENEROUS_S
 
 
 def recites(request: Request) -> Reply:
-    """Reply with the whole conversation in the request, so that the answer shows what the bot remembers.
+    """Reply with the whole conversation in the request, so that the answer shows the bot's memory.
 
-    A summary of it holds nothing but the facts.
+    A summary of the conversation holds only the facts.
     """
     if asks_for_summary(request.body["messages"]):
         return says(summary(request.body["messages"]))
@@ -61,7 +61,7 @@ _NOTE = re.compile(rf"^\[Until “.*\]\n\n(?P<note>(?:  .*\n)+)\n{re.escape(NOTE
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """A thread, as one person sees it."""
+    """A thread from one person's side."""
 
     room: Room
     person: Person
@@ -131,7 +131,7 @@ class Guest:
         return self.posts(text, self.room.workspace.dm(self.person).name)
 
     def talk(self, message: Message) -> Talk:
-        """Return the thread of a message, as this person sees it."""
+        """Return the thread of a message from this person's side."""
         return Talk(self.room, self.person, self.room.workspace.channels[message.channel], message.root)
 
     async def ephemerals(self, channel: str, count: int = 1) -> list[Message]:

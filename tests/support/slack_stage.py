@@ -35,7 +35,7 @@ def loop_clock() -> MonotonicClock:
 
 
 async def a_while(seconds: float = 0.1) -> None:
-    """Wait until nothing is under way any more, in tests that nothing happens. Calls with a rate limit need longer."""
+    """Wait until no task is busy, in tests that nothing happens. Calls with a rate limit need longer."""
     await MonotonicClock().pause(seconds)
 
 

@@ -118,11 +118,11 @@ class StoreDriver:
         return claim
 
     async def lapse(self) -> None:
-        """Let every lease and every pause run out."""
+        """Let every lease and every pause expire."""
         await lapse(self.store)
 
     async def taken_over(self, claim: PlatformClaim, owner: str = "two") -> PlatformClaim:
-        """Let the lease run out, and claim the same turn for another owner."""
+        """Let the lease expire, and claim the same turn for another owner."""
         await self.lapse()
         return await self.claimed(claim.thread_id, owner)
 

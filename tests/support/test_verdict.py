@@ -1,4 +1,4 @@
-"""Tests that a verdict finds what a reader would complain about."""
+"""Tests that a verdict finds every violation that a reader in Slack would notice."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def violations_of(workspace: Workspace, *questions: Message) -> list[str]:
     return [line.partition(": ")[2] for line in VERDICT.violations(workspace, questions)]
 
 
-def test_one_whole_answer_is_well(workspace: Workspace, question: Message) -> None:
+def test_one_whole_answer_is_no_violation(workspace: Workspace, question: Message) -> None:
     """An answer with a remark beside it is no violation. Ephemeral messages do not count."""
     reply(workspace, "Re: one", question.ts)
     reply(workspace, "Reset.", question.ts)
@@ -70,14 +70,14 @@ def test_wrong_answers_are_violations(
 
 
 def test_a_live_stream_is_no_answer(workspace: Workspace, question: Message) -> None:
-    """A message that still streams is not a complete answer, whatever its text."""
+    """A message that still streams is not a complete answer, even if its text is."""
     reply(workspace, "Re: one", question.ts, streaming_since=workspace.clock())
 
     assert violations_of(workspace, question) == ["still streams: 'Re: one'", "not answered: 'one'"]
 
 
-def test_what_is_optional_may_be_left_without_an_answer(workspace: Workspace, question: Message) -> None:
-    """An optional question may have no answer, but not two."""
+def test_an_optional_question_may_have_no_answer(workspace: Workspace, question: Message) -> None:
+    """Two answers to an optional question are a violation."""
     assert VERDICT.violations(workspace, [], [question]) == []
     reply(workspace, "Re: one", question.ts)
     reply(workspace, "Re: one", question.ts)
@@ -116,7 +116,7 @@ def test_a_status_that_remains_is_a_violation() -> None:
     assert violations_of(workspace, question) == ["still shows the status 'is thinking'"]
 
 
-def test_an_answer_where_nobody_asked_is_a_violation(workspace: Workspace, question: Message) -> None:
+def test_an_answer_outside_the_questions_thread_is_a_violation(workspace: Workspace, question: Message) -> None:
     """An answer outside the question's thread is a violation."""
     reply(workspace, "Re: one", None)
 

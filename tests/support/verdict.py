@@ -1,6 +1,6 @@
-"""A verdict on the messages of a workspace: every question has one complete answer, and the app said nothing else.
+"""A verdict on the messages of a workspace: every question has one complete answer, and the app posted nothing else.
 
-Rule: it reads the workspace as a person does, and knows nothing of the bot.
+Rule: it reads the workspace as a person does, and does not use the bot's code.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _PLACEHOLDERS = {"", "…", "..."}
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Finds what a reader of the threads would complain about.
+    """Finds violations that a reader of the threads would notice.
 
-    `answers(question, text)` is whether a text is the complete answer to a question and nothing more. One text may
+    `answers(question, text)` returns whether a text is the complete answer to a question and nothing more. One text may
     answer several questions. The texts of a split answer are joined with an empty line.
-    `remarks(text)` is whether the app may say this besides, for instance that it was reset.
-    `may_show(channel, root)` is whether a status may remain there.
+    `remarks(text)` returns whether the app may post this besides, for instance the confirmation of a reset.
+    `may_show(channel, root)` returns whether a status may remain there.
     """
 
     answers: Callable[[Message, str], bool]
@@ -34,7 +34,7 @@ class Verdict:
     def violations(
         self, workspace: Workspace, questions: Iterable[Message], optional: Iterable[Message] = ()
     ) -> list[str]:
-        """Return what is wrong, one line each, empty when all is well. No other question was asked in the workspace.
+        """Return the violations, one line each. No other question was asked in the workspace.
 
         An `optional` question may have no answer, but not two.
         """
@@ -71,7 +71,7 @@ class Verdict:
         return [question.ts for question in questions if complete and self.answers(question, text)]
 
     def _length_of_answer(self, questions: Sequence[Message], run: Sequence[Message]) -> int:
-        """Return how many of the first messages form an answer, 0 when none do."""
+        """Return how many of the first messages form an answer. Return 0 if none do."""
         lengths = range(1, len(run) + 1)
         return next((length for length in lengths if self._answered(questions, run[:length])), 0)
 

@@ -1,4 +1,4 @@
-"""Virtual time: a loop's clock moves only while the loop has nothing to do, and then at once to the next timer.
+"""Virtual time: a loop's clock moves only while the loop is idle, and then at once to the next timer.
 
 Rule: for tests in one process. A test may open sockets to itself, because bytes arrive before the clock moves. It may
 use the loop's executor, because the clock stands still meanwhile. Computing takes no virtual time, however slow it is.
@@ -55,7 +55,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 
 class _Selector(selectors.DefaultSelector):
-    """Waits for sockets as any selector does. Where it would wait for a timer, it moves the clock instead."""
+    """Waits for sockets as any selector does. Instead of a wait for a timer, it moves the clock."""
 
     def __init__(self) -> None:
         super().__init__()
