@@ -148,7 +148,7 @@ def snippets(kind: str, page: str = "http-api", after: str = "clients", before: 
 
 
 async def test_the_examples_of_the_http_api_run(world: GatewayWorld, node: str) -> None:
-    """Only the address is replaced. Each example asks twice, and its second answer contains the name."""
+    """The test replaces only the address. Each example asks twice, and its second answer contains the name."""
     async with world.running("gateway") as (_, address):
         outputs = [
             await run(*command, snippet.replace("http://127.0.0.1:8000", address), environ={"ATTENDANT_KEY": world.key})
@@ -164,7 +164,7 @@ async def test_the_examples_of_the_http_api_run(world: GatewayWorld, node: str) 
 
 
 async def test_the_example_of_the_python_api_runs(world: GatewayWorld) -> None:
-    """It needs no server. Its second answer contains the name."""
+    """The example needs no server. Its second answer contains the name."""
     (snippet,) = snippets("python", "python-api", "python", "\n| Call")
     environ = {**world.environ, "PYTHONPATH": str(FOLDER.parents[1])}
 

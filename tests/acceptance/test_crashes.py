@@ -73,7 +73,7 @@ class Scene:
         return [message for message in thread if message.bot_id == self.workspace.app.bot_id]
 
     async def lead_on(self, root: str) -> None:
-        """Let the model's first answer grow only when Slack shows the words before."""
+        """Hold back each part of the model's first answer until Slack shows the part before."""
         for hold, words in zip(self.holds, ("One.", "Two."), strict=True):
             await self.workspace.until(
                 lambda words=words: any(words in m.text for m in self.answers(root)),  # type: ignore[misc] # bound

@@ -69,7 +69,7 @@ async def test_a_second_sigterm_loses_nothing(town: Replicas) -> None:
 
 
 async def test_two_processes_share_one_sqlite_file(empty_sqlite_url: str, tmp_path: Path) -> None:
-    """Both processes answer. When one is killed, the other finishes only that one's answers, in the same messages."""
+    """Both processes answer. When one is killed, the other finishes its answers, in the same messages."""
     hold = PausedStep()
 
     def answer(request: Request) -> Reply:

@@ -17,7 +17,7 @@ HI = "My VPN is down"
 
 
 async def test_the_gateway_runs_beside_the_slack_bot(world: GatewayWorld) -> None:
-    """It has its own port. Its sessions continue when it runs alone."""
+    """The gateway has its own port. Its sessions continue when it runs alone."""
     async with world.running("run", GATEWAY_PORT="0") as (_, address):
         assert (await world.ask(address, HI))[:2] == (200, "created")
     async with world.running("gateway") as (_, address):

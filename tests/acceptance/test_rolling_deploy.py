@@ -14,7 +14,7 @@ from tests.support.room import shown
 from tests.support.verdict import Verdict
 
 DEPLOYS = 4
-PEOPLE = ["ana", "ben", "chidi", "dalia"] * 2  # who ask at once
+PEOPLE = ["ana", "ben", "chidi", "dalia"] * 2  # people who ask at once
 
 
 @pytest.mark.long

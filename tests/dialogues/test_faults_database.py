@@ -146,12 +146,12 @@ async def delivered_in_vain(room: Room, ts: str) -> None:
 
 
 async def reads(room: Room, talk: Talk, words: str) -> None:
-    """Wait until these words can be read in the thread."""
+    """Wait until the thread shows this text."""
     await room.until(lambda: any(words in text for text in talk.texts()))
 
 
 async def logged(caplog: pytest.LogCaptureFixture, words: str) -> None:
-    """Wait until the operator can read these words."""
+    """Wait until the log has this text."""
     async with asyncio.timeout(GENEROUS_S):
         while words not in caplog.text:  # noqa: ASYNC110 - a log tells nobody that it grew
             await asyncio.sleep(0)

@@ -75,7 +75,7 @@ async def test_an_unsigned_request_is_refused(
     made: Callable[[Sign], tuple[bytes, dict[str, str]]],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It is neither parsed, logged nor counted. Slack's own deliveries before and after it are answered."""
+    """The bot neither parses, logs nor counts the request. It answers Slack's own deliveries before and after."""
     talk = room.guest("Ana").mentions("my VPN is down")
     await talk.answers(1)
     body, headers = made(lambda body, later_s: signature(room, body, later_s))

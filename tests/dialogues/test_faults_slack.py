@@ -179,5 +179,5 @@ async def goes_on(room: Room, talk: Talk) -> None:
 
 
 async def reads(room: Room, talk: Talk, words: str) -> None:
-    """Wait until these words can be read in the thread."""
+    """Wait until the thread shows this text."""
     await room.until(lambda: any(words in text for text in talk.texts()))

@@ -211,7 +211,7 @@ async def test_times_come_back_aware_and_in_utc(driver: StoreDriver) -> None:
     ],
 )
 async def test_an_unreachable_server_is_one_line_without_the_password(url: str) -> None:
-    """The error line has the host and the remedy, however the password was written in the URL."""
+    """The error line has the host and the remedy. It hides the password in every spelling of the URL."""
     store = Store(url)
     with pytest.raises(StartupError, match="DATABASE_URL") as caught:
         await store.check()

@@ -97,7 +97,7 @@ async def test_a_session_after_a_reset_has_no_notice_of_an_older_expiry(driver: 
 
 @pytest.mark.parametrize("claimed", [True, False], ids=["running", "owed"])
 async def test_a_session_with_a_waiting_message_does_not_expire(driver: StoreDriver, *, claimed: bool) -> None:
-    """A waiting message is answered in its session, however old it is."""
+    """A waiting message of any age is answered in its own session."""
     await driver.answer(mention("hello", "1.0"))
     thread_id = await driver.accepted(reply("and now?", "2.0"))
     if claimed:

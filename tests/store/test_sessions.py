@@ -112,7 +112,7 @@ async def test_a_reset_is_accepted_once(driver: StoreDriver) -> None:
 
 @pytest.mark.parametrize("late", ["waits", "runs", "answered"])
 async def test_messages_written_after_a_late_reset_move_to_the_next_session(driver: StoreDriver, late: str) -> None:
-    """They arrived before the reset. They are answered in a new session with an empty history."""
+    """Messages written after a reset may arrive before it. They are answered in a new session with an empty history."""
     await driver.answer(mention("my secret", "1.0"))
     claim = await driver.claimed(await driver.accepted(reply("hello", "3.0"))) if late != "waits" else None
     if claim is None:

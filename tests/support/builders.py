@@ -29,7 +29,7 @@ def mention(text: str, message_id: str = "1.0", *, by: Author = ANA, in_: Thread
 
 
 def reply(text: str, message_id: str, *, by: Author = ANA, in_: Thread = THREAD) -> MessageReceived:
-    """Return a message that mentions nobody."""
+    """Return a message without a mention."""
     return MessageReceived(in_, message_id, by, text)
 
 
@@ -44,7 +44,7 @@ def stop(message_id: str | None = None, *, by: Author = BEN, in_: Thread = THREA
 
 
 def edit(text: str, message_id: str = "1.0", *, at: int = 1, by: Author = ANA, in_: Thread = THREAD) -> MessageEdited:
-    """Return an edit, so many seconds after noon, of a message sent at noon that did not mention the bot."""
+    """Return an edit of a message without a mention. The message was sent at noon, the edit so many seconds later."""
     return MessageEdited(reply(text, message_id, by=by, in_=in_), sent_at=NOON, edited_at=NOON + timedelta(seconds=at))
 
 

@@ -129,7 +129,7 @@ class Stage:
         await shown(self.adapter, self.target(attempt), source.deltas(), self.ledger)
 
     def target(self, attempt: int = 1) -> AnswerTarget:
-        """Where the answer belongs."""
+        """Return the answer's target: the thread, the asker and the question."""
         return AnswerTarget(self.thread, Author(self.person.id, self.person.team), self.root, attempt)
 
     def answers(self) -> list[Message]:
