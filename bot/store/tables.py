@@ -100,7 +100,7 @@ TURNS = Table(
     Column("session_id", sa.String(36), ForeignKey("sessions.id")),  # null: the turn is a command's fixed reply
     Column("attempt", sa.Integer, nullable=False),
     Column("postponed", sa.Integer, nullable=False, server_default="0"),  # attempts that do not count as failures
-    Column("state", sa.String(16), nullable=False),  # claims.TurnState
+    Column("state", sa.String(16), nullable=False),  # settlement.TurnState
     Column("answer", sa.Text),
     Column("trouble", sa.String(32)),  # errors.Trouble
     Column("model", sa.String(200)),
@@ -109,8 +109,7 @@ TURNS = Table(
     Column("completion_tokens", sa.Integer),
     Column("started_at", UtcDateTime, nullable=False),
     Column("finished_at", UtcDateTime),
-    # Only the turns of an API caller have these three.
-    Column("idempotency_key", sa.String(64)),  # a hash of the caller's key
+    Column("idempotency_key", sa.String(64)),  # a hash of the API caller's key; null: a turn without one
     Column("request_digest", sa.String(64)),  # of the whole request that was sent with the key
     Column("truncated", sa.Boolean),  # the answer stopped at the model's length limit
 )
