@@ -85,6 +85,19 @@ async def test_a_lease_runs_out_by_itself_on_postgresql(empty_postgres_url: str,
     await books.store.close()
 
 
+async def test_a_summarys_lease_ends_like_a_threads(empty_sqlite_url: str, clock: SettableClock) -> None:
+    """Both leases are still held at the moment at which they end."""
+    books = Books(Store(empty_sqlite_url), clock)
+    await books.answer(mention("hello"))
+    assert await books.store.run(summaries.begin, books.lease("one"), "s1") is not None
+    books.now += MINUTE
+    assert await books.store.run(summaries.begin, books.lease("two"), "s1") is None
+    books.now += timedelta(microseconds=1)
+
+    assert await books.store.run(summaries.begin, books.lease("two"), "s1") is not None
+    await books.store.close()
+
+
 async def test_a_summarys_lease_runs_by_the_databases_clock(empty_postgres_url: str, clock: SettableClock) -> None:
     """However far a replica's own clock is ahead, it does not take the lease from another one."""
     books = Books(Store(empty_postgres_url), clock)

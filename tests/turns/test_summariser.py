@@ -247,6 +247,26 @@ async def test_a_shutdown_does_not_wait_for_a_summary(narrow: Desk, books: Books
     assert (await books.store.run(summaries.cut_of, "s1")).summary == ""
 
 
+async def test_a_shutdown_gives_the_lease_of_a_summary_up(
+    narrow: Desk, books: Books, llm: ScriptedLLM, clock: SettableClock
+) -> None:
+    """After a deploy another process can write the session's summary at once."""
+    await filled(books)
+    hold = PausedStep()
+    llm.script("fine")
+    llm.script("half of ", hold)
+    await asks(narrow, "five", "5.0", 1)
+    await hold.reached()
+    await narrow.summariser.stop()
+    llm.script("fine")
+    llm.script(SUMMARY)
+    async with narrow_desk(books.store, llm, clock, "there") as other:
+        await asks(other, "six", "6.0", 1)
+        await other.summariser.idle()
+
+    assert (await books.store.run(summaries.cut_of, "s1")).summary == SUMMARY
+
+
 async def test_a_reset_discards_a_summary_that_is_being_written(narrow: Desk, books: Books, llm: ScriptedLLM) -> None:
     """The next session knows nothing of it."""
     await filled(books)
