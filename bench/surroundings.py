@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bot import manifest
-from bot.playground.server import PlaygroundServer
+from bot.playground.playground_server import PlaygroundServer
 from bot.playground.workspace.changes import Change, MessageChanged, MessagePosted
 from bot.playground.workspace.messages import Message
 from bot.playground.workspace.sample import harbour

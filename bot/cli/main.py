@@ -40,14 +40,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     gc.disable()  # imports free next to nothing: looking for garbage meanwhile takes a fifth of their time
-    from bot.config.settings import ENV_FILE, Settings  # noqa: PLC0415 - `--help` needs no settings
-    from bot.ops import logs  # noqa: PLC0415
+    try:
+        from bot.config.settings import ENV_FILE, Settings  # noqa: PLC0415 - `--help` needs no settings
+        from bot.ops import logs  # noqa: PLC0415
 
-    settings = Settings.load(os.environ, ENV_FILE, without_slack=options.without_slack)
-    logs.set_up(settings.log_level, settings.log_format)
-    command = load(options.command)
-    gc.freeze()  # else the first collection would walk through all of them
-    gc.enable()
+        settings = Settings.load(os.environ, ENV_FILE, without_slack=options.without_slack)
+        logs.set_up(settings.log_level, settings.log_format)
+        command = load(options.command)
+    finally:
+        gc.freeze()  # else the first collection would walk through all of them
+        gc.enable()
     return command(settings, options)
 
 

@@ -18,8 +18,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
-from pydantic import SecretStr
-
 from bot import manifest
 from bot.app import Bot, gateway_bot, slack_bot
 from bot.cli import checks
@@ -28,7 +26,7 @@ from bot.llm.from_settings import model_name, with_demo_model
 from bot.services import PlatformServices, Services, utc_now
 
 if TYPE_CHECKING:
-    from bot.playground.server import PlaygroundServer
+    from bot.playground.playground_server import PlaygroundServer
 
 Announce = Callable[[str], None]
 
@@ -61,6 +59,13 @@ async def run(settings: Settings, announce: Announce, *, gateway: bool = False) 
     With `gateway` it serves the HTTP API alone, without Slack.
     """
     gc.disable()  # until the bot runs: the start imports much and frees little
+    try:
+        return await _run_until_stopped(settings, announce, gateway=gateway)
+    finally:
+        gc.enable()
+
+
+async def _run_until_stopped(settings: Settings, announce: Announce, *, gateway: bool) -> int:
     stopped = asyncio.create_task(_stop_signal().wait())
     _allow_many_connections()
     async with AsyncExitStack() as stack:
@@ -117,7 +122,7 @@ def _drain_notice(bot: Bot[Services] | Bot[PlatformServices], settings: Settings
 async def _playground(settings: Settings, *, notice: str | None) -> AsyncIterator[tuple[PlaygroundServer, Settings]]:
     """Start a playground; yield it, and the settings that connect the bot to it."""
     # Imported here: a bot in a real workspace does without the playground.
-    from bot.playground.server import PlaygroundServer  # noqa: PLC0415
+    from bot.playground.playground_server import PlaygroundServer  # noqa: PLC0415
     from bot.playground.workspace.sample import harbour  # noqa: PLC0415
 
     described = manifest.read(manifest.document(settings.slack_command, settings.slack_reset_command))
@@ -129,13 +134,9 @@ async def _playground(settings: Settings, *, notice: str | None) -> AsyncIterato
     )
     server = PlaygroundServer(workspace, notice=notice)
     await server.start(settings.port)
-    connected = {
-        "slack_bot_token": SecretStr(workspace.app.bot_token),
-        "slack_app_token": SecretStr(workspace.app.app_token),
-        "slack_api_url": server.api_url,
-    }
+    app = workspace.app
     try:
-        yield server, settings.model_copy(update=connected)
+        yield server, settings.connected_to(server.api_url, bot_token=app.bot_token, app_token=app.app_token)
     finally:
         await server.stop()
 

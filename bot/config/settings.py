@@ -147,6 +147,11 @@ class Settings(BaseModel):
         extra = cls.model_fields[name].json_schema_extra
         raise ConfigError(variable(name), str(problem), str(extra["remedy"]) if isinstance(extra, dict) else "")
 
+    def connected_to(self, api_url: str, *, bot_token: str, app_token: str) -> Self:
+        """Return these settings with the address and the tokens of another Slack, for instance of the playground."""
+        tokens = {"slack_bot_token": SecretStr(bot_token), "slack_app_token": SecretStr(app_token)}
+        return self.model_copy(update={"slack_api_url": api_url, **tokens})
+
     @property
     def mode(self) -> Mode:
         """How the bot meets Slack: by Socket Mode, over HTTP, or in the playground when no Slack setting is set.

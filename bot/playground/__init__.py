@@ -2,5 +2,5 @@
 
 Rule: it follows Slack's documentation and knows nothing of the bot. It listens on the loopback interface only.
 
-Reading order: workspace/, web_api/, delivery/, page/, server.
+Reading order: workspace/, web_api/, delivery/, page/, playground_server.
 """

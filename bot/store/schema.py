@@ -36,7 +36,7 @@ def check(connection: Connection) -> str | None:
     Raises StartupError when the database has a schema that this version does not know, or may not change.
     """
     revision, known = _revision(connection), revisions()
-    if revision is None and sa.inspect(connection).has_table("threads"):
+    if revision is None and not metadata.tables.keys().isdisjoint(sa.inspect(connection).get_table_names()):
         raise StartupError("The database holds another program's tables. Point DATABASE_URL at one of its own.")
     if revision is not None and revision not in known:
         raise StartupError(
@@ -64,7 +64,7 @@ def _revision(connection: Connection) -> str | None:
 
 def _create(connection: Connection) -> None:
     """Create the newest tables in an empty database. The migrations make the same ones (a test compares them)."""
-    metadata.create_all(connection)
+    metadata.create_all(connection, checkfirst=False)
     _VERSION.create(connection, checkfirst=True)
     connection.execute(sa.insert(_VERSION).values(version_num=revisions()[-1]))
 

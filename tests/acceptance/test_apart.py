@@ -15,7 +15,7 @@ import pytest
 
 from bot import app
 from bot.config.settings import Settings
-from bot.playground.server import PlaygroundServer
+from bot.playground.playground_server import PlaygroundServer
 from bot.playground.workspace.messages import Message
 from bot.playground.workspace.people import Channel, Person
 from bot.playground.workspace.workspace import Workspace

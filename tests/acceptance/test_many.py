@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from bot.config.settings import Settings
 from bot.playground.delivery.deliveries import ACK_WITHIN_S
-from bot.playground.server import PlaygroundServer
+from bot.playground.playground_server import PlaygroundServer
 from bot.playground.workspace.messages import Message
 from bot.playground.workspace.workspace import Workspace
 from bot.services import utc_now

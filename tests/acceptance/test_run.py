@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from bot.playground.server import PlaygroundServer
+from bot.playground.playground_server import PlaygroundServer
 from bot.playground.workspace.workspace import Workspace
 from bot.services import utc_now
 from tests.support.openai_server import OpenAIServer

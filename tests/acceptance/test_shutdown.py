@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bot.config.settings import Settings
-from bot.playground.server import PlaygroundServer
+from bot.playground.playground_server import PlaygroundServer
 from bot.playground.workspace.messages import Message
 from bot.playground.workspace.workspace import Workspace
 from bot.services import utc_now

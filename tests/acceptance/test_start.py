@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.playground.server import PlaygroundServer
+from bot.playground.playground_server import PlaygroundServer
 from bot.playground.workspace.workspace import Workspace
 from bot.services import utc_now
 from tests.support.process import Process

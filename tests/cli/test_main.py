@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import subprocess
 import sys
@@ -72,3 +73,18 @@ def test_a_missing_command_is_explained(capsys: pytest.CaptureFixture[str]) -> N
         main([])
 
     assert "usage: attendant" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("loggers_as_before")
+@pytest.mark.parametrize("port", ["no port", "0"])
+def test_the_garbage_collector_runs_again_after_any_end(
+    port: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The start pauses the collector. A bad setting and a failed check switch it on again."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PORT", port)
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}")  # a folder: the check of the database fails
+
+    assert main(["run"]) == 1
+    assert "attendant: " in "".join(capsys.readouterr())
+    assert gc.isenabled()

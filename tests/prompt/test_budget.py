@@ -130,6 +130,7 @@ def test_a_backend_that_drops_text_in_silence_is_noticed_once(caplog: pytest.Log
     assert [(record.levelno, record.message) for record in caplog.records] == [
         (logging.WARNING, "prompt_truncated_by_backend")
     ]
+    assert "MODEL_WINDOW_TOKENS" in str(vars(caplog.records[0])["remedy"])
     assert learnt.room(0) == budget().room(0)
 
 

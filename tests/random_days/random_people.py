@@ -14,7 +14,7 @@ from typing import assert_never
 
 from bot.manifest import START_OVER
 from bot.playground.delivery.delivery import Delivery
-from bot.playground.server import PlaygroundServer
+from bot.playground.playground_server import PlaygroundServer
 from bot.playground.workspace.messages import Message
 from bot.playground.workspace.people import Channel, Person
 from bot.playground.workspace.rules import NotAllowed

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
-from bot.playground.server import PlaygroundServer
+from bot.playground.playground_server import PlaygroundServer
 from bot.playground.web_api.fault_injection import HeldCalls
 from bot.slack.monotonic_clock import MonotonicClock
 from tests.random_days.random_model import Model

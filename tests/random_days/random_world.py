@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import assert_never
 
 from bot.config.settings import Settings
-from bot.playground.server import PlaygroundServer
+from bot.playground.playground_server import PlaygroundServer
 from bot.playground.web_api.calls import ApiCall
 from bot.playground.workspace.workspace import Workspace
 from bot.services import utc_now

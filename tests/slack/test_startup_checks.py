@@ -9,7 +9,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.config.settings import Settings
 from bot.errors import StartupError
-from bot.playground.server import PlaygroundServer
+from bot.playground.playground_server import PlaygroundServer
 from bot.slack.client import open_client
 from bot.slack.startup_checks import check_scopes, check_socket_mode, identify
 from tests.support.playground_stage import make_workspace, served

@@ -110,6 +110,19 @@ async def test_a_bare_database_passes_the_check(bare: Store) -> None:
     await bare.run(schema.check)
 
 
+@pytest.mark.parametrize("table", ["threads", "messages", "preferences"])
+@pytest.mark.parametrize("ask", [schema.upgrade, schema.check], ids=["upgrade", "check"])
+async def test_another_program_s_tables_are_left_alone(
+    bare: Store, ask: Callable[[Connection], None], table: str
+) -> None:
+    """A database that holds any table of the same name is refused, with the remedy, and nothing is created in it."""
+    await bare.run(lambda connection: connection.exec_driver_sql(f"CREATE TABLE {table} (theirs INTEGER)"))
+
+    with pytest.raises(StartupError, match=r"^[^\n]*another program[^\n]*DATABASE_URL[^\n]*$"):
+        await bare.run(ask)
+    assert await bare.run(lambda connection: sa.inspect(connection).get_table_names()) == [table]
+
+
 async def test_replicas_that_start_at_once_upgrade_it_once(bare_url: str) -> None:
     """Each replica finds the database up to date, and none fails."""
     replicas = [Store(bare_url) for _ in range(3)]

@@ -17,7 +17,7 @@ from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.manifest import document, read
-from bot.playground.server import PlaygroundServer
+from bot.playground.playground_server import PlaygroundServer
 from bot.playground.workspace.sample import harbour
 from bot.playground.workspace.thread_statuses import STOP_EVENT
 from bot.playground.workspace.workspace import Workspace

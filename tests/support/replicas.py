@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.config.settings import Settings
-from bot.playground.server import PlaygroundServer
+from bot.playground.playground_server import PlaygroundServer
 from bot.playground.workspace.messages import Message
 from bot.playground.workspace.workspace import Workspace
 from bot.services import utc_now

@@ -19,7 +19,7 @@ import aiohttp
 
 from bot import manifest
 from bot.config.settings import Settings
-from bot.playground.server import PlaygroundServer
+from bot.playground.playground_server import PlaygroundServer
 from bot.playground.workspace import view_kit
 from bot.playground.workspace.messages import Message
 from bot.playground.workspace.people import Channel, Person

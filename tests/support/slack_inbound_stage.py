@@ -18,7 +18,7 @@ from bot.domain.preferences import NO_PREFERENCES, Preferences, changed
 from bot.domain.sessions import OpenSession, ResetOutcome
 from bot.errors import StoreUnavailable
 from bot.ops.logs import JsonFormatter
-from bot.playground.server import PlaygroundServer
+from bot.playground.playground_server import PlaygroundServer
 from bot.playground.workspace.messages import Message
 from bot.playground.workspace.people import Channel, Person
 from bot.playground.workspace.workspace import Workspace

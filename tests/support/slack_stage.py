@@ -14,7 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.config.settings import Settings
 from bot.domain.events import Author, Thread
 from bot.errors import StoreUnavailable
-from bot.playground.server import PlaygroundServer
+from bot.playground.playground_server import PlaygroundServer
 from bot.playground.workspace.messages import Message
 from bot.playground.workspace.people import Channel, Person
 from bot.playground.workspace.workspace import Workspace

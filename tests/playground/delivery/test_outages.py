@@ -5,7 +5,7 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
-from bot.playground.server import PlaygroundServer
+from bot.playground.playground_server import PlaygroundServer
 from tests.support.playground_stage import client_of, connected, make_workspace, served
 
 

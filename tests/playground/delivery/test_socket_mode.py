@@ -11,7 +11,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.socket_mode.request import SocketModeRequest
 
 from bot.playground.delivery.delivery import Delivery
-from bot.playground.server import PlaygroundServer
+from bot.playground.playground_server import PlaygroundServer
 from tests.support.playground_stage import Clock, client_of, connected, make_workspace, served
 
 QUICK = {"ack_within_s": 0.05, "retry_after_s": (0.0, 0.01, 0.01)}

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from bot.errors import StartupError
-from bot.playground.server import PlaygroundServer
+from bot.playground.playground_server import PlaygroundServer
 from bot.playground.workspace.surfaces import View
 from bot.playground.workspace.workspace import Workspace
 from tests.support.playground_stage import client_of, make_workspace, served

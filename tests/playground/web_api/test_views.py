@@ -11,7 +11,7 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.playground.delivery.outcomes import NO_CONNECTION
-from bot.playground.server import PlaygroundServer
+from bot.playground.playground_server import PlaygroundServer
 from bot.playground.workspace.messages import Json
 from bot.playground.workspace.people import Person
 from bot.playground.workspace.rules import NotAllowed

@@ -10,7 +10,7 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.playground.server import PlaygroundServer
+from bot.playground.playground_server import PlaygroundServer
 from bot.playground.workspace.rules import NotAllowed
 from bot.playground.workspace.workspace import Workspace
 from tests.support.playground_stage import connected, make_workspace, served, subscribe

@@ -12,7 +12,7 @@ import pytest
 
 from bot.domain import texts
 from bot.errors import StartupError
-from bot.playground.server import PlaygroundServer
+from bot.playground.playground_server import PlaygroundServer
 from bot.slack.client import open_client
 from bot.slack.identity import BotIdentity
 from bot.slack.inbound.bolt_app import build_app

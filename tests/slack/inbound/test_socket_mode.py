@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from bot.errors import StartupError
-from bot.playground.server import PlaygroundServer
+from bot.playground.playground_server import PlaygroundServer
 from bot.playground.workspace.changes import Change, ConnectionChanged
 from bot.slack.client import open_client
 from bot.slack.inbound.bolt_app import build_app

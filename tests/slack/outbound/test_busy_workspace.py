@@ -9,7 +9,7 @@ import pytest
 
 from bot.domain.events import Author, Thread
 from bot.errors import PlatformError, PlatformUnavailable
-from bot.playground.server import PlaygroundServer
+from bot.playground.playground_server import PlaygroundServer
 from bot.playground.workspace.messages import Message
 from bot.slack.client import open_client
 from bot.slack.monotonic_clock import MonotonicClock

@@ -8,7 +8,7 @@ import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.preferences import NO_PROFILE, Profile
-from bot.playground.server import PlaygroundServer
+from bot.playground.playground_server import PlaygroundServer
 from bot.slack.client import open_client
 from bot.slack.outbound.messages import Slack
 from bot.slack.outbound.user_directory import UserDirectory, profile_of
