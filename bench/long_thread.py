@@ -25,7 +25,7 @@ from bot.store import schema, tables
 from bot.store.engine import Store
 from bot.testing import SettableClock
 from tests.support.builders import NOON, mention, thread
-from tests.support.work_layer import Desk
+from tests.support.work_layer import WorkLayer
 
 SESSIONS = 100_000
 TURNS = (10, 100, 1_000, 3_000, 10_000)
@@ -83,20 +83,20 @@ async def _measure(sessions: int) -> dict[int, list[Cost]]:
 async def _take_turns(store: Store) -> dict[int, list[Cost]]:
     """Run one turn in each thread, round by round, so that other load on the machine falls on all of them."""
     talk = _Talk(store)
-    long = [Thread("desk", "T1", "C2", f"{length}") for length in TURNS[1:]]
+    long = [Thread("chat", "T1", "C2", f"{length}") for length in TURNS[1:]]
     for place, length in zip(long, TURNS[1:], strict=True):
         await store.run(_fill, [place], length)
     for place in long * WARM_UP:
         await talk.turn(place)
-        await talk.desk.summariser.idle()
+        await talk.work_layer.summariser.idle()
     costs: dict[int, list[Cost]] = {length: [] for length in TURNS}
     for number in range(ROUNDS):
-        young = Thread("desk", "T1", "C3", f"{number}")  # a thread of ten turns does not stay one
+        young = Thread("chat", "T1", "C3", f"{number}")  # a thread of ten turns does not stay one
         await store.run(_fill, [young], TURNS[0])
         for place, of_length in zip([young, *long], costs.values(), strict=True):
             of_length.append(await talk.turn(place))
-    await talk.desk.worker.stop(drain_seconds=0)
-    await talk.desk.summariser.stop()
+    await talk.work_layer.worker.stop(drain_seconds=0)
+    await talk.work_layer.summariser.stop()
     return costs
 
 
@@ -104,18 +104,18 @@ class _Talk:
     """Asks, and measures the cost."""
 
     def __init__(self, store: Store) -> None:
-        self.desk = Desk(store, Instant(), SettableClock(), budget=Budget(**BUDGET))
+        self.work_layer = WorkLayer(store, Instant(), SettableClock(), budget=Budget(**BUDGET))
         self._watch = _Watch(store.engine)
         self._asked = 0
 
     async def turn(self, place: Thread) -> Cost:
         """Run one turn: a question and its answer."""
         self._asked += 1
-        answered = len(self.desk.adapter.replies[place])
+        answered = len(self.work_layer.adapter.replies[place])
         database, cpu = self._watch.seconds, time.process_time()
-        await self.desk.inbox.accept(mention(QUESTION, f"later {self._asked:09}", in_=place))
-        await self.desk.adapter.shown(place, answered + 1)
-        await self.desk.worker.idle()
+        await self.work_layer.inbox.accept(mention(QUESTION, f"later {self._asked:09}", in_=place))
+        await self.work_layer.adapter.shown(place, answered + 1)
+        await self.work_layer.worker.idle()
         return Cost((self._watch.seconds - database) * 1_000, (time.process_time() - cpu) * 1_000)
 
 
@@ -139,7 +139,7 @@ def _fill(connection: sa.Connection, places: Sequence[Thread], length: int) -> N
     """Insert an open session of so many turns into each of these threads."""
     of_session = {"opened_at": NOON, "last_active_at": NOON, "follows_expired": False}
     turn = {"attempt": 1, "state": "answered", "answer": ANSWER, "started_at": NOON, "finished_at": NOON}
-    said = {"author_id": "U-ANA", "author_workspace": "T1", "text": QUESTION, "attachments": [], "accepted_at": NOON}
+    message = {"author_id": "U-ANA", "author_workspace": "T1", "text": QUESTION, "attachments": [], "accepted_at": NOON}
     first = (connection.execute(sa.select(sa.func.max(tables.THREADS.c.id))).scalar() or 0) + 1
     first_turn = (connection.execute(sa.select(sa.func.max(tables.TURNS.c.id))).scalar() or 0) + 1
     numbered = list(enumerate(places, first))
@@ -149,7 +149,7 @@ def _fill(connection: sa.Connection, places: Sequence[Thread], length: int) -> N
         tables.SESSIONS: [{**of_session, "id": f"s{n}", "thread_id": n} for n, _ in numbered],
         tables.TURNS: [{**turn, **owner, "id": n} for n, owner in enumerate(owners, first_turn)],
         tables.MESSAGES: [
-            {**said, **owner, "turn_id": n, "message_id": f"{n:09}"} for n, owner in enumerate(owners, first_turn)
+            {**message, **owner, "turn_id": n, "message_id": f"{n:09}"} for n, owner in enumerate(owners, first_turn)
         ],
     }
     for table, values in rows.items():

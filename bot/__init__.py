@@ -15,7 +15,7 @@ __all__ = ["Attendant"]
 
 
 def __getattr__(name: str) -> object:
-    """`from bot import Attendant` loads what it needs only then."""
+    """Load `Attendant` on first use."""
     if name == "Attendant":
         from bot.api import Attendant  # noqa: PLC0415 - the parts of a bot import one another one by one
 

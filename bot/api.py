@@ -13,14 +13,14 @@ from contextlib import aclosing, asynccontextmanager, nullcontext
 from uuid import UUID
 
 from bot.config.settings import ENV_FILE, Settings
-from bot.domain import api_keys
+from bot.domain.api_keys import parse_key
 from bot.domain.sessions import Memory, ResetOutcome
 from bot.domain.texts import TRUNCATED
 from bot.errors import SessionNotFound, StartupError
 from bot.llm import LLM, Done
 from bot.llm.from_settings import with_demo_model
 from bot.services import Services, new_id, open_services, utc_now
-from bot.store import api_keys as key_rows
+from bot.store import api_keys
 from bot.turns.chat_question import Question, place
 
 LOCAL = "local"  # the owner of the chats when no key is given
@@ -110,8 +110,8 @@ class Attendant:
 async def _owner(services: Services, text: str | None) -> str:
     if text is None:
         return LOCAL
-    secret = api_keys.read(text)
-    key = await services.store.run(key_rows.find, secret) if secret is not None else None
+    secret = parse_key(text)
+    key = await services.store.run(api_keys.find, secret) if secret is not None else None
     if key is None or not key.is_valid(utc_now()):
         raise StartupError(
             "The key is not in this database (DATABASE_URL), was revoked or has expired. "

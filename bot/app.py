@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from bot.config.settings import Settings
 from bot.services import Clock, PlatformServices, Services, new_id, open_platform_services, open_services, utc_now
-from bot.store import api_keys as key_rows
+from bot.store import api_keys
 from bot.store.metrics import figures
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ S = TypeVar("S", bound=Services)
 
 @dataclass(frozen=True, slots=True)
 class Bot(Generic[S]):
-    """A connected bot. `address` tells an operator where it is reached."""
+    """A connected bot. `address` describes to an operator where it is reached."""
 
     services: S
     address: str
@@ -82,7 +82,7 @@ def _gateway(settings: Settings, services: Services, clock: Clock) -> Gateway:
 async def _gateway_address(settings: Settings, port: int, services: Services) -> str:
     """Describe where the gateway is reached, and how to make the first key."""
     address = f"at http://{settings.host}:{port}{settings.gateway_prefixes[0]}"
-    keys = await services.store.run(key_rows.every)
+    keys = await services.store.run(api_keys.every)
     return address if keys else f"{address} (without a key yet: attendant keys create NAME)"
 
 
@@ -110,7 +110,7 @@ def _health(
             "owed": metrics.owed_messages,
             "oldest_owed_seconds": round(metrics.oldest_owed_seconds),
             "takeovers": metrics.taken_over_turns,
-            "refusals": metrics.refused_deliveries + services.gauges["refusals"](),
+            "failed_deliveries": metrics.failed_deliveries + services.gauges["failed_deliveries"](),
         }
 
     checks = {"database": database, "scheduler": scheduler}

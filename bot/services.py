@@ -68,8 +68,8 @@ class Services:
     @property
     def gauges(self) -> dict[str, Callable[[], int]]:
         """The counts of this process that its health page shows."""
-        nothing = dict.fromkeys(("running", "waiting", "refusals"), int)
-        return {**nothing, "asking": lambda: self.chat_service.running}
+        nothing = dict.fromkeys(("running", "waiting", "failed_deliveries"), int)
+        return {**nothing, "requests": lambda: self.chat_service.running}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,8 @@ class PlatformServices(Services):
         return {
             "running": lambda: self.worker.running,
             "waiting": lambda: self.worker.waiting,
-            "asking": lambda: self.chat_service.running,
-            "refusals": lambda: self.failed_deliveries.not_kept,
+            "requests": lambda: self.chat_service.running,
+            "failed_deliveries": lambda: self.failed_deliveries.unsaved,
         }
 
 
@@ -132,7 +132,7 @@ async def open_platform_services(
         handler = TurnHandler(store, turns, parts.assistant, adapters, clock=clock, max_attempts=settings.max_attempts)
         worker = Worker(store, handler, leases, clock=clock, limits=_limits(settings))
         failed_deliveries = FailedDeliveries(store, clock=clock)
-        stack.push_async_callback(_keep, failed_deliveries)
+        stack.push_async_callback(_save, failed_deliveries)
         warnings = _warnings(settings, store, adapters, clock, idle)
         parts.scheduler.add_platform_jobs(worker, failed_deliveries, warnings)
         parts.scheduler.start()
@@ -165,11 +165,11 @@ async def _services(settings: Settings, clock: Clock, llm: LLM | None) -> AsyncI
             llm = await stack.enter_async_context(open_model(settings))
         breaker, shared = CircuitBreaker(llm, clock=clock), persona.load(settings.persona_file)
         tools_cost, idle = cost_of_tools(settings), _idle(settings)
-        budget = budget_for(settings, shared, besides=tools_cost)
+        budget = budget_for(settings, shared, extra_tokens=tools_cost)
         leases = LeaseKeeper(store, owner=_owner(), clock=clock)
         summariser = Summariser(store, breaker, budget, leases, clock=clock)
         stack.push_async_callback(summariser.stop)
-        assistant = Assistant(breaker, persona=shared, budget=budget, besides=tools_cost)
+        assistant = Assistant(breaker, persona=shared, budget=budget, extra_tokens=tools_cost)
         turns = TurnService(store, assistant, summariser, WITHDRAWABLE, clock=clock, idle=idle)
         limiter = RequestLimiter(most=settings.max_running_turns, most_of_one=settings.max_running_turns_per_workspace)
         locks = SessionLocks(timeout_s=settings.gateway_wait_seconds)
@@ -199,9 +199,9 @@ async def open_store(settings: Settings, *, must_exist: bool = False) -> AsyncIt
         await store.close()
 
 
-async def _keep(failed_deliveries: FailedDeliveries) -> None:
+async def _save(failed_deliveries: FailedDeliveries) -> None:
     with suppress(StoreUnavailable):  # the process ends: there is no later time
-        await failed_deliveries.keep()
+        await failed_deliveries.save()
 
 
 def _warnings(

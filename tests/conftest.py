@@ -15,11 +15,11 @@ from bot.llm.openai import OpenAI
 from bot.store.engine import Store
 from bot.testing import ScriptedLLM, SettableClock
 from tests.support import databases, openai_client
-from tests.support.gateway_stage import Gate, opened
+from tests.support.gateway_stage import GatewayStage, opened
 from tests.support.openai_server import OpenAIServer
 from tests.support.room import recites
-from tests.support.store_driver import Books
-from tests.support.work_layer import Desk
+from tests.support.store_driver import StoreDriver
+from tests.support.work_layer import WorkLayer
 
 
 def pytest_configure() -> None:
@@ -93,9 +93,9 @@ async def store(database_url: str) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-def books(store: Store, clock: SettableClock) -> Books:
-    """The same store with shorter calls: it fills in the arguments that most tests do not care about."""
-    return Books(store, clock)
+def driver(store: Store, clock: SettableClock) -> StoreDriver:
+    """A driver for the same store, with default arguments."""
+    return StoreDriver(store, clock)
 
 
 @pytest.fixture
@@ -113,9 +113,9 @@ def llm() -> Iterator[ScriptedLLM]:
 
 
 @pytest.fixture
-async def desk(store: Store, llm: ScriptedLLM, clock: SettableClock) -> AsyncIterator[Desk]:
+async def work_layer(store: Store, llm: ScriptedLLM, clock: SettableClock) -> AsyncIterator[WorkLayer]:
     """The work layer on that store, between the scripted model and a recording adapter."""
-    opened = Desk(store, llm, clock)
+    opened = WorkLayer(store, llm, clock)
     yield opened
     await opened.worker.stop(drain_seconds=0)
 
@@ -147,7 +147,7 @@ async def reciter() -> AsyncIterator[OpenAIServer]:
 
 
 @pytest.fixture
-async def gate(empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock) -> AsyncIterator[Gate]:
+async def gate(empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock) -> AsyncIterator[GatewayStage]:
     """A gateway with that backend."""
     async with opened(empty_sqlite_url, reciter, clock) as gate:
         yield gate

@@ -19,7 +19,7 @@ from bot.domain import texts
 from bot.domain.sessions import ResetOutcome
 from bot.errors import ModelError, SessionClosed, SessionNotFound, StartupError, Trouble
 from bot.testing import PausedStep, ScriptedLLM
-from tests.support.gateway_stage import Gate
+from tests.support.gateway_stage import GatewayStage
 from tests.support.timeouts import GENEROUS_S
 from tests.support.work_layer import Echo
 
@@ -184,7 +184,7 @@ async def test_a_chat_is_reset(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
     assert not llm.calls[1].knows("Alice")
 
 
-async def test_a_keys_chats_go_on_over_http_and_back(gate: Gate) -> None:
+async def test_a_keys_chats_go_on_over_http_and_back(gate: GatewayStage) -> None:
     """The chats continue by their id and their key; without the key they are unknown."""
     gate.clock.advance(datetime.now(UTC) - gate.clock.now())
     async with Attendant.open(gate.settings, key=gate.key) as attendant:
@@ -202,7 +202,7 @@ async def test_a_keys_chats_go_on_over_http_and_back(gate: Gate) -> None:
             await attendant.send_message(chat, "hello")
 
 
-async def test_a_wrong_key_is_told_in_a_line(gate: Gate) -> None:
+async def test_a_wrong_key_is_told_in_a_line(gate: GatewayStage) -> None:
     """The error is one line with the remedy, without the key."""
     for key in ("nonsense", gate.key[:-1] + ("1" if gate.key[-1] == "0" else "0")):
         with pytest.raises(StartupError, match=r"^[^\n]+attendant keys create NAME$") as raised:

@@ -15,8 +15,7 @@ from bot.config.settings import Settings
 from bot.domain.sessions import OpenSession
 from bot.errors import AttendantError
 from bot.services import open_store, utc_now
-from bot.store import erasure
-from bot.store import sessions as session_rows
+from bot.store import erasure, sessions
 from bot.store.erasure import Erasable, Scope
 from bot.store.metrics import WorkMetrics, figures
 
@@ -76,7 +75,7 @@ def erase_command(settings: Settings, options: argparse.Namespace) -> int:
 async def open_sessions(settings: Settings, limit: int) -> list[OpenSession]:
     """Return the open sessions of everybody, newest activity first."""
     async with open_store(settings, must_exist=True) as store:
-        return await store.run(session_rows.newest, limit=limit)
+        return await store.run(sessions.newest, limit=limit)
 
 
 async def status(settings: Settings) -> WorkMetrics:
@@ -98,7 +97,7 @@ async def erase(
     advance: Callable[[int], object] = lambda _: None,
     wait_s: float = VACUUM_WAIT_S,
 ) -> int:
-    """Erase what people wrote, as far as it is in scope; return how many messages.
+    """Erase all messages in scope; return how many.
 
     `advance` is called with the number of messages after each transaction. Raises AttendantError when another process
     uses the file for longer than `wait_s`, so that erased words may be left in it.
@@ -173,7 +172,7 @@ def _figures(metrics: WorkMetrics) -> dict[str, list[Figure]]:
             Figure(metrics.answered_turns, "turns were answered"),
             Figure(metrics.failed_turns, "turns failed", alert=True),
             Figure(metrics.taken_over_turns, "turns needed more than one attempt", alert=True),
-            Figure(metrics.refused_deliveries, "deliveries were refused; Slack repeats them", alert=True),
+            Figure(metrics.failed_deliveries, "deliveries could not be stored; Slack repeats them", alert=True),
             Figure(metrics.prompt_tokens, f"prompt tokens, {cached:.0%} of them from the model's cache"),
         ],
     }

@@ -49,7 +49,7 @@ async def failures(settings: Settings) -> list[str]:
 
 async def _persona(settings: Settings) -> str:
     text = persona.load(settings.persona_file)
-    budget_for(settings, text, besides=cost_of_tools(settings))
+    budget_for(settings, text, extra_tokens=cost_of_tools(settings))
     return f"{len(text)} characters"
 
 

@@ -11,10 +11,9 @@ from typing import Any
 
 from bot.cli import output
 from bot.config.settings import Settings
-from bot.domain import api_keys
-from bot.domain.api_keys import Key
+from bot.domain.api_keys import Key, create_secret
 from bot.services import open_store, utc_now
-from bot.store import api_keys as key_rows
+from bot.store import api_keys
 
 _DEFAULT = "default"  # the limit of GATEWAY_REQUESTS_PER_MINUTE or GATEWAY_TOKENS_PER_MINUTE
 
@@ -67,7 +66,7 @@ async def create(
     tokens_per_minute: int | None = None,
 ) -> str:
     """Create a key and return its text. It is valid for so many days, or until it is revoked."""
-    secret, now = api_keys.mint(secrets.token_bytes), utc_now()
+    secret, now = create_secret(secrets.token_bytes), utc_now()
     key = Key(
         secret.id,
         name,
@@ -77,20 +76,20 @@ async def create(
         tokens_per_minute=tokens_per_minute,
     )
     async with open_store(settings) as store:
-        await store.run(key_rows.add, key, secret)
+        await store.run(api_keys.add, key, secret)
     return secret.text
 
 
 async def every(settings: Settings) -> list[Key]:
     """Return all keys, the newest last."""
     async with open_store(settings) as store:
-        return await store.run(key_rows.every)
+        return await store.run(api_keys.every)
 
 
 async def revoke(settings: Settings, key_id: str) -> bool:
     """Refuse this key from now on; return False when there is no usable key of this id."""
     async with open_store(settings) as store:
-        return await store.run(key_rows.revoke, key_id, now=utc_now())
+        return await store.run(api_keys.revoke, key_id, now=utc_now())
 
 
 def _row(key: Key) -> dict[str, Any]:

@@ -14,9 +14,9 @@ MAX_PORT = 65_535
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line. Its result tells the `command`, as `module:function`.
+    """Return the parser of the command line. Its result names the `command`, as `module:function`.
 
-    `without_slack` tells that the command does not connect to Slack, so that no token has to be set.
+    `without_slack`: the command does not connect to Slack, so no token has to be set.
     """
     parser = argparse.ArgumentParser(
         prog="attendant",

@@ -47,13 +47,13 @@ class Key:
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
-def mint(random_bytes: Callable[[int], bytes]) -> Secret:
+def create_secret(random_bytes: Callable[[int], bytes]) -> Secret:
     """Create the secret of a new key."""
     key_id = random_bytes(ID_BYTES).hex()
     return Secret(key_id, f"sk-att-{key_id}-{random_bytes(SECRET_BYTES).hex()}")
 
 
-def read(text: str) -> Secret | None:
+def parse_key(text: str) -> Secret | None:
     """Parse a key; None when the text does not have the form of one."""
     match = _KEY.fullmatch(text)
     return Secret(match["id"], text) if match else None

@@ -1,4 +1,4 @@
-"""Events: what adapters report, in terms of no particular platform.
+"""Events: the reports of adapters, in terms that all platforms share.
 
 Rule: nothing here knows Slack. In `text`, a mention of a person is written `<@id>`; everything else is plain text.
 """

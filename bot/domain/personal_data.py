@@ -19,7 +19,7 @@ class ExportedMessage:
     edited_at: datetime | None
     text: str  # empty once its session has closed
     attachments: tuple[Attachment, ...]
-    answer: str | None  # None if other people asked as well: it may hold what they said
+    answer: str | None  # None if other people asked as well, because it may quote them
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class ExportedContextMessage:
 
 @dataclass(frozen=True, slots=True)
 class PersonalDataExport:
-    """Everything that is stored of what a person wrote, oldest first."""
+    """All stored messages of a person, oldest first."""
 
     messages: tuple[ExportedMessage, ...] = ()
     thread_context: tuple[ExportedContextMessage, ...] = ()

@@ -1,4 +1,4 @@
-"""The life of a session: what opens, continues and closes it (docs/invariants.md).
+"""The rules by which a session opens, continues and closes (docs/invariants.md).
 
 Rule: pure. The store asks these functions inside its transactions; nothing else decides it.
 """
@@ -43,7 +43,7 @@ class ResetOutcome(enum.Enum):
 class StopOutcome(enum.Enum):
     """The outcome of a stop."""
 
-    STOPPED = "stopped"  # the running answer ends, with a line that says so
+    STOPPED = "stopped"  # the running answer ends with a sentence about the stop
     NOT_BEGUN = "not_begun"  # the waiting messages will not be answered
     NOTHING_RUNS = "nothing_runs"
 

@@ -1,4 +1,4 @@
-"""The gateway's server: its routes, and what all responses share: the shape of errors, headers, CORS, limits.
+"""The gateway's server: its routes, and the common parts of all responses: the shape of errors, headers, CORS, limits.
 
 Rule: a proxy in front of it terminates TLS.
 """
@@ -136,7 +136,7 @@ class Gateway:
             return await self._send(request, _from_http_error(request, error))
         except AttendantError as error:
             if isinstance(error, StoreUnavailable):
-                log.warning("store_unavailable", extra={"request": request[access_log.ID], "detail": str(error)})
+                log.warning("store_unavailable", extra={"request": request[access_log.ID], "error": str(error)})
             return await self._send(request, errors.from_error(error).response)
         except ConnectionError:
             raise

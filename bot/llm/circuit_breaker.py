@@ -85,7 +85,7 @@ class _Circuit:
         if self._opened_at is None:
             return
         open_for = self._clock() - self._opened_at
-        if timedelta() <= open_for < COOL_DOWN:  # below zero the clock was set back, and tells nothing
+        if timedelta() <= open_for < COOL_DOWN:  # below zero the clock was set back
             raise self._refusal(f"it is tried again in {(COOL_DOWN - open_for).total_seconds():.0f} s")
         if self._trial is not None:
             raise self._refusal("it is being tried again now")
@@ -106,7 +106,7 @@ class _Circuit:
         """Count a failure of the model; open the circuit after enough of them."""
         self.failures += 1
         if self._opened_at is None and self.failures >= self._max_failures:
-            fields = {"model": self._model, "failures": self.failures, "reason": error.detail}
+            fields = {"model": self._model, "failures": self.failures, "error": error.detail}
             log.error("circuit_opened", extra=fields)
         elif self._trial is not request:  # too few failures, or a request from before the circuit opened
             return

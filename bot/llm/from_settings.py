@@ -47,11 +47,11 @@ async def with_demo_model(settings: Settings) -> AsyncIterator[Settings]:
     if not settings.uses_demo_model:
         yield settings
         return
-    from bot.llm.stub_server import MODEL, StubServer  # noqa: PLC0415 - most bots have a model
+    from bot.llm.demo_model import MODEL, DemoModel  # noqa: PLC0415 - most bots have a model
 
-    server = StubServer()
+    demo_model = DemoModel()
     try:
-        base_url = await server.start()
+        base_url = await demo_model.start()
         yield settings.model_copy(update={"openai_base_url": base_url, "openai_model": MODEL})
     finally:
-        await server.stop()
+        await demo_model.stop()

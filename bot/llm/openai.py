@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 OPENAI_URL = "https://api.openai.com/v1/"
 RETRIES = 2  # the client's own: on 408, 409, 429, 5xx and lost connections, until the first byte of an answer
 CONNECT_S = 5.0
-CHECK_S = 10.0  # silence allowed to a backend asked for its models
+CHECK_S = 10.0  # the longest silence of a backend while it lists its models
 KEEP_ALIVE_S = 30.0  # spares the next turn a TLS handshake
 # The timeout of a whole answer: a model that does not stop must not occupy a turn for ever. It is at least ten minutes,
 # because a short limit on silence does not mean that answers are short.
@@ -72,7 +72,7 @@ class OpenAI:
         self._model = model
         self._silence_s = silence_s
         self._whole_s = whole_s or max(WHOLE_SILENCES * silence_s, WHOLE_S)
-        self._key = api_key or "unused"  # the client insists on one
+        self._key = api_key or "unused"  # the client requires one
         address = urlsplit(base_url or OPENAI_URL)
         self._where = address.netloc.rpartition("@")[2]  # without a password
         self._extras = frozenset(_EXTRAS)
@@ -95,18 +95,18 @@ class OpenAI:
         self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS
     ) -> AsyncGenerator[str | Done]:
         """See LLM.stream. A request that ended before its first word is made once more where that may help."""
-        said, extras = False, self._extras
+        has_text, extras = False, self._extras
         for attempt in range(1, _MAX_ATTEMPTS + 1):
             try:
                 async with self._request(messages, parameters, extras) as answer:
                     while (text := await answer.next()) is not None:
-                        said, self._extras = True, self._extras if said else self._extras & extras
+                        has_text, self._extras = True, self._extras if has_text else self._extras & extras
                         yield text
                     done = answer.completion.end()
                     await _drain(answer.body)
             except _FAILURES as error:
-                asked, extras = extras, _not_blamed(extras, error)
-                if said or attempt >= self._attempts_worth(error, parameters, objected=extras != asked):
+                sent, extras = extras, _not_blamed(extras, error)
+                if has_text or attempt >= self._attempts_worth(error, parameters, objected=extras != sent):
                     # From None: the backend's own words may repeat what a person wrote.
                     raise self._as_model_error(error, parameters) from None
             else:
@@ -147,7 +147,7 @@ class OpenAI:
             messages=[],
             stream=True,
             extra_body={
-                **self._taken(parameters),
+                **self._supported(parameters),
                 "messages": list(messages),
                 **{name: _EXTRAS[name] for name in extras},
             },
@@ -169,7 +169,7 @@ class OpenAI:
         async with aclosing(self.stream([{"role": "user", "content": "Hello"}])) as pieces:
             await anext(pieces)
 
-    def _taken(self, parameters: Parameters) -> Parameters:
+    def _supported(self, parameters: Parameters) -> Parameters:
         """Return the parameters without the tools that this backend refused."""
         if self._takes_tools or not isinstance(parameters.get("tools"), Offer):
             return parameters

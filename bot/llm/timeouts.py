@@ -1,6 +1,6 @@
-"""How long a model is waited for: through each silence, and for an answer in all.
+"""The two timeouts of an answer: between two pieces of it, and for all of it.
 
-Rule: only words and thoughts break a silence. A backend that keeps a connection alive has said nothing.
+Rule: only text and reasoning restart the first timeout. Comments that keep the connection alive do not.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class TimedReader:
     def __init__(
         self, body: AsyncGenerator[bytes], completion: StreamParser, *, silence_s: float, whole_s: float
     ) -> None:
-        """`silence_s`: the longest wait for a word or a thought. `whole_s`: all waits together."""
+        """`silence_s`: the longest wait for a piece of text or reasoning. `whole_s`: all waits together."""
         self.body = body
         self.completion = completion
         self._silence_s = silence_s
@@ -32,14 +32,14 @@ class TimedReader:
         while not self.completion.ended:
             began = loop.time()
             async with asyncio.timeout(min(self._silence_s, self._left_s)):
-                text = await self._sign_of_life()
+                text = await self._next_piece()
             self._left_s -= loop.time() - began
             if text or text is None:
                 return text
         return None
 
-    async def _sign_of_life(self) -> str | None:
-        """Return the next text, empty while the model only thinks; None at the end."""
+    async def _next_piece(self) -> str | None:
+        """Return the next text, which is empty for a piece of reasoning; None at the end."""
         async for data in self.body:
             text = self.completion.feed(data)
             if text or self.completion.thinking:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from bot.domain import texts
 from bot.domain.sessions import ExpiringSession, IdleLimits
 from bot.errors import PlatformError, PlatformUnavailable
-from bot.store import sessions as session_rows
+from bot.store import sessions
 from bot.store.engine import Store
 from bot.turns.adapter import Adapter
 
@@ -49,8 +49,8 @@ class ExpiryWarnings:
                 try:
                     total += await self._post(expiring)
                 except PlatformUnavailable as error:
-                    log.warning("expiry_warnings_postponed", extra={"reason": str(error)})
-                    await self._store.run(session_rows.release_expiry_warnings, due[number:])
+                    log.warning("expiry_warnings_postponed", extra={"error": str(error)})
+                    await self._store.run(sessions.release_expiry_warnings, due[number:])
                     return total
         if total:
             log.info("expiry_warnings_posted", extra={"count": total})
@@ -58,7 +58,7 @@ class ExpiryWarnings:
 
     async def _due(self) -> list[ExpiringSession]:
         return await self._store.run(
-            session_rows.claim_expiry_warnings,
+            sessions.claim_expiry_warnings,
             list(self._adapters),
             now=self._clock(),
             idle=self._idle,
@@ -68,11 +68,11 @@ class ExpiryWarnings:
 
     async def _post(self, expiring: ExpiringSession) -> bool:
         remaining, thread = expiring.expires_at - self._clock(), expiring.thread
-        if remaining <= timedelta() or not await self._store.run(session_rows.is_warned, expiring):
+        if remaining <= timedelta() or not await self._store.run(sessions.is_warned, expiring):
             return False
         try:
             await self._adapters[thread.platform, thread.workspace].notify(thread, texts.expires_soon(remaining))
         except PlatformError as error:
-            log.warning("expiry_warning_refused", extra={"place": str(thread), "reason": str(error)})
+            log.warning("expiry_warning_refused", extra={"place": str(thread), "error": str(error)})
             return False
         return True

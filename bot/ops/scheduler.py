@@ -17,9 +17,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from bot.domain.sessions import IdleLimits
 from bot.errors import StoreUnavailable
 from bot.ops.expiry_warnings import ExpiryWarnings
-from bot.store import chat_turns
-from bot.store import purge as purge_rows
-from bot.store import sessions as session_rows
+from bot.store import chat_turns, purge, sessions
 from bot.store.engine import Store
 from bot.turns.failed_deliveries import FailedDeliveries
 from bot.turns.leases import POLL_INTERRUPTIONS_EVERY_S, RENEW_EVERY_S, LeaseKeeper
@@ -34,7 +32,7 @@ EXPIRE_BATCH = 1_000  # sessions closed in one transaction
 PURGE_EVERY_S = 900.0
 PURGE_BATCH = 200  # sessions whose rows are deleted in one transaction
 VACUUM_EVERY_S = 10.0
-VACUUM_SHARE = 0.001  # of the time at most, however large the file is
+VACUUM_SHARE = 0.001  # the largest share of the time, for files of any size
 
 
 class Scheduler:
@@ -71,7 +69,7 @@ class Scheduler:
     ) -> None:
         """Add the jobs that a chat platform needs."""
         self._add("poll_for_work", worker.poll, POLL_EVERY_S)
-        self._add("store_failed_deliveries", failed_deliveries.keep, STORE_COUNTS_EVERY_S)
+        self._add("store_failed_deliveries", failed_deliveries.save, STORE_COUNTS_EVERY_S)
         if warnings is not None:
             self._add("warn_of_expiry", warnings.warn, WARN_EVERY_S)
 
@@ -95,9 +93,7 @@ class Scheduler:
         """
         await self._store.run(chat_turns.withdraw_abandoned, now=self._clock(), batch=EXPIRE_BATCH)
         total = 0
-        while closed := await self._store.run(
-            session_rows.expire, now=self._clock(), idle=self._idle, batch=EXPIRE_BATCH
-        ):
+        while closed := await self._store.run(sessions.expire, now=self._clock(), idle=self._idle, batch=EXPIRE_BATCH):
             total += closed
             await asyncio.sleep(0)  # running answers get their turn between the batches
         if total:
@@ -107,7 +103,7 @@ class Scheduler:
     async def purge(self) -> int:
         """Delete the rows of sessions that closed before the retention began, in batches; return how many sessions."""
         total, before = 0, self._clock() - self._retention
-        while deleted := await self._store.run(purge_rows.delete_old_rows, before=before, batch=PURGE_BATCH):
+        while deleted := await self._store.run(purge.delete_old_rows, before=before, batch=PURGE_BATCH):
             total += deleted
             await asyncio.sleep(0)  # running answers get their turn between the batches
         if total:
@@ -125,6 +121,6 @@ class Scheduler:
             try:
                 await job()
             except StoreUnavailable as error:
-                log.warning("job_postponed", extra={"job": name, "reason": str(error)})
+                log.warning("job_postponed", extra={"job": name, "error": str(error)})
 
         self._scheduler.add_job(guarded, "interval", seconds=every_s, jitter=every_s / 10, name=name)

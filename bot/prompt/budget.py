@@ -144,14 +144,14 @@ class Budget:
         self._warned = True
 
 
-def budget_for(settings: Settings, persona: str, *, besides: int) -> Budget:
+def budget_for(settings: Settings, persona: str, *, extra_tokens: int) -> Budget:
     """Return the budget for the settings. Raises ConfigError when persona and tools leave no room in the window.
 
-    `besides` are the tokens in a request that are not in its messages (tools).
+    `extra_tokens` are the tokens in a request that are not in its messages (tools).
     """
     window = settings.model_window_tokens or window_of(settings.openai_model)
     budget = Budget(window_tokens=window, answer_tokens=settings.answer_tokens, history_tokens=settings.history_tokens)
-    if budget.room(estimate_tokens(persona) + besides).tokens <= LEAST_ROOM < settings.history_tokens:
+    if budget.room(estimate_tokens(persona) + extra_tokens).tokens <= LEAST_ROOM < settings.history_tokens:
         raise ConfigError(
             "MODEL_WINDOW_TOKENS",
             f"is {window}, which the persona and the tools fill",

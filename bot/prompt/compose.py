@@ -72,51 +72,51 @@ class PromptParts:
     about: str = ""  # the note on the author and the time; only for this answer
     instructions: str = ""  # below the persona, shown whole
     following: tuple[ChatMessage, ...] = ()  # after the newest turn, shown whole
-    besides: int = 0  # tokens of the request besides its messages
+    extra_tokens: int = 0  # tokens of the request besides its messages
 
 
 def compose(persona: str, parts: PromptParts, budget: Budget) -> Prompt:
     """Return the prompt for the newest turn."""
-    past, newest, besides = parts.past, parts.newest, parts.besides
-    system, told = _system(persona, parts.instructions)
-    room = budget.room(system.tokens - told + besides)
-    summary, moment = _summary(past.window, room), _aside(_NOTE_BEGINS, parts.about, NOTE_ENDS, room)
+    past, newest, extra_tokens = parts.past, parts.newest, parts.extra_tokens
+    system, instruction_tokens = _system(persona, parts.instructions)
+    room = budget.room(system.tokens - instruction_tokens + extra_tokens)
+    summary, note = _summary(past.window, room), _marked_text(_NOTE_BEGINS, parts.about, NOTE_ENDS, room)
     after = _part(parts.following)
-    left = room.tokens - summary.tokens - moment.tokens - told - after.tokens
-    *earlier, [*called_into, asked] = read([*past.turns, newest], parts.names, several=past.window.several)
-    question = _part([asked], left, min(left, room.most // 2))
-    before = _together(called_into, left - question.tokens)
+    left = room.tokens - summary.tokens - note.tokens - instruction_tokens - after.tokens
+    *earlier, [*context, newest_message] = read([*past.turns, newest], parts.names, several=past.window.several)
+    question = _part([newest_message], left, min(left, room.most // 2))
+    before = _shortened_equally(context, left - question.tokens)
     turns = _turns(earlier, room)
     if dropped := len(turns) - turns_to_show([turn.tokens for turn in turns], left - question.tokens - before.tokens):
         return compose(persona, replace(parts, past=_without_oldest(past, dropped, newest)), budget)
-    shown = (system, summary, *turns, before, moment, question)
+    shown = (system, summary, *turns, before, note, question)
     return Prompt(
         messages=(*_alternating(message for part in shown for message in part.messages), *after.messages),
-        tokens=sum(part.tokens for part in shown) + after.tokens + besides,
+        tokens=sum(part.tokens for part in shown) + after.tokens + extra_tokens,
         window=past.window,
-        shortened=question.messages != (asked,) or question.tokens > left,
+        shortened=question.messages != (newest_message,) or question.tokens > left,
         compaction=_compaction(past, newest, [turn.tokens for turn in turns], left, question.tokens + before.tokens),
     )
 
 
 def compose_verbatim(
-    persona: str, messages: Sequence[ChatMessage], budget: Budget, *, instructions: str = "", besides: int = 0
+    persona: str, messages: Sequence[ChatMessage], budget: Budget, *, instructions: str = "", extra_tokens: int = 0
 ) -> Prompt:
     """Return the prompt of exactly these messages. Only the model's window limits them."""
-    (system, told), given = _system(persona, instructions), _part(messages)
-    left = budget.widest(system.tokens - told + besides) - told
+    (system, instruction_tokens), given = _system(persona, instructions), _part(messages)
+    left = budget.widest(system.tokens - instruction_tokens + extra_tokens) - instruction_tokens
     return Prompt(
         messages=(*system.messages, *given.messages),
-        tokens=system.tokens + given.tokens + besides,
+        tokens=system.tokens + given.tokens + extra_tokens,
         window=WHOLE_HISTORY,
         shortened=given.tokens > left,
         compaction=None,
     )
 
 
-def filled(persona: str, past: Past, budget: Budget, *, besides: int = 0) -> float:
-    """Return the share of the room, up to 1, that the history takes. `besides`: see `compose`."""
-    room = budget.room(estimate_tokens(persona) + besides)
+def filled(persona: str, past: Past, budget: Budget, *, extra_tokens: int = 0) -> float:
+    """Return the share of the room, up to 1, that the history takes. `extra_tokens`: see `compose`."""
+    room = budget.room(estimate_tokens(persona) + extra_tokens)
     turns = _turns(read(past.turns, {}, several=past.window.several), room)
     return min(1.0, (_summary(past.window, room).tokens + sum(turn.tokens for turn in turns)) / room.tokens)
 
@@ -142,15 +142,15 @@ def _system(persona: str, instructions: str) -> tuple[_Part, int]:
     return both, both.tokens - alone.tokens
 
 
-def _summary(cut: HistoryWindow, room: Room) -> _Part:
-    summary = _aside(_SUMMARY_BEGINS, cut.summary, SUMMARY_ENDS, room)
+def _summary(window: HistoryWindow, room: Room) -> _Part:
+    summary = _marked_text(_SUMMARY_BEGINS, window.summary, SUMMARY_ENDS, room)
     missing = _part([{"role": "user", "content": MISSING}])
-    if cut.after <= cut.reaches or missing.tokens > room.tokens // 8:
+    if window.after <= window.reaches or missing.tokens > room.tokens // 8:
         return summary
     return _Part(summary.messages + missing.messages, summary.tokens + missing.tokens)
 
 
-def _aside(begins: str, text: str, ends: str, room: Room) -> _Part:
+def _marked_text(begins: str, text: str, ends: str, room: Room) -> _Part:
     """Return a text beside the turns: indented between two marks, so that nothing in it can close it.
 
     It takes at most a quarter of the room. If not even the marks fit, there is none.
@@ -159,24 +159,24 @@ def _aside(begins: str, text: str, ends: str, room: Room) -> _Part:
     most = quarter - estimate_tokens(f"{begins}\n\n\n\n{ends}") if text.strip() else 0
     while most > 0:
         inside = "\n".join(f"  {line}" for line in shorten(text, most).splitlines())
-        aside = _part([{"role": "user", "content": f"{begins}\n\n{inside}\n\n{ends}"}])
-        if aside.tokens <= quarter:
-            return aside
-        most -= aside.tokens - quarter
+        part = _part([{"role": "user", "content": f"{begins}\n\n{inside}\n\n{ends}"}])
+        if part.tokens <= quarter:
+            return part
+        most -= part.tokens - quarter
     return _part([])
 
 
 def _alternating(messages: Iterable[ChatMessage]) -> tuple[ChatMessage, ...]:
     """Join neighbouring messages of the same role."""
-    together = groupby(messages, key=itemgetter("role"))
-    return tuple(ChatMessage(role=role, content="\n\n".join(one["content"] for one in ones)) for role, ones in together)
+    groups = groupby(messages, key=itemgetter("role"))
+    return tuple(ChatMessage(role=role, content="\n\n".join(one["content"] for one in ones)) for role, ones in groups)
 
 
 def _turns(turns: Iterable[Sequence[ChatMessage]], room: Room) -> list[_Part]:
     return [_part(turn, room.most, room.most // 2) for turn in turns]
 
 
-def _together(messages: Sequence[ChatMessage], room: int) -> _Part:
+def _shortened_equally(messages: Sequence[ChatMessage], room: int) -> _Part:
     """Return messages that belong together: whole, or each shortened to its share of the room, or none of them."""
     if (whole := _part(messages)).tokens <= max(room, 0):
         return whole
@@ -206,17 +206,17 @@ def _within(text: str, most: int, then: int) -> str:
 
 def _without_oldest(past: Past, dropped: int, newest: Turn) -> Past:
     """Drop the oldest turns. The request's prefix changes anyway, so names may now be shown from its start."""
-    cut = replace(past.window, after=past.turns[dropped - 1].id, several=_several(past, newest))
-    return Past(past.turns[dropped:], cut)
+    window = replace(past.window, after=past.turns[dropped - 1].id, several=_several(past, newest))
+    return Past(past.turns[dropped:], window)
 
 
-def _compaction(past: Past, newest: Turn, costs: Sequence[int], room: int, asked: int) -> Compaction | None:
+def _compaction(past: Past, newest: Turn, costs: Sequence[int], room: int, newest_cost: int) -> Compaction | None:
     """Return the compaction that is due, if any.
 
     In a crowded room: all turns except the newest ones that fit into half of it. Otherwise: the turns that the window
     has left behind.
     """
-    crowded = sum(costs) + asked > CROWDED * room
+    crowded = sum(costs) + newest_cost > CROWDED * room
     dropped = len(costs) - turns_that_fit(costs, room // 2) if crowded else 0
     until = past.turns[dropped - 1].id if dropped else past.window.after
     return Compaction(until, _several(past, newest)) if until > past.window.reaches else None

@@ -95,7 +95,7 @@ def read(turns: Iterable[Turn], names: Mapping[str, str], *, several: bool = Fal
     """Yield the messages of each turn, oldest first. `several`: several people wrote before these turns.
 
     Messages begin with their authors' names from the turn on in which a second person writes, or which has a thread
-    context. The turns before it do not change; a note in that turn says who wrote them.
+    context. The turns before it do not change; a note in that turn names their author.
     """
     only_author: str | None = None
     for turn in turns:

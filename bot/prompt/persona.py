@@ -19,7 +19,7 @@ _THREADS = (
 
 
 def load(persona_file: Path | None = None) -> str:
-    """Return the system message: the persona file (by default persona.md), and then what a thread looks like.
+    """Return the system message: the persona file (by default persona.md), then the format of a thread.
 
     Raises ConfigError when the file cannot be read or is empty.
     """

@@ -20,7 +20,7 @@ class Intake(Protocol):
     async def accept(self, event: Event) -> bool:
         """Store an event; it is durable when this returns."""
 
-    def refused(self) -> None:
+    def count_failed_delivery(self) -> None:
         """Count a delivery that was not stored."""
 
 

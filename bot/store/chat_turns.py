@@ -18,9 +18,7 @@ from bot.domain.sessions import Opened, OpenSession
 from bot.llm import Usage
 from bot.prompt.client_history import missing_turns
 from bot.prompt.history import Turn, Utterance
-from bot.store import history, leases
-from bot.store import sessions as session_rows
-from bot.store import threads as thread_rows
+from bot.store import history, leases, sessions, threads
 from bot.store.claims import Claim
 from bot.store.engine import mark_dirty
 from bot.store.leases import LeaseRequest
@@ -82,8 +80,8 @@ def begin(
     connection: Connection, lease: LeaseRequest, thread: Thread, new: NewTurn, *, new_id: str, idle_after: timedelta
 ) -> ChatClaim | Repeated | None:
     """Lease the thread and open a turn over these texts; None while another turn is answered there."""
-    known = thread_rows.find(connection, thread)
-    thread_id = known.id if known is not None else thread_rows.ensure(connection, thread)
+    known = threads.find(connection, thread)
+    thread_id = known.id if known is not None else threads.ensure(connection, thread)
     leased = leases.take(connection, lease, thread_id)
     if leased is None:
         return None
@@ -92,9 +90,7 @@ def begin(
     if key is not None and (repeated := _repeated(connection, thread_id, key, active_since)):
         leases.release(connection, thread_id, leased.fence, ended=True)
         return repeated
-    session_id = session_rows.continue_or_open(
-        connection, thread_id, new_id=new_id, now=lease.now, idle_after=idle_after
-    )
+    session_id = sessions.continue_or_open(connection, thread_id, new_id=new_id, now=lease.now, idle_after=idle_after)
     rows = _Rows(connection, thread, thread_id, session_id, leased.fence, lease.now)
     imported = [rows.add(turn) for turn in _unknown(connection, session_id, new.earlier)]
     return ChatClaim(
@@ -114,8 +110,8 @@ def begin(
 
 def find(connection: Connection, thread: Thread) -> OpenSession | None:
     """Return the open session of this thread, whether or not it is idle."""
-    known = thread_rows.find(connection, thread)
-    return session_rows.open_in(connection, known.id) if known is not None else None
+    known = threads.find(connection, thread)
+    return sessions.open_in(connection, known.id) if known is not None else None
 
 
 def withdraw(connection: Connection, claimed: ChatClaim) -> None:
@@ -123,7 +119,7 @@ def withdraw(connection: Connection, claimed: ChatClaim) -> None:
     if leases.release(connection, claimed.thread_id, claimed.fence):
         _clear(connection, claimed.thread_id, claimed.imported)
         if claimed.is_new_thread:
-            thread_rows.remove_empty(connection, [claimed.thread_id])
+            threads.remove_empty(connection, [claimed.thread_id])
 
 
 def withdraw_abandoned(connection: Connection, *, now: datetime, batch: int) -> int:
@@ -131,20 +127,20 @@ def withdraw_abandoned(connection: Connection, *, now: datetime, batch: int) -> 
 
     Safe on several replicas at once.
     """
-    left = (
+    abandoned = (
         sa.select(TURNS.c.thread_id)
         .join(THREADS, THREADS.c.id == TURNS.c.thread_id)
         .where(RUNNING, THREADS.c.platform == PLATFORM, leases.is_free(connection, now=now))
         .limit(batch)
     )
-    found = list(connection.execute(left).scalars())
+    thread_ids = list(connection.execute(abandoned).scalars())
     lease = LeaseRequest("", now, timedelta())
-    for thread_id in found:
+    for thread_id in thread_ids:
         leased = leases.take(connection, lease, thread_id)
         if leased is not None:
             _clear(connection, thread_id)
             leases.release(connection, thread_id, leased.fence, ended=True)
-    return len(found)
+    return len(thread_ids)
 
 
 @dataclass(slots=True)
@@ -203,14 +199,14 @@ class _Rows:
 def _clear(connection: Connection, thread_id: int, imported: Sequence[int] = ()) -> None:
     """Remove the running turn, the imported turns, and the session when no turn is left in it."""
     running = sa.select(TURNS.c.id, TURNS.c.session_id).where(TURNS.c.thread_id == thread_id, RUNNING)
-    if (found := connection.execute(running).first()) is None:
+    if (turn := connection.execute(running).first()) is None:
         return
     mark_dirty(connection)
-    ids = [found.id, *imported]
+    ids = [turn.id, *imported]
     connection.execute(sa.delete(MESSAGES).where(MESSAGES.c.turn_id.in_(ids)))
     connection.execute(sa.delete(TURNS).where(TURNS.c.id.in_(ids)))
-    left = sa.exists().where(TURNS.c.session_id == SESSIONS.c.id)
-    empty = sa.and_(SESSIONS.c.id == found.session_id, SESSIONS.c.closed_at.is_(None), ~left)
+    has_turns = sa.exists().where(TURNS.c.session_id == SESSIONS.c.id)
+    empty = sa.and_(SESSIONS.c.id == turn.session_id, SESSIONS.c.closed_at.is_(None), ~has_turns)
     connection.execute(sa.delete(SESSIONS).where(empty))
     connection.execute(sa.update(THREADS).where(THREADS.c.id == thread_id).values(interrupted=None))
 

@@ -15,8 +15,7 @@ from bot.domain.events import Attachment, Author, Thread, storable
 from bot.domain.sessions import Interrupted, ResetOutcome, StatusReply, StopOutcome
 from bot.prompt.history import Utterance
 from bot.prompt.thread_context import ContextState
-from bot.store import leases, summaries
-from bot.store import sessions as session_rows
+from bot.store import leases, sessions, summaries
 from bot.store.leases import LeaseRequest
 from bot.store.settlement import Settlement, TurnState
 from bot.store.tables import MESSAGES, RUNNING, SESSIONS, TURNS
@@ -47,7 +46,7 @@ FixedReply = ResetOutcome | StopOutcome | StatusReply
 
 @dataclass(frozen=True, slots=True)
 class PlatformClaim(Claim):
-    """A claim on messages that a chat platform delivered. Whatever happens, their turn is owed an answer."""
+    """A claim on messages that a chat platform delivered. Their turn is owed an answer until it is settled."""
 
     attempt: int
     failures: int  # earlier attempts that broke; not those that were handed back, or met a platform that was away
@@ -84,7 +83,7 @@ def claim(connection: Connection, lease: LeaseRequest, thread_id: int) -> Platfo
 def settle(connection: Connection, claimed: Claim, settled: Settlement, *, now: datetime) -> bool:
     """Store how the turn ended and release the lease; False when the turn was no longer this claim's to settle.
 
-    Also False when a message was edited meanwhile: then the turn is handed back, to be answered anew. When a message
+    Also False when a message was edited meanwhile: then the turn is handed back, and is answered again. When a message
     was edited and the turn was stopped as well, the answer is dropped, because its question no longer exists.
     """
     interrupted = leases.interruption(connection, claimed.thread_id)
@@ -93,12 +92,12 @@ def settle(connection: Connection, claimed: Claim, settled: Settlement, *, now: 
         return False
     if not leases.release(connection, claimed.thread_id, claimed.fence, ended=True):
         return False
-    gone = interrupted not in {None, Interrupted.STOPPED}  # the session is closed, and its words are erased
+    is_closed = interrupted not in {None, Interrupted.STOPPED}  # the session is closed, and its words are erased
     if interrupted is Interrupted.STOPPED and not _is_unchanged(connection, claimed):
         settled = replace(settled, state=TurnState.STOPPED, answer=texts.interrupted(Interrupted.STOPPED))
     values = {
-        "state": TurnState.SUPERSEDED.value if gone else settled.state.value,
-        "answer": None if gone or settled.answer is None else storable(settled.answer),
+        "state": TurnState.SUPERSEDED.value if is_closed else settled.state.value,
+        "answer": None if is_closed or settled.answer is None else storable(settled.answer),
         "trouble": settled.trouble,
         "model": settled.model and storable(settled.model)[:MODEL_CHARACTERS],
         "prompt_tokens": settled.prompt_tokens,
@@ -111,9 +110,9 @@ def settle(connection: Connection, claimed: Claim, settled: Settlement, *, now: 
     if connection.execute(_SETTLE, values).rowcount == 0:
         return False
     if claimed.session_id is not None:
-        session_rows.touch(connection, claimed.session_id, now=now)
-        if settled.cut is not None and not gone:
-            summaries.move(connection, claimed.session_id, settled.cut)
+        sessions.touch(connection, claimed.session_id, now=now)
+        if settled.new_window is not None and not is_closed:
+            summaries.move(connection, claimed.session_id, settled.new_window)
     return values["state"] != TurnState.SUPERSEDED.value
 
 
@@ -123,7 +122,7 @@ def hand_back(connection: Connection, claimed: Claim) -> None:
     The attempt does not count as a failure of the turn, because the worker has to stop.
     """
     if leases.release(connection, claimed.thread_id, claimed.fence):
-        _excuse(connection, claimed)
+        _count_as_postponed(connection, claimed)
 
 
 def fail_attempt(connection: Connection, claimed: Claim) -> None:
@@ -136,8 +135,8 @@ def postpone(connection: Connection, claimed: Claim, *, now: datetime, pause: ti
 
     The attempt does not count as a failure of the turn.
     """
-    if leases.rest(connection, claimed.thread_id, claimed.fence, now=now, pause=pause):
-        _excuse(connection, claimed)
+    if leases.release_with_pause(connection, claimed.thread_id, claimed.fence, now=now, pause=pause):
+        _count_as_postponed(connection, claimed)
 
 
 _TURN = (TURNS.c.id, TURNS.c.attempt, TURNS.c.postponed)
@@ -251,6 +250,6 @@ def _fixed_reply(stored: str) -> FixedReply:
     return known[stored]
 
 
-def _excuse(connection: Connection, claimed: Claim) -> None:
+def _count_as_postponed(connection: Connection, claimed: Claim) -> None:
     mine = sa.update(TURNS).where(TURNS.c.id == claimed.turn_id)
     connection.execute(mine.values(postponed=TURNS.c.postponed + 1))

@@ -1,6 +1,6 @@
 """Display names: the name under which the model reads a person, fixed for the whole session.
 
-A person who changes their profile must not change who said what in the history.
+A person who changes their profile must not become somebody else in the history.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ def of_session(connection: Connection, session_id: str) -> dict[str, str]:
     return {row.person_id: row.name for row in connection.execute(_OF_SESSION, {"in_session": session_id})}
 
 
-def give(
+def assign(
     connection: Connection, session_id: str, people: Iterable[str], profile_names: Mapping[str, str]
 ) -> Mapping[str, str]:
     """Return the session's names with one for each of these people; new ones are stored if the session is open.
 
     `profile_names` are the names in people's profiles, where these are known.
     """
-    stores = lock_if_open(connection, session_id)  # also locks the session, so that no name is given twice
+    is_open = lock_if_open(connection, session_id)  # the lock prevents that two people get the same name
     stored = of_session(connection, session_id)
     names = unique_names(people, profile_names, stored)
-    for person_id in [person_id for person_id in names if stores and person_id not in stored]:
+    for person_id in [person_id for person_id in names if is_open and person_id not in stored]:
         row = {"session_id": session_id, "person_id": person_id, "name": names[person_id]}
         insert_or_ignore(connection, DISPLAY_NAMES, row)
     return names

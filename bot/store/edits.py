@@ -13,8 +13,8 @@ from bot.domain.events import MessageDeleted, MessageEdited, storable
 from bot.domain.sessions import EditOutcome, Interrupted, wants_answer, wants_answer_now
 from bot.store import posted_messages, thread_context, threads
 from bot.store.erasure import erase_messages, texts_changed
-from bot.store.inbox import take_in
-from bot.store.interruptions import answer_never, interrupt
+from bot.store.inbox import store_message
+from bot.store.interruptions import interrupt, leave_unanswered
 from bot.store.locks import lock_if_open
 from bot.store.tables import MESSAGES
 
@@ -53,7 +53,7 @@ def _accept_new(
     if edited.by_bot or not wants_answer_now(edited, engaged=engaged, now=now, idle_after=idle_after):
         replaced = thread is not None and thread_context.edit(connection, thread.id, message)
         return (EditOutcome.REPLACED if replaced else EditOutcome.NOTHING), None
-    thread_id = take_in(
+    thread_id = store_message(
         connection,
         message,
         thread,
@@ -118,4 +118,4 @@ def _insert_deleted(connection: Connection, deleted: MessageDeleted, now: dateti
     row = {"thread_id": thread_id, "message_id": deleted.message_id, "deleted_at": now, "accepted_at": now, **empty}
     connection.execute(sa.insert(MESSAGES), row)
     inserted = sa.and_(MESSAGES.c.thread_id == thread_id, MESSAGES.c.message_id == deleted.message_id)
-    answer_never(connection, thread_id, inserted, now)
+    leave_unanswered(connection, thread_id, inserted, now)

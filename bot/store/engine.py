@@ -30,7 +30,7 @@ T = TypeVar("T")
 POSTGRESQL_THREADS = 4
 RETRY_FIRST_S, RETRY_MAX_S = 0.1, 5.0  # the pause between two attempts doubles
 _BUSY_MS = 2_000  # waiting for another process's lock: Slack waits for three seconds
-IDLE_TRANSACTION_MS = 5_000  # a transaction of ours never waits for anything but the database
+IDLE_TRANSACTION_MS = 5_000  # our transactions wait for nothing but the database
 WAL_RETRY_S, WAL_TIMEOUT_S = 0.02, 1.0
 MAX_QUEUED = 5_000  # transactions; with more, the database counts as unavailable
 
@@ -76,7 +76,7 @@ class Store:
             except _StatementRefused:
                 raise
             except StoreUnavailable as error:
-                log.warning("database_unavailable", extra={"reason": str(error), "retry_in_s": pause_s})
+                log.warning("database_unavailable", extra={"error": str(error), "retry_in_s": pause_s})
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, RETRY_MAX_S)
 
@@ -125,7 +125,7 @@ class Store:
             with closing(self.engine.raw_connection()) as connection, closing(connection.cursor()) as cursor:
                 clean = connection.info[_CLEAN] = connection.info.get(_CLEAN) or _vacuum_sqlite(cursor, lock_timeout_s)
         except (sqlite3.Error, DBAPIError) as error:
-            log.warning("vacuum_failed", extra={"reason": _reason(error)})
+            log.warning("vacuum_failed", extra={"error": _reason(error)})
         return time.perf_counter() - started, clean
 
     async def check(self) -> None:

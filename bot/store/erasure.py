@@ -21,7 +21,7 @@ from bot.domain.events import ChannelGone, Uninstalled
 from bot.domain.sessions import Closed, Interrupted
 from bot.store import display_names, preferences, sessions, summaries, thread_context
 from bot.store.engine import mark_dirty
-from bot.store.interruptions import answer_never, interrupt, is_asked
+from bot.store.interruptions import has_question, interrupt, leave_unanswered
 from bot.store.locks import lock_sessions, lock_threads
 from bot.store.tables import MESSAGES, NO_TEXT, RUNNING, SESSIONS, THREADS, TURNS
 
@@ -50,7 +50,7 @@ class Erasable:
 
 
 def count(connection: Connection, scope: Scope) -> Erasable:
-    """Count what `erase` would erase."""
+    """Count the messages in a scope, and their sessions."""
     counts = sa.select(sa.func.count(), sa.func.count(MESSAGES.c.session_id.distinct())).join_from(MESSAGES, THREADS)
     return Erasable(*connection.execute(counts.where(*_in_scope(scope))).one())
 
@@ -78,7 +78,7 @@ def erase_messages(
 ) -> bool:
     """Erase these messages of a locked thread, set `values` in their rows, and return whether a turn is interrupted.
 
-    The answers to them are erased too. Where other people asked in the same turn, a note stands in for the answer.
+    The answers to them are erased too. Where other people asked in the same turn, a note replaces the answer.
     """
     erased = MESSAGES.c.id.in_(ids)
     asked_in = sa.select(MESSAGES.c.turn_id).where(
@@ -88,8 +88,8 @@ def erase_messages(
     lock_sessions(connection, SESSIONS.c.id.in_(sa.select(MESSAGES.c.session_id).where(erased)))
     turn_ids = list(connection.execute(asked_in.distinct()).scalars())
     connection.execute(sa.update(MESSAGES).where(erased).values(text="", attachments=[], deleted_at=now, **values))
-    answer_never(connection, thread_id, erased, now)
-    has_others = {turn_id: is_asked(connection, turn_id) for turn_id in turn_ids}
+    leave_unanswered(connection, thread_id, erased, now)
+    has_others = {turn_id: has_question(connection, turn_id) for turn_id in turn_ids}
     interrupted = [
         interrupt(connection, thread_id, Interrupted.EDITED if others else why, turn_id)
         for turn_id, others in has_others.items()
@@ -138,7 +138,7 @@ def _end_turns(connection: Connection, thread_ids: sa.Select[int], why: Interrup
         interrupt(connection, thread_id, why)
     waiting = sa.select(MESSAGES.c.thread_id).where(MESSAGES.c.thread_id.in_(thread_ids), MESSAGES.c.turn_id.is_(None))
     for thread_id in connection.execute(waiting.distinct()).scalars():
-        answer_never(connection, thread_id, MESSAGES.c.thread_id == thread_id, now)
+        leave_unanswered(connection, thread_id, MESSAGES.c.thread_id == thread_id, now)
 
 
 def _in_scope(scope: Scope) -> list[sa.ColumnElement[bool]]:

@@ -1,4 +1,4 @@
-"""Export: everything that is stored of what a person wrote, for this person."""
+"""Export: all stored texts of a person, for this person."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bot.store.tables import MESSAGES, THREAD_CONTEXT, THREADS, TURNS
 
 
 def of_person(connection: Connection, platform: str, workspace: str, person: str, *, limit: int) -> PersonalDataExport:
-    """Return what this person wrote, and the answers to them alone: the newest `limit` messages of each kind."""
+    """Return this person's messages, and the answers to them alone: the newest `limit` messages of each kind."""
     in_workspace = (THREADS.c.platform == platform, THREADS.c.workspace == workspace)
     # One more than the limit shows whether there are more.
     messages = connection.execute(_messages(person).where(*in_workspace).limit(limit + 1)).mappings().all()

@@ -31,7 +31,7 @@ def before(connection: Connection, session_id: str, turn_id: int, *, budget_toke
     Reading stops, and the window moves, where the turns surely exceed the budget, so that the cost does not grow with
     the session.
     """
-    window = summaries.cut_of(connection, session_id)
+    window = summaries.window_of(connection, session_id)
     turns: list[Turn] = []
     characters_left = budget_tokens * MOST_CHARACTERS
     while len(page := _read(connection, _NEWEST_FIRST, session_id, window.after, turn_id)) == PAGE:

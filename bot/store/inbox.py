@@ -14,7 +14,7 @@ from bot.domain.events import Author, MessageReceived, ResetRequested, StopReque
 from bot.domain.sessions import Closed, Interrupted, ResetOutcome, StopOutcome, wants_answer
 from bot.store import sessions, thread_context, threads
 from bot.store.erasure import erase_messages
-from bot.store.interruptions import answer_never, interrupt
+from bot.store.interruptions import interrupt, leave_unanswered
 from bot.store.settlement import TurnState
 from bot.store.tables import MESSAGES, SESSIONS, THREADS
 
@@ -30,10 +30,10 @@ def accept(
     followed = thread is not None and threads.is_followed(connection, thread.id, message.message_id)
     if not wants_answer(message, engaged=thread is not None and thread.engaged and followed):
         return None
-    return take_in(connection, message, thread, followed=followed, now=now, new_id=new_id, idle_after=idle_after)
+    return store_message(connection, message, thread, followed=followed, now=now, new_id=new_id, idle_after=idle_after)
 
 
-def take_in(
+def store_message(
     connection: Connection,
     message: MessageReceived,
     thread: Row[int, bool, bool] | None,
@@ -101,10 +101,10 @@ def _reset_before(
 
     Slack guarantees no order, so that such messages may be delivered before the command.
     """
-    later = sessions.set_apart(connection, thread_id, event.message_id)
+    later = sessions.detach_messages(connection, thread_id, event.message_id)
     outcome = _reset(connection, thread_id, event.author, now)
     if later:
-        sessions.open_with(connection, thread_id, later, new_id=new_id, now=now)
+        sessions.attach_messages(connection, thread_id, later, new_id=new_id, now=now)
         if outcome is ResetOutcome.DONE:
             _erase_before(connection, thread_id, later, now)
     return outcome
@@ -152,11 +152,11 @@ def _reset(connection: Connection, thread_id: int, author: Author, now: datetime
     if session_id is None:
         return ResetOutcome.NOTHING
     if not sessions.took_part(connection, session_id, author.id):
-        is_empty = sessions.is_empty(connection, session_id)  # all its messages were set apart
+        is_empty = sessions.is_empty(connection, session_id)  # all its messages were detached
         return ResetOutcome.NOTHING if is_empty else ResetOutcome.NOT_YOURS
-    interrupt(connection, thread_id, Interrupted.RESET)  # skips a turn that was set apart: it has no session now
+    interrupt(connection, thread_id, Interrupted.RESET)  # skips a turn that was detached: it has no session now
     waiting = sa.and_(MESSAGES.c.thread_id == thread_id, MESSAGES.c.session_id == session_id)
-    answer_never(connection, thread_id, waiting, now)
+    leave_unanswered(connection, thread_id, waiting, now)
     sessions.close(connection, [session_id], Closed.RESET, now=now)
     return ResetOutcome.DONE
 
@@ -193,7 +193,7 @@ def _stop_waiting(connection: Connection, thread_id: int, now: datetime, before:
     waiting = sa.and_(MESSAGES.c.thread_id == thread_id, MESSAGES.c.fixed_reply.is_(None))
     if before is not None:
         waiting &= MESSAGES.c.message_id < before
-    stopped = answer_never(connection, thread_id, waiting, now, TurnState.STOPPED)
+    stopped = leave_unanswered(connection, thread_id, waiting, now, TurnState.STOPPED)
     return StopOutcome.NOT_BEGUN if stopped else StopOutcome.NOTHING_RUNS
 
 

@@ -22,18 +22,18 @@ def interrupt(
     messages are all older than that message. A fixed reply is never interrupted.
     """
     running = sa.select(TURNS.c.id).where(TURNS.c.thread_id == thread_id, RUNNING, TURNS.c.session_id.is_not(None))
-    if before is not None:  # Slack promises no order: a stop may arrive after what was written later
+    if before is not None:  # Slack promises no order: a stop may arrive after later messages
         later = (MESSAGES.c.turn_id == TURNS.c.id, MESSAGES.c.fixed_reply.is_(None), MESSAGES.c.message_id > before)
         running = running.where(~sa.exists().where(*later))
-    found: int | None = connection.execute(running).scalar()
-    if found is None or turn_id not in {None, found}:
+    running_id: int | None = connection.execute(running).scalar()
+    if running_id is None or turn_id not in {None, running_id}:
         return None
-    ending = sa.update(THREADS).where(THREADS.c.id == thread_id, _gives_way(why))
+    ending = sa.update(THREADS).where(THREADS.c.id == thread_id, _may_replace(why))
     connection.execute(ending.values(interrupted=why.value))
-    return found
+    return running_id
 
 
-def _gives_way(why: Interrupted) -> sa.ColumnElement[bool]:
+def _may_replace(why: Interrupted) -> sa.ColumnElement[bool]:
     """Return the condition that this interruption replaces an earlier one: a stop does not undo a reset."""
     earlier = THREADS.c.interrupted
     match why:
@@ -45,17 +45,17 @@ def _gives_way(why: Interrupted) -> sa.ColumnElement[bool]:
             return sa.true()
 
 
-def answer_never(
+def leave_unanswered(
     connection: Connection,
     thread_id: int,
-    these: sa.ColumnElement[bool],
+    condition: sa.ColumnElement[bool],
     now: datetime,
     state: TurnState = TurnState.SUPERSEDED,
 ) -> bool:
-    """Put waiting messages into turns that have ended, so that no worker answers them; False when there are none."""
-    waiting = sa.and_(these, MESSAGES.c.turn_id.is_(None))
-    of_sessions = list(connection.execute(sa.select(MESSAGES.c.session_id).where(waiting).distinct()).scalars())
-    for session_id in of_sessions:
+    """Put waiting messages into turns that have ended, so that no worker answers them. Return whether any waited."""
+    waiting = sa.and_(condition, MESSAGES.c.turn_id.is_(None))
+    session_ids = list(connection.execute(sa.select(MESSAGES.c.session_id).where(waiting).distinct()).scalars())
+    for session_id in session_ids:
         ended = sa.insert(TURNS).values(
             thread_id=thread_id,
             session_id=session_id,
@@ -68,12 +68,12 @@ def answer_never(
         turn_id = connection.execute(ended.returning(TURNS.c.id)).scalar_one()
         of_session = MESSAGES.c.session_id.is_not_distinct_from(session_id)
         connection.execute(sa.update(MESSAGES).where(waiting, of_session).values(turn_id=turn_id))
-    return bool(of_sessions)
+    return bool(session_ids)
 
 
-def is_asked(connection: Connection, turn_id: int) -> bool:
-    """Return whether a message of this turn is left that was not deleted."""
-    left = sa.select(MESSAGES.c.id).where(
+def has_question(connection: Connection, turn_id: int) -> bool:
+    """Return whether the turn still has a message to answer, which was not deleted."""
+    questions = sa.select(MESSAGES.c.id).where(
         MESSAGES.c.turn_id == turn_id, MESSAGES.c.deleted_at.is_(None), MESSAGES.c.fixed_reply.is_(None)
     )
-    return connection.execute(left.limit(1)).first() is not None
+    return connection.execute(questions.limit(1)).first() is not None

@@ -58,10 +58,10 @@ def release(connection: Connection, thread_id: int, fence: int, *, ended: bool =
     return connection.execute(_END if ended else _RELEASE, mine).rowcount == 1
 
 
-def rest(connection: Connection, thread_id: int, fence: int, *, now: datetime, pause: timedelta) -> bool:
+def release_with_pause(connection: Connection, thread_id: int, fence: int, *, now: datetime, pause: timedelta) -> bool:
     """Give the lease up, and keep the thread from being leased before a pause has passed; False when it was lost."""
     mine = {"this_thread": thread_id, "this_fence": fence, **times(connection, now, pause)}
-    return connection.execute(_REST[connection.dialect.name], mine).rowcount == 1
+    return connection.execute(_PAUSE[connection.dialect.name], mine).rowcount == 1
 
 
 def renew(connection: Connection, lease: LeaseRequest, thread_ids: Sequence[int]) -> set[int]:
@@ -72,20 +72,20 @@ def renew(connection: Connection, lease: LeaseRequest, thread_ids: Sequence[int]
 
 def fences(connection: Connection, thread_ids: Sequence[int]) -> dict[int, int]:
     """Return the fence of each of these threads."""
-    found = connection.execute(sa.select(THREADS.c.id, THREADS.c.fence).where(THREADS.c.id.in_(thread_ids)))
-    return {row.id: row.fence for row in found}
+    rows = connection.execute(sa.select(THREADS.c.id, THREADS.c.fence).where(THREADS.c.id.in_(thread_ids)))
+    return {row.id: row.fence for row in rows}
 
 
 def interruption(connection: Connection, thread_id: int) -> Interrupted | None:
     """Return why the thread's running turn is to end, if it is. Locks the thread until the transaction ends."""
-    found = connection.execute(_INTERRUPTION, {"this_thread": thread_id}).scalar()
-    return Interrupted(found) if found else None
+    why = connection.execute(_INTERRUPTION, {"this_thread": thread_id}).scalar()
+    return Interrupted(why) if why else None
 
 
 def interruptions(connection: Connection, owner: str) -> list[tuple[int, int, Interrupted]]:
     """Return the threads where this owner's running turn is to end, the fence of its claim, and why."""
-    found = connection.execute(_INTERRUPTIONS, {"owner": owner})
-    return [(thread_id, fence, Interrupted(why)) for thread_id, fence, why in found]
+    rows = connection.execute(_INTERRUPTIONS, {"owner": owner})
+    return [(thread_id, fence, Interrupted(why)) for thread_id, fence, why in rows]
 
 
 def owed_threads(
@@ -97,10 +97,10 @@ def owed_threads(
     to look in.
     """
     here = sa.or_(*(sa.and_(THREADS.c.platform == p, THREADS.c.workspace == w) for p, w in places))
-    found = connection.execute(
+    rows = connection.execute(
         _OWED[connection.dialect.name].where(here).limit(limit), times(connection, now, timedelta())
     )
-    return [QueueEntry(*row) for row in found]
+    return [QueueEntry(*row) for row in rows]
 
 
 def is_free(connection: Connection, *, now: datetime) -> sa.ColumnElement[bool]:
@@ -150,7 +150,7 @@ _TAKE = {
 }
 _RELEASE = sa.update(THREADS).where(*_MINE).values(lease_owner=None, lease_until=None)
 _END = sa.update(THREADS).where(*_MINE).values(lease_owner=None, lease_until=None, interrupted=None)
-_REST = {
+_PAUSE = {
     name: sa.update(THREADS).where(*_MINE).values(lease_owner=None, lease_until=until) for name, until in UNTIL.items()
 }
 _RENEW = {

@@ -28,7 +28,7 @@ class WorkMetrics:
     answered_turns: int
     failed_turns: int
     taken_over_turns: int  # because their worker died; not those that were handed back or postponed
-    refused_deliveries: int  # could not be stored, so that the platform delivers them again; counted by whole hours
+    failed_deliveries: int  # not stored, so that the platform delivers them again; counted by whole hours
     prompt_tokens: int = 0  # as the model's backend counted them
     cached_tokens: int = 0  # the part of them that came from its cache
 
@@ -47,7 +47,7 @@ def figures(connection: Connection, *, now: datetime) -> WorkMetrics:
         answered_turns=states.get(TurnState.ANSWERED, 0),
         failed_turns=states.get(TurnState.FAILED, 0),
         taken_over_turns=connection.execute(_TAKEN_OVER.where(TURNS.c.started_at > since)).scalar_one(),
-        refused_deliveries=connection.execute(_FAILED.where(FAILED_DELIVERIES.c.hour >= hour_of(since))).scalar_one(),
+        failed_deliveries=connection.execute(_FAILED.where(FAILED_DELIVERIES.c.hour >= hour_of(since))).scalar_one(),
         prompt_tokens=int(prompt_tokens),
         cached_tokens=int(cached_tokens),
     )

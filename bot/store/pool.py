@@ -48,4 +48,4 @@ def _run(work: Callable[[], T], future: Future[T]) -> None:
         future.set_result(work())
     except BaseException as error:
         future.set_exception(error)
-        raise  # the executor's own future holds it too, and nobody reads that one
+        raise  # the executor's own future has it too, and no code reads that one

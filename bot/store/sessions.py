@@ -90,7 +90,7 @@ def close(
     return closed
 
 
-def set_apart(connection: Connection, thread_id: int, after: str) -> list[int]:
+def detach_messages(connection: Connection, thread_id: int, after: str) -> list[int]:
     """Detach the messages after this one, and their turns, from the thread's open session. Return the messages' ids."""
     of_session = MESSAGES.c.session_id.in_(
         sa.select(SESSIONS.c.id).where(SESSIONS.c.thread_id == thread_id, SESSIONS.c.closed_at.is_(None))
@@ -104,8 +104,8 @@ def set_apart(connection: Connection, thread_id: int, after: str) -> list[int]:
     return ids
 
 
-def open_with(connection: Connection, thread_id: int, ids: Sequence[int], *, new_id: str, now: datetime) -> None:
-    """Attach messages that `set_apart` detached, and their turns, to the thread's open session, or to a new one."""
+def attach_messages(connection: Connection, thread_id: int, ids: Sequence[int], *, new_id: str, now: datetime) -> None:
+    """Attach messages without a session, and their turns, to the thread's open session, or to a new one."""
     session_id = continue_or_open(connection, thread_id, new_id=new_id, now=now, idle_after=timedelta.max)
     selected = MESSAGES.c.id.in_(ids)
     connection.execute(sa.update(MESSAGES).where(selected).values(session_id=session_id))

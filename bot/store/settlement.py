@@ -33,7 +33,7 @@ class Settlement:
     cached_tokens: int | None = None
     completion_tokens: int | None = None
     truncated: bool | None = None  # the answer stopped at the model's length limit
-    cut: HistoryWindow | None = None  # where the shown part of the session begins from now on, when that has changed
+    new_window: HistoryWindow | None = None  # the session's window, if it has moved
 
     @classmethod
     def by(
@@ -43,9 +43,9 @@ class Settlement:
         answer: str,
         *,
         trouble: Trouble | None = None,
-        cut: HistoryWindow | None = None,
+        new_window: HistoryWindow | None = None,
     ) -> Self:
-        """Make the settlement of a turn that asked the model; `done` tells the cost."""
+        """Make the settlement of a turn that called the model; `done` has the usage."""
         usage = done.usage if done else None
         return cls(
             state,
@@ -56,7 +56,7 @@ class Settlement:
             cached_tokens=usage.cached if usage else None,
             completion_tokens=usage.completion if usage else None,
             truncated=done.truncated if done else None,
-            cut=cut,
+            new_window=new_window,
         )
 
     @property

@@ -1,4 +1,4 @@
-"""Status requests: a message in a thread that asks what the bot remembers there. It belongs to no session."""
+"""Status requests: a message in a thread that asks about the bot's memory there. It belongs to no session."""
 
 from __future__ import annotations
 

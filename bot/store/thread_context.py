@@ -29,7 +29,7 @@ def expect(connection: Connection, session_id: str) -> None:
     connection.execute(_OF_SESSION, {"this_session": session_id, "background": ContextState.UNREAD.value})
 
 
-def keep(connection: Connection, thread_id: int, session_id: str, turn_id: int, context: ThreadContext) -> None:
+def save(connection: Connection, thread_id: int, session_id: str, turn_id: int, context: ThreadContext) -> None:
     """Store the context that was read, to be shown with this turn. Do nothing if the session closed or has one.
 
     Messages that the thread already has rows of are left out: the questions to the bot, and its answers.
@@ -168,7 +168,7 @@ _UNREAD_SESSION = (
     .where(_THIS, _UNREAD)
     .with_for_update()  # a concurrent reset would leave these texts in a closed session
 )
-# The context is read for a running turn. Without one, edits and deletions are in what will be read.
+# The context is read for a running turn. Without one, the next read returns the current texts.
 _RUNNING_IN = sa.select(TURNS.c.thread_id).where(RUNNING)
 _IS_READING = sa.and_(
     _UNREAD, _RUNNING_IN.where(TURNS.c.thread_id == SESSIONS.c.thread_id).correlate(SESSIONS).exists()

@@ -1,6 +1,6 @@
 """What the model may do besides talking. Each tool is a file here.
 
-Reading order: loop (the model calls for tools and goes on), set_preferences.
+Reading order: loop (the model calls tools and continues), set_preferences.
 Rule: a tool call of the model is untrusted. A tool checks its arguments, and acts only for the one author of the
 messages that are answered. That person reads of each change, whether or not the model mentions it.
 """

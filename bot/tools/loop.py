@@ -1,4 +1,4 @@
-"""An answer in rounds: the model calls tools, reads their results, and goes on until its answer is complete.
+"""An answer in rounds: the model calls tools, reads their results, and continues until its answer is complete.
 
 Rule: a few rounds, and a few calls in each. The person reads of each change, also when the model does not mention it,
 falls silent afterwards, or fails.
@@ -89,7 +89,7 @@ class _Conversation:
         if isinstance(piece, Done):
             self._finish_round(piece)
             return ""
-        added = piece if self._round_text else _apart(self._text) + piece.lstrip()
+        added = piece if self._round_text else _paragraph_break(self._text) + piece.lstrip()
         self._round_text += piece
         self._text += added
         return added
@@ -111,7 +111,7 @@ class _Conversation:
         """Return the changes that the model did not mention, as text for the person."""
         text = self._text.casefold()
         unmentioned = [outcome.note for outcome in self._outcomes if outcome.note and not _is_mentioned(outcome, text)]
-        note = _apart(self._text) + "\n\n".join(dict.fromkeys(unmentioned)) if unmentioned else ""
+        note = _paragraph_break(self._text) + "\n\n".join(dict.fromkeys(unmentioned)) if unmentioned else ""
         self._text += note
         return note
 
@@ -126,7 +126,7 @@ class _Conversation:
         if done is None:
             raise ModelError(Trouble.CUT, "the model's stream ended early")
         if not self._text:
-            raise ModelError(Trouble.EMPTY, "the model only called for tools, and said nothing")
+            raise ModelError(Trouble.EMPTY, "the model only called tools, and wrote no text")
         return dataclasses.replace(done, tool_calls=())
 
     def _finish_round(self, done: Done) -> None:
@@ -141,7 +141,7 @@ def _is_mentioned(outcome: Outcome, text: str) -> bool:
     return bool(outcome.mentioned_by) and all(word.casefold() in text for word in outcome.mentioned_by)
 
 
-def _apart(text: str) -> str:
+def _paragraph_break(text: str) -> str:
     return "\n\n" if text else ""
 
 

@@ -12,7 +12,7 @@ from bot.domain import texts
 from bot.domain.preferences import MOST_CHARACTERS, NEITHER, Tone
 from bot.errors import PreferencesRefused, StoreUnavailable
 from bot.prompt.tokens import estimate_tokens
-from bot.store import preferences as preference_rows
+from bot.store import preferences
 from bot.store.claims import PlatformClaim
 from bot.store.engine import Store
 from bot.tools import Arguments, Outcome, Tool, definition, failed
@@ -37,7 +37,7 @@ def set_preferences(store: Store, claim: PlatformClaim, clock: Callable[[], date
     async def run(arguments: Arguments) -> Outcome:
         wishes = {field: wish for field, wish in arguments.items() if wish is not None}
         try:
-            saved = await store.run(preference_rows.change_as_asked, claim, wishes, now=clock())
+            saved = await store.run(preferences.change_as_asked, claim, wishes, now=clock())
         except PreferencesRefused as refused:
             return failed(refused.problems)
         except StoreUnavailable:

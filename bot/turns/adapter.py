@@ -35,18 +35,18 @@ class Ledger(Protocol):
     async def removed(self, answer_id: str) -> None:
         """Store that this message was deleted, and holds no part of the answer any more."""
 
-    async def mine(self) -> Sequence[str]:
+    async def of_this_turn(self) -> Sequence[str]:
         """Return the messages that earlier attempts at this turn posted, in order."""
 
-    async def settled(self, answer_ids: Sequence[str]) -> AbstractSet[str]:
+    async def of_other_turns(self, answer_ids: Sequence[str]) -> AbstractSet[str]:
         """Return the messages among these that belong to other turns, and must be left alone."""
 
 
 class AnswerWriter(Protocol):
     """Shows one answer while it grows.
 
-    The text is Markdown from the model, so it is untrusted. Whatever the platform's limits, all of it arrives, and
-    nothing in it may ping anybody or unfurl.
+    The text is Markdown from the model, so it is untrusted. A text that exceeds the platform's limits is shown in
+    several messages. Nothing in it may ping anybody or unfurl.
     """
 
     def write(self, text: str) -> None:
@@ -90,9 +90,9 @@ class Adapter(Protocol):
         """Return the thread's messages before this one, as far as they load within seconds. It never raises."""
 
     async def notify(self, thread: Thread, text: str) -> None:
-        """Post a line of the bot's own that nobody asked for.
+        """Post a message of the bot's own that answers nothing, such as an expiry warning.
 
-        Raises PlatformError when the platform refuses, and PlatformUnavailable when the line was surely not posted.
+        Raises PlatformError when the platform refuses, and PlatformUnavailable when the message was surely not posted.
         """
 
     async def profile(self, workspace: str, user_id: str) -> Profile:

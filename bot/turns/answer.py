@@ -1,6 +1,6 @@
 """The answer to one turn: the model's text, piece by piece, and how it ended.
 
-Rule: the stream never raises a failure of the model to its reader. `result` tells it when the stream has ended.
+Rule: the stream never raises a failure of the model to its reader. `result` has it when the stream has ended.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class AnswerResult:
 
 
 class AnswerStream:
-    """The answer to one turn. Read `words` to the end; then `result` tells how it ended."""
+    """The answer to one turn. Read `words` to the end; then `result` has its end."""
 
     def __init__(
         self,
@@ -47,16 +47,16 @@ class AnswerStream:
         compose: Callable[[Budget], Prompt],
         budget: Budget,
         *,
-        cut: HistoryWindow = WHOLE_HISTORY,
+        window: HistoryWindow = WHOLE_HISTORY,
         parameters: Parameters = NO_PARAMETERS,
         interruption: Interruption | None = None,
     ) -> None:
-        """`compose` makes the prompt within a budget as it is at that moment; `cut` is the session's until now."""
+        """`compose` makes the prompt within a budget as it is at that moment; `window` is the session's until now."""
         self.prompt = compose(budget)
         self._llm = llm
         self._compose = compose
         self._budget = budget
-        self._cut = cut
+        self._window = window
         self._parameters = parameters
         self._interruption = interruption or Interruption()
         self._pieces: list[str] = []  # handed to the reader
@@ -65,9 +65,9 @@ class AnswerStream:
         self._interrupted: Interrupted | None = None
 
     @property
-    def cut(self) -> HistoryWindow | None:
-        """Where the shown part of the session begins from now on; None where that has not changed."""
-        return self.prompt.window if self.prompt.window != self._cut else None
+    def new_window(self) -> HistoryWindow | None:
+        """The session's window from now on; None if it has not moved."""
+        return self.prompt.window if self.prompt.window != self._window else None
 
     @property
     def result(self) -> AnswerResult:
@@ -99,9 +99,9 @@ class AnswerStream:
         """Return the text that follows the model's own words, for people; often there is none."""
         result = self.result
         if result.interrupted is not None:
-            says_so = result.text or result.interrupted is Interrupted.STOPPED
-            line = texts.interrupted(result.interrupted)
-            return _after(result.text, line) if says_so and line else ""
+            is_shown = result.text or result.interrupted is Interrupted.STOPPED
+            sentence = texts.interrupted(result.interrupted)
+            return _after(result.text, sentence) if is_shown and sentence else ""
         if result.trouble is not None:
             return _after(result.text, texts.trouble(result.trouble))
         truncated = result.done is not None and result.done.truncated
@@ -109,7 +109,7 @@ class AnswerStream:
         return _after(result.text, "\n".join(notes)) if notes else ""
 
     async def _next(self, read: Callable[[], Awaitable[str | Done]]) -> str | None:
-        """Return the next piece of text; None at the end, however it came."""
+        """Return the next piece of text; None at the end, also after a failure or an interruption."""
         try:
             piece = await self._interruption.limit(read)
         except TurnInterrupted:
@@ -136,7 +136,7 @@ class AnswerStream:
     def _is_less_now(self) -> bool:
         """Compose a shorter prompt if the window was exceeded; False when there is no reason, or no way, to do so.
 
-        The caller's own limit of the answer may be the cause; it tells nothing of the window that all others share.
+        The caller's own limit of the answer may be the cause; then the budget that all requests share must not change.
         """
         error = self._failure
         if error is None or error.trouble is not Trouble.WINDOW_EXCEEDED or self._pieces or self._interrupted:

@@ -9,9 +9,8 @@ from functools import partial
 
 from bot.errors import ModelError, Trouble
 from bot.llm import LLM, NO_PARAMETERS, Parameters
-from bot.prompt import compose as prompt
 from bot.prompt.budget import Budget
-from bot.prompt.compose import Prompt, PromptParts
+from bot.prompt.compose import Prompt, PromptParts, compose, compose_verbatim, filled
 from bot.prompt.history import ChatMessage, Past
 from bot.prompt.tokens import estimate_tokens
 from bot.tools import Tool
@@ -23,22 +22,22 @@ from bot.turns.interruption import Interruption
 class Assistant:
     """Begins the answers of turns."""
 
-    def __init__(self, llm: LLM, *, persona: str, budget: Budget, besides: int = 0) -> None:
-        """`persona` is the whole system message; `besides` are the tokens that its tools add to a request."""
+    def __init__(self, llm: LLM, *, persona: str, budget: Budget, extra_tokens: int = 0) -> None:
+        """`persona` is the whole system message; `extra_tokens` are the tokens that its tools add to a request."""
         self.budget = budget
         self._llm = llm
         self._persona = persona
         self._budgets: dict[str, Budget] = {}  # of other models, by the name that a caller chose
-        self._besides = besides
+        self._extra_tokens = extra_tokens
 
     @property
     def room(self) -> int:
         """Estimated tokens for all but persona and tools. Only the model's window changes it."""
-        return self.budget.room(estimate_tokens(self._persona) + self._besides).most
+        return self.budget.room(estimate_tokens(self._persona) + self._extra_tokens).most
 
     def filled(self, past: Past) -> float:
         """Return the share, up to 1, that a session's past takes of the room that it may take."""
-        return prompt.filled(self._persona, past, self.budget, besides=self._besides)
+        return filled(self._persona, past, self.budget, extra_tokens=self._extra_tokens)
 
     def answer(
         self,
@@ -55,13 +54,13 @@ class Assistant:
         ModelError is raised instead.
         """
         llm = Rounds(self._llm, tools) if tools else self._llm
-        parts = replace(parts, besides=(self._besides if tools else 0) + _cost(parameters))
-        compose = partial(prompt.compose, self._persona, parts)
+        parts = replace(parts, extra_tokens=(self._extra_tokens if tools else 0) + _cost(parameters))
+        composer = partial(compose, self._persona, parts)
         return AnswerStream(
             llm,
-            partial(_whole, compose) if whole else compose,
+            partial(_compose_whole, composer) if whole else composer,
             self._budget_of(parameters),
-            cut=parts.past.window,
+            window=parts.past.window,
             parameters=parameters,
             interruption=interruption,
         )
@@ -79,9 +78,9 @@ class Assistant:
         Raises ModelError when the model's window has no room for them.
         """
         budget, cost = self._budget_of(parameters), _cost(parameters)
-        compose = partial(prompt.compose_verbatim, self._persona, messages, instructions=instructions, besides=cost)
+        composer = partial(compose_verbatim, self._persona, messages, instructions=instructions, extra_tokens=cost)
         return AnswerStream(
-            self._llm, partial(_whole, compose), budget, parameters=parameters, interruption=interruption
+            self._llm, partial(_compose_whole, composer), budget, parameters=parameters, interruption=interruption
         )
 
     def _budget_of(self, parameters: Parameters) -> Budget:
@@ -98,8 +97,8 @@ def _cost(parameters: Parameters) -> int:
     return estimate_tokens(json.dumps(dict(parameters))) if parameters else 0
 
 
-def _whole(compose: Callable[[Budget], Prompt], budget: Budget) -> Prompt:
+def _compose_whole(composer: Callable[[Budget], Prompt], budget: Budget) -> Prompt:
     """Compose the prompt. Raises ModelError when a part of the question had to be left out."""
-    if (made := compose(budget)).shortened:
-        raise ModelError(Trouble.WINDOW_EXCEEDED, "there is no room for what was asked")
-    return made
+    if (prompt := composer(budget)).shortened:
+        raise ModelError(Trouble.WINDOW_EXCEEDED, "there is no room for the question")
+    return prompt

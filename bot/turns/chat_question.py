@@ -39,4 +39,4 @@ def place_of_one(owner: str, idempotency_key: str) -> Thread:
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()  # of one length, however long the caller's text is
+    return hashlib.sha256(text.encode()).hexdigest()  # one length for texts of any length

@@ -29,7 +29,7 @@ class ChatReply:
     began_at: datetime
     words: Callable[[], AsyncGenerator[str | Done, None]]
     opened: Opened | None = None  # None: without a session
-    name: str = ""  # the answer's own, for ever; none when nothing is stored
+    name: str = ""  # the answer's id, which never changes; none when nothing is stored
     repeated: bool = False  # it was given before
     prompt_tokens: Callable[[], int] = lambda: 0  # estimated: all that the model is shown
 

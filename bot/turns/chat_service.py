@@ -170,7 +170,7 @@ class ChatService:
     async def _settle(self, turn: Running, answer: AnswerStream, done: Done, question: Question) -> None:
         """Store a whole answer. Raises SessionClosed, or SessionLost when another process has the session."""
         self._leases.release(turn)  # the last bytes are not sent under the lease
-        settlement = Settlement.by(done, TurnState.ANSWERED, answer.result.text, cut=answer.cut)
+        settlement = Settlement.by(done, TurnState.ANSWERED, answer.result.text, new_window=answer.new_window)
         if not await self._turns.settle(turn, settlement, request=question.request):
             if turn.lost or await self._leases.is_lost(turn.claim):
                 raise SessionLost(TAKEN_OVER)

@@ -1,4 +1,4 @@
-"""The sessions of callers over HTTP and in Python: found, described and reset, without their words."""
+"""The sessions of callers over HTTP and in Python: find, describe and reset them. Their texts are not returned."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bot.turns.service import TurnService
 
 
 class ChatSessions:
-    """Tells of the session in a thread, and resets it. Each method may raise StoreUnavailable."""
+    """Describes the session in a thread, and resets it. Each method may raise StoreUnavailable."""
 
     def __init__(
         self,
@@ -42,12 +42,12 @@ class ChatSessions:
 
     async def find(self, thread: Thread) -> OpenSession | None:
         """Return the thread's open session, unless it has been idle for too long."""
-        found, idle_after = await self._store.run(chat_turns.find, thread), self._idle.of(thread.channel)
-        idle = found is not None and is_idle(found.last_active_at, now=self._clock(), idle_after=idle_after)
-        return None if idle else found
+        session, idle_after = await self._store.run(chat_turns.find, thread), self._idle.of(thread.channel)
+        idle = session is not None and is_idle(session.last_active_at, now=self._clock(), idle_after=idle_after)
+        return None if idle else session
 
     async def memory(self, thread: Thread) -> Memory | None:
-        """Return what is remembered in this thread; None when that is nothing."""
+        """Return the figures of the thread's memory; None when there is none."""
         return await self._turns.memory(await self._store.run(chat_turns.find, thread))
 
     async def reset(self, thread: Thread) -> ResetOutcome:

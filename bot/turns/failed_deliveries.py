@@ -1,4 +1,4 @@
-"""The count of deliveries that this process could not store, until the database is there to keep the count."""
+"""The count of deliveries that this process could not store, until the database stores it."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ class FailedDeliveries:
     def __init__(self, store: Store, *, clock: Callable[[], datetime]) -> None:
         self._store = store
         self._clock = clock
-        self._counted: Counter[datetime] = Counter()  # by the hour
+        self._counts: Counter[datetime] = Counter()  # by the hour
 
     @property
-    def not_kept(self) -> int:
+    def unsaved(self) -> int:
         """How many are not in the database yet."""
-        return self._counted.total()
+        return self._counts.total()
 
     def add(self) -> None:
         """Count one."""
-        self._counted[metrics.hour_of(self._clock())] += 1
+        self._counts[metrics.hour_of(self._clock())] += 1
 
-    async def keep(self) -> None:
-        """Store the count. Raises StoreUnavailable; then it stays here."""
-        if not self._counted:
+    async def save(self) -> None:
+        """Store the count. Raises StoreUnavailable, and then keeps it here."""
+        if not self._counts:
             return
-        counted, self._counted = self._counted, Counter()
+        counts, self._counts = self._counts, Counter()
         try:
-            await self._store.run(metrics.add_failed_deliveries, counted, now=self._clock())
+            await self._store.run(metrics.add_failed_deliveries, counts, now=self._clock())
         except StoreUnavailable:
-            self._counted.update(counted)
+            self._counts.update(counts)
             raise

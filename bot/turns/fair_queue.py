@@ -110,7 +110,7 @@ class FairQueue:
 
 def _decrease(counter: Counter[K], key: K) -> None:
     counter[key] -= 1
-    if not counter[key]:  # or the counter would keep everybody who ever wrote
+    if not counter[key]:  # otherwise the counter would grow with every person
         del counter[key]
 
 

@@ -7,13 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
-from bot.domain import preferences
-from bot.prompt import history, thread_context
+from bot.domain.preferences import for_model
 from bot.prompt.compose import PromptParts
-from bot.prompt.history import Past, Turn
-from bot.prompt.thread_context import ContextState
-from bot.store import preferences as preference_rows
-from bot.store import thread_context as thread_context_rows
+from bot.prompt.history import Past, Turn, named
+from bot.prompt.thread_context import ContextState, bots, bounded
+from bot.store import preferences, thread_context
 from bot.store.claims import PlatformClaim
 from bot.store.engine import Store
 from bot.turns.adapter import Adapter
@@ -43,7 +41,7 @@ class Gatherer:
         self._participants = Participants(store)
 
     async def gather(self, claim: PlatformClaim) -> PromptParts:
-        """Return the parts of the prompt: history, thread context, question, names, and what is known of its author."""
+        """Return the parts of the prompt: history, thread context, question, names, and the note on its author."""
         past, newest = await self._turns_of(claim)
         names = await self.names(claim, [*past.turns, newest], several=past.window.several)
         return PromptParts(past, newest, names, about=await self._about(claim, names))
@@ -56,9 +54,9 @@ class Gatherer:
         if claim.session_id is None:
             return {}
         look_up = partial(self._adapters[claim.thread.platform].names, claim.thread.workspace)
-        bots = {bot: name for turn in turns for bot, name in thread_context.bots(turn.thread_context).items()}
-        people = history.named(turns, several=several)
-        return await self._participants.names(claim.session_id, people, look_up, bots)
+        bot_names = {bot: name for turn in turns for bot, name in bots(turn.thread_context).items()}
+        people = named(turns, several=several)
+        return await self._participants.names(claim.session_id, people, look_up, bot_names)
 
     async def _turns_of(self, claim: PlatformClaim) -> tuple[Past, Turn]:
         """Return the session's earlier turns, and the one to answer."""
@@ -69,22 +67,22 @@ class Gatherer:
             await self._read_thread_context(claim, claim.session_id)
         past = await self._turns.past(claim.session_id, claim.turn_id)
         if claim.thread_context is not None:
-            attached = thread_context_rows.attached
+            attached = thread_context.attached
             [newest] = await self._store.run_until_available(attached, claim.session_id, [newest])
         return past, newest
 
     async def _read_thread_context(self, claim: PlatformClaim, session_id: str) -> None:
         """Read and store the thread's messages from before the bot was mentioned. It is tried once."""
-        found = await self._adapters[claim.thread.platform].earlier(claim.thread, claim.oldest_id)
-        shown = thread_context.bounded(found.messages, whole=found.complete, tokens=self._assistant.room // 3)
-        keep = thread_context_rows.keep
-        await self._store.run_until_available(keep, claim.thread_id, session_id, claim.turn_id, shown)
+        context = await self._adapters[claim.thread.platform].earlier(claim.thread, claim.oldest_id)
+        shown = bounded(context.messages, whole=context.complete, tokens=self._assistant.room // 3)
+        save = thread_context.save
+        await self._store.run_until_available(save, claim.thread_id, session_id, claim.turn_id, shown)
 
     async def _about(self, claim: PlatformClaim, names: Mapping[str, str]) -> str:
-        """Return what the model reads about the author of the newest message, for this answer alone."""
+        """Return the note on the author of the newest message, for this answer only."""
         place, person = claim.thread, claim.author.id
         wishes, profile = await asyncio.gather(
-            self._store.run_until_available(preference_rows.of_person, place.platform, place.workspace, person),
+            self._store.run_until_available(preferences.of_person, place.platform, place.workspace, person),
             self._adapters[place.platform].profile(place.workspace, person),
         )
-        return preferences.for_model(wishes, profile, name=names.get(person, ""), now=self._clock())
+        return for_model(wishes, profile, name=names.get(person, ""), now=self._clock())

@@ -12,7 +12,7 @@ from functools import partial
 from bot.domain import texts
 from bot.domain.sessions import Interrupted, StatusReply
 from bot.errors import PlatformError
-from bot.store import sessions as session_rows
+from bot.store import sessions
 from bot.store.claims import FixedReply, PlatformClaim
 from bot.store.engine import Store
 from bot.store.settlement import Settlement, TurnState
@@ -92,7 +92,7 @@ class TurnHandler:
                 tools = set_preferences(self._store, claim, self._clock)
                 answer = self._assistant.answer(parts, tools=tools, interruption=turn.interruption)
                 await _write(answer, writer, f"{texts.STARTED_FRESH}\n\n" if claim.follows_expired else "")
-                await turn.interruption.limit(writer.finish, spares=ledger.keeps)
+                await turn.interruption.limit(writer.finish, ignores=ledger.finishes_despite)
         except PlatformError as error:
             _log_refusal(claim, error)
             settlement = _settlement(answer, shown=False)
@@ -106,7 +106,10 @@ class TurnHandler:
         self._turns.compact(claim, answer, partial(self._gatherer.names, claim, several=True))
 
     async def _give_up(self, turn: Running) -> None:
-        """Close a turn that broke its worker again and again. The person is told once, for that may break as well."""
+        """Close a turn that broke its worker again and again.
+
+        A message says so. It is tried once, because posting it may break the worker too.
+        """
         log.error("turn_abandoned", extra=turn.claim.log_fields)
         if turn.claim.failures == self._max_attempts:
             await self._post(turn, texts.SOMETHING_BROKE)
@@ -121,23 +124,23 @@ class TurnHandler:
 
     async def _end(self, turn: Running, why: Interrupted, *, attempt: int | None = None) -> Settlement:
         """End an interrupted turn, and remove any fragment of its answer. Only a stop is confirmed in the thread."""
-        line = texts.interrupted(why) if why is Interrupted.STOPPED else ""
-        await self._post(turn, line, attempt=attempt)
-        return Settlement(TurnState.STOPPED if line else TurnState.SUPERSEDED, line or None)
+        sentence = texts.interrupted(why) if why is Interrupted.STOPPED else ""
+        await self._post(turn, sentence, attempt=attempt)
+        return Settlement(TurnState.STOPPED if sentence else TurnState.SUPERSEDED, sentence or None)
 
     async def _text_of(self, claim: PlatformClaim, reply: FixedReply) -> str:
         if not isinstance(reply, StatusReply):
             return texts.fixed_reply(reply)
-        session = await self._store.run_until_available(session_rows.open_in, claim.thread_id)
+        session = await self._store.run_until_available(sessions.open_in, claim.thread_id)
         return texts.memory(await self._turns.memory(session, claim.turn_id))
 
-    async def _post(self, turn: Running, line: str, *, attempt: int | None = None) -> Settlement:
-        """Post a line of the bot's own as the turn's answer; an empty one only removes what stands there."""
+    async def _post(self, turn: Running, sentence: str, *, attempt: int | None = None) -> Settlement:
+        """Post a sentence of the bot's own as the turn's answer; an empty one only removes an earlier fragment."""
         claim = turn.claim
         target = _target(claim) if attempt is None else replace(_target(claim), attempt=attempt)
         try:
             async with self._adapters[claim.thread.platform].writer(target, StoredLedger(self._store, turn)) as writer:
-                writer.write(line)
+                writer.write(sentence)
                 await writer.finish()
         except PlatformError as error:
             _log_refusal(claim, error)
@@ -161,7 +164,7 @@ def _settlement(answer: AnswerStream | None, *, shown: bool) -> Settlement:
     result = answer.result
     state, note = _state(result.interrupted, failed=result.trouble is not None or not shown)
     remembered = "\n\n".join(part for part in (result.text, note) if part)
-    return Settlement.by(result.done, state, remembered, trouble=result.trouble, cut=answer.cut)
+    return Settlement.by(result.done, state, remembered, trouble=result.trouble, new_window=answer.new_window)
 
 
 def _state(interrupted: Interrupted | None, *, failed: bool) -> tuple[TurnState, str]:
@@ -174,7 +177,7 @@ def _state(interrupted: Interrupted | None, *, failed: bool) -> tuple[TurnState,
 
 
 def _log_refusal(claim: PlatformClaim, error: PlatformError) -> None:
-    log.error("answer_refused_by_platform", extra={**claim.log_fields, "detail": str(error)})
+    log.error("answer_refused_by_platform", extra={**claim.log_fields, "error": str(error)})
 
 
 def _target(claim: PlatformClaim) -> AnswerTarget:

@@ -18,8 +18,7 @@ from bot.domain.events import (
     Uninstalled,
 )
 from bot.domain.sessions import EditOutcome, IdleLimits, ResetOutcome, StopOutcome
-from bot.store import edits, erasure, status_requests
-from bot.store import inbox as accepted
+from bot.store import edits, erasure, inbox, status_requests
 from bot.store.engine import Store
 from bot.store.leases import QueueEntry
 from bot.turns.adapter import AnswerTarget
@@ -72,14 +71,14 @@ class Inbox:
                 assert_never(event)
         return await accepting
 
-    def refused(self) -> None:
+    def count_failed_delivery(self) -> None:
         """Count an event that was not stored, so that the platform delivers it again."""
         self._failed_deliveries.add()
 
     async def _accept_message(self, message: MessageReceived) -> bool:
         idle_after = self._idle.of(message.thread.channel)
         thread_id = await self._store.run_urgent(
-            accepted.accept, message, now=self._clock(), new_id=self._new_id(), idle_after=idle_after
+            inbox.accept, message, now=self._clock(), new_id=self._new_id(), idle_after=idle_after
         )
         if thread_id is not None:
             self._wake(thread_id, message, waits=True)
@@ -87,7 +86,7 @@ class Inbox:
 
     async def _accept_reset(self, event: ResetRequested) -> bool:
         outcome, thread_id = await self._store.run_urgent(
-            accepted.accept_reset, event, now=self._clock(), new_id=self._new_id()
+            inbox.accept_reset, event, now=self._clock(), new_id=self._new_id()
         )
         if thread_id is None:
             return False
@@ -103,7 +102,7 @@ class Inbox:
         return thread_id is not None
 
     async def _accept_stop(self, event: StopRequested) -> bool:
-        outcome, thread_id = await self._store.run_urgent(accepted.accept_stop, event, now=self._clock())
+        outcome, thread_id = await self._store.run_urgent(inbox.accept_stop, event, now=self._clock())
         if thread_id is None:
             return False
         if outcome is StopOutcome.STOPPED:

@@ -1,4 +1,4 @@
-"""Whether one turn is to end early, and why: the one place that every stop, reset, edit and deletion goes through.
+"""The interruption of one turn. Every stop, reset, edit and deletion that ends a turn early goes through this object.
 
 Rule: `interrupt` never waits. The step that runs at that moment is cut short, or else the next one is. Between two
 steps, while the reader of the answer is slow, the model's stream is closed at once.
@@ -27,7 +27,7 @@ class Interruption:
         self.why: Interrupted | None = None  # the newest reason counts
         self._pending = False  # no step has ended because of it yet
         self._step: asyncio.Timeout | None = None
-        self._spares: Callable[[Interrupted], bool] = _spares_nothing
+        self._ignores: Callable[[Interrupted], bool] = _ignores_nothing
         self._close: Callable[[], Awaitable[None]] | None = None  # closes the model's stream
         self._closing: asyncio.Future[None] | None = None
 
@@ -37,7 +37,7 @@ class Interruption:
         if self._step is None:
             if self._close is not None and self._closing is None:
                 self._closing = asyncio.ensure_future(self._close())
-        elif not self._step.expired() and not self._spares(why):
+        elif not self._step.expired() and not self._ignores(why):
             self._step.reschedule(asyncio.get_running_loop().time())
 
     @asynccontextmanager
@@ -53,14 +53,14 @@ class Interruption:
                     await self._closing
 
     async def limit(
-        self, step: Callable[[], Awaitable[T]], *, spares: Callable[[Interrupted], bool] | None = None
+        self, step: Callable[[], Awaitable[T]], *, ignores: Callable[[Interrupted], bool] | None = None
     ) -> T:
         """Run one step. Raises TurnInterrupted when the turn is interrupted meanwhile, or was since the last step.
 
-        `spares` tells for which reasons this step goes on nevertheless.
+        `ignores` returns True for a reason that does not end this step.
         """
-        self._spares = spares or _spares_nothing
-        if self._pending and self.why is not None and not self._spares(self.why):
+        self._ignores = ignores or _ignores_nothing
+        if self._pending and self.why is not None and not self._ignores(self.why):
             self._pending = False
             raise TurnInterrupted
         try:
@@ -76,5 +76,5 @@ class Interruption:
             self._step = None
 
 
-def _spares_nothing(_: Interrupted) -> bool:
+def _ignores_nothing(_: Interrupted) -> bool:
     return False

@@ -1,6 +1,6 @@
 """The leases of this process: taken, renewed while their turns are answered here, and given up.
 
-Rule: a lease that was taken is never left behind. Whoever is cancelled while the store takes it, gives it up again.
+Rule: no lease is left behind. If a task is cancelled while the store takes its lease, the lease is given up.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ class LeaseKeeper:
 
         Returns the result of `take` itself when that is no claim. See `take`.
         """
-        asked_at = time.monotonic()
+        requested_at = time.monotonic()
         taken = await self.take(self._length, policy.undo, take, *args, **kwargs)
         if not isinstance(taken, Claim):
             return taken
         turn = RunningTurn(cast("C", taken), policy)
         self._running[taken.thread_id] = turn
-        turn.hold(self._sure_until(asked_at))
+        turn.hold(self._sure_until(requested_at))
         return turn
 
     async def take(
@@ -92,14 +92,14 @@ class LeaseKeeper:
         undoing = asyncio.ensure_future(self._store.run(undo, taken))
         try:
             await asyncio.shield(undoing)
-        except asyncio.CancelledError:  # it must not drop out of the database's queue
+        except asyncio.CancelledError:  # the transaction must still run
             await asyncio.wait([undoing])
             raise
-        except StoreUnavailable as error:  # the lease runs out, and the next claim does it
-            log.warning("lease_not_given_up", extra={"session": taken.session_id, "detail": str(error)})
+        except StoreUnavailable as error:  # the lease expires, and the next claim does it
+            log.warning("lease_not_given_up", extra={"session": taken.session_id, "error": str(error)})
 
     async def poll_interruptions(self) -> None:
-        """Interrupt the turns that run here and are to end, on whichever replica that was requested."""
+        """Interrupt the turns that run here and are to end. Any replica may have received the request."""
         if self._running:
             for thread_id, fence, why in await self._store.run_urgent(leases.interruptions, self._owner):
                 turn = self._running.get(thread_id)
@@ -111,11 +111,11 @@ class LeaseKeeper:
         running = dict(self._running)
         for start in range(0, len(running), RENEWED_AT_ONCE):
             batch = list(running)[start : start + RENEWED_AT_ONCE]
-            asked_at = time.monotonic()
+            requested_at = time.monotonic()
             renewed = await self._store.run_urgent(leases.renew, self._request(self._length), batch)
             for thread_id in renewed:
                 if self._running.get(thread_id) is running[thread_id]:  # not a later turn in the same thread
-                    running[thread_id].hold(self._sure_until(asked_at))
+                    running[thread_id].hold(self._sure_until(requested_at))
             await self._end_lost({thread_id: running[thread_id] for thread_id in batch if thread_id not in renewed})
 
     async def is_lost(self, claim: Claim) -> bool:
@@ -136,5 +136,5 @@ class LeaseKeeper:
     def _request(self, length: timedelta) -> LeaseRequest:
         return LeaseRequest(self._owner, self._clock(), length)
 
-    def _sure_until(self, asked_at: float) -> float:
-        return asked_at + SURE_SHARE * self._length.total_seconds()
+    def _sure_until(self, requested_at: float) -> float:
+        return requested_at + SURE_SHARE * self._length.total_seconds()

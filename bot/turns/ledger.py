@@ -21,10 +21,10 @@ class StoredLedger:
         self._claim = turn.claim
         self._shown: set[str] = set()  # messages that hold a part of the answer, as far as this attempt knows
 
-    def keeps(self, why: Interrupted) -> bool:
-        """Return whether an answer that the model has ended is shown whole nevertheless.
+    def finishes_despite(self, why: Interrupted) -> bool:
+        """Return whether the rest of an answer is shown although its turn was interrupted after the model had ended.
 
-        A person who stops it has seen its first words; any other reason removes it.
+        True for a stop after the first words were shown. For any other reason the answer is removed.
         """
         return why is Interrupted.STOPPED and bool(self._shown)
 
@@ -38,12 +38,12 @@ class StoredLedger:
         self._shown.discard(answer_id)
         await self._store.run_until_available(posted_messages.removed, self._claim, answer_id)
 
-    async def mine(self) -> Sequence[str]:
+    async def of_this_turn(self) -> Sequence[str]:
         """See Ledger."""
         found = await self._store.run_until_available(posted_messages.of_turn, self._claim)
         self._shown.update(found)
         return found
 
-    async def settled(self, answer_ids: Sequence[str]) -> AbstractSet[str]:
+    async def of_other_turns(self, answer_ids: Sequence[str]) -> AbstractSet[str]:
         """See Ledger."""
         return await self._store.run_until_available(posted_messages.of_other_turns, self._claim, answer_ids)

@@ -1,4 +1,4 @@
-"""The open sessions of people and callers: listed for them, and reset when they ask for it."""
+"""The open sessions of people and callers: list them, and reset them on request."""
 
 from __future__ import annotations
 

@@ -28,10 +28,10 @@ class Participants:
         """
         if not people:
             return {}
-        given = await self._store.run_until_available(display_names.of_session, session_id)
-        unnamed = [person for person in people if person not in given]
+        stored = await self._store.run_until_available(display_names.of_session, session_id)
+        unnamed = [person for person in people if person not in stored]
         if not unnamed:
-            return given
+            return stored
         unknown = [person for person in unnamed if person not in known][:MOST_LOOKED_UP]
-        called = {**(await look_up(unknown) if unknown else {}), **known}
-        return await self._store.run_until_available(display_names.give, session_id, people, called)
+        profile_names = {**(await look_up(unknown) if unknown else {}), **known}
+        return await self._store.run_until_available(display_names.assign, session_id, people, profile_names)

@@ -24,5 +24,5 @@ class Policy(Generic[C]):
 
 # Slack: the turn is owed until it is answered. Another worker takes it over.
 DURABLE: Policy[PlatformClaim] = Policy(claims.hand_back, waits_for_store=True, cancels_when_lost=True)
-# HTTP and Python: the turn is undone unless it is answered. The caller waits in the task that answers, and asks again.
+# HTTP and Python: the turn is undone unless it is answered. The caller waits in the answering task, and retries.
 WITHDRAWABLE: Policy[ChatClaim] = Policy(chat_turns.withdraw, waits_for_store=False, cancels_when_lost=False)

@@ -60,5 +60,5 @@ class RequestLimiter:
 
 def _this_task() -> asyncio.Task[Any]:
     if (task := asyncio.current_task()) is None:
-        raise RuntimeError("asked outside of a task")
+        raise RuntimeError("called outside of a task")
     return task

@@ -1,4 +1,4 @@
-"""One claim while it is answered here: how long it is surely ours, and how it is interrupted.
+"""A claim that is being answered here: until when it is surely ours, and how it is interrupted.
 
 Rule: a lease counts as lost before it has run out. A process that was frozen, or cannot reach the database, must not
 write into a message that another worker may be writing.
@@ -43,7 +43,7 @@ class RunningTurn(Generic[C]):
         self._timer = asyncio.get_running_loop().call_later(until - time.monotonic(), self.lose)
 
     def lose(self) -> None:
-        """End the turn without a word, because it may be another worker's now."""
+        """End the turn without writing any more, because another worker may have it now."""
         log.warning("lease_lost", extra=self.claim.log_fields)
         self._until, self.lost = 0.0, True
         if self._task is not None:

@@ -1,4 +1,4 @@
-"""What the turns of every platform share: a session's past and memory, the settlement, its log line, compaction.
+"""The shared parts of all turns: a session's past and memory, the settlement, its log line, compaction.
 
 Rule: Slack's turns and HTTP's differ here by their policy alone.
 """
@@ -51,7 +51,7 @@ class TurnService(Generic[C]):
         return await self._run(history.before, session_id, before_turn, budget_tokens=budget)
 
     async def memory(self, session: OpenSession | None, before_turn: int = history.NEWEST) -> Memory | None:
-        """Return what is remembered of a session; None when there is none, or it has expired."""
+        """Return the figures of a session's memory; None without a session, or when it has expired."""
         if session is None:
             return None
         past = await self.past(session.id, before_turn)
@@ -77,4 +77,4 @@ class TurnService(Generic[C]):
 def log_trouble(result: AnswerResult, log_fields: Mapping[str, Any]) -> None:
     """Log why the model gave no whole answer, for the operator."""
     if result.trouble is not None:
-        log.error("answer_failed", extra={**log_fields, "trouble": result.trouble.value, "detail": result.detail})
+        log.error("answer_failed", extra={**log_fields, "trouble": result.trouble.value, "error": result.detail})

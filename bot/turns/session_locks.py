@@ -12,7 +12,7 @@ from bot.errors import SessionBusy
 
 
 class SessionLocks:
-    """The locks of the sessions that somebody asks in now."""
+    """The locks of the sessions that have a running or waiting question."""
 
     def __init__(self, *, timeout_s: float) -> None:
         """`timeout_s`: the longest wait for the earlier questions of a session."""

@@ -14,13 +14,11 @@ from datetime import datetime, timedelta
 
 from bot.errors import ModelError, StoreUnavailable, Trouble
 from bot.llm import LLM, Done
-from bot.prompt import history
 from bot.prompt.budget import Budget
 from bot.prompt.compose import SUMMARY_SO_FAR, TURNS_TO_SUMMARIZE, Compaction
-from bot.prompt.history import ChatMessage, Turn
+from bot.prompt.history import ChatMessage, Turn, transcript
 from bot.prompt.tokens import MOST_CHARACTERS, estimate_tokens, shorten
-from bot.store import history as history_rows
-from bot.store import summaries
+from bot.store import history, summaries
 from bot.store.engine import Store
 from bot.store.summaries import CompactionClaim
 from bot.turns.leases import LeaseKeeper
@@ -95,7 +93,7 @@ class Summariser:
                 if claim is None or not await self._compact_under(claim, compaction, names):
                     return
         except StoreUnavailable as error:
-            log.warning("summary_postponed", extra={"session": session_id, "detail": str(error)})
+            log.warning("summary_postponed", extra={"session": session_id, "error": str(error)})
 
     async def _compact_under(self, claim: CompactionClaim, compaction: Compaction, names: Names) -> bool:
         """Write one summary, and give its lease up when the task is cancelled meanwhile."""
@@ -107,26 +105,26 @@ class Summariser:
 
     async def _compact_some(self, claim: CompactionClaim, compaction: Compaction, names: Names) -> bool:
         """Write one summary; return whether there may be more turns to summarise."""
-        cut = claim.cut
-        turns = await self._store.run(history_rows.oldest, claim.session_id, after=cut.reaches, until=compaction.until)
+        window = claim.window
+        turns = await self._store.run(history.oldest, claim.session_id, after=window.reaches, until=compaction.until)
         if not turns:
             await self._store.run(summaries.give_up, claim)
             return False
         try:
-            text, reaches = await self._write(cut.summary, turns, await names(turns))
+            text, reaches = await self._write(window.summary, turns, await names(turns))
         except (ModelError, TimeoutError) as error:
             return await self._failed(claim, error)
-        several = cut.several or compaction.several
+        several = window.several or compaction.several
         return await self._store.run(summaries.finish, claim, text, reaches=reaches, several=several)
 
     async def _failed(self, claim: CompactionClaim, error: ModelError | TimeoutError) -> bool:
         detail = str(error) or "it took too long"
-        log.warning("summary_failed", extra={"session": claim.session_id, "detail": detail})
+        log.warning("summary_failed", extra={"session": claim.session_id, "error": detail})
         again = isinstance(error, ModelError) and error.trouble is Trouble.WINDOW_EXCEEDED  # with fewer turns
         if again:
             await self._store.run(summaries.give_up, claim)
         else:
-            await self._store.run(summaries.rest, claim, now=self._clock(), pause=RETRY)
+            await self._store.run(summaries.release_with_pause, claim, now=self._clock(), pause=RETRY)
         return again
 
     async def _write(self, summary: str, turns: Sequence[Turn], names: Mapping[str, str]) -> tuple[str, int]:
@@ -134,14 +132,12 @@ class Summariser:
         room = self._budget.room(estimate_tokens(_INSTRUCTIONS)).tokens
         most = min(room // SHARE, MOST_TOKENS)
         before = f"{SUMMARY_SO_FAR}{shorten(summary, room // 4)}\n\n" if summary else ""
-        transcript, reaches = _transcript(
-            turns, names, room - estimate_tokens(before) - estimate_tokens(TURNS_TO_SUMMARIZE)
-        )
-        if not transcript:
+        text, reaches = _transcript(turns, names, room - estimate_tokens(before) - estimate_tokens(TURNS_TO_SUMMARIZE))
+        if not text:
             return summary, reaches
         messages: list[ChatMessage] = [
             {"role": "system", "content": _INSTRUCTIONS.format(words=most * 2 // 3)},
-            {"role": "user", "content": before + TURNS_TO_SUMMARIZE + transcript},
+            {"role": "user", "content": before + TURNS_TO_SUMMARIZE + text},
         ]
         return await self._ask(messages, most), reaches
 
@@ -169,7 +165,7 @@ def _transcript(turns: Sequence[Turn], names: Mapping[str, str], room: int) -> t
     """Return the first of these turns as text, as many as there is room for and at least one; and the last of them."""
     texts: list[str] = []
     for turn in turns:
-        text = history.transcript(turn, names)
+        text = transcript(turn, names)
         room -= estimate_tokens(text)
         if room < 0 and texts:
             break

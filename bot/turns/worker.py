@@ -121,7 +121,7 @@ class Worker:
         try:
             again = await self._answer_all(thread_id)
         except StoreUnavailable as error:
-            log.error("thread_postponed", extra={"thread_id": thread_id, "detail": str(error)})  # noqa: TRY400 - expected
+            log.error("thread_postponed", extra={"thread_id": thread_id, "error": str(error)})  # noqa: TRY400 - expected
         except Exception:
             log.exception("turn_broke", extra={"thread_id": thread_id})
         finally:
@@ -160,7 +160,7 @@ class Worker:
             await self._handler.handle(turn)
         except PlatformUnavailable as error:
             seconds = max(min(2**turn.claim.attempt, LONGEST_PAUSE_S), min(error.seconds, LONGEST_RETRY_AFTER_S))
-            log.warning("turn_postponed", extra={**turn.claim.log_fields, "seconds": seconds, "detail": str(error)})
+            log.warning("turn_postponed", extra={**turn.claim.log_fields, "seconds": seconds, "error": str(error)})
             pause = timedelta(seconds=seconds)
             await self._store.run_until_available(claims.postpone, turn.claim, now=self._clock(), pause=pause)
         except asyncio.CancelledError:  # another worker can take the turn over before the lease runs out

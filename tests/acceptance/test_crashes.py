@@ -143,7 +143,7 @@ async def test_one_whole_answer_whatever_dies(scene: Scene, streaming: str, poin
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("point", _points(["conversations.replies", "thread_context.keep"])[:-1], ids=str)
+@pytest.mark.parametrize("point", _points(["conversations.replies", "thread_context.save"])[:-1], ids=str)
 async def test_what_was_said_before_is_known_once_whatever_dies(scene: Scene, point: Point) -> None:
     """SIGKILL while the thread is read that the bot was called into: the answer knows it, and so does the next one."""
     root = scene.ask("who knows numbers?").ts

@@ -54,7 +54,7 @@ async def test_a_second_sigterm_loses_nothing(town: Replicas) -> None:
     process = await town.start()
     asked = town.ask(QUESTION)
     await town.begun([asked])
-    (half,) = town.said(asked)
+    (half,) = town.replies_to(asked)
     process.terminate()
     await town.until(lambda: town.server.sockets.open == 0)
     process.terminate()
@@ -62,7 +62,7 @@ async def test_a_second_sigterm_loses_nothing(town: Replicas) -> None:
 
     await town.start()
     await town.answered(asked, "I was shown: my VPN is down")
-    assert town.said(asked)[0].ts == half.ts
+    assert town.replies_to(asked)[0].ts == half.ts
     town.ask("still down", asked.ts)
     recital = "I was shown: my VPN is down | I was shown: my VPN is down | still down"
     await town.answered(asked, "I was shown: my VPN is down", recital)
@@ -97,14 +97,14 @@ async def test_a_full_disk(empty_sqlite_url: str, tmp_path: Path) -> None:
         first = town.ask(QUESTION)
         await town.begun([first])
         noted.release()
-        await town.until(lambda: "tried" in town.said(first)[0].text)
+        await town.until(lambda: "tried" in town.replies_to(first)[0].text)
         with no_room(process.pid):
             second = town.ask("@attendant my phone is down", by="ben")
             assert "disk i/o error" in await process.says("slack_event_not_stored")
             hold.release()
             await town.answered(first, "Have you tried turning it off?")
             await process.says("database_unavailable")
-            assert town.said(second) == []
+            assert town.replies_to(second) == []
 
         await town.answered(second, "I was shown: my phone is down")
         town.ask("yes", first.ts)

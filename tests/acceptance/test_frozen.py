@@ -41,7 +41,7 @@ async def test_whoever_was_frozen_writes_nothing_more(database_url: str, tmp_pat
         first.terminate()  # it ends when all its turns have ended
 
         assert await scene.ended(first) == 0
-        assert [[m.text for m in scene.said(each)] for each in asked] == [["B answers."]] * QUESTIONS
+        assert [[m.text for m in scene.replies_to(each)] for each in asked] == [["B answers."]] * QUESTIONS
         second.terminate()
         assert await scene.ended(second) == 0
 

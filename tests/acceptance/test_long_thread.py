@@ -22,7 +22,7 @@ from tests.support.builders import ANA, BEN, NOON, THREAD, mention
 from tests.support.narrow_model import WINDOW, Asked, NarrowModel
 from tests.support.openai_client import client
 from tests.support.openai_server import OpenAIServer
-from tests.support.work_layer import Desk
+from tests.support.work_layer import WorkLayer
 
 TURNS = 3_000
 WARM = 50  # turns
@@ -53,31 +53,31 @@ async def talk(backend: Backend, database_url: str) -> Sequence[int]:
     store, llm = Store(database_url), client(backend.server.base_url)
     budget = Budget(window_tokens=WINDOW, answer_tokens=1_000, history_tokens=WINDOW)
     meter, clock = Meter(store), SettableClock()
-    desk = Desk(store, llm, clock, budget=budget)
-    await introduce(desk)
+    work_layer = WorkLayer(store, llm, clock, budget=budget)
+    await introduce(work_layer)
     costs = []
     for number, text in enumerate(questions(), 1):
         before = meter.count
         clock.advance(timedelta(minutes=1))
-        await desk.inbox.accept(mention(text, f"{number:06}", by=PEOPLE[number % 2]))
-        await desk.adapter.shown(THREAD, number)
-        await desk.worker.idle()
+        await work_layer.inbox.accept(mention(text, f"{number:06}", by=PEOPLE[number % 2]))
+        await work_layer.adapter.shown(THREAD, number)
+        await work_layer.worker.idle()
         costs.append(meter.count - before)
-    await desk.worker.stop(drain_seconds=0)
-    await desk.summariser.stop()
+    await work_layer.worker.stop(drain_seconds=0)
+    await work_layer.summariser.stop()
     await store.close()
     await llm.aclose()
     return costs
 
 
-async def introduce(desk: Desk) -> None:
+async def introduce(work_layer: WorkLayer) -> None:
     """Store two people with names and time zones. One of them has set every preference."""
     for person, name in zip(PEOPLE, NAMES, strict=True):
-        desk.adapter.people[person.id] = name
-        desk.adapter.profiles[person.id] = Profile("Asia/Tokyo", timedelta(hours=9), "ja-JP")
+        work_layer.adapter.people[person.id] = name
+        work_layer.adapter.profiles[person.id] = Profile("Asia/Tokyo", timedelta(hours=9), "ja-JP")
     wishes = {"name": "Rita", "language": "Portuguese", "tone": "brief", "about": "I use Linux.\nNo mouse."}
-    place = (desk.adapter.platform, desk.adapter.workspace, PEOPLE[0].id)
-    await desk.store.run(preferences.change, *place, wishes, now=NOON)
+    place = (work_layer.adapter.platform, work_layer.adapter.workspace, PEOPLE[0].id)
+    await work_layer.store.run(preferences.change, *place, wishes, now=NOON)
 
 
 def shown() -> Iterator[str]:

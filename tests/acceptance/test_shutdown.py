@@ -43,17 +43,17 @@ class Shift:
         root = self.workspace.post(
             self.workspace.person("ana"), self.workspace.channel("help-desk"), "@attendant my VPN is down"
         ).ts
-        await self.workspace.until(lambda: bool(self.said(root)), timeout_s=GENEROUS_S)
+        await self.workspace.until(lambda: bool(self.replies_in(root)), timeout_s=GENEROUS_S)
         return root
 
-    def said(self, root: str) -> list[Message]:
+    def replies_in(self, root: str) -> list[Message]:
         """Return the bot's messages in the thread."""
         thread = self.workspace.thread(self.workspace.channel("help-desk"), root)
         return [message for message in thread if message.bot_id == self.workspace.app.bot_id]
 
     def says(self, root: str, text: str) -> bool:
         """Return whether the thread holds exactly one answer, whole, with this text."""
-        return [m.text for m in self.said(root) if not m.streaming_since] == [text]
+        return [m.text for m in self.replies_in(root) if not m.streaming_since] == [text]
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ async def test_after_a_reset_or_an_expiry_it_is_not_read_again(room: Room, end: 
         await talk.answers(2)
     else:
         room.clock.advance(A_DAY)
-    count = len(talk.said())
+    count = len(talk.messages())
     talk.says("@attendant hello again")
     await talk.answers(count + 1)
 

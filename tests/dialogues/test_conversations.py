@@ -123,7 +123,7 @@ async def test_a_bot_in_the_bots_own_thread_gets_no_answer(room: Room) -> None:
     room.workspace.post_as_other_bot(talk.channel, "build failed", thread_ts=talk.root)
     await room.acknowledged()
 
-    assert len(talk.said()) == 1
+    assert len(talk.messages()) == 1
     assert len(room.model.requests) == 1
 
 
@@ -162,7 +162,7 @@ async def test_post_and_edit_answers_the_same(room: Room) -> None:
 async def test_history_stays_within_its_budget(room: Room) -> None:
     """Past the budget the oldest whole turns are left out, and the newest message is always shown."""
     talk = room.guest("Ana").writes("first " + "x" * 30_000)
-    await room.until(lambda: len(talk.said()) >= 1 and not any(m.streaming_since for m in talk.said()))
+    await room.until(lambda: len(talk.messages()) >= 1 and not any(m.streaming_since for m in talk.messages()))
 
     talk.says("second")
     await room.until(lambda: talk.texts()[-1].endswith("second"))

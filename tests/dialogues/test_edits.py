@@ -15,11 +15,11 @@ async def test_invariant_6_an_edit_is_what_was_said(room: Room) -> None:
     talk = room.guest("Ana").mentions("my VPN is dwn")
     await room.until(lambda: any("Have you tried" in text for text in talk.texts()))
     await hold.reached()
-    [before] = talk.said()
+    [before] = talk.messages()
 
     talk.edits(None, "@attendant my printer is down")
     await talk.reads("I was shown: my printer is down")
-    assert [message.ts for message in talk.said()] == [before.ts]
+    assert [message.ts for message in talk.messages()] == [before.ts]
     await room.settled()
     talk.edits(None, "@attendant my printer burns")
     await room.acknowledged()
@@ -113,7 +113,7 @@ async def test_an_edit_commands_nothing(room: Room, command: str) -> None:
     talk.says("go on")
 
     assert (await talk.answers(2))[-1] == f"I was shown: {command} | I was shown: my VPN is down | go on"
-    assert small_talk.said() == []
+    assert small_talk.messages() == []
 
 
 async def test_the_typo_in_old_small_talk_is_no_question(room: Room) -> None:
@@ -126,7 +126,7 @@ async def test_the_typo_in_old_small_talk_is_no_question(room: Room) -> None:
     await room.acknowledged()
     await room.settled()
 
-    assert len(talk.said()) == 1
+    assert len(talk.messages()) == 1
 
 
 async def test_a_deleted_message_is_forgotten(room: Room) -> None:

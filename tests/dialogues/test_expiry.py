@@ -149,7 +149,7 @@ async def test_a_warning_that_fails_loses_nothing(room: Room, trouble: str) -> N
     else:
         faults.lose_answer("chat.postMessage")
     await warn(room)
-    said = len(talk.said())
+    said = len(talk.messages())
     talk.says("still down")
 
     assert "my VPN is down" in (await talk.answers(said + 1))[-1]

@@ -81,7 +81,7 @@ async def test_what_is_not_slacks_is_turned_away(
     body, headers = made(lambda body, later_s: signature(room, body, later_s))
     assert await posted(room, body, headers) == status
     assert caplog.records == []
-    assert room.services.failed_deliveries.not_kept == 0
+    assert room.services.failed_deliveries.unsaved == 0
 
     talk.says("still down")
     assert (await talk.answers(2))[-1].endswith("| still down")

@@ -129,7 +129,7 @@ async def test_the_channel_is_archived_under_an_answer(room: Room, caplog: pytes
     await room.settled()
     refused = ("answer_refused_by_platform", "orphan_not_removed")
     [line] = [vars(record) for record in caplog.records if record.getMessage() in refused]
-    assert "is_archived" in line["detail"]
+    assert "is_archived" in line["error"]
 
     assert await room.guest("Ben").writes("hello").answers(1) == ["I was shown: hello"]
     room.workspace.channels[archived.id] = dataclasses.replace(archived, archived=False)
@@ -152,7 +152,7 @@ async def test_slacks_stop_button(room: Room) -> None:
 
 
 @pytest.mark.parametrize("room_settings", [{"max_running_turns": 1}])
-async def test_whoever_has_to_wait_sees_so(room: Room) -> None:
+async def test_a_waiting_person_sees_a_status(room: Room) -> None:
     """At the limit of running turns the next person reads that theirs is next, and then its answer."""
     hold = room.hold_model()
     first = room.guest("Ana").mentions("one")

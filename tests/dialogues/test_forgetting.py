@@ -250,4 +250,4 @@ async def test_an_export_that_cannot_be_sent_is_told(room: Room) -> None:
 
     await ana.commands("/attendant", "export")
 
-    assert texts.EXPORT_FAILED in {message.text for message in await ana.told("help-desk", 2)}
+    assert texts.EXPORT_FAILED in {message.text for message in await ana.ephemerals("help-desk", 2)}

@@ -82,7 +82,7 @@ async def test_invariant_4_a_slow_thread_delays_no_other(room: Room) -> None:
     await hold.reached()
 
     assert await room.guest("Ben").mentions("two").answers(1) == ["I was shown: two"]
-    assert slow.said() == []
+    assert slow.messages() == []
     hold.release()
     await slow.answers(1)
 
@@ -140,7 +140,7 @@ async def test_invariant_10_harmless_output(room: Room) -> None:
         talk = ana.mentions("whom shall I ask?")
         await room.until(lambda talk=talk: "…end" in "".join(talk.texts()))  # type: ignore[misc] # a bound default
 
-        (message,) = talk.said()
+        (message,) = talk.messages()
         assert pings.pings(message.text, link_names=True) == []
         assert pings.unfurled(message) == []
 

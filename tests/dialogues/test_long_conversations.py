@@ -22,7 +22,7 @@ REFUSAL = Fails(
 async def goes_on(room: Room, talk: Talk, turns: int) -> None:
     """So many more questions, each answered briefly, and folded into the summary when it is time to."""
     for number in range(turns):
-        before = len(talk.said())
+        before = len(talk.messages())
         room.model.script(says("fine"))
         talk.says(f"{number} {LONG}")
         await talk.answers(before + 1)

@@ -25,7 +25,7 @@ def shown(room: Room) -> list[str]:
 
 async def says(talk: Talk, text: str, by: Guest) -> None:
     """Reply in the thread, and wait for the answer."""
-    count = len(talk.said())
+    count = len(talk.messages())
     talk.says(text, by=by)
     await talk.answers(count + 1)
 

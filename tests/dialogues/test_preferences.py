@@ -15,7 +15,7 @@ from bot.errors import Trouble
 from bot.prompt.compose import NOTE_ENDS
 from bot.testing import PausedStep, SettableClock
 from tests.support.openai_server import Fails, OpenAIServer, Reply, calls, says
-from tests.support.room import Guest, Room, Talk, playground, recites, settings_for, shown, told
+from tests.support.room import Guest, Room, Talk, note_in, playground, recites, settings_for, shown
 
 TOOL = "set_preferences"
 TOO_LONG = "x" * (MOST_CHARACTERS["about"] + 1)
@@ -23,7 +23,7 @@ TOO_LONG = "x" * (MOST_CHARACTERS["about"] + 1)
 
 def wishes(room: Room) -> list[str]:
     """Return the preferences of the newest author, as the last request to the model held them."""
-    return [line for line in told(room.model.requests[-1]).splitlines() if line.startswith(">")]
+    return [line for line in note_in(room.model.requests[-1]).splitlines() if line.startswith(">")]
 
 
 async def test_what_is_set_in_the_home_tab_shapes_the_answers(room: Room) -> None:
@@ -132,12 +132,12 @@ async def test_preferences_are_for_one_person(room: Room) -> None:
     talk.says("mine too", by=ben)
     await talk.answers(2)
     assert wishes(room) == ["> About me:", "> I know Linux."]
-    assert 'called "ben"' in told(room.model.requests[-1])
+    assert 'called "ben"' in note_in(room.model.requests[-1])
     talk.says("still down")
     await talk.answers(3)
 
     assert wishes(room) == ["> Call me Rita."]
-    assert 'called "ana"' in told(room.model.requests[-1])
+    assert 'called "ana"' in note_in(room.model.requests[-1])
 
 
 async def asked_together(room: Room, one: Guest, text: str, other: Guest, and_text: str) -> tuple[Talk, PausedStep]:
@@ -209,19 +209,21 @@ async def test_they_stand_after_the_history_and_not_in_it(room: Room) -> None:
     assert (first[0], first[1]["content"].endswith("\n\none")) == (second[0], True)
     assert second[1]["content"] == "one"
     assert second[-1]["content"].endswith("\n\ntwo")
-    assert told(list(room.model.requests)[-2]) != told(room.model.requests[-1])
+    assert note_in(list(room.model.requests)[-2]) != note_in(room.model.requests[-1])
 
 
 async def test_the_time_and_the_locale_come_from_the_profile(room: Room) -> None:
     """The model knows the author's local time and locale, from Slack's profile."""
     room.clock.advance(timedelta(days=200, hours=1))
     await room.guest("Ana").mentions("hello").answers(1)
-    assert "Monday 2026-07-20 14:00 (Europe/Lisbon, UTC+01:00); their locale is pt-PT" in told(room.model.requests[-1])
+    assert "Monday 2026-07-20 14:00 (Europe/Lisbon, UTC+01:00); their locale is pt-PT" in note_in(
+        room.model.requests[-1]
+    )
 
     room.server.faults.refuse("users.info", "user_not_found")
     await room.guest("Chidi").mentions("hello").answers(1)
 
-    assert told(room.model.requests[-1]) == ""
+    assert note_in(room.model.requests[-1]) == ""
 
 
 async def test_they_outlive_a_reset_and_an_expiry(room: Room) -> None:

@@ -58,7 +58,7 @@ async def test_reset_where_the_bot_takes_no_part_is_left_alone(room: Room) -> No
     talk.says("!reset")
     await room.acknowledged()
 
-    assert talk.said() == []
+    assert talk.messages() == []
 
 
 async def test_a_sentence_about_resetting_is_a_message(room: Room) -> None:
@@ -168,8 +168,8 @@ async def test_the_message_shortcut_starts_over(room: Room) -> None:
     talk = ana.mentions("my VPN is down")
     await talk.answers(1)
 
-    room.workspace.interactions.shortcut(ana.person, talk.said()[0], START_OVER)
-    assert (await ana.told("help-desk"))[-1].text == DONE
+    room.workspace.interactions.shortcut(ana.person, talk.messages()[0], START_OVER)
+    assert (await ana.ephemerals("help-desk"))[-1].text == DONE
     talk.says("hello again")
 
     assert (await talk.answers(2))[-1] == "I was shown: hello again"

@@ -81,7 +81,7 @@ async def test_where_the_bot_takes_no_part_it_is_asked_by_name(room: Room) -> No
     talk = room.guest("Ana").posts("testing our own bot")
     talk.says("!status")
     await room.acknowledged()
-    assert talk.said() == []
+    assert talk.messages() == []
 
     talk.says("@attendant status")
 

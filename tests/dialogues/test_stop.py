@@ -79,7 +79,7 @@ async def test_deleting_the_question_ends_its_answer(room: Room) -> None:
     await room.model.disconnected.wait()
     await room.settled()
 
-    assert talk.said() == []
+    assert talk.messages() == []
 
 
 async def test_reset_while_an_answer_grows(room: Room) -> None:
@@ -113,7 +113,7 @@ async def test_after_an_uninstall_nothing_is_answered_and_nothing_remembered(roo
     with room.services.store.engine.connect() as connection:
         words = connection.exec_driver_sql("SELECT text FROM messages").scalars().all()
     assert words == [""]
-    assert talk.said() == []
+    assert talk.messages() == []
 
 
 @pytest.mark.parametrize("why", [Interrupted.STOPPED, Interrupted.RESET, Interrupted.DELETED])

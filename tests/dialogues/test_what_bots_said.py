@@ -42,7 +42,7 @@ async def test_an_answer_that_somebody_deletes_is_forgotten(room: Room) -> None:
     await talk.answers(1)
     await room.settled()
 
-    room.workspace.remove(talk.said()[0])
+    room.workspace.remove(talk.messages()[0])
 
     assert await asked_again(room, talk) == f"what is the code? | {texts.ANSWER_ERASED} | go on"
     await room.settled()
@@ -55,10 +55,12 @@ async def test_a_part_of_a_long_answer_is_deleted(room: Room) -> None:
     """The bot cannot tell which words that part held, so it forgets the whole answer."""
     room.model.script(says(f"{SECRET} " * 2_000))
     talk = room.guest("Ana").mentions("tell me everything")
-    await room.until(lambda: len(talk.said()) > 1 and not any(message.streaming_since for message in talk.said()))
+    await room.until(
+        lambda: len(talk.messages()) > 1 and not any(message.streaming_since for message in talk.messages())
+    )
     await room.settled()
 
-    room.workspace.remove(talk.said()[-1])
+    room.workspace.remove(talk.messages()[-1])
 
     assert SECRET not in await asked_again(room, talk)
 

@@ -11,15 +11,15 @@ from bot.domain import api_keys
 from bot.domain.api_keys import Key
 from tests.support.builders import NOON
 
-SECRET = api_keys.mint(lambda size: b"\xa5" * size)
+SECRET = api_keys.create_secret(lambda size: b"\xa5" * size)
 
 
 def test_a_key_is_what_it_is_made_of() -> None:
     """The id is a part of the key, the digest covers all of it, and no two keys are alike."""
-    made = api_keys.mint(lambda size: bytes(range(size)))
+    made = api_keys.create_secret(lambda size: bytes(range(size)))
 
     assert made.text == "sk-att-000102030405-" + bytes(range(32)).hex()
-    assert api_keys.read(made.text) == made
+    assert api_keys.parse_key(made.text) == made
     assert (made.id, len(made.digest)) == ("000102030405", 64)
     assert made.digest != SECRET.digest
 
@@ -30,12 +30,12 @@ def test_a_key_is_what_it_is_made_of() -> None:
 )
 def test_what_is_no_key_is_not_read(text: str) -> None:
     """A text that is not a key never reaches the database."""
-    assert api_keys.read(text) is None
+    assert api_keys.parse_key(text) is None
 
 
 def test_a_key_matches_its_digest_alone() -> None:
     """It does not match another key's digest, or none."""
-    other = api_keys.mint(secrets.token_bytes)
+    other = api_keys.create_secret(secrets.token_bytes)
 
     assert [api_keys.matches(SECRET, digest) for digest in (SECRET.digest, other.digest, None)] == [True, False, False]
 

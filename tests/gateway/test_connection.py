@@ -10,7 +10,7 @@ import pytest
 
 from bot.gateway.connection import LINGERING_S
 from bot.testing import SettableClock
-from tests.support.gateway_stage import Gate, opened
+from tests.support.gateway_stage import GatewayStage, opened
 from tests.support.openai_server import Forever, OpenAIServer, Says, delta, event
 from tests.support.timeouts import GENEROUS_S
 
@@ -33,7 +33,7 @@ async def test_a_slow_client_is_disconnected(
 
 
 @pytest.mark.parametrize("line", [b"X-Long: " + b"x" * 9_000, *[b"\r\n".join(b"X-%d: y" % n for n in range(200))]])
-async def test_headers_have_limits(gate: Gate, line: bytes) -> None:
+async def test_headers_have_limits(gate: GatewayStage, line: bytes) -> None:
     """Both the length of a header and the number of headers are limited."""
     reader, writer = await connected(gate)
     writer.write(b"GET /healthz HTTP/1.1\r\nHost: here\r\n" + line + b"\r\n\r\n")
@@ -60,7 +60,7 @@ HEAD = "POST /v1 HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {key}\r\nConten
         ("GET /nowhere HTTP/1.1\r\nHost: here\r\nExpect: SECRET\r\n\r\n", 417),
     ],
 )
-async def test_invalid_http_gets_an_error_in_the_apis_shape(gate: Gate, sent: str, status: int) -> None:
+async def test_invalid_http_gets_an_error_in_the_apis_shape(gate: GatewayStage, sent: str, status: int) -> None:
     """The response has the security headers, and repeats nothing of the request."""
     reader, writer = await connected(gate)
     writer.write(sent.format(key=gate.key).encode())
@@ -75,7 +75,7 @@ async def test_invalid_http_gets_an_error_in_the_apis_shape(gate: Gate, sent: st
     assert "SECRET" not in top + body.decode()
 
 
-async def test_invalid_http_is_not_repeated_in_the_log(gate: Gate, caplog: pytest.LogCaptureFixture) -> None:
+async def test_invalid_http_is_not_repeated_in_the_log(gate: GatewayStage, caplog: pytest.LogCaptureFixture) -> None:
     """It may contain a key."""
     reader, writer = await connected(gate)
     writer.write(b"GET /v1 HTTP/1.1\r\nAuthorization: Bearer sk-att-\x00secret\r\n\r\n")
@@ -86,12 +86,12 @@ async def test_invalid_http_is_not_repeated_in_the_log(gate: Gate, caplog: pytes
     assert "secret" not in caplog.text
 
 
-async def connected(gate: Gate) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def connected(gate: GatewayStage) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Open a raw connection to the gateway."""
     return await asyncio.open_connection("127.0.0.1", int(gate.address.rpartition(":")[2]))
 
 
-def head(gate: Gate, length: int) -> bytes:
+def head(gate: GatewayStage, length: int) -> bytes:
     """Return the head of a request whose body has this many bytes."""
     lines = [
         "POST /v1 HTTP/1.1",
@@ -127,7 +127,7 @@ async def test_a_client_that_reads_no_responses_is_disconnected(
 class unread:  # noqa: N801 - reads as a statement
     """A connection whose client reads nothing."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: GatewayStage) -> None:
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         self._socket.connect(("127.0.0.1", int(gate.address.rpartition(":")[2])))
@@ -146,7 +146,7 @@ async def _ask_on(client: socket.socket) -> None:
         await asyncio.get_running_loop().sock_sendall(client, asked)
 
 
-def _request(gate: Gate) -> bytes:
+def _request(gate: GatewayStage) -> bytes:
     body = b'{"stream": true, "messages": [{"role": "user", "content": "hi"}]}'
     head = f"Authorization: Bearer {gate.key}\r\nsessionId: one\r\nContent-Type: application/json\r\n"
     return f"POST /v1 HTTP/1.1\r\nHost: here\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body

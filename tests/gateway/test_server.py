@@ -12,7 +12,7 @@ import pytest
 from bot import app
 from bot.errors import StartupError
 from bot.testing import SettableClock
-from tests.support.gateway_stage import CALLS, Gate, limit_headers, opened
+from tests.support.gateway_stage import CALLS, GatewayStage, limit_headers, opened
 from tests.support.openai_server import OpenAIServer
 
 
@@ -29,7 +29,7 @@ async def test_allowed_models_are_listed_and_used(
     assert [asked.body["model"] for asked in reciter.requests] == ["big", "test-model"]
 
 
-async def test_browsers_are_refused_by_default(gate: Gate) -> None:
+async def test_browsers_are_refused_by_default(gate: GatewayStage) -> None:
     """Without the setting, no page of another origin may call the API."""
     headers = {"Origin": "https://example.com", "Access-Control-Request-Method": "POST"}
     preflight = await gate.calls("OPTIONS", "/v1", headers=headers)
@@ -58,7 +58,7 @@ async def test_pages_of_an_allowed_origin_may_call(
 
 
 @pytest.mark.parametrize(("method", "path"), [*CALLS, ("GET", "/healthz"), ("GET", "/v1/openapi.json"), ("GET", "/")])
-async def test_every_response_has_security_headers(gate: Gate, method: str, path: str) -> None:
+async def test_every_response_has_security_headers(gate: GatewayStage, method: str, path: str) -> None:
     """Error responses, too: no type sniffing, no frames, no caching, and no version of the server."""
     headers = (await gate.calls(method, path)).headers
 
@@ -68,14 +68,14 @@ async def test_every_response_has_security_headers(gate: Gate, method: str, path
     assert headers["x-request-id"].startswith("req_")
 
 
-async def test_a_trailing_slash_is_accepted(gate: Gate) -> None:
+async def test_a_trailing_slash_is_accepted(gate: GatewayStage) -> None:
     """Some clients post to the base URL with a slash."""
     for path in ("/v1/", "/api/publicLLM/", "/v1/chat/completions/"):
         assert (await gate.posts({"messages": [{"role": "user", "content": "hi"}]}, path=path)).status == 200
     assert (await gate.calls("GET", "/v1/models/")).status == 200
 
 
-async def test_unknown_paths_and_methods_are_errors(gate: Gate) -> None:
+async def test_unknown_paths_and_methods_are_errors(gate: GatewayStage) -> None:
     """The errors have OpenAI's shape, too."""
     unknown, unsupported = await gate.calls("GET", "/v1/nothing"), await gate.calls("GET", "/v1/chat/completions")
 
@@ -83,14 +83,14 @@ async def test_unknown_paths_and_methods_are_errors(gate: Gate) -> None:
     assert (unsupported.status, unsupported.headers["allow"]) == (405, "POST")
 
 
-async def test_health_needs_no_key(gate: Gate) -> None:
+async def test_health_needs_no_key(gate: GatewayStage) -> None:
     """It reports that the process is alive."""
     got = await gate.calls("GET", "/healthz", headers={"Authorization": ""})
 
     assert (got.status, got.body) == (200, {"alive": True})
 
 
-async def test_a_port_in_use_stops_the_start(gate: Gate) -> None:
+async def test_a_port_in_use_stops_the_start(gate: GatewayStage) -> None:
     """The error is one line that names the setting."""
     port = int(gate.address.rpartition(":")[2])
     values: dict[str, Any] = {"database_url": gate.settings.database_url.get_secret_value(), "gateway_port": port}
@@ -99,7 +99,9 @@ async def test_a_port_in_use_stops_the_start(gate: Gate) -> None:
             pass
 
 
-async def test_an_unexpected_error_is_a_500_without_its_reason(gate: Gate, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_unexpected_error_is_a_500_without_its_reason(
+    gate: GatewayStage, caplog: pytest.LogCaptureFixture
+) -> None:
     """The log has the reason, and the id of the request, which is also in the response."""
     await gate.services.store.close()
     got = await gate.asks("hi")
@@ -109,7 +111,7 @@ async def test_an_unexpected_error_is_a_500_without_its_reason(gate: Gate, caplo
     assert record.__dict__["request"] == got.headers["x-request-id"]
 
 
-async def test_an_unexpected_error_in_a_stream_breaks_the_connection(gate: Gate) -> None:
+async def test_an_unexpected_error_in_a_stream_breaks_the_connection(gate: GatewayStage) -> None:
     """The client sees that the answer is not complete."""
     hold = gate.hold_model("Try ")
     asking = asyncio.create_task(gate.asks("hi", session="one", stream=True))
@@ -132,4 +134,4 @@ async def test_readiness_has_its_own_port(empty_sqlite_url: str, reciter: OpenAI
         readiness = await response.json()
 
     assert readiness["parts"] == {"database": True, "scheduler": True}
-    assert [readiness["counts"][what] for what in ("running", "waiting", "asking")] == [0, 0, 0]
+    assert [readiness["counts"][what] for what in ("running", "waiting", "requests")] == [0, 0, 0]

@@ -80,18 +80,18 @@ async def test_ready_means_that_every_part_works() -> None:
 
 async def test_shared_counts_override_local_ones_while_the_database_answers() -> None:
     """Without the database the response has the counts of this process."""
-    local = {"running": lambda: 1, "refusals": lambda: 2}
+    local = {"running": lambda: 1, "failed_deliveries": lambda: 2}
 
     async def shared() -> dict[str, int]:
-        return {"owed": 3, "refusals": 40}
+        return {"owed": 3, "failed_deliveries": 40}
 
     async def away() -> dict[str, int]:
         raise StoreUnavailable("database is locked")
 
     _, body = await fetched("/readyz", local=local, shared=shared)
-    assert body["counts"] == {"running": 1, "refusals": 40, "owed": 3}
+    assert body["counts"] == {"running": 1, "failed_deliveries": 40, "owed": 3}
     _, body = await fetched("/readyz", local=local, shared=away)
-    assert body["counts"] == {"running": 1, "refusals": 2}
+    assert body["counts"] == {"running": 1, "failed_deliveries": 2}
 
 
 @pytest.mark.parametrize(

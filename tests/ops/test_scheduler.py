@@ -20,14 +20,16 @@ from bot.store.tables import SESSIONS
 from bot.testing import PausedStep, ScriptedLLM, SettableClock
 from tests.support.builders import DAY, THREAD, mention, stop, thread
 from tests.support.recording_adapter import RecordingAdapter
-from tests.support.store_driver import Books, add_sessions
-from tests.support.work_layer import Desk, Echo
+from tests.support.store_driver import StoreDriver, add_sessions
+from tests.support.work_layer import Echo, WorkLayer
 
 
-def scheduler_of(desk: Desk, clock: SettableClock) -> Scheduler:
+def scheduler_of(work_layer: WorkLayer, clock: SettableClock) -> Scheduler:
     """Return the scheduler of this work layer."""
-    scheduler = Scheduler(desk.store, desk.leases, clock=clock.now, idle=IdleLimits(DAY), retention=14 * DAY)
-    scheduler.add_platform_jobs(desk.worker, desk.failed_deliveries)
+    scheduler = Scheduler(
+        work_layer.store, work_layer.leases, clock=clock.now, idle=IdleLimits(DAY), retention=14 * DAY
+    )
+    scheduler.add_platform_jobs(work_layer.worker, work_layer.failed_deliveries)
     return scheduler
 
 
@@ -36,40 +38,40 @@ def jobs(scheduler: Scheduler) -> dict[str, Callable[[], Awaitable[None]]]:
     return {job.name: job.func for job in scheduler._scheduler.get_jobs()}  # noqa: SLF001 - not waiting for its time
 
 
-async def test_every_idle_session_is_closed_however_many(desk: Desk, clock: SettableClock) -> None:
+async def test_every_idle_session_is_closed_however_many(work_layer: WorkLayer, clock: SettableClock) -> None:
     """One run closes batch after batch until none is left."""
-    await desk.store.run(add_sessions, EXPIRE_BATCH + 1)
+    await work_layer.store.run(add_sessions, EXPIRE_BATCH + 1)
     clock.advance(2 * DAY)
-    scheduler = scheduler_of(desk, clock)
+    scheduler = scheduler_of(work_layer, clock)
 
     assert await scheduler.expire() == EXPIRE_BATCH + 1
     assert await scheduler.expire() == 0
 
 
-async def test_active_sessions_stay_open(desk: Desk, books: Books, clock: SettableClock) -> None:
+async def test_active_sessions_stay_open(work_layer: WorkLayer, driver: StoreDriver, clock: SettableClock) -> None:
     """Only sessions that exceed the limit are closed."""
-    await books.answer(mention("old", in_=thread(1)))
+    await driver.answer(mention("old", in_=thread(1)))
     clock.advance(DAY + timedelta(minutes=1))
-    await books.answer(mention("new", in_=thread(2)))
+    await driver.answer(mention("new", in_=thread(2)))
 
-    assert await scheduler_of(desk, clock).expire() == 1
-    assert [row.closed_why for row in await books.rows(SESSIONS)] == ["expired", None]
+    assert await scheduler_of(work_layer, clock).expire() == 1
+    assert [row.closed_why for row in await driver.rows(SESSIONS)] == ["expired", None]
 
 
 async def test_each_job_does_what_its_name_says(
-    desk: Desk, books: Books, llm: ScriptedLLM, clock: SettableClock
+    work_layer: WorkLayer, driver: StoreDriver, llm: ScriptedLLM, clock: SettableClock
 ) -> None:
     """The job `poll_for_work` answers an owed message, and `expire_sessions` closes an idle session."""
-    by_name = jobs(scheduler_of(desk, clock))
-    await books.accept(mention("hi"))
+    by_name = jobs(scheduler_of(work_layer, clock))
+    await driver.accept(mention("hi"))
     llm.script("hello")
     await by_name["poll_for_work"]()
-    assert await desk.adapter.shown(THREAD) == ["hello"]
-    await desk.worker.idle()
+    assert await work_layer.adapter.shown(THREAD) == ["hello"]
+    await work_layer.worker.idle()
     clock.advance(2 * DAY)
     await by_name["expire_sessions"]()
 
-    assert [row.closed_why for row in await books.rows(SESSIONS)] == ["expired"]
+    assert [row.closed_why for row in await driver.rows(SESSIONS)] == ["expired"]
     assert sorted(by_name) == [
         "expire_sessions",
         "poll_for_work",
@@ -81,25 +83,29 @@ async def test_each_job_does_what_its_name_says(
     ]
 
 
-async def test_the_warning_is_a_job_only_with_the_setting(desk: Desk, books: Books, clock: SettableClock) -> None:
+async def test_the_warning_is_a_job_only_with_the_setting(
+    work_layer: WorkLayer, driver: StoreDriver, clock: SettableClock
+) -> None:
     """With EXPIRY_WARNING_MINUTES the job posts warnings; without it the job does not exist."""
     ahead = timedelta(minutes=30)
     idle = IdleLimits(DAY)
-    warnings = ExpiryWarnings(desk.store, [desk.adapter], clock=clock.now, idle=idle, ahead=ahead)
-    scheduler = Scheduler(desk.store, desk.leases, clock=clock.now, idle=idle, retention=DAY)
-    scheduler.add_platform_jobs(desk.worker, desk.failed_deliveries, warnings)
-    await books.answer(mention("hello"))
+    warnings = ExpiryWarnings(work_layer.store, [work_layer.adapter], clock=clock.now, idle=idle, ahead=ahead)
+    scheduler = Scheduler(work_layer.store, work_layer.leases, clock=clock.now, idle=idle, retention=DAY)
+    scheduler.add_platform_jobs(work_layer.worker, work_layer.failed_deliveries, warnings)
+    await driver.answer(mention("hello"))
     clock.advance(DAY - ahead / 2)
     await jobs(scheduler)["warn_of_expiry"]()
 
-    assert [place for place, _ in desk.adapter.notified] == [THREAD]
-    assert "warn_of_expiry" not in jobs(scheduler_of(desk, clock))
+    assert [place for place, _ in work_layer.adapter.notified] == [THREAD]
+    assert "warn_of_expiry" not in jobs(scheduler_of(work_layer, clock))
 
 
-async def test_old_rows_are_deleted_however_many(desk: Desk, books: Books, clock: SettableClock) -> None:
+async def test_old_rows_are_deleted_however_many(
+    work_layer: WorkLayer, driver: StoreDriver, clock: SettableClock
+) -> None:
     """One run deletes batch after batch until no row is older than the retention."""
-    await desk.store.run(add_sessions, PURGE_BATCH + 1)
-    scheduler = scheduler_of(desk, clock)
+    await work_layer.store.run(add_sessions, PURGE_BATCH + 1)
+    scheduler = scheduler_of(work_layer, clock)
     clock.advance(2 * DAY)
     await scheduler.expire()
     clock.advance(14 * DAY)
@@ -107,7 +113,7 @@ async def test_old_rows_are_deleted_however_many(desk: Desk, books: Books, clock
     clock.advance(timedelta(seconds=1))
 
     assert await scheduler.purge() == PURGE_BATCH + 1
-    assert await books.rows(SESSIONS) == []
+    assert await driver.rows(SESSIONS) == []
 
 
 class SlowToVacuum(Store):
@@ -124,10 +130,10 @@ class SlowToVacuum(Store):
 async def test_a_slow_vacuum_runs_less_often(empty_sqlite_url: str, clock: SettableClock) -> None:
     """A vacuum blocks the writer, so that it may take a thousandth of the time at most."""
     store = SlowToVacuum(empty_sqlite_url)
-    desk = Desk(store, Echo(), clock)
+    work_layer = WorkLayer(store, Echo(), clock)
     scheduler = Scheduler(
         store,
-        desk.leases,
+        work_layer.leases,
         clock=clock.now,
         idle=IdleLimits(DAY),
         retention=DAY,
@@ -146,11 +152,11 @@ async def test_a_slow_vacuum_runs_less_often(empty_sqlite_url: str, clock: Setta
 
 async def test_a_job_survives_an_absent_database(clock: SettableClock, caplog: pytest.LogCaptureFixture) -> None:
     """The job logs an event and ends without an error, so that it runs again."""
-    desk = Desk(Store("postgresql://127.0.0.1:1/none"), Echo(), clock)
+    work_layer = WorkLayer(Store("postgresql://127.0.0.1:1/none"), Echo(), clock)
     for name in ("expire_sessions", "poll_for_work"):
-        await jobs(scheduler_of(desk, clock))[name]()
+        await jobs(scheduler_of(work_layer, clock))[name]()
         assert (caplog.messages[-1], vars(caplog.records[-1])["job"]) == ("job_postponed", name)
-    await desk.store.close()
+    await work_layer.store.close()
 
 
 async def test_leases_are_renewed_and_stops_are_polled_until_the_last_turn_has_ended(
@@ -168,16 +174,16 @@ async def test_leases_are_renewed_and_stops_are_polled_until_the_last_turn_has_e
         closing = asyncio.create_task(stack.pop_all().aclose())
         await asyncio.sleep(0)
         assert services.worker.stopping
-        await Books(services.store, clock).accept_stop(stop("2.0"))
+        await StoreDriver(services.store, clock).accept_stop(stop("2.0"))
 
         assert await adapter.shown(THREAD) == [f"Let me \n\n{texts.interrupted(Interrupted.STOPPED)}"]
         await closing
     assert not services.scheduler.running
 
 
-async def test_a_late_job_runs_and_runs_once(desk: Desk, clock: SettableClock) -> None:
+async def test_a_late_job_runs_and_runs_once(work_layer: WorkLayer, clock: SettableClock) -> None:
     """After a pause of the machine each job runs once, however late, and never twice at a time."""
-    scheduler = scheduler_of(desk, clock)
+    scheduler = scheduler_of(work_layer, clock)
     scheduler.start()
     scheduled = scheduler._scheduler.get_jobs()  # noqa: SLF001 - how a job is scheduled cannot be seen elsewhere
 

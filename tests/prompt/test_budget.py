@@ -84,8 +84,8 @@ def test_care_is_given_up_slowly_and_never_below_the_estimate() -> None:
 
 def test_settings_make_a_budget() -> None:
     """The window from the settings comes before the model's."""
-    assert budget_for(Settings(openai_model="gpt-4"), "Be kind.", besides=0).window == 8_192
-    assert budget_for(Settings(model_window_tokens=4_096), "Be kind.", besides=0).window == 4_096
+    assert budget_for(Settings(openai_model="gpt-4"), "Be kind.", extra_tokens=0).window == 8_192
+    assert budget_for(Settings(model_window_tokens=4_096), "Be kind.", extra_tokens=0).window == 4_096
 
 
 @pytest.mark.parametrize("tools", ["auto", "off"])
@@ -93,23 +93,23 @@ def test_settings_make_a_budget() -> None:
 def test_where_it_starts_a_request_fits(window: int, tools: str) -> None:
     """The start counts the tokens of the tools: it refuses a window that persona, tools and a question exceed."""
     settings, text = Settings(model_window_tokens=window, openai_tools=tools), persona.load()
-    besides = cost_of_tools(settings)
+    extra_tokens = cost_of_tools(settings)
     try:
-        budget = budget_for(settings, text, besides=besides)
+        budget = budget_for(settings, text, extra_tokens=extra_tokens)
     except ConfigError:
         assert window <= 1_500
         return
     question = Turn((Utterance("U1", "My VPN is down. " * 100),))
-    prompt = compose(text, PromptParts(Past(), question, about="It is noon.", besides=besides), budget)
+    prompt = compose(text, PromptParts(Past(), question, about="It is noon.", extra_tokens=extra_tokens), budget)
 
-    assert bool(besides) == (tools == "auto")
+    assert bool(extra_tokens) == (tools == "auto")
     assert prompt.tokens <= window * (1 - RESERVE) - window // 4
 
 
 def test_a_persona_that_fills_the_window_stops_the_start() -> None:
     """The error is one line with the setting and the remedy."""
     with pytest.raises(ConfigError, match=r"^MODEL_WINDOW_TOKENS is 4096.*persona"):
-        budget_for(Settings(model_window_tokens=4_096), "Be kind. " * 2_000, besides=0)
+        budget_for(Settings(model_window_tokens=4_096), "Be kind. " * 2_000, extra_tokens=0)
 
 
 @pytest.mark.parametrize(("estimated", "counted"), [(20, 90), (1_000, 0)])

@@ -32,11 +32,11 @@ class Case:
     newest: Turn
     budget: Budget
     about: str
-    besides: int
+    extra_tokens: int
 
     def parts(self) -> PromptParts:
         """What the prompt is made of."""
-        return PromptParts(self.past, self.newest, NAMES, about=self.about, besides=self.besides)
+        return PromptParts(self.past, self.newest, NAMES, about=self.about, extra_tokens=self.extra_tokens)
 
     def prompt(self) -> Prompt:
         """Compose the case's prompt."""
@@ -48,15 +48,15 @@ def cases(draw: st.DrawFn, by: Sequence[AuthorKind] = (AuthorKind.PERSON, Author
     """Generate any history and budget; the first turn may have a thread context."""
     talk = draw(st.lists(st.tuples(messages, words | st.none()), max_size=12))
     past = [Turn(utterances, answer, 11 + n) for n, (utterances, answer) in enumerate(talk)]
-    cut = draw(st.builds(HistoryWindow, st.just(10), words, st.integers(0, 10), st.booleans()))
+    window = draw(st.builds(HistoryWindow, st.just(10), words, st.integers(0, 10), st.booleans()))
     newest = Turn(draw(messages), None, 99)
     if earlier := tuple(draw(st.lists(st.builds(EarlierMessage, st.just("1"), people, words, by=st.sampled_from(by))))):
         first, *others = [*past, newest]
         *past, newest = [replace(first, thread_context=ThreadContext(earlier)), *others]
-    window, answer = draw(st.integers(1_000, 20_000)), draw(st.integers(1, 4_000))
-    budget = Budget(window_tokens=window, answer_tokens=answer, history_tokens=draw(st.integers(100, 20_000)))
+    window_tokens, answer = draw(st.integers(1_000, 20_000)), draw(st.integers(1, 4_000))
+    budget = Budget(window_tokens=window_tokens, answer_tokens=answer, history_tokens=draw(st.integers(100, 20_000)))
     budget.learn(1_000, draw(st.integers(1, 4_000)))
-    return Case(Past(tuple(past), cut), newest, budget, draw(words), draw(st.integers(0, 200)))
+    return Case(Past(tuple(past), window), newest, budget, draw(words), draw(st.integers(0, 200)))
 
 
 def cost(messages: tuple[ChatMessage, ...]) -> int:
@@ -68,9 +68,9 @@ def cost(messages: tuple[ChatMessage, ...]) -> int:
 def test_never_more_than_there_is_room_for(case: Case) -> None:
     """Persona, summary, history, note and newest message together stay within the budget."""
     prompt = case.prompt()
-    rest = estimate_tokens(PERSONA) + case.besides
+    rest = estimate_tokens(PERSONA) + case.extra_tokens
 
-    assert cost(prompt.messages) + case.besides <= prompt.tokens <= rest + case.budget.room(rest).tokens
+    assert cost(prompt.messages) + case.extra_tokens <= prompt.tokens <= rest + case.budget.room(rest).tokens
 
 
 @given(cases())
@@ -112,7 +112,7 @@ def test_the_next_request_extends_this_one(case: Case, then: Utterance, answer: 
     prompt = case.prompt()
     in_window = tuple(turn for turn in case.past.turns if turn.id > prompt.window.after)
     past = Past((*in_window, replace(case.newest, answer=answer)), prompt.window)
-    parts = PromptParts(past, Turn((then,), None, 100), NAMES, about=about, besides=case.besides)
+    parts = PromptParts(past, Turn((then,), None, 100), NAMES, about=about, extra_tokens=case.extra_tokens)
     following = compose(PERSONA, parts, case.budget)
     *_, newest = read([*in_window, case.newest], NAMES, several=prompt.window.several)
 
@@ -129,14 +129,14 @@ CALLS: Sequence[ChatMessage] = [
 @given(cases(), words, st.sampled_from([(), CALLS]))
 def test_what_a_caller_adds_is_whole_or_told(case: Case, instructions: str, following: Sequence[ChatMessage]) -> None:
     """Instructions stand below the persona and further messages after the newest one, and the budget still holds."""
-    besides = case.besides
+    extra_tokens = case.extra_tokens
     parts = replace(case.parts(), instructions=instructions, following=tuple(following))
     prompt = compose(PERSONA, parts, case.budget)
-    rest = estimate_tokens(PERSONA) + besides
+    rest = estimate_tokens(PERSONA) + extra_tokens
 
     assert prompt.messages[0]["content"] == (f"{PERSONA}\n\n{instructions}" if instructions else PERSONA)
     assert [*prompt.messages[len(prompt.messages) - len(following) :]] == [*following]
-    assert prompt.tokens >= cost(prompt.messages) + besides + 25 * len(following)
+    assert prompt.tokens >= cost(prompt.messages) + extra_tokens + 25 * len(following)
     assert prompt.shortened or prompt.tokens <= rest + case.budget.room(rest).tokens
 
 
@@ -144,8 +144,8 @@ def test_what_a_caller_adds_is_whole_or_told(case: Case, instructions: str, foll
 def test_messages_as_they_are_are_whole_or_told(case: Case, texts: list[str], instructions: str) -> None:
     """The window limits verbatim messages; HISTORY_TOKENS does not."""
     messages: list[ChatMessage] = [{"role": "user", "content": text} for text in texts]
-    prompt = compose_verbatim(PERSONA, messages, case.budget, instructions=instructions, besides=case.besides)
-    rest = estimate_tokens(PERSONA) + case.besides
+    prompt = compose_verbatim(PERSONA, messages, case.budget, instructions=instructions, extra_tokens=case.extra_tokens)
+    rest = estimate_tokens(PERSONA) + case.extra_tokens
 
     assert [*prompt.messages[1:]] == messages
     assert prompt.shortened == (prompt.tokens - rest > case.budget.widest(rest))
@@ -183,10 +183,10 @@ def lasting(prompt: Prompt) -> str:
     return "\0".join([*(f"{message['role']} {message['content']}" for message in others), f"user {question}"])
 
 
-def composed(*past: Turn, cut: HistoryWindow | None = None, about: str = "", history: int = 400) -> Prompt:
+def composed(*past: Turn, window: HistoryWindow | None = None, about: str = "", history: int = 400) -> Prompt:
     """Return the prompt for a short question, within a budget of this many tokens."""
     newest = Turn((Utterance("U1", "now"),), None, 99)
-    parts = PromptParts(Past(past, cut or HistoryWindow()), newest, NAMES, about=about)
+    parts = PromptParts(Past(past, window or HistoryWindow()), newest, NAMES, about=about)
     return compose(PERSONA, parts, budget(history))
 
 
@@ -209,7 +209,7 @@ def asks(turn: Turn) -> str:
 
 def test_the_order_of_what_is_shown() -> None:
     """Persona, summary and turns come first; the note stands after them, with the newest message."""
-    prompt = composed(turn(3), cut=HistoryWindow(2, "The code\nis 7319.", 2), about="Call her\nAna.")
+    prompt = composed(turn(3), window=HistoryWindow(2, "The code\nis 7319.", 2), about="Call her\nAna.")
     _persona, first, answer, newest = prompt.messages
 
     assert first["content"].splitlines()[1:] == ["", "  The code", "  is 7319.", "", SUMMARY_ENDS, "", asks(turn(3))]
@@ -293,8 +293,8 @@ def test_at_a_cut_it_is_remembered_that_several_people_wrote() -> None:
 
 def test_what_is_neither_shown_nor_summed_up_is_not_kept_from_the_model() -> None:
     """The model reads that something is missing, until a summary covers all turns that are left out."""
-    cut = HistoryWindow(after=4, summary="Ana has a cat.", reaches=3)
-    late, in_time = composed(turn(5), cut=cut), composed(turn(5), cut=replace(cut, reaches=4))
+    window = HistoryWindow(after=4, summary="Ana has a cat.", reaches=3)
+    late, in_time = composed(turn(5), window=window), composed(turn(5), window=replace(window, reaches=4))
 
     assert MISSING in repr(late.messages)
     assert "cat" in repr(late.messages)

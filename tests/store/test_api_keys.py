@@ -7,81 +7,81 @@ from datetime import timedelta
 
 import pytest
 
-from bot.domain.api_keys import Key, Secret, mint
+from bot.domain.api_keys import Key, Secret, create_secret
 from bot.store import api_keys, tables
 from bot.store.api_keys import Spent
-from tests.support.store_driver import MINUTE, Books
+from tests.support.store_driver import MINUTE, StoreDriver
 
-SECRET = mint(secrets.token_bytes)
+SECRET = create_secret(secrets.token_bytes)
 
 
 @pytest.fixture
-async def key(books: Books) -> Key:
+async def key(driver: StoreDriver) -> Key:
     """Return a key with its own limits and expiry."""
-    made = Key(SECRET.id, "website", books.now, books.now + timedelta(days=1), None, 5, 500)
-    await books.store.run(api_keys.add, made, SECRET)
+    made = Key(SECRET.id, "website", driver.now, driver.now + timedelta(days=1), None, 5, 500)
+    await driver.store.run(api_keys.add, made, SECRET)
     return made
 
 
-async def test_a_key_is_found_by_its_secret(books: Books, key: Key) -> None:
+async def test_a_key_is_found_by_its_secret(driver: StoreDriver, key: Key) -> None:
     """The stored key is returned for its whole secret only, not for its id or with another id."""
-    other = mint(secrets.token_bytes)
+    other = create_secret(secrets.token_bytes)
     keys = [
-        await books.store.run(api_keys.find, secret)
+        await driver.store.run(api_keys.find, secret)
         for secret in (SECRET, other, Secret(SECRET.id, other.text), Secret(other.id, SECRET.text))
     ]
 
     assert keys == [key, None, None, None]
-    assert await books.store.run(api_keys.every) == [key]
+    assert await driver.store.run(api_keys.every) == [key]
 
 
-async def test_a_secret_is_not_stored(books: Books, key: Key) -> None:
+async def test_a_secret_is_not_stored(driver: StoreDriver, key: Key) -> None:
     """Nothing in the row leads back to the secret."""
-    (row,) = await books.rows(tables.API_KEYS)
+    (row,) = await driver.rows(tables.API_KEYS)
 
     assert key.id in str(row)
     assert SECRET.text.rpartition("-")[2] not in str(row)
 
 
-async def test_a_key_is_revoked_once(books: Books, key: Key) -> None:
+async def test_a_key_is_revoked_once(driver: StoreDriver, key: Key) -> None:
     """A revoked key is still found, so that the caller learns why it is refused. An unknown key cannot be revoked."""
-    done = [await books.store.run(api_keys.revoke, key_id, now=books.now) for key_id in (key.id, key.id, "nobody")]
-    revoked = await books.store.run(api_keys.find, SECRET)
+    done = [await driver.store.run(api_keys.revoke, key_id, now=driver.now) for key_id in (key.id, key.id, "nobody")]
+    revoked = await driver.store.run(api_keys.find, SECRET)
 
     assert done == [True, False, False]
     assert revoked is not None
-    assert not revoked.is_valid(books.now)
+    assert not revoked.is_valid(driver.now)
 
 
-async def test_a_minute_is_counted_for_all_together(books: Books, key: Key) -> None:
+async def test_a_minute_is_counted_for_all_together(driver: StoreDriver, key: Key) -> None:
     """All requests and tokens of a minute add up; the next minute starts from 0."""
-    books.now += timedelta(seconds=20)
-    spent = [await books.store.run(api_keys.spend, key.id, requests=1, tokens=7, now=books.now) for _ in range(3)]
-    books.now += MINUTE
-    spent.append(await books.store.run(api_keys.spend, key.id, tokens=1, now=books.now))
+    driver.now += timedelta(seconds=20)
+    spent = [await driver.store.run(api_keys.spend, key.id, requests=1, tokens=7, now=driver.now) for _ in range(3)]
+    driver.now += MINUTE
+    spent.append(await driver.store.run(api_keys.spend, key.id, tokens=1, now=driver.now))
 
     assert spent == [Spent(1, 7, 40), Spent(2, 14, 40), Spent(3, 21, 40), Spent(0, 1, 40)]
 
 
-async def test_replicas_whose_clocks_differ_count_together(books: Books, key: Key) -> None:
+async def test_replicas_whose_clocks_differ_count_together(driver: StoreDriver, key: Key) -> None:
     """At the edge of a minute, replicas do not restart it in turns, and both know when it ends."""
-    edge = books.now.replace(second=0, microsecond=0)
+    edge = driver.now.replace(second=0, microsecond=0)
     behind, ahead = edge - timedelta(seconds=3), edge
-    spent = [await books.store.run(api_keys.spend, key.id, requests=1, now=now) for now in [behind, ahead] * 2]
+    spent = [await driver.store.run(api_keys.spend, key.id, requests=1, now=now) for now in [behind, ahead] * 2]
 
     assert spent == [Spent(1, 0, 3), Spent(1, 0, 60), Spent(2, 0, 63), Spent(3, 0, 60)]
 
 
-async def test_a_clock_that_was_far_ahead_locks_no_key(books: Books, key: Key) -> None:
+async def test_a_clock_that_was_far_ahead_locks_no_key(driver: StoreDriver, key: Key) -> None:
     """The counts of a wrong clock end as soon as the clock is right again."""
-    await books.store.run(api_keys.spend, key.id, requests=1, now=books.now + timedelta(hours=2))
+    await driver.store.run(api_keys.spend, key.id, requests=1, now=driver.now + timedelta(hours=2))
 
-    assert await books.store.run(api_keys.spend, key.id, requests=1, now=books.now) == Spent(1, 0, 60)
+    assert await driver.store.run(api_keys.spend, key.id, requests=1, now=driver.now) == Spent(1, 0, 60)
 
 
-async def test_who_may_not_ask_is_not_counted(books: Books, key: Key) -> None:
+async def test_who_may_not_ask_is_not_counted(driver: StoreDriver, key: Key) -> None:
     """Requests with an unknown or expired key are not counted."""
-    assert await books.store.run(api_keys.admit, mint(secrets.token_bytes), now=books.now) is None
-    assert await books.store.run(api_keys.admit, SECRET, now=books.now) == (key, Spent(1, 0, 60))
-    books.now += timedelta(days=2)
-    assert await books.store.run(api_keys.admit, SECRET, now=books.now) == (key, None)
+    assert await driver.store.run(api_keys.admit, create_secret(secrets.token_bytes), now=driver.now) is None
+    assert await driver.store.run(api_keys.admit, SECRET, now=driver.now) == (key, Spent(1, 0, 60))
+    driver.now += timedelta(days=2)
+    assert await driver.store.run(api_keys.admit, SECRET, now=driver.now) == (key, None)

@@ -1,4 +1,4 @@
-"""Turns of callers in the store, on both databases: begun in one transaction, then settled, or withdrawn whole."""
+"""Turns of API callers in the store: begun in one transaction, then settled or withdrawn. On both databases."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bot.store.settlement import Settlement, TurnState
 from bot.testing import SettableClock
 from bot.turns.chat_question import place, place_of_one
 from tests.support.builders import DAY
-from tests.support.store_driver import MINUTE, Books
+from tests.support.store_driver import MINUTE, StoreDriver
 
 OURS = place("key-1", "one")
 ANSWERED = Settlement(
@@ -36,106 +36,109 @@ KEY = IdempotencyKey("k" * 64, "d" * 64)
 
 
 async def begin(
-    books: Books,
+    driver: StoreDriver,
     *texts: str,
     thread: Thread = OURS,
     owner: str = "one",
     earlier: Sequence[Turn] = (),
     idempotency_key: IdempotencyKey | None = None,
 ) -> ChatClaim | Repeated | None:
-    """Ask, as this moment's process."""
+    """Begin a turn as this process."""
     new = NewTurn(texts, tuple(earlier), idempotency_key)
-    lease, new_id = books.lease(owner), books.new_id()
-    return await books.store.run(chat_turns.begin, lease, thread, new, new_id=new_id, idle_after=DAY)
+    lease, new_id = driver.lease(owner), driver.new_id()
+    return await driver.store.run(chat_turns.begin, lease, thread, new, new_id=new_id, idle_after=DAY)
 
 
-async def begun(books: Books, *texts: str, **more: Any) -> ChatClaim:
-    """A question that must be taken."""
-    found = await begin(books, *texts, **more)
+async def begun(driver: StoreDriver, *texts: str, **more: Any) -> ChatClaim:
+    """Begin a turn; it must be claimed."""
+    found = await begin(driver, *texts, **more)
     assert isinstance(found, ChatClaim)
     return found
 
 
-async def settle(books: Books, claim: ChatClaim) -> bool:
-    """Whether it could still be settled."""
-    return await books.store.run(claims.settle, claim, ANSWERED, now=books.now)
+async def settle(driver: StoreDriver, claim: ChatClaim) -> bool:
+    """Settle a turn. Return whether the claim was still valid."""
+    return await driver.store.run(claims.settle, claim, ANSWERED, now=driver.now)
 
 
-async def answered(books: Books, *texts: str, **more: Any) -> ChatClaim:
-    """A question and its answer."""
-    found = await begun(books, *texts, **more)
-    assert await settle(books, found)
+async def answered(driver: StoreDriver, *texts: str, **more: Any) -> ChatClaim:
+    """Begin and settle a turn."""
+    found = await begun(driver, *texts, **more)
+    assert await settle(driver, found)
     return found
 
 
-async def withdraw(books: Books, claim: ChatClaim) -> None:
-    """Take it back."""
-    await books.store.run(chat_turns.withdraw, claim)
+async def withdraw(driver: StoreDriver, claim: ChatClaim) -> None:
+    """Withdraw a turn."""
+    await driver.store.run(chat_turns.withdraw, claim)
 
 
-async def left(books: Books) -> dict[str, int]:
-    """How many rows there are of each kind."""
+async def left(driver: StoreDriver) -> dict[str, int]:
+    """Return the numbers of rows of each kind."""
     kinds = (tables.SESSIONS, tables.TURNS, tables.MESSAGES)
-    return {table.name: len(await books.rows(table)) for table in kinds}
+    return {table.name: len(await driver.rows(table)) for table in kinds}
 
 
-def asked(*turns: tuple[str, str]) -> list[Turn]:
-    """Earlier turns, as a caller recalls them."""
-    return [Turn((Utterance("", said),), answer) for said, answer in turns]
+def earlier_turns(*turns: tuple[str, str]) -> list[Turn]:
+    """Return earlier turns as a caller sends them."""
+    return [Turn((Utterance("", question),), answer) for question, answer in turns]
 
 
-def told(turns: Sequence[Turn]) -> list[tuple[str, str | None]]:
-    """What these turns say."""
+def texts_of(turns: Sequence[Turn]) -> list[tuple[str, str | None]]:
+    """Return the questions and answers of these turns."""
     return [(turn.messages[0].text, turn.answer) for turn in turns]
 
 
-async def test_a_question_is_a_turn_at_once(books: Books) -> None:
-    """Nothing is owed meanwhile, so that no worker takes it up; its answer is remembered like any other."""
-    first = await answered(books, "hello", "there")
-    second = await begun(books, "and?")
+async def test_a_question_is_a_turn_at_once(driver: StoreDriver) -> None:
+    """No worker finds the message of a running question. Its answer is stored like any other."""
+    first = await answered(driver, "hello", "there")
+    second = await begun(driver, "and?")
 
-    assert await books.store.run(leases.owed_threads, [("gateway", "key-1")], now=books.now, limit=9) == []
-    assert [(turn.messages, turn.answer) for turn in await books.past(second)] == [(first.utterances, "answered")]
+    assert await driver.store.run(leases.owed_threads, [("gateway", "key-1")], now=driver.now, limit=9) == []
+    assert [(turn.messages, turn.answer) for turn in await driver.past(second)] == [(first.utterances, "answered")]
     assert [(first.opened, second.opened)] == [(Opened.CREATED, Opened.CONTINUED)]
 
 
-async def test_one_at_a_time(books: Books) -> None:
-    """While one is being answered another one waits; in another session it does not."""
-    first = await begun(books, "hello")
+async def test_one_at_a_time(driver: StoreDriver) -> None:
+    """A second question in the same session waits. One in another session does not."""
+    first = await begun(driver, "hello")
 
-    assert await begin(books, "second", owner="two") is None
-    await begun(books, "elsewhere", thread=place("key-1", "two"))
-    await begun(books, "elsewhere", thread=place("key-2", "one"))
-    await settle(books, first)
-    await begun(books, "second", owner="two")
-
-
-async def test_what_is_withdrawn_has_not_been(books: Books) -> None:
-    """Not its messages, its turn, the turns that came with it, nor a session that began with it."""
-    await withdraw(books, await begun(books, "hello", earlier=asked(("a", "b"))))
-    assert await left(books) == {"sessions": 0, "turns": 0, "messages": 0}
-
-    await answered(books, "first")
-    await withdraw(books, await begun(books, "second"))
-    assert await left(books) == {"sessions": 1, "turns": 1, "messages": 1}
+    assert await begin(driver, "second", owner="two") is None
+    await begun(driver, "elsewhere", thread=place("key-1", "two"))
+    await begun(driver, "elsewhere", thread=place("key-2", "one"))
+    await settle(driver, first)
+    await begun(driver, "second", owner="two")
 
 
-async def test_what_is_withdrawn_leaves_no_thread(books: Books) -> None:
-    """One that was made for it goes; one that was there before stays, so that its chat is known."""
+async def test_a_withdrawal_removes_all_rows(driver: StoreDriver) -> None:
+    """A withdrawal removes the messages, the turn, the imported turns, and a session that began with it."""
+    await withdraw(driver, await begun(driver, "hello", earlier=earlier_turns(("a", "b"))))
+    assert await left(driver) == {"sessions": 0, "turns": 0, "messages": 0}
+
+    await answered(driver, "first")
+    await withdraw(driver, await begun(driver, "second"))
+    assert await left(driver) == {"sessions": 1, "turns": 1, "messages": 1}
+
+
+async def test_a_withdrawal_removes_a_new_thread(driver: StoreDriver) -> None:
+    """A withdrawal removes a thread that was created for the question.
+
+    An older thread stays, so that its chat is known.
+    """
     for key in (KEY, None):
-        await withdraw(books, await begun(books, "hello", idempotency_key=key))
-    assert await books.rows(tables.THREADS) == []
+        await withdraw(driver, await begun(driver, "hello", idempotency_key=key))
+    assert await driver.rows(tables.THREADS) == []
 
-    await books.store.run(threads.ensure, OURS)
-    await withdraw(books, await begun(books, "hello"))
-    assert len(await books.rows(tables.THREADS)) == 1
+    await driver.store.run(threads.ensure, OURS)
+    await withdraw(driver, await begun(driver, "hello"))
+    assert len(await driver.rows(tables.THREADS)) == 1
 
 
-async def test_what_is_withdrawn_leaves_the_file(empty_sqlite_url: str, clock: SettableClock) -> None:
-    """Its words, and those that came with it, are in none of the database's files after the next scrub."""
-    books = Books(store := Store(empty_sqlite_url), clock)
+async def test_a_withdrawn_turn_leaves_the_file(empty_sqlite_url: str, clock: SettableClock) -> None:
+    """After the next vacuum, no file of the database holds the texts of a withdrawn turn."""
+    driver = StoreDriver(store := Store(empty_sqlite_url), clock)
     await store.vacuum()
-    await withdraw(books, await begun(books, "confidential one", earlier=asked(("confidential two", "b"))))
+    await withdraw(driver, await begun(driver, "confidential one", earlier=earlier_turns(("confidential two", "b"))))
     await store.vacuum()
     database = Path(str(store.engine.url.database))
 
@@ -145,40 +148,43 @@ async def test_what_is_withdrawn_leaves_the_file(empty_sqlite_url: str, clock: S
     await store.close()
 
 
-async def test_what_was_settled_is_not_withdrawn(books: Books) -> None:
-    """Whatever order a dying process does things in."""
-    first = await answered(books, "hello", earlier=asked(("a", "b")))
-    await withdraw(books, first)
+async def test_a_settled_turn_is_not_withdrawn(driver: StoreDriver) -> None:
+    """A withdrawal after the settlement changes nothing."""
+    first = await answered(driver, "hello", earlier=earlier_turns(("a", "b")))
+    await withdraw(driver, first)
 
-    assert await left(books) == {"sessions": 1, "turns": 2, "messages": 2}
-
-
-async def test_a_lost_claim_changes_nothing(books: Books) -> None:
-    """A process that was thought dead can neither settle nor withdraw: the session is another's."""
-    lost = await begun(books, "first")
-    await books.lapse()
-    second = await begun(books, "second", owner="two")
-
-    assert not await settle(books, lost)
-    await withdraw(books, lost)
-    assert [row.text for row in await books.rows(tables.MESSAGES)] == ["second"]
-    assert await settle(books, second)
+    assert await left(driver) == {"sessions": 1, "turns": 2, "messages": 2}
 
 
-async def test_the_sweep_withdraws_what_the_dead_left(books: Books) -> None:
-    """Not what is still being answered, nor another platform's turns; then the session can expire."""
-    await answered(books, "first")
-    await begun(books, "dying")
-    await books.lapse()
-    running = await begun(books, "running", thread=place("key-1", "two"))
-    given_up = await begun(books, "given up", thread=place("key-1", "three"))
-    await books.store.run(claims.fail_attempt, given_up)
-    await books.store.run(chat_turns.withdraw_abandoned, now=books.now, batch=10)
+async def test_a_lost_claim_changes_nothing(driver: StoreDriver) -> None:
+    """A process whose claim was taken over can neither settle nor withdraw."""
+    lost = await begun(driver, "first")
+    await driver.lapse()
+    second = await begun(driver, "second", owner="two")
 
-    assert [row.text for row in await books.rows(tables.MESSAGES)] == ["first", "running"]
-    assert await settle(books, running)
-    books.now += DAY + MINUTE
-    assert await books.sweep() == 2
+    assert not await settle(driver, lost)
+    await withdraw(driver, lost)
+    assert [row.text for row in await driver.rows(tables.MESSAGES)] == ["second"]
+    assert await settle(driver, second)
+
+
+async def test_the_sweep_withdraws_abandoned_turns(driver: StoreDriver) -> None:
+    """The sweep withdraws abandoned turns, but no running ones and none of other platforms.
+
+    Then the session can expire.
+    """
+    await answered(driver, "first")
+    await begun(driver, "dying")
+    await driver.lapse()
+    running = await begun(driver, "running", thread=place("key-1", "two"))
+    given_up = await begun(driver, "given up", thread=place("key-1", "three"))
+    await driver.store.run(claims.fail_attempt, given_up)
+    await driver.store.run(chat_turns.withdraw_abandoned, now=driver.now, batch=10)
+
+    assert [row.text for row in await driver.rows(tables.MESSAGES)] == ["first", "running"]
+    assert await settle(driver, running)
+    driver.now += DAY + MINUTE
+    assert await driver.sweep() == 2
 
 
 @pytest.mark.parametrize(
@@ -195,32 +201,35 @@ async def test_the_sweep_withdraws_what_the_dead_left(books: Books) -> None:
         ([("b", "2"), ("a", "1"), ("y", "8")], [("a", "1"), ("y", "8")]),
     ],
 )
-async def test_what_a_caller_recalls_is_added_when_it_is_new(
-    books: Books, recalled: list[tuple[str, str]], added: list[tuple[str, str]]
+async def test_new_earlier_turns_of_a_caller_are_added(
+    driver: StoreDriver, recalled: list[tuple[str, str]], added: list[tuple[str, str]]
 ) -> None:
-    """What follows the last turn that both have, in one order; told by the question, where answers are trimmed."""
-    for said in ("a", "b"):
-        await answered(books, said)
-    now = await begun(books, "now", earlier=asked(*recalled))
+    """Turns after the last common one are added in order.
 
-    assert told(await books.past(now)) == [("a", "answered"), ("b", "answered"), *added]
+    Turns are recognised by their question, because clients trim answers.
+    """
+    for question in ("a", "b"):
+        await answered(driver, question)
+    now = await begun(driver, "now", earlier=earlier_turns(*recalled))
+
+    assert texts_of(await driver.past(now)) == [("a", "answered"), ("b", "answered"), *added]
 
 
-async def test_what_is_shown_no_more_is_known_all_the_same(books: Books) -> None:
-    """A session that was cut behind its newest turn is not doubled by a caller who sends all of it again."""
-    await answered(books, "a")
-    last = await answered(books, "b")
-    await books.store.run(summaries.move, last.session_id, HistoryWindow(after=last.turn_id))
-    now = await begun(books, "now", earlier=asked(("a", "answered"), ("b", "answered")))
+async def test_turns_before_the_window_are_not_added_again(driver: StoreDriver) -> None:
+    """Turns before the window are not imported again when the caller sends all of them."""
+    await answered(driver, "a")
+    last = await answered(driver, "b")
+    await driver.store.run(summaries.move, last.session_id, HistoryWindow(after=last.turn_id))
+    now = await begun(driver, "now", earlier=earlier_turns(("a", "answered"), ("b", "answered")))
 
     assert now.imported == ()
 
 
-async def test_a_request_with_a_key_is_answered_once(books: Books) -> None:
-    """Asked again, it is told as it was; asked for something else, that is told, too."""
-    first = await answered(books, "hello", idempotency_key=KEY)
-    again = await begin(books, "hello", idempotency_key=KEY)
-    other = await begin(books, "other", idempotency_key=IdempotencyKey(KEY.hash, "e" * 64))
+async def test_a_request_with_a_key_is_answered_once(driver: StoreDriver) -> None:
+    """A repeated request gets the stored answer. A different request with the same key is marked as different."""
+    first = await answered(driver, "hello", idempotency_key=KEY)
+    again = await begin(driver, "hello", idempotency_key=KEY)
+    other = await begin(driver, "other", idempotency_key=IdempotencyKey(KEY.hash, "e" * 64))
 
     assert isinstance(again, Repeated)
     assert isinstance(other, Repeated)
@@ -229,65 +238,65 @@ async def test_a_request_with_a_key_is_answered_once(books: Books) -> None:
     )
     assert (again.same, other.same) == (True, False)
     assert again.opened is Opened.CREATED
-    assert isinstance(await begin(books, "new", idempotency_key=IdempotencyKey("l" * 64, "d" * 64)), ChatClaim)
+    assert isinstance(await begin(driver, "new", idempotency_key=IdempotencyKey("l" * 64, "d" * 64)), ChatClaim)
 
 
-async def test_a_repeated_request_finds_its_session_as_at_first(books: Books) -> None:
-    """Created, with turns that came along; expired, when another one expired before; continued after another."""
+async def test_a_repeated_request_finds_its_session_as_at_first(driver: StoreDriver) -> None:
+    """A repeated request reports the session as the first one did: created, expired or continued."""
     for opened in (Opened.CREATED, Opened.EXPIRED):
         keys = [IdempotencyKey(f"{opened} {number}", KEY.digest) for number in range(2)]
-        asked_for = [(keys[0], asked(("a", "b"))), (keys[1], ())]
-        firsts = [await answered(books, "hello", idempotency_key=key, earlier=recalled) for key, recalled in asked_for]
-        again = [await begin(books, "hello", idempotency_key=key) for key in keys]
+        asked_for = [(keys[0], earlier_turns(("a", "b"))), (keys[1], ())]
+        firsts = [await answered(driver, "hello", idempotency_key=key, earlier=recalled) for key, recalled in asked_for]
+        again = [await begin(driver, "hello", idempotency_key=key) for key in keys]
 
         assert [first.opened for first in firsts] == [opened, Opened.CONTINUED]
         assert [each.opened for each in again if isinstance(each, Repeated)] == [opened, Opened.CONTINUED]
-        books.now += DAY + MINUTE
+        driver.now += DAY + MINUTE
 
 
-async def test_a_key_is_forgotten_with_its_session(books: Books) -> None:
-    """After a reset or an expiry its answer is gone, and it is asked anew."""
-    await answered(books, "hello", idempotency_key=KEY)
+async def test_a_key_is_forgotten_with_its_session(driver: StoreDriver) -> None:
+    """After a reset or an expiry the stored answer is gone, and the question is asked again."""
+    await answered(driver, "hello", idempotency_key=KEY)
     author = Author("key-1", "key-1")
-    assert await books.store.run(inbox.reset, OURS, author, now=books.now) is ResetOutcome.DONE
-    await answered(books, "hello", idempotency_key=KEY)
-    books.now += DAY + MINUTE
+    assert await driver.store.run(inbox.reset, OURS, author, now=driver.now) is ResetOutcome.DONE
+    await answered(driver, "hello", idempotency_key=KEY)
+    driver.now += DAY + MINUTE
 
-    assert (await begun(books, "hello", idempotency_key=KEY)).opened is Opened.EXPIRED
-
-
-async def test_what_is_reset_while_it_is_answered_leaves_nothing_to_guess_it_by(books: Books) -> None:
-    """Its answer comes too late, and the digest of what was asked goes with the words."""
-    late = await begun(books, "hello", idempotency_key=KEY)
-    await books.store.run(inbox.reset, OURS, chat_turns.speaker(OURS), now=books.now)
-
-    assert not await settle(books, late)
-    assert [row.request_digest for row in await books.rows(tables.TURNS)] == [None]
+    assert (await begun(driver, "hello", idempotency_key=KEY)).opened is Opened.EXPIRED
 
 
-async def test_an_answer_kept_for_its_key_can_be_erased(books: Books) -> None:
-    """Also where the question was not kept: it is found by who asked, and nothing is left to guess it by."""
-    await answered(books, idempotency_key=KEY, thread=place_of_one("key-1", "retry-1"))
-    await answered(books, idempotency_key=KEY, thread=place_of_one("key-2", "retry-1"))
-    await books.store.run(erasure.erase, Scope(workspace="key-1", person="key-1"), now=books.now)
+async def test_a_reset_during_an_answer_erases_the_digest(driver: StoreDriver) -> None:
+    """The late answer is not stored, and the digest of the request is erased with the texts."""
+    late = await begun(driver, "hello", idempotency_key=KEY)
+    await driver.store.run(inbox.reset, OURS, chat_turns.speaker(OURS), now=driver.now)
 
-    kept = [(row.answer, row.request_digest) for row in await books.rows(tables.TURNS)]
+    assert not await settle(driver, late)
+    assert [row.request_digest for row in await driver.rows(tables.TURNS)] == [None]
+
+
+async def test_an_answer_kept_for_its_key_can_be_erased(driver: StoreDriver) -> None:
+    """An answer that is stored only for its key is erased with its author's messages, and so is its digest."""
+    await answered(driver, idempotency_key=KEY, thread=place_of_one("key-1", "retry-1"))
+    await answered(driver, idempotency_key=KEY, thread=place_of_one("key-2", "retry-1"))
+    await driver.store.run(erasure.erase, Scope(workspace="key-1", person="key-1"), now=driver.now)
+
+    kept = [(row.answer, row.request_digest) for row in await driver.rows(tables.TURNS)]
     assert kept == [(None, None), ("answered", KEY.digest)]
 
 
-async def test_after_an_expiry_it_is_told_until_there_is_an_answer(books: Books) -> None:
-    """A request that was withdrawn does not hide it from the next one."""
-    await answered(books, "hello")
-    books.now += DAY + timedelta(seconds=1)
-    await withdraw(books, await begun(books, "again"))
+async def test_an_expiry_is_reported_until_there_is_an_answer(driver: StoreDriver) -> None:
+    """A withdrawn request does not hide the expiry from the next one."""
+    await answered(driver, "hello")
+    driver.now += DAY + timedelta(seconds=1)
+    await withdraw(driver, await begun(driver, "again"))
 
-    assert (await answered(books, "again")).opened is Opened.EXPIRED
-    assert (await begun(books, "more")).opened is Opened.CONTINUED
+    assert (await answered(driver, "again")).opened is Opened.EXPIRED
+    assert (await begun(driver, "more")).opened is Opened.CONTINUED
 
 
-async def test_words_that_no_database_takes(books: Books) -> None:
-    """NUL is left out, of questions and of what a caller recalls."""
-    first = await begun(books, "a\0b", earlier=asked(("x\0", "y\0z")))
+async def test_characters_that_no_database_takes_are_removed(driver: StoreDriver) -> None:
+    """NUL is removed from questions and from earlier turns."""
+    first = await begun(driver, "a\0b", earlier=earlier_turns(("x\0", "y\0z")))
 
-    assert [row.text for row in await books.rows(tables.MESSAGES)] == ["x", "ab"]
-    assert told(await books.past(first)) == [("x", "yz")]
+    assert [row.text for row in await driver.rows(tables.MESSAGES)] == ["x", "ab"]
+    assert texts_of(await driver.past(first)) == [("x", "yz")]

@@ -1,4 +1,4 @@
-"""Claims: one worker at a time in a thread, its messages in order, late writes refused. On both databases."""
+"""Claims: one worker at a time in a thread, messages in order, late writes refused. On both databases."""
 
 from __future__ import annotations
 
@@ -11,181 +11,184 @@ from bot.store.claims import MESSAGES_PER_TURN
 from bot.store.settlement import Settlement, TurnState
 from bot.store.tables import SESSIONS, THREADS, TURNS
 from tests.support.builders import ANA, BEN, THREAD, mention, reply, reset
-from tests.support.store_driver import Books, texts
+from tests.support.store_driver import StoreDriver, texts
 
 
-async def test_a_claim_tells_all_that_answering_needs(books: Books) -> None:
-    """A claim names the thread, the session, what was said, the newest author and message, and the attempt."""
-    thread_id = await books.accepted(mention("hello", "1.0", by=ANA))
-    await books.accepted(reply("me too", "2.0", by=BEN))
-    claim = await books.claimed(thread_id)
+async def test_a_claim_has_all_that_answering_needs(driver: StoreDriver) -> None:
+    """A claim has the thread, the session, the messages, the newest author and message, and the attempt."""
+    thread_id = await driver.accepted(mention("hello", "1.0", by=ANA))
+    await driver.accepted(reply("me too", "2.0", by=BEN))
+    claim = await driver.claimed(thread_id)
 
     assert (claim.thread, claim.session_id, claim.author, claim.message_id) == (THREAD, "s1", BEN, "2.0")
-    assert [(said.author_id, said.text) for said in claim.utterances] == [("U-ANA", "hello"), ("U-BEN", "me too")]
+    assert [(message.author_id, message.text) for message in claim.utterances] == [
+        ("U-ANA", "hello"),
+        ("U-BEN", "me too"),
+    ]
     assert (claim.attempt, claim.fixed_reply, claim.follows_expired) == (1, None, False)
 
 
-async def test_messages_are_answered_in_the_order_of_their_ids(books: Books) -> None:
-    """The order of sending counts, not the order of arrival."""
+async def test_messages_are_answered_in_the_order_of_their_ids(driver: StoreDriver) -> None:
+    """Messages are in the order of sending, not of arrival."""
     for message_id in ("3.0", "1.0", "2.0"):
-        thread_id = await books.accepted(mention(message_id, message_id))
+        thread_id = await driver.accepted(mention(message_id, message_id))
 
-    assert texts(await books.claimed(thread_id)) == ["1.0", "2.0", "3.0"]
-
-
-async def test_a_claimed_thread_cannot_be_claimed(books: Books) -> None:
-    """While the lease runs, nobody else may answer there, not even about a newer message."""
-    thread_id = await books.accepted(mention("hello"))
-    await books.claimed(thread_id)
-    await books.accepted(reply("more", "2.0"))
-
-    assert await books.claim(thread_id, "two") is None
-    assert await books.claim(thread_id, "one") is None
+    assert texts(await driver.claimed(thread_id)) == ["1.0", "2.0", "3.0"]
 
 
-async def test_many_claims_at_once_have_one_winner(books: Books) -> None:
-    """Of many workers at the same moment, exactly one gets the thread."""
-    thread_id = await books.accepted(mention("hello"))
-    found = await asyncio.gather(*(books.claim(thread_id, f"worker {number}") for number in range(20)))
+async def test_a_claimed_thread_cannot_be_claimed(driver: StoreDriver) -> None:
+    """While the lease runs, no other worker can claim the thread, also not for a newer message."""
+    thread_id = await driver.accepted(mention("hello"))
+    await driver.claimed(thread_id)
+    await driver.accepted(reply("more", "2.0"))
+
+    assert await driver.claim(thread_id, "two") is None
+    assert await driver.claim(thread_id, "one") is None
+
+
+async def test_many_claims_at_once_have_one_winner(driver: StoreDriver) -> None:
+    """Of many concurrent claims, exactly one succeeds."""
+    thread_id = await driver.accepted(mention("hello"))
+    found = await asyncio.gather(*(driver.claim(thread_id, f"worker {number}") for number in range(20)))
 
     assert len([claim for claim in found if claim is not None]) == 1
-    assert len(await books.rows(TURNS)) == 1
+    assert len(await driver.rows(TURNS)) == 1
 
 
-async def test_what_arrives_during_a_turn_is_the_next_turn(books: Books) -> None:
-    """Messages accepted while a turn runs wait, and are then answered together."""
-    first = await books.claimed(await books.accepted(mention("one", "1.0")))
-    await books.accepted(reply("two", "2.0"))
-    await books.accepted(reply("three", "3.0"))
-    await books.settle(first)
+async def test_what_arrives_during_a_turn_is_the_next_turn(driver: StoreDriver) -> None:
+    """Messages that are accepted during a turn wait, and are answered together."""
+    first = await driver.claimed(await driver.accepted(mention("one", "1.0")))
+    await driver.accepted(reply("two", "2.0"))
+    await driver.accepted(reply("three", "3.0"))
+    await driver.settle(first)
 
-    assert texts(await books.claimed(first.thread_id)) == ["two", "three"]
-
-
-async def test_a_thread_owed_nothing_cannot_be_claimed_and_stays_free(books: Books) -> None:
-    """A claim in vain leaves no lease behind: the next message can be claimed at once."""
-    claim = await books.answer(mention("one", "1.0"))
-    assert await books.claim(claim.thread_id) is None
-    await books.accepted(reply("two", "2.0"))
-
-    assert await books.claim(claim.thread_id, "two") is not None
+    assert texts(await driver.claimed(first.thread_id)) == ["two", "three"]
 
 
-async def test_settling_stores_the_answer_and_releases_the_lease(books: Books) -> None:
-    """Answer, usage and times are kept, the session was active now, and the thread is free."""
-    claim = await books.claimed(await books.accepted(mention("hello")))
-    books.now += timedelta(seconds=30)
+async def test_a_thread_without_waiting_messages_cannot_be_claimed_and_stays_free(driver: StoreDriver) -> None:
+    """A claim without a waiting message leaves no lease, so that the next message can be claimed at once."""
+    claim = await driver.answer(mention("one", "1.0"))
+    assert await driver.claim(claim.thread_id) is None
+    await driver.accepted(reply("two", "2.0"))
+
+    assert await driver.claim(claim.thread_id, "two") is not None
+
+
+async def test_settling_stores_the_answer_and_releases_the_lease(driver: StoreDriver) -> None:
+    """The turn has its answer, usage and times, the session is active now, and the thread is free."""
+    claim = await driver.claimed(await driver.accepted(mention("hello")))
+    driver.now += timedelta(seconds=30)
     done = Settlement(TurnState.ANSWERED, "hi\0 \ud83d", None, "some-model", 10, 4, 2)
-    assert await books.store.run(claims.settle, claim, done, now=books.now)
+    assert await driver.store.run(claims.settle, claim, done, now=driver.now)
 
-    [turn] = await books.rows(TURNS)
-    assert (turn.state, turn.answer, turn.model, turn.finished_at) == ("answered", "hi ?", "some-model", books.now)
+    [turn] = await driver.rows(TURNS)
+    assert (turn.state, turn.answer, turn.model, turn.finished_at) == ("answered", "hi ?", "some-model", driver.now)
     assert (turn.prompt_tokens, turn.cached_tokens, turn.completion_tokens) == (10, 4, 2)
-    assert (await books.rows(SESSIONS))[0].last_active_at == books.now
-    assert (await books.rows(THREADS))[0].lease_until is None
+    assert (await driver.rows(SESSIONS))[0].last_active_at == driver.now
+    assert (await driver.rows(THREADS))[0].lease_until is None
 
 
-async def test_a_turn_is_settled_once(books: Books) -> None:
+async def test_a_turn_is_settled_once(driver: StoreDriver) -> None:
     """A second settlement changes nothing."""
-    claim = await books.claimed(await books.accepted(mention("hello")))
-    await books.settle(claim, "first")
+    claim = await driver.claimed(await driver.accepted(mention("hello")))
+    await driver.settle(claim, "first")
 
-    assert not await books.settle(claim, "second")
-    assert (await books.rows(TURNS))[0].answer == "first"
+    assert not await driver.settle(claim, "second")
+    assert (await driver.rows(TURNS))[0].answer == "first"
 
 
-async def test_a_lease_that_ran_out_is_taken_over_as_the_next_attempt(books: Books) -> None:
-    """When a worker dies, another gets the same turn with the same messages."""
-    first = await books.claimed(await books.accepted(mention("hello")))
-    await books.accepted(reply("anybody?", "2.0"))
-    second = await books.taken_over(first)
+async def test_a_lease_that_ran_out_is_taken_over_as_the_next_attempt(driver: StoreDriver) -> None:
+    """After a worker died, another one gets the same turn with the same messages."""
+    first = await driver.claimed(await driver.accepted(mention("hello")))
+    await driver.accepted(reply("anybody?", "2.0"))
+    second = await driver.taken_over(first)
 
     assert (second.turn_id, second.attempt, second.failures, texts(second)) == (first.turn_id, 2, 1, ["hello"])
     assert second.fence > first.fence
 
 
-async def test_a_late_worker_can_neither_settle_nor_postpone_nor_free_the_thread(books: Books) -> None:
-    """Whoever lost the lease can no longer write: the fence is newer."""
-    late = await books.claimed(await books.accepted(mention("hello")))
-    current = await books.taken_over(late)
-    await books.store.run(claims.hand_back, late)
-    await books.store.run(claims.postpone, late, now=books.now, pause=timedelta())
+async def test_a_late_worker_can_neither_settle_nor_postpone_nor_free_the_thread(driver: StoreDriver) -> None:
+    """A worker that lost its lease cannot write, because the fence is newer."""
+    late = await driver.claimed(await driver.accepted(mention("hello")))
+    current = await driver.taken_over(late)
+    await driver.store.run(claims.hand_back, late)
+    await driver.store.run(claims.postpone, late, now=driver.now, pause=timedelta())
 
-    assert not await books.settle(late, "late")
-    assert await books.claim(late.thread_id, "three") is None
-    assert await books.settle(current, "in time")
-    [turn] = await books.rows(TURNS)
+    assert not await driver.settle(late, "late")
+    assert await driver.claim(late.thread_id, "three") is None
+    assert await driver.settle(current, "in time")
+    [turn] = await driver.rows(TURNS)
     assert (turn.answer, turn.postponed) == ("in time", 0)
 
 
-async def test_a_turn_handed_back_can_be_taken_up_at_once(books: Books) -> None:
-    """Nobody has to wait for the lease of a worker that stopped in good order."""
-    first = await books.claimed(await books.accepted(mention("hello")))
-    await books.store.run(claims.hand_back, first)
+async def test_a_turn_handed_back_can_be_taken_up_at_once(driver: StoreDriver) -> None:
+    """A turn that was handed back can be claimed before its lease would have run out."""
+    first = await driver.claimed(await driver.accepted(mention("hello")))
+    await driver.store.run(claims.hand_back, first)
 
-    assert (await books.claimed(first.thread_id, "two")).turn_id == first.turn_id
+    assert (await driver.claimed(first.thread_id, "two")).turn_id == first.turn_id
 
 
-async def test_a_turn_that_was_handed_back_in_good_order_did_not_fail(books: Books) -> None:
-    """A worker that has to leave excuses what it could not finish; one that broke over it does not."""
-    claim = await books.claimed(await books.accepted(mention("hello")))
-    await books.store.run(claims.hand_back, claim)
-    claim = await books.claimed(claim.thread_id)
+async def test_a_turn_that_was_handed_back_in_good_order_did_not_fail(driver: StoreDriver) -> None:
+    """A turn that was handed back counts no failure. One whose attempt broke does."""
+    claim = await driver.claimed(await driver.accepted(mention("hello")))
+    await driver.store.run(claims.hand_back, claim)
+    claim = await driver.claimed(claim.thread_id)
     assert (claim.attempt, claim.failures) == (2, 0)
-    await books.store.run(claims.fail_attempt, claim)
+    await driver.store.run(claims.fail_attempt, claim)
 
-    assert (await books.claimed(claim.thread_id)).failures == 1
+    assert (await driver.claimed(claim.thread_id)).failures == 1
 
 
-async def test_whatever_a_backend_calls_its_model_can_be_settled(books: Books) -> None:
-    """Its name is as long and as strange as the backend likes; the answer is stored all the same."""
-    claim = await books.claimed(await books.accepted(mention("hello")))
+async def test_any_model_name_can_be_settled(driver: StoreDriver) -> None:
+    """A model name of any length and characters does not prevent the settlement."""
+    claim = await driver.claimed(await driver.accepted(mention("hello")))
     settled = Settlement(TurnState.ANSWERED, "hi", model="m\0\ud83d" + "x" * 1_000)
 
-    assert await books.store.run(claims.settle, claim, settled, now=books.now)
-    assert (await books.rows(TURNS))[0].model.startswith("m?x")
+    assert await driver.store.run(claims.settle, claim, settled, now=driver.now)
+    assert (await driver.rows(TURNS))[0].model.startswith("m?x")
 
 
-async def test_a_turn_takes_a_bounded_number_of_messages(books: Books) -> None:
-    """What waits beyond the bound is the turn after; the first to be sent come first, whenever they arrived."""
+async def test_a_turn_takes_a_bounded_number_of_messages(driver: StoreDriver) -> None:
+    """Messages above the bound are the next turn. They are ordered by sending, not by arrival."""
     for number in reversed(range(MESSAGES_PER_TURN + 1)):
-        thread_id = await books.accepted(mention(str(number), f"{number:04}"))
-    first = await books.claimed(thread_id)
-    await books.settle(first)
+        thread_id = await driver.accepted(mention(str(number), f"{number:04}"))
+    first = await driver.claimed(thread_id)
+    await driver.settle(first)
 
     assert len(first.utterances) == MESSAGES_PER_TURN
-    assert texts(await books.claimed(thread_id)) == [str(MESSAGES_PER_TURN)]
+    assert texts(await driver.claimed(thread_id)) == [str(MESSAGES_PER_TURN)]
 
 
-async def test_a_fixed_reply_is_a_turn_of_its_own_and_in_its_place(books: Books) -> None:
-    """What somebody asked for in vain among messages is answered between them, alone, and not by the model."""
-    await books.accepted(mention("one", "1.0", by=ANA))
-    await books.accept_reset(reset("2.0", by=BEN))
-    await books.accepted(reply("three", "3.0"))
+async def test_a_fixed_reply_is_a_turn_of_its_own_and_in_its_place(driver: StoreDriver) -> None:
+    """A command between messages is answered between them, in a turn of its own, without the model."""
+    await driver.accepted(mention("one", "1.0", by=ANA))
+    await driver.accept_reset(reset("2.0", by=BEN))
+    await driver.accepted(reply("three", "3.0"))
 
     messages: list[InTurn] = [(None, "s1", ["one"]), (None, "s1", ["three"])]
     refused: InTurn = (ResetOutcome.NOT_YOURS, None, [])
-    assert await claims_in_turn(books) == [messages[0], refused, messages[1]]
+    assert await claims_in_turn(driver) == [messages[0], refused, messages[1]]
 
 
-async def test_after_a_reset_its_confirmation_comes_first(books: Books) -> None:
-    """What was closed is owed no answer, but whoever closed it is; then the new session goes on."""
-    await books.accepted(mention("one", "1.0"))
-    await books.accept_reset(reset("2.0"))
-    await books.accept_reset(reset("3.0"))
-    await books.accepted(reply("four", "4.0"))
+async def test_after_a_reset_its_confirmation_comes_first(driver: StoreDriver) -> None:
+    """Messages of the closed session get no answer. The confirmation comes first, then the new session's turns."""
+    await driver.accepted(mention("one", "1.0"))
+    await driver.accept_reset(reset("2.0"))
+    await driver.accept_reset(reset("3.0"))
+    await driver.accepted(reply("four", "4.0"))
 
     confirmed: list[InTurn] = [(ResetOutcome.DONE, None, []), (ResetOutcome.NOTHING, None, [])]
-    assert await claims_in_turn(books) == [*confirmed, (None, "s2", ["four"])]
+    assert await claims_in_turn(driver) == [*confirmed, (None, "s2", ["four"])]
 
 
 InTurn = tuple[ResetOutcome | StopOutcome | StatusReply | None, str | None, list[str]]
 
 
-async def claims_in_turn(books: Books) -> list[InTurn]:
-    """What is claimed in the first thread, one after the other, until nothing is owed."""
+async def claims_in_turn(driver: StoreDriver) -> list[InTurn]:
+    """Claim and settle the first thread's turns until no message waits. Return the claims."""
     found = []
-    while claim := await books.claim(1):
+    while claim := await driver.claim(1):
         found.append((claim.fixed_reply, claim.session_id, texts(claim)))
-        await books.settle(claim)
+        await driver.settle(claim)
     return found

@@ -22,7 +22,7 @@ from bot.store.settlement import TurnState
 from bot.store.tables import MESSAGES, THREADS, TURNS
 from bot.testing import SettableClock
 from tests.support.builders import ANA, DAY, DIRECT, NOON, THREAD, deletion, edit, mention, reply, reset, stop, thread
-from tests.support.store_driver import Books, somebody_waits, texts
+from tests.support.store_driver import StoreDriver, is_waiting_for_lock, texts
 
 NUMBERS = itertools.count(1)
 SENT, LATER, LATEST, GONE = "sent", "edited", "edited again", "deleted"
@@ -70,86 +70,86 @@ def test_whatever_the_order_what_counts_is_the_latest(shared_store: Store, order
     assert (row.turn_id is None) is (latest != GONE)
 
 
-async def test_an_edit_of_what_waits_is_what_is_answered(books: Books) -> None:
+async def test_an_edit_of_what_waits_is_what_is_answered(driver: StoreDriver) -> None:
     """The turn begins with the new text and files."""
-    thread_id = await books.accepted(mention("helo"))
+    thread_id = await driver.accepted(mention("helo"))
     file = Attachment("F1", "a.png", "image/png", 1)
     message = MessageReceived(THREAD, "1.0", ANA, "hello", attachments=(file,))
 
-    assert await books.accept_edit(MessageEdited(message, NOON, NOON)) is EditOutcome.REPLACED
-    [utterance] = (await books.claimed(thread_id)).utterances
+    assert await driver.accept_edit(MessageEdited(message, NOON, NOON)) is EditOutcome.REPLACED
+    [utterance] = (await driver.claimed(thread_id)).utterances
     assert (utterance.text, utterance.attachments) == ("hello", (file,))
 
 
-async def test_an_edit_while_a_turn_runs_hands_it_back(books: Books) -> None:
+async def test_an_edit_while_a_turn_runs_hands_it_back(driver: StoreDriver) -> None:
     """The worker cannot settle the old text. The turn is taken over at once, and this is not counted as a failure."""
-    claim = await books.claimed(await books.accepted(mention("helo")))
-    assert await books.accept_edit(edit("hello")) is EditOutcome.ANEW
+    claim = await driver.claimed(await driver.accepted(mention("helo")))
+    assert await driver.accept_edit(edit("hello")) is EditOutcome.ANEW
 
-    assert not await books.settle(claim, "to helo")
-    again = await books.claimed(claim.thread_id)
+    assert not await driver.settle(claim, "to helo")
+    again = await driver.claimed(claim.thread_id)
     assert (again.turn_id, again.attempt, again.failures) == (claim.turn_id, 2, 0)
     assert (texts(again), again.interrupted) == (["hello"], None)
-    assert await books.settle(again, "to hello")
-    assert [(turn.state, turn.answer) for turn in await books.rows(TURNS)] == [("answered", "to hello")]
+    assert await driver.settle(again, "to hello")
+    assert [(turn.state, turn.answer) for turn in await driver.rows(TURNS)] == [("answered", "to hello")]
 
 
-async def test_an_edit_of_what_was_answered_counts_from_the_next_turn_on(books: Books) -> None:
+async def test_an_edit_of_what_was_answered_counts_from_the_next_turn_on(driver: StoreDriver) -> None:
     """The answer stays, and the history has the new text."""
-    await books.answer(mention("helo"), "hi")
-    assert await books.accept_edit(edit("hello")) is EditOutcome.REPLACED
+    await driver.answer(mention("helo"), "hi")
+    assert await driver.accept_edit(edit("hello")) is EditOutcome.REPLACED
 
-    [turn] = await books.past(await books.claimed(await books.accepted(reply("again", "2.0"))))
-    assert ([said.text for said in turn.messages], turn.answer) == (["hello"], "hi")
+    [turn] = await driver.past(await driver.claimed(await driver.accepted(reply("again", "2.0"))))
+    assert ([message.text for message in turn.messages], turn.answer) == (["hello"], "hi")
 
 
-async def test_an_edit_does_not_undo_a_stop(books: Books) -> None:
+async def test_an_edit_does_not_undo_a_stop(driver: StoreDriver) -> None:
     """A stopped turn ends in spite of an edit, and a stop ends a turn that an edit would restart."""
-    claim = await books.claimed(await books.accepted(mention("helo")))
-    await books.accept_stop(stop("2.0"))
-    assert await books.accept_edit(edit("hello")) is EditOutcome.ANEW
-    assert await books.settle(claim, "half", TurnState.STOPPED)
+    claim = await driver.claimed(await driver.accepted(mention("helo")))
+    await driver.accept_stop(stop("2.0"))
+    assert await driver.accept_edit(edit("hello")) is EditOutcome.ANEW
+    assert await driver.settle(claim, "half", TurnState.STOPPED)
 
-    claim = await books.claimed(await books.accepted(reply("again", "3.0")))
-    await books.accept_edit(edit("and again", "3.0"))
-    await books.accept_stop(stop("4.0"))
-    assert (await books.taken_over(claim)).interrupted is Interrupted.STOPPED
+    claim = await driver.claimed(await driver.accepted(reply("again", "3.0")))
+    await driver.accept_edit(edit("and again", "3.0"))
+    await driver.accept_stop(stop("4.0"))
+    assert (await driver.taken_over(claim)).interrupted is Interrupted.STOPPED
 
 
-async def test_an_edit_brings_nothing_back(books: Books) -> None:
+async def test_an_edit_brings_nothing_back(driver: StoreDriver) -> None:
     """Edits of commands, and of messages that were reset or deleted, store nothing."""
-    await books.answer(mention("hello", "1.0"))
-    assert await books.accept_reset(reset("2.0")) is ResetOutcome.DONE
-    await books.accepted(mention("again", "3.0"))
-    await books.accept_deletion(deletion("3.0"))
+    await driver.answer(mention("hello", "1.0"))
+    assert await driver.accept_reset(reset("2.0")) is ResetOutcome.DONE
+    await driver.accepted(mention("again", "3.0"))
+    await driver.accept_deletion(deletion("3.0"))
 
     for message_id in ("1.0", "2.0", "3.0"):
-        assert await books.accept_edit(edit("my secret", message_id)) is EditOutcome.NOTHING
-    assert "secret" not in repr(await books.rows(MESSAGES))
+        assert await driver.accept_edit(edit("my secret", message_id)) is EditOutcome.NOTHING
+    assert "secret" not in repr(await driver.rows(MESSAGES))
 
 
 async def test_an_edit_waits_for_a_session_that_is_being_closed(empty_postgres_url: str, clock: SettableClock) -> None:
     """While another replica closes the session, the edit waits, and then stores nothing."""
-    books = Books(Store(empty_postgres_url), clock)
-    claim = await books.answer(mention("hello"))
+    driver = StoreDriver(Store(empty_postgres_url), clock)
+    claim = await driver.answer(mention("hello"))
     assert claim.session_id is not None
-    with books.store.engine.connect() as connection:
-        sessions.close(connection, [claim.session_id], Closed.EXPIRED, now=books.now)
-        editing = asyncio.create_task(books.accept_edit(edit("my secret")))
-        while not await books.store.run(somebody_waits):
+    with driver.store.engine.connect() as connection:
+        sessions.close(connection, [claim.session_id], Closed.EXPIRED, now=driver.now)
+        editing = asyncio.create_task(driver.accept_edit(edit("my secret")))
+        while not await driver.store.run(is_waiting_for_lock):
             pass
         connection.commit()
 
     assert await editing is EditOutcome.NOTHING
-    assert [row.text for row in await books.rows(MESSAGES)] == [""]
-    await books.store.close()
+    assert [row.text for row in await driver.rows(MESSAGES)] == [""]
+    await driver.store.close()
 
 
-async def test_an_edit_that_changes_nothing_begins_nothing_again(books: Books) -> None:
+async def test_an_edit_that_changes_nothing_begins_nothing_again(driver: StoreDriver) -> None:
     """An edit with the same text and files interrupts nothing."""
-    await books.claimed(await books.accepted(mention("hello")))
+    await driver.claimed(await driver.accepted(mention("hello")))
 
-    assert await books.accept_edit(edit("hello")) is EditOutcome.NOTHING
+    assert await driver.accept_edit(edit("hello")) is EditOutcome.NOTHING
 
 
 @pytest.mark.parametrize(
@@ -162,56 +162,56 @@ async def test_an_edit_that_changes_nothing_begins_nothing_again(books: Books) -
     ids=["overtook its message", "old", "from before the bot was called"],
 )
 async def test_an_edit_of_an_unknown_message(
-    books: Books, message_id: str, age: timedelta, outcome: EditOutcome
+    driver: StoreDriver, message_id: str, age: timedelta, outcome: EditOutcome
 ) -> None:
     """An edit that overtakes its message is answered once, with the new text, if the message wants an answer."""
-    await books.answer(mention("hello", "2.0"))
-    books.now += age
+    await driver.answer(mention("hello", "2.0"))
+    driver.now += age
 
-    assert await books.accept_edit(edit("as edited", message_id)) is outcome
+    assert await driver.accept_edit(edit("as edited", message_id)) is outcome
     if outcome is EditOutcome.ASKED:
-        assert await books.accept(reply("as sent", message_id)) is None
-        assert texts(await books.claimed(1)) == ["as edited"]
+        assert await driver.accept(reply("as sent", message_id)) is None
+        assert texts(await driver.claimed(1)) == ["as edited"]
 
 
-async def test_an_edit_that_calls_the_bot_is_answered_however_old_the_message(books: Books) -> None:
+async def test_an_edit_that_calls_the_bot_is_answered_however_old_the_message(driver: StoreDriver) -> None:
     """An edit that adds a mention opens the thread like any mention."""
-    books.now += 30 * DAY
-    called = MessageEdited(reply("help", "1.0"), NOON, books.now, calls_bot=True)
+    driver.now += 30 * DAY
+    called = MessageEdited(reply("help", "1.0"), NOON, driver.now, calls_bot=True)
 
-    assert await books.accept_edit(edit("no call")) is EditOutcome.NOTHING
-    assert await books.rows(THREADS) == []
-    assert await books.accept_edit(called) is EditOutcome.ASKED
-    assert texts(await books.claimed(1)) == ["help"]
-    assert await books.accept(reply("more", "2.0")) == 1
+    assert await driver.accept_edit(edit("no call")) is EditOutcome.NOTHING
+    assert await driver.rows(THREADS) == []
+    assert await driver.accept_edit(called) is EditOutcome.ASKED
+    assert texts(await driver.claimed(1)) == ["help"]
+    assert await driver.accept(reply("more", "2.0")) == 1
 
 
 @pytest.mark.parametrize("where", [THREAD, DIRECT], ids=["mention", "direct"])
-async def test_a_message_that_comes_after_its_deletion_is_not_answered(books: Books, where: object) -> None:
+async def test_a_message_that_comes_after_its_deletion_is_not_answered(driver: StoreDriver, where: object) -> None:
     """This holds in unknown threads too. Only the deletion is stored."""
     sent = mention("my secret") if where is THREAD else reply("my secret", "1.0", in_=DIRECT)
-    assert not await books.accept_deletion(deletion(in_=sent.thread, was=sent))
+    assert not await driver.accept_deletion(deletion(in_=sent.thread, was=sent))
 
-    assert await books.accept(sent) is None
-    assert await books.claim(1) is None
-    assert "secret" not in repr(await books.rows(MESSAGES))
+    assert await driver.accept(sent) is None
+    assert await driver.claim(1) is None
+    assert "secret" not in repr(await driver.rows(MESSAGES))
 
 
-async def test_the_deletion_of_small_talk_leaves_no_trace(books: Books) -> None:
+async def test_the_deletion_of_small_talk_leaves_no_trace(driver: StoreDriver) -> None:
     """A deleted message that wanted no answer leaves no row."""
-    assert not await books.accept_deletion(deletion(was=reply("lovely weather", "1.0")))
+    assert not await driver.accept_deletion(deletion(was=reply("lovely weather", "1.0")))
 
-    assert await books.rows(THREADS) == await books.rows(MESSAGES) == []
+    assert await driver.rows(THREADS) == await driver.rows(MESSAGES) == []
 
 
-async def test_what_was_answered_to_a_deleted_question_is_erased(books: Books) -> None:
+async def test_what_was_answered_to_a_deleted_question_is_erased(driver: StoreDriver) -> None:
     """If somebody else was answered in the same turn, a note stands in for the answer."""
-    await books.answer(mention("my secret", "1.0"), "your secret")
-    thread_id = await books.accepted(reply("another secret", "2.0"))
-    await books.accepted(reply("hello", "3.0"))
-    await books.settle(await books.claimed(thread_id), "another secret, hello")
+    await driver.answer(mention("my secret", "1.0"), "your secret")
+    thread_id = await driver.accepted(reply("another secret", "2.0"))
+    await driver.accepted(reply("hello", "3.0"))
+    await driver.settle(await driver.claimed(thread_id), "another secret, hello")
 
-    await books.accept_deletion(deletion("1.0"))
-    await books.accept_deletion(deletion("2.0"))
-    assert [turn.answer for turn in await books.rows(TURNS)] == [None, ANSWER_ERASED]
-    assert "secret" not in repr(await books.rows(MESSAGES))
+    await driver.accept_deletion(deletion("1.0"))
+    await driver.accept_deletion(deletion("2.0"))
+    assert [turn.answer for turn in await driver.rows(TURNS)] == [None, ANSWER_ERASED]
+    assert "secret" not in repr(await driver.rows(MESSAGES))

@@ -20,7 +20,7 @@ from bot.store.engine import MAX_QUEUED, Store, mark_dirty
 from bot.store.tables import MESSAGES, THREADS
 from tests.support.builders import NOON, mention
 from tests.support.interfered_store import busied, rival
-from tests.support.store_driver import Books
+from tests.support.store_driver import StoreDriver
 
 SECRET = "my-password-is-hunter2"
 
@@ -31,7 +31,7 @@ def add_thread(connection: Connection, root: str) -> None:
     connection.execute(sa.insert(THREADS).values(place))
 
 
-async def test_a_transaction_is_whole_or_not_at_all(books: Books) -> None:
+async def test_a_transaction_is_whole_or_not_at_all(driver: StoreDriver) -> None:
     """When the function raises, its writes are rolled back, and the error is raised unchanged."""
 
     def half(connection: Connection) -> None:
@@ -39,11 +39,11 @@ async def test_a_transaction_is_whole_or_not_at_all(books: Books) -> None:
         raise LookupError("half-way")
 
     with pytest.raises(LookupError, match="half-way"):
-        await books.store.run(half)
-    assert await books.rows(THREADS) == []
+        await driver.store.run(half)
+    assert await driver.rows(THREADS) == []
 
 
-async def test_a_cancelled_wait_does_not_tear_the_transaction(books: Books) -> None:
+async def test_a_cancelled_wait_does_not_tear_the_transaction(driver: StoreDriver) -> None:
     """The caller may be cancelled; the running transaction is committed."""
     begun, go_on = threading.Event(), threading.Event()
 
@@ -53,17 +53,17 @@ async def test_a_cancelled_wait_does_not_tear_the_transaction(books: Books) -> N
         go_on.wait(60)
         add_thread(connection, "2.0")
 
-    waiting = asyncio.create_task(books.store.run(slow))
+    waiting = asyncio.create_task(driver.store.run(slow))
     await asyncio.to_thread(begun.wait)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
     go_on.set()
-    await books.store.close()  # waits for the running transaction
+    await driver.store.close()  # waits for the running transaction
 
-    with books.store.engine.connect() as connection:
+    with driver.store.engine.connect() as connection:
         assert set(connection.execute(sa.select(THREADS.c.root)).scalars()) == {"1.0", "2.0"}
-    books.store.engine.dispose()
+    driver.store.engine.dispose()
 
 
 async def test_what_must_not_be_lost_waits_for_a_locked_database(empty_sqlite_url: str) -> None:
@@ -113,12 +113,12 @@ async def test_whoever_waits_for_the_database_can_be_cancelled(empty_sqlite_url:
     other.close()
 
 
-async def test_what_the_database_will_never_take_is_not_tried_for_ever(books: Books) -> None:
+async def test_what_the_database_will_never_take_is_not_tried_for_ever(driver: StoreDriver) -> None:
     """A violated constraint raises at once, so that the caller can do something else."""
-    await books.store.run(add_thread, "1.0")
+    await driver.store.run(add_thread, "1.0")
 
     with pytest.raises(StoreUnavailable, match=r"IntegrityError|UniqueViolation"):
-        await books.store.run_until_available(add_thread, "1.0")
+        await driver.store.run_until_available(add_thread, "1.0")
 
 
 async def test_the_line_for_the_database_is_bounded(empty_sqlite_url: str) -> None:
@@ -169,36 +169,36 @@ async def test_whoever_gives_up_in_line_is_passed_over(empty_sqlite_url: str) ->
     await store.close()
 
 
-async def test_an_error_of_the_database_tells_nothing_of_what_people_wrote(books: Books) -> None:
+async def test_an_error_of_the_database_tells_nothing_of_what_people_wrote(driver: StoreDriver) -> None:
     """Neither the error nor its causes hold a statement's parameters."""
-    await books.accepted(mention(SECRET))
-    [row] = await books.rows(MESSAGES)
+    await driver.accepted(mention(SECRET))
+    [row] = await driver.rows(MESSAGES)
     again = {**row._mapping, "id": row.id + 1, "message_id": row.message_id}  # noqa: SLF001 - the documented name
     with pytest.raises(StoreUnavailable) as caught:
-        await books.store.run(lambda connection: connection.execute(sa.insert(MESSAGES).values(again)))
+        await driver.store.run(lambda connection: connection.execute(sa.insert(MESSAGES).values(again)))
 
     error = caught.value
     assert SECRET not in "".join([str(error), repr(error), *traceback.format_exception(error)])
     assert (error.__cause__, error.__context__) == (None, None)
 
 
-async def test_an_error_of_ours_tells_nothing_of_what_people_wrote(books: Books) -> None:
+async def test_an_error_of_ours_tells_nothing_of_what_people_wrote(driver: StoreDriver) -> None:
     """A programming error in a statement is logged without its other values."""
     naive = datetime(2026, 1, 1)  # noqa: DTZ001 - what must be refused
     wrong = {"text": SECRET, "accepted_at": naive}
     with pytest.raises(sa.exc.StatementError, match="naive") as caught:
-        await books.store.run(lambda connection: connection.execute(sa.update(MESSAGES), wrong))
+        await driver.store.run(lambda connection: connection.execute(sa.update(MESSAGES), wrong))
 
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
-async def test_times_come_back_aware_and_in_utc(books: Books) -> None:
+async def test_times_come_back_aware_and_in_utc(driver: StoreDriver) -> None:
     """A time in any zone is the same moment in UTC when it is read."""
     tokyo = datetime(2026, 1, 1, 9, 30, 15, 123456, tzinfo=timezone(timedelta(hours=9)))
-    books.now = tokyo
-    await books.accepted(mention("hello"))
+    driver.now = tokyo
+    await driver.accepted(mention("hello"))
 
-    stored = (await books.rows(MESSAGES))[0].accepted_at
+    stored = (await driver.rows(MESSAGES))[0].accepted_at
     assert stored == tokyo
     assert stored.tzinfo is UTC
 

@@ -13,108 +13,108 @@ from bot.store import history, summaries
 from bot.store.history import PAGE
 from bot.store.settlement import TurnState
 from tests.support.builders import ANA, BEN, THREAD, deletion, mention, reply, stop, thread
-from tests.support.store_driver import Books
+from tests.support.store_driver import StoreDriver
 
 
-async def long_session(books: Books, turns: int) -> None:
+async def long_session(driver: StoreDriver, turns: int) -> None:
     """Create a session with this many numbered turns."""
     for number in range(turns):
-        await books.answer(mention(f"question {number}", f"{number:06}"), f"answer {number}")
+        await driver.answer(mention(f"question {number}", f"{number:06}"), f"answer {number}")
 
 
-async def test_a_turn_comes_back_as_it_was(books: Books) -> None:
+async def test_a_turn_comes_back_as_it_was(driver: StoreDriver) -> None:
     """A turn has its authors, texts, files and answer, in order."""
     file = Attachment("F1", "log.txt", "text/plain", 12)
-    thread_id = await books.accepted(dataclasses.replace(mention("hello", "1.0"), attachments=(file,)))
-    await books.accepted(reply("me too", "2.0", by=BEN))
-    await books.settle(await books.claimed(thread_id), "hi both")
-    now = await books.claimed(await books.accepted(reply("thanks", "3.0")))
+    thread_id = await driver.accepted(dataclasses.replace(mention("hello", "1.0"), attachments=(file,)))
+    await driver.accepted(reply("me too", "2.0", by=BEN))
+    await driver.settle(await driver.claimed(thread_id), "hi both")
+    now = await driver.claimed(await driver.accepted(reply("thanks", "3.0")))
 
     messages = (Utterance("U-ANA", "hello", (file,)), Utterance("U-BEN", "me too"))
-    assert await books.past(now) == [Turn(messages, "hi both")]
+    assert await driver.past(now) == [Turn(messages, "hi both")]
 
 
-async def test_a_failed_turn_is_remembered_and_a_superseded_one_is_not(books: Books) -> None:
+async def test_a_failed_turn_is_remembered_and_a_superseded_one_is_not(driver: StoreDriver) -> None:
     """The note of a failed turn stays; a superseded turn is left out."""
-    failed = await books.claimed(await books.accepted(mention("one", "1.0")))
-    await books.settle(failed, "(no answer)", TurnState.FAILED)
-    now = await books.claimed(await books.accepted(reply("two", "2.0")))
-    assert [turn.answer for turn in await books.past(now)] == ["(no answer)"]
-    await books.reset(THREAD, ANA)
-    await books.settle(now)
+    failed = await driver.claimed(await driver.accepted(mention("one", "1.0")))
+    await driver.settle(failed, "(no answer)", TurnState.FAILED)
+    now = await driver.claimed(await driver.accepted(reply("two", "2.0")))
+    assert [turn.answer for turn in await driver.past(now)] == ["(no answer)"]
+    await driver.reset(THREAD, ANA)
+    await driver.settle(now)
 
-    assert await books.past(await books.claimed(await books.accepted(reply("three", "3.0")))) == []
+    assert await driver.past(await driver.claimed(await driver.accepted(reply("three", "3.0")))) == []
 
 
-async def test_a_stopped_turn_is_remembered_as_far_as_it_went(books: Books) -> None:
+async def test_a_stopped_turn_is_remembered_as_far_as_it_went(driver: StoreDriver) -> None:
     """The answer until the stop stays, and the stop command is left out."""
-    claim = await books.claimed(await books.accepted(mention("one", "1.0")))
-    await books.accept_stop(stop("2.0"))
-    await books.settle(claim, "half a", TurnState.STOPPED)
-    now = await books.claimed(await books.accepted(reply("two", "3.0")))
+    claim = await driver.claimed(await driver.accepted(mention("one", "1.0")))
+    await driver.accept_stop(stop("2.0"))
+    await driver.settle(claim, "half a", TurnState.STOPPED)
+    now = await driver.claimed(await driver.accepted(reply("two", "3.0")))
 
-    assert await books.past(now) == [Turn((Utterance("U-ANA", "one"),), "half a")]
+    assert await driver.past(now) == [Turn((Utterance("U-ANA", "one"),), "half a")]
 
 
-async def test_deleted_messages_are_no_part_of_the_history(books: Books) -> None:
+async def test_deleted_messages_are_no_part_of_the_history(driver: StoreDriver) -> None:
     """The other messages of a turn stay, with a note for the answer. A turn without messages is left out."""
-    thread_id = await books.accepted(mention("one", "1.0"))
-    await books.accepted(reply("two", "2.0"))
-    await books.settle(await books.claimed(thread_id), "to both")
-    await books.answer(reply("three", "3.0"), "to the third")
+    thread_id = await driver.accepted(mention("one", "1.0"))
+    await driver.accepted(reply("two", "2.0"))
+    await driver.settle(await driver.claimed(thread_id), "to both")
+    await driver.answer(reply("three", "3.0"), "to the third")
     for message_id in ("1.0", "3.0"):
-        await books.accept_deletion(deletion(message_id))
-    now = await books.claimed(await books.accepted(reply("four", "4.0")))
+        await driver.accept_deletion(deletion(message_id))
+    now = await driver.claimed(await driver.accepted(reply("four", "4.0")))
 
-    assert await books.past(now) == [Turn((Utterance("U-ANA", "two"),), texts.ANSWER_ERASED)]
+    assert await driver.past(now) == [Turn((Utterance("U-ANA", "two"),), texts.ANSWER_ERASED)]
 
 
-async def test_every_turn_is_read_oldest_first_over_several_pages(books: Books) -> None:
+async def test_every_turn_is_read_oldest_first_over_several_pages(driver: StoreDriver) -> None:
     """With a large budget each turn is read once."""
-    await long_session(books, PAGE + 10)
-    now = await books.claimed(await books.accepted(mention("now", "9")))
+    await long_session(driver, PAGE + 10)
+    now = await driver.claimed(await driver.accepted(mention("now", "9")))
 
-    assert [turn.answer for turn in await books.past(now)] == [f"answer {number}" for number in range(PAGE + 10)]
+    assert [turn.answer for turn in await driver.past(now)] == [f"answer {number}" for number in range(PAGE + 10)]
 
 
-async def test_what_is_read_does_not_grow_with_the_session(books: Books) -> None:
+async def test_what_is_read_does_not_grow_with_the_session(driver: StoreDriver) -> None:
     """A small budget reads one page, with the newest turns, however long the session is."""
-    await long_session(books, PAGE + 10)
-    now = await books.claimed(await books.accepted(mention("now", "9")))
+    await long_session(driver, PAGE + 10)
+    now = await driver.claimed(await driver.accepted(mention("now", "9")))
     statements: list[str] = []
-    event.listen(books.store.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
-    turns = await books.past(now, budget=100)
+    event.listen(driver.store.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    turns = await driver.past(now, budget=100)
 
     assert turns[-1].answer == f"answer {PAGE + 9}"
     assert len(turns) == PAGE
     assert len([statement for statement in statements if "FROM turns" in statement]) == 1
 
 
-async def test_what_was_not_read_counts_as_cut(books: Books) -> None:
+async def test_what_was_not_read_counts_as_cut(driver: StoreDriver) -> None:
     """The window begins after the turns that were not read, and everybody is named from then on."""
-    await long_session(books, PAGE + 10)
-    now = await books.claimed(await books.accepted(mention("now", "9")))
+    await long_session(driver, PAGE + 10)
+    now = await driver.claimed(await driver.accepted(mention("now", "9")))
     assert now.session_id is not None
-    past = await books.store.run(history.before, now.session_id, now.turn_id, budget_tokens=100)
+    past = await driver.store.run(history.before, now.session_id, now.turn_id, budget_tokens=100)
 
     assert past.window == HistoryWindow(past.turns[0].id - 1, several=True)
 
 
-async def test_what_is_cut_is_not_read(books: Books) -> None:
+async def test_what_is_cut_is_not_read(driver: StoreDriver) -> None:
     """No row before the window is read."""
-    turns = [await books.answer(mention(f"question {number}", f"{number}.0")) for number in range(1, 5)]
-    await books.store.run(summaries.move, "s1", HistoryWindow(turns[1].turn_id))
-    now = await books.claimed(await books.accepted(mention("now", "9")))
+    turns = [await driver.answer(mention(f"question {number}", f"{number}.0")) for number in range(1, 5)]
+    await driver.store.run(summaries.move, "s1", HistoryWindow(turns[1].turn_id))
+    now = await driver.claimed(await driver.accepted(mention("now", "9")))
 
-    assert [turn.messages[0].text for turn in await books.past(now)] == ["question 3", "question 4"]
+    assert [turn.messages[0].text for turn in await driver.past(now)] == ["question 3", "question 4"]
 
 
-async def test_no_other_sessions_words_are_read(books: Books) -> None:
+async def test_no_other_sessions_words_are_read(driver: StoreDriver) -> None:
     """Turns of another thread, or of the thread's closed session, are not read."""
-    await books.answer(mention("theirs", in_=thread(1)))
-    await books.answer(mention("forgotten", "1.0"))
-    await books.reset(THREAD, ANA)
-    await books.answer(mention("mine", "2.0"))
-    now = await books.claimed(await books.accepted(mention("now", "3.0")))
+    await driver.answer(mention("theirs", in_=thread(1)))
+    await driver.answer(mention("forgotten", "1.0"))
+    await driver.reset(THREAD, ANA)
+    await driver.answer(mention("mine", "2.0"))
+    now = await driver.claimed(await driver.accepted(mention("now", "3.0")))
 
-    assert [said.text for turn in await books.past(now) for said in turn.messages] == ["mine"]
+    assert [message.text for turn in await driver.past(now) for message in turn.messages] == ["mine"]

@@ -16,10 +16,10 @@ from bot.store.tables import PREFERENCES
 from bot.tools.set_preferences import set_preferences
 from tests.support import builders
 from tests.support.builders import BEN, NOON, deletion, edit, mention, reply, stop
-from tests.support.store_driver import Books
+from tests.support.store_driver import StoreDriver
 
-ANA = ("desk", "T1", "U-ANA")
-OTHERS = [("desk", "T1", "U-BEN"), ("desk", "T2", "U-ANA"), ("slack", "T1", "U-ANA")]
+ANA = ("chat", "T1", "U-ANA")
+OTHERS = [("chat", "T1", "U-BEN"), ("chat", "T2", "U-ANA"), ("slack", "T1", "U-ANA")]
 
 
 async def change(store: Store, person: tuple[str, str, str], **wishes: str) -> Preferences:
@@ -54,48 +54,48 @@ async def test_a_change_leaves_the_rest(store: Store) -> None:
 
 async def test_changes_at_the_same_time_are_all_kept(store: Store) -> None:
     """Two changes at once, in two threads, do not overwrite each other."""
-    people = [("desk", "T1", f"U-{number}") for number in range(20)]
+    people = [("chat", "T1", f"U-{number}") for number in range(20)]
     for person in people:
         await asyncio.gather(*(change(store, person, **{field: field}) for field in ("name", "language", "about")))
 
     assert {await stored(store, person) for person in people} == {Preferences("name", "language", None, "about")}
 
 
-async def forgotten(books: Books) -> None:
-    await books.forget(builders.ANA)
+async def forgotten(driver: StoreDriver) -> None:
+    await driver.forget(builders.ANA)
 
 
-async def edited(books: Books) -> None:
-    await books.accept_edit(edit("call me Bea", "2.0"))
+async def edited(driver: StoreDriver) -> None:
+    await driver.accept_edit(edit("call me Bea", "2.0"))
 
 
-async def deleted(books: Books) -> None:
-    await books.accept_deletion(deletion("2.0"))
+async def deleted(driver: StoreDriver) -> None:
+    await driver.accept_deletion(deletion("2.0"))
 
 
-async def stopped(books: Books) -> None:
-    await books.accept_stop(stop("3.0"))
+async def stopped(driver: StoreDriver) -> None:
+    await driver.accept_stop(stop("3.0"))
 
 
-async def taken_over(books: Books) -> None:
-    await books.lapse()
-    await books.claimed(1, "two")
+async def taken_over(driver: StoreDriver) -> None:
+    await driver.lapse()
+    await driver.claimed(1, "two")
 
 
 @pytest.mark.parametrize("meanwhile", [None, forgotten, edited, deleted, stopped, taken_over])
 async def test_what_an_answer_asks_for_is_kept_while_it_is_wanted(
-    books: Books, meanwhile: Callable[[Books], Awaitable[None]] | None
+    driver: StoreDriver, meanwhile: Callable[[StoreDriver], Awaitable[None]] | None
 ) -> None:
     """A tool call stores nothing once its author is forgotten, its message deleted, or the turn taken over."""
-    await books.answer(mention("hello", "1.0", by=BEN))
-    claim = await books.claimed(await books.accepted(reply("call me Rita", "2.0")))
-    [tool] = set_preferences(books.store, claim, lambda: books.now)
+    await driver.answer(mention("hello", "1.0", by=BEN))
+    claim = await driver.claimed(await driver.accepted(reply("call me Rita", "2.0")))
+    [tool] = set_preferences(driver.store, claim, lambda: driver.now)
     if meanwhile is not None:
-        await meanwhile(books)
+        await meanwhile(driver)
     outcome = await tool.run({"name": "Rita"})
 
     assert ("error" in outcome.result, outcome.note == "") == (meanwhile is not None,) * 2
-    assert len(await books.rows(PREFERENCES)) == (meanwhile is None)
+    assert len(await driver.rows(PREFERENCES)) == (meanwhile is None)
 
 
 async def test_erasing(store: Store) -> None:
@@ -105,7 +105,7 @@ async def test_erasing(store: Store) -> None:
     await store.run(preferences.erase, platform=ANA[0], workspace=ANA[1], user_id=ANA[2])
     assert await stored(store, ANA) == NO_PREFERENCES
     assert [await stored(store, person) for person in OTHERS] == [Preferences("Rita")] * 3
-    await store.run(preferences.erase, platform="desk", workspace="T1")
+    await store.run(preferences.erase, platform="chat", workspace="T1")
 
     assert await stored(store, OTHERS[0]) == NO_PREFERENCES
     assert await store.run(lambda c: c.execute(sa.select(sa.func.count()).select_from(PREFERENCES)).scalar()) == 2

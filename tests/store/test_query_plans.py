@@ -29,7 +29,7 @@ from bot.store import (
 )
 from bot.store.metrics import figures
 from tests.support.builders import ANA, DAY, THREAD, deletion, edit, mention, reply, stop, thread
-from tests.support.store_driver import A_DAY, HOUR, Books
+from tests.support.store_driver import A_DAY, HOUR, StoreDriver
 
 Statement = tuple[str, Any]
 
@@ -42,80 +42,82 @@ WALKS = re.compile(
 )
 
 
-async def test_what_every_message_costs_is_looked_up_by_an_index(books: Books) -> None:
+async def test_what_every_message_costs_is_looked_up_by_an_index(driver: StoreDriver) -> None:
     """Accepting, claiming, reading, settling, forgetting, renewing and sweeping never scan a large table."""
-    statements = recorded(books.store.engine)
-    await books.answer(mention("hello", "1.0"))
-    now = await books.claimed(await books.accepted(dataclasses.replace(reply("more", "2.0"), client_id="c1")))
-    await books.past(now)
-    await books.store.run(history.oldest, "s1", after=0, until=now.turn_id)
-    await books.store.run(summaries.move, "s1", HistoryWindow(0))
-    folding = await books.store.run(summaries.begin, books.lease(), "s1")
-    assert folding is not None
-    await books.store.run(summaries.finish, folding, "short", reaches=0, several=False)
-    await books.store.run(posted_messages.posted, now, "A1")
-    await books.store.run(posted_messages.of_turn, now)
-    await books.store.run(posted_messages.of_other_turns, now, ["A1"])
-    await books.store.run(leases.renew, books.lease(), [1, 2])
-    await books.store.run(leases.interruptions, "one")
-    await books.store.run(leases.owed_threads, [("desk", "T1")], now=books.now, limit=10)
-    await books.store.run(thread_context.keep, 1, "s1", 1, ThreadContext((EarlierMessage("0.5", "U1", "hi"),)))
-    await books.store.run(thread_context.attached, "s1", [Turn((), id=1)])
-    await books.store.run(thread_context.edit, 1, reply("hi!", "0.5"))
-    await books.store.run(display_names.give, "s1", ["U1"], {"U1": "Ana"})
-    await books.store.run(display_names.of_session, "s1")
-    await books.store.run(sessions.open_in, 1)
-    await books.store.run(preferences.change, "desk", "T1", ANA.id, {"name": "Rita"}, now=books.now)
-    await books.store.run(preferences.of_person, "desk", "T1", ANA.id)
-    await books.accept_stop(stop("3.0"))
-    await books.accept_edit(edit("more of it", "2.0"))
-    await books.accept_edit(edit("unknown", "9.0"))
-    await books.accept_deletion(deletion("2.0"))
-    await books.forget(ANA)
-    await books.reset(THREAD, ANA)
-    await books.sweep()
-    await books.sweep(idle=IdleLimits(DAY, {"C9": HOUR}))
-    places = [("desk", "T1")]
-    await books.store.run(sessions.claim_expiry_warnings, places, now=books.now + DAY, idle=A_DAY, ahead=HOUR, batch=10)
-    await books.store.run(erasure.leave, ChannelGone("desk", "T1", "C1"), now=books.now)
-    await books.store.run(purge.delete_old_rows, before=books.now + DAY, batch=10)
+    statements = recorded(driver.store.engine)
+    await driver.answer(mention("hello", "1.0"))
+    now = await driver.claimed(await driver.accepted(dataclasses.replace(reply("more", "2.0"), client_id="c1")))
+    await driver.past(now)
+    await driver.store.run(history.oldest, "s1", after=0, until=now.turn_id)
+    await driver.store.run(summaries.move, "s1", HistoryWindow(0))
+    compaction = await driver.store.run(summaries.begin, driver.lease(), "s1")
+    assert compaction is not None
+    await driver.store.run(summaries.finish, compaction, "short", reaches=0, several=False)
+    await driver.store.run(posted_messages.posted, now, "A1")
+    await driver.store.run(posted_messages.of_turn, now)
+    await driver.store.run(posted_messages.of_other_turns, now, ["A1"])
+    await driver.store.run(leases.renew, driver.lease(), [1, 2])
+    await driver.store.run(leases.interruptions, "one")
+    await driver.store.run(leases.owed_threads, [("chat", "T1")], now=driver.now, limit=10)
+    await driver.store.run(thread_context.save, 1, "s1", 1, ThreadContext((EarlierMessage("0.5", "U1", "hi"),)))
+    await driver.store.run(thread_context.attached, "s1", [Turn((), id=1)])
+    await driver.store.run(thread_context.edit, 1, reply("hi!", "0.5"))
+    await driver.store.run(display_names.assign, "s1", ["U1"], {"U1": "Ana"})
+    await driver.store.run(display_names.of_session, "s1")
+    await driver.store.run(sessions.open_in, 1)
+    await driver.store.run(preferences.change, "chat", "T1", ANA.id, {"name": "Rita"}, now=driver.now)
+    await driver.store.run(preferences.of_person, "chat", "T1", ANA.id)
+    await driver.accept_stop(stop("3.0"))
+    await driver.accept_edit(edit("more of it", "2.0"))
+    await driver.accept_edit(edit("unknown", "9.0"))
+    await driver.accept_deletion(deletion("2.0"))
+    await driver.forget(ANA)
+    await driver.reset(THREAD, ANA)
+    await driver.sweep()
+    await driver.sweep(idle=IdleLimits(DAY, {"C9": HOUR}))
+    places = [("chat", "T1")]
+    await driver.store.run(
+        sessions.claim_expiry_warnings, places, now=driver.now + DAY, idle=A_DAY, ahead=HOUR, batch=10
+    )
+    await driver.store.run(erasure.leave, ChannelGone("chat", "T1", "C1"), now=driver.now)
+    await driver.store.run(purge.delete_old_rows, before=driver.now + DAY, batch=10)
 
-    plans = await books.store.run(plans_of, statements)
+    plans = await driver.store.run(plans_of, statements)
     assert len(plans) > 20
     assert [plan for plan in plans if WALKS.search(plan)] == []
 
 
-async def test_forgetting_somebody_costs_what_is_theirs(books: Books) -> None:
+async def test_forgetting_somebody_costs_what_is_theirs(driver: StoreDriver) -> None:
     """Erasure reads the person's own rows; the tables besides messages are read once, at the end."""
     for number in range(7):
-        await books.answer(mention("hello", in_=thread(number)))
-    statements = recorded(books.store.engine)
-    assert await books.forget(ANA) == 7
+        await driver.answer(mention("hello", in_=thread(number)))
+    statements = recorded(driver.store.engine)
+    assert await driver.forget(ANA) == 7
 
     assert ["names.person_id" in statement for statement, _ in statements].count(True) == 1
-    plans = await books.store.run(plans_of, statements)
+    plans = await driver.store.run(plans_of, statements)
     of_workspace = re.compile(r"\(platform=\? AND workspace=\?\)")
     assert [plan for plan in plans if WALKS.search(plan) or of_workspace.search(plan)] == []
 
 
-async def test_what_an_operator_asks_costs_what_a_day_holds(books: Books) -> None:
+async def test_what_an_operator_asks_costs_what_a_day_holds(driver: StoreDriver) -> None:
     """The metrics read the last day's turns and open sessions only."""
-    statements = recorded(books.store.engine)
-    await books.store.run(figures, now=books.now)
+    statements = recorded(driver.store.engine)
+    await driver.store.run(figures, now=driver.now)
 
-    plans = await books.store.run(plans_of, statements)
+    plans = await driver.store.run(plans_of, statements)
     assert len(plans) == 8
     assert [plan for plan in plans if WALKS.search(plan) and not READS_OPEN_SESSIONS.search(plan)] == []
 
 
-async def test_what_is_owed_is_found_without_walking_the_thread(books: Books) -> None:
+async def test_what_is_owed_is_found_without_walking_the_thread(driver: StoreDriver) -> None:
     """A claim reads the waiting messages only, however many the thread has."""
-    await books.answer(mention("hello", "1.0"))
-    statements = recorded(books.store.engine)
-    await books.answer(reply("more", "2.0"))
+    await driver.answer(mention("hello", "1.0"))
+    statements = recorded(driver.store.engine)
+    await driver.answer(reply("more", "2.0"))
     [waiting] = [
         plan
-        for plan in await books.store.run(plans_of, statements)
+        for plan in await driver.store.run(plans_of, statements)
         if plan.startswith("SELECT") and "turn_id IS NULL" in plan
     ]
 

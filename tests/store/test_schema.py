@@ -25,7 +25,7 @@ from bot.store.engine import Store
 from bot.store.tables import metadata
 from bot.testing import SettableClock
 from tests.support.builders import NOON
-from tests.support.store_driver import LONG_AGO, Books, texts
+from tests.support.store_driver import LONG_AGO, StoreDriver, texts
 
 CORNER = "a_corner_of_its_own"  # a PostgreSQL schema, so that the other tests keep their tables
 
@@ -138,18 +138,18 @@ async def test_rows_of_the_first_schema_are_carried_over(bare: Store) -> None:
     await bare.run(upgrade_to, "0001")
     await bare.run(fill, ROWS_OF_0001)
     await bare.run(schema.upgrade)
-    books = Books(bare, SettableClock())
-    claim = await books.claimed(1)
+    driver = StoreDriver(bare, SettableClock())
+    claim = await driver.claimed(1)
 
     assert (claim.attempt, texts(claim), claim.interrupted) == (2, ["and?"], None)
     assert await bare.run(posted_messages.of_turn, claim) == ["A2"]
     assert await bare.run(posted_messages.of_other_turns, claim, ["A1", "A2", "A3"]) == {"A1"}
-    assert await books.past(claim) == [Turn((Utterance("U-ANA", "hi"),), "hello")]
-    assert await books.settle(claim)
+    assert await driver.past(claim) == [Turn((Utterance("U-ANA", "hi"),), "hello")]
+    assert await driver.settle(claim)
     assert await bare.run(lambda connection: compare_metadata(MigrationContext.configure(connection), metadata)) == []
 
 
-PLACE = {"platform": "desk", "workspace": "T1", "channel": "C1", "root": "1.0", "direct": False, "engaged": True}
+PLACE = {"platform": "chat", "workspace": "T1", "channel": "C1", "root": "1.0", "direct": False, "engaged": True}
 OF_ANA = {"thread_id": 1, "session_id": "s1", "author_id": "U-ANA", "author_workspace": "T1", "accepted_at": NOON}
 TURN = {"thread_id": 1, "session_id": "s1", "attempt": 1, "started_at": NOON}
 ROWS_OF_0001: dict[str, list[dict[str, object]]] = {

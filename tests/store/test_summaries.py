@@ -1,4 +1,7 @@
-"""Summaries in the store: one writer at a time, never moving back, gone with the words they hold. On both databases."""
+"""Summaries in the store: one writer at a time; a window never moves back; erased texts void them.
+
+On both databases.
+"""
 
 from __future__ import annotations
 
@@ -19,256 +22,266 @@ from bot.store.settlement import Settlement, TurnState
 from bot.store.summaries import CompactionClaim
 from bot.store.tables import SUMMARIES
 from tests.support.builders import ANA, BEN, DAY, THREAD, deletion, edit, mention, reply
-from tests.support.store_driver import Books
+from tests.support.store_driver import StoreDriver
 
 LEASE = timedelta(minutes=5)
 SECOND = timedelta(seconds=1)
 
 
 class Sessions:
-    """Summaries of the thread's session, as a test writes them."""
+    """Helpers for the summaries of one session."""
 
-    def __init__(self, books: Books) -> None:
-        self.books = books
+    def __init__(self, driver: StoreDriver) -> None:
+        self.driver = driver
 
     async def turns(self, count: int) -> list[Claim]:
-        """So many settled turns."""
-        return [await self.books.answer(mention(f"question {n}", f"{n}.0"), f"answer {n}") for n in range(1, count + 1)]
+        """Answer so many turns. Return their claims."""
+        return [
+            await self.driver.answer(mention(f"question {n}", f"{n}.0"), f"answer {n}") for n in range(1, count + 1)
+        ]
 
     async def begin(self, session_id: str = "s1") -> CompactionClaim | None:
-        """The right to write the summary, if it is free."""
-        return await self.books.store.run(summaries.begin, self.books.lease("one", LEASE), session_id)
+        """Lease the next summary, if it is free."""
+        return await self.driver.store.run(summaries.begin, self.driver.lease("one", LEASE), session_id)
 
     async def began(self) -> CompactionClaim:
-        """The right to write the summary, which must be free."""
-        folding = await self.begin()
-        assert folding is not None
-        return folding
+        """Lease the next summary, which must be free."""
+        compaction = await self.begin()
+        assert compaction is not None
+        return compaction
 
-    async def finish(self, folding: CompactionClaim, reaches: int, text: str = "The code is 7319.") -> bool:
-        """Whether the summary was stored."""
-        run = self.books.store.run
-        return await run(summaries.finish, folding, text, reaches=reaches, several=False)
+    async def finish(self, compaction: CompactionClaim, reaches: int, text: str = "The code is 7319.") -> bool:
+        """Store a summary. Return whether it was stored."""
+        run = self.driver.store.run
+        return await run(summaries.finish, compaction, text, reaches=reaches, several=False)
 
-    async def cut(self, session_id: str = "s1") -> HistoryWindow:
-        """Where the session is cut now."""
-        return await self.books.store.run(summaries.cut_of, session_id)
+    async def window(self, session_id: str = "s1") -> HistoryWindow:
+        """Return the session's window."""
+        return await self.driver.store.run(summaries.window_of, session_id)
 
 
 @pytest.fixture
-def sessions(books: Books) -> Sessions:
-    """The thread's sessions."""
-    return Sessions(books)
+def sessions(driver: StoreDriver) -> Sessions:
+    """Return the helpers for the first session."""
+    return Sessions(driver)
 
 
-async def test_a_summary_is_stored_and_the_session_shown_from_behind_it(books: Books, sessions: Sessions) -> None:
-    """The next turn finds the summary, and the turns that it does not hold."""
+async def test_a_summary_is_stored_and_the_session_shown_from_behind_it(
+    driver: StoreDriver, sessions: Sessions
+) -> None:
+    """The next turn has the summary, and the turns that it does not cover."""
     turns = await sessions.turns(3)
     assert await sessions.finish(await sessions.began(), turns[1].turn_id)
-    now = await books.claimed(await books.accepted(reply("now", "9.0")))
-    past = await books.store.run(settled_turns.before, "s1", now.turn_id, budget_tokens=1_000)
+    now = await driver.claimed(await driver.accepted(reply("now", "9.0")))
+    past = await driver.store.run(settled_turns.before, "s1", now.turn_id, budget_tokens=1_000)
 
     assert past.window == HistoryWindow(turns[1].turn_id, "The code is 7319.", turns[1].turn_id)
     assert past.turns == (Turn((Utterance("U-ANA", "question 3"),), "answer 3"),)
 
 
-async def test_what_is_to_be_folded_is_read_oldest_first(books: Books, sessions: Sessions) -> None:
-    """The turns after one and until another, each with its id."""
+async def test_turns_to_summarise_are_read_oldest_first(driver: StoreDriver, sessions: Sessions) -> None:
+    """The turns after one and up to another are read, oldest first, each with its id."""
     first, second, third, _ = [claim.turn_id for claim in await sessions.turns(4)]
-    found = await books.store.run(settled_turns.oldest, "s1", after=first, until=third)
+    found = await driver.store.run(settled_turns.oldest, "s1", after=first, until=third)
 
     assert [turn.id for turn in found] == [second, third]
     assert [turn.answer for turn in found] == ["answer 2", "answer 3"]
 
 
-async def test_one_at_a_time_writes_a_summary(books: Books, sessions: Sessions) -> None:
-    """Also among replicas that begin at the same moment; whoever died is waited for no longer than the lease."""
+async def test_one_at_a_time_writes_a_summary(driver: StoreDriver, sessions: Sessions) -> None:
+    """One of several concurrent replicas gets the lease. The lease of a dead one runs out."""
     await sessions.turns(1)
-    begun = [folding for folding in await asyncio.gather(*(sessions.begin() for _ in range(4))) if folding]
+    begun = [compaction for compaction in await asyncio.gather(*(sessions.begin() for _ in range(4))) if compaction]
     assert len(begun) == 1
     assert await sessions.begin() is None
-    await books.lapse()
+    await driver.lapse()
 
     assert await sessions.begin() is not None
 
 
-async def test_whoever_was_too_slow_changes_nothing(books: Books, sessions: Sessions) -> None:
-    """The summary of the one who took over stays."""
+async def test_a_writer_that_lost_its_lease_changes_nothing(driver: StoreDriver, sessions: Sessions) -> None:
+    """A writer whose lease was taken over cannot replace the newer summary."""
     [turn] = await sessions.turns(1)
     slow = await sessions.began()
-    await books.lapse()
+    await driver.lapse()
     quick = await sessions.began()
 
     assert await sessions.finish(quick, turn.turn_id, "quick")
     assert not await sessions.finish(slow, turn.turn_id, "slow")
-    assert (await sessions.cut()).summary == "quick"
+    assert (await sessions.window()).summary == "quick"
 
 
-async def test_the_next_begins_at_once_when_one_is_stored_or_given_up(books: Books, sessions: Sessions) -> None:
-    """It finds what was written last."""
+async def test_the_next_begins_at_once_when_one_is_stored_or_given_up(driver: StoreDriver, sessions: Sessions) -> None:
+    """The next writer reads the newest summary."""
     [turn] = await sessions.turns(1)
-    await books.store.run(summaries.give_up, await sessions.began())
+    await driver.store.run(summaries.give_up, await sessions.began())
     assert await sessions.finish(await sessions.began(), turn.turn_id)
 
-    assert (await sessions.began()).cut == HistoryWindow(turn.turn_id, "The code is 7319.", turn.turn_id)
+    assert (await sessions.began()).window == HistoryWindow(turn.turn_id, "The code is 7319.", turn.turn_id)
 
 
-async def test_a_cut_is_stored_with_the_turn_that_made_it(books: Books) -> None:
-    """So that every replica shows the next turn from there on; it never moves back."""
+async def test_a_window_is_stored_with_the_turn_that_moved_it(driver: StoreDriver) -> None:
+    """Every replica shows the next turn from the stored window. The window never moves back."""
     for number, after in enumerate([7, 5]):
-        claim = await books.claimed(await books.accepted(mention("hi", f"{number}.0")))
-        settled = Settlement(TurnState.ANSWERED, "hello", cut=HistoryWindow(after, several=after == 7))
-        await books.store.run(settle, claim, settled, now=books.now)
+        claim = await driver.claimed(await driver.accepted(mention("hi", f"{number}.0")))
+        settled = Settlement(TurnState.ANSWERED, "hello", new_window=HistoryWindow(after, several=after == 7))
+        await driver.store.run(settle, claim, settled, now=driver.now)
 
-    assert await books.store.run(summaries.cut_of, "s1") == HistoryWindow(7, several=True)
+    assert await driver.store.run(summaries.window_of, "s1") == HistoryWindow(7, several=True)
 
 
-async def test_a_summary_that_comes_after_a_cut_does_not_move_it_back(books: Books, sessions: Sessions) -> None:
-    """What was cut meanwhile is not shown again; the next summary reaches further."""
+async def test_a_late_summary_does_not_move_the_window_back(driver: StoreDriver, sessions: Sessions) -> None:
+    """Turns that were dropped meanwhile stay hidden. The next summary covers them."""
     first, second = await sessions.turns(2)
-    folding = await sessions.began()
-    await books.store.run(summaries.move, "s1", HistoryWindow(second.turn_id))
-    await sessions.finish(folding, first.turn_id)
+    compaction = await sessions.began()
+    await driver.store.run(summaries.move, "s1", HistoryWindow(second.turn_id))
+    await sessions.finish(compaction, first.turn_id)
 
-    assert await sessions.cut() == HistoryWindow(second.turn_id, "The code is 7319.", first.turn_id)
+    assert await sessions.window() == HistoryWindow(second.turn_id, "The code is 7319.", first.turn_id)
 
 
 @pytest.mark.parametrize("how", ["reset", "expiry"])
-async def test_a_summary_goes_with_its_session(books: Books, sessions: Sessions, how: str) -> None:
-    """Nothing of it is left, nor is stored any more what was being written."""
+async def test_a_summary_goes_with_its_session(driver: StoreDriver, sessions: Sessions, how: str) -> None:
+    """A closed session has no summary, and one that is being written is not stored."""
     [turn] = await sessions.turns(1)
     await sessions.finish(await sessions.began(), turn.turn_id)
     late = await sessions.began()
     if how == "reset":
-        await books.reset(THREAD, ANA)
+        await driver.reset(THREAD, ANA)
     else:
-        books.now += DAY + SECOND
-        await books.sweep()
+        driver.now += DAY + SECOND
+        await driver.sweep()
 
     assert not await sessions.finish(late, turn.turn_id)
     assert await sessions.begin() is None
-    assert await books.store.run(lambda connection: connection.execute(SUMMARIES.select()).all()) == []
+    assert await driver.store.run(lambda connection: connection.execute(SUMMARIES.select()).all()) == []
 
 
-async def test_a_turn_that_was_cut_off_leaves_no_cut(books: Books) -> None:
-    """After a reset a late answer is discarded, and so is what it would have cut."""
-    claim = await books.claimed(await books.accepted(mention("hi", "1.0")))
-    await books.reset(THREAD, ANA)
-    await books.store.run(settle, claim, Settlement(TurnState.ANSWERED, "hello", cut=HistoryWindow(7)), now=books.now)
+async def test_a_discarded_turn_does_not_move_the_window(driver: StoreDriver) -> None:
+    """After a reset, the late answer is discarded, and its window is too."""
+    claim = await driver.claimed(await driver.accepted(mention("hi", "1.0")))
+    await driver.reset(THREAD, ANA)
+    await driver.store.run(
+        settle, claim, Settlement(TurnState.ANSWERED, "hello", new_window=HistoryWindow(7)), now=driver.now
+    )
 
-    assert await books.store.run(summaries.cut_of, "s1") == WHOLE_HISTORY
+    assert await driver.store.run(summaries.window_of, "s1") == WHOLE_HISTORY
 
 
-async def test_a_deletion_voids_the_summary_that_holds_the_message(books: Books, sessions: Sessions) -> None:
-    """Its words are gone; what is not shown any more stays so, and waits for a new summary."""
+async def test_a_deletion_voids_the_summary_that_holds_the_message(driver: StoreDriver, sessions: Sessions) -> None:
+    """The summary's text is erased. The turns before the window stay hidden until there is a new summary."""
     first, second = await sessions.turns(2)
     await sessions.finish(await sessions.began(), first.turn_id)
-    await books.accept_deletion(deletion("2.0"))
-    assert (await sessions.cut()).summary
-    await books.accept_deletion(deletion("1.0"))
+    await driver.accept_deletion(deletion("2.0"))
+    assert (await sessions.window()).summary
+    await driver.accept_deletion(deletion("1.0"))
 
-    assert await sessions.cut() == HistoryWindow(first.turn_id)
+    assert await sessions.window() == HistoryWindow(first.turn_id)
     assert second.turn_id > first.turn_id
 
 
-async def edited(books: Books) -> None:
-    """What was asked first is another question now."""
-    await books.accept_edit(edit("another question", "5.0"))
+async def edited(driver: StoreDriver) -> None:
+    """Edit the first question."""
+    await driver.accept_edit(edit("another question", "5.0"))
 
 
-async def forgotten(books: Books) -> None:
-    """Who asked first is not known any more."""
-    await books.forget(ANA)
+async def forgotten(driver: StoreDriver) -> None:
+    """Erase the author of the first question."""
+    await driver.forget(ANA)
 
 
-async def edited_before(books: Books) -> None:
-    """What was said before the bot was called is something else now."""
-    await books.accept_edit(edit("who knows VPNs?", "1.0"))
+async def edited_before(driver: StoreDriver) -> None:
+    """Edit a message of the thread context."""
+    await driver.accept_edit(edit("who knows VPNs?", "1.0"))
 
 
-async def deleted_before(books: Books) -> None:
-    """What was said before the bot was called is gone."""
-    await books.accept_deletion(deletion("1.0"))
+async def deleted_before(driver: StoreDriver) -> None:
+    """Delete a message of the thread context."""
+    await driver.accept_deletion(deletion("1.0"))
 
 
-async def called_before(books: Books) -> None:
-    """What was said before the bot was called is a question to it now."""
-    await books.accept_edit(dataclasses.replace(edit("@bot who knows printers?", "1.0"), calls_bot=True))
+async def called_before(driver: StoreDriver) -> None:
+    """Edit a message of the thread context, so that it mentions the bot."""
+    await driver.accept_edit(dataclasses.replace(edit("@bot who knows printers?", "1.0"), calls_bot=True))
 
 
-async def forgotten_before(books: Books) -> None:
-    """Who spoke before the bot was called is not known any more."""
-    await books.forget(BEN)
+async def forgotten_before(driver: StoreDriver) -> None:
+    """Erase an author of the thread context."""
+    await driver.forget(BEN)
 
 
 @pytest.mark.parametrize(
     "taken_back", [edited, forgotten, edited_before, deleted_before, called_before, forgotten_before]
 )
-async def test_whatever_takes_a_word_back_voids_the_summary(
-    books: Books, sessions: Sessions, taken_back: Callable[[Books], Awaitable[None]]
+async def test_a_changed_text_voids_the_summary(
+    driver: StoreDriver, sessions: Sessions, taken_back: Callable[[StoreDriver], Awaitable[None]]
 ) -> None:
-    """Also of what people said before the bot was called, which is folded with the turn that it stands with."""
-    claim = await books.claimed(await books.accepted(mention("my secret", "5.0")))
-    said = ThreadContext((EarlierMessage("1.0", BEN.id, "who knows printers?"),))
-    await books.store.run(thread_context.keep, claim.thread_id, "s1", claim.turn_id, said)
-    await books.settle(claim)
-    await books.answer(reply("and mine", "6.0", by=Author("U-CAY", "T1")))
+    """A change of a question, or of the thread context that is summarised with it, voids the summary."""
+    claim = await driver.claimed(await driver.accepted(mention("my secret", "5.0")))
+    context = ThreadContext((EarlierMessage("1.0", BEN.id, "who knows printers?"),))
+    await driver.store.run(thread_context.save, claim.thread_id, "s1", claim.turn_id, context)
+    await driver.settle(claim)
+    await driver.answer(reply("and mine", "6.0", by=Author("U-CAY", "T1")))
     await sessions.finish(await sessions.began(), claim.turn_id)
-    assert (await sessions.cut()).summary
-    await taken_back(books)
+    assert (await sessions.window()).summary
+    await taken_back(driver)
 
-    assert (await sessions.cut()).summary == ""
-
-
-async def edited_later(books: Books) -> None:
-    """What was asked last is another question now."""
-    await books.accept_edit(edit("another question", "2.0"))
+    assert (await sessions.window()).summary == ""
 
 
-async def deleted_later(books: Books) -> None:
-    """What was asked last is gone."""
-    await books.accept_deletion(deletion("2.0"))
+async def edited_later(driver: StoreDriver) -> None:
+    """Edit the last question."""
+    await driver.accept_edit(edit("another question", "2.0"))
 
 
-async def forgotten_later(books: Books) -> None:
-    """Who asked last is not known any more."""
-    await books.forget(BEN)
+async def deleted_later(driver: StoreDriver) -> None:
+    """Delete the last question."""
+    await driver.accept_deletion(deletion("2.0"))
+
+
+async def forgotten_later(driver: StoreDriver) -> None:
+    """Erase the author of the last question."""
+    await driver.forget(BEN)
 
 
 @pytest.mark.parametrize("being_written", [False, True])
 @pytest.mark.parametrize("taken_back", [edited_later, deleted_later, forgotten_later])
-async def test_a_summary_survives_what_happens_to_later_turns(
-    books: Books, sessions: Sessions, taken_back: Callable[[Books], Awaitable[None]], *, being_written: bool
+async def test_a_summary_survives_changes_of_later_turns(
+    driver: StoreDriver,
+    sessions: Sessions,
+    taken_back: Callable[[StoreDriver], Awaitable[None]],
+    *,
+    being_written: bool,
 ) -> None:
-    """Whether or not the next one is being written, or failed: only that one, which may hold the word, is not kept."""
-    first = await books.answer(mention("my code is 7319", "1.0"))
-    last = await books.answer(reply("and now?", "2.0", by=BEN))
+    """A change of a later turn voids only a summary that is being written, because it may hold the text."""
+    first = await driver.answer(mention("my code is 7319", "1.0"))
+    last = await driver.answer(reply("and now?", "2.0", by=BEN))
     await sessions.finish(await sessions.began(), first.turn_id)
     late = await sessions.began() if being_written else None
-    await taken_back(books)
+    await taken_back(driver)
 
-    assert await sessions.cut() == HistoryWindow(first.turn_id, "The code is 7319.", first.turn_id)
+    assert await sessions.window() == HistoryWindow(first.turn_id, "The code is 7319.", first.turn_id)
     assert late is None or not await sessions.finish(late, last.turn_id, "and now?")
-    assert (await sessions.began()).cut.summary == "The code is 7319."
+    assert (await sessions.began()).window.summary == "The code is 7319."
 
 
-async def test_what_was_said_before_is_folded_with_its_turn(books: Books) -> None:
-    """It is read with it, and with no other."""
-    claim = await books.claimed(await books.accepted(mention("well?", "5.0")))
-    said = ThreadContext((EarlierMessage("1.0", BEN.id, "who knows printers?"),))
-    await books.store.run(thread_context.keep, claim.thread_id, "s1", claim.turn_id, said)
-    await books.settle(claim)
-    last = await books.answer(reply("go on", "6.0"))
-    turns = await books.store.run(settled_turns.oldest, "s1", after=0, until=last.turn_id)
+async def test_the_thread_context_is_summarised_with_its_turn(driver: StoreDriver) -> None:
+    """The thread context is read with its turn, and with no other."""
+    claim = await driver.claimed(await driver.accepted(mention("well?", "5.0")))
+    context = ThreadContext((EarlierMessage("1.0", BEN.id, "who knows printers?"),))
+    await driver.store.run(thread_context.save, claim.thread_id, "s1", claim.turn_id, context)
+    await driver.settle(claim)
+    last = await driver.answer(reply("go on", "6.0"))
+    turns = await driver.store.run(settled_turns.oldest, "s1", after=0, until=last.turn_id)
 
-    assert [turn.thread_context for turn in turns] == [said, NO_THREAD_CONTEXT]
+    assert [turn.thread_context for turn in turns] == [context, NO_THREAD_CONTEXT]
 
 
-async def test_a_deletion_voids_a_summary_that_is_being_written(books: Books, sessions: Sessions) -> None:
-    """It may hold the word already; the next one begins at once, and does not."""
+async def test_a_deletion_voids_a_summary_that_is_being_written(driver: StoreDriver, sessions: Sessions) -> None:
+    """The summary may hold the deleted text, so it is not stored. The next one begins at once."""
     [turn] = await sessions.turns(1)
     late = await sessions.began()
-    await books.accept_deletion(deletion("1.0"))
+    await driver.accept_deletion(deletion("1.0"))
 
     assert not await sessions.finish(late, turn.turn_id)
     again = await sessions.began()
@@ -276,8 +289,8 @@ async def test_a_deletion_voids_a_summary_that_is_being_written(books: Books, se
 
 
 async def test_summaries_hold_what_databases_take(sessions: Sessions) -> None:
-    """A model may write anything."""
+    """Characters that a database refuses are removed from a summary."""
     [turn] = await sessions.turns(1)
     assert await sessions.finish(await sessions.began(), turn.turn_id, "a\0b\ud800")
 
-    assert (await sessions.cut()).summary == "ab?"
+    assert (await sessions.window()).summary == "ab?"

@@ -19,8 +19,8 @@ BEN = Author("U-BEN", "T1")
 CHI = Author("U-CHI", "T1")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAY = timedelta(hours=24)
-THREAD = Thread("desk", "T1", "C1", "1.0")
-DIRECT = Thread("desk", "T1", "D1", "1.0", direct=True)
+THREAD = Thread("chat", "T1", "C1", "1.0")
+DIRECT = Thread("chat", "T1", "D1", "1.0", direct=True)
 
 
 def mention(text: str, message_id: str = "1.0", *, by: Author = ANA, in_: Thread = THREAD) -> MessageReceived:
@@ -55,4 +55,4 @@ def deletion(message_id: str = "1.0", *, in_: Thread = THREAD, was: MessageRecei
 
 def thread(number: int) -> Thread:
     """Return one of many threads of a channel."""
-    return Thread("desk", "T1", "C1", f"{number:06}.0")
+    return Thread("chat", "T1", "C1", f"{number:06}.0")

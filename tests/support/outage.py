@@ -46,11 +46,11 @@ def _locked(file: str) -> Iterator[None]:
 @contextlib.contextmanager
 def _closed(url: str) -> Iterator[None]:
     name = conninfo.conninfo_to_dict(url)["dbname"]
-    door = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+    statement = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
     with psycopg.connect(conninfo.make_conninfo(url, dbname="template1"), autocommit=True) as other:
-        other.execute(door.format(sql.Identifier(str(name)), sql.SQL("false")))
+        other.execute(statement.format(sql.Identifier(str(name)), sql.SQL("false")))
         try:
             other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
             yield
         finally:
-            other.execute(door.format(sql.Identifier(str(name)), sql.SQL("true")))
+            other.execute(statement.format(sql.Identifier(str(name)), sql.SQL("true")))

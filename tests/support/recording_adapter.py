@@ -1,4 +1,4 @@
-"""An adapter that keeps what was shown, and can hold, refuse or break."""
+"""An adapter that records the shown answers. A test can make it pause, refuse or fail."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from bot.turns.adapter import AnswerTarget, Ledger
 
 
 class RecordingAdapter:
-    """A chat platform in memory. `replies[thread]` are the whole answers shown there, oldest first; no empty ones."""
+    """A chat platform in memory. `replies[thread]` are its finished answers, oldest first; no empty ones."""
 
-    platform = "desk"
+    platform = "chat"
     workspace = "T1"
 
     def __init__(self) -> None:
         self.replies: defaultdict[Thread, list[str]] = defaultdict(list)
-        self.asked: list[AnswerTarget] = []
-        self.found: list[Sequence[str]] = []  # what each later attempt was told that earlier ones had posted
-        self.told_to_wait: list[AnswerTarget] = []
-        self.told_no_more: list[AnswerTarget] = []  # that they wait
+        self.targets: list[AnswerTarget] = []
+        self.earlier_messages: list[Sequence[str]] = []  # in the ledger, at the start of each later attempt
+        self.shown_waiting: list[AnswerTarget] = []
+        self.ended_waiting: list[AnswerTarget] = []
         self.people: dict[str, str] = {}
         self.profiles: dict[str, Profile] = {}
         self.looked_up: list[frozenset[str]] = []
-        self.background = NO_THREAD_CONTEXT  # what was said in every thread before the bot was called into it
-        self.read: list[tuple[Thread, str]] = []  # where, and before which message, it was looked for
-        self.readable = asyncio.Event()  # while it is clear, reading it takes its time
-        self.readable.set()
+        self.thread_context = NO_THREAD_CONTEXT  # of every thread
+        self.context_reads: list[tuple[Thread, str]] = []  # the thread, and the message before which it was read
+        self.context_available = asyncio.Event()  # while it is clear, reading the thread context waits
+        self.context_available.set()
         self.notified: list[tuple[Thread, str]] = []
-        self.failures: list[Exception] = []  # each raised by one of the next replies instead of showing it
-        self.afterwards: Callable[[str], None] = lambda _: None  # told each text as its reply ends
-        self.running = 0  # replies under way
+        self.failures: list[Exception] = []  # each is raised by one of the next answers or notices
+        self.on_finish: Callable[[str], None] = lambda _: None  # called with the text of each finished answer
+        self.running = 0  # answers that are being shown
         self.most_running = 0
         self.most_in_one_thread = 0
-        self.open = asyncio.Event()  # while it is clear, replies wait before they read the answer
-        self.open.set()
-        self.known = asyncio.Event()  # while it is clear, names are still being looked up
-        self.known.set()
-        self.patient = asyncio.Event()  # while it is clear, telling people to wait takes its time
-        self.patient.set()
-        self._here: defaultdict[Thread, int] = defaultdict(int)
+        self.may_write = asyncio.Event()  # while it is clear, answers wait before their first text
+        self.may_write.set()
+        self.names_available = asyncio.Event()  # while it is clear, looking up names waits
+        self.names_available.set()
+        self.status_available = asyncio.Event()  # while it is clear, showing the waiting status waits
+        self.status_available.set()
+        self._running_in: defaultdict[Thread, int] = defaultdict(int)
         self._changed = asyncio.Condition()
 
     @asynccontextmanager
@@ -59,37 +59,37 @@ class RecordingAdapter:
 
     async def show_waiting(self, target: AnswerTarget) -> None:
         """See Adapter.show_waiting."""
-        self.told_to_wait.append(target)
-        await self._tell()
-        await self.patient.wait()
+        self.shown_waiting.append(target)
+        await self._notify_waiters()
+        await self.status_available.wait()
 
     async def end_waiting(self, target: AnswerTarget) -> None:
         """See Adapter.end_waiting."""
-        self.told_no_more.append(target)
-        await self._tell()
+        self.ended_waiting.append(target)
+        await self._notify_waiters()
 
     async def names(self, workspace: str, user_ids: Iterable[str]) -> Mapping[str, str]:
         """See Adapter.names."""
         del workspace
         wanted = frozenset(user_ids)
         self.looked_up.append(wanted)
-        await self._tell()
-        await self.known.wait()
+        await self._notify_waiters()
+        await self.names_available.wait()
         return {person: name for person, name in self.people.items() if person in wanted}
 
     async def earlier(self, thread: Thread, before: str) -> ThreadContext:
         """See Adapter.earlier."""
-        self.read.append((thread, before))
-        await self._tell()
-        await self.readable.wait()
-        return self.background
+        self.context_reads.append((thread, before))
+        await self._notify_waiters()
+        await self.context_available.wait()
+        return self.thread_context
 
     async def notify(self, thread: Thread, text: str) -> None:
         """See Adapter.notify."""
         if self.failures:
             raise self.failures.pop(0)
         self.notified.append((thread, text))
-        await self._tell()
+        await self._notify_waiters()
 
     async def profile(self, workspace: str, user_id: str) -> Profile:
         """See Adapter.profile."""
@@ -97,32 +97,32 @@ class RecordingAdapter:
         return self.profiles.get(user_id, NO_PROFILE)
 
     async def until(self, state: Callable[[], bool]) -> None:
-        """Wait until something that this adapter records has come to that state."""
+        """Wait until `state`, a condition on the recorded fields, is true."""
         async with self._changed:
             await self._changed.wait_for(state)
 
     async def shown(self, thread: Thread, number: int = 1) -> list[str]:
-        """Wait until so many replies were shown whole in the thread; all of them."""
+        """Wait until the thread has so many finished answers. Return all of them."""
         await self.until(lambda: len(self.replies[thread]) >= number)
         return self.replies[thread]
 
     async def _begin(self, target: AnswerTarget, ledger: Ledger) -> None:
-        self.asked.append(target)
+        self.targets.append(target)
         if target.attempt > 1:
-            self.found.append(await ledger.mine())
-        await self.open.wait()
+            self.earlier_messages.append(await ledger.of_this_turn())
+        await self.may_write.wait()
         if self.failures:
             raise self.failures.pop(0)
         await ledger.posted(f"answer-to-{target.message_id}")
 
     async def _count(self, thread: Thread, change: int) -> None:
         self.running += change
-        self._here[thread] += change
+        self._running_in[thread] += change
         self.most_running = max(self.most_running, self.running)
-        self.most_in_one_thread = max(self.most_in_one_thread, self._here[thread])
-        await self._tell()
+        self.most_in_one_thread = max(self.most_in_one_thread, self._running_in[thread])
+        await self._notify_waiters()
 
-    async def _tell(self) -> None:
+    async def _notify_waiters(self) -> None:
         async with self._changed:
             self._changed.notify_all()
 
@@ -146,4 +146,4 @@ class RecordingWriter:
         """See AnswerWriter."""
         if self._text:
             self._adapter.replies[self._thread].append(self._text)
-            self._adapter.afterwards(self._text)
+            self._adapter.on_finish(self._text)

@@ -52,19 +52,19 @@ class Replicas:
         channel = self.workspace.channel("help-desk")
         return self.workspace.post(self.workspace.person(by), channel, text, root)
 
-    def said(self, asked: Message) -> list[Message]:
+    def replies_to(self, question: Message) -> list[Message]:
         """Return the bot's messages in the thread of a question."""
-        thread = self.workspace.thread(self.workspace.channels[asked.channel], asked.root)
+        thread = self.workspace.thread(self.workspace.channels[question.channel], question.root)
         return [message for message in thread if message.bot_id == self.workspace.app.bot_id]
 
-    async def begun(self, asked: Sequence[Message]) -> None:
+    async def begun(self, questions: Sequence[Message]) -> None:
         """Wait until each question's thread holds a message of the bot."""
-        await self.until(lambda: all(self.said(each) for each in asked))
+        await self.until(lambda: all(self.replies_to(each) for each in questions))
 
-    async def answered(self, asked: Message, *texts: str) -> None:
+    async def answered(self, question: Message, *texts: str) -> None:
         """Wait until the bot's messages in the thread are these, and none streams."""
         wanted = [(text, False) for text in texts]
-        await self.until(lambda: [(m.text, bool(m.streaming_since)) for m in self.said(asked)] == wanted)
+        await self.until(lambda: [(m.text, bool(m.streaming_since)) for m in self.replies_to(question)] == wanted)
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait for a state of the workspace."""

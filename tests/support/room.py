@@ -49,14 +49,14 @@ def shown(request: Request) -> list[str]:
     return [_NOTE.sub("", message["content"]) for message in request.body["messages"] if message["role"] != "system"]
 
 
-def told(request: Request) -> str:
-    """What stood with the newest message of a request: about its author, or nothing."""
+def note_in(request: Request) -> str:
+    """Return the note on the author that stands with the newest message of a request; "" without one."""
     newest = [message["content"] for message in request.body["messages"] if message["role"] == "user"][-1]
     found = _NOTE.search(newest)
-    return textwrap.dedent(found["told"]) if found else ""
+    return textwrap.dedent(found["note"]) if found else ""
 
 
-_NOTE = re.compile(rf"^\[Until “.*\]\n\n(?P<told>(?:  .*\n)+)\n{re.escape(NOTE_ENDS)}\n\n", re.MULTILINE)
+_NOTE = re.compile(rf"^\[Until “.*\]\n\n(?P<note>(?:  .*\n)+)\n{re.escape(NOTE_ENDS)}\n\n", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,21 +90,23 @@ class Talk:
 
     async def reads(self, *texts: str) -> None:
         """Wait until the texts of the bot's messages in the thread are these."""
-        await self.room.until(lambda: self.texts() == [*texts] and not any(m.streaming_since for m in self.said()))
+        await self.room.until(lambda: self.texts() == [*texts] and not any(m.streaming_since for m in self.messages()))
 
-    def said(self) -> list[Message]:
+    def messages(self) -> list[Message]:
         """Return the bot's messages in the thread."""
         app_id = self.room.workspace.app.bot_id
         return [message for message in self.room.workspace.thread(self.channel, self.root) if message.bot_id == app_id]
 
     def texts(self) -> list[str]:
         """Return the texts of the bot's messages in the thread."""
-        return [message.text for message in self.said()]
+        return [message.text for message in self.messages()]
 
     async def answers(self, count: int) -> list[str]:
         """Wait until the bot has given so many whole answers in the thread. Return their texts."""
-        await self.room.until(lambda: len(self.said()) >= count and not any(m.streaming_since for m in self.said()))
-        assert len(self.said()) == count, self.texts()
+        await self.room.until(
+            lambda: len(self.messages()) >= count and not any(m.streaming_since for m in self.messages())
+        )
+        assert len(self.messages()) == count, self.texts()
         return self.texts()
 
 
@@ -132,8 +134,8 @@ class Guest:
         """Return the thread of a message, as this person sees it."""
         return Talk(self.room, self.person, self.room.workspace.channels[message.channel], message.root)
 
-    async def told(self, channel: str, count: int = 1) -> list[Message]:
-        """Wait for so many messages that only this person sees there. Return them."""
+    async def ephemerals(self, channel: str, count: int = 1) -> list[Message]:
+        """Wait for so many ephemeral messages to this person in the channel. Return them."""
         place = self.room.workspace.channel(channel)
         await self.room.until(lambda: len(self.room.workspace.ephemerals(self.person, place)) >= count)
         return self.room.workspace.ephemerals(self.person, place)
@@ -143,7 +145,7 @@ class Guest:
         place = self.room.workspace.channel(channel)
         before = len(self.room.workspace.ephemerals(self.person, place))
         self.room.workspace.interactions.command(self.person, place, command, text)
-        return (await self.told(channel, before + 1))[-1]
+        return (await self.ephemerals(channel, before + 1))[-1]
 
     async def opens_home(self) -> str:
         """Open the bot's Home tab. Wait for its view, and return its text."""
@@ -164,10 +166,10 @@ class Guest:
         await self.room.until(lambda: surfaces.of(self.person, "modal") is not None)
         view = surfaces.of(self.person, "modal")
         assert view is not None
-        held = {block["block_id"]: block["element"] for block in view_kit.inputs(view.body)}
+        elements = {block["block_id"]: block["element"] for block in view_kit.inputs(view.body)}
         return {
             block: element.get("initial_value") or element.get("initial_option", {}).get("value", "")
-            for block, element in held.items()
+            for block, element in elements.items()
         }
 
     async def submits(self, **given: str) -> dict[str, str]:
@@ -215,14 +217,14 @@ class Room:
         """Return a thread in which an answer of several messages was running when its question became "be brief"."""
         hold = self.hold_model("word " * 5_000)
         talk = self.guest("Ana").mentions("tell me everything")
-        await self.until(lambda: len(talk.said()) > 1)
+        await self.until(lambda: len(talk.messages()) > 1)
         await hold.reached()
         talk.edits(None, "@attendant be brief")
         return talk
 
-    async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait for a state of the workspace."""
-        await self.workspace.until(holds, timeout_s=GENEROUS_S)
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until a condition on the workspace is true."""
+        await self.workspace.until(condition, timeout_s=GENEROUS_S)
 
     async def settled(self) -> None:
         """Wait until every answer is stored, too."""
@@ -241,7 +243,7 @@ class Room:
 
 @asynccontextmanager
 async def playground(clock: Callable[[], datetime], **how: Any) -> AsyncIterator[tuple[Workspace, PlaygroundServer]]:
-    """Serve a workspace that has the app installed. It waits generously for acknowledgements, unless told otherwise."""
+    """Serve a workspace that has the app installed. It waits GENEROUS_S for acknowledgements by default."""
     described = manifest.read(manifest.document())
     workspace = harbour(described, clock=clock, rng=random.Random(7))  # noqa: S311 - a test repeats itself
     server = PlaygroundServer(workspace, **{"ack_within_s": GENEROUS_S} | how)

@@ -68,7 +68,7 @@ class RecordingInbox:
         self.outcome = ResetOutcome.DONE
         self.saved_preferences: dict[str, Preferences] = {}
         self.failures_left = 0  # that many of the next calls fail
-        self.refused_deliveries = 0
+        self.failed_deliveries = 0
         self.accepting = asyncio.Event()  # an event is being accepted
         self.may_accept = asyncio.Event()
         self.may_accept.set()
@@ -80,8 +80,8 @@ class RecordingInbox:
         self.accepted.append(event)
         return True
 
-    def refused(self) -> None:
-        self.refused_deliveries += 1
+    def count_failed_delivery(self) -> None:
+        self.failed_deliveries += 1
 
     async def reset(self, thread: Thread, author: Author) -> ResetOutcome:
         return self._record_reset(f"{thread.channel}:{thread.root}", author)

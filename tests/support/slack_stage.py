@@ -39,18 +39,18 @@ async def a_while(seconds: float = 0.1) -> None:
     await MonotonicClock().pause(seconds)
 
 
-class Speech:
+class AnswerSource:
     """A model's answer in deltas."""
 
     def __init__(self, *pieces: str) -> None:
-        """With pieces, the answer is complete. Without, the test calls `say` and `end`."""
+        """With pieces, the answer is complete. Without, the test calls `add` and `end`."""
         self._queue: asyncio.Queue[str | None] = asyncio.Queue()
         for piece in pieces:
-            self.say(piece)
+            self.add(piece)
         if pieces:
             self.end()
 
-    def say(self, text: str) -> None:
+    def add(self, text: str) -> None:
         """Add a delta."""
         self._queue.put_nowait(text)
 
@@ -64,31 +64,31 @@ class Speech:
             yield piece
 
 
-class Book:
+class MemoryLedger:
     """A ledger in memory: the messages of this answer, and those of other answers. It can fail."""
 
     def __init__(self) -> None:
-        self.noted: list[str] = []
-        self.taken_away: list[str] = []
+        self.posted_ids: list[str] = []
+        self.removed_ids: list[str] = []
         self.others: set[str] = set()
-        self.out_of_order = False
+        self.unavailable = False
         self.ours = True
 
     def is_ours(self) -> bool:
         return self.ours
 
     async def posted(self, answer_id: str) -> None:
-        if self.out_of_order:
+        if self.unavailable:
             raise StoreUnavailable("the database is away")
-        self.noted.append(answer_id)
+        self.posted_ids.append(answer_id)
 
     async def removed(self, answer_id: str) -> None:
-        self.taken_away.append(answer_id)
+        self.removed_ids.append(answer_id)
 
-    async def mine(self) -> Sequence[str]:
-        return tuple(dict.fromkeys(self.noted))
+    async def of_this_turn(self) -> Sequence[str]:
+        return tuple(dict.fromkeys(self.posted_ids))
 
-    async def settled(self, answer_ids: Sequence[str]) -> AbstractSet[str]:
+    async def of_other_turns(self, answer_ids: Sequence[str]) -> AbstractSet[str]:
         return self.others & set(answer_ids)
 
 
@@ -112,7 +112,7 @@ class Stage:
     person: Person
     channel: Channel
     root: str
-    book: Book = field(default_factory=Book)
+    ledger: MemoryLedger = field(default_factory=MemoryLedger)
 
     @property
     def workspace(self) -> Workspace:
@@ -125,9 +125,9 @@ class Stage:
         direct = self.channel.kind == "im"
         return Thread("slack", self.workspace.team.id, self.channel.id, self.root, direct=direct)
 
-    async def reply(self, speech: Speech, attempt: int = 1) -> None:
+    async def reply(self, source: AnswerSource, attempt: int = 1) -> None:
         """Show an answer in the thread."""
-        await shown(self.adapter, self.target(attempt), speech.deltas(), self.book)
+        await shown(self.adapter, self.target(attempt), source.deltas(), self.ledger)
 
     def target(self, attempt: int = 1) -> AnswerTarget:
         """Where the answer belongs."""

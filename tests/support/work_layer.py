@@ -1,4 +1,4 @@
-"""The work layer as a test drives it: store, model and adapter around a real Inbox and Worker."""
+"""The work layer for tests: a real Inbox and Worker, with a store, a model and a recording adapter."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ MAX_ATTEMPTS = 3
 WIDE = Limits(total=100, per_workspace=100, per_person=100, waiting=1_000)
 
 
-class Desk:
-    """One process's worth of bot: several of them on one store are several replicas."""
+class WorkLayer:
+    """The work layer of one process. Several of them on one store are replicas."""
 
     def __init__(
         self,
@@ -78,30 +78,30 @@ class Desk:
         self.personal_data = PersonalData(store, self.leases, clock=clock.now)
 
     async def turns(self) -> Sequence[sa.Row[*tuple[object, ...]]]:
-        """Every turn, oldest first."""
+        """Return every turn, oldest first."""
         return await self.store.run(lambda connection: connection.execute(sa.select(TURNS).order_by(TURNS.c.id)).all())
 
 
 class RecordingAssistant(Assistant):
-    """An assistant that keeps the answers that it began."""
+    """An assistant that records its answers."""
 
     def __init__(self, llm: LLM, *, persona: str, budget: Budget) -> None:
         super().__init__(llm, persona=persona, budget=budget)
-        self.begun: list[AnswerStream] = []
+        self.answers: list[AnswerStream] = []
 
     def answer(self, parts: PromptParts, **how: Any) -> AnswerStream:
         """See Assistant.answer."""
-        self.begun.append(begun := super().answer(parts, **how))
-        return begun
+        self.answers.append(answer := super().answer(parts, **how))
+        return answer
 
 
 class Echo:
-    """A model that says back what it was asked last; for tests in which the order of its calls is open."""
+    """A model that repeats the newest message. For tests in which the order of its calls may vary."""
 
     async def stream(
         self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS
     ) -> AsyncGenerator[str | Done]:
-        """The newest message, in one piece."""
+        """Yield the newest message in one piece."""
         del parameters
         yield messages[-1]["content"]
         yield Done("echo", None)

@@ -1,4 +1,4 @@
-"""bot.tools.loop: the model calls for tools and goes on; whatever it does, the answer has an end."""
+"""The tool loop: the model calls tools and continues, and every answer ends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ASKED: list[ChatMessage] = [{"role": "user", "content": "hi"}]
 
 
 class Notebook:
-    """A tool that notes what it is called with."""
+    """A tool that records its calls."""
 
     def __init__(self, outcome: Outcome) -> None:
         self.noted: list[Arguments] = []
@@ -36,17 +36,17 @@ class Notebook:
 
 @pytest.fixture
 def notebook() -> Notebook:
-    """One that tells the person that it noted something."""
+    """Return a tool whose note tells the person of the change."""
     return Notebook(Outcome({"noted": 1}, "(Noted.)"))
 
 
 def call(arguments: str = "{}", *, id_: str = "c1", name: str = "note") -> ToolCall:
-    """A call of the tool."""
+    """Return a call of the tool."""
     return ToolCall(id_, name, arguments)
 
 
-async def heard(llm: ScriptedLLM, notebook: Notebook) -> tuple[str, Done]:
-    """The whole answer."""
+async def answer_of(llm: ScriptedLLM, notebook: Notebook) -> tuple[str, Done]:
+    """Read an answer to its end."""
     pieces = [piece async for piece in Rounds(llm, [notebook.tool]).stream(ASKED, {"temperature": 0})]
     *texts, done = pieces
     assert isinstance(done, Done)
@@ -54,36 +54,36 @@ async def heard(llm: ScriptedLLM, notebook: Notebook) -> tuple[str, Done]:
 
 
 def later(llm: ScriptedLLM) -> Sequence[ChatMessage]:
-    """What the last request showed besides what was asked."""
+    """Return the messages that the last request adds to the first one."""
     return llm.calls[-1].messages[len(ASKED) :]
 
 
 async def test_without_a_call_nothing_changes(llm: ScriptedLLM, notebook: Notebook) -> None:
-    """The text passes through, the tool and the other parameters are in the request, and its Done is the end."""
+    """The text passes through, the request has the tool and the other parameters, and the Done is the model's."""
     llm.script("Hello", " you", usage=Usage(10, 4, 2))
 
-    assert await heard(llm, notebook) == ("Hello you", Done("scripted", Usage(10, 4, 2)))
+    assert await answer_of(llm, notebook) == ("Hello you", Done("scripted", Usage(10, 4, 2)))
     offered = {"name": "note", "description": "Note it.", "parameters": {"type": "object"}}
     assert llm.calls[0].parameters == {"temperature": 0, "tools": [{"type": "function", "function": offered}]}
 
 
 async def test_blank_space_before_the_first_word_is_left_out(llm: ScriptedLLM, notebook: Notebook) -> None:
-    """In a chat an answer does not begin with it, in no round."""
+    """Blank space before the first word is removed in every round."""
     llm.script("\n\n  One ", "moment.", tool_calls=[call()])
     llm.script("\n Noted.")
 
-    assert (await heard(llm, notebook))[0] == "One moment.\n\nNoted.\n\n(Noted.)"
+    assert (await answer_of(llm, notebook))[0] == "One moment.\n\nNoted.\n\n(Noted.)"
 
 
-async def test_the_next_round_is_shown_what_came_of_the_calls(llm: ScriptedLLM, notebook: Notebook) -> None:
-    """Each call has its result, in order, after what the model said with them."""
+async def test_the_next_round_has_the_results_of_the_calls(llm: ScriptedLLM, notebook: Notebook) -> None:
+    """Each call has its result, in order, after the model's text of that round."""
     llm.script("Wait.", tool_calls=[call('{"a": 1}'), call('{"a": 2}', id_="c2")])
     llm.script("Done.")
-    await heard(llm, notebook)
+    await answer_of(llm, notebook)
 
     assert notebook.noted == [{"a": 1}, {"a": 2}]
-    said, *results = later(llm)
-    assert (said["role"], said["content"], [made["id"] for made in said["tool_calls"]]) == (
+    assistant, *results = later(llm)
+    assert (assistant["role"], assistant["content"], [made["id"] for made in assistant["tool_calls"]]) == (
         "assistant",
         "Wait.",
         ["c1", "c2"],
@@ -95,7 +95,7 @@ async def test_the_next_round_is_shown_what_came_of_the_calls(llm: ScriptedLLM, 
 
 
 async def test_the_first_piece_does_not_wait_for_the_rounds(llm: ScriptedLLM, notebook: Notebook) -> None:
-    """What is said before a call is there to be read while the next round still runs."""
+    """Text before a call can be read while the next round runs."""
     hold = PausedStep()
     llm.script("Wait.", tool_calls=[call()])
     llm.script(hold, "Done.")
@@ -105,27 +105,27 @@ async def test_the_first_piece_does_not_wait_for_the_rounds(llm: ScriptedLLM, no
         assert await anext(pieces) == "\n\nDone."
 
 
-async def test_the_usage_is_of_all_that_was_written(llm: ScriptedLLM, notebook: Notebook) -> None:
-    """The prompt is the last request's, which holds the others; the completions are added up."""
+async def test_the_usage_counts_all_rounds(llm: ScriptedLLM, notebook: Notebook) -> None:
+    """The usage has the last request's prompt, which contains the others, and the sum of the completions."""
     llm.script(usage=Usage(100, 50, 7), tool_calls=[call()])
     llm.script("Done.", usage=Usage(120, 100, 3))
 
-    done = (await heard(llm, notebook))[1]
+    done = (await answer_of(llm, notebook))[1]
     assert (done.usage, done.rounds) == (Usage(120, 100, 10), 2)
 
 
-@pytest.mark.parametrize("said", ["(Noted.) now", "I have WRITTEN it down."])
-async def test_what_the_model_has_told_is_not_told_again(llm: ScriptedLLM, said: str) -> None:
-    """The note is left out where the model has used all the words that tell it; without such words never."""
+@pytest.mark.parametrize("text", ["(Noted.) now", "I have WRITTEN it down."])
+async def test_a_mentioned_change_is_not_noted_again(llm: ScriptedLLM, text: str) -> None:
+    """The note is left out if the model used all of its words. A note without such words is always shown."""
     notebook = Notebook(Outcome({}, "(Noted.)", ("written",)))
     llm.script(tool_calls=[call()])
-    llm.script(said)
+    llm.script(text)
 
-    assert (await heard(llm, notebook))[0] == (said if "WRITTEN" in said else f"{said}\n\n(Noted.)")
+    assert (await answer_of(llm, notebook))[0] == (text if "WRITTEN" in text else f"{text}\n\n(Noted.)")
 
 
 async def test_a_leaving_reader_closes_the_round(llm: ScriptedLLM, notebook: Notebook) -> None:
-    """However many rounds there were, the stream under way is closed with the answer's."""
+    """A reader that closes the answer closes the stream of the running round."""
     llm.script("Wait.", tool_calls=[call()])
     llm.script("And ", PausedStep())
     async with aclosing(Rounds(llm, [notebook.tool]).stream(ASKED)) as pieces:
@@ -135,21 +135,21 @@ async def test_a_leaving_reader_closes_the_round(llm: ScriptedLLM, notebook: Not
 
 
 async def test_many_calls_at_once_are_cut(llm: ScriptedLLM, notebook: Notebook) -> None:
-    """Of a flood of calls some are carried out, and the model is shown those alone, each with an id."""
+    """Only the first calls of a round are run and shown to the model, each with an id."""
     llm.script(tool_calls=[call(id_="")] * 100)
     llm.script("Done.")
-    await heard(llm, notebook)
+    await answer_of(llm, notebook)
 
     ids = [made["id"] for made in later(llm)[0]["tool_calls"]]
     assert len(notebook.noted) == len(set(ids)) == len(later(llm)) - 1 == MOST_CALLS
 
 
-async def test_what_a_backend_would_refuse_is_not_shown_again(llm: ScriptedLLM, notebook: Notebook) -> None:
-    """A name with odd characters, and arguments that are no JSON or very long, stay out of the next request."""
+async def test_invalid_names_and_arguments_are_not_sent_back(llm: ScriptedLLM, notebook: Notebook) -> None:
+    """The next request leaves out invalid characters of a name, and arguments that are no JSON object or too long."""
     long = json.dumps({"a": "x" * MOST_CHARACTERS})
     llm.script(tool_calls=[call("{not json", name="no te!\n"), call("[]", name="…", id_="c2"), call(long, id_="c3")])
     llm.script("Done.")
-    await heard(llm, notebook)
+    await answer_of(llm, notebook)
 
     functions = [made["function"] for made in later(llm)[0]["tool_calls"]]
     assert functions == [{"name": name, "arguments": "{}"} for name in ("note", "unknown", "note")]
@@ -157,10 +157,10 @@ async def test_what_a_backend_would_refuse_is_not_shown_again(llm: ScriptedLLM, 
 
 
 @pytest.mark.parametrize("trouble", [each for each in Trouble if each is not Trouble.EMPTY])
-async def test_trouble_in_a_later_round_comes_after_the_note(
+async def test_a_failure_in_a_later_round_comes_after_the_note(
     llm: ScriptedLLM, notebook: Notebook, trouble: Trouble
 ) -> None:
-    """What was done is told before the trouble is raised, as it is where no tool was called."""
+    """The note on a change is shown before the error is raised."""
     llm.script(tool_calls=[call()])
     llm.script(ModelError(trouble, "the detail"))
     pieces = Rounds(llm, [notebook.tool]).stream(ASKED)
@@ -171,20 +171,20 @@ async def test_trouble_in_a_later_round_comes_after_the_note(
     assert raised.value.trouble is trouble
 
 
-async def test_silence_after_something_was_done_is_an_end(llm: ScriptedLLM, notebook: Notebook) -> None:
-    """The note is the answer then; its end is the end of the round that called."""
+async def test_no_text_after_a_change_is_an_end(llm: ScriptedLLM, notebook: Notebook) -> None:
+    """If the model adds no text after a change, the note is the answer, and its Done is the calling round's."""
     llm.script(usage=Usage(10, 4, 2), tool_calls=[call()])
     llm.script(ModelError(Trouble.EMPTY, "no text"))
 
-    assert await heard(llm, notebook) == ("(Noted.)", Done("scripted", Usage(10, 4, 2)))
+    assert await answer_of(llm, notebook) == ("(Noted.)", Done("scripted", Usage(10, 4, 2)))
 
 
 async def test_only_calls_that_lead_to_nothing_are_no_answer(llm: ScriptedLLM, notebook: Notebook) -> None:
-    """A model that calls what is not there until it may not, and says nothing, gave an empty answer."""
+    """A model that only calls unknown tools, and writes no text, has given an empty answer."""
     for _ in range(3):
         llm.script(tool_calls=[call(name="elsewhere")])
 
     with pytest.raises(ModelError) as raised:
-        await heard(llm, notebook)
+        await answer_of(llm, notebook)
     assert raised.value.trouble is Trouble.EMPTY
     assert [made.parameters.get("tool_choice") for made in llm.calls] == [None, None, "none"]

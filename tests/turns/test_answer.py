@@ -1,4 +1,4 @@
-"""One turn with the model: its text passes through, its troubles become sentences, its stream is closed in time."""
+"""The answer to one turn: its text, its failures, its window, and its interruption."""
 
 from __future__ import annotations
 
@@ -27,48 +27,48 @@ NOW = Turn((Utterance("U1", "now"),))
 
 
 def answer_of(llm: LLM, *before: Turn, budget: int = 1_000, interruption: Interruption | None = None) -> AnswerStream:
-    """The answer to a turn after these."""
+    """Return the answer to a turn after these."""
     assistant = Assistant(llm, persona=PERSONA, budget=budget_of(budget))
     return assistant.answer(parts(*before, NOW), interruption=interruption)
 
 
 def budget_of(history_tokens: int) -> Budget:
-    """A budget that the model's window does not narrow."""
+    """Return a budget that the model's window does not limit."""
     return Budget(window_tokens=100_000, answer_tokens=1_000, history_tokens=history_tokens)
 
 
 def long_turns(count: int) -> list[Turn]:
-    """Turns of about 150 tokens each."""
+    """Return turns of about 150 tokens each."""
     return [Turn((Utterance("U1", "x" * 350),), "y" * 350, number) for number in range(1, count + 1)]
 
 
-def parts(*turns: Turn, cut: HistoryWindow = WHOLE_HISTORY, about: str = "") -> PromptParts:
-    """The parts of a prompt for the last of these turns."""
+def parts(*turns: Turn, window: HistoryWindow = WHOLE_HISTORY, about: str = "") -> PromptParts:
+    """Return the parts of a prompt for the last of these turns."""
     *earlier, newest = turns
-    return PromptParts(Past(tuple(earlier), cut), newest, about=about)
+    return PromptParts(Past(tuple(earlier), window), newest, about=about)
 
 
 async def read(answer: AnswerStream) -> list[str]:
-    """All of it, with the text that follows the model's words."""
+    """Read an answer to its end, and add the text that follows the model's words."""
     words = [word async for word in answer.words()]
     return [*words, ending] if (ending := answer.ending()) else words
 
 
 class Talkative:
-    """A model that never ends, and counts what it has said."""
+    """A model that never stops. It counts its pieces."""
 
     def __init__(self) -> None:
-        self.said = 0
+        self.yielded = 0
         self.closed = False
 
     async def stream(
         self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS
     ) -> AsyncGenerator[str | Done]:
-        """Words without end."""
+        """Yield text without end."""
         del messages, parameters
         try:
             while True:
-                self.said += 1
+                self.yielded += 1
                 yield "word "
                 await asyncio.sleep(0)
         finally:
@@ -76,30 +76,30 @@ class Talkative:
 
 
 class Broken:
-    """A model whose stream breaks as none should."""
+    """A model whose stream raises an unexpected exception."""
 
     async def stream(
         self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS
     ) -> AsyncGenerator[str | Done]:
-        """Some text, then a surprise."""
+        """Yield some text, then raise an unexpected exception."""
         del messages, parameters
         yield "half "
         raise ZeroDivisionError
 
 
 class Endless:
-    """A model whose stream ends without its Done."""
+    """A model whose stream ends without a Done."""
 
     async def stream(
         self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS
     ) -> AsyncGenerator[str | Done]:
-        """Some text, and no more."""
+        """Yield some text, and no Done."""
         del messages, parameters
         yield "half"
 
 
 async def test_the_text_passes_through_piece_by_piece(llm: ScriptedLLM) -> None:
-    """Every piece comes as it was said, and in the end what was said is known whole, with its cost."""
+    """Every piece is passed on as the model gave it. At the end the result has the whole text and the usage."""
     usage = Usage(10, 4, 2)
     llm.script("Hello, ", "Ana", "!", usage=usage)
     answer = answer_of(llm)
@@ -110,7 +110,7 @@ async def test_the_text_passes_through_piece_by_piece(llm: ScriptedLLM) -> None:
 
 
 async def test_the_first_piece_does_not_wait_for_the_rest(llm: ScriptedLLM) -> None:
-    """What the model said is there to be read while the model still thinks."""
+    """A piece can be read while the model works on the next one."""
     hold = PausedStep()
     llm.script("Hello", hold, "!")
     async with aclosing(answer_of(llm).words()) as words:
@@ -120,7 +120,7 @@ async def test_the_first_piece_does_not_wait_for_the_rest(llm: ScriptedLLM) -> N
 
 
 async def test_the_model_is_shown_persona_history_and_question(llm: ScriptedLLM) -> None:
-    """The persona comes first, then whole turns, oldest first, then what is to be answered."""
+    """The prompt is the persona, then whole turns, oldest first, then the question."""
     llm.script("ok")
     await read(answer_of(llm, Turn((Utterance("U1", "before"),), "answered")))
 
@@ -133,7 +133,10 @@ async def test_the_model_is_shown_persona_history_and_question(llm: ScriptedLLM)
 
 
 async def test_history_stays_within_the_budget_and_persona_and_question_always_fit(llm: ScriptedLLM) -> None:
-    """When it is too much the newest half is shown, and where that begins is told; what is asked is always there."""
+    """A history above the budget is cut to its newest half, and the result has the new window.
+
+    The question always fits.
+    """
     llm.script("ok")
     whole = answer_of(llm, *long_turns(3), budget=500)
     await read(whole)
@@ -142,17 +145,19 @@ async def test_history_stays_within_the_budget_and_persona_and_question_always_f
     await read(half)
 
     assert len(llm.calls[0].messages) == 1 + 2 * 3 + 1
-    assert whole.cut is None
+    assert whole.new_window is None
     assert len(llm.calls[1].messages) == 1 + 2 * 1 + 1
-    assert half.cut == HistoryWindow(after=3)
+    assert half.new_window == HistoryWindow(after=3)
 
 
 async def test_what_holds_for_this_moment_stands_right_before_the_question(llm: ScriptedLLM) -> None:
-    """With it, after the history, so that it changes nothing of what requests begin with."""
+    """The note stands after the history, so that the prefix of the requests stays the same."""
     llm.script("ok")
     assistant = Assistant(llm, persona=PERSONA, budget=budget_of(1_000))
     await read(
-        assistant.answer(parts(*long_turns(1), NOW, about="Call her Ana.", cut=HistoryWindow(0, "The code is 7319.")))
+        assistant.answer(
+            parts(*long_turns(1), NOW, about="Call her Ana.", window=HistoryWindow(0, "The code is 7319."))
+        )
     )
 
     assert [message["role"] for message in llm.calls[0].messages] == ["system", "user", "assistant", "user"]
@@ -160,8 +165,8 @@ async def test_what_holds_for_this_moment_stands_right_before_the_question(llm: 
     assert llm.calls[0].messages[-1]["content"].endswith(f"\n  Call her Ana.\n\n{NOTE_ENDS}\n\nnow")
 
 
-async def test_whoever_writes_too_much_is_told(llm: ScriptedLLM) -> None:
-    """The model sees both ends of a message that exceeds the budget; the person reads so, below the answer."""
+async def test_a_shortened_question_is_reported(llm: ScriptedLLM) -> None:
+    """The model sees both ends of a message that exceeds the budget. A sentence below the answer tells the person."""
     llm.script("Well, ", "that was long")
     long = Turn((Utterance("U1", f"begins {'so it is ' * 1_000} ends"),))
     answer = Assistant(llm, persona=PERSONA, budget=budget_of(500)).answer(parts(long))
@@ -174,7 +179,7 @@ async def test_whoever_writes_too_much_is_told(llm: ScriptedLLM) -> None:
 
 
 async def test_the_backends_count_makes_the_next_request_shorter(llm: ScriptedLLM) -> None:
-    """A model that takes twice the tokens is shown half as much, from the next turn on."""
+    """After a backend has counted twice the estimated tokens, the next request has half as much history."""
     llm.script("ok", usage=Usage(2_000, 0, 2))
     llm.script("ok")
     assistant = Assistant(llm, persona=PERSONA, budget=budget_of(1_200))
@@ -186,7 +191,7 @@ async def test_the_backends_count_makes_the_next_request_shorter(llm: ScriptedLL
 
 
 async def note(arguments: Arguments) -> Outcome:
-    """A tool that does nothing."""
+    """Return an outcome without an effect."""
     return Outcome({"noted": len(arguments)})
 
 
@@ -194,9 +199,9 @@ NOTE = Tool("note", "Takes a note.", {}, note)
 
 
 async def test_what_tools_cost_counts_against_the_window(llm: ScriptedLLM) -> None:
-    """Their definitions are a part of the request, so that less of the history is."""
+    """The definitions of tools are part of the request, and leave less room for the history."""
     budget, past = Budget(window_tokens=1_800, answer_tokens=100, history_tokens=10_000), Past(tuple(long_turns(2)))
-    without, with_tool = (Assistant(llm, persona=PERSONA, budget=budget, besides=cost) for cost in (0, 700))
+    without, with_tool = (Assistant(llm, persona=PERSONA, budget=budget, extra_tokens=cost) for cost in (0, 700))
     for assistant in (without, with_tool):
         llm.script("ok")
         await read(assistant.answer(parts(*long_turns(7), NOW), tools=[NOTE]))
@@ -207,7 +212,7 @@ async def test_what_tools_cost_counts_against_the_window(llm: ScriptedLLM) -> No
 
 
 async def test_an_answer_in_rounds_teaches_nothing_of_the_prompts_cost(llm: ScriptedLLM) -> None:
-    """The backend counts what came of the tools as well."""
+    """The usage of several rounds does not change the budget, because it counts the tools' results too."""
     llm.script(tool_calls=[ToolCall("c1", "note", "{}")], usage=Usage(1_000, 0, 2))
     llm.script("ok", usage=Usage(2_000, 0, 2))
     llm.script("ok")
@@ -219,8 +224,8 @@ async def test_an_answer_in_rounds_teaches_nothing_of_the_prompts_cost(llm: Scri
 
 
 @pytest.mark.parametrize("trouble", Trouble)
-async def test_every_trouble_is_a_sentence(llm: ScriptedLLM, trouble: Trouble) -> None:
-    """Before any text the sentence stands alone; the detail is kept for the operator."""
+async def test_every_model_failure_is_a_sentence(llm: ScriptedLLM, trouble: Trouble) -> None:
+    """Without any text, the sentence is the whole answer. The detail is for the operator."""
     llm.script(ModelError(trouble, "the detail"))
     answer = answer_of(llm)
 
@@ -229,8 +234,8 @@ async def test_every_trouble_is_a_sentence(llm: ScriptedLLM, trouble: Trouble) -
 
 
 @pytest.mark.parametrize("trouble", Trouble)
-async def test_trouble_after_some_text_is_a_paragraph_below_it(llm: ScriptedLLM, trouble: Trouble) -> None:
-    """What was said stays, and is remembered without the sentence."""
+async def test_a_model_failure_after_some_text_is_a_paragraph_below_it(llm: ScriptedLLM, trouble: Trouble) -> None:
+    """The text so far stays, and is stored without the sentence."""
     llm.script("Half an", ModelError(trouble, "the detail"))
     answer = answer_of(llm)
 
@@ -239,7 +244,7 @@ async def test_trouble_after_some_text_is_a_paragraph_below_it(llm: ScriptedLLM,
 
 
 async def test_an_answer_cut_at_the_backends_limit_says_so(llm: ScriptedLLM) -> None:
-    """It is no failure, but the person should know that there is more."""
+    """An answer that reached the length limit is no failure, but a sentence says that it is incomplete."""
     llm.script("A long story", truncated=True)
     answer = answer_of(llm)
 
@@ -248,21 +253,21 @@ async def test_an_answer_cut_at_the_backends_limit_says_so(llm: ScriptedLLM) -> 
 
 
 async def test_an_exceeded_window_is_tried_once_more_with_less(llm: ScriptedLLM) -> None:
-    """The second request holds the newest of the history; its answer counts, and where the history now begins."""
+    """The second request has the newest part of the history. Its answer counts, and so does its window."""
     llm.script(ModelError(Trouble.WINDOW_EXCEEDED, "too long"))
     llm.script("Now it fits")
     answer = answer_of(llm, *long_turns(4))
 
     assert await read(answer) == ["Now it fits"]
     assert answer.result.trouble is None
-    assert answer.cut == HistoryWindow(after=3)
+    assert answer.new_window == HistoryWindow(after=3)
     first, second = (call.messages for call in llm.calls)
     assert len(second) < len(first)
     assert (second[0], second[-1]) == (first[0], first[-1])
 
 
 async def test_an_exceeded_window_is_not_tried_for_ever(llm: ScriptedLLM) -> None:
-    """When less is still too much, the person is told."""
+    """If the shorter request is too long as well, a sentence tells the person."""
     for _ in range(2):
         llm.script(ModelError(Trouble.WINDOW_EXCEEDED, "too long"))
     answer = answer_of(llm, *long_turns(4))
@@ -271,7 +276,7 @@ async def test_an_exceeded_window_is_not_tried_for_ever(llm: ScriptedLLM) -> Non
 
 
 async def test_what_cannot_be_shortened_is_not_sent_again(llm: ScriptedLLM) -> None:
-    """The same request would only fail again."""
+    """A request that cannot be shortened is not repeated, because it would fail again."""
     llm.script(ModelError(Trouble.WINDOW_EXCEEDED, "too long"))
 
     assert await read(answer_of(llm)) == [texts.trouble(Trouble.WINDOW_EXCEEDED)]
@@ -279,7 +284,10 @@ async def test_what_cannot_be_shortened_is_not_sent_again(llm: ScriptedLLM) -> N
 
 @pytest.mark.parametrize("limit", ["max_tokens", "max_completion_tokens"])
 async def test_a_callers_limit_of_the_answer_narrows_nobody_elses_window(llm: ScriptedLLM, limit: str) -> None:
-    """A request that is refused because of it teaches nothing, and is not made again where less would not help."""
+    """A refusal because of the caller's limit does not change the shared budget.
+
+    The request is not repeated where less history would not help.
+    """
     llm.script(ModelError(Trouble.WINDOW_EXCEEDED, "too long", window=2_000))
     assistant = Assistant(llm, persona=PERSONA, budget=budget_of(50_000))
     room = assistant.room
@@ -293,7 +301,7 @@ async def test_a_callers_limit_of_the_answer_narrows_nobody_elses_window(llm: Sc
 
 
 async def test_history_makes_room_for_as_long_an_answer_as_a_caller_wants(llm: ScriptedLLM) -> None:
-    """Where the backend counts the two together, the request is made again with less of it, for this answer alone."""
+    """Where the backend adds up prompt and answer, the request is repeated with less history, for this answer only."""
     llm.script(ModelError(Trouble.WINDOW_EXCEEDED, "too long", window=8_000))
     llm.script("Now it fits")
     assistant = Assistant(llm, persona=PERSONA, budget=budget_of(50_000))
@@ -302,13 +310,13 @@ async def test_history_makes_room_for_as_long_an_answer_as_a_caller_wants(llm: S
 
     assert await read(answer) == ["Now it fits"]
     assert answer.prompt.tokens + 4_000 < 8_000
-    assert answer.cut is not None
+    assert answer.new_window is not None
     assert assistant.room == room
 
 
 @pytest.mark.parametrize("model", [Broken, Endless])
-async def test_what_nobody_foresaw_is_a_cut_answer(model: type[LLM], caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever the model's stream does, its reader sees text and a sentence, never an exception."""
+async def test_an_unexpected_exception_is_a_cut_answer(model: type[LLM], caplog: pytest.LogCaptureFixture) -> None:
+    """An unexpected exception of the model ends as text and a sentence. The reader sees no exception."""
     answer = answer_of(model())
 
     assert "".join(await read(answer)).split("\n\n") == [answer.result.text, texts.trouble(Trouble.CUT)]
@@ -318,23 +326,23 @@ async def test_what_nobody_foresaw_is_a_cut_answer(model: type[LLM], caplog: pyt
 
 @pytest.mark.parametrize("why", Interrupted)
 async def test_an_interrupted_answer_ends_at_once_and_says_so(llm: ScriptedLLM, why: Interrupted) -> None:
-    """The model's stream is closed, not waited for; what was said stands above one last line."""
+    """An interruption closes the model's stream at once. A last sentence follows the text so far."""
     hold, interruption = PausedStep(), Interruption()
-    llm.script("My first ", hold, "never said")
+    llm.script("My first ", hold, "never shown")
     answer = answer_of(llm, interruption=interruption)
     reading = asyncio.create_task(read(answer))
     await hold.reached()
     interruption.interrupt(why)
-    line = texts.interrupted(why)  # none where the answer begins again
+    sentence = texts.interrupted(why)  # none where the answer begins again
 
-    assert await reading == ["My first ", *([f"\n\n{line}"] if line else [])]
+    assert await reading == ["My first ", *([f"\n\n{sentence}"] if sentence else [])]
     assert llm.closed_early == 1
     assert (answer.result.text, answer.result.interrupted) == ("My first ", why)
 
 
 @pytest.mark.parametrize("why", Interrupted)
-async def test_an_answer_interrupted_before_it_began_asks_nothing(llm: ScriptedLLM, why: Interrupted) -> None:
-    """The model is not even called; only somebody who asked for the end is told."""
+async def test_an_answer_interrupted_before_it_began_calls_no_model(llm: ScriptedLLM, why: Interrupted) -> None:
+    """The model is not called. Only a stop has a sentence for the person."""
     interruption = Interruption()
     answer = answer_of(llm, interruption=interruption)
     interruption.interrupt(why)
@@ -344,7 +352,7 @@ async def test_an_answer_interrupted_before_it_began_asks_nothing(llm: ScriptedL
 
 
 async def test_an_answer_interrupted_while_it_begins_ends(llm: ScriptedLLM) -> None:
-    """However early it comes, between any two steps, the reader is not left waiting."""
+    """An interruption between any two of the first steps ends the answer."""
     interruption = Interruption()
     llm.script(PausedStep())
     reading = asyncio.create_task(read(answer_of(llm, interruption=interruption)))
@@ -354,7 +362,7 @@ async def test_an_answer_interrupted_while_it_begins_ends(llm: ScriptedLLM) -> N
 
 
 async def test_an_answer_may_be_interrupted_again(llm: ScriptedLLM) -> None:
-    """The interruption is polled until the turn is settled; the newest reason counts."""
+    """The newest reason counts, because interruptions are polled until the turn is settled."""
     hold, interruption = PausedStep(), Interruption()
     llm.script("My first ", hold)
     reading = asyncio.create_task(read(answer_of(llm, interruption=interruption)))
@@ -367,7 +375,7 @@ async def test_an_answer_may_be_interrupted_again(llm: ScriptedLLM) -> None:
 
 
 async def test_an_interruption_drops_what_the_reader_has_not_read() -> None:
-    """A slow platform does not go on showing it, and nothing is remembered that nobody saw."""
+    """A slow platform shows no further text after an interruption, and only the text that was read is stored."""
     interruption = Interruption()
     answer = answer_of(Talkative(), interruption=interruption)
     async with aclosing(answer.words()) as words:
@@ -380,7 +388,7 @@ async def test_an_interruption_drops_what_the_reader_has_not_read() -> None:
 
 
 async def test_an_answer_of_a_quick_model_can_be_stopped_while_it_is_read(llm: ScriptedLLM) -> None:
-    """The model has more to say at once, the platform is slow: the person stops what they see growing."""
+    """A stop ends an answer that a slow platform is still showing, although the model has more text ready."""
     interruption = Interruption()
     llm.script("one ", "two ", "three")
     answer = answer_of(llm, interruption=interruption)
@@ -395,8 +403,8 @@ async def test_an_answer_of_a_quick_model_can_be_stopped_while_it_is_read(llm: S
     assert (answer.result.text, answer.result.interrupted) == ("one ", Interrupted.STOPPED)
 
 
-async def test_a_slow_reader_holds_the_model_up() -> None:
-    """Nothing is buffered here: the model waits until a piece is read."""
+async def test_a_slow_reader_delays_the_model() -> None:
+    """Nothing is buffered: the model waits until the reader has taken a piece."""
     model = Talkative()
     async with aclosing(answer_of(model).words()) as words:
         await anext(words)
@@ -404,11 +412,11 @@ async def test_a_slow_reader_holds_the_model_up() -> None:
         for _ in range(1_000):
             await asyncio.sleep(0)
 
-    assert model.said <= 3
+    assert model.yielded <= 3
 
 
 async def test_a_reader_that_leaves_closes_the_models_stream() -> None:
-    """Also when the model has more to say."""
+    """A reader that closes the answer early closes the model's stream."""
     model = Talkative()
     async with aclosing(answer_of(model).words()) as words:
         await anext(words)
@@ -417,7 +425,7 @@ async def test_a_reader_that_leaves_closes_the_models_stream() -> None:
 
 
 async def test_a_cancelled_reader_closes_the_models_stream(llm: ScriptedLLM) -> None:
-    """The cancellation comes through, and nothing is left running."""
+    """The cancellation is passed on, and no task is left."""
     hold = PausedStep()
     llm.script("My first ", hold)
     answer = answer_of(llm)

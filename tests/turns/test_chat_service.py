@@ -1,4 +1,4 @@
-"""The chat service: what may happen at the one moment that each test is about."""
+"""The chat service: one critical moment in each test."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from bot.turns.session_locks import SessionLocks
 from bot.turns.summariser import Summariser
 from tests.support.builders import DAY
 from tests.support.interfered_store import InterferedStore
-from tests.support.store_driver import Books
+from tests.support.store_driver import StoreDriver
 from tests.support.work_layer import Echo
 
 OURS = place("key-1", "one")
@@ -43,7 +43,7 @@ class ChatStage:
 
     def __init__(self, store: InterferedStore, llm: LLM, clock: SettableClock) -> None:
         self.store = store
-        self.books = Books(store, clock)
+        self.driver = StoreDriver(store, clock)
         self.leases = LeaseKeeper(store, owner="here", clock=clock.now)
         budget = Budget(window_tokens=2_000, answer_tokens=100, history_tokens=1_000)
         self.summariser = Summariser(store, llm, budget, self.leases, clock=clock.now)
@@ -55,35 +55,35 @@ class ChatStage:
             limiter=RequestLimiter(most=3, most_of_one=2),
             locks=SessionLocks(timeout_s=20),
             clock=clock.now,
-            new_id=self.books.new_id,
+            new_id=self.driver.new_id,
             idle=idle,
         )
 
     async def asks(
-        self, said: str = "hello", *, owner: str = "key-1", session: str = "one"
+        self, text: str = "hello", *, owner: str = "key-1", session: str = "one"
     ) -> tuple[str, Opened | None]:
-        """The whole answer, and how the session was found."""
-        question = Question(owner, place(owner, session), texts=(said,))
+        """Return the whole answer, and how the session was found."""
+        question = Question(owner, place(owner, session), texts=(text,))
         async with self.chat.ask(question) as reply, aclosing(reply.words()) as words:
             *pieces, done = [piece async for piece in words]
         assert isinstance(done, Done)
         return "".join(map(str, pieces)), reply.opened
 
     async def rows(self) -> list[int]:
-        """How many sessions, turns and messages there are."""
-        return [len(await self.books.rows(table)) for table in (tables.SESSIONS, tables.TURNS, tables.MESSAGES)]
+        """Return the numbers of sessions, turns and messages."""
+        return [len(await self.driver.rows(table)) for table in (tables.SESSIONS, tables.TURNS, tables.MESSAGES)]
 
 
 @pytest.fixture
 async def stage(database_url: str, llm: ScriptedLLM, clock: SettableClock) -> AsyncIterator[ChatStage]:
-    """A chat service on each database."""
+    """Open a chat service on each database."""
     store = InterferedStore(database_url)
     yield ChatStage(store, llm, clock)
     await store.close()
 
 
 async def test_a_lease_that_ends_with_its_turn_is_not_lost(stage: ChatStage, llm: ScriptedLLM) -> None:
-    """The job that renews leases comes at the very moment: the answer arrives all the same."""
+    """A renewal that runs while the turn is settled does not fail the answer."""
     llm.script("Try again.")
     stage.store.after[claims.settle] = lambda _: stage.leases.renew()
 
@@ -91,7 +91,7 @@ async def test_a_lease_that_ends_with_its_turn_is_not_lost(stage: ChatStage, llm
 
 
 async def test_what_follows_a_turn_is_not_its_end(stage: ChatStage, llm: ScriptedLLM) -> None:
-    """Settled, it is over: whoever is next may have the session's lease, while this one's last bytes are sent."""
+    """After the settlement another process may take the session's lease while the last bytes are sent."""
     llm.script("Try again.")
 
     async def next_one(_: object) -> None:
@@ -103,18 +103,18 @@ async def test_what_follows_a_turn_is_not_its_end(stage: ChatStage, llm: Scripte
 
 
 async def test_a_lease_that_was_lost_ends_the_answer(stage: ChatStage, llm: ScriptedLLM) -> None:
-    """Somebody else answers in the session now: nothing of ours is left there."""
+    """When another process has taken the session, the answer ends and nothing of it is stored."""
     llm.script("Try ", PausedStep())
     asking = asyncio.create_task(stage.asks("first"))
     await llm.called(1)
-    await stage.books.lapse()
+    await stage.driver.lapse()
     other = await stage.store.run(chat_turns.begin, *_elsewhere(stage), new_id="s99", idle_after=DAY)
     await stage.leases.renew()
 
     with pytest.raises(SessionLost):
         await asking
     assert isinstance(other, chat_turns.ChatClaim)
-    assert [row.text for row in await stage.books.rows(tables.MESSAGES)] == ["second"]
+    assert [row.text for row in await stage.driver.rows(tables.MESSAGES)] == ["second"]
 
 
 @pytest.mark.parametrize("error", [SessionLost, SessionClosed])
@@ -126,11 +126,11 @@ async def test_an_interruption_closes_the_model_while_the_caller_reads_nothing(
     async with stage.chat.ask(Question("key-1", OURS, texts=("first",))) as reply, aclosing(reply.words()) as words:
         assert await anext(words) == "Try "
         if error is SessionLost:
-            await stage.books.lapse()
+            await stage.driver.lapse()
             await stage.store.run(chat_turns.begin, *_elsewhere(stage), new_id="s99", idle_after=DAY)
             await stage.leases.renew()
         else:
-            await stage.books.reset(OURS, chat_turns.speaker(OURS))
+            await stage.driver.reset(OURS, chat_turns.speaker(OURS))
             await stage.leases.poll_interruptions()
         await asyncio.sleep(0)
         assert llm.closed_early == 1
@@ -141,10 +141,13 @@ async def test_an_interruption_closes_the_model_while_the_caller_reads_nothing(
 
 
 @pytest.mark.parametrize("function", [chat_turns.begin, claims.settle])
-async def test_who_goes_away_during_a_commit_leaves_no_half_turn(
+async def test_a_client_that_leaves_during_a_commit_leaves_no_half_turn(
     stage: ChatStage, llm: ScriptedLLM, function: Any
 ) -> None:
-    """Begun, it is withdrawn; settled, it stays: the next one can ask at once."""
+    """A client that leaves while the turn begins has it withdrawn; one that leaves while it is settled does not.
+
+    The session is free at once in both cases.
+    """
     llm.script("one")
     if function is claims.settle:
         llm.script("two")
@@ -165,10 +168,8 @@ async def test_who_goes_away_during_a_commit_leaves_no_half_turn(
     assert opened is (Opened.CREATED if function is chat_turns.begin else Opened.CONTINUED)
 
 
-async def test_who_goes_away_while_the_database_is_busy_is_withdrawn_all_the_same(
-    stage: ChatStage, llm: ScriptedLLM
-) -> None:
-    """Cancelled twice, as servers do: what was queued does not drop out of the queue."""
+async def test_a_client_that_leaves_while_the_database_is_busy_is_withdrawn(stage: ChatStage, llm: ScriptedLLM) -> None:
+    """The queued withdrawal runs even if the task is cancelled twice, as HTTP servers do."""
     llm.script(PausedStep())
     llm.script("two")
     asking = asyncio.create_task(stage.asks("first"))
@@ -184,8 +185,8 @@ async def test_who_goes_away_while_the_database_is_busy_is_withdrawn_all_the_sam
     assert await stage.asks("second") == ("two", Opened.CREATED)
 
 
-async def test_a_database_that_is_away_is_told(stage: ChatStage, llm: ScriptedLLM) -> None:
-    """Also when the answer is there already: it cannot be remembered, so it is not given as whole."""
+async def test_an_unavailable_database_is_reported(stage: ChatStage, llm: ScriptedLLM) -> None:
+    """An answer that cannot be stored raises StoreUnavailable, also after its last word."""
     llm.script("Try again.")
 
     async def away() -> None:
@@ -197,8 +198,8 @@ async def test_a_database_that_is_away_is_told(stage: ChatStage, llm: ScriptedLL
     assert await stage.rows() == [0, 0, 0]
 
 
-async def test_a_withdrawal_that_fails_is_made_up_for(stage: ChatStage, llm: ScriptedLLM) -> None:
-    """The lease runs out, and the next question finds the session as it was."""
+async def test_a_failed_withdrawal_is_repeated_by_the_next_question(stage: ChatStage, llm: ScriptedLLM) -> None:
+    """After the lease has run out, the next question withdraws the abandoned turn."""
     llm.script(ModelError(Trouble.TIMEOUT, "slow"))
     llm.script("two")
 
@@ -209,14 +210,14 @@ async def test_a_withdrawal_that_fails_is_made_up_for(stage: ChatStage, llm: Scr
     with pytest.raises(ModelError):
         await stage.asks("first")
     stage.store.before.clear()
-    await stage.books.lapse()
+    await stage.driver.lapse()
 
     assert await stage.asks("second") == ("two", Opened.CREATED)
     assert not llm.calls[1].knows("first")
 
 
 async def test_no_more_than_the_limits_ask_at_once(stage: ChatStage, llm: ScriptedLLM) -> None:
-    """In all, and of one owner; those who wait in a session count as well. When one is done another may ask."""
+    """The limits count running and waiting questions, in total and for each owner. A finished question makes room."""
     for _ in range(2):
         llm.script(PausedStep(), "late")
     asking = [asyncio.create_task(stage.asks()) for _ in range(2)]
@@ -237,11 +238,11 @@ async def test_no_more_than_the_limits_ask_at_once(stage: ChatStage, llm: Script
 
 
 async def test_a_reset_while_the_answer_is_stored_is_seen(stage: ChatStage, llm: ScriptedLLM) -> None:
-    """The session is closed between the model's last word and the commit: the answer is not remembered."""
+    """If the session is reset between the model's last word and the commit, the answer is not stored."""
     llm.script("Try again.")
 
     async def close() -> None:
-        await stage.books.reset(OURS, chat_turns.speaker(OURS))
+        await stage.driver.reset(OURS, chat_turns.speaker(OURS))
 
     stage.store.before[claims.settle] = close
     with pytest.raises(SessionClosed):
@@ -252,7 +253,7 @@ async def test_a_reset_while_the_answer_is_stored_is_seen(stage: ChatStage, llm:
 
 
 async def test_a_long_session_goes_on_with_a_summary(stage: ChatStage, llm: ScriptedLLM) -> None:
-    """What there is no room for is folded after an answer, as in a thread; nobody but its caller is in it."""
+    """Turns that no longer fit are summarised after an answer, with the caller as the only person."""
     for number in range(4):
         llm.script("y" * 700)
         if number == 3:
@@ -269,8 +270,8 @@ async def test_a_long_session_goes_on_with_a_summary(stage: ChatStage, llm: Scri
     assert last.messages[-1]["content"] == "and now?"
 
 
-async def test_however_long_a_session_its_caller_is_alone_in_it(stage: ChatStage, clock: SettableClock) -> None:
-    """No message of theirs opens with a name, also where not all of the history is read."""
+async def test_a_caller_is_the_only_person_in_a_long_session(stage: ChatStage, clock: SettableClock) -> None:
+    """No message of the caller begins with a name, also when only a part of the history is read."""
     echoing = ChatStage(stage.store, Echo(), clock)
     brought = tuple(Turn((Utterance("", f"{number} {'x' * 100}"),), "y") for number in range(PAGE + 1))
     question = Question("key-1", OURS, texts=("and now?",), earlier=brought)
@@ -283,7 +284,7 @@ async def test_however_long_a_session_its_caller_is_alone_in_it(stage: ChatStage
 
 @pytest.mark.parametrize("recalled", [(), (Turn((Utterance("", "a"),), "b"),)])
 async def test_what_is_too_long_is_refused_and_leaves_nothing(stage: ChatStage, recalled: tuple[Turn, ...]) -> None:
-    """Nothing that a caller asks is shown without its middle; the model is not even asked."""
+    """A question that is too long is refused without a request to the model, and nothing is stored."""
     question = Question("key-1", OURS, texts=("x" * 20_000,), earlier=recalled)
     with pytest.raises(ModelError) as refused:
         async with stage.chat.ask(question):
@@ -294,7 +295,7 @@ async def test_what_is_too_long_is_refused_and_leaves_nothing(stage: ChatStage, 
 
 
 async def test_without_a_session_the_window_is_the_limit(stage: ChatStage, llm: ScriptedLLM) -> None:
-    """Not what a session may cost."""
+    """Without a session, HISTORY_TOKENS does not limit the messages."""
     llm.script("ok")
     for size, is_asked in ((4_500, True), (9_000, False)):
         messages: tuple[ChatMessage, ...] = ({"role": "user", "content": "xxxx " * (size // 5)},)
@@ -307,7 +308,7 @@ async def test_without_a_session_the_window_is_the_limit(stage: ChatStage, llm: 
 
 
 async def test_another_model_has_a_budget_of_its_own(stage: ChatStage, llm: ScriptedLLM) -> None:
-    """That a model which one caller chose has a narrower window narrows nobody else's."""
+    """The narrow window of a model that one caller chose does not change another model's budget."""
     messages: tuple[ChatMessage, ...] = ({"role": "user", "content": "xxxx " * 800},)
     narrow = {"model": "narrow"}
     llm.script(ModelError(Trouble.WINDOW_EXCEEDED, "too long", window=600))
@@ -322,5 +323,5 @@ async def test_another_model_has_a_budget_of_its_own(stage: ChatStage, llm: Scri
 
 
 def _elsewhere(stage: ChatStage) -> tuple[LeaseRequest, Thread, NewTurn]:
-    """How another process begins."""
-    return stage.books.lease("there", DAY), OURS, NewTurn(("second",))
+    """Return the arguments with which another process begins."""
+    return stage.driver.lease("there", DAY), OURS, NewTurn(("second",))

@@ -1,4 +1,4 @@
-"""The queue: never more inside than any limit allows, a bounded line, and nobody who waits for ever."""
+"""The fair queue: it keeps every limit, its length is bounded, and every thread is served."""
 
 from __future__ import annotations
 
@@ -20,95 +20,95 @@ limits_of_any_size = st.builds(Limits, total=small, per_workspace=small, per_per
 people = st.tuples(st.sampled_from(["T1", "T2"]), st.sampled_from(["A", "B", "C"]))
 comings_and_goings = st.lists(
     st.one_of(people, st.integers(0, 20)), max_size=80
-)  # who comes; which of those inside goes
+)  # who comes; which of those running goes
 
 
 def owed(number: int, person: str = "A", workspace: str = "T1") -> QueueEntry:
-    """A thread that somebody waits for."""
+    """Return a queue entry."""
     return QueueEntry(number, workspace, person)
 
 
 class Crowd:
-    """People at a queue, and what became of each of their threads."""
+    """A queue, and the state of each thread that entered it."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.queue = FairQueue(limits)
-        self.inside: list[QueueEntry] = []
-        self.in_line: set[QueueEntry] = set()
+        self.running: list[QueueEntry] = []
+        self.queued: set[QueueEntry] = set()
         self.served: Counter[int] = Counter()
 
     def comes(self, thread: QueueEntry) -> None:
-        """One more thread is owed an answer."""
+        """Let a thread enter the queue."""
         before = self.queue.waiting
         if self.queue.enter(thread):
-            self._goes_in([thread])
+            self._start([thread])
         elif self.queue.waiting > before:
-            self.in_line.add(thread)
+            self.queued.add(thread)
         self.check()
 
     def goes(self, index: int) -> None:
-        """One of those inside is answered."""
-        entered = self.queue.leave(self.inside.pop(index % len(self.inside)))
-        self.in_line -= set(entered)
-        self._goes_in(entered)
+        """End the turn of one running thread."""
+        entered = self.queue.leave(self.running.pop(index % len(self.running)))
+        self.queued -= set(entered)
+        self._start(entered)
         self.check()
 
     def check(self) -> None:
-        """No limit is passed, and nobody waits who could go in."""
-        workspaces = Counter(each.workspace for each in self.inside)
-        persons = Counter((each.workspace, each.person) for each in self.inside)
-        assert self.queue.running == len(self.inside) <= self.limits.total
-        assert self.queue.waiting == len(self.in_line) <= self.limits.waiting
+        """Check that no limit is exceeded, and that no thread waits which may run."""
+        workspaces = Counter(each.workspace for each in self.running)
+        persons = Counter((each.workspace, each.person) for each in self.running)
+        assert self.queue.running == len(self.running) <= self.limits.total
+        assert self.queue.waiting == len(self.queued) <= self.limits.waiting
         assert max([*workspaces.values(), 0]) <= self.limits.per_workspace
         assert max([*persons.values(), 0]) <= self.limits.per_person
-        for each in self.in_line if len(self.inside) < self.limits.total else ():
+        for each in self.queued if len(self.running) < self.limits.total else ():
             full = workspaces[each.workspace] == self.limits.per_workspace
             assert full or persons[each.workspace, each.person] == self.limits.per_person
 
-    def _goes_in(self, entered: Sequence[QueueEntry]) -> None:
-        self.inside += entered
+    def _start(self, entered: Sequence[QueueEntry]) -> None:
+        self.running += entered
         self.served.update(each.thread_id for each in entered)
 
 
 @given(limits=limits_of_any_size, steps=comings_and_goings)
-def test_no_limit_is_ever_passed_and_everybody_is_served_once(
+def test_no_limit_is_exceeded_and_every_thread_is_served_once(
     limits: Limits, steps: list[tuple[str, str] | int]
 ) -> None:
-    """Whoever comes and goes in whatever order: who went in or stood in line is served, and only once."""
+    """In any order of arrivals and departures, each thread that ran or queued is served once."""
     crowd, expected = Crowd(limits), set()
     for number, step in enumerate(steps):
         if isinstance(step, tuple):
             newcomer = owed(number, step[1], step[0])
             crowd.comes(newcomer)
-            expected |= {newcomer.thread_id} if newcomer in {*crowd.in_line, *crowd.inside} else set()
-        elif crowd.inside:
+            expected |= {newcomer.thread_id} if newcomer in {*crowd.queued, *crowd.running} else set()
+        elif crowd.running:
             crowd.goes(step)
-    while crowd.inside:
+    while crowd.running:
         crowd.goes(0)
 
     assert crowd.queue.waiting == 0
     assert crowd.served == dict.fromkeys(expected, 1)
 
 
-@given(line=st.lists(st.sampled_from("ABCD"), min_size=1, max_size=30), total=small)
-def test_nobody_is_overtaken_twice_by_the_same_person(line: list[str], total: int) -> None:
-    """People take turns: however many threads somebody has in line, each other goes in between."""
+@given(arrivals=st.lists(st.sampled_from("ABCD"), min_size=1, max_size=30), total=small)
+def test_nobody_is_overtaken_twice_by_the_same_person(arrivals: list[str], total: int) -> None:
+    """People take turns. Between two threads of one person, each other waiting person is served."""
     queue = FairQueue(dataclasses.replace(WIDE, total=total))
-    inside = [each for number, who in enumerate(line) if queue.enter(each := owed(number, who))]
+    running = [each for number, who in enumerate(arrivals) if queue.enter(each := owed(number, who))]
     order: list[str] = []
-    while inside:
-        entered = queue.leave(inside.pop(0))
+    while running:
+        entered = queue.leave(running.pop(0))
         order += [each.person for each in entered]
-        inside += entered
+        running += entered
 
     for person in set(order):
-        gaps = "".join(order).split(person)[:-1]  # whoever goes in before each of this person's threads
+        gaps = "".join(order).split(person)[:-1]  # the people who start before each of this person's threads
         assert all(max(Counter(gap).values(), default=0) <= 1 for gap in gaps)
 
 
-def test_who_finds_room_goes_in_at_once() -> None:
-    """Up to the limit; the next one waits, and goes in when somebody leaves."""
+def test_a_thread_below_the_limits_starts_at_once() -> None:
+    """A thread runs at once below the limit. The next one queues, and runs when another has ended."""
     queue = FairQueue(dataclasses.replace(WIDE, total=2))
     assert [queue.enter(owed(number)) for number in (1, 2, 3)] == [True, True, False]
 
@@ -116,8 +116,8 @@ def test_who_finds_room_goes_in_at_once() -> None:
     assert (queue.running, queue.waiting) == (2, 0)
 
 
-def test_one_persons_many_threads_do_not_hold_up_anothers_one() -> None:
-    """The person with ten threads waits behind their own; the other goes in at once, or next."""
+def test_one_persons_many_threads_do_not_delay_anothers_one() -> None:
+    """A person with ten threads waits for their own limit. Another person's thread runs at once, or next."""
     queue = FairQueue(dataclasses.replace(WIDE, total=3, per_person=2))
     for number in range(10):
         queue.enter(owed(number, "A"))
@@ -128,8 +128,8 @@ def test_one_persons_many_threads_do_not_hold_up_anothers_one() -> None:
     assert queue.leave(owed(0, "A")) == [owed(2, "A")]
 
 
-def test_one_workspaces_many_people_do_not_hold_up_another_workspace() -> None:
-    """What is full is full for that workspace alone; a person's id counts there only."""
+def test_one_workspaces_many_people_do_not_delay_another_workspace() -> None:
+    """A full workspace delays only itself, and a person's id counts only within its workspace."""
     queue = FairQueue(dataclasses.replace(WIDE, per_workspace=1, per_person=1))
     assert queue.enter(owed(1, "A", "T1"))
     assert not queue.enter(owed(2, "B", "T1"))
@@ -137,8 +137,8 @@ def test_one_workspaces_many_people_do_not_hold_up_another_workspace() -> None:
     assert queue.enter(owed(3, "A", "T2"))
 
 
-def test_a_thread_stands_in_line_once() -> None:
-    """However often it is looked for meanwhile."""
+def test_a_thread_queues_once() -> None:
+    """A thread that enters again while it queues has one place."""
     queue = FairQueue(dataclasses.replace(WIDE, total=1))
     queue.enter(owed(1))
     assert [queue.enter(owed(2)) for _ in range(3)] == [False] * 3
@@ -148,8 +148,8 @@ def test_a_thread_stands_in_line_once() -> None:
     assert queue.leave(owed(2)) == []
 
 
-def test_a_full_line_turns_newcomers_away() -> None:
-    """They may come again, and get their place when there is one."""
+def test_a_full_queue_rejects_threads() -> None:
+    """A full queue rejects threads. They are accepted later, when there is room."""
     queue = FairQueue(dataclasses.replace(WIDE, total=1, waiting=1))
     for number in (1, 2, 3):
         queue.enter(owed(number))
@@ -160,11 +160,11 @@ def test_a_full_line_turns_newcomers_away() -> None:
     assert queue.leave(owed(2)) == [owed(3)]
 
 
-@pytest.mark.parametrize("people_in_line", [1, 500])
-def test_a_person_who_left_leaves_nothing_behind(people_in_line: int) -> None:
-    """Counts of people who are gone are gone: what is kept does not grow with everybody who ever wrote."""
+@pytest.mark.parametrize("queued_people", [1, 500])
+def test_counters_of_people_without_threads_are_deleted(queued_people: int) -> None:
+    """The counters of a person without threads are deleted, so that memory does not grow."""
     queue = FairQueue(WIDE)
-    for number in range(people_in_line):
+    for number in range(queued_people):
         assert queue.enter(owed(number, f"U{number}", f"T{number}"))
         queue.leave(owed(number, f"U{number}", f"T{number}"))
 

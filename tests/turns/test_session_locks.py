@@ -1,4 +1,4 @@
-"""The locks of sessions: one question at a time, in the order of arrival; no lock is kept for ever."""
+"""Session locks: one question at a time, in the order of arrival; unused locks are deleted."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from bot.turns.session_locks import SessionLocks
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans()), max_size=20))
-async def test_a_session_is_one_persons_at_a_time(people: list[tuple[str, bool]]) -> None:
-    """Whoever goes away meanwhile; the others come in their order, and in the end nobody is remembered."""
+async def test_a_session_answers_one_question_at_a_time(people: list[tuple[str, bool]]) -> None:
+    """Questions run in the order of their arrival, also if some are cancelled. At the end no lock is left."""
     locks, most, inside = SessionLocks(timeout_s=20), [1], dict.fromkeys("ab", 0)
     came: dict[str, list[int]] = {"a": [], "b": []}
 
@@ -43,8 +43,8 @@ async def test_a_session_is_one_persons_at_a_time(people: list[tuple[str, bool]]
     assert locks._locks == {}  # noqa: SLF001 - it must not grow
 
 
-async def test_nobody_waits_for_ever() -> None:
-    """Who waited for too long is told, and does not hold up those behind."""
+async def test_waiting_for_a_session_times_out() -> None:
+    """A question that waits longer than the timeout raises, and does not delay those behind it."""
     locks, thread = SessionLocks(timeout_s=0.01), place("key-1", "one")
     async with locks.lock(thread):
         with pytest.raises(SessionBusy):

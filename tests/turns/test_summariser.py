@@ -1,4 +1,4 @@
-"""The summary of a session: written behind the answers' back, from what was said, and shown from then on."""
+"""The summariser: it writes a session's summary in the background, and later requests show it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from bot.testing import PausedStep, ScriptedLLM, SettableClock
 from bot.turns.summariser import RETRY
 from tests.support.builders import ANA, BEN, THREAD, deletion, mention, reset
 from tests.support.narrow_model import asks_for_summary
-from tests.support.store_driver import Books, lapse
-from tests.support.work_layer import Desk
+from tests.support.store_driver import StoreDriver, lapse
+from tests.support.work_layer import WorkLayer
 
 LONG = "please tell me " * 20  # about 80 tokens
 BUDGET = 400
@@ -28,10 +28,13 @@ SUMMARY = "Ana's code is 7319."
 
 
 class NumberingModel:
-    """A model that answers every question alike, and numbers its summaries; the first may be something else."""
+    """A model that answers every question alike and numbers its summaries.
+
+    The first summary may be another text, or an error.
+    """
 
     def __init__(self, first: ModelError | str | None = None) -> None:
-        self.asked: list[Sequence[ChatMessage]] = []
+        self.questions: list[Sequence[ChatMessage]] = []
         self.compacted: list[str] = []
         self._first = first
 
@@ -45,7 +48,7 @@ class NumberingModel:
 
     def _answer(self, messages: Sequence[ChatMessage]) -> str:
         if not asks_for_summary(messages):
-            self.asked.append(messages)
+            self.questions.append(messages)
             return "fine"
         self.compacted.append(messages[1]["content"])
         if self._first is None or len(self.compacted) > 1:
@@ -56,60 +59,64 @@ class NumberingModel:
 
 
 @asynccontextmanager
-async def narrow_desk(store: Store, llm: LLM, clock: SettableClock, owner: str = "here") -> AsyncIterator[Desk]:
-    """The work layer, with little room for history."""
+async def narrow_work_layer(
+    store: Store, llm: LLM, clock: SettableClock, owner: str = "here"
+) -> AsyncIterator[WorkLayer]:
+    """Open a work layer with little room for history."""
     budget = Budget(window_tokens=100_000, answer_tokens=1_000, history_tokens=BUDGET)
-    desk = Desk(store, llm, clock, owner=owner, budget=budget)
-    yield desk
-    await desk.worker.stop(drain_seconds=0)
-    await desk.summariser.stop()
+    work_layer = WorkLayer(store, llm, clock, owner=owner, budget=budget)
+    yield work_layer
+    await work_layer.worker.stop(drain_seconds=0)
+    await work_layer.summariser.stop()
 
 
 @pytest.fixture
-async def narrow(store: Store, llm: ScriptedLLM, clock: SettableClock) -> AsyncIterator[Desk]:
-    """The same, between the scripted model and an adapter that knows Ana's name."""
-    async with narrow_desk(store, llm, clock) as desk:
-        desk.adapter.people = {"U-ANA": "Ana"}
-        yield desk
+async def narrow(store: Store, llm: ScriptedLLM, clock: SettableClock) -> AsyncIterator[WorkLayer]:
+    """Open one with the scripted model, and an adapter that knows Ana's name."""
+    async with narrow_work_layer(store, llm, clock) as work_layer:
+        work_layer.adapter.people = {"U-ANA": "Ana"}
+        yield work_layer
 
 
-async def filled(books: Books, turns: int = 4) -> None:
-    """A session that the next turn makes crowded; its second turn holds a fact."""
+async def filled(driver: StoreDriver, turns: int = 4) -> None:
+    """Answer so many turns that the next one is crowded. The second one holds a fact."""
     for number in range(1, turns + 1):
         fact = " my code is 7319" if number == 2 else ""
-        await books.answer(mention(f"{number} {LONG}{fact}", f"{number}.0"), f"answer {number}")
+        await driver.answer(mention(f"{number} {LONG}{fact}", f"{number}.0"), f"answer {number}")
 
 
-async def asks(desk: Desk, text: str, message_id: str, replies: int) -> None:
-    """Somebody asks; the answer is shown and settled. Of a summary nothing is waited for."""
-    await desk.inbox.accept(mention(text, message_id))
-    await desk.adapter.shown(THREAD, replies)
-    await desk.worker.idle()
+async def asks(work_layer: WorkLayer, text: str, message_id: str, replies: int) -> None:
+    """Ask a question, and wait until its answer is shown and settled. Do not wait for a summary."""
+    await work_layer.inbox.accept(mention(text, message_id))
+    await work_layer.adapter.shown(THREAD, replies)
+    await work_layer.worker.idle()
 
 
 def shown(llm: ScriptedLLM, call: int = -1) -> Sequence[ChatMessage]:
-    """What the model was shown, besides the instructions."""
+    """Return the messages of a request, without the instructions."""
     return llm.calls[call].messages[1:]
 
 
-async def summarised(desk: Desk, books: Books, llm: ScriptedLLM) -> None:
-    """A fifth turn has made a session crowded, and its oldest turns are a summary."""
-    await filled(books)
+async def summarised(work_layer: WorkLayer, driver: StoreDriver, llm: ScriptedLLM) -> None:
+    """Answer a fifth turn, and wait for the summary of the oldest ones."""
+    await filled(driver)
     llm.script("fine")
     llm.script(SUMMARY)
-    await asks(desk, "five", "5.0", 1)
-    await desk.summariser.idle()
+    await asks(work_layer, "five", "5.0", 1)
+    await work_layer.summariser.idle()
 
 
 def apart(text: str) -> tuple[str, str]:
-    """The summary, where a message opens with it, and the message."""
+    """Split a message into the summary at its beginning and its own text."""
     summary, _, message = text.rpartition(f"{SUMMARY_ENDS}\n\n")
     return summary, message
 
 
-async def test_what_no_longer_fits_is_summarised_and_shown_so(narrow: Desk, books: Books, llm: ScriptedLLM) -> None:
-    """The oldest turns become a summary; the next request holds it in their place, and the newest as they were."""
-    await summarised(narrow, books, llm)
+async def test_the_oldest_turns_are_replaced_by_a_summary(
+    narrow: WorkLayer, driver: StoreDriver, llm: ScriptedLLM
+) -> None:
+    """The next request has a summary in place of the oldest turns, and the newest turns unchanged."""
+    await summarised(narrow, driver, llm)
     llm.script("fine")
     await asks(narrow, "six", "6.0", 2)
 
@@ -119,37 +126,35 @@ async def test_what_no_longer_fits_is_summarised_and_shown_so(narrow: Desk, book
     assert [turn.split()[0] for turn in turns] == ["3", "answer", "4", "answer", "five", "fine", "six"]
 
 
-async def test_the_model_is_asked_to_fold_what_people_said_by_name(
-    narrow: Desk, books: Books, llm: ScriptedLLM
-) -> None:
-    """It reads the old summary and the turns that go, as information, and no turn that stays."""
-    await summarised(narrow, books, llm)
+async def test_the_model_summarises_with_names(narrow: WorkLayer, driver: StoreDriver, llm: ScriptedLLM) -> None:
+    """The model reads the old summary and the turns that are dropped, with names, and no turn that stays."""
+    await summarised(narrow, driver, llm)
 
-    [asked] = shown(llm)
+    [request] = shown(llm)
     assert asks_for_summary(llm.calls[-1].messages)
-    assert "Ana: 2 please" in asked["content"]
-    assert "my code is 7319\nYou: answer 2" in asked["content"]
-    assert "answer 3" not in asked["content"]
+    assert "Ana: 2 please" in request["content"]
+    assert "my code is 7319\nYou: answer 2" in request["content"]
+    assert "answer 3" not in request["content"]
 
 
 async def test_a_summary_is_made_of_the_last_one_and_what_came_since(store: Store, clock: SettableClock) -> None:
-    """What was said long ago is carried on from summary to summary; each turn is read once, and none is left out."""
+    """Each summary contains the one before it. Each turn is summarised once, and none is left out."""
     model = NumberingModel()
-    async with narrow_desk(store, model, clock) as desk:
+    async with narrow_work_layer(store, model, clock) as work_layer:
         for number in range(1, 25):
-            await asks(desk, f"{number} {LONG}", f"{number:02}", number)
-            await desk.summariser.idle()
+            await asks(work_layer, f"{number} {LONG}", f"{number:02}", number)
+            await work_layer.summariser.idle()
 
     assert len(model.compacted) > 3
     assert ["number 1." in text for text in model.compacted] == [False, True, *[False] * (len(model.compacted) - 2)]
     gone = "".join(model.compacted)
-    first_shown = int(apart(model.asked[-1][1]["content"])[1].split()[0])
+    first_shown = int(apart(model.questions[-1][1]["content"])[1].split()[0])
     assert [gone.count(f"Somebody: {number} please") for number in range(1, first_shown)] == [1] * (first_shown - 1)
 
 
-async def test_nobody_waits_for_a_summary(narrow: Desk, books: Books, llm: ScriptedLLM) -> None:
-    """While it is being written the next turns are answered, and no second one is begun."""
-    await filled(books)
+async def test_nobody_waits_for_a_summary(narrow: WorkLayer, driver: StoreDriver, llm: ScriptedLLM) -> None:
+    """While a summary is being written, the next turns are answered, and no second summary is begun."""
+    await filled(driver)
     hold = PausedStep()
     llm.script("fine")
     llm.script(hold, SUMMARY)
@@ -165,17 +170,17 @@ async def test_nobody_waits_for_a_summary(narrow: Desk, books: Books, llm: Scrip
 
 
 async def test_another_replica_writes_no_second_one(
-    narrow: Desk, books: Books, llm: ScriptedLLM, clock: SettableClock
+    narrow: WorkLayer, driver: StoreDriver, llm: ScriptedLLM, clock: SettableClock
 ) -> None:
-    """One at a time writes a session's summary, wherever its turns are answered."""
-    await filled(books)
+    """Only one replica at a time writes the summary of a session."""
+    await filled(driver)
     hold = PausedStep()
     llm.script("fine")
     llm.script(hold, SUMMARY)
     llm.script("fine, too")
     await asks(narrow, "five", "5.0", 1)
     await hold.reached()
-    async with narrow_desk(books.store, llm, clock, "there") as other:
+    async with narrow_work_layer(driver.store, llm, clock, "there") as other:
         await asks(other, "six", "6.0", 1)
         await other.summariser.idle()
     hold.release()
@@ -185,57 +190,60 @@ async def test_another_replica_writes_no_second_one(
 
 
 @pytest.mark.parametrize("failure", [ModelError(Trouble.UNAVAILABLE, "away"), "", "   "])
-async def test_where_it_fails_the_oldest_turns_are_simply_gone(
+async def test_a_failed_summary_leaves_the_oldest_turns_out(
     store: Store, clock: SettableClock, failure: ModelError | str
 ) -> None:
-    """The person notices nothing; it is tried again after a while, not with every turn, and then catches up."""
+    """A failed summary delays no answer.
+
+    It is retried after a pause, not with every turn, and then covers all dropped turns.
+    """
     model = NumberingModel(failure)
-    async with narrow_desk(store, model, clock) as desk:
+    async with narrow_work_layer(store, model, clock) as work_layer:
         for number in range(1, 11):
-            await asks(desk, f"{number} {LONG}", f"{number:02}", number)
-            await desk.summariser.idle()
+            await asks(work_layer, f"{number} {LONG}", f"{number:02}", number)
+            await work_layer.summariser.idle()
         assert len(model.compacted) == 1
         clock.advance(RETRY * 2)
         await lapse(store)  # PostgreSQL's clock goes on by itself
-        await asks(desk, f"11 {LONG}", "11", 11)
-        await desk.summariser.idle()
+        await asks(work_layer, f"11 {LONG}", "11", 11)
+        await work_layer.summariser.idle()
 
-    assert desk.adapter.replies[THREAD] == ["fine"] * 11
-    assert len(model.asked[-1]) < 1 + 2 * 5
+    assert work_layer.adapter.replies[THREAD] == ["fine"] * 11
+    assert len(model.questions[-1]) < 1 + 2 * 5
     caught_up = re.findall(r"Somebody: (\d+) ", "".join(model.compacted[1:]))
     assert caught_up == [str(number) for number in range(1, len(caught_up) + 1)]
     assert len(caught_up) >= 8
 
 
-async def test_every_replica_shows_it_from_the_same_cut(store: Store, clock: SettableClock) -> None:
-    """Where no summary helps half of the history goes at once; then requests extend each other, wherever made."""
+async def test_every_replica_shows_the_same_window(store: Store, clock: SettableClock) -> None:
+    """Without a summary, half of the history is dropped at once. Then requests extend each other, from any replica."""
     model = NumberingModel(ModelError(Trouble.UNAVAILABLE, "away"))
-    async with narrow_desk(store, model, clock) as here, narrow_desk(store, model, clock, "there") as there:
+    async with narrow_work_layer(store, model, clock) as here, narrow_work_layer(store, model, clock, "there") as there:
         for number in range(1, 13):
-            desk = there if number % 2 else here
-            await asks(desk, f"{number} {LONG}", f"{number:02}", (number + 1) // 2)
-    first_shown = [asked[1]["content"].removeprefix(MISSING).split()[0] for asked in model.asked]
+            work_layer = there if number % 2 else here
+            await asks(work_layer, f"{number} {LONG}", f"{number:02}", (number + 1) // 2)
+    first_shown = [request[1]["content"].removeprefix(MISSING).split()[0] for request in model.questions]
 
     assert first_shown == sorted(first_shown, key=int)
     assert first_shown[-1] != first_shown[0]
     assert len(set(first_shown[4:])) <= len(first_shown[4:]) // 2
 
 
-async def test_a_summary_is_kept_short(narrow: Desk, books: Books, llm: ScriptedLLM) -> None:
-    """A model that goes on and on is cut off: its stream is closed, and what is kept fits."""
-    await filled(books)
+async def test_a_summary_is_kept_short(narrow: WorkLayer, driver: StoreDriver, llm: ScriptedLLM) -> None:
+    """The stream of a model that does not stop is closed, and the stored summary fits."""
+    await filled(driver)
     llm.script("fine")
     llm.script(*["so it is and so it stays "] * 1_000)
     await asks(narrow, "five", "5.0", 1)
     await narrow.summariser.idle()
 
     assert llm.closed_early == 1
-    assert len((await books.store.run(summaries.cut_of, "s1")).summary) < BUDGET
+    assert len((await driver.store.run(summaries.window_of, "s1")).summary) < BUDGET
 
 
-async def test_a_shutdown_does_not_wait_for_a_summary(narrow: Desk, books: Books, llm: ScriptedLLM) -> None:
-    """Its request is closed at once, and nothing of it is stored."""
-    await filled(books)
+async def test_a_shutdown_does_not_wait_for_a_summary(narrow: WorkLayer, driver: StoreDriver, llm: ScriptedLLM) -> None:
+    """A shutdown cancels the request at once, and nothing of it is stored."""
+    await filled(driver)
     hold = PausedStep()
     llm.script("fine")
     llm.script("half of ", hold)
@@ -244,14 +252,14 @@ async def test_a_shutdown_does_not_wait_for_a_summary(narrow: Desk, books: Books
     await narrow.summariser.stop()
 
     assert llm.closed_early == 1
-    assert (await books.store.run(summaries.cut_of, "s1")).summary == ""
+    assert (await driver.store.run(summaries.window_of, "s1")).summary == ""
 
 
 async def test_a_shutdown_gives_the_lease_of_a_summary_up(
-    narrow: Desk, books: Books, llm: ScriptedLLM, clock: SettableClock
+    narrow: WorkLayer, driver: StoreDriver, llm: ScriptedLLM, clock: SettableClock
 ) -> None:
     """After a deploy another process can write the session's summary at once."""
-    await filled(books)
+    await filled(driver)
     hold = PausedStep()
     llm.script("fine")
     llm.script("half of ", hold)
@@ -260,16 +268,18 @@ async def test_a_shutdown_gives_the_lease_of_a_summary_up(
     await narrow.summariser.stop()
     llm.script("fine")
     llm.script(SUMMARY)
-    async with narrow_desk(books.store, llm, clock, "there") as other:
+    async with narrow_work_layer(driver.store, llm, clock, "there") as other:
         await asks(other, "six", "6.0", 1)
         await other.summariser.idle()
 
-    assert (await books.store.run(summaries.cut_of, "s1")).summary == SUMMARY
+    assert (await driver.store.run(summaries.window_of, "s1")).summary == SUMMARY
 
 
-async def test_a_reset_discards_a_summary_that_is_being_written(narrow: Desk, books: Books, llm: ScriptedLLM) -> None:
-    """The next session knows nothing of it."""
-    await filled(books)
+async def test_a_reset_discards_a_summary_that_is_being_written(
+    narrow: WorkLayer, driver: StoreDriver, llm: ScriptedLLM
+) -> None:
+    """The next session has no part of the summary."""
+    await filled(driver)
     hold = PausedStep()
     llm.script("fine")
     llm.script(hold, SUMMARY)
@@ -284,11 +294,11 @@ async def test_a_reset_discards_a_summary_that_is_being_written(narrow: Desk, bo
     assert [message["content"] for message in shown(llm)] == ["seven"]
 
 
-async def test_what_was_deleted_is_in_no_summary_after_the_next_turn(
-    narrow: Desk, books: Books, llm: ScriptedLLM
+async def test_a_deleted_message_is_in_no_summary_after_the_next_turn(
+    narrow: WorkLayer, driver: StoreDriver, llm: ScriptedLLM
 ) -> None:
-    """The old summary is gone at once; the new one is made of all that is left, without the deleted words."""
-    await summarised(narrow, books, llm)
+    """A deletion voids the summary at once. The next summary is written without the deleted text."""
+    await summarised(narrow, driver, llm)
     await narrow.inbox.accept(deletion("2.0"))
     llm.script("fine")
     llm.script("They greeted each other.")
@@ -296,71 +306,73 @@ async def test_what_was_deleted_is_in_no_summary_after_the_next_turn(
     assert not llm.calls[-1].knows("7319")
     await narrow.summariser.idle()
 
-    [asked] = shown(llm)
-    assert "Ana: 1 please" in asked["content"]
-    assert "7319" not in asked["content"]
+    [request] = shown(llm)
+    assert "Ana: 1 please" in request["content"]
+    assert "7319" not in request["content"]
 
 
-async def test_where_all_was_deleted_nothing_is_summarised(narrow: Desk, books: Books, llm: ScriptedLLM) -> None:
-    """The model is not asked to sum up nothing: the summary that there is reaches behind what is gone, as it is."""
-    await summarised(narrow, books, llm)
+async def test_deleted_turns_are_not_summarised(narrow: WorkLayer, driver: StoreDriver, llm: ScriptedLLM) -> None:
+    """If all turns to summarise were deleted, the model is not called, and the old summary covers them."""
+    await summarised(narrow, driver, llm)
     for number in range(6, 10):
-        await books.answer(mention(f"{number} {LONG}", f"{number}.0"), "ok")
+        await driver.answer(mention(f"{number} {LONG}", f"{number}.0"), "ok")
     for message_id in ("3.0", "4.0", "5.0", "6.0", "7.0"):
         await narrow.inbox.accept(deletion(message_id))
-    before = await books.store.run(summaries.cut_of, "s1")
+    before = await driver.store.run(summaries.window_of, "s1")
     narrow.summariser.compact("s1", Compaction(before.after + 5, several=False), nobody)
     await narrow.summariser.idle()
 
-    after = await books.store.run(summaries.cut_of, "s1")
+    after = await driver.store.run(summaries.window_of, "s1")
     assert (after.summary, after.reaches, after.after) == (SUMMARY, before.reaches + 5, before.after + 5)
     assert len(llm.calls) == 2
 
 
 async def nobody(turns: Sequence[Turn]) -> dict[str, str]:
-    """No names: nobody is left."""
+    """Return no names."""
     assert not any(turn.messages for turn in turns)
     return {}
 
 
 async def test_people_without_a_name_stay_apart_in_every_summary(store: Store, clock: SettableClock) -> None:
-    """Who cannot be looked up is one and the same somebody in the summaries and in what is shown."""
+    """A person without a profile has the same label in all summaries and in all requests."""
     model = NumberingModel()
-    async with narrow_desk(store, model, clock) as desk:
+    async with narrow_work_layer(store, model, clock) as work_layer:
         for number in range(1, 25):
             by = BEN if number in {1, 3} or number > 12 else ANA
-            await desk.inbox.accept(mention(f"{'ben' if by is BEN else 'ana'} {LONG}", f"{number:02}", by=by))
-            await desk.adapter.shown(THREAD, number)
-            await desk.worker.idle()
-            await desk.summariser.idle()
+            await work_layer.inbox.accept(mention(f"{'ben' if by is BEN else 'ana'} {LONG}", f"{number:02}", by=by))
+            await work_layer.adapter.shown(THREAD, number)
+            await work_layer.worker.idle()
+            await work_layer.summariser.idle()
 
-    told = "".join(model.compacted) + "".join(str(asked[1:]) for asked in model.asked)
-    assert len(set(re.findall(r"(Somebody[ ()2]*): (ana|ben) ", told))) == 2
+    shown_texts = "".join(model.compacted) + "".join(str(request[1:]) for request in model.questions)
+    assert len(set(re.findall(r"(Somebody[ ()2]*): (ana|ben) ", shown_texts))) == 2
 
 
-async def test_a_message_that_exceeds_every_room_is_folded_without_its_middle(
-    narrow: Desk, books: Books, llm: ScriptedLLM
+async def test_a_message_that_exceeds_the_window_is_summarised_without_its_middle(
+    narrow: WorkLayer, driver: StoreDriver, llm: ScriptedLLM
 ) -> None:
-    """The model that writes the summary has the same window as the one that answers: it is the same."""
-    await books.answer(mention(f"begins {LONG * 100} ends", "1.0"), "long")
+    """A message that exceeds the window is summarised by its beginning and its end."""
+    await driver.answer(mention(f"begins {LONG * 100} ends", "1.0"), "long")
     for number in range(2, 5):
-        await books.answer(mention(f"{number} {LONG}", f"{number}.0"), f"answer {number}")
+        await driver.answer(mention(f"{number} {LONG}", f"{number}.0"), f"answer {number}")
     for number in range(3):
         llm.script("fine" if number == 0 else SUMMARY)
     await asks(narrow, f"five {LONG}", "5.0", 1)
     await narrow.summariser.idle()
 
-    [asked] = shown(llm, 1)
-    assert "Ana: begins" in asked["content"]
-    assert "characters left out" in asked["content"]
-    assert "ends\nYou: long" in asked["content"]
+    [request] = shown(llm, 1)
+    assert "Ana: begins" in request["content"]
+    assert "characters left out" in request["content"]
+    assert "ends\nYou: long" in request["content"]
 
 
-async def test_several_people_stay_several_behind_a_summary(narrow: Desk, books: Books, llm: ScriptedLLM) -> None:
-    """Whoever is left in what is shown is named, as before."""
-    await books.answer(mention(f"1 {LONG}", "1.0", by=BEN))
+async def test_several_people_stay_several_behind_a_summary(
+    narrow: WorkLayer, driver: StoreDriver, llm: ScriptedLLM
+) -> None:
+    """Messages keep their names when the other people are only in the summary."""
+    await driver.answer(mention(f"1 {LONG}", "1.0", by=BEN))
     for number in range(2, 5):
-        await books.answer(mention(f"{number} {LONG}", f"{number}.0", by=ANA))
+        await driver.answer(mention(f"{number} {LONG}", f"{number}.0", by=ANA))
     llm.script("fine")
     llm.script(SUMMARY)
     await asks(narrow, "five", "5.0", 1)

@@ -1,4 +1,4 @@
-"""More work than a worker may do at once: people take turns, who waits is told, and everybody is answered."""
+"""More work than a worker may do at once: people take turns, waiting is shown, and every message is answered."""
 
 from __future__ import annotations
 
@@ -17,92 +17,92 @@ from bot.turns.adapter import AnswerTarget
 from bot.turns.fair_queue import Limits
 from bot.turns.worker import POLLED_AT_ONCE
 from tests.support.builders import ANA, BEN, DAY, NOON, THREAD, mention, reply, stop, thread
-from tests.support.work_layer import WIDE, Desk, Echo
+from tests.support.work_layer import WIDE, Echo, WorkLayer
 
-Opened = Callable[..., Desk]
+Opened = Callable[..., WorkLayer]
 
 
 @pytest.fixture
 def opened(store: Store, clock: SettableClock) -> Opened:
-    """A desk with limits of its own, whose adapter holds every answer until it is told to go on."""
+    """Open a work layer with these limits, whose adapter pauses every answer."""
 
-    def open_(limits: Limits = WIDE, **narrower: int) -> Desk:
-        desk = Desk(store, Echo(), clock, limits=dataclasses.replace(limits, **narrower))
-        desk.adapter.open.clear()
-        return desk
+    def open_(limits: Limits = WIDE, **narrower: int) -> WorkLayer:
+        work_layer = WorkLayer(store, Echo(), clock, limits=dataclasses.replace(limits, **narrower))
+        work_layer.adapter.may_write.clear()
+        return work_layer
 
     return open_
 
 
-async def finish(desk: Desk) -> None:
-    """Let every answer go on, and wait until nothing runs."""
-    desk.adapter.open.set()
-    await desk.worker.idle()
+async def finish(work_layer: WorkLayer) -> None:
+    """Release all answers, and wait until nothing runs."""
+    work_layer.adapter.may_write.set()
+    await work_layer.worker.idle()
 
 
-async def test_whoever_waits_is_told_where_they_asked(opened: Opened) -> None:
-    """At once; who is answered now is not, and in the end all are answered."""
-    desk = opened(total=1)
-    await desk.inbox.accept(mention("hi", "1.0", in_=thread(1)))
-    await desk.inbox.accept(mention("hi", "2.0", by=BEN, in_=thread(2)))
-    await desk.adapter.until(lambda: bool(desk.adapter.told_to_wait))
+async def test_a_waiting_message_gets_a_status(opened: Opened) -> None:
+    """A waiting message gets a status at once, a running one does not, and all are answered."""
+    work_layer = opened(total=1)
+    await work_layer.inbox.accept(mention("hi", "1.0", in_=thread(1)))
+    await work_layer.inbox.accept(mention("hi", "2.0", by=BEN, in_=thread(2)))
+    await work_layer.adapter.until(lambda: bool(work_layer.adapter.shown_waiting))
 
-    assert desk.adapter.told_to_wait == [AnswerTarget(thread(2), BEN, "2.0")]
-    assert (desk.worker.running, desk.worker.waiting) == (1, 1)
-    await finish(desk)
-    assert len(desk.adapter.replies) == 2
-    assert (desk.worker.running, desk.worker.waiting) == (0, 0)
-
-
-async def test_whoever_writes_again_in_a_thread_that_is_being_answered_is_not_told(opened: Opened) -> None:
-    """The next turn of that thread follows by itself."""
-    desk = opened(total=1)
-    await desk.inbox.accept(mention("hi", "1.0"))
-    await desk.adapter.until(lambda: desk.adapter.running == 1)
-    await desk.inbox.accept(reply("and?", "2.0"))
-    await finish(desk)
-
-    assert desk.adapter.told_to_wait == []
-    assert desk.adapter.replies[THREAD] == ["hi", "and?"]
+    assert work_layer.adapter.shown_waiting == [AnswerTarget(thread(2), BEN, "2.0")]
+    assert (work_layer.worker.running, work_layer.worker.waiting) == (1, 1)
+    await finish(work_layer)
+    assert len(work_layer.adapter.replies) == 2
+    assert (work_layer.worker.running, work_layer.worker.waiting) == (0, 0)
 
 
-async def test_to_tell_somebody_delays_nobody(opened: Opened) -> None:
-    """A platform that takes its time over a status holds up neither the door nor the work."""
-    desk = opened(total=1)
-    desk.adapter.patient.clear()
+async def test_a_message_in_a_running_thread_gets_no_waiting_status(opened: Opened) -> None:
+    """A message in a running thread gets no waiting status, because its turn follows."""
+    work_layer = opened(total=1)
+    await work_layer.inbox.accept(mention("hi", "1.0"))
+    await work_layer.adapter.until(lambda: work_layer.adapter.running == 1)
+    await work_layer.inbox.accept(reply("and?", "2.0"))
+    await finish(work_layer)
+
+    assert work_layer.adapter.shown_waiting == []
+    assert work_layer.adapter.replies[THREAD] == ["hi", "and?"]
+
+
+async def test_a_slow_waiting_status_delays_nobody(opened: Opened) -> None:
+    """A slow status call delays neither the inbox nor the answers."""
+    work_layer = opened(total=1)
+    work_layer.adapter.status_available.clear()
     for number in range(3):
-        assert await desk.inbox.accept(mention("hi", in_=thread(number)))
-    await finish(desk)
+        assert await work_layer.inbox.accept(mention("hi", in_=thread(number)))
+    await finish(work_layer)
 
-    assert len(desk.adapter.replies) == 3
-    await desk.worker.stop(drain_seconds=0)
+    assert len(work_layer.adapter.replies) == 3
+    await work_layer.worker.stop(drain_seconds=0)
 
 
-async def test_whoever_is_not_answered_here_waits_no_more(opened: Opened) -> None:
-    """What a full replica shows is taken back when another one was quicker, or the question was deleted meanwhile."""
-    desk, other = opened(total=1), opened()
+async def test_the_waiting_status_ends_without_an_answer(opened: Opened) -> None:
+    """The waiting status ends if another replica answers, or if the question is deleted."""
+    work_layer, other = opened(total=1), opened()
     for number in range(4):
-        await desk.inbox.accept(mention("hi", f"{number}.0", in_=thread(number)))
-    await desk.inbox.accept(MessageDeleted(thread(1), "1.0"))
-    await desk.adapter.until(lambda: len(desk.adapter.told_to_wait) == 3)
-    other.adapter.open.set()
+        await work_layer.inbox.accept(mention("hi", f"{number}.0", in_=thread(number)))
+    await work_layer.inbox.accept(MessageDeleted(thread(1), "1.0"))
+    await work_layer.adapter.until(lambda: len(work_layer.adapter.shown_waiting) == 3)
+    other.adapter.may_write.set()
     await other.worker.poll()
     await other.worker.idle()
-    await finish(desk)
+    await finish(work_layer)
 
     assert len(other.adapter.replies) == 2
-    assert desk.adapter.told_no_more == desk.adapter.told_to_wait
+    assert work_layer.adapter.ended_waiting == work_layer.adapter.shown_waiting
 
 
 async def test_people_take_turns(opened: Opened) -> None:
-    """Whoever asks one thing waits for one answer of somebody who asked many."""
-    desk = opened(total=1)
+    """A person with one question waits for at most one answer of a person with many."""
+    work_layer = opened(total=1)
     for number in range(4):
-        await desk.inbox.accept(mention("hi", by=ANA, in_=thread(number)))
-    await desk.inbox.accept(mention("hi", by=BEN, in_=thread(9)))
-    await finish(desk)
+        await work_layer.inbox.accept(mention("hi", by=ANA, in_=thread(number)))
+    await work_layer.inbox.accept(mention("hi", by=BEN, in_=thread(9)))
+    await finish(work_layer)
 
-    assert [asked.author for asked in desk.adapter.asked] == [ANA, ANA, BEN, ANA, ANA]
+    assert [target.author for target in work_layer.adapter.targets] == [ANA, ANA, BEN, ANA, ANA]
 
 
 @pytest.mark.parametrize(
@@ -112,70 +112,74 @@ async def test_people_take_turns(opened: Opened) -> None:
         ("per_workspace", mention("hi", in_=dataclasses.replace(THREAD, workspace="T2"))),
     ],
 )
-async def test_one_who_asks_much_leaves_room_for_others(opened: Opened, limit: str, other: MessageReceived) -> None:
-    """A person, or a workspace, has so many answers at once, while another is answered right away."""
-    desk = opened(**{limit: 2})
+async def test_a_person_at_their_limit_does_not_delay_others(
+    opened: Opened, limit: str, other: MessageReceived
+) -> None:
+    """A person or a workspace at its limit does not delay another one."""
+    work_layer = opened(**{limit: 2})
     for number in range(5):
-        await desk.inbox.accept(mention("hi", by=ANA, in_=thread(number)))
-    await desk.adapter.until(lambda: desk.adapter.running == 2)
-    assert await desk.inbox.accept(other)
-    await desk.adapter.until(lambda: desk.adapter.running == 3)
-    assert desk.worker.waiting == 3
-    await finish(desk)
+        await work_layer.inbox.accept(mention("hi", by=ANA, in_=thread(number)))
+    await work_layer.adapter.until(lambda: work_layer.adapter.running == 2)
+    assert await work_layer.inbox.accept(other)
+    await work_layer.adapter.until(lambda: work_layer.adapter.running == 3)
+    assert work_layer.worker.waiting == 3
+    await finish(work_layer)
 
-    assert desk.adapter.most_running == 3
-    assert len(desk.adapter.replies) == 6
+    assert work_layer.adapter.most_running == 3
+    assert len(work_layer.adapter.replies) == 6
 
 
-async def test_whoever_finds_the_line_full_is_answered_all_the_same(opened: Opened) -> None:
-    """They are accepted and told; a look finds them when there is room."""
-    desk = opened(total=1, waiting=1)
+async def test_messages_beyond_a_full_queue_are_answered_later(opened: Opened) -> None:
+    """Messages beyond a full queue are accepted and get a status. A poll finds them when there is room."""
+    work_layer = opened(total=1, waiting=1)
     for number in range(6):
-        assert await desk.inbox.accept(mention("hi", in_=thread(number)))
-    assert (desk.worker.running, desk.worker.waiting) == (1, 1)
+        assert await work_layer.inbox.accept(mention("hi", in_=thread(number)))
+    assert (work_layer.worker.running, work_layer.worker.waiting) == (1, 1)
     for _ in range(6):
-        await finish(desk)
-        await desk.worker.poll()
+        await finish(work_layer)
+        await work_layer.worker.poll()
 
-    assert len(desk.adapter.told_to_wait) == 5
-    assert desk.adapter.replies == {thread(number): ["hi"] for number in range(6)}
+    assert len(work_layer.adapter.shown_waiting) == 5
+    assert work_layer.adapter.replies == {thread(number): ["hi"] for number in range(6)}
 
 
-async def test_a_busy_thread_holds_nobody_up(opened: Opened) -> None:
-    """Whoever writes on and on in one thread goes to the end of the line after each answer."""
-    desk = opened(total=1)
+async def test_a_busy_thread_delays_nobody(opened: Opened) -> None:
+    """A thread with more messages goes to the end of the queue after each answer."""
+    work_layer = opened(total=1)
     order: list[str] = []
-    desk.adapter.afterwards = order.append
-    await desk.inbox.accept(mention("one", "1.0", in_=thread(1)))
-    await desk.adapter.until(lambda: desk.adapter.running == 1)
-    await desk.inbox.accept(mention("other", "2.0", by=BEN, in_=thread(2)))
-    await desk.inbox.accept(reply("two", "3.0", in_=thread(1)))
-    await finish(desk)
+    work_layer.adapter.on_finish = order.append
+    await work_layer.inbox.accept(mention("one", "1.0", in_=thread(1)))
+    await work_layer.adapter.until(lambda: work_layer.adapter.running == 1)
+    await work_layer.inbox.accept(mention("other", "2.0", by=BEN, in_=thread(2)))
+    await work_layer.inbox.accept(reply("two", "3.0", in_=thread(1)))
+    await finish(work_layer)
 
     assert order == ["one", "other", "two"]
 
 
-async def test_a_look_sees_everybody(opened: Opened) -> None:
-    """Hundreds of threads of one person, left behind by a replica that died, hide nobody else's."""
-    desk = opened(per_person=1)
+async def test_a_poll_sees_everybody(opened: Opened) -> None:
+    """Hundreds of abandoned threads of one person do not hide another person's thread from the poll."""
+    work_layer = opened(per_person=1)
     for number in range(1, POLLED_AT_ONCE + 10):
-        await desk.store.run(accept, mention("hi", in_=thread(number)), now=NOON, new_id=f"s{number}", idle_after=DAY)
-    await desk.store.run(accept, mention("hi", by=BEN, in_=thread(999)), now=NOON, new_id="ben's", idle_after=DAY)
-    await desk.worker.poll()
-    await desk.adapter.until(lambda: desk.adapter.running == 2)
+        await work_layer.store.run(
+            accept, mention("hi", in_=thread(number)), now=NOON, new_id=f"s{number}", idle_after=DAY
+        )
+    await work_layer.store.run(accept, mention("hi", by=BEN, in_=thread(999)), now=NOON, new_id="ben's", idle_after=DAY)
+    await work_layer.worker.poll()
+    await work_layer.adapter.until(lambda: work_layer.adapter.running == 2)
 
-    await desk.worker.stop(drain_seconds=0)
+    await work_layer.worker.stop(drain_seconds=0)
 
 
-async def test_a_command_does_not_wait_in_line(opened: Opened) -> None:
-    """Whoever stops what has not begun reads so at once, while somebody else is answered."""
-    desk = opened(total=1)
-    await desk.inbox.accept(mention("hi", "1.0", in_=thread(1)))
-    await desk.adapter.until(lambda: desk.adapter.running == 1)
-    await desk.inbox.accept(mention("hi", "2.0", by=BEN, in_=thread(2)))
-    await desk.inbox.accept(stop("3.0", in_=thread(2)))
-    await desk.adapter.until(lambda: desk.adapter.running == 2)
-    await finish(desk)
+async def test_a_command_skips_the_queue(opened: Opened) -> None:
+    """The reply to a stop skips the queue."""
+    work_layer = opened(total=1)
+    await work_layer.inbox.accept(mention("hi", "1.0", in_=thread(1)))
+    await work_layer.adapter.until(lambda: work_layer.adapter.running == 1)
+    await work_layer.inbox.accept(mention("hi", "2.0", by=BEN, in_=thread(2)))
+    await work_layer.inbox.accept(stop("3.0", in_=thread(2)))
+    await work_layer.adapter.until(lambda: work_layer.adapter.running == 2)
+    await finish(work_layer)
 
-    assert desk.adapter.replies[thread(2)] == [texts.fixed_reply(StopOutcome.NOT_BEGUN)]
-    assert (desk.worker.running, desk.worker.waiting) == (0, 0)
+    assert work_layer.adapter.replies[thread(2)] == [texts.fixed_reply(StopOutcome.NOT_BEGUN)]
+    assert (work_layer.worker.running, work_layer.worker.waiting) == (0, 0)

@@ -15,14 +15,13 @@ from datetime import datetime
 from aiohttp import web
 
 from bot.config.settings import Settings
-from bot.domain import api_keys
-from bot.domain.api_keys import Key, Secret
+from bot.domain.api_keys import Key, Secret, parse_key
 from bot.errors import StoreUnavailable
 from bot.gateway.inbound.auth_throttle import AuthThrottle
 from bot.gateway.inbound.client_address import client_address
 from bot.gateway.outbound import access_log
 from bot.gateway.outbound.errors import ApiError, forbidden, rate_limited, too_many_failures, unauthorized
-from bot.store import api_keys as key_rows
+from bot.store import api_keys
 from bot.store.engine import Store
 
 log = logging.getLogger(__name__)
@@ -69,7 +68,7 @@ class Authenticator:
         return await self._check(request, "requests", "tokens")
 
     async def _check(self, request: web.Request, *limited_units: str) -> Admission:
-        row = await self._store.run(key_rows.admit, await self._secret(request), now=self._clock())
+        row = await self._store.run(api_keys.admit, await self._secret(request), now=self._clock())
         if row is None:
             raise await self._after_delay(request, unauthorized(WRONG))
         key, spent = row
@@ -91,15 +90,15 @@ class Authenticator:
         """Count the tokens of an answer. It never raises, because the client already has the answer."""
         try:
             # Shielded: a client that disconnects cancels the request, but not the count.
-            await asyncio.shield(self._store.run(key_rows.spend, key.id, tokens=tokens, now=self._clock()))
+            await asyncio.shield(self._store.run(api_keys.spend, key.id, tokens=tokens, now=self._clock()))
         except StoreUnavailable as error:
-            log.warning("tokens_not_counted", extra={"key": key.id, "tokens": tokens, "detail": str(error)})
+            log.warning("tokens_not_counted", extra={"key": key.id, "tokens": tokens, "error": str(error)})
 
     async def _secret(self, request: web.Request) -> Secret:
         scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not credentials.strip():
             raise await self._after_delay(request, unauthorized(MISSING))
-        if (secret := api_keys.read(credentials.strip())) is None:
+        if (secret := parse_key(credentials.strip())) is None:
             raise await self._after_delay(request, unauthorized(WRONG))
         return secret
 

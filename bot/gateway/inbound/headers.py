@@ -14,7 +14,7 @@ MAX_LENGTH = 200
 PATTERN = r"[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]*"
 
 
-def session(http: web.Request) -> str | None:
+def session_of(http: web.Request) -> str | None:
     """Return the id of the request's session. Raises ApiError for an invalid id, and for two different ones."""
     values = {_decode(value) for header in SESSION_HEADERS for value in http.headers.getall(header, ())}
     if len(values) > 1:
@@ -22,7 +22,7 @@ def session(http: web.Request) -> str | None:
     return checked(values.pop(), SESSION_HEADERS[0]) if values else None
 
 
-def idempotency_key(http: web.Request) -> str | None:
+def idempotency_key_of(http: web.Request) -> str | None:
     """Return the request's idempotency key. Raises ApiError for an invalid key, and for two different ones."""
     values = {_decode(value) for value in http.headers.getall(IDEMPOTENCY_HEADER, ())}
     if len(values) > 1:

@@ -94,9 +94,11 @@ def _digest(body: Mapping[str, Any]) -> str:
 
     Raises ApiError for values that Python's parser accepts and JSON does not: NaN, Infinity, unpaired surrogates.
     """
-    asked = {name: each for name, each in body.items() if each is not None and name not in {"stream", "stream_options"}}
+    fields = {
+        name: each for name, each in body.items() if each is not None and name not in {"stream", "stream_options"}
+    }
     try:
-        text = json.dumps(asked, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
+        text = json.dumps(fields, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
     except ValueError:  # UnicodeEncodeError is one, too
         raise invalid(NOT_JSON) from None
     return hashlib.sha256(text).hexdigest()

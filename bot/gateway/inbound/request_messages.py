@@ -20,19 +20,19 @@ from bot.prompt.history import ChatMessage, Turn, Utterance
 
 UNKNOWN_AUTHOR = ""  # the session's own history knows the authors of its turns
 
-Spoken = UserMessage | AssistantMessage | ToolMessage
+ConversationMessage = UserMessage | AssistantMessage | ToolMessage
 
 
 @dataclass(frozen=True, slots=True)
 class RequestMessages:
     """The messages of a request that names a session, without system messages.
 
-    `recalled`: the turns that the client repeats. `said`: the new question. `following`: tool calls and their results
-    after the question.
+    `earlier`: the turns that the client repeats. `questions`: the texts to answer. `following`: tool calls and their
+    results after the question.
     """
 
-    recalled: tuple[Turn, ...]
-    said: tuple[str, ...]
+    earlier: tuple[Turn, ...]
+    questions: tuple[str, ...]
     following: tuple[ChatMessage, ...]
 
 
@@ -44,10 +44,10 @@ def in_session(messages: Sequence[RequestMessage]) -> RequestMessages:
     for index, message in enumerate(messages):
         if isinstance(message, UserMessage | AssistantMessage) and message.name:
             raise unsupported(f"messages[{index}].name", "in a session")
-    spoken = _spoken(messages)
-    last_answer = max((index for index, message in enumerate(spoken) if _is_answer(message)), default=-1)
-    said, following = _new(spoken[last_answer + 1 :])
-    return RequestMessages(tuple(_turns(spoken[: last_answer + 1])), said, following)
+    conversation = _conversation(messages)
+    last_answer = max((index for index, message in enumerate(conversation) if _is_answer(message)), default=-1)
+    questions, following = _new(conversation[last_answer + 1 :])
+    return RequestMessages(tuple(_turns(conversation[: last_answer + 1])), questions, following)
 
 
 def instructions(messages: Sequence[RequestMessage]) -> str:
@@ -57,16 +57,16 @@ def instructions(messages: Sequence[RequestMessage]) -> str:
 
 def compose_verbatim(messages: Sequence[RequestMessage]) -> tuple[ChatMessage, ...]:
     """Return the messages for the model, without system messages. Raises ApiError if there are none."""
-    if not (spoken := _spoken(messages)):
+    if not (conversation := _conversation(messages)):
         raise invalid("Send at least one message that is not a system message.", "messages")
-    return tuple(_chat_message(message) for message in spoken)
+    return tuple(_chat_message(message) for message in conversation)
 
 
-def _spoken(messages: Sequence[RequestMessage]) -> list[Spoken]:
+def _conversation(messages: Sequence[RequestMessage]) -> list[ConversationMessage]:
     return [message for message in messages if not isinstance(message, InstructionMessage)]
 
 
-def _new(messages: Sequence[Spoken]) -> tuple[tuple[str, ...], tuple[ChatMessage, ...]]:
+def _new(messages: Sequence[ConversationMessage]) -> tuple[tuple[str, ...], tuple[ChatMessage, ...]]:
     """Return the texts of the new question, and the tool calls and results that follow it."""
     users = next((n for n, message in enumerate(messages) if not isinstance(message, UserMessage)), len(messages))
     if not messages:
@@ -83,7 +83,7 @@ def _new(messages: Sequence[Spoken]) -> tuple[tuple[str, ...], tuple[ChatMessage
     return tuple(_text(message) for message in messages[:users]), tuple(map(_chat_message, following))
 
 
-def _turns(messages: Sequence[Spoken]) -> Iterator[Turn]:
+def _turns(messages: Sequence[ConversationMessage]) -> Iterator[Turn]:
     """Yield each question with its answer. The tool calls between them are left out."""
     question: list[Utterance] = []
     for message in messages:
@@ -94,7 +94,7 @@ def _turns(messages: Sequence[Spoken]) -> Iterator[Turn]:
             question = []
 
 
-def _is_answer(message: Spoken) -> bool:
+def _is_answer(message: ConversationMessage) -> bool:
     return isinstance(message, AssistantMessage) and not message.tool_calls
 
 
@@ -103,7 +103,7 @@ def _text(message: RequestMessage) -> str:
     return content if isinstance(content, str) else "\n".join(part.text for part in content)
 
 
-def _chat_message(message: Spoken) -> ChatMessage:
+def _chat_message(message: ConversationMessage) -> ChatMessage:
     chat_message: ChatMessage = {"role": message.role, "content": _text(message)}
     if isinstance(message, ToolMessage):
         chat_message["tool_call_id"] = message.tool_call_id

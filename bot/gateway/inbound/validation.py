@@ -19,7 +19,7 @@ Detail = Mapping[str, Any]  # one error, as pydantic describes it (docs.pydantic
 # pydantic takes 0.1 s to describe 100,000 errors, of which the client gets one.
 MAX_ERRORS = 1_000
 
-_ROLE_ERRORS = {"union_tag_not_found", "union_tag_invalid"}  # a message's role decides what else it may have
+_ROLE_ERRORS = {"union_tag_not_found", "union_tag_invalid"}  # the fields of a message depend on its role
 _SENTENCES = {
     "missing": "is missing",
     "model_type": "must be an object",

@@ -11,9 +11,9 @@ from dataclasses import replace
 from aiohttp import web
 
 from bot.config.settings import Settings
-from bot.gateway.inbound import headers as names
 from bot.gateway.inbound import request_messages
 from bot.gateway.inbound.auth import Authenticator
+from bot.gateway.inbound.headers import IDEMPOTENCY_HEADER, idempotency_key_of, session_of
 from bot.gateway.inbound.request import CompletionRequest, read
 from bot.gateway.outbound import access_log
 from bot.gateway.outbound.completion import envelope
@@ -40,7 +40,7 @@ class ChatCompletions:
     async def complete(self, http: web.Request) -> web.StreamResponse:
         """Answer one request. Raises ApiError and AttendantError, also in the middle of a stream."""
         admission = await self._authenticator.admit(http)
-        session, key = names.session(http), names.idempotency_key(http)
+        session, key = session_of(http), idempotency_key_of(http)
         request = await read(http, self._settings)
         question = replace(self._question(admission.key.id, request, session, key), request=http[access_log.ID])
         async with self._chat.ask(question) as reply:
@@ -60,7 +60,7 @@ class ChatCompletions:
         if instructions and self._settings.gateway_system_messages == "refuse":
             raise invalid("System messages are not accepted here.", "messages", "system_message_refused")
         if key is not None and "tools" in request.parameters:  # an answer that calls them is not stored
-            raise unsupported("tools", f"together with '{names.IDEMPOTENCY_HEADER}'")
+            raise unsupported("tools", f"together with '{IDEMPOTENCY_HEADER}'")
         idempotency_key = (
             IdempotencyKey(hashlib.sha256(key.encode()).hexdigest(), request.digest) if key is not None else None
         )
@@ -77,8 +77,8 @@ class ChatCompletions:
         return Question(
             owner,
             place(owner, session),
-            texts=messages.said,
-            earlier=messages.recalled,
+            texts=messages.questions,
+            earlier=messages.earlier,
             following=messages.following,
             instructions=instructions,
             parameters=request.parameters,

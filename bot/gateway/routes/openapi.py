@@ -16,7 +16,7 @@ from bot.config.settings import Settings
 from bot.gateway.inbound import headers
 from bot.gateway.inbound.auth import LIMIT_HEADERS
 from bot.gateway.inbound.request_models import completion_body
-from bot.gateway.outbound import response_models as responses
+from bot.gateway.outbound import response_models
 from bot.gateway.routes.sessions import PARAMETER
 
 Json = dict[str, Any]
@@ -25,13 +25,13 @@ Model = type[BaseModel]
 _VERSION = "1"
 _REF = "#/components/schemas/{model}"
 _RESPONSES: tuple[Model, ...] = (
-    responses.Completion,
-    responses.ServerSentEvent,
-    responses.ModelList,
-    responses.SessionDescription,
-    responses.DeletedSession,
-    responses.ErrorBody,
-    responses.Liveness,
+    response_models.Completion,
+    response_models.ServerSentEvent,
+    response_models.ModelList,
+    response_models.SessionDescription,
+    response_models.DeletedSession,
+    response_models.ErrorBody,
+    response_models.Liveness,
 )
 
 _ERRORS = {
@@ -93,16 +93,18 @@ def document(prefix: str, settings: Settings) -> Json:
         "paths": {
             prefix: chat,
             f"{prefix}/chat/completions": chat,
-            f"{prefix}/models": {"get": _operation("List the models that a request may name.", responses.ModelList)},
+            f"{prefix}/models": {
+                "get": _operation("List the models that a request may name.", response_models.ModelList)
+            },
             f"{prefix}/sessions/{{{PARAMETER}}}": {
                 "parameters": [_name(PARAMETER, "path", "The session's id, as in the header.", required=True)],
                 "get": _operation(
-                    "Describe a session, without its text.", responses.SessionDescription, (*_STATUSES, 404)
+                    "Describe a session, without its text.", response_models.SessionDescription, (*_STATUSES, 404)
                 ),
-                "delete": _operation("Reset a session.", responses.DeletedSession, (*_STATUSES, 404)),
+                "delete": _operation("Reset a session.", response_models.DeletedSession, (*_STATUSES, 404)),
             },
             f"{prefix}/openapi.json": {"get": _without_key("Return this document.", {"type": "object"})},
-            "/healthz": {"get": _without_key("Report that the process is alive.", _ref(responses.Liveness))},
+            "/healthz": {"get": _without_key("Report that the process is alive.", _ref(response_models.Liveness))},
         },
         "components": {
             "schemas": _schemas(request, *_RESPONSES),
@@ -124,9 +126,9 @@ def _ref(model: Model) -> Json:
 
 
 def _chat(request: Model) -> Json:
-    operation = _operation("Answer a question.", responses.Completion, _STATUSES_OF_CHAT)
+    operation = _operation("Answer a question.", response_models.Completion, _STATUSES_OF_CHAT)
     answered = operation["responses"]["200"]
-    answered["content"]["text/event-stream"] = {"schema": _ref(responses.ServerSentEvent)}
+    answered["content"]["text/event-stream"] = {"schema": _ref(response_models.ServerSentEvent)}
     answered["headers"] = _SESSION_HEADERS | _LIMIT_HEADERS
     operation["responses"]["429"]["headers"] = _RETRY_AFTER | _LIMIT_HEADERS
     session = "Names the session. A request without any of these headers is not remembered."
@@ -154,7 +156,7 @@ def _without_key(summary: str, schema: Json) -> Json:
 
 
 def _error(status: int) -> Json:
-    response = _response(_ERRORS[status], _ref(responses.ErrorBody))
+    response = _response(_ERRORS[status], _ref(response_models.ErrorBody))
     return response | ({"headers": _RETRY_AFTER} if status in _RETRYABLE else {})
 
 

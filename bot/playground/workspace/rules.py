@@ -1,4 +1,4 @@
-"""The rules of what a person may do in the workspace."""
+"""The rules for people's actions in the workspace."""
 
 from __future__ import annotations
 

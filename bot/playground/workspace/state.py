@@ -1,4 +1,4 @@
-"""The state of the workspace: what it holds, and how each part of it changes.
+"""The state of the workspace: its parts, and the changes of each.
 
 Rule: synchronous, and the only place where state changes. Each change is announced to the subscribers.
 """

@@ -38,7 +38,7 @@ def build_app(
     app = _bare_app(client, bot)
 
     async def handle_error(error: Exception) -> None:
-        services.inbox.refused()
+        services.inbox.count_failed_delivery()
         _log_error(error)
 
     app.error(handle_error)

@@ -30,7 +30,7 @@ from bot.turns.adapter import AnswerTarget, Ledger
 
 log = logging.getLogger(__name__)
 
-_NOTIFY_S = 30.0  # the longest wait for the rate limit, for a line that nobody asked for
+_NOTIFY_S = 30.0  # the longest wait for the rate limit, for a message that answers nothing
 
 
 class SlackAdapter:
@@ -75,7 +75,7 @@ class SlackAdapter:
             self._answering.discard(target.thread)
 
     async def show_waiting(self, target: AnswerTarget) -> None:
-        """Show that the message waits, except below an answer that grows, where the status would stay for ever."""
+        """Show that the message waits, except below an answer that grows, where the status would never end."""
         if target.thread not in self._answering:
             await self._status.show_waiting(target.thread)
 
@@ -84,7 +84,7 @@ class SlackAdapter:
         await self._status.end_waiting(target.thread)
 
     async def names(self, workspace: str, user_ids: Iterable[str]) -> Mapping[str, str]:
-        """Return the display names of these people, as far as Slack tells them within two seconds."""
+        """Return the display names of these people, as far as Slack returns them within two seconds."""
         del workspace  # the one installation sees the people of shared channels, too
         return await self._names.look_up(user_ids)
 
@@ -101,9 +101,9 @@ class SlackAdapter:
         except CallError as failure:
             if not (isinstance(failure, UnconfirmedError) and failure.sent):
                 raise PlatformUnavailable(str(failure)) from None
-            log.warning("notice_unconfirmed", extra={"place": str(thread), "detail": str(failure)})
+            log.warning("notice_unconfirmed", extra={"place": str(thread), "error": str(failure)})
 
     async def profile(self, workspace: str, user_id: str) -> Profile:
-        """Return this person's time zone and locale, as far as Slack tells them within two seconds."""
+        """Return this person's time zone and locale, as far as Slack returns them within two seconds."""
         del workspace
         return await self._names.profile(user_id)

@@ -1,6 +1,6 @@
 """The messages that hold one answer, one after the other.
 
-Rule: where streaming is refused, expires, or breaks, the same message goes on by being edited. The messages that an
+Rule: where streaming is refused, expires, or breaks, the same message is edited. The messages that an
 earlier attempt left in the thread are written into before a new one is posted.
 """
 
@@ -122,7 +122,7 @@ class AnswerMessages:
             self._reserve(None)
 
     async def _make(self, make: Callable[[Slack, AnswerTarget, Text], Awaitable[Message]], text: Text) -> None:
-        """Post a message, or find it in the thread when Slack did not say whether it was posted."""
+        """Post a message, or find it in the thread when Slack did not confirm it."""
         try:
             self._hold(await make(self._slack, self._target, text))
         except UnconfirmedError as failure:
@@ -150,7 +150,7 @@ class AnswerMessages:
         self._reserve(message.ends_by if message else None)
 
     def _reserve(self, method: str | None) -> None:
-        """Tell the limiter which call will finish the open message."""
+        """Reserve with the limiter the call that will finish the open message."""
         if self._finishing_call:
             self._slack.limiter.release(self._finishing_call)
         if method:

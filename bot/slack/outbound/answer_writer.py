@@ -119,7 +119,7 @@ class SlackAnswerWriter:
             self._news.set()  # the text that was not shown is still to be shown
 
     def _so_far(self) -> str:
-        """Return the text that surely stands in the message that grows, wherever it will be cut."""
+        """Return the text that surely stays in the growing message when the rest is split."""
         is_all = self._whole.is_set() and len(self._text) <= message_splitter.MESSAGE_CHARACTERS
         return self._text if is_all else self._text[: message_splitter.stable_length()]
 

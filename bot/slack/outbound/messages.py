@@ -24,7 +24,7 @@ from bot.turns.adapter import AnswerTarget
 T = TypeVar("T")
 
 LONGEST_WAIT_S = 300.0  # for the rate limit, where a text must be shown: a stream does not live longer
-STREAM_S = 270.0  # Slack ends a stream after about five minutes, whatever is appended
+STREAM_S = 270.0  # Slack ends a stream after about five minutes, even while text is appended
 
 _START_S = 2.0  # longest wait to start a stream: after that, posting is quicker
 _BREAK_OFF_S = 2.0
@@ -42,12 +42,12 @@ class Slack:
     async def write(self, method: str, send: Callable[[], Awaitable[T]], **how: Any) -> T:
         """Send a call that writes, by RateLimiter.call. Raises PlatformUnavailable when the turn may be another's."""
 
-        def ours() -> Awaitable[T]:
+        def send_if_ours() -> Awaitable[T]:
             if not self.is_ours():
                 raise PlatformUnavailable("the turn may be another worker's by now")
             return send()
 
-        return await self.limiter.call(method, ours, **how)
+        return await self.limiter.call(method, send_if_ours, **how)
 
 
 async def say(slack: Slack, thread: Thread, text: Callable[[], str], *, wait_s: float) -> tuple[str, str]:

@@ -44,12 +44,12 @@ class OrphanedMessages:
 
     async def gather(self) -> None:
         """Collect the messages of earlier attempts, from the ledger and from the thread. Raises CallError."""
-        self._orphans.extend(await self._ledger.mine())
+        self._orphans.extend(await self._ledger.of_this_turn())
         self._known.update(self._orphans)
         try:
             await self._find()
         except RefusedError as refusal:
-            log.warning("orphans_not_searched", extra={"place": str(self._target.thread), "detail": str(refusal)})
+            log.warning("orphans_not_searched", extra={"place": str(self._target.thread), "error": str(refusal)})
         self._orphans = deque(sorted(self._orphans))
 
     async def search(self) -> bool:
@@ -86,11 +86,11 @@ class OrphanedMessages:
             try:
                 await message.finish(texts.ANSWERED_ELSEWHERE)
             except RefusedError as refusal:
-                log.warning("orphan_not_removed", extra={"place": str(self._target.thread), "detail": str(refusal)})
+                log.warning("orphan_not_removed", extra={"place": str(self._target.thread), "error": str(refusal)})
 
     async def _find(self) -> None:
         found = [ts for ts in await self._ours() if ts not in self._known]
-        others = await self._ledger.settled(found) if found else frozenset()
+        others = await self._ledger.of_other_turns(found) if found else frozenset()
         for ts in found:
             if ts not in others:
                 await self.note(ts)

@@ -90,7 +90,7 @@ class Status:
                 while not await self._set_once(thread, session_status, text):
                     pass
         except (CallError, TimeoutError) as failure:
-            log.debug("status_not_set", extra={"place": str(thread), "detail": str(failure)})
+            log.debug("status_not_set", extra={"place": str(thread), "error": str(failure)})
 
     async def _set_once(self, thread: Thread, session_status: str, text: str) -> bool:
         """Return True when it is set, or cannot be; False when the workspace refused the method, to try the next."""
@@ -121,7 +121,7 @@ class Status:
                 session = partial(client.agents_sessions_setStatus, channel_id=channel, thread_ts=root)
                 await call("agents.sessions.setStatus", partial(session, status=session_status), wait_s=self._timeout_s)
             case _Method.THREADS:
-                line = partial(client.assistant_threads_setStatus, channel_id=channel, thread_ts=root)
-                await call("assistant.threads.setStatus", partial(line, status=text), wait_s=self._timeout_s)
+                set_status = partial(client.assistant_threads_setStatus, channel_id=channel, thread_ts=root)
+                await call("assistant.threads.setStatus", partial(set_status, status=text), wait_s=self._timeout_s)
             case _Method.NONE:
                 pass

@@ -64,7 +64,7 @@ def _are_joined(before: str, after: str) -> bool:
 
 
 def _table_head(piece: str, rest: str, max_length: int) -> str:
-    """Return the two head lines of the table that goes on in the rest; empty if there is none, or a longer one."""
+    """Return the two head lines of the table that continues in the rest; empty if there is none, or a longer one."""
     if not piece.endswith("\n") or "|" not in rest.partition("\n")[0]:
         return ""
     rows = list(takewhile(lambda row: "|" in row, reversed(piece[:-1].split("\n"))))

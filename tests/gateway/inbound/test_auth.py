@@ -15,7 +15,7 @@ from bot.cli import keys
 from bot.gateway.inbound.auth import MAX_DELAYED, MAX_DELAYED_BY_ADDRESS
 from bot.prompt.tokens import estimate_tokens
 from bot.testing import SettableClock
-from tests.support.gateway_stage import CALLS, Gate, opened
+from tests.support.gateway_stage import CALLS, GatewayStage, opened
 from tests.support.openai_server import OpenAIServer
 
 Failing = asyncio.Task[tuple[int, str | None]]
@@ -25,7 +25,7 @@ UNKNOWN_KEY = "sk-att-000000000000-" + "0" * 64
 
 @pytest.mark.parametrize(("method", "path"), CALLS)
 @pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer nonsense", f"Bearer {UNKNOWN_KEY}", "Basic YTpi"])
-async def test_a_request_needs_a_valid_key(gate: Gate, method: str, path: str, authorization: str) -> None:
+async def test_a_request_needs_a_valid_key(gate: GatewayStage, method: str, path: str, authorization: str) -> None:
     """Any other gets a 401 in OpenAI's shape, and the gateway does not call the model."""
     got = await gate.calls(method, path, headers={"Authorization": authorization})
 
@@ -33,7 +33,7 @@ async def test_a_request_needs_a_valid_key(gate: Gate, method: str, path: str, a
     assert not gate.model.requests
 
 
-async def test_a_key_of_the_right_id_needs_its_secret(gate: Gate) -> None:
+async def test_a_key_of_the_right_id_needs_its_secret(gate: GatewayStage) -> None:
     """`keys list` shows the id, so that it is not a secret."""
     wrong = gate.key[:-1] + ("0" if gate.key[-1] != "0" else "1")
 
@@ -43,7 +43,7 @@ async def test_a_key_of_the_right_id_needs_its_secret(gate: Gate) -> None:
 @asynccontextmanager
 async def opened_behind_proxy(
     database_url: str, model: OpenAIServer, clock: SettableClock
-) -> AsyncIterator[tuple[Gate, Callable[[str], Failing]]]:
+) -> AsyncIterator[tuple[GatewayStage, Callable[[str], Failing]]]:
     """Open a gateway behind a proxy, with a function that sends a request without a key from an address.
 
     The request returns the status and the `Connection` header of the response.
@@ -93,7 +93,7 @@ async def test_the_number_of_delayed_error_responses_is_limited(
     assert right.status == 200
 
 
-async def test_a_key_that_was_revoked_or_has_expired_is_refused(gate: Gate) -> None:
+async def test_a_key_that_was_revoked_or_has_expired_is_refused(gate: GatewayStage) -> None:
     """It gets a 403 without a delay. Other keys are not affected."""
     revoked, expired = await gate.another_key(), await gate.another_key(days=1)
     await keys.revoke(gate.settings, revoked.split("-")[2])
@@ -105,7 +105,7 @@ async def test_a_key_that_was_revoked_or_has_expired_is_refused(gate: Gate) -> N
     assert (await gate.asks("hi")).status == 200
 
 
-async def test_the_requests_of_a_minute_are_limited(gate: Gate) -> None:
+async def test_the_requests_of_a_minute_are_limited(gate: GatewayStage) -> None:
     """The headers count down. Then the key gets a 429 until the minute is over. Another key is not affected."""
     key = {"Authorization": f"Bearer {await gate.another_key(requests_per_minute=2)}"}
     answers = [await gate.asks("hi", headers=key) for _ in range(3)]
@@ -119,7 +119,7 @@ async def test_the_requests_of_a_minute_are_limited(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), CALLS[2:])
-async def test_a_request_that_calls_no_model_counts_as_a_request(gate: Gate, method: str, path: str) -> None:
+async def test_a_request_that_calls_no_model_counts_as_a_request(gate: GatewayStage, method: str, path: str) -> None:
     """It needs no tokens: the key may have used up its tokens of the minute."""
     key = {"Authorization": f"Bearer {await gate.another_key(requests_per_minute=3, tokens_per_minute=1)}"}
     await gate.asks("hi", session="one", headers=key)
@@ -130,7 +130,7 @@ async def test_a_request_that_calls_no_model_counts_as_a_request(gate: Gate, met
     assert (answers[2].error["type"], answers[2].headers["x-ratelimit-remaining-requests"]) == ("requests", "0")
 
 
-async def test_the_tokens_of_a_minute_are_limited(gate: Gate) -> None:
+async def test_the_tokens_of_a_minute_are_limited(gate: GatewayStage) -> None:
     """The tokens of answers are counted, streamed or not. A request that comes after the last token gets a 429."""
     key = {"Authorization": f"Bearer {await gate.another_key(tokens_per_minute=30)}"}
     answers = [await gate.asks("hi", headers=key, stream=stream) for stream in (False, True, False)]
@@ -143,7 +143,7 @@ async def test_the_tokens_of_a_minute_are_limited(gate: Gate) -> None:
 @pytest.mark.parametrize("first_words", [(), ("Try ",)])
 @pytest.mark.parametrize("session", ["one", None])
 async def test_a_client_that_disconnects_has_spent_the_tokens_of_the_prompt(
-    gate: Gate, session: str | None, first_words: tuple[str, ...]
+    gate: GatewayStage, session: str | None, first_words: tuple[str, ...]
 ) -> None:
     """The persona and the history count, too, even before the first word of the answer."""
     key = {"Authorization": f"Bearer {await gate.another_key(tokens_per_minute=1_000_000)}"}
@@ -173,7 +173,7 @@ async def test_a_key_without_a_limit_has_the_limit_of_the_settings(
     assert statuses == [200, 429, 200]
 
 
-async def test_a_secret_is_neither_stored_nor_listed(gate: Gate) -> None:
+async def test_a_secret_is_neither_stored_nor_listed(gate: GatewayStage) -> None:
     """Neither the database nor `keys list` contains it."""
     database = gate.settings.database_url.get_secret_value().removeprefix("sqlite:///")
     with open(database, "rb") as file:  # noqa: ASYNC230, PTH123 - a test

@@ -8,7 +8,7 @@ import pytest
 
 from bot.gateway.inbound.request_models import PassedOn, Unsupported
 from bot.testing import SettableClock
-from tests.support.gateway_stage import Gate, opened
+from tests.support.gateway_stage import GatewayStage, opened
 from tests.support.openai_server import OpenAIServer
 
 ASKED: Any = [{"role": "user", "content": "My VPN is down"}]
@@ -27,7 +27,7 @@ async def test_a_body_has_limits(empty_sqlite_url: str, reciter: OpenAIServer, c
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 @pytest.mark.parametrize("path", ["/v1", "/v1/chat/completions"])
-async def test_a_body_that_does_not_match_its_encoding(gate: Gate, path: str, encoding: str) -> None:
+async def test_a_body_that_does_not_match_its_encoding(gate: GatewayStage, path: str, encoding: str) -> None:
     """The gateway answers 400, because it is the client's mistake."""
     got = await gate.posts(b'{"messages": []}', {"Content-Encoding": encoding}, path)
 
@@ -58,7 +58,7 @@ async def test_a_body_that_does_not_match_its_encoding(gate: Gate, path: str, en
     ],
 )
 async def test_an_unsupported_or_invalid_field_is_refused_by_name(
-    gate: Gate, fields: dict[str, Any], param: str, code: str | None
+    gate: GatewayStage, fields: dict[str, Any], param: str, code: str | None
 ) -> None:
     """The error names the field, and the gateway does not call the model. No field is ignored."""
     got = await gate.posts({"model": "any", "messages": ASKED, **fields})
@@ -76,7 +76,7 @@ async def test_an_unsupported_or_invalid_field_is_refused_by_name(
         {"top_logprobs": 0},
     ],
 )
-async def test_null_and_values_that_ask_for_nothing_are_accepted(gate: Gate, fields: dict[str, Any]) -> None:
+async def test_null_and_values_that_ask_for_nothing_are_accepted(gate: GatewayStage, fields: dict[str, Any]) -> None:
     """Some clients send null for every field that they do not use. The model gets none of these fields."""
     got = await gate.posts({"messages": ASKED, **fields})
 
@@ -99,7 +99,7 @@ async def test_null_and_values_that_ask_for_nothing_are_accepted(gate: Gate, fie
         b"\xff\xfe",
     ],
 )
-async def test_a_body_that_is_not_json_is_refused(gate: Gate, body: bytes) -> None:
+async def test_a_body_that_is_not_json_is_refused(gate: GatewayStage, body: bytes) -> None:
     """Neither are unpaired surrogates, infinite numbers, or deep nesting accepted."""
     got = await gate.posts(body)
 

@@ -56,10 +56,10 @@ def test_a_conversation_is_split_into_its_turns(
         sent += [*map(user, question), *LOOP * called, assistant(answer)]
     parts = split([*sent, *map(user, now), *LOOP * with_tools])
 
-    assert [([each.text for each in turn.messages], turn.answer) for turn in parts.recalled] == [
+    assert [([each.text for each in turn.messages], turn.answer) for turn in parts.earlier] == [
         (question, answer) for question, _, answer in turns
     ]
-    assert parts.said == tuple(now)
+    assert parts.questions == tuple(now)
     assert [message["role"] for message in parts.following] == ["assistant", "tool"] * with_tools
 
 

@@ -9,7 +9,7 @@ from ipaddress import ip_network
 import pytest
 
 from bot.testing import SettableClock
-from tests.support.gateway_stage import Gate, opened
+from tests.support.gateway_stage import GatewayStage, opened
 from tests.support.openai_server import OpenAIServer, says
 
 
@@ -25,7 +25,7 @@ def events(log: pytest.LogCaptureFixture, name: str) -> list[dict[str, object]]:
     return [record.__dict__ for record in log.records if record.getMessage() == name]
 
 
-async def test_each_request_is_an_event(gate: Gate, log: pytest.LogCaptureFixture) -> None:
+async def test_each_request_is_an_event(gate: GatewayStage, log: pytest.LogCaptureFixture) -> None:
     """It has both request ids, the method, path, status, seconds, tokens and key id, but no session id."""
     got = await gate.asks("a question", session="one", headers={"x-request-id": "theirs-1"})
     await gate.calls("GET", "/v1/sessions/secret-session")
@@ -48,7 +48,7 @@ async def test_each_request_is_an_event(gate: Gate, log: pytest.LogCaptureFixtur
     ],
 )
 async def test_a_method_that_a_path_does_not_support(
-    gate: Gate, log: pytest.LogCaptureFixture, method: str, path: str, known: str | None
+    gate: GatewayStage, log: pytest.LogCaptureFixture, method: str, path: str, known: str | None
 ) -> None:
     """The event has the path if it is one of the API's."""
     await gate.calls(method, path)
@@ -67,7 +67,7 @@ async def test_a_method_that_a_path_does_not_support(
     ],
 )
 async def test_the_event_of_an_invalid_request_names_the_parameter(
-    gate: Gate, log: pytest.LogCaptureFixture, fields: dict[str, object], error: str
+    gate: GatewayStage, log: pytest.LogCaptureFixture, fields: dict[str, object], error: str
 ) -> None:
     """It contains only names of the API, and nothing that the client wrote."""
     await gate.posts({"messages": [{"role": "user", "content": "hi"}], **fields})
@@ -89,7 +89,7 @@ async def test_a_wrong_key_is_logged_with_the_address(
     assert [event["client"] for event in events(log, "http_request")] == ["192.0.2.1", None]
 
 
-async def test_invalid_http_is_an_event(gate: Gate, log: pytest.LogCaptureFixture) -> None:
+async def test_invalid_http_is_an_event(gate: GatewayStage, log: pytest.LogCaptureFixture) -> None:
     """It has the status, and no bytes of the request."""
     reader, writer = await asyncio.open_connection("127.0.0.1", int(gate.address.rpartition(":")[2]))
     writer.write(b"SECRET\r\n\r\n")
@@ -100,7 +100,7 @@ async def test_invalid_http_is_an_event(gate: Gate, log: pytest.LogCaptureFixtur
     assert (event["status"], event["levelname"], "SECRET" in str(event)) == (400, "INFO", False)
 
 
-async def test_no_text_of_a_client_is_logged(gate: Gate, log: pytest.LogCaptureFixture) -> None:
+async def test_no_text_of_a_client_is_logged(gate: GatewayStage, log: pytest.LogCaptureFixture) -> None:
     """Neither an unknown path, nor an invalid request id, nor a key, nor a session's id."""
     await gate.asks("a secret question", session="secret-session", headers={"x-request-id": "a secret id"})
     await gate.calls("GET", "/v1/secret")
@@ -109,7 +109,7 @@ async def test_no_text_of_a_client_is_logged(gate: Gate, log: pytest.LogCaptureF
     assert ("secret" in written, gate.key.rpartition("-")[2] in written) == (False, False)
 
 
-async def test_error_responses_are_logged(gate: Gate, log: pytest.LogCaptureFixture) -> None:
+async def test_error_responses_are_logged(gate: GatewayStage, log: pytest.LogCaptureFixture) -> None:
     """At INFO, with the code of the error, and with the id of a known key."""
     poor = await gate.another_key(requests_per_minute=1)
     await gate.calls("GET", "/v1/models", headers={"Authorization": "Bearer nonsense"})
@@ -128,7 +128,9 @@ async def test_error_responses_are_logged(gate: Gate, log: pytest.LogCaptureFixt
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_client_that_disconnects_is_logged(gate: Gate, log: pytest.LogCaptureFixture, *, stream: bool) -> None:
+async def test_a_client_that_disconnects_is_logged(
+    gate: GatewayStage, log: pytest.LogCaptureFixture, *, stream: bool
+) -> None:
     """The event has no status."""
     hold = gate.hold_model("Try ")
     asking = asyncio.create_task(gate.asks("hi", session="one", stream=stream))
@@ -141,7 +143,7 @@ async def test_a_client_that_disconnects_is_logged(gate: Gate, log: pytest.LogCa
     ]
 
 
-async def test_each_turn_is_an_event_with_its_tokens(gate: Gate, log: pytest.LogCaptureFixture) -> None:
+async def test_each_turn_is_an_event_with_its_tokens(gate: GatewayStage, log: pytest.LogCaptureFixture) -> None:
     """It has the model and the tokens, as in Slack."""
     await gate.asks("hi", session="one")
 
@@ -154,7 +156,7 @@ async def test_each_turn_is_an_event_with_its_tokens(gate: Gate, log: pytest.Log
 @pytest.mark.parametrize("session", ["one", None])
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_failed_model_call_is_logged_once(
-    gate: Gate, log: pytest.LogCaptureFixture, session: str | None, *, stream: bool
+    gate: GatewayStage, log: pytest.LogCaptureFixture, session: str | None, *, stream: bool
 ) -> None:
     """With the kind of trouble, the turn and the request. The event of the request has the code of the error."""
     gate.model.script(*[says()] * 2)

@@ -14,7 +14,7 @@ from bot.domain import texts
 from bot.errors import Trouble
 from bot.testing import SettableClock
 from tests.support import outage
-from tests.support.gateway_stage import Gate, Message, opened
+from tests.support.gateway_stage import GatewayStage, Message, opened
 from tests.support.openai_server import USAGE, Cut, Fails, OpenAIServer, Says, says
 
 ASKED: Any = [{"role": "user", "content": "My VPN is down"}]
@@ -24,7 +24,7 @@ CALLS = says({"model": "test-model", "choices": [{"index": 0, "delta": {"tool_ca
 
 
 @pytest.fixture
-async def sdk(gate: Gate) -> AsyncIterator[openai.AsyncOpenAI]:
+async def sdk(gate: GatewayStage) -> AsyncIterator[openai.AsyncOpenAI]:
     """Open OpenAI's own library with a session. It does not retry, so that each test sees the error."""
     async with openai.AsyncOpenAI(
         api_key=gate.key, base_url=f"{gate.address}/v1", default_headers={"sessionId": "one"}, max_retries=0
@@ -38,7 +38,7 @@ async def streamed(sdk: openai.AsyncOpenAI, **fields: Any) -> list[ChatCompletio
     return [chunk async for chunk in stream]
 
 
-async def test_a_whole_answer_has_the_shape(sdk: openai.AsyncOpenAI, gate: Gate) -> None:
+async def test_a_whole_answer_has_the_shape(sdk: openai.AsyncOpenAI, gate: GatewayStage) -> None:
     """It has an id, the model, finish_reason and usage, and no fields that the library does not know."""
     gate.model.script(says("Try ", "again."))
     answer = await sdk.chat.completions.create(model="any", messages=ASKED)
@@ -54,7 +54,7 @@ async def test_a_whole_answer_has_the_shape(sdk: openai.AsyncOpenAI, gate: Gate)
     assert answer.model_extra == {}
 
 
-async def test_a_stream_has_the_shape(sdk: openai.AsyncOpenAI, gate: Gate) -> None:
+async def test_a_stream_has_the_shape(sdk: openai.AsyncOpenAI, gate: GatewayStage) -> None:
     """The role, the text, the finish_reason; one id in all chunks; the usage only if the client requests it."""
     gate.model.script(says("Try ", "again."), says("Try ", "again."))
     chunks, with_usage = await streamed(sdk), await streamed(sdk, stream_options={"include_usage": True})
@@ -68,7 +68,7 @@ async def test_a_stream_has_the_shape(sdk: openai.AsyncOpenAI, gate: Gate) -> No
     assert (with_usage[-1].choices, with_usage[-1].usage and with_usage[-1].usage.total_tokens) == ([], 15)
 
 
-async def test_chunks_are_sent_as_the_model_generates_them(sdk: openai.AsyncOpenAI, gate: Gate) -> None:
+async def test_chunks_are_sent_as_the_model_generates_them(sdk: openai.AsyncOpenAI, gate: GatewayStage) -> None:
     """The first chunks arrive before the model's answer ends."""
     hold = gate.hold_model("Try ")
     stream = await sdk.chat.completions.create(model="any", messages=ASKED, stream=True)
@@ -81,7 +81,7 @@ async def test_chunks_are_sent_as_the_model_generates_them(sdk: openai.AsyncOpen
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_truncated_answer_has_the_finish_reason_length(
-    sdk: openai.AsyncOpenAI, gate: Gate, *, stream: bool
+    sdk: openai.AsyncOpenAI, gate: GatewayStage, *, stream: bool
 ) -> None:
     """The gateway adds no sentence to it, unlike Slack."""
     gate.model.script(says("Try", finish="length"))
@@ -93,7 +93,7 @@ async def test_a_truncated_answer_has_the_finish_reason_length(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_an_answer_may_begin_with_whitespace(gate: Gate, *, stream: bool) -> None:
+async def test_an_answer_may_begin_with_whitespace(gate: GatewayStage, *, stream: bool) -> None:
     """In code, for instance, it has a meaning."""
     gate.model.script(says("  \n", "    return 42"))
 
@@ -101,7 +101,7 @@ async def test_an_answer_may_begin_with_whitespace(gate: Gate, *, stream: bool) 
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_truncated_tool_call_has_the_finish_reason_length(gate: Gate, *, stream: bool) -> None:
+async def test_a_truncated_tool_call_has_the_finish_reason_length(gate: GatewayStage, *, stream: bool) -> None:
     """Its arguments may be incomplete, so that the client must not execute it."""
     gate.model.script(Says(CALLS.steps, finish="length"))
     got = await gate.asks("My VPN is down", tools=[TOOL], stream=stream)
@@ -116,7 +116,7 @@ async def test_a_truncated_tool_call_has_the_finish_reason_length(gate: Gate, *,
 )
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_answer_that_a_parameter_ended_before_its_first_word_is_complete(
-    gate: Gate, fields: dict[str, Any], finish: str, *, stream: bool
+    gate: GatewayStage, fields: dict[str, Any], finish: str, *, stream: bool
 ) -> None:
     """It has no text, and the gateway does not call the model again. The session stores only the question."""
     gate.model.script(says(finish=finish))
@@ -129,7 +129,7 @@ async def test_an_answer_that_a_parameter_ended_before_its_first_word_is_complet
     assert [message["role"] for message in gate.model.requests[-1].body["messages"]] == ["system", "user"]
 
 
-async def test_the_model_gets_the_parameters(sdk: openai.AsyncOpenAI, gate: Gate) -> None:
+async def test_the_model_gets_the_parameters(sdk: openai.AsyncOpenAI, gate: GatewayStage) -> None:
     """As the client wrote them, without those that are null."""
     passed: Any = {
         "temperature": 0.2,
@@ -149,7 +149,7 @@ async def test_the_model_gets_the_parameters(sdk: openai.AsyncOpenAI, gate: Gate
     assert set(body) - set(passed) == {"model", "messages", "stream", "stream_options"}
 
 
-async def test_the_model_is_one_of_those_allowed(gate: Gate) -> None:
+async def test_the_model_is_one_of_those_allowed(gate: GatewayStage) -> None:
     """For any other name the gateway uses the default model. The answer names it."""
     models = [(await gate.asks("hi", model=name)).body["model"] for name in ("gpt-4o", "test-model")]
 
@@ -177,7 +177,7 @@ async def test_the_model_is_one_of_those_allowed(gate: Gate) -> None:
     ],
 )
 async def test_a_failed_model_call_is_an_error(
-    gate: Gate, reply: Fails | Says, status: int, code: str, *, stream: bool
+    gate: GatewayStage, reply: Fails | Says, status: int, code: str, *, stream: bool
 ) -> None:
     """Its status shows the client whether to retry. The session stores nothing."""
     gate.model.script(*[reply] * 6)
@@ -190,7 +190,7 @@ async def test_a_failed_model_call_is_an_error(
 
 
 @pytest.mark.parametrize("param", ["temperature", "response_format.json_schema", "tools[0].function.name"])
-async def test_a_value_that_the_model_does_not_accept_is_named(gate: Gate, param: str) -> None:
+async def test_a_value_that_the_model_does_not_accept_is_named(gate: GatewayStage, param: str) -> None:
     """The client can change the field. The backend's message is not repeated."""
     fields: Any = {"temperature": 2, "response_format": {"type": "json_object"}, "tools": [TOOL]}
     gate.model.script(Fails(400, {"param": param, "message": "SECRET"}))
@@ -239,7 +239,7 @@ async def test_too_many_concurrent_requests_get_a_503(
     assert len(reciter.requests) == 2
 
 
-async def test_an_unavailable_database_is_an_error(gate: Gate) -> None:
+async def test_an_unavailable_database_is_an_error(gate: GatewayStage) -> None:
     """A 503 with Retry-After and without the reason. The gateway answers again when the database is back."""
     with outage.away(gate.settings.database_url.get_secret_value()):
         got = await gate.asks("hi", session="one")
@@ -249,7 +249,7 @@ async def test_an_unavailable_database_is_an_error(gate: Gate) -> None:
     assert (await gate.asks("hi", session="one")).state == "created"
 
 
-async def test_too_long_messages_are_an_error_that_names_the_http_remedy(gate: Gate) -> None:
+async def test_too_long_messages_are_an_error_that_names_the_http_remedy(gate: GatewayStage) -> None:
     """It names DELETE sessions/{id}, because Slack's `!reset` would be an ordinary message here."""
     got = await gate.asks("word " * 150_000, session="one")
 
@@ -258,7 +258,7 @@ async def test_too_long_messages_are_an_error_that_names_the_http_remedy(gate: G
     assert "!reset" not in got.error["message"]
 
 
-async def test_a_failure_in_a_stream_is_its_last_event(sdk: openai.AsyncOpenAI, gate: Gate) -> None:
+async def test_a_failure_in_a_stream_is_its_last_event(sdk: openai.AsyncOpenAI, gate: GatewayStage) -> None:
     """OpenAI's library raises it as an exception. The session stores nothing, so that the client can retry."""
     gate.model.script(says("Try ", Cut()))
     with pytest.raises(openai.APIError) as raised:
@@ -270,7 +270,7 @@ async def test_a_failure_in_a_stream_is_its_last_event(sdk: openai.AsyncOpenAI, 
 
 @pytest.mark.parametrize("session", ["one", None])
 @pytest.mark.parametrize("stream", [False, True])
-async def test_the_client_executes_tool_calls(gate: Gate, session: str | None, *, stream: bool) -> None:
+async def test_the_client_executes_tool_calls(gate: GatewayStage, session: str | None, *, stream: bool) -> None:
     """The response has the calls, the next request has their results, and the session stores question and answer."""
     gate.model.script(CALLS)
     got = await gate.asks("My VPN is down", session=session, tools=[TOOL], stream=stream)
@@ -287,7 +287,7 @@ async def test_the_client_executes_tool_calls(gate: Gate, session: str | None, *
     assert await gate.turns("one") == (1 if session else 0)
 
 
-async def test_a_tool_result_needs_its_question(gate: Gate) -> None:
+async def test_a_tool_result_needs_its_question(gate: GatewayStage) -> None:
     """A session stores no tool calls, so that the client has to send the question again. The error says so."""
     call = {name: value for name, value in CALL.items() if name != "index"}
     loop: list[Message] = [
@@ -300,7 +300,7 @@ async def test_a_tool_result_needs_its_question(gate: Gate) -> None:
     assert "user's message again" in got.error["message"]
 
 
-async def test_content_may_come_in_parts(gate: Gate) -> None:
+async def test_content_may_come_in_parts(gate: GatewayStage) -> None:
     """The gateway joins the parts with line breaks."""
     parts = [{"type": "text", "text": "My VPN"}, {"type": "text", "text": "is down"}]
     await gate.asks({"role": "user", "content": parts}, session="one")
@@ -308,7 +308,7 @@ async def test_content_may_come_in_parts(gate: Gate) -> None:
     assert gate.model.requests[-1].texts[-1] == "My VPN\nis down"
 
 
-async def test_usage_is_estimated_if_the_backend_does_not_report_it(gate: Gate) -> None:
+async def test_usage_is_estimated_if_the_backend_does_not_report_it(gate: GatewayStage) -> None:
     """A client that reads the usage always finds numbers."""
     gate.model.script(Says(("Try again.",), usage=None))
     usage = (await gate.asks("My VPN is down")).body["usage"]

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.support.gateway_stage import Gate
+from tests.support.gateway_stage import GatewayStage
 from tests.support.openai_server import Says, says
 
 HI = "My VPN is down"
@@ -15,7 +15,7 @@ HI = "My VPN is down"
 @pytest.mark.parametrize("session", ["one", None])
 @pytest.mark.parametrize("streams", [(False, False), (False, True), (True, False)])
 async def test_a_repeated_request_gets_the_same_answer(
-    gate: Gate, session: str | None, streams: tuple[bool, bool]
+    gate: GatewayStage, session: str | None, streams: tuple[bool, bool]
 ) -> None:
     """In a session or not, streamed or not. The gateway calls the model once."""
     gate.model.script(says("Try ", "again."))
@@ -28,7 +28,7 @@ async def test_a_repeated_request_gets_the_same_answer(
 
 
 @pytest.mark.parametrize("session", ["one", None])
-async def test_a_repeated_request_costs_the_same(gate: Gate, session: str | None) -> None:
+async def test_a_repeated_request_costs_the_same(gate: GatewayStage, session: str | None) -> None:
     """This holds for a backend that reports no usage, too: the estimate is stored with the answer."""
     gate.model.script(Says(says("Try ", "again.").steps, usage=None))
     first, again = [(await gate.asks(HI, session=session, headers=with_key("a"))).body["usage"] for _ in range(2)]
@@ -37,7 +37,7 @@ async def test_a_repeated_request_costs_the_same(gate: Gate, session: str | None
     assert first["completion_tokens"] > 0
 
 
-async def test_a_null_field_equals_an_absent_one(gate: Gate) -> None:
+async def test_a_null_field_equals_an_absent_one(gate: GatewayStage) -> None:
     """A request with additional nulls counts as the same request."""
     first = await gate.asks(HI, session="one", headers=with_key("a"))
     again = await gate.asks(HI, session="one", headers=with_key("a"), temperature=None, metadata=None)
@@ -46,7 +46,7 @@ async def test_a_null_field_equals_an_absent_one(gate: Gate) -> None:
     assert len(gate.model.requests) == 1
 
 
-async def test_a_request_with_tools_cannot_have_an_idempotency_key(gate: Gate) -> None:
+async def test_a_request_with_tools_cannot_have_an_idempotency_key(gate: GatewayStage) -> None:
     """The gateway does not store answers that call tools. It refuses the request by the name of the field."""
     tools = [{"type": "function", "function": {"name": "look_up"}}]
     got = await gate.asks(HI, session="one", headers=with_key("a"), tools=tools)
@@ -56,7 +56,7 @@ async def test_a_request_with_tools_cannot_have_an_idempotency_key(gate: Gate) -
     assert not gate.model.requests
 
 
-async def test_a_repeated_request_waits_for_the_first(gate: Gate) -> None:
+async def test_a_repeated_request_waits_for_the_first(gate: GatewayStage) -> None:
     """A client may retry while the first request is being answered. Both get the same answer."""
     hold = gate.hold_model()
     asking = [asyncio.create_task(gate.asks(HI, headers=with_key("a"))) for _ in range(2)]
@@ -67,7 +67,7 @@ async def test_a_repeated_request_waits_for_the_first(gate: Gate) -> None:
     assert len(gate.model.requests) == 1
 
 
-async def test_a_key_of_another_request_is_refused(gate: Gate) -> None:
+async def test_a_key_of_another_request_is_refused(gate: GatewayStage) -> None:
     """An idempotency key belongs to one API key and one session."""
     await gate.asks(HI, session="one", headers=with_key("a"))
     got = await gate.asks("other", session="one", headers=with_key("a"))
@@ -79,7 +79,7 @@ async def test_a_key_of_another_request_is_refused(gate: Gate) -> None:
     assert len(gate.model.requests) == 5
 
 
-async def test_a_failed_request_is_answered_anew(gate: Gate) -> None:
+async def test_a_failed_request_is_answered_anew(gate: GatewayStage) -> None:
     """So is a request that is repeated after a reset."""
     gate.model.script(*[says()] * 2, says("first"), says("second"))
     failed = await gate.asks(HI, session="one", headers=with_key("a"))

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from bot.store import tables
 from bot.testing import SettableClock
-from tests.support.gateway_stage import Gate, opened
+from tests.support.gateway_stage import GatewayStage, opened
 from tests.support.openai_server import OpenAIServer
 from tests.support.room import shown
 from tests.support.store_driver import lapse
@@ -18,7 +18,7 @@ from tests.support.timeouts import GENEROUS_S
 HI = "My VPN is down"
 
 
-async def disconnect(gate: Gate, *, stream: bool) -> None:
+async def disconnect(gate: GatewayStage, *, stream: bool) -> None:
     """Send a request, disconnect in the middle of the answer, and wait until the model's stream is closed."""
     hold = gate.hold_model("Try ")
     asking = asyncio.create_task(gate.asks(HI, session="one", stream=stream))
@@ -29,7 +29,7 @@ async def disconnect(gate: Gate, *, stream: bool) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_client_that_goes_away_leaves_nothing(gate: Gate, *, stream: bool) -> None:
+async def test_a_client_that_goes_away_leaves_nothing(gate: GatewayStage, *, stream: bool) -> None:
     """The gateway closes the model's stream. The next request does not see the first one."""
     await disconnect(gate, stream=stream)
     got = await gate.asks("hello", session="one")
@@ -38,7 +38,7 @@ async def test_a_client_that_goes_away_leaves_nothing(gate: Gate, *, stream: boo
     assert await gate.turns("one") == 1
 
 
-async def test_a_client_that_goes_away_leaves_the_earlier_turns(gate: Gate) -> None:
+async def test_a_client_that_goes_away_leaves_the_earlier_turns(gate: GatewayStage) -> None:
     """Only the unfinished turn is removed."""
     await gate.asks("first", session="one")
     await disconnect(gate, stream=True)
@@ -48,7 +48,7 @@ async def test_a_client_that_goes_away_leaves_the_earlier_turns(gate: Gate) -> N
     assert [said for said in shown(gate.model.requests[-1]) if said in {"first", HI, "third"}] == ["first", "third"]
 
 
-async def test_a_waiting_request_whose_client_disconnects_is_dropped(gate: Gate) -> None:
+async def test_a_waiting_request_whose_client_disconnects_is_dropped(gate: GatewayStage) -> None:
     """Its question never reaches the model, and the requests behind it are answered."""
     hold = gate.hold_model()
     asking = [asyncio.create_task(gate.asks(said, session="one")) for said in ("first", "second", "third")]
@@ -77,7 +77,7 @@ async def test_a_request_that_waits_too_long_gets_a_409(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_reset_ends_the_answer_that_is_running(gate: Gate, *, stream: bool) -> None:
+async def test_a_reset_ends_the_answer_that_is_running(gate: GatewayStage, *, stream: bool) -> None:
     """Its client gets an error, and nothing of the answer is stored."""
     hold = gate.hold_model("Try ")
     asking = asyncio.create_task(gate.asks(HI, session="one", stream=stream))
@@ -92,7 +92,7 @@ async def test_a_reset_ends_the_answer_that_is_running(gate: Gate, *, stream: bo
     assert shown(gate.model.requests[-1]) == ["hello"]
 
 
-async def test_a_process_that_died_leaves_nothing(gate: Gate) -> None:
+async def test_a_process_that_died_leaves_nothing(gate: GatewayStage) -> None:
     """Its lease expires. The next request removes its turn, and its late answer changes nothing."""
     await gate.asks("first", session="one")
     hold = gate.hold_model()
@@ -110,7 +110,7 @@ async def test_a_process_that_died_leaves_nothing(gate: Gate) -> None:
     assert await gate.turns("one") == 2
 
 
-async def test_the_turn_of_a_dead_process_expires(gate: Gate) -> None:
+async def test_the_turn_of_a_dead_process_expires(gate: GatewayStage) -> None:
     """Without another request in the session, the sweep removes the turn and its text."""
     hold = gate.hold_model()
     dying = asyncio.create_task(gate.asks(HI, session="one"))

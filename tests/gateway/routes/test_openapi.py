@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.support.gateway_stage import Gate, limit_headers
+from tests.support.gateway_stage import GatewayStage, limit_headers
 
 
-async def test_the_document_lists_the_headers(gate: Gate) -> None:
+async def test_the_document_lists_the_headers(gate: GatewayStage) -> None:
     """The headers of rate limits and of the session, and Retry-After."""
     got = await gate.asks("hi", session="one")
     paths = (await gate.calls("GET", "/v1/openapi.json")).body["paths"]

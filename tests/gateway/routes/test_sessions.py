@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from bot.cli import admin
-from tests.support.gateway_stage import Gate
+from tests.support.gateway_stage import GatewayStage
 from tests.support.room import shown
 
 ALICE = "My name is Alice"
@@ -29,14 +29,14 @@ def assistant(text: str) -> dict[str, str]:
     return {"role": "assistant", "content": text}
 
 
-def last_shown(gate: Gate) -> list[str]:
+def last_shown(gate: GatewayStage) -> list[str]:
     """Return the messages of the model's last request, without the persona."""
     return shown(gate.model.requests[-1])
 
 
 @pytest.mark.parametrize("header", SPELLINGS)
 @pytest.mark.parametrize("path", PATHS)
-async def test_a_header_names_the_session(gate: Gate, header: str, path: str) -> None:
+async def test_a_header_names_the_session(gate: GatewayStage, header: str, path: str) -> None:
     """In each spelling, and on each path. Another id is another session."""
     for session, text in (("one", ALICE), ("one", WHO), ("two", WHO)):
         got = await gate.posts({"messages": [user(text)]}, {header: session}, path)
@@ -45,7 +45,7 @@ async def test_a_header_names_the_session(gate: Gate, header: str, path: str) ->
     assert [ALICE in shown(request) for request in gate.model.requests] == [True, True, False]
 
 
-async def test_without_a_header_nothing_is_remembered(gate: Gate) -> None:
+async def test_without_a_header_nothing_is_remembered(gate: GatewayStage) -> None:
     """The model sees only the messages of the request, and the response names no session."""
     await gate.asks(ALICE)
     got = await gate.asks(WHO)
@@ -55,7 +55,7 @@ async def test_without_a_header_nothing_is_remembered(gate: Gate) -> None:
     assert await admin.open_sessions(gate.settings, 10) == []
 
 
-async def test_the_response_has_the_state_of_the_session(gate: Gate) -> None:
+async def test_the_response_has_the_state_of_the_session(gate: GatewayStage) -> None:
     """Created, continued, created again after a reset, or expired, which erases the session's text."""
     states = [(await gate.asks(ALICE, session="one")).state, (await gate.asks(WHO, session="one")).state]
     await gate.calls("DELETE", "/v1/sessions/one")
@@ -69,7 +69,7 @@ async def test_the_response_has_the_state_of_the_session(gate: Gate) -> None:
     assert last_shown(gate)[0] == WHO
 
 
-async def test_the_same_id_under_another_key_is_another_session(gate: Gate) -> None:
+async def test_the_same_id_under_another_key_is_another_session(gate: GatewayStage) -> None:
     """The other key cannot read it, reset it, or find out that it exists."""
     await gate.asks(ALICE, session="one")
     stranger = {"Authorization": f"Bearer {await gate.another_key()}"}
@@ -81,7 +81,7 @@ async def test_the_same_id_under_another_key_is_another_session(gate: Gate) -> N
     assert await gate.turns("one") == 1
 
 
-async def test_a_session_is_described_without_its_text(gate: Gate) -> None:
+async def test_a_session_is_described_without_its_text(gate: GatewayStage) -> None:
     """The description has only the times of creation, last activity and expiry, and the number of turns."""
     await gate.asks(ALICE, session="a/b c")
     now = int(gate.clock.now().timestamp())
@@ -93,7 +93,7 @@ async def test_a_session_is_described_without_its_text(gate: Gate) -> None:
     assert got.body == {"id": "a/b c", "object": "session", "created": now, "turns": 2, **active}
 
 
-async def test_an_expired_session_is_not_found(gate: Gate) -> None:
+async def test_an_expired_session_is_not_found(gate: GatewayStage) -> None:
     """It cannot be reset either, even before the sweep has closed it. The next request reports that it expired."""
     await gate.asks(ALICE, session="one")
     gate.clock.advance(timedelta(hours=25))
@@ -103,7 +103,7 @@ async def test_an_expired_session_is_not_found(gate: Gate) -> None:
     assert (await gate.asks(WHO, session="one")).state == "expired"
 
 
-async def test_an_id_is_the_same_in_latin_1_and_in_utf_8(gate: Gate) -> None:
+async def test_an_id_is_the_same_in_latin_1_and_in_utf_8(gate: GatewayStage) -> None:
     """requests and fetch send Latin-1, curl sends UTF-8. A path is UTF-8."""
     url, auth = f"{gate.address}/v1", {"Authorization": f"Bearer {gate.key}"}
     states = []
@@ -129,7 +129,7 @@ async def test_an_id_is_the_same_in_latin_1_and_in_utf_8(gate: Gate) -> None:
         ({"sessionId": "one", "x-session-id": "two"}, "conflicting_session_ids"),
     ],
 )
-async def test_an_invalid_session_id_is_refused(gate: Gate, headers: dict[str, str], code: str | None) -> None:
+async def test_an_invalid_session_id_is_refused(gate: GatewayStage, headers: dict[str, str], code: str | None) -> None:
     """Too long, empty, with control characters, or two different ids. The error names the header."""
     got = await gate.asks(ALICE, headers=headers)
 
@@ -137,7 +137,7 @@ async def test_an_invalid_session_id_is_refused(gate: Gate, headers: dict[str, s
 
 
 @pytest.mark.parametrize("session", ["x" * 200, "Ünïcode, 日本語", "00000000-0000-4000-8000-000000000000", "'; --"])
-async def test_any_printable_session_id_is_accepted(gate: Gate, session: str) -> None:
+async def test_any_printable_session_id_is_accepted(gate: GatewayStage, session: str) -> None:
     """It may have up to 200 characters. Two headers with the same id are accepted."""
     await gate.asks(ALICE, headers={"sessionId": session, "x-session-id": session})
     got = await gate.asks(WHO, session=session)
@@ -145,7 +145,7 @@ async def test_any_printable_session_id_is_accepted(gate: Gate, session: str) ->
     assert (got.state, got.headers["x-session-id"]) == ("continued", session)
 
 
-async def test_a_client_that_resends_the_history_does_not_double_it(gate: Gate) -> None:
+async def test_a_client_that_resends_the_history_does_not_double_it(gate: GatewayStage) -> None:
     """Users of SDKs usually do so: with the whole history, only its end, or trimmed answers."""
     first = (await gate.asks(ALICE, session="one")).text
     second = (await gate.asks(user(ALICE), assistant(first), user("And?"), session="one")).text
@@ -155,7 +155,7 @@ async def test_a_client_that_resends_the_history_does_not_double_it(gate: Gate) 
     assert await gate.turns("one") == 3
 
 
-async def test_messages_that_the_session_lacks_are_added_once(gate: Gate) -> None:
+async def test_messages_that_the_session_lacks_are_added_once(gate: GatewayStage) -> None:
     """A client may bring an earlier conversation, which may begin with a greeting. The next request continues it."""
     earlier = [assistant("Hello!"), user(ALICE), assistant("Hi Alice")]
     got = await gate.asks(*earlier, user("one"), session="new")
@@ -165,7 +165,7 @@ async def test_messages_that_the_session_lacks_are_added_once(gate: Gate) -> Non
     assert last_shown(gate)[1:] == ["Hello!", ALICE, "Hi Alice", "one", got.text, "two"]
 
 
-async def test_a_turn_of_another_client_is_kept(gate: Gate) -> None:
+async def test_a_turn_of_another_client_is_kept(gate: GatewayStage) -> None:
     """The first client sends its own history, without that turn."""
     first = (await gate.asks(ALICE, session="one")).text
     other = (await gate.asks("elsewhere", session="one")).text
@@ -174,7 +174,7 @@ async def test_a_turn_of_another_client_is_kept(gate: Gate) -> None:
     assert last_shown(gate) == [ALICE, first, "elsewhere", other, WHO]
 
 
-async def test_a_system_message_adds_to_the_persona(gate: Gate) -> None:
+async def test_a_system_message_adds_to_the_persona(gate: GatewayStage) -> None:
     """It follows the persona in the same message, only for this request, in a session or not."""
     for session in ("one", None):
         await gate.asks({"role": "system", "content": "Answer in French."}, user(ALICE), session=session)
@@ -186,7 +186,7 @@ async def test_a_system_message_adds_to_the_persona(gate: Gate) -> None:
     assert "French" not in "".join(gate.model.requests[-1].texts)
 
 
-async def test_several_new_messages_are_one_turn(gate: Gate) -> None:
+async def test_several_new_messages_are_one_turn(gate: GatewayStage) -> None:
     """They get one answer, and are stored in their order."""
     await gate.asks("first", "second", session="one")
 
@@ -203,7 +203,7 @@ async def test_several_new_messages_are_one_turn(gate: Gate) -> None:
         [{"role": "user", "content": "a", "name": "ana"}],
     ],
 )
-async def test_a_request_without_a_new_question_is_refused(gate: Gate, messages: list[dict[str, str]]) -> None:
+async def test_a_request_without_a_new_question_is_refused(gate: GatewayStage, messages: list[dict[str, str]]) -> None:
     """No user's message after the last answer, or a name, which a session cannot store. Nothing is stored."""
     got = await gate.asks(*messages, session="one")
 
@@ -212,7 +212,7 @@ async def test_a_request_without_a_new_question_is_refused(gate: Gate, messages:
     assert await gate.turns("one") == 0
 
 
-async def test_two_requests_of_one_session_are_answered_one_after_the_other(gate: Gate) -> None:
+async def test_two_requests_of_one_session_are_answered_one_after_the_other(gate: GatewayStage) -> None:
     """The second request sees the first answer. A request of another session does not wait."""
     hold = gate.hold_model("Hi")
     first = asyncio.create_task(gate.asks(ALICE, session="one"))

@@ -32,7 +32,7 @@ BUTTON = {"type": "button", "action_id": "pick", "value": "7", "text": {"type": 
 
 @pytest.fixture
 async def server() -> AsyncIterator[PlaygroundServer]:
-    async with served(make_workspace(), notice="A stand-in answers.", retry_after_s=()) as server:
+    async with served(make_workspace(), notice="The demo model answers.", retry_after_s=()) as server:
         yield server
 
 
@@ -77,7 +77,7 @@ async def test_state_says_who_and_where(page: aiohttp.ClientSession) -> None:
     assert state["dms"][ANA] == "D0ANASILVA"
     assert [known["command"] for known in state["commands"]] == ["/attendant", "/reset"]
     assert state["shortcuts"] == [{"callback_id": "start_over", "name": "Start over"}]
-    assert (state["notice"], state["connected"], state["has_home"]) == ("A stand-in answers.", False, True)
+    assert (state["notice"], state["connected"], state["has_home"]) == ("The demo model answers.", False, True)
 
 
 async def test_messages_are_those_the_person_sees(page: aiohttp.ClientSession, workspace: Workspace) -> None:

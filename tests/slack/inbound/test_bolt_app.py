@@ -18,5 +18,5 @@ async def test_an_unexpected_error_is_logged_without_its_message(caplog: pytest.
         assert line["error"] == "AttributeError"
         assert "bot/slack/inbound/listeners/events.py" in line["traceback"]
         assert "a secret" not in json_log(caplog)
-        assert slack.inbox.refused_deliveries == 1
+        assert slack.inbox.failed_deliveries == 1
         assert not [record for record in caplog.records if record.levelno < logging.WARNING and "slack" in record.name]

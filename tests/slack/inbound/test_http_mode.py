@@ -100,7 +100,7 @@ async def test_unverified_requests_are_refused(body: bytes, headers: dict[str, s
         url = f"http://127.0.0.1:{http.port}{PATH}"
         async with session.post(url, data=body, headers=headers) as response:
             assert response.status == status
-        assert (slack.inbox.accepted, slack.inbox.refused_deliveries) == ([], 0)
+        assert (slack.inbox.accepted, slack.inbox.failed_deliveries) == ([], 0)
 
 
 async def test_other_paths() -> None:

@@ -1,4 +1,4 @@
-"""bot.slack in a busy workspace: Slack's real rate limits, many answers at once, and streams that grow old."""
+"""Answers in a busy workspace: Slack's real rate limits, many answers at once, and streams that grow old."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,13 +19,22 @@ from bot.slack.rate_limiter import RateLimiter
 from bot.testing import SettableClock
 from bot.turns.adapter import AnswerTarget
 from tests.support.playground_stage import declare_agent, make_workspace, served
-from tests.support.slack_stage import Book, Speech, a_while, identity_in, loop_clock, settings_of, shown, stage
+from tests.support.slack_stage import (
+    AnswerSource,
+    MemoryLedger,
+    a_while,
+    identity_in,
+    loop_clock,
+    settings_of,
+    shown,
+    stage,
+)
 
 EPOCH = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 
 
 class Crowd:
-    """Many questions in a channel at once, and one adapter that answers them all under Slack's limits."""
+    """Many concurrent questions in a channel, and one adapter that answers them within Slack's limits."""
 
     def __init__(self, server: PlaygroundServer, adapter: SlackAdapter, passing: MonotonicClock) -> None:
         self.server = server
@@ -35,7 +44,7 @@ class Crowd:
         self.channel = server.workspace.channel("help-desk")
 
     async def ask(self, pieces: int, every_s: float, begins_s: float = 0.0) -> list[Message]:
-        """Ask a question, and have it answered in so many pieces, one every so many seconds: what then stands there."""
+        """Ask a question, and have it answered in this many pieces at this interval. Return the shown text."""
         workspace = self.server.workspace
         root = workspace.post(self.person, self.channel, "help").ts
 
@@ -47,13 +56,13 @@ class Crowd:
 
         thread = Thread("slack", workspace.team.id, self.channel.id, root)
         target = AnswerTarget(thread, Author(self.person.id, self.person.team), root)
-        await shown(self.adapter, target, deltas(), Book())
+        await shown(self.adapter, target, deltas(), MemoryLedger())
         return [message for message in workspace.thread(self.channel, root) if message.bot_id]
 
 
 @asynccontextmanager
 async def crowd(streaming: str = "auto") -> AsyncIterator[Crowd]:
-    """A workspace whose limits are Slack's own; its time is the adapter's."""
+    """Open a workspace with Slack's own limits, on the adapter's clock."""
     async with AsyncExitStack() as stack:
         passing = loop_clock()
         began = passing.now()
@@ -68,7 +77,7 @@ async def crowd(streaming: str = "auto") -> AsyncIterator[Crowd]:
 
 @pytest.mark.parametrize("streaming", ["auto", "off"])
 async def test_sixty_threads_at_once(streaming: str) -> None:
-    """At Slack's real tiers all are answered whole, none is left streaming, and no call comes before its time."""
+    """Within Slack's real limits all answers are whole, no message is left streaming, and no call comes too early."""
     async with crowd(streaming) as slack:
         answers = await asyncio.gather(*(slack.ask(pieces=10, every_s=1.5) for _ in range(60)))
         whole = "".join(f"{number} " for number in range(10))
@@ -77,8 +86,8 @@ async def test_sixty_threads_at_once(streaming: str) -> None:
         assert slack.server.calls.too_early(timedelta(0)) == []
 
 
-async def test_a_busy_workspace_is_told_less_often() -> None:
-    """Sixty answers that grow at once share the calls for growing, and most are shown in few, larger pieces."""
+async def test_answers_in_a_busy_workspace_grow_in_larger_pieces() -> None:
+    """Sixty answers that grow at once share the calls, and most of them grow in few, larger pieces."""
     async with crowd() as slack:
         await asyncio.gather(*(slack.ask(pieces=60, every_s=0.5) for _ in range(60)))
         calls = slack.server.calls
@@ -89,42 +98,42 @@ async def test_a_busy_workspace_is_told_less_often() -> None:
         assert len(calls.refused()) < 10
 
 
-async def test_what_cannot_be_edited_in_time_is_posted_whole() -> None:
-    """While the edits of a minute are spoken for no fragment is posted that would wait for one, but the whole."""
+async def test_an_answer_that_cannot_be_edited_in_time_is_posted_whole() -> None:
+    """While no edit is available for a minute, the whole answer is posted instead of a fragment."""
     async with stage(streaming="off") as slack:
         slack.limiter.reserve("chat.update", RATE_LIMITS["chat.update"].calls)
-        speech = Speech()
-        showing = asyncio.create_task(slack.reply(speech))
-        speech.say("Hello")
+        source = AnswerSource()
+        showing = asyncio.create_task(slack.reply(source))
+        source.add("Hello")
         await a_while(10.0)
         shown_early = slack.texts()
-        speech.say(" there.")
-        speech.end()
+        source.add(" there.")
+        source.end()
         await showing
 
         assert (shown_early, slack.texts()) == ([], ["Hello there."])
         assert not slack.server.calls.of("chat.update")
 
 
-async def test_answers_that_have_ended_are_in_nobodys_way() -> None:
-    """One after the other, more answers stream than Slack would let end in a minute."""
+async def test_ended_answers_do_not_delay_others() -> None:
+    """Answers that follow each other all stream, because an ended answer reserves no call."""
     async with stage() as slack:
         for _ in range(RATE_LIMITS["chat.stopStream"].calls + 5):
-            await slack.reply(Speech("Hello"))
+            await slack.reply(AnswerSource("Hello"))
             await a_while(60.0)
 
         assert not slack.server.calls.of("chat.postMessage")
 
 
 async def test_one_answer_alone_is_not_slowed_down() -> None:
-    """Without others, an answer grows more than once a second."""
+    """A single answer grows more than once a second."""
     async with crowd() as slack:
         await slack.ask(pieces=20, every_s=1.0)
         assert len(slack.server.calls.of("chat.appendStream")) >= 15
 
 
 async def test_a_retry_after_counts_for_every_answer() -> None:
-    """When one answer's post is refused for a while, the others in that channel wait as well, and are posted then."""
+    """When Slack limits the posts of one answer, the other answers in the channel wait too."""
     async with crowd("off") as slack:
         slack.server.faults.rate_limit("chat.postMessage", retry_after_s=20)
         answers = await asyncio.gather(*(slack.ask(pieces=1, every_s=0.0) for _ in range(5)))
@@ -137,53 +146,53 @@ async def test_a_retry_after_counts_for_every_answer() -> None:
 
 @pytest.mark.parametrize("method", ["chat.postMessage", "chat.update"])
 async def test_a_wait_that_is_too_long_is_given_back(method: str) -> None:
-    """When Slack asks for more patience than there is, the work layer may try again later."""
+    """If Slack asks for a longer wait than allowed, the writer raises PlatformUnavailable."""
     async with stage(streaming="off") as slack:
         slack.server.faults.rate_limit(method, retry_after_s=900)
-        speech = Speech()
-        showing = asyncio.create_task(slack.reply(speech))
-        speech.say("Hello")
+        source = AnswerSource()
+        showing = asyncio.create_task(slack.reply(source))
+        source.add("Hello")
         if method == "chat.update":
             await slack.workspace.until(lambda: slack.texts() == ["Hello"])
-        speech.say(" there.")
-        speech.end()
+        source.add(" there.")
+        source.end()
         with pytest.raises(PlatformUnavailable, match=method):
             await showing
 
 
-async def test_slack_out_of_reach_may_be_tried_again() -> None:
-    """When nothing can be reached, that is no refusal."""
+async def test_an_unreachable_slack_may_be_retried() -> None:
+    """An unreachable Slack raises PlatformUnavailable, not PlatformError."""
     async with stage() as slack:
         await slack.server.stop()
         with pytest.raises(PlatformUnavailable, match="not_reached"):
-            await slack.reply(Speech("Hello"))
+            await slack.reply(AnswerSource("Hello"))
 
 
 @pytest.mark.parametrize("code", ["token_revoked", "account_inactive", "is_archived", "message_not_found"])
 async def test_a_last_edit_that_is_refused(code: str) -> None:
-    """When Slack lets the answer not be finished for good, the work layer hears Slack's own word for why."""
+    """If Slack refuses the last edit, the writer raises with Slack's error code."""
     async with stage(streaming="off") as slack:
         slack.server.faults.refuse("chat.update", code)
-        speech = Speech()
-        showing = asyncio.create_task(slack.reply(speech))
-        speech.say("Hello")
+        source = AnswerSource()
+        showing = asyncio.create_task(slack.reply(source))
+        source.add("Hello")
         await slack.workspace.until(lambda: slack.texts() == ["Hello"])
-        speech.say(" there.")
-        speech.end()
+        source.add(" there.")
+        source.end()
         with pytest.raises(PlatformError, match=code):
             await showing
 
 
 async def test_a_stream_is_ended_before_slack_ends_it() -> None:
-    """An answer that takes longer than a stream may live goes on as the same message, by edits."""
+    """An answer that lasts longer than a stream may live continues by edits of the same message."""
     async with stage() as slack:
-        speech = Speech()
-        showing = asyncio.create_task(slack.reply(speech))
-        speech.say("Hello")
+        source = AnswerSource()
+        showing = asyncio.create_task(slack.reply(source))
+        source.add("Hello")
         await slack.workspace.until(lambda: [m.streaming_since for m in slack.answers()] == [None], timeout_s=3_600)
-        speech.say(" there.")
+        source.add(" there.")
         await slack.workspace.until(lambda: slack.texts() == ["Hello there."])
-        speech.end()
+        source.end()
         await showing
 
         assert slack.texts() == ["Hello there."]
@@ -191,22 +200,22 @@ async def test_a_stream_is_ended_before_slack_ends_it() -> None:
         assert [call.error for call in slack.server.calls.all() if call.method.startswith("chat.")] == [None] * 3
 
 
-async def test_whoever_presses_stop_sees_nothing_more_until_the_end() -> None:
-    """After Slack's Stop button the message grows no more; in the end it has what the answer became."""
+async def test_after_a_press_of_stop_nothing_grows_until_the_end() -> None:
+    """After a press of Slack's Stop button the message grows no more. At the end it has the final answer."""
     async with stage() as slack:
         declare_agent(slack.workspace)
-        speech = Speech()
-        showing = asyncio.create_task(slack.reply(speech))
-        speech.say("Hello")
+        source = AnswerSource()
+        showing = asyncio.create_task(slack.reply(source))
+        source.add("Hello")
         await slack.workspace.until(lambda: slack.texts() == ["Hello"])
         slack.workspace.interactions.stop(slack.person, slack.channel, slack.root)
-        speech.say(" there")
+        source.add(" there")
         await slack.workspace.until(lambda: bool(slack.server.calls.of("chat.stopStream")))
-        speech.say(", Ana")
+        source.add(", Ana")
         await a_while(10.0)
         shown = slack.texts()
-        speech.say(". (Stopped.)")
-        speech.end()
+        source.add(". (Stopped.)")
+        source.end()
         await showing
 
         assert shown == ["Hello"]

@@ -1,4 +1,4 @@
-"""bot.slack's line that says the bot is working: before the answer, never after it, and of no consequence to it."""
+"""The status that the bot works: shown before the answer, never after it, and without effect on it."""
 
 import asyncio
 import dataclasses
@@ -10,17 +10,17 @@ from bot.errors import PlatformError
 from bot.slack.outbound.messages import Slack
 from bot.slack.outbound.status import Status
 from bot.slack.rate_limiter import RateLimiter
-from tests.support.slack_stage import Speech, Stage, a_while, stage
+from tests.support.slack_stage import AnswerSource, Stage, a_while, stage
 
 
 async def test_a_status_comes_first_and_goes() -> None:
-    """The person sees that the bot works before any text, and no longer once the text is there."""
+    """The status is shown before any text, and is gone once there is text."""
     async with stage() as slack:
-        speech = Speech()
-        showing = asyncio.create_task(slack.reply(speech))
+        source = AnswerSource()
+        showing = asyncio.create_task(slack.reply(source))
         await slack.workspace.until(lambda: bool(slack.workspace.statuses.text(slack.channel, slack.root)))
-        speech.say("Hello")
-        speech.end()
+        source.add("Hello")
+        source.end()
         await showing
 
         assert slack.methods()[:3] == ["agents.sessions.setStatus", "assistant.threads.setStatus", "chat.startStream"]
@@ -28,11 +28,11 @@ async def test_a_status_comes_first_and_goes() -> None:
 
 
 async def test_the_status_that_a_workspace_refuses_is_not_tried_again() -> None:
-    """Each way of showing a status is given up where it is refused for good; the answer comes all the same."""
+    """A kind of status that is refused for good is not tried again, and the answer is shown."""
     async with stage() as slack:
         slack.server.faults.refuse("assistant.threads.setStatus", "unknown_method")
-        await slack.reply(Speech("One."))
-        await slack.reply(Speech("Two."))
+        await slack.reply(AnswerSource("One."))
+        await slack.reply(AnswerSource("Two."))
 
         assert [method for method in slack.methods() if "setStatus" in method] == [
             "agents.sessions.setStatus",
@@ -40,8 +40,8 @@ async def test_the_status_that_a_workspace_refuses_is_not_tried_again() -> None:
         ]
 
 
-async def test_one_of_many_finds_the_way() -> None:
-    """When many answers begin at once, the way that the workspace refuses is tried once, for all of them."""
+async def test_only_one_of_many_tries_a_refused_status() -> None:
+    """When many answers begin at once, only one of them tries a kind of status that the workspace refuses."""
     async with stage() as slack:
         roots = [slack.workspace.post(slack.person, slack.channel, "help").ts for _ in range(9)]
         threads = [dataclasses.replace(slack.thread, root=root) for root in roots]
@@ -54,17 +54,17 @@ async def test_one_of_many_finds_the_way() -> None:
 
 @pytest.mark.parametrize("streaming", ["auto", "off"])
 async def test_an_agents_session_is_set_back(streaming: str) -> None:
-    """As an agent the bot shows its session's status, and in the end it is active again, on both paths."""
+    """An agent's session shows its status, and is active again at the end, when streamed and when posted."""
     async with stage(streaming=streaming) as slack:
         slack.workspace.app = dataclasses.replace(slack.workspace.app, is_agent=True)
-        await slack.reply(Speech("Hello"))
+        await slack.reply(AnswerSource("Hello"))
 
         assert "assistant.threads.setStatus" not in slack.methods()
         assert not slack.workspace.statuses.text(slack.channel, slack.root)
 
 
-async def test_a_status_that_hangs_holds_nothing_up() -> None:
-    """When Slack does not answer about the status, it is let be."""
+async def test_a_status_that_hangs_delays_nothing() -> None:
+    """A status call without a response does not delay the answer."""
     async with stage() as slack:
         hold = slack.server.faults.hold("agents.sessions.setStatus")
         await Status(Slack(slack.client, RateLimiter()), timeout_s=0.01).show(slack.thread)
@@ -72,33 +72,33 @@ async def test_a_status_that_hangs_holds_nothing_up() -> None:
 
 
 async def waiting_status(slack: Stage) -> str:
-    """What is shown after somebody was told to wait."""
+    """Return the waiting status of a thread."""
     await slack.adapter.show_waiting(slack.target())
     return slack.workspace.statuses.text(slack.channel, slack.root)
 
 
-async def test_whoever_waits_is_told() -> None:
-    """While a message waits its turn its thread says so; the answer's own status replaces that, and both end."""
+async def test_a_waiting_message_shows_a_status() -> None:
+    """The thread of a waiting message shows a status. The answer's own status replaces it, and both end."""
     async with stage() as slack:
         assert await waiting_status(slack) == texts.WAITING
-        await slack.reply(Speech("Hello"))
+        await slack.reply(AnswerSource("Hello"))
 
         assert not slack.workspace.statuses.text(slack.channel, slack.root)
 
 
 def statuses(slack: Stage) -> list[str]:
-    """What Slack was told to show, in order."""
+    """Return the statuses that Slack received, in order."""
     return [call.args["status"] for call in slack.server.calls.of("assistant.threads.setStatus")]
 
 
 async def test_a_status_of_waiting_is_never_late() -> None:
-    """When Slack is slow to show that a message waits, the answer's own status comes after it all the same."""
+    """If the waiting status is slow, the answer's own status still comes after it."""
     async with stage() as slack:
         assert await waiting_status(slack) == texts.WAITING
         hold = slack.server.faults.hold("assistant.threads.setStatus")
         waiting = asyncio.create_task(slack.adapter.show_waiting(slack.target()))
         await slack.workspace.until(lambda: hold.waiting == 1)
-        showing = asyncio.create_task(slack.reply(Speech("Hello")))
+        showing = asyncio.create_task(slack.reply(AnswerSource("Hello")))
         await slack.adapter.show_waiting(slack.target())
         await a_while()
         assert hold.waiting == 1
@@ -109,22 +109,22 @@ async def test_a_status_of_waiting_is_never_late() -> None:
         assert not slack.workspace.statuses.text(slack.channel, slack.root)
 
 
-async def test_nobody_is_told_to_wait_below_an_answer() -> None:
-    """Where an answer is being shown a status would stay, so that there is none."""
+async def test_no_waiting_status_below_an_answer() -> None:
+    """While an answer is shown in the thread, there is no waiting status, because it would stay."""
     async with stage() as slack:
-        speech = Speech()
-        showing = asyncio.create_task(slack.reply(speech))
-        speech.say("Hello")
+        source = AnswerSource()
+        showing = asyncio.create_task(slack.reply(source))
+        source.add("Hello")
         await slack.workspace.until(lambda: slack.texts() == ["Hello"])
         await slack.adapter.show_waiting(slack.target())
-        speech.end()
+        source.end()
         await showing
 
         assert statuses(slack) == [texts.WORKING]
 
 
 async def test_waiting_can_be_taken_back() -> None:
-    """Where no answer ends the status of waiting it is ended by itself, also when Slack was slow to show it."""
+    """Without an answer the waiting status can be ended, also if Slack was slow to show it."""
     async with stage() as slack:
         assert await waiting_status(slack) == texts.WAITING
         hold = slack.server.faults.hold("assistant.threads.setStatus")
@@ -139,17 +139,17 @@ async def test_waiting_can_be_taken_back() -> None:
 
 
 async def test_a_refused_answer_leaves_no_status() -> None:
-    """When Slack takes no text, the thread does not go on to say that the bot thinks."""
+    """If Slack refuses the text, the status ends."""
     async with stage(streaming="off") as slack:
         slack.server.faults.refuse("chat.postMessage", "restricted_action")
         with pytest.raises(PlatformError):
-            await slack.reply(Speech("Hello"))
+            await slack.reply(AnswerSource("Hello"))
 
         assert not slack.workspace.statuses.text(slack.channel, slack.root)
 
 
 async def test_waiting_never_raises() -> None:
-    """Whatever Slack says to the status, nobody is held up or hurt by it."""
+    """No response of Slack to the waiting status raises or delays anything."""
     async with stage() as slack:
         slack.server.faults.refuse("agents.sessions.setStatus", "fatal_error")
         await slack.adapter.show_waiting(slack.target())

@@ -1,4 +1,4 @@
-"""bot.slack.outbound.streaming_policy: where answers stream."""
+"""The streaming policy: where answers stream."""
 
 from bot.domain.events import Thread
 from bot.slack.outbound.streaming_policy import StreamingPolicy
@@ -7,7 +7,7 @@ CHANNEL, DIRECT = Thread("slack", "T1", "C1", "1"), Thread("slack", "T1", "D1", 
 
 
 def test_a_refusal_counts_for_its_kind_of_conversation() -> None:
-    """What is refused in direct messages may be allowed in channels, and in another workspace."""
+    """A refusal in direct messages does not count for channels or other workspaces."""
     streaming, elsewhere = StreamingPolicy("auto"), Thread("slack", "T2", "D1", "1", direct=True)
     streaming.refused(DIRECT, "method_not_supported_for_channel_type")
 

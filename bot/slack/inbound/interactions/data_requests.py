@@ -56,28 +56,30 @@ class DataRequests:
         """Upload a file with the data of the person who gave the command, in their direct messages."""
         user = command["user_id"]
         try:
-            kept = await self._personal_data.export(PLATFORM, self._bot.team_id, Author(user, self._bot.team_id))
+            exported = await self._personal_data.export(PLATFORM, self._bot.team_id, Author(user, self._bot.team_id))
             preferences = await self._personal_data.preferences(PLATFORM, self._bot.team_id, user)
             # Posting to a user id opens the direct message channel, whose id the upload needs.
             # https://docs.slack.dev/reference/methods/chat.postMessage
             opened = await self._client.chat_postMessage(channel=user, text=texts.EXPORT)
             await self._client.files_upload_v2(
-                channel=opened["channel"], content=self._document(user, kept, preferences), filename=texts.EXPORT_FILE
+                channel=opened["channel"],
+                content=self._document(user, exported, preferences),
+                filename=texts.EXPORT_FILE,
             )
         except (*CLIENT_ERRORS, StoreUnavailable) as error:
             log.error("personal_data_not_exported", extra={"error": failure_reason(error)})  # noqa: TRY400 - expected
             await self._ephemeral.follow_up(command, texts.EXPORT_FAILED)
 
-    def _document(self, user: str, kept: PersonalDataExport, preferences: Preferences) -> str:
+    def _document(self, user: str, exported: PersonalDataExport, preferences: Preferences) -> str:
         document = {
             "about": texts.EXPORT_ABOUT,
             "workspace": self._bot.team_id,
             "person": user,
             "exported_at": self._clock(),
             "preferences": preferences.wishes,
-            "complete": kept.complete,
-            "messages": [dataclasses.asdict(message) for message in kept.messages],
-            "background": [dataclasses.asdict(message) for message in kept.thread_context],
+            "complete": exported.complete,
+            "messages": [dataclasses.asdict(message) for message in exported.messages],
+            "background": [dataclasses.asdict(message) for message in exported.thread_context],
         }
         return json.dumps(document, ensure_ascii=False, indent=2, default=datetime.isoformat)
 

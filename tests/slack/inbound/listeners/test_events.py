@@ -128,6 +128,6 @@ async def test_accepted_before_acknowledged(caplog: pytest.LogCaptureFixture) ->
         (delivery,) = slack.server.deliveries.all()
 
         assert [attempt.acked_at is not None for attempt in delivery.attempts] == [False, True]
-        assert (len(slack.inbox.accepted), slack.inbox.refused_deliveries) == (1, 1)
+        assert (len(slack.inbox.accepted), slack.inbox.failed_deliveries) == (1, 1)
         assert len(logged(caplog, "slack_event_not_stored")) == 1
         assert "a secret" not in json_log(caplog)

@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 
 from bot.llm import Done
+from bot.llm.demo_model import LONG_ANSWER, MODEL, QUOTED_CHARACTERS, SET_PREFERENCES, DemoModel, answer, call
 from bot.llm.openai import OpenAI
-from bot.llm.stub_server import LONG_ANSWER, MODEL, QUOTED_CHARACTERS, SET_PREFERENCES, StubServer, answer, call
 from bot.prompt.budget import Budget
 from bot.prompt.compose import SUMMARY_SO_FAR, TURNS_TO_SUMMARIZE, PromptParts, compose
 from bot.prompt.history import WHOLE_HISTORY, ChatMessage, HistoryWindow, Past, Turn, Utterance
@@ -23,7 +23,7 @@ TOOLS = [{"type": "function", "function": {"name": SET_PREFERENCES, "parameters"
 @pytest.fixture
 async def base_url() -> AsyncIterator[str]:
     """A demo model that takes no time to think."""
-    server = StubServer(pause_s=0)
+    server = DemoModel(pause_s=0)
     yield await server.start()
     await server.stop()
 
@@ -44,7 +44,7 @@ def talk(*texts: str) -> list[ChatMessage]:
     return [{"role": "system", "content": "You are kind."}, *said]
 
 
-async def said(llm: OpenAI, *texts: str) -> str:
+async def answer_to(llm: OpenAI, *texts: str) -> str:
     """Return the demo model's whole answer to a conversation."""
     pieces = [piece async for piece in llm.stream(talk(*texts))]
     assert isinstance(pieces[-1], Done)
@@ -53,7 +53,7 @@ async def said(llm: OpenAI, *texts: str) -> str:
 
 async def test_it_says_what_it_is_and_what_it_was_asked(llm: OpenAI) -> None:
     """Each answer says that no model is connected, how to connect one, and repeats the message."""
-    text = await said(llm, "My VPN is down")
+    text = await answer_to(llm, "My VPN is down")
 
     assert "demo model" in text
     assert "`OPENAI_API_KEY`" in text
@@ -64,7 +64,7 @@ async def test_it_tells_what_was_said_before_it_was_called(llm: OpenAI) -> None:
     """For a thread that it was called into it shows the question, and then the earlier messages."""
     before = ThreadContext((EarlierMessage("1", "U1", "who knows printers?"),))
     [(_, text)] = pieces(before, {"U1": "ana"}, "ana: do you?")
-    told = await said(llm, text)
+    told = await answer_to(llm, text)
 
     assert "You wrote:\n> “ana: do you?”" in told
     assert told.endswith("this was said here:\n> “ana: who knows printers?”")
@@ -73,8 +73,8 @@ async def test_it_tells_what_was_said_before_it_was_called(llm: OpenAI) -> None:
 async def test_the_log_says_that_it_answers(llm: OpenAI, caplog: pytest.LogCaptureFixture) -> None:
     """One warning, with the first answer, tells the operator how to connect a language model."""
     assert not caplog.records
-    await said(llm, "Hi")
-    await said(llm, "Hi again")
+    await answer_to(llm, "Hi")
+    await answer_to(llm, "Hi again")
 
     [warning] = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert warning.getMessage() == "demo_model_answers"
@@ -83,7 +83,7 @@ async def test_the_log_says_that_it_answers(llm: OpenAI, caplog: pytest.LogCaptu
 
 async def test_it_shows_its_memory(llm: OpenAI) -> None:
     """It counts the earlier messages of both sides and quotes the last one of a person."""
-    text = await said(llm, "I am Ana", "Hello Ana", "My VPN is down", "Since when?", "Today")
+    text = await answer_to(llm, "I am Ana", "Hello Ana", "My VPN is down", "Since when?", "Today")
 
     assert "**4 earlier messages**" in text
     assert "said to me before:\n> “My VPN is down”" in text
@@ -92,7 +92,7 @@ async def test_it_shows_its_memory(llm: OpenAI) -> None:
 
 async def test_it_shows_that_it_remembers_nothing(llm: OpenAI) -> None:
     """At the start of a conversation it says that it was shown this message alone."""
-    text = await said(llm, "Hi")
+    text = await answer_to(llm, "Hi")
 
     assert "first message" in text
     assert "earlier" not in text
@@ -117,7 +117,7 @@ async def test_a_quote_cannot_break_out() -> None:
 
 async def test_a_long_answer_can_be_asked_for(llm: OpenAI) -> None:
     """The phrase for it gives an answer with a list, a table and code, which still shows the memory."""
-    text = await said(llm, "Hi", "Hello", f"Please {LONG_ANSWER.upper()}!")
+    text = await answer_to(llm, "Hi", "Hello", f"Please {LONG_ANSWER.upper()}!")
 
     assert all(mark in text for mark in ("\n1. ", "\n| --- |", "\n```python\n", "**2 earlier messages**"))
     assert len(text) > 1_000
@@ -125,7 +125,7 @@ async def test_a_long_answer_can_be_asked_for(llm: OpenAI) -> None:
 
 async def test_an_answer_comes_word_by_word_and_the_same_again(llm: OpenAI) -> None:
     """The streamed words make up the answer exactly, line breaks included."""
-    text = await said(llm, LONG_ANSWER)
+    text = await answer_to(llm, LONG_ANSWER)
 
     assert text == answer(talk(LONG_ANSWER))
 
@@ -174,9 +174,9 @@ async def test_it_tells_what_it_was_asked_to_keep_in_mind() -> None:
     assert "keep in mind" not in answer(prompt("Who am I?"))
 
 
-def prompt(text: str, *, about: str = "", cut: HistoryWindow = WHOLE_HISTORY) -> Sequence[ChatMessage]:
+def prompt(text: str, *, about: str = "", window: HistoryWindow = WHOLE_HISTORY) -> Sequence[ChatMessage]:
     """Return the messages of a prompt, after a turn of Ana's; the author is another person."""
-    past, names = Past((Turn((Utterance("U1", "my VPN"),), "Hello", 1),), cut), {"U1": "ana", "U2": "ben"}
+    past, names = Past((Turn((Utterance("U1", "my VPN"),), "Hello", 1),), window), {"U1": "ana", "U2": "ben"}
     budget = Budget(window_tokens=8_000, answer_tokens=100, history_tokens=8_000)
     parts = PromptParts(past, Turn((Utterance("U2", text),)), names, about=about)
     return compose("You are kind.", parts, budget).messages
@@ -195,7 +195,7 @@ async def test_what_we_remark_is_not_what_people_wrote() -> None:
     assert "I was also told:\n> “[Until here only ana was writing.]”" in told
 
     assert "said to me before:\n> “ana: my VPN”" in answer(
-        prompt("mine too", cut=HistoryWindow(0, "It rains.", 0, several=True))
+        prompt("mine too", window=HistoryWindow(0, "It rains.", 0, several=True))
     )
 
 
@@ -209,7 +209,7 @@ async def test_it_sums_up_how_messages_began_and_tells_it() -> None:
             ),
         ]
     )
-    shown = [prompt("mine too", cut=HistoryWindow(after=4, summary=summary, reaches=reaches)) for reaches in (3, 4)]
+    shown = [prompt("mine too", window=HistoryWindow(after=4, summary=summary, reaches=reaches)) for reaches in (3, 4)]
 
     assert summary == "Ana: hello; Ben: I am 7"
     assert all(summary in answer(messages) for messages in shown)

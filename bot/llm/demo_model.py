@@ -73,9 +73,11 @@ That was a long answer."""
 
 def answer(messages: Sequence[ChatMessage]) -> str:
     """Return the demo model's answer to these messages, in Markdown."""
-    said = [message for message in messages if message["role"] in {"user", "assistant"} and "tool_calls" not in message]
-    said = said or [ChatMessage(role="user", content="")]
-    first, (*earlier, newest) = said[0]["content"], said
+    turns = [
+        message for message in messages if message["role"] in {"user", "assistant"} and "tool_calls" not in message
+    ]
+    turns = turns or [ChatMessage(role="user", content="")]
+    first, (*earlier, newest) = turns[0]["content"], turns
     if TURNS_TO_SUMMARIZE in newest["content"]:
         return _sum_up(newest["content"])
     question = _question(newest["content"])
@@ -108,8 +110,8 @@ def call(messages: Sequence[ChatMessage], tools: object) -> dict[str, Any] | Non
     return {"index": 0, "id": "call_demo", "type": "function", "function": function}
 
 
-class StubServer:
-    """The stub server: chat completions, streamed or not, and the list of models. It listens on 127.0.0.1 only."""
+class DemoModel:
+    """The server: chat completions, streamed or not, and the list of models. It listens on 127.0.0.1 only."""
 
     def __init__(self, *, pause_s: float = PAUSE_S) -> None:
         """`pause_s` is the pause after each word, in seconds; before the first word it is ten times as long."""
@@ -178,8 +180,12 @@ def _memory(earlier: Sequence[ChatMessage]) -> str:
         return f"This is the first message of this conversation that I was shown. {_HINT}"
     count = "**1 earlier message**" if len(earlier) == 1 else f"**{len(earlier)} earlier messages**"
     shown = f"Of this conversation I was also shown {count}."
-    asked = [message["content"] for message in earlier if message["role"] == "user"]
-    return f"{shown} The last thing that was said to me before:\n{_quote(_question(asked[-1]))}" if asked else shown
+    questions = [message["content"] for message in earlier if message["role"] == "user"]
+    return (
+        f"{shown} The last thing that was said to me before:\n{_quote(_question(questions[-1]))}"
+        if questions
+        else shown
+    )
 
 
 def _question(text: str) -> str:
@@ -191,8 +197,8 @@ def _question(text: str) -> str:
 
 def _sum_up(text: str) -> str:
     so_far, _, turns = text.rpartition(TURNS_TO_SUMMARIZE)
-    said = [line[:SUMMARISED_CHARACTERS] for line in turns.splitlines() if not line.startswith(("You: ", " "))]
-    return "; ".join(filter(None, [so_far.removeprefix(SUMMARY_SO_FAR).strip(), *said]))[:SUMMARY_CHARACTERS]
+    beginnings = [line[:SUMMARISED_CHARACTERS] for line in turns.splitlines() if not line.startswith(("You: ", " "))]
+    return "; ".join(filter(None, [so_far.removeprefix(SUMMARY_SO_FAR).strip(), *beginnings]))[:SUMMARY_CHARACTERS]
 
 
 def _summary(text: str) -> str:
