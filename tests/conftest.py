@@ -19,6 +19,7 @@ from tests.support.gateway_stage import GatewayStage, opened
 from tests.support.openai_server import OpenAIServer
 from tests.support.room import recites
 from tests.support.store_driver import StoreDriver
+from tests.support.timeouts import GENEROUS_S
 from tests.support.work_layer import WorkLayer
 
 
@@ -87,7 +88,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 async def store(database_url: str) -> AsyncIterator[Store]:
     """A store on such a database."""
-    opened = Store(database_url)
+    opened = Store(database_url, idle_transaction_s=GENEROUS_S)  # an overloaded machine starves the test itself
     yield opened
     await opened.close()
 

@@ -30,7 +30,7 @@ T = TypeVar("T")
 POSTGRESQL_THREADS = 4
 RETRY_FIRST_S, RETRY_MAX_S = 0.1, 5.0  # the pause between two attempts doubles
 _BUSY_MS = 2_000  # waiting for another process's lock: Slack waits for three seconds
-IDLE_TRANSACTION_MS = 5_000  # our transactions wait for nothing but the database
+IDLE_TRANSACTION_S = 5.0  # our transactions wait for nothing but the database
 WAL_RETRY_S, WAL_TIMEOUT_S = 0.02, 1.0
 MAX_QUEUED = 5_000  # transactions; with more, the database counts as unavailable
 
@@ -38,12 +38,13 @@ MAX_QUEUED = 5_000  # transactions; with more, the database counts as unavailabl
 class Store:
     """The database. `await store.run(function, ...)` is one transaction, whole or not at all."""
 
-    def __init__(self, url: str, *, must_exist: bool = False) -> None:
+    def __init__(self, url: str, *, must_exist: bool = False, idle_transaction_s: float = IDLE_TRANSACTION_S) -> None:
         """Prepare the engine for a `sqlite:///` or `postgresql://` URL. It does not connect yet.
 
-        A missing SQLite file is created; with `must_exist`, that raises StartupError instead.
+        A missing SQLite file is created; with `must_exist`, that raises StartupError instead. PostgreSQL ends a
+        transaction in which this process does nothing for `idle_transaction_s`.
         """
-        self.engine = _engine(url, must_exist=must_exist)
+        self.engine = _engine(url, must_exist=must_exist, idle_transaction_s=idle_transaction_s)
         threads = 1 if self.engine.dialect.name == "sqlite" else POSTGRESQL_THREADS
         self._pool = Pool(threads)
         self._queued = 0
@@ -210,7 +211,7 @@ def _reason(error: BaseException | None) -> str:
     return next((reason for reason in _SAFE_REASONS if reason in message), type(error).__name__)
 
 
-def _engine(url: str, *, must_exist: bool) -> Engine:
+def _engine(url: str, *, must_exist: bool, idle_transaction_s: float) -> Engine:
     try:
         parsed = sa.make_url(url)
     except (SQLAlchemyError, ValueError):
@@ -234,13 +235,13 @@ def _engine(url: str, *, must_exist: bool) -> Engine:
             "tcp_user_timeout": 10_000,
         },
     )
-    event.listen(engine, "connect", _set_up_postgresql)
+    event.listen(engine, "connect", partial(_set_up_postgresql, idle_transaction_s))
     return engine
 
 
-def _set_up_postgresql(connection: Any, _record: object) -> None:
+def _set_up_postgresql(idle_transaction_s: float, connection: Any, _record: object) -> None:
     # A process that is frozen during a transaction must not keep its locks.
-    connection.execute(f"SET idle_in_transaction_session_timeout = {IDLE_TRANSACTION_MS}")
+    connection.execute(f"SET idle_in_transaction_session_timeout = {round(idle_transaction_s * 1000)}")
     connection.commit()
 
 

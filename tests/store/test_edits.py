@@ -23,6 +23,7 @@ from bot.store.tables import MESSAGES, THREADS, TURNS
 from bot.testing import SettableClock
 from tests.support.builders import ANA, DAY, DIRECT, NOON, THREAD, deletion, edit, mention, reply, reset, stop, thread
 from tests.support.store_driver import StoreDriver, is_waiting_for_lock, texts
+from tests.support.timeouts import GENEROUS_S
 
 NUMBERS = itertools.count(1)
 SENT, LATER, LATEST, GONE = "sent", "edited", "edited again", "deleted"
@@ -130,7 +131,7 @@ async def test_an_edit_brings_nothing_back(driver: StoreDriver) -> None:
 
 async def test_an_edit_waits_for_a_session_that_is_being_closed(empty_postgres_url: str, clock: SettableClock) -> None:
     """While another replica closes the session, the edit waits, and then stores nothing."""
-    driver = StoreDriver(Store(empty_postgres_url), clock)
+    driver = StoreDriver(Store(empty_postgres_url, idle_transaction_s=GENEROUS_S), clock)
     claim = await driver.answer(mention("hello"))
     assert claim.session_id is not None
     with driver.store.engine.connect() as connection:

@@ -23,6 +23,7 @@ from bot.store.tables import MESSAGES, POSTED_MESSAGES, SESSIONS, THREAD_CONTEXT
 from bot.testing import SettableClock
 from tests.support.builders import ANA, BEN, CHI, DAY, THREAD, deletion, mention, reply, reset, stop, thread
 from tests.support.store_driver import StoreDriver, is_waiting_for_lock, texts
+from tests.support.timeouts import GENEROUS_S
 
 OF_ANA = Scope("chat", "T1", person=ANA.id)
 
@@ -166,7 +167,7 @@ async def test_erasing_and_an_answer_never_wait_for_each_other(
     empty_postgres_url: str, clock: SettableClock, of: str
 ) -> None:
     """Erasure locks threads first and in id order, like all transactions, so that there is no deadlock."""
-    driver = StoreDriver(Store(empty_postgres_url), clock)
+    driver = StoreDriver(Store(empty_postgres_url, idle_transaction_s=GENEROUS_S), clock)
     claim = await driver.claimed(await driver.accepted(mention("who knows?", "5.0")))
     context = ThreadContext((EarlierMessage("1.0", BEN.id, "printers?"),))
     await driver.store.run(thread_context.save, claim.thread_id, "s1", claim.turn_id, context)
@@ -238,7 +239,7 @@ async def test_a_thread_that_is_forgotten_can_be_opened_again(driver: StoreDrive
 
 async def test_a_message_that_comes_while_its_thread_is_deleted_opens_it_anew(empty_postgres_url: str) -> None:
     """If another replica deletes the empty thread between two statements, it is inserted again."""
-    store = Store(empty_postgres_url)
+    store = Store(empty_postgres_url, idle_transaction_s=GENEROUS_S)
     await store.run(threads.ensure, THREAD)
     meanwhile = [sa.delete(THREADS)]
 

@@ -19,6 +19,7 @@ from bot.store.tables import MESSAGES, SESSIONS, THREADS, TURNS
 from bot.testing import SettableClock
 from tests.support.builders import ANA, BEN, DIRECT, THREAD, deletion, edit, mention, reply, reset, stop, thread
 from tests.support.store_driver import StoreDriver, add_sessions, is_waiting_for_lock, texts
+from tests.support.timeouts import GENEROUS_S
 
 GONE = Uninstalled("chat", "T1")
 
@@ -321,7 +322,7 @@ async def test_an_uninstall_of_a_large_workspace_fits_into_its_statements(driver
 
 async def test_an_uninstall_waits_for_a_claim_that_is_being_made(empty_postgres_url: str, clock: SettableClock) -> None:
     """An uninstall waits for a concurrent claim, and ends its turn."""
-    driver = StoreDriver(Store(empty_postgres_url), clock)
+    driver = StoreDriver(Store(empty_postgres_url, idle_transaction_s=GENEROUS_S), clock)
     thread_id = await driver.accepted(mention("hello"))
     with driver.store.engine.connect() as connection:
         claims.claim(connection, driver.lease("two"), thread_id)

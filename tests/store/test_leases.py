@@ -10,6 +10,7 @@ from bot.store.leases import QueueEntry
 from bot.testing import SettableClock
 from tests.support.builders import ANA, BEN, DAY, mention, thread
 from tests.support.store_driver import MINUTE, StoreDriver
+from tests.support.timeouts import GENEROUS_S
 
 HERE = ("chat", "T1")
 
@@ -50,7 +51,7 @@ async def test_replicas_whose_clocks_differ_share_leases_on_postgresql(
     empty_postgres_url: str, clock: SettableClock
 ) -> None:
     """On PostgreSQL a lease runs by the database's clock, whatever a worker's clock shows."""
-    driver = StoreDriver(Store(empty_postgres_url), clock)
+    driver = StoreDriver(Store(empty_postgres_url, idle_transaction_s=GENEROUS_S), clock)
     claim = await driver.claimed(await driver.accepted(mention("hello")))
     driver.now += DAY
     assert await driver.claim(claim.thread_id, "two") is None
@@ -76,7 +77,7 @@ async def test_a_lease_runs_out_by_itself_on_sqlite(empty_sqlite_url: str, clock
 
 async def test_a_lease_runs_out_by_itself_on_postgresql(empty_postgres_url: str, clock: SettableClock) -> None:
     """On PostgreSQL the database's clock ends the lease."""
-    driver = StoreDriver(Store(empty_postgres_url), clock)
+    driver = StoreDriver(Store(empty_postgres_url, idle_transaction_s=GENEROUS_S), clock)
     thread_id = await driver.accepted(mention("hello"))
     first = await driver.store.run(claims.claim, driver.lease("one", timedelta()), thread_id)
 
@@ -100,7 +101,7 @@ async def test_a_summarys_lease_ends_like_a_threads(empty_sqlite_url: str, clock
 
 async def test_a_summarys_lease_runs_by_the_databases_clock(empty_postgres_url: str, clock: SettableClock) -> None:
     """A replica whose clock is ahead does not take another one's lease of a summary."""
-    driver = StoreDriver(Store(empty_postgres_url), clock)
+    driver = StoreDriver(Store(empty_postgres_url, idle_transaction_s=GENEROUS_S), clock)
     await driver.answer(mention("hello"))
     assert await driver.store.run(summaries.begin, driver.lease("one"), "s1") is not None
     driver.now += 2 * MINUTE

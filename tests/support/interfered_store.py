@@ -18,7 +18,7 @@ class InterferedStore(Store):
     """A real store that calls a test's hooks before and after chosen functions."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(url)
+        super().__init__(url, idle_transaction_s=GENEROUS_S)
         self.before: dict[Callable[..., Any], Callable[[], Awaitable[object]]] = {}
         self.after: dict[Callable[..., Any], Callable[[Any], Awaitable[object]]] = {}  # with the function's result
 
