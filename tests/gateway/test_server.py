@@ -59,7 +59,7 @@ async def test_pages_of_an_allowed_origin_may_call(
 
 @pytest.mark.parametrize(("method", "path"), [*CALLS, ("GET", "/healthz"), ("GET", "/v1/openapi.json"), ("GET", "/")])
 async def test_every_response_has_security_headers(gate: GatewayStage, method: str, path: str) -> None:
-    """Error responses, too: no type sniffing, no frames, no caching, and no version of the server."""
+    """All responses, errors included, forbid sniffing, frames and caching, and show no version of the server."""
     headers = (await gate.calls(method, path)).headers
 
     assert (headers["x-content-type-options"], headers["cache-control"]) == ("nosniff", "no-store")

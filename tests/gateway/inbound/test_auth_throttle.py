@@ -9,7 +9,7 @@ from tests.support.builders import NOON
 
 
 def test_each_failure_doubles_the_delay_up_to_a_limit() -> None:
-    """Only for its own address."""
+    """A failure delays only the address that it came from."""
     throttle = AuthThrottle()
     delays = [throttle.record_failure("10.0.0.1", NOON) for _ in range(2_000)]
 
