@@ -126,23 +126,23 @@ def named(source: Source) -> str:
     return source.name
 
 
-def test_every_layer_stands_in_the_reading_order() -> None:
+def test_every_layer_is_in_the_reading_order() -> None:
     """The table above and bot/__init__ name all files and folders of bot/, in the same order."""
     assert sorted(READING_ORDER) == sorted({source.layer for source in LAYERED})
     assert re.findall(r"\w+", (bot.__doc__ or "").partition("import rule:")[2]) == READING_ORDER
 
 
-def test_few_files_stand_on_top() -> None:
+def test_few_files_are_at_the_top() -> None:
     """The listing of bot/ shows its folders, and at most nine files."""
     assert len([source for source in BOT if source.name.count("/") == 1]) <= MOST_FILES_ON_TOP
 
 
-def test_a_base_name_stands_twice_only_for_one_noun() -> None:
+def test_files_with_one_base_name_have_one_noun() -> None:
     """Only the nouns in the table above may be the name of several files."""
     assert doubled_names(BOT) == SAME_NOUN
 
 
-def test_no_class_name_stands_twice() -> None:
+def test_class_names_are_unique() -> None:
     """No two classes of bot/ have the same name."""
     assert doubled_classes(BOT) == set()
 

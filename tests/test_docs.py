@@ -54,7 +54,7 @@ def test_the_example_lists_exactly_the_settings() -> None:
     assert sorted(line.partition("=")[0] for line in lines if "=" in line and line[0] != "#") == sorted(VARIABLES)
 
 
-def test_documented_defaults_are_the_code_s() -> None:
+def test_documented_defaults_are_those_of_the_code() -> None:
     """docs/settings.md and `.env.example` give the defaults of the code."""
     rows = dict(re.findall(r"^\| `([A-Z_]+)` \| `([^`]+)` \|", page("settings"), re.MULTILINE))
     example = Settings.load({}, ROOT / ".env.example")

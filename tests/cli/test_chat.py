@@ -41,7 +41,7 @@ async def test_a_conversation_goes_on_until_it_is_reset(empty_sqlite_url: str, l
 
 
 async def test_a_stop_is_no_reset(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
-    """If no answer runs, `!stop` says so, even as the first line. The chat keeps its history."""
+    """If no answer runs, the chat says so after `!stop`, even on the first line. The history stays."""
     llm.script("one")
     llm.script("two")
     told = await shown(empty_sqlite_url, llm, "!stop", "my VPN is down", "!stop", "second")

@@ -158,8 +158,8 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     assert (settings.port, settings.host) == (5000, "0.0.0.0")  # noqa: S104 - read, not bound
 
 
-def test_no_file_is_no_error(tmp_path: Path) -> None:
-    """`.env` is optional."""
+def test_the_file_is_optional(tmp_path: Path) -> None:
+    """The settings can be loaded without a `.env` file."""
     assert Settings.load({}, tmp_path / ".env") == Settings.load({})
 
 

@@ -76,7 +76,7 @@ async def test_invalid_http_gets_an_error_in_the_apis_shape(gate: GatewayStage, 
 
 
 async def test_invalid_http_is_not_repeated_in_the_log(gate: GatewayStage, caplog: pytest.LogCaptureFixture) -> None:
-    """It may contain a key."""
+    """The log does not contain the request, because the request may contain a key."""
     reader, writer = await connected(gate)
     writer.write(b"GET /v1 HTTP/1.1\r\nAuthorization: Bearer sk-att-\x00secret\r\n\r\n")
     status = (await reader.readline()).split()[1]

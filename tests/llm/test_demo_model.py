@@ -61,7 +61,7 @@ async def test_it_says_that_no_model_is_connected(llm: OpenAI) -> None:
 
 
 async def test_it_shows_the_thread_context(llm: OpenAI) -> None:
-    """In a thread that people started without it, it shows the question, and then the earlier messages."""
+    """In a thread that people started without the bot, the answer shows the question, and then the earlier messages."""
     before = ThreadContext((EarlierMessage("1", "U1", "who knows printers?"),))
     [(_, text)] = pieces(before, {"U1": "ana"}, "ana: do you?")
     told = await answer_to(llm, text)
@@ -82,7 +82,7 @@ async def test_the_log_says_that_it_answers(llm: OpenAI, caplog: pytest.LogCaptu
 
 
 async def test_it_shows_its_memory(llm: OpenAI) -> None:
-    """It counts the earlier messages of both sides and quotes the last message of a person."""
+    """The answer counts the earlier messages of both sides and quotes the last message of a person."""
     text = await answer_to(llm, "I am Ana", "Hello Ana", "My VPN is down", "Since when?", "Today")
 
     assert "**4 earlier messages**" in text
@@ -91,7 +91,7 @@ async def test_it_shows_its_memory(llm: OpenAI) -> None:
 
 
 async def test_it_shows_that_it_remembers_nothing(llm: OpenAI) -> None:
-    """At the start of a conversation it says that it sees only this message."""
+    """At the start of a conversation the answer says that the model sees only this message."""
     text = await answer_to(llm, "Hi")
 
     assert "first message" in text
@@ -139,7 +139,7 @@ async def test_streamed_words_make_up_the_whole_answer(llm: OpenAI) -> None:
     ],
 )
 async def test_call_me(llm: OpenAI, text: str, name: str) -> None:
-    """For "call me Ana" it calls the tool. It confirms the name when it gets the result."""
+    """For "call me Ana" the model calls the tool. It confirms the name when it gets the result."""
     messages = talk(text)
     (done,) = [piece async for piece in llm.stream(messages, {"tools": TOOLS})]
     assert isinstance(done, Done)
@@ -166,7 +166,7 @@ async def test_it_calls_only_offered_tools(llm: OpenAI, text: str, tools: object
 
 
 async def test_it_shows_the_authors_preferences() -> None:
-    """It shows the author's own notes of the newest message, apart from the message itself."""
+    """The answer shows the author's own notes of the newest message, apart from the message itself."""
     told = answer(prompt("Who am I?", about="It is noon.\n> Call me Rita.\n> About me:\n> I use Linux."))
 
     assert "You asked me to keep in mind:\n> “Call me Rita. About me: I use Linux.”" in told
@@ -183,13 +183,13 @@ def prompt(text: str, *, about: str = "", window: HistoryWindow = WHOLE_HISTORY)
 
 
 async def test_preferences_are_no_request() -> None:
-    """It calls the tool for the message alone, not for the notes beside the message."""
+    """The model calls the tool for the message alone, not for the notes beside the message."""
     assert call(prompt("hello", about="> Call me Rita."), TOOLS) is None
     assert call(prompt("call me Ben", about="> Call me Rita."), TOOLS) is not None
 
 
 async def test_notes_of_the_bot_are_no_message() -> None:
-    """It shows the summary apart from the message. It repeats neither the message nor the previous summary."""
+    """The answer shows the summary apart from the message, and shows it once."""
     told = answer(prompt("mine too"))
     assert "You wrote:\n> “ben: mine too”\n\n" in told
     assert "I was also told:\n> “[Until here only ana was writing.]”" in told

@@ -39,7 +39,7 @@ async def test_an_answer_streams_in(backend: OpenAIServer, model: OpenAI) -> Non
 
 
 async def test_the_request_has_only_common_fields(backend: OpenAIServer, model: OpenAI) -> None:
-    """It has the model, the messages, streaming with usage, and the key. It has no option that some backends refuse."""
+    """The request has the model, the messages, streaming with usage, and the key. It has no other field."""
     backend.script(says("ok"))
     await heard(model)
 

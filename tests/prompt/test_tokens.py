@@ -30,7 +30,7 @@ COUNTED = [
 
 
 @pytest.mark.parametrize(("text", "tokens"), COUNTED)
-def test_the_estimate_errs_high_and_not_wildly(text: str, tokens: int) -> None:
+def test_the_estimate_is_high_but_below_twice_the_count(text: str, tokens: int) -> None:
     """For every kind of text the estimate is at least a real tokenizer's count, and less than twice as high."""
     assert tokens <= estimate_tokens(text) <= 2 * tokens + TOKENS_PER_MESSAGE
 

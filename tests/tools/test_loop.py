@@ -58,7 +58,7 @@ def later(llm: ScriptedLLM) -> Sequence[ChatMessage]:
     return llm.calls[-1].messages[len(ASKED) :]
 
 
-async def test_without_a_call_nothing_changes(llm: ScriptedLLM, notebook: Notebook) -> None:
+async def test_an_answer_without_a_call_is_unchanged(llm: ScriptedLLM, notebook: Notebook) -> None:
     """The text passes through. The request has the tool and the other parameters, and the Done is the model's."""
     llm.script("Hello", " you", usage=Usage(10, 4, 2))
 
@@ -171,7 +171,7 @@ async def test_a_failure_in_a_later_round_comes_after_the_note(
     assert raised.value.trouble is trouble
 
 
-async def test_no_text_after_a_change_is_an_end(llm: ScriptedLLM, notebook: Notebook) -> None:
+async def test_the_note_may_be_the_whole_answer(llm: ScriptedLLM, notebook: Notebook) -> None:
     """If the model adds no text after a change, the note is the answer. The Done is the calling round's."""
     llm.script(usage=Usage(10, 4, 2), tool_calls=[call()])
     llm.script(ModelError(Trouble.EMPTY, "no text"))

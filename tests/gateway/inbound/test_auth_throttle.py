@@ -26,8 +26,8 @@ def test_failures_expire() -> None:
     assert delays == [0.1, 0.2, 0.1]
 
 
-def test_its_memory_is_bounded() -> None:
-    """Above the limit, the address with the oldest failure is forgotten."""
+def test_the_number_of_addresses_is_limited() -> None:
+    """Above the limit, the throttle forgets the address with the oldest failure."""
     throttle = AuthThrottle()
     throttle.record_failure("first", NOON)
     for number in range(MAX_ADDRESSES - 1):

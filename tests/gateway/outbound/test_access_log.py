@@ -26,7 +26,7 @@ def events(log: pytest.LogCaptureFixture, name: str) -> list[dict[str, object]]:
 
 
 async def test_each_request_is_an_event(gate: GatewayStage, log: pytest.LogCaptureFixture) -> None:
-    """It has both request ids, the method, path, status, seconds, tokens and key id, but no session id."""
+    """The event has both request ids, the method, path, status, seconds, tokens and key id, but no session id."""
     got = await gate.asks("a question", session="one", headers={"x-request-id": "theirs-1"})
     await gate.calls("GET", "/v1/sessions/secret-session")
 
@@ -69,7 +69,7 @@ async def test_a_method_that_a_path_does_not_support(
 async def test_the_event_of_an_invalid_request_names_the_parameter(
     gate: GatewayStage, log: pytest.LogCaptureFixture, fields: dict[str, object], error: str
 ) -> None:
-    """It contains only names of the API, and nothing that the client wrote."""
+    """The event contains only names of the API, and no text of the client."""
     await gate.posts({"messages": [{"role": "user", "content": "hi"}], **fields})
 
     (event,) = events(log, "http_request")
@@ -90,7 +90,7 @@ async def test_a_wrong_key_is_logged_with_the_address(
 
 
 async def test_invalid_http_is_an_event(gate: GatewayStage, log: pytest.LogCaptureFixture) -> None:
-    """It has the status, and no bytes of the request."""
+    """The event has the status, and no bytes of the request."""
     reader, writer = await asyncio.open_connection("127.0.0.1", int(gate.address.rpartition(":")[2]))
     writer.write(b"SECRET\r\n\r\n")
     await reader.read()
@@ -144,7 +144,7 @@ async def test_a_client_that_disconnects_is_logged(
 
 
 async def test_each_turn_is_an_event_with_its_tokens(gate: GatewayStage, log: pytest.LogCaptureFixture) -> None:
-    """It has the model and the tokens, as in Slack."""
+    """The event has the model and the tokens, as in Slack."""
     await gate.asks("hi", session="one")
 
     (event,) = events(log, "turn_settled")

@@ -39,7 +39,7 @@ async def streamed(sdk: openai.AsyncOpenAI, **fields: Any) -> list[ChatCompletio
 
 
 async def test_a_whole_answer_has_the_shape(sdk: openai.AsyncOpenAI, gate: GatewayStage) -> None:
-    """It has an id, the model, finish_reason and usage, and no fields that the library does not know."""
+    """The answer has an id, the model, finish_reason and usage, and no fields that the library does not know."""
     gate.model.script(says("Try ", "again."))
     answer = await sdk.chat.completions.create(model="any", messages=ASKED)
 

@@ -92,7 +92,7 @@ async def test_a_reset_ends_the_answer_that_is_running(gate: GatewayStage, *, st
     assert shown(gate.model.requests[-1]) == ["hello"]
 
 
-async def test_a_process_that_died_leaves_nothing(gate: GatewayStage) -> None:
+async def test_a_dead_process_leaves_nothing(gate: GatewayStage) -> None:
     """Its lease expires. The next request removes its turn, and its late answer changes nothing."""
     await gate.asks("first", session="one")
     hold = gate.hold_model()

@@ -187,7 +187,7 @@ async def test_a_system_message_adds_to_the_persona(gate: GatewayStage) -> None:
 
 
 async def test_several_new_messages_are_one_turn(gate: GatewayStage) -> None:
-    """They get one answer, and are stored in their order."""
+    """The model gives one answer to them, and the session stores them in their order."""
     await gate.asks("first", "second", session="one")
 
     assert last_shown(gate) == ["first\n\nsecond"]

@@ -135,8 +135,8 @@ def test_answer_in_the_channel_goes_into_a_thread() -> None:
     assert (message.text, message.thread_ts) == ("Hello", root.ts)
 
 
-def test_a_response_url_wears_out() -> None:
-    """A response URL accepts five responses. Invalid responses do not count."""
+def test_a_response_url_accepts_five_responses() -> None:
+    """Invalid responses do not count."""
     workspace = make_workspace()
     responses, (_, interaction) = Responses(workspace), pressed(workspace)
     token = interaction.response_url.token

@@ -27,7 +27,7 @@ def changes_of(workspace: Workspace) -> list[Change]:
     return changes
 
 
-def test_ts_values_grow_though_the_clock_stands() -> None:
+def test_ts_values_grow_while_the_clock_stands_still() -> None:
     """Every `ts` is unique and later than the previous one, even if the clock stands still or goes back."""
     clock = Clock()
     workspace = make_workspace(clock)
