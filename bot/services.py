@@ -5,7 +5,6 @@ Rule: this file closes everything that it opens, in the opposite order: first th
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import socket
 import uuid
@@ -142,9 +141,15 @@ async def open_platform_services(
         await worker.poll()
         inbox = Inbox(store, worker, leases, failed_deliveries, clock=clock, new_id=new_id, idle=idle)
         personal_data = PersonalData(store, leases, clock=clock)
-        shared = {field.name: getattr(parts, field.name) for field in dataclasses.fields(parts)}
         yield PlatformServices(
-            **shared,
+            store=store,
+            leases=leases,
+            summariser=parts.summariser,
+            assistant=parts.assistant,
+            chat_service=parts.chat_service,
+            sessions=parts.sessions,
+            chat_sessions=parts.chat_sessions,
+            scheduler=parts.scheduler,
             inbox=inbox,
             worker=worker,
             personal_data=personal_data,

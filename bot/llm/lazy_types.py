@@ -9,24 +9,43 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import threading
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 PACKAGES = ("openai.types", "openai.types.responses")
 
 
 class LazyPackage(ModuleType):
-    """A package whose `__init__` runs when the first of its attributes is read. Its submodules import as usual."""
+    """A package whose `__init__` runs when the first of its attributes is read. Its submodules import as usual.
+
+    Other threads that read an attribute meanwhile wait until it has run.
+    """
+
+    _lock: ClassVar = threading.RLock()  # of all packages, because they import each other
+    _loading: ClassVar[set[str]] = set()  # by the thread that holds the lock
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # the import system asks for these; they are no reason to load
             raise AttributeError(name)
-        object.__setattr__(self, "__class__", ModuleType)  # before it loads: its own imports read its attributes
-        if self.__spec__ is not None and self.__spec__.loader is not None:
-            self.__spec__.loader.exec_module(self)
+        with LazyPackage._lock:
+            if type(self) is LazyPackage:  # no other thread has loaded it meanwhile
+                self._load(name)
         return getattr(self, name)
+
+    def _load(self, name: str) -> None:
+        """Run the package's `__init__`. Raises AttributeError for an attribute that it reads before it sets it."""
+        if self.__name__ in LazyPackage._loading:
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        LazyPackage._loading.add(self.__name__)
+        try:
+            if self.__spec__ is not None and self.__spec__.loader is not None:
+                self.__spec__.loader.exec_module(self)
+            object.__setattr__(self, "__class__", ModuleType)
+        finally:
+            LazyPackage._loading.discard(self.__name__)
 
 
 def postpone() -> None:

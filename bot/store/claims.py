@@ -38,9 +38,6 @@ class Claim:
     @property
     def log_fields(self) -> dict[str, object]:
         """The fields by which a log line names the turn."""
-        return self._log_fields()
-
-    def _log_fields(self) -> dict[str, object]:
         return {"place": str(self.thread), "session": self.session_id, "turn": self.turn_id}
 
 
@@ -64,7 +61,8 @@ class PlatformClaim(Claim):
     @property
     def log_fields(self) -> dict[str, object]:
         """The fields by which a log line names the turn."""
-        return {**self._log_fields(), "attempt": self.attempt}
+        # slots=True makes a new class, which a super() without arguments does not know
+        return {**super(PlatformClaim, self).log_fields, "attempt": self.attempt}
 
 
 def claim(connection: Connection, lease: LeaseRequest, thread_id: int) -> PlatformClaim | None:

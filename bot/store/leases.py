@@ -106,7 +106,12 @@ def owed_threads(
 def is_free(connection: Connection, *, now: datetime) -> sa.ColumnElement[bool]:
     """Return the condition that no process holds a thread."""
     by_database = connection.dialect.name == "postgresql"
-    return _free(NOW["postgresql"] if by_database else sa.literal(now, UtcDateTime))
+    return free(THREADS.c.lease_until, NOW["postgresql"] if by_database else sa.literal(now, UtcDateTime))
+
+
+def free(lease_until: sa.Column[datetime], now: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
+    """Return the condition that a lease that ends at `lease_until` is held by no process."""
+    return sa.or_(lease_until.is_(None), lease_until < now)
 
 
 def times(connection: Connection, now: datetime, length: timedelta) -> dict[str, object]:
@@ -125,16 +130,12 @@ UNTIL: dict[str, sa.ColumnElement[Any]] = {
 }
 
 
-def _free(now: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
-    return sa.or_(THREADS.c.lease_until.is_(None), THREADS.c.lease_until < now)
-
-
 _THIS = THREADS.c.id == sa.bindparam("this_thread")
 _MINE = (_THIS, THREADS.c.fence == sa.bindparam("this_fence"))
 _TO_END = sa.func.nullif(THREADS.c.interrupted, Interrupted.EDITED.value)
 _TAKE = {
     name: sa.update(THREADS)
-    .where(_THIS, _free(now))
+    .where(_THIS, free(THREADS.c.lease_until, now))
     .values(lease_owner=sa.bindparam("owner"), lease_until=UNTIL[name], fence=THREADS.c.fence + 1, interrupted=_TO_END)
     .returning(
         THREADS.c.fence,
@@ -171,7 +172,8 @@ _OWED = {
     name: sa.select(THREADS.c.id, THREADS.c.workspace, _PERSON)
     .join(MESSAGES, MESSAGES.c.thread_id == THREADS.c.id)
     .where(
-        sa.or_(MESSAGES.c.turn_id.is_(None), MESSAGES.c.turn_id.in_(sa.select(TURNS.c.id).where(RUNNING))), _free(now)
+        sa.or_(MESSAGES.c.turn_id.is_(None), MESSAGES.c.turn_id.in_(sa.select(TURNS.c.id).where(RUNNING))),
+        free(THREADS.c.lease_until, now),
     )
     .group_by(THREADS.c.id, THREADS.c.workspace)
     .order_by(_NTH, _FIRST)

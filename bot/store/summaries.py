@@ -105,9 +105,7 @@ _OF_THIS = SUMMARIES.c.session_id == sa.bindparam("this_session")
 _WINDOW = sa.select(SUMMARIES.c.shown_after, SUMMARIES.c.text, SUMMARIES.c.reaches, SUMMARIES.c.several).where(_OF_THIS)
 _THIS = sa.update(SUMMARIES).where(_OF_THIS)
 _MINE = _THIS.where(SUMMARIES.c.fence == sa.bindparam("this_fence"))
-_FREE = {
-    name: sa.or_(SUMMARIES.c.lease_until.is_(None), SUMMARIES.c.lease_until <= now) for name, now in leases.NOW.items()
-}
+_FREE = {name: leases.free(SUMMARIES.c.lease_until, now) for name, now in leases.NOW.items()}
 _TAKE = {
     name: _THIS.where(_FREE[name]).values(lease_until=until, fence=SUMMARIES.c.fence + 1).returning(SUMMARIES.c.fence)
     for name, until in leases.UNTIL.items()

@@ -109,8 +109,7 @@ TURNS = Table(
     Column("completion_tokens", sa.Integer),
     Column("started_at", UtcDateTime, nullable=False),
     Column("finished_at", UtcDateTime),
-    # Only the turns of an API caller have these three.
-    Column("idempotency_key", sa.String(64)),  # a hash of the caller's key
+    Column("idempotency_key", sa.String(64)),  # a hash of the API caller's key; null: a turn without one
     Column("request_digest", sa.String(64)),  # of the whole request that was sent with the key
     Column("truncated", sa.Boolean),  # the answer stopped at the model's length limit
 )

@@ -49,8 +49,11 @@ class AnswerWriter(Protocol):
     several messages. No text of an answer may ping a person, and no link may unfurl.
     """
 
-    async def write(self, text: str) -> None:
-        """Add text to the answer. It waits while too much text is not shown yet."""
+    def write(self, text: str) -> None:
+        """Add text to the answer."""
+
+    async def drain(self) -> None:
+        """Wait while too much text is not shown yet. It may be cancelled without a loss of text, and never raises."""
 
     async def finish(self) -> None:
         """Return when all of the answer is shown. An answer without text shows nothing, and ends the status."""

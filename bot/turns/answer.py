@@ -6,9 +6,9 @@ Rule: the stream never raises a failure of the model to its reader. `result` has
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 from bot.domain import texts
 from bot.domain.sessions import Interrupted
@@ -20,6 +20,8 @@ from bot.prompt.history import WHOLE_HISTORY, HistoryWindow
 from bot.turns.interruption import Interruption, TurnInterrupted
 
 log = logging.getLogger(__name__)
+
+Drain = Callable[[], Awaitable[None]]
 
 MOST_ATTEMPTS = 3  # at a request that exceeds the model's window, each shorter than the one before
 
@@ -78,15 +80,17 @@ class AnswerStream:
         param = self._failure.param if top(self._failure.param) in of_caller(self._parameters) else ""
         return AnswerResult(text, self._failure.trouble, self._failure.detail, param)
 
-    async def words(self) -> AsyncGenerator[str, None]:
+    async def words(self, drain: Drain | None = None) -> AsyncGenerator[str, None]:
         """Yield the model's own words. An interruption ends them, and the model's stream with them.
 
-        A request that exceeds the model's window is made again with less of the history.
+        `drain` waits until the reader can take more words; an interruption cuts it short. A request that exceeds the
+        model's window is made again with less of the history.
         """
         for attempts_left in reversed(range(MOST_ATTEMPTS)):
             self._failure = None
-            async with aclosing(self._llm.stream(self.prompt.messages, self._parameters)) as stream:
-                while (piece := await self._next(stream)) is not None:
+            request = self._llm.stream(self.prompt.messages, self._parameters)
+            async with self._interruption.closing(request) as stream:
+                while (piece := await self._next(partial(_read, stream, drain))) is not None:
                     yield piece
             if not attempts_left or not self._is_less_now():
                 return
@@ -104,10 +108,10 @@ class AnswerStream:
         notes = [texts.TRUNCATED] * truncated + [texts.SHORTENED] * self.prompt.shortened
         return _after(result.text, "\n".join(notes)) if notes else ""
 
-    async def _next(self, stream: AsyncGenerator[str | Done, None]) -> str | None:
+    async def _next(self, read: Callable[[], Awaitable[str | Done]]) -> str | None:
         """Return the next piece of text; None at the end, also after a failure or an interruption."""
         try:
-            piece = await self._interruption.limit(stream.__anext__)
+            piece = await self._interruption.limit(read)
         except TurnInterrupted:
             self._interrupted = self._interruption.why
         except StopAsyncIteration:
@@ -148,6 +152,12 @@ class AnswerStream:
             self._failure = nothing_fits
             return False
         return self.prompt.tokens < min(refused.tokens, budget.window - budget.limit)
+
+
+async def _read(stream: AsyncGenerator[str | Done, None], drain: Drain | None) -> str | Done:
+    if drain is not None:
+        await drain()
+    return await anext(stream)
 
 
 def _after(text: str, sentence: str) -> str:

@@ -28,7 +28,6 @@ from bot.turns.chat_question import Question
 from bot.turns.chat_reply import ChatReply, name_of, repeated, whole_answer
 from bot.turns.interruption import Interruption
 from bot.turns.leases import LeaseKeeper
-from bot.turns.policies import WITHDRAWABLE
 from bot.turns.request_limiter import RequestLimiter
 from bot.turns.running_turn import RunningTurn
 from bot.turns.service import TurnService, log_trouble
@@ -108,7 +107,7 @@ class ChatService:
         pause_s, idle_after = FIRST_PAUSE_S, self._idle.of(thread.channel)
         while True:
             begun = await self._leases.claim(
-                WITHDRAWABLE, chat_turns.begin, thread, new, new_id=self._new_id(), idle_after=idle_after
+                self._turns.policy, chat_turns.begin, thread, new, new_id=self._new_id(), idle_after=idle_after
             )
             if begun is not None:
                 break

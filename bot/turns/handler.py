@@ -23,6 +23,7 @@ from bot.turns.assistant import Assistant
 from bot.turns.gatherer import Gatherer
 from bot.turns.interruption import TurnInterrupted
 from bot.turns.ledger import StoredLedger
+from bot.turns.policies import Policy
 from bot.turns.running_turn import RunningTurn
 from bot.turns.service import TurnService, log_trouble
 
@@ -52,6 +53,11 @@ class TurnHandler:
         self._clock = clock
         self._max_attempts = max_attempts
         self._gatherer = Gatherer(store, turns, assistant, self._adapters, clock=clock)
+
+    @property
+    def policy(self) -> Policy[PlatformClaim]:
+        """The policy by which turns are claimed and settled."""
+        return self._turns.policy
 
     @property
     def places(self) -> list[tuple[str, str]]:
@@ -134,7 +140,7 @@ class TurnHandler:
         target = _target(claim) if attempt is None else replace(_target(claim), attempt=attempt)
         try:
             async with self._adapters[claim.thread.platform].writer(target, StoredLedger(self._store, turn)) as writer:
-                await writer.write(sentence)
+                writer.write(sentence)
                 await writer.finish()
         except PlatformError as error:
             _log_refusal(claim, error)
@@ -144,12 +150,12 @@ class TurnHandler:
 
 async def _write(answer: AnswerStream, writer: AnswerWriter, opening: str) -> None:
     """Write the answer as the model gives it, after an opening of the bot's own."""
-    async with aclosing(answer.words()) as words:
+    async with aclosing(answer.words(writer.drain)) as words:
         async for text in words:
-            await writer.write(opening + text)
+            writer.write(opening + text)
             opening = ""
     if ending := answer.ending():
-        await writer.write(opening + ending)
+        writer.write(opening + ending)
 
 
 def _settlement(answer: AnswerStream | None, *, shown: bool) -> Settlement:

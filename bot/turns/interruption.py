@@ -1,12 +1,14 @@
 """The interruption of one turn. Every stop, reset, edit and deletion that ends a turn early goes through this object.
 
-Rule: `interrupt` never waits. The step that runs at that moment is cut short, or else the next one is.
+Rule: `interrupt` never waits. The step that runs at that moment is cut short, or else the next one is. Between two
+steps, while the reader of the answer is slow, the model's stream is closed at once.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from typing import TypeVar
 
 from bot.domain.sessions import Interrupted
@@ -26,13 +28,29 @@ class Interruption:
         self._pending = False  # no step has ended because of it yet
         self._step: asyncio.Timeout | None = None
         self._ignores: Callable[[Interrupted], bool] = _ignores_nothing
+        self._close: Callable[[], Awaitable[None]] | None = None  # closes the model's stream
+        self._closing: asyncio.Future[None] | None = None
 
     def interrupt(self, why: Interrupted) -> None:
         """End the step that runs, or else the next one. It may be called again at any time."""
         self.why, self._pending = why, True
-        if self._step is not None and not self._ignores(why):
+        if self._step is None:
+            if self._close is not None and self._closing is None:
+                self._closing = asyncio.ensure_future(self._close())
+        elif not self._step.expired() and not self._ignores(why):
             self._step.reschedule(asyncio.get_running_loop().time())
-            self._step = None
+
+    @asynccontextmanager
+    async def closing(self, stream: AsyncGenerator[T, None]) -> AsyncIterator[AsyncGenerator[T, None]]:
+        """Close the stream after the block, or as soon as the turn is interrupted between two steps."""
+        async with aclosing(stream):
+            self._close, self._closing = stream.aclose, None
+            try:
+                yield stream
+            finally:
+                self._close = None
+                if self._closing is not None:
+                    await self._closing
 
     async def limit(
         self, step: Callable[[], Awaitable[T]], *, ignores: Callable[[Interrupted], bool] | None = None

@@ -71,7 +71,7 @@ class LeaseKeeper:
             return await asyncio.shield(taking)
         except asyncio.CancelledError:  # the transaction may be committed nevertheless
             if isinstance(taken := await taking, Claim | CompactionClaim):
-                await self._undo(undo, taken)
+                await self.undo(undo, taken)
             raise
 
     def release(self, turn: RunningTurn[Any]) -> None:
@@ -85,7 +85,18 @@ class LeaseKeeper:
         self.release(turn)
         if not turn.over:
             turn.over = True
-            await self._undo(turn.policy.undo, turn.claim)
+            await self.undo(turn.policy.undo, turn.claim)
+
+    async def undo(self, undo: Undo[Any], taken: Claim | CompactionClaim) -> None:
+        """Give up what was taken by its store function, also when the caller is cancelled meanwhile."""
+        undoing = asyncio.ensure_future(self._store.run(undo, taken))
+        try:
+            await asyncio.shield(undoing)
+        except asyncio.CancelledError:  # the transaction must still run
+            await asyncio.wait([undoing])
+            raise
+        except StoreUnavailable as error:  # the lease expires, and the next claim does it
+            log.warning("lease_not_given_up", extra={"session": taken.session_id, "error": str(error)})
 
     async def poll_interruptions(self) -> None:
         """Interrupt the turns that run here and are to end. Any replica may have received the request."""
@@ -121,16 +132,6 @@ class LeaseKeeper:
             # Not a later turn in the same thread, which began meanwhile.
             if fences.get(thread_id) != turn.claim.fence and self._running.get(thread_id) is turn:
                 turn.lose()
-
-    async def _undo(self, undo: Undo[Any], taken: Claim | CompactionClaim) -> None:
-        undoing = asyncio.ensure_future(self._store.run(undo, taken))
-        try:
-            await asyncio.shield(undoing)
-        except asyncio.CancelledError:  # the transaction must still run
-            await asyncio.wait([undoing])
-            raise
-        except StoreUnavailable as error:  # the lease expires, and the next claim does it
-            log.warning("lease_not_given_up", extra={"session": taken.session_id, "error": str(error)})
 
     def _request(self, length: timedelta) -> LeaseRequest:
         return LeaseRequest(self._owner, self._clock(), length)

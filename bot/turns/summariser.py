@@ -90,10 +90,18 @@ class Summariser:
         try:
             for _ in range(REQUESTS_AT_ONCE):
                 claim = await self._leases.take(LEASE, summaries.give_up, summaries.begin, session_id)
-                if claim is None or not await self._compact_some(claim, compaction, names):
+                if claim is None or not await self._compact_under(claim, compaction, names):
                     return
         except StoreUnavailable as error:
             log.warning("summary_postponed", extra={"session": session_id, "error": str(error)})
+
+    async def _compact_under(self, claim: CompactionClaim, compaction: Compaction, names: Names) -> bool:
+        """Write one summary, and give its lease up when the task is cancelled meanwhile."""
+        try:
+            return await self._compact_some(claim, compaction, names)
+        except asyncio.CancelledError:
+            await self._leases.undo(summaries.give_up, claim)
+            raise
 
     async def _compact_some(self, claim: CompactionClaim, compaction: Compaction, names: Names) -> bool:
         """Write one summary; return whether there may be more turns to summarise."""

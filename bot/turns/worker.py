@@ -19,7 +19,6 @@ from bot.turns.adapter import AnswerTarget
 from bot.turns.fair_queue import FairQueue, Limits
 from bot.turns.handler import Running, TurnHandler
 from bot.turns.leases import LeaseKeeper
-from bot.turns.policies import DURABLE
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +151,9 @@ class Worker:
 
     async def _claim(self, thread_id: int) -> Running | None:
         async with self._claiming:
-            return None if self._stopping else await self._leases.claim(DURABLE, claims.claim, thread_id)
+            if self._stopping:
+                return None
+            return await self._leases.claim(self._handler.policy, claims.claim, thread_id)
 
     async def _handle(self, turn: Running) -> None:
         try:

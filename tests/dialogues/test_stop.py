@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from bot.domain import texts as wording
 from bot.domain.sessions import Interrupted, ResetOutcome, StopOutcome
+from bot.testing import PausedStep
 from tests.support.openai_server import says
-from tests.support.room import Room
+from tests.support.room import Room, Talk
+from tests.support.timeouts import GENEROUS_S
 
 STOPPED = wording.interrupted(Interrupted.STOPPED)
 
@@ -110,6 +114,37 @@ async def test_after_an_uninstall_nothing_is_answered_and_nothing_remembered(roo
         words = connection.exec_driver_sql("SELECT text FROM messages").scalars().all()
     assert words == [""]
     assert talk.messages() == []
+
+
+@pytest.mark.parametrize("why", [Interrupted.STOPPED, Interrupted.RESET, Interrupted.DELETED])
+async def test_an_interruption_closes_the_model_while_slack_takes_no_text(room: Room, why: Interrupted) -> None:
+    """The buffer is full and Slack does not reply. The model's stream is closed at once; the words so far stay."""
+    slack = room.server.faults.hold("chat.stopStream")
+    words = "word " * 20_000
+    room.model.script(says(words, PausedStep(), "never shown"))
+    talk = room.guest("Ana").mentions("tell me everything")
+    await room.until(lambda: slack.waiting == 1)
+    interrupt(talk, why)
+    await asyncio.wait_for(room.model.disconnected.wait(), GENEROUS_S)
+    assert slack.waiting == 1
+
+    slack.release()
+    line = wording.interrupted(why)
+    await room.until(lambda: any(text.endswith(line) for text in talk.texts()))
+    await room.settled()
+    answer = [text for text in talk.texts() if text != wording.fixed_reply(ResetOutcome.DONE)]
+    assert "".join(answer) == f"{words}\n\n{line}"
+
+
+def interrupt(talk: Talk, why: Interrupted) -> None:
+    """End the running answer in this way."""
+    match why:
+        case Interrupted.STOPPED:
+            talk.says("!stop")
+        case Interrupted.RESET:
+            talk.says("!reset")
+        case _:
+            talk.deletes()
 
 
 @pytest.mark.parametrize(("word", "line"), [("!stop", STOPPED), ("!reset", wording.fixed_reply(ResetOutcome.DONE))])

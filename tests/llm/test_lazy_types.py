@@ -45,6 +45,37 @@ def test_types_are_imported_on_first_use(statement: str, name: str) -> None:
     assert run(script) == name
 
 
+def test_a_second_thread_waits_until_they_are_loaded() -> None:
+    """A thread that reads a type while another thread loads the package finds the type, too."""
+    script = """
+import threading
+lazy_types.postpone()
+import openai
+loading, may_go_on, found = threading.Event(), threading.Event(), []
+
+class SlowFinder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "openai.types.batch":
+            loading.set()
+            may_go_on.wait()
+
+def read():
+    found.append(openai.types.Batch.__name__)
+
+sys.meta_path.insert(0, SlowFinder())
+first, second = threading.Thread(target=read), threading.Thread(target=read)
+first.start()
+loading.wait()
+second.start()
+second.join(0.2)  # without the wait it fails within this time
+may_go_on.set()
+first.join()
+second.join()
+print(found)
+"""
+    assert run(script) == "['Batch', 'Batch']"
+
+
 def test_a_library_that_is_imported_already_is_left_alone() -> None:
     """A program that imported openai before the bot keeps its modules."""
     script = "import openai.types\nbefore = openai.types\nlazy_types.postpone()\n"

@@ -86,6 +86,19 @@ async def test_a_lease_runs_out_by_itself_on_postgresql(empty_postgres_url: str,
     await driver.store.close()
 
 
+async def test_a_summarys_lease_ends_like_a_threads(empty_sqlite_url: str, clock: SettableClock) -> None:
+    """Both leases are still held at the moment at which they end."""
+    driver = StoreDriver(Store(empty_sqlite_url), clock)
+    await driver.answer(mention("hello"))
+    assert await driver.store.run(summaries.begin, driver.lease("one"), "s1") is not None
+    driver.now += MINUTE
+    assert await driver.store.run(summaries.begin, driver.lease("two"), "s1") is None
+    driver.now += timedelta(microseconds=1)
+
+    assert await driver.store.run(summaries.begin, driver.lease("two"), "s1") is not None
+    await driver.store.close()
+
+
 async def test_a_summarys_lease_runs_by_the_databases_clock(empty_postgres_url: str, clock: SettableClock) -> None:
     """A replica whose clock is ahead does not take another one's lease of a summary."""
     driver = StoreDriver(Store(empty_postgres_url, idle_transaction_s=GENEROUS_S), clock)

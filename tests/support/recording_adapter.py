@@ -135,9 +135,12 @@ class RecordingWriter:
         self._thread = thread
         self._text = ""
 
-    async def write(self, text: str) -> None:
+    def write(self, text: str) -> None:
         """See AnswerWriter."""
         self._text += text
+
+    async def drain(self) -> None:
+        """See AnswerWriter."""
 
     async def finish(self) -> None:
         """See AnswerWriter."""

@@ -96,7 +96,8 @@ async def shown(adapter: SlackAdapter, target: AnswerTarget, deltas: AsyncIterat
     """Show an answer that grows by these deltas."""
     async with adapter.writer(target, ledger) as writer:
         async for delta in deltas:
-            await writer.write(delta)
+            writer.write(delta)
+            await writer.drain()
         await writer.finish()
 
 

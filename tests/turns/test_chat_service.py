@@ -117,6 +117,29 @@ async def test_a_lease_that_was_lost_ends_the_answer(stage: ChatStage, llm: Scri
     assert [row.text for row in await stage.driver.rows(tables.MESSAGES)] == ["second"]
 
 
+@pytest.mark.parametrize("error", [SessionLost, SessionClosed])
+async def test_an_interruption_closes_the_model_while_the_caller_reads_nothing(
+    stage: ChatStage, llm: ScriptedLLM, error: type[Exception]
+) -> None:
+    """A slow caller has the first word. A lost lease or a reset closes the model's stream at once all the same."""
+    llm.script("Try ", "again.")
+    async with stage.chat.ask(Question("key-1", OURS, texts=("first",))) as reply, aclosing(reply.words()) as words:
+        assert await anext(words) == "Try "
+        if error is SessionLost:
+            await stage.driver.lapse()
+            await stage.store.run(chat_turns.begin, *_elsewhere(stage), new_id="s99", idle_after=DAY)
+            await stage.leases.renew()
+        else:
+            await stage.driver.reset(OURS, chat_turns.speaker(OURS))
+            await stage.leases.poll_interruptions()
+        await asyncio.sleep(0)
+        assert llm.closed_early == 1
+
+        with pytest.raises(error):
+            await anext(words)
+    assert llm.closed_early == 1
+
+
 @pytest.mark.parametrize("function", [chat_turns.begin, claims.settle])
 async def test_a_client_that_leaves_during_a_commit_leaves_no_half_turn(
     stage: ChatStage, llm: ScriptedLLM, function: Any

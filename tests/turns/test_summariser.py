@@ -255,6 +255,26 @@ async def test_a_shutdown_does_not_wait_for_a_summary(narrow: WorkLayer, driver:
     assert (await driver.store.run(summaries.window_of, "s1")).summary == ""
 
 
+async def test_a_shutdown_gives_the_lease_of_a_summary_up(
+    narrow: WorkLayer, driver: StoreDriver, llm: ScriptedLLM, clock: SettableClock
+) -> None:
+    """After a deploy another process can write the session's summary at once."""
+    await filled(driver)
+    hold = PausedStep()
+    llm.script("fine")
+    llm.script("half of ", hold)
+    await asks(narrow, "five", "5.0", 1)
+    await hold.reached()
+    await narrow.summariser.stop()
+    llm.script("fine")
+    llm.script(SUMMARY)
+    async with narrow_work_layer(driver.store, llm, clock, "there") as other:
+        await asks(other, "six", "6.0", 1)
+        await other.summariser.idle()
+
+    assert (await driver.store.run(summaries.window_of, "s1")).summary == SUMMARY
+
+
 async def test_a_reset_discards_a_summary_that_is_being_written(
     narrow: WorkLayer, driver: StoreDriver, llm: ScriptedLLM
 ) -> None:

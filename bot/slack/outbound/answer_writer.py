@@ -1,7 +1,7 @@
 """One answer in its thread: a status, then text that grows, over as many messages as it takes.
 
 Rule: all of the text arrives, once. The buffer here is the only one between the model and Slack: while it is full,
-`write` waits, and so does the model.
+`drain` waits, and so does the model.
 """
 
 from __future__ import annotations
@@ -51,9 +51,12 @@ class SlackAnswerWriter:
         finally:
             await self._messages.release()
 
-    async def write(self, text: str) -> None:
+    def write(self, text: str) -> None:
         """See AnswerWriter."""
         self._add(self._harmless.feed(text))
+
+    async def drain(self) -> None:
+        """See AnswerWriter."""
         while len(self._text) > MOST_BUFFERED:
             self._room.clear()
             await self._room.wait()

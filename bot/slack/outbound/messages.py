@@ -7,7 +7,6 @@ that calls Slack raises CallError.
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -51,20 +50,21 @@ class Slack:
         return await self.limiter.call(method, send_if_ours, **how)
 
 
-async def say(slack: Slack, thread: Thread, text: Callable[[], str], *, wait_s: float) -> str:
-    """Post a message and return its ts. `text` is called when the message is sent. Slack unfurls nothing in it."""
+async def say(slack: Slack, thread: Thread, text: Callable[[], str], *, wait_s: float) -> tuple[str, str]:
+    """Post a message; return its ts and its text. `text` is called when it is sent. Slack unfurls nothing in it."""
 
-    async def send() -> AsyncSlackResponse:
-        return await slack.client.chat_postMessage(
+    async def send() -> tuple[str, str]:
+        shown = text()
+        posted = await slack.client.chat_postMessage(
             channel=thread.channel,
             thread_ts=thread.root,
-            markdown_text=text(),
+            markdown_text=shown,
             unfurl_links=False,
             unfurl_media=False,
         )
+        return str(posted["ts"]), shown
 
-    posted = await slack.write("chat.postMessage", send, channel=thread.channel, wait_s=wait_s)
-    return str(posted["ts"])
+    return await slack.write("chat.postMessage", send, channel=thread.channel, wait_s=wait_s)
 
 
 class StreamedMessage:
@@ -86,21 +86,19 @@ class StreamedMessage:
     @classmethod
     async def start(cls, slack: Slack, target: AnswerTarget, text: Callable[[], str]) -> Self:
         """Start the stream. `text` is called when the first text is sent. In channels Slack requires a recipient."""
-        shown, expires_at = "", math.inf
 
-        async def send() -> AsyncSlackResponse:
-            nonlocal shown, expires_at
+        async def send() -> Self:
             shown, expires_at = text(), slack.limiter.clock.now() + STREAM_S
-            return await slack.client.chat_startStream(
+            started = await slack.client.chat_startStream(
                 channel=target.thread.channel,
                 thread_ts=target.thread.root,
                 recipient_user_id=target.author.id,
                 recipient_team_id=target.author.workspace,
                 markdown_text=shown,
             )
+            return cls(slack, target.thread.channel, started["ts"], shown, expires_at)
 
-        started = await slack.write("chat.startStream", send, wait_s=_START_S)
-        return cls(slack, target.thread.channel, started["ts"], shown, expires_at)
+        return await slack.write("chat.startStream", send, wait_s=_START_S)
 
     def shows(self, text: str) -> bool:
         """Return whether there is nothing to append: Slack refuses blank text."""
@@ -153,14 +151,7 @@ class EditedMessage:
     @classmethod
     async def post(cls, slack: Slack, target: AnswerTarget, text: Callable[[], str]) -> Self:
         """Post the message. `text` is called when it is sent."""
-        shown = ""
-
-        def to_show() -> str:
-            nonlocal shown
-            shown = text()
-            return shown
-
-        ts = await say(slack, target.thread, to_show, wait_s=LONGEST_WAIT_S)
+        ts, shown = await say(slack, target.thread, text, wait_s=LONGEST_WAIT_S)
         return cls(slack, target.thread.channel, ts, shown)
 
     def shows(self, text: str) -> bool:

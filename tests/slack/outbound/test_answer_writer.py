@@ -75,16 +75,17 @@ async def test_an_answer_of_any_length_arrives_whole(streaming: str, pieces: int
 
 
 async def test_a_slow_slack_delays_the_model() -> None:
-    """While the buffer is full, writing waits. It continues when Slack has taken a message."""
+    """While the buffer is full, the writer waits. It continues when Slack has taken a message."""
     text = "word " * (MOST_BUFFERED // len("word ") + 1)
     async with stage(streaming="off") as slack:
         hold = slack.server.faults.hold("chat.postMessage")
         async with slack.adapter.writer(slack.target(), slack.ledger) as writer:
-            writing = asyncio.create_task(writer.write(text))
+            writer.write(text)
+            draining = asyncio.create_task(writer.drain())
             await slack.workspace.until(lambda: hold.waiting == 1)
-            assert not writing.done()
+            assert not draining.done()
             hold.release()
-            await writing
+            await draining
             await writer.finish()
 
         assert "".join(slack.texts()) == text
