@@ -31,7 +31,7 @@ class LazyPackage(ModuleType):
         if name.startswith("__"):  # the import system asks for these; they are no reason to load
             raise AttributeError(name)
         with LazyPackage._lock:
-            if type(self) is LazyPackage:  # no other thread has loaded it meanwhile
+            if type(self) is LazyPackage:  # no other thread has loaded it since
                 self._load(name)
         return getattr(self, name)
 

@@ -129,7 +129,7 @@ class LeaseKeeper:
             return
         fences = await self._store.run_urgent(leases.fences, list(missing))
         for thread_id, turn in missing.items():
-            # Not a later turn in the same thread, which began meanwhile.
+            # Not a later turn of the same thread, which may have begun since.
             if fences.get(thread_id) != turn.claim.fence and self._running.get(thread_id) is turn:
                 turn.lose()
 

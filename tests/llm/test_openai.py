@@ -168,7 +168,7 @@ async def test_refusals_lead_to_three_requests_at_most(backend: OpenAIServer, mo
 )
 async def test_refusals_of_tools(backend: OpenAIServer, model: OpenAI, objection: Fails, *, offered: bool) -> None:
     """Each backend words the refusal differently. A refused key or a rate limit is no such refusal."""
-    backend.script(*[objection] * 3)  # the client repeats by itself what may have been a passing trouble
+    backend.script(*[objection] * 3)  # the client itself retries a temporary failure
     with contextlib.suppress(ModelError):
         await anext(model.stream(ASKED, OFFER))
     backend.unscript()
