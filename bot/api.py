@@ -96,7 +96,7 @@ class Attendant:
                 if text:
                     with self._services.chat_service.uncancelled():
                         yield text
-                    _ = self._services  # raises when the attendant was closed meanwhile
+                    _ = self._services  # raises if the attendant has been closed
 
     async def memory(self, chat_id: ChatId) -> Memory | None:
         """Return figures of this chat's memory; None when nothing is remembered."""

@@ -1,6 +1,6 @@
-"""The wiring: settings in, a running bot out. The only file that knows every part.
+"""The wiring: build a running bot from its settings. Only this file imports every part.
 
-Rule: this file closes all that it opens, in the opposite order: first the intake, then the work, then the store.
+Rule: this file closes everything that it opens, in the opposite order: first the intake, then the work, then the store.
 The edges are imported by the functions that open them, because each bot uses only some.
 """
 

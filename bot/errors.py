@@ -110,7 +110,7 @@ class Trouble(enum.Enum):
 
 
 class ModelError(AttendantError):
-    """The model gave no complete answer. `detail` is for operators and never holds what a person wrote."""
+    """The model gave no complete answer. `detail` is for operators and never contains text that a person wrote."""
 
     def __init__(self, trouble: Trouble, detail: str, *, window: int | None = None, param: str = "") -> None:
         """Describe the failure.

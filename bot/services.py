@@ -1,6 +1,6 @@
 """The services below the edges: the object graph of the work layer, opened and closed in order.
 
-Rule: what is opened here is closed here, in the opposite order: first the work, then the store.
+Rule: this file closes everything that it opens, in the opposite order: first the work, then the store.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The services without a chat platform: all that the HTTP API and Python need."""
+    """The services without a chat platform: the HTTP API and the Python API need no more."""
 
     store: Store
     leases: LeaseKeeper
@@ -103,7 +103,7 @@ def utc_now() -> datetime:
 
 
 def new_id() -> str:
-    """Return a UUID that nobody can guess."""
+    """Return a random UUID, which cannot be guessed."""
     return str(uuid.uuid4())
 
 
@@ -136,7 +136,7 @@ async def open_platform_services(
         warnings = _warnings(settings, store, adapters, clock, idle)
         parts.scheduler.add_platform_jobs(worker, failed_deliveries, warnings)
         parts.scheduler.start()
-        stack.callback(parts.scheduler.stop)  # after the worker has stopped, whose leases it keeps
+        stack.callback(parts.scheduler.stop)  # after the worker has stopped, because the scheduler renews its leases
         stack.push_async_callback(worker.stop, settings.drain_seconds)
         await worker.poll()
         inbox = Inbox(store, worker, leases, failed_deliveries, clock=clock, new_id=new_id, idle=idle)

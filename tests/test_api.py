@@ -1,4 +1,4 @@
-"""The attendant in Python: chats by id, each apart, one persona in all; and the same sessions over HTTP."""
+"""The attendant in Python: separate chats by id, one persona for all, and the same sessions over HTTP."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def settings(database_url: str) -> Settings:
     return Settings.load({"DATABASE_URL": database_url})
 
 
-async def test_a_chat_remembers_and_others_know_nothing(database_url: str, llm: ScriptedLLM) -> None:
-    """Each chat has a UUID and its own memory; all share the persona."""
+async def test_each_chat_has_its_own_memory(database_url: str, llm: ScriptedLLM) -> None:
+    """Each chat has a UUID and its own memory. All chats share the persona."""
     for answer in ("Hello Alice", "Alice", "I do not know"):
         llm.script(answer)
     async with Attendant.open(settings(database_url), llm=llm) as attendant:
@@ -55,7 +55,7 @@ async def test_many_chats_at_once(empty_sqlite_url: str) -> None:
 
 @pytest.mark.parametrize("chat", ["00000000-0000-4000-8000-000000000000", "nonsense", ""])
 async def test_an_unknown_chat_is_an_error(empty_sqlite_url: str, llm: ScriptedLLM, chat: str) -> None:
-    """The error is a ValueError with a message that callers know; the model is not asked."""
+    """The error is a ValueError with a message that callers know. The model is not called."""
     async with Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
         with pytest.raises(SessionNotFound, match=r"^Chat session not found$") as raised:
             await attendant.send_message(chat, "hello")
@@ -77,7 +77,7 @@ async def test_a_chat_outlives_the_process(database_url: str, llm: ScriptedLLM) 
 
 
 async def test_an_answer_comes_piece_by_piece(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
-    """The caller gets the first piece while the model still streams; a truncated answer says so."""
+    """The caller gets the first piece while the model still streams. A truncated answer ends with a note."""
     hold = PausedStep()
     llm.script("Try ", hold, "again.", truncated=True)
     async with Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
@@ -88,8 +88,8 @@ async def test_an_answer_comes_piece_by_piece(empty_sqlite_url: str, llm: Script
         assert [first, *[piece async for piece in pieces]] == ["Try ", "again.", f"\n\n{texts.TRUNCATED}"]
 
 
-async def test_an_answer_that_is_left_half_read_is_withdrawn(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
-    """By closing its stream, by leaving it open until the end, or from another task: the end does not wait for it."""
+async def test_a_half_read_answer_is_withdrawn(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
+    """An answer is withdrawn if its stream is closed, left open, or read by a task. The end does not wait."""
     for _ in range(3):
         llm.script("Try ", PausedStep())
     llm.script("anew")
@@ -110,8 +110,8 @@ async def test_an_answer_that_is_left_half_read_is_withdrawn(empty_sqlite_url: s
     await streams[1].aclose()
 
 
-async def test_whoever_reads_no_more_is_left_alone(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
-    """A task that works between two pieces, or has ended, neither delays the end of the block nor is cancelled."""
+async def test_a_reader_that_has_stopped_is_not_cancelled(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
+    """A task that works between two pieces, or has ended, is not cancelled and does not delay the end of the block."""
     for _ in range(2):
         llm.script("Try ", PausedStep())
     work = asyncio.Event()
@@ -153,7 +153,7 @@ async def test_one_chat_answers_one_message_after_the_other(empty_sqlite_url: st
 
 
 async def test_a_model_in_trouble_is_an_error(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
-    """The error has the reason, and the question is not remembered, so that it can be asked again."""
+    """The error has the reason. The question is not remembered, so that the caller can repeat it."""
     llm.script("half", ModelError(Trouble.CUT, "for operators"))
     llm.script("whole")
     async with Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
@@ -167,7 +167,7 @@ async def test_a_model_in_trouble_is_an_error(empty_sqlite_url: str, llm: Script
 
 
 async def test_a_chat_is_reset(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
-    """A caller that waits for an answer there gets SessionClosed; the next message starts a new session."""
+    """A caller that waits for an answer gets SessionClosed. The next message starts a new session."""
     hold = PausedStep()
     llm.script(hold)
     llm.script("anew")
@@ -185,7 +185,7 @@ async def test_a_chat_is_reset(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
 
 
 async def test_a_keys_chats_go_on_over_http_and_back(gate: GatewayStage) -> None:
-    """The chats continue by their id and their key; without the key they are unknown."""
+    """The chats continue under their id and key. Without the key they are unknown."""
     gate.clock.advance(datetime.now(UTC) - gate.clock.now())
     async with Attendant.open(gate.settings, key=gate.key) as attendant:
         chat = await attendant.create_chat()
@@ -202,7 +202,7 @@ async def test_a_keys_chats_go_on_over_http_and_back(gate: GatewayStage) -> None
             await attendant.send_message(chat, "hello")
 
 
-async def test_a_wrong_key_is_told_in_a_line(gate: GatewayStage) -> None:
+async def test_a_wrong_key_is_an_error_of_one_line(gate: GatewayStage) -> None:
     """The error is one line with the remedy, without the key."""
     for key in ("nonsense", gate.key[:-1] + ("1" if gate.key[-1] == "0" else "0")):
         with pytest.raises(StartupError, match=r"^[^\n]+attendant keys create NAME$") as raised:
@@ -212,7 +212,7 @@ async def test_a_wrong_key_is_told_in_a_line(gate: GatewayStage) -> None:
 
 
 def test_importing_the_package_loads_nothing() -> None:
-    """`import bot` is quick: the modules behind the name Attendant are imported when it is used."""
+    """`import bot` imports none of its modules. They are imported when Attendant is first used."""
     script = "import sys, bot; print(len([name for name in sys.modules if name.startswith('bot.')])); bot.Attendant"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
@@ -220,8 +220,8 @@ def test_importing_the_package_loads_nothing() -> None:
 
 
 @pytest.mark.parametrize("text", [None, 7])
-async def test_what_is_no_text_is_refused_by_name(empty_sqlite_url: str, llm: ScriptedLLM, text: Any) -> None:
-    """The TypeError names the type; the model is not asked."""
+async def test_a_message_that_is_no_text_is_refused(empty_sqlite_url: str, llm: ScriptedLLM, text: Any) -> None:
+    """The TypeError names the type. The model is not called."""
     async with Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
         chat = await attendant.create_chat()
         with pytest.raises(TypeError, match=f"a message is a str, not {type(text).__name__}"):
@@ -230,7 +230,7 @@ async def test_what_is_no_text_is_refused_by_name(empty_sqlite_url: str, llm: Sc
     assert llm.calls == []
 
 
-async def test_after_its_block_it_is_closed(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
+async def test_an_attendant_is_closed_after_its_block(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
     """After the block every method raises an error that says so."""
     async with Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
         chat = await attendant.create_chat()
@@ -246,10 +246,10 @@ async def test_after_its_block_it_is_closed(empty_sqlite_url: str, llm: Scripted
 
 
 @pytest.mark.parametrize("pieces", [("Try ", "again."), ("Try again.",)])
-async def test_an_answer_that_is_read_on_after_its_block(
+async def test_an_answer_cannot_be_read_after_its_block(
     empty_sqlite_url: str, llm: ScriptedLLM, pieces: tuple[str, ...]
 ) -> None:
-    """To its next piece or to its end: the error says that it is closed; nothing of the answer is remembered."""
+    """The next piece raises an error that says that the attendant is closed. Nothing of the answer is remembered."""
     llm.script(*pieces)
     async with Attendant.open(settings(empty_sqlite_url), llm=llm) as attendant:
         chat = await attendant.create_chat()

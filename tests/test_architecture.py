@@ -126,30 +126,30 @@ def named(source: Source) -> str:
     return source.name
 
 
-def test_every_layer_stands_in_the_reading_order() -> None:
-    """The table above and bot/__init__ name the same files and folders of bot/, all of them, in the same order."""
+def test_every_layer_is_in_the_reading_order() -> None:
+    """The table above and bot/__init__ name all files and folders of bot/, in the same order."""
     assert sorted(READING_ORDER) == sorted({source.layer for source in LAYERED})
     assert re.findall(r"\w+", (bot.__doc__ or "").partition("import rule:")[2]) == READING_ORDER
 
 
-def test_few_files_stand_on_top() -> None:
+def test_few_files_are_at_the_top() -> None:
     """The listing of bot/ shows its folders, and at most nine files."""
     assert len([source for source in BOT if source.name.count("/") == 1]) <= MOST_FILES_ON_TOP
 
 
-def test_a_base_name_stands_twice_only_for_one_noun() -> None:
-    """A file's name tells its subject; the table above lists the nouns that have several files."""
+def test_files_with_one_base_name_have_one_noun() -> None:
+    """Only the nouns in the table above may be the name of several files."""
     assert doubled_names(BOT) == SAME_NOUN
 
 
-def test_no_class_name_stands_twice() -> None:
+def test_class_names_are_unique() -> None:
     """No two classes of bot/ have the same name."""
     assert doubled_classes(BOT) == set()
 
 
 @each("folder", [source for source in BOT if re.fullmatch(r"bot/(\w+/)+__init__\.py", source.name)], ids=named)
 def test_a_folder_has_its_reading_order(folder: Source) -> None:
-    """Its docstring lists every file and folder in it once, and each imports only files that stand before it."""
+    """Its docstring lists every file and folder in it once. Each imports only files that are listed before it."""
     listed = re.search(r"Reading order: (.*?)\.\n", (ast.get_docstring(folder.tree) or "") + "\n", re.DOTALL)
     order = re.findall(r"\w+", re.sub(r"\(.*?\)", "", listed[1], flags=re.DOTALL) if listed else "")
     depth = folder.module.count(".") + 1
@@ -164,7 +164,7 @@ def test_a_folder_has_its_reading_order(folder: Source) -> None:
 
 
 @each("source", LAYERED, ids=named)
-def test_a_file_imports_only_what_stands_above_it(source: Source) -> None:
+def test_a_file_imports_only_earlier_layers(source: Source) -> None:
     """A layer imports only itself and the layers that stand before it in the reading order."""
     allowed = {*READING_ORDER[: READING_ORDER.index(source.layer)], source.layer}
     imported = {name.split(".")[1] for name in source.imports() if name.startswith("bot.")}
@@ -212,7 +212,7 @@ def test_every_file_has_a_docstring(source: Source) -> None:
 
 @each("source", TESTS, ids=named)
 def test_every_test_states_its_claim(source: Source) -> None:
-    """Each test has a docstring, a sentence that says what must be true."""
+    """Each test has a docstring of one or more sentences, which state the claim."""
     claims = {test.name: ast.get_docstring(test) or "" for test in source.functions() if test.name.startswith("test_")}
 
     assert [name for name, claim in claims.items() if not claim.strip().endswith(".")] == []
@@ -259,7 +259,7 @@ def test_no_function_has_too_many_parameters(source: Source) -> None:
 
 @each("source", BOT, ids=named)
 def test_log_calls_name_an_event(source: Source) -> None:
-    """A log call gives a fixed event name in snake_case; what differs from call to call stands in `extra`."""
+    """A log call gives a fixed event name in snake_case. Values that differ from call to call are in `extra`."""
     sentences = [ast.unparse(call) for call in calls(source) if is_log_call(call) and not names_an_event(call)]
 
     assert sentences == []
@@ -377,7 +377,7 @@ def raises_again(handler: ast.ExceptHandler) -> bool:
 
 
 REFUSED: list[tuple[Callable[[Source], None], str, str]] = [
-    (test_a_file_imports_only_what_stands_above_it, "bot/errors.py", "def f():\n    from bot import config"),
+    (test_a_file_imports_only_earlier_layers, "bot/errors.py", "def f():\n    from bot import config"),
     (test_edges_never_import_each_other, "bot/slack/x.py", "import bot.gateway"),
     (test_each_library_has_one_home, "bot/turns/inbox.py", "import sqlalchemy as sa"),
     (test_each_library_has_one_home, "bot/slack/x.py", "import requests"),

@@ -1,4 +1,4 @@
-"""The documents keep step with the code: settings, commands, log events, invariants, the files they name."""
+"""The documents agree with the code: settings, commands, log events, invariants, and paths."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def test_the_example_lists_exactly_the_settings() -> None:
     assert sorted(line.partition("=")[0] for line in lines if "=" in line and line[0] != "#") == sorted(VARIABLES)
 
 
-def test_documented_defaults_are_the_code_s() -> None:
-    """docs/settings.md and `.env.example` give the defaults of the code, as far as they can be written down."""
+def test_documented_defaults_are_those_of_the_code() -> None:
+    """docs/settings.md and `.env.example` give the defaults of the code."""
     rows = dict(re.findall(r"^\| `([A-Z_]+)` \| `([^`]+)` \|", page("settings"), re.MULTILINE))
     example = Settings.load({}, ROOT / ".env.example")
     for name, field in Settings.model_fields.items():
@@ -118,7 +118,7 @@ def documented_events() -> list[str]:
 
 
 def test_every_log_message_is_the_name_of_an_event() -> None:
-    """A log message is a fixed name in snake_case; everything that varies is in its fields."""
+    """A log message is a fixed name in snake_case. Variable values are in its fields."""
     assert [message for message in log_messages() if not re.fullmatch(r"'[a-z0-9]+(_[a-z0-9]+)+'", message)] == []
 
 
@@ -147,7 +147,7 @@ def test_the_tests_that_the_documents_name_exist(document: str, folder: str) -> 
 
 
 def test_every_fault_names_its_test() -> None:
-    """Each row of docs/faults.md ends with the test that shows what the person sees, and no test is named twice."""
+    """Each row of docs/faults.md ends with a test of the person's view. No test is named twice."""
     text = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
     rows = [line for line in text.splitlines() if line.startswith("| ")][1:]
     tests = [re.search(r"\| `([\w/.]+::\w+)` \|$", row) for row in rows]
@@ -174,7 +174,7 @@ def test_links_in_the_documents_lead_somewhere() -> None:
 
 
 def test_nothing_is_left_for_later() -> None:
-    """No file that is committed holds a note to finish it later."""
+    """No committed file contains a note to finish it later."""
     git = shutil.which("git")
     if git is None or not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")

@@ -10,7 +10,7 @@ from bot.errors import AttendantError, ConfigError, ModelError, PlatformError, S
 
 @pytest.mark.parametrize("kind", [ConfigError, StartupError, StoreUnavailable, PlatformError, ModelError])
 def test_every_error_is_of_the_one_tree_and_drawn_in_it(kind: type[Exception]) -> None:
-    """Every error is an AttendantError and is shown in the module's tree."""
+    """Every error derives from AttendantError and is listed in the module's tree."""
     assert issubclass(kind, AttendantError)
     assert kind.__name__ in (errors.__doc__ or "")
 
@@ -30,7 +30,7 @@ def test_a_refusal_of_the_platform_keeps_its_code() -> None:
     assert (error.code, str(error)) == ("is_archived", "posting the answer: is_archived")
 
 
-def test_a_model_error_tells_operators_what_happened() -> None:
+def test_a_model_error_has_its_trouble_and_detail() -> None:
     """The message has the kind of trouble and the detail."""
     error = ModelError(Trouble.TIMEOUT, "60 s of silence")
 

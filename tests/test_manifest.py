@@ -33,7 +33,7 @@ def test_commands_can_be_renamed() -> None:
     assert [command.description for command in renamed] == [command.description for command in ours]
 
 
-def test_with_a_url_it_is_for_http() -> None:
+def test_a_manifest_with_a_url_is_for_http() -> None:
     """Commands, events and interactions go to the URL, and Socket Mode is off."""
     document = manifest.document(url=URL)
     settings = document["settings"]
@@ -43,7 +43,7 @@ def test_with_a_url_it_is_for_http() -> None:
     assert {command["url"] for command in document["features"]["slash_commands"]} == {URL}
 
 
-def test_without_a_url_it_is_for_socket_mode() -> None:
+def test_a_manifest_without_a_url_is_for_socket_mode() -> None:
     """The document has no URL."""
     document = manifest.document()
 

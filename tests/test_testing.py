@@ -45,7 +45,7 @@ async def test_a_model_error_is_raised_where_it_stands() -> None:
 
 
 async def test_a_call_without_a_script_fails_twice() -> None:
-    """A call without a script fails where it is made, and again in assert_done, in case the error was swallowed."""
+    """A call without a script fails, and assert_done fails again, in case the error was swallowed."""
     llm = ScriptedLLM()
 
     with pytest.raises(AssertionError, match="call 1"):
@@ -116,7 +116,7 @@ async def test_waiting_for_a_call() -> None:
     assert (await second).knows("second")
 
 
-def test_the_clock_moves_only_when_it_is_told() -> None:
+def test_the_clock_moves_only_when_advanced() -> None:
     """now() returns the start, in UTC, until the clock is advanced."""
     clock = SettableClock(datetime(2026, 5, 1, 14, tzinfo=timezone(timedelta(hours=2))))
     assert clock.now() == datetime(2026, 5, 1, 12, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""What an operator reads from the database and erases from it, beside a running bot or without one."""
+"""The commands by which an operator reads and erases stored data, beside a running bot or without one."""
 
 from __future__ import annotations
 

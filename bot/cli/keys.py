@@ -65,7 +65,7 @@ async def create(
     requests_per_minute: int | None = None,
     tokens_per_minute: int | None = None,
 ) -> str:
-    """Create a key and return its text. It is valid for so many days, or until it is revoked."""
+    """Create a key and return its text. It is valid for the given number of days, or until it is revoked."""
     secret, now = create_secret(secrets.token_bytes), utc_now()
     key = Key(
         secret.id,

@@ -16,7 +16,7 @@ from bot.cli.parser import make_parser
 from bot.errors import AttendantError
 
 INTERRUPTED = 130  # the exit status by which a shell reports Ctrl+C
-UNREAD = 141  # and a command whose output nobody reads any more
+UNREAD = 141  # and a command that writes into a closed pipe
 
 Command = Callable[..., int]  # the settings and the arguments, to an exit status
 
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    gc.disable()  # imports free next to nothing: looking for garbage meanwhile takes a fifth of their time
+    gc.disable()  # imports free almost no memory, and collecting garbage would take a fifth of their time
     try:
         from bot.config.settings import ENV_FILE, Settings  # noqa: PLC0415 - `--help` needs no settings
         from bot.ops import logs  # noqa: PLC0415

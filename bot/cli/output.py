@@ -1,4 +1,4 @@
-"""What commands print: tables on a terminal, tab-separated lines in a pipe, or JSON.
+"""The output of commands: tables on a terminal, tab-separated lines in a pipe, or JSON.
 
 Rule: the only home of rich. A pipe gets no colours, no header and no shortened values, so that a script can read it.
 """

@@ -1,6 +1,6 @@
 """API keys of the gateway: create, parse and verify them.
 
-Rule: pure. The secret is 32 random bytes, which nobody can guess, so that a fast hash without salt is enough.
+Rule: pure. The secret is 32 random bytes, which cannot be guessed, so a fast hash without salt is enough.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class MessageReceived:
     author: Author
     text: str
     mentions_bot: bool = False
-    addresses_other: bool = False  # it begins with a mention of somebody else
+    addresses_other: bool = False  # it begins with a mention of another person
     attachments: tuple[Attachment, ...] = ()
     client_id: str | None = None  # the sending client's own id of the message, where the platform has one
 

@@ -1,4 +1,4 @@
-"""A person's export: everything that is stored of what they wrote."""
+"""A person's export: all stored text that the person wrote."""
 
 from __future__ import annotations
 

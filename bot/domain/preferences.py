@@ -91,7 +91,7 @@ def remembered(wishes: Mapping[str, object]) -> Preferences:
 def for_model(preferences: Preferences, profile: Profile, *, name: str, now: datetime) -> str:
     """Return the text about the newest message's author that the model reads; empty when nothing is known of them.
 
-    `name` is their display name, empty where nobody else takes part.
+    `name` is their display name, empty if no other person takes part.
     """
     parts = [part for part in (_local_time(profile, now), _marked(preferences)) if part]
     quoted = name.replace('"', "'")  # people choose their names: one must not close the quotation

@@ -77,7 +77,7 @@ class Interrupted(enum.Enum):
 def wants_answer(message: MessageReceived, *, engaged: bool) -> bool:
     """Return whether the bot answers: a mention, a direct message, or a reply in a thread in which it takes part.
 
-    A reply that addresses somebody else, without a mention of the bot, is not answered.
+    The bot does not answer a reply that addresses another person and does not mention the bot.
     """
     if message.mentions_bot or message.thread.direct:
         return True
@@ -130,7 +130,7 @@ class Memory:
     age: timedelta
     turns: int
     filled: float  # the share of the prompt's room that it takes, up to 1
-    expires_in: timedelta  # if nobody writes until then
+    expires_in: timedelta  # if no message arrives until then
     summarized: bool = False  # the model reads a summary of the oldest part
 
     @classmethod

@@ -1,6 +1,6 @@
-"""Texts: every sentence that the bot says and the model did not write.
+"""Texts: every sentence of the bot that the model did not write.
 
-Rule: friendly, plain and short, without error codes. Each says what happened and what the person can do.
+Rule: friendly, plain and short, without error codes. Each sentence gives the cause and the next step.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-LINGERING_S = 10.0  # reads the rest of a refused body for so long: a client that still sends it may miss the response
+LINGERING_S = 10.0  # time to read the rest of a refused body: a client that still sends may miss the response
 INVALID_HTTP = "The request is not valid HTTP, or its headers are too long."
 
 # aiohttp's own log lines quote the broken request.

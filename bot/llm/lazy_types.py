@@ -2,7 +2,7 @@
 
 `import openai` imports `openai.types` and `openai.types.responses`, which build pydantic models for every endpoint of
 the API: half of the import's time and memory. The bot sends and reads plain JSON. The two packages are put in place
-unloaded, and load when somebody reads an attribute of them, so that other users of the library notice nothing.
+unloaded, and load when somebody reads an attribute of them, so other users of the library are not affected.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class LazyPackage(ModuleType):
         if name.startswith("__"):  # the import system asks for these; they are no reason to load
             raise AttributeError(name)
         with LazyPackage._lock:
-            if type(self) is LazyPackage:  # no other thread has loaded it meanwhile
+            if type(self) is LazyPackage:  # no other thread has loaded it since
                 self._load(name)
         return getattr(self, name)
 
@@ -63,7 +63,7 @@ def postpone() -> None:
 
 
 def _spec(name: str) -> ModuleSpec | None:
-    """Find a package below openai without importing what stands above it."""
+    """Find a package below openai without importing its parent package."""
     top = importlib.util.find_spec("openai")
     folders = list(top.submodule_search_locations or ()) if top is not None else []
     for part in name.split(".")[1:]:

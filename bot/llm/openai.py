@@ -107,7 +107,7 @@ class OpenAI:
             except _FAILURES as error:
                 sent, extras = extras, _not_blamed(extras, error)
                 if has_text or attempt >= self._attempts_worth(error, parameters, objected=extras != sent):
-                    # From None: the backend's own words may repeat what a person wrote.
+                    # From None: the backend's own words may repeat a person's text.
                     raise self._as_model_error(error, parameters) from None
             else:
                 self._extras &= extras

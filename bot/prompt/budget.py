@@ -1,6 +1,6 @@
 """Budget: how many tokens may be sent to a model, from its window, the room for the answer, and the usage it reported.
 
-Rule: no I/O. What a budget learns is about one model, and is lost when the process ends.
+Rule: no I/O. A budget learns about one model, and its corrections are lost when the process ends.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from bot.prompt.tokens import estimate_tokens
 log = logging.getLogger(__name__)
 
 RESERVE = 0.1  # of the window: for errors of the estimate, and tokens that the backend adds
-LEAST_ROOM = 100  # tokens: the newest message is shown, however large the persona is
-LEAST_WINDOW = 500  # tokens: no chat model has less, whatever its error says
+LEAST_ROOM = 100  # tokens: the newest message is shown even beside a large persona
+LEAST_WINDOW = 500  # tokens: no chat model has less, even if its error says so
 MAX_RATIO = 3.0
 DECAY = 1 / 16  # of the distance to a lower ratio, with each cheaper request
-MIN_SAMPLE = 500  # estimated tokens: in smaller requests, what is known besides the text hides the ratio
+MIN_SAMPLE = 500  # estimated tokens: in smaller requests the overhead hides the ratio
 # A backend that counts less than half of the estimate dropped a part; the estimate is never that wrong.
 DROPPED_BELOW = 0.5
 MIN_SAMPLE_OF_DROPS = 2_000
@@ -64,7 +64,7 @@ class Budget:
     """How much may be sent to one model. The usage that the backend reports corrects the estimates."""
 
     def __init__(self, *, window_tokens: int, answer_tokens: int, history_tokens: int) -> None:
-        """`history_tokens` limits what is sent besides the persona, however wide the window is."""
+        """`history_tokens` limits the request without its persona, in any window."""
         self.window = window_tokens
         self._answer = answer_tokens
         self._history = history_tokens
@@ -88,7 +88,7 @@ class Budget:
 
     @property
     def history_tokens(self) -> int:
-        """The limit of what is sent besides the persona."""
+        """The limit of a request without its persona."""
         return self._history
 
     def for_answer(self, limit: int, window: int | None) -> Budget:

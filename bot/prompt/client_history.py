@@ -61,7 +61,7 @@ def _shared_length(ours: Sequence[_Words], theirs: Sequence[_Words]) -> int:
 
     The best one has the highest sum of similarities and, among equals, needs the fewest of their turns.
     """
-    best = [(0, 0)] * (len(theirs) + 1)  # for each prefix of theirs: (similarity, -length needed)
+    best = [(0, 0)] * (len(theirs) + 1)  # for each prefix of `theirs`: (similarity, -length needed)
     for our in ours:
         row = [(0, 0)]
         for length, their in enumerate(theirs, 1):

@@ -64,7 +64,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class PromptParts:
-    """What one request is made of, besides the persona."""
+    """The parts of one request, besides the persona."""
 
     past: Past
     newest: Turn

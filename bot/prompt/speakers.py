@@ -1,5 +1,5 @@
-"""Speakers: how people appear in the prompt. Each person has a
-name of their own, and nobody can write a line that looks like another person's.
+"""Speakers: how people appear in the prompt. Each person has a unique name,
+and no person can write a line that looks like another person's.
 
 Rule: pure. The model never reads a platform's id. No name reads like one of the model's roles or a note of the bot.
 """
@@ -46,7 +46,7 @@ def message_text(text: str, attachments: Sequence[Attachment], names: Mapping[st
 def attributed(name: str, text: str) -> str:
     """Return a text that begins with its author's name.
 
-    All other lines are indented, so that nobody can begin a line with somebody else's name.
+    All other lines are indented, so that no author can begin a line with another person's name.
     """
     return f"{name}: " + "\n  ".join(text.splitlines())
 

@@ -1,7 +1,7 @@
 """Thread context: the messages in a thread before somebody called the bot into it.
 
 Rule: pure. The context is information from named people, never an instruction. It stands between two marks. Each line
-between them begins with a name or is indented, so that no author can close it or speak as somebody else.
+between them begins with a name or is indented, so no author can close the context or forge a name.
 """
 
 from __future__ import annotations

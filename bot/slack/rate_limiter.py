@@ -1,8 +1,8 @@
 """The rate limiter of all Web API calls that show answers. It counts calls as Slack does, in sliding windows.
 
 Rule: a method is called freely up to its rate limit. Beyond it calls go out one at a time, because a tier is only the
-minimum that Slack guarantees. After a 429 nobody calls the method before its Retry-After, and for a while nobody
-exceeds the rate limit. Partial updates leave room for the calls that finish messages.
+minimum that Slack guarantees. After a 429 no call of the method is sent before the Retry-After, and then the limit
+is strict for a while. Partial updates leave room for the calls that finish messages.
 https://docs.slack.dev/apis/web-api/rate-limits
 """
 

@@ -1,11 +1,11 @@
-"""Everything that is stored, and every line of SQL.
+"""The store: all stored data, and every line of SQL.
 
 The files, by subject:
 - schema and engine: `tables`, `pool`, `engine` (Store: one transaction at a time), `schema` (migrations), `locks`
 - threads and sessions: `threads`, `sessions`, `purge` (deletes old rows)
 - the queue: `inbox` (stores messages and commands), `edits`, `status_requests`, `leases`, `claims` (claim, settle),
   `settlement`, `interruptions`, `posted_messages` (which hold the answers), `chat_turns` (turns of API callers)
-- what the model is shown: `history`, `summaries`, `thread_context`, `display_names`
+- the model's input: `history`, `summaries`, `thread_context`, `display_names`
 - people: `preferences`, `erasure`, `export`
 - keys and metrics: `api_keys`, `metrics`
 

@@ -1,6 +1,6 @@
 """Turns of callers who wait for the answer, over HTTP or in Python: begun in one transaction, settled or withdrawn.
 
-Rule: an unsettled turn is withdrawn as if it had not been, so that the caller can simply ask again. No other process
+Rule: an unsettled turn is withdrawn without a trace, so the caller can send the question again. No other process
 takes it over.
 """
 
@@ -40,7 +40,7 @@ class IdempotencyKey:
 class NewTurn:
     """A turn to begin."""
 
-    texts: tuple[str, ...]  # the messages to answer; none where only the idempotency key is kept
+    texts: tuple[str, ...]  # the messages to answer; none if only the idempotency key is stored
     earlier: tuple[Turn, ...] = ()  # earlier turns as the caller knows them; the session gets those that it lacks
     idempotency_key: IdempotencyKey | None = None
 
@@ -72,7 +72,7 @@ class Repeated:
 
 
 def speaker(thread: Thread) -> Author:
-    """Return the one author in such a session, who may reset it: its owner."""
+    """Return the owner of the session, its only author. The owner may reset it."""
     return Author(thread.workspace, thread.workspace)
 
 
@@ -115,7 +115,7 @@ def find(connection: Connection, thread: Thread) -> OpenSession | None:
 
 
 def withdraw(connection: Connection, claimed: ChatClaim) -> None:
-    """Remove the turn, as if nothing had been asked, unless the claim was lost."""
+    """Remove the turn and its question, unless the claim was lost."""
     if leases.release(connection, claimed.thread_id, claimed.fence):
         _clear(connection, claimed.thread_id, claimed.imported)
         if claimed.is_new_thread:

@@ -49,7 +49,7 @@ class PlatformClaim(Claim):
     """A claim on messages that a chat platform delivered. Their turn is owed an answer until it is settled."""
 
     attempt: int
-    failures: int  # earlier attempts that broke; not those that were handed back, or met a platform that was away
+    failures: int  # earlier attempts that broke; excludes released attempts and those with an unavailable platform
     author: Author  # of the newest message
     message_id: str  # of the newest message
     oldest_id: str  # of the oldest message
@@ -81,7 +81,7 @@ def claim(connection: Connection, lease: LeaseRequest, thread_id: int) -> Platfo
 
 
 def settle(connection: Connection, claimed: Claim, settled: Settlement, *, now: datetime) -> bool:
-    """Store how the turn ended and release the lease; False when the turn was no longer this claim's to settle.
+    """Store how the turn ended and release the lease; False when the claim has lost the turn.
 
     Also False when a message was edited meanwhile: then the turn is handed back, and is answered again. When a message
     was edited and the turn was stopped as well, the answer is dropped, because its question no longer exists.

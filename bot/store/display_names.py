@@ -1,6 +1,6 @@
 """Display names: the name under which the model reads a person, fixed for the whole session.
 
-A person who changes their profile must not become somebody else in the history.
+A person who changes their profile must keep one name in the history.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ class Store:
             failure: StoreUnavailable = _StatementRefused(type(error.orig).__name__)
         except DBAPIError as error:
             failure = StoreUnavailable(_reason(error.orig))
-        # Raised outside of the except block: the driver's error may quote what people wrote and must not be chained.
+        # Raised outside of the except block: the driver's error may quote people's texts and must not be chained.
         raise failure
 
     async def vacuum(self) -> float:
@@ -158,7 +158,7 @@ def mark_dirty(connection: Connection) -> None:
 
 
 def _vacuum_sqlite(cursor: Any, lock_timeout_s: float) -> bool:
-    """Rewrite the file. Return whether nothing of the old one is left, neither in it nor in the write-ahead log."""
+    """Rewrite the file. Return whether no old text is left, in the file or in the write-ahead log."""
     cursor.execute(f"PRAGMA busy_timeout={round(lock_timeout_s * 1000)}")  # waiting blocks the whole store
     try:
         # secure_delete does not overwrite the copies that SQLite leaves when it moves rows between pages.
@@ -225,7 +225,7 @@ def _engine(url: str, *, must_exist: bool, idle_transaction_s: float) -> Engine:
         pool_size=POSTGRESQL_THREADS,
         max_overflow=0,
         pool_pre_ping=True,
-        hide_parameters=True,  # errors are logged, and parameters hold what people wrote
+        hide_parameters=True,  # errors are logged, and parameters hold people's texts
         # A server that vanishes silently must not block a thread for longer. Seconds, and milliseconds for the last.
         connect_args={
             "connect_timeout": 5,
@@ -253,7 +253,7 @@ def _sqlite(url: sa.URL, *, must_exist: bool) -> Engine:
         raise StartupError(f"There is no database at {file}. Check DATABASE_URL and the current folder.")
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file.touch(mode=0o600)  # it will hold what people wrote
+        file.touch(mode=0o600)  # it will hold people's texts
     except OSError as error:
         raise StartupError(f"The file of DATABASE_URL cannot be created: {error.strerror}. Check its folder.") from None
     engine = sa.create_engine(

@@ -33,7 +33,7 @@ _NO_AUTHOR = {"author_id": "", "author_workspace": "", "client_id": None}
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What to erase: everything that matches all given fields."""
+    """The scope of an erasure: all messages that match every given field."""
 
     platform: str | None = None
     workspace: str | None = None

@@ -22,7 +22,7 @@ def lock_sessions(connection: Connection, *conditions: sa.ColumnElement[bool]) -
 
 
 def lock_if_open(connection: Connection, session_id: str) -> bool:
-    """Return whether the session is open, and lock it, so that nobody closes it before the transaction ends."""
+    """Return whether the session is open, and lock it, so that no other transaction closes it before this one ends."""
     return connection.execute(_OPEN, {"this_session": session_id}).first() is not None
 
 

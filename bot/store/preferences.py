@@ -1,4 +1,4 @@
-"""Preferences: one row for each person of a workspace who has set any."""
+"""Preferences: one row for each person of a workspace with at least one preference."""
 
 from __future__ import annotations
 

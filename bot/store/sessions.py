@@ -150,7 +150,7 @@ def claim_expiry_warnings(
 
 
 def is_warned(connection: Connection, expiring: ExpiringSession) -> bool:
-    """Return whether the session is open and nobody has written since it was marked as warned."""
+    """Return whether the session is open and has no message since it was marked as warned."""
     return connection.execute(sa.select(SESSIONS.c.id).where(*_warned(expiring))).first() is not None
 
 

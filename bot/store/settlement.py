@@ -18,7 +18,7 @@ class TurnState(enum.Enum):
     ANSWERED = "answered"
     FAILED = "failed"
     STOPPED = "stopped"  # by a person; the text until then is remembered
-    SUPERSEDED = "superseded"  # its session was closed meanwhile: a late answer is discarded
+    SUPERSEDED = "superseded"  # its session was closed first: a late answer is discarded
 
 
 @dataclass(frozen=True, slots=True)

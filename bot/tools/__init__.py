@@ -1,4 +1,4 @@
-"""What the model may do besides talking. Each tool is a file here.
+"""The tools that the model may call. Each tool is a file here.
 
 Reading order: loop (the model calls tools and continues), set_preferences.
 Rule: a tool call of the model is untrusted. A tool checks its arguments, and acts only for the one author of the

@@ -27,7 +27,7 @@ class Ledger(Protocol):
     """Which of the bot's messages in the thread hold this answer. Each awaited method may raise StoreUnavailable."""
 
     def is_ours(self) -> bool:
-        """Return whether this worker surely holds the turn still. If not, nothing may be written for it any more."""
+        """Return whether this worker still holds the lease of the turn. If not, it must not write any more."""
 
     async def posted(self, answer_id: str) -> None:
         """Store that this message holds (a part of) the answer. It is called at once, in the order of the messages."""
@@ -46,7 +46,7 @@ class AnswerWriter(Protocol):
     """Shows one answer while it grows.
 
     The text is Markdown from the model, so it is untrusted. A text that exceeds the platform's limits is shown in
-    several messages. Nothing in it may ping anybody or unfurl.
+    several messages. No text of an answer may ping a person, and no link may unfurl.
     """
 
     def write(self, text: str) -> None:

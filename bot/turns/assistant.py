@@ -50,7 +50,7 @@ class Assistant:
     ) -> AnswerStream:
         """Begin the answer to the newest turn of these parts.
 
-        `tools` are what the model may do besides talking. A question that is too long is shortened; with `whole`,
+        `tools` are the tools that the model may call. A question that is too long is shortened; with `whole`,
         ModelError is raised instead.
         """
         llm = Rounds(self._llm, tools) if tools else self._llm

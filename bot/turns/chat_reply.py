@@ -1,6 +1,6 @@
 """A reply: the answer on its way to a caller who waits for it.
 
-Rule: it is words, then one Done. An answer that is not whole ends with an exception.
+Rule: a reply yields words, then one Done. An incomplete answer ends with an exception.
 """
 
 from __future__ import annotations

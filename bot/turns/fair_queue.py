@@ -47,7 +47,7 @@ class FairQueue:
         return len(self._waiting)
 
     def enter(self, entry: QueueEntry) -> bool:
-        """Return whether this thread may be answered now. If not it queues; a full queue turns it away."""
+        """Return whether this thread may be answered now. Otherwise queue it, unless the queue is full."""
         if entry.thread_id in self._waiting:
             return False
         if self._has_room(entry):

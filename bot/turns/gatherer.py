@@ -49,7 +49,7 @@ class Gatherer:
     async def names(self, claim: PlatformClaim, turns: Sequence[Turn], *, several: bool) -> Mapping[str, str]:
         """Return the names that the model reads in these turns.
 
-        `several`: more than one person has written. While one person writes alone, nobody is looked up.
+        `several`: more than one person has written. The name of a single author is not looked up.
         """
         if claim.session_id is None:
             return {}

@@ -45,7 +45,7 @@ class TurnHandler:
         clock: Callable[[], datetime],
         max_attempts: int = 3,
     ) -> None:
-        """`max_attempts`: after so many attempts that broke their worker, a turn is closed as failed."""
+        """`max_attempts`: the number of attempts that may break their worker before the turn is closed as failed."""
         self._store = store
         self._turns = turns
         self._assistant = assistant

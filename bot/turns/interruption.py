@@ -55,7 +55,7 @@ class Interruption:
     async def limit(
         self, step: Callable[[], Awaitable[T]], *, ignores: Callable[[Interrupted], bool] | None = None
     ) -> T:
-        """Run one step. Raises TurnInterrupted when the turn is interrupted meanwhile, or was since the last step.
+        """Run one step. Raises TurnInterrupted if the turn is interrupted during it, or was before it.
 
         `ignores` returns True for a reason that does not end this step.
         """

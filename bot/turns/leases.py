@@ -1,6 +1,6 @@
-"""The leases of this process: taken, renewed while their turns are answered here, and given up.
+"""The leases of this process: take them, renew them while their turns are answered here, and release them.
 
-Rule: no lease is left behind. If a task is cancelled while the store takes its lease, the lease is given up.
+Rule: no lease is leaked. If a task is cancelled while the store takes its lease, the lease is released.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=30)
 RENEW_EVERY_S = 8.0  # well inside the lease
-SURE_SHARE = 2 / 3  # of a lease: for so long after the request a turn is surely still ours
+SURE_SHARE = 2 / 3  # of a lease: after this part of its time, counted from the request, it may be lost
 POLL_INTERRUPTIONS_EVERY_S = 0.4  # a stop takes effect within a second
 RENEWED_AT_ONCE = 1_000  # leases in one statement: databases bound its parameters
 
@@ -64,7 +64,7 @@ class LeaseKeeper:
     ) -> T:
         """Run a store function that takes a lease of this length, and return its result.
 
-        When the caller is cancelled meanwhile, `undo` gives up what was taken.
+        If the caller is cancelled before the result arrives, `undo` releases the lease.
         """
         taking = asyncio.ensure_future(self._store.run(take, self._request(length), *args, **kwargs))
         try:
@@ -129,7 +129,7 @@ class LeaseKeeper:
             return
         fences = await self._store.run_urgent(leases.fences, list(missing))
         for thread_id, turn in missing.items():
-            # Not a later turn in the same thread, which began meanwhile.
+            # Not a later turn of the same thread, which may have begun since.
             if fences.get(thread_id) != turn.claim.fence and self._running.get(thread_id) is turn:
                 turn.lose()
 

@@ -13,7 +13,7 @@ from bot.turns.running_turn import RunningTurn
 
 
 class StoredLedger:
-    """Implements adapter.Ledger. Each awaited method waits for a database that is away."""
+    """Implements adapter.Ledger. Each awaited method waits while the database is unavailable."""
 
     def __init__(self, store: Store, turn: RunningTurn[PlatformClaim]) -> None:
         self.is_ours = turn.is_ours

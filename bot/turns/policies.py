@@ -18,7 +18,7 @@ class Policy(Generic[C]):
     """How a turn is answered."""
 
     undo: Undo[C]  # the store function that gives up a turn without an answer
-    waits_for_store: bool  # a database that is away is waited for; otherwise StoreUnavailable is raised
+    waits_for_store: bool  # wait for an unavailable database; otherwise raise StoreUnavailable
     cancels_when_lost: bool  # a lost lease cancels the answering task; otherwise it only interrupts the answer
 
 

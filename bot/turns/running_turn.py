@@ -1,4 +1,4 @@
-"""A claim that is being answered here: until when it is surely ours, and how it is interrupted.
+"""A claim that is being answered here: when its lease counts as lost, and how it is interrupted.
 
 Rule: a lease counts as lost before it has run out. A process that was frozen, or cannot reach the database, must not
 write into a message that another worker may be writing.

@@ -59,7 +59,7 @@ class TurnService(Generic[C]):
         return Memory.of(session, filled, summarized=past.window.after > 0, now=self._clock(), idle_after=idle_after)
 
     async def settle(self, turn: RunningTurn[C], settlement: Settlement, **log_fields: object) -> bool:
-        """Store how the turn ended; False when it was no longer this claim's to settle."""
+        """Store how the turn ended; False when the claim has lost the turn."""
         stored = await self._run(claims.settle, turn.claim, settlement, now=self._clock())
         if stored:
             turn.over = True
@@ -69,7 +69,7 @@ class TurnService(Generic[C]):
         return stored
 
     def compact(self, claim: Claim, answer: AnswerStream | None, names: Names) -> None:
-        """Have the oldest turns summarised, when the answer's prompt was crowded. Nobody waits for it."""
+        """Summarise the oldest turns in the background, if the answer's prompt was crowded."""
         if answer is not None and answer.prompt.compaction is not None and claim.session_id is not None:
             self._summariser.compact(claim.session_id, answer.prompt.compaction, names)
 

@@ -32,7 +32,7 @@ REQUESTS_AT_ONCE = 20  # for one session, one after the other; the rest follows 
 TIMEOUT_S = 120.0  # of one summary
 LEASE = timedelta(minutes=5)  # longer than the timeout, so it needs no renewal
 RETRY = timedelta(minutes=1)  # the pause after a failure
-SHARE = 8  # a summary may take one in so many parts of the room
+SHARE = 8  # a summary may take this fraction (1/SHARE) of the room
 MOST_TOKENS = 1_000
 
 _INSTRUCTIONS = """\
@@ -162,7 +162,7 @@ class Summariser:
 
 
 def _transcript(turns: Sequence[Turn], names: Mapping[str, str], room: int) -> tuple[str, int]:
-    """Return the first of these turns as text, as many as there is room for and at least one; and the last of them."""
+    """Return the first turns that fit the room as text, at least one, and the id of the last turn in it."""
     texts: list[str] = []
     for turn in turns:
         text = transcript(turn, names)

@@ -23,7 +23,7 @@ from bot.turns.leases import LeaseKeeper
 log = logging.getLogger(__name__)
 
 POLL_EVERY_S = 1.0
-LONGEST_PAUSE_S = 60  # before a turn is tried again whose platform is away
+LONGEST_PAUSE_S = 60  # before a turn is retried after its platform was unavailable
 LONGEST_RETRY_AFTER_S = 3_600  # if the platform itself names a pause
 POLLED_AT_ONCE = 200  # threads
 CLAIMS_AT_ONCE = 8  # more would begin turns faster than the loop can follow, and messages come in by the same loop
@@ -102,7 +102,7 @@ class Worker:
             await asyncio.wait(tuple(self._tasks.values()))
 
     async def stop(self, drain_seconds: float) -> None:
-        """Start no further turn; let the running ones finish for so long, then hand them back."""
+        """Start no further turn; let the running turns finish until the timeout, then hand them back."""
         self._stopping = True
         self._woken.clear()
         if self._tasks:

@@ -1,4 +1,4 @@
-"""A headless Chromium for the browser tests. Without one they are skipped, but in CI they fail."""
+"""A headless Chromium for the browser tests. Without Chromium the tests are skipped, but in CI they fail."""
 
 from __future__ import annotations
 

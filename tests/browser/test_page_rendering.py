@@ -81,8 +81,8 @@ HOSTILE = """<img src=x onerror="window.hacked=1"> <script>window.hacked=1</scri
 
 
 @pytest.mark.parametrize("kind", ["markdown", "mrkdwn"])
-async def test_what_the_model_writes_is_never_markup(visit: Visit, kind: str) -> None:
-    """In both formats, tags, script addresses and images stay text: nothing runs, nothing is fetched."""
+async def test_model_text_is_never_markup(visit: Visit, kind: str) -> None:
+    """In both formats, tags, script addresses and images stay text. The page runs and fetches nothing of them."""
     shown = await visit.shows(HOSTILE, format=kind)
 
     await expect(shown).to_contain_text("<svg onload=window.hacked=1>")
@@ -132,8 +132,8 @@ CONSTRUCTS = {
 }
 
 
-async def test_markdown_is_shown_as_meant(visit: Visit) -> None:
-    """Each Markdown construct that models use becomes its element, and nothing else does."""
+async def test_markdown_constructs_become_elements(visit: Visit) -> None:
+    """Each Markdown construct that models use becomes its element. Other text stays text."""
     shown = await visit.shows(MARKDOWN)
 
     assert {selector: await shown.locator(selector).all_text_contents() for selector in CONSTRUCTS} == CONSTRUCTS
@@ -170,8 +170,8 @@ async def test_a_streamed_answer_grows_in_place(visit: Visit) -> None:
     await expect(visit.page.get_by_test_id("message")).to_have_count(1)
 
 
-async def test_a_reader_who_scrolled_up_stays_there(visit: Visit) -> None:
-    """A new message scrolls the list only when it is already at its end."""
+async def test_a_scrolled_list_keeps_its_position(visit: Visit) -> None:
+    """A new message scrolls the list only if the list is scrolled to its end."""
     last = [visit.bot_says(f"line {at}\n\nmore") for at in range(30)][-1]
     await expect(visit.shown(last)).to_be_in_viewport()
     messages = visit.page.get_by_test_id("messages")
@@ -262,8 +262,8 @@ async def test_an_ephemeral_message_is_for_one_person(visit: Visit) -> None:
     await expect(ephemeral).to_have_count(0)
 
 
-async def test_a_message_is_edited_and_deleted_where_it_stands(visit: Visit) -> None:
-    """A person can edit a message of their own as it was typed, and delete it."""
+async def test_a_message_is_edited_and_deleted_in_place(visit: Visit) -> None:
+    """A person can edit their own message, in the text as they typed it, and delete it."""
     message = visit.workspace.post(visit.ana, visit.help_desk, "@Ben Okafor: 1 < 2")
     more, menu = visit.page.get_by_test_id("more-actions"), visit.page.get_by_test_id("menu")
     await visit.shown(message).hover()
@@ -300,8 +300,8 @@ async def test_an_agent_at_work_can_be_stopped(visit: Visit) -> None:
     await expect(visit.thread.locator(f"[data-id='{streamed.id}']")).to_have_attribute("data-streaming", "false")
 
 
-async def test_other_channels_show_what_is_unread(visit: Visit) -> None:
-    """A channel with unread messages has a dot until it is opened."""
+async def test_a_channel_with_unread_messages_has_a_dot(visit: Visit) -> None:
+    """A channel with unread messages has a dot until a person opens it."""
     general = visit.page.locator("[data-channel='C0GENERAL0']")
     visit.workspace.post(visit.workspace.person("ben"), visit.workspace.channel("general"), "news")
     await expect(general.get_by_test_id("unread")).to_be_visible()
@@ -329,7 +329,7 @@ async def test_on_a_phone_nothing_is_cut_off(visit: Visit) -> None:
 
 
 async def test_files_stand_below_their_message(visit: Visit) -> None:
-    """People can download the app's files. People's own files show their name only."""
+    """People can download the app's files. A file that a person sent shows only its name."""
     theirs = visit.workspace.share_file(visit.ana, visit.help_desk, "see", name="a.png", mimetype="a/b", size_bytes=1)
     visit.workspace.uploads["F1"] = Upload("all.json", 2, "", b"{}")
     visit.bot_says("here", files=({"id": "F1", "name": "all.json"},))

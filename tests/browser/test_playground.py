@@ -34,7 +34,7 @@ async def playground(page: Page, tmp_path: Path) -> AsyncIterator[Page]:
 
 
 async def test_a_first_visit(playground: Page) -> None:
-    """A mention is answered in a thread, a reply shows memory, another thread shares none, and a reset forgets."""
+    """The bot answers a mention in a thread and remembers it there. Another thread and a reset start without memory."""
     await send(playground, "composer", "@attendant my VPN is down")
     pane = playground.get_by_test_id("thread-pane")
     await expect_answer(pane, 1, "This is the first message")
@@ -52,7 +52,7 @@ async def test_a_first_visit(playground: Page) -> None:
 
 
 async def test_slash_reset_offers_a_list(playground: Page) -> None:
-    """With two conversations, `/reset` shows buttons to this person only, and the pressed one is forgotten."""
+    """With two conversations, `/reset` shows buttons to this person only. The pressed one is forgotten."""
     pane = playground.get_by_test_id("thread-pane")
     for text in ("my VPN is down", "my screen flickers"):
         await send(playground, "composer", f"@attendant {text}")
@@ -97,8 +97,8 @@ async def test_acting_as_somebody_else(playground: Page) -> None:
     await expect_answer(pane, 2, "ben: mine too")
 
 
-async def test_the_demo_model_says_so_on_the_page(playground: Page) -> None:
-    """The page says that the demo model answers and not a language model."""
+async def test_the_page_says_that_the_demo_model_answers(playground: Page) -> None:
+    """The page says that the demo model answers, and not a language model."""
     await expect(playground.get_by_test_id("notice")).to_contain_text("demo model")
 
 
@@ -123,7 +123,7 @@ async def test_the_keyboard_is_enough(playground: Page) -> None:
 
 
 async def test_preferences_in_the_home_tab(playground: Page) -> None:
-    """The Home tab's button opens a modal. It shows an error for a long text, and the tab shows the saved text."""
+    """The Home tab's button opens a modal. The modal refuses a long text, and the tab shows the saved one."""
     await playground.get_by_role("navigation").get_by_role("button", name="attendant").click()
     await playground.get_by_role("tab", name="Home").click()
     home, modal = playground.get_by_test_id("home"), playground.get_by_test_id("modal")
@@ -145,8 +145,8 @@ async def test_preferences_in_the_home_tab(playground: Page) -> None:
     await expect(home).to_contain_text(texts.NO_PREFERENCES)
 
 
-async def test_preferences_by_the_command_and_by_saying_so(playground: Page) -> None:
-    """The command opens the same modal, with the name that the person told the bot. Escape closes it."""
+async def test_the_command_opens_the_modal_with_a_name_from_the_chat(playground: Page) -> None:
+    """The command opens the same modal. It holds the name that the person gave the bot, and Escape closes it."""
     await send(playground, "composer", "@attendant call me Rita from now on")
     pane, modal = playground.get_by_test_id("thread-pane"), playground.get_by_test_id("modal")
     await expect_answer(pane, 1, "From now on I call you Rita.")

@@ -31,7 +31,7 @@ async def shown(database_url: str, llm: ScriptedLLM, *typed: str) -> list[str]:
 
 
 async def test_a_conversation_goes_on_until_it_is_reset(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
-    """Each line is answered before the next one is read; blank lines are not messages."""
+    """The chat answers each line before it reads the next one. It ignores blank lines."""
     for answer in ("one", "two", "three"):
         llm.script(answer)
     told = await shown(empty_sqlite_url, llm, "my VPN is down", "", "second", "!reset", "third")
@@ -41,7 +41,7 @@ async def test_a_conversation_goes_on_until_it_is_reset(empty_sqlite_url: str, l
 
 
 async def test_a_stop_is_no_reset(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
-    """Where no answer runs, `!stop` says so, also as the first line; the history stays."""
+    """If no answer runs, the chat says so after `!stop`, even on the first line. The history stays."""
     llm.script("one")
     llm.script("two")
     told = await shown(empty_sqlite_url, llm, "!stop", "my VPN is down", "!stop", "second")
@@ -50,8 +50,8 @@ async def test_a_stop_is_no_reset(empty_sqlite_url: str, llm: ScriptedLLM) -> No
     assert llm.calls[1].knows("my VPN is down")
 
 
-async def test_what_is_remembered_can_be_asked_for(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
-    """`!status` tells figures without asking the model; before the first message there are none."""
+async def test_status_shows_the_memory_in_figures(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
+    """`!status` shows figures and does not call the model. Before the first message there are none."""
     llm.script("one")
     nothing, _, told = await shown(empty_sqlite_url, llm, "!status", "my VPN is down", "!status")
 
@@ -60,7 +60,7 @@ async def test_what_is_remembered_can_be_asked_for(empty_sqlite_url: str, llm: S
 
 
 async def test_a_model_in_trouble_ends_in_a_sentence(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
-    """A failure is a sentence and not a traceback, and the chat continues."""
+    """A failure prints a sentence instead of a traceback, and the chat continues."""
     llm.script("half of", ModelError(Trouble.CUT, "for operators"))
     llm.script("whole")
     told = await shown(empty_sqlite_url, llm, "first", "second")

@@ -44,7 +44,7 @@ def commands(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["keys", "--help"], ["mistyped"]])
 def test_help_imports_no_slow_library(arguments: list[str]) -> None:
-    """A help text and a mistyped word need neither Slack, nor the model's client, nor the database."""
+    """A help text and a mistyped word need neither Slack's SDK, nor the model's client, nor SQLAlchemy."""
     imported = modules_after(*arguments)
 
     assert "bot" in imported
@@ -52,7 +52,7 @@ def test_help_imports_no_slow_library(arguments: list[str]) -> None:
 
 
 def test_every_command_exists() -> None:
-    """The parser names each command's function as a text, so that a wrong name would fail only when it is run."""
+    """The parser names the function of each command in a string. Each such function exists."""
     names = list(commands(make_parser()))
 
     assert len(names) == 12
@@ -60,7 +60,7 @@ def test_every_command_exists() -> None:
 
 
 def test_only_commands_that_connect_to_slack_read_its_tokens() -> None:
-    """Half a Slack configuration stops `run` and `doctor`, and does not matter to the others."""
+    """Half a Slack configuration stops `run` and `doctor`. The other commands ignore it."""
     words = ["run", "doctor", "playground", "chat", "gateway", "status", "sessions", "manifest", "keys list"]
     connects = [word for word in words if not make_parser().parse_args(word.split()).without_slack]
 
@@ -68,7 +68,7 @@ def test_only_commands_that_connect_to_slack_read_its_tokens() -> None:
 
 
 def test_a_missing_command_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a word the usage is shown, with the exit status of a wrong usage."""
+    """Without a command the program prints its usage and exits with the status of a usage error."""
     with pytest.raises(SystemExit, match="2"):
         main([])
 
@@ -80,7 +80,7 @@ def test_a_missing_command_is_explained(capsys: pytest.CaptureFixture[str]) -> N
 def test_the_garbage_collector_runs_again_after_any_end(
     port: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The start pauses the collector. A bad setting and a failed check switch it on again."""
+    """The start pauses the garbage collector. A bad setting or a failed check enables it again."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PORT", port)
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}")  # a folder: the check of the database fails

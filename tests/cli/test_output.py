@@ -37,7 +37,7 @@ def open_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 
 def test_a_script_reads_lines_of_values(capsys: pytest.CaptureFixture[str]) -> None:
-    """A row is a line, its values are separated by tabs, and a missing value is empty."""
+    """A row is one line. Tabs separate its values, and a missing value is empty."""
     output.print_lines(ROWS)
 
     assert capsys.readouterr().out == (
@@ -66,7 +66,7 @@ def test_a_person_reads_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_person_reads_figures_in_sections(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each figure stands before its words, below its section's heading."""
+    """Each figure stands before its label, below the heading of its section."""
     terminal = open_terminal(monkeypatch)
     output.print_figures({"Now": [Figure(3, "turns run")], "Lately": [Figure(1, "turns failed", alert=True)]})
     shown = terminal.getvalue()
@@ -81,7 +81,7 @@ def test_a_check_is_marked(
     mark: str,
     word: str,
 ) -> None:
-    """A terminal shows a mark, a pipe the word."""
+    """A terminal shows a mark. A pipe gets a word."""
     terminal = open_terminal(monkeypatch)
     output.print_check("database", "sqlite", passed=passed)
     monkeypatch.setattr(sys, "stdout", piped := io.StringIO())
@@ -101,7 +101,7 @@ def test_progress_is_shown_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_pipe_gets_no_progress(capsys: pytest.CaptureFixture[str]) -> None:
-    """Neither bar nor spinner is printed where nobody watches."""
+    """Output that is not a terminal gets neither a bar nor a spinner."""
     with output.progress("Erasing", 3) as advance, output.waiting("Waiting"):
         advance(3)
 
@@ -118,6 +118,6 @@ def test_a_pipe_gets_no_progress(capsys: pytest.CaptureFixture[str]) -> None:
         (timedelta(days=2), "2 days ago"),
     ],
 )
-def test_times_are_told_by_their_distance(passed: timedelta, words: str) -> None:
-    """The largest unit that fits is used; a clock that is ahead counts as now."""
+def test_times_are_printed_as_distances(passed: timedelta, words: str) -> None:
+    """A time is given in the largest unit that fits. A time in the future counts as now."""
     assert output.ago(NOON - passed, NOON) == words

@@ -1,4 +1,4 @@
-"""Lists in settings: separated by commas, each part checked; a wrong list is refused in the words of a setting."""
+"""Lists in settings: separated by commas, with each part checked. A wrong list raises a SettingsError."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def test_lists_are_read(parse: Callable[[str], object], text: str, found: object
         ("GATEWAY_SYSTEM_MESSAGES", "replace"),
     ],
 )
-def test_what_is_none_stops_the_start(name: str, text: str) -> None:
-    """One line names the setting and what is wrong with it."""
+def test_an_invalid_list_stops_the_start(name: str, text: str) -> None:
+    """One line names the setting and the problem."""
     with pytest.raises(ConfigError, match=rf"^{name} is not [^\n]+\.$"):
         Settings.load({name: text})
 
 
-def test_the_defaults_are_what_the_promise_says() -> None:
-    """Two prefixes, no origin, no proxy."""
+def test_the_default_lists() -> None:
+    """By default there are two prefixes, no origin and no proxy."""
     settings: Any = Settings.load({})
 
     assert settings.gateway_prefixes == ("/v1", "/api/publicLLM")

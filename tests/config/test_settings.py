@@ -1,4 +1,4 @@
-"""Settings: which texts are read, which are refused with a remedy, which are never shown."""
+"""Settings: the accepted texts, the errors for other texts, and the secrets that are never shown."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BOT, APP, SECRET = "xoxb-1-secret", "xapp-1-secret", "signing-secret"
 
 
 def test_nothing_set_is_the_playground_with_the_demo_model() -> None:
-    """A fresh clone starts without any setting."""
+    """Without any setting, the bot starts the playground with the demo model."""
     settings = Settings.load({})
 
     assert (settings.mode, settings.uses_demo_model) == ("playground", True)
@@ -35,7 +35,7 @@ def test_nothing_set_is_the_playground_with_the_demo_model() -> None:
     ],
 )
 def test_the_tokens_choose_the_mode(environ: dict[str, str], mode: str) -> None:
-    """Socket Mode wins where both are possible; empty means unset."""
+    """Socket Mode is used if the tokens allow both modes. An empty token counts as unset."""
     assert Settings.load(environ).mode == mode
 
 
@@ -48,8 +48,8 @@ def test_the_tokens_choose_the_mode(environ: dict[str, str], mode: str) -> None:
         ({"SLACK_APP_TOKEN": APP, "SLACK_SIGNING_SECRET": SECRET}, "SLACK_BOT_TOKEN"),
     ],
 )
-def test_a_half_set_configuration_names_what_is_missing(environ: dict[str, str], missing: str) -> None:
-    """Half of the tokens is an error at the start, not a bot that waits for ever."""
+def test_a_half_set_configuration_names_the_missing_setting(environ: dict[str, str], missing: str) -> None:
+    """If only half of the tokens are set, the start fails with an error."""
     with pytest.raises(ConfigError, match=f"^{missing} is missing") as caught:
         Settings.load(environ)
     assert caught.value.setting == missing
@@ -115,12 +115,12 @@ def test_values_are_read_in_their_usual_spellings(name: str, value: str, read: o
 
 @pytest.mark.parametrize("environ", [{"OPENAI_API_KEY": "k"}, {"OPENAI_BASE_URL": "http://127.0.0.1/v1"}])
 def test_a_key_or_an_address_connects_a_model(environ: dict[str, str]) -> None:
-    """Only without both does the demo model answer."""
+    """The demo model answers only if neither a key nor an address is set."""
     assert not Settings.load(environ).uses_demo_model
 
 
 def test_secrets_are_not_shown() -> None:
-    """Tokens, keys and the database's password are neither in the repr nor in any other text of the settings."""
+    """No repr or other text of the settings contains a token, a key or the database's password."""
     secrets = {
         "SLACK_BOT_TOKEN": BOT,
         "SLACK_APP_TOKEN": APP,
@@ -136,8 +136,8 @@ def test_secrets_are_not_shown() -> None:
 
 
 @pytest.mark.parametrize("name", ["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "DATABASE_URL", "OPENAI_BASE_URL"])
-def test_a_secret_that_is_refused_is_not_shown(name: str) -> None:
-    """A token in the wrong place does not end up in a log."""
+def test_an_error_about_a_secret_does_not_contain_it(name: str) -> None:
+    """A token in the wrong setting does not reach the log."""
     with pytest.raises(ConfigError) as caught:
         Settings.load({name: "http://user:hunter2:x@[host"})
     assert "hunter2" not in str(caught.value)
@@ -145,21 +145,21 @@ def test_a_secret_that_is_refused_is_not_shown(name: str) -> None:
 
 
 def test_two_commands_cannot_share_a_name() -> None:
-    """Slack could not tell the two apart."""
+    """Two slash commands with one name are refused, because Slack could not route them."""
     with pytest.raises(ConfigError, match=r"^SLACK_RESET_COMMAND is the same as SLACK_COMMAND\. [^\n]+\.$"):
         Settings.load({"SLACK_RESET_COMMAND": "/attendant"})
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
-    """A variable of the environment overrides the file's; an empty one does not."""
+    """A variable of the environment overrides the file's. An empty variable does not."""
     file = written(tmp_path, "PORT=4000\nHOST=0.0.0.0\n")
     settings = Settings.load({"PORT": "5000", "HOST": " "}, file)
 
     assert (settings.port, settings.host) == (5000, "0.0.0.0")  # noqa: S104 - read, not bound
 
 
-def test_no_file_is_no_error(tmp_path: Path) -> None:
-    """`.env` is optional."""
+def test_the_file_is_optional(tmp_path: Path) -> None:
+    """The settings can be loaded without a `.env` file."""
     assert Settings.load({}, tmp_path / ".env") == Settings.load({})
 
 
@@ -188,7 +188,7 @@ def test_lines_of_the_file(tmp_path: Path, line: str, model: str) -> None:
 
 @pytest.mark.parametrize("line", ["hunter2", "=hunter2", "2X=hunter2", "A-B=hunter2", "A='hunter2", 'A="hunter2" x'])
 def test_a_broken_line_is_named_by_its_number_and_not_repeated(tmp_path: Path, line: str) -> None:
-    """The line may hold a token, so that the error has only its number."""
+    """The error has only the number of the line, because the line may contain a token."""
     with pytest.raises(ConfigError, match="line 2, ") as caught:
         Settings.load({}, written(tmp_path, f"PORT=1\n{line}\n"))
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
@@ -209,7 +209,7 @@ printable = st.text(st.characters(exclude_categories=["C", "Zl", "Zp", "Zs"]), m
 
 @given(value=printable, quote=st.sampled_from(["'", '"']))
 def test_any_value_in_quotes_comes_back(tmp_path_factory: pytest.TempPathFactory, value: str, quote: str) -> None:
-    """Any text between quotes is the value, if it does not contain the quote itself."""
+    """A quoted value may contain any text except its own quote."""
     value = value.replace(quote, "") or "x"
     file = written(tmp_path_factory.getbasetemp(), f"OPENAI_MODEL={quote}{value}{quote}  # a comment")
 
@@ -224,7 +224,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_channels_have_limits_of_their_own() -> None:
-    """The setting lists each channel's id with its hours; spaces do not matter."""
+    """The setting lists each channel's id with its hours. Spaces do not matter."""
     settings = Settings.load({"SESSION_IDLE_HOURS_BY_CHANNEL": "C012=2, G0AB = 0.5"})
 
     assert settings.idle_after_by_channel == {"C012": timedelta(hours=2), "G0AB": timedelta(minutes=30)}
@@ -256,7 +256,7 @@ def test_a_bad_list_of_channels_is_refused(text: str, problem: str) -> None:
         {"SESSION_IDLE_HOURS_BY_CHANNEL": "C012=0.5", "EXPIRY_WARNING_MINUTES": "30"},
     ],
 )
-def test_a_warning_comes_after_a_silence(environ: dict[str, str]) -> None:
+def test_a_warning_at_once_is_refused(environ: dict[str, str]) -> None:
     """A warning that is due as soon as a session is idle is refused, because it would follow every answer."""
     with pytest.raises(ConfigError, match=r"^EXPIRY_WARNING_MINUTES .*shortest idle limit"):
         Settings.load(environ)

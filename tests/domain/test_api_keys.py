@@ -14,8 +14,8 @@ from tests.support.builders import NOON
 SECRET = api_keys.create_secret(lambda size: b"\xa5" * size)
 
 
-def test_a_key_is_what_it_is_made_of() -> None:
-    """The id is a part of the key, the digest covers all of it, and no two keys are alike."""
+def test_a_key_contains_its_id_and_its_digest_covers_it() -> None:
+    """The key contains its id. The digest covers the whole key, and two keys are never equal."""
     made = api_keys.create_secret(lambda size: bytes(range(size)))
 
     assert made.text == "sk-att-000102030405-" + bytes(range(32)).hex()
@@ -28,20 +28,20 @@ def test_a_key_is_what_it_is_made_of() -> None:
     "text",
     ["", "sk-att-", "nonsense", SECRET.text + "0", SECRET.text[:-1], SECRET.text.upper(), SECRET.text + "\n"],
 )
-def test_what_is_no_key_is_not_read(text: str) -> None:
-    """A text that is not a key never reaches the database."""
+def test_text_that_is_no_key_is_refused(text: str) -> None:
+    """The parser refuses a text that is not a key, so that it never reaches the database."""
     assert api_keys.parse_key(text) is None
 
 
 def test_a_key_matches_its_digest_alone() -> None:
-    """It does not match another key's digest, or none."""
+    """A key matches its own digest. It matches neither another key's digest nor a missing one."""
     other = api_keys.create_secret(secrets.token_bytes)
 
     assert [api_keys.matches(SECRET, digest) for digest in (SECRET.digest, other.digest, None)] == [True, False, False]
 
 
 def test_a_secret_does_not_show() -> None:
-    """The secret is neither in its repr nor in its digest."""
+    """Neither the repr of a key nor its digest contains the secret."""
     assert SECRET.text not in repr(SECRET)
     assert SECRET.text.rpartition("-")[2] not in SECRET.digest
 

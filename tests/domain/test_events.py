@@ -1,4 +1,4 @@
-"""Events: which texts are commands, and whom a message addresses."""
+"""Events: the texts that are commands, and the people whom a message addresses."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_the_word_alone_needs_a_mention(command: Command, form: str) -> None:
 )
 @pytest.mark.parametrize("mentions_bot", [True, False])
 def test_everything_else_is_a_message(text: str, *, mentions_bot: bool) -> None:
-    """Only an exact command counts, so that questions about resets reach the model."""
+    """Only the exact word is a command, so that questions about resets reach the model."""
     assert read_command(text, mentions_bot=mentions_bot) is None
 
 
@@ -54,7 +54,7 @@ def test_everything_else_is_a_message(text: str, *, mentions_bot: bool) -> None:
     "text", ["<@U2> can you look?", " hi <@U2|ben>,", "Hey, <@U2>", "thank you <@U2>", "<!here> lunch", "cc <@U2>"]
 )
 def test_a_message_that_opens_with_a_name_is_for_that_person(text: str) -> None:
-    """It is so after a greeting too, and a message to the whole channel is not for the bot either."""
+    """A mention after a greeting addresses a person too. A message to the whole channel does not address the bot."""
     assert addresses_other(text)
 
 
@@ -62,14 +62,14 @@ def test_a_message_that_opens_with_a_name_is_for_that_person(text: str) -> None:
     "text",
     ["it works for <@U2>", "hello", "", "ask <@U2> please", "<https://example.org|here>", "hi there <@U2>", "<@"],
 )
-def test_a_name_further_on_addresses_nobody(text: str) -> None:
-    """A mention further on in the text addresses nobody."""
+def test_a_mention_in_the_middle_addresses_no_one(text: str) -> None:
+    """A mention in the middle of a text addresses no one."""
     assert not addresses_other(text)
 
 
 @given(text=st.text(), mentions_bot=st.booleans())
 def test_any_text_can_be_read(text: str, *, mentions_bot: bool) -> None:
-    """No text raises an error, and every command that is found is that word without its punctuation."""
+    """No text raises an error. A text is read as a command only if it is that word with punctuation."""
     addresses_other(text)
     command = read_command(text, mentions_bot=mentions_bot)
 
@@ -77,17 +77,17 @@ def test_any_text_can_be_read(text: str, *, mentions_bot: bool) -> None:
 
 
 def test_a_long_text_is_read_at_once() -> None:
-    """Reading takes linear time, whatever the text is."""
+    """Parsing any text takes linear time."""
     for piece in ("<@", " ", "hi ", "hi, ", "<@U"):
         assert not addresses_other(piece * 100_000)
 
 
-def test_a_thread_is_told_by_all_its_parts() -> None:
-    """In logs a thread is one word with all four parts."""
+def test_a_thread_key_has_all_four_parts() -> None:
+    """Logs write a thread as one word that contains all four parts of its key."""
     assert str(Thread("slack", "T1", "C1", "1.0")) == "slack:T1:C1:1.0"
 
 
 def test_storable_text_is_left_as_it_is() -> None:
-    """Only characters that a database refuses are changed."""
+    """Only characters that a database refuses are replaced."""
     assert storable("Grüße 👋\n\t\x01") == "Grüße 👋\n\t\x01"
     assert storable("a\0b\udc80") == "ab?"

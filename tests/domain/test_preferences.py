@@ -1,4 +1,4 @@
-"""Preferences: which values are valid, and how the model reads them."""
+"""Preferences: the valid values, and the text that the model reads."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def shown(preferences: Preferences, profile: Profile = NO_PROFILE, name: str = "
     return for_model(preferences, profile, name=name, now=NOW)
 
 
-def test_wishes_are_taken_in_as_they_are_told() -> None:
-    """The `wishes` of preferences make the same preferences again."""
+def test_wishes_make_the_same_preferences_again() -> None:
+    """The `wishes` of preferences produce equal preferences."""
     assert changed(NO_PREFERENCES, ALL.wishes) == remembered(ALL.wishes) == ALL
 
 
-def test_only_what_is_given_changes() -> None:
-    """A field that is not given stays; an empty one is removed."""
+def test_only_given_fields_change() -> None:
+    """A field that is not given stays the same. An empty text removes the field."""
     assert changed(ALL, {"name": "", "tone": "Detailed"}).wishes == {
         "language": "Portuguese",
         "tone": "detailed",
@@ -63,8 +63,8 @@ def test_a_tone_is_taken_back(none: str) -> None:
         ({"admin": "yes"}, {"admin": texts.UNKNOWN_PREFERENCE}),
     ],
 )
-def test_what_cannot_be_kept_is_told_by_field(wishes: dict[str, object], problems: dict[str, str]) -> None:
-    """Each invalid field has its sentence, no field is changed, and the error quotes none."""
+def test_each_invalid_field_has_its_error(wishes: dict[str, object], problems: dict[str, str]) -> None:
+    """Each invalid field has its own sentence. No field changes, and the error quotes no value."""
     with pytest.raises(PreferencesRefused) as refused:
         changed(ALL, wishes)
 
@@ -72,21 +72,21 @@ def test_what_cannot_be_kept_is_told_by_field(wishes: dict[str, object], problem
     assert str(refused.value) == "invalid preferences"
 
 
-def test_the_longest_wishes_are_kept() -> None:
-    """A text of the maximum length is valid. Its length is in characters, not bytes, without surrounding spaces."""
+def test_a_text_of_the_maximum_length_is_valid() -> None:
+    """The length is counted in characters, not in bytes, and without surrounding spaces."""
     wishes = {field: f" {'é' * most}\n" for field, most in MOST_CHARACTERS.items()}
 
     assert {field: len(wish) for field, wish in changed(NO_PREFERENCES, wishes).wishes.items()} == MOST_CHARACTERS
 
 
-def test_what_another_version_stored_does_no_harm() -> None:
+def test_unknown_stored_preferences_are_ignored() -> None:
     """Stored fields and values that are unknown or invalid are left out."""
     assert remembered({"name": "Rita", "pronouns": "she", "tone": "poetic", "about": "x" * 2_000}).wishes == {
         "name": "Rita"
     }
 
 
-def test_the_model_reads_whose_wishes_these_are() -> None:
+def test_preferences_name_their_author_in_a_shared_thread() -> None:
     """In a thread of several people the author is named. The local time comes before the preferences."""
     first, second, third, *marked = shown(ALL, Profile("Asia/Tokyo", timedelta(hours=9), "ja-JP"), "ana").splitlines()
 
@@ -103,13 +103,13 @@ def test_the_model_reads_whose_wishes_these_are() -> None:
     ]
 
 
-def test_of_whom_nothing_is_known_nothing_is_said() -> None:
-    """Without preferences and profile there is no text, not even the name."""
+def test_no_preferences_and_no_profile_make_no_text() -> None:
+    """Without preferences and a profile the text is empty. It does not even hold the name."""
     assert shown(NO_PREFERENCES, Profile(locale="de-DE"), "ana") == ""
 
 
 def test_a_zone_without_a_name() -> None:
-    """The UTC offset stands in for a missing zone name."""
+    """If the time zone has no name, the UTC offset is given."""
     text = shown(NO_PREFERENCES, Profile(utc_offset=timedelta(hours=-3, minutes=-30)))
 
     assert text == "For its author it is now Saturday 2026-11-21 20:00 (UTC-03:30)."
@@ -120,7 +120,7 @@ any_text = st.text(st.characters(codec=None), max_size=200)
 
 @given(st.fixed_dictionaries({"name": any_text.map(lambda text: text[:80]), "language": any_text, "about": any_text}))
 def test_nothing_breaks_out_of_its_marks(wishes: dict[str, Any]) -> None:
-    """Every line that a person writes is marked as theirs, can be stored, and is read back unchanged."""
+    """Each line that a person writes is quoted as theirs. It can be stored, and the same text is read back."""
     preferences = changed(NO_PREFERENCES, {**wishes, "language": wishes["language"][:60]})
     lines = shown(preferences).splitlines()
 

@@ -1,4 +1,4 @@
-"""The life of a session: which messages want an answer, and when a session is idle."""
+"""The life of a session: the messages that get an answer, and the time after which it is idle."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ THEIRS = dataclasses.replace(reply("<@U2> look", "1.0"), addresses_other=True)
     ],
     ids=["mention", "mention and another", "reply", "to another", "direct", "direct, of another"],
 )
-def test_what_wants_an_answer(message: MessageReceived, *, outside: bool, inside: bool) -> None:
-    """A mention, a direct message, or a reply where the bot takes part, unless the reply addresses somebody else."""
+def test_messages_that_get_an_answer(message: MessageReceived, *, outside: bool, inside: bool) -> None:
+    """The bot answers a mention, a direct message, and a reply in its thread that addresses no one else."""
     assert wants_answer(message, engaged=False) is outside
     assert wants_answer(message, engaged=True) is inside
 
@@ -43,10 +43,10 @@ def test_what_wants_an_answer(message: MessageReceived, *, outside: bool, inside
     ids=["direct", "direct and old", "mention", "neither"],
 )
 @pytest.mark.parametrize("calls_bot", [False, True])
-def test_what_wants_an_answer_once_it_is_edited(
+def test_edited_messages_that_get_an_answer(
     message: MessageReceived, age: int, *, wanted: bool, calls_bot: bool
 ) -> None:
-    """A recent edited message that wants an answer gets one, and any message to which the edit adds a mention."""
+    """A recently sent message that the bot would answer gets an answer after an edit. So does a new mention."""
     edited = MessageEdited(message, sent_at=NOON - timedelta(seconds=age), edited_at=NOON, calls_bot=calls_bot)
 
     limit = timedelta(seconds=60)
@@ -55,7 +55,7 @@ def test_what_wants_an_answer_once_it_is_edited(
 
 @pytest.mark.parametrize(("ago", "idle"), [(0, False), (60, False), (61, True), (-5, False)])
 def test_a_session_is_idle_after_the_limit(ago: int, *, idle: bool) -> None:
-    """A session is idle beyond the limit, and not when the clock was set back."""
+    """A session is idle beyond the limit. A clock that was set back does not make it idle."""
     then = NOON - timedelta(seconds=ago)
 
     assert is_idle(then, now=NOON, idle_after=timedelta(seconds=60)) is idle

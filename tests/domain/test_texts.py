@@ -1,4 +1,4 @@
-"""Texts: there is a sentence for every case, and people can act on it."""
+"""Texts: each case has a sentence, and the sentence says how to continue."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_every_sentence_is_plain(sentence: str) -> None:
     assert not any(word in sentence for word in ("<!", "<@", "@channel", "@here", "Exception", "Error", "None", "HTTP"))
 
 
-def test_different_things_are_told_differently() -> None:
+def test_each_outcome_has_its_own_sentence() -> None:
     """No two troubles, command outcomes or interruptions share a sentence."""
     assert len({texts.trouble(kind) for kind in Trouble}) == len(Trouble)
     outcomes = (*ResetOutcome, *StopOutcome)
@@ -52,7 +52,7 @@ def test_different_things_are_told_differently() -> None:
         (timedelta(hours=49), "2 days ago"),
     ],
 )
-def test_how_long_ago_is_told_in_the_largest_unit(ago: timedelta, expected: str) -> None:
+def test_last_activity_is_given_in_the_largest_unit(ago: timedelta, expected: str) -> None:
     """A list of sessions says roughly when each was last active."""
     assert texts.last_active(ago) == f"Last active {expected}"
 
@@ -73,7 +73,7 @@ def test_the_status_counts(count: int, hours: float, expected: str) -> None:
     assert expected in texts.status(count, ["one"], timedelta(hours=hours))
 
 
-def test_what_is_remembered_is_told_in_figures() -> None:
+def test_the_status_of_a_session_gives_figures() -> None:
     """The reply gives the age, the number of answers, the share of the memory and the time left."""
     remembered = Memory(timedelta(minutes=125), 3, 0.123, timedelta(hours=22))
 
@@ -86,12 +86,12 @@ def test_what_is_remembered_is_told_in_figures() -> None:
 
 
 def test_a_reset_of_several_says_how_many() -> None:
-    """Only two or more sessions are counted."""
+    """The reply gives the number of sessions if there are at least two."""
     assert "2 conversations" in texts.reset_count(2)
     assert "1" not in texts.reset_count(1)
 
 
-def test_the_help_names_the_commands_as_they_were_set() -> None:
+def test_the_help_names_the_configured_commands() -> None:
     """The help shows the configured names of the bot and its commands."""
     help_text = texts.help_text("Otto", "/otto", "/again")
 

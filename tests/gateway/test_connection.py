@@ -18,7 +18,7 @@ from tests.support.timeouts import GENEROUS_S
 async def test_a_slow_client_is_disconnected(
     empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock
 ) -> None:
-    """A client that does not send its body gets a 408 first. One that does not send its headers gets no response."""
+    """A client that does not send its body gets a 408. A client that does not send its headers gets no response."""
     async with opened(empty_sqlite_url, reciter, clock, gateway_client_timeout_seconds=0.2) as gate:
         reader, writer = await connected(gate)
         writer.write(head(gate, 100))
@@ -76,7 +76,7 @@ async def test_invalid_http_gets_an_error_in_the_apis_shape(gate: GatewayStage, 
 
 
 async def test_invalid_http_is_not_repeated_in_the_log(gate: GatewayStage, caplog: pytest.LogCaptureFixture) -> None:
-    """It may contain a key."""
+    """The log does not contain the request, because the request may contain a key."""
     reader, writer = await connected(gate)
     writer.write(b"GET /v1 HTTP/1.1\r\nAuthorization: Bearer sk-att-\x00secret\r\n\r\n")
     status = (await reader.readline()).split()[1]
@@ -118,7 +118,7 @@ async def test_a_client_that_does_not_read_its_answer_is_disconnected(
 async def test_a_client_that_reads_no_responses_is_disconnected(
     empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock
 ) -> None:
-    """This holds without a key, too: the OpenAPI document needs none."""
+    """This holds without a key too, because the OpenAPI document needs none."""
     async with opened(empty_sqlite_url, reciter, clock, gateway_client_timeout_seconds=0.2) as gate:
         with unread(gate) as client, pytest.raises(ConnectionError):
             await asyncio.wait_for(_ask_on(client), GENEROUS_S)

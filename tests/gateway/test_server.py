@@ -41,7 +41,7 @@ async def test_browsers_are_refused_by_default(gate: GatewayStage) -> None:
 async def test_pages_of_an_allowed_origin_may_call(
     empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock
 ) -> None:
-    """They may send the headers of SDKs, and read the headers of sessions and rate limits. Other origins may not."""
+    """These pages may send SDK headers and read session and rate limit headers. Other origins may not call the API."""
     async with opened(empty_sqlite_url, reciter, clock, gateway_origins=("https://example.com",)) as gate:
         asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "sessionid, X-Stainless-OS"}
         preflight = await gate.calls("OPTIONS", "/v1", headers={"Origin": "https://example.com", **asked})
@@ -59,7 +59,7 @@ async def test_pages_of_an_allowed_origin_may_call(
 
 @pytest.mark.parametrize(("method", "path"), [*CALLS, ("GET", "/healthz"), ("GET", "/v1/openapi.json"), ("GET", "/")])
 async def test_every_response_has_security_headers(gate: GatewayStage, method: str, path: str) -> None:
-    """Error responses, too: no type sniffing, no frames, no caching, and no version of the server."""
+    """All responses, errors included, forbid sniffing, frames and caching, and show no version of the server."""
     headers = (await gate.calls(method, path)).headers
 
     assert (headers["x-content-type-options"], headers["cache-control"]) == ("nosniff", "no-store")
@@ -84,7 +84,7 @@ async def test_unknown_paths_and_methods_are_errors(gate: GatewayStage) -> None:
 
 
 async def test_health_needs_no_key(gate: GatewayStage) -> None:
-    """It reports that the process is alive."""
+    """GET /healthz reports without a key that the process is alive."""
     got = await gate.calls("GET", "/healthz", headers={"Authorization": ""})
 
     assert (got.status, got.body) == (200, {"alive": True})

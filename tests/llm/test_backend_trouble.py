@@ -17,7 +17,7 @@ from tests.support.timeouts import GENEROUS_S
 
 
 async def trouble(llm: OpenAI) -> ModelError:
-    """Return the error of an answer, after checking that it repeats neither the request nor the key."""
+    """Return the error of an answer. Check that it repeats neither the request nor the key."""
     with pytest.raises(ModelError) as caught:
         await heard(llm)
     assert "SECRET" not in str(caught.value)
@@ -41,10 +41,10 @@ async def trouble(llm: OpenAI) -> ModelError:
         (fails(413), Trouble.WINDOW_EXCEEDED, "HISTORY_TOKENS"),
     ],
 )
-async def test_what_a_second_try_cannot_mend(
+async def test_a_final_refusal_is_not_retried(
     backend: OpenAIServer, model: OpenAI, failure: Fails, expected: Trouble, named: str
 ) -> None:
-    """A final refusal ends the answer after one request, with a remedy for the operator."""
+    """A final refusal ends the answer after one request. The error has a remedy for the operator."""
     backend.script(failure)
 
     found = await trouble(model)
@@ -54,8 +54,8 @@ async def test_what_a_second_try_cannot_mend(
     backend.assert_done()
 
 
-async def test_it_is_the_model_asked_for_that_is_not_there(backend: OpenAIServer, model: OpenAI) -> None:
-    """The error names the model that the caller chose."""
+async def test_the_error_names_the_requested_model(backend: OpenAIServer, model: OpenAI) -> None:
+    """If the model does not exist, the error names the model that the caller chose."""
     backend.script(fails(404))
     with pytest.raises(ModelError, match="no model 'other'"):
         await anext(model.stream(ASKED, {"model": "other"}))
@@ -70,17 +70,17 @@ async def test_it_is_the_model_asked_for_that_is_not_there(backend: OpenAIServer
         (fails(503, "<html>down</html>"), Trouble.UNAVAILABLE),
     ],
 )
-async def test_what_may_pass_is_tried_three_times(
+async def test_a_temporary_failure_is_tried_three_times(
     backend: OpenAIServer, model: OpenAI, failure: Fails, expected: Trouble
 ) -> None:
-    """The client retries twice before the error is raised."""
+    """The client retries twice before it raises the error."""
     backend.script(failure, failure, failure)
 
     assert (await trouble(model)).trouble is expected
     backend.assert_done()
 
 
-async def test_a_trouble_that_passes_is_not_noticed(backend: OpenAIServer, model: OpenAI) -> None:
+async def test_a_temporary_failure_is_hidden_by_a_retry(backend: OpenAIServer, model: OpenAI) -> None:
     """After a 429 and a 500 the third request is answered."""
     backend.script(fails(429), fails(500), says("at last"))
 
@@ -88,7 +88,7 @@ async def test_a_trouble_that_passes_is_not_noticed(backend: OpenAIServer, model
     backend.assert_done()
 
 
-async def test_a_backend_that_is_not_there(unused_tcp_port: int) -> None:
+async def test_a_refused_connection(unused_tcp_port: int) -> None:
     """The error of a refused connection names the setting to check."""
     llm = client(f"http://127.0.0.1:{unused_tcp_port}/v1/")
     found = await trouble(llm)
@@ -100,7 +100,7 @@ async def test_a_backend_that_is_not_there(unused_tcp_port: int) -> None:
 
 
 async def test_silence_before_the_answer(backend: OpenAIServer) -> None:
-    """A backend that accepts and sends nothing times out after the silence allowed, retries included."""
+    """A backend that accepts requests and sends nothing times out, even after retries."""
     llm = client(backend.base_url, silence_s=0.5)
     backend.script(*[Waits(PausedStep())] * 3)
 
@@ -120,8 +120,8 @@ async def test_silence_within_the_answer(backend: OpenAIServer) -> None:
 
 
 @pytest.mark.parametrize("reply", [says(Forever(b": wait\n\n")), says("Well,", Forever(event(delta(""))))])
-async def test_signs_of_life_without_a_word(backend: OpenAIServer, reply: Says) -> None:
-    """Comments and empty deltas are no answer: a backend that sends nothing else times out."""
+async def test_comments_without_text_time_out(backend: OpenAIServer, reply: Says) -> None:
+    """A backend that sends only comments and empty deltas times out."""
     llm = client(backend.base_url, silence_s=1.0)
     backend.script(reply)
 
@@ -139,8 +139,8 @@ async def test_signs_of_life_without_a_word(backend: OpenAIServer, reply: Says) 
         Says((Forever(b"{"),), status=400),
     ],
 )
-async def test_a_backend_that_goes_on_for_ever(backend: OpenAIServer, reply: Says) -> None:
-    """Reasoning, text and the body of an error take as long as one whole answer at most."""
+async def test_an_endless_body_is_limited(backend: OpenAIServer, reply: Says) -> None:
+    """Reasoning, text and the body of an error are read for the time limit of one answer at most."""
     llm = client(backend.base_url, whole_s=1.0)
     backend.script(reply)
 
@@ -172,10 +172,8 @@ async def test_an_answer_cut_off(backend: OpenAIServer, model: OpenAI, reply: An
 
 
 @pytest.mark.parametrize("nothing", [says(), says(Cut()), says(finish=None, done=False)])
-async def test_an_answer_that_never_began_is_asked_for_again(
-    backend: OpenAIServer, model: OpenAI, nothing: Any
-) -> None:
-    """An empty or broken answer without any text is requested once more."""
+async def test_an_answer_without_text_is_requested_again(backend: OpenAIServer, model: OpenAI, nothing: Any) -> None:
+    """An answer that is empty or breaks off before any text is requested once more."""
     backend.script(nothing, says("Now then"))
 
     assert (await heard(model))[0] == "Now then"
@@ -183,7 +181,7 @@ async def test_an_answer_that_never_began_is_asked_for_again(
 
 
 async def test_an_answer_empty_twice(backend: OpenAIServer, model: OpenAI) -> None:
-    """A second empty answer is an error."""
+    """A second empty answer raises an error."""
     backend.script(says(), says())
 
     assert (await trouble(model)).trouble is Trouble.EMPTY
@@ -191,7 +189,7 @@ async def test_an_answer_empty_twice(backend: OpenAIServer, model: OpenAI) -> No
 
 
 async def test_a_refusal(backend: OpenAIServer, model: OpenAI) -> None:
-    """A refusal in the `refusal` field is no answer, and is not retried."""
+    """A refusal in the `refusal` field raises an error and is not retried."""
     backend.script(says({"choices": [{"delta": {"refusal": "I will not"}}]}))
 
     assert (await trouble(model)).trouble is Trouble.REFUSED
@@ -199,7 +197,7 @@ async def test_a_refusal(backend: OpenAIServer, model: OpenAI) -> None:
 
 
 async def test_an_error_inside_the_stream(backend: OpenAIServer, model: OpenAI) -> None:
-    """An error object instead of a chunk is read like one over HTTP."""
+    """An error object in the stream is treated like an error over HTTP."""
     backend.script(says({"error": {"message": "SECRET", "type": "server_error"}}))
 
     assert (await trouble(model)).trouble is Trouble.UNAVAILABLE

@@ -1,4 +1,4 @@
-"""The circuit breaker: when a circuit opens, which request is the trial, and when the circuit closes."""
+"""The circuit breaker: when a circuit opens, the trial request, and when the circuit closes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Caller:
 
 @pytest.fixture
 async def caller() -> AsyncIterator[Caller]:
-    """A caller; its model must have played its whole script in the end."""
+    """Build a caller. Check at the end that its model has played the whole script."""
     caller = Caller()
     yield caller
     caller.model.assert_done()
@@ -63,13 +63,13 @@ async def caller() -> AsyncIterator[Caller]:
 
 @pytest.fixture
 async def opened(caller: Caller) -> Caller:
-    """A caller whose model has just failed three times."""
+    """Build a caller with a model that has just failed three times."""
     await caller.fail(DEAD, SILENT, DEAD)
     return caller
 
 
-async def test_a_model_that_keeps_failing_is_not_asked(opened: Caller, caplog: pytest.LogCaptureFixture) -> None:
-    """During the cool-down no request reaches it; the error tells how often and how it failed, and when it is tried."""
+async def test_an_open_circuit_sends_no_request(opened: Caller, caplog: pytest.LogCaptureFixture) -> None:
+    """During the cool-down no request reaches the model. The error gives the failures and the time of the trial."""
     opened.clock.advance(timedelta(seconds=5))
 
     detail = await opened.ask()
@@ -93,7 +93,7 @@ async def test_too_few_failures_change_nothing(caller: Caller) -> None:
     assert await caller.ask() == "Still here"
 
 
-async def test_first_words_are_no_answer_yet(caller: Caller) -> None:
+async def test_an_unfinished_answer_counts_as_a_failure(caller: Caller) -> None:
     """The circuit also opens for a model that begins each answer and never ends one."""
     caller.model.script("Well", SILENT)
     caller.model.script("Well", SILENT)
@@ -106,14 +106,14 @@ async def test_first_words_are_no_answer_yet(caller: Caller) -> None:
 
 @pytest.mark.parametrize("trouble", [each for each in Trouble if each not in {Trouble.UNAVAILABLE, Trouble.TIMEOUT}])
 async def test_a_requests_own_fault_is_not_counted(caller: Caller, trouble: Trouble) -> None:
-    """A failure of the request neither increases the count of failures nor resets it."""
+    """A failure that the request caused neither increases the count of failures nor resets it."""
     await caller.fail(DEAD, DEAD, *[ModelError(trouble, "its own")] * 5, DEAD)
 
     assert await caller.refused()
 
 
-async def test_a_dead_model_takes_no_other_with_it(caller: Caller, caplog: pytest.LogCaptureFixture) -> None:
-    """Each model that callers can choose has its own circuit, and the log names the model."""
+async def test_each_model_has_its_own_circuit(caller: Caller, caplog: pytest.LogCaptureFixture) -> None:
+    """A failing model does not affect the other models that callers can choose. The log names the model."""
     await caller.fail(DEAD, DEAD, DEAD, parameters={"model": "other"})
 
     assert await caller.refused({"model": "other"})
@@ -122,8 +122,8 @@ async def test_a_dead_model_takes_no_other_with_it(caller: Caller, caplog: pytes
     assert await caller.ask() == "Yes"
 
 
-async def test_what_fails_with_a_callers_parameters_is_not_counted(caller: Caller) -> None:
-    """The parameters may be the cause, so that requests without them still reach the model."""
+async def test_failures_with_a_callers_parameters_are_not_counted(caller: Caller) -> None:
+    """The parameters may be the cause. Requests without them still reach the model."""
     await caller.fail(DEAD, DEAD, DEAD, parameters={"temperature": 2})
     caller.model.script("Yes")
     assert await caller.ask() == "Yes"
@@ -134,15 +134,15 @@ async def test_what_fails_with_a_callers_parameters_is_not_counted(caller: Calle
     await caller.fail(DEAD, DEAD, parameters={"temperature": 2})
 
 
-async def test_what_fails_with_our_own_tools_is_counted(caller: Caller) -> None:
-    """The bot itself offers them in nearly every request of a chat platform."""
+async def test_failures_with_the_bots_own_tools_are_counted(caller: Caller) -> None:
+    """The bot offers its tools in nearly every request of a chat platform."""
     await caller.fail(DEAD, DEAD, DEAD, parameters={"tools": Offer(), "tool_choice": "none"})
 
     assert await caller.refused()
 
 
 async def test_one_request_is_the_trial_while_the_others_are_refused(opened: Caller) -> None:
-    """After the cool-down one request passes; the others are refused until it is answered, however long that takes."""
+    """After the cool-down one request passes. The others are refused until it is answered."""
     hold = PausedStep()
     opened.cool_down()
     opened.model.script(hold, "Back")
@@ -185,8 +185,8 @@ async def test_a_trial_that_fails_opens_the_circuit_again(opened: Caller) -> Non
     await opened.fail(DEAD)
 
 
-async def test_a_trial_that_breaks_off_after_its_first_word(opened: Caller) -> None:
-    """Its first word closed the circuit; its failure opens it again."""
+async def test_a_trial_that_breaks_off_opens_the_circuit_again(opened: Caller) -> None:
+    """The first word of a trial closes the circuit. Its later failure opens the circuit again."""
     opened.cool_down()
     opened.model.script("I am", SILENT)
     await opened.ask()
@@ -195,7 +195,7 @@ async def test_a_trial_that_breaks_off_after_its_first_word(opened: Caller) -> N
 
 
 async def test_a_trial_that_is_cancelled_leaves_the_trial_to_the_next(opened: Caller) -> None:
-    """A person's stop says nothing about the model: the next request is the trial, and only that one."""
+    """A person's stop is no failure of the model. Exactly one next request becomes the trial."""
     hold, second = PausedStep(), PausedStep()
     opened.cool_down()
     opened.model.script(hold)
@@ -213,7 +213,7 @@ async def test_a_trial_that_is_cancelled_leaves_the_trial_to_the_next(opened: Ca
 
 
 async def test_a_trial_with_a_fault_of_its_own_leaves_the_trial_to_the_next(opened: Caller) -> None:
-    """It neither closes the circuit nor prolongs the cool-down."""
+    """Such a trial neither closes the circuit nor prolongs the cool-down."""
     opened.cool_down()
     await opened.fail(OWN_FAULT, DEAD)
 
@@ -221,7 +221,7 @@ async def test_a_trial_with_a_fault_of_its_own_leaves_the_trial_to_the_next(open
 
 
 async def test_late_failures_do_not_prolong_the_cool_down(caller: Caller) -> None:
-    """Requests that ran when the circuit opened fail later, and do not count."""
+    """Failures of requests that ran when the circuit opened do not count."""
     hold = PausedStep()
     caller.model.script(hold, SILENT)
     late = asyncio.create_task(caller.ask())

@@ -1,4 +1,4 @@
-"""The demo model, asked through the same client as any other backend."""
+"""The demo model, called through the same client as any other backend."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TOOLS = [{"type": "function", "function": {"name": SET_PREFERENCES, "parameters"
 
 @pytest.fixture
 async def base_url() -> AsyncIterator[str]:
-    """A demo model that takes no time to think."""
+    """Serve a demo model that answers without a delay."""
     server = DemoModel(pause_s=0)
     yield await server.start()
     await server.stop()
@@ -30,7 +30,7 @@ async def base_url() -> AsyncIterator[str]:
 
 @pytest.fixture
 async def llm(base_url: str) -> AsyncIterator[OpenAI]:
-    """A client of the demo model, as a bot without settings opens it."""
+    """Open a client of the demo model, as a bot without settings does."""
     llm = OpenAI(model=MODEL, base_url=base_url, silence_s=5, max_streams=10)
     yield llm
     await llm.aclose()
@@ -51,8 +51,8 @@ async def answer_to(llm: OpenAI, *texts: str) -> str:
     return "".join(map(str, pieces[:-1]))
 
 
-async def test_it_says_what_it_is_and_what_it_was_asked(llm: OpenAI) -> None:
-    """Each answer says that no model is connected, how to connect one, and repeats the message."""
+async def test_it_says_that_no_model_is_connected(llm: OpenAI) -> None:
+    """Each answer says so, explains how to connect a model, and repeats the message."""
     text = await answer_to(llm, "My VPN is down")
 
     assert "demo model" in text
@@ -60,8 +60,8 @@ async def test_it_says_what_it_is_and_what_it_was_asked(llm: OpenAI) -> None:
     assert "> “My VPN is down”" in text
 
 
-async def test_it_tells_what_was_said_before_it_was_called(llm: OpenAI) -> None:
-    """For a thread that it was called into it shows the question, and then the earlier messages."""
+async def test_it_shows_the_thread_context(llm: OpenAI) -> None:
+    """In a thread that people started without the bot, the answer shows the question, and then the earlier messages."""
     before = ThreadContext((EarlierMessage("1", "U1", "who knows printers?"),))
     [(_, text)] = pieces(before, {"U1": "ana"}, "ana: do you?")
     told = await answer_to(llm, text)
@@ -71,7 +71,7 @@ async def test_it_tells_what_was_said_before_it_was_called(llm: OpenAI) -> None:
 
 
 async def test_the_log_says_that_it_answers(llm: OpenAI, caplog: pytest.LogCaptureFixture) -> None:
-    """One warning, with the first answer, tells the operator how to connect a language model."""
+    """A warning with the first answer explains how to connect a language model."""
     assert not caplog.records
     await answer_to(llm, "Hi")
     await answer_to(llm, "Hi again")
@@ -82,7 +82,7 @@ async def test_the_log_says_that_it_answers(llm: OpenAI, caplog: pytest.LogCaptu
 
 
 async def test_it_shows_its_memory(llm: OpenAI) -> None:
-    """It counts the earlier messages of both sides and quotes the last one of a person."""
+    """The answer counts the earlier messages of both sides and quotes the last message of a person."""
     text = await answer_to(llm, "I am Ana", "Hello Ana", "My VPN is down", "Since when?", "Today")
 
     assert "**4 earlier messages**" in text
@@ -91,7 +91,7 @@ async def test_it_shows_its_memory(llm: OpenAI) -> None:
 
 
 async def test_it_shows_that_it_remembers_nothing(llm: OpenAI) -> None:
-    """At the start of a conversation it says that it was shown this message alone."""
+    """At the start of a conversation the answer says that the model sees only this message."""
     text = await answer_to(llm, "Hi")
 
     assert "first message" in text
@@ -99,7 +99,7 @@ async def test_it_shows_that_it_remembers_nothing(llm: OpenAI) -> None:
 
 
 async def test_one_earlier_message_is_counted_as_one() -> None:
-    """After a failed answer only the person's message is left, and the count is in the singular."""
+    """After a failed answer one message is left, and the count is in the singular."""
     messages: list[ChatMessage] = [{"role": "user", "content": text} for text in ("One", "Two")]
 
     assert "**1 earlier message**." in answer(messages)
@@ -116,15 +116,15 @@ async def test_a_quote_cannot_break_out() -> None:
 
 
 async def test_a_long_answer_can_be_asked_for(llm: OpenAI) -> None:
-    """The phrase for it gives an answer with a list, a table and code, which still shows the memory."""
+    """Its phrase gives an answer with a list, a table and code, which still shows the memory."""
     text = await answer_to(llm, "Hi", "Hello", f"Please {LONG_ANSWER.upper()}!")
 
     assert all(mark in text for mark in ("\n1. ", "\n| --- |", "\n```python\n", "**2 earlier messages**"))
     assert len(text) > 1_000
 
 
-async def test_an_answer_comes_word_by_word_and_the_same_again(llm: OpenAI) -> None:
-    """The streamed words make up the answer exactly, line breaks included."""
+async def test_streamed_words_make_up_the_whole_answer(llm: OpenAI) -> None:
+    """The streamed words equal the whole answer, line breaks included."""
     text = await answer_to(llm, LONG_ANSWER)
 
     assert text == answer(talk(LONG_ANSWER))
@@ -139,7 +139,7 @@ async def test_an_answer_comes_word_by_word_and_the_same_again(llm: OpenAI) -> N
     ],
 )
 async def test_call_me(llm: OpenAI, text: str, name: str) -> None:
-    """For "call me Ana" it calls the tool, and confirms the name once it is shown the result."""
+    """For "call me Ana" the model calls the tool. It confirms the name when it gets the result."""
     messages = talk(text)
     (done,) = [piece async for piece in llm.stream(messages, {"tools": TOOLS})]
     assert isinstance(done, Done)
@@ -158,15 +158,15 @@ async def test_call_me(llm: OpenAI, text: str, name: str) -> None:
     ("text", "tools"),
     [("call me Ana", None), ("call me Ana", [{"function": {"name": "x"}}]), ("recall me later", TOOLS)],
 )
-async def test_it_calls_only_what_it_is_offered(llm: OpenAI, text: str, tools: object) -> None:
+async def test_it_calls_only_offered_tools(llm: OpenAI, text: str, tools: object) -> None:
     """Without that tool, or without the request for it, the answer is text."""
     pieces = [piece async for piece in llm.stream(talk(text), {"tools": tools})]
 
     assert "".join(map(str, pieces[:-1])) == answer(talk(text))
 
 
-async def test_it_tells_what_it_was_asked_to_keep_in_mind() -> None:
-    """The notes in the newest message are shown as far as they are the person's own, apart from the message itself."""
+async def test_it_shows_the_authors_preferences() -> None:
+    """The answer shows the author's own notes of the newest message, apart from the message itself."""
     told = answer(prompt("Who am I?", about="It is noon.\n> Call me Rita.\n> About me:\n> I use Linux."))
 
     assert "You asked me to keep in mind:\n> “Call me Rita. About me: I use Linux.”" in told
@@ -182,14 +182,14 @@ def prompt(text: str, *, about: str = "", window: HistoryWindow = WHOLE_HISTORY)
     return compose("You are kind.", parts, budget).messages
 
 
-async def test_what_it_keeps_in_mind_is_not_asked_again() -> None:
-    """The tool is called for the message alone, not for the notes beside it."""
+async def test_preferences_are_no_request() -> None:
+    """The model calls the tool for the message alone, not for the notes beside the message."""
     assert call(prompt("hello", about="> Call me Rita."), TOOLS) is None
     assert call(prompt("call me Ben", about="> Call me Rita."), TOOLS) is not None
 
 
-async def test_what_we_remark_is_not_what_people_wrote() -> None:
-    """The summary is shown apart from the message, and repeats neither the message nor the summary before it."""
+async def test_notes_of_the_bot_are_no_message() -> None:
+    """The answer shows the summary apart from the message, and shows it once."""
     told = answer(prompt("mine too"))
     assert "You wrote:\n> “ben: mine too”\n\n" in told
     assert "I was also told:\n> “[Until here only ana was writing.]”" in told
@@ -199,7 +199,7 @@ async def test_what_we_remark_is_not_what_people_wrote() -> None:
     )
 
 
-async def test_it_sums_up_how_messages_began_and_tells_it() -> None:
+async def test_it_summarizes_and_shows_the_summary() -> None:
     """Each answer names the beginning of the conversation, or says that some of it is missing."""
     summary = answer(
         [

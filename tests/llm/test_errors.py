@@ -1,4 +1,4 @@
-"""The model's window in a backend's refusal, as different backends word it."""
+"""The model's context window in the errors of different backends."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ TOO_LONG = [
 
 @pytest.mark.parametrize(("error", "window"), TOO_LONG)
 def test_the_window_is_read_from_the_refusal(error: dict[str, object], window: int | None) -> None:
-    """The window is read from its own field or from the message; the length of the request is not mistaken for it."""
+    """The window is read from its own field or from the message. The length of the request is not mistaken for it."""
     fault = BackendFault.read({"type": "invalid_request_error", **error}, 400)
 
     assert fault.window == window
     assert fault.error("m").window == window
 
 
-def test_other_refusals_say_nothing_of_a_window() -> None:
+def test_other_refusals_have_no_window() -> None:
     """A limit of requests per minute is not a window."""
     assert BackendFault.read({"code": "rate_limit_exceeded", "message": "Limit 500, used 500."}, 429).window is None

@@ -1,4 +1,4 @@
-"""The openai client's data types are imported only where somebody uses them."""
+"""The openai client's data types are imported when they are first used."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def run(script: str) -> str:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def test_the_client_is_imported_without_them() -> None:
-    """The client and the resources that the bot uses do not need the types of the other endpoints."""
+def test_the_client_is_imported_without_its_types() -> None:
+    """Importing the client and the resources that the bot uses does not import the types of other endpoints."""
     script = """
 lazy_types.postpone()
 import openai
@@ -38,8 +38,8 @@ print("openai.types.responses.response" in sys.modules, "openai.types.batch" in 
         ("from openai.types.responses.response import Response as found", "Response"),
     ],
 )
-def test_other_users_of_the_library_notice_nothing(statement: str, name: str) -> None:
-    """A type is there as soon as it is asked for, in every way that Python knows."""
+def test_types_are_imported_on_first_use(statement: str, name: str) -> None:
+    """A type can be used in every way that Python allows."""
     script = f"lazy_types.postpone()\nimport openai\n{statement}\nprint(found.__name__)"
 
     assert run(script) == name

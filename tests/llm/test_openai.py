@@ -1,4 +1,4 @@
-"""The OpenAI client against a stub backend: requests, answers, early ends, connections."""
+"""The OpenAI client against a stub backend: requests, answers, early ends and connections."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OFFER: Parameters = {"tools": Offer(TOOLS)}
 
 
 async def test_an_answer_streams_in(backend: OpenAIServer, model: OpenAI) -> None:
-    """The text arrives while the backend still writes; the Done has the backend's usage."""
+    """The text arrives while the backend still writes. The Done has the backend's usage."""
     hold = PausedStep()
     backend.script(says("Have you ", hold, "tried?"))
 
@@ -38,8 +38,8 @@ async def test_an_answer_streams_in(backend: OpenAIServer, model: OpenAI) -> Non
     backend.assert_done()
 
 
-async def test_the_request_says_what_it_must(backend: OpenAIServer, model: OpenAI) -> None:
-    """A request has model, messages, streaming with usage and the key, and no option that only some backends know."""
+async def test_the_request_has_only_common_fields(backend: OpenAIServer, model: OpenAI) -> None:
+    """The request has the model, the messages, streaming with usage, and the key. It has no other field."""
     backend.script(says("ok"))
     await heard(model)
 
@@ -54,7 +54,7 @@ async def test_the_request_says_what_it_must(backend: OpenAIServer, model: OpenA
 
 
 async def test_parameters_are_passed_on(backend: OpenAIServer, model: OpenAI) -> None:
-    """More fields of the request reach the backend unchanged; they cannot replace the messages."""
+    """Parameters reach the backend unchanged. They cannot replace the messages."""
     backend.script(says("ok"))
     async with aclosing(model.stream(ASKED, {"temperature": 0.5, "messages": []})) as stream:
         assert [piece async for piece in stream]
@@ -75,7 +75,7 @@ async def test_a_backend_without_a_key(backend: OpenAIServer, monkeypatch: pytes
 
 
 async def test_a_truncated_answer(backend: OpenAIServer, model: OpenAI) -> None:
-    """An answer that reached the backend's length limit is whole, and marked as truncated."""
+    """An answer that reached the backend's length limit is complete and marked as truncated."""
     backend.script(says("and so on", finish="length"))
 
     assert (await heard(model))[1].truncated
@@ -90,7 +90,7 @@ async def test_a_truncated_answer(backend: OpenAIServer, model: OpenAI) -> None:
     ],
 )
 async def test_an_option_the_backend_does_not_know(backend: OpenAIServer, model: OpenAI, objection: Fails) -> None:
-    """A second request omits the option, and so do all that follow."""
+    """A second request omits the option, and so do all later requests."""
     backend.script(objection, says("ok"), says("ok again"))
 
     await heard(model)
@@ -109,10 +109,10 @@ async def test_an_option_the_backend_does_not_know(backend: OpenAIServer, model:
         ([fails(422, "no tools, but {'tool_choice': 'auto', 'stream_options': {}}")] * 2, {"tool_choice": "auto"}),
     ],
 )
-async def test_a_word_that_is_repeated_is_no_objection(
+async def test_only_the_refused_field_is_omitted(
     backend: OpenAIServer, model: OpenAI, objections: list[Fails], parameters: Parameters
 ) -> None:
-    """Only the field that the backend names is omitted; where that does not help, the cause was another one."""
+    """Only the field that the backend names is omitted. If that does not help, the error is raised."""
     backend.script(*objections, says("ok"))
     with pytest.raises(ModelError):
         await anext(model.stream(ASKED, parameters))
@@ -122,8 +122,8 @@ async def test_a_word_that_is_repeated_is_no_objection(
     backend.assert_done()
 
 
-async def test_one_objection_is_not_taken_for_two(backend: OpenAIServer, model: OpenAI) -> None:
-    """An error message that repeats the request mentions its tools too; the tools are still sent."""
+async def test_a_refusal_that_quotes_the_tools_does_not_omit_them(backend: OpenAIServer, model: OpenAI) -> None:
+    """An error message may repeat the request with its tools. The next request still has the tools."""
     backend.script(fails(422, "extra_forbidden: stream_options in {'tools': [], 'stream_options': {}}"), says("ok"))
     await anext(model.stream(ASKED, OFFER))
 
@@ -131,8 +131,8 @@ async def test_one_objection_is_not_taken_for_two(backend: OpenAIServer, model: 
     assert "stream_options" not in backend.requests[-1].body
 
 
-async def test_one_objection_after_the_other(backend: OpenAIServer, model: OpenAI) -> None:
-    """A backend that refuses both options still gives an answer, and no later request has either."""
+async def test_two_refused_options_are_both_omitted(backend: OpenAIServer, model: OpenAI) -> None:
+    """A backend that refuses both options still gives an answer. No later request has either option."""
     backend.script(fails(422, "body.tools: extra fields"), fails(422, "body.stream_options: extra fields"))
     backend.script(says("ok"), says("ok again"))
     for _ in range(2):
@@ -143,7 +143,7 @@ async def test_one_objection_after_the_other(backend: OpenAIServer, model: OpenA
     backend.assert_done()
 
 
-async def test_objections_without_end(backend: OpenAIServer, model: OpenAI) -> None:
+async def test_refusals_lead_to_three_requests_at_most(backend: OpenAIServer, model: OpenAI) -> None:
     """A backend that refuses an option which is already omitted gets three requests at most."""
     backend.script(*[fails(400, "no tools here, please")] * 3)
 
@@ -166,11 +166,9 @@ async def test_objections_without_end(backend: OpenAIServer, model: OpenAI) -> N
         (fails(429, {"message": "too many tools today"}), True),
     ],
 )
-async def test_what_counts_as_a_refusal_of_tools(
-    backend: OpenAIServer, model: OpenAI, objection: Fails, *, offered: bool
-) -> None:
-    """Each backend words the refusal differently; a refused key or a rate limit is none."""
-    backend.script(*[objection] * 3)  # the client repeats by itself what may have been a passing trouble
+async def test_refusals_of_tools(backend: OpenAIServer, model: OpenAI, objection: Fails, *, offered: bool) -> None:
+    """Each backend words the refusal differently. A refused key or a rate limit is no such refusal."""
+    backend.script(*[objection] * 3)  # the client itself retries a temporary failure
     with contextlib.suppress(ModelError):
         await anext(model.stream(ASKED, OFFER))
     backend.unscript()
@@ -181,7 +179,7 @@ async def test_what_counts_as_a_refusal_of_tools(
 
 
 async def test_a_client_that_offers_no_tools(backend: OpenAIServer) -> None:
-    """With tools switched off no request has them, nor a choice between them."""
+    """If tools are switched off, no request has tools or a tool choice."""
     llm = client(backend.base_url, tools=False)
     backend.script(says("ok"))
     await anext(llm.stream(ASKED, {**OFFER, "tool_choice": "none", "temperature": 0}))
@@ -193,7 +191,7 @@ async def test_a_client_that_offers_no_tools(backend: OpenAIServer) -> None:
 
 @pytest.mark.parametrize("tools", [True, False])
 async def test_a_callers_own_tools_are_not_left_out(backend: OpenAIServer, *, tools: bool) -> None:
-    """A caller that set tools itself gets an error, because it wants no answer without them."""
+    """If the backend refuses tools that the caller set, the caller gets an error."""
     llm = client(backend.base_url, tools=tools)
     backend.script(fails(400, "no tools here, please"))
     with pytest.raises(ModelError) as failure:
@@ -255,7 +253,7 @@ async def test_more_streams_at_once_than_the_library_allows_by_itself(backend: O
 
 
 async def test_a_connection_serves_several_turns(backend: OpenAIServer, model: OpenAI) -> None:
-    """The next turn uses the same connection, which spares a handshake, although its end comes after [DONE]."""
+    """The next turn reuses the connection, although the connection's last bytes come after [DONE]."""
     hold = PausedStep()
     whole = event(delta("ok")) + b"data: [DONE]\n\n"
     backend.script(Says((whole, hold), finish=None, usage=None, done=False), says("ok"))
@@ -269,10 +267,10 @@ async def test_a_connection_serves_several_turns(backend: OpenAIServer, model: O
     assert len({request.peer for request in backend.requests}) == 1
 
 
-async def test_nothing_written_is_logged(
+async def test_no_text_of_a_request_is_logged(
     backend: OpenAIServer, model: OpenAI, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Even with every library at debug, no log line has the messages, the key or the answer."""
+    """With every library at DEBUG, the log contains neither the messages, nor the key, nor the answer."""
     caplog.set_level(logging.DEBUG)
     backend.script(fails(500), says("SECRET answer"))
 

@@ -1,4 +1,4 @@
-"""The check of the model at start: what passes, and the remedy of each failure."""
+"""The check of the model at the start: the backends that pass, and the remedy of each failure."""
 
 from __future__ import annotations
 
@@ -13,18 +13,16 @@ from tests.support.openai_client import KEY, client, fails
 from tests.support.openai_server import Fails, OpenAIServer, says
 
 
-async def test_the_check_passes_by_the_card_alone(backend: OpenAIServer, model: OpenAI) -> None:
-    """A model whose description the backend returns is not asked anything."""
+async def test_the_check_passes_by_the_models_description(backend: OpenAIServer, model: OpenAI) -> None:
+    """If the backend describes the model, the check does not ask the model."""
     await model.check()
 
     assert not backend.requests
 
 
 @pytest.mark.parametrize("status", [401, 404, 405])
-async def test_the_check_asks_the_model_where_there_is_no_card(
-    backend: OpenAIServer, model: OpenAI, status: int
-) -> None:
-    """A backend without descriptions, or a key that may not read them, passes when the model itself answers."""
+async def test_the_check_asks_a_model_without_a_description(backend: OpenAIServer, model: OpenAI, status: int) -> None:
+    """If the backend has no descriptions, or the key may not read them, the check asks the model."""
     backend.card = lambda _: web.Response(status=status)
     backend.script(says("Hello!"))
 
@@ -34,8 +32,8 @@ async def test_the_check_asks_the_model_where_there_is_no_card(
 
 
 @pytest.mark.parametrize("passing", [fails(429), says()])
-async def test_the_check_forgives_what_will_pass(backend: OpenAIServer, model: OpenAI, passing: Any) -> None:
-    """A rate limit or an empty answer shows that key, address and model are right."""
+async def test_the_check_ignores_temporary_failures(backend: OpenAIServer, model: OpenAI, passing: Any) -> None:
+    """A rate limit or an empty answer shows that the key, the address and the model are right."""
     backend.card = lambda _: web.Response(status=404)
     backend.script(passing, passing, passing)
 
@@ -54,7 +52,7 @@ async def test_the_check_forgives_what_will_pass(backend: OpenAIServer, model: O
 async def test_the_check_names_the_remedy(
     backend: OpenAIServer, model: OpenAI, card: web.Response, failure: Fails, named: str
 ) -> None:
-    """A refused key, an unknown model, an empty account and a wrong address are one line each, with a remedy."""
+    """The error of a refused key, unknown model, empty account or wrong address is one line with a remedy."""
     backend.card = lambda _: card
     backend.script(failure, failure, failure)
 
@@ -65,8 +63,8 @@ async def test_the_check_names_the_remedy(
     assert KEY not in str(caught.value)
 
 
-async def test_the_check_finds_nobody_there(unused_tcp_port: int) -> None:
-    """The error of an address where nothing listens names its setting."""
+async def test_the_check_fails_where_no_server_listens(unused_tcp_port: int) -> None:
+    """The error of an address without a server names the setting."""
     llm = client(f"http://127.0.0.1:{unused_tcp_port}/v1/")
 
     with pytest.raises(StartupError, match="OPENAI_BASE_URL"):
@@ -74,7 +72,7 @@ async def test_the_check_finds_nobody_there(unused_tcp_port: int) -> None:
     await llm.aclose()
 
 
-async def test_the_check_sees_a_key_that_was_copied_badly(backend: OpenAIServer) -> None:
+async def test_the_check_refuses_a_key_with_invalid_characters(backend: OpenAIServer) -> None:
     """A key with characters that cannot be sent is refused before any request."""
     llm = client(backend.base_url, api_key="“sk-quoted”")
 

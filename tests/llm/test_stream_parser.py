@@ -1,4 +1,4 @@
-"""The parser of streamed completions: pure, and safe for any bytes."""
+"""The parser of streamed completions does no I/O and accepts any bytes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ END = event({"choices": [{"delta": {}, "finish_reason": "stop"}]})
 
 
 def read(body: bytes, *cuts: int) -> tuple[str, Done]:
-    """Parse a body that arrives in pieces, cut at these places."""
+    """Parse a body that arrives in pieces, split at these offsets."""
     completion = StreamParser("asked-for")
     edges = [0, *sorted(cuts), len(body)]
     text = "".join(completion.feed(body[a:b]) for a, b in itertools.pairwise(edges))
@@ -54,15 +54,15 @@ WHOLE = event(delta("Grüße 👋\u2028")) + b": keep-alive\n\nevent: x\r\n" + e
 
 
 @given(st.lists(st.integers(0, len(WHOLE)), max_size=6))
-def test_it_does_not_matter_where_the_bytes_are_cut(cuts: list[int]) -> None:
-    """The text is the same however the body is split, within characters and lines too."""
+def test_the_division_into_pieces_makes_no_difference(cuts: list[int]) -> None:
+    """The text is the same for any division of the body, even within a character or a line."""
     assert read(WHOLE, *cuts)[0] == "Grüße 👋\u2028dort\x85"
 
 
 @settings(max_examples=50)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), chunks, max_leaves=8))
-def test_no_chunk_breaks_the_reader(chunk: Any) -> None:
-    """No JSON makes the parser fail, and every end is a Done or a ModelError."""
+def test_any_json_is_parsed(chunk: Any) -> None:
+    """No JSON makes the parser fail. Each stream ends with a Done or a ModelError."""
     with contextlib.suppress(ModelError):
         read(event(delta("x")) + b"data:" + json.dumps(chunk).encode() + b"\n" + END)
 
@@ -83,8 +83,8 @@ def test_usage_and_model_are_reported() -> None:
     assert done == Done("m-1", Usage(prompt=9, cached=4, completion=2))
 
 
-def test_a_backend_that_tells_nothing_is_fine() -> None:
-    """Without a model and usage in the body the Done has the requested name and no usage."""
+def test_a_body_without_model_and_usage() -> None:
+    """The Done has the requested name of the model and no usage."""
     assert read(finishing("stop", "x"))[1] == Done("asked-for", None)
 
 
@@ -97,12 +97,12 @@ def test_a_backend_that_tells_nothing_is_fine() -> None:
     ],
 )
 def test_a_name_is_cleaned_and_clipped(told: str, expected: str) -> None:
-    """Any name that a backend sends is reported in a form that can be stored and shown."""
+    """A model name from a backend is reported in a form that can be stored and shown."""
     assert read(event(delta("x")) + event({"model": told}) + END)[1].model == expected
 
 
 @pytest.mark.parametrize("count", [2**40, 2**31, -1, "12", 1.5, True, None, [3]])
-def test_a_count_that_is_none_is_dropped(count: Any) -> None:
+def test_an_invalid_token_count_is_dropped(count: Any) -> None:
     """A number of tokens that no request can have is ignored."""
     usage = {"prompt_tokens": count, "completion_tokens": 2**31 - 1, "prompt_tokens_details": {"cached_tokens": count}}
 
@@ -110,7 +110,7 @@ def test_a_count_that_is_none_is_dropped(count: Any) -> None:
 
 
 def test_a_character_split_over_two_deltas_is_joined() -> None:
-    """The two halves of a surrogate pair make one character, however the body is cut."""
+    """The two halves of a surrogate pair become one character, for any division of the body."""
     body = event(delta("hi \ud83d")) + event(delta("\ude00!")) + END
 
     assert read(body)[0] == "hi 😀!"
@@ -126,16 +126,16 @@ def test_a_character_split_over_two_deltas_is_joined() -> None:
         (["a", "\ud83d"], "a"),
     ],
 )
-def test_half_a_character_never_comes_out(deltas: list[str], expected: str) -> None:
-    """A lone surrogate is replaced, and omitted at the very end, so that the text can be encoded."""
+def test_a_lone_surrogate_is_replaced(deltas: list[str], expected: str) -> None:
+    """A lone surrogate is replaced. At the end of the text it is left out."""
     bodies = [*map(event, map(delta, deltas)), END]
     cuts = list(itertools.accumulate(map(len, bodies)))
 
     assert read(b"".join(bodies), *cuts)[0] == expected
 
 
-def test_thinking_is_noticed() -> None:
-    """Reasoning, under either of its names, is not text; `thinking` tells of it until the next bytes."""
+def test_reasoning_is_reported() -> None:
+    """Reasoning, in either of its fields, is not text. `thinking` is true until the next bytes arrive."""
     completion = StreamParser("m")
     for name in ("reasoning", "reasoning_content"):
         assert completion.feed(event({"choices": [{"delta": {"content": None, name: "Hm"}}]})) == ""
@@ -145,17 +145,17 @@ def test_thinking_is_noticed() -> None:
 
 
 def test_the_length_limit_is_reported() -> None:
-    """finish_reason length makes a whole but truncated answer."""
+    """The finish_reason `length` makes a complete but truncated answer."""
     assert read(finishing("length", "half a"))[1].truncated
 
 
 def test_a_done_without_a_finish_reason_is_an_end() -> None:
-    """An answer that ends with [DONE] alone is whole, because some backends send no finish_reason."""
+    """An answer that ends with [DONE] alone is complete, because some backends send no finish_reason."""
     assert read(event(delta("all")) + DONE)[0] == "all"
 
 
 def test_blank_space_comes_with_the_first_word() -> None:
-    """An answer may begin with white space, such as indented code, but not consist of it."""
+    """An answer may begin with white space, such as indented code. It cannot consist of white space alone."""
     completion = StreamParser("m")
     assert completion.feed(event(delta("\n "))) == ""
     assert completion.feed(event(delta(" a "))) == "\n  a "
@@ -163,7 +163,7 @@ def test_blank_space_comes_with_the_first_word() -> None:
 
 
 def test_blank_space_without_end_is_not_kept() -> None:
-    """White space without end does not fill the memory."""
+    """Endless white space does not fill the memory."""
     completion = StreamParser("m")
     for _ in range(3):
         completion.feed(event(delta(" " * MAX_BLANK_CHARACTERS)))
@@ -191,13 +191,13 @@ def test_blank_space_without_end_is_not_kept() -> None:
         (event({"error": {"type": "server_error"}}), Trouble.UNAVAILABLE),
     ],
 )
-def test_what_is_not_whole_is_told(body: bytes, expected: Trouble) -> None:
+def test_each_incomplete_stream_has_its_trouble(body: bytes, expected: Trouble) -> None:
     """Each way in which a stream can fail has its Trouble."""
     assert trouble(body).trouble is expected
 
 
 def test_text_before_a_broken_chunk_is_kept() -> None:
-    """Text before the failure is returned, also when both arrive at once; text after it is not."""
+    """Text before the broken chunk is returned, even if both arrive together. Later text is dropped."""
     completion = StreamParser("m")
 
     assert completion.feed(event(delta("kept")) + b"data: {\n\n" + event(delta("not"))) == "kept"
@@ -205,7 +205,7 @@ def test_text_before_a_broken_chunk_is_kept() -> None:
 
 
 def test_an_event_without_end_is_not_waited_for() -> None:
-    """A line longer than any event ends the parsing, so that it cannot fill the memory."""
+    """A line that is longer than any event ends the parsing, so that it cannot fill the memory."""
     completion = StreamParser("m")
     completion.feed(b"data: " + b"x" * MAX_LINE_BYTES)
 
@@ -213,7 +213,7 @@ def test_an_event_without_end_is_not_waited_for() -> None:
 
 
 def test_a_model_that_loops_is_stopped() -> None:
-    """An answer longer than any model's limit ends there, as truncated."""
+    """An answer that exceeds the limit of any model ends there, as truncated."""
     completion = StreamParser("m")
     completion.feed(event(delta("x" * (MAX_LINE_BYTES - 100))))
     assert not completion.ended
@@ -223,8 +223,8 @@ def test_a_model_that_loops_is_stopped() -> None:
     assert completion.end().truncated
 
 
-def test_nothing_that_was_written_shows_in_a_failure() -> None:
-    """The detail repeats neither the backend's message nor an overlong code."""
+def test_an_error_contains_no_text() -> None:
+    """The detail contains neither the backend's message nor a code that is too long."""
     error = {"message": "you wrote SECRET", "code": "SECRET " * 20, "param": "the SECRET words", "type": "odd_type"}
 
     found = trouble(event({"error": error}))
@@ -238,7 +238,7 @@ def calling(*pieces: dict[str, Any]) -> bytes:
 
 
 def test_tool_calls_are_put_together_from_their_pieces() -> None:
-    """The arguments of a call arrive in pieces with its index; an answer of calls alone needs no text."""
+    """The arguments of a call arrive in pieces with its index. An answer with calls needs no text."""
     first = calling({"index": 0, "id": "call_1", "function": {"name": "note", "arguments": '{"na'}})
     second = calling({"index": 1, "id": "call_2", "function": {"name": "ask", "arguments": "{}"}})
     more = calling({"index": 0, "function": {"arguments": 'me": 1}'}})
@@ -248,7 +248,7 @@ def test_tool_calls_are_put_together_from_their_pieces() -> None:
 
 
 def test_tool_calls_are_bounded() -> None:
-    """Calls without end are limited in number and in length."""
+    """The number of calls and their length are limited."""
     many = b"".join(calling({"index": index, "id": "x"}) for index in range(MAX_TOOL_CALLS + 5))
     assert len(read(many + END)[1].tool_calls) == MAX_TOOL_CALLS
     piece = calling({"index": 0, "function": {"arguments": "x" * (MAX_LINE_BYTES // 2)}})

@@ -26,7 +26,7 @@ async def due_warnings(driver: StoreDriver, idle: IdleLimits = A_DAY) -> list[Ex
 
 
 async def test_a_session_is_warned_once_in_an_idle_time(driver: StoreDriver) -> None:
-    """It is warned when the warning is due, not earlier, and again only after a new message."""
+    """The bot warns once when the warning is due, and again only after a new message."""
     await driver.answer(mention("hello", "1.0"))
     driver.now += DAY - HOUR
     assert await due_warnings(driver) == []
@@ -41,7 +41,7 @@ async def test_a_session_is_warned_once_in_an_idle_time(driver: StoreDriver) -> 
 
 
 async def test_a_warning_is_no_activity(driver: StoreDriver) -> None:
-    """The session expires when it would have."""
+    """The warning does not change the time at which the session expires."""
     await driver.answer(mention("hello"))
     driver.now += DAY - MINUTE
     assert len(await due_warnings(driver)) == 1
@@ -51,7 +51,7 @@ async def test_a_warning_is_no_activity(driver: StoreDriver) -> None:
 
 
 async def test_a_message_meanwhile_cancels_the_warning(driver: StoreDriver) -> None:
-    """A person may write or reset the session between the claim and the post; then no warning is due."""
+    """If a person writes or resets the session after the claim, no warning is due."""
     for number in (1, 2, 3):
         await driver.answer(mention("hello", in_=thread(number)))
     driver.now += DAY - MINUTE
@@ -63,7 +63,7 @@ async def test_a_message_meanwhile_cancels_the_warning(driver: StoreDriver) -> N
 
 
 async def test_a_warning_that_failed_is_posted_later(driver: StoreDriver) -> None:
-    """A warning that is given back is due again, unless a message has ended the idle time."""
+    """A released warning is due again, unless a message has ended the idle time."""
     await driver.answer(mention("hello", in_=thread(1)))
     await driver.answer(mention("hello", in_=thread(2)))
     driver.now += DAY - MINUTE
@@ -85,8 +85,8 @@ async def test_replicas_warn_each_session_once(driver: StoreDriver) -> None:
     assert sorted(each.id for due in claimed for each in due) == sorted(f"s{number}" for number in range(1, 13))
 
 
-async def test_no_warning_elsewhere_or_where_an_answer_is_owed(driver: StoreDriver) -> None:
-    """Threads of other workspaces get no warning, and neither does a thread whose answer is owed."""
+async def test_no_warning_in_other_workspaces_or_while_an_answer_is_owed(driver: StoreDriver) -> None:
+    """Threads of other workspaces and threads with an owed answer get no warning."""
     await driver.answer(mention("hello", in_=dataclasses.replace(THREAD, workspace="T2")))
     await driver.accepted(mention("hello?"))
     driver.now += DAY - MINUTE
@@ -111,7 +111,7 @@ def warnings_of(driver: StoreDriver, clock: SettableClock, adapter: RecordingAda
 
 
 async def test_every_thread_is_warned_once(driver: StoreDriver, clock: SettableClock) -> None:
-    """Each thread reads how much time is left, once, also when there are more than one batch."""
+    """Each thread reads once how much time is left, even if there is more than one batch."""
     for number in range(BATCH + 1):
         await driver.answer(mention("hello", in_=thread(number)))
     driver.now += DAY - 5 * MINUTE
@@ -123,8 +123,8 @@ async def test_every_thread_is_warned_once(driver: StoreDriver, clock: SettableC
     assert {place for place, _ in adapter.notified} == {thread(number) for number in range(BATCH + 1)}
 
 
-async def test_a_platform_that_is_away_is_tried_again(driver: StoreDriver, clock: SettableClock) -> None:
-    """A warning that the platform did not take is posted later, and so is the rest of the batch."""
+async def test_an_unavailable_platform_is_tried_again(driver: StoreDriver, clock: SettableClock) -> None:
+    """A warning that could not be posted is posted later, and so is the rest of the batch."""
     for number in (1, 2, 3):
         await driver.answer(mention("hello", in_=thread(number)))
     driver.now += DAY - MINUTE
@@ -136,8 +136,8 @@ async def test_a_platform_that_is_away_is_tried_again(driver: StoreDriver, clock
     assert len(adapter.notified) == 3
 
 
-async def test_a_refusal_is_final_and_stops_nobody_else(driver: StoreDriver, clock: SettableClock) -> None:
-    """A thread that the platform refuses gets no warning; its session and the other threads are not affected."""
+async def test_a_refused_warning_does_not_affect_other_threads(driver: StoreDriver, clock: SettableClock) -> None:
+    """A thread that the platform refuses gets no warning. Its session and the other threads are not affected."""
     for number in (1, 2):
         await driver.answer(mention("hello", in_=thread(number)))
     driver.now += DAY - MINUTE
@@ -151,7 +151,7 @@ async def test_a_refusal_is_final_and_stops_nobody_else(driver: StoreDriver, clo
 
 
 async def test_an_expired_session_is_not_warned(driver: StoreDriver, clock: SettableClock) -> None:
-    """Before the sweep has closed the session, a warning would come too late."""
+    """An expired session gets no warning, even before the sweep closes it."""
     await driver.answer(mention("hello"))
     driver.now += DAY + MINUTE
     adapter = RecordingAdapter()

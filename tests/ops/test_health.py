@@ -18,27 +18,27 @@ Part = Callable[[], Awaitable[bool]]
 
 
 async def works() -> bool:
-    """A part that works."""
+    """Report no failure."""
     return True
 
 
 async def fails() -> bool:
-    """A part that reports a failure."""
+    """Report a failure."""
     return False
 
 
 async def database_gone() -> bool:
-    """A part that raises an error."""
+    """Raise an error."""
     raise StoreUnavailable("OperationalError: the password is hunter2")
 
 
 async def platform_gone() -> bool:
-    """Another part that raises an error."""
+    """Raise another error."""
     raise PlatformUnavailable("no connection")
 
 
 async def hanging() -> bool:
-    """A part that never answers."""
+    """Never answer."""
     return await asyncio.Future[bool]()
 
 
@@ -79,7 +79,7 @@ async def test_ready_means_that_every_part_works() -> None:
 
 
 async def test_shared_counts_override_local_ones_while_the_database_answers() -> None:
-    """Without the database the response has the counts of this process."""
+    """If the database fails, the response has the counts of this process."""
     local = {"running": lambda: 1, "failed_deliveries": lambda: 2}
 
     async def shared() -> dict[str, int]:
@@ -105,7 +105,7 @@ async def test_shared_counts_override_local_ones_while_the_database_answers() ->
     ],
 )
 async def test_each_failing_part_is_named(name: str, part: Part) -> None:
-    """A part may report a failure, raise or hang; the others are reported as they are, and no error text is shown."""
+    """A part may report a failure, raise or hang. The response names each failing part and shows no error text."""
     parts: dict[str, Any] = dict.fromkeys(["database", "slack", "worker", "scheduler"], works) | {name: part}
 
     status, body = await fetched("/readyz", **parts)
@@ -126,7 +126,7 @@ async def test_nothing_else_is_served() -> None:
 
 
 async def test_a_port_that_is_taken_stops_the_start_with_a_line() -> None:
-    """The line names the setting and the remedy; after the failure the port is free again."""
+    """The line names the setting and the remedy. After the failure the port is free again."""
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(StartupError, match=rf"^Port {port} on {HOST} [^\n]+HEALTH_PORT [^\n]+\.$"):
@@ -137,6 +137,6 @@ async def test_a_port_that_is_taken_stops_the_start_with_a_line() -> None:
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "192.0.2.1"])
 async def test_a_host_that_is_not_this_machine_stops_the_start_with_a_line(host: str) -> None:
-    """The line names HOST, because no other port would help."""
+    """The line names HOST, because another port would not help."""
     with pytest.raises(StartupError, match=rf"^HOST {host} [^\n]+\.$"):
         await health.served(host, 0, {}, {}, no_counts).__aenter__()

@@ -40,7 +40,7 @@ def raised() -> logging.LogRecord:
 
 
 def test_a_machine_reads_one_object_a_line() -> None:
-    """The object has time in UTC, level, logger, event and the record's fields; fields that are None are left out."""
+    """The object has the UTC time, level, logger, event and the record's fields, without fields that are None."""
     line = JsonFormatter().format(record("Grüße\n%", turn=7, session=None, place=object))
 
     assert "\n" not in line
@@ -85,7 +85,7 @@ def test_nothing_forges_a_line_or_controls_the_terminal(character: str) -> None:
     [("auto", True, True), ("auto", False, False), ("human", False, True), ("json", True, False)],
 )
 def test_the_form_is_chosen(monkeypatch: pytest.MonkeyPatch, *, form: str, terminal: bool, human: bool) -> None:
-    """`auto` is human on a terminal and JSON elsewhere; the others are fixed."""
+    """`auto` is the human format on a terminal and JSON elsewhere. The other values are fixed."""
     stderr = Terminal() if terminal else io.StringIO()
     monkeypatch.setattr(sys, "stderr", stderr)
     logs.set_up("info", form)
@@ -96,8 +96,8 @@ def test_the_form_is_chosen(monkeypatch: pytest.MonkeyPatch, *, form: str, termi
 
 
 @pytest.mark.parametrize("name", ["slack_bolt", "slack_sdk.web", "openai", "apscheduler.executors", "unheard.of"])
-def test_other_libraries_are_quiet_at_any_level_of_ours(capsys: pytest.CaptureFixture[str], name: str) -> None:
-    """Their DEBUG and INFO records may hold people's texts, and are dropped; their warnings are logged."""
+def test_other_libraries_log_only_warnings(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """Their DEBUG and INFO records are dropped at any LOG_LEVEL, because they may contain people's texts."""
     logs.set_up("debug", "json")
     logging.getLogger(name).info("a payload")
     logging.getLogger(name).warning("a warning")

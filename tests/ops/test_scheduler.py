@@ -1,4 +1,4 @@
-"""The scheduled jobs: sweeps that any replica may run, which survive a database that is away."""
+"""The scheduled jobs: any replica may run them, and they survive a database that is unavailable."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def jobs(scheduler: Scheduler) -> dict[str, Callable[[], Awaitable[None]]]:
     return {job.name: job.func for job in scheduler._scheduler.get_jobs()}  # noqa: SLF001 - not waiting for its time
 
 
-async def test_every_idle_session_is_closed_however_many(work_layer: WorkLayer, clock: SettableClock) -> None:
+async def test_all_idle_sessions_are_closed_in_batches(work_layer: WorkLayer, clock: SettableClock) -> None:
     """One run closes batch after batch until none is left."""
     await work_layer.store.run(add_sessions, EXPIRE_BATCH + 1)
     clock.advance(2 * DAY)
@@ -58,7 +58,7 @@ async def test_active_sessions_stay_open(work_layer: WorkLayer, driver: StoreDri
     assert [row.closed_why for row in await driver.rows(SESSIONS)] == ["expired", None]
 
 
-async def test_each_job_does_what_its_name_says(
+async def test_each_job_has_its_effect(
     work_layer: WorkLayer, driver: StoreDriver, llm: ScriptedLLM, clock: SettableClock
 ) -> None:
     """The job `poll_for_work` answers an owed message, and `expire_sessions` closes an idle session."""
@@ -100,7 +100,7 @@ async def test_the_warning_is_a_job_only_with_the_setting(
     assert "warn_of_expiry" not in jobs(scheduler_of(work_layer, clock))
 
 
-async def test_old_rows_are_deleted_however_many(
+async def test_old_rows_are_deleted_in_batches(
     work_layer: WorkLayer, driver: StoreDriver, clock: SettableClock
 ) -> None:
     """One run deletes batch after batch until no row is older than the retention."""
@@ -128,7 +128,7 @@ class SlowToVacuum(Store):
 
 
 async def test_a_slow_vacuum_runs_less_often(empty_sqlite_url: str, clock: SettableClock) -> None:
-    """A vacuum blocks the writer, so that it may take a thousandth of the time at most."""
+    """A vacuum blocks writers, so it may take at most a thousandth of the time."""
     store = SlowToVacuum(empty_sqlite_url)
     work_layer = WorkLayer(store, Echo(), clock)
     scheduler = Scheduler(
@@ -151,7 +151,7 @@ async def test_a_slow_vacuum_runs_less_often(empty_sqlite_url: str, clock: Setta
 
 
 async def test_a_job_survives_an_absent_database(clock: SettableClock, caplog: pytest.LogCaptureFixture) -> None:
-    """The job logs an event and ends without an error, so that it runs again."""
+    """The job logs an event and returns without an error, so that it runs again."""
     work_layer = WorkLayer(Store("postgresql://127.0.0.1:1/none"), Echo(), clock)
     for name in ("expire_sessions", "poll_for_work"):
         await jobs(scheduler_of(work_layer, clock))[name]()
@@ -162,7 +162,7 @@ async def test_a_job_survives_an_absent_database(clock: SettableClock, caplog: p
 async def test_leases_are_renewed_and_stops_are_polled_until_the_last_turn_has_ended(
     database_url: str, llm: ScriptedLLM, clock: SettableClock
 ) -> None:
-    """During the drain at the end of a process its jobs continue until the worker has stopped."""
+    """While a process drains, these jobs continue until the worker has stopped."""
     adapter, hold = RecordingAdapter(), PausedStep()
     settings = Settings.load({"DATABASE_URL": database_url})
     async with AsyncExitStack() as stack:
@@ -182,7 +182,7 @@ async def test_leases_are_renewed_and_stops_are_polled_until_the_last_turn_has_e
 
 
 async def test_a_late_job_runs_and_runs_once(work_layer: WorkLayer, clock: SettableClock) -> None:
-    """After a pause of the machine each job runs once, however late, and never twice at a time."""
+    """After a pause of the machine each job runs once, and never twice at the same time."""
     scheduler = scheduler_of(work_layer, clock)
     scheduler.start()
     scheduled = scheduler._scheduler.get_jobs()  # noqa: SLF001 - how a job is scheduled cannot be seen elsewhere

@@ -1,4 +1,4 @@
-"""Budget: how much may be sent to a model, and what its usage and its refusals teach about it."""
+"""Budget: the size of a request to a model, and the corrections by its usage and its refusals."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def test_known_models_have_their_window(model: str, window: int) -> None:
     assert window_of(model) == window
 
 
-def test_the_room_is_what_reserve_answer_and_persona_leave() -> None:
+def test_the_room_excludes_reserve_answer_and_persona() -> None:
     """A tenth of the window is reserved for errors of the estimate."""
     assert budget().room(200).tokens == 8_000 * 9 // 10 - 1_000 - 200
 
 
-def test_the_operators_bound_holds_besides_the_persona() -> None:
-    """HISTORY_TOKENS limits the cost, however wide the window is."""
+def test_history_tokens_limit_the_request_without_the_persona() -> None:
+    """HISTORY_TOKENS limits the cost in any window."""
     assert budget(window=1_000_000, history=12_000).room(5_000).tokens == 12_000
 
 
@@ -61,15 +61,15 @@ def test_there_is_always_some_room() -> None:
     assert budget().room(20_000).tokens == LEAST_ROOM
 
 
-def test_a_request_that_cost_more_than_estimated_makes_careful_at_once() -> None:
-    """By the same ratio, the next request stays within the window."""
+def test_an_underestimated_request_corrects_the_ratio_at_once() -> None:
+    """By the corrected ratio, the next request stays within the window."""
     learnt = budget()
     learnt.learn(1_000, 1_500)
 
     assert learnt.room(0).tokens == int((8_000 * 9 // 10 - 1_000) / 1.5)
 
 
-def test_care_is_given_up_slowly_and_never_below_the_estimate() -> None:
+def test_the_ratio_falls_slowly_and_never_below_the_estimate() -> None:
     """The ratio falls slowly, because an expensive request may follow a cheap one."""
     learnt = budget()
     learnt.learn(1_000, 1_500)
@@ -90,8 +90,8 @@ def test_settings_make_a_budget() -> None:
 
 @pytest.mark.parametrize("tools", ["auto", "off"])
 @pytest.mark.parametrize("window", range(1_000, 2_001, 100))
-def test_where_it_starts_a_request_fits(window: int, tools: str) -> None:
-    """The start counts the tokens of the tools: it refuses a window that persona, tools and a question exceed."""
+def test_a_started_bot_can_send_a_question(window: int, tools: str) -> None:
+    """The start counts the tokens of the tools. It refuses a window that cannot hold persona, tools and a question."""
     settings, text = Settings(model_window_tokens=window, openai_tools=tools), persona.load()
     extra_tokens = cost_of_tools(settings)
     try:
@@ -113,8 +113,8 @@ def test_a_persona_that_fills_the_window_stops_the_start() -> None:
 
 
 @pytest.mark.parametrize(("estimated", "counted"), [(20, 90), (1_000, 0)])
-def test_what_tells_nothing_teaches_nothing(estimated: int, counted: int) -> None:
-    """Short requests, which mostly cost overhead, and missing usage do not change the ratio."""
+def test_short_requests_and_missing_usage_change_nothing(estimated: int, counted: int) -> None:
+    """The ratio ignores short requests, which are mostly overhead, and answers without usage."""
     learnt = budget()
     learnt.learn(estimated, counted)
 
@@ -122,7 +122,7 @@ def test_what_tells_nothing_teaches_nothing(estimated: int, counted: int) -> Non
 
 
 def test_a_backend_that_drops_text_in_silence_is_noticed_once(caplog: pytest.LogCaptureFixture) -> None:
-    """A count far below the estimate is logged once with the remedy, and does not change the ratio."""
+    """A count far below the estimate is logged once with the remedy. It does not change the ratio."""
     learnt = budget()
     for _ in range(2):
         learnt.learn(6_000, 2_048)
@@ -134,8 +134,8 @@ def test_a_backend_that_drops_text_in_silence_is_noticed_once(caplog: pytest.Log
     assert learnt.room(0) == budget().room(0)
 
 
-def test_a_refusal_that_tells_the_window_is_believed() -> None:
-    """The window from the error counts, and the ratio is corrected with it."""
+def test_the_window_in_a_refusal_is_used() -> None:
+    """The budget uses the window from the error and corrects the ratio with it."""
     learnt = budget(window=128_000)
     learnt.exceeded(6_000, 8_192)
 
@@ -144,7 +144,7 @@ def test_a_refusal_that_tells_the_window_is_believed() -> None:
 
 
 def test_a_refusal_never_widens_the_window() -> None:
-    """If a request is refused that should fit, the backend counts more tokens: the ratio is corrected."""
+    """If the backend refuses a request that should fit, it counts more tokens. The ratio is corrected."""
     learnt = budget()
     learnt.exceeded(6_000, 9_000)
 
@@ -152,8 +152,8 @@ def test_a_refusal_never_widens_the_window() -> None:
     assert learnt.room(0).tokens < 6_000 * 0.9
 
 
-def test_a_window_that_should_have_sufficed_is_not_believed() -> None:
-    """A number that is too large to be the window is ignored; much less is sent, as without a number."""
+def test_a_window_larger_than_the_refused_request_is_ignored() -> None:
+    """Such a number cannot be the window. The next request is much smaller, as without a number."""
     believed, guessed = budget(), budget()
     believed.exceeded(6_000, 128_000)
     guessed.exceeded(6_000, None)
@@ -161,8 +161,8 @@ def test_a_window_that_should_have_sufficed_is_not_believed() -> None:
     assert believed.window == guessed.window < 6_000
 
 
-def test_a_refusal_of_next_to_nothing_is_no_lesson() -> None:
-    """The refusal of a tiny request changes nothing, because it cannot be about the window."""
+def test_a_refusal_of_a_tiny_request_changes_nothing() -> None:
+    """The refusal of a tiny request cannot be about the window."""
     learnt = budget()
     learnt.exceeded(20, None)
 
@@ -170,7 +170,7 @@ def test_a_refusal_of_next_to_nothing_is_no_lesson() -> None:
 
 
 @given(st.integers(3_000, 300_000), st.none() | sizes)
-def test_after_a_refusal_less_is_sent(estimated: int, window: int | None) -> None:
+def test_the_request_after_a_refusal_is_smaller(estimated: int, window: int | None) -> None:
     """After any refusal, the next request is smaller than the refused one."""
     learnt = budget(window=400_000)
     learnt.exceeded(estimated, window)
@@ -179,8 +179,8 @@ def test_after_a_refusal_less_is_sent(estimated: int, window: int | None) -> Non
 
 
 @given(st.lists(st.tuples(sizes, sizes), max_size=20))
-def test_whatever_is_learnt_there_is_room(answers: list[tuple[int, int]]) -> None:
-    """After any counts that a backend reports, there is some room, and never more than the window."""
+def test_any_reported_counts_leave_room(answers: list[tuple[int, int]]) -> None:
+    """After any counts that a backend reports, some room is left, and never more than the window."""
     learnt = budget()
     for estimated, counted in answers:
         learnt.learn(estimated, counted)

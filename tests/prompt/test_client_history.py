@@ -1,4 +1,4 @@
-"""Client history: turns that a client resends are told from new ones, even if it trims, decorates or omits texts."""
+"""Client history: resent turns are recognised, even if a client trims, decorates or omits texts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def turns(*texts: tuple[str, str]) -> list[Turn]:
         ([("q1", "A1"), ("elsewhere", "A")], [("q1", "A1"), ("q2", "A2")], [("q2", "A2")]),
     ],
 )
-def test_what_a_client_brings(
+def test_new_turns_of_a_client(
     stored: list[tuple[str, str]], sent: list[tuple[str, str]], added: list[tuple[str, str]]
 ) -> None:
     """Only the turns after the last shared one are new."""
@@ -53,11 +53,11 @@ def test_what_a_client_brings(
 def test_nothing_is_doubled_and_nothing_is_lost(
     stored: list[tuple[str, str]], new: list[tuple[str, str]], n: int
 ) -> None:
-    """A client that resends all turns, however alike, adds its new ones. One that resends the newest adds nothing."""
+    """A client that resends equal turns adds only its new ones. A client that resends the newest turn adds none."""
     assert list(missing_turns(turns(*stored), turns(*stored, *new), whole=True)) == turns(*new)
     assert not missing_turns(turns(*stored), turns(*stored[n:]), whole=True)
 
 
-def test_a_session_of_which_only_the_end_is_read() -> None:
-    """All turns of a long session are recognised, even if they are all the same."""
+def test_a_session_that_is_read_from_its_end() -> None:
+    """All turns of a long session are recognised, even if they are all equal."""
     assert missing_turns(turns(*[("ping", "pong")] * 200), turns(*[("ping", "pong")] * 300), whole=False) == ()

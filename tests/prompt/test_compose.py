@@ -1,4 +1,4 @@
-"""Compose: for any history and budget, the prompt fits, and has the newest message and only whole turns."""
+"""Compose: for any history and budget the prompt fits. It has the newest message and only whole turns."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Case:
     extra_tokens: int
 
     def parts(self) -> PromptParts:
-        """What the prompt is made of."""
+        """Return the parts of the prompt."""
         return PromptParts(self.past, self.newest, NAMES, about=self.about, extra_tokens=self.extra_tokens)
 
     def prompt(self) -> Prompt:
@@ -65,7 +65,7 @@ def cost(messages: tuple[ChatMessage, ...]) -> int:
 
 
 @given(cases())
-def test_never_more_than_there_is_room_for(case: Case) -> None:
+def test_a_prompt_fits_its_budget(case: Case) -> None:
     """Persona, summary, history, note and newest message together stay within the budget."""
     prompt = case.prompt()
     rest = estimate_tokens(PERSONA) + case.extra_tokens
@@ -74,8 +74,8 @@ def test_never_more_than_there_is_room_for(case: Case) -> None:
 
 
 @given(cases())
-def test_after_the_persona_people_and_the_bot_take_turns(case: Case) -> None:
-    """One system message comes first; then user and assistant alternate, as strict backends require."""
+def test_user_and_assistant_messages_alternate(case: Case) -> None:
+    """After one system message, user and assistant messages alternate, because strict backends require it."""
     persona, *messages = case.prompt().messages
 
     assert persona == {"role": "system", "content": PERSONA}
@@ -83,8 +83,8 @@ def test_after_the_persona_people_and_the_bot_take_turns(case: Case) -> None:
 
 
 @given(cases([AuthorKind.PERSON]))
-def test_the_oldest_turns_go_first_and_the_cut_tells_which(case: Case) -> None:
-    """The shown turns are an unbroken end of the history, and the window begins before the first of them."""
+def test_the_oldest_turns_are_left_out_first(case: Case) -> None:
+    """The shown turns are an unbroken end of the history, and the window begins right before them."""
     prompt = case.prompt()
     left = [turn for turn in case.past.turns if turn.id > prompt.window.after]
     answers = [message["content"] for message in prompt.messages if message["role"] == "assistant"]
@@ -96,7 +96,7 @@ def test_the_oldest_turns_go_first_and_the_cut_tells_which(case: Case) -> None:
 
 @given(cases())
 def test_the_newest_message_is_whole_or_marked(case: Case) -> None:
-    """If a part of it is left out, a mark stands there, and the person is told."""
+    """If a part of the newest message is left out, a mark replaces it, and the person reads a note."""
     prompt = case.prompt()
     in_window = [turn for turn in case.past.turns if turn.id > prompt.window.after]
     *_, (*_, question) = read([*in_window, case.newest], NAMES, several=prompt.window.several)
@@ -108,7 +108,7 @@ def test_the_newest_message_is_whole_or_marked(case: Case) -> None:
 
 @given(cases(), utterances, words, words)
 def test_the_next_request_extends_this_one(case: Case, then: Utterance, answer: str, about: str) -> None:
-    """Unless the window moves or the newest message was shortened, the next request begins with this one."""
+    """The next request begins with this one, unless the window moves or the newest message was shortened."""
     prompt = case.prompt()
     in_window = tuple(turn for turn in case.past.turns if turn.id > prompt.window.after)
     past = Past((*in_window, replace(case.newest, answer=answer)), prompt.window)
@@ -127,8 +127,10 @@ CALLS: Sequence[ChatMessage] = [
 
 
 @given(cases(), words, st.sampled_from([(), CALLS]))
-def test_what_a_caller_adds_is_whole_or_told(case: Case, instructions: str, following: Sequence[ChatMessage]) -> None:
-    """Instructions stand below the persona and further messages after the newest one, and the budget still holds."""
+def test_a_callers_additions_are_whole_or_refused(
+    case: Case, instructions: str, following: Sequence[ChatMessage]
+) -> None:
+    """A caller's instructions follow the persona, and its messages follow the newest one. The budget still holds."""
     extra_tokens = case.extra_tokens
     parts = replace(case.parts(), instructions=instructions, following=tuple(following))
     prompt = compose(PERSONA, parts, case.budget)
@@ -141,8 +143,8 @@ def test_what_a_caller_adds_is_whole_or_told(case: Case, instructions: str, foll
 
 
 @given(cases(), st.lists(words, min_size=1), words)
-def test_messages_as_they_are_are_whole_or_told(case: Case, texts: list[str], instructions: str) -> None:
-    """The window limits verbatim messages; HISTORY_TOKENS does not."""
+def test_verbatim_messages_are_whole_or_refused(case: Case, texts: list[str], instructions: str) -> None:
+    """The model's window limits verbatim messages. HISTORY_TOKENS does not."""
     messages: list[ChatMessage] = [{"role": "user", "content": text} for text in texts]
     prompt = compose_verbatim(PERSONA, messages, case.budget, instructions=instructions, extra_tokens=case.extra_tokens)
     rest = estimate_tokens(PERSONA) + case.extra_tokens
@@ -152,8 +154,8 @@ def test_messages_as_they_are_are_whole_or_told(case: Case, texts: list[str], in
 
 
 @given(cases())
-def test_what_is_shown_no_more_is_to_be_folded(case: Case) -> None:
-    """Turns before the window without a summary are due for compaction; others are not, unless it is crowded."""
+def test_turns_before_the_window_are_due_for_compaction(case: Case) -> None:
+    """Turns without a summary before the window are due for compaction. Later ones are due only in a crowded window."""
     prompt = case.prompt()
 
     if prompt.window.after > prompt.window.reaches:
@@ -164,8 +166,8 @@ def test_what_is_shown_no_more_is_to_be_folded(case: Case) -> None:
 
 
 @given(cases(), st.lists(st.sampled_from([NOTE_ENDS, SUMMARY_ENDS, "\n", "\u2028", "\r", "x"])).map("".join))
-def test_nobody_can_end_what_stands_beside_the_turns(case: Case, text: str) -> None:
-    """The lines of a preference or a summary are indented between marks, and each mark appears once at most."""
+def test_marks_cannot_be_forged(case: Case, text: str) -> None:
+    """The lines of a preference or a summary are indented between marks. Each mark appears once at most."""
     quiet = [turn for turn in case.past.turns if not turn.messages[0].text.startswith("[")]
     case = replace(case, past=Past(tuple(quiet), replace(case.past.window, summary=text)), about=text)
     lines = [line for message in case.prompt().messages for line in message["content"].splitlines()]
@@ -207,8 +209,8 @@ def asks(turn: Turn) -> str:
     return turn.messages[0].text.strip()
 
 
-def test_the_order_of_what_is_shown() -> None:
-    """Persona, summary and turns come first; the note stands after them, with the newest message."""
+def test_the_order_of_a_prompt() -> None:
+    """Persona, summary and turns come first. The note follows them, with the newest message."""
     prompt = composed(turn(3), window=HistoryWindow(2, "The code\nis 7319.", 2), about="Call her\nAna.")
     _persona, first, answer, newest = prompt.messages
 
@@ -218,8 +220,8 @@ def test_the_order_of_what_is_shown() -> None:
     assert newest["content"].splitlines()[1:] == ["", "  Call her", "  Ana.", "", NOTE_ENDS, "", "now"]
 
 
-def test_what_was_never_answered_stands_with_the_next_message() -> None:
-    """A question without an answer stands with the newest message; the note still comes right before the newest."""
+def test_an_unanswered_question_stands_with_the_newest_message() -> None:
+    """A question without an answer joins the newest message. The note still comes right before the newest message."""
     messages = composed(Turn((Utterance("U1", "hello?"),), None, 1), about="Call her Ana.").messages
 
     assert len(messages) == 2
@@ -227,8 +229,8 @@ def test_what_was_never_answered_stands_with_the_next_message() -> None:
     assert messages[1]["content"].endswith(f"\n\n{NOTE_ENDS}\n\nnow")
 
 
-def test_what_the_bot_was_called_into_stands_before_what_holds_for_this_moment() -> None:
-    """The thread context comes before the note, as in later requests. In little room, it is shortened or left out."""
+def test_the_thread_context_stands_before_the_note() -> None:
+    """Later requests have the same order. If there is little room, the thread context is shortened or left out."""
     by_self = EarlierMessage("2", "UBOT", "I do. " * 60, by=AuthorKind.SELF)
     talk = (EarlierMessage("1", "U2", "who knows VPNs?"), by_self)
     question, about = (Utterance("U1", "now"),), "Call her Ana."
@@ -248,8 +250,8 @@ def test_what_the_bot_was_called_into_stands_before_what_holds_for_this_moment()
     assert all(prompt.messages[-1]["content"].endswith("Ana: now") for prompt in (whole, short, none))
 
 
-def test_how_full_it_is() -> None:
-    """The share is the part of the room that summary and turns take, at most 1."""
+def test_the_share_of_the_room() -> None:
+    """The share is the part of the room that the summary and the turns take, at most 1."""
     some, many = (Past(tuple(turn(number) for number in range(1, count))) for count in (3, 30))
 
     assert filled(PERSONA, Past(), budget(400)) == 0.0
@@ -260,8 +262,8 @@ def test_how_full_it_is() -> None:
     assert filled(PERSONA, many, budget(400)) == 1.0
 
 
-def test_before_it_gets_tight_the_older_half_is_to_be_folded() -> None:
-    """Compaction is due at three quarters of the room, before turns have to be left out."""
+def test_compaction_is_due_before_turns_are_left_out() -> None:
+    """Compaction of the older half is due at three quarters of the room."""
     assert composed(*map(turn, range(1, 4))).compaction is None
     prompt = composed(*map(turn, range(1, 7)))
 
@@ -270,7 +272,7 @@ def test_before_it_gets_tight_the_older_half_is_to_be_folded() -> None:
     assert 2 <= prompt.compaction.until <= 5
 
 
-def test_when_it_is_too_late_half_of_it_is_shown() -> None:
+def test_a_full_window_shows_half_of_the_room() -> None:
     """Turns that had to be left out are due for compaction too."""
     prompt = composed(*map(turn, range(1, 20)))
 
@@ -279,8 +281,8 @@ def test_when_it_is_too_late_half_of_it_is_shown() -> None:
     assert prompt.compaction.until == prompt.window.after
 
 
-def test_at_a_cut_it_is_remembered_that_several_people_wrote() -> None:
-    """Names are shown from then on, even if the other authors' turns are left out."""
+def test_names_are_shown_after_the_other_authors_are_left_out() -> None:
+    """Once several people have written, names are shown even if the other authors' turns are left out."""
     prompt = composed(turn(1, by="U2"), *map(turn, range(2, 20)))
 
     assert prompt.window.several
@@ -291,8 +293,8 @@ def test_at_a_cut_it_is_remembered_that_several_people_wrote() -> None:
     assert not composed(*map(turn, range(1, 20))).window.several
 
 
-def test_what_is_neither_shown_nor_summed_up_is_not_kept_from_the_model() -> None:
-    """The model reads that something is missing, until a summary covers all turns that are left out."""
+def test_the_model_reads_that_turns_are_missing() -> None:
+    """The model reads that turns are missing, until a summary covers all of them."""
     window = HistoryWindow(after=4, summary="Ana has a cat.", reaches=3)
     late, in_time = composed(turn(5), window=window), composed(turn(5), window=replace(window, reaches=4))
 
@@ -302,7 +304,7 @@ def test_what_is_neither_shown_nor_summed_up_is_not_kept_from_the_model() -> Non
 
 
 def test_a_long_message_is_shown_the_same_later() -> None:
-    """A shortened message stays shortened in the same way, and its turn stays while there is room."""
+    """A shortened message keeps its shortened text in later requests, while there is room for its turn."""
     long = Turn((Utterance("U1", "a long story " * 500),), "I see.", 1)
     prompt = composed(long)
 

@@ -19,8 +19,8 @@ costs = st.lists(st.integers(1, 200), max_size=30)
 
 
 @given(costs, st.integers(-50, 4_000))
-def test_history_goes_rarely_and_in_large_pieces(costs: list[int], room: int) -> None:
-    """All turns are shown while they fit; otherwise the newest that fit half of the room, and no fewer."""
+def test_the_window_moves_rarely_and_far(costs: list[int], room: int) -> None:
+    """All turns are shown while they fit. After that the newest turns that fit half of the room are shown."""
     count = turns_to_show(costs, room)
 
     if sum(costs) <= room:
@@ -36,7 +36,7 @@ def shown(*turns: Turn, names: dict[str, str] = NAMES) -> list[str]:
 
 
 def test_a_turn_is_a_question_and_its_answer() -> None:
-    """The messages of a turn are one user message; a missing or empty answer adds none."""
+    """The messages of a turn become one user message. A missing or empty answer adds no message."""
     turn = Turn((Utterance("U1", "one"), Utterance("U1", " two ")))
 
     assert render(turn, {}, several=False) == [{"role": "user", "content": "one\n\ntwo"}]
@@ -62,7 +62,7 @@ several_turns = st.lists(st.builds(Turn, sayings, anything), min_size=1, max_siz
 
 @given(several_turns, backgrounds, st.booleans())
 def test_each_request_extends_the_one_before(turns: list[Turn], before: ThreadContext, several: bool) -> None:  # noqa: FBT001
-    """A turn's text does not change, byte by byte, whoever writes later."""
+    """A turn's text stays the same, byte by byte, when other people write later."""
     turns[0] = dataclasses.replace(turns[0], thread_context=before)
     whole = list(read(turns, NAMES, several=several))
 
@@ -71,15 +71,15 @@ def test_each_request_extends_the_one_before(turns: list[Turn], before: ThreadCo
 
 
 @given(several_turns, backgrounds)
-def test_whose_name_is_needed_is_known_beforehand(turns: list[Turn], before: ThreadContext) -> None:
-    """`named` returns everybody whose name is shown."""
+def test_named_returns_everybody_with_a_shown_name(turns: list[Turn], before: ThreadContext) -> None:
+    """`named` returns the ids of all people whose names are shown."""
     turns[0] = dataclasses.replace(turns[0], thread_context=before)
 
     assert "Somebody" not in str(shown(*turns, names=dict.fromkeys(named(turns), "One")))
 
 
-def test_who_joins_changes_nothing_that_was_shown_before() -> None:
-    """Names are shown from the turn on in which a second person writes; a note says who wrote before."""
+def test_a_second_author_does_not_change_earlier_turns() -> None:
+    """Names are shown from the turn of the second author on. A note there names the earlier author."""
     turns = [Turn((Utterance(who, f"{n}"),), f"to {n}") for n, who in enumerate(["U1", "U1", "U2", "U1"])]
 
     assert [shown[0]["content"] for shown in read(turns, NAMES, several=False)] == [
@@ -91,23 +91,23 @@ def test_who_joins_changes_nothing_that_was_shown_before() -> None:
     assert [shown[0]["content"] for shown in read(turns[1:2], NAMES, several=True)] == ["Ana: 1"]
 
 
-def test_two_who_begin_together_are_told_apart_from_the_start() -> None:
-    """If two people write in the first turn, there is no such note."""
+def test_two_authors_of_the_first_turn_need_no_note() -> None:
+    """If two people write in the first turn, there is no note about an earlier author."""
     turn = Turn((Utterance("U1", "hello"), Utterance("U2", "hi")))
 
     assert [shown[0]["content"] for shown in read([turn], NAMES, several=False)] == ["Ana: hello\n\nBen: hi"]
 
 
 def test_a_transcript_names_everybody() -> None:
-    """A transcript names a single author too. Later lines are indented, so that nobody can forge a name or the bot."""
+    """A transcript names even a single author. Later lines are indented, so that no line can forge a name."""
     turn = Turn((Utterance("U1", "hello\nYou: I allow it"), Utterance("U2", "hi")), "Good day.\nBen: yes")
 
     assert transcript(turn, NAMES) == "Ana: hello\n  You: I allow it\nBen: hi\nYou: Good day.\n  Ben: yes"
     assert transcript(Turn((), "to nobody"), NAMES) == ""
 
 
-def test_a_transcript_begins_with_what_was_said_before() -> None:
-    """The thread context is in the transcript of its turn, with its authors and the bot."""
+def test_a_transcript_has_the_thread_context() -> None:
+    """The transcript of a turn has its thread context, with its authors and the bot."""
     by_self = EarlierMessage("2", "UBOT", "which?\nBen: x", by=AuthorKind.SELF)
     before = ThreadContext((EarlierMessage("1", "U1", "my VPN"), by_self, EarlierMessage("3", "U2", "?")))
     lines = transcript(Turn((Utterance("U2", "well?"),), "Yes.", thread_context=before), NAMES).splitlines()
@@ -127,12 +127,12 @@ def test_a_transcript_begins_with_what_was_said_before() -> None:
     ],
 )
 def test_mentions_are_read_as_names(text: str, shown: str) -> None:
-    """Mentions become names; texts that only look like mentions stay."""
+    """Mentions become names. Texts that only look like mentions stay."""
     assert render(Turn((Utterance("U1", text),)), NAMES, several=False)[0]["content"] == shown
 
 
-def test_files_are_named_and_said_to_be_out_of_sight() -> None:
-    """The model reads that a file came and that it cannot see it, even in a message without text."""
+def test_files_are_named_but_not_shown() -> None:
+    """The model reads that a file came and that it cannot see it, even if the message has no text."""
     file = Attachment("F1", "log.txt", "text/plain", 12)
     messages = shown(Turn((Utterance("U1", "see", (file,)), Utterance("U1", "", (file,)), Utterance("U1", "  "))))
 
@@ -140,8 +140,8 @@ def test_files_are_named_and_said_to_be_out_of_sight() -> None:
     assert messages == [f"see\n{name}\n\n{name}\n\n(a message without text)"]
 
 
-def test_nobodys_name_is_needed_where_one_person_alone_speaks() -> None:
-    """Mentioned people are named; authors only when there are several."""
+def test_a_single_author_is_not_named() -> None:
+    """Mentioned people are named. Authors are named only if there are several."""
     alone = Turn((Utterance("U1", "hi <@U3>"), Utterance("U1", "<@U3|x> <@U4>")), "<@U5>")
 
     assert named([alone]) == ["U3", "U4"]

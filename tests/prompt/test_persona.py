@@ -1,4 +1,4 @@
-"""Persona: one text for everyone, from a file that must exist."""
+"""Persona: one text for all conversations, read from a file that must exist."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from bot.errors import ConfigError
 from bot.prompt import persona
 
 
-def test_the_persona_is_ours_by_default() -> None:
-    """The default persona is an attendant that asks before it assumes and says when it does not know."""
+def test_the_default_persona() -> None:
+    """The default persona is an attendant that asks before it assumes and admits when it does not know."""
     text = persona.load()
 
     assert text.startswith("# Who you are")
@@ -19,8 +19,8 @@ def test_the_persona_is_ours_by_default() -> None:
     assert "do not know" in text
 
 
-def test_a_file_of_ones_own_replaces_it(tmp_path: Path) -> None:
-    """The file's text comes first, and the description of threads follows any persona."""
+def test_a_file_replaces_the_persona(tmp_path: Path) -> None:
+    """The file's text comes first. The description of threads follows it."""
     file = tmp_path / "me.md"
     file.write_text("\n  You are Otto. Grüße!  \n", encoding="utf-8")
     text = persona.load(file)

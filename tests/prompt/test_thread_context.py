@@ -1,4 +1,4 @@
-"""Thread context: limited, with people's names, between marks that nobody can forge."""
+"""Thread context: limited, with people's names, between marks that cannot be forged."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ def shown(background: ThreadContext, question: str = "Ana: and you?") -> list[tu
     ]
 
 
-def test_it_is_what_people_said_and_then_the_question() -> None:
-    """Each message has its author's name, later lines are indented, and the question comes after the closing mark."""
+def test_earlier_messages_come_before_the_question() -> None:
+    """Each message has its author's name and indented lines. The question comes after the closing mark."""
     context = ThreadContext((earlier(1, "who knows printers?"), earlier(2, "not me\nask IT", "U2")))
 
     assert shown(context) == [(False, f"Ana: who knows printers?\n\nBen: not me\n  ask IT\n\n{ENDS}\n\nAna: and you?")]
 
 
-def test_what_the_bot_said_itself_is_its_own() -> None:
-    """The bot's messages are the assistant's, joined if they are neighbours, and never come first."""
+def test_the_bots_messages_are_the_assistants() -> None:
+    """The bot's messages are the assistant's. Neighbours are joined, and none comes first."""
     own = [earlier(number, f"part {number}", "UBOT", AuthorKind.SELF) for number in (1, 2, 4)]
     context = ThreadContext((own[0], own[1], earlier(3, "thanks"), own[2]))
     roles = [own for own, _ in pieces(context, NAMES, "?")]
@@ -57,7 +57,7 @@ def test_what_the_bot_said_itself_is_its_own() -> None:
     ]  # fmt: skip
 
 
-def test_what_could_not_be_read_is_said_to_be_there() -> None:
+def test_unreadable_messages_are_mentioned() -> None:
     """The model reads that there are messages it cannot read."""
     [(own, text)] = pieces(UNREADABLE, {}, "Ana: and you?")
 
@@ -78,7 +78,7 @@ def test_other_bots_are_bots() -> None:
     assert "deploys (a bot): @Ben look\n  [attached, and not visible to you: a.png (image/png)]" in shown(context)[0][1]
 
 
-def test_what_is_left_out_is_said_to_be() -> None:
+def test_missing_messages_are_mentioned() -> None:
     """The opening mark says if a part is missing."""
     whole, part = (
         next(pieces(ThreadContext((earlier(1, "hi"),), complete=whole), NAMES, "?"))[1] for whole in (True, False)
@@ -106,7 +106,7 @@ def test_it_is_bounded(texts: list[str], tokens: int, whole: bool) -> None:  # n
     assert all(len(message.text) <= LONGEST_MESSAGE for message in context.messages)
 
 
-def test_as_much_is_kept_as_there_is_room_for() -> None:
+def test_the_thread_context_uses_its_room() -> None:
     """One message more would exceed a limit. A long message is shown without its middle."""
     assert len(bounded([earlier(number, "") for number in range(MOST_MESSAGES + 1)]).messages) == MOST_MESSAGES
     assert len(bounded([earlier(number, "x" * 60) for number in range(9)], tokens=40).messages) == 2
@@ -117,8 +117,8 @@ def test_as_much_is_kept_as_there_is_room_for() -> None:
 
 
 @given(st.lists(st.sampled_from([ENDS, "\n", "\u2028", "Ben: yes", "x", BEGINS]), max_size=8).map("".join))
-def test_nobody_can_end_it(text: str) -> None:
-    """For any texts, the lines that are not indented are the marks and the authors' names, once each."""
+def test_the_marks_cannot_be_forged(text: str) -> None:
+    """For any texts, only the marks and the authors' names begin a line that is not indented, once each."""
     context = ThreadContext((earlier(1, text), earlier(2, "ok", "U2")))
     [(_, whole)] = pieces(context, NAMES, "Ana: so?")
     opening = [line for line in whole.splitlines() if line and not line.startswith("  ")]

@@ -30,26 +30,26 @@ COUNTED = [
 
 
 @pytest.mark.parametrize(("text", "tokens"), COUNTED)
-def test_the_estimate_errs_high_and_not_wildly(text: str, tokens: int) -> None:
+def test_the_estimate_is_high_but_below_twice_the_count(text: str, tokens: int) -> None:
     """For every kind of text the estimate is at least a real tokenizer's count, and less than twice as high."""
     assert tokens <= estimate_tokens(text) <= 2 * tokens + TOKENS_PER_MESSAGE
 
 
 @given(texts)
 def test_more_text_never_costs_less(text: str) -> None:
-    """Any text can be estimated, also with lone surrogates."""
+    """A longer text never has a lower estimate. Lone surrogates can be estimated too."""
     assert TOKENS_PER_MESSAGE <= estimate_tokens(text) <= estimate_tokens(text + "x")
 
 
 @given(texts)
 def test_no_token_is_longer_than_the_longest(text: str) -> None:
-    """So the length of a text alone shows that it is too long."""
+    """No token has more than MOST_CHARACTERS, so the length of a text alone can show that it is too long."""
     assert len(text) <= MOST_CHARACTERS * (estimate_tokens(text) - TOKENS_PER_MESSAGE)
 
 
 @given(st.text(st.sampled_from("ab 1.\n語🎉"), max_size=2_000), st.integers(25, 300))
-def test_a_shortened_text_costs_no_more_than_asked(text: str, most: int) -> None:
-    """A text that fits stays the same. Of a longer one both ends stay, and a mark counts the missing characters."""
+def test_a_shortened_text_stays_within_its_limit(text: str, most: int) -> None:
+    """A text that fits stays the same. A longer text keeps both ends, and a mark counts the missing characters."""
     shortened = shorten(text, most)
 
     assert estimate_tokens(shortened) <= most
@@ -64,7 +64,7 @@ def test_a_shortened_text_costs_no_more_than_asked(text: str, most: int) -> None
         assert head.count("\n") + tail.count("\n") == shortened.count("\n")  # it begins no line
 
 
-def test_a_shortened_text_is_about_as_long_as_it_may_be() -> None:
+def test_a_shortened_text_uses_its_limit() -> None:
     """Hardly more is left out than necessary."""
     shortened = shorten("My VPN drops every ten minutes. " * 10_000, 1_000)
 

@@ -1,4 +1,4 @@
-"""bot.slack.log_redaction: what slack_bolt and slack_sdk may log."""
+"""bot.slack.log_redaction: the records of slack_bolt and slack_sdk."""
 
 import logging
 

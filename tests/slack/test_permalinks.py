@@ -1,4 +1,4 @@
-"""bot.slack.permalinks: which thread a permalink names."""
+"""bot.slack.permalinks: the thread that a permalink names."""
 
 import pytest
 from hypothesis import given

@@ -58,8 +58,8 @@ def later(llm: ScriptedLLM) -> Sequence[ChatMessage]:
     return llm.calls[-1].messages[len(ASKED) :]
 
 
-async def test_without_a_call_nothing_changes(llm: ScriptedLLM, notebook: Notebook) -> None:
-    """The text passes through, the request has the tool and the other parameters, and the Done is the model's."""
+async def test_an_answer_without_a_call_is_unchanged(llm: ScriptedLLM, notebook: Notebook) -> None:
+    """The text passes through. The request has the tool and the other parameters, and the Done is the model's."""
     llm.script("Hello", " you", usage=Usage(10, 4, 2))
 
     assert await answer_of(llm, notebook) == ("Hello you", Done("scripted", Usage(10, 4, 2)))
@@ -171,15 +171,15 @@ async def test_a_failure_in_a_later_round_comes_after_the_note(
     assert raised.value.trouble is trouble
 
 
-async def test_no_text_after_a_change_is_an_end(llm: ScriptedLLM, notebook: Notebook) -> None:
-    """If the model adds no text after a change, the note is the answer, and its Done is the calling round's."""
+async def test_the_note_may_be_the_whole_answer(llm: ScriptedLLM, notebook: Notebook) -> None:
+    """If the model adds no text after a change, the note is the answer. The Done is the calling round's."""
     llm.script(usage=Usage(10, 4, 2), tool_calls=[call()])
     llm.script(ModelError(Trouble.EMPTY, "no text"))
 
     assert await answer_of(llm, notebook) == ("(Noted.)", Done("scripted", Usage(10, 4, 2)))
 
 
-async def test_only_calls_that_lead_to_nothing_are_no_answer(llm: ScriptedLLM, notebook: Notebook) -> None:
+async def test_unknown_tool_calls_alone_are_an_empty_answer(llm: ScriptedLLM, notebook: Notebook) -> None:
     """A model that only calls unknown tools, and writes no text, has given an empty answer."""
     for _ in range(3):
         llm.script(tool_calls=[call(name="elsewhere")])

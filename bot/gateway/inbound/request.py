@@ -24,7 +24,8 @@ NOT_JSON = "The request's body is not valid JSON."
 class CompletionRequest:
     """A valid request for a completion.
 
-    `parameters` go to the model as the client wrote them. `digest` identifies the request, however its answer is sent.
+    `parameters` go to the model as the client wrote them.
+    `digest` identifies the request. It is the same for a streamed and for a whole answer.
     """
 
     messages: Sequence[RequestMessage]

@@ -1,6 +1,6 @@
 """Validation of a request's body: pydantic checks it, and the client gets one error in the API's own words.
 
-Rule: pure. An error names the field, what is wrong with it, and what is allowed. It never contains a value.
+Rule: pure. An error names the field, the problem and the allowed values. It never contains a value.
 """
 
 from __future__ import annotations

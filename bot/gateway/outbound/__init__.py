@@ -1,4 +1,4 @@
-"""What the gateway sends: errors, answers, and its access log.
+"""The gateway's responses, errors and answers, and its access log.
 
 Reading order: errors, access_log, response_models, completion.
 """

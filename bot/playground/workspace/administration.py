@@ -13,7 +13,7 @@ from bot.playground.workspace.state import WorkspaceState
 
 
 class Administration:
-    """What people and administrators change about channels and the app."""
+    """The changes that people and administrators make to channels and the app."""
 
     def __init__(self, state: WorkspaceState) -> None:
         self._state = state

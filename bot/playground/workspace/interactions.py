@@ -31,7 +31,7 @@ _NO_BUTTON = "That button is no longer there."
 
 
 class Interactions:
-    """What people do with the app other than writing messages. Each interaction is emitted as a change."""
+    """The actions of people in the app, except for messages. Each interaction is emitted as a change."""
 
     def __init__(self, state: WorkspaceState) -> None:
         self._state = state

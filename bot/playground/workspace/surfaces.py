@@ -67,7 +67,7 @@ class Surfaces:
             self.show(person, dataclasses.replace(view, errors=dict(errors)))
 
     def find(self, view_id: str) -> tuple[str, View] | None:
-        """Return the id of the person who sees this view, and the view. None when nobody sees it."""
+        """Return the id of the person who sees this view, and the view. None when no person sees it."""
         return next(((person, view) for (person, _), view in self._shown.items() if view.id == view_id), None)
 
     def add_trigger(self, trigger_id: str, person: Person) -> None:

@@ -24,12 +24,12 @@ class Workspace(WorkspaceState):
 
     @cached_property
     def interactions(self) -> Interactions:
-        """What people do with the app other than writing messages."""
+        """The actions of people in the app, except for messages."""
         return Interactions(self)
 
     @cached_property
     def admin(self) -> Administration:
-        """What people and administrators change about channels and the app."""
+        """The changes that people and administrators make to channels and the app."""
         return Administration(self)
 
     def person(self, name: str) -> Person:
@@ -105,7 +105,7 @@ class Workspace(WorkspaceState):
         return self.post(person, channel, text, subtype="file_share", files=({**file, "size": size_bytes},))
 
     def edit(self, person: Person, message: Message, text: str) -> Message:
-        """Replace the text of a person's own message with what they type."""
+        """Replace the text of a person's own message with a new typed text."""
         require_author(person, message)
         return self.change(message, text=self.stored_text(text), edited=Edit(person.id, self.new_ts()))
 

@@ -1,4 +1,4 @@
-"""Authentication: which keys are accepted, how error responses for wrong keys are delayed, and rate limits."""
+"""Authentication: accepted keys, delayed error responses for wrong keys, and rate limits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ UNKNOWN_KEY = "sk-att-000000000000-" + "0" * 64
 @pytest.mark.parametrize(("method", "path"), CALLS)
 @pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer nonsense", f"Bearer {UNKNOWN_KEY}", "Basic YTpi"])
 async def test_a_request_needs_a_valid_key(gate: GatewayStage, method: str, path: str, authorization: str) -> None:
-    """Any other gets a 401 in OpenAI's shape, and the gateway does not call the model."""
+    """A request without a valid key gets a 401 in OpenAI's shape, and the gateway does not call the model."""
     got = await gate.calls(method, path, headers={"Authorization": authorization})
 
     assert (got.status, got.error["code"], got.headers["www-authenticate"]) == (401, "invalid_api_key", "Bearer")
@@ -34,7 +34,7 @@ async def test_a_request_needs_a_valid_key(gate: GatewayStage, method: str, path
 
 
 async def test_a_key_of_the_right_id_needs_its_secret(gate: GatewayStage) -> None:
-    """`keys list` shows the id, so that it is not a secret."""
+    """A key with a known id and a wrong secret is refused. The id is not secret, because `keys list` shows it."""
     wrong = gate.key[:-1] + ("0" if gate.key[-1] != "0" else "1")
 
     assert (await gate.asks("hi", headers={"Authorization": f"Bearer {wrong}"})).status == 401
@@ -94,7 +94,7 @@ async def test_the_number_of_delayed_error_responses_is_limited(
 
 
 async def test_a_key_that_was_revoked_or_has_expired_is_refused(gate: GatewayStage) -> None:
-    """It gets a 403 without a delay. Other keys are not affected."""
+    """A revoked or expired key gets a 403 without a delay. Other keys are not affected."""
     revoked, expired = await gate.another_key(), await gate.another_key(days=1)
     await keys.revoke(gate.settings, revoked.split("-")[2])
     gate.clock.advance(timedelta(days=400))
@@ -120,7 +120,7 @@ async def test_the_requests_of_a_minute_are_limited(gate: GatewayStage) -> None:
 
 @pytest.mark.parametrize(("method", "path"), CALLS[2:])
 async def test_a_request_that_calls_no_model_counts_as_a_request(gate: GatewayStage, method: str, path: str) -> None:
-    """It needs no tokens: the key may have used up its tokens of the minute."""
+    """Such a request is accepted even if the key has used up its tokens of the minute."""
     key = {"Authorization": f"Bearer {await gate.another_key(requests_per_minute=3, tokens_per_minute=1)}"}
     await gate.asks("hi", session="one", headers=key)
     answers = [await gate.calls(method, path, headers=key) for _ in range(3)]
@@ -131,7 +131,7 @@ async def test_a_request_that_calls_no_model_counts_as_a_request(gate: GatewaySt
 
 
 async def test_the_tokens_of_a_minute_are_limited(gate: GatewayStage) -> None:
-    """The tokens of answers are counted, streamed or not. A request that comes after the last token gets a 429."""
+    """The tokens of whole and of streamed answers count. After the last token the key gets a 429."""
     key = {"Authorization": f"Bearer {await gate.another_key(tokens_per_minute=30)}"}
     answers = [await gate.asks("hi", headers=key, stream=stream) for stream in (False, True, False)]
 
@@ -145,7 +145,7 @@ async def test_the_tokens_of_a_minute_are_limited(gate: GatewayStage) -> None:
 async def test_a_client_that_disconnects_has_spent_the_tokens_of_the_prompt(
     gate: GatewayStage, session: str | None, first_words: tuple[str, ...]
 ) -> None:
-    """The persona and the history count, too, even before the first word of the answer."""
+    """The persona and the history count too, even before the first word of the answer."""
     key = {"Authorization": f"Bearer {await gate.another_key(tokens_per_minute=1_000_000)}"}
     await gate.asks("word " * 1_000, session="one", headers=key)
     before = await gate.asks("hi", headers=key)

@@ -9,7 +9,7 @@ from tests.support.builders import NOON
 
 
 def test_each_failure_doubles_the_delay_up_to_a_limit() -> None:
-    """Only for its own address."""
+    """A failure delays only the address that it came from."""
     throttle = AuthThrottle()
     delays = [throttle.record_failure("10.0.0.1", NOON) for _ in range(2_000)]
 
@@ -26,8 +26,8 @@ def test_failures_expire() -> None:
     assert delays == [0.1, 0.2, 0.1]
 
 
-def test_its_memory_is_bounded() -> None:
-    """Above the limit, the address with the oldest failure is forgotten."""
+def test_the_number_of_addresses_is_limited() -> None:
+    """Above the limit, the throttle forgets the address with the oldest failure."""
     throttle = AuthThrottle()
     throttle.record_failure("first", NOON)
     for number in range(MAX_ADDRESSES - 1):

@@ -1,4 +1,4 @@
-"""Requests for completions: which bodies the gateway accepts, and which parts it refuses by name."""
+"""Requests for completions: the bodies that the gateway accepts, and the fields that it refuses by name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ASKED: Any = [{"role": "user", "content": "My VPN is down"}]
 
 
 async def test_a_body_has_limits(empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock) -> None:
-    """A limit of bytes, and one of messages. Its content type is JSON."""
+    """The number of bytes and the number of messages are limited. The content type must be JSON."""
     async with opened(empty_sqlite_url, reciter, clock, gateway_max_body_bytes=1_000, gateway_max_messages=2) as gate:
         too_long, too_many = await gate.asks("x" * 1_000), await gate.asks("a", "b", "c")
         form = await gate.posts(b"a=b", {"Content-Type": "application/x-www-form-urlencoded"})
@@ -28,7 +28,7 @@ async def test_a_body_has_limits(empty_sqlite_url: str, reciter: OpenAIServer, c
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 @pytest.mark.parametrize("path", ["/v1", "/v1/chat/completions"])
 async def test_a_body_that_does_not_match_its_encoding(gate: GatewayStage, path: str, encoding: str) -> None:
-    """The gateway answers 400, because it is the client's mistake."""
+    """The gateway answers 400 to a body that does not match its declared encoding."""
     got = await gate.posts(b'{"messages": []}', {"Content-Encoding": encoding}, path)
 
     assert (got.status, got.error["type"]) == (400, "invalid_request_error")
@@ -60,7 +60,7 @@ async def test_a_body_that_does_not_match_its_encoding(gate: GatewayStage, path:
 async def test_an_unsupported_or_invalid_field_is_refused_by_name(
     gate: GatewayStage, fields: dict[str, Any], param: str, code: str | None
 ) -> None:
-    """The error names the field, and the gateway does not call the model. No field is ignored."""
+    """The error names the field, and the gateway does not call the model."""
     got = await gate.posts({"model": "any", "messages": ASKED, **fields})
 
     assert (got.status, got.error["param"], got.error["code"]) == (400, param, code)
@@ -76,7 +76,7 @@ async def test_an_unsupported_or_invalid_field_is_refused_by_name(
         {"top_logprobs": 0},
     ],
 )
-async def test_null_and_values_that_ask_for_nothing_are_accepted(gate: GatewayStage, fields: dict[str, Any]) -> None:
+async def test_null_and_default_values_are_accepted(gate: GatewayStage, fields: dict[str, Any]) -> None:
     """Some clients send null for every field that they do not use. The model gets none of these fields."""
     got = await gate.posts({"messages": ASKED, **fields})
 
@@ -100,7 +100,7 @@ async def test_null_and_values_that_ask_for_nothing_are_accepted(gate: GatewaySt
     ],
 )
 async def test_a_body_that_is_not_json_is_refused(gate: GatewayStage, body: bytes) -> None:
-    """Neither are unpaired surrogates, infinite numbers, or deep nesting accepted."""
+    """Unpaired surrogates, infinite numbers and deep nesting are refused too."""
     got = await gate.posts(body)
 
     assert (got.status, got.error["type"]) == (400, "invalid_request_error")

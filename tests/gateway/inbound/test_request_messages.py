@@ -50,7 +50,7 @@ def test_a_conversation_is_split_into_its_turns(
     now: list[str],
     with_tools: bool,  # noqa: FBT001 - hypothesis gives it
 ) -> None:
-    """Each question with its answer, without the tool calls between them. Then the new question with its tool calls."""
+    """Earlier turns are questions and answers without tool calls. The new question keeps its tool calls."""
     sent: list[Message] = [{"role": "system", "content": "Be kind."}]
     for question, called, answer in turns:
         sent += [*map(user, question), *LOOP * called, assistant(answer)]
@@ -64,7 +64,7 @@ def test_a_conversation_is_split_into_its_turns(
 
 
 def test_instructions_may_stand_anywhere() -> None:
-    """System and developer messages, whole or in parts. Each becomes a paragraph."""
+    """System and developer messages are accepted at any place, whole or in parts. Each becomes a paragraph."""
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
     messages: list[Message] = [user("x"), {"role": "developer", "content": parts}, {"role": "system", "content": "c"}]
 
@@ -84,7 +84,7 @@ def test_instructions_may_stand_anywhere() -> None:
     ],
 )
 def test_a_request_without_a_new_question_is_refused(messages: list[Message]) -> None:
-    """No user's message after the last answer, or tool calls and results in the wrong order."""
+    """A user's message must follow the last answer. Tool results must follow their calls."""
     with pytest.raises(ApiError) as refused:
         split(messages)
 

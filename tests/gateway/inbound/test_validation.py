@@ -1,4 +1,4 @@
-"""Validation: it agrees with the OpenAPI document, and an error names the field, what is wrong, and what is allowed."""
+"""Validation agrees with the OpenAPI document. An error names the field, the problem and the allowed values."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def error_of(body: Any) -> ApiError | None:
 
 
 @given(ONE_FIELD | BODIES | ANYTHING)
-def test_the_gateway_accepts_exactly_what_its_document_allows(body: Any) -> None:
+def test_the_gateway_and_its_document_accept_the_same_bodies(body: Any) -> None:
     """An independent implementation of JSON Schema accepts and refuses the same bodies."""
     assert (error_of(body) is None) is VALIDATOR.is_valid(body)
 
@@ -120,8 +120,8 @@ UNSUPPORTED = "Unsupported parameter: '{}' is not supported here."
         (asked(stream_options={"include_obfuscation": True}), "stream_options.include_obfuscation", "must be false"),
     ],
 )
-def test_an_error_names_the_field_and_what_is_allowed(body: Any, param: str, problem: str) -> None:
-    """As a path into the body, and in a sentence."""
+def test_an_error_names_the_field_and_the_allowed_values(body: Any, param: str, problem: str) -> None:
+    """The error has the path into the body and a sentence."""
     error = error_of(body)
 
     assert error is not None
@@ -141,7 +141,7 @@ def test_an_error_names_the_field_and_what_is_allowed(body: Any, param: str, pro
     ],
 )
 def test_an_unsupported_field_is_refused_by_name(body: Any, param: str) -> None:
-    """Fields that the API does not have, and values of OpenAI's fields that the gateway does not support."""
+    """Unknown fields, and values of OpenAI's fields that the gateway does not support, are refused."""
     error = error_of(body)
 
     assert error is not None
@@ -158,7 +158,7 @@ def test_a_body_must_be_an_object(body: Any) -> None:
 
 
 def test_a_body_full_of_errors_is_refused_without_describing_them() -> None:
-    """Otherwise a client could keep the gateway busy with one body of a hundred thousand unknown fields."""
+    """After a thousand errors the gateway counts no further, so that one body cannot keep it busy."""
     error = error_of(asked(logit_bias={str(number): "x" for number in range(MAX_ERRORS + 1)}))
 
     assert error is not None
@@ -179,7 +179,7 @@ def test_a_body_full_of_errors_is_refused_without_describing_them() -> None:
     ],
 )
 def test_an_error_repeats_no_value(body: Any) -> None:
-    """Values may be what people wrote, or a secret."""
+    """An error contains no value, because a value may be a person's text or a secret."""
     error = error_of(body)
 
     assert error is not None

@@ -26,7 +26,7 @@ def events(log: pytest.LogCaptureFixture, name: str) -> list[dict[str, object]]:
 
 
 async def test_each_request_is_an_event(gate: GatewayStage, log: pytest.LogCaptureFixture) -> None:
-    """It has both request ids, the method, path, status, seconds, tokens and key id, but no session id."""
+    """The event has both request ids, the method, path, status, seconds, tokens and key id, but no session id."""
     got = await gate.asks("a question", session="one", headers={"x-request-id": "theirs-1"})
     await gate.calls("GET", "/v1/sessions/secret-session")
 
@@ -50,7 +50,7 @@ async def test_each_request_is_an_event(gate: GatewayStage, log: pytest.LogCaptu
 async def test_a_method_that_a_path_does_not_support(
     gate: GatewayStage, log: pytest.LogCaptureFixture, method: str, path: str, known: str | None
 ) -> None:
-    """The event has the path if it is one of the API's."""
+    """The event has the path if the path is one of the API's."""
     await gate.calls(method, path)
 
     (event,) = events(log, "http_request")
@@ -69,7 +69,7 @@ async def test_a_method_that_a_path_does_not_support(
 async def test_the_event_of_an_invalid_request_names_the_parameter(
     gate: GatewayStage, log: pytest.LogCaptureFixture, fields: dict[str, object], error: str
 ) -> None:
-    """It contains only names of the API, and nothing that the client wrote."""
+    """The event contains only names of the API, and no text of the client."""
     await gate.posts({"messages": [{"role": "user", "content": "hi"}], **fields})
 
     (event,) = events(log, "http_request")
@@ -90,7 +90,7 @@ async def test_a_wrong_key_is_logged_with_the_address(
 
 
 async def test_invalid_http_is_an_event(gate: GatewayStage, log: pytest.LogCaptureFixture) -> None:
-    """It has the status, and no bytes of the request."""
+    """The event has the status, and no bytes of the request."""
     reader, writer = await asyncio.open_connection("127.0.0.1", int(gate.address.rpartition(":")[2]))
     writer.write(b"SECRET\r\n\r\n")
     await reader.read()
@@ -101,7 +101,7 @@ async def test_invalid_http_is_an_event(gate: GatewayStage, log: pytest.LogCaptu
 
 
 async def test_no_text_of_a_client_is_logged(gate: GatewayStage, log: pytest.LogCaptureFixture) -> None:
-    """Neither an unknown path, nor an invalid request id, nor a key, nor a session's id."""
+    """The log contains no unknown path, no invalid request id, no key and no session id."""
     await gate.asks("a secret question", session="secret-session", headers={"x-request-id": "a secret id"})
     await gate.calls("GET", "/v1/secret")
 
@@ -110,7 +110,7 @@ async def test_no_text_of_a_client_is_logged(gate: GatewayStage, log: pytest.Log
 
 
 async def test_error_responses_are_logged(gate: GatewayStage, log: pytest.LogCaptureFixture) -> None:
-    """At INFO, with the code of the error, and with the id of a known key."""
+    """The event is at INFO. It has the error code and the id of a known key."""
     poor = await gate.another_key(requests_per_minute=1)
     await gate.calls("GET", "/v1/models", headers={"Authorization": "Bearer nonsense"})
     for _ in range(2):
@@ -144,7 +144,7 @@ async def test_a_client_that_disconnects_is_logged(
 
 
 async def test_each_turn_is_an_event_with_its_tokens(gate: GatewayStage, log: pytest.LogCaptureFixture) -> None:
-    """It has the model and the tokens, as in Slack."""
+    """The event has the model and the tokens, as in Slack."""
     await gate.asks("hi", session="one")
 
     (event,) = events(log, "turn_settled")
@@ -158,7 +158,7 @@ async def test_each_turn_is_an_event_with_its_tokens(gate: GatewayStage, log: py
 async def test_a_failed_model_call_is_logged_once(
     gate: GatewayStage, log: pytest.LogCaptureFixture, session: str | None, *, stream: bool
 ) -> None:
-    """With the kind of trouble, the turn and the request. The event of the request has the code of the error."""
+    """The event has the trouble, the turn and the request. The request's own event has the error code."""
     gate.model.script(*[says()] * 2)
     await gate.asks("hi", session=session, stream=stream)
 

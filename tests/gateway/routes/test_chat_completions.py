@@ -39,7 +39,7 @@ async def streamed(sdk: openai.AsyncOpenAI, **fields: Any) -> list[ChatCompletio
 
 
 async def test_a_whole_answer_has_the_shape(sdk: openai.AsyncOpenAI, gate: GatewayStage) -> None:
-    """It has an id, the model, finish_reason and usage, and no fields that the library does not know."""
+    """The answer has an id, the model, finish_reason and usage, and no fields that the library does not know."""
     gate.model.script(says("Try ", "again."))
     answer = await sdk.chat.completions.create(model="any", messages=ASKED)
 
@@ -55,7 +55,7 @@ async def test_a_whole_answer_has_the_shape(sdk: openai.AsyncOpenAI, gate: Gatew
 
 
 async def test_a_stream_has_the_shape(sdk: openai.AsyncOpenAI, gate: GatewayStage) -> None:
-    """The role, the text, the finish_reason; one id in all chunks; the usage only if the client requests it."""
+    """The chunks have the role, the text and the finish_reason under one id. Usage is sent only on request."""
     gate.model.script(says("Try ", "again."), says("Try ", "again."))
     chunks, with_usage = await streamed(sdk), await streamed(sdk, stream_options={"include_usage": True})
 
@@ -83,7 +83,7 @@ async def test_chunks_are_sent_as_the_model_generates_them(sdk: openai.AsyncOpen
 async def test_a_truncated_answer_has_the_finish_reason_length(
     sdk: openai.AsyncOpenAI, gate: GatewayStage, *, stream: bool
 ) -> None:
-    """The gateway adds no sentence to it, unlike Slack."""
+    """The gateway does not append the sentence that Slack users get."""
     gate.model.script(says("Try", finish="length"))
     if stream:
         assert (await streamed(sdk))[-1].choices[0].finish_reason == "length"
@@ -94,7 +94,7 @@ async def test_a_truncated_answer_has_the_finish_reason_length(
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_answer_may_begin_with_whitespace(gate: GatewayStage, *, stream: bool) -> None:
-    """In code, for instance, it has a meaning."""
+    """Leading white space is kept, because it can have a meaning, as in code."""
     gate.model.script(says("  \n", "    return 42"))
 
     assert (await gate.asks("hi", stream=stream)).text == "  \n    return 42"
@@ -102,7 +102,7 @@ async def test_an_answer_may_begin_with_whitespace(gate: GatewayStage, *, stream
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_truncated_tool_call_has_the_finish_reason_length(gate: GatewayStage, *, stream: bool) -> None:
-    """Its arguments may be incomplete, so that the client must not execute it."""
+    """The finish_reason tells the client not to execute the call, because its arguments may be incomplete."""
     gate.model.script(Says(CALLS.steps, finish="length"))
     got = await gate.asks("My VPN is down", tools=[TOOL], stream=stream)
     choices = [event["choices"][0] for event in got.events[:-1]] if stream else got.body["choices"]
@@ -115,10 +115,10 @@ async def test_a_truncated_tool_call_has_the_finish_reason_length(gate: GatewayS
     [({"max_tokens": 1}, "length"), ({"max_completion_tokens": 1}, "length"), ({"stop": "x"}, "stop")],
 )
 @pytest.mark.parametrize("stream", [False, True])
-async def test_an_answer_that_a_parameter_ended_before_its_first_word_is_complete(
+async def test_an_answer_that_a_parameter_ended_may_be_empty(
     gate: GatewayStage, fields: dict[str, Any], finish: str, *, stream: bool
 ) -> None:
-    """It has no text, and the gateway does not call the model again. The session stores only the question."""
+    """The gateway does not call the model again. The session stores only the question."""
     gate.model.script(says(finish=finish))
     got = await gate.asks("hi", session="one", stream=stream, **fields)
     choices = [event["choices"][0] for event in got.events[:-1]] if stream else got.body["choices"]
@@ -130,7 +130,7 @@ async def test_an_answer_that_a_parameter_ended_before_its_first_word_is_complet
 
 
 async def test_the_model_gets_the_parameters(sdk: openai.AsyncOpenAI, gate: GatewayStage) -> None:
-    """As the client wrote them, without those that are null."""
+    """The model gets the parameters as the client wrote them, without null values."""
     passed: Any = {
         "temperature": 0.2,
         "max_tokens": 10,
@@ -149,7 +149,7 @@ async def test_the_model_gets_the_parameters(sdk: openai.AsyncOpenAI, gate: Gate
     assert set(body) - set(passed) == {"model", "messages", "stream", "stream_options"}
 
 
-async def test_the_model_is_one_of_those_allowed(gate: GatewayStage) -> None:
+async def test_only_allowed_models_are_used(gate: GatewayStage) -> None:
     """For any other name the gateway uses the default model. The answer names it."""
     models = [(await gate.asks("hi", model=name)).body["model"] for name in ("gpt-4o", "test-model")]
 
@@ -205,7 +205,7 @@ async def test_a_value_that_the_model_does_not_accept_is_named(gate: GatewayStag
 async def test_a_model_timeout_is_an_error(
     empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock, *, stream: bool
 ) -> None:
-    """A 504 for a whole answer, or the last event of a stream. The session stores nothing."""
+    """A whole answer becomes a 504, and a stream ends with an error event. The session stores nothing."""
     async with opened(empty_sqlite_url, reciter, clock, model_timeout_seconds=1.0) as gate:
         gate.hold_model("Try ")
         got = await gate.asks("hi", session="one", stream=stream)
@@ -219,7 +219,7 @@ async def test_a_model_timeout_is_an_error(
 async def test_too_many_concurrent_requests_get_a_503(
     empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock, session: str | None
 ) -> None:
-    """It has Retry-After, and the gateway does not call the model. The limit holds for each key separately."""
+    """The 503 has Retry-After, and the gateway does not call the model. Each key has its own limit."""
     async with opened(empty_sqlite_url, reciter, clock, max_running_turns_per_workspace=1) as gate:
         another = {"Authorization": f"Bearer {await gate.another_key()}"}
         hold = gate.hold_model()
@@ -240,7 +240,7 @@ async def test_too_many_concurrent_requests_get_a_503(
 
 
 async def test_an_unavailable_database_is_an_error(gate: GatewayStage) -> None:
-    """A 503 with Retry-After and without the reason. The gateway answers again when the database is back."""
+    """The client gets a 503 with Retry-After. The gateway answers again when the database is back."""
     with outage.away(gate.settings.database_url.get_secret_value()):
         got = await gate.asks("hi", session="one")
 
@@ -250,7 +250,7 @@ async def test_an_unavailable_database_is_an_error(gate: GatewayStage) -> None:
 
 
 async def test_too_long_messages_are_an_error_that_names_the_http_remedy(gate: GatewayStage) -> None:
-    """It names DELETE sessions/{id}, because Slack's `!reset` would be an ordinary message here."""
+    """The error names DELETE sessions/{id}. Slack's `!reset` would be an ordinary message here."""
     got = await gate.asks("word " * 150_000, session="one")
 
     assert (got.status, got.error["code"], got.error["param"]) == (400, "context_length_exceeded", "messages")
@@ -271,7 +271,7 @@ async def test_a_failure_in_a_stream_is_its_last_event(sdk: openai.AsyncOpenAI, 
 @pytest.mark.parametrize("session", ["one", None])
 @pytest.mark.parametrize("stream", [False, True])
 async def test_the_client_executes_tool_calls(gate: GatewayStage, session: str | None, *, stream: bool) -> None:
-    """The response has the calls, the next request has their results, and the session stores question and answer."""
+    """The client sends the results in its next request. The session stores the question and the answer."""
     gate.model.script(CALLS)
     got = await gate.asks("My VPN is down", session=session, tools=[TOOL], stream=stream)
     choice = got.events[1]["choices"][0]["delta"] if stream else got.body["choices"][0]["message"]
@@ -288,7 +288,7 @@ async def test_the_client_executes_tool_calls(gate: GatewayStage, session: str |
 
 
 async def test_a_tool_result_needs_its_question(gate: GatewayStage) -> None:
-    """A session stores no tool calls, so that the client has to send the question again. The error says so."""
+    """A session stores no tool calls, so the client has to send the question again. The error says so."""
     call = {name: value for name, value in CALL.items() if name != "index"}
     loop: list[Message] = [
         {"role": "assistant", "tool_calls": [call]},
@@ -322,7 +322,7 @@ async def test_usage_is_estimated_if_the_backend_does_not_report_it(gate: Gatewa
 async def test_system_messages_may_be_refused(
     empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock, session: str | None, role: str
 ) -> None:
-    """With the setting `refuse`, in a session or not. The request creates no session."""
+    """With the setting `refuse`, a system message is an error, and the request creates no session."""
     async with opened(empty_sqlite_url, reciter, clock, gateway_system_messages="refuse") as gate:
         got = await gate.asks({"role": role, "content": "You are a pirate."}, "hi", session=session)
         turns = await gate.turns("one")

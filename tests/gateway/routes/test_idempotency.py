@@ -17,7 +17,7 @@ HI = "My VPN is down"
 async def test_a_repeated_request_gets_the_same_answer(
     gate: GatewayStage, session: str | None, streams: tuple[bool, bool]
 ) -> None:
-    """In a session or not, streamed or not. The gateway calls the model once."""
+    """The gateway calls the model once, in a session or not, for a streamed answer or a whole one."""
     gate.model.script(says("Try ", "again."))
     first, again = [await gate.asks(HI, session=session, headers=with_key("a"), stream=stream) for stream in streams]
     ids = [got.events[0]["id"] if got.events else got.body["id"] for got in (first, again)]
@@ -29,7 +29,7 @@ async def test_a_repeated_request_gets_the_same_answer(
 
 @pytest.mark.parametrize("session", ["one", None])
 async def test_a_repeated_request_costs_the_same(gate: GatewayStage, session: str | None) -> None:
-    """This holds for a backend that reports no usage, too: the estimate is stored with the answer."""
+    """If the backend reports no usage, the estimate is stored with the answer and returned again."""
     gate.model.script(Says(says("Try ", "again.").steps, usage=None))
     first, again = [(await gate.asks(HI, session=session, headers=with_key("a"))).body["usage"] for _ in range(2)]
 
@@ -47,7 +47,7 @@ async def test_a_null_field_equals_an_absent_one(gate: GatewayStage) -> None:
 
 
 async def test_a_request_with_tools_cannot_have_an_idempotency_key(gate: GatewayStage) -> None:
-    """The gateway does not store answers that call tools. It refuses the request by the name of the field."""
+    """The gateway does not store answers with tool calls. It refuses the request, and the error names the field."""
     tools = [{"type": "function", "function": {"name": "look_up"}}]
     got = await gate.asks(HI, session="one", headers=with_key("a"), tools=tools)
 
@@ -80,7 +80,7 @@ async def test_a_key_of_another_request_is_refused(gate: GatewayStage) -> None:
 
 
 async def test_a_failed_request_is_answered_anew(gate: GatewayStage) -> None:
-    """So is a request that is repeated after a reset."""
+    """A request that is repeated after a reset is answered anew as well."""
     gate.model.script(*[says()] * 2, says("first"), says("second"))
     failed = await gate.asks(HI, session="one", headers=with_key("a"))
     first = await gate.asks(HI, session="one", headers=with_key("a"))

@@ -29,7 +29,7 @@ async def disconnect(gate: GatewayStage, *, stream: bool) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_client_that_goes_away_leaves_nothing(gate: GatewayStage, *, stream: bool) -> None:
+async def test_a_disconnected_client_leaves_nothing(gate: GatewayStage, *, stream: bool) -> None:
     """The gateway closes the model's stream. The next request does not see the first one."""
     await disconnect(gate, stream=stream)
     got = await gate.asks("hello", session="one")
@@ -38,7 +38,7 @@ async def test_a_client_that_goes_away_leaves_nothing(gate: GatewayStage, *, str
     assert await gate.turns("one") == 1
 
 
-async def test_a_client_that_goes_away_leaves_the_earlier_turns(gate: GatewayStage) -> None:
+async def test_a_disconnected_client_keeps_its_earlier_turns(gate: GatewayStage) -> None:
     """Only the unfinished turn is removed."""
     await gate.asks("first", session="one")
     await disconnect(gate, stream=True)
@@ -48,7 +48,7 @@ async def test_a_client_that_goes_away_leaves_the_earlier_turns(gate: GatewaySta
     assert [said for said in shown(gate.model.requests[-1]) if said in {"first", HI, "third"}] == ["first", "third"]
 
 
-async def test_a_waiting_request_whose_client_disconnects_is_dropped(gate: GatewayStage) -> None:
+async def test_a_waiting_request_of_a_disconnected_client_is_dropped(gate: GatewayStage) -> None:
     """Its question never reaches the model, and the requests behind it are answered."""
     hold = gate.hold_model()
     asking = [asyncio.create_task(gate.asks(said, session="one")) for said in ("first", "second", "third")]
@@ -64,7 +64,7 @@ async def test_a_waiting_request_whose_client_disconnects_is_dropped(gate: Gatew
 async def test_a_request_that_waits_too_long_gets_a_409(
     empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock
 ) -> None:
-    """The session is busy. The error has Retry-After, and the first request is answered."""
+    """The 409 says that the session is busy and has Retry-After. The first request is answered."""
     async with opened(empty_sqlite_url, reciter, clock, gateway_wait_seconds=0.1) as gate:
         hold = gate.hold_model()
         first = asyncio.create_task(gate.asks("first", session="one"))
@@ -92,7 +92,7 @@ async def test_a_reset_ends_the_answer_that_is_running(gate: GatewayStage, *, st
     assert shown(gate.model.requests[-1]) == ["hello"]
 
 
-async def test_a_process_that_died_leaves_nothing(gate: GatewayStage) -> None:
+async def test_a_dead_process_leaves_nothing(gate: GatewayStage) -> None:
     """Its lease expires. The next request removes its turn, and its late answer changes nothing."""
     await gate.asks("first", session="one")
     hold = gate.hold_model()
@@ -127,7 +127,7 @@ async def test_the_turn_of_a_dead_process_expires(gate: GatewayStage) -> None:
 async def test_two_replicas_answer_one_after_the_other(
     database_url: str, reciter: OpenAIServer, clock: SettableClock
 ) -> None:
-    """The second replica waits for the lease of the first, and its request sees the first answer. On both databases."""
+    """The second replica waits for the lease of the first. Its request sees the first answer, on both databases."""
     async with opened(database_url, reciter, clock) as here, opened(database_url, reciter, clock) as there:
         hold = here.hold_model()
         first = asyncio.create_task(here.asks(HI, session="one"))

@@ -6,7 +6,7 @@ from tests.support.gateway_stage import GatewayStage, limit_headers
 
 
 async def test_the_document_lists_the_headers(gate: GatewayStage) -> None:
-    """The headers of rate limits and of the session, and Retry-After."""
+    """The document lists the headers of rate limits and sessions, and Retry-After."""
     got = await gate.asks("hi", session="one")
     paths = (await gate.calls("GET", "/v1/openapi.json")).body["paths"]
     answers = paths["/v1"]["post"]["responses"]

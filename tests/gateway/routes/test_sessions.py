@@ -37,7 +37,7 @@ def last_shown(gate: GatewayStage) -> list[str]:
 @pytest.mark.parametrize("header", SPELLINGS)
 @pytest.mark.parametrize("path", PATHS)
 async def test_a_header_names_the_session(gate: GatewayStage, header: str, path: str) -> None:
-    """In each spelling, and on each path. Another id is another session."""
+    """The header works in each spelling and on each path. Another id is another session."""
     for session, text in (("one", ALICE), ("one", WHO), ("two", WHO)):
         got = await gate.posts({"messages": [user(text)]}, {header: session}, path)
 
@@ -56,7 +56,7 @@ async def test_without_a_header_nothing_is_remembered(gate: GatewayStage) -> Non
 
 
 async def test_the_response_has_the_state_of_the_session(gate: GatewayStage) -> None:
-    """Created, continued, created again after a reset, or expired, which erases the session's text."""
+    """A session is created, continued, created again after a reset, or expired. Its expiry erases its text."""
     states = [(await gate.asks(ALICE, session="one")).state, (await gate.asks(WHO, session="one")).state]
     await gate.calls("DELETE", "/v1/sessions/one")
     states.append((await gate.asks(ALICE, session="one")).state)
@@ -94,7 +94,7 @@ async def test_a_session_is_described_without_its_text(gate: GatewayStage) -> No
 
 
 async def test_an_expired_session_is_not_found(gate: GatewayStage) -> None:
-    """It cannot be reset either, even before the sweep has closed it. The next request reports that it expired."""
+    """It cannot be reset either, even before the sweep closes it. The next request reports the expiry."""
     await gate.asks(ALICE, session="one")
     gate.clock.advance(timedelta(hours=25))
 
@@ -104,7 +104,7 @@ async def test_an_expired_session_is_not_found(gate: GatewayStage) -> None:
 
 
 async def test_an_id_is_the_same_in_latin_1_and_in_utf_8(gate: GatewayStage) -> None:
-    """requests and fetch send Latin-1, curl sends UTF-8. A path is UTF-8."""
+    """The requests library and fetch send Latin-1, and curl sends UTF-8. A path is in UTF-8."""
     url, auth = f"{gate.address}/v1", {"Authorization": f"Bearer {gate.key}"}
     states = []
     for session in ("José".encode("latin-1"), "José".encode()):
@@ -130,7 +130,7 @@ async def test_an_id_is_the_same_in_latin_1_and_in_utf_8(gate: GatewayStage) -> 
     ],
 )
 async def test_an_invalid_session_id_is_refused(gate: GatewayStage, headers: dict[str, str], code: str | None) -> None:
-    """Too long, empty, with control characters, or two different ids. The error names the header."""
+    """An id that is too long, empty or unprintable is refused, and so are two different ids."""
     got = await gate.asks(ALICE, headers=headers)
 
     assert (got.status, got.error["param"], got.error["code"]) == (400, "sessionId", code)
@@ -138,7 +138,7 @@ async def test_an_invalid_session_id_is_refused(gate: GatewayStage, headers: dic
 
 @pytest.mark.parametrize("session", ["x" * 200, "Ünïcode, 日本語", "00000000-0000-4000-8000-000000000000", "'; --"])
 async def test_any_printable_session_id_is_accepted(gate: GatewayStage, session: str) -> None:
-    """It may have up to 200 characters. Two headers with the same id are accepted."""
+    """An id may have up to 200 characters. Two headers with the same id are accepted."""
     await gate.asks(ALICE, headers={"sessionId": session, "x-session-id": session})
     got = await gate.asks(WHO, session=session)
 
@@ -146,7 +146,7 @@ async def test_any_printable_session_id_is_accepted(gate: GatewayStage, session:
 
 
 async def test_a_client_that_resends_the_history_does_not_double_it(gate: GatewayStage) -> None:
-    """Users of SDKs usually do so: with the whole history, only its end, or trimmed answers."""
+    """The client may resend the whole history, only its end, or trimmed answers."""
     first = (await gate.asks(ALICE, session="one")).text
     second = (await gate.asks(user(ALICE), assistant(first), user("And?"), session="one")).text
     await gate.asks(user("And?"), assistant(f" {second[:10]}"), user(WHO), session="one")
@@ -156,7 +156,7 @@ async def test_a_client_that_resends_the_history_does_not_double_it(gate: Gatewa
 
 
 async def test_messages_that_the_session_lacks_are_added_once(gate: GatewayStage) -> None:
-    """A client may bring an earlier conversation, which may begin with a greeting. The next request continues it."""
+    """A client may send an earlier conversation, even one that begins with a greeting. It is stored once."""
     earlier = [assistant("Hello!"), user(ALICE), assistant("Hi Alice")]
     got = await gate.asks(*earlier, user("one"), session="new")
     last = await gate.asks(*earlier, user("one"), assistant(got.text), user("two"), session="new")
@@ -166,7 +166,7 @@ async def test_messages_that_the_session_lacks_are_added_once(gate: GatewayStage
 
 
 async def test_a_turn_of_another_client_is_kept(gate: GatewayStage) -> None:
-    """The first client sends its own history, without that turn."""
+    """A client that resends its own history without that turn does not remove it."""
     first = (await gate.asks(ALICE, session="one")).text
     other = (await gate.asks("elsewhere", session="one")).text
     await gate.asks(user(ALICE), assistant(first), user(WHO), session="one")
@@ -175,7 +175,7 @@ async def test_a_turn_of_another_client_is_kept(gate: GatewayStage) -> None:
 
 
 async def test_a_system_message_adds_to_the_persona(gate: GatewayStage) -> None:
-    """It follows the persona in the same message, only for this request, in a session or not."""
+    """It follows the persona in the same message and holds for one request, in a session or not."""
     for session in ("one", None):
         await gate.asks({"role": "system", "content": "Answer in French."}, user(ALICE), session=session)
         system, *_ = gate.model.requests[-1].texts
@@ -187,7 +187,7 @@ async def test_a_system_message_adds_to_the_persona(gate: GatewayStage) -> None:
 
 
 async def test_several_new_messages_are_one_turn(gate: GatewayStage) -> None:
-    """They get one answer, and are stored in their order."""
+    """The model gives one answer to them, and the session stores them in their order."""
     await gate.asks("first", "second", session="one")
 
     assert last_shown(gate) == ["first\n\nsecond"]
@@ -204,7 +204,7 @@ async def test_several_new_messages_are_one_turn(gate: GatewayStage) -> None:
     ],
 )
 async def test_a_request_without_a_new_question_is_refused(gate: GatewayStage, messages: list[dict[str, str]]) -> None:
-    """No user's message after the last answer, or a name, which a session cannot store. Nothing is stored."""
+    """A user's message must follow the last answer. It has no name, because sessions store none. Nothing is stored."""
     got = await gate.asks(*messages, session="one")
 
     assert (got.status, got.error["type"]) == (400, "invalid_request_error")

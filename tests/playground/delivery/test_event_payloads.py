@@ -74,8 +74,8 @@ def test_edit_and_deletion(workspace: Workspace) -> None:
     assert deleted["hidden"]
 
 
-def test_what_bots_wrote_is_changed_and_deleted(workspace: Workspace) -> None:
-    """Changes of the app's own and other bots' messages send events too, with the author's bot_id."""
+def test_changes_of_bots_messages_send_events(workspace: Workspace) -> None:
+    """Changes and deletions of messages by this app and other bots send events with the author's bot_id."""
     desk, app = workspace.channel("help-desk"), workspace.app
     own = Message(channel=desk.id, ts=workspace.new_ts(), user=app.user_id, bot_id=app.bot_id, text="on")
     for message in (workspace.post_as_other_bot(desk, "on fire"), workspace.add(own)):

@@ -95,7 +95,7 @@ def test_button_payload() -> None:
     assert "message" not in payload
 
 
-def test_nobody_presses_what_they_do_not_see() -> None:
+def test_an_invisible_button_cannot_be_pressed() -> None:
     """A person cannot press a button of another person's ephemeral message, or one that does not exist."""
     workspace = make_workspace()
     shown, _ = pressed(workspace)
@@ -135,8 +135,8 @@ def test_answer_in_the_channel_goes_into_a_thread() -> None:
     assert (message.text, message.thread_ts) == ("Hello", root.ts)
 
 
-def test_a_response_url_wears_out() -> None:
-    """A response URL accepts five responses. Invalid ones do not count."""
+def test_a_response_url_accepts_five_responses() -> None:
+    """Invalid responses do not count."""
     workspace = make_workspace()
     responses, (_, interaction) = Responses(workspace), pressed(workspace)
     token = interaction.response_url.token

@@ -62,7 +62,7 @@ async def next_update(stream: aiohttp.StreamReader, kind: str) -> Any:
     raise AssertionError("the event stream ended")
 
 
-async def test_state_says_who_and_where(page: aiohttp.ClientSession) -> None:
+async def test_state_lists_people_and_channels(page: aiohttp.ClientSession) -> None:
     """The state contains the team, the people, the channels, the direct messages, commands and shortcuts."""
     state = await get(page, "/page/state")
 
@@ -80,8 +80,8 @@ async def test_state_says_who_and_where(page: aiohttp.ClientSession) -> None:
     assert (state["notice"], state["connected"], state["has_home"]) == ("The demo model answers.", False, True)
 
 
-async def test_messages_are_those_the_person_sees(page: aiohttp.ClientSession, workspace: Workspace) -> None:
-    """A member gets a channel's messages with their own ephemerals and the statuses. Others get a 403."""
+async def test_only_members_read_a_channel(page: aiohttp.ClientSession, workspace: Workspace) -> None:
+    """A member gets the messages, their own ephemeral messages and the statuses. Other people get a 403."""
     ana, desk = workspace.person("ana"), workspace.channel("help-desk")
     root = workspace.post(ana, desk, "one")
     workspace.post(ana, desk, "two", root.ts)
@@ -95,7 +95,7 @@ async def test_messages_are_those_the_person_sees(page: aiohttp.ClientSession, w
         assert response.status == 403
 
 
-async def test_a_message_has_all_that_the_page_shows(page: aiohttp.ClientSession, workspace: Workspace) -> None:
+async def test_a_message_has_the_fields_of_the_page(page: aiohttp.ClientSession, workspace: Workspace) -> None:
     """A message has exactly the fields that the page reads."""
     message = workspace.post(workspace.person("ana"), workspace.channel("help-desk"), "one")
     shown = (await get(page, "/page/messages", channel=DESK, **{"as": ANA}))["messages"][0]
@@ -165,9 +165,7 @@ async def test_people_give_commands_choose_shortcuts_and_press(
         ("delete", {"as": ANA, "channel": "C0GENERAL0", "ts": "1795242000.000000"}, 403),
     ],
 )
-async def test_what_a_person_may_not_do(
-    page: aiohttp.ClientSession, what: str, fields: dict[str, str], status: int
-) -> None:
+async def test_refused_actions(page: aiohttp.ClientSession, what: str, fields: dict[str, str], status: int) -> None:
     """Every refusal has a status and a sentence for the page."""
     answered, body = await act(page, what, **fields)
 
@@ -176,7 +174,7 @@ async def test_what_a_person_may_not_do(
     assert body["error"].endswith(".")
 
 
-async def test_the_feed_pushes_what_happens(page: aiohttp.ClientSession, workspace: Workspace) -> None:
+async def test_the_feed_pushes_changes(page: aiohttp.ClientSession, workspace: Workspace) -> None:
     """New, changed and deleted messages and the connection are pushed as they change."""
     ana, desk = workspace.person("ana"), workspace.channel("help-desk")
     async with page.get("/page/events", params={"as": ANA}) as feed:
@@ -191,7 +189,7 @@ async def test_the_feed_pushes_what_happens(page: aiohttp.ClientSession, workspa
         assert (await next_update(feed.content, "connection"))["connected"]
 
 
-async def test_views_are_pushed_to_whom_they_are_for(page: aiohttp.ClientSession, workspace: Workspace) -> None:
+async def test_views_are_pushed_to_their_person(page: aiohttp.ClientSession, workspace: Workspace) -> None:
     """A view, and the closing of a modal, is pushed to its person's page only."""
     ana = workspace.person("ana")
     async with (
@@ -213,8 +211,8 @@ async def test_views_are_pushed_to_whom_they_are_for(page: aiohttp.ClientSession
         assert (await next_update(other.content, "connection"))["connected"]
 
 
-async def test_what_is_shown_can_be_read_and_used(page: aiohttp.ClientSession, workspace: Workspace) -> None:
-    """A page that opens later can read the views, and uses them by their view id."""
+async def test_open_views_can_be_read_and_used(page: aiohttp.ClientSession, workspace: Workspace) -> None:
+    """A page that opens later can read the open views and use them by their id."""
     workspace.surfaces.show(workspace.person("ana"), VIEW)
     seen = [await get(page, "/page/views", **{"as": who}) for who in (ANA, BEN)]
     assert seen[1] == {"home": None, "modal": None}
@@ -252,8 +250,8 @@ async def test_the_feed_keeps_secrets(page: aiohttp.ClientSession, workspace: Wo
         assert (await next_update(feed.content, "message"))["message"]["text"] == "for all"
 
 
-async def test_a_page_that_does_not_read_is_let_go(page: aiohttp.ClientSession, workspace: Workspace) -> None:
-    """A page whose queue is full loses its event stream, so that it reads everything anew."""
+async def test_a_page_that_does_not_read_loses_its_stream(page: aiohttp.ClientSession, workspace: Workspace) -> None:
+    """The server closes the event stream of a page with a full queue, so that the page reads everything anew."""
     async with page.get("/page/events", params={"as": BEN}) as feed:
         await feed.content.readline()
         for count in range(5_002):
@@ -263,7 +261,7 @@ async def test_a_page_that_does_not_read_is_let_go(page: aiohttp.ClientSession, 
 
 
 async def test_strangers_are_refused(server: PlaygroundServer, page: aiohttp.ClientSession) -> None:
-    """Requests for another host name or from another site's page are refused, those of the page itself are not."""
+    """The server refuses requests for another host name and from another site's page. It accepts its own page."""
     body = {"as": ANA, "channel": DESK, "text": "x"}
     statuses = []
     own = server.url.rstrip("/")

@@ -68,7 +68,7 @@ async def test_unknown_methods_and_missing_arguments(client: AsyncWebClient) -> 
     assert missing["response_metadata"]["messages"] == ["[ERROR] missing required field: ts"]
 
 
-async def test_missing_scope_names_what_is_needed(client: AsyncWebClient, workspace: Workspace) -> None:
+async def test_missing_scope_names_the_needed_scope(client: AsyncWebClient, workspace: Workspace) -> None:
     """missing_scope names the needed scope and the granted ones."""
     workspace.app = dataclasses.replace(workspace.app, scopes=frozenset({"commands"}))
     answer = await refusal(client, "users.info", user="U0ANASILVA")

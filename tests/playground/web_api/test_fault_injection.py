@@ -72,7 +72,7 @@ async def test_held_calls_wait(server: PlaygroundServer, client: AsyncWebClient)
 
 
 async def test_calls_are_held_when_their_work_is_done(server: PlaygroundServer, client: AsyncWebClient) -> None:
-    """A call held after its work has its effect at once, and its response when it is released."""
+    """A call that is held after its work has its effect at once. The response comes at the release."""
     gate = server.faults.hold("chat.postMessage", after=True)
     posting = asyncio.ensure_future(client.chat_postMessage(channel=DESK, text="x"))
     await server.workspace.until(lambda: gate.waiting == 1)
@@ -99,7 +99,7 @@ async def test_held_calls_can_get_lost(
 
 
 async def test_a_server_error_comes_instead_of_an_answer(server: PlaygroundServer, client: AsyncWebClient) -> None:
-    """`fail` does nothing, `lose_answer` does the work. Both respond with a 5xx."""
+    """Both respond with a 5xx. `fail` does nothing, and `lose_answer` does the work."""
     for inject, status, error in (
         (server.faults.fail, 503, "http_503"),
         (server.faults.lose_answer, 502, None),
@@ -122,7 +122,7 @@ async def test_a_lost_answer_leaves_the_message(server: PlaygroundServer, client
     assert len(server.workspace.app_messages(server.workspace.channel("help-desk"))) == 1
 
 
-async def test_what_is_held_on_its_way_is_overtaken(server: PlaygroundServer) -> None:
+async def test_a_held_delivery_is_overtaken(server: PlaygroundServer) -> None:
     """A held delivery arrives after a later one, once another hold has replaced its hold."""
     arrived: list[str] = []
     workspace, channel = server.workspace, server.workspace.channel("help-desk")

@@ -1,4 +1,4 @@
-"""Tests of files: announced, uploaded, shared and downloaded."""
+"""Tests of files: uploads, shares and downloads."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def test_a_file_is_shared_in_direct_messages(server: PlaygroundServer, cli
 
 
 @pytest.mark.parametrize("path", ["/files/F1", "/upload/F1/secret"])
-async def test_what_is_no_file_is_not_found(server: PlaygroundServer, path: str) -> None:
+async def test_an_unknown_file_is_not_found(server: PlaygroundServer, path: str) -> None:
     """An unknown file can neither be downloaded nor uploaded."""
     send = path.startswith("/upload")
     async with aiohttp.ClientSession() as session:

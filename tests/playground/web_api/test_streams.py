@@ -58,7 +58,9 @@ async def test_a_stream_grows_and_ends(
     assert answer["message"]["text"] == "**Hello** Ana"
 
 
-async def test_the_app_hears_of_start_and_end(server: PlaygroundServer, client: AsyncWebClient, root: Message) -> None:
+async def test_the_app_gets_events_of_start_and_end(
+    server: PlaygroundServer, client: AsyncWebClient, root: Message
+) -> None:
     """A stream sends one message event and one message_changed event, not one for each piece."""
     ts = await start(client, root, markdown_text="a")
     for _ in range(3):

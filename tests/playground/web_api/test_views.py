@@ -204,7 +204,7 @@ async def test_errors_of_the_app(
     assert modal_of(workspace, ana).errors == errors
 
 
-async def test_a_submission_that_nobody_acknowledges(
+async def test_a_submission_without_an_acknowledgement(
     workspace: Workspace, server: PlaygroundServer, ana: Person
 ) -> None:
     """Without an acknowledgement, the modal stays open with Slack's error."""

@@ -27,7 +27,7 @@ def changes_of(workspace: Workspace) -> list[Change]:
     return changes
 
 
-def test_ts_values_grow_though_the_clock_stands() -> None:
+def test_ts_values_grow_while_the_clock_stands_still() -> None:
     """Every `ts` is unique and later than the previous one, even if the clock stands still or goes back."""
     clock = Clock()
     workspace = make_workspace(clock)
@@ -38,7 +38,7 @@ def test_ts_values_grow_though_the_clock_stands() -> None:
     assert first < second < workspace.new_ts()
 
 
-def test_posting_stores_what_slack_would() -> None:
+def test_a_post_is_stored_as_in_slack() -> None:
     """A typed text is stored escaped, with mentions as tokens, and emitted as a change."""
     workspace = make_workspace()
     changes = changes_of(workspace)
@@ -76,8 +76,8 @@ def test_only_members_post_and_only_authors_edit() -> None:
         workspace.delete(ben, message)
 
 
-def test_edit_and_delete_tell_of_both_versions() -> None:
-    """An edit holds the message before and after it, a deletion the deleted message."""
+def test_edit_and_delete_hold_both_versions() -> None:
+    """An edit holds the message before and after it. A deletion holds the deleted message."""
     workspace = make_workspace()
     ana, desk = workspace.person("ana"), workspace.channel("help-desk")
     message = workspace.post(ana, desk, "teh")

@@ -64,7 +64,7 @@ def test_a_lost_channel(event_type: str) -> None:
 
 
 @pytest.mark.parametrize("event", [{"user": "U1", "channel": "C1"}, {"user": "UBOT"}, {"user": "UBOT", "channel": {}}])
-def test_a_member_who_left_is_ignored(event: dict[str, Any]) -> None:
+def test_the_departure_of_a_member_is_ignored(event: dict[str, Any]) -> None:
     """The departure of a person is ignored. So is an event without a channel."""
     assert read_event({"team_id": "T1", "event": {"type": "member_left_channel", **event}}, BOT) is None
 

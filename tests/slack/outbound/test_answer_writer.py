@@ -111,7 +111,7 @@ async def test_nothing_pings_or_unfurls() -> None:
             assert slack.texts() == ["Hey @\u2060channel and @\u2060U0BENOKAFO: https://x.y @\u2060here"]
 
 
-async def test_what_streams_names_its_recipient() -> None:
+async def test_a_stream_names_its_recipient() -> None:
     """A stream in a channel names its recipient by person and workspace."""
     async with stage() as slack:
         await slack.reply(AnswerSource("Hello"))
@@ -124,8 +124,8 @@ async def test_what_streams_names_its_recipient() -> None:
 
 
 @pytest.mark.parametrize("error", ["unknown_method", "feature_not_enabled", "method_not_supported_for_channel_type"])
-async def test_where_slack_never_streams_it_is_not_tried_again(error: str) -> None:
-    """Where streaming is refused for good, this and all later answers are posted."""
+async def test_a_permanent_refusal_to_stream_is_remembered(error: str) -> None:
+    """After a permanent refusal, this and all later answers are posted."""
     async with stage() as slack:
         slack.server.faults.refuse("chat.startStream", error)
         await slack.reply(AnswerSource("One."))
@@ -158,7 +158,7 @@ async def test_a_rate_limit_on_streams_is_not_waited_for() -> None:
 @pytest.mark.parametrize(("streaming", "channel", "streams"), [
     ("direct", "dm", True), ("direct", "help-desk", False), ("off", "dm", False), ("auto", "dm", True)
 ])  # fmt: skip
-async def test_where_the_setting_lets_it_stream(streaming: str, channel: str, streams: bool) -> None:  # noqa: FBT001 - a table's column
+async def test_the_setting_decides_where_answers_stream(streaming: str, channel: str, streams: bool) -> None:  # noqa: FBT001 - a table's column
     """SLACK_STREAMING decides whether answers stream everywhere, in direct messages, or nowhere."""
     async with stage(channel, streaming) as slack:
         await slack.reply(AnswerSource("Hello"))
@@ -238,7 +238,7 @@ async def test_a_stream_outlives_its_five_minutes() -> None:
 
 
 @pytest.mark.parametrize("method", ["chat.appendStream", "chat.stopStream"])
-async def test_text_whose_arrival_is_unknown_stands_there_once(method: str) -> None:
+async def test_text_with_an_unknown_outcome_is_not_repeated(method: str) -> None:
     """If the connection breaks after Slack has taken a text, the text does not appear twice."""
     async with stage() as slack:
         slack.server.faults.lose_answer(method)

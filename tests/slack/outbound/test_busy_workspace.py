@@ -201,7 +201,7 @@ async def test_a_stream_is_ended_before_slack_ends_it() -> None:
 
 
 async def test_after_a_press_of_stop_nothing_grows_until_the_end() -> None:
-    """After a press of Slack's Stop button the message grows no more. At the end it has the final answer."""
+    """After a press of Slack's Stop button the message does not grow. At the end it has the final answer."""
     async with stage() as slack:
         declare_agent(slack.workspace)
         source = AnswerSource()

@@ -123,8 +123,8 @@ async def test_no_waiting_status_below_an_answer() -> None:
         assert statuses(slack) == [texts.WORKING]
 
 
-async def test_waiting_can_be_taken_back() -> None:
-    """Without an answer the waiting status can be ended, also if Slack was slow to show it."""
+async def test_a_waiting_status_can_be_ended() -> None:
+    """Without an answer the waiting status can be ended, even if Slack was slow to show it."""
     async with stage() as slack:
         assert await waiting_status(slack) == texts.WAITING
         hold = slack.server.faults.hold("assistant.threads.setStatus")

@@ -44,7 +44,7 @@ def stands_alone(slack: Stage, ts: str, text: str = WHOLE) -> bool:
 @pytest.mark.parametrize("noted", [True, False])
 @pytest.mark.parametrize("streaming", ["auto", "off"])
 async def test_a_half_written_message_is_finished_in_place(leave: Leave, noted: bool, streaming: str) -> None:  # noqa: FBT001 - a table's column
-    """The message is finished, streaming or not, and known to the ledger or only found in the thread."""
+    """The message is finished, streaming or not. The ledger may know it, or the bot finds it in the thread."""
     async with stage(streaming=streaming) as slack:
         ts = await leave(slack)
         slack.ledger.posted_ids = [ts] if noted else []
@@ -128,8 +128,8 @@ async def test_other_answers_are_left_alone() -> None:
         assert [message.text for message in slack.workspace.ephemerals(slack.person, slack.channel)] == ["psst"]
 
 
-async def test_a_thread_below_a_message_of_ours() -> None:
-    """A message of the bot from before the question is not changed."""
+async def test_a_thread_below_a_message_of_the_bot() -> None:
+    """A message that the bot posted before the question is not changed."""
     async with stage() as slack:
         news = await slack.client.chat_postMessage(channel=slack.channel.id, markdown_text="News!")
         question = slack.workspace.post(slack.person, slack.channel, "really?", news["ts"])
@@ -271,7 +271,7 @@ async def test_a_ledger_that_is_out_of_order() -> None:
 
 
 async def test_every_way_to_die_leaves_one_answer() -> None:
-    """If the first attempt is cancelled at any call, the second attempt's answer is the only one."""
+    """If the first attempt is cancelled at any call, only the second attempt's answer remains."""
     for method in ("chat.startStream", "chat.appendStream", "chat.stopStream"):
         async with stage() as slack:
             hold, source = slack.server.faults.hold(method, after=True), AnswerSource()

@@ -63,7 +63,7 @@ def test_authors(message: dict[str, Any], author: str, by: AuthorKind, name: str
     assert convert(**message) == [EarlierMessage(TS, author, "hi", by=by, name=name)]
 
 
-def test_an_unknown_bot_id_matches_nobody() -> None:
+def test_an_unknown_bot_id_matches_no_author() -> None:
     """If the bot's own bot_id is unknown, a message without bot_id is still by a person."""
     bot = BotIdentity("T1", "", "", "UBOT", "", "attendant")
 
