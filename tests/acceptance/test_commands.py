@@ -87,7 +87,7 @@ async def test_status_shows_the_metrics(tmp_path: Path) -> None:
     assert ended.status == 0
     figures = dict(line.split("\t") for line in ended.lines)
     assert (figures["owed_messages"], figures["answered_turns"], figures["failed_turns"]) == ("0", "2", "0")
-    assert (figures["taken_over_turns"], figures["refused_deliveries"]) == ("0", "0")
+    assert (figures["taken_over_turns"], figures["failed_deliveries"]) == ("0", "0")
 
 
 async def test_erase_needs_a_confirmation(tmp_path: Path) -> None:
