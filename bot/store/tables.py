@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
-from sqlalchemy import Column, ForeignKey, Index, MetaData, Table, UniqueConstraint
+from sqlalchemy import Column, Connection, ForeignKey, Index, MetaData, Table, UniqueConstraint, event
 from sqlalchemy.engine import Dialect
 
 metadata = MetaData(
@@ -67,7 +67,7 @@ THREADS = Table(
 )
 
 _INTERRUPTED = THREADS.c.interrupted.is_not(None)
-Index("ix_threads_interrupted", THREADS.c.lease_owner, sqlite_where=_INTERRUPTED, postgresql_where=_INTERRUPTED)
+Index("ix_threads_interrupted", THREADS.c.lease_owner, sqlite_where=_INTERRUPTED)
 
 SESSIONS = Table(
     "sessions",
@@ -85,12 +85,12 @@ SESSIONS = Table(
     Column("background_turn_id", BigId),  # the turn that shows the thread context
 )
 _OPEN = SESSIONS.c.closed_at.is_(None)
-Index("uq_sessions_open", SESSIONS.c.thread_id, unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN)
-Index("ix_sessions_idle", SESSIONS.c.last_active_at, sqlite_where=_OPEN, postgresql_where=_OPEN)
-Index("ix_sessions_channel", SESSIONS.c.channel, sqlite_where=_OPEN, postgresql_where=_OPEN)
+Index("uq_sessions_open", SESSIONS.c.thread_id, unique=True, sqlite_where=_OPEN)
+Index("ix_sessions_idle", SESSIONS.c.last_active_at, sqlite_where=_OPEN)
+Index("ix_sessions_channel", SESSIONS.c.channel, sqlite_where=_OPEN)
 Index("ix_sessions_thread", SESSIONS.c.thread_id, SESSIONS.c.opened_at)
 _CLOSED = SESSIONS.c.closed_at.is_not(None)
-Index("ix_sessions_closed", SESSIONS.c.closed_at, sqlite_where=_CLOSED, postgresql_where=_CLOSED)
+Index("ix_sessions_closed", SESSIONS.c.closed_at, sqlite_where=_CLOSED)
 
 TURNS = Table(
     "turns",
@@ -114,13 +114,13 @@ TURNS = Table(
     Column("truncated", sa.Boolean),  # the answer stopped at the model's length limit
 )
 RUNNING = TURNS.c.state == sa.literal_column("'running'")  # a bound value would not match PostgreSQL's partial index
-Index("uq_turns_running", TURNS.c.thread_id, unique=True, sqlite_where=RUNNING, postgresql_where=RUNNING)
+Index("uq_turns_running", TURNS.c.thread_id, unique=True, sqlite_where=RUNNING)
 Index("ix_turns_session", TURNS.c.session_id, TURNS.c.id)
 Index("ix_turns_thread", TURNS.c.thread_id)
 Index("ix_turns_started", TURNS.c.started_at)
 NO_TEXT = {TURNS.c.answer: None, TURNS.c.request_digest: None}  # short texts could be guessed from a digest
 _KEYED = TURNS.c.idempotency_key.is_not(None)
-Index("ix_turns_request", TURNS.c.thread_id, TURNS.c.idempotency_key, sqlite_where=_KEYED, postgresql_where=_KEYED)
+Index("ix_turns_request", TURNS.c.thread_id, TURNS.c.idempotency_key, sqlite_where=_KEYED)
 
 MESSAGES = Table(
     "messages",
@@ -143,13 +143,13 @@ MESSAGES = Table(
 )
 _OWED = MESSAGES.c.turn_id.is_(None)
 # Includes message_id: without it SQLite reads all messages of a thread in order instead of sorting the few waiting.
-Index("ix_messages_owed", MESSAGES.c.thread_id, MESSAGES.c.message_id, sqlite_where=_OWED, postgresql_where=_OWED)
+Index("ix_messages_owed", MESSAGES.c.thread_id, MESSAGES.c.message_id, sqlite_where=_OWED)
 Index("ix_messages_turn", MESSAGES.c.turn_id)
 Index("ix_messages_author", MESSAGES.c.author_id, MESSAGES.c.session_id)
 Index("ix_messages_session", MESSAGES.c.session_id)
 Index("ix_messages_client", MESSAGES.c.client_id)
 _WITHOUT_SESSION = MESSAGES.c.session_id.is_(None)
-Index("ix_messages_apart", MESSAGES.c.accepted_at, sqlite_where=_WITHOUT_SESSION, postgresql_where=_WITHOUT_SESSION)
+Index("ix_messages_apart", MESSAGES.c.accepted_at, sqlite_where=_WITHOUT_SESSION)
 
 THREAD_CONTEXT = Table(  # messages that people wrote in a thread before the bot was called into it
     "background",
@@ -237,3 +237,14 @@ API_KEYS = Table(  # the keys of API callers, and their usage in the current min
     Column("requests", sa.Integer, nullable=False, server_default="0"),
     Column("tokens", sa.BigInteger, nullable=False, server_default="0"),
 )
+
+
+@event.listens_for(metadata, "before_create")
+def _copy_conditions(_metadata: MetaData, connection: Connection, **_options: object) -> None:
+    """Give PostgreSQL's partial indexes the conditions that the tables above state for SQLite.
+
+    A `postgresql_where` beside each `sqlite_where` would import PostgreSQL's dialect at every start.
+    """
+    if connection.dialect.name == "postgresql":
+        for index in (index for table in metadata.tables.values() for index in table.indexes):
+            index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]
