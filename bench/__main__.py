@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import psutil
 
-from bench import crowd, gateway, long_thread, table, workload
+from bench import attacks, crowd, gateway, long_thread, table, workload
 from bench.subject import LEAN, OURS, OURS_ON_POSTGRES, Subject
 from bench.surroundings import DELTAS
 from bench.workload import MOST_TURNS, TURNS_PER_THREAD
@@ -46,6 +46,7 @@ def main() -> None:
         print("", *table.lines(f"A crowd of {size:,}", results), sep="\n")
     print(*long_thread.lines(), sep="\n")
     gateway.report()
+    attacks.report()
     sys.exit("\n".join(_failures(crowds[CROWD])) or 0)
 
 
