@@ -17,6 +17,7 @@ from bot.domain.events import Thread
 from bot.domain.sessions import IdleLimits
 from bot.errors import IdempotencyKeyReused, SessionBusy, SessionClosed, SessionLost
 from bot.llm import Done
+from bot.llm.callers import CallersParameters
 from bot.prompt.compose import PromptParts
 from bot.prompt.history import Turn, speakers
 from bot.store import chat_turns
@@ -133,13 +134,14 @@ class ChatService:
             instructions=question.instructions,
             following=question.following,
         )
-        return self._assistant.answer(parts, parameters=question.parameters, whole=True, interruption=turn.interruption)
+        parameters = CallersParameters(question.parameters, question.owner)
+        return self._assistant.answer(parts, parameters=parameters, whole=True, interruption=turn.interruption)
 
     def _complete(self, question: Question, interruption: Interruption | None) -> AnswerStream:
         return self._assistant.complete(
             question.messages or (),
             instructions=question.instructions,
-            parameters=question.parameters,
+            parameters=CallersParameters(question.parameters, question.owner),
             interruption=interruption,
         )
 
@@ -175,7 +177,7 @@ class ChatService:
             if turn.lost or await self._leases.is_lost(turn.claim):
                 raise SessionLost(TAKEN_OVER)
             raise SessionClosed("the session was reset meanwhile")
-        self._turns.compact(turn.claim, answer, _names_of_caller)
+        self._turns.compact(turn.claim, answer, _names_of_caller, caller=question.owner)
 
     async def _give_up(self, turn: Running) -> None:
         """Withdraw a turn that was not settled."""

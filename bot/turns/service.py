@@ -68,10 +68,13 @@ class TurnService(Generic[C]):
             log.info("answer_discarded", extra={**turn.claim.log_fields, **log_fields})
         return stored
 
-    def compact(self, claim: Claim, answer: AnswerStream | None, names: Names) -> None:
-        """Summarise the oldest turns in the background, if the answer's prompt was crowded."""
+    def compact(self, claim: Claim, answer: AnswerStream | None, names: Names, *, caller: str | None = None) -> None:
+        """Summarise the oldest turns in the background, if the answer's prompt was crowded.
+
+        `caller`: the caller of the HTTP API, or of Python, whose session it is.
+        """
         if answer is not None and answer.prompt.compaction is not None and claim.session_id is not None:
-            self._summariser.compact(claim.session_id, answer.prompt.compaction, names)
+            self._summariser.compact(claim.session_id, answer.prompt.compaction, names, caller=caller)
 
 
 def log_trouble(result: AnswerResult, log_fields: Mapping[str, Any]) -> None:
