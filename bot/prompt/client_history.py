@@ -16,8 +16,9 @@ from bot.domain.events import storable
 from bot.prompt.history import Turn
 
 MOST_STEPS = 10_000_000  # of searching texts in the middle of others: some ten milliseconds
-# Python finds a text in another one in linear time only if both are at least so long.
-_LONG, _LONGER = 100, 2_500
+# Python surely searches in linear time where the part has so many characters, and the text has so many, and four times
+# as many as the part (FASTSEARCH in CPython's Objects/stringlib/fastsearch.h).
+_LONG_PART, _LONG_TEXT = 100, 2_500
 
 _NOT_IN_BARE = re.compile(r"[\W_]+")
 _ASCII_NOT_IN_BARE = bytes(byte for byte in range(128) if not chr(byte).isalnum())
@@ -91,7 +92,7 @@ def _similarities(ours: Sequence[_Words], theirs: Sequence[_Words]) -> list[_Sim
         # The empty text of a question that was left out is part of any other.
         compatible = by_bare.get(words.bare, 0) | by_bare.get("", 0) if words.bare else same_answer
         similar.append(_Similar(same_question | (same_answer & compatible), same_question & same_answer))
-    search = _Search()
+    search = TextSearch()
     for at, candidate in _candidates(ours, theirs):
         if not similar[at].has(candidate) and search.is_part(ours[candidate].bare, theirs[at].bare):
             similar[at].at_all |= 1 << candidate
@@ -125,11 +126,11 @@ def _candidates(ours: Sequence[_Words], theirs: Sequence[_Words]) -> Iterator[tu
         yield from ((at, candidate) for candidate in sorted(found, reverse=True))
 
 
-class _Search:
+class TextSearch:
     """Finds texts in others, in bounded time."""
 
     def __init__(self) -> None:
-        self._left = MOST_STEPS
+        self.steps_left = MOST_STEPS
 
     def is_part(self, one: str, other: str) -> bool:
         """Return whether one of the texts is a part of the other.
@@ -139,11 +140,11 @@ class _Search:
         part, text = sorted((one, other), key=len)
         if text.startswith(part) or text.endswith(part):
             return True
-        steps = len(text) * (1 if len(part) >= _LONG else 1 + len(part) // 2)
-        if steps > self._left:
+        steps = len(text) * (1 if len(part) >= _LONG_PART else 1 + len(part) // 2)
+        if steps > self.steps_left:
             return False
-        self._left -= steps
-        return part in text.ljust(_LONGER, "\0")
+        self.steps_left -= steps
+        return part in text.ljust(max(_LONG_TEXT, 4 * len(part)), "\0")
 
 
 def _shared_length(similar: Sequence[_Similar], stored: int) -> int:

@@ -186,7 +186,9 @@ class _Rows:
         finished = None if values["state"] == TurnState.RUNNING.value else self.now
         of_turn = {**shared, **values, "attempt": 1, "started_at": self.now, "finished_at": finished}
         rows = [{**of_turn, "answer": None if answer is None else storable(answer)} for answer, _ in turns]
-        ids = tuple(self.connection.execute(_INSERT_TURNS, rows).scalars())
+        self.connection.execute(sa.insert(TURNS), rows)
+        newest = {"in_session": self.session_id, "most": len(turns)}  # under the lease nobody else adds any
+        ids = tuple(reversed(self.connection.execute(_NEWEST_TURNS, newest).scalars().all()))
         messages = [
             {**shared, **self._message(text), "turn_id": turn_id}
             for turn_id, (_, texts) in zip(ids, turns, strict=True)
@@ -209,7 +211,12 @@ class _Rows:
 
 
 _ANSWERED = {"state": TurnState.ANSWERED.value, "idempotency_key": None, "request_digest": None}
-_INSERT_TURNS = sa.insert(TURNS).returning(TURNS.c.id, sort_by_parameter_order=True)
+_NEWEST_TURNS = (
+    sa.select(TURNS.c.id)
+    .where(TURNS.c.session_id == sa.bindparam("in_session"))
+    .order_by(TURNS.c.id.desc())
+    .limit(sa.bindparam("most"))
+)
 
 
 def _clear(connection: Connection, thread_id: int, imported: Sequence[int] = ()) -> None:
