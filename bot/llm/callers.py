@@ -43,8 +43,8 @@ class PerCaller(Generic[T]):
     The values that were used last are kept. A caller that names many models replaces only values of its own.
     """
 
-    def __init__(self, ours: T, make: Callable[[str | None], T]) -> None:
-        """`make` makes a caller's first value for a model; None is the default model."""
+    def __init__(self, ours: T, make: Callable[[str, str | None], T]) -> None:
+        """`make` makes the first value of a caller for a model; None is the default model."""
         self.ours = ours
         self._make = make
         self._theirs: dict[str, dict[str | None, T]] = {}
@@ -55,7 +55,7 @@ class PerCaller(Generic[T]):
             return self.ours
         model = parameters.get("model")
         by_model: dict[str | None, T] = _latest(self._theirs, caller, dict, MOST_CALLERS)
-        return _latest(by_model, model, partial(self._make, model), MOST_MODELS)
+        return _latest(by_model, model, partial(self._make, caller, model), MOST_MODELS)
 
 
 def _latest(values: dict[K, T], key: K, make: Callable[[], T], most: int) -> T:

@@ -9,7 +9,7 @@ failure with parameters that a caller set is not counted, because the parameters
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
 
@@ -37,7 +37,10 @@ class CircuitBreaker:
         failures: int = FAILURES,
     ) -> None:
         self._llm = llm
-        self._circuits = PerCaller(_Circuit(None, clock, failures), lambda model: _Circuit(model, clock, failures))
+        self._circuits = PerCaller(
+            _Circuit({"model": None}, clock, failures),
+            lambda caller, model: _Circuit({"model": model, "caller": caller}, clock, failures),
+        )
 
     async def stream(
         self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS
@@ -68,9 +71,9 @@ class CircuitBreaker:
 class _Circuit:
     """The state of one model, in our own requests or in those of one caller."""
 
-    def __init__(self, model: str | None, clock: Callable[[], datetime], max_failures: int) -> None:
+    def __init__(self, log_fields: Mapping[str, str | None], clock: Callable[[], datetime], max_failures: int) -> None:
         self.failures = 0  # since the last whole answer
-        self._model = model
+        self._log_fields = log_fields  # whose circuit it is
         self._clock = clock
         self._max_failures = max_failures
         self._opened_at: datetime | None = None  # None: closed
@@ -100,21 +103,22 @@ class _Circuit:
     def close(self) -> None:
         """Let all requests pass, because the model answers."""
         if self._opened_at is not None:
-            log.info("circuit_closed", extra={"model": self._model})
+            log.info("circuit_closed", extra=self._log_fields)
         self._opened_at = self._trial = None
 
     def count(self, error: ModelError, request: object) -> None:
         """Count a failure of the model; open the circuit after enough of them."""
         self.failures += 1
         if self._opened_at is None and self.failures >= self._max_failures:
-            fields = {"model": self._model, "failures": self.failures, "error": error.detail}
+            fields = {**self._log_fields, "failures": self.failures, "error": error.detail}
             log.error("circuit_opened", extra=fields)
         elif self._trial is not request:  # too few failures, or a request from before the circuit opened
             return
         self._opened_at, self._last_failure = self._clock(), error.detail
 
     def _refusal(self, outlook: str) -> ModelError:
-        name = "the model" if self._model is None else f"the model {self._model}"
+        model = self._log_fields["model"]
+        name = "the model" if model is None else f"the model {model}"
         return ModelError(
             Trouble.UNAVAILABLE,
             f"not asked: {name} failed {self.failures} times in a row; {outlook} ({self._last_failure})",

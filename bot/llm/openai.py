@@ -76,7 +76,7 @@ class OpenAI:
         self._key = api_key or "unused"  # the client requires one
         address = urlsplit(base_url or OPENAI_URL)
         self._where = address.netloc.rpartition("@")[2]  # without a password
-        self._extras = PerCaller(set(_EXTRAS), lambda _: set(_EXTRAS))  # those that were not refused
+        self._extras = PerCaller(set(_EXTRAS), lambda *_: set(_EXTRAS))  # those that were not refused
         self._takes_tools = tools
         trusts_env = not _is_loopback(address.hostname or "")  # a proxy cannot reach a model on this machine
         self._client = openai.AsyncOpenAI(

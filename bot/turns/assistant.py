@@ -28,7 +28,7 @@ class Assistant:
         self.budget = budget
         self._llm = llm
         self._persona = persona
-        self._budgets = PerCaller(budget, budget.for_caller)
+        self._budgets = PerCaller(budget, lambda _, model: budget.for_caller(model))
         self._extra_tokens = extra_tokens
 
     @property

@@ -58,7 +58,7 @@ class Summariser:
         self._store = store
         self._leases = leases
         self._llm = llm
-        self._budgets = PerCaller(budget, budget.for_caller)
+        self._budgets = PerCaller(budget, lambda _, model: budget.for_caller(model))
         self._clock = clock
         self._running: dict[str, asyncio.Task[None]] = {}
 

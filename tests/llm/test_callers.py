@@ -21,7 +21,7 @@ def of(caller: str, model: int | None = None) -> CallersParameters:
 
 def values() -> PerCaller[list[Any]]:
     """Return lists, one of ours and one per caller and model."""
-    return PerCaller([], lambda _: [])
+    return PerCaller([], lambda *_: [])
 
 
 @pytest.mark.parametrize(
