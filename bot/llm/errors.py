@@ -72,7 +72,7 @@ _LIMITS = [
         r"(?:maximum|context (?:length|window|size)|limit)\D{1,40}NUMBER",
     )
 ]
-_PERHAPS_WINDOW = "; if its message means an exceeded window, set MODEL_WINDOW_TOKENS"  # a caller's request has no more
+_PERHAPS_WINDOW = "; if its message is about an exceeded window, set MODEL_WINDOW_TOKENS"
 _WORD = re.compile(r"[A-Za-z0-9_.\[\]-]{1,60}")
 _TOO_LARGE = 413
 _SERVER_ERROR = 500

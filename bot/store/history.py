@@ -60,10 +60,8 @@ def pages_back(connection: Connection, session_id: str) -> Iterator[list[Turn]]:
 
 def newest_id(connection: Connection, session_id: str) -> int:
     """Return the id of the newest settled turn; 0 without any."""
-    found: int | None = connection.execute(
-        _NEWEST_ID, {"in_session": session_id, "after": 0, "before": NEWEST}
-    ).scalar()
-    return found or 0
+    everything = {"in_session": session_id, "after": 0, "before": NEWEST}
+    return connection.execute(_NEWEST_ID, everything).scalar() or 0
 
 
 def oldest(connection: Connection, session_id: str, *, after: int, until: int) -> list[Turn]:
@@ -97,7 +95,7 @@ _IN_RANGE = sa.select(TURNS.c.id, TURNS.c.answer).where(
     TURNS.c.id < sa.bindparam("before"),
     TURNS.c.state.in_(_SETTLED),
 )
-_NEWEST_ID = _IN_RANGE.with_only_columns(sa.func.max(TURNS.c.id))
+_NEWEST_ID = _IN_RANGE.with_only_columns(TURNS.c.id).order_by(TURNS.c.id.desc()).limit(1)
 
 
 def _with_messages(page: sa.Subquery, order: sa.ColumnElement[Any]) -> sa.Select[Any]:
