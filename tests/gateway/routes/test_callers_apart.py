@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from bot.llm.circuit_breaker import FAILURES
 from bot.testing import SettableClock
@@ -18,6 +21,7 @@ TURNS = 20
 LONG = "word " * 100  # so that twenty turns are far above 600 tokens
 TOOL = {"type": "function", "function": {"name": "maximum_context_length_600", "description": ECHOED}}
 SCHEMA = {"type": "json_schema", "json_schema": {"name": ECHOED}}
+OK = {"role": "assistant", "content": "OK"}
 PLACES: list[Mapping[str, Any]] = [
     {"reasoning_effort": ECHOED},
     {"verbosity": ECHOED},
@@ -147,3 +151,23 @@ async def test_an_option_that_one_callers_model_refuses_is_sent_to_the_others(ga
     await gate.asks("hi", headers=await another(gate))
 
     assert ["stream_options" in request.body for request in gate.model.requests] == [True, False, False, True]
+
+
+async def test_histories_made_to_be_compared_slowly_hold_no_transaction(gate: GatewayStage) -> None:
+    """Many long, similar questions with equal answers take the database's thread some milliseconds of CPU.
+
+    On code that compares each with each, the second request takes it more than a second.
+    """
+    spent: list[float] = []
+    begun = threading.local()
+    engine = gate.services.store.engine
+    event.listen(engine, "begin", lambda _: setattr(begun, "at", time.thread_time()))
+    event.listen(engine, "commit", lambda _: spent.append(time.thread_time() - begun.at))
+    part = "a" * 600
+    ours, theirs = [f"{part}Z{part}{number}" for number in range(400)], [f"{part * 4}{n}" for n in range(270)]
+    for questions in (ours, theirs):
+        earlier = [message for text in questions for message in ({"role": "user", "content": text}, OK)]
+        assert (await gate.asks(*earlier, "now", session="one")).status == 200
+
+    assert len(spent) >= 6
+    assert max(spent) < 0.5
