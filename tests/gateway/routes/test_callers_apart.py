@@ -164,7 +164,7 @@ async def test_histories_made_to_be_compared_slowly_hold_no_transaction(gate: Ga
     event.listen(engine, "begin", lambda _: setattr(begun, "at", time.thread_time()))
     event.listen(engine, "commit", lambda _: spent.append(time.thread_time() - begun.at))
     part = "a" * 600
-    ours, theirs = [f"{part}Z{part}{number}" for number in range(400)], [f"{part * 4}{n}" for n in range(270)]
+    ours, theirs = [f"{part}Z{part}"] * 400, [f"{part * 4}{number}" for number in range(270)]
     for questions in (ours, theirs):
         earlier = [message for text in questions for message in ({"role": "user", "content": text}, OK)]
         assert (await gate.asks(*earlier, "now", session="one")).status == 200
