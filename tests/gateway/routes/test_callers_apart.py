@@ -156,7 +156,7 @@ async def test_an_option_that_one_callers_model_refuses_is_sent_to_the_others(ga
 async def test_histories_made_to_be_compared_slowly_hold_no_transaction(gate: GatewayStage) -> None:
     """Many long, similar questions with equal answers take the database's thread some milliseconds of CPU.
 
-    On code that compares each with each, the second request takes it more than a second.
+    Where each question was searched in each, the second request held it for half a minute.
     """
     spent: list[float] = []
     begun = threading.local()
