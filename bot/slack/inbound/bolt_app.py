@@ -19,6 +19,7 @@ from bot.domain import texts
 from bot.domain.sessions import IdleLimits
 from bot.errors import StoreUnavailable
 from bot.slack.identity import BotIdentity
+from bot.slack.inbound import installations
 from bot.slack.inbound.interactions.data_requests import DataRequests
 from bot.slack.inbound.interactions.preferences_editor import PreferencesEditor
 from bot.slack.inbound.interactions.resets import Resets
@@ -48,6 +49,7 @@ def build_app(
     resets, status = Resets(services.sessions, bot, clock), SessionStatus(services.sessions, bot, clock, idle)
     preferences = PreferencesEditor(services.personal_data, client, bot, help_text)
     data_requests = DataRequests(services.personal_data, bot, client, ephemeral, clock)
+    installations.register(app, bot)  # first, so that no other request reaches the listeners
     events.register(app, services.inbox, bot, preferences)
     commands.register(app, resets, status, preferences, data_requests, settings=settings, help_text=help_text)
     shortcuts.register(app, resets, ephemeral)
