@@ -38,7 +38,7 @@ def reset(message_id: str, *, by: Author = ANA, in_: Thread = THREAD) -> ResetRe
     return ResetRequested(in_, message_id, by)
 
 
-def stop(message_id: str | None = None, *, by: Author = BEN, in_: Thread = THREAD) -> StopRequested:
+def stop(message_id: str | None = None, *, by: Author = ANA, in_: Thread = THREAD) -> StopRequested:
     """Return a bare `!stop`, or a press of the Stop button if there is no message id."""
     return StopRequested(in_, by, message_id)
 
