@@ -59,7 +59,8 @@ async def test_a_bystanders_stop_is_refused(driver: StoreDriver) -> None:
     assert await interruptions(driver) == []
     assert await driver.settle(claim)
 
-    assert texts(answering := await driver.claimed(claim.thread_id)) == ["more"]
+    answering = await driver.claimed(claim.thread_id)
+    assert texts(answering) == ["more"]
     await driver.settle(answering)
     assert (await driver.claimed(claim.thread_id)).fixed_reply is StopOutcome.NOT_YOURS
 
