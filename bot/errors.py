@@ -138,6 +138,7 @@ def trace(error: BaseException | None) -> str:
         frames = traceback.walk_tb(error.__traceback__)
         places = " > ".join(f"{frame.f_code.co_filename}:{line}" for frame, line in frames)
         parts = " and ".join(map(trace, error.exceptions)) if isinstance(error, BaseExceptionGroup) else ""
-        links.append(f"{type(error).__name__} ({places})" + (f" of {parts}" if parts else ""))
+        name = f"{type(error).__name__} ({places})" if places else type(error).__name__
+        links.append(f"{name} of {parts}" if parts else name)
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return ", caused by ".join(links)

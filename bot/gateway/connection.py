@@ -6,7 +6,7 @@ from aiohttp import web
 
 from bot.gateway.outbound import errors
 from bot.gateway.outbound.errors import ErrorResponse
-from bot.ops.http_server import Connection
+from bot.ops.http_server import ClientConnection
 
 SECURITY_HEADERS = {
     "Server": "attendant",
@@ -18,7 +18,7 @@ SECURITY_HEADERS = {
 INVALID_HTTP = "The request is not valid HTTP, or its headers are too long."
 
 
-class ApiConnection(Connection):
+class ApiConnection(ClientConnection):
     """One client's connection to the API."""
 
     __slots__ = ()

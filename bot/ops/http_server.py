@@ -24,7 +24,7 @@ MAX_HEADERS = 100
 _MUTED = logging.Logger("muted", logging.CRITICAL + 1)  # noqa: LOG001 - it must have no handlers
 
 
-class Connection(web.RequestHandler):
+class ClientConnection(web.RequestHandler):
     """One client's connection."""
 
     __slots__ = ()
@@ -73,7 +73,7 @@ class Runner(web.AppRunner):
         *,
         shutdown_timeout: float,
         client_timeout_s: float = CLIENT_TIMEOUT_S,
-        connection: type[Connection] = Connection,
+        connection: type[ClientConnection] = ClientConnection,
         cancels_handlers: bool = False,
     ) -> None:
         """`client_timeout_s`: how long a client may be idle, send headers, or read a response.
@@ -105,7 +105,7 @@ class Runner(web.AppRunner):
 
 
 class _Server(web.Server):
-    def __init__(self, *args: Any, connection: type[Connection], options: dict[str, Any], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, connection: type[ClientConnection], options: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._connection = connection
         self._options = options

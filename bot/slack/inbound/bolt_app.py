@@ -6,7 +6,6 @@ Rule: every argument is passed explicitly. Bolt would otherwise read tokens and 
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Callable
 from datetime import datetime
 
@@ -17,7 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.config.settings import Settings
 from bot.domain import texts
 from bot.domain.sessions import IdleLimits
-from bot.errors import StoreUnavailable
+from bot.errors import StoreUnavailable, trace
 from bot.slack.identity import BotIdentity
 from bot.slack.inbound import installations
 from bot.slack.inbound.interactions.data_requests import DataRequests
@@ -84,5 +83,4 @@ def _log_error(error: Exception) -> None:
     if isinstance(error, StoreUnavailable):
         log.error("slack_event_not_stored", extra={"error": str(error)})  # Slack delivers the event again
     else:
-        frames = "".join(traceback.format_tb(error.__traceback__))
-        log.error("slack_listener_failed", extra={"error": type(error).__name__, "traceback": frames})
+        log.error("slack_listener_failed", extra={"error": type(error).__name__, "traceback": trace(error)})
