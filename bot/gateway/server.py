@@ -63,7 +63,7 @@ class Gateway:
         self._new_id = new_id
         self._drain = Drain(settings.drain_seconds)
         self._authenticator = Authenticator(store, settings, clock)
-        self._chat = ChatCompletions(chat, self._authenticator, settings, new_id)
+        self._chat = ChatCompletions(chat, sessions.places, self._authenticator, settings, new_id)
         self._sessions = SessionRoutes(sessions, self._authenticator, settings.idle_after)
 
     @asynccontextmanager
