@@ -32,7 +32,7 @@ def register(app: AsyncApp, bot: BotIdentity) -> None:
             return BoltResponse(status=400)  # Slack names an installation in every request
         ignored += 1
         if ignored.bit_count() == 1:  # the first, second, fourth, eighth …: a busy workspace must not fill the log
-            log.warning("other_workspace_ignored", extra={"workspace": str(teams[0]), "count": ignored})
+            log.warning("other_workspace_ignored", extra={"workspace": teams[0], "count": ignored})
         return BoltResponse(status=200)
 
     app.middleware(ignore_others)
