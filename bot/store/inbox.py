@@ -144,7 +144,11 @@ def _reset_direct(connection: Connection, event: ResetRequested, now: datetime) 
 
 
 def _reset(connection: Connection, thread_id: int, author: Author, now: datetime) -> ResetOutcome:
-    session_id = _open_session(connection, thread_id)
+    session_id = connection.execute(
+        sa.select(SESSIONS.c.id)
+        .where(SESSIONS.c.thread_id == thread_id, SESSIONS.c.closed_at.is_(None))
+        .with_for_update()
+    ).scalar()
     if session_id is None:
         return ResetOutcome.NOTHING
     if not sessions.took_part(connection, session_id, author.id):
@@ -190,17 +194,9 @@ def _thread_of_stop(connection: Connection, event: StopRequested) -> int | None:
 
 def _is_bystander(connection: Connection, thread_id: int, author: Author) -> bool:
     """Return whether the thread has an open session in which this person took no part."""
-    session_id = _open_session(connection, thread_id)
+    is_open = (SESSIONS.c.thread_id == thread_id, SESSIONS.c.closed_at.is_(None))
+    session_id = connection.execute(sa.select(SESSIONS.c.id).where(*is_open)).scalar()
     return session_id is not None and not sessions.took_part(connection, session_id, author.id)
-
-
-def _open_session(connection: Connection, thread_id: int) -> str | None:
-    session_id: str | None = connection.execute(
-        sa.select(SESSIONS.c.id)
-        .where(SESSIONS.c.thread_id == thread_id, SESSIONS.c.closed_at.is_(None))
-        .with_for_update()
-    ).scalar()
-    return session_id
 
 
 def _stop_waiting(connection: Connection, thread_id: int, now: datetime, before: str | None) -> StopOutcome:
