@@ -78,6 +78,7 @@ class Gateway:
             client_timeout_s=self._settings.gateway_client_timeout_seconds,
             connection=ApiConnection,
             cancels_handlers=True,  # a client that disconnects cancels its answer
+            decompresses=True,
         )
         try:
             yield await listen(runner, self._settings.host, port, setting)

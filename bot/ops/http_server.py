@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -73,12 +74,14 @@ class Runner(web.AppRunner):
         *,
         shutdown_timeout: float,
         client_timeout_s: float = CLIENT_TIMEOUT_S,
-        connection: type[ClientConnection] = ClientConnection,
+        connection: Callable[..., ClientConnection] = ClientConnection,
         cancels_handlers: bool = False,
+        decompresses: bool = False,
     ) -> None:
         """`client_timeout_s`: how long a client may be idle, send headers, or read a response.
 
-        `cancels_handlers`: whether a client that disconnects cancels its handler.
+        `connection` makes a connection from aiohttp's arguments. `cancels_handlers`: whether a client that disconnects
+        cancels its handler. `decompresses`: whether a body is decompressed; 100 kB may become 100 MB.
         """
         super().__init__(app, shutdown_timeout=shutdown_timeout)
         self._connection = connection
@@ -89,6 +92,7 @@ class Runner(web.AppRunner):
             "max_line_size": MAX_HEADER_BYTES,
             "max_field_size": MAX_HEADER_BYTES,
             "max_headers": MAX_HEADERS,
+            "auto_decompress": decompresses,
             "logger": _MUTED,
             "access_log": None,
         }
@@ -105,7 +109,9 @@ class Runner(web.AppRunner):
 
 
 class _Server(web.Server):
-    def __init__(self, *args: Any, connection: type[ClientConnection], options: dict[str, Any], **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, connection: Callable[..., ClientConnection], options: dict[str, Any], **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._connection = connection
         self._options = options

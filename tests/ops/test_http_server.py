@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -10,7 +11,7 @@ import pytest
 
 from bot.ops import health
 from bot.ops.http_server import MAX_HEADER_BYTES
-from bot.slack.inbound.http_mode import PATH
+from bot.slack.inbound.http_mode import MAX_BODY_BYTES, PATH
 from tests.slack.inbound.test_http_mode import http_stage
 from tests.support.timeouts import GENEROUS_S
 
@@ -78,6 +79,16 @@ async def test_a_half_sent_body_is_disconnected() -> None:
         responses = await asyncio.gather(*(response_to(port, HALF_A_BODY) for _ in range(HALF_SENT)))
 
     assert {response.split()[1] for response in responses} == {b"408"}
+
+
+async def test_a_compressed_body_is_not_decompressed() -> None:
+    """A few kilobytes of a client that Slack did not sign could become gigabytes. Slack compresses no request."""
+    body = gzip.compress(bytes(10 * MAX_BODY_BYTES))
+    head = f"POST {PATH} HTTP/1.1\r\nHost: here\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n"
+    async with slack_port() as port:
+        response = await response_to(port, head.encode() + body)
+
+    assert response.split()[1] == b"400"  # it is not UTF-8; decompressed, it would be too large
 
 
 @PORTS
