@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
 
-from bot.errors import ModelError, StoreUnavailable, Trouble
+from bot.errors import ModelError, StoreUnavailable, Trouble, trace
 from bot.llm import LLM, NO_PARAMETERS, Done, Parameters
 from bot.llm.callers import CallersParameters, PerCaller
 from bot.prompt.budget import Budget
@@ -87,7 +87,7 @@ class Summariser:
     def _ended(self, session_id: str, task: asyncio.Task[None]) -> None:
         del self._running[session_id]
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("summary_broke", extra={"session": session_id}, exc_info=error)
+            log.error("summary_broke", extra={"session": session_id, "traceback": trace(error)})
 
     async def _compact(self, session_id: str, compaction: Compaction, names: Names, parameters: Parameters) -> None:
         try:

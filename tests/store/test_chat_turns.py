@@ -20,11 +20,10 @@ from bot.store.engine import Store
 from bot.store.erasure import Scope
 from bot.store.settlement import Settlement, TurnState
 from bot.testing import SettableClock
-from bot.turns.chat_question import place, place_of_one
-from tests.support.builders import DAY
+from tests.support.builders import DAY, PLACES
 from tests.support.store_driver import MINUTE, StoreDriver
 
-OURS = place("key-1", "one")
+OURS = PLACES.session("key-1", "one")
 ANSWERED = Settlement(
     *(TurnState.ANSWERED, "answered"),
     model="m",
@@ -109,8 +108,8 @@ async def test_a_second_question_in_a_session_waits(driver: StoreDriver) -> None
     first = await begun(driver, "hello")
 
     assert await begin(driver, "second", owner="two") is None
-    await begun(driver, "elsewhere", thread=place("key-1", "two"))
-    await begun(driver, "elsewhere", thread=place("key-2", "one"))
+    await begun(driver, "elsewhere", thread=PLACES.session("key-1", "two"))
+    await begun(driver, "elsewhere", thread=PLACES.session("key-2", "one"))
     await settle(driver, first)
     await begun(driver, "second", owner="two")
 
@@ -181,8 +180,8 @@ async def test_the_sweep_withdraws_abandoned_turns(driver: StoreDriver) -> None:
     await answered(driver, "first")
     await begun(driver, "dying")
     await driver.lapse()
-    running = await begun(driver, "running", thread=place("key-1", "two"))
-    given_up = await begun(driver, "given up", thread=place("key-1", "three"))
+    running = await begun(driver, "running", thread=PLACES.session("key-1", "two"))
+    given_up = await begun(driver, "given up", thread=PLACES.session("key-1", "three"))
     await driver.store.run(claims.fail_attempt, given_up)
     await driver.store.run(chat_turns.withdraw_abandoned, now=driver.now, batch=10)
 
@@ -281,8 +280,8 @@ async def test_a_reset_during_an_answer_erases_the_digest(driver: StoreDriver) -
 
 async def test_erasure_reaches_an_answer_stored_for_its_idempotency_key(driver: StoreDriver) -> None:
     """Erasing the author's messages also erases an answer that is stored only for its key, and the digest."""
-    await answered(driver, idempotency_key=KEY, thread=place_of_one("key-1", "retry-1"))
-    await answered(driver, idempotency_key=KEY, thread=place_of_one("key-2", "retry-1"))
+    await answered(driver, idempotency_key=KEY, thread=PLACES.single("key-1", "retry-1"))
+    await answered(driver, idempotency_key=KEY, thread=PLACES.single("key-2", "retry-1"))
     await driver.store.run(erasure.erase, Scope(workspace="key-1", person="key-1"), now=driver.now)
 
     kept = [(row.answer, row.request_digest) for row in await driver.rows(tables.TURNS)]

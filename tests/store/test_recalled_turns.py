@@ -10,11 +10,11 @@ from bot.store import chat_turns, claims, inbox, recalled_turns, tables
 from bot.store.chat_turns import ChatClaim, NewTurn, Outdated
 from bot.store.recalled_turns import MOST_CHARACTERS, MOST_TURNS, RecalledTurns
 from bot.store.settlement import Settlement, TurnState
-from bot.turns.chat_question import place
+from bot.turns.caller_places import CallerPlaces
 from tests.support.builders import DAY
 from tests.support.store_driver import MINUTE, StoreDriver
 
-OURS = place("key-1", "one")
+OURS = CallerPlaces(b"secret").session("key-1", "one")
 
 
 def numbered(count: int, length: int = 1) -> tuple[Turn, ...]:

@@ -22,7 +22,7 @@ from bot.store.history import PAGE
 from bot.store.leases import LeaseRequest
 from bot.testing import PausedStep, ScriptedLLM, SettableClock
 from bot.turns.assistant import Assistant
-from bot.turns.chat_question import Question, place
+from bot.turns.chat_question import Question
 from bot.turns.chat_service import ChatService
 from bot.turns.leases import LeaseKeeper
 from bot.turns.policies import WITHDRAWABLE
@@ -30,12 +30,12 @@ from bot.turns.request_limiter import RequestLimiter
 from bot.turns.service import TurnService
 from bot.turns.session_locks import SessionLocks
 from bot.turns.summariser import Summariser
-from tests.support.builders import DAY
+from tests.support.builders import DAY, PLACES
 from tests.support.interfered_store import InterferedStore
 from tests.support.store_driver import StoreDriver
 from tests.support.work_layer import Echo
 
-OURS = place("key-1", "one")
+OURS = PLACES.session("key-1", "one")
 
 
 class ChatStage:
@@ -63,7 +63,7 @@ class ChatStage:
         self, text: str = "hello", *, owner: str = "key-1", session: str = "one"
     ) -> tuple[str, Opened | None]:
         """Return the whole answer, and how the session was found."""
-        question = Question(owner, place(owner, session), texts=(text,))
+        question = Question(owner, PLACES.session(owner, session), texts=(text,))
         async with self.chat.ask(question) as reply, aclosing(reply.words()) as words:
             *pieces, done = [piece async for piece in words]
         assert isinstance(done, Done)
