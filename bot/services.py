@@ -166,7 +166,7 @@ async def _services(settings: Settings, clock: Clock, llm: LLM | None) -> AsyncI
             llm = await stack.enter_async_context(open_model(settings))
         breaker, shared = CircuitBreaker(llm, clock=clock), persona.load(settings.persona_file)
         tools_cost, idle = cost_of_tools(settings), _idle(settings)
-        budget = budget_for(settings, shared, extra_tokens=tools_cost)
+        budget = budget_for(settings, shared, extra_tokens=tools_cost, clock=clock)
         leases = LeaseKeeper(store, owner=_owner(), clock=clock)
         summariser = Summariser(store, breaker, budget, leases, clock=clock)
         stack.push_async_callback(summariser.stop)

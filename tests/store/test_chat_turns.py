@@ -12,9 +12,10 @@ import pytest
 from bot.domain.events import Author, Thread
 from bot.domain.sessions import Opened, ResetOutcome
 from bot.llm import Usage
+from bot.prompt.client_history import missing_turns
 from bot.prompt.history import HistoryWindow, Turn, Utterance
-from bot.store import chat_turns, claims, erasure, inbox, leases, summaries, tables, threads
-from bot.store.chat_turns import ChatClaim, IdempotencyKey, NewTurn, Repeated
+from bot.store import chat_turns, claims, erasure, inbox, leases, recalled_turns, summaries, tables, threads
+from bot.store.chat_turns import ChatClaim, IdempotencyKey, NewTurn, Outdated, Repeated
 from bot.store.engine import Store
 from bot.store.erasure import Scope
 from bot.store.settlement import Settlement, TurnState
@@ -42,10 +43,14 @@ async def begin(
     earlier: Sequence[Turn] = (),
     idempotency_key: IdempotencyKey | None = None,
 ) -> ChatClaim | Repeated | None:
-    """Begin a turn as this process."""
-    new = NewTurn(texts, tuple(earlier), idempotency_key)
+    """Begin a turn as this process, with those of the earlier turns that the session lacks."""
+    known = await driver.store.run(recalled_turns.read, thread, now=driver.now, idle_after=DAY)
+    lacking = missing_turns(known.turns, earlier, whole=known.whole)
+    new = NewTurn(texts, tuple(lacking), idempotency_key, known.newest)
     lease, new_id = driver.lease(owner), driver.new_id()
-    return await driver.store.run(chat_turns.begin, lease, thread, new, new_id=new_id, idle_after=DAY)
+    begun = await driver.store.run(chat_turns.begin, lease, thread, new, new_id=new_id, idle_after=DAY)
+    assert not isinstance(begun, Outdated)
+    return begun
 
 
 async def begun(driver: StoreDriver, *texts: str, **more: Any) -> ChatClaim:
