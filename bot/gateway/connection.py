@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
 from bot.gateway.outbound import errors
 from bot.gateway.outbound.errors import ErrorResponse
+from bot.turns.pacer import Pacer
 
 log = logging.getLogger(__name__)
 
@@ -34,19 +36,21 @@ class Runner(web.AppRunner):
     """Serves an application over these connections."""
 
     def __init__(
-        self, app: web.Application, *, shutdown_timeout: float, client_timeout_s: float, **limits: Any
+        self, app: web.Application, *, shutdown_timeout: float, client_timeout_s: float, pacer: Pacer, **limits: Any
     ) -> None:
         """`client_timeout_s`: how long a client may take to send headers or to read a response.
 
-        `limits`: aiohttp's own, of lengths.
+        `pacer` spreads the ends of lost connections. `limits`: aiohttp's own, of lengths.
         """
         super().__init__(app, shutdown_timeout=shutdown_timeout)
+        self._pacer = pacer
         lingering_s = min(LINGERING_S, client_timeout_s)
         self._limits = {"keepalive_timeout": client_timeout_s, "lingering_time": lingering_s, **limits}
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         return _Server(
+            self._pacer,
             server.request_handler,
             request_factory=server.request_factory,
             handler_cancellation=True,  # a client that disconnects cancels its answer
@@ -57,19 +61,28 @@ class Runner(web.AppRunner):
 
 
 class _Server(web.Server):
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, pacer: Pacer, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.pacer = pacer
         self._connection_options = {name: value for name, value in kwargs.items() if name not in _SERVER_OPTIONS}
 
     def __call__(self) -> web.RequestHandler:
-        return _Connection(self, loop=self._loop, **self._connection_options)
+        return _Connection(self, self.pacer, loop=self._loop, **self._connection_options)
 
 
 _SERVER_OPTIONS = {"request_factory", "handler_cancellation"}
 
 
 class _Connection(web.RequestHandler):
-    __slots__ = ()
+    __slots__ = ("_pacer",)
+
+    def __init__(self, server: _Server, pacer: Pacer, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._pacer = pacer
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End the connection and cancel its request, a few in each pass of the loop: many may be lost at once."""
+        self._pacer.call(partial(super().connection_lost, exc))
 
     def handle_error(
         self,

@@ -30,6 +30,7 @@ from bot.gateway.routes.sessions import PARAMETER, SessionRoutes
 from bot.ops import health
 from bot.ops.bind_port import listen
 from bot.store.engine import Store
+from bot.store.pool import OF_A_REQUEST
 from bot.turns.chat_service import ChatService
 from bot.turns.chat_sessions import ChatSessions
 
@@ -64,6 +65,7 @@ class Gateway:
         self._settings = settings
         self._new_id = new_id
         self._drain = Drain(settings.drain_seconds)
+        self._pacer = chat.pacer
         self._authenticator = Authenticator(store, settings, clock)
         self._chat = ChatCompletions(chat, self._authenticator, settings, new_id)
         self._sessions = SessionRoutes(sessions, self._authenticator, settings.idle_after)
@@ -78,6 +80,7 @@ class Gateway:
             self._app(),
             shutdown_timeout=SHUTDOWN_S,
             client_timeout_s=self._settings.gateway_client_timeout_seconds,
+            pacer=self._pacer,
             max_line_size=MAX_HEADER_BYTES,
             max_field_size=MAX_HEADER_BYTES,
             max_headers=MAX_HEADERS,
@@ -114,6 +117,8 @@ class Gateway:
     @web.middleware
     async def _log_request(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Give the request an id, and log its end."""
+        OF_A_REQUEST.set(True)
+        await self._pacer.step()
         request[access_log.ID] = f"req_{self._new_id()}"
         status, started = None, time.monotonic()
         try:

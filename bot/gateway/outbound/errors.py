@@ -132,6 +132,12 @@ def rate_limited(unit: str, limit: int, retry_after_s: int, headers: Mapping[str
     )
 
 
+def too_many_running(limit: int) -> ApiError:
+    """Return a 429 for a key that runs as many requests at once as it may."""
+    message = f"This key runs {limit} requests already. Try again when one of them has ended."
+    return ApiError(ErrorResponse(429, message, "requests", code="too_many_running_requests", headers=_retry(2)))
+
+
 def too_many_failures(retry_after_s: int) -> ApiError:
     """Return a 429 for a wrong key while too many other failures are delayed. It closes the connection."""
     message = "Too many failed attempts. Try again later."
