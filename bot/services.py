@@ -47,7 +47,7 @@ from bot.turns.worker import Worker
 
 Clock = Callable[[], datetime]
 
-REQUESTS_SHARE = 0.5  # of MAX_RUNNING_TURNS: beside a chat platform, API callers may run so many requests
+REQUESTS_SHARE = 0.25  # of MAX_RUNNING_TURNS: beside a chat platform, API callers may run so many requests at once
 
 
 @dataclass(frozen=True, slots=True)
