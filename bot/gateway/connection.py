@@ -45,6 +45,8 @@ class Runner(web.AppRunner):
         super().__init__(app, shutdown_timeout=shutdown_timeout)
         self._pacer = pacer
         lingering_s = min(LINGERING_S, client_timeout_s)
+        # aiohttp would decompress a body before anybody looks at its key: 200 kB may become 200 MB.
+        limits["auto_decompress"] = False
         self._limits = {"keepalive_timeout": client_timeout_s, "lingering_time": lingering_s, **limits}
 
     async def _make_server(self) -> web.Server:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -20,9 +21,12 @@ from bot.gateway.outbound.errors import invalid, request_timeout, too_large, uns
 from bot.turns.cpu import compute
 
 MAX_DEPTH = 64
+PLAIN = "identity"  # the Content-Encoding of a body that is not compressed
+_GZIP_OR_ZLIB = zlib.MAX_WBITS | 32  # either header (zlib.net/manual.html, inflateInit2)
 # The most values in a body, objects and arrays included. Reading 20,000 of them takes 20 ms.
 VALUES, VALUES_PER_MESSAGE = 10_000, 10
 _TEXT_OR_VALUE = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|([,\[{])', re.DOTALL)  # also a text that does not end
+NOT_AS_ENCODED = "The request's body does not match its Content-Encoding or Transfer-Encoding."
 NOT_JSON = "The request's body is not valid JSON."
 
 
@@ -48,10 +52,13 @@ async def read(request: web.Request, settings: Settings) -> CompletionRequest:
     if request.content_type != "application/json":
         raise unsupported_media_type()
     data = await _receive(request, settings)
-    return await compute(len(data), _read, data, settings)
+    encoding = request.headers.get("Content-Encoding", PLAIN).strip().lower()
+    size = len(data) if encoding == PLAIN else settings.gateway_max_body_bytes
+    return await compute(size, _read, data, encoding, settings)
 
 
-def _read(data: bytes, settings: Settings) -> CompletionRequest:
+def _read(received: bytes, encoding: str, settings: Settings) -> CompletionRequest:
+    data = _decoded(received, encoding, settings.gateway_max_body_bytes)
     body = _parse(data, most_values=VALUES + VALUES_PER_MESSAGE * settings.gateway_max_messages)
     valid = validate(completion_body(settings.gateway_max_messages), body)
     if valid.stream_options is not None and not valid.stream:
@@ -82,7 +89,25 @@ async def _receive(request: web.Request, settings: Settings) -> bytes:
     except web.HTTPRequestEntityTooLarge:
         raise too_large(settings.gateway_max_body_bytes) from None
     except web.RequestPayloadError:
-        raise invalid("The request's body does not match its Content-Encoding or Transfer-Encoding.") from None
+        raise invalid(NOT_AS_ENCODED) from None
+
+
+def _decoded(data: bytes, encoding: str, most_bytes: int) -> bytes:
+    """Decompress a body, no further than to its limit. Raises ApiError."""
+    if encoding == PLAIN:
+        return data
+    if encoding not in {"gzip", "deflate"}:
+        raise unsupported_media_type()
+    decoder = zlib.decompressobj(_GZIP_OR_ZLIB)
+    try:
+        decoded = decoder.decompress(data, most_bytes + 1)
+    except zlib.error:
+        raise invalid(NOT_AS_ENCODED) from None
+    if len(decoded) > most_bytes:
+        raise too_large(most_bytes)
+    if not decoder.eof:
+        raise invalid(NOT_AS_ENCODED)
+    return decoded
 
 
 def _parse(data: bytes, most_values: int) -> Any:

@@ -100,9 +100,13 @@ def too_large(max_bytes: int) -> ApiError:
 
 
 def unsupported_media_type() -> ApiError:
-    """Return a 415 for a body that is not JSON."""
+    """Return a 415 for a body that is not JSON, or compressed in a way that is not supported."""
     return ApiError(
-        ErrorResponse(415, "Send a JSON object, with content-type: application/json.", code="unsupported_media_type")
+        ErrorResponse(
+            415,
+            "Send a JSON object, with content-type: application/json, plain or as gzip.",
+            code="unsupported_media_type",
+        )
     )
 
 
