@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from dataclasses import replace
 
 from aiohttp import web
@@ -19,6 +18,7 @@ from bot.gateway.inbound.running_requests import RunningRequests
 from bot.gateway.outbound import access_log
 from bot.gateway.outbound.completion import envelope
 from bot.gateway.outbound.errors import invalid, unsupported
+from bot.gateway.outbound.patience import Patience
 from bot.llm import Done, Usage
 from bot.prompt.tokens import estimate_tokens
 from bot.store.chat_turns import IdempotencyKey
@@ -39,7 +39,6 @@ class ChatCompletions:
         self._settings = settings
         self._new_id = new_id
         self._running = RunningRequests(settings.gateway_max_running_per_key)
-        self._patience_s = settings.gateway_client_timeout_seconds
 
     async def complete(self, http: web.Request) -> web.StreamResponse:
         """Answer one request. Raises ApiError and AttendantError, also in the middle of a stream."""
@@ -57,7 +56,8 @@ class ChatCompletions:
             headers = dict(admission.headers)
             if session is not None and reply.opened is not None:
                 headers |= {"x-session-id": session, "x-session-state": reply.opened.value}
-            answer = CompletionResponse(request, reply, self._new_id(), self._patience_s)
+            patience = Patience(self._settings.gateway_client_timeout_seconds)
+            answer = CompletionResponse(request, reply, self._new_id(), patience)
             try:
                 return await (answer.stream(http, headers) if request.stream else answer.whole(headers))
             finally:
@@ -67,7 +67,7 @@ class ChatCompletions:
 
     async def _send(self, http: web.Request, response: web.StreamResponse) -> None:
         """Send the rest of a response, so that its request counts until the client has read it."""
-        async with _gone_after(self._patience_s):
+        async with Patience(self._settings.gateway_client_timeout_seconds).writing():
             await response.prepare(http)
             await response.write_eof()
 
@@ -107,12 +107,11 @@ class ChatCompletions:
 class CompletionResponse:
     """One answer on its way to the client."""
 
-    def __init__(self, request: CompletionRequest, reply: ChatReply, new_id: str, patience_s: float) -> None:
-        """`patience_s`: a client for which the answer waits so long in all counts as gone."""
+    def __init__(self, request: CompletionRequest, reply: ChatReply, new_id: str, patience: Patience) -> None:
         self._request = request
         self._reply = reply
         self._envelope = envelope(reply.began_at, request.model, reply.name or new_id)
-        self._patience_s = patience_s
+        self._patience = patience
         self._text: list[str] = []
         self._usage: Usage | None = None
 
@@ -161,19 +160,5 @@ class CompletionResponse:
             await self._send(response, chunk)
 
     async def _send(self, response: web.StreamResponse, data: bytes) -> None:
-        """Send, and subtract the time that the client takes from what is left of the patience."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        async with _gone_after(self._patience_s):
+        async with self._patience.writing():
             await response.write(data)
-        self._patience_s -= loop.time() - began
-
-
-@asynccontextmanager
-async def _gone_after(seconds: float) -> AsyncIterator[None]:
-    """Raise ConnectionResetError when the block takes longer: the client reads too slowly."""
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except TimeoutError:
-        raise ConnectionResetError("the client reads too slowly") from None
