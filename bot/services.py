@@ -168,20 +168,19 @@ async def _services(
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings))
         shared = persona.load(settings.persona_file)
-
-        most = (settings.max_running_turns, most_requests, SUMMARIES)
         of_turns, of_requests, of_summaries = [
-            CircuitBreaker(await stack.enter_async_context(_model(settings, llm, max_streams)), clock=clock)
-            for max_streams in most
+            await stack.enter_async_context(_model(settings, llm, max_streams))
+            for max_streams in (settings.max_running_turns, most_requests, SUMMARIES)
         ]
+        breaker = CircuitBreaker(of_turns, clock=clock)
         tools_cost, idle = cost_of_tools(settings), _idle(settings)
         budget = budget_for(settings, shared, extra_tokens=tools_cost)
         leases = LeaseKeeper(store, owner=_owner(), clock=clock)
-        summariser = Summariser(store, of_summaries, budget, leases, clock=clock)
+        summariser = Summariser(store, breaker.beside(of_summaries), budget, leases, clock=clock)
         stack.push_async_callback(summariser.stop)
         assistant, api_assistant = (
             Assistant(model, persona=shared, budget=budget, extra_tokens=tools_cost)
-            for model in (of_turns, of_requests)
+            for model in (breaker, breaker.beside(of_requests))
         )
         turns = TurnService(store, api_assistant, summariser, WITHDRAWABLE, clock=clock, idle=idle)
         limiter = RequestLimiter(most=most_requests, most_of_one=settings.max_running_turns_per_workspace)

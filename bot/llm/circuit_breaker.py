@@ -7,6 +7,7 @@ parameters may be its cause.
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -38,6 +39,12 @@ class CircuitBreaker:
         self._clock = clock
         self._max_failures = failures
         self._circuits: dict[str | None, _Circuit] = {}  # by the model that a caller chose; None: the default one
+
+    def beside(self, llm: LLM) -> CircuitBreaker:
+        """Return the same circuits before another client of the same backend."""
+        other = copy.copy(self)
+        other._llm = llm
+        return other
 
     async def stream(
         self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS

@@ -18,7 +18,7 @@ from bot.gateway.inbound.running_requests import RunningRequests
 from bot.gateway.outbound import access_log
 from bot.gateway.outbound.completion import envelope
 from bot.gateway.outbound.errors import invalid, unsupported
-from bot.gateway.outbound.patience import Patience
+from bot.gateway.outbound.client_timeout import ClientTimeout
 from bot.llm import Done, Usage
 from bot.prompt.tokens import estimate_tokens
 from bot.store.chat_turns import IdempotencyKey
@@ -56,8 +56,8 @@ class ChatCompletions:
             headers = dict(admission.headers)
             if session is not None and reply.opened is not None:
                 headers |= {"x-session-id": session, "x-session-state": reply.opened.value}
-            patience = Patience(self._settings.gateway_client_timeout_seconds)
-            answer = CompletionResponse(request, reply, self._new_id(), patience)
+            client_timeout = ClientTimeout(self._settings.gateway_client_timeout_seconds)
+            answer = CompletionResponse(request, reply, self._new_id(), client_timeout)
             try:
                 return await (answer.stream(http, headers) if request.stream else answer.whole(headers))
             finally:
@@ -67,7 +67,7 @@ class ChatCompletions:
 
     async def _send(self, http: web.Request, response: web.StreamResponse) -> None:
         """Send the rest of a response, so that its request counts until the client has read it."""
-        async with Patience(self._settings.gateway_client_timeout_seconds).writing():
+        async with ClientTimeout(self._settings.gateway_client_timeout_seconds).writing():
             await response.prepare(http)
             await response.write_eof()
 
@@ -107,11 +107,13 @@ class ChatCompletions:
 class CompletionResponse:
     """One answer on its way to the client."""
 
-    def __init__(self, request: CompletionRequest, reply: ChatReply, new_id: str, patience: Patience) -> None:
+    def __init__(
+        self, request: CompletionRequest, reply: ChatReply, new_id: str, client_timeout: ClientTimeout
+    ) -> None:
         self._request = request
         self._reply = reply
         self._envelope = envelope(reply.began_at, request.model, reply.name or new_id)
-        self._patience = patience
+        self._client_timeout = client_timeout
         self._text: list[str] = []
         self._usage: Usage | None = None
 
@@ -160,5 +162,5 @@ class CompletionResponse:
             await self._send(response, chunk)
 
     async def _send(self, response: web.StreamResponse, data: bytes) -> None:
-        async with self._patience.writing():
+        async with self._client_timeout.writing():
             await response.write(data)

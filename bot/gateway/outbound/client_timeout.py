@@ -1,4 +1,4 @@
-"""Patience: how long one answer waits for its client, all its writes together."""
+"""The time-out of a client that reads slowly: how long one answer waits for it, all its writes together."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
-class Patience:
+class ClientTimeout:
     """The time that an answer may still wait for a client that reads slowly."""
 
     def __init__(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Patience: a client that reads slowly is given up."""
+"""The time-out of a client that reads slowly."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import asyncio
 
 import pytest
 
-from bot.gateway.outbound.patience import Patience
+from bot.gateway.outbound.client_timeout import ClientTimeout
 from tests.support.virtual_time import in_virtual_time, now
 
 
 @in_virtual_time
 async def test_all_waits_for_a_client_count_together() -> None:
     """A client that reads a little now and then does not keep its answer alive. Other time does not count."""
-    patience = Patience(60)
+    client_timeout = ClientTimeout(60)
     for _ in range(2):
-        async with patience.writing():
+        async with client_timeout.writing():
             await asyncio.sleep(25)
         await asyncio.sleep(1_000)  # the model thinks
     began = now()
     with pytest.raises(ConnectionResetError):
-        async with patience.writing():
+        async with client_timeout.writing():
             await asyncio.sleep(25)
 
     assert now() - began == pytest.approx(10)
