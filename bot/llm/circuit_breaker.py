@@ -43,7 +43,7 @@ class CircuitBreaker:
     def beside(self, llm: LLM) -> CircuitBreaker:
         """Return the same circuits before another client of the same backend."""
         other = copy.copy(self)
-        other._llm = llm
+        other._llm = llm  # noqa: SLF001 - a copy of this one
         return other
 
     async def stream(

@@ -16,9 +16,9 @@ from bot.gateway.inbound.headers import IDEMPOTENCY_HEADER, idempotency_key_of, 
 from bot.gateway.inbound.request import CompletionRequest, read
 from bot.gateway.inbound.running_requests import RunningRequests
 from bot.gateway.outbound import access_log
+from bot.gateway.outbound.client_timeout import ClientTimeout
 from bot.gateway.outbound.completion import envelope
 from bot.gateway.outbound.errors import invalid, unsupported
-from bot.gateway.outbound.client_timeout import ClientTimeout
 from bot.llm import Done, Usage
 from bot.prompt.tokens import estimate_tokens
 from bot.store.chat_turns import IdempotencyKey

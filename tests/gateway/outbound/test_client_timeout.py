@@ -16,11 +16,18 @@ async def test_all_waits_for_a_client_count_together() -> None:
     client_timeout = ClientTimeout(60)
     for _ in range(2):
         async with client_timeout.writing():
-            await asyncio.sleep(25)
-        await asyncio.sleep(1_000)  # the model thinks
+            await passed(25)
+        await passed(1_000)  # the model thinks
     began = now()
     with pytest.raises(ConnectionResetError):
         async with client_timeout.writing():
-            await asyncio.sleep(25)
+            await passed(25)
 
     assert now() - began == pytest.approx(10)
+
+
+async def passed(seconds: float) -> None:
+    """Return when so much virtual time has passed."""
+    over = asyncio.Event()
+    asyncio.get_running_loop().call_later(seconds, over.set)
+    await over.wait()
