@@ -9,7 +9,7 @@ import socket
 import pytest
 from aiohttp.web import RequestHandler
 
-from bot.gateway.connection import LINGERING_S
+from bot.ops.http_server import LINGERING_S
 from bot.testing import SettableClock
 from bot.turns.pacer import MOST_STEPS
 from tests.support.gateway_stage import GatewayStage, opened
