@@ -9,7 +9,7 @@ import os
 import socket
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -42,10 +42,13 @@ from bot.turns.policies import DURABLE, WITHDRAWABLE
 from bot.turns.request_limiter import RequestLimiter
 from bot.turns.service import TurnService
 from bot.turns.session_locks import SessionLocks
+from bot.turns.summariser import AT_ONCE as SUMMARIES
 from bot.turns.summariser import Summariser
 from bot.turns.worker import Worker
 
 Clock = Callable[[], datetime]
+
+REQUESTS_SHARE = 0.25  # of MAX_RUNNING_TURNS: beside a chat platform, API callers may run so many requests at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class Services:
     store: Store
     leases: LeaseKeeper
     summariser: Summariser
-    assistant: Assistant
+    assistant: Assistant  # of the turns on a chat platform
     chat_service: ChatService
     sessions: OpenSessions
     chat_sessions: ChatSessions
@@ -113,7 +116,7 @@ async def open_services(
     settings: Settings, *, clock: Clock = utc_now, llm: LLM | None = None
 ) -> AsyncIterator[Services]:
     """Open the services of the HTTP API and Python: bring the database up to date, and start the scheduler."""
-    async with _services(settings, clock, llm) as parts:
+    async with _services(settings, clock, llm, most_requests=settings.max_running_turns) as parts:
         parts.scheduler.start()
         try:
             yield parts
@@ -127,7 +130,8 @@ async def open_platform_services(
 ) -> AsyncIterator[PlatformServices]:
     """Open the services with a chat platform: bring the database up to date, start the worker and the scheduler."""
     async with AsyncExitStack() as stack:
-        parts, idle = await stack.enter_async_context(_services(settings, clock, llm)), _idle(settings)
+        most_requests, idle = max(1, int(REQUESTS_SHARE * settings.max_running_turns)), _idle(settings)
+        parts = await stack.enter_async_context(_services(settings, clock, llm, most_requests=most_requests))
         store, leases = parts.store, parts.leases
         turns = TurnService(store, parts.assistant, parts.summariser, DURABLE, clock=clock, idle=idle)
         handler = TurnHandler(store, turns, parts.assistant, adapters, clock=clock, max_attempts=settings.max_attempts)
@@ -159,23 +163,38 @@ async def open_platform_services(
 
 
 @asynccontextmanager
-async def _services(settings: Settings, clock: Clock, llm: LLM | None) -> AsyncIterator[Services]:
+async def _services(
+    settings: Settings, clock: Clock, llm: LLM | None, *, most_requests: int
+) -> AsyncIterator[Services]:
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings))
-        if llm is None:
-            llm = await stack.enter_async_context(open_model(settings))
-        breaker, shared = CircuitBreaker(llm, clock=clock), persona.load(settings.persona_file)
+        shared = persona.load(settings.persona_file)
+        of_turns, of_requests, of_summaries = [
+            await stack.enter_async_context(_model(settings, llm, max_streams))
+            for max_streams in (settings.max_running_turns, most_requests, SUMMARIES)
+        ]
+        breaker = CircuitBreaker(of_turns, clock=clock)
         tools_cost, idle = cost_of_tools(settings), _idle(settings)
         budget = budget_for(settings, shared, extra_tokens=tools_cost, clock=clock)
         leases = LeaseKeeper(store, owner=_owner(), clock=clock)
-        summariser = Summariser(store, breaker, budget, leases, clock=clock)
+        summariser = Summariser(store, breaker.beside(of_summaries), budget, leases, clock=clock)
         stack.push_async_callback(summariser.stop)
-        assistant = Assistant(breaker, persona=shared, budget=budget, extra_tokens=tools_cost)
-        turns = TurnService(store, assistant, summariser, WITHDRAWABLE, clock=clock, idle=idle)
-        limiter = RequestLimiter(most=settings.max_running_turns, most_of_one=settings.max_running_turns_per_workspace)
+        assistant, api_assistant = (
+            Assistant(model, persona=shared, budget=budget, extra_tokens=tools_cost)
+            for model in (breaker, breaker.beside(of_requests))
+        )
+        turns = TurnService(store, api_assistant, summariser, WITHDRAWABLE, clock=clock, idle=idle)
+        limiter = RequestLimiter(most=most_requests, most_of_one=settings.max_running_turns_per_workspace)
         locks = SessionLocks(timeout_s=settings.gateway_wait_seconds)
         chat = ChatService(
-            turns, assistant, leases, limiter=limiter, locks=locks, clock=clock, new_id=new_id, idle=idle
+            turns,
+            api_assistant,
+            leases,
+            limiter=limiter,
+            locks=locks,
+            clock=clock,
+            new_id=new_id,
+            idle=idle,
         )
         stack.push_async_callback(chat.stop)
         sessions = OpenSessions(store, leases, clock=clock)
@@ -183,6 +202,11 @@ async def _services(settings: Settings, clock: Clock, llm: LLM | None) -> AsyncI
         chat_sessions = ChatSessions(store, turns, sessions, clock=clock, idle=idle, places=places)
         scheduler = Scheduler(store, leases, clock=clock, idle=idle, retention=settings.retention)
         yield Services(store, leases, summariser, assistant, chat, sessions, chat_sessions, scheduler)
+
+
+def _model(settings: Settings, llm: LLM | None, max_streams: int) -> AbstractAsyncContextManager[LLM]:
+    """Open a model for one kind of work, with connections of its own, so that no other kind waits for them."""
+    return nullcontext(llm) if llm is not None else open_model(settings, max_streams=max_streams)
 
 
 def _idle(settings: Settings) -> IdleLimits:

@@ -107,6 +107,7 @@ class Settings(BaseModel):
         1_000_000, "Use for instance 1000000."
     )
     gateway_max_messages: Annotated[int, _count(1, 100_000)] = _setting(1_000, "Use for instance 1000.")
+    gateway_max_running_per_key: Turns = _setting(20, "Use for instance 20.")
     gateway_requests_per_minute: Annotated[int, _count(1, 100_000_000)] = _setting(600, "Use for instance 600.")
     gateway_tokens_per_minute: Annotated[int, _count(1, 999_999_999)] = _setting(1_000_000, "Use for instance 1000000.")
     gateway_origins: Origins = _setting((), "Use for instance https://www.example.com.")

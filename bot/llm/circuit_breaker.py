@@ -8,6 +8,7 @@ failure with parameters that a caller set is not counted, because the parameters
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -41,6 +42,12 @@ class CircuitBreaker:
             _Circuit({"model": None}, clock, failures),
             lambda caller, model: _Circuit({"model": model, "caller": caller}, clock, failures),
         )
+
+    def beside(self, llm: LLM) -> CircuitBreaker:
+        """Return the same circuits before another client of the same backend."""
+        other = copy.copy(self)
+        other._llm = llm  # noqa: SLF001 - a copy of this one
+        return other
 
     async def stream(
         self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
@@ -20,7 +21,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from bot.errors import StartupError, StoreUnavailable
-from bot.store.pool import Pool
+from bot.store.pool import OF_A_REQUEST, Pool
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ _BUSY_MS = 2_000  # waiting for another process's lock: Slack waits for three se
 IDLE_TRANSACTION_S = 5.0  # our transactions wait for nothing but the database
 WAL_RETRY_S, WAL_TIMEOUT_S = 0.02, 1.0
 MAX_QUEUED = 5_000  # transactions; with more, the database counts as unavailable
+MAX_QUEUED_OF_REQUESTS = 2_000  # likewise of API callers: their queue must leave room for Slack's events
 
 
 class Store:
@@ -47,7 +49,7 @@ class Store:
         self.engine = _engine(url, must_exist=must_exist, idle_transaction_s=idle_transaction_s)
         threads = 1 if self.engine.dialect.name == "sqlite" else POSTGRESQL_THREADS
         self._pool = Pool(threads)
-        self._queued = 0
+        self._queued: Counter[bool] = Counter()  # by whether API callers wait for them
 
     async def run(self, function: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Return the function's result once its transaction is committed. Cancelling the await does not interrupt it.
@@ -82,15 +84,13 @@ class Store:
                 pause_s = min(2 * pause_s, RETRY_MAX_S)
 
     def _enqueue(self, transaction: Callable[[], T], *, urgent: bool) -> asyncio.Future[T]:
-        if self._queued >= MAX_QUEUED:
+        of_request = OF_A_REQUEST.get()
+        if self._queued[of_request] >= (MAX_QUEUED_OF_REQUESTS if of_request else MAX_QUEUED):
             raise StoreUnavailable("too many transactions are waiting")
-        self._queued += 1
+        self._queued[of_request] += 1
         result = asyncio.wrap_future(self._pool.submit(transaction, urgent=urgent))
-        result.add_done_callback(self._dequeued)
+        result.add_done_callback(lambda _: self._queued.subtract([of_request]))
         return result
-
-    def _dequeued(self, _: object) -> None:
-        self._queued -= 1
 
     def _transaction(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:

@@ -17,6 +17,7 @@ from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, answer_limit, of_calle
 from bot.prompt.budget import Budget
 from bot.prompt.compose import Prompt
 from bot.prompt.history import WHOLE_HISTORY, HistoryWindow
+from bot.turns.cpu import compute
 from bot.turns.interruption import Interruption, TurnInterrupted
 
 log = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ class AnswerStream:
             async with self._interruption.closing(request) as stream:
                 while (piece := await self._next(partial(_read, stream, drain))) is not None:
                     yield piece
-            if not attempts_left or not self._is_less_now():
+            if not attempts_left or not await compute(self.prompt.tokens, self._is_less_now):
                 return
 
     def ending(self) -> str:

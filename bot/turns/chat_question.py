@@ -23,4 +23,5 @@ class Question:
     instructions: str = ""  # below the persona
     parameters: Parameters = field(default_factory=lambda: NO_PARAMETERS)
     idempotency_key: IdempotencyKey | None = None
+    size: int = 0  # of the whole request in bytes, as it came
     request: str | None = None  # the request's id in the log

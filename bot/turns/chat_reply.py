@@ -39,8 +39,9 @@ def whole_answer(answer: AnswerStream) -> Done:
     result = answer.result
     if result.trouble is not None or result.done is None:
         raise ModelError(result.trouble or Trouble.CUT, result.detail, param=result.param)
-    estimated = Usage(answer.prompt.tokens, completion=estimate_tokens(result.text))
-    return replace(result.done, usage=result.done.usage or estimated)
+    if result.done.usage is not None:
+        return result.done
+    return replace(result.done, usage=Usage(answer.prompt.tokens, completion=estimate_tokens(result.text)))
 
 
 def repeated(known: Repeated) -> ChatReply:

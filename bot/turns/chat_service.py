@@ -27,8 +27,10 @@ from bot.turns.answer import AnswerStream
 from bot.turns.assistant import Assistant
 from bot.turns.chat_question import Question
 from bot.turns.chat_reply import ChatReply, name_of, repeated, whole_answer
+from bot.turns.cpu import compute
 from bot.turns.interruption import Interruption
 from bot.turns.leases import LeaseKeeper
+from bot.turns.pacer import Pacer
 from bot.turns.recall import Recall
 from bot.turns.request_limiter import RequestLimiter
 from bot.turns.running_turn import RunningTurn
@@ -66,6 +68,7 @@ class ChatService:
         self._clock = clock
         self._new_id = new_id
         self._idle = idle
+        self.pacer = Pacer()
         self._open: set[Running] = set()
 
     @property
@@ -82,7 +85,7 @@ class ChatService:
         """
         with self._limiter.admit(question.owner):
             if question.thread is None:
-                yield self._reply(question, self._complete(question, None))
+                yield self._reply(question, await self._complete(question, None))
                 return
             async with self._locks.lock(question.thread) as until:
                 begun = await self._claim(question, question.thread, until)
@@ -134,7 +137,7 @@ class ChatService:
         """Gather the session's turns, and begin the answer."""
         self._open.add(turn)
         if question.messages is not None:
-            return self._complete(question, turn.interruption)
+            return await self._complete(question, turn.interruption)
         claim = turn.claim
         past = await self._turns.past(claim.session_id, claim.turn_id)
         past = replace(past, window=replace(past.window, several=False))  # all questions are one caller's
@@ -144,11 +147,19 @@ class ChatService:
             instructions=question.instructions,
             following=question.following,
         )
-        parameters = CallersParameters(question.parameters, question.owner)
-        return self._assistant.answer(parts, parameters=parameters, whole=True, interruption=turn.interruption)
+        return await compute(
+            question.size,
+            self._assistant.answer,
+            parts,
+            parameters=CallersParameters(question.parameters, question.owner),
+            whole=True,
+            interruption=turn.interruption,
+        )
 
-    def _complete(self, question: Question, interruption: Interruption | None) -> AnswerStream:
-        return self._assistant.complete(
+    async def _complete(self, question: Question, interruption: Interruption | None) -> AnswerStream:
+        return await compute(
+            question.size,
+            self._assistant.complete,
             question.messages or (),
             instructions=question.instructions,
             parameters=CallersParameters(question.parameters, question.owner),
@@ -169,12 +180,13 @@ class ChatService:
         """Yield the model's words; settle the turn; then yield the Done."""
         async with aclosing(answer.words()) as words:
             async for word in words:
+                await self.pacer.step()
                 yield word
         if turn is not None and answer.result.interrupted is not None:
             raise SessionLost(TAKEN_OVER) if turn.lost else SessionClosed("the session was reset meanwhile")
         request = {"request": question.request}
         log_trouble(answer.result, request if turn is None else turn.claim.log_fields | request)
-        done = whole_answer(answer)
+        done = await compute(len(answer.result.text), whole_answer, answer)
         if turn is not None and not done.tool_calls:
             await self._settle(turn, answer, done, question)
         yield done

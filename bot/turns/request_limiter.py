@@ -1,4 +1,7 @@
-"""The limit of questions that are answered here at once, in all and for one owner."""
+"""The limit of questions that are answered here at once, in all and for one owner.
+
+Rule: it counts the questions of API callers alone. Slack's turns have limits of their own (bot/turns/fair_queue.py).
+"""
 
 from __future__ import annotations
 

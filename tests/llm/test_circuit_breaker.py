@@ -50,6 +50,10 @@ class Caller:
         await self.ask(parameters)
         return len(self.model.calls) == calls
 
+    def beside(self) -> CircuitBreaker:
+        """Return the same circuits before another client of the backend."""
+        return self._breaker.beside(ScriptedLLM())
+
     def cool_down(self) -> None:
         """Let the cool-down pass."""
         self.clock.advance(COOL_DOWN)
@@ -68,6 +72,12 @@ async def opened(caller: Caller) -> Caller:
     """Build a caller with a model that has just failed three times."""
     await caller.fail(DEAD, SILENT, DEAD)
     return caller
+
+
+async def test_the_clients_of_a_backend_share_its_circuits(opened: Caller) -> None:
+    """What one client found out about the backend counts for the others: they send no request either."""
+    with pytest.raises(ModelError, match="failed 3 times in a row"):
+        await anext(opened.beside().stream([]))
 
 
 async def test_an_open_circuit_sends_no_request(opened: Caller, caplog: pytest.LogCaptureFixture) -> None:

@@ -16,7 +16,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, event
 
 from bot.errors import StartupError, StoreUnavailable
-from bot.store.engine import MAX_QUEUED, Store, mark_dirty
+from bot.store.engine import MAX_QUEUED, MAX_QUEUED_OF_REQUESTS, Store, mark_dirty
+from bot.store.pool import OF_A_REQUEST
 from bot.store.tables import MESSAGES, THREADS
 from tests.support.builders import NOON, mention
 from tests.support.interfered_store import busied, rival
@@ -133,6 +134,48 @@ async def test_the_queue_for_the_database_is_bounded(empty_sqlite_url: str) -> N
 
     assert all(await asyncio.gather(first, *queued))
     assert await store.run(lambda _: True)
+    await store.close()
+
+
+async def test_transactions_of_requests_take_turns_with_the_others(empty_sqlite_url: str) -> None:
+    """However many requests of API callers wait, each other transaction waits for one of them at most."""
+    store, go_on, order = Store(empty_sqlite_url), threading.Event(), list[str]()
+    busy = await busied(store, go_on)
+
+    async def run(name: str, *, of_request: bool) -> None:
+        OF_A_REQUEST.set(of_request)
+        await store.run(lambda _: order.append(name))
+
+    queued = [asyncio.create_task(run(f"request {number}", of_request=True)) for number in range(50)]
+    await asyncio.sleep(0)
+    queued += [asyncio.create_task(run(f"turn {number}", of_request=False)) for number in range(3)]
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(busy, *queued)
+    await store.close()
+
+    assert [order.index(f"turn {number}") <= 2 * number + 1 for number in range(3)] == [True] * 3
+    assert [name for name in order if "request" in name] == [f"request {number}" for number in range(50)]
+
+
+async def test_requests_do_not_fill_the_queue_of_others(empty_sqlite_url: str) -> None:
+    """When as many transactions of API callers wait as may, Slack's events are still stored."""
+    store, go_on = Store(empty_sqlite_url), threading.Event()
+    busy = await busied(store, go_on)
+
+    async def request() -> bool:
+        OF_A_REQUEST.set(True)
+        return await store.run(lambda _: True)
+
+    queued = [asyncio.create_task(request()) for _ in range(MAX_QUEUED_OF_REQUESTS)]
+    await asyncio.sleep(0)
+    with pytest.raises(StoreUnavailable, match="too many"):
+        await asyncio.create_task(request())
+    event = asyncio.create_task(store.run_urgent(lambda _: True))
+    go_on.set()
+
+    assert all(await asyncio.gather(event, *queued))
+    await busy
     await store.close()
 
 

@@ -100,9 +100,13 @@ def too_large(max_bytes: int) -> ApiError:
 
 
 def unsupported_media_type() -> ApiError:
-    """Return a 415 for a body that is not JSON."""
+    """Return a 415 for a body that is not JSON, or compressed in a way that is not supported."""
     return ApiError(
-        ErrorResponse(415, "Send a JSON object, with content-type: application/json.", code="unsupported_media_type")
+        ErrorResponse(
+            415,
+            "Send a JSON object, with content-type: application/json, plain or as gzip.",
+            code="unsupported_media_type",
+        )
     )
 
 
@@ -130,6 +134,12 @@ def rate_limited(unit: str, limit: int, retry_after_s: int, headers: Mapping[str
     return ApiError(
         ErrorResponse(429, message, unit, code="rate_limit_exceeded", headers={**headers, **_retry(retry_after_s)})
     )
+
+
+def too_many_running(limit: int) -> ApiError:
+    """Return a 429 for a key that runs as many requests at once as it may."""
+    message = f"This key runs {limit} requests already. Try again when one of them has ended."
+    return ApiError(ErrorResponse(429, message, "requests", code="too_many_running_requests", headers=_retry(2)))
 
 
 def too_many_failures(retry_after_s: int) -> ApiError:

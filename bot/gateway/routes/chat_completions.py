@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
@@ -11,10 +10,12 @@ from aiohttp import web
 
 from bot.config.settings import Settings
 from bot.gateway.inbound import request_messages
-from bot.gateway.inbound.auth import Authenticator
+from bot.gateway.inbound.auth import Admission, Authenticator
 from bot.gateway.inbound.headers import IDEMPOTENCY_HEADER, idempotency_key_of, session_of
 from bot.gateway.inbound.request import CompletionRequest, read
+from bot.gateway.inbound.running_requests import RunningRequests
 from bot.gateway.outbound import access_log
+from bot.gateway.outbound.client_timeout import ClientTimeout
 from bot.gateway.outbound.completion import envelope
 from bot.gateway.outbound.errors import invalid, unsupported
 from bot.llm import Done, Usage
@@ -23,6 +24,7 @@ from bot.turns.caller_places import CallerPlaces
 from bot.turns.chat_question import Question
 from bot.turns.chat_reply import ChatReply
 from bot.turns.chat_service import ChatService
+from bot.turns.cpu import compute
 
 
 class ChatCompletions:
@@ -41,24 +43,38 @@ class ChatCompletions:
         self._authenticator = authenticator
         self._settings = settings
         self._new_id = new_id
+        self._running = RunningRequests(settings.gateway_max_running_per_key)
 
     async def complete(self, http: web.Request) -> web.StreamResponse:
         """Answer one request. Raises ApiError and AttendantError, also in the middle of a stream."""
         admission = await self._authenticator.admit(http)
+        with self._running.admit(admission.key.id):
+            response = await self._complete(http, admission)
+            await self._send(http, response)
+            return response
+
+    async def _complete(self, http: web.Request, admission: Admission) -> web.StreamResponse:
         session, key = session_of(http), idempotency_key_of(http)
         request = await read(http, self._settings)
-        question = replace(self._question(admission.key.id, request, session, key), request=http[access_log.ID])
-        async with self._chat.ask(question) as reply:
+        question = await compute(request.size, self._question, admission.key.id, request, session, key)
+        async with self._chat.ask(replace(question, request=http[access_log.ID])) as reply:
             headers = dict(admission.headers)
             if session is not None and reply.opened is not None:
                 headers |= {"x-session-id": session, "x-session-state": reply.opened.value}
-            answer = CompletionResponse(request, reply, self._new_id(), self._settings.gateway_client_timeout_seconds)
+            client_timeout = ClientTimeout(self._settings.gateway_client_timeout_seconds)
+            answer = CompletionResponse(request, reply, self._new_id(), client_timeout)
             try:
                 return await (answer.stream(http, headers) if request.stream else answer.whole(headers))
             finally:
                 if not reply.repeated:
-                    http[access_log.TOKENS] = answer.cost
-                    await self._authenticator.charge(admission.key, answer.cost)
+                    http[access_log.TOKENS] = cost = await answer.cost()
+                    await self._authenticator.charge(admission.key, cost)
+
+    async def _send(self, http: web.Request, response: web.StreamResponse) -> None:
+        """Send the rest of a response, so that its request counts until the client has read it."""
+        async with ClientTimeout(self._settings.gateway_client_timeout_seconds).writing():
+            await response.prepare(http)
+            await response.write_eof()
 
     def _question(self, owner: str, request: CompletionRequest, session: str | None, key: str | None) -> Question:
         instructions = request_messages.instructions(request.messages)
@@ -75,6 +91,7 @@ class ChatCompletions:
                 instructions=instructions,
                 parameters=request.parameters,
                 idempotency_key=idempotency_key,
+                size=request.size,
             )
         messages = request_messages.in_session(request.messages)
         return Question(
@@ -86,30 +103,32 @@ class ChatCompletions:
             instructions=instructions,
             parameters=request.parameters,
             idempotency_key=idempotency_key,
+            size=request.size,
         )
 
 
 class CompletionResponse:
     """One answer on its way to the client."""
 
-    def __init__(self, request: CompletionRequest, reply: ChatReply, new_id: str, write_timeout_s: float) -> None:
-        """`write_timeout_s`: a client that reads nothing for so long counts as gone."""
+    def __init__(
+        self, request: CompletionRequest, reply: ChatReply, new_id: str, client_timeout: ClientTimeout
+    ) -> None:
         self._request = request
         self._reply = reply
         self._envelope = envelope(reply.began_at, request.model, reply.name or new_id)
-        self._write_timeout_s = write_timeout_s
+        self._client_timeout = client_timeout
         self._text: list[str] = []
         self._usage: Usage | None = None
 
-    @property
-    def cost(self) -> int:
-        """Its tokens, estimated when the backend reported no usage: the whole prompt, and the text so far.
+    async def cost(self) -> int:
+        """Return its tokens, estimated when the backend reported no usage: the whole prompt, and the text so far.
 
         So a client that goes away early pays for the prompt, too.
         """
         if self._usage is not None:
             return self._usage.prompt + self._usage.completion
-        return self._reply.prompt_tokens() + estimate_tokens("".join(self._text))
+        text = "".join(self._text)
+        return self._reply.prompt_tokens() + await compute(len(text), estimate_tokens, text)
 
     async def whole(self, headers: Mapping[str, str]) -> web.Response:
         """Return the answer as one JSON object."""
@@ -146,8 +165,5 @@ class CompletionResponse:
             await self._send(response, chunk)
 
     async def _send(self, response: web.StreamResponse, data: bytes) -> None:
-        try:
-            async with asyncio.timeout(self._write_timeout_s):
-                await response.write(data)
-        except TimeoutError:
-            raise ConnectionResetError("the client does not read") from None
+        async with self._client_timeout.writing():
+            await response.write(data)

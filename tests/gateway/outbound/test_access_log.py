@@ -147,6 +147,7 @@ async def test_each_turn_is_an_event_with_its_tokens(gate: GatewayStage, log: py
     """The event has the model and the tokens, as in Slack."""
     await gate.asks("hi", session="one")
 
+    await gate.until(lambda: bool(events(log, "http_request")))
     (event,) = events(log, "turn_settled")
     names = ("model", "prompt_tokens", "cached_tokens", "completion_tokens")
     assert all(event[name] is not None for name in (*names, "session", "turn"))
