@@ -68,6 +68,10 @@ class Adapter(Protocol):
     def workspace(self) -> str:
         """The workspace that it is installed in. Threads of other workspaces in the same database are not its own."""
 
+    @property
+    def bot_name(self) -> str:
+        """The name under which people know the bot there. Nobody else may have it in a prompt."""
+
     def writer(self, target: AnswerTarget, ledger: Ledger) -> AbstractAsyncContextManager[AnswerWriter]:
         """Show that the bot works, and open the answer for writing within the block.
 

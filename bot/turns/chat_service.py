@@ -132,6 +132,7 @@ class ChatService:
             Turn(claim.utterances, id=claim.turn_id),
             instructions=question.instructions,
             following=question.following,
+            one_caller=True,
         )
         return self._assistant.answer(parts, parameters=question.parameters, whole=True, interruption=turn.interruption)
 

@@ -13,7 +13,7 @@ from sqlalchemy import event
 
 from bot.domain.preferences import Profile
 from bot.prompt.budget import Budget
-from bot.prompt.compose import NOTE_ENDS
+from bot.prompt.marks import NOTE_ENDS
 from bot.prompt.speakers import attributed
 from bot.store import preferences
 from bot.store.engine import Store

@@ -12,7 +12,7 @@ from bot import app
 from bot.domain import texts
 from bot.domain.preferences import MOST_CHARACTERS
 from bot.errors import Trouble
-from bot.prompt.compose import NOTE_ENDS
+from bot.prompt.marks import NOTE_ENDS
 from bot.testing import PausedStep, SettableClock
 from tests.support.openai_server import Fails, OpenAIServer, Reply, calls, says
 from tests.support.room import Guest, Room, Talk, note_in, playground, recites, settings_for, shown

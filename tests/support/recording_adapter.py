@@ -17,6 +17,7 @@ class RecordingAdapter:
     """A chat platform in memory. `replies[thread]` are its finished answers that are not empty, oldest first."""
 
     platform = "chat"
+    bot_name = "Attendant"
     workspace = "T1"
 
     def __init__(self) -> None:

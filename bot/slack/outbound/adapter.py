@@ -60,6 +60,11 @@ class SlackAdapter:
         """The team that the app is installed in."""
         return self._bot.team_id
 
+    @property
+    def bot_name(self) -> str:
+        """The app's name in Slack."""
+        return self._bot.name
+
     @asynccontextmanager
     async def writer(self, target: AnswerTarget, ledger: Ledger) -> AsyncIterator[SlackAnswerWriter]:
         """Show the status, and open the answer for writing. Raises PlatformError and PlatformUnavailable."""
