@@ -54,7 +54,10 @@ _ALIKE = str.maketrans("l1|0", "iiio")  # one letter for characters that many fo
 _INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs"})  # categories: control, format, unassigned, private, surrogate
 _MARKS = frozenset({"Mn", "Me"})  # categories: accents, and shapes around a character
 _MOST_KNOWN = 20_000
-_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters and a symbol that fonts draw as nothing
+# Letters, signs and selectors that fonts draw as nothing, besides those of the categories above.
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0").union(
+    map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)])
+)
 
 
 def folded(text: str) -> str:
