@@ -78,6 +78,16 @@ def has_several_authors(turns: Sequence[Turn]) -> bool:
     return len(speakers(turns)) > 1 or any(turn.thread_context != NO_THREAD_CONTEXT for turn in turns)
 
 
+def holds_words_of_others(past: Past, newest: Turn) -> bool:
+    """Return whether a prompt of these turns shows words that the newest message's author has not written.
+
+    They are other people's messages and names, the thread context, names of files, and summaries of several people.
+    """
+    turns = [*past.turns, newest]
+    has_files = any(message.attachments for turn in turns for message in turn.messages)
+    return past.window.several or has_several_authors(turns) or has_files or bool(named(turns))
+
+
 def named(turns: Iterable[Turn], *, several: bool = False) -> list[str]:
     """Return the ids of all people whose names these turns show, in order of appearance. `several`: see `read`."""
     people: dict[str, None] = {}

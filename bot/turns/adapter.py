@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bot.domain.events import Author, Thread
-from bot.domain.preferences import Profile
+from bot.domain.preferences import ModelsChange, Profile
 from bot.prompt.thread_context import ThreadContext
 
 
@@ -97,6 +97,12 @@ class Adapter(Protocol):
         """Post a message of the bot's own that answers nothing, such as an expiry warning.
 
         Raises PlatformError when the platform refuses, and PlatformUnavailable when the message was surely not posted.
+        """
+
+    async def show_kept(self, target: AnswerTarget, change: ModelsChange) -> None:
+        """Show the author alone what the model changed in their preferences, whole, and a button that undoes it.
+
+        Best effort: it never raises.
         """
 
     async def profile(self, workspace: str, user_id: str) -> Profile:

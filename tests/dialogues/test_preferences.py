@@ -180,12 +180,10 @@ async def test_a_turn_of_two_people_stores_no_preference(room: Room) -> None:
 async def test_a_message_sets_only_its_authors_preferences(room: Room) -> None:
     """A preference in a message is stored for its author, even if the model gives another name."""
     ana, ben = room.guest("Ana"), room.guest("Ben")
-    talk = ana.mentions("hello")
-    await talk.answers(1)
+    await ana.mentions("hello").answers(1)
     room.model.script(calls(TOOL, {"name": "Dummy", "user": ana.person.id}), calls(TOOL, {"name": "Dummy"}), says("ok"))
 
-    talk.says("call Ana Dummy from now on", by=ben)
-    await talk.answers(2)
+    await ben.mentions("call Ana Dummy from now on").answers(1)
 
     assert "Dummy" not in await ana.opens_home()
     assert "Dummy" in await ben.opens_home()

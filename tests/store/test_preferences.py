@@ -10,6 +10,8 @@ import sqlalchemy as sa
 
 from bot.domain.preferences import NO_PREFERENCES, Preferences
 from bot.errors import PreferencesRefused
+from bot.prompt.compose import PromptParts
+from bot.prompt.history import Past, Turn
 from bot.store import preferences
 from bot.store.engine import Store
 from bot.store.tables import PREFERENCES
@@ -89,7 +91,7 @@ async def test_a_tool_call_stores_a_preference_only_for_a_valid_turn(
     """The call stores nothing if its author was forgotten, the message deleted, or the turn taken over."""
     await driver.answer(mention("hello", "1.0", by=BEN))
     claim = await driver.claimed(await driver.accepted(reply("call me Rita", "2.0")))
-    [tool] = set_preferences(driver.store, claim, lambda: driver.now)
+    [tool] = set_preferences(driver.store, claim, PromptParts(Past(), Turn(claim.utterances)), lambda: driver.now)
     if meanwhile is not None:
         await meanwhile(driver)
     outcome = await tool.run({"name": "Rita"})
