@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
 
-from bot.domain.preferences import NO_PREFERENCES, Preferences
+from bot.domain.preferences import NO_PREFERENCES, ModelsChange, Preferences
 from bot.errors import PreferencesRefused
 from bot.prompt.compose import PromptParts
 from bot.prompt.history import Past, Turn
@@ -61,6 +62,40 @@ async def test_changes_at_the_same_time_are_all_kept(store: Store) -> None:
         await asyncio.gather(*(change(store, person, **{field: field}) for field in ("name", "language", "about")))
 
     assert {await stored(store, person) for person in people} == {Preferences("name", "language", None, "about")}
+
+
+async def test_the_models_change_is_undone_as_a_whole(store: Store) -> None:
+    """The changes of one turn are undone together and once. Another person's row and turn are not touched."""
+    await change(store, ANA, name="Rita", about="I use Linux.")
+    await change(store, OTHERS[0], name="Benny")
+    for wishes in ({"name": "Queen"}, {"about": "", "tone": "brief"}):
+        await store.run(preferences.change, *ANA, wishes, now=NOON, turn_id=7)
+    made = await store.run(preferences.last_change, *ANA)
+
+    assert made == ModelsChange(7, {"name": "Queen", "about": "", "tone": "brief"})
+    assert await store.run(preferences.undo, *ANA, 8, now=NOON) is None
+    assert await store.run(preferences.undo, *OTHERS[0], 7, now=NOON) is None
+    restored = Preferences("Rita", about="I use Linux.")
+    assert await store.run(preferences.undo, *ANA, 7, now=NOON) == restored == await stored(store, ANA)
+    assert await store.run(preferences.undo, *ANA, 7, now=NOON) is None
+    assert await stored(store, OTHERS[0]) == Preferences("Benny")
+
+
+async def test_a_later_change_ends_the_undo(store: Store) -> None:
+    """Neither a change by the person, nor one of another turn, nor the time that has passed is overwritten."""
+    await change(store, ANA, name="Rita")
+    await store.run(preferences.change, *ANA, {"name": "Queen"}, now=NOON, turn_id=7)
+    await store.run(preferences.change, *ANA, {"name": "King"}, now=NOON, turn_id=8)
+    assert await store.run(preferences.undo, *ANA, 7, now=NOON) is None
+    assert await store.run(preferences.drop_earlier, before=NOON) == 0
+    assert await store.run(preferences.drop_earlier, before=NOON + timedelta(seconds=1)) == 1
+    assert await store.run(preferences.last_change, *ANA) is None
+    assert await store.run(preferences.undo, *ANA, 8, now=NOON) is None
+    await store.run(preferences.change, *ANA, {"name": "Queen"}, now=NOON, turn_id=9)
+    await change(store, ANA, language="French")
+
+    assert await store.run(preferences.last_change, *ANA) is None
+    assert await stored(store, ANA) == Preferences("Queen", "French")
 
 
 async def forgotten(driver: StoreDriver) -> None:
