@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from bot.domain.events import Attachment
-from bot.domain.lookalikes import COLONS, folded, is_invisible
+from bot.domain.lookalikes import COLONS, OPENING_BRACKETS, folded, is_invisible
 from bot.prompt.marks import ATTACHED, INDENT, OPENINGS, ROUND, set_in, without_marks
 
 UNKNOWN = "Somebody"
@@ -69,8 +69,8 @@ def unattributed(text: str, attachments: Sequence[Attachment], names: Mapping[st
     """
     first, *others = without_marks(name_mentions(text, names).strip()).splitlines() or [""]
     visible = "".join(char for char in first if not is_invisible(char))
-    is_mistakable = visible.translate(ROUND)[:1] in {"(", ")"} and visible[:1] not in {"(", ")"}
-    begins = set_in(first) if is_mistakable or _NAME_LINE.match(visible) else first
+    is_mistakable = visible.lstrip().startswith(tuple(OPENING_BRACKETS)) or _NAME_LINE.match(visible)
+    begins = set_in(first) if is_mistakable else first
     parts = [begins, *map(set_in, others)] if first else []
     return "\n".join([*parts, *_files(attachments, names)]) or NO_WORDS
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from bot.domain.lookalikes import is_invisible
 
 _DOTS = str.maketrans(dict.fromkeys("\u2024\u2027\u3002\uff0e\uff61\u00b7\u0701\u0702\u06d4\ua4f8\ua60e", "."))
+_IDNA_DOTS = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))  # that separate labels in a URL, too
 _SLASHES = str.maketrans(dict.fromkeys("\u2044\u2215\u29f8\u2571", "/"))
 _COLONS = str.maketrans(dict.fromkeys("\u2236\ua789\u02d0\u0589", ":"))
 _LOOK = _DOTS | _SLASHES | _COLONS
@@ -34,51 +35,13 @@ _ADDRESS = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 # A label such as "report.pdf" names a file: these are no top-level domains.
-_FILES = frozenset(
-    [
-        "bat",
-        "cfg",
-        "conf",
-        "css",
-        "csv",
-        "dll",
-        "doc",
-        "docx",
-        "env",
-        "exe",
-        "gif",
-        "htm",
-        "html",
-        "ini",
-        "ipynb",
-        "java",
-        "jpeg",
-        "jpg",
-        "js",
-        "json",
-        "jsx",
-        "log",
-        "msi",
-        "pdf",
-        "php",
-        "png",
-        "pptx",
-        "pptm",
-        "sql",
-        "svg",
-        "toml",
-        "ts",
-        "tsx",
-        "txt",
-        "wav",
-        "xls",
-        "xlsx",
-        "xml",
-        "yaml",
-        "yml",
-    ]
+_FILE = re.compile(
+    r"(?:bat|cfg|conf|css|csv|dll|doc|docx|env|exe|gif|htm|html|ini|ipynb|java|jpeg|jpg|js|json|"
+    r"jsx|log|msi|pdf|php|png|pptx|pptm|sql|svg|toml|ts|tsx|txt|wav|xls|xlsx|xml|yaml|yml)",
+    re.IGNORECASE,
 )
 _MAX_SHOWN_URL = 100
+_AUTHORITY = re.compile(r"mailto:[^?]*|(?:[a-z]+:)?//[^/?#]*|www\.[^/?#]*", re.IGNORECASE)
 _MARKUP = frozenset("\\*_~`")
 
 
@@ -103,10 +66,9 @@ def real_host(url: str) -> str:
 
 def as_shown(url: str) -> str:
     """Return a URL as a person may read it: its start, or only the scheme and the host if these would be hidden."""
-    host = real_host(url)
-    start = url[:_MAX_SHOWN_URL]
-    if url.isascii() and (not host or host in start.casefold()):
-        return start
+    host, authority = real_host(url), _AUTHORITY.match(url)
+    if not host or (url.isascii() and authority is not None and authority.end() <= _MAX_SHOWN_URL):
+        return url[:_MAX_SHOWN_URL]
     scheme = (
         "mailto:" if url[:7].casefold() == "mailto:" else "//" if url[:2] == "//" else f"{url.partition(':')[0]}://"
     )
@@ -122,7 +84,7 @@ def _leads_to(found: re.Match[str], actual: str, target: str) -> bool:
     if found["mailbox"] and target[:7].casefold() == "mailto:":
         return _ascii(found["mailbox"] + found["name"]) == _ascii(target[7:].partition("?")[0])
     named = found["host"] or found["name"] or found["ip"] or found["local"] or found["port"]
-    if found["name"] and not found["mailbox"] and named.rpartition(".")[2].casefold() in _FILES:
+    if found["name"] and not found["mailbox"] and _FILE.fullmatch(named.rpartition(".")[2]):
         return True
     host = _comparable(_ascii(named))
     return _comparable(actual) == host or ("." in host and _comparable(actual).endswith(f".{host}"))
@@ -135,7 +97,7 @@ def _as_displayed(label: str) -> str:
 
 def _ascii(host: str) -> str:
     """Return a host as the network knows it: "müller.de" is "xn--mller-kva.de"."""
-    plain = unicodedata.normalize("NFKC", host).casefold().translate(_DOTS)
+    plain = unicodedata.normalize("NFKC", host).casefold().translate(_IDNA_DOTS)
     return ".".join(_ascii_label(label) for label in plain.split(".") if label)
 
 

@@ -26,6 +26,7 @@ TARGETS |= {
     "http://[::1]/": "::1",
 }
 TARGETS |= {f"https://good.com{'-a' * 29}.{'b' * 60}.evil.net/x": f"good.com{'-a' * 29}.{'b' * 60}.evil.net"}
+TARGETS |= {f"https://good-a.net:{'p' * 90}@a.net/": "//a.net"}
 TARGETS |= {"mailto:eve@evil.net": "evil.net", "www.evil.net/x": "www.evil.net"}
 
 
