@@ -86,7 +86,7 @@ HOW_TO_USE_ME = "How to use me"
 YOUR_PREFERENCES = "What I keep in mind for you"
 NO_PREFERENCES = (
     "Nothing yet. Tell me how you'd like to be addressed and answered: set it here, or just say so "
-    "when nobody else writes with us, for example “call me Ana”."
+    "when it's just the two of us, for example “call me Ana”."
 )
 PREFERENCES_ARE_YOURS = (
     "This shapes my answers to you, and to nobody else, in every conversation here. I take your time zone and language "
@@ -269,7 +269,7 @@ def help_text(bot: str, command: str, reset_command: str) -> str:
         f"add `all` or a link to a thread to pick.\n"
         f"• *See what I remember*: write `!status` in the thread; `{command} status` lists your open conversations.\n"
         f"• *Tell me how you like your answers*: use `{command} preferences` or my Home tab, or just tell me when "
-        "nobody else writes with us, for example “call me Ana”.\n"
+        "it's just the two of us, for example “call me Ana”.\n"
         f"• *Get or erase your data*: `{command} export` sends you what I remember about you, `{command} forget me` "
         "erases it."
     )
