@@ -85,8 +85,8 @@ EXPORT_FAILED = "Sorry, I couldn't send you the file. The person who runs me can
 HOW_TO_USE_ME = "How to use me"
 YOUR_PREFERENCES = "What I keep in mind for you"
 NO_PREFERENCES = (
-    "Nothing yet. Tell me how you'd like to be addressed and answered: set it here, or just say so, for example "
-    "“call me Ana”."
+    "Nothing yet. Tell me how you'd like to be addressed and answered: set it here, or just say so "
+    "when it's just the two of us, for example “call me Ana”."
 )
 PREFERENCES_ARE_YOURS = (
     "This shapes my answers to you, and to nobody else, in every conversation here. I take your time zone and language "
@@ -130,8 +130,10 @@ _PREFERENCE_REMOVED = {
     "tone": "my answers to you will be as long as they need to be",
     "about": "I've forgotten what you told me about yourself",
 }
-_PREFERENCE_CHARACTERS = 200  # shown of each
-
+UNDO = "Undo"
+UNDONE = "Done! I've put it back to what it was."
+UNDO_TOO_LATE = "I left that as it is: it has changed since, or it was too long ago. You can edit it in my Home tab."
+UNDO_NOT_YOURS = "Only the person whose preferences these are can undo this."
 
 _INTERRUPTED = {
     Interrupted.EDITED: "",  # the answer restarts, so there is nothing to say
@@ -266,8 +268,8 @@ def help_text(bot: str, command: str, reset_command: str) -> str:
         f"`{reset_command}` (or `{command} reset`) resets your conversations in a channel; "
         f"add `all` or a link to a thread to pick.\n"
         f"• *See what I remember*: write `!status` in the thread; `{command} status` lists your open conversations.\n"
-        f"• *Tell me how you like your answers*: use `{command} preferences` or my Home tab, or just tell me, for "
-        "example “call me Ana”.\n"
+        f"• *Tell me how you like your answers*: use `{command} preferences` or my Home tab, or just tell me when "
+        "it's just the two of us, for example “call me Ana”.\n"
         f"• *Get or erase your data*: `{command} export` sends you what I remember about you, `{command} forget me` "
         "erases it."
     )
@@ -280,10 +282,15 @@ def too_long(length: int, most: int) -> str:
 
 def noted(wishes: Mapping[str, str]) -> str:
     """Return the line below an answer in which the model changed a person's preferences; empty ones were removed."""
-    lines = [
-        _PREFERENCE_SET[field].format(" ".join(wish.split())[:_PREFERENCE_CHARACTERS])
-        if wish
-        else _PREFERENCE_REMOVED[field]
-        for field, wish in wishes.items()
+    return f"(Noted, from now on: {'; '.join(' '.join(line.split()) for line in _kept_lines(wishes))}.)"
+
+
+def kept(wishes: Mapping[str, str]) -> str:
+    """Return the message that shows a person what the model kept of their wishes; empty ones were removed."""
+    return "\n".join(["Noted, from now on:", *(f"• {line}" for line in _kept_lines(wishes))])
+
+
+def _kept_lines(wishes: Mapping[str, str]) -> list[str]:
+    return [
+        _PREFERENCE_SET[field].format(wish) if wish else _PREFERENCE_REMOVED[field] for field, wish in wishes.items()
     ]
-    return f"(Noted, from now on: {'; '.join(lines)}.)"

@@ -19,9 +19,16 @@ from typing import Any
 
 from aiohttp import web
 
-from bot.prompt.compose import MISSING, NOTE_ENDS, SUMMARY_ENDS, SUMMARY_SO_FAR, TURNS_TO_SUMMARIZE
-from bot.prompt.history import SINGLE_AUTHOR_NOTE, ChatMessage
-from bot.prompt.thread_context import CONTEXT_ENDS
+from bot.prompt.history import ChatMessage
+from bot.prompt.marks import (
+    CONTEXT_ENDS,
+    MISSING,
+    NOTE_ENDS,
+    SINGLE_AUTHOR_NOTE,
+    SUMMARY_ENDS,
+    SUMMARY_SO_FAR,
+    TURNS_TO_SUMMARIZE,
+)
 from bot.prompt.tokens import estimate_tokens
 
 log = logging.getLogger(__name__)

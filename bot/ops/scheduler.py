@@ -17,7 +17,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from bot.domain.sessions import IdleLimits
 from bot.errors import StoreUnavailable
 from bot.ops.expiry_warnings import ExpiryWarnings
-from bot.store import chat_turns, purge, sessions
+from bot.store import chat_turns, preferences, purge, sessions
 from bot.store.engine import Store
 from bot.turns.failed_deliveries import FailedDeliveries
 from bot.turns.leases import POLL_INTERRUPTIONS_EVERY_S, RENEW_EVERY_S, LeaseKeeper
@@ -30,6 +30,7 @@ WARN_EVERY_S = 30.0
 STORE_COUNTS_EVERY_S = 10.0
 EXPIRE_BATCH = 1_000  # sessions closed in one transaction
 PURGE_EVERY_S = 900.0
+UNDO_FOR = timedelta(days=1)  # then the text that the model replaced in a person's preferences is erased
 PURGE_BATCH = 200  # sessions whose rows are deleted in one transaction
 VACUUM_EVERY_S = 10.0
 VACUUM_SHARE = 0.001  # the largest share of the time, for files of any size
@@ -106,6 +107,7 @@ class Scheduler:
         while deleted := await self._store.run(purge.delete_old_rows, before=before, batch=PURGE_BATCH):
             total += deleted
             await asyncio.sleep(0)  # running answers get their turn between the batches
+        await self._store.run(preferences.drop_earlier, before=self._clock() - UNDO_FOR)
         if total:
             log.info("rows_purged", extra={"count": total})
         return total

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from bot.prompt.marks import LEFT_OUT
+
 TOKENS_PER_MESSAGE = 4  # chat formats wrap each message
 MOST_CHARACTERS = 8  # per estimated token
 MOST_TOKENS = 3  # per character
@@ -49,4 +51,4 @@ def shorten(text: str, most_tokens: int) -> str:
 def _without_middle(text: str, length: int) -> str:
     head, tail = text[: length - length // 2], text[len(text) - length // 2 :]
     # The mark has no line breaks, so that it does not begin a line.
-    return f"{head} [… {len(text) - length} characters left out …] {tail}"
+    return f"{head} {LEFT_OUT.format(len(text) - length)} {tail}"

@@ -211,6 +211,9 @@ PREFERENCES = Table(  # how a person wants to be addressed and answered
     Column("user_id", sa.String(64), nullable=False),
     Column("wishes", sa.JSON, nullable=False),  # domain.preferences.Preferences.wishes
     Column("changed_at", UtcDateTime, nullable=False),
+    # If the model made the last change: what stood before, for a day, and the turn.
+    Column("before", sa.JSON(none_as_null=True)),
+    Column("changed_by_turn_id", sa.BigInteger),
     UniqueConstraint("platform", "workspace", "user_id"),
 )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bot.domain.events import Author, Thread
-from bot.domain.preferences import Profile
+from bot.domain.preferences import ModelsChange, Profile
 from bot.prompt.thread_context import ThreadContext
 
 
@@ -68,6 +68,10 @@ class Adapter(Protocol):
     def workspace(self) -> str:
         """The workspace that it is installed in. Threads of other workspaces in the same database are not its own."""
 
+    @property
+    def bot_name(self) -> str:
+        """The name under which people know the bot there. Nobody else may have it in a prompt."""
+
     def writer(self, target: AnswerTarget, ledger: Ledger) -> AbstractAsyncContextManager[AnswerWriter]:
         """Show that the bot works, and open the answer for writing within the block.
 
@@ -93,6 +97,12 @@ class Adapter(Protocol):
         """Post a message of the bot's own that answers nothing, such as an expiry warning.
 
         Raises PlatformError when the platform refuses, and PlatformUnavailable when the message was surely not posted.
+        """
+
+    async def show_kept(self, target: AnswerTarget, change: ModelsChange) -> None:
+        """Show the author alone what the model changed in their preferences, whole, and a button that undoes it.
+
+        Best effort: it never raises.
         """
 
     async def profile(self, workspace: str, user_id: str) -> Profile:

@@ -146,6 +146,7 @@ class ChatService:
             Turn(claim.utterances, id=claim.turn_id),
             instructions=question.instructions,
             following=question.following,
+            one_caller=True,
         )
         return await compute(
             question.size,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
 from bot.domain import texts
 from bot.domain.sessions import Interrupted, StatusReply
-from bot.errors import PlatformError
-from bot.store import sessions
+from bot.errors import PlatformError, StoreUnavailable
+from bot.store import preferences, sessions
 from bot.store.claims import FixedReply, PlatformClaim
 from bot.store.engine import Store
 from bot.store.settlement import Settlement, TurnState
@@ -89,7 +89,7 @@ class TurnHandler:
         try:
             async with self._adapters[claim.thread.platform].writer(_target(claim), ledger) as writer:
                 parts = await self._gatherer.gather(claim)
-                tools = set_preferences(self._store, claim, self._clock)
+                tools = set_preferences(self._store, claim, parts, self._clock)
                 answer = self._assistant.answer(parts, tools=tools, interruption=turn.interruption)
                 await _write(answer, writer, f"{texts.STARTED_FRESH}\n\n" if claim.follows_expired else "")
                 await turn.interruption.limit(writer.finish, ignores=ledger.finishes_despite)
@@ -104,6 +104,18 @@ class TurnHandler:
             log_trouble(answer.result, claim.log_fields)
         await self._turns.settle(turn, settlement)
         self._turns.compact(claim, answer, partial(self._gatherer.names, claim, several=True))
+        await self._show_kept_preferences(claim, answer)
+
+    async def _show_kept_preferences(self, claim: PlatformClaim, answer: AnswerStream | None) -> None:
+        """Show the author what the model changed in their preferences in this turn, with a way to undo it."""
+        done = None if answer is None else answer.result.done
+        if done is not None and done.rounds == 1 and claim.attempt == 1:  # no tool has run
+            return
+        place, person = claim.thread, claim.author.id
+        with suppress(StoreUnavailable):  # the Home tab shows it, too
+            change = await self._store.run(preferences.last_change, place.platform, place.workspace, person)
+            if change is not None and change.turn_id == claim.turn_id and change.wishes:
+                await self._adapters[place.platform].show_kept(_target(claim), change)
 
     async def _give_up(self, turn: Running) -> None:
         """Close a turn that broke its worker again and again.

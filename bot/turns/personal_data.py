@@ -8,7 +8,7 @@ from datetime import datetime
 
 from bot.domain.events import Author
 from bot.domain.personal_data import PersonalDataExport
-from bot.domain.preferences import Preferences
+from bot.domain.preferences import ModelsChange, Preferences
 from bot.store import erasure, export, preferences
 from bot.store.engine import Store
 from bot.store.erasure import Scope
@@ -37,6 +37,16 @@ class PersonalData:
         """Change the person's preferences, and return the new ones. Raises PreferencesRefused."""
         change = preferences.change
         return await self._store.run_urgent(change, platform, workspace, user_id, wishes, now=self._clock())
+
+    async def last_change(self, platform: str, workspace: str, user_id: str) -> ModelsChange | None:
+        """Return the last change of the person's preferences, if the model made it and it can be undone."""
+        return await self._store.run_urgent(preferences.last_change, platform, workspace, user_id)
+
+    async def undo_change(self, platform: str, workspace: str, user_id: str, turn_id: int) -> bool:
+        """Restore what stood before the model's change in this turn. Return False if another change followed."""
+        undo = preferences.undo
+        restored = await self._store.run_urgent(undo, platform, workspace, user_id, turn_id, now=self._clock())
+        return restored is not None
 
     async def forget(self, platform: str, workspace: str, author: Author) -> int:
         """Erase the person's messages in a workspace, and the answers to them; return how many messages."""

@@ -16,8 +16,9 @@ from bot.errors import ModelError, StoreUnavailable, Trouble, trace
 from bot.llm import LLM, NO_PARAMETERS, Done, Parameters
 from bot.llm.callers import CallersParameters, PerCaller
 from bot.prompt.budget import Budget
-from bot.prompt.compose import SUMMARY_SO_FAR, TURNS_TO_SUMMARIZE, Compaction
+from bot.prompt.compose import Compaction
 from bot.prompt.history import ChatMessage, Turn, transcript
+from bot.prompt.marks import SUMMARY_SO_FAR, TURNS_TO_SUMMARIZE, set_in, without_marks
 from bot.prompt.tokens import MOST_CHARACTERS, estimate_tokens, shorten
 from bot.store import history, summaries
 from bot.store.engine import Store
@@ -140,7 +141,7 @@ class Summariser:
         """Return the next summary, and the last turn in it. If all these turns were deleted, the text stays."""
         room = self._budgets.of(parameters).room(estimate_tokens(_INSTRUCTIONS)).tokens
         most = min(room // SHARE, MOST_TOKENS)
-        before = f"{SUMMARY_SO_FAR}{shorten(summary, room // 4)}\n\n" if summary else ""
+        before = f"{SUMMARY_SO_FAR}{set_in(shorten(without_marks(summary), room // 4))}\n\n" if summary else ""
         text, reaches = _transcript(turns, names, room - estimate_tokens(before) - estimate_tokens(TURNS_TO_SUMMARIZE))
         if not text:
             return summary, reaches

@@ -13,8 +13,8 @@ from sqlalchemy import event
 
 from bot.domain.preferences import Profile
 from bot.prompt.budget import Budget
-from bot.prompt.compose import NOTE_ENDS
-from bot.prompt.speakers import attributed
+from bot.prompt.marks import NOTE_ENDS
+from bot.prompt.speakers import attributed, unattributed
 from bot.store import preferences
 from bot.store.engine import Store
 from bot.testing import SettableClock
@@ -83,7 +83,7 @@ async def introduce(work_layer: WorkLayer) -> None:
 def shown() -> Iterator[str]:
     """Return each message as the model reads it: with its author's name, since the second person joined."""
     for number, text in enumerate(questions(), 1):
-        yield text if number == 1 else attributed(NAMES[number % 2], text)
+        yield unattributed(text, (), {}) if number == 1 else attributed(NAMES[number % 2], text)
 
 
 def questions() -> Iterator[str]:

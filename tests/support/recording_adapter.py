@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from bot.domain.events import Thread
-from bot.domain.preferences import NO_PROFILE, Profile
+from bot.domain.preferences import NO_PROFILE, ModelsChange, Profile
 from bot.prompt.thread_context import NO_THREAD_CONTEXT, ThreadContext
 from bot.turns.adapter import AnswerTarget, Ledger
 
@@ -17,6 +17,7 @@ class RecordingAdapter:
     """A chat platform in memory. `replies[thread]` are its finished answers that are not empty, oldest first."""
 
     platform = "chat"
+    bot_name = "Attendant"
     workspace = "T1"
 
     def __init__(self) -> None:
@@ -25,6 +26,7 @@ class RecordingAdapter:
         self.earlier_messages: list[Sequence[str]] = []  # in the ledger, at the start of each later attempt
         self.shown_waiting: list[AnswerTarget] = []
         self.ended_waiting: list[AnswerTarget] = []
+        self.shown_changes: list[tuple[str, ModelsChange]] = []
         self.people: dict[str, str] = {}
         self.profiles: dict[str, Profile] = {}
         self.looked_up: list[frozenset[str]] = []
@@ -67,6 +69,10 @@ class RecordingAdapter:
         """See Adapter.end_waiting."""
         self.ended_waiting.append(target)
         await self._notify_waiters()
+
+    async def show_kept(self, target: AnswerTarget, change: ModelsChange) -> None:
+        """See Adapter.show_kept."""
+        self.shown_changes.append((target.author.id, change))
 
     async def names(self, workspace: str, user_ids: Iterable[str]) -> Mapping[str, str]:
         """See Adapter.names."""

@@ -13,8 +13,9 @@ from bot.domain.sessions import Interrupted
 from bot.errors import ModelError, Trouble
 from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, ToolCall, Usage
 from bot.prompt.budget import Budget
-from bot.prompt.compose import NOTE_ENDS, PromptParts
+from bot.prompt.compose import PromptParts
 from bot.prompt.history import WHOLE_HISTORY, ChatMessage, HistoryWindow, Past, Turn, Utterance
+from bot.prompt.marks import NOTE_ENDS
 from bot.testing import PausedStep, ScriptedLLM
 from bot.tools import Arguments, Outcome, Tool
 from bot.turns.answer import AnswerStream

@@ -11,8 +11,9 @@ import pytest
 from bot.errors import ModelError, Trouble
 from bot.llm import LLM, NO_PARAMETERS, Done, Parameters
 from bot.prompt.budget import Budget
-from bot.prompt.compose import MISSING, SUMMARY_ENDS, Compaction
+from bot.prompt.compose import Compaction
 from bot.prompt.history import ChatMessage, Turn
+from bot.prompt.marks import MISSING, SUMMARY_ENDS
 from bot.store import summaries
 from bot.store.engine import Store
 from bot.testing import PausedStep, ScriptedLLM, SettableClock

@@ -10,8 +10,9 @@ from datetime import datetime
 
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.domain import texts
 from bot.domain.events import Thread
-from bot.domain.preferences import Profile
+from bot.domain.preferences import ModelsChange, Profile
 from bot.errors import PlatformError, PlatformUnavailable
 from bot.prompt.thread_context import ThreadContext
 from bot.slack.client import without_retries
@@ -26,10 +27,12 @@ from bot.slack.outbound.status import Status
 from bot.slack.outbound.streaming_policy import StreamingPolicy
 from bot.slack.outbound.user_directory import UserDirectory
 from bot.slack.rate_limiter import RateLimiter
+from bot.slack.views.kept_preferences import kept_preferences
 from bot.turns.adapter import AnswerTarget, Ledger
 
 log = logging.getLogger(__name__)
 
+_SHOW_KEPT_S = 2.0  # the longest wait for the rate limit: the thread's next answer follows it
 _NOTIFY_S = 30.0  # the longest wait for the rate limit, for a message that answers nothing
 
 
@@ -59,6 +62,11 @@ class SlackAdapter:
     def workspace(self) -> str:
         """The team that the app is installed in."""
         return self._bot.team_id
+
+    @property
+    def bot_name(self) -> str:
+        """The app's name in Slack."""
+        return self._bot.name
 
     @asynccontextmanager
     async def writer(self, target: AnswerTarget, ledger: Ledger) -> AsyncIterator[SlackAnswerWriter]:
@@ -102,6 +110,24 @@ class SlackAdapter:
             if not (isinstance(failure, UnconfirmedError) and failure.sent):
                 raise PlatformUnavailable(str(failure)) from None
             log.warning("notice_unconfirmed", extra={"place": str(thread), "error": str(failure)})
+
+    async def show_kept(self, target: AnswerTarget, change: ModelsChange) -> None:
+        """Show the change in an ephemeral message in the thread."""
+        client, thread, author = self._slack.client, target.thread, target.author.id
+
+        async def send() -> None:
+            await client.chat_postEphemeral(
+                channel=thread.channel,
+                user=author,
+                thread_ts=thread.root,
+                text=texts.kept(change.wishes),
+                blocks=kept_preferences(change, author),
+            )
+
+        try:
+            await self._slack.limiter.call("chat.postEphemeral", send, wait_s=_SHOW_KEPT_S)
+        except CallError as failure:
+            log.warning("kept_preferences_not_shown", extra={"place": str(thread), "error": str(failure)})
 
     async def profile(self, workspace: str, user_id: str) -> Profile:
         """Return this person's time zone and locale, as far as Slack returns them within two seconds."""
