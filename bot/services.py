@@ -6,6 +6,7 @@ Rule: this file closes everything that it opens, in the opposite order: first th
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -35,6 +36,7 @@ from bot.turns.fair_queue import Limits
 from bot.turns.handler import TurnHandler
 from bot.turns.inbox import Inbox
 from bot.turns.leases import LeaseKeeper
+from bot.turns.lock_keeper import LockKeeper
 from bot.turns.open_sessions import OpenSessions
 from bot.turns.personal_data import PersonalData
 from bot.turns.policies import DURABLE, WITHDRAWABLE
@@ -166,7 +168,10 @@ async def _services(settings: Settings, clock: Clock, llm: LLM | None) -> AsyncI
         breaker, shared = CircuitBreaker(llm, clock=clock), persona.load(settings.persona_file)
         tools_cost, idle = cost_of_tools(settings), _idle(settings)
         budget = budget_for(settings, shared, extra_tokens=tools_cost)
-        leases = LeaseKeeper(store, owner=_owner(), clock=clock)
+        lock = LockKeeper(store, token := secrets.token_hex(8))
+        leases = LeaseKeeper(store, owner=_owner(token), clock=clock, lock=lock)
+        await stack.enter_async_context(lock.held(leases.renew))
+        await leases.free_abandoned()  # at once: the process before this one may have been killed
         summariser = Summariser(store, breaker, budget, leases, clock=clock)
         stack.push_async_callback(summariser.stop)
         assistant = Assistant(breaker, persona=shared, budget=budget, extra_tokens=tools_cost)
@@ -220,5 +225,5 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _owner() -> str:
-    return f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+def _owner(token: str) -> str:
+    return f"{socket.gethostname()[:36]}:{os.getpid()}:{token}"

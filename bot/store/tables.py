@@ -187,6 +187,7 @@ SUMMARIES = Table(  # of the sessions that are too long for the model
     Column("reaches", BigId, nullable=False),  # the last turn that the summary covers
     Column("text", sa.Text, nullable=False),
     Column("several", sa.Boolean, nullable=False),  # several people have written up to there
+    Column("lease_owner", sa.String(64)),  # null: a replica of the previous version
     Column("lease_until", UtcDateTime),  # of the process that is writing the next summary
     Column("fence", sa.Integer, nullable=False),  # counts leases and invalidations
 )

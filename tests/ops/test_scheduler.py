@@ -74,6 +74,7 @@ async def test_each_job_has_its_effect(
     assert [row.closed_why for row in await driver.rows(SESSIONS)] == ["expired"]
     assert sorted(by_name) == [
         "expire_sessions",
+        "free_leases",
         "poll_for_work",
         "poll_interruptions",
         "purge_rows",
