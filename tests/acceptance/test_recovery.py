@@ -73,7 +73,7 @@ async def test_a_restarted_process_goes_on_at_once(database_url: str, tmp_path: 
     async with replicas(database_url, tmp_path, model.answer, **LIMITS) as scene:
         first = await scene.start(lease=LEASE)
         questions = await asked(scene)
-        first.kill()
+        await scene.kill(first)
         model.release()
         await scene.start(lease=LEASE)
         await whole(scene, questions, time.monotonic())
@@ -85,7 +85,7 @@ async def test_the_other_process_goes_on_at_once(database_url: str, tmp_path: Pa
     async with replicas(database_url, tmp_path, model.answer, **LIMITS) as scene:
         first, second = await scene.start(lease=LEASE), await scene.start(lease=LEASE)
         questions = await asked(scene)
-        first.kill()
+        await scene.kill(first)
         model.release()
         await whole(scene, questions, time.monotonic())
         second.terminate()
@@ -99,11 +99,9 @@ async def test_a_process_that_lives_keeps_its_answers(database_url: str, tmp_pat
     async with replicas(database_url, tmp_path, model.answer, **LIMITS) as scene:
         await scene.start(lease=LEASE)
         questions = await asked(scene)
-        for end in ("terminate", "kill"):
-            other = await scene.start(lease=LEASE)
-            await looked()
-            getattr(other, end)()
-            await scene.ended(other)
+        other = await scene.start(lease=LEASE)
+        await looked()
+        await scene.kill(other)
         await scene.start(lease=LEASE)
         await looked()
         model.release()

@@ -45,6 +45,13 @@ class Replicas:
         await self.until(lambda: self.server.sockets.open >= connected)
         return process
 
+    async def kill(self, process: BaseProcess) -> None:
+        """Kill the process, and wait until its connections are closed."""
+        connected = self.server.sockets.open - CONNECTIONS
+        process.kill()
+        await self.ended(process)
+        await self.until(lambda: self.server.sockets.open <= connected)
+
     async def ended(self, process: BaseProcess) -> int | None:
         """Wait for the process to end. Return its exit status."""
         await asyncio.to_thread(process.join, GENEROUS_S)
