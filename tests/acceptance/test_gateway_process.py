@@ -74,7 +74,7 @@ async def test_a_restarted_gateway_continues_a_session_at_once(world: GatewayWor
         await hold.reached()
         await process.stop(signal.SIGKILL)
         await asyncio.gather(asking, return_exceptions=True)
-    async with world.running("gateway", GATEWAY_WAIT_SECONDS="1") as (_, address):
+    async with world.running("gateway", GATEWAY_WAIT_SECONDS="10") as (_, address):  # a third of a lease
         status, state, answer = await world.ask(address, "second")
 
     assert (status, state) == (200, "continued")

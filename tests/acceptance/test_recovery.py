@@ -5,13 +5,13 @@ Rule: the bound is a fraction of the lease, for a busy machine. `make bench` has
 
 from __future__ import annotations
 
-import asyncio
 import time
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from bot.slack.monotonic_clock import MonotonicClock
 from bot.store.process_locks import ABSENT_S
 from bot.testing import PausedStep
 from bot.turns.leases import LEASE
@@ -64,7 +64,7 @@ async def asked(scene: Replicas) -> list[str]:
 
 async def looked(seconds: float = ABSENT_S + 1) -> None:
     """Wait until the other processes have looked for locks for longer than an absent one is waited for."""
-    await asyncio.sleep(seconds)
+    await MonotonicClock().pause(seconds)
 
 
 async def test_a_restarted_process_goes_on_at_once(database_url: str, tmp_path: Path) -> None:

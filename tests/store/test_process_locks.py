@@ -128,7 +128,7 @@ def test_without_file_locks_nothing_ends(prefix: Path, monkeypatch: pytest.Monke
     if locks == "none":
         monkeypatch.setattr(process_locks, "fcntl", None)
     else:
-        monkeypatch.setattr(process_locks.fcntl, "flock", _refuse if locks == "refused" else lambda *_: None)
+        monkeypatch.setattr("fcntl.flock", _refuse if locks == "refused" else lambda *_: None)
     mine = LockFile(prefix, ONE)
 
     assert mine.hold() > GENEROUS_S  # it may write all the same

@@ -100,7 +100,7 @@ async def not_sure(leases: LeaseKeeper) -> None:
     """Wait until the process has noticed that the others do not see its lock."""
     assert leases._lock is not None  # noqa: SLF001
     while leases._lock._is_sure():  # noqa: SLF001, ASYNC110 - time passes
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
 
 
 HOLDER = """
@@ -142,7 +142,7 @@ async def test_the_leases_of_a_killed_process_are_freed(
             other.wait()
             async with asyncio.timeout(GENEROUS_S):
                 while not await leases.free_abandoned():  # noqa: ASYNC110 - as the scheduler does
-                    await asyncio.sleep(0.1)
+                    await asyncio.sleep(0)
         assert await driver.claim(thread_id, "two") is not None
         assert not await leases.free_abandoned()
     assert [record.message for record in caplog.records] == ["process_ended"]
