@@ -12,7 +12,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -98,7 +98,9 @@ class LockFile:
         if self._file is not None and self._file >= 0:
             self._path.unlink(missing_ok=True)
             os.close(self._file)
-        self._file = None
+        for file in self._ended.values():
+            os.close(file)
+        self._file, self._ended = None, {}
 
     def _locked(self) -> int:
         """Create the file, and return its descriptor. It gets its name when it is locked."""
@@ -115,17 +117,16 @@ class LockFile:
         return file
 
     def _look(self, token: str, path: Path) -> None:
-        if path == self._path:
-            return
-        with suppress(FileNotFoundError):
+        with suppress(OSError), ExitStack() as stack:  # such a file proves nothing
             file = os.open(path, os.O_RDWR)
-            if not _lock(file):
-                os.close(file)
-            elif os.read(file, 100).decode() == self._boot:
-                self._ended[token] = file
-            else:  # of another machine, or from before this one was restarted: it proves nothing
-                path.unlink(missing_ok=True)
-                os.close(file)
+            stack.callback(os.close, file)
+            if path == self._path or not _lock(file):
+                return
+            if os.read(file, 100).decode() != self._boot:  # of another machine, or of a time before its restart
+                path.unlink()
+                return
+            stack.pop_all()
+            self._ended[token] = file
 
 
 def _with(prefix: Path, token: str) -> Path:
