@@ -6,13 +6,9 @@ the system alone. A session of PostgreSQL can be lost by a process that lives, s
 
 from __future__ import annotations
 
-import logging
 import math
-import os
-import re
 import time
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -21,18 +17,10 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from bot.store import leases
-
-try:
-    import fcntl
-except ImportError:  # on Windows a dead process's leases run out
-    fcntl = None  # type: ignore[assignment]
-
-log = logging.getLogger(__name__)
+from bot.store.lock_file import TOKEN, LockFile
 
 SURE_S = 0.8  # after PostgreSQL has confirmed the lock, this process may write for so long
 ABSENT_S = 2.0  # a session's lock must be absent for so long; longer than SURE_S by a call of the platform in flight
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
-_TOKEN = re.compile(r"[0-9a-f]{16}")
 
 
 class ProcessLock(Protocol):
@@ -56,99 +44,6 @@ def process_lock(engine: Engine, token: str) -> ProcessLock:
     if engine.dialect.name == "sqlite":
         return LockFile(Path(f"{engine.url.database}-lock-"), token)
     return SessionLock(engine, token)
-
-
-class LockFile:
-    """A locked file beside SQLite's, which all processes on the database reach. A killed process leaves it unlocked."""
-
-    def __init__(self, prefix: Path, token: str) -> None:
-        self._prefix = prefix
-        self._path = _with(prefix, token)
-        self._boot = _BOOT.read_text() if _BOOT.exists() else ""
-        self._file: int | None = None
-        self._ended: dict[str, int] = {}  # the files of ended processes, locked here, by token
-
-    def hold(self) -> float:
-        """See ProcessLock. Without file locks nothing is held, and the leases of dead processes run out."""
-        if self._file is None and fcntl is not None:
-            try:
-                self._file = self._locked()
-            except OSError as error:
-                log.warning("process_lock_unavailable", extra={"error": error.strerror})
-                self._file = -1
-        return math.inf
-
-    def ended(self) -> set[str]:
-        """See ProcessLock."""
-        if self._file is not None and self._file >= 0:
-            for path in self._prefix.parent.iterdir():
-                token = path.name.removeprefix(self._prefix.name)
-                if token != path.name and _TOKEN.fullmatch(token) and token not in self._ended:
-                    self._look(token, path)
-        return set(self._ended)
-
-    def forget(self, tokens: Iterable[str]) -> None:
-        """See ProcessLock."""
-        for token in tokens:
-            _with(self._prefix, token).unlink(missing_ok=True)
-            os.close(self._ended.pop(token))
-
-    def release(self) -> None:
-        """See ProcessLock."""
-        if self._file is not None and self._file >= 0:
-            self._path.unlink(missing_ok=True)
-            os.close(self._file)
-        for file in self._ended.values():
-            os.close(file)
-        self._file, self._ended = None, {}
-
-    def _locked(self) -> int:
-        """Create the file, and return its descriptor. It gets its name when it is locked."""
-        new = self._path.with_name(f"{self._path.name}.new")
-        file = os.open(new, os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            _lock_for_certain(file, new)
-            os.write(file, self._boot.encode())
-            new.rename(self._path)
-        except BaseException:
-            new.unlink(missing_ok=True)
-            os.close(file)
-            raise
-        return file
-
-    def _look(self, token: str, path: Path) -> None:
-        with suppress(OSError), ExitStack() as stack:  # such a file proves nothing
-            file = os.open(path, os.O_RDWR)
-            stack.callback(os.close, file)
-            if path == self._path or not _lock(file):
-                return
-            if os.read(file, 100).decode() != self._boot:  # of another machine, or of a time before its restart
-                path.unlink()
-                return
-            stack.pop_all()
-            self._ended[token] = file
-
-
-def _with(prefix: Path, token: str) -> Path:
-    return prefix.with_name(prefix.name + token)
-
-
-def _lock(file: int) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _lock_for_certain(file: int, path: Path) -> None:
-    """Lock a file. Raise OSError on a file system whose locks keep nobody out."""
-    other = os.open(path, os.O_RDWR)
-    try:
-        if not _lock(file) or _lock(other):
-            raise OSError(0, "the file system has no locks")
-    finally:
-        os.close(other)
 
 
 class SessionLock:
@@ -224,7 +119,7 @@ class SessionLock:
 def token_of(owner: str) -> str | None:
     """Return the token of a lease's owner; None for an owner that holds no lock."""
     token = owner.rpartition(":")[2]
-    return token if _TOKEN.fullmatch(token) else None
+    return token if TOKEN.fullmatch(token) else None
 
 
 def free_leases(connection: Connection, tokens: Iterable[str]) -> int:
