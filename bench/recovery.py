@@ -19,7 +19,7 @@ from bot.testing import PausedStep
 from tests.support.openai_server import says
 
 ANSWERS = 60
-_REPLICAS_ANSWER_S = 120.0  # before leases were taken over at once, this took half a minute
+_PATIENCE_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class _Crowd:
         channel, people = gather(workspace, ANSWERS)
         question = f"<@{workspace.app.user_id}> My VPN drops. What can I do?"
         self._asked = [workspace.post(person, channel, question, raw=True) for person in people]
-        await workspace.until(lambda: all(self._answers(each) for each in self._asked), timeout_s=_REPLICAS_ANSWER_S)
+        await workspace.until(lambda: all(self._answers(each) for each in self._asked), timeout_s=_PATIENCE_S)
 
     def release(self) -> None:
         """Let the model end all answers."""
@@ -92,7 +92,7 @@ class _Crowd:
 
     async def recovered(self, since: float) -> Recovery:
         """Wait until all answers are whole."""
-        await self._around.workspace.until(self._is_whole, timeout_s=_REPLICAS_ANSWER_S)
+        await self._around.workspace.until(self._is_whole, timeout_s=_PATIENCE_S)
         looks = self._around.slack.calls.count("conversations.replies")
         return Recovery(self._around.requested - since, time.perf_counter() - since, looks)
 

@@ -83,6 +83,13 @@ class PlatformServices(Services):
     personal_data: PersonalData
     failed_deliveries: FailedDeliveries
 
+    def take_over(self) -> None:
+        """Take over the turns that other processes left, now and from now on.
+
+        Call it when messages are accepted: a turn that kills every process must not keep it from accepting others.
+        """
+        self.scheduler.take_over(self.worker)
+
     @property
     def running(self) -> int:
         """How many answers run here."""
@@ -136,11 +143,10 @@ async def open_platform_services(
         failed_deliveries = FailedDeliveries(store, clock=clock)
         stack.push_async_callback(_save, failed_deliveries)
         warnings = _warnings(settings, store, adapters, clock, idle)
-        parts.scheduler.add_platform_jobs(worker, failed_deliveries, warnings)
+        parts.scheduler.add_platform_jobs(failed_deliveries, warnings)
         parts.scheduler.start()
         stack.callback(parts.scheduler.stop)  # after the worker has stopped, because the scheduler renews its leases
         stack.push_async_callback(worker.stop, settings.drain_seconds)
-        await worker.poll()
         inbox = Inbox(store, worker, leases, failed_deliveries, clock=clock, new_id=new_id, idle=idle)
         personal_data = PersonalData(store, leases, clock=clock)
         yield PlatformServices(

@@ -10,7 +10,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
@@ -68,15 +69,16 @@ class Scheduler:
         self._add("renew_leases", leases.renew, RENEW_EVERY_S)
         self._add("free_leases", self.free_leases, LOOK_EVERY_S)
 
-    def add_platform_jobs(
-        self, worker: Worker, failed_deliveries: FailedDeliveries, warnings: ExpiryWarnings | None = None
-    ) -> None:
+    def add_platform_jobs(self, failed_deliveries: FailedDeliveries, warnings: ExpiryWarnings | None = None) -> None:
         """Add the jobs that a chat platform needs."""
-        self._worker = worker
-        self._add("poll_for_work", worker.poll, POLL_EVERY_S)
         self._add("store_failed_deliveries", failed_deliveries.save, STORE_COUNTS_EVERY_S)
         if warnings is not None:
             self._add("warn_of_expiry", warnings.warn, WARN_EVERY_S)
+
+    def take_over(self, worker: Worker) -> None:
+        """Take over the turns that other processes left, now and from now on."""
+        self._worker = worker
+        self._add("poll_for_work", worker.poll, POLL_EVERY_S, next_run_time=datetime.now(UTC))
 
     @property
     def running(self) -> bool:
@@ -126,11 +128,11 @@ class Scheduler:
             seconds = await self._store.vacuum()
             self._vacuum_at = self._time() + seconds / VACUUM_SHARE
 
-    def _add(self, name: str, job: Callable[[], Awaitable[object]], every_s: float) -> None:
+    def _add(self, name: str, job: Callable[[], Awaitable[object]], every_s: float, **how: Any) -> None:
         async def guarded() -> None:
             try:
                 await job()
             except StoreUnavailable as error:
                 log.warning("job_postponed", extra={"job": name, "error": str(error)})
 
-        self._scheduler.add_job(guarded, "interval", seconds=every_s, jitter=every_s / 10, name=name)
+        self._scheduler.add_job(guarded, "interval", seconds=every_s, jitter=every_s / 10, name=name, **how)

@@ -37,7 +37,7 @@ class Slack:
 
     client: AsyncWebClient  # repeats nothing by itself
     limiter: RateLimiter
-    is_ours: Callable[[], Awaitable[bool]] | None = None  # whether this worker still holds the turn
+    is_ours: Callable[[], Awaitable[bool]] | None = None  # asked before each write; see adapter.Ledger
 
     async def write(self, method: str, send: Callable[[], Awaitable[T]], **how: Any) -> T:
         """Send a call that writes, by RateLimiter.call. Raises PlatformUnavailable when the turn may be another's."""
