@@ -6,6 +6,7 @@ Rule: this file closes everything that it opens, in the opposite order: first th
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -36,6 +37,7 @@ from bot.turns.fair_queue import Limits
 from bot.turns.handler import TurnHandler
 from bot.turns.inbox import Inbox
 from bot.turns.leases import LeaseKeeper
+from bot.turns.lock_keeper import LockKeeper
 from bot.turns.open_sessions import OpenSessions
 from bot.turns.personal_data import PersonalData
 from bot.turns.policies import DURABLE, WITHDRAWABLE
@@ -84,6 +86,13 @@ class PlatformServices(Services):
     worker: Worker
     personal_data: PersonalData
     failed_deliveries: FailedDeliveries
+
+    def take_over(self) -> None:
+        """Take over the turns that other processes left, now and from now on.
+
+        Call it when messages are accepted: a turn that kills every process must not keep it from accepting others.
+        """
+        self.scheduler.take_over(self.worker)
 
     @property
     def running(self) -> int:
@@ -139,11 +148,10 @@ async def open_platform_services(
         failed_deliveries = FailedDeliveries(store, clock=clock)
         stack.push_async_callback(_save, failed_deliveries)
         warnings = _warnings(settings, store, adapters, clock, idle)
-        parts.scheduler.add_platform_jobs(worker, failed_deliveries, warnings)
+        parts.scheduler.add_platform_jobs(failed_deliveries, warnings)
         parts.scheduler.start()
         stack.callback(parts.scheduler.stop)  # after the worker has stopped, because the scheduler renews its leases
         stack.push_async_callback(worker.stop, settings.drain_seconds)
-        await worker.poll()
         inbox = Inbox(store, worker, leases, failed_deliveries, clock=clock, new_id=new_id, idle=idle)
         personal_data = PersonalData(store, leases, clock=clock)
         yield PlatformServices(
@@ -176,7 +184,10 @@ async def _services(
         breaker = CircuitBreaker(of_turns, clock=clock)
         tools_cost, idle = cost_of_tools(settings), _idle(settings)
         budget = budget_for(settings, shared, extra_tokens=tools_cost, clock=clock)
-        leases = LeaseKeeper(store, owner=_owner(), clock=clock)
+        lock = LockKeeper(store, token := secrets.token_hex(8))
+        leases = LeaseKeeper(store, owner=_owner(token), clock=clock, lock=lock)
+        await stack.enter_async_context(lock.held(leases.renew))
+        await leases.free_abandoned()  # at once: the process before this one may have been killed
         summariser = Summariser(store, breaker.beside(of_summaries), budget, leases, clock=clock)
         stack.push_async_callback(summariser.stop)
         assistant, api_assistant = (
@@ -246,5 +257,5 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _owner() -> str:
-    return f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+def _owner(token: str) -> str:
+    return f"{socket.gethostname()[:36]}:{os.getpid()}:{token}"

@@ -1,4 +1,4 @@
-"""The scheduled jobs: expire sessions, warn of it, purge rows, vacuum, poll for work, renew leases, store counts.
+"""The scheduled jobs: expire sessions, warn of it, purge rows, vacuum, poll for work, renew and free leases, counts.
 
 Rule: a few interval jobs in memory. Each is a set-based sweep that every replica may run, never a job for one thread
 (docs/decisions/0004-sweeps.md). The next run does the work that a run leaves undone.
@@ -10,7 +10,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
@@ -21,6 +22,7 @@ from bot.store import chat_turns, preferences, purge, sessions
 from bot.store.engine import Store
 from bot.turns.failed_deliveries import FailedDeliveries
 from bot.turns.leases import POLL_INTERRUPTIONS_EVERY_S, RENEW_EVERY_S, LeaseKeeper
+from bot.turns.lock_keeper import LOOK_EVERY_S
 from bot.turns.worker import POLL_EVERY_S, Worker
 
 log = logging.getLogger(__name__)
@@ -51,6 +53,8 @@ class Scheduler:
     ) -> None:
         """`retention`: the emptied rows of closed sessions are kept so long. `time`: a monotonic clock, in seconds."""
         self._store = store
+        self._leases = leases
+        self._worker: Worker | None = None
         self._clock = clock
         self._idle = idle
         self._retention = retention
@@ -64,15 +68,18 @@ class Scheduler:
         self._add("vacuum", self.vacuum, VACUUM_EVERY_S)
         self._add("poll_interruptions", leases.poll_interruptions, POLL_INTERRUPTIONS_EVERY_S)
         self._add("renew_leases", leases.renew, RENEW_EVERY_S)
+        self._add("free_leases", self.free_leases, LOOK_EVERY_S)
 
-    def add_platform_jobs(
-        self, worker: Worker, failed_deliveries: FailedDeliveries, warnings: ExpiryWarnings | None = None
-    ) -> None:
+    def add_platform_jobs(self, failed_deliveries: FailedDeliveries, warnings: ExpiryWarnings | None = None) -> None:
         """Add the jobs that a chat platform needs."""
-        self._add("poll_for_work", worker.poll, POLL_EVERY_S)
         self._add("store_failed_deliveries", failed_deliveries.save, STORE_COUNTS_EVERY_S)
         if warnings is not None:
             self._add("warn_of_expiry", warnings.warn, WARN_EVERY_S)
+
+    def take_over(self, worker: Worker) -> None:
+        """Take over the turns that other processes left, now and from now on."""
+        self._worker = worker
+        self._add("poll_for_work", worker.poll, POLL_EVERY_S, next_run_time=datetime.now(UTC))
 
     @property
     def running(self) -> bool:
@@ -101,6 +108,11 @@ class Scheduler:
             log.info("sessions_expired", extra={"count": total})
         return total
 
+    async def free_leases(self) -> None:
+        """Free the leases of processes that have ended, and take their turns over at once."""
+        if await self._leases.free_abandoned() and self._worker is not None:
+            await self._worker.poll()
+
     async def purge(self) -> int:
         """Delete the rows of sessions that closed before the retention began, in batches; return how many sessions."""
         total, before = 0, self._clock() - self._retention
@@ -118,11 +130,11 @@ class Scheduler:
             seconds = await self._store.vacuum()
             self._vacuum_at = self._time() + seconds / VACUUM_SHARE
 
-    def _add(self, name: str, job: Callable[[], Awaitable[object]], every_s: float) -> None:
+    def _add(self, name: str, job: Callable[[], Awaitable[object]], every_s: float, **how: Any) -> None:
         async def guarded() -> None:
             try:
                 await job()
             except StoreUnavailable as error:
                 log.warning("job_postponed", extra={"job": name, "error": str(error)})
 
-        self._scheduler.add_job(guarded, "interval", seconds=every_s, jitter=every_s / 10, name=name)
+        self._scheduler.add_job(guarded, "interval", seconds=every_s, jitter=every_s / 10, name=name, **how)

@@ -222,7 +222,7 @@ def _engine(url: str, *, must_exist: bool, idle_transaction_s: float) -> Engine:
         return _sqlite(parsed, must_exist=must_exist)
     engine = sa.create_engine(
         parsed.set(drivername="postgresql+psycopg"),
-        pool_size=POSTGRESQL_THREADS,
+        pool_size=POSTGRESQL_THREADS + 1,  # one holds the process's lock
         max_overflow=0,
         pool_pre_ping=True,
         hide_parameters=True,  # errors are logged, and parameters hold people's texts

@@ -50,7 +50,8 @@ def begin(connection: Connection, lease: LeaseRequest, session_id: str) -> Compa
     if connection.execute(_WINDOW, {"this_session": session_id}).first() is None:
         _insert(connection, session_id)
     dialect = connection.dialect.name
-    values = {"this_session": session_id, **leases.times(connection, lease.now, lease.length)}
+    times = leases.times(connection, lease.now, lease.length)
+    values = {"this_session": session_id, "owner": lease.owner, **times}
     fence = connection.execute(_TAKE[dialect], values).scalar()
     return CompactionClaim(session_id, fence, window_of(connection, session_id)) if fence is not None else None
 
@@ -107,10 +108,12 @@ _THIS = sa.update(SUMMARIES).where(_OF_THIS)
 _MINE = _THIS.where(SUMMARIES.c.fence == sa.bindparam("this_fence"))
 _FREE = {name: leases.free(SUMMARIES.c.lease_until, now) for name, now in leases.NOW.items()}
 _TAKE = {
-    name: _THIS.where(_FREE[name]).values(lease_until=until, fence=SUMMARIES.c.fence + 1).returning(SUMMARIES.c.fence)
+    name: _THIS.where(_FREE[name])
+    .values(lease_owner=sa.bindparam("owner"), lease_until=until, fence=SUMMARIES.c.fence + 1)
+    .returning(SUMMARIES.c.fence)
     for name, until in leases.UNTIL.items()
 }
-_PAUSE = {name: _MINE.values(lease_until=until) for name, until in leases.UNTIL.items()}
+_PAUSE = {name: _MINE.values(lease_owner=None, lease_until=until) for name, until in leases.UNTIL.items()}
 _MOVED = {
     SUMMARIES.c.shown_after: sa.case(
         (SUMMARIES.c.shown_after < sa.bindparam("new_after"), sa.bindparam("new_after")),

@@ -59,7 +59,7 @@ THREADS = Table(
     Column("engaged", sa.Boolean, nullable=False),  # the bot takes part: replies need no mention
     # A session was opened or reset here: older messages are never read from the platform.
     Column("begun", sa.Boolean, nullable=False, server_default=sa.false()),
-    Column("lease_owner", sa.String(64)),  # the worker that is answering
+    Column("lease_owner", sa.String(64)),  # the process that is answering; the name ends with its lock's token
     Column("lease_until", UtcDateTime),  # by the database's clock
     Column("interrupted", sa.String(16)),  # sessions.Interrupted: why the running turn must end
     Column("fence", sa.Integer, nullable=False, server_default="0"),  # counts claims; an older fence cannot write
@@ -187,6 +187,7 @@ SUMMARIES = Table(  # of the sessions that are too long for the model
     Column("reaches", BigId, nullable=False),  # the last turn that the summary covers
     Column("text", sa.Text, nullable=False),
     Column("several", sa.Boolean, nullable=False),  # several people have written up to there
+    Column("lease_owner", sa.String(64)),  # null: a replica of the previous version
     Column("lease_until", UtcDateTime),  # of the process that is writing the next summary
     Column("fence", sa.Integer, nullable=False),  # counts leases and invalidations
 )

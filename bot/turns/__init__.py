@@ -1,7 +1,8 @@
 """Accept, claim, answer, settle: the work between a platform and the model.
 
 Reading order: adapter (the port to a platform), cpu, pacer, interruption, answer, assistant, policies, running_turn,
-ledger, leases, summariser, service, participants, gatherer, handler, fair_queue, worker, failed_deliveries, inbox,
+ledger, lock_keeper, leases, summariser, service, participants, gatherer, handler, fair_queue, worker,
+failed_deliveries, inbox,
 open_sessions, personal_data, request_limiter, session_locks, recall, caller_places, chat_question, chat_reply,
 chat_service, chat_sessions.
 """

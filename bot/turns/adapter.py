@@ -26,8 +26,11 @@ class AnswerTarget:
 class Ledger(Protocol):
     """Which of the bot's messages in the thread hold this answer. Each awaited method may raise StoreUnavailable."""
 
-    def is_ours(self) -> bool:
-        """Return whether this worker still holds the lease of the turn. If not, it must not write any more."""
+    async def is_ours(self) -> bool:
+        """Return whether this worker still holds the lease of the turn. If not, it must not write any more.
+
+        It waits while the worker's process has to find out.
+        """
 
     async def posted(self, answer_id: str) -> None:
         """Store that this message holds (a part of) the answer. It is called at once, in the order of the messages."""

@@ -29,7 +29,7 @@ def scheduler_of(work_layer: WorkLayer, clock: SettableClock) -> Scheduler:
     scheduler = Scheduler(
         work_layer.store, work_layer.leases, clock=clock.now, idle=IdleLimits(DAY), retention=14 * DAY
     )
-    scheduler.add_platform_jobs(work_layer.worker, work_layer.failed_deliveries)
+    scheduler.add_platform_jobs(work_layer.failed_deliveries)
     return scheduler
 
 
@@ -62,7 +62,9 @@ async def test_each_job_has_its_effect(
     work_layer: WorkLayer, driver: StoreDriver, llm: ScriptedLLM, clock: SettableClock
 ) -> None:
     """The job `poll_for_work` answers an owed message, and `expire_sessions` closes an idle session."""
-    by_name = jobs(scheduler_of(work_layer, clock))
+    scheduler = scheduler_of(work_layer, clock)
+    scheduler.take_over(work_layer.worker)
+    by_name = jobs(scheduler)
     await driver.accept(mention("hi"))
     llm.script("hello")
     await by_name["poll_for_work"]()
@@ -74,6 +76,7 @@ async def test_each_job_has_its_effect(
     assert [row.closed_why for row in await driver.rows(SESSIONS)] == ["expired"]
     assert sorted(by_name) == [
         "expire_sessions",
+        "free_leases",
         "poll_for_work",
         "poll_interruptions",
         "purge_rows",
@@ -91,7 +94,7 @@ async def test_the_warning_is_a_job_only_with_the_setting(
     idle = IdleLimits(DAY)
     warnings = ExpiryWarnings(work_layer.store, [work_layer.adapter], clock=clock.now, idle=idle, ahead=ahead)
     scheduler = Scheduler(work_layer.store, work_layer.leases, clock=clock.now, idle=idle, retention=DAY)
-    scheduler.add_platform_jobs(work_layer.worker, work_layer.failed_deliveries, warnings)
+    scheduler.add_platform_jobs(work_layer.failed_deliveries, warnings)
     await driver.answer(mention("hello"))
     clock.advance(DAY - ahead / 2)
     await jobs(scheduler)["warn_of_expiry"]()
@@ -153,8 +156,10 @@ async def test_a_slow_vacuum_runs_less_often(empty_sqlite_url: str, clock: Setta
 async def test_a_job_survives_an_absent_database(clock: SettableClock, caplog: pytest.LogCaptureFixture) -> None:
     """The job logs an event and returns without an error, so that it runs again."""
     work_layer = WorkLayer(Store("postgresql://127.0.0.1:1/none"), Echo(), clock)
+    scheduler = scheduler_of(work_layer, clock)
+    scheduler.take_over(work_layer.worker)
     for name in ("expire_sessions", "poll_for_work"):
-        await jobs(scheduler_of(work_layer, clock))[name]()
+        await jobs(scheduler)[name]()
         assert (caplog.messages[-1], vars(caplog.records[-1])["job"]) == ("job_postponed", name)
     await work_layer.store.close()
 
