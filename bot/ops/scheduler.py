@@ -17,7 +17,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from bot.domain.sessions import IdleLimits
 from bot.errors import StoreUnavailable
 from bot.ops.expiry_warnings import ExpiryWarnings
-from bot.store import chat_turns, purge, sessions
+from bot.store import chat_turns, closed_sessions, purge, sessions
 from bot.store.engine import Store
 from bot.turns.failed_deliveries import FailedDeliveries
 from bot.turns.leases import POLL_INTERRUPTIONS_EVERY_S, RENEW_EVERY_S, LeaseKeeper
@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 EXPIRE_EVERY_S = 60.0
 WARN_EVERY_S = 30.0
 STORE_COUNTS_EVERY_S = 10.0
-EXPIRE_BATCH = 1_000  # sessions closed in one transaction
+ERASE_EVERY_S = 2.0
+EXPIRE_BATCH = 100  # sessions closed in one transaction
 PURGE_EVERY_S = 900.0
 PURGE_BATCH = 200  # sessions whose rows are deleted in one transaction
 VACUUM_EVERY_S = 10.0
@@ -59,6 +60,7 @@ class Scheduler:
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
         self._add("expire_sessions", self.expire, EXPIRE_EVERY_S)
+        self._add("erase_closed_sessions", self.erase_closed_sessions, ERASE_EVERY_S)
         self._add("purge_rows", self.purge, PURGE_EVERY_S)
         self._add("vacuum", self.vacuum, VACUUM_EVERY_S)
         self._add("poll_interruptions", leases.poll_interruptions, POLL_INTERRUPTIONS_EVERY_S)
@@ -100,12 +102,21 @@ class Scheduler:
             log.info("sessions_expired", extra={"count": total})
         return total
 
+    async def erase_closed_sessions(self) -> None:
+        """Erase the texts of closed sessions that held much text, in steps."""
+        progress = None
+        while progress := await self._store.run(closed_sessions.erase_next, progress):
+            pass
+
     async def purge(self) -> int:
         """Delete the rows of sessions that closed before the retention began, in batches; return how many sessions."""
         total, before = 0, self._clock() - self._retention
-        while deleted := await self._store.run(purge.delete_old_rows, before=before, batch=PURGE_BATCH):
+        deleted = 1
+        while deleted:
+            while await self._store.run(purge.delete_old_turns, before=before, batch=PURGE_BATCH):
+                pass
+            deleted = await self._store.run(purge.delete_old_rows, before=before, batch=PURGE_BATCH)
             total += deleted
-            await asyncio.sleep(0)  # running answers get their turn between the batches
         if total:
             log.info("rows_purged", extra={"count": total})
         return total

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row
 
 from bot.domain.events import MessageDeleted, MessageEdited, storable
 from bot.domain.sessions import EditOutcome, Interrupted, wants_answer, wants_answer_now
-from bot.store import posted_messages, thread_context, threads
+from bot.store import posted_messages, stored_bytes, thread_context, threads
 from bot.store.erasure import erase_messages, texts_changed
 from bot.store.inbox import store_message
 from bot.store.interruptions import interrupt, leave_unanswered
@@ -108,6 +108,8 @@ def _replace(connection: Connection, stored: Row[*tuple[Any, ...]], edited: Mess
         return False
     row = sa.update(MESSAGES).where(MESSAGES.c.id == stored.id)
     connection.execute(row.values(text=text, attachments=attachments, edited_at=edited.edited_at))
+    more = stored_bytes.length(text) - stored_bytes.length(stored.text)
+    stored_bytes.add(connection, stored.session_id, more)
     return True
 
 

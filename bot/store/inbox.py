@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row
 
 from bot.domain.events import Author, MessageReceived, ResetRequested, StopRequested, Thread, storable
 from bot.domain.sessions import Closed, Interrupted, ResetOutcome, StopOutcome, wants_answer
-from bot.store import sessions, thread_context, threads
+from bot.store import sessions, stored_bytes, thread_context, threads
 from bot.store.erasure import erase_messages
 from bot.store.interruptions import interrupt, leave_unanswered
 from bot.store.settlement import TurnState
@@ -53,7 +53,11 @@ def store_message(
         return None
     if thread is not None and not followed:
         thread_context.erase(connection, thread_id, message.message_id)  # it is now a question of its own
-    session_id = sessions.continue_or_open(connection, thread_id, new_id=new_id, now=now, idle_after=idle_after)
+    session_id = sessions.continue_or_open(
+        connection, thread_id, message.author.id, new_id=new_id, now=now, idle_after=idle_after
+    )
+    if session_id == new_id:
+        sessions.expire_most_of_person(connection, message.author.id, now=now)
     if not (thread is not None and thread.begun) and message.message_id != message.thread.root:
         thread_context.expect(connection, session_id)
     if thread is None or not thread.engaged:
@@ -69,6 +73,7 @@ def store_message(
         client_id=message.client_id,
         edited_at=edited_at,
     )
+    stored_bytes.add(connection, session_id, stored_bytes.size([message.text]))
     return thread_id
 
 
@@ -104,7 +109,7 @@ def _reset_before(
     later = sessions.detach_messages(connection, thread_id, event.message_id)
     outcome = _reset(connection, thread_id, event.author, now)
     if later:
-        sessions.attach_messages(connection, thread_id, later, new_id=new_id, now=now)
+        sessions.attach_messages(connection, thread_id, later, event.author.id, new_id=new_id, now=now)
         if outcome is ResetOutcome.DONE:
             _erase_before(connection, thread_id, later, now)
     return outcome

@@ -18,7 +18,7 @@ from bot.domain.events import Attachment, MessageReceived, storable
 from bot.prompt.history import Turn
 from bot.prompt.speakers import LONGEST_NAME
 from bot.prompt.thread_context import AuthorKind, ContextState, EarlierMessage, ThreadContext
-from bot.store import summaries
+from bot.store import stored_bytes, summaries
 from bot.store.engine import insert_or_ignore, mark_dirty
 from bot.store.locks import lock_threads
 from bot.store.tables import MESSAGES, POSTED_MESSAGES, RUNNING, SESSIONS, THREAD_CONTEXT, THREADS, TURNS
@@ -48,6 +48,7 @@ def save(connection: Connection, thread_id: int, session_id: str, turn_id: int, 
             edit = {"text": marker.text, "attachments": marker.attachments} if marker is not None else {}
             ids = {"thread_id": thread_id, "session_id": session_id}
             insert_or_ignore(connection, THREAD_CONTEXT, ids | _row(message) | edit)
+    stored_bytes.add(connection, session_id, stored_bytes.size(message.text for message in context.messages))
     state = (ContextState.COMPLETE if context.complete else ContextState.PARTIAL).value
     connection.execute(_OF_SESSION, of_session | {"background": state, "background_turn_id": turn_id})
 

@@ -54,7 +54,9 @@ class ChatService:
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
         idle: IdleLimits,
+        most_bytes: int | None = None,
     ) -> None:
+        """`most_bytes`: of text in the open sessions of one API key; None: any number."""
         self._turns = turns
         self._assistant = assistant
         self._leases = leases
@@ -63,6 +65,7 @@ class ChatService:
         self._clock = clock
         self._new_id = new_id
         self._idle = idle
+        self._most_bytes = most_bytes
         self._open: set[Running] = set()
 
     @property
@@ -74,7 +77,7 @@ class ChatService:
     async def ask(self, question: Question) -> AsyncIterator[ChatReply]:
         """Open the reply to a question for the block.
 
-        Raises SessionBusy when the session stays taken for too long, IdempotencyKeyReused, Overloaded, and
+        Raises SessionBusy when the session stays taken for too long, IdempotencyKeyReused, Overloaded, StorageFull, and
         StoreUnavailable.
         """
         with self._limiter.admit(question.owner):
@@ -103,7 +106,7 @@ class ChatService:
 
     async def _claim(self, question: Question, thread: Thread, until: float) -> Running | Repeated:
         """Begin the question's turn, when no other process answers in the session any more."""
-        new = NewTurn(question.texts, question.earlier, question.idempotency_key)
+        new = NewTurn(question.texts, question.earlier, question.idempotency_key, self._most_bytes)
         pause_s, idle_after = FIRST_PAUSE_S, self._idle.of(thread.channel)
         while True:
             begun = await self._leases.claim(

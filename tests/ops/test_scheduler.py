@@ -73,6 +73,7 @@ async def test_each_job_has_its_effect(
 
     assert [row.closed_why for row in await driver.rows(SESSIONS)] == ["expired"]
     assert sorted(by_name) == [
+        "erase_closed_sessions",
         "expire_sessions",
         "poll_for_work",
         "poll_interruptions",
