@@ -6,6 +6,7 @@ emptied rows stay for the retention time, so that a message that is delivered ag
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +26,8 @@ from bot.store.interruptions import has_question, interrupt, leave_unanswered
 from bot.store.locks import lock_sessions, lock_threads
 from bot.store.tables import MESSAGES, NO_TEXT, RUNNING, SESSIONS, THREADS, TURNS
 
-ERASE_BATCH = 20  # messages in one transaction, which takes a few milliseconds
+ERASE_BATCH = 20  # messages in one transaction
+ERASE_S = 0.01  # after this time a transaction begins no other thread
 CLOSE_BATCH = 1_000  # sessions in one statement: databases limit its parameters
 
 _NO_AUTHOR = {"author_id": "", "author_workspace": "", "client_id": None}
@@ -67,11 +69,15 @@ def erase(connection: Connection, scope: Scope, *, now: datetime, batch: int = E
         _erase_related(connection, scope)
         return 0
     lock_threads(connection, THREADS.c.id.in_({row.thread_id for row in rows}))
+    erased, until = 0, time.monotonic() + ERASE_S
     for thread_id, of_thread in groupby(sorted(rows, key=attrgetter("thread_id")), attrgetter("thread_id")):
         ids = [row.id for row in of_thread]
         erase_messages(connection, thread_id, ids, Interrupted.ERASED, now=now, **_NO_AUTHOR)
         _close_emptied(connection, ids, now)
-    return len(rows)
+        erased += len(ids)
+        if time.monotonic() > until:
+            break
+    return erased
 
 
 def erase_messages(

@@ -21,6 +21,7 @@ from bot.store.settlement import TurnState
 from bot.store.tables import MESSAGES, TURNS
 
 PAGE = 200  # turns in one statement
+FIRST_PAGE = 10  # long texts exceed the budget within a few turns
 NEWEST = 2**62  # greater than the id of any turn
 _SETTLED = (TurnState.ANSWERED.value, TurnState.FAILED.value, TurnState.STOPPED.value)
 
@@ -34,8 +35,10 @@ def before(connection: Connection, session_id: str, turn_id: int, *, budget_toke
     window = summaries.window_of(connection, session_id)
     turns: list[Turn] = []
     characters_left = budget_tokens * MOST_CHARACTERS
-    while len(page := _read(connection, _NEWEST_FIRST, session_id, window.after, turn_id)) == PAGE:
+    size = FIRST_PAGE
+    while len(page := _read(connection, _NEWEST_FIRST, session_id, window.after, turn_id, size=size)) == size:
         turns += page
+        size = min(2 * size, PAGE)
         turn_id = page[-1].id  # the next page ends before this one
         characters_left -= sum(map(_characters, page))
         if characters_left < 0:
@@ -59,8 +62,11 @@ def oldest(connection: Connection, session_id: str, *, after: int, until: int) -
     )
 
 
-def _read(connection: Connection, statement: sa.Select[Any], session_id: str, after: int, before: int) -> list[Turn]:
-    rows = connection.execute(statement, {"in_session": session_id, "after": after, "before": before})
+def _read(
+    connection: Connection, statement: sa.Select[Any], session_id: str, after: int, before: int, *, size: int = PAGE
+) -> list[Turn]:
+    values = {"in_session": session_id, "after": after, "before": before, "size": size}
+    rows = connection.execute(statement, values)
     return [_turn(turn_id, list(of_turn)) for turn_id, of_turn in groupby(rows, key=lambda row: row.turn_id)]
 
 
@@ -91,7 +97,8 @@ def _with_messages(page: sa.Subquery, order: sa.ColumnElement[Any]) -> sa.Select
 
 
 _NEWEST_PAGE, _OLDEST_PAGE = (
-    _IN_RANGE.order_by(order).limit(PAGE).subquery("page") for order in (TURNS.c.id.desc(), TURNS.c.id)
+    _IN_RANGE.order_by(order).limit(sa.bindparam("size", type_=sa.Integer)).subquery("page")
+    for order in (TURNS.c.id.desc(), TURNS.c.id)
 )
 _NEWEST_FIRST = _with_messages(_NEWEST_PAGE, _NEWEST_PAGE.c.id.desc())
 _OLDEST_FIRST = _with_messages(_OLDEST_PAGE, _OLDEST_PAGE.c.id.asc())

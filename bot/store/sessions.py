@@ -17,7 +17,7 @@ from bot.store.engine import mark_dirty
 from bot.store.stored_bytes import MOST_OF_PERSON, MOST_OF_SESSION, MOST_SESSIONS_OF_PERSON
 from bot.store.tables import MESSAGES, NO_TEXT, RUNNING, SESSIONS, THREADS, TURNS
 
-BYTES_PER_STEP = 500_000  # of text that one transaction erases
+BYTES_PER_STEP = 250_000  # of text that one transaction erases
 OPENING_CHARACTERS = 80  # of a session's first message, which identifies it in a list
 
 

@@ -10,7 +10,7 @@ from bot.domain import texts
 from bot.domain.events import Attachment
 from bot.prompt.history import HistoryWindow, Turn, Utterance
 from bot.store import history, summaries
-from bot.store.history import PAGE
+from bot.store.history import FIRST_PAGE, PAGE
 from bot.store.settlement import TurnState
 from tests.support.builders import ANA, BEN, THREAD, deletion, mention, reply, stop, thread
 from tests.support.store_driver import StoreDriver
@@ -86,7 +86,7 @@ async def test_the_rows_read_do_not_grow_with_the_session(driver: StoreDriver) -
     turns = await driver.past(now, budget=100)
 
     assert turns[-1].answer == f"answer {PAGE + 9}"
-    assert len(turns) == PAGE
+    assert len(turns) == FIRST_PAGE
     assert len([statement for statement in statements if "FROM turns" in statement]) == 1
 
 
