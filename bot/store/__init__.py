@@ -3,8 +3,8 @@
 The files, by subject:
 - schema and engine: `tables`, `pool`, `engine` (Store: one transaction at a time), `schema` (migrations), `locks`
 - SQLite's file: `sqlite_file` (old text in its bytes), `vacuum` (removes it in steps)
-- threads and sessions: `threads`, `sessions`, `stored_bytes` (how much they hold), `closed_sessions` (erases large
-  ones), `purge` (deletes old rows)
+- threads and sessions: `threads`, `sessions`, `stored_bytes` (how much they hold), `session_owners`,
+  `closed_sessions` (erases large ones), `purge` (deletes old rows)
 - the queue: `inbox` (stores messages and commands), `edits`, `status_requests`, `leases`, `claims` (claim, settle),
   `settlement`, `interruptions`, `posted_messages` (which hold the answers), `chat_turns` (turns of API callers)
 - the model's input: `history`, `summaries`, `thread_context`, `display_names`
@@ -12,8 +12,9 @@ The files, by subject:
 - keys and metrics: `api_keys`, `metrics`
 
 Reading order: tables, pool, sqlite_file, vacuum, engine, schema, threads, locks, leases, stored_bytes, summaries,
-thread_context, display_names, sessions, closed_sessions, settlement, claims, interruptions, preferences, erasure,
-inbox, posted_messages, edits, purge, export, status_requests, history, chat_turns, api_keys, metrics.
+thread_context, display_names, sessions, session_owners, closed_sessions, settlement, claims, interruptions,
+preferences, erasure, inbox, posted_messages, edits, purge, export, status_requests, history, chat_turns, api_keys,
+metrics.
 Rule: a store function takes a connection and plain arguments, and runs inside the caller's transaction
 (docs/decisions/0002-synchronous-store.md). Only a few columns hold texts that people or the model wrote: messages.text
 and .attachments, turns.answer and .request_digest, summaries.text, background.text, .attachments and .name, names.name,

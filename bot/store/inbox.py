@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
-from bot.domain.events import Author, MessageReceived, ResetRequested, StopRequested, Thread, storable
+from bot.domain.events import Author, MessageReceived, ResetRequested, StopRequested, Thread, stored_content
 from bot.domain.sessions import Closed, Interrupted, ResetOutcome, StopOutcome, wants_answer
-from bot.store import sessions, stored_bytes, thread_context, threads
+from bot.store import session_owners, sessions, stored_bytes, thread_context, threads
 from bot.store.erasure import erase_messages
 from bot.store.interruptions import interrupt, leave_unanswered
 from bot.store.settlement import TurnState
@@ -56,8 +55,6 @@ def store_message(
     session_id = sessions.continue_or_open(
         connection, thread_id, message.author.id, new_id=new_id, now=now, idle_after=idle_after
     )
-    if session_id == new_id:
-        sessions.expire_most_of_person(connection, message.author.id, now=now)
     if not (thread is not None and thread.begun) and message.message_id != message.thread.root:
         thread_context.expect(connection, session_id)
     if thread is None or not thread.engaged:
@@ -68,12 +65,13 @@ def store_message(
         message,
         now,
         session_id=session_id,
-        text=storable(message.text),
-        attachments=[asdict(attachment) for attachment in message.attachments],
+        **stored_content(message.text, message.attachments),
         client_id=message.client_id,
         edited_at=edited_at,
     )
-    stored_bytes.add(connection, session_id, stored_bytes.size([message.text]))
+    total = stored_bytes.add(connection, session_id, stored_bytes.size([message.text]))
+    if session_id == new_id or total > session_owners.SMALL_SESSION:
+        session_owners.expire_oldest(connection, message.author.id, now=now)
     return thread_id
 
 

@@ -14,7 +14,7 @@ from bot.domain.events import Thread
 from bot.domain.sessions import Closed, ExpiringSession, IdleLimits, OpenSession, is_idle
 from bot.store import display_names, stored_bytes, summaries, thread_context
 from bot.store.engine import mark_dirty
-from bot.store.stored_bytes import MOST_OF_PERSON, MOST_OF_SESSION, MOST_SESSIONS_OF_PERSON
+from bot.store.stored_bytes import MOST_OF_SESSION
 from bot.store.tables import MESSAGES, NO_TEXT, RUNNING, SESSIONS, THREADS, TURNS
 
 BYTES_PER_STEP = 250_000  # of text that one transaction erases
@@ -48,16 +48,6 @@ def continue_or_open(
     return new_id
 
 
-def expire_most_of_person(connection: Connection, owner: str, *, now: datetime) -> None:
-    """Close the oldest sessions that a person began, while all of them together hold too much text."""
-    newest_first = connection.execute(_OF_OWNER, {"this_owner": owner}).all()
-    totals = accumulate(session.stored_bytes for session in newest_first)
-    beyond = [session.id for session, total in zip(newest_first, totals, strict=True) if total > MOST_OF_PERSON]
-    beyond += [session.id for session in newest_first[MOST_SESSIONS_OF_PERSON:] if session.id not in beyond]
-    if beyond:
-        close(connection, beyond, Closed.EXPIRED, now=now, unless_owed=True)
-
-
 def touch(connection: Connection, session_id: str, *, now: datetime) -> None:
     """Note that the session is active now."""
     connection.execute(_TOUCH, {"this_session": session_id, "last_active_at": now, "warned_at": None})
@@ -67,12 +57,6 @@ _OPEN = (
     sa.select(SESSIONS.c.id, SESSIONS.c.last_active_at, SESSIONS.c.stored_bytes)
     .where(SESSIONS.c.thread_id == sa.bindparam("in_thread"), SESSIONS.c.closed_at.is_(None))
     .with_for_update()  # a sweep may be closing it
-)
-_OF_OWNER = (
-    sa.select(SESSIONS.c.id, SESSIONS.c.stored_bytes)
-    .where(SESSIONS.c.owner == sa.bindparam("this_owner"), SESSIONS.c.closed_at.is_(None))
-    .order_by(SESSIONS.c.last_active_at.desc())
-    .limit(MOST_SESSIONS_OF_PERSON + 10)
 )
 _CHANNEL = sa.select(THREADS.c.channel).where(THREADS.c.id == sa.bindparam("in_thread")).scalar_subquery()
 _INSERT = sa.insert(SESSIONS).values(channel=_CHANNEL)

@@ -17,8 +17,6 @@ from bot.store.tables import API_KEYS, SESSIONS
 
 ROW_BYTES = 300  # of a message without its text, in its table and its indexes
 MOST_OF_SESSION = 16_000_000  # a session with more expires
-MOST_OF_PERSON = 64_000_000  # of the open sessions that a person began on a chat platform; the oldest expire
-MOST_SESSIONS_OF_PERSON = 1_000
 
 
 def size(texts: Iterable[str]) -> int:
@@ -31,12 +29,13 @@ def length(text: str | None) -> int:
     return len(storable(text or "").encode())
 
 
-def add(connection: Connection, session_id: str, count: int) -> None:
-    """Count `count` more bytes for a session, and for the key that owns it."""
-    values = {"this_session": session_id, "count": count}
-    owner = connection.execute(_ADD, values).scalar()
-    if owner is not None:
-        connection.execute(_ADD_TO_KEY, {"owner": owner, "count": count})
+def add(connection: Connection, session_id: str, count: int) -> int:
+    """Count `count` more bytes for an open session, and for the key that owns it. Return the session's bytes."""
+    session = connection.execute(_ADD, {"this_session": session_id, "count": count}).first()
+    if session is None:
+        return 0
+    connection.execute(_ADD_TO_KEY, {"owner": session.owner, "count": count})
+    return int(session.stored_bytes)
 
 
 def claim(connection: Connection, session_id: str, count: int, *, limit: int | None) -> None:
@@ -63,7 +62,7 @@ _ADD = (
     sa.update(SESSIONS)
     .where(SESSIONS.c.id == sa.bindparam("this_session"), SESSIONS.c.closed_at.is_(None))
     .values(stored_bytes=SESSIONS.c.stored_bytes + _COUNT)
-    .returning(SESSIONS.c.owner)
+    .returning(SESSIONS.c.owner, SESSIONS.c.stored_bytes)
 )
 _KEY = sa.select(API_KEYS.c.id).where(API_KEYS.c.id == sa.bindparam("owner"))
 _ADD_TO_KEY = (

@@ -8,13 +8,13 @@ edit has the new text, and a forgotten person has their id in place of the messa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
-from bot.domain.events import Attachment, MessageReceived, storable
+from bot.domain.events import Attachment, MessageReceived, storable, stored_content
 from bot.prompt.history import Turn
 from bot.prompt.speakers import LONGEST_NAME
 from bot.prompt.thread_context import AuthorKind, ContextState, EarlierMessage, ThreadContext
@@ -86,7 +86,7 @@ def edit(connection: Connection, thread_id: int, message: MessageReceived) -> bo
     session = connection.execute(_OPEN_IN, {"this_thread": thread_id}).first()
     if session is None:
         return False
-    new = {"text": storable(message.text), "attachments": [asdict(file) for file in message.attachments]}
+    new = stored_content(message.text, message.attachments)
     selected = (*_is_message(thread_id, message.message_id), THREAD_CONTEXT.c.author_id != "")
     replaced = connection.execute(sa.update(THREAD_CONTEXT).where(*selected).values(new)).rowcount > 0
     if replaced:
@@ -147,8 +147,7 @@ def _row(message: EarlierMessage) -> dict[str, object]:
         "author_id": message.author_id,
         "name": storable(message.name)[:LONGEST_NAME],
         "by": message.by.value,
-        "text": storable(message.text),
-        "attachments": [asdict(file) for file in message.attachments],
+        **stored_content(message.text, message.attachments),
     }
 
 

@@ -83,7 +83,7 @@ async def test_the_rows_read_do_not_grow_with_the_session(driver: StoreDriver) -
     now = await driver.claimed(await driver.accepted(mention("now", "9")))
     statements: list[str] = []
     event.listen(driver.store.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
-    turns = await driver.past(now, budget=100)
+    turns = await driver.past(now, budget=10)
 
     assert turns[-1].answer == f"answer {PAGE + 9}"
     assert len(turns) == FIRST_PAGE
