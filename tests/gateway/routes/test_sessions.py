@@ -231,9 +231,8 @@ async def test_a_key_with_too_much_stored_text_is_told_how_to_make_room(
     empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock
 ) -> None:
     """Beyond GATEWAY_STORED_MB_PER_KEY a request is refused and nothing is stored. A reset makes room at once."""
-    async with opened(
-        empty_sqlite_url, reciter, clock, gateway_stored_mb_per_key=1, model_window_tokens=1_000_000
-    ) as gate:
+    more = {"gateway_stored_mb_per_key": 1, "model_window_tokens": 1_000_000, "history_tokens": 500_000}
+    async with opened(empty_sqlite_url, reciter, clock, **more) as gate:
         large = "x" * 200_000  # the model recites it
         for session in ("one", "two"):
             assert (await gate.asks(large, session=session)).status == 200
