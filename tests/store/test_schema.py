@@ -22,7 +22,8 @@ from bot.errors import StartupError
 from bot.prompt.history import Turn, Utterance
 from bot.store import posted_messages, schema
 from bot.store.engine import Store
-from bot.store.tables import metadata
+from bot.store.stored_bytes import ROW_BYTES
+from bot.store.tables import SESSIONS, metadata
 from bot.testing import SettableClock
 from tests.support.builders import NOON
 from tests.support.store_driver import LONG_AGO, StoreDriver, texts
@@ -145,6 +146,9 @@ async def test_rows_of_the_first_schema_are_carried_over(bare: Store) -> None:
     assert await bare.run(posted_messages.of_turn, claim) == ["A2"]
     assert await bare.run(posted_messages.of_other_turns, claim, ["A1", "A2", "A3"]) == {"A1"}
     assert await driver.past(claim) == [Turn((Utterance("U-ANA", "hi"),), "hello")]
+    assert [(row.owner, row.stored_bytes) for row in await driver.rows(SESSIONS)] == [
+        ("U-ANA", 2 * ROW_BYTES + len("hi" + "hello" + "and?"))
+    ]
     assert await driver.settle(claim)
     assert await bare.run(lambda connection: compare_metadata(MigrationContext.configure(connection), metadata)) == []
 

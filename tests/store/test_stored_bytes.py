@@ -177,6 +177,19 @@ async def test_long_texts_are_erased_in_more_steps(driver: StoreDriver) -> None:
     assert {row.text for row in await driver.rows(MESSAGES)} == {""}
 
 
+async def test_the_next_process_goes_on_erasing(driver: StoreDriver) -> None:
+    """A process that dies between two steps leaves nothing behind that the next one does not erase."""
+    await driver.answer(mention("first", "1.0"))
+    [turn] = await driver.rows(TURNS)
+    await driver.store.run(_grow, 2 * closed_sessions.ROWS_PER_STEP, turn.id)
+    await driver.reset(THREAD, ANA)
+    assert await driver.store.run(closed_sessions.erase_next, None) is not None
+    assert "word" in {row.text for row in await driver.rows(MESSAGES)}
+    await erase_closed(driver)
+
+    assert {row.text for row in await driver.rows(MESSAGES)} == {""}
+
+
 def _grow(connection: sa.Connection, count: int, turn_id: int, text: str = "word") -> None:
     """Add messages to the first session, and count them."""
     row = {"thread_id": 1, "session_id": "s1", "turn_id": turn_id, "author_id": ANA.id, "author_workspace": "T1"}
