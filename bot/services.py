@@ -174,15 +174,7 @@ async def _services(settings: Settings, clock: Clock, llm: LLM | None) -> AsyncI
         limiter = RequestLimiter(most=settings.max_running_turns, most_of_one=settings.max_running_turns_per_workspace)
         locks = SessionLocks(timeout_s=settings.gateway_wait_seconds)
         chat = ChatService(
-            turns,
-            assistant,
-            leases,
-            limiter=limiter,
-            locks=locks,
-            clock=clock,
-            new_id=new_id,
-            idle=idle,
-            most_bytes=settings.gateway_stored_mb_per_key * 1_000_000,
+            turns, assistant, leases, limiter=limiter, locks=locks, clock=clock, new_id=new_id, idle=idle
         )
         stack.push_async_callback(chat.stop)
         sessions = OpenSessions(store, leases, clock=clock)

@@ -25,6 +25,7 @@ class Question:
     instructions: str = ""  # below the persona
     parameters: Parameters = field(default_factory=lambda: NO_PARAMETERS)
     idempotency_key: IdempotencyKey | None = None
+    most_bytes: int | None = None  # of text in the open sessions of the owner, an API key; None: any number
     request: str | None = None  # the request's id in the log
 
 

@@ -54,9 +54,7 @@ class ChatService:
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
         idle: IdleLimits,
-        most_bytes: int | None = None,
     ) -> None:
-        """`most_bytes`: of text in the open sessions of one API key; None: any number."""
         self._turns = turns
         self._assistant = assistant
         self._leases = leases
@@ -65,7 +63,6 @@ class ChatService:
         self._clock = clock
         self._new_id = new_id
         self._idle = idle
-        self._most_bytes = most_bytes
         self._open: set[Running] = set()
 
     @property
@@ -106,7 +103,7 @@ class ChatService:
 
     async def _claim(self, question: Question, thread: Thread, until: float) -> Running | Repeated:
         """Begin the question's turn, when no other process answers in the session any more."""
-        new = NewTurn(question.texts, question.earlier, question.idempotency_key, self._most_bytes)
+        new = NewTurn(question.texts, question.earlier, question.idempotency_key, question.most_bytes)
         pause_s, idle_after = FIRST_PAUSE_S, self._idle.of(thread.channel)
         while True:
             begun = await self._leases.claim(

@@ -64,6 +64,7 @@ class ChatCompletions:
         idempotency_key = (
             IdempotencyKey(hashlib.sha256(key.encode()).hexdigest(), request.digest) if key is not None else None
         )
+        most_bytes = self._settings.gateway_stored_mb_per_key * 1_000_000
         if session is None:
             return Question(
                 owner,
@@ -72,6 +73,7 @@ class ChatCompletions:
                 instructions=instructions,
                 parameters=request.parameters,
                 idempotency_key=idempotency_key,
+                most_bytes=most_bytes,
             )
         messages = request_messages.in_session(request.messages)
         return Question(
@@ -83,6 +85,7 @@ class ChatCompletions:
             instructions=instructions,
             parameters=request.parameters,
             idempotency_key=idempotency_key,
+            most_bytes=most_bytes,
         )
 
 
