@@ -147,12 +147,12 @@ class Command(enum.Enum):
     STOP = "stop"
 
 
-LONGEST_TEXT = 40_000  # characters; Slack cuts longer messages itself
+LONGEST_TEXT = 100_000  # characters; Slack cuts its messages at 40,000
 MOST_FILES, LONGEST_FILE_FIELD = 20, 255
 
 
 def stored_content(text: str, attachments: Sequence[Attachment]) -> dict[str, Any]:
-    """Return a message's text and files as they are stored: cut where they are longer than Slack allows."""
+    """Return a message's text and files as they are stored: cut where they are longer than any platform allows."""
     text = storable(text)
     files = [asdict(file) for file in attachments[:MOST_FILES]]
     return {

@@ -15,7 +15,7 @@ from bot.store import session_owners, sessions, stored_bytes, thread_context, th
 from bot.store.erasure import erase_messages
 from bot.store.interruptions import interrupt, leave_unanswered
 from bot.store.settlement import TurnState
-from bot.store.tables import MESSAGES, SESSIONS, THREADS
+from bot.store.tables import MESSAGES, RUNNING, SESSIONS, THREADS, TURNS
 
 
 def accept(
@@ -128,22 +128,31 @@ def reset(connection: Connection, thread: Thread, author: Author, *, now: dateti
 
 
 def _reset_direct(connection: Connection, event: ResetRequested, now: datetime) -> ResetOutcome:
-    """Reset all sessions of a DM. Each message outside a thread has opened its own."""
-    open_threads = (
-        sa.select(THREADS.c.id)
+    """Reset all sessions of a DM. Each message outside a thread has opened its own, so there may be hundreds."""
+    open_sessions = (
+        sa.select(THREADS.c.id, SESSIONS.c.id.label("session_id"))
         .join(SESSIONS, SESSIONS.c.thread_id == THREADS.c.id)
         .where(
             THREADS.c.platform == event.thread.platform,
             THREADS.c.workspace == event.thread.workspace,
             THREADS.c.channel == event.thread.channel,
             SESSIONS.c.closed_at.is_(None),
+            sa.exists().where(MESSAGES.c.session_id == SESSIONS.c.id, MESSAGES.c.author_id == event.author.id),
         )
         .order_by(THREADS.c.id)
         .with_for_update(of=THREADS)  # a worker may be claiming one
     )
-    thread_ids = list(connection.execute(open_threads).scalars())
-    outcomes = [_reset(connection, thread_id, event.author, now) for thread_id in thread_ids]
-    return ResetOutcome.DONE if ResetOutcome.DONE in outcomes else ResetOutcome.NOTHING
+    rows = connection.execute(open_sessions).all()
+    session_ids = [row.session_id for row in rows]
+    of_sessions = MESSAGES.c.session_id.in_(session_ids)
+    running = sa.select(TURNS.c.thread_id).where(TURNS.c.thread_id.in_([row.id for row in rows]), RUNNING)
+    for thread_id in connection.execute(running).scalars():
+        interrupt(connection, thread_id, Interrupted.RESET)
+    waiting = sa.select(MESSAGES.c.thread_id).where(of_sessions, MESSAGES.c.turn_id.is_(None)).distinct()
+    for thread_id in connection.execute(waiting).scalars():
+        leave_unanswered(connection, thread_id, sa.and_(MESSAGES.c.thread_id == thread_id, of_sessions), now)
+    closed = sessions.close(connection, session_ids, Closed.RESET, now=now)
+    return ResetOutcome.DONE if closed else ResetOutcome.NOTHING
 
 
 def _reset(connection: Connection, thread_id: int, author: Author, now: datetime) -> ResetOutcome:

@@ -221,7 +221,7 @@ async def test_a_persons_oldest_sessions_expire_when_all_hold_too_much(driver: S
     assert closed == {1: "expired", 2: "expired", 3: None, 4: None}
 
 
-async def test_a_message_longer_than_slack_allows_is_cut(driver: StoreDriver) -> None:
+async def test_a_message_that_is_too_long_is_cut(driver: StoreDriver) -> None:
     """Its text, its list of files and their names are cut."""
     file = Attachment("F1", "n" * 1_000, "text/plain", 1)
     await driver.accepted(dataclasses.replace(mention("x" * 2 * LONGEST_TEXT), attachments=(file,) * 100))
