@@ -112,7 +112,7 @@ async def erase(
             pass
         if not await store.vacuum_now(lock_timeout_s=wait_s):
             raise AttendantError(
-                f"Erased {total} messages, but the database's file could not be written anew: another process is busy "
+                f"Erased {total} messages, but the database's file could not be cleaned: another process is busy "
                 "with it, and their words may still be found in its bytes. Run the same command again."
             )
         return total

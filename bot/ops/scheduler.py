@@ -1,4 +1,4 @@
-"""The scheduled jobs: expire sessions, warn of it, purge rows, vacuum, poll for work, renew leases, store counts.
+"""The scheduled jobs: expire sessions, warn of it, erase and purge rows, vacuum, poll for work, renew leases, store counts.
 
 Rule: a few interval jobs in memory. Each is a set-based sweep that every replica may run, never a job for one thread
 (docs/decisions/0004-sweeps.md). The next run does the work that a run leaves undone.
@@ -33,7 +33,7 @@ EXPIRE_BATCH = 50  # sessions closed in one transaction
 PURGE_EVERY_S = 900.0
 PURGE_BATCH = 200  # sessions whose rows are deleted in one transaction
 VACUUM_EVERY_S = 10.0
-VACUUM_SHARE = 0.001  # the largest share of the time, for files of any size
+VACUUM_SHARE = 0.001  # the longest step takes at most this share of the time until the next pass
 
 
 class Scheduler:
@@ -122,7 +122,7 @@ class Scheduler:
         return total
 
     async def vacuum(self) -> None:
-        """Rewrite the database's file without erased words. The longer a vacuum takes, the later the next one runs."""
+        """Remove erased words from the database's file. The longer a step blocks the database, the later the next run."""
         if self._time() >= self._vacuum_at:
             seconds = await self._store.vacuum()
             self._vacuum_at = self._time() + seconds / VACUUM_SHARE

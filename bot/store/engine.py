@@ -51,6 +51,7 @@ class Store:
         threads = 1 if self.engine.dialect.name == "sqlite" else POSTGRESQL_THREADS
         self._pool = Pool(threads)
         self._queued = 0
+        self._closed = False
 
     async def run(self, function: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Return the function's result once its transaction is committed. Cancelling the await does not interrupt it.
@@ -85,6 +86,8 @@ class Store:
                 pause_s = min(2 * pause_s, RETRY_MAX_S)
 
     def _enqueue(self, transaction: Callable[[], T], *, urgent: bool) -> asyncio.Future[T]:
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
         if self._queued >= MAX_QUEUED:
             raise StoreUnavailable("too many transactions are waiting")
         self._queued += 1
@@ -129,6 +132,8 @@ class Store:
         try:
             while not vacuum.ended:  # other transactions run between the steps
                 longest_s = max(longest_s, await self._enqueue(vacuum.step, urgent=False))
+        except StoreUnavailable:  # the store is closed, or too many transactions wait
+            return longest_s, False
         except (sqlite3.Error, DBAPIError, OSError) as error:
             log.warning("vacuum_failed", extra={"error": _reason(error)})
         return longest_s, vacuum.clean
@@ -149,6 +154,7 @@ class Store:
 
     async def close(self) -> None:
         """Finish all queued transactions, then close every connection."""
+        self._closed = True
         await asyncio.to_thread(self._pool.close)
         self.engine.dispose()
         if self._file is not None:

@@ -1,6 +1,6 @@
 """Vacuum: one pass over a SQLite file that removes erased text from its bytes, in steps of a few milliseconds.
 
-SQLite's own VACUUM rewrites the whole file in one transaction, and no message is stored meanwhile: four seconds for
+SQLite's own VACUUM rewrites the whole file in one transaction, and no message is stored meanwhile: five seconds for
 500 MB (docs/decisions/0011-edits-and-erasure.md).
 """
 

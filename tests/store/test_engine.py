@@ -357,6 +357,23 @@ async def test_transactions_run_between_the_steps_of_a_vacuum(empty_sqlite_url: 
     await store.close()
 
 
+async def test_a_vacuum_ends_when_the_store_is_closed(empty_sqlite_url: str) -> None:
+    """A process that shuts down does not wait for the whole pass. The next process begins it again."""
+    store = Store(empty_sqlite_url)
+    await asyncio.to_thread(used, store, "pelargonium", random.Random(1))  # noqa: S311 - to be repeated
+    vacuum = asyncio.create_task(store.vacuum_now(lock_timeout_s=1.0))
+    await asyncio.sleep(0)
+    await store.close()
+
+    assert not await vacuum
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await store.run(mark_dirty)
+    again = Store(empty_sqlite_url)
+    assert await again.vacuum_now(lock_timeout_s=1.0)
+    assert in_files(again, "pelargonium") == 0
+    await again.close()
+
+
 async def test_another_process_brings_no_erased_text_back(empty_sqlite_url: str) -> None:
     """Another process that has old pages in its memory reads them again before it changes them."""
     store = Store(empty_sqlite_url)
