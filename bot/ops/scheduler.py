@@ -1,4 +1,4 @@
-"""The scheduled jobs: expire sessions, warn of it, erase and purge rows, vacuum, poll for work, renew leases, store counts.
+"""The scheduled jobs: expire sessions, warn of it, erase, purge, vacuum, poll for work, renew leases, store counts.
 
 Rule: a few interval jobs in memory. Each is a set-based sweep that every replica may run, never a job for one thread
 (docs/decisions/0004-sweeps.md). The next run does the work that a run leaves undone.
@@ -122,7 +122,7 @@ class Scheduler:
         return total
 
     async def vacuum(self) -> None:
-        """Remove erased words from the database's file. The longer a step blocks the database, the later the next run."""
+        """Remove erased words from the database's file. The longer a step blocks others, the later the next run."""
         if self._time() >= self._vacuum_at:
             seconds = await self._store.vacuum()
             self._vacuum_at = self._time() + seconds / VACUUM_SHARE
