@@ -20,8 +20,7 @@ from bot.store.erasure import Scope
 from bot.store.settlement import Settlement, TurnState
 from bot.store.stored_bytes import ROW_BYTES
 from bot.store.tables import API_KEYS, MESSAGES, SESSIONS, TURNS
-from bot.turns.chat_question import place
-from tests.support.builders import ANA, BEN, DAY, NOON, THREAD, mention, reply, thread
+from tests.support.builders import ANA, BEN, DAY, NOON, PLACES, THREAD, mention, reply, thread
 from tests.support.store_driver import StoreDriver
 
 KEY, LIMIT = "key-1", 10_000
@@ -40,7 +39,7 @@ async def begin(
     new = NewTurn(texts, earlier, most_bytes=LIMIT)
     lease, new_id = driver.lease(), driver.new_id()
     run = driver.store.run
-    begun = await run(chat_turns.begin, lease, place(key, session), new, new_id=new_id, idle_after=DAY)
+    begun = await run(chat_turns.begin, lease, PLACES.session(key, session), new, new_id=new_id, idle_after=DAY)
     assert isinstance(begun, ChatClaim)
     return begun
 
@@ -109,7 +108,7 @@ async def test_empty_messages_count_too(driver: StoreDriver) -> None:
 async def test_what_is_erased_makes_room(driver: StoreDriver, way: str) -> None:
     """After a withdrawal, a reset, an expiry, an erasure or the death of the process, nothing is counted any more."""
     await add_key(driver)
-    ours = place(KEY, "one")
+    ours = PLACES.session(KEY, "one")
     if way in {"withdrawal", "abandonment"}:
         claim = await begin(driver, "question", earlier=(Turn((Utterance(KEY, "a"),), "b"),))
         if way == "withdrawal":
@@ -124,7 +123,7 @@ async def test_what_is_erased_makes_room(driver: StoreDriver, way: str) -> None:
         await answer(driver, "question", session="two")
         if way == "reset":
             assert await driver.reset(ours, chat_turns.speaker(ours)) is ResetOutcome.DONE
-            assert await driver.reset(place(KEY, "two"), chat_turns.speaker(ours)) is ResetOutcome.DONE
+            assert await driver.reset(PLACES.session(KEY, "two"), chat_turns.speaker(ours)) is ResetOutcome.DONE
         elif way == "expiry":
             driver.now += 2 * DAY
             assert await driver.sweep() == 2

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import logging
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import requests
+from sqlalchemy import Connection, Table
 
 from bot.cli import admin
+from bot.store.tables import SESSIONS, THREADS, TURNS
 from bot.testing import SettableClock
 from tests.support.gateway_stage import GatewayStage, opened
 from tests.support.openai_server import OpenAIServer
 from tests.support.room import shown
+from tests.support.slack_inbound_stage import json_log
 
+ROWS = (THREADS, SESSIONS, TURNS)
 ALICE = "My name is Alice"
 WHO = "What's my name?"
 SPELLINGS = ["sessionId", "SESSIONID", "session-id", "x-session-id", "session_id", "Session_Id"]
@@ -246,3 +252,26 @@ async def test_a_key_with_too_much_stored_text_is_told_how_to_make_room(
         assert (await gate.asks(large, session="three", headers=stranger)).state == "created"
         await gate.calls("DELETE", "/v1/sessions/one")
         assert (await gate.asks(large, session="three")).state == "created"
+
+
+def rows_of(connection: Connection, table: Table) -> list[Any]:
+    """Return all rows of a table."""
+    return [*connection.execute(table.select())]
+
+
+async def test_a_sessions_name_cannot_be_guessed_from_the_log_or_the_rows(
+    gate: GatewayStage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither holds the name, or a hash that somebody without the installation's secret can compute."""
+    caplog.set_level(logging.DEBUG)
+    names = ["customer-4711", "order-1"]
+    for _ in range(2):
+        await gate.posts({"messages": [user(ALICE)]}, {"sessionId": names[0], "Idempotency-Key": names[1]}, "/v1")
+    await gate.posts({"messages": [user(ALICE)]}, {"Idempotency-Key": names[1]}, "/v1")
+    tables = [await gate.services.store.run(rows_of, table) for table in ROWS]
+    kept = json_log(caplog) + repr(tables)
+
+    assert len(gate.model.requests) == 2  # the repetition was found by its key
+    for name in names:
+        guesses = [hashlib.new(kind, name.encode()).hexdigest() for kind in ("md5", "sha1", "sha256", "sha512")]
+        assert not [guess for guess in [name, *guesses] if guess in kept]
