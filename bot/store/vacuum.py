@@ -57,8 +57,7 @@ class Vacuum:
             if CLEAN in info:
                 return True
             return self._begin(info, cursor)
-        numbers = self._file.pages_with_remains(self._next_page, PAGES_PER_STEP)
-        if numbers and not self._overwrite(cursor, self._file, numbers):
+        if not self._clean_pages(cursor, self._file):
             return False
         self._next_page += PAGES_PER_STEP
         if self._next_page <= self._file.pages:
@@ -73,24 +72,23 @@ class Vacuum:
             self.ended = False
         return False
 
-    def _overwrite(self, cursor: Any, file: SqliteFile, numbers: list[int]) -> bool:
-        """Overwrite the remains in these pages; False when other processes are in the way."""
+    def _clean_pages(self, cursor: Any, file: SqliteFile) -> bool:
+        """Overwrite the remains in the next pages; False when other processes are in the way."""
         for _ in range(_ATTEMPTS):
+            numbers = file.pages_with_remains(self._next_page, PAGES_PER_STEP)
+            if not numbers:
+                return True
             if not _empty_log(cursor):
                 return False
             cursor.execute("BEGIN IMMEDIATE")
             try:
-                is_alone = self._log.stat().st_size == 0
-                if is_alone:
+                if self._log.stat().st_size == 0:
                     file.overwrite(numbers)
-                    # A change, so that other processes drop the pages that they have read.
-                    version = cursor.execute("PRAGMA user_version").fetchone()[0]
-                    cursor.execute(f"PRAGMA user_version={(version + 1) % 2**31}")
             finally:
                 cursor.execute("COMMIT")
-            if is_alone:
-                cursor.execute("PRAGMA shrink_memory")  # and this one too
-                return True
+            cursor.execute("PRAGMA shrink_memory")  # this connection drops the pages that it has read
+            if not _empty_log(cursor):  # and so do those of other processes, because the log begins anew
+                return False
         return False
 
 
