@@ -12,6 +12,7 @@ AttendantError
 ├── SessionClosed         the session was reset during the answer: a retry opens a new one
 ├── SessionNotFound       no chat has this id, or its rows are deleted
 ├── IdempotencyKeyReused  the key belongs to another request
+├── StorageFull           the sessions of an API key hold as much text as they may
 ├── Overloaded            too many requests at once: retry later
 └── ModelError            the model gave no complete answer; `trouble` says why
 """
@@ -88,6 +89,14 @@ class SessionNotFound(AttendantError, ValueError):  # noqa: N818 - the name that
 
 class IdempotencyKeyReused(AttendantError):  # noqa: N818 - named for the event
     """A different request was sent with the same idempotency key."""
+
+
+class StorageFull(AttendantError):  # noqa: N818 - named for the state
+    """The sessions of an API key hold `limit` bytes. A retry helps once some of them are reset or have expired."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the key's sessions hold {limit} bytes")
+        self.limit = limit
 
 
 class Overloaded(AttendantError):  # noqa: N818 - named for the state

@@ -97,6 +97,7 @@ class Settings(BaseModel):
     gateway_system_messages: Annotated[str, _parsed(parsers.choice("add", "refuse"))] = _setting(
         "add", "Unset it for add."
     )
+    gateway_stored_mb_per_key: Annotated[int, _count(1, 1_000_000)] = _setting(200, "Use for instance 200.")
     gateway_wait_seconds: Annotated[float, _parsed(parsers.positive_number(600))] = _setting(
         30.0, "Use for instance 30."
     )

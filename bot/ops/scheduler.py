@@ -1,4 +1,4 @@
-"""The scheduled jobs: expire sessions, warn of it, purge rows, vacuum, poll for work, renew and free leases, counts.
+"""The scheduled jobs: expire, warn of it, erase, purge, vacuum, poll for work, renew and free leases, store counts.
 
 Rule: a few interval jobs in memory. Each is a set-based sweep that every replica may run, never a job for one thread
 (docs/decisions/0004-sweeps.md). The next run does the work that a run leaves undone.
@@ -18,7 +18,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from bot.domain.sessions import IdleLimits
 from bot.errors import StoreUnavailable
 from bot.ops.expiry_warnings import ExpiryWarnings
-from bot.store import chat_turns, preferences, purge, sessions
+from bot.store import chat_turns, closed_sessions, preferences, purge, sessions
 from bot.store.engine import Store
 from bot.turns.failed_deliveries import FailedDeliveries
 from bot.turns.leases import POLL_INTERRUPTIONS_EVERY_S, RENEW_EVERY_S, LeaseKeeper
@@ -30,12 +30,13 @@ log = logging.getLogger(__name__)
 EXPIRE_EVERY_S = 60.0
 WARN_EVERY_S = 30.0
 STORE_COUNTS_EVERY_S = 10.0
-EXPIRE_BATCH = 1_000  # sessions closed in one transaction
+ERASE_EVERY_S = 2.0
+EXPIRE_BATCH = 50  # sessions closed in one transaction
 PURGE_EVERY_S = 900.0
 UNDO_FOR = timedelta(days=1)  # then the text that the model replaced in a person's preferences is erased
 PURGE_BATCH = 200  # sessions whose rows are deleted in one transaction
 VACUUM_EVERY_S = 10.0
-VACUUM_SHARE = 0.001  # the largest share of the time, for files of any size
+VACUUM_SHARE = 0.001  # the longest step takes at most this share of the time until the next pass
 
 
 class Scheduler:
@@ -64,6 +65,7 @@ class Scheduler:
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
         self._add("expire_sessions", self.expire, EXPIRE_EVERY_S)
+        self._add("erase_closed_sessions", self.erase_closed_sessions, ERASE_EVERY_S)
         self._add("purge_rows", self.purge, PURGE_EVERY_S)
         self._add("vacuum", self.vacuum, VACUUM_EVERY_S)
         self._add("poll_interruptions", leases.poll_interruptions, POLL_INTERRUPTIONS_EVERY_S)
@@ -113,19 +115,28 @@ class Scheduler:
         if await self._leases.free_abandoned() and self._worker is not None:
             await self._worker.poll()
 
+    async def erase_closed_sessions(self) -> None:
+        """Erase the texts of closed sessions that held much text, in steps."""
+        progress = None
+        while progress := await self._store.run(closed_sessions.erase_next, progress):
+            pass
+
     async def purge(self) -> int:
         """Delete the rows of sessions that closed before the retention began, in batches; return how many sessions."""
         total, before = 0, self._clock() - self._retention
-        while deleted := await self._store.run(purge.delete_old_rows, before=before, batch=PURGE_BATCH):
+        deleted = 1
+        while deleted:
+            while await self._store.run(purge.delete_old_turns, before=before, batch=PURGE_BATCH):
+                pass
+            deleted = await self._store.run(purge.delete_old_rows, before=before, batch=PURGE_BATCH)
             total += deleted
-            await asyncio.sleep(0)  # running answers get their turn between the batches
         await self._store.run(preferences.drop_earlier, before=self._clock() - UNDO_FOR)
         if total:
             log.info("rows_purged", extra={"count": total})
         return total
 
     async def vacuum(self) -> None:
-        """Rewrite the database's file without erased words. The longer a vacuum takes, the later the next one runs."""
+        """Remove erased words from the database's file. The longer a step blocks others, the later the next run."""
         if self._time() >= self._vacuum_at:
             seconds = await self._store.vacuum()
             self._vacuum_at = self._time() + seconds / VACUUM_SHARE

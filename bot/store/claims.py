@@ -15,7 +15,7 @@ from bot.domain.events import Attachment, Author, Thread, storable
 from bot.domain.sessions import Interrupted, ResetOutcome, StatusReply, StopOutcome
 from bot.prompt.history import Utterance
 from bot.prompt.thread_context import ContextState
-from bot.store import leases, sessions, summaries
+from bot.store import leases, sessions, stored_bytes, summaries
 from bot.store.leases import LeaseRequest
 from bot.store.settlement import Settlement, TurnState
 from bot.store.tables import MESSAGES, RUNNING, SESSIONS, TURNS
@@ -112,6 +112,7 @@ def settle(connection: Connection, claimed: Claim, settled: Settlement, *, now: 
         return False
     if claimed.session_id is not None:
         sessions.touch(connection, claimed.session_id, now=now)
+        stored_bytes.add(connection, claimed.session_id, stored_bytes.length(settled.answer))
         if settled.new_window is not None and not is_closed:
             summaries.move(connection, claimed.session_id, settled.new_window)
     return values["state"] != TurnState.SUPERSEDED.value

@@ -83,6 +83,9 @@ SESSIONS = Table(
     Column("warned_at", UtcDateTime),  # when the thread was warned of expiry; null again after a new message
     Column("background", sa.String(16)),  # prompt.thread_context.ContextState; null: the session has no thread context
     Column("background_turn_id", BigId),  # the turn that shows the thread context
+    Column("owner", sa.String(64), nullable=False, server_default=""),  # the person or key that began it; "": closed
+    # Of its texts and rows (store/stored_bytes.py). In a closed session: not 0 until all its texts are erased.
+    Column("stored_bytes", sa.BigInteger, nullable=False, server_default="0"),
 )
 _OPEN = SESSIONS.c.closed_at.is_(None)
 Index("uq_sessions_open", SESSIONS.c.thread_id, unique=True, sqlite_where=_OPEN)
@@ -91,6 +94,9 @@ Index("ix_sessions_channel", SESSIONS.c.channel, sqlite_where=_OPEN)
 Index("ix_sessions_thread", SESSIONS.c.thread_id, SESSIONS.c.opened_at)
 _CLOSED = SESSIONS.c.closed_at.is_not(None)
 Index("ix_sessions_closed", SESSIONS.c.closed_at, sqlite_where=_CLOSED)
+Index("ix_sessions_owner", SESSIONS.c.owner, SESSIONS.c.last_active_at, sqlite_where=_OPEN)
+UNERASED = sa.and_(_CLOSED, SESSIONS.c.stored_bytes > sa.literal_column("0"))
+Index("ix_sessions_unerased", SESSIONS.c.id, sqlite_where=UNERASED)
 
 TURNS = Table(
     "turns",
@@ -240,6 +246,7 @@ API_KEYS = Table(  # the keys of API callers, and their usage in the current min
     Column("minute", sa.BigInteger, nullable=False, server_default="0"),  # the counted one, in minutes since 1970
     Column("requests", sa.Integer, nullable=False, server_default="0"),
     Column("tokens", sa.BigInteger, nullable=False, server_default="0"),
+    Column("stored_bytes", sa.BigInteger, nullable=False, server_default="0"),  # of its open sessions together
 )
 
 INSTALLATION = Table(  # one row

@@ -80,7 +80,7 @@ class ChatService:
     async def ask(self, question: Question) -> AsyncIterator[ChatReply]:
         """Open the reply to a question for the block.
 
-        Raises SessionBusy when the session stays taken for too long, IdempotencyKeyReused, Overloaded, and
+        Raises SessionBusy when the session stays taken for too long, IdempotencyKeyReused, Overloaded, StorageFull, and
         StoreUnavailable.
         """
         with self._limiter.admit(question.owner):
@@ -129,9 +129,9 @@ class ChatService:
 
     async def _new_turn(self, question: Question, thread: Thread) -> NewTurn:
         if not question.earlier:
-            return NewTurn(question.texts, idempotency_key=question.idempotency_key)
+            return NewTurn(question.texts, idempotency_key=question.idempotency_key, most_bytes=question.most_bytes)
         lacking, after = await self._recall.lacking(thread, question.earlier)
-        return NewTurn(question.texts, lacking, question.idempotency_key, after)
+        return NewTurn(question.texts, lacking, question.idempotency_key, after, question.most_bytes)
 
     async def _answer(self, turn: Running, question: Question) -> AnswerStream:
         """Gather the session's turns, and begin the answer."""

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from bot.config.settings import Settings
 from bot.domain import texts
@@ -15,12 +16,16 @@ from bot.domain.sessions import IdleLimits, Interrupted
 from bot.ops.expiry_warnings import ExpiryWarnings
 from bot.ops.scheduler import EXPIRE_BATCH, PURGE_BATCH, Scheduler
 from bot.services import open_platform_services
+from bot.store import stored_bytes
 from bot.store.engine import Store
-from bot.store.tables import SESSIONS
+from bot.store.purge import TURNS_BATCH
+from bot.store.sessions import BYTES_PER_STEP
+from bot.store.tables import SESSIONS, TURNS
 from bot.testing import PausedStep, ScriptedLLM, SettableClock
 from tests.support.builders import DAY, THREAD, mention, stop, thread
 from tests.support.recording_adapter import RecordingAdapter
 from tests.support.store_driver import StoreDriver, add_sessions
+from tests.support.transactions import changed_rows
 from tests.support.work_layer import Echo, WorkLayer
 
 
@@ -75,6 +80,7 @@ async def test_each_job_has_its_effect(
 
     assert [row.closed_why for row in await driver.rows(SESSIONS)] == ["expired"]
     assert sorted(by_name) == [
+        "erase_closed_sessions",
         "expire_sessions",
         "free_leases",
         "poll_for_work",
@@ -117,6 +123,28 @@ async def test_old_rows_are_deleted_in_batches(
 
     assert await scheduler.purge() == PURGE_BATCH + 1
     assert await driver.rows(SESSIONS) == []
+
+
+async def test_jobs_change_few_rows_in_each_transaction(
+    work_layer: WorkLayer, driver: StoreDriver, clock: SettableClock
+) -> None:
+    """Expiry and purge take many short transactions, however many turns a session has."""
+    await driver.answer(mention("hello"))
+    [turn] = await driver.rows(TURNS)
+    turns = [{**turn._mapping, "id": 100 + number} for number in range(2 * TURNS_BATCH)]  # noqa: SLF001 - documented
+    await driver.store.run(sa.Connection.execute, sa.insert(TURNS), turns)
+    await driver.store.run(stored_bytes.add, "s1", 2 * BYTES_PER_STEP)
+    scheduler, changed = scheduler_of(work_layer, clock), changed_rows(driver.store.engine)
+    clock.advance(2 * DAY)
+    assert await scheduler.expire() == 1
+    assert max(changed) < 10
+    await scheduler.erase_closed_sessions()
+    assert [turn.answer for turn in await driver.rows(TURNS) if turn.answer] == []
+    clock.advance(20 * DAY)
+    assert await scheduler.purge() == 1
+
+    assert await driver.rows(TURNS) == []
+    assert max(changed) < 2 * TURNS_BATCH
 
 
 class SlowToVacuum(Store):

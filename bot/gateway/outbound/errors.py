@@ -18,6 +18,7 @@ from bot.errors import (
     SessionBusy,
     SessionClosed,
     SessionLost,
+    StorageFull,
     Trouble,
 )
 from bot.llm import top
@@ -165,6 +166,15 @@ def idempotency_key_reused() -> ApiError:
     return invalid(message, "Idempotency-Key", "idempotency_key_reused")
 
 
+def storage_full(limit_bytes: int) -> ApiError:
+    """Return a 403 for a key whose sessions hold as much text as they may. No SDK repeats it."""
+    message = (
+        f"The sessions of this key hold {limit_bytes // 1_000_000} MB of text, which is the limit. Start over the "
+        "sessions that you no longer need with DELETE …/sessions/{id}, or wait until they expire."
+    )
+    return ApiError(ErrorResponse(403, message, "permission_error", code="storage_limit_reached"))
+
+
 def overloaded() -> ApiError:
     """Return a 503 for more concurrent requests than the limits allow."""
     return unavailable(texts.BUSY)
@@ -172,6 +182,8 @@ def overloaded() -> ApiError:
 
 def from_error(error: AttendantError) -> ApiError:
     """Return the API error for an error of the lower layers."""
+    if isinstance(error, StorageFull):
+        return storage_full(error.limit)
     if not isinstance(error, ModelError):
         return _BY_ERROR.get(type(error), unavailable)()
     return unaccepted(error.param) if error.param else from_trouble(error.trouble)

@@ -83,6 +83,7 @@ class ChatCompletions:
         if key is not None and "tools" in request.parameters:  # an answer that calls them is not stored
             raise unsupported("tools", f"together with '{IDEMPOTENCY_HEADER}'")
         idempotency_key = self._places.idempotency_key(key, request.digest) if key is not None else None
+        most_bytes = self._settings.gateway_stored_mb_per_key * 1_000_000
         if session is None:
             return Question(
                 owner,
@@ -92,6 +93,7 @@ class ChatCompletions:
                 parameters=request.parameters,
                 idempotency_key=idempotency_key,
                 size=request.size,
+                most_bytes=most_bytes,
             )
         messages = request_messages.in_session(request.messages)
         return Question(
@@ -104,6 +106,7 @@ class ChatCompletions:
             parameters=request.parameters,
             idempotency_key=idempotency_key,
             size=request.size,
+            most_bytes=most_bytes,
         )
 
 
