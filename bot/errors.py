@@ -12,6 +12,7 @@ AttendantError
 ├── SessionClosed         the session was reset during the answer: a retry opens a new one
 ├── SessionNotFound       no chat has this id, or its rows are deleted
 ├── IdempotencyKeyReused  the key belongs to another request
+├── OutOfTokens           the API key's tokens do not suffice: retry in the next minute, if they ever do
 ├── Overloaded            too many requests at once: retry later
 └── ModelError            the model gave no complete answer; `trouble` says why
 """
@@ -87,6 +88,18 @@ class SessionNotFound(AttendantError, ValueError):  # noqa: N818 - the name that
 
 class IdempotencyKeyReused(AttendantError):  # noqa: N818 - named for the event
     """A different request was sent with the same idempotency key."""
+
+
+class OutOfTokens(AttendantError):  # noqa: N818 - named for the state
+    """The tokens that an API key has left in this minute do not suffice. Nothing was asked."""
+
+    def __init__(self, *, needed: int, limit: int, remaining: int, seconds: int) -> None:
+        """`seconds` until the next minute. If more are needed than the limit, a retry does not help."""
+        super().__init__(f"{needed} tokens are needed, {remaining} of {limit} per minute are left")
+        self.needed = needed
+        self.limit = limit
+        self.remaining = remaining
+        self.seconds = seconds
 
 
 class Overloaded(AttendantError):  # noqa: N818 - named for the state

@@ -42,6 +42,7 @@ from bot.turns.request_limiter import RequestLimiter
 from bot.turns.service import TurnService
 from bot.turns.session_locks import SessionLocks
 from bot.turns.summariser import Summariser
+from bot.turns.token_accounts import TokenAccounts
 from bot.turns.worker import Worker
 
 Clock = Callable[[], datetime]
@@ -167,11 +168,14 @@ async def _services(settings: Settings, clock: Clock, llm: LLM | None) -> AsyncI
         tools_cost, idle = cost_of_tools(settings), _idle(settings)
         budget = budget_for(settings, shared, extra_tokens=tools_cost)
         leases = LeaseKeeper(store, owner=_owner(), clock=clock)
-        summariser = Summariser(store, breaker, budget, leases, clock=clock)
+        accounts = TokenAccounts(store, tokens_per_minute=settings.gateway_tokens_per_minute, clock=clock)
+        summariser = Summariser(store, breaker, budget, leases, accounts, clock=clock)
         stack.push_async_callback(summariser.stop)
         assistant = Assistant(breaker, persona=shared, budget=budget, extra_tokens=tools_cost)
         turns = TurnService(store, assistant, summariser, WITHDRAWABLE, clock=clock, idle=idle)
-        limiter = RequestLimiter(most=settings.max_running_turns, most_of_one=settings.max_running_turns_per_workspace)
+        limiter = RequestLimiter(
+            accounts, most=settings.max_running_turns, most_of_one=settings.max_running_turns_per_workspace
+        )
         locks = SessionLocks(timeout_s=settings.gateway_wait_seconds)
         chat = ChatService(
             turns, assistant, leases, limiter=limiter, locks=locks, clock=clock, new_id=new_id, idle=idle

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
 from bot.domain.api_keys import Key, Secret, matches
+from bot.errors import OutOfTokens
 from bot.store.tables import API_KEYS
 
 SECONDS = 60
@@ -23,6 +24,23 @@ class Spent:
     requests: int
     tokens: int
     seconds_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenNeed:
+    """The tokens of a request: how many it must have, and how many it may take if the key's limit allows so many."""
+
+    least: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Tokens that are set aside for a request, in a minute of its key."""
+
+    key_id: str
+    tokens: int
+    minute: int
 
 
 def add(connection: Connection, key: Key, secret: Secret) -> None:
@@ -63,9 +81,42 @@ def spend(connection: Connection, key_id: str, *, requests: int = 0, tokens: int
     A minute that another replica has begun is not begun again, because clocks differ and may be set back.
     """
     second = int(now.timestamp())
-    values = {"this_key": key_id, "now": second // SECONDS, "more_requests": requests, "more_tokens": tokens}
+    values = _minute(key_id, now) | {"more_requests": requests, "more_tokens": tokens}
     row = connection.execute(_SPEND, values).one()
     return Spent(row.requests, row.tokens, (row.minute + 1) * SECONDS - second)
+
+
+def reserve(
+    connection: Connection, key_id: str, need: TokenNeed, *, default_limit: int, now: datetime
+) -> Reservation | None:
+    """Set tokens of the current minute aside; None when there is no such key. Raises OutOfTokens.
+
+    One statement compares and counts, so that requests on several replicas cannot pass the limit together.
+    """
+    key = connection.execute(_FIND, {"this_key": key_id}).first()
+    if key is None:
+        return None
+    limit = key.tokens_per_minute or default_limit
+    tokens = max(need.least, min(need.most, limit))
+    values = _minute(key_id, now) | {"more_requests": 0, "more_tokens": tokens, "most_tokens": limit}
+    row = connection.execute(_RESERVE, values).first()
+    if row is None:
+        spent = spend(connection, key_id, now=now)
+        remaining = max(limit - spent.tokens, 0)
+        raise OutOfTokens(needed=tokens, limit=limit, remaining=remaining, seconds=spent.seconds_left)
+    return Reservation(key_id, tokens, row.minute)
+
+
+def settle(connection: Connection, reservation: Reservation, used: int, *, now: datetime) -> None:
+    """Replace a reservation by the tokens that were used. After its minute only those count that it did not cover."""
+    more = used - reservation.tokens
+    same = {"this_key": reservation.key_id, "reserved_in": reservation.minute, "more_tokens": more}
+    if connection.execute(_SETTLE, same).rowcount == 0 and more > 0:
+        spend(connection, reservation.key_id, tokens=more, now=now)
+
+
+def _minute(key_id: str, now: datetime) -> dict[str, Any]:
+    return {"this_key": key_id, "now": int(now.timestamp()) // SECONDS}
 
 
 _COLUMNS = ("id", "name", "created_at", "expires_at", "revoked_at", "requests_per_minute", "tokens_per_minute")
@@ -88,6 +139,12 @@ _SPEND = (
         tokens=_counted(API_KEYS.c.tokens, "more_tokens"),
     )
     .returning(API_KEYS.c.minute, API_KEYS.c.requests, API_KEYS.c.tokens)
+)
+_RESERVE = _SPEND.where(_counted(API_KEYS.c.tokens, "more_tokens") <= sa.bindparam("most_tokens", type_=sa.BigInteger))
+_SETTLE = (
+    sa.update(API_KEYS)
+    .where(API_KEYS.c.id == sa.bindparam("this_key"), API_KEYS.c.minute == sa.bindparam("reserved_in"))
+    .values(tokens=API_KEYS.c.tokens + sa.bindparam("more_tokens", type_=sa.BigInteger))
 )
 
 

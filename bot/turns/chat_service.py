@@ -74,12 +74,14 @@ class ChatService:
     async def ask(self, question: Question) -> AsyncIterator[ChatReply]:
         """Open the reply to a question for the block.
 
-        Raises SessionBusy when the session stays taken for too long, IdempotencyKeyReused, Overloaded, and
-        StoreUnavailable.
+        Raises SessionBusy when the session stays taken for too long, OutOfTokens, IdempotencyKeyReused, Overloaded,
+        and StoreUnavailable.
         """
         with self._limiter.admit(question.owner):
             if question.thread is None:
-                yield self._reply(question, self._complete(question, None))
+                answer = self._complete(question, None)
+                async with self._limiter.reserved(question.owner, answer):
+                    yield self._reply(question, answer)
                 return
             async with self._locks.lock(question.thread) as until:
                 begun = await self._claim(question, question.thread, until)
@@ -87,7 +89,9 @@ class ChatService:
                     yield repeated(begun)
                     return
                 try:
-                    yield self._reply(question, await self._answer(begun, question), begun)
+                    answer = await self._answer(begun, question)
+                    async with self._limiter.reserved(question.owner, answer):
+                        yield self._reply(question, answer, begun)
                 finally:
                     await self._give_up(begun)
 
@@ -146,10 +150,10 @@ class ChatService:
     def _reply(self, question: Question, answer: AnswerStream, turn: Running | None = None) -> ChatReply:
         words = partial(self._words, question, answer, turn)
         if turn is None:
-            return ChatReply(self._clock(), words, prompt_tokens=lambda: answer.prompt.tokens)
+            return ChatReply(self._clock(), words, cost=lambda: answer.cost)
         claim = turn.claim
         name = name_of(claim.session_id, claim.turn_id)
-        return ChatReply(claim.began_at, words, claim.opened, name, prompt_tokens=lambda: answer.prompt.tokens)
+        return ChatReply(claim.began_at, words, claim.opened, name, cost=lambda: answer.cost)
 
     async def _words(
         self, question: Question, answer: AnswerStream, turn: Running | None

@@ -12,7 +12,7 @@ from typing import Any, Generic
 
 from bot.domain.sessions import IdleLimits, Memory, OpenSession
 from bot.prompt.history import Past
-from bot.store import claims, history
+from bot.store import chat_turns, claims, history
 from bot.store.claims import Claim
 from bot.store.engine import Store
 from bot.store.settlement import Settlement
@@ -20,7 +20,8 @@ from bot.turns.answer import AnswerResult, AnswerStream
 from bot.turns.assistant import Assistant
 from bot.turns.policies import C, Policy
 from bot.turns.running_turn import RunningTurn
-from bot.turns.summariser import Names, Summariser
+from bot.turns.summariser import Summariser
+from bot.turns.summary_queue import Names, SummaryJob
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,8 @@ class TurnService(Generic[C]):
     def compact(self, claim: Claim, answer: AnswerStream | None, names: Names) -> None:
         """Summarise the oldest turns in the background, if the answer's prompt was crowded."""
         if answer is not None and answer.prompt.compaction is not None and claim.session_id is not None:
-            self._summariser.compact(claim.session_id, answer.prompt.compaction, names)
+            owner = claim.thread.workspace if claim.thread.platform == chat_turns.PLATFORM else None
+            self._summariser.compact(SummaryJob(claim.session_id, answer.prompt.compaction, names, owner))
 
 
 def log_trouble(result: AnswerResult, log_fields: Mapping[str, Any]) -> None:

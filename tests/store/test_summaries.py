@@ -14,6 +14,7 @@ import pytest
 
 from bot.domain.events import Author
 from bot.prompt.history import WHOLE_HISTORY, HistoryWindow, Turn, Utterance
+from bot.prompt.summary_parts import SummaryPart
 from bot.prompt.thread_context import NO_THREAD_CONTEXT, EarlierMessage, ThreadContext
 from bot.store import history as settled_turns
 from bot.store import summaries, thread_context
@@ -53,7 +54,8 @@ class Sessions:
     async def finish(self, compaction: CompactionClaim, reaches: int, text: str = "The code is 7319.") -> bool:
         """Store a summary. Return whether it was stored."""
         run = self.driver.store.run
-        return await run(summaries.finish, compaction, text, reaches=reaches, several=False)
+        part = SummaryPart(0, compaction.window.reaches, reaches, text)
+        return await run(summaries.finish, compaction, part, several=False)
 
     async def window(self, session_id: str = "s1") -> HistoryWindow:
         """Return the session's window."""

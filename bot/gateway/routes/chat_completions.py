@@ -11,15 +11,15 @@ from dataclasses import replace
 from aiohttp import web
 
 from bot.config.settings import Settings
+from bot.errors import OutOfTokens
 from bot.gateway.inbound import request_messages
 from bot.gateway.inbound.auth import Authenticator
 from bot.gateway.inbound.headers import IDEMPOTENCY_HEADER, idempotency_key_of, session_of
 from bot.gateway.inbound.request import CompletionRequest, read
 from bot.gateway.outbound import access_log
 from bot.gateway.outbound.completion import envelope
-from bot.gateway.outbound.errors import invalid, unsupported
+from bot.gateway.outbound.errors import invalid, out_of_tokens, unsupported
 from bot.llm import Done, Usage
-from bot.prompt.tokens import estimate_tokens
 from bot.store.chat_turns import IdempotencyKey
 from bot.turns.chat_question import Question, place, place_of_one
 from bot.turns.chat_reply import ChatReply
@@ -43,17 +43,20 @@ class ChatCompletions:
         session, key = session_of(http), idempotency_key_of(http)
         request = await read(http, self._settings)
         question = replace(self._question(admission.key.id, request, session, key), request=http[access_log.ID])
-        async with self._chat.ask(question) as reply:
-            headers = dict(admission.headers)
-            if session is not None and reply.opened is not None:
-                headers |= {"x-session-id": session, "x-session-state": reply.opened.value}
-            answer = CompletionResponse(request, reply, self._new_id(), self._settings.gateway_client_timeout_seconds)
-            try:
-                return await (answer.stream(http, headers) if request.stream else answer.whole(headers))
-            finally:
-                if not reply.repeated:
-                    http[access_log.TOKENS] = answer.cost
-                    await self._authenticator.charge(admission.key, answer.cost)
+        try:
+            async with self._chat.ask(question) as reply:
+                headers = dict(admission.headers)
+                if session is not None and reply.opened is not None:
+                    headers |= {"x-session-id": session, "x-session-state": reply.opened.value}
+                timeout_s = self._settings.gateway_client_timeout_seconds
+                answer = CompletionResponse(request, reply, self._new_id(), timeout_s)
+                try:
+                    return await (answer.stream(http, headers) if request.stream else answer.whole(headers))
+                finally:
+                    if not reply.repeated:
+                        http[access_log.TOKENS] = reply.cost()
+        except OutOfTokens as error:
+            raise out_of_tokens(error, admission.headers) from None
 
     def _question(self, owner: str, request: CompletionRequest, session: str | None, key: str | None) -> Question:
         instructions = request_messages.instructions(request.messages)
@@ -95,28 +98,16 @@ class CompletionResponse:
         self._reply = reply
         self._envelope = envelope(reply.began_at, request.model, reply.name or new_id)
         self._write_timeout_s = write_timeout_s
-        self._text: list[str] = []
-        self._usage: Usage | None = None
-
-    @property
-    def cost(self) -> int:
-        """Its tokens, estimated when the backend reported no usage: the whole prompt, and the text so far.
-
-        So a client that goes away early pays for the prompt, too.
-        """
-        if self._usage is not None:
-            return self._usage.prompt + self._usage.completion
-        return self._reply.prompt_tokens() + estimate_tokens("".join(self._text))
 
     async def whole(self, headers: Mapping[str, str]) -> web.Response:
         """Return the answer as one JSON object."""
+        text: list[str] = []
         async with aclosing(self._reply.words()) as words:
             async for piece in words:
                 if isinstance(piece, Done):
-                    self._usage = piece.usage or Usage()
-                    body = self._envelope.whole("".join(self._text), piece, self._usage)
+                    body = self._envelope.whole("".join(text), piece, piece.usage or Usage())
                     return web.json_response(body, headers=headers)
-                self._text.append(piece)
+                text.append(piece)
         raise AssertionError("a reply ends with its Done")
 
     async def stream(self, http: web.Request, headers: Mapping[str, str]) -> web.StreamResponse:
@@ -135,11 +126,9 @@ class CompletionResponse:
     async def _send_piece(self, response: web.StreamResponse, piece: str | Done) -> None:
         with_usage = self._request.include_usage
         if isinstance(piece, str):
-            self._text.append(piece)
             await self._send(response, self._envelope.delta(piece, with_usage=with_usage))
             return
-        self._usage = piece.usage or Usage()
-        for chunk in self._envelope.ending(piece, self._usage, with_usage=with_usage):
+        for chunk in self._envelope.ending(piece, piece.usage or Usage(), with_usage=with_usage):
             await self._send(response, chunk)
 
     async def _send(self, response: web.StreamResponse, data: bytes) -> None:
