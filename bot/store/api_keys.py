@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -24,14 +24,16 @@ class Spent:
     requests: int
     tokens: int
     seconds_left: int
+    minute: int = field(default=0, compare=False)  # since 1970
 
 
 @dataclass(frozen=True, slots=True)
 class TokenNeed:
-    """The tokens of a request: how many it must have, and how many it may take if the key's limit allows so many."""
+    """The tokens of a request: how many it must have, and how many it takes if so many are left."""
 
     least: int
     most: int
+    half_will_do: bool = False  # half of the limit, where that is less than it must have
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def spend(connection: Connection, key_id: str, *, requests: int = 0, tokens: int
     second = int(now.timestamp())
     values = _minute(key_id, now) | {"more_requests": requests, "more_tokens": tokens}
     row = connection.execute(_SPEND, values).one()
-    return Spent(row.requests, row.tokens, (row.minute + 1) * SECONDS - second)
+    return Spent(row.requests, row.tokens, (row.minute + 1) * SECONDS - second, row.minute)
 
 
 def reserve(
@@ -91,20 +93,20 @@ def reserve(
 ) -> Reservation | None:
     """Set tokens of the current minute aside; None when there is no such key. Raises OutOfTokens.
 
-    One statement compares and counts, so that requests on several replicas cannot pass the limit together.
+    The key's row is locked, so that requests on several replicas cannot pass the limit together.
     """
-    key = connection.execute(_FIND, {"this_key": key_id}).first()
+    key = connection.execute(_FIND.with_for_update(), {"this_key": key_id}).first()
     if key is None:
         return None
     limit = key.tokens_per_minute or default_limit
-    tokens = max(need.least, min(need.most, limit))
-    values = _minute(key_id, now) | {"more_requests": 0, "more_tokens": tokens, "most_tokens": limit}
-    row = connection.execute(_RESERVE, values).first()
-    if row is None:
-        spent = spend(connection, key_id, now=now)
-        remaining = max(limit - spent.tokens, 0)
-        raise OutOfTokens(needed=tokens, limit=limit, remaining=remaining, seconds=spent.seconds_left)
-    return Reservation(key_id, tokens, row.minute)
+    least = min(need.least, limit // 2) if need.half_will_do else need.least
+    before = spend(connection, key_id, now=now)
+    remaining = max(limit - before.tokens, 0)
+    if remaining < least:
+        raise OutOfTokens(needed=least, limit=limit, remaining=remaining, seconds=before.seconds_left)
+    tokens = min(need.most, remaining)
+    spend(connection, key_id, tokens=tokens, now=now)
+    return Reservation(key_id, tokens, before.minute)
 
 
 def settle(connection: Connection, reservation: Reservation, used: int, *, now: datetime) -> None:
@@ -140,7 +142,6 @@ _SPEND = (
     )
     .returning(API_KEYS.c.minute, API_KEYS.c.requests, API_KEYS.c.tokens)
 )
-_RESERVE = _SPEND.where(_counted(API_KEYS.c.tokens, "more_tokens") <= sa.bindparam("most_tokens", type_=sa.BigInteger))
 _SETTLE = (
     sa.update(API_KEYS)
     .where(API_KEYS.c.id == sa.bindparam("this_key"), API_KEYS.c.minute == sa.bindparam("reserved_in"))

@@ -85,8 +85,9 @@ class AnswerStream:
     @property
     def need(self) -> TokenNeed:
         """The tokens to reserve: the prompt and the answer's limit. Without a limit of the caller's, less will do."""
-        prompt, limit = self.prompt.tokens, answer_limit(self._parameters)
-        return TokenNeed(prompt + (limit or 0), prompt + (self._budget.answer_tokens if limit is None else limit))
+        prompt, limit, usual = self.prompt.tokens, answer_limit(self._parameters), self._budget.answer_tokens
+        least, most = (usual // 4, usual) if limit is None else (limit, limit)
+        return TokenNeed(prompt + least, prompt + most)
 
     @property
     def cost(self) -> int:

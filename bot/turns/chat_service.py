@@ -80,7 +80,7 @@ class ChatService:
         with self._limiter.admit(question.owner):
             if question.thread is None:
                 answer = self._complete(question, None)
-                async with self._limiter.reserved(question.owner, answer):
+                async with self._reserved(question, answer):
                     yield self._reply(question, answer)
                 return
             async with self._locks.lock(question.thread) as until:
@@ -90,7 +90,7 @@ class ChatService:
                     return
                 try:
                     answer = await self._answer(begun, question)
-                    async with self._limiter.reserved(question.owner, answer):
+                    async with self._reserved(question, answer, begun):
                         yield self._reply(question, answer, begun)
                 finally:
                     await self._give_up(begun)
@@ -104,6 +104,18 @@ class ChatService:
         await self._limiter.cancel_all()
         for turn in tuple(self._open):  # their readers left them open
             await self._give_up(turn)
+
+    @asynccontextmanager
+    async def _reserved(
+        self, question: Question, answer: AnswerStream, turn: Running | None = None
+    ) -> AsyncIterator[None]:
+        """Reserve the answer's tokens for the block. If it was settled, the rest may pay for a summary."""
+        try:
+            async with self._limiter.reserved(question.owner, answer):
+                yield
+        finally:
+            if turn is not None and turn.over:
+                self._turns.compact(turn.claim, answer, _names_of_caller)
 
     async def _claim(self, question: Question, thread: Thread, until: float) -> Running | Repeated:
         """Begin the question's turn, when no other process answers in the session any more."""
@@ -179,7 +191,6 @@ class ChatService:
             if turn.lost or await self._leases.is_lost(turn.claim):
                 raise SessionLost(TAKEN_OVER)
             raise SessionClosed("the session was reset meanwhile")
-        self._turns.compact(turn.claim, answer, _names_of_caller)
 
     async def _give_up(self, turn: Running) -> None:
         """Withdraw a turn that was not settled."""

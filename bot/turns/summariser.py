@@ -153,8 +153,8 @@ class Summariser:
     async def _ask(self, request: SummaryRequest, most_tokens: int, owner: str | None) -> str:
         """Return the model's summary. Its owner's key pays for it. Raises OutOfTokens."""
         cost = RequestCost(request.tokens)
-        # A request above the key's limit takes a minute's tokens: the session must not stay without a summary.
-        need = TokenNeed(least=0, most=request.tokens + most_tokens)
+        tokens = request.tokens + most_tokens
+        need = TokenNeed(tokens, tokens, half_will_do=True)  # a key with a low limit gets its summaries, too
         async with self._accounts.reserved(owner, need, lambda: cost.tokens):
             try:
                 async with asyncio.timeout(TIMEOUT_S):
