@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from bot.api import Attendant
 from bot.errors import OutOfTokens
 from bot.store import api_keys
-from bot.testing import PausedStep, SettableClock
+from bot.testing import SettableClock
 from bot.turns.summariser import RETRY
 from tests.support.gateway_stage import GatewayResponse, GatewayStage, opened
 from tests.support.narrow_model import asks_for_summary
@@ -30,6 +30,17 @@ LONG_MESSAGE = "please tell me " * 60  # about 250 tokens
 async def key_of(gate: GatewayStage, tokens_per_minute: int) -> Mapping[str, str]:
     """Create a key with this limit; return the header with it."""
     return {"Authorization": f"Bearer {await gate.another_key(tokens_per_minute=tokens_per_minute)}"}
+
+
+@asynccontextmanager
+async def served(answer: Callable[[Request], Reply]) -> AsyncIterator[OpenAIServer]:
+    """Serve a model."""
+    model = OpenAIServer(answer)
+    await model.start()
+    try:
+        yield model
+    finally:
+        await model.stop()
 
 
 async def remaining(gate: GatewayStage, key: Mapping[str, str]) -> int:
@@ -58,9 +69,8 @@ async def test_requests_at_once_cannot_pass_a_limit(
 ) -> None:
     """Of many requests that two replicas get at once, only so many reach the model as the key's limit allows."""
     (persona := tmp_path / "persona.md").write_text("You are helpful.")
-    model = OpenAIServer(lambda _: Says(("fine",), usage=USAGE))
-    await model.start()
     async with AsyncExitStack() as stack:
+        model = await stack.enter_async_context(served(lambda _: Says(("fine",), usage=USAGE)))
         gates = [
             await stack.enter_async_context(
                 opened(database_url, model, clock, persona_file=persona, max_running_turns_per_workspace=AT_ONCE)
@@ -74,7 +84,6 @@ async def test_requests_at_once_cannot_pass_a_limit(
         ]
         answers = await asyncio.gather(*asking)
         left = await remaining(gates[0], key)
-    await model.stop()
 
     spent = len(model.requests) * sum(USAGE.values())
     assert 0 < spent <= LIMIT
@@ -187,8 +196,7 @@ async def test_chats_in_python_share_the_keys_tokens(gate: GatewayStage) -> None
 class Summarising:
     """A model that answers and sums up, each time with a usage of its own."""
 
-    def __init__(self, *holds: PausedStep) -> None:
-        self.holds = list(holds)  # for the first summaries
+    def __init__(self) -> None:
         self.summaries = 0
         self.usage: Mapping[str, Any] = USAGE  # of an answer
 
@@ -197,21 +205,18 @@ class Summarising:
         if not asks_for_summary(request.body["messages"]):
             return Says(("fine",), usage=self.usage)
         self.summaries += 1
-        hold = [self.holds.pop(0)] if self.holds else []
-        return Says((*hold, "They talked."), usage={"prompt_tokens": 1_000, "completion_tokens": 7})
+        return Says(("They talked.",), usage={"prompt_tokens": 1_000, "completion_tokens": 7})
 
 
 async def test_summaries_are_charged_to_the_key(database_url: str, clock: SettableClock) -> None:
     """Each token that a session's answers and summaries use counts in its key's minute."""
-    model = OpenAIServer(summarising := Summarising())
-    await model.start()
-    async with opened(database_url, model, clock, history_tokens=2_000) as gate:
+    summarising = Summarising()
+    async with served(summarising) as model, opened(database_url, model, clock, history_tokens=2_000) as gate:
         key = await key_of(gate, 1_000_000)
         for _ in range(20):
             assert (await gate.asks(LONG_MESSAGE, session="one", headers=key)).status == 200
             await gate.services.summariser.idle()
         left = await remaining(gate, key)
-    await model.stop()
 
     assert summarising.summaries > 2
     assert 1_000_000 - left == 20 * sum(USAGE.values()) + summarising.summaries * 1_007
@@ -221,7 +226,7 @@ async def asks_in_a_new_minute(gate: GatewayStage, key: Mapping[str, str]) -> No
     """Ask when the pause after a postponed summary is over; wait for the next one."""
     gate.clock.advance(2 * RETRY)
     await lapse(gate.services.store)
-    assert (await gate.asks(LONG_MESSAGE, session="one", headers=key, max_tokens=7_000)).status == 200
+    assert (await gate.asks(LONG_MESSAGE, session="one", headers=key, max_tokens=6_800)).status == 200
     await gate.services.summariser.idle()
 
 
@@ -230,17 +235,15 @@ async def test_a_summary_waits_for_its_keys_tokens(
 ) -> None:
     """Without tokens no summary is written. It is written after a turn of a later minute."""
     caplog.set_level("INFO")
-    model = OpenAIServer(summarising := Summarising())
-    await model.start()
-    async with opened(database_url, model, clock, history_tokens=2_000) as gate:
+    summarising = Summarising()
+    async with served(summarising) as model, opened(database_url, model, clock, history_tokens=2_000) as gate:
         key = await key_of(gate, 9_500)
-        summarising.usage = {"prompt_tokens": 2_000, "completion_tokens": 6_900}
+        summarising.usage = {"prompt_tokens": 500, "completion_tokens": 8_400}
         for _ in range(8):
             await asks_in_a_new_minute(gate, key)
         assert summarising.summaries == 0
         summarising.usage = USAGE
         await asks_in_a_new_minute(gate, key)
-    await model.stop()
 
     assert summarising.summaries > 0
     assert "summary_postponed" in [record.message for record in caplog.records]
