@@ -58,16 +58,15 @@ def reach(parts: Parts) -> int:
 def next_to_write(parts: Parts, until: int) -> SummaryPart | None:
     """Return the part to write next, so that in the end the parts reach this turn; None when all are written.
 
-    Void and missing parts of turns come first, because nothing else tells of them.
+    Void parts of turns come first, because nothing else tells of them. New ones come last, so that parts are merged
+    before there are too many to be shown.
     """
     void = min((each for part in parts for each in _void(part)), key=lambda part: part.level, default=None)
-    if void is not None and void.level == 0:
-        return void
+    if (due := void or _merger(parts)) is not None:
+        return due
     after = reach(parts)
     until = min([until, *(part.after for part in parts if part.after > after)])
-    if until > after:
-        return SummaryPart(0, after, until)
-    return void or _merger(parts)
+    return SummaryPart(0, after, until) if until > after else None
 
 
 def is_void(part: SummaryPart, parts: Parts) -> bool:
