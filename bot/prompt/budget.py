@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 from dataclasses import dataclass
 
 from bot.config.settings import Settings
@@ -79,6 +80,10 @@ class Budget:
     def widest(self, persona_tokens: int) -> int:
         """Return the room besides the persona that the window alone allows, without the limit of `history_tokens`."""
         return self._in_window(persona_tokens, self._ratio)
+
+    def expected(self, estimated: int) -> int:
+        """Return how many tokens the backend will probably count for this many estimated ones."""
+        return math.ceil(estimated * self._ratio)
 
     def of(self, model: str) -> Budget:
         """Return the budget of another model of this backend. A model with an unknown name has the same window."""

@@ -85,7 +85,8 @@ class AnswerStream:
     @property
     def need(self) -> TokenNeed:
         """The tokens to reserve: the prompt and the answer's limit. Without a limit of the caller's, less will do."""
-        prompt, limit, usual = self.prompt.tokens, answer_limit(self._parameters), self._budget.answer_tokens
+        prompt, limit = self._budget.expected(self.prompt.tokens), answer_limit(self._parameters)
+        usual = self._budget.answer_tokens
         least, most = (usual // 4, usual) if limit is None else (limit, limit)
         return TokenNeed(prompt + least, prompt + most)
 
@@ -94,7 +95,7 @@ class AnswerStream:
         """The tokens that it has used, by the backend's count or estimated."""
         result = self.result
         usage = result.done.usage if result.done is not None else None
-        return RequestCost(self.prompt.tokens, result.text, usage, result.trouble).tokens
+        return RequestCost(self._budget.expected(self.prompt.tokens), result.text, usage, result.trouble).tokens
 
     async def words(self, drain: Drain | None = None) -> AsyncGenerator[str, None]:
         """Yield the model's own words. An interruption ends them, and the model's stream with them.

@@ -152,8 +152,8 @@ class Summariser:
 
     async def _ask(self, request: SummaryRequest, most_tokens: int, owner: str | None) -> str:
         """Return the model's summary. Its owner's key pays for it. Raises OutOfTokens."""
-        cost = RequestCost(request.tokens)
-        tokens = request.tokens + most_tokens
+        cost = RequestCost(self._budget.expected(request.tokens))
+        tokens = cost.prompt_tokens + most_tokens
         need = TokenNeed(tokens, tokens, half_will_do=True)  # a key with a low limit gets its summaries, too
         async with self._accounts.reserved(owner, need, lambda: cost.tokens):
             try:
