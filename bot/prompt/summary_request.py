@@ -50,7 +50,7 @@ def of_turns(turns: Sequence[Turn], names: Mapping[str, str], room: int, most: i
     if not whole:
         texts = texts[: max(1, _that_fit(costs, room))]
     share = _fair_share(costs[: len(texts)], room)
-    said = "\n\n".join(shorten(text, share) for text in texts if text)
+    said = shorten("\n\n".join(shorten(text, share) for text in texts if text), room)
     reaches = turns[len(texts) - 1].id
     if not said:
         return SummaryRequest((), reaches=reaches)
@@ -59,8 +59,10 @@ def of_turns(turns: Sequence[Turn], names: Mapping[str, str], room: int, most: i
 
 def of_parts(texts: Sequence[str], room: int, most: int) -> SummaryRequest:
     """Return the request for one summary of several, none of which is empty."""
-    share = _fair_share([estimate_tokens(text) for text in texts], room - estimate_tokens(SUMMARY_SO_FAR))
-    return _request(_OF_PARTS, SUMMARY_SO_FAR + "\n\n".join(shorten(text, share) for text in texts), most)
+    room -= estimate_tokens(SUMMARY_SO_FAR)
+    share = _fair_share([estimate_tokens(text) for text in texts], room)
+    said = shorten("\n\n".join(shorten(text, share) for text in texts), room)
+    return _request(_OF_PARTS, SUMMARY_SO_FAR + said, most)
 
 
 def _request(given: str, content: str, most: int, reaches: int = 0) -> SummaryRequest:

@@ -82,10 +82,9 @@ def spend(connection: Connection, key_id: str, *, requests: int = 0, tokens: int
 
     A minute that another replica has begun is not begun again, because clocks differ and may be set back.
     """
-    second = int(now.timestamp())
-    values = _minute(key_id, now) | {"more_requests": requests, "more_tokens": tokens}
+    values = {"this_key": key_id, "now": _minute_of(now), "more_requests": requests, "more_tokens": tokens}
     row = connection.execute(_SPEND, values).one()
-    return Spent(row.requests, row.tokens, (row.minute + 1) * SECONDS - second, row.minute)
+    return Spent(row.requests, row.tokens, (row.minute + 1) * SECONDS - int(now.timestamp()), row.minute)
 
 
 def reserve(
@@ -113,12 +112,13 @@ def settle(connection: Connection, reservation: Reservation, used: int, *, now: 
     """Replace a reservation by the tokens that were used. After its minute only those count that it did not cover."""
     more = used - reservation.tokens
     same = {"this_key": reservation.key_id, "reserved_in": reservation.minute, "more_tokens": more}
-    if connection.execute(_SETTLE, same).rowcount == 0 and more > 0:
+    is_over = _minute_of(now) > reservation.minute or connection.execute(_SETTLE, same).rowcount == 0
+    if is_over and more > 0:
         spend(connection, reservation.key_id, tokens=more, now=now)
 
 
-def _minute(key_id: str, now: datetime) -> dict[str, Any]:
-    return {"this_key": key_id, "now": int(now.timestamp()) // SECONDS}
+def _minute_of(now: datetime) -> int:
+    return int(now.timestamp()) // SECONDS
 
 
 _COLUMNS = ("id", "name", "created_at", "expires_at", "revoked_at", "requests_per_minute", "tokens_per_minute")

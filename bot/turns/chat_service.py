@@ -114,7 +114,7 @@ class ChatService:
             async with self._limiter.reserved(question.owner, answer):
                 yield
         finally:
-            if turn is not None and turn.over:
+            if turn in self._open and turn.over:  # settled, and not withdrawn by a shutdown
                 self._turns.compact(turn.claim, answer, _names_of_caller)
 
     async def _claim(self, question: Question, thread: Thread, until: float) -> Running | Repeated:
