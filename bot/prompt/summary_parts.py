@@ -14,9 +14,9 @@ from itertools import groupby
 from bot.prompt.tokens import estimate_tokens
 
 ADOPTED = 9  # the level of a summary that the previous version wrote whole: it is neither merged nor written again
-FAN = 8  # parts that are merged into one of the next level: three levels hold 512 parts
+FAN = 8  # parts at most that are merged into one of the next level: three levels hold 512 parts
 MOST_TOKENS = 1_000  # of one part
-LEAST_TOKENS = 16
+LEAST_TOKENS = 50  # unless the room is very small
 SHARE = 4  # all parts together may take this fraction (1/SHARE) of the room
 MARKS = 60  # tokens that the prompt adds around a summary
 
@@ -55,14 +55,15 @@ def reach(parts: Parts) -> int:
     return reaches
 
 
-def next_to_write(parts: Parts, until: int) -> SummaryPart | None:
+def next_to_write(parts: Parts, until: int, room: int | None = None) -> SummaryPart | None:
     """Return the part to write next, so that in the end the parts reach this turn; None when all are written.
 
     Void parts of turns come first, because nothing else tells of them. New ones come last, so that parts are merged
-    before there are too many to be shown.
+    before there are too many to be shown. Parts that do not fit into a small `room` are merged earlier.
     """
     void = min((each for part in parts for each in _void(part)), key=lambda part: part.level, default=None)
-    if (due := void or _merger(parts)) is not None:
+    is_crowded = room is not None and estimate_tokens(text_of(parts)) > room // SHARE - MARKS
+    if (due := void or _merger(parts, FAN) or (_merger(parts, 2) if is_crowded else None)) is not None:
         return due
     after = reach(parts)
     until = min([until, *(part.after for part in parts if part.after > after)])
@@ -78,7 +79,7 @@ def most_tokens(part: SummaryPart, parts: Parts, room: int) -> int:
     """Return the limit of a part that is to be written: a share of the room that the other parts leave."""
     others = [each for each in shown(parts) if not part.after < each.reaches <= part.reaches]
     left = room // SHARE - MARKS - estimate_tokens(text_of(others))
-    return max(min(left // (FAN - 2), MOST_TOKENS), room // SHARE // 40, LEAST_TOKENS)
+    return max(min(left // (FAN - 2), MOST_TOKENS), room // SHARE // 40, min(LEAST_TOKENS, room // FAN))
 
 
 def _void(part: SummaryPart) -> Iterator[SummaryPart]:
@@ -88,8 +89,8 @@ def _void(part: SummaryPart) -> Iterator[SummaryPart]:
         yield from _void(each)
 
 
-def _merger(parts: Parts) -> SummaryPart | None:
-    """Return the part that merges FAN neighbours of one level, of the lowest level that has so many."""
+def _merger(parts: Parts, least: int) -> SummaryPart | None:
+    """Return the part that merges neighbours of one level, of the lowest level that has at least so many."""
     rows = [tuple(row)[:FAN] for _, row in groupby(parts, key=lambda part: part.level)]
-    merged = min((row for row in rows if len(row) == FAN), key=lambda row: row[0].level, default=None)
+    merged = min((row for row in rows if len(row) >= least), key=lambda row: row[0].level, default=None)
     return SummaryPart(merged[0].level + 1, merged[0].after, merged[-1].reaches, merges=merged) if merged else None

@@ -108,12 +108,13 @@ class Summariser:
 
     async def _compact_some(self, claim: CompactionClaim, job: SummaryJob) -> bool:
         """Write one part of the summary; return whether there may be more to write."""
-        part = next_to_write(claim.parts, job.compaction.until)
+        room = self._budget.room(INSTRUCTIONS_TOKENS).tokens
+        part = next_to_write(claim.parts, job.compaction.until, room)
         if part is None:
             await self._store.run(summaries.give_up, claim)
             return False
         try:
-            written = await self._written(part, claim, job)
+            written = await self._written(part, claim, job, room)
         except (ModelError, TimeoutError, OutOfTokens) as error:
             return await self._failed(claim, error)
         several = claim.window.several or job.compaction.several
@@ -132,9 +133,8 @@ class Summariser:
             await self._store.run(summaries.release_with_pause, claim, now=self._clock(), pause=RETRY)
         return again
 
-    async def _written(self, part: SummaryPart, claim: CompactionClaim, job: SummaryJob) -> SummaryPart:
+    async def _written(self, part: SummaryPart, claim: CompactionClaim, job: SummaryJob, room: int) -> SummaryPart:
         """Return the part with its text. Where all its turns were deleted, there is none."""
-        room = self._budget.room(INSTRUCTIONS_TOKENS).tokens
         most = most_tokens(part, claim.parts, room)
         if part.merges:
             texts = [each.text for each in part.merges if each.text]
