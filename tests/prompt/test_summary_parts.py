@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.prompt.summary_parts import (
     FAN,
+    LEAST_TOKENS,
     MARKS,
     SHARE,
     SummaryPart,
@@ -21,8 +23,6 @@ from bot.prompt.summary_parts import (
     text_of,
 )
 from bot.prompt.tokens import estimate_tokens
-
-ROOM = 12_000  # tokens, the default
 
 
 @dataclass
@@ -137,14 +137,15 @@ def test_while_a_part_is_void_the_others_are_shown() -> None:
     assert reach(tree.parts) == 16
 
 
-def test_all_parts_together_fit_into_their_share_of_the_room() -> None:
+@pytest.mark.parametrize("room", [1_500, 3_000, 12_000])
+def test_all_parts_together_fit_into_their_share_of_the_room(room: int) -> None:
     """Early parts may be long, later ones are shorter, so that nothing has to be cut out of the whole."""
     parts: list[SummaryPart] = []
     for turn in range(1, 250):
-        while (part := next_to_write(parts, turn)) is not None:
-            words = most_tokens(part, parts, ROOM)
+        while (part := next_to_write(parts, turn, room)) is not None:
+            words = most_tokens(part, parts, room)
             written = replace(part, text="x " * ((words - 4) // 2), merges=())
             parts = sorted([each for each in parts if each not in part.merges] + [written], key=lambda each: each.after)
 
-        assert estimate_tokens(text_of(parts)) <= ROOM // SHARE - MARKS
-        assert most_tokens(SummaryPart(0, turn, turn + 1), parts, ROOM) >= ROOM // SHARE // 40
+        assert estimate_tokens(text_of(parts)) <= room // SHARE - MARKS
+        assert most_tokens(SummaryPart(0, turn, turn + 1), parts, room) >= LEAST_TOKENS
