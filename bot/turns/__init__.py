@@ -2,6 +2,7 @@
 
 Reading order: adapter (the port to a platform), interruption, token_accounts, answer, assistant, policies,
 running_turn, ledger, leases, summary_queue, summariser, service, participants, gatherer, handler, fair_queue, worker,
-failed_deliveries, inbox, open_sessions, personal_data, request_limiter, session_locks, chat_question, chat_reply,
+failed_deliveries, inbox, open_sessions, personal_data, request_limiter, session_locks, recall, caller_places,
+chat_question, chat_reply,
 chat_service, chat_sessions.
 """

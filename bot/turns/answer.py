@@ -12,7 +12,7 @@ from functools import partial
 
 from bot.domain import texts
 from bot.domain.sessions import Interrupted
-from bot.errors import ModelError, Trouble
+from bot.errors import ModelError, Trouble, trace
 from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, answer_limit, of_caller, top
 from bot.prompt.budget import Budget
 from bot.prompt.compose import Prompt
@@ -85,7 +85,7 @@ class AnswerStream:
     @property
     def need(self) -> TokenNeed:
         """The tokens to reserve: the prompt and the answer's limit. Without a limit of the caller's, less will do."""
-        prompt, limit = self._budget.expected(self.prompt.tokens), answer_limit(self._parameters)
+        prompt, limit = int(self.prompt.tokens * self._budget.ratio), answer_limit(self._parameters)
         usual = self._budget.answer_tokens
         least, most = (usual // 4, usual) if limit is None else (limit, limit)
         return TokenNeed(prompt + least, prompt + most)
@@ -95,7 +95,7 @@ class AnswerStream:
         """The tokens that it has used, by the backend's count or estimated."""
         result = self.result
         usage = result.done.usage if result.done is not None else None
-        return RequestCost(self._budget.expected(self.prompt.tokens), result.text, usage, result.trouble).tokens
+        return RequestCost(int(self.prompt.tokens * self._budget.ratio), result.text, usage, result.trouble).tokens
 
     async def words(self, drain: Drain | None = None) -> AsyncGenerator[str, None]:
         """Yield the model's own words. An interruption ends them, and the model's stream with them.
@@ -135,8 +135,8 @@ class AnswerStream:
             self._failure = ModelError(Trouble.CUT, "the model's stream ended early")
         except ModelError as error:
             self._failure = error
-        except Exception:
-            log.exception("model_stream_broke")
+        except Exception as error:  # noqa: BLE001 - the turn ends with a sentence
+            log.error("model_stream_broke", extra={"traceback": trace(error)})  # noqa: TRY400 - its text may quote
             self._failure = ModelError(Trouble.CUT, "unforeseen")
         else:
             if isinstance(piece, str):

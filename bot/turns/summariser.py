@@ -14,8 +14,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from bot.errors import ModelError, OutOfTokens, StoreUnavailable, Trouble
-from bot.llm import LLM, Done
+from bot.errors import ModelError, OutOfTokens, StoreUnavailable, Trouble, trace
+from bot.llm import LLM, NO_PARAMETERS, Done, Parameters
+from bot.llm.callers import CallersParameters, PerCaller
 from bot.prompt import summary_request
 from bot.prompt.budget import Budget
 from bot.prompt.summary_parts import SummaryPart, is_void, most_tokens, next_to_write
@@ -55,7 +56,7 @@ class Summariser:
         self._leases = leases
         self._accounts = accounts
         self._llm = llm
-        self._budget = budget
+        self._budgets = PerCaller(budget, lambda _, model: budget.for_caller(model))
         self._clock = clock
         self._queue = SummaryQueue()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -86,7 +87,7 @@ class Summariser:
         self._tasks.discard(task)
         self._queue.end(job)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("summary_broke", extra={"session": job.session_id}, exc_info=error)
+            log.error("summary_broke", extra={"session": job.session_id, "traceback": trace(error)})
         self._start()
 
     async def _compact(self, job: SummaryJob) -> None:
@@ -108,7 +109,7 @@ class Summariser:
 
     async def _compact_some(self, claim: CompactionClaim, job: SummaryJob) -> bool:
         """Write one part of the summary; return whether there may be more to write."""
-        room = self._budget.room(INSTRUCTIONS_TOKENS).tokens
+        room = self._budgets.of(_parameters(job.owner)).room(INSTRUCTIONS_TOKENS).tokens
         part = next_to_write(claim.parts, job.compaction.until, room)
         if part is None:
             await self._store.run(summaries.give_up, claim)
@@ -152,29 +153,35 @@ class Summariser:
 
     async def _ask(self, request: SummaryRequest, most_tokens: int, owner: str | None) -> str:
         """Return the model's summary. Its owner's key pays for it. Raises OutOfTokens."""
-        cost = RequestCost(self._budget.expected(request.tokens))
+        budget = self._budgets.of(_parameters(owner))
+        cost = RequestCost(int(request.tokens * budget.ratio))
         tokens = cost.prompt_tokens + most_tokens
         need = TokenNeed(tokens, tokens, half_will_do=True)  # a key with a low limit gets its summaries, too
         async with self._accounts.reserved(owner, need, lambda: cost.tokens):
             try:
                 async with asyncio.timeout(TIMEOUT_S):
-                    await self._read(request, most_tokens, cost)
+                    await self._read(request, most_tokens, cost, owner)
             except ModelError as error:
                 cost.trouble = error.trouble
                 if error.trouble is Trouble.WINDOW_EXCEEDED:
-                    self._budget.exceeded(request.tokens, error.window)
+                    budget.exceeded(request.tokens, error.window)
                 raise
         if not cost.text.strip():
             raise ModelError(Trouble.EMPTY, "an empty summary")
         return shorten(cost.text.strip(), most_tokens)
 
-    async def _read(self, request: SummaryRequest, most_tokens: int, cost: RequestCost) -> None:
-        async with aclosing(self._llm.stream(request.messages)) as pieces:
+    async def _read(self, request: SummaryRequest, most_tokens: int, cost: RequestCost, owner: str | None) -> None:
+        parameters = _parameters(owner)
+        async with aclosing(self._llm.stream(request.messages, parameters)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Done):
                     cost.usage = piece.usage
-                    self._budget.learn(request.tokens, piece.usage.prompt if piece.usage else 0)
+                    self._budgets.of(parameters).learn(request.tokens, piece.usage.prompt if piece.usage else 0)
                 else:
                     cost.text += piece
                 if len(cost.text) > most_tokens * MOST_CHARACTERS:  # the model ignores the limit that it was given
                     return
+
+
+def _parameters(owner: str | None) -> Parameters:
+    return CallersParameters({}, owner) if owner is not None else NO_PARAMETERS
