@@ -32,7 +32,8 @@ ChatId = str | UUID
 class Attendant:
     """Answers in chats. `open` makes it, for use inside its block.
 
-    Every method may raise StoreUnavailable, and Overloaded when too many answers run.
+    Every method may raise StoreUnavailable, and Overloaded when too many answers run. The chats of a key share its
+    limit of tokens per minute: a message beyond it raises OutOfTokens.
     """
 
     def __init__(self, services: Services, owner: str) -> None:

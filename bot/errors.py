@@ -13,6 +13,7 @@ AttendantError
 ├── SessionNotFound       no chat has this id, or its rows are deleted
 ├── IdempotencyKeyReused  the key belongs to another request
 ├── StorageFull           the sessions of an API key hold as much text as they may
+├── OutOfTokens           the API key's tokens do not suffice: retry in the next minute, if they ever do
 ├── Overloaded            too many requests at once: retry later
 └── ModelError            the model gave no complete answer; `trouble` says why
 """
@@ -97,6 +98,18 @@ class StorageFull(AttendantError):  # noqa: N818 - named for the state
     def __init__(self, limit: int) -> None:
         super().__init__(f"the key's sessions hold {limit} bytes")
         self.limit = limit
+
+
+class OutOfTokens(AttendantError):  # noqa: N818 - named for the state
+    """The tokens that an API key has left in this minute do not suffice. Nothing was asked."""
+
+    def __init__(self, *, needed: int, limit: int, remaining: int, seconds: int) -> None:
+        """`seconds` until the next minute. If more are needed than the limit, a retry does not help."""
+        super().__init__(f"{needed} tokens are needed, {remaining} of {limit} per minute are left")
+        self.needed = needed
+        self.limit = limit
+        self.remaining = remaining
+        self.seconds = seconds
 
 
 class Overloaded(AttendantError):  # noqa: N818 - named for the state

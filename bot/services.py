@@ -44,8 +44,9 @@ from bot.turns.policies import DURABLE, WITHDRAWABLE
 from bot.turns.request_limiter import RequestLimiter
 from bot.turns.service import TurnService
 from bot.turns.session_locks import SessionLocks
-from bot.turns.summariser import AT_ONCE as SUMMARIES
 from bot.turns.summariser import Summariser
+from bot.turns.summary_queue import AT_ONCE, OF_CALLERS_AT_ONCE
+from bot.turns.token_accounts import TokenAccounts
 from bot.turns.worker import Worker
 
 Clock = Callable[[], datetime]
@@ -179,7 +180,7 @@ async def _services(
         shared = persona.load(settings.persona_file)
         of_turns, of_requests, of_summaries = [
             await stack.enter_async_context(_model(settings, llm, max_streams))
-            for max_streams in (settings.max_running_turns, most_requests, SUMMARIES)
+            for max_streams in (settings.max_running_turns, most_requests, AT_ONCE + OF_CALLERS_AT_ONCE)
         ]
         breaker = CircuitBreaker(of_turns, clock=clock)
         tools_cost, idle = cost_of_tools(settings), _idle(settings)
@@ -188,14 +189,15 @@ async def _services(
         leases = LeaseKeeper(store, owner=_owner(token), clock=clock, lock=lock)
         await stack.enter_async_context(lock.held(leases.renew))
         await leases.free_abandoned()  # at once: the process before this one may have been killed
-        summariser = Summariser(store, breaker.beside(of_summaries), budget, leases, clock=clock)
+        accounts = TokenAccounts(store, tokens_per_minute=settings.gateway_tokens_per_minute, clock=clock)
+        summariser = Summariser(store, breaker.beside(of_summaries), budget, leases, accounts, clock=clock)
         stack.push_async_callback(summariser.stop)
         assistant, api_assistant = (
             Assistant(model, persona=shared, budget=budget, extra_tokens=tools_cost)
             for model in (breaker, breaker.beside(of_requests))
         )
         turns = TurnService(store, api_assistant, summariser, WITHDRAWABLE, clock=clock, idle=idle)
-        limiter = RequestLimiter(most=most_requests, most_of_one=settings.max_running_turns_per_workspace)
+        limiter = RequestLimiter(accounts, most=most_requests, most_of_one=settings.max_running_turns_per_workspace)
         locks = SessionLocks(timeout_s=settings.gateway_wait_seconds)
         chat = ChatService(
             turns,

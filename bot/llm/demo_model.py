@@ -85,7 +85,7 @@ def answer(messages: Sequence[ChatMessage]) -> str:
     ]
     turns = turns or [ChatMessage(role="user", content="")]
     first, (*earlier, newest) = turns[0]["content"], turns
-    if TURNS_TO_SUMMARIZE in newest["content"]:
+    if TURNS_TO_SUMMARIZE in newest["content"] or newest["content"].startswith(SUMMARY_SO_FAR):
         return _sum_up(newest["content"])
     question = _question(newest["content"])
     parts = [_INTRODUCTION, f"You wrote:\n{_quote(question)}", _memory(earlier)]
@@ -203,9 +203,10 @@ def _question(text: str) -> str:
 
 
 def _sum_up(text: str) -> str:
-    so_far, _, turns = text.rpartition(TURNS_TO_SUMMARIZE)
+    so_far, _, turns = text.partition(TURNS_TO_SUMMARIZE)
+    summaries = so_far.removeprefix(SUMMARY_SO_FAR).split("\n\n")
     beginnings = [line[:SUMMARISED_CHARACTERS] for line in turns.splitlines() if not line.startswith(("You: ", " "))]
-    return "; ".join(filter(None, [so_far.removeprefix(SUMMARY_SO_FAR).strip(), *beginnings]))[:SUMMARY_CHARACTERS]
+    return "; ".join(filter(None, [*summaries, *beginnings]))[:SUMMARY_CHARACTERS]
 
 
 def _summary(text: str) -> str:

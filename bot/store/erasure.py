@@ -114,8 +114,7 @@ def _erase_answers(connection: Connection, turn_ids: Sequence[int], replacement:
 
 def texts_changed(connection: Connection, turn_ids: Sequence[int]) -> None:
     """Void the summaries of these turns, whose texts have changed, and have the old texts vacuumed."""
-    for turn_id in turn_ids:
-        summaries.void(connection, turn_id)
+    summaries.void(connection, turn_ids)
     mark_dirty(connection)
 
 

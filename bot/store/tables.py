@@ -198,6 +198,19 @@ SUMMARIES = Table(  # of the sessions that are too long for the model
     Column("fence", sa.Integer, nullable=False),  # counts leases and invalidations
 )
 
+SUMMARY_PARTS = Table(  # the parts that a summary is put together from (prompt/summary_parts.py)
+    "summary_parts",
+    metadata,
+    # The previous version deletes summaries, and knows no parts.
+    Column("session_id", sa.String(36), ForeignKey("summaries.session_id", ondelete="CASCADE"), primary_key=True),
+    Column("level", sa.Integer, primary_key=True),
+    Column("reaches", BigId, primary_key=True),  # its last turn
+    Column("after", BigId, nullable=False),  # the last turn before it
+    Column("text", sa.Text),  # null: void
+    Column("merged", sa.Boolean, nullable=False),  # a part of the next level holds it
+)
+Index("ix_summary_parts_loose", SUMMARY_PARTS.c.session_id, SUMMARY_PARTS.c.merged, SUMMARY_PARTS.c.after)
+
 POSTED_MESSAGES = Table(  # the platform's messages that hold a turn's answer: a long answer has several
     "answers",
     metadata,

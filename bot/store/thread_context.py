@@ -75,7 +75,7 @@ def erase(connection: Connection, thread_id: int, message_id: str) -> None:
     if session.is_reading:
         _add_marker(connection, thread_id, session.id, message_id)
     elif erased:
-        summaries.void(connection, session.background_turn_id)
+        summaries.void(connection, [session.background_turn_id])
 
 
 def edit(connection: Connection, thread_id: int, message: MessageReceived) -> bool:
@@ -95,7 +95,7 @@ def edit(connection: Connection, thread_id: int, message: MessageReceived) -> bo
         _add_marker(connection, thread_id, session.id, message.message_id, author_id=message.author.id, **new)
         return False
     if replaced:
-        summaries.void(connection, session.background_turn_id)
+        summaries.void(connection, [session.background_turn_id])
     return replaced
 
 
@@ -115,7 +115,7 @@ def erase_in(connection: Connection, place: Sequence[sa.ColumnElement[bool]], pe
     connection.execute(sa.delete(THREAD_CONTEXT).where(THREAD_CONTEXT.c.id.in_(rows)))
     for session in sessions:
         if session.background_turn_id is not None:
-            summaries.void(connection, session.background_turn_id)
+            summaries.void(connection, [session.background_turn_id])
         elif session.is_reading and person is not None:
             _add_marker(connection, session.thread_id, session.id, person, author_id=person)
 

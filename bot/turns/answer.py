@@ -17,8 +17,10 @@ from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, answer_limit, of_calle
 from bot.prompt.budget import Budget
 from bot.prompt.compose import Prompt
 from bot.prompt.history import WHOLE_HISTORY, HistoryWindow
+from bot.store.api_keys import TokenNeed
 from bot.turns.cpu import compute
 from bot.turns.interruption import Interruption, TurnInterrupted
+from bot.turns.token_accounts import RequestCost
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +82,21 @@ class AnswerStream:
             return AnswerResult(text, done=self._done)
         param = self._failure.param if top(self._failure.param) in of_caller(self._parameters) else ""
         return AnswerResult(text, self._failure.trouble, self._failure.detail, param)
+
+    @property
+    def need(self) -> TokenNeed:
+        """The tokens to reserve: the prompt and the answer's limit. Without a limit of the caller's, less will do."""
+        prompt, limit = int(self.prompt.tokens * self._budget.ratio), answer_limit(self._parameters)
+        usual = self._budget.answer_tokens
+        least, most = (usual // 4, usual) if limit is None else (limit, limit)
+        return TokenNeed(prompt + least, prompt + most)
+
+    @property
+    def cost(self) -> int:
+        """The tokens that it has used, by the backend's count or estimated."""
+        result = self.result
+        usage = result.done.usage if result.done is not None else None
+        return RequestCost(int(self.prompt.tokens * self._budget.ratio), result.text, usage, result.trouble).tokens
 
     async def words(self, drain: Drain | None = None) -> AsyncGenerator[str, None]:
         """Yield the model's own words. An interruption ends them, and the model's stream with them.

@@ -31,7 +31,7 @@ class ChatReply:
     opened: Opened | None = None  # None: without a session
     name: str = ""  # the answer's id, which never changes; none when nothing is stored
     repeated: bool = False  # it was given before
-    prompt_tokens: Callable[[], int] = lambda: 0  # estimated: all that the model is shown
+    cost: Callable[[], int] = lambda: 0  # the tokens that it has used until now
 
 
 def whole_answer(answer: AnswerStream) -> Done:

@@ -80,12 +80,14 @@ class ChatService:
     async def ask(self, question: Question) -> AsyncIterator[ChatReply]:
         """Open the reply to a question for the block.
 
-        Raises SessionBusy when the session stays taken for too long, IdempotencyKeyReused, Overloaded, StorageFull, and
-        StoreUnavailable.
+        Raises SessionBusy when the session stays taken for too long, OutOfTokens, IdempotencyKeyReused, Overloaded,
+        StorageFull, and StoreUnavailable.
         """
         with self._limiter.admit(question.owner):
             if question.thread is None:
-                yield self._reply(question, await self._complete(question, None))
+                answer = await self._complete(question, None)
+                async with self._reserved(question, answer):
+                    yield self._reply(question, answer)
                 return
             async with self._locks.lock(question.thread) as until:
                 begun = await self._claim(question, question.thread, until)
@@ -93,7 +95,9 @@ class ChatService:
                     yield repeated(begun)
                     return
                 try:
-                    yield self._reply(question, await self._answer(begun, question), begun)
+                    answer = await self._answer(begun, question)
+                    async with self._reserved(question, answer, begun):
+                        yield self._reply(question, answer, begun)
                 finally:
                     await self._give_up(begun)
 
@@ -106,6 +110,18 @@ class ChatService:
         await self._limiter.cancel_all()
         for turn in tuple(self._open):  # their readers left them open
             await self._give_up(turn)
+
+    @asynccontextmanager
+    async def _reserved(
+        self, question: Question, answer: AnswerStream, turn: Running | None = None
+    ) -> AsyncIterator[None]:
+        """Reserve the answer's tokens for the block. If it was settled, the rest may pay for a summary."""
+        try:
+            async with self._limiter.reserved(question.owner, answer):
+                yield
+        finally:
+            if turn in self._open and turn.over:  # settled, and not withdrawn by a shutdown
+                self._turns.compact(turn.claim, answer, _names_of_caller, caller=question.owner)
 
     async def _claim(self, question: Question, thread: Thread, until: float) -> Running | Repeated:
         """Begin the question's turn, when no other process answers in the session any more."""
@@ -170,10 +186,10 @@ class ChatService:
     def _reply(self, question: Question, answer: AnswerStream, turn: Running | None = None) -> ChatReply:
         words = partial(self._words, question, answer, turn)
         if turn is None:
-            return ChatReply(self._clock(), words, prompt_tokens=lambda: answer.prompt.tokens)
+            return ChatReply(self._clock(), words, cost=lambda: answer.cost)
         claim = turn.claim
         name = name_of(claim.session_id, claim.turn_id)
-        return ChatReply(claim.began_at, words, claim.opened, name, prompt_tokens=lambda: answer.prompt.tokens)
+        return ChatReply(claim.began_at, words, claim.opened, name, cost=lambda: answer.cost)
 
     async def _words(
         self, question: Question, answer: AnswerStream, turn: Running | None
@@ -200,7 +216,6 @@ class ChatService:
             if turn.lost or await self._leases.is_lost(turn.claim):
                 raise SessionLost(TAKEN_OVER)
             raise SessionClosed("the session was reset meanwhile")
-        self._turns.compact(turn.claim, answer, _names_of_caller, caller=question.owner)
 
     async def _give_up(self, turn: Running) -> None:
         """Withdraw a turn that was not settled."""

@@ -14,6 +14,7 @@ from bot.errors import (
     AttendantError,
     IdempotencyKeyReused,
     ModelError,
+    OutOfTokens,
     Overloaded,
     SessionBusy,
     SessionClosed,
@@ -141,6 +142,18 @@ def too_many_running(limit: int) -> ApiError:
     """Return a 429 for a key that runs as many requests at once as it may."""
     message = f"This key runs {limit} requests already. Try again when one of them has ended."
     return ApiError(ErrorResponse(429, message, "requests", code="too_many_running_requests", headers=_retry(2)))
+
+
+def out_of_tokens(error: OutOfTokens, headers: Mapping[str, str]) -> ApiError:
+    """Return a 429 for a request that has to wait for the key's next minute, and a 400 for one that never fits."""
+    if error.needed <= error.limit:
+        remaining = {"x-ratelimit-remaining-tokens": str(error.remaining)}
+        return rate_limited("tokens", error.limit, error.seconds, {**headers, **remaining})
+    message = (
+        f"This request may take {error.needed} tokens, its answer included, and this key may use {error.limit} tokens "
+        "per minute. Send shorter messages, lower 'max_tokens', or start the session over with DELETE …/sessions/{id}."
+    )
+    return invalid(message, "messages", "token_limit_exceeded")
 
 
 def too_many_failures(retry_after_s: int) -> ApiError:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from aiohttp import web
 
 from bot.config.settings import Settings
+from bot.errors import OutOfTokens
 from bot.gateway.inbound import request_messages
 from bot.gateway.inbound.auth import Admission, Authenticator
 from bot.gateway.inbound.headers import IDEMPOTENCY_HEADER, idempotency_key_of, session_of
@@ -17,9 +18,8 @@ from bot.gateway.inbound.running_requests import RunningRequests
 from bot.gateway.outbound import access_log
 from bot.gateway.outbound.client_timeout import ClientTimeout
 from bot.gateway.outbound.completion import envelope
-from bot.gateway.outbound.errors import invalid, unsupported
+from bot.gateway.outbound.errors import invalid, out_of_tokens, unsupported
 from bot.llm import Done, Usage
-from bot.prompt.tokens import estimate_tokens
 from bot.turns.caller_places import CallerPlaces
 from bot.turns.chat_question import Question
 from bot.turns.chat_reply import ChatReply
@@ -57,18 +57,20 @@ class ChatCompletions:
         session, key = session_of(http), idempotency_key_of(http)
         request = await read(http, self._settings)
         question = await compute(request.size, self._question, admission.key.id, request, session, key)
-        async with self._chat.ask(replace(question, request=http[access_log.ID])) as reply:
-            headers = dict(admission.headers)
-            if session is not None and reply.opened is not None:
-                headers |= {"x-session-id": session, "x-session-state": reply.opened.value}
-            client_timeout = ClientTimeout(self._settings.gateway_client_timeout_seconds)
-            answer = CompletionResponse(request, reply, self._new_id(), client_timeout)
-            try:
-                return await (answer.stream(http, headers) if request.stream else answer.whole(headers))
-            finally:
-                if not reply.repeated:
-                    http[access_log.TOKENS] = cost = await answer.cost()
-                    await self._authenticator.charge(admission.key, cost)
+        try:
+            async with self._chat.ask(replace(question, request=http[access_log.ID])) as reply:
+                headers = dict(admission.headers)
+                if session is not None and reply.opened is not None:
+                    headers |= {"x-session-id": session, "x-session-state": reply.opened.value}
+                client_timeout = ClientTimeout(self._settings.gateway_client_timeout_seconds)
+                answer = CompletionResponse(request, reply, self._new_id(), client_timeout)
+                try:
+                    return await (answer.stream(http, headers) if request.stream else answer.whole(headers))
+                finally:
+                    if not reply.repeated:
+                        http[access_log.TOKENS] = reply.cost()
+        except OutOfTokens as error:
+            raise out_of_tokens(error, admission.headers) from None
 
     async def _send(self, http: web.Request, response: web.StreamResponse) -> None:
         """Send the rest of a response, so that its request counts until the client has read it."""
@@ -120,28 +122,16 @@ class CompletionResponse:
         self._reply = reply
         self._envelope = envelope(reply.began_at, request.model, reply.name or new_id)
         self._client_timeout = client_timeout
-        self._text: list[str] = []
-        self._usage: Usage | None = None
-
-    async def cost(self) -> int:
-        """Return its tokens, estimated when the backend reported no usage: the whole prompt, and the text so far.
-
-        So a client that goes away early pays for the prompt, too.
-        """
-        if self._usage is not None:
-            return self._usage.prompt + self._usage.completion
-        text = "".join(self._text)
-        return self._reply.prompt_tokens() + await compute(len(text), estimate_tokens, text)
 
     async def whole(self, headers: Mapping[str, str]) -> web.Response:
         """Return the answer as one JSON object."""
+        text: list[str] = []
         async with aclosing(self._reply.words()) as words:
             async for piece in words:
                 if isinstance(piece, Done):
-                    self._usage = piece.usage or Usage()
-                    body = self._envelope.whole("".join(self._text), piece, self._usage)
+                    body = self._envelope.whole("".join(text), piece, piece.usage or Usage())
                     return web.json_response(body, headers=headers)
-                self._text.append(piece)
+                text.append(piece)
         raise AssertionError("a reply ends with its Done")
 
     async def stream(self, http: web.Request, headers: Mapping[str, str]) -> web.StreamResponse:
@@ -160,11 +150,9 @@ class CompletionResponse:
     async def _send_piece(self, response: web.StreamResponse, piece: str | Done) -> None:
         with_usage = self._request.include_usage
         if isinstance(piece, str):
-            self._text.append(piece)
             await self._send(response, self._envelope.delta(piece, with_usage=with_usage))
             return
-        self._usage = piece.usage or Usage()
-        for chunk in self._envelope.ending(piece, self._usage, with_usage=with_usage):
+        for chunk in self._envelope.ending(piece, piece.usage or Usage(), with_usage=with_usage):
             await self._send(response, chunk)
 
     async def _send(self, response: web.StreamResponse, data: bytes) -> None:
