@@ -19,6 +19,7 @@ from bot.errors import StoreUnavailable
 from bot.llm import LLM
 from bot.llm.circuit_breaker import CircuitBreaker
 from bot.llm.from_settings import open_model
+from bot.llm.patience import PatientModel
 from bot.ops.expiry_warnings import ExpiryWarnings
 from bot.ops.scheduler import Scheduler
 from bot.prompt import persona
@@ -163,13 +164,13 @@ async def _services(settings: Settings, clock: Clock, llm: LLM | None) -> AsyncI
         store = await stack.enter_async_context(open_store(settings))
         if llm is None:
             llm = await stack.enter_async_context(open_model(settings))
-        breaker, shared = CircuitBreaker(llm, clock=clock), persona.load(settings.persona_file)
+        shared, patient = persona.load(settings.persona_file), _patient(settings, llm, clock)
         tools_cost, idle = cost_of_tools(settings), _idle(settings)
         budget = budget_for(settings, shared, extra_tokens=tools_cost)
         leases = LeaseKeeper(store, owner=_owner(), clock=clock)
-        summariser = Summariser(store, breaker, budget, leases, clock=clock)
+        summariser = Summariser(store, patient, budget, leases, clock=clock)
         stack.push_async_callback(summariser.stop)
-        assistant = Assistant(breaker, persona=shared, budget=budget, extra_tokens=tools_cost)
+        assistant = Assistant(patient, persona=shared, budget=budget, extra_tokens=tools_cost)
         turns = TurnService(store, assistant, summariser, WITHDRAWABLE, clock=clock, idle=idle)
         limiter = RequestLimiter(most=settings.max_running_turns, most_of_one=settings.max_running_turns_per_workspace)
         locks = SessionLocks(timeout_s=settings.gateway_wait_seconds)
@@ -181,6 +182,14 @@ async def _services(settings: Settings, clock: Clock, llm: LLM | None) -> AsyncI
         chat_sessions = ChatSessions(store, turns, sessions, clock=clock, idle=idle)
         scheduler = Scheduler(store, leases, clock=clock, idle=idle, retention=settings.retention)
         yield Services(store, leases, summariser, assistant, chat, sessions, chat_sessions, scheduler)
+
+
+def _patient(settings: Settings, llm: LLM, clock: Clock) -> PatientModel:
+    return PatientModel(
+        CircuitBreaker(llm, clock=clock),
+        patience_s=settings.model_patience_seconds,
+        silence_s=settings.model_timeout_seconds,
+    )
 
 
 def _idle(settings: Settings) -> IdleLimits:

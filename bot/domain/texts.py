@@ -8,12 +8,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from bot.domain.sessions import Interrupted, Memory, ResetOutcome, StopOutcome
+from bot.domain.sessions import Activity, Interrupted, Memory, ResetOutcome, StopOutcome
 from bot.errors import Trouble
 
-# Slack shows these two after the app's name.
+# Slack shows these after the app's name.
 WORKING = "is thinking…"
 WAITING = "is busy right now; your question is in the queue…"
+_STILL = {
+    Activity.WAITING: "is still waiting for the language model…",
+    Activity.THINKING: "is still thinking…",
+    Activity.ASKING_AGAIN: "is asking the language model again…",
+}
+_LONG = {
+    Activity.WAITING: "has been waiting for the language model for {}…",
+    Activity.THINKING: "has been thinking for {}…",
+    Activity.ASKING_AGAIN: "has been asking the language model for {}…",
+}
+STILL_AFTER = timedelta(seconds=30)
 
 STARTED_FRESH = "_It's been a while, so I've started over: I no longer remember what we said here before._"
 ANSWERED_ELSEWHERE = "_(My answer is in another message in this thread.)_"
@@ -210,6 +221,20 @@ def status(count: int, lines: Sequence[str], idle_after: timedelta) -> str:
 def status_line(link: str, age: timedelta, turns: int, expires_in: timedelta) -> str:
     """Describe one open session in `status`. `link` leads to its thread."""
     return f"{link}: {_started(age)}, {_answers(turns)}, forgotten in {_duration(expires_in) or _SOON}"
+
+
+def working(activity: Activity, passed: timedelta) -> str:
+    """Return the status of an answer without any text. `passed`: since its turn began."""
+    if passed < STILL_AFTER:
+        return _STILL[activity] if activity is Activity.ASKING_AGAIN else WORKING
+    return _LONG[activity].format(duration) if (duration := _duration(passed)) else _STILL[activity]
+
+
+def waiting(passed: timedelta) -> str:
+    """Return the status of a message in the queue. `passed`: since it came."""
+    if not (duration := _duration(passed)):
+        return WAITING
+    return f"is still busy; your question has been in the queue for {duration}…"
 
 
 def memory(remembered: Memory | None) -> str:

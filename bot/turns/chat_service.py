@@ -157,7 +157,8 @@ class ChatService:
         """Yield the model's words; settle the turn; then yield the Done."""
         async with aclosing(answer.words()) as words:
             async for word in words:
-                yield word
+                if isinstance(word, str):
+                    yield word
         if turn is not None and answer.result.interrupted is not None:
             raise SessionLost(TAKEN_OVER) if turn.lost else SessionClosed("the session was reset meanwhile")
         request = {"request": question.request}

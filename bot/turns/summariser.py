@@ -13,7 +13,7 @@ from contextlib import aclosing
 from datetime import datetime, timedelta
 
 from bot.errors import ModelError, StoreUnavailable, Trouble
-from bot.llm import LLM, Done
+from bot.llm import LLM, Done, Retry
 from bot.prompt.budget import Budget
 from bot.prompt.compose import SUMMARY_SO_FAR, TURNS_TO_SUMMARIZE, Compaction
 from bot.prompt.history import ChatMessage, Turn, transcript
@@ -146,10 +146,13 @@ class Summariser:
         try:
             async with asyncio.timeout(TIMEOUT_S), aclosing(self._llm.stream(messages)) as pieces:
                 async for piece in pieces:
-                    if isinstance(piece, Done):
-                        self._budget.learn(tokens, piece.usage.prompt if piece.usage else 0)
-                    else:
-                        text += piece
+                    match piece:
+                        case Done(usage=usage):
+                            self._budget.learn(tokens, usage.prompt if usage else 0)
+                        case str():
+                            text += piece
+                        case Retry():
+                            text = ""
                     if len(text) > most_tokens * MOST_CHARACTERS:  # the model ignores the limit that it was given
                         break
         except ModelError as error:

@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from bot.domain.events import Thread
 from bot.domain.preferences import NO_PROFILE, Profile
@@ -24,6 +25,7 @@ class RecordingAdapter:
         self.targets: list[AnswerTarget] = []
         self.earlier_messages: list[Sequence[str]] = []  # in the ledger, at the start of each later attempt
         self.shown_waiting: list[AnswerTarget] = []
+        self.waited: list[timedelta] = []  # at each of them
         self.ended_waiting: list[AnswerTarget] = []
         self.people: dict[str, str] = {}
         self.profiles: dict[str, Profile] = {}
@@ -57,8 +59,9 @@ class RecordingAdapter:
         finally:
             await self._count(target.thread, -1)
 
-    async def show_waiting(self, target: AnswerTarget) -> None:
+    async def show_waiting(self, target: AnswerTarget, waited: timedelta = timedelta()) -> None:
         """See Adapter.show_waiting."""
+        self.waited.append(waited)
         self.shown_waiting.append(target)
         await self._notify_waiters()
         await self.status_available.wait()
@@ -138,6 +141,13 @@ class RecordingWriter:
     def write(self, text: str) -> None:
         """See AnswerWriter."""
         self._text += text
+
+    def restart(self) -> None:
+        """See AnswerWriter."""
+        self._text = ""
+
+    def think(self) -> None:
+        """See AnswerWriter."""
 
     async def drain(self) -> None:
         """See AnswerWriter."""

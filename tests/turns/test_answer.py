@@ -50,7 +50,7 @@ def parts(*turns: Turn, window: HistoryWindow = WHOLE_HISTORY, about: str = "") 
 
 async def read(answer: AnswerStream) -> list[str]:
     """Read an answer to its end, and add the text that follows the model's words."""
-    words = [word async for word in answer.words()]
+    words = [word async for word in answer.words() if isinstance(word, str)]
     return [*words, ending] if (ending := answer.ending()) else words
 
 

@@ -34,6 +34,7 @@ class OrphanedMessages:
         self._target = target
         self._ledger = ledger
         self._known: set[str] = set()
+        self._removed: set[str] = set()
         self._orphans: deque[str] = deque()
 
     async def note(self, ts: str) -> None:
@@ -68,6 +69,10 @@ class OrphanedMessages:
         """Return the next message to write into; None when there is none left."""
         return self._edited(self._orphans.popleft()) if self._orphans else None
 
+    def take_back(self) -> None:
+        """Orphan all messages of this answer again, because its text is void."""
+        self._orphans = deque(sorted(self._known - self._removed))
+
     async def remove_all(self) -> None:
         """Delete the messages that were not needed. Raises CallError when Slack cannot be reached."""
         while (message := self.take()) is not None:
@@ -79,6 +84,7 @@ class OrphanedMessages:
         Slack sends an event for the bot's own deletions, too, which erases the answer that the message holds. So the
         ledger drops the message.
         """
+        self._removed.add(message.ts)
         try:
             await message.remove()
             await self._ledger.removed(message.ts)

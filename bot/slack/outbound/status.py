@@ -25,6 +25,7 @@ class _Method(enum.IntEnum):
     NONE = 2
 
 
+_NAMES = {_Method.SESSIONS: "agents.sessions.setStatus", _Method.THREADS: "assistant.threads.setStatus"}
 # https://docs.slack.dev/reference/methods/agents.sessions.setStatus: errors that will be the same next time
 _NEVER_ALLOWED = frozenset(
     {
@@ -51,16 +52,24 @@ class Status:
         self._probing = asyncio.Lock()
         self._waiting: dict[Thread, asyncio.Task[None]] = {}
 
-    async def show(self, thread: Thread) -> None:
+    async def show(self, thread: Thread, text: str = texts.WORKING) -> None:
         """Show the people in the thread that the bot works."""
         await self._wait_for_waiting_status(thread)
-        await self._set(thread, "processing", texts.WORKING)
+        await self._set(thread, "processing", text)
 
-    async def show_waiting(self, thread: Thread) -> None:
+    async def renew(self, thread: Thread, text: str) -> bool:
+        """Show this status again; False when Slack's rate limit has no room beside the first status of others."""
+        method = _NAMES.get(self._methods.get(thread.workspace, _Method.SESSIONS))
+        if method is not None and not self._slack.limiter.can_reserve(method):
+            return False
+        await self._set(thread, "processing", text)
+        return True
+
+    async def show_waiting(self, thread: Thread, text: str = texts.WAITING) -> None:
         """Show them that the answer comes later."""
         if thread in self._waiting:
             return
-        self._waiting[thread] = asyncio.create_task(self._set(thread, "processing", texts.WAITING))
+        self._waiting[thread] = asyncio.create_task(self._set(thread, "processing", text))
         try:
             await self._waiting[thread]
         finally:
@@ -119,9 +128,9 @@ class Status:
         match method:
             case _Method.SESSIONS:
                 session = partial(client.agents_sessions_setStatus, channel_id=channel, thread_ts=root)
-                await call("agents.sessions.setStatus", partial(session, status=session_status), wait_s=self._timeout_s)
+                await call(_NAMES[method], partial(session, status=session_status), wait_s=self._timeout_s)
             case _Method.THREADS:
                 set_status = partial(client.assistant_threads_setStatus, channel_id=channel, thread_ts=root)
-                await call("assistant.threads.setStatus", partial(set_status, status=text), wait_s=self._timeout_s)
+                await call(_NAMES[method], partial(set_status, status=text), wait_s=self._timeout_s)
             case _Method.NONE:
                 pass
