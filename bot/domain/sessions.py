@@ -63,14 +63,6 @@ class EditOutcome(enum.Enum):
     ASKED = "asked"  # the edit made the message one that wants an answer
 
 
-class Activity(enum.Enum):
-    """What an answer without any text yet waits for, as its status says it."""
-
-    WAITING = "waiting"  # for the model
-    THINKING = "thinking"  # the model streams reasoning
-    ASKING_AGAIN = "asking_again"  # a request failed
-
-
 class Interrupted(enum.Enum):
     """Why a running turn must end before its answer is complete."""
 

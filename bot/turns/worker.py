@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from operator import attrgetter
 
 from bot.errors import PlatformUnavailable, StoreUnavailable
 from bot.store import claims, leases
@@ -21,6 +19,7 @@ from bot.turns.adapter import AnswerTarget
 from bot.turns.fair_queue import FairQueue, Limits
 from bot.turns.handler import Running, TurnHandler
 from bot.turns.leases import LeaseKeeper
+from bot.turns.waiting_statuses import WaitingStatuses
 
 log = logging.getLogger(__name__)
 
@@ -28,18 +27,7 @@ POLL_EVERY_S = 1.0
 LONGEST_PAUSE_S = 60  # before a turn is retried after its platform was unavailable
 LONGEST_RETRY_AFTER_S = 3_600  # if the platform itself names a pause
 POLLED_AT_ONCE = 200  # threads
-RENEW_WAITING = timedelta(seconds=90)  # Slack ends a status after two minutes
-RENEWED_AT_ONCE = 20  # statuses, at each poll: Slack limits their rate
 CLAIMS_AT_ONCE = 8  # more would begin turns faster than the loop can follow, and messages come in by the same loop
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """A message in the queue whose status says that it waits."""
-
-    target: AnswerTarget
-    since: datetime
-    shown_at: datetime
 
 
 class Worker:
@@ -61,8 +49,7 @@ class Worker:
         self._queue = FairQueue(limits)
         self._tasks: dict[int, asyncio.Task[None]] = {}  # by thread
         self._woken: set[int] = set()  # threads in which to look for messages (again)
-        self._status_tasks: set[asyncio.Task[None]] = set()
-        self._shown_waiting: dict[int, _Waiting] = {}  # where the status says that a message waits, by thread
+        self._statuses = WaitingStatuses(handler, clock)
         self._claiming = asyncio.Semaphore(CLAIMS_AT_ONCE)
         self._stopping = False
 
@@ -96,27 +83,11 @@ class Worker:
         elif self._queue.enter(entry):
             self._start(entry)
         elif target is not None:
-            now = self._clock()
-            if self._queue.is_waiting(entry):
-                self._shown_waiting[entry.thread_id] = _Waiting(target, now, now)
-            self._show_waiting(target, timedelta())
-
-    def _renew_waiting(self) -> None:
-        """Renew the statuses of waiting messages before Slack ends them, a few at a time, the oldest first."""
-        now = self._clock()
-        due = [each for each in self._shown_waiting.values() if now - each.shown_at >= RENEW_WAITING]
-        for waiting in sorted(due, key=attrgetter("shown_at"))[:RENEWED_AT_ONCE]:
-            waiting.shown_at = now
-            self._show_waiting(waiting.target, now - waiting.since)
-
-    def _show_waiting(self, target: AnswerTarget, waited: timedelta) -> None:
-        showing = asyncio.create_task(self._handler.show_waiting(target, waited))
-        self._status_tasks.add(showing)
-        showing.add_done_callback(self._status_tasks.discard)
+            self._statuses.show(entry.thread_id, target, queued=self._queue.is_waiting(entry))
 
     async def poll(self) -> None:
         """Wake the threads that other processes left, and renew the statuses of messages that wait here."""
-        self._renew_waiting()
+        self._statuses.renew()
         if not (places := self._handler.places):
             return
         for entry in await self._store.run(leases.owed_threads, places, now=self._clock(), limit=POLLED_AT_ONCE):
@@ -133,7 +104,7 @@ class Worker:
         self._woken.clear()
         if self._tasks:
             await asyncio.wait(self._tasks.values(), timeout=drain_seconds)
-        unfinished = [*self._tasks.values(), *self._status_tasks]
+        unfinished = [*self._tasks.values(), *self._statuses.tasks]
         for task in unfinished:
             task.cancel()
         await asyncio.gather(*unfinished, return_exceptions=True)
@@ -162,12 +133,11 @@ class Worker:
         while thread_id in self._woken:
             self._woken.discard(thread_id)
             while (turn := await self._claim(thread_id)) is not None:
-                self._shown_waiting.pop(thread_id, None)
+                self._statuses.forget(thread_id)
                 await self._handle(turn)
                 if self._queue.waiting:  # they go first: one busy thread does not delay the others
                     return True
-            if (waiting := self._shown_waiting.pop(thread_id, None)) is not None:  # no answer will end the status
-                await self._handler.end_waiting(waiting.target)
+            await self._statuses.end(thread_id)
         return False
 
     def _start_next(self, entries: Sequence[QueueEntry]) -> None:

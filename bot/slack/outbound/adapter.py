@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.domain import texts
+from bot.domain import activities
 from bot.domain.events import Thread
 from bot.domain.preferences import Profile
 from bot.errors import PlatformError, PlatformUnavailable
@@ -80,7 +80,7 @@ class SlackAdapter:
     async def show_waiting(self, target: AnswerTarget, waited: timedelta = timedelta()) -> None:
         """Show that the message waits, except below an answer that grows, where the status would never end."""
         if target.thread not in self._answering:
-            await self._status.show_waiting(target.thread, texts.waiting(waited))
+            await self._status.show_waiting(target.thread, activities.queued(waited))
 
     async def end_waiting(self, target: AnswerTarget) -> None:
         """End the status that says that the message waits."""

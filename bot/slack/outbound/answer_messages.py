@@ -78,13 +78,6 @@ class AnswerMessages:
                 self._hold(None)
                 return
 
-    async def start_over(self) -> None:
-        """Have all messages written into again, because their text is void."""
-        if isinstance(self._message, StreamedMessage):
-            await self._message.break_off()
-        self._hold(None)
-        self._orphans.take_back()
-
     def until_expiry(self) -> AbstractAsyncContextManager[object]:
         """Return a timeout for the moment at which Slack ends the open stream; without a stream there is none."""
         time, left_s = self._slack.limiter.clock, None

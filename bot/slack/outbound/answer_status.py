@@ -10,8 +10,8 @@ from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 
 from bot.domain import texts
+from bot.domain.activities import LATER, Activity, working
 from bot.domain.events import Thread
-from bot.domain.sessions import Activity
 from bot.slack.monotonic_clock import MonotonicClock
 from bot.slack.outbound.status import Status
 
@@ -29,7 +29,7 @@ class AnswerStatus:
         self._began_at = clock.now()
         self._activity = Activity.WAITING
         self._words = ""  # that were shown last
-        self._renew_at = self._began_at + texts.STILL_AFTER.total_seconds()
+        self._renew_at = self._began_at + LATER.total_seconds()
         self._has_text = self._had_text = False
         self._stays = False  # it was shown below a message, so that no text ends it
 
@@ -83,4 +83,4 @@ class AnswerStatus:
 
     @property
     def _wanted(self) -> str:
-        return texts.working(self._activity, timedelta(seconds=self._clock.now() - self._began_at))
+        return working(self._activity, timedelta(seconds=self._clock.now() - self._began_at))

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from typing import Self
 
-from bot.domain.sessions import Activity
+from bot.domain.activities import Activity
 from bot.errors import PlatformError, PlatformUnavailable
 from bot.slack.errors import CallError, RefusedError, ThrottledError
 from bot.slack.outbound.answer_messages import AnswerMessages
@@ -129,7 +129,8 @@ class SlackAnswerWriter:
     async def _start_over(self) -> None:
         """Have the new text take the place of all text, after a restart."""
         if self._anew is not None:
-            await self._messages.start_over()
+            await self._messages.release()
+            self._orphans.take_back()
             self._text, self._anew = self._anew, None
             self._room.set()
 
