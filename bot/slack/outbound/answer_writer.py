@@ -108,6 +108,7 @@ class SlackAnswerWriter:
         while not self._whole.is_set():
             await self._wait_for_news()
             await self._start_over()
+            await self._status.renew()
             await self._complete_full_messages()
             await self._grow()
         await self._start_over()
@@ -118,13 +119,12 @@ class SlackAnswerWriter:
         self._shown.set()
 
     async def _wait_for_news(self) -> None:
-        """Wait for more text. Meanwhile the status is renewed, and a stream that expires becomes an edited message."""
+        """Wait for more text, or until the status is due. A stream that expires continues as an edited message."""
         with suppress(TimeoutError):
             async with self._messages.until_expiry(), self._status.until_due():
                 await self._news.wait()
         self._news.clear()
         await self._messages.replace_expired()
-        await self._status.renew()
 
     async def _start_over(self) -> None:
         """Have the new text take the place of all text, after a restart."""
