@@ -77,6 +77,7 @@ class Assistant:
         *,
         instructions: str = "",
         parameters: Parameters = NO_PARAMETERS,
+        can_restart: bool = False,
         interruption: Interruption | None = None,
     ) -> AnswerStream:
         """Begin the answer to these messages as they are, below the persona and the instructions.
@@ -86,7 +87,12 @@ class Assistant:
         budget, cost = self._budget_of(parameters), _cost(parameters)
         composer = partial(compose_verbatim, self._persona, messages, instructions=instructions, extra_tokens=cost)
         return AnswerStream(
-            self._llm, partial(_compose_whole, composer), budget, parameters=parameters, interruption=interruption
+            self._llm,
+            partial(_compose_whole, composer),
+            budget,
+            parameters=parameters,
+            interruption=interruption,
+            can_restart=can_restart,
         )
 
     def _budget_of(self, parameters: Parameters) -> Budget:

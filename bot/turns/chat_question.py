@@ -26,6 +26,7 @@ class Question:
     parameters: Parameters = field(default_factory=lambda: NO_PARAMETERS)
     idempotency_key: IdempotencyKey | None = None
     request: str | None = None  # the request's id in the log
+    reads_whole: bool = False  # no word is passed on before the answer is whole, so that it may begin anew
 
 
 def place(owner: str, name: str) -> Thread:

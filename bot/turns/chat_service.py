@@ -16,7 +16,7 @@ from functools import partial
 from bot.domain.events import Thread
 from bot.domain.sessions import IdleLimits
 from bot.errors import IdempotencyKeyReused, SessionBusy, SessionClosed, SessionLost
-from bot.llm import Done
+from bot.llm import Done, Retry
 from bot.prompt.compose import PromptParts
 from bot.prompt.history import Turn, speakers
 from bot.store import chat_turns
@@ -25,7 +25,7 @@ from bot.store.settlement import Settlement, TurnState
 from bot.turns.answer import AnswerStream
 from bot.turns.assistant import Assistant
 from bot.turns.chat_question import Question
-from bot.turns.chat_reply import ChatReply, name_of, repeated, whole_answer
+from bot.turns.chat_reply import ChatReply, Reply, name_of, repeated, whole_answer
 from bot.turns.interruption import Interruption
 from bot.turns.leases import LeaseKeeper
 from bot.turns.request_limiter import RequestLimiter
@@ -133,13 +133,20 @@ class ChatService:
             instructions=question.instructions,
             following=question.following,
         )
-        return self._assistant.answer(parts, parameters=question.parameters, whole=True, interruption=turn.interruption)
+        return self._assistant.answer(
+            parts,
+            parameters=question.parameters,
+            whole=True,
+            can_restart=question.reads_whole,
+            interruption=turn.interruption,
+        )
 
     def _complete(self, question: Question, interruption: Interruption | None) -> AnswerStream:
         return self._assistant.complete(
             question.messages or (),
             instructions=question.instructions,
             parameters=question.parameters,
+            can_restart=question.reads_whole,
             interruption=interruption,
         )
 
@@ -153,11 +160,11 @@ class ChatService:
 
     async def _words(
         self, question: Question, answer: AnswerStream, turn: Running | None
-    ) -> AsyncGenerator[str | Done, None]:
+    ) -> AsyncGenerator[Reply, None]:
         """Yield the model's words; settle the turn; then yield the Done."""
         async with aclosing(answer.words()) as words:
             async for word in words:
-                if isinstance(word, str):
+                if isinstance(word, str) or (question.reads_whole and isinstance(word, Retry)):
                     yield word
         if turn is not None and answer.result.interrupted is not None:
             raise SessionLost(TAKEN_OVER) if turn.lost else SessionClosed("the session was reset meanwhile")

@@ -18,11 +18,11 @@ from bot.gateway.inbound.request import CompletionRequest, read
 from bot.gateway.outbound import access_log
 from bot.gateway.outbound.completion import envelope
 from bot.gateway.outbound.errors import invalid, unsupported
-from bot.llm import Done, Usage
+from bot.llm import Done, Retry, Usage
 from bot.prompt.tokens import estimate_tokens
 from bot.store.chat_turns import IdempotencyKey
 from bot.turns.chat_question import Question, place, place_of_one
-from bot.turns.chat_reply import ChatReply
+from bot.turns.chat_reply import ChatReply, Reply
 from bot.turns.chat_service import ChatService
 
 
@@ -42,7 +42,11 @@ class ChatCompletions:
         admission = await self._authenticator.admit(http)
         session, key = session_of(http), idempotency_key_of(http)
         request = await read(http, self._settings)
-        question = replace(self._question(admission.key.id, request, session, key), request=http[access_log.ID])
+        question = replace(
+            self._question(admission.key.id, request, session, key),
+            request=http[access_log.ID],
+            reads_whole=not request.stream,
+        )
         async with self._chat.ask(question) as reply:
             headers = dict(admission.headers)
             if session is not None and reply.opened is not None:
@@ -112,11 +116,15 @@ class CompletionResponse:
         """Return the answer as one JSON object."""
         async with aclosing(self._reply.words()) as words:
             async for piece in words:
-                if isinstance(piece, Done):
-                    self._usage = piece.usage or Usage()
-                    body = self._envelope.whole("".join(self._text), piece, self._usage)
-                    return web.json_response(body, headers=headers)
-                self._text.append(piece)
+                match piece:
+                    case Done():
+                        self._usage = piece.usage or Usage()
+                        body = self._envelope.whole("".join(self._text), piece, self._usage)
+                        return web.json_response(body, headers=headers)
+                    case Retry():
+                        self._text.clear()
+                    case str():
+                        self._text.append(piece)
         raise AssertionError("a reply ends with its Done")
 
     async def stream(self, http: web.Request, headers: Mapping[str, str]) -> web.StreamResponse:
@@ -132,15 +140,16 @@ class CompletionResponse:
                 await self._send_piece(response, piece)
             return response
 
-    async def _send_piece(self, response: web.StreamResponse, piece: str | Done) -> None:
+    async def _send_piece(self, response: web.StreamResponse, piece: Reply) -> None:
         with_usage = self._request.include_usage
-        if isinstance(piece, str):
-            self._text.append(piece)
-            await self._send(response, self._envelope.delta(piece, with_usage=with_usage))
-            return
-        self._usage = piece.usage or Usage()
-        for chunk in self._envelope.ending(piece, self._usage, with_usage=with_usage):
-            await self._send(response, chunk)
+        match piece:
+            case str():
+                self._text.append(piece)
+                await self._send(response, self._envelope.delta(piece, with_usage=with_usage))
+            case Done():
+                self._usage = piece.usage or Usage()
+                for chunk in self._envelope.ending(piece, self._usage, with_usage=with_usage):
+                    await self._send(response, chunk)
 
     async def _send(self, response: web.StreamResponse, data: bytes) -> None:
         try:
