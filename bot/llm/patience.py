@@ -8,6 +8,7 @@ that a dead backend gets one request at a time, however many turns wait.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -17,6 +18,8 @@ from bot.llm import NO_PARAMETERS, Done, Parameters, Piece, Retry, of_caller
 from bot.llm.circuit_breaker import CircuitBreaker
 from bot.llm.errors import PROBLEMS
 from bot.prompt.history import ChatMessage
+
+log = logging.getLogger(__name__)
 
 RESTARTS = 2  # after an answer that broke off, stalled or was empty
 SHORT_SILENCE_S = 12.0  # for the first piece after a timeout: the person has waited long enough
@@ -64,6 +67,8 @@ class PatientModel:
             else:
                 yield piece
                 return
+            if attempts.failed == 1:
+                log.info("model_retried", extra={"trouble": failure.trouble.value, "error": failure.detail})
             yield Retry(failure)
             await asyncio.sleep(pause_s * (1 + MOST_JITTER * self._chance()))
 

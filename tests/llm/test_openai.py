@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import logging
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 
 from bot.errors import ModelError, Trouble
-from bot.llm import Done, Offer, Parameters, Usage
+from bot.llm import Done, Offer, Parameters, Thinking, Usage
 from bot.llm.openai import OpenAI
 from bot.testing import PausedStep
 from tests.support.openai_client import ASKED, KEY, client, fails, heard
@@ -72,6 +73,27 @@ async def test_a_backend_without_a_key(backend: OpenAIServer, monkeypatch: pytes
     await llm.aclose()
 
     assert backend.requests[0].headers["Authorization"] == "Bearer unused"
+
+
+@pytest.mark.parametrize(
+    "thought",
+    [
+        {"reasoning_content": "Hm"},
+        {"reasoning": "Hm"},
+        {"reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}]},
+    ],
+)
+async def test_streamed_reasoning_is_a_sign_of_life(
+    backend: OpenAIServer, model: OpenAI, thought: Mapping[str, Any]
+) -> None:
+    """Before the text there is one sign that the model thinks, however long its reasoning is. The reasoning is not."""
+    hold = PausedStep()
+    backend.script(says(*[{"choices": [{"delta": thought}]}] * 5, hold, "The answer"))
+
+    async with aclosing(model.stream(ASKED)) as stream:
+        assert await anext(stream) == Thinking()
+        hold.release()
+        assert await anext(stream) == "The answer"
 
 
 async def test_a_truncated_answer(backend: OpenAIServer, model: OpenAI) -> None:
