@@ -37,6 +37,7 @@ class RecordingAdapter:
         self.notified: list[tuple[Thread, str]] = []
         self.failures: list[Exception] = []  # each is raised by one of the next answers or notices
         self.on_finish: Callable[[str], None] = lambda _: None  # called with the text of each finished answer
+        self.thoughts = 0  # times that a model was said to think
         self.running = 0  # answers that are being shown
         self.most_running = 0
         self.most_in_one_thread = 0
@@ -148,6 +149,7 @@ class RecordingWriter:
 
     def think(self) -> None:
         """See AnswerWriter."""
+        self._adapter.thoughts += 1
 
     async def drain(self) -> None:
         """See AnswerWriter."""

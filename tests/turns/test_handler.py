@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
@@ -12,13 +12,15 @@ from bot.domain import texts
 from bot.domain.events import MessageReceived, ResetRequested
 from bot.domain.sessions import Interrupted
 from bot.errors import ModelError, PlatformError, PlatformUnavailable, Trouble
-from bot.llm import Done, Usage
+from bot.llm import NO_PARAMETERS, Done, Parameters, Piece, Retry, Thinking, Usage
+from bot.prompt.history import ChatMessage
 from bot.prompt.thread_context import EarlierMessage, ThreadContext
 from bot.prompt.tokens import estimate_tokens
 from bot.store import claims, interruptions, posted_messages, tables, thread_context
 from bot.store.claims import PlatformClaim
+from bot.store.engine import Store
 from bot.store.settlement import Settlement, TurnState
-from bot.testing import ScriptedLLM
+from bot.testing import ScriptedLLM, SettableClock
 from bot.turns.answer import AnswerStream
 from bot.turns.policies import DURABLE
 from bot.turns.running_turn import RunningTurn
@@ -385,6 +387,34 @@ async def test_a_whole_answer_is_kept_before_it_is_settled(
 
 def _break(_: str) -> None:
     raise RuntimeError("the worker breaks")
+
+
+class Pensive:
+    """A model that thinks, breaks off, and then answers."""
+
+    async def stream(
+        self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS
+    ) -> AsyncGenerator[Piece]:
+        del messages, parameters
+        yield Thinking()
+        yield "Half an"
+        yield Retry(ModelError(Trouble.CUT, "cut"))
+        yield "A whole answer"
+        yield Done("pensive", None)
+
+
+async def test_reasoning_and_retries_reach_the_platform(
+    store: Store, driver: StoreDriver, clock: SettableClock
+) -> None:
+    """The platform is told that the model thinks, and that the text is void. The opening stands before the new text."""
+    work_layer = WorkLayer(store, Pensive(), clock)
+    await driver.answer(mention("hi", "1.0"))
+    driver.now += DAY + MINUTE
+    await answered(work_layer, await claimed(driver, reply("hello?", "2.0")))
+
+    assert work_layer.adapter.replies[THREAD] == [f"{texts.STARTED_FRESH}\n\nA whole answer"]
+    assert work_layer.adapter.thoughts == 1
+    assert (await work_layer.turns())[-1].answer == "A whole answer"
 
 
 async def test_a_late_answer_is_not_remembered(work_layer: WorkLayer, driver: StoreDriver, llm: ScriptedLLM) -> None:
