@@ -24,7 +24,11 @@ from tests.support.work_layer import WorkLayer
 
 
 def pytest_configure() -> None:
-    """Let hypothesis check properties without a time limit, because a busy machine is no failure."""
+    """Let hypothesis check properties without a time limit, because a busy machine is no failure.
+
+    For the same reason, and as in bot/ops/logs.py, a job of the scheduler may still run when it is due again.
+    """
+    logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
     settings.register_profile("attendant", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("attendant")
 

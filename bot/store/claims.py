@@ -85,11 +85,12 @@ def claim(connection: Connection, lease: LeaseRequest, thread_id: int) -> Platfo
 def settle(connection: Connection, claimed: Claim, settled: Settlement, *, now: datetime) -> bool:
     """Store how the turn ended and release the lease; False when the claim has lost the turn.
 
-    Also False when a message was edited meanwhile: then the turn is handed back, and is answered again. When a message
-    was edited and the turn was stopped as well, the answer is dropped, because its question no longer exists.
+    Also False when a message was edited meanwhile: then the turn is handed back, and is answered again. If a later
+    event ends the turn, the next attempt replaces the fragment that this one left. When a message was edited and the
+    turn was stopped as well, the answer is dropped, because its question no longer exists.
     """
     interrupted = leases.interruption(connection, claimed.thread_id)
-    if interrupted is Interrupted.EDITED:
+    if settled.fragment or interrupted is Interrupted.EDITED:
         hand_back(connection, claimed)
         return False
     if not leases.release(connection, claimed.thread_id, claimed.fence, ended=True):

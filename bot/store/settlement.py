@@ -42,6 +42,7 @@ class Settlement:
     completion_tokens: int | None = None
     truncated: bool | None = None  # the answer stopped at the model's length limit
     new_window: HistoryWindow | None = None  # the session's window, if it has moved
+    fragment: bool = False  # the platform shows a part of an answer, which the turn's next attempt replaces
 
     @classmethod
     def by(

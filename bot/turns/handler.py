@@ -155,7 +155,7 @@ class TurnHandler:
         """Replace an answer that is not wanted any more before it was shown whole."""
         why = turn.interruption.why
         if why is None or why is Interrupted.EDITED:  # the next attempt writes into the same messages
-            return Settlement(TurnState.SUPERSEDED)
+            return Settlement(TurnState.SUPERSEDED, fragment=True)
         return await self._end(turn, why, attempt=turn.claim.attempt + 1)
 
     async def _end(self, turn: Running, why: Interrupted, *, attempt: int | None = None) -> Settlement:
@@ -206,6 +206,8 @@ def _settlement(answer: AnswerStream | None, *, shown: bool) -> Settlement:
     if answer is None:
         return Settlement(TurnState.FAILED, texts.FAILED_TURN)
     result = answer.result
+    if result.interrupted is Interrupted.EDITED:
+        return Settlement(TurnState.SUPERSEDED, fragment=True)
     state, note = _state(result.interrupted, failed=result.trouble is not None or not shown)
     remembered = "\n\n".join(part for part in (result.text, note) if part)
     return Settlement.by(result.done, state, remembered, trouble=result.trouble, new_window=answer.new_window)

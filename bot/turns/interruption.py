@@ -32,7 +32,12 @@ class Interruption:
         self._closing: asyncio.Future[None] | None = None
 
     def interrupt(self, why: Interrupted) -> None:
-        """End the step that runs, or else the next one. It may be called again at any time."""
+        """End the step that runs, or else the next one. It may be called again at any time.
+
+        A reason that was given before ends no further step: a process polls it again until the turn is settled.
+        """
+        if why is self.why:
+            return
         self.why, self._pending = why, True
         if self._step is None:
             if self._close is not None and self._closing is None:

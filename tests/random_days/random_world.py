@@ -58,8 +58,11 @@ class Outcome:
 
     def __str__(self) -> str:
         steps = [f"  {number:>3} {step}" for number, step in enumerate(self.day.steps)]
-        parts = [str(self.day), *steps, "", *self.calls, "", self.conversation, "", f"The bots' logs: {self.log}.*"]
-        return "\n".join([*parts, f"{self.day}: violations", *(f"  {line}" for line in self.violations)])
+        # The violations come first, because a CI log may cut a long text.
+        verdict = [f"{self.day}: violations", *(f"  {line}" for line in self.violations), ""]
+        return "\n".join(
+            [*verdict, *steps, "", *self.calls, "", self.conversation, "", f"The bots' logs: {self.log}.*"]
+        )
 
 
 @dataclass(frozen=True, slots=True)

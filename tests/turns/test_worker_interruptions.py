@@ -98,6 +98,30 @@ async def test_an_edit_before_the_first_word_calls_the_model_once(work_layer: Wo
     assert [call.messages[-1]["content"] for call in llm.calls] == ["and @Somebody?"]
 
 
+@pytest.mark.parametrize("event", [deletion("1.0"), reset("2.0"), stop("2.0")], ids=["deletion", "reset", "stop"])
+async def test_an_interruption_right_after_an_edit_leaves_no_fragment(
+    database_url: str, llm: ScriptedLLM, clock: SettableClock, event: Event
+) -> None:
+    """A later event ends the turn before the attempt with the new text begins. That attempt removes the fragment."""
+    store = InterferedStore(database_url)
+    work_layer = WorkLayer(store, llm, clock)
+
+    async def accept_event() -> None:
+        del store.before[claims.settle]
+        await work_layer.inbox.accept(event)
+
+    store.before[claims.settle] = accept_event
+    await running(work_layer, llm)
+    await work_layer.inbox.accept(edit("hi there"))
+    await work_layer.leases.poll_interruptions()
+    await work_layer.worker.idle()
+    await store.close()
+
+    attempts = [(target.message_id, target.attempt) for target in work_layer.adapter.targets]
+    assert attempts[:2] == [("1.0", 1), ("1.0", 2)]
+    assert len(llm.calls) == 1
+
+
 @pytest.mark.parametrize("event", [reset("2.0"), deletion("1.0")], ids=["reset", "deletion"])
 async def test_a_reset_is_effective_on_every_replica(
     store: Store, llm: ScriptedLLM, clock: SettableClock, event: Event
