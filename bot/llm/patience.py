@@ -22,7 +22,7 @@ from bot.prompt.history import ChatMessage
 log = logging.getLogger(__name__)
 
 RESTARTS = 2  # after an answer that broke off, stalled or was empty
-SHORT_SILENCE_S = 12.0  # for the first piece after a timeout: the person has waited long enough
+SHORT_SILENCE_S = 12.0  # for the first piece after a request that got none: the person has waited long enough
 RESTART_WITHIN_S = 180.0  # of the first request; longer where the setting allows longer silences
 RESTART_WITHIN_SILENCES = 3
 RETRIES_OF_CALLER = 2  # the caller's own parameters may be the cause of a 5xx
@@ -93,7 +93,7 @@ class _Attempts:
         may_retry = self._may_retry(is_busy=is_busy, is_broken=is_broken, was_silent=was_silent)
         self.failed += 1
         self._broken += is_broken
-        if failure.trouble is Trouble.TIMEOUT:
+        if was_silent:
             self.first_piece_s = SHORT_SILENCE_S
         pause_s = self._pause_s(failure) if is_busy else 0.0
         passed_s = asyncio.get_running_loop().time() - self._began
@@ -102,10 +102,8 @@ class _Attempts:
         return pause_s if may_retry and is_in_time else None
 
     def _may_retry(self, *, is_busy: bool, is_broken: bool, was_silent: bool) -> bool:
-        if was_silent:
-            return self.first_piece_s is None
         if is_broken:
-            return self._broken < RESTARTS
+            return self._broken < RESTARTS and (not was_silent or self.first_piece_s is None)
         return is_busy and (not self._may_be_at_fault or self.failed < RETRIES_OF_CALLER)
 
     def _pause_s(self, failure: ModelError) -> float:
