@@ -33,7 +33,6 @@ BATCH = 10_000  # sessions made in one transaction
 ROUNDS, WARM_UP = 100, 30  # turns in each thread, in turn
 QUESTION = "My VPN drops every ten minutes since this morning, and I have restarted it twice. What else can I do? " * 3
 ANSWER = "Have you tried another network? If it stays up there, the trouble is with your router, not with the VPN. " * 3
-BUDGET = {"window_tokens": 128_000, "answer_tokens": 2_000, "history_tokens": 12_000}  # the defaults
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,8 @@ class _Talk:
     """Asks, and measures the cost."""
 
     def __init__(self, store: Store) -> None:
-        self.work_layer = WorkLayer(store, Instant(), SettableClock(), budget=Budget(**BUDGET))
+        defaults = Budget(window_tokens=128_000, answer_tokens=2_000, history_tokens=12_000)
+        self.work_layer = WorkLayer(store, Instant(), SettableClock(), budget=defaults)
         self._watch = _Watch(store.engine)
         self._asked = 0
 

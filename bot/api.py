@@ -14,6 +14,7 @@ from uuid import UUID
 
 from bot.config.settings import ENV_FILE, Settings
 from bot.domain.api_keys import parse_key
+from bot.domain.events import Thread
 from bot.domain.sessions import Memory, ResetOutcome
 from bot.domain.texts import TRUNCATED
 from bot.errors import SessionNotFound, StartupError
@@ -21,7 +22,7 @@ from bot.llm import LLM, Done
 from bot.llm.from_settings import with_demo_model
 from bot.services import Services, new_id, open_services, utc_now
 from bot.store import api_keys
-from bot.turns.chat_question import Question, place
+from bot.turns.chat_question import Question
 
 LOCAL = "local"  # the owner of the chats when no key is given
 
@@ -43,6 +44,9 @@ class Attendant:
         if self._opened is None:
             raise RuntimeError("The attendant is closed: call it inside 'async with Attendant.open() as attendant:'.")
         return self._opened
+
+    def _place(self, chat_id: ChatId) -> Thread:
+        return self._services.chat_sessions.places.session(self._owner, str(chat_id))
 
     @staticmethod
     @asynccontextmanager
@@ -66,7 +70,7 @@ class Attendant:
     async def create_chat(self) -> str:
         """Create a chat and return its id, a UUID. An unused chat never expires."""
         chat_id = new_id()
-        await self._services.chat_sessions.make(place(self._owner, chat_id))
+        await self._services.chat_sessions.make(self._place(chat_id))
         return chat_id
 
     async def send_message(self, chat_id: ChatId, text: str) -> str:
@@ -84,7 +88,7 @@ class Attendant:
         """
         if not isinstance(text, str):
             raise TypeError(f"a message is a str, not {type(text).__name__}")
-        thread = place(self._owner, str(chat_id))
+        thread = self._place(chat_id)
         if not await self._services.chat_sessions.knows(thread):
             raise SessionNotFound
         async with (
@@ -102,11 +106,11 @@ class Attendant:
 
     async def memory(self, chat_id: ChatId) -> Memory | None:
         """Return figures of this chat's memory; None when nothing is remembered."""
-        return await self._services.chat_sessions.memory(place(self._owner, str(chat_id)))
+        return await self._services.chat_sessions.memory(self._place(chat_id))
 
     async def reset_chat(self, chat_id: ChatId) -> ResetOutcome:
         """Forget this chat's history; the next message starts a new session."""
-        return await self._services.chat_sessions.reset(place(self._owner, str(chat_id)))
+        return await self._services.chat_sessions.reset(self._place(chat_id))
 
 
 async def _owner(services: Services, text: str | None) -> str:

@@ -19,6 +19,7 @@ AttendantError
 from __future__ import annotations
 
 import enum
+import traceback
 from collections.abc import Mapping
 
 
@@ -133,3 +134,21 @@ class ModelError(AttendantError):
         self.window = window
         self.param = param
         self.retry_after_s = retry_after_s
+
+
+def trace(error: BaseException | None) -> str:
+    """Return the types of an error and of its causes, each with its place in the code, for a log line.
+
+    An error's text is left out, because it may quote a person, a payload or the parameters of an SQL statement.
+    """
+    links: list[str] = []
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        frames = traceback.walk_tb(error.__traceback__)
+        places = " > ".join(f"{frame.f_code.co_filename}:{line}" for frame, line in frames)
+        parts = " and ".join(map(trace, error.exceptions)) if isinstance(error, BaseExceptionGroup) else ""
+        name = f"{type(error).__name__} ({places})" if places else type(error).__name__
+        links.append(f"{name} of {parts}" if parts else name)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return ", caused by ".join(links)

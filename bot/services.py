@@ -24,11 +24,12 @@ from bot.ops.expiry_warnings import ExpiryWarnings
 from bot.ops.scheduler import Scheduler
 from bot.prompt import persona
 from bot.prompt.budget import budget_for
-from bot.store import schema
+from bot.store import installation, schema
 from bot.store.engine import Store
 from bot.tools.set_preferences import cost_of_tools
 from bot.turns.adapter import Adapter
 from bot.turns.assistant import Assistant
+from bot.turns.caller_places import CallerPlaces
 from bot.turns.chat_service import ChatService
 from bot.turns.chat_sessions import ChatSessions
 from bot.turns.failed_deliveries import FailedDeliveries
@@ -166,7 +167,7 @@ async def _services(settings: Settings, clock: Clock, llm: LLM | None) -> AsyncI
             llm = await stack.enter_async_context(open_model(settings))
         shared, patient = persona.load(settings.persona_file), _patient(settings, llm, clock)
         tools_cost, idle = cost_of_tools(settings), _idle(settings)
-        budget = budget_for(settings, shared, extra_tokens=tools_cost)
+        budget = budget_for(settings, shared, extra_tokens=tools_cost, clock=clock)
         leases = LeaseKeeper(store, owner=_owner(), clock=clock)
         summariser = Summariser(store, patient, budget, leases, clock=clock)
         stack.push_async_callback(summariser.stop)
@@ -179,7 +180,8 @@ async def _services(settings: Settings, clock: Clock, llm: LLM | None) -> AsyncI
         )
         stack.push_async_callback(chat.stop)
         sessions = OpenSessions(store, leases, clock=clock)
-        chat_sessions = ChatSessions(store, turns, sessions, clock=clock, idle=idle)
+        places = CallerPlaces(await store.run(installation.secret))
+        chat_sessions = ChatSessions(store, turns, sessions, clock=clock, idle=idle, places=places)
         scheduler = Scheduler(store, leases, clock=clock, idle=idle, retention=settings.retention)
         yield Services(store, leases, summariser, assistant, chat, sessions, chat_sessions, scheduler)
 

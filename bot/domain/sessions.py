@@ -46,6 +46,7 @@ class StopOutcome(enum.Enum):
     STOPPED = "stopped"  # the running answer ends with a sentence about the stop
     NOT_BEGUN = "not_begun"  # the waiting messages will not be answered
     NOTHING_RUNS = "nothing_runs"
+    NOT_YOURS = "not_yours_to_stop"  # the person did not take part in the session
 
 
 class StatusReply(enum.Enum):

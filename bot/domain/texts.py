@@ -146,6 +146,7 @@ _STOP = {
     StopOutcome.STOPPED: "Stopped.",
     StopOutcome.NOT_BEGUN: "Stopped! I hadn't started to answer yet.",
     StopOutcome.NOTHING_RUNS: "There's nothing to stop here: I'm not answering anything in this thread.",
+    StopOutcome.NOT_YOURS: "Only people who took part in this conversation can stop an answer.",
 }
 
 

@@ -1,20 +1,12 @@
-"""Connections: requests that are not valid HTTP get an error in the API's shape, and slow clients are disconnected.
-
-Rule: no response and no log line repeats bytes of a broken request, because they may contain a key.
-"""
+"""Connections of the gateway: requests that are not valid HTTP get an error in the API's shape."""
 
 from __future__ import annotations
-
-import asyncio
-import logging
-from typing import Any
 
 from aiohttp import web
 
 from bot.gateway.outbound import errors
 from bot.gateway.outbound.errors import ErrorResponse
-
-log = logging.getLogger(__name__)
+from bot.ops.http_server import ClientConnection
 
 SECURITY_HEADERS = {
     "Server": "attendant",
@@ -23,90 +15,28 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-LINGERING_S = 10.0  # time to read the rest of a refused body: a client that still sends may miss the response
 INVALID_HTTP = "The request is not valid HTTP, or its headers are too long."
 
-# aiohttp's own log lines quote the broken request.
-_MUTED = logging.Logger("muted", logging.CRITICAL + 1)  # noqa: LOG001 - it must have no handlers
 
+class ApiConnection(ClientConnection):
+    """One client's connection to the API."""
 
-class Runner(web.AppRunner):
-    """Serves an application over these connections."""
-
-    def __init__(
-        self, app: web.Application, *, shutdown_timeout: float, client_timeout_s: float, **limits: Any
-    ) -> None:
-        """`client_timeout_s`: how long a client may take to send headers or to read a response.
-
-        `limits`: aiohttp's own, of lengths.
-        """
-        super().__init__(app, shutdown_timeout=shutdown_timeout)
-        lingering_s = min(LINGERING_S, client_timeout_s)
-        self._limits = {"keepalive_timeout": client_timeout_s, "lingering_time": lingering_s, **limits}
-
-    async def _make_server(self) -> web.Server:
-        server = await super()._make_server()
-        return _Server(
-            server.request_handler,
-            request_factory=server.request_factory,
-            handler_cancellation=True,  # a client that disconnects cancels its answer
-            logger=_MUTED,
-            access_log=None,
-            **self._limits,
-        )
-
-
-class _Server(web.Server):
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._connection_options = {name: value for name, value in kwargs.items() if name not in _SERVER_OPTIONS}
-
-    def __call__(self) -> web.RequestHandler:
-        return _Connection(self, loop=self._loop, **self._connection_options)
-
-
-_SERVER_OPTIONS = {"request_factory", "handler_cancellation"}
-
-
-class _Connection(web.RequestHandler):
     __slots__ = ()
 
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002 - it quotes the request
-    ) -> web.StreamResponse:
-        """Return the response to a request that is not valid HTTP, and close the connection."""
-        if request.writer.output_size > 0:
-            raise ConnectionResetError("the response has begun, so that no error can be sent")
-        if status >= 500:  # noqa: PLR2004 - HTTP's own
-            log.error("connection_failed", exc_info=exc)
-        else:
-            log.info("invalid_http", extra={"status": status})
-        error = errors.internal_error().response if status >= 500 else ErrorResponse(status, INVALID_HTTP)  # noqa: PLR2004
+    def error_response(self, status: int) -> web.Response:
+        """Return the response to a request that failed before or after its handler ran."""
+        error = errors.internal_error().response if status >= 500 else ErrorResponse(status, INVALID_HTTP)  # noqa: PLR2004 - HTTP's own
         response = response_to(error)
         response.headers.update(SECURITY_HEADERS)
-        response.force_close()
         return response
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send a response, aiohttp's own errors (an unknown `Expect`) in the API's shape.
-
-        Disconnect a client that does not read it in time.
-        """
+        """Send a response, aiohttp's own errors (an unknown `Expect`) in the API's shape."""
         if isinstance(resp, web.HTTPException):
             resp = response_to(ErrorResponse(resp.status, f"{resp.reason}."))
-        try:
-            async with asyncio.timeout(self.keepalive_timeout):
-                return await super().finish_response(request, resp, start_time)
-        except TimeoutError:
-            if self.transport is not None:
-                self.transport.abort()  # close() would wait until the client has read everything
-            return resp, True
+        return await super().finish_response(request, resp, start_time)
 
 
 def response_to(error: ErrorResponse) -> web.Response:

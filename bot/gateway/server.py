@@ -15,8 +15,8 @@ from datetime import datetime
 from aiohttp import web
 
 from bot.config.settings import Settings
-from bot.errors import AttendantError, StoreUnavailable
-from bot.gateway.connection import SECURITY_HEADERS, Runner, response_to
+from bot.errors import AttendantError, StoreUnavailable, trace
+from bot.gateway.connection import SECURITY_HEADERS, ApiConnection, response_to
 from bot.gateway.drain import Drain
 from bot.gateway.inbound.auth import LIMIT_HEADERS, Authenticator
 from bot.gateway.inbound.headers import IDEMPOTENCY_HEADER, SESSION_HEADERS
@@ -29,15 +29,13 @@ from bot.gateway.routes.chat_completions import ChatCompletions
 from bot.gateway.routes.sessions import PARAMETER, SessionRoutes
 from bot.ops import health
 from bot.ops.bind_port import listen
+from bot.ops.http_server import Runner
 from bot.store.engine import Store
 from bot.turns.chat_service import ChatService
 from bot.turns.chat_sessions import ChatSessions
 
 log = logging.getLogger(__name__)
 
-MAX_HEADER_BYTES = 8_190
-MAX_HEADERS = 100
-BACKLOG = 1_024
 SHUTDOWN_S = 5.0  # to send the error responses of requests that the drain ended
 
 _ALLOWED_HEADERS = ("Authorization", "Content-Type", IDEMPOTENCY_HEADER, *SESSION_HEADERS)
@@ -65,7 +63,7 @@ class Gateway:
         self._new_id = new_id
         self._drain = Drain(settings.drain_seconds)
         self._authenticator = Authenticator(store, settings, clock)
-        self._chat = ChatCompletions(chat, self._authenticator, settings, new_id)
+        self._chat = ChatCompletions(chat, sessions.places, self._authenticator, settings, new_id)
         self._sessions = SessionRoutes(sessions, self._authenticator, settings.idle_after)
 
     @asynccontextmanager
@@ -78,12 +76,12 @@ class Gateway:
             self._app(),
             shutdown_timeout=SHUTDOWN_S,
             client_timeout_s=self._settings.gateway_client_timeout_seconds,
-            max_line_size=MAX_HEADER_BYTES,
-            max_field_size=MAX_HEADER_BYTES,
-            max_headers=MAX_HEADERS,
+            connection=ApiConnection,
+            cancels_handlers=True,  # a client that disconnects cancels its answer
+            decompresses=True,
         )
         try:
-            yield await listen(runner, self._settings.host, port, setting, backlog=BACKLOG)
+            yield await listen(runner, self._settings.host, port, setting)
         finally:
             await runner.cleanup()
 
@@ -140,12 +138,17 @@ class Gateway:
             return await self._send(request, errors.from_error(error).response)
         except ConnectionError:
             raise
-        except Exception:
-            log.exception("request_failed", extra={"path": access_log.path(request), "request": request[access_log.ID]})
+        except Exception as error:  # noqa: BLE001 - logged, so that other requests go on
+            self._log_failure(request, error)
             request[access_log.ERROR] = "internal_error"
             if _RESPONSE in request:  # a broken connection shows the client that the answer is not complete
                 raise ConnectionResetError from None
             return await self._send(request, errors.internal_error().response)
+
+    @staticmethod
+    def _log_failure(request: web.Request, error: Exception) -> None:
+        fields = {"path": access_log.path(request), "request": request[access_log.ID], "traceback": trace(error)}
+        log.error("request_failed", extra=fields)
 
     async def _send(self, http: web.Request, error: ErrorResponse) -> web.StreamResponse:
         if error.log_code is not None:

@@ -1,6 +1,6 @@
 """A language model, as turns/ uses it: messages in, text out, one piece at a time.
 
-Reading order: errors, stream_parser, timeouts, lazy_types, openai, circuit_breaker, patience, demo_model,
+Reading order: callers, errors, stream_parser, timeouts, lazy_types, openai, circuit_breaker, patience, demo_model,
 from_settings.
 """
 

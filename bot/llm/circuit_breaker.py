@@ -1,19 +1,22 @@
-"""A circuit breaker for each model of a backend: a dead model must not occupy every turn.
+"""Circuit breakers: a dead model must not occupy every turn.
 
 Rule: after some failures in a row the circuit opens, and requests fail at once. After a cool-down one trial request is
-let through; its first word closes the circuit. A failure with parameters that a caller set is not counted, because the
-parameters may be its cause. Neither is the failure of a retry, so that one answer alone opens no circuit.
+let through; its first word closes the circuit. Our own requests share one circuit, and each caller has circuits of its
+own. Our circuit also stops callers until its cool-down ends, but no caller opens it, closes it or is its trial. A
+failure with parameters that a caller set is not counted, because the parameters may be its cause. A
+failed retry is not counted either, so that one answer alone opens no circuit.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
 
 from bot.errors import ModelError, Trouble
 from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, Piece, of_caller
+from bot.llm.callers import PerCaller
 from bot.prompt.history import ChatMessage
 
 log = logging.getLogger(__name__)
@@ -36,9 +39,10 @@ class CircuitBreaker:
         failures: int = FAILURES,
     ) -> None:
         self._llm = llm
-        self._clock = clock
-        self._max_failures = failures
-        self._circuits: dict[str | None, _Circuit] = {}  # by the model that a caller chose; None: the default one
+        self._circuits = PerCaller(
+            _Circuit({"model": None}, clock, failures),
+            lambda caller, model: _Circuit({"model": model, "caller": caller}, clock, failures),
+        )
 
     async def stream(
         self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS, *, is_retry: bool = False
@@ -47,7 +51,9 @@ class CircuitBreaker:
 
         The error names the pause until the next trial.
         """
-        circuit, request = self._circuit(parameters.get("model")), object()
+        circuit, request = self._circuits.of(parameters), object()
+        if parameters.get("model") is None:
+            self._circuits.ours.check_cool_down()
         circuit.admit(request)
         try:
             async with aclosing(self._llm.stream(messages, parameters)) as pieces:
@@ -66,18 +72,13 @@ class CircuitBreaker:
         finally:
             circuit.leave(request)
 
-    def _circuit(self, model: str | None) -> _Circuit:
-        if model not in self._circuits:
-            self._circuits[model] = _Circuit(model, self._clock, self._max_failures)
-        return self._circuits[model]
-
 
 class _Circuit:
-    """The state of one model."""
+    """The state of one model, in our own requests or in those of one caller."""
 
-    def __init__(self, model: str | None, clock: Callable[[], datetime], max_failures: int) -> None:
+    def __init__(self, log_fields: Mapping[str, str | None], clock: Callable[[], datetime], max_failures: int) -> None:
         self.failures = 0  # since the last whole answer
-        self._model = model
+        self._log_fields = log_fields  # whose circuit it is
         self._clock = clock
         self._max_failures = max_failures
         self._opened_at: datetime | None = None  # None: closed
@@ -86,15 +87,19 @@ class _Circuit:
 
     def admit(self, request: object) -> None:
         """Let the request pass. Raises ModelError while the circuit is open."""
+        self.check_cool_down()
         if self._opened_at is None:
             return
-        open_for = self._clock() - self._opened_at
-        if timedelta() <= open_for < COOL_DOWN:  # below zero the clock was set back
-            left_s = (COOL_DOWN - open_for).total_seconds()
-            raise self._refusal(f"it is tried again in {left_s:.0f} s", left_s)
         if self._trial is not None:
             raise self._refusal("it is being tried again now", TRIAL_S)
         self._trial = request
+
+    def check_cool_down(self) -> None:
+        """Raise ModelError while the circuit is open and cools down."""
+        open_for = self._clock() - self._opened_at if self._opened_at is not None else COOL_DOWN
+        if timedelta() <= open_for < COOL_DOWN:  # below zero the clock was set back
+            left_s = (COOL_DOWN - open_for).total_seconds()
+            raise self._refusal(f"it is tried again in {left_s:.0f} s", left_s)
 
     def leave(self, request: object) -> None:
         """End the request. If it was a trial that was cancelled, the next request is the trial."""
@@ -104,21 +109,22 @@ class _Circuit:
     def close(self) -> None:
         """Let all requests pass, because the model answers."""
         if self._opened_at is not None:
-            log.info("circuit_closed", extra={"model": self._model})
+            log.info("circuit_closed", extra=self._log_fields)
         self._opened_at = self._trial = None
 
     def count(self, error: ModelError, request: object, *, is_retry: bool) -> None:
         """Count a failure of the model; open the circuit after enough of them."""
         self.failures += not is_retry
         if self._opened_at is None and self.failures >= self._max_failures:
-            fields = {"model": self._model, "failures": self.failures, "error": error.detail}
+            fields = {**self._log_fields, "failures": self.failures, "error": error.detail}
             log.error("circuit_opened", extra=fields)
         elif self._trial is not request:  # too few failures, or a request from before the circuit opened
             return
         self._opened_at, self._last_failure = self._clock(), error.detail
 
     def _refusal(self, outlook: str, retry_after_s: float) -> ModelError:
-        name = "the model" if self._model is None else f"the model {self._model}"
+        model = self._log_fields["model"]
+        name = "the model" if model is None else f"the model {model}"
         return ModelError(
             Trouble.UNAVAILABLE,
             f"not asked: {name} failed {self.failures} times in a row; {outlook} ({self._last_failure})",

@@ -1,6 +1,7 @@
 """A backend's failure: its status and error object, read as one Trouble and a line for operators.
 
-Rule: pure. The backend's message may repeat a person's text or part of a key. It is searched, never shown.
+Rule: pure. The backend's message may repeat a person's text or part of a key. It is searched, never shown. It may also
+repeat a value that a caller of the HTTP API chose; then only the fault's codes say that the window was exceeded.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ _BY_STATUS = {
     409: Trouble.UNAVAILABLE,
     429: Trouble.RATE_LIMITED,
 }
-# DeepSeek and vLLM have no code for this, only a message.
+# Newer versions of vLLM have no code for an exceeded window, but they blame this. No request has such a parameter.
+_INPUT_TOKENS = "input_tokens"
+# DeepSeek and older versions of vLLM have only a message.
 _WINDOW = re.compile(
     r"context (length|window|size)|maximum context|input tokens exceed|prompt is too long", re.IGNORECASE
 )
@@ -73,6 +76,7 @@ _LIMITS = [
         r"(?:maximum|context (?:length|window|size)|limit)\D{1,40}NUMBER",
     )
 ]
+_PERHAPS_WINDOW = "; if its message is about an exceeded window, set MODEL_WINDOW_TOKENS"
 _WORD = re.compile(r"[A-Za-z0-9_.\[\]-]{1,60}")
 _TOO_LARGE = 413
 _SERVER_ERROR = 500
@@ -89,23 +93,26 @@ class BackendFault:
     param: str = ""
     message: str = field(default="", repr=False)
     window_field: int | None = None  # llama.cpp has a field for it
+    quotes_caller: bool = False  # the message may repeat values that a caller chose
 
     @classmethod
-    def read(cls, error: object, status: int | None = None) -> Self:
+    def read(cls, error: object, status: int | None = None, *, quotes_caller: bool = False) -> Self:
         """Read the error object, or the value in its place."""
         if not isinstance(error, dict):
-            return cls(status, message=str(error))
+            return cls(status, message=str(error), quotes_caller=quotes_caller)
         code = error.get("code")
         if status is None and isinstance(code, int):  # OpenRouter puts the HTTP status there
             status = code
         code, kind, param = (_word(error.get(name)) for name in ("code", "type", "param"))
-        window = error.get("n_ctx")
-        return cls(status, code, kind, param, str(error.get("message")), window if isinstance(window, int) else None)
+        window = window if isinstance(window := error.get("n_ctx"), int) else None
+        return cls(status, code, kind, param, str(error.get("message")), window, quotes_caller)
 
     @property
     def trouble(self) -> Trouble:
         """The kind of failure, as the bot handles it."""
-        if self.status == _TOO_LARGE or _WINDOW.search(self.message):
+        if self.status == _TOO_LARGE or self.param == _INPUT_TOKENS:
+            return Trouble.WINDOW_EXCEEDED
+        if not self.quotes_caller and self._mentions_window:
             return Trouble.WINDOW_EXCEEDED
         for word in (self.code, self.kind):
             if word in _BY_WORD:
@@ -124,6 +131,10 @@ class BackendFault:
         match = next(filter(None, (limit.search(self.message) for limit in _LIMITS)), None)
         return self.window_field or (int(match[1].replace(",", "")) if match else None)
 
+    @property
+    def _mentions_window(self) -> bool:
+        return _WINDOW.search(self.message) is not None
+
     def blames(self, parameter: str) -> bool:
         """Return whether the backend refused this parameter of the request, or its value."""
         is_named = self.param.split(".")[0] == parameter if self.param else parameter in self.message
@@ -141,6 +152,8 @@ class BackendFault:
     def error(self, model: str, *, retry_after_s: float | None = None) -> ModelError:
         """Return the ModelError, with the facts by which an operator finds the cause."""
         problem = PROBLEMS[self.trouble].format(model=model)
+        if self.trouble is Trouble.BAD_REQUEST and self._mentions_window:
+            problem += _PERHAPS_WINDOW
         facts = [f"HTTP {self.status}" if self.status else "", self.code, self.kind, self.param]
         listed = ", ".join(dict.fromkeys(filter(None, facts)))
         param = self.param if self.trouble is Trouble.BAD_REQUEST else ""

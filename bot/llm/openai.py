@@ -23,6 +23,7 @@ from openai.types.model import Model
 
 from bot.errors import ModelError, StartupError, Trouble
 from bot.llm import NO_PARAMETERS, OFFERED, Offer, Parameters, Piece, Thinking, may_be_empty
+from bot.llm.callers import PerCaller, caller_of
 from bot.llm.errors import PROBLEMS, BackendFault, retry_after_s
 from bot.llm.stream_parser import StreamParser
 from bot.llm.timeouts import TimedReader
@@ -74,7 +75,7 @@ class OpenAI:
         self._key = api_key or "unused"  # the client requires one
         address = urlsplit(base_url or OPENAI_URL)
         self._where = address.netloc.rpartition("@")[2]  # without a password
-        self._extras = frozenset(_EXTRAS)
+        self._extras = PerCaller(set(_EXTRAS), lambda *_: set(_EXTRAS))  # those that were not refused
         self._takes_tools = tools
         trusts_env = not _is_loopback(address.hostname or "")  # a proxy cannot reach a model on this machine
         self._client = openai.AsyncOpenAI(
@@ -94,7 +95,8 @@ class OpenAI:
         self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS
     ) -> AsyncGenerator[Piece]:
         """See LLM.stream. A request is made once more without a parameter that the backend refuses."""
-        has_text, extras = False, self._extras
+        accepted = self._extras.of(parameters)
+        has_text, extras = False, frozenset(accepted & self._extras.ours)
         for attempt in range(1, _MAX_ATTEMPTS + 1):
             try:
                 async with self._request(messages, parameters, extras) as answer:
@@ -102,18 +104,19 @@ class OpenAI:
                         if not text:
                             yield Thinking()
                             continue
-                        has_text, self._extras = True, self._extras if has_text else self._extras & extras
+                        has_text = True
+                        accepted &= extras
                         yield text
                     done = answer.completion.end()
                     await _drain(answer.body)
             except _FAILURES as error:
-                sent, extras = extras, _not_blamed(extras, error)
+                sent, extras = extras, _not_blamed(extras, error, parameters)
                 may_help = extras != sent or self._gives_tools_up(error, parameters)
                 if has_text or not may_help or attempt == _MAX_ATTEMPTS:
                     # From None: the backend's own words may repeat a person's text.
                     raise self._as_model_error(error, parameters) from None
             else:
-                self._extras &= extras
+                accepted &= extras
                 yield done
                 return
 
@@ -148,7 +151,9 @@ class OpenAI:
         self, messages: Sequence[ChatMessage], parameters: Parameters, extras: frozenset[str]
     ) -> AsyncIterator[TimedReader]:
         """Make one request; its answer can be read within the block."""
-        completion = StreamParser(self._model, may_be_empty=may_be_empty(parameters))
+        completion = StreamParser(
+            self._model, may_be_empty=may_be_empty(parameters), quotes_caller=caller_of(parameters) is not None
+        )
         # A quarter of the CPU of the library's typed stream: the events are read here, and the messages pass by its
         # arguments, because it would walk through each by reflection, at a cost that grows with the history.
         request = self._client.chat.completions.with_streaming_response.create(
@@ -190,7 +195,7 @@ class OpenAI:
 
     def _gives_tools_up(self, error: Exception, parameters: Parameters) -> bool:
         """Return whether the backend refused the offered tools; if so, offer none from now on."""
-        fault = _fault(error)
+        fault = _fault(error, parameters)
         if fault is None or not fault.refuses_tools or not isinstance(parameters.get("tools"), Offer):
             return False
         if self._takes_tools:
@@ -203,7 +208,7 @@ class OpenAI:
             case ModelError():
                 return error
             case openai.APIStatusError():
-                fault, model = BackendFault.read(error.body, error.status_code), parameters.get("model", self._model)
+                fault, model = _read(error, parameters), parameters.get("model", self._model)
                 return fault.error(model, retry_after_s=retry_after_s(error.response.headers))
             case TimeoutError():
                 return ModelError(Trouble.TIMEOUT, PROBLEMS[Trouble.TIMEOUT])
@@ -217,13 +222,17 @@ class OpenAI:
         return ModelError(Trouble.CUT, f"{PROBLEMS[Trouble.CUT]} ({_reason(causes)})")
 
 
-def _fault(error: Exception) -> BackendFault | None:
+def _fault(error: Exception, parameters: Parameters) -> BackendFault | None:
     """Return the backend's own account of an error, if it sent one."""
-    return BackendFault.read(error.body, error.status_code) if isinstance(error, openai.APIStatusError) else None
+    return _read(error, parameters) if isinstance(error, openai.APIStatusError) else None
 
 
-def _not_blamed(extras: frozenset[str], error: Exception) -> frozenset[str]:
-    fault = _fault(error)
+def _read(error: openai.APIStatusError, parameters: Parameters) -> BackendFault:
+    return BackendFault.read(error.body, error.status_code, quotes_caller=caller_of(parameters) is not None)
+
+
+def _not_blamed(extras: frozenset[str], error: Exception, parameters: Parameters) -> frozenset[str]:
+    fault = _fault(error, parameters)
     return extras if fault is None else frozenset(name for name in extras if not fault.blames(name))
 
 

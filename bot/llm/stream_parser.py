@@ -29,12 +29,16 @@ _HIGH = ("\ud800", "\udbff")
 class StreamParser:
     """The answer to one request. Feed it the body until it has `ended`, then call `end`."""
 
-    def __init__(self, model: str, *, may_be_empty: bool = False) -> None:
-        """`model` is reported when the backend names none. With `may_be_empty` an answer without text is whole."""
+    def __init__(self, model: str, *, may_be_empty: bool = False, quotes_caller: bool = False) -> None:
+        """`model` is reported when the backend names none. With `may_be_empty` an answer without text is whole.
+
+        With `quotes_caller` an error's message may repeat values that a caller chose.
+        """
         self.ended = False  # the rest of the body does not matter
         self.thinking = False  # the last bytes held reasoning, which is not part of the text
         self._requested_model = model
         self._may_be_empty = may_be_empty
+        self._quotes_caller = quotes_caller
         self._reported_model = ""  # the backend's name of it
         self._usage: Usage | None = None
         self._finish: str | None = None
@@ -106,7 +110,8 @@ class StreamParser:
 
     def _take(self, chunk: dict[str, Any]) -> str:
         if chunk.get("error"):
-            self._failure, self.ended = BackendFault.read(chunk["error"]).error(self._requested_model), True
+            fault = BackendFault.read(chunk["error"], quotes_caller=self._quotes_caller)
+            self._failure, self.ended = fault.error(self._requested_model), True
             return ""
         self._read_model_and_usage(chunk)
         choices = chunk.get("choices")

@@ -1,4 +1,4 @@
-"""Operations: logs, scheduled jobs, the health endpoint, ports.
+"""Operations: logs, scheduled jobs, the health endpoint, HTTP servers.
 
-Reading order: logs, bind_port, health, expiry_warnings, scheduler.
+Reading order: logs, bind_port, http_server, health, expiry_warnings, scheduler.
 """

@@ -9,17 +9,17 @@ from aiohttp import web
 
 from bot.errors import StartupError
 
-BACKLOG = 128  # connections that the server has not accepted yet
+BACKLOG = 1_024  # connections that the server has not accepted yet
 
 
-async def listen(runner: web.AppRunner, host: str, port: int, setting: str, *, backlog: int = BACKLOG) -> int:
+async def listen(runner: web.AppRunner, host: str, port: int, setting: str) -> int:
     """Start a runner's server on this address and return the port; for port 0 the system chooses one.
 
     The caller cleans the runner up. Raises StartupError, which names the setting to change: `setting`, or HOST.
     """
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, backlog=backlog).start()
+        await web.TCPSite(runner, host, port, backlog=BACKLOG).start()
     except OSError as error:
         reason = error.strerror or str(error)
         if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:

@@ -8,25 +8,34 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from aiohttp import web
 
 from bot.errors import AttendantError
 from bot.ops.bind_port import listen
+from bot.ops.http_server import CLIENT_TIMEOUT_S, Runner
 
 T = TypeVar("T")
 
 PART_TIMEOUT_S = 2.0
+CACHE_S = 1.0
 
 Part = Callable[[], Awaitable[bool]]
 Count = Callable[[], int]
 Counts = Callable[[], Awaitable[Mapping[str, int]]]
+Readiness = dict[str, Any]  # the body of the response
 
 
 @asynccontextmanager
 async def served(
-    host: str, port: int, parts: Mapping[str, Part], local: Mapping[str, Count], shared: Counts
+    host: str,
+    port: int,
+    parts: Mapping[str, Part],
+    local: Mapping[str, Count],
+    shared: Counts,
+    *,
+    client_timeout_s: float = CLIENT_TIMEOUT_S,
 ) -> AsyncGenerator[int, None]:
     """Serve both paths on this address, and yield the port. Raises StartupError when it is not free.
 
@@ -34,24 +43,56 @@ async def served(
     the same name while the database answers.
     """
 
-    async def ready(_: web.Request) -> web.Response:
+    async def look() -> Readiness:
         checks = asyncio.gather(*map(_in_time, parts.values()))
         works, shared_counts = await asyncio.gather(checks, _in_time(shared))
-        body = {
+        return {
             "ready": all(works),
             "parts": dict(zip(parts, map(bool, works), strict=True)),
             "counts": {**{name: count() for name, count in local.items()}, **(shared_counts or {})},
         }
+
+    latest = _Latest(look)
+
+    async def ready(_: web.Request) -> web.Response:
+        body = await latest.get()
         return web.json_response(body, status=200 if body["ready"] else 503)
 
     app = web.Application()
     app.router.add_get("/healthz", alive)
     app.router.add_get("/readyz", ready)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    runner = Runner(app, shutdown_timeout=1.0, client_timeout_s=client_timeout_s)
     try:
         yield await listen(runner, host, port, "HEALTH_PORT")
     finally:
         await runner.cleanup()
+        latest.cancel()
+
+
+class _Latest:
+    """The latest result of the checks. All requests within CACHE_S share one result, so that many cost no more."""
+
+    def __init__(self, look: Callable[[], Awaitable[Readiness]]) -> None:
+        self._look = look
+        self._looking: asyncio.Task[Readiness] | None = None
+        self._fresh_until = 0.0
+
+    async def get(self) -> Readiness:
+        """Return the result, which is being found or was found within CACHE_S."""
+        if self._looking is None or (self._looking.done() and asyncio.get_running_loop().time() >= self._fresh_until):
+            self._looking = asyncio.create_task(self._refresh())
+        return await asyncio.shield(self._looking)  # a client that disconnects must not cancel it for the others
+
+    async def _refresh(self) -> Readiness:
+        try:
+            return await self._look()
+        finally:
+            self._fresh_until = asyncio.get_running_loop().time() + CACHE_S
+
+    def cancel(self) -> None:
+        """Cancel running checks."""
+        if self._looking is not None:
+            self._looking.cancel()
 
 
 async def alive(_: web.Request) -> web.Response:

@@ -1,6 +1,7 @@
 """Logs: readable lines on a terminal, JSON elsewhere.
 
 Rule: a record is a fixed event name with fields in `extra`. It holds neither a secret nor a text that a person wrote.
+An exception's text may quote a person, a payload or the parameters of an SQL statement, so it is never printed.
 """
 
 from __future__ import annotations
@@ -10,9 +11,15 @@ import logging
 import re
 import sys
 from datetime import UTC, datetime
+from types import TracebackType
+
+from bot.errors import trace
+
+log = logging.getLogger(__name__)
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # would forge a line, or steer the terminal
+_QUOTATION = re.compile(r"[:'\"`“({\[<=\n]")  # begins in a library's text before an exception, a payload or a value
 _LIBRARIES = (
     "slack_bolt",
     "slack_sdk",
@@ -35,11 +42,11 @@ class JsonFormatter(logging.Formatter):
             "time": _time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": record.getMessage(),
+            "event": _event(record),
             **_fields(record),
         }
-        if record.exc_info:
-            entry["exception"] = self.formatException(record.exc_info)
+        if record.exc_info and record.exc_info[1]:
+            entry["exception"] = trace(record.exc_info[1])
         return json.dumps(entry, ensure_ascii=False, default=str)
 
 
@@ -49,8 +56,8 @@ class HumanFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line, with the exception below it."""
         fields = "".join(f"  {key}={value}" for key, value in _fields(record).items())
-        line = _CONTROL.sub(" ", f"{_time(record)[11:19]} {record.levelname.lower():<7} {record.getMessage()}{fields}")
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        line = _CONTROL.sub(" ", f"{_time(record)[11:19]} {record.levelname.lower():<7} {_event(record)}{fields}")
+        return f"{line}\n{trace(record.exc_info[1])}" if record.exc_info and record.exc_info[1] else line
 
 
 def set_up(level: str, form: str) -> None:
@@ -64,7 +71,25 @@ def set_up(level: str, form: str) -> None:
     logging.getLogger("bot").setLevel(level.upper())
     for name in _LIBRARIES:  # their DEBUG and INFO print payloads
         logging.getLogger(name).setLevel(logging.WARNING)
+    sys.excepthook = _log_uncaught
     logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)  # a job that still runs when it is due again
+
+
+def _log_uncaught(_: type[BaseException], error: BaseException, __: TracebackType | None) -> None:
+    log.error("process_failed", extra={"traceback": trace(error)})
+
+
+def _event(record: logging.LogRecord) -> str:
+    """Return the text of a record. A library's text ends where it may begin to quote something."""
+    if _is_ours(record):
+        return record.getMessage()
+    if not isinstance(record.msg, str):  # the library logs the exception itself
+        return type(record.msg).__name__
+    return record.msg if record.args else _QUOTATION.split(record.msg, maxsplit=1)[0].rstrip()
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    return record.name.partition(".")[0] == "bot"
 
 
 def _time(record: logging.LogRecord) -> str:
@@ -72,4 +97,5 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
-    return {key: value for key, value in vars(record).items() if key not in _STANDARD and value is not None}
+    fields = vars(record).items() if _is_ours(record) else ()
+    return {key: value for key, value in fields if key not in _STANDARD and value is not None}

@@ -25,6 +25,11 @@ async def identify(client: AsyncWebClient) -> BotIdentity:
         response = await client.auth_test()
     except CLIENT_ERRORS as error:
         raise StartupError(_bot_token_problem(error_code(error), client.base_url)) from None
+    if response.get("is_enterprise_install"):  # its events come from many workspaces
+        raise StartupError(
+            "SLACK_BOT_TOKEN belongs to an org-wide installation, which Attendant does not support. "
+            "Install the app in one workspace, and copy that workspace's Bot User OAuth Token."
+        )
     granted = response.headers.get("x-oauth-scopes", "").split(",")
     return BotIdentity(
         team_id=response["team_id"],

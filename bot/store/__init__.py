@@ -4,14 +4,15 @@ The files, by subject:
 - schema and engine: `tables`, `pool`, `engine` (Store: one transaction at a time), `schema` (migrations), `locks`
 - threads and sessions: `threads`, `sessions`, `purge` (deletes old rows)
 - the queue: `inbox` (stores messages and commands), `edits`, `status_requests`, `leases`, `claims` (claim, settle),
-  `settlement`, `interruptions`, `posted_messages` (which hold the answers), `chat_turns` (turns of API callers)
+  `settlement`, `interruptions`, `posted_messages` (which hold the answers), `chat_turns` (turns of API callers),
+  `recalled_turns` (what their sessions know)
 - the model's input: `history`, `summaries`, `thread_context`, `display_names`
 - people: `preferences`, `erasure`, `export`
-- keys and metrics: `api_keys`, `metrics`
+- keys and metrics: `api_keys`, `installation` (its secret), `metrics`
 
 Reading order: tables, pool, engine, schema, threads, locks, leases, summaries, thread_context, display_names, sessions,
 settlement, claims, interruptions, preferences, erasure, inbox, posted_messages, edits, purge, export, status_requests,
-history, chat_turns, api_keys, metrics.
+history, recalled_turns, chat_turns, api_keys, installation, metrics.
 Rule: a store function takes a connection and plain arguments, and runs inside the caller's transaction
 (docs/decisions/0002-synchronous-store.md). Only a few columns hold texts that people or the model wrote: messages.text
 and .attachments, turns.answer and .request_digest, summaries.text, background.text, .attachments and .name, names.name,

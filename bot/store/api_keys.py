@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -50,11 +50,32 @@ def find(connection: Connection, secret: Secret) -> Key | None:
     return _key(row) if row is not None and is_right else None
 
 
-def admit(connection: Connection, secret: Secret, *, now: datetime) -> tuple[Key, Spent | None] | None:
-    """Find the key of this secret. If it is valid, count one request and return the key's usage too."""
+def admit(
+    connection: Connection, secret: Secret, *, now: datetime, requests: int | None = None, tokens: int | None = None
+) -> tuple[Key, Spent | None] | None:
+    """Find the key of this secret. If it is valid, count one request and return the key's usage too.
+
+    `requests` and `tokens` are the limits of a key without its own; None: no limit. A request beyond a limit is in the
+    returned usage, but is not stored, so that a refused request costs no write.
+    """
     if (key := find(connection, secret)) is None:
         return None
-    return key, spend(connection, key.id, requests=1, now=now) if key.is_valid(now) else None
+    if not key.is_valid(now):
+        return key, None
+    used = _used(connection, key.id, now)
+    beyond_requests = requests is not None and used.requests >= (key.requests_per_minute or requests)
+    beyond_tokens = tokens is not None and used.tokens >= (key.tokens_per_minute or tokens)
+    if beyond_requests or beyond_tokens:
+        return key, replace(used, requests=used.requests + 1)
+    return key, spend(connection, key.id, requests=1, now=now)
+
+
+def _used(connection: Connection, key_id: str, now: datetime) -> Spent:
+    """Return the key's usage in the current minute. It may be the minute that another replica has begun."""
+    row, second = connection.execute(_FIND, {"this_key": key_id}).one(), int(now.timestamp())
+    if row.minute - second // SECONDS not in range(MAX_CLOCK_SKEW + 1):
+        return Spent(0, 0, SECONDS - second % SECONDS)
+    return Spent(row.requests, row.tokens, (row.minute + 1) * SECONDS - second)
 
 
 def spend(connection: Connection, key_id: str, *, requests: int = 0, tokens: int = 0, now: datetime) -> Spent:

@@ -6,9 +6,10 @@ takes it over.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -16,9 +17,8 @@ from sqlalchemy import Connection
 from bot.domain.events import Author, Thread, storable
 from bot.domain.sessions import Opened, OpenSession
 from bot.llm import Usage
-from bot.prompt.client_history import missing_turns
 from bot.prompt.history import Turn, Utterance
-from bot.store import history, leases, sessions, threads
+from bot.store import leases, recalled_turns, sessions, threads
 from bot.store.claims import Claim
 from bot.store.engine import mark_dirty
 from bot.store.leases import LeaseRequest
@@ -41,8 +41,13 @@ class NewTurn:
     """A turn to begin."""
 
     texts: tuple[str, ...]  # the messages to answer; none if only the idempotency key is stored
-    earlier: tuple[Turn, ...] = ()  # earlier turns as the caller knows them; the session gets those that it lacks
+    lacking: tuple[Turn, ...] = ()  # earlier turns of the caller that the session lacked
     idempotency_key: IdempotencyKey | None = None
+    after: int | None = None  # the id of the session's newest turn by then, if that matters: see recalled_turns.newest
+
+
+class Outdated:
+    """The session has got turns, or was closed, since it was compared with the caller's earlier turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ def speaker(thread: Thread) -> Author:
 
 def begin(
     connection: Connection, lease: LeaseRequest, thread: Thread, new: NewTurn, *, new_id: str, idle_after: timedelta
-) -> ChatClaim | Repeated | None:
+) -> ChatClaim | Repeated | Outdated | None:
     """Lease the thread and open a turn over these texts; None while another turn is answered there."""
     known = threads.find(connection, thread)
     thread_id = known.id if known is not None else threads.ensure(connection, thread)
@@ -90,20 +95,25 @@ def begin(
     if key is not None and (repeated := _repeated(connection, thread_id, key, active_since)):
         leases.release(connection, thread_id, leased.fence, ended=True)
         return repeated
+    if new.after is not None and new.after != recalled_turns.newest(
+        connection, thread, now=lease.now, idle_after=idle_after
+    ):
+        leases.release(connection, thread_id, leased.fence, ended=True)
+        return Outdated()
     session_id = sessions.continue_or_open(connection, thread_id, new_id=new_id, now=lease.now, idle_after=idle_after)
     rows = _Rows(connection, thread, thread_id, session_id, leased.fence, lease.now)
-    imported = [rows.add(turn) for turn in _unknown(connection, session_id, new.earlier)]
+    imported = rows.add(new.lacking)
     return ChatClaim(
         thread_id=thread_id,
         fence=leased.fence,
         # Without a session only the key is kept. The empty row lets erasure find the turn by its author.
-        turn_id=rows.open_turn(TurnState.RUNNING, new.texts or [""], key=key),
+        turn_id=rows.open_turn(new.texts or [""], key),
         thread=thread,
         session_id=session_id,
         utterances=tuple(Utterance(speaker(thread).id, storable(text)) for text in new.texts),
         opened=_opened(connection, session_id, new=session_id == new_id),
         began_at=lease.now,
-        imported=tuple(imported),
+        imported=imported,
         is_new_thread=known is None,
     )
 
@@ -155,37 +165,42 @@ class _Rows:
     now: datetime
     written: int = 0
 
-    def add(self, turn: Turn) -> int:
-        """Add a turn that has its answer; return its id."""
-        return self.open_turn(TurnState.ANSWERED, [message.text for message in turn.messages], answer=turn.answer)
+    def add(self, turns: Sequence[Turn]) -> tuple[int, ...]:
+        """Add turns that have their answers, in a few statements; return their ids."""
+        return self._insert([(turn.answer, [message.text for message in turn.messages]) for turn in turns], _ANSWERED)
 
-    def open_turn(
-        self, state: TurnState, texts: Sequence[str], *, key: IdempotencyKey | None = None, answer: str | None = None
-    ) -> int:
-        """Add a turn over these messages; return its id."""
-        values = {
-            "thread_id": self.thread_id,
-            "session_id": self.session_id,
-            "attempt": 1,
-            "state": state.value,
-            "answer": None if answer is None else storable(answer),
-            "started_at": self.now,
-            "finished_at": None if state is TurnState.RUNNING else self.now,
+    def open_turn(self, texts: Sequence[str], key: IdempotencyKey | None) -> int:
+        """Add the running turn over these messages; return its id."""
+        running = {
+            "state": TurnState.RUNNING.value,
             "idempotency_key": key.hash if key else None,
             "request_digest": key.digest if key else None,
         }
-        turn_id: int = self.connection.execute(sa.insert(TURNS).returning(TURNS.c.id), values).scalar_one()
-        for text in texts:
-            self._write(text, turn_id)
-        return turn_id
+        return self._insert([(None, texts)], running)[0]
 
-    def _write(self, text: str, turn_id: int) -> None:
+    def _insert(self, turns: Sequence[tuple[str | None, Sequence[str]]], values: Mapping[str, Any]) -> tuple[int, ...]:
+        """Insert turns with these answers and messages; return their ids."""
+        if not turns:
+            return ()
+        shared = {"thread_id": self.thread_id, "session_id": self.session_id}
+        finished = None if values["state"] == TurnState.RUNNING.value else self.now
+        of_turn = {**shared, **values, "attempt": 1, "started_at": self.now, "finished_at": finished}
+        rows = [{**of_turn, "answer": None if answer is None else storable(answer)} for answer, _ in turns]
+        self.connection.execute(sa.insert(TURNS), rows)
+        newest = {"in_session": self.session_id, "most": len(turns)}  # under the lease nobody else adds any
+        ids = tuple(reversed(self.connection.execute(_NEWEST_TURNS, newest).scalars().all()))
+        messages = [
+            {**shared, **self._message(text), "turn_id": turn_id}
+            for turn_id, (_, texts) in zip(ids, turns, strict=True)
+            for text in texts
+        ]
+        self.connection.execute(sa.insert(MESSAGES), messages)
+        return ids
+
+    def _message(self, text: str) -> dict[str, Any]:
         self.written += 1
         author = speaker(self.thread)
-        values = {
-            "thread_id": self.thread_id,
-            "session_id": self.session_id,
-            "turn_id": turn_id,
+        return {
             "message_id": f"{self.fence:010}.{self.written:06}",  # sorts as text: no fence comes twice in a thread
             "author_id": author.id,
             "author_workspace": author.workspace,
@@ -193,7 +208,15 @@ class _Rows:
             "attachments": [],
             "accepted_at": self.now,
         }
-        self.connection.execute(sa.insert(MESSAGES), values)
+
+
+_ANSWERED = {"state": TurnState.ANSWERED.value, "idempotency_key": None, "request_digest": None}
+_NEWEST_TURNS = (
+    sa.select(TURNS.c.id)
+    .where(TURNS.c.session_id == sa.bindparam("in_session"))
+    .order_by(TURNS.c.id.desc())
+    .limit(sa.bindparam("most"))
+)
 
 
 def _clear(connection: Connection, thread_id: int, imported: Sequence[int] = ()) -> None:
@@ -237,14 +260,6 @@ _REPEATED = (
     .order_by(TURNS.c.id.desc())
     .limit(1)
 )
-
-
-def _unknown(connection: Connection, session_id: str, earlier: Sequence[Turn]) -> Sequence[Turn]:
-    """Return the caller's earlier turns that the session lacks."""
-    if not earlier:
-        return ()
-    known = history.newest(connection, session_id)
-    return missing_turns(known[::-1], earlier, whole=len(known) < history.PAGE)
 
 
 def _opened(connection: Connection, session_id: str, *, new: bool) -> Opened:

@@ -5,7 +5,7 @@ Rule: the turn that shows the session's thread context is returned with it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
@@ -21,6 +21,7 @@ from bot.store.settlement import TurnState
 from bot.store.tables import MESSAGES, TURNS
 
 PAGE = 200  # turns in one statement
+SMALL_PAGE = 40  # likewise, where reading stops at a number of characters
 NEWEST = 2**62  # greater than the id of any turn
 _SETTLED = (TurnState.ANSWERED.value, TurnState.FAILED.value, TurnState.STOPPED.value)
 
@@ -37,7 +38,7 @@ def before(connection: Connection, session_id: str, turn_id: int, *, budget_toke
     while len(page := _read(connection, _NEWEST_FIRST, session_id, window.after, turn_id)) == PAGE:
         turns += page
         turn_id = page[-1].id  # the next page ends before this one
-        characters_left -= sum(map(_characters, page))
+        characters_left -= sum(map(characters, page))
         if characters_left < 0:
             window = replace(window, after=turn_id - 1, several=True)
             break
@@ -47,9 +48,20 @@ def before(connection: Connection, session_id: str, turn_id: int, *, budget_toke
     return Past(tuple(thread_context.attached(connection, session_id, shown)), window)
 
 
-def newest(connection: Connection, session_id: str) -> list[Turn]:
-    """Return at most PAGE settled turns, newest first, including those before the window."""
-    return _read(connection, _NEWEST_FIRST, session_id, 0, NEWEST)
+def pages_back(connection: Connection, session_id: str) -> Iterator[list[Turn]]:
+    """Yield the settled turns in small pages, newest first, including those before the window."""
+    before_turn = NEWEST
+    while page := _read(connection, _NEWEST_FIRST, session_id, 0, before_turn, page=SMALL_PAGE):
+        yield page
+        if len(page) < SMALL_PAGE:
+            return
+        before_turn = page[-1].id
+
+
+def newest_id(connection: Connection, session_id: str) -> int:
+    """Return the id of the newest settled turn; 0 without any."""
+    everything = {"in_session": session_id, "after": 0, "before": NEWEST}
+    return connection.execute(_NEWEST_ID, everything).scalar() or 0
 
 
 def oldest(connection: Connection, session_id: str, *, after: int, until: int) -> list[Turn]:
@@ -59,8 +71,16 @@ def oldest(connection: Connection, session_id: str, *, after: int, until: int) -
     )
 
 
-def _read(connection: Connection, statement: sa.Select[Any], session_id: str, after: int, before: int) -> list[Turn]:
-    rows = connection.execute(statement, {"in_session": session_id, "after": after, "before": before})
+def characters(turn: Turn) -> int:
+    """Return the length of a turn's texts."""
+    return sum(len(message.text) for message in turn.messages) + len(turn.answer or "")
+
+
+def _read(
+    connection: Connection, statement: sa.Select[Any], session_id: str, after: int, before: int, *, page: int = PAGE
+) -> list[Turn]:
+    scope = {"in_session": session_id, "after": after, "before": before, "in_page": page}
+    rows = connection.execute(statement, scope)
     return [_turn(turn_id, list(of_turn)) for turn_id, of_turn in groupby(rows, key=lambda row: row.turn_id)]
 
 
@@ -69,16 +89,13 @@ def _turn(turn_id: int, rows: Sequence[Row[*tuple[Any, ...]]]) -> Turn:
     return Turn(messages, rows[0].answer or "", turn_id)
 
 
-def _characters(turn: Turn) -> int:
-    return sum(len(message.text) for message in turn.messages) + len(turn.answer or "")
-
-
 _IN_RANGE = sa.select(TURNS.c.id, TURNS.c.answer).where(
     TURNS.c.session_id == sa.bindparam("in_session"),
     TURNS.c.id > sa.bindparam("after"),
     TURNS.c.id < sa.bindparam("before"),
     TURNS.c.state.in_(_SETTLED),
 )
+_NEWEST_ID = _IN_RANGE.with_only_columns(TURNS.c.id).order_by(TURNS.c.id.desc()).limit(1)
 
 
 def _with_messages(page: sa.Subquery, order: sa.ColumnElement[Any]) -> sa.Select[Any]:
@@ -91,7 +108,8 @@ def _with_messages(page: sa.Subquery, order: sa.ColumnElement[Any]) -> sa.Select
 
 
 _NEWEST_PAGE, _OLDEST_PAGE = (
-    _IN_RANGE.order_by(order).limit(PAGE).subquery("page") for order in (TURNS.c.id.desc(), TURNS.c.id)
+    _IN_RANGE.order_by(order).limit(sa.bindparam("in_page")).subquery("page")
+    for order in (TURNS.c.id.desc(), TURNS.c.id)
 )
 _NEWEST_FIRST = _with_messages(_NEWEST_PAGE, _NEWEST_PAGE.c.id.desc())
 _OLDEST_FIRST = _with_messages(_OLDEST_PAGE, _OLDEST_PAGE.c.id.asc())

@@ -166,15 +166,19 @@ def accept_stop(
 ) -> tuple[StopOutcome, int] | tuple[None, None]:
     """Interrupt the thread's running turn, and store the command. Return the outcome and the thread's id.
 
-    The command is replied to only when no turn is running. Return neither for a duplicate, or for a bare `!stop` in a
-    thread in which the bot takes no part.
+    The command is replied to only when it interrupted no turn. Return neither for a duplicate, or for a bare `!stop` in
+    a thread in which the bot takes no part. Slack decides who may press its own stop button.
     """
     thread_id = _thread_of_stop(connection, event)
     if thread_id is None or (event.message_id is not None and _is_duplicate(connection, thread_id, event)):
         return None, None
-    before = event.message_id or event.asked_at
-    turn_id = interrupt(connection, thread_id, Interrupted.STOPPED, before=before)
-    outcome = StopOutcome.STOPPED if turn_id else _stop_waiting(connection, thread_id, now, before)
+    turn_id, before = None, event.message_id or event.asked_at
+    if event.message_id is not None and _is_bystander(connection, thread_id, event.author):
+        outcome = StopOutcome.NOT_YOURS
+    elif turn_id := interrupt(connection, thread_id, Interrupted.STOPPED, before=before):
+        outcome = StopOutcome.STOPPED
+    else:
+        outcome = _stop_waiting(connection, thread_id, now, before)
     if event.message_id is not None:
         _insert(connection, thread_id, event, now, text="", attachments=[], turn_id=turn_id, fixed_reply=outcome.value)
     return outcome, thread_id
@@ -186,6 +190,13 @@ def _thread_of_stop(connection: Connection, event: StopRequested) -> int | None:
         return int(thread.id)
     addressed = event.message_id is not None and (event.mentions_bot or event.thread.direct)
     return threads.ensure(connection, event.thread) if addressed else None
+
+
+def _is_bystander(connection: Connection, thread_id: int, author: Author) -> bool:
+    """Return whether the thread has an open session in which this person took no part."""
+    is_open = (SESSIONS.c.thread_id == thread_id, SESSIONS.c.closed_at.is_(None))
+    session_id = connection.execute(sa.select(SESSIONS.c.id).where(*is_open)).scalar()
+    return session_id is not None and not sessions.took_part(connection, session_id, author.id)
 
 
 def _stop_waiting(connection: Connection, thread_id: int, now: datetime, before: str | None) -> StopOutcome:

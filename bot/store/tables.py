@@ -109,7 +109,7 @@ TURNS = Table(
     Column("completion_tokens", sa.Integer),
     Column("started_at", UtcDateTime, nullable=False),
     Column("finished_at", UtcDateTime),
-    Column("idempotency_key", sa.String(64)),  # a hash of the API caller's key; null: a turn without one
+    Column("idempotency_key", sa.String(64)),  # a keyed hash of the API caller's key; null: a turn without one
     Column("request_digest", sa.String(64)),  # of the whole request that was sent with the key
     Column("truncated", sa.Boolean),  # the answer stopped at the model's length limit
 )
@@ -236,6 +236,13 @@ API_KEYS = Table(  # the keys of API callers, and their usage in the current min
     Column("minute", sa.BigInteger, nullable=False, server_default="0"),  # the counted one, in minutes since 1970
     Column("requests", sa.Integer, nullable=False, server_default="0"),
     Column("tokens", sa.BigInteger, nullable=False, server_default="0"),
+)
+
+INSTALLATION = Table(  # one row
+    "installation",
+    metadata,
+    Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    Column("secret", sa.String(64), nullable=False),  # hexadecimal; the key of API callers' hashed names
 )
 
 

@@ -2,6 +2,6 @@
 
 Reading order: adapter (the port to a platform), interruption, answer, repeated_answer, assistant, policies,
 running_turn, ledger, leases, summariser, service, participants, gatherer, handler, fair_queue, waiting_statuses,
-worker, failed_deliveries, inbox, open_sessions, personal_data, request_limiter, session_locks, chat_question,
-chat_reply, chat_service, chat_sessions.
+worker, failed_deliveries, inbox, open_sessions, personal_data, request_limiter, session_locks, recall, caller_places,
+chat_question, chat_reply, chat_service, chat_sessions.
 """

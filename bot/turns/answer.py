@@ -12,7 +12,7 @@ from functools import partial
 
 from bot.domain import texts
 from bot.domain.sessions import Interrupted
-from bot.errors import ModelError, Trouble
+from bot.errors import ModelError, Trouble, trace
 from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, Piece, Retry, Thinking, answer_limit, of_caller, top
 from bot.prompt.budget import Budget
 from bot.prompt.compose import Prompt
@@ -124,8 +124,8 @@ class AnswerStream:
             self._failure = ModelError(Trouble.CUT, "the model's stream ended early")
         except ModelError as error:
             self._failure = error
-        except Exception:
-            log.exception("model_stream_broke")
+        except Exception as error:  # noqa: BLE001 - the turn ends with a sentence
+            log.error("model_stream_broke", extra={"traceback": trace(error)})  # noqa: TRY400 - its text may quote
             self._failure = ModelError(Trouble.CUT, "unforeseen")
         else:
             return self._taken(piece)

@@ -9,6 +9,7 @@ from functools import partial
 
 from bot.errors import ModelError, Trouble
 from bot.llm import LLM, NO_PARAMETERS, Parameters
+from bot.llm.callers import PerCaller
 from bot.prompt.budget import Budget
 from bot.prompt.compose import Prompt, PromptParts, compose, compose_verbatim, filled
 from bot.prompt.history import ChatMessage, Past
@@ -29,7 +30,7 @@ class Assistant:
         self.budget = budget
         self._llm = llm
         self._persona = persona
-        self._budgets: dict[str, Budget] = {}  # of other models, by the name that a caller chose
+        self._budgets = PerCaller(budget, lambda _, model: budget.for_caller(model))
         self._extra_tokens = extra_tokens
 
     @property
@@ -64,7 +65,7 @@ class Assistant:
         return AnswerStream(
             llm,
             partial(_compose_whole, composer) if whole else composer,
-            self._budget_of(parameters),
+            self._budgets.of(parameters),
             window=parts.past.window,
             parameters=parameters,
             interruption=interruption,
@@ -84,7 +85,7 @@ class Assistant:
 
         Raises ModelError when the model's window has no room for them.
         """
-        budget, cost = self._budget_of(parameters), _cost(parameters)
+        budget, cost = self._budgets.of(parameters), _cost(parameters)
         composer = partial(compose_verbatim, self._persona, messages, instructions=instructions, extra_tokens=cost)
         return AnswerStream(
             self._llm,
@@ -94,15 +95,6 @@ class Assistant:
             interruption=interruption,
             can_restart=can_restart,
         )
-
-    def _budget_of(self, parameters: Parameters) -> Budget:
-        """Return the budget of the model that a caller chose among the allowed ones, or else our own."""
-        chosen = parameters.get("model")
-        if chosen is None:
-            return self.budget
-        if chosen not in self._budgets:
-            self._budgets[chosen] = self.budget.of(chosen)
-        return self._budgets[chosen]
 
 
 def _cost(parameters: Parameters) -> int:

@@ -17,10 +17,11 @@ from bot.domain.events import Thread
 from bot.domain.sessions import IdleLimits
 from bot.errors import IdempotencyKeyReused, SessionBusy, SessionClosed, SessionLost
 from bot.llm import Done, Retry
+from bot.llm.callers import CallersParameters
 from bot.prompt.compose import PromptParts
 from bot.prompt.history import Turn, speakers
 from bot.store import chat_turns
-from bot.store.chat_turns import ChatClaim, NewTurn, Repeated
+from bot.store.chat_turns import ChatClaim, NewTurn, Outdated, Repeated
 from bot.store.settlement import Settlement, TurnState
 from bot.turns.answer import AnswerStream
 from bot.turns.assistant import Assistant
@@ -28,6 +29,7 @@ from bot.turns.chat_question import Question
 from bot.turns.chat_reply import ChatReply, Reply, name_of, repeated, whole_answer
 from bot.turns.interruption import Interruption
 from bot.turns.leases import LeaseKeeper
+from bot.turns.recall import Recall
 from bot.turns.request_limiter import RequestLimiter
 from bot.turns.running_turn import RunningTurn
 from bot.turns.service import TurnService, log_trouble
@@ -56,6 +58,7 @@ class ChatService:
         idle: IdleLimits,
     ) -> None:
         self._turns = turns
+        self._recall = Recall(turns)
         self._assistant = assistant
         self._leases = leases
         self._limiter = limiter
@@ -103,21 +106,29 @@ class ChatService:
 
     async def _claim(self, question: Question, thread: Thread, until: float) -> Running | Repeated:
         """Begin the question's turn, when no other process answers in the session any more."""
-        new = NewTurn(question.texts, question.earlier, question.idempotency_key)
+        new = await self._new_turn(question, thread)
         pause_s, idle_after = FIRST_PAUSE_S, self._idle.of(thread.channel)
         while True:
             begun = await self._leases.claim(
                 self._turns.policy, chat_turns.begin, thread, new, new_id=self._new_id(), idle_after=idle_after
             )
-            if begun is not None:
+            if begun is not None and not isinstance(begun, Outdated):
                 break
             if asyncio.get_running_loop().time() + pause_s > until:
                 raise SessionBusy("another question is being answered")
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            if begun is not None:  # another process has answered in the session
+                new = await self._new_turn(question, thread)
         if isinstance(begun, Repeated) and not begun.same:
             raise IdempotencyKeyReused("another request had this key")
         return begun
+
+    async def _new_turn(self, question: Question, thread: Thread) -> NewTurn:
+        if not question.earlier:
+            return NewTurn(question.texts, idempotency_key=question.idempotency_key)
+        lacking, after = await self._recall.lacking(thread, question.earlier)
+        return NewTurn(question.texts, lacking, question.idempotency_key, after)
 
     async def _answer(self, turn: Running, question: Question) -> AnswerStream:
         """Gather the session's turns, and begin the answer."""
@@ -135,7 +146,7 @@ class ChatService:
         )
         return self._assistant.answer(
             parts,
-            parameters=question.parameters,
+            parameters=CallersParameters(question.parameters, question.owner),
             whole=True,
             can_restart=question.reads_whole,
             interruption=turn.interruption,
@@ -145,7 +156,7 @@ class ChatService:
         return self._assistant.complete(
             question.messages or (),
             instructions=question.instructions,
-            parameters=question.parameters,
+            parameters=CallersParameters(question.parameters, question.owner),
             can_restart=question.reads_whole,
             interruption=interruption,
         )
@@ -183,7 +194,7 @@ class ChatService:
             if turn.lost or await self._leases.is_lost(turn.claim):
                 raise SessionLost(TAKEN_OVER)
             raise SessionClosed("the session was reset meanwhile")
-        self._turns.compact(turn.claim, answer, _names_of_caller)
+        self._turns.compact(turn.claim, answer, _names_of_caller, caller=question.owner)
 
     async def _give_up(self, turn: Running) -> None:
         """Withdraw a turn that was not settled."""

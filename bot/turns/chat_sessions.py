@@ -10,6 +10,7 @@ from bot.domain.sessions import IdleLimits, Memory, OpenSession, ResetOutcome, i
 from bot.store import chat_turns, threads
 from bot.store.chat_turns import ChatClaim
 from bot.store.engine import Store
+from bot.turns.caller_places import CallerPlaces
 from bot.turns.open_sessions import OpenSessions
 from bot.turns.service import TurnService
 
@@ -25,7 +26,9 @@ class ChatSessions:
         *,
         clock: Callable[[], datetime],
         idle: IdleLimits,
+        places: CallerPlaces,
     ) -> None:
+        self.places = places
         self._store = store
         self._turns = turns
         self._open_sessions = open_sessions

@@ -10,11 +10,13 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Generic
 
+from bot.domain.events import Thread
 from bot.domain.sessions import IdleLimits, Memory, OpenSession
 from bot.prompt.history import Past
-from bot.store import claims, history
+from bot.store import claims, history, recalled_turns
 from bot.store.claims import Claim
 from bot.store.engine import Store
+from bot.store.recalled_turns import RecalledTurns
 from bot.store.settlement import Settlement
 from bot.turns.answer import AnswerResult, AnswerStream
 from bot.turns.assistant import Assistant
@@ -50,6 +52,11 @@ class TurnService(Generic[C]):
         budget = self._assistant.budget.history_tokens
         return await self._run(history.before, session_id, before_turn, budget_tokens=budget)
 
+    async def recalled(self, thread: Thread) -> RecalledTurns:
+        """Return the newest turns of the thread's open session."""
+        idle_after = self._idle.of(thread.channel)
+        return await self._run(recalled_turns.read, thread, now=self._clock(), idle_after=idle_after)
+
     async def memory(self, session: OpenSession | None, before_turn: int = history.NEWEST) -> Memory | None:
         """Return the figures of a session's memory; None without a session, or when it has expired."""
         if session is None:
@@ -68,10 +75,13 @@ class TurnService(Generic[C]):
             log.info("answer_discarded", extra={**turn.claim.log_fields, **log_fields})
         return stored
 
-    def compact(self, claim: Claim, answer: AnswerStream | None, names: Names) -> None:
-        """Summarise the oldest turns in the background, if the answer's prompt was crowded."""
+    def compact(self, claim: Claim, answer: AnswerStream | None, names: Names, *, caller: str | None = None) -> None:
+        """Summarise the oldest turns in the background, if the answer's prompt was crowded.
+
+        `caller`: the caller of the HTTP API, or of Python, whose session it is.
+        """
         if answer is not None and answer.prompt.compaction is not None and claim.session_id is not None:
-            self._summariser.compact(claim.session_id, answer.prompt.compaction, names)
+            self._summariser.compact(claim.session_id, answer.prompt.compaction, names, caller=caller)
 
 
 def log_trouble(result: AnswerResult, log_fields: Mapping[str, Any]) -> None:

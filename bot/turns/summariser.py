@@ -12,8 +12,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
 
-from bot.errors import ModelError, StoreUnavailable, Trouble
-from bot.llm import LLM, Done, Retry
+from bot.errors import ModelError, StoreUnavailable, Trouble, trace
+from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, Retry
+from bot.llm.callers import CallersParameters, PerCaller
 from bot.prompt.budget import Budget
 from bot.prompt.compose import SUMMARY_SO_FAR, TURNS_TO_SUMMARIZE, Compaction
 from bot.prompt.history import ChatMessage, Turn, transcript
@@ -57,17 +58,19 @@ class Summariser:
         self._store = store
         self._leases = leases
         self._llm = llm
-        self._budget = budget
+        self._budgets = PerCaller(budget, lambda _, model: budget.for_caller(model))
         self._clock = clock
         self._running: dict[str, asyncio.Task[None]] = {}
 
-    def compact(self, session_id: str, compaction: Compaction, names: Names) -> None:
+    def compact(self, session_id: str, compaction: Compaction, names: Names, *, caller: str | None = None) -> None:
         """Begin to summarise these turns, unless that is under way. Returns at once.
 
-        `names` finds the names that are read in some of its turns.
+        `names` finds the names that are read in some of its turns. `caller`: whose session it is, if not Slack's.
         """
         if session_id not in self._running and len(self._running) < AT_ONCE:
-            task = self._running[session_id] = asyncio.create_task(self._compact(session_id, compaction, names))
+            parameters = CallersParameters({}, caller) if caller is not None else NO_PARAMETERS
+            writing = self._compact(session_id, compaction, names, parameters)
+            task = self._running[session_id] = asyncio.create_task(writing)
             task.add_done_callback(lambda done: self._ended(session_id, done))
 
     async def idle(self) -> None:
@@ -84,26 +87,30 @@ class Summariser:
     def _ended(self, session_id: str, task: asyncio.Task[None]) -> None:
         del self._running[session_id]
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("summary_broke", extra={"session": session_id}, exc_info=error)
+            log.error("summary_broke", extra={"session": session_id, "traceback": trace(error)})
 
-    async def _compact(self, session_id: str, compaction: Compaction, names: Names) -> None:
+    async def _compact(self, session_id: str, compaction: Compaction, names: Names, parameters: Parameters) -> None:
         try:
             for _ in range(REQUESTS_AT_ONCE):
                 claim = await self._leases.take(LEASE, summaries.give_up, summaries.begin, session_id)
-                if claim is None or not await self._compact_under(claim, compaction, names):
+                if claim is None or not await self._compact_under(claim, compaction, names, parameters):
                     return
         except StoreUnavailable as error:
             log.warning("summary_postponed", extra={"session": session_id, "error": str(error)})
 
-    async def _compact_under(self, claim: CompactionClaim, compaction: Compaction, names: Names) -> bool:
+    async def _compact_under(
+        self, claim: CompactionClaim, compaction: Compaction, names: Names, parameters: Parameters
+    ) -> bool:
         """Write one summary, and give its lease up when the task is cancelled meanwhile."""
         try:
-            return await self._compact_some(claim, compaction, names)
+            return await self._compact_some(claim, compaction, names, parameters)
         except asyncio.CancelledError:
             await self._leases.undo(summaries.give_up, claim)
             raise
 
-    async def _compact_some(self, claim: CompactionClaim, compaction: Compaction, names: Names) -> bool:
+    async def _compact_some(
+        self, claim: CompactionClaim, compaction: Compaction, names: Names, parameters: Parameters
+    ) -> bool:
         """Write one summary; return whether there may be more turns to summarise."""
         window = claim.window
         turns = await self._store.run(history.oldest, claim.session_id, after=window.reaches, until=compaction.until)
@@ -111,7 +118,7 @@ class Summariser:
             await self._store.run(summaries.give_up, claim)
             return False
         try:
-            text, reaches = await self._write(window.summary, turns, await names(turns))
+            text, reaches = await self._write(window.summary, turns, await names(turns), parameters)
         except (ModelError, TimeoutError) as error:
             return await self._failed(claim, error)
         several = window.several or compaction.several
@@ -127,9 +134,11 @@ class Summariser:
             await self._store.run(summaries.release_with_pause, claim, now=self._clock(), pause=RETRY)
         return again
 
-    async def _write(self, summary: str, turns: Sequence[Turn], names: Mapping[str, str]) -> tuple[str, int]:
+    async def _write(
+        self, summary: str, turns: Sequence[Turn], names: Mapping[str, str], parameters: Parameters
+    ) -> tuple[str, int]:
         """Return the next summary, and the last turn in it. If all these turns were deleted, the text stays."""
-        room = self._budget.room(estimate_tokens(_INSTRUCTIONS)).tokens
+        room = self._budgets.of(parameters).room(estimate_tokens(_INSTRUCTIONS)).tokens
         most = min(room // SHARE, MOST_TOKENS)
         before = f"{SUMMARY_SO_FAR}{shorten(summary, room // 4)}\n\n" if summary else ""
         text, reaches = _transcript(turns, names, room - estimate_tokens(before) - estimate_tokens(TURNS_TO_SUMMARIZE))
@@ -139,16 +148,17 @@ class Summariser:
             {"role": "system", "content": _INSTRUCTIONS.format(words=most * 2 // 3)},
             {"role": "user", "content": before + TURNS_TO_SUMMARIZE + text},
         ]
-        return await self._ask(messages, most), reaches
+        return await self._ask(messages, most, parameters), reaches
 
-    async def _ask(self, messages: Sequence[ChatMessage], most_tokens: int) -> str:
-        text, tokens = "", sum(estimate_tokens(message["content"]) for message in messages)
+    async def _ask(self, messages: Sequence[ChatMessage], most_tokens: int, parameters: Parameters) -> str:
+        budget, text = self._budgets.of(parameters), ""
+        tokens = sum(estimate_tokens(message["content"]) for message in messages)
         try:
-            async with asyncio.timeout(TIMEOUT_S), aclosing(self._llm.stream(messages)) as pieces:
+            async with asyncio.timeout(TIMEOUT_S), aclosing(self._llm.stream(messages, parameters)) as pieces:
                 async for piece in pieces:
                     match piece:
                         case Done(usage=usage):
-                            self._budget.learn(tokens, usage.prompt if usage else 0)
+                            budget.learn(tokens, usage.prompt if usage else 0)
                         case str():
                             text += piece
                         case Retry():
@@ -157,7 +167,7 @@ class Summariser:
                         break
         except ModelError as error:
             if error.trouble is Trouble.WINDOW_EXCEEDED:
-                self._budget.exceeded(tokens, error.window)
+                budget.exceeded(tokens, error.window)
             raise
         if not text.strip():
             raise ModelError(Trouble.EMPTY, "an empty summary")

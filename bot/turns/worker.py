@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from bot.errors import PlatformUnavailable, StoreUnavailable
+from bot.errors import PlatformUnavailable, StoreUnavailable, trace
 from bot.store import claims, leases
 from bot.store.engine import Store
 from bot.store.leases import QueueEntry
@@ -119,8 +119,9 @@ class Worker:
             again = await self._answer_all(thread_id)
         except StoreUnavailable as error:
             log.error("thread_postponed", extra={"thread_id": thread_id, "error": str(error)})  # noqa: TRY400 - expected
-        except Exception:
-            log.exception("turn_broke", extra={"thread_id": thread_id})
+        except Exception as error:  # noqa: BLE001 - other turns go on
+            fields = {"thread_id": thread_id, "traceback": trace(error)}
+            log.error("turn_broke", extra=fields)  # noqa: TRY400 - the error's text may quote a person
         finally:
             del self._tasks[thread_id]
             self._start_next(self._queue.leave(entry))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bot import app
+from bot.ops import health
 from bot.testing import SettableClock
 from tests.support.openai_server import OpenAIServer
 from tests.support.room import Room, playground, recites, settings_for
@@ -25,6 +26,12 @@ def room_settings() -> dict[str, Any]:
 def slack_times() -> dict[str, Any]:
     """The two times of the simulated Slack: its wait for an acknowledgement, and its pause before a redelivery."""
     return {}
+
+
+@pytest.fixture(autouse=True)
+def no_health_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let /readyz report the present state, not that of the last second."""
+    monkeypatch.setattr(health, "CACHE_S", 0.0)
 
 
 @pytest.fixture

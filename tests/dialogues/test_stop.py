@@ -54,6 +54,21 @@ async def test_stop_without_a_running_answer_gets_a_reply(room: Room) -> None:
     assert (await talk.answers(2))[-1] == wording.fixed_reply(StopOutcome.NOTHING_RUNS)
 
 
+async def test_only_participants_can_stop(room: Room) -> None:
+    """The bot refuses a bystander's `!stop` with a sentence. The answer goes on."""
+    hold = room.hold_model("Have you tried ")
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await hold.reached()
+    talk.says("!stop", by=room.guest("Ben"))
+    await room.acknowledged()
+    hold.release()
+
+    answer, refusal = await talk.answers(2)
+    assert answer.startswith("Have you tried")
+    assert STOPPED not in answer
+    assert refusal == wording.fixed_reply(StopOutcome.NOT_YOURS)
+
+
 async def test_a_message_sent_before_a_stop_is_answered(room: Room) -> None:
     """A message sent during the answer that is stopped is not lost with it."""
     hold = room.hold_model()

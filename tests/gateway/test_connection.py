@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from bot.gateway.connection import LINGERING_S
+from bot.ops.http_server import LINGERING_S
 from bot.testing import SettableClock
 from tests.support.gateway_stage import GatewayStage, opened
 from tests.support.openai_server import Forever, OpenAIServer, Says, delta, event

@@ -102,13 +102,14 @@ async def test_a_port_in_use_stops_the_start(gate: GatewayStage) -> None:
 async def test_an_unexpected_error_is_a_500_without_its_reason(
     gate: GatewayStage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log has the reason, and the id of the request, which is also in the response."""
+    """The log has the error's type and place, and the id of the request, which is also in the response."""
     await gate.services.store.close()
     got = await gate.asks("hi")
 
     assert (got.status, got.error["type"], "futures" in str(got.body)) == (500, "server_error", False)
-    (record,) = [record for record in caplog.records if record.exc_info]
+    (record,) = [record for record in caplog.records if record.getMessage() == "request_failed"]
     assert record.__dict__["request"] == got.headers["x-request-id"]
+    assert "RuntimeError" in record.__dict__["traceback"]
 
 
 async def test_an_unexpected_error_in_a_stream_breaks_the_connection(gate: GatewayStage) -> None:

@@ -12,12 +12,14 @@ import pytest
 
 from bot.errors import ModelError, Trouble
 from bot.llm import NO_PARAMETERS, Offer, Parameters
+from bot.llm.callers import CallersParameters
 from bot.llm.circuit_breaker import COOL_DOWN, CircuitBreaker
 from bot.testing import PausedStep, ScriptedLLM, SettableClock
 
 DEAD = ModelError(Trouble.UNAVAILABLE, "no route")
 SILENT = ModelError(Trouble.TIMEOUT, "silent")
 OWN_FAULT = ModelError(Trouble.WINDOW_EXCEEDED, "too long")
+ONE, OTHER = CallersParameters({}, "key-1"), CallersParameters({}, "key-2")
 
 
 class Caller:
@@ -132,6 +134,45 @@ async def test_failures_with_a_callers_parameters_are_not_counted(caller: Caller
     assert await caller.refused({"temperature": 2})
     caller.cool_down()
     await caller.fail(DEAD, DEAD, parameters={"temperature": 2})
+
+
+async def test_each_caller_has_its_own_circuit(caller: Caller) -> None:
+    """A caller whose requests fail is refused for a while. Other callers and our own requests are not."""
+    await caller.fail(DEAD, DEAD, DEAD, parameters=ONE)
+    assert await caller.refused(ONE)
+    caller.model.script("Yes")
+    caller.model.script("Yes")
+
+    assert [await caller.ask(OTHER), await caller.ask()] == ["Yes", "Yes"]
+    caller.cool_down()
+    caller.model.script("Yes")
+    assert await caller.ask(ONE) == "Yes"
+
+
+async def test_our_open_circuit_stops_callers_until_it_has_cooled_down(opened: Caller) -> None:
+    """Our failures show that the model is away. Afterwards a caller's request is no trial, and closes nothing."""
+    assert await opened.refused(ONE)
+    opened.cool_down()
+    hold = PausedStep()
+    opened.model.script(hold, "Yes")
+    asking = asyncio.create_task(opened.ask(ONE))
+    await opened.model.called(4)
+    await opened.fail(DEAD)  # our own trial passes meanwhile
+    hold.release()
+
+    assert await asking == "Yes"
+    assert await opened.refused()
+
+
+async def test_a_callers_answers_do_not_hide_our_failures(caller: Caller) -> None:
+    """Our circuit opens after our failures in a row, however many requests of callers succeed between them."""
+    for _ in range(2):
+        await caller.fail(DEAD)
+        caller.model.script("Yes")
+        assert await caller.ask(ONE) == "Yes"
+    await caller.fail(DEAD)
+
+    assert await caller.refused()
 
 
 async def test_failures_with_the_bots_own_tools_are_counted(caller: Caller) -> None:

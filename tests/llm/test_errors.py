@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bot.errors import Trouble
 from bot.llm.errors import BackendFault
 
 TOO_LONG = [
@@ -53,3 +54,19 @@ def test_the_window_is_read_from_the_refusal(error: dict[str, object], window: i
 def test_other_refusals_have_no_window() -> None:
     """A limit of requests per minute is not a window."""
     assert BackendFault.read({"code": "rate_limit_exceeded", "message": "Limit 500, used 500."}, 429).window is None
+
+
+@pytest.mark.parametrize("error", [{"param": "input_tokens", "code": 400}, {"type": "exceed_context_size_error"}])
+def test_a_callers_exceeded_window_is_read_from_codes(error: dict[str, object]) -> None:
+    """vLLM blames a parameter of its own, and llama.cpp has a type for it."""
+    assert BackendFault.read({"message": "no", **error}, 400, quotes_caller=True).trouble is Trouble.WINDOW_EXCEEDED
+
+
+@pytest.mark.parametrize(("error", "window"), TOO_LONG[:-3])
+def test_a_message_alone_does_not_exceed_a_callers_window(error: dict[str, object], window: int) -> None:
+    """The message may repeat a value that the caller chose. The operator reads what to do if it does not."""
+    ours, theirs = (BackendFault.read({"message": error["message"]}, 400, quotes_caller=it) for it in (False, True))
+
+    assert (ours.trouble, ours.window) == (Trouble.WINDOW_EXCEEDED, window)
+    assert (theirs.trouble, theirs.window) == (Trouble.BAD_REQUEST, None)
+    assert "MODEL_WINDOW_TOKENS" in theirs.error("m").detail

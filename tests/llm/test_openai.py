@@ -266,7 +266,8 @@ async def test_more_streams_at_once_than_the_library_allows_by_itself(backend: O
     backend.script(*[says("a", hold, "b")] * many)
     streams = [llm.stream(ASKED) for _ in range(many)]
 
-    assert await asyncio.gather(*map(anext, streams)) == ["a"] * many
+    for start in range(0, many, 50):  # at once, a busy machine would exceed the time to connect
+        assert set(await asyncio.gather(*map(anext, streams[start : start + 50]))) == {"a"}
     hold.release()
     assert await asyncio.gather(*map(anext, streams)) == ["b"] * many
 

@@ -114,6 +114,37 @@ async def test_each_failing_part_is_named(name: str, part: Part) -> None:
     assert "hunter2" not in str(body)
 
 
+async def test_many_requests_share_one_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests at once, and requests within a second, look once at each part. Later ones look again."""
+    looks, may_answer = [0], asyncio.Event()
+
+    async def counted() -> bool:
+        looks[0] += 1
+        await may_answer.wait()
+        return True
+
+    async with (
+        health.served(HOST, 0, {"database": counted}, {}, no_counts) as port,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
+    ):
+
+        async def status() -> int:
+            async with http.get(f"http://{HOST}:{port}/readyz") as response:
+                return response.status
+
+        asking = [asyncio.create_task(status()) for _ in range(50)]
+        asking[0].cancel()  # a client that goes away takes the result from nobody
+        may_answer.set()
+        assert set(await asyncio.gather(*asking[1:])) == {200}
+        assert await status() == 200
+        assert looks == [1]
+        monkeypatch.setattr(health, "CACHE_S", 0.0)
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr(loop, "time", lambda now=loop.time: now() + 2.0)
+        assert await status() == 200
+        assert looks == [2]
+
+
 async def test_nothing_else_is_served() -> None:
     """Other paths and other methods are refused."""
     async with (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -11,9 +12,20 @@ from hypothesis import strategies as st
 from bot.config.settings import Settings
 from bot.errors import ConfigError
 from bot.prompt import persona
-from bot.prompt.budget import LEAST_ROOM, MAX_RATIO, RESERVE, UNKNOWN_WINDOW, Budget, budget_for, window_of
+from bot.prompt.budget import (
+    FIRST_PAUSE,
+    LEAST_ROOM,
+    LONGEST_PAUSE,
+    MAX_RATIO,
+    RESERVE,
+    UNKNOWN_WINDOW,
+    Budget,
+    budget_for,
+    window_of,
+)
 from bot.prompt.compose import PromptParts, compose
 from bot.prompt.history import Past, Turn, Utterance
+from bot.testing import SettableClock
 from bot.tools.set_preferences import cost_of_tools
 
 sizes = st.integers(1, 300_000)
@@ -187,3 +199,74 @@ def test_any_reported_counts_leave_room(answers: list[tuple[int, int]]) -> None:
 
     assert (8_000 * 0.9 - 1_000) / MAX_RATIO - 1 <= learnt.room(0).tokens <= 8_000 * 0.9 - 1_000
     assert learnt.room(0).most == budget().room(0).most
+
+
+def test_a_narrowed_window_is_tried_again(clock: SettableClock, caplog: pytest.LogCaptureFixture) -> None:
+    """After a pause the budget uses the old window again, so that one odd refusal does not narrow it for ever."""
+    caplog.set_level(logging.INFO)
+    learnt = Budget(window_tokens=272_000, answer_tokens=1_000, history_tokens=100_000, clock=clock.now)
+    before = learnt.room(0)
+    learnt.exceeded(6_000, 600)
+    clock.advance(FIRST_PAUSE - timedelta(seconds=1))
+    assert learnt.window == 600
+    clock.advance(timedelta(seconds=1))
+
+    assert (learnt.window, learnt.room(0)) == (272_000, before)
+    assert [record.message for record in caplog.records] == ["model_window_exceeded", "model_window_tried_again"]
+
+
+def test_each_refusal_in_a_row_counts_for_longer(clock: SettableClock) -> None:
+    """A window that is really narrow costs a refused request ever more rarely, at least once a day.
+
+    Once a request wider than the refused window is answered, the next refusal counts for the first pause again.
+    """
+    learnt = Budget(window_tokens=16_000, answer_tokens=1_000, history_tokens=100_000, clock=clock.now)
+
+    def pause() -> timedelta:
+        learnt.exceeded(12_000, 8_000)
+        begun = clock.now()
+        while learnt.window < 16_000:
+            clock.advance(FIRST_PAUSE)
+        return clock.now() - begun
+
+    pauses = [pause() for _ in range(12)]
+    assert pauses[:3] == [FIRST_PAUSE, 2 * FIRST_PAUSE, 4 * FIRST_PAUSE]
+    assert pauses[-1] == LONGEST_PAUSE
+    learnt.learn(12_000, 12_000)
+    assert pause() == FIRST_PAUSE
+
+
+def test_a_clock_set_back_does_not_prolong_a_narrow_window(clock: SettableClock) -> None:
+    """The window is tried again at once."""
+    learnt = Budget(window_tokens=16_000, answer_tokens=1_000, history_tokens=100_000, clock=clock.now)
+    learnt.exceeded(12_000, 8_000)
+    clock.advance(-timedelta(days=1))
+
+    assert learnt.window == 16_000
+
+
+@given(
+    st.lists(st.tuples(sizes, st.none() | sizes, st.booleans()), max_size=20),
+    st.none() | st.sampled_from(["gpt-4", "x"]),
+)
+def test_a_callers_budget_changes_no_other(events: list[tuple[int, int | None, bool]], model: str | None) -> None:
+    """Whatever the backend reports about a caller's requests, our budget and other callers' stay as they were."""
+    ours = budget(window=200_000)
+    theirs, others = ours.for_caller(model), ours.for_caller(model)
+    for estimated, number, is_refusal in events:
+        theirs.exceeded(estimated, number) if is_refusal else theirs.learn(estimated, number or 0)
+
+    assert ours.room(0) == budget(window=200_000).room(0)
+    assert others.room(0) == budget(window=200_000).for_caller(model).room(0)
+    assert theirs.room(0).tokens <= others.room(0).tokens
+
+
+def test_our_corrections_count_for_callers_of_the_same_model() -> None:
+    """A window and a ratio learnt from our own requests count for callers, except for models with a known window."""
+    ours = budget(window=200_000)
+    same, unknown, known = ours.for_caller(None), ours.for_caller("x"), ours.for_caller("gpt-4")
+    ours.exceeded(20_000, 9_000)
+    ours.learn(1_000, 2_000)
+
+    assert same.room(0) == unknown.room(0) == ours.room(0)
+    assert (known.window, known.ratio) == (8_192, 1.0)

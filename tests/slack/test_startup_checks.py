@@ -49,6 +49,13 @@ async def test_a_refused_bot_token(server: PlaygroundServer, client: AsyncWebCli
     assert str(client.token) not in str(failed.value)
 
 
+async def test_an_org_wide_installation_is_refused(server: PlaygroundServer, client: AsyncWebClient) -> None:
+    """Its token serves many workspaces, and the bot one. The error is one line with the remedy."""
+    server.workspace.app = dataclasses.replace(server.workspace.app, is_org_wide=True)
+    with pytest.raises(StartupError, match=r"^SLACK_BOT_TOKEN belongs to an org-wide installation.*Token\.$"):
+        await identify(client)
+
+
 async def test_slack_is_not_reached() -> None:
     """The error is one line that names the setting."""
     settings = Settings(slack_bot_token=SecretStr("xoxb-1"), slack_api_url="http://127.0.0.1:9/api/")

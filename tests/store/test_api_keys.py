@@ -6,6 +6,7 @@ import secrets
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event
 
 from bot.domain.api_keys import Key, Secret, create_secret
 from bot.store import api_keys, tables
@@ -85,3 +86,27 @@ async def test_a_refused_request_is_not_counted(driver: StoreDriver, key: Key) -
     assert await driver.store.run(api_keys.admit, SECRET, now=driver.now) == (key, Spent(1, 0, 60))
     driver.now += timedelta(days=2)
     assert await driver.store.run(api_keys.admit, SECRET, now=driver.now) == (key, None)
+
+
+async def test_a_refused_request_costs_no_write(driver: StoreDriver, key: Key) -> None:
+    """Beyond a limit, and after the revocation of the key, requests change no row. The next minute starts from 0."""
+    limits = {"requests": 5, "tokens": 500}
+    admitted = [await driver.store.run(api_keys.admit, SECRET, now=driver.now, **limits) for _ in range(5)]
+    assert [spent.requests for _, spent in filter(None, admitted) if spent] == [1, 2, 3, 4, 5]
+    written: list[str] = []
+    event.listen(driver.store.engine, "before_cursor_execute", lambda *arguments: written.append(arguments[2]))
+
+    refused = [await driver.store.run(api_keys.admit, SECRET, now=driver.now, **limits) for _ in range(3)]
+    assert refused == [(key, Spent(6, 0, 60))] * 3
+    assert [statement for statement in written if not statement.startswith(("SELECT", "BEGIN"))] == []
+    driver.now += MINUTE
+    assert await driver.store.run(api_keys.admit, SECRET, now=driver.now, **limits) == (key, Spent(1, 0, 60))
+    await driver.store.run(api_keys.spend, key.id, tokens=500, now=driver.now)
+    assert await driver.store.run(api_keys.admit, SECRET, now=driver.now, **limits) == (key, Spent(2, 500, 60))
+    assert (await driver.rows(tables.API_KEYS))[0].requests == 1
+    await driver.store.run(api_keys.revoke, key.id, now=driver.now)
+    written.clear()
+    found = await driver.store.run(api_keys.admit, SECRET, now=driver.now, **limits)
+    assert found is not None
+    assert found[1] is None
+    assert [statement for statement in written if not statement.startswith(("SELECT", "BEGIN"))] == []

@@ -12,18 +12,18 @@ import pytest
 from bot.domain.events import Author, Thread
 from bot.domain.sessions import Opened, ResetOutcome
 from bot.llm import Usage
+from bot.prompt.client_history import missing_turns
 from bot.prompt.history import HistoryWindow, Turn, Utterance
-from bot.store import chat_turns, claims, erasure, inbox, leases, summaries, tables, threads
-from bot.store.chat_turns import ChatClaim, IdempotencyKey, NewTurn, Repeated
+from bot.store import chat_turns, claims, erasure, inbox, leases, recalled_turns, summaries, tables, threads
+from bot.store.chat_turns import ChatClaim, IdempotencyKey, NewTurn, Outdated, Repeated
 from bot.store.engine import Store
 from bot.store.erasure import Scope
 from bot.store.settlement import Settlement, TurnState
 from bot.testing import SettableClock
-from bot.turns.chat_question import place, place_of_one
-from tests.support.builders import DAY
+from tests.support.builders import DAY, PLACES
 from tests.support.store_driver import MINUTE, StoreDriver
 
-OURS = place("key-1", "one")
+OURS = PLACES.session("key-1", "one")
 ANSWERED = Settlement(
     *(TurnState.ANSWERED, "answered"),
     model="m",
@@ -43,10 +43,14 @@ async def begin(
     earlier: Sequence[Turn] = (),
     idempotency_key: IdempotencyKey | None = None,
 ) -> ChatClaim | Repeated | None:
-    """Begin a turn as this process."""
-    new = NewTurn(texts, tuple(earlier), idempotency_key)
+    """Begin a turn as this process, with those of the earlier turns that the session lacks."""
+    known = await driver.store.run(recalled_turns.read, thread, now=driver.now, idle_after=DAY)
+    lacking = missing_turns(known.turns, earlier, whole=known.whole)
+    new = NewTurn(texts, tuple(lacking), idempotency_key, known.newest)
     lease, new_id = driver.lease(owner), driver.new_id()
-    return await driver.store.run(chat_turns.begin, lease, thread, new, new_id=new_id, idle_after=DAY)
+    begun = await driver.store.run(chat_turns.begin, lease, thread, new, new_id=new_id, idle_after=DAY)
+    assert not isinstance(begun, Outdated)
+    return begun
 
 
 async def begun(driver: StoreDriver, *texts: str, **more: Any) -> ChatClaim:
@@ -104,8 +108,8 @@ async def test_a_second_question_in_a_session_waits(driver: StoreDriver) -> None
     first = await begun(driver, "hello")
 
     assert await begin(driver, "second", owner="two") is None
-    await begun(driver, "elsewhere", thread=place("key-1", "two"))
-    await begun(driver, "elsewhere", thread=place("key-2", "one"))
+    await begun(driver, "elsewhere", thread=PLACES.session("key-1", "two"))
+    await begun(driver, "elsewhere", thread=PLACES.session("key-2", "one"))
     await settle(driver, first)
     await begun(driver, "second", owner="two")
 
@@ -176,8 +180,8 @@ async def test_the_sweep_withdraws_abandoned_turns(driver: StoreDriver) -> None:
     await answered(driver, "first")
     await begun(driver, "dying")
     await driver.lapse()
-    running = await begun(driver, "running", thread=place("key-1", "two"))
-    given_up = await begun(driver, "given up", thread=place("key-1", "three"))
+    running = await begun(driver, "running", thread=PLACES.session("key-1", "two"))
+    given_up = await begun(driver, "given up", thread=PLACES.session("key-1", "three"))
     await driver.store.run(claims.fail_attempt, given_up)
     await driver.store.run(chat_turns.withdraw_abandoned, now=driver.now, batch=10)
 
@@ -276,8 +280,8 @@ async def test_a_reset_during_an_answer_erases_the_digest(driver: StoreDriver) -
 
 async def test_erasure_reaches_an_answer_stored_for_its_idempotency_key(driver: StoreDriver) -> None:
     """Erasing the author's messages also erases an answer that is stored only for its key, and the digest."""
-    await answered(driver, idempotency_key=KEY, thread=place_of_one("key-1", "retry-1"))
-    await answered(driver, idempotency_key=KEY, thread=place_of_one("key-2", "retry-1"))
+    await answered(driver, idempotency_key=KEY, thread=PLACES.single("key-1", "retry-1"))
+    await answered(driver, idempotency_key=KEY, thread=PLACES.single("key-2", "retry-1"))
     await driver.store.run(erasure.erase, Scope(workspace="key-1", person="key-1"), now=driver.now)
 
     kept = [(row.answer, row.request_digest) for row in await driver.rows(tables.TURNS)]

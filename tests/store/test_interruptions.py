@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event
 
 from bot.domain import texts as wording
-from bot.domain.events import Uninstalled
+from bot.domain.events import Author, Uninstalled
 from bot.domain.sessions import Interrupted, ResetOutcome, StopOutcome
 from bot.store import claims, erasure, leases
 from bot.store.engine import Store
@@ -34,14 +34,14 @@ async def states(driver: StoreDriver) -> list[tuple[str, str | None]]:
     return [(turn.state, turn.answer) for turn in await driver.rows(TURNS)]
 
 
-@pytest.mark.parametrize("message_id", ["2.0", None], ids=["written", "button"])
-async def test_only_the_turns_owner_reads_a_stop(driver: StoreDriver, message_id: str | None) -> None:
+@pytest.mark.parametrize(("message_id", "by"), [("2.0", ANA), (None, BEN)], ids=["written", "button"])
+async def test_only_the_turns_owner_reads_a_stop(driver: StoreDriver, message_id: str | None, by: Author) -> None:
     """Only the turn's owner reads the stop.
 
     The turn runs until its owner settles it. The text so far is kept, and the command gets no other reply.
     """
     claim = await driver.claimed(await driver.accepted(mention("hello", by=ANA)))
-    assert await driver.accept_stop(stop(message_id, by=BEN)) is StopOutcome.STOPPED
+    assert await driver.accept_stop(stop(message_id, by=by)) is StopOutcome.STOPPED
 
     assert await interruptions(driver) == [(claim.thread_id, claim.fence, Interrupted.STOPPED)]
     assert await interruptions(driver, "two") == []
@@ -49,6 +49,20 @@ async def test_only_the_turns_owner_reads_a_stop(driver: StoreDriver, message_id
     assert await interruptions(driver) == []
     assert await states(driver) == [("stopped", "half a")]
     assert await driver.claim(claim.thread_id) is None
+
+
+async def test_a_bystanders_stop_is_refused(driver: StoreDriver) -> None:
+    """Neither the running turn nor a waiting message is stopped, and the command gets a reply."""
+    claim = await driver.claimed(await driver.accepted(mention("hello", "1.0", by=ANA)))
+    await driver.accepted(reply("more", "2.0", by=ANA))
+    assert await driver.accept_stop(stop("3.0", by=BEN)) is StopOutcome.NOT_YOURS
+    assert await interruptions(driver) == []
+    assert await driver.settle(claim)
+
+    answering = await driver.claimed(claim.thread_id)
+    assert texts(answering) == ["more"]
+    await driver.settle(answering)
+    assert (await driver.claimed(claim.thread_id)).fixed_reply is StopOutcome.NOT_YOURS
 
 
 async def test_a_complete_answer_is_kept_in_spite_of_a_late_stop(driver: StoreDriver) -> None:

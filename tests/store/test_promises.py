@@ -111,10 +111,14 @@ class History:
 
     async def stop(self, where: Thread) -> None:
         """Write `!stop`. It ends the running turn, or else drops the waiting messages and gets a reply."""
-        model = self.models[where]
+        who, model = self.chance.choice(PEOPLE), self.models[where]
         expected = StopOutcome.NOT_BEGUN if any(model.owed) else StopOutcome.NOTHING_RUNS
         expected = StopOutcome.STOPPED if model.answering else expected
-        assert await self.driver.accept_stop(stop(f"{next(self.numbers):06}", in_=where)) is expected
+        expected = StopOutcome.NOT_YOURS if model.took_part and who not in model.took_part else expected
+        assert await self.driver.accept_stop(stop(f"{next(self.numbers):06}", by=who, in_=where)) is expected
+        if expected is StopOutcome.NOT_YOURS:
+            model.owed.append("")
+            return
         model.interrupt(Interrupted.STOPPED)
         if expected is not StopOutcome.STOPPED:
             model.drop_what_waits()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -20,10 +21,12 @@ from sqlalchemy import Connection, event
 
 from bot.errors import StartupError
 from bot.prompt.history import Turn, Utterance
-from bot.store import posted_messages, schema
+from bot.store import installation, posted_messages, schema, tables
+from bot.store.chat_turns import IdempotencyKey
 from bot.store.engine import Store
 from bot.store.tables import metadata
 from bot.testing import SettableClock
+from bot.turns.caller_places import CallerPlaces
 from tests.support.builders import NOON
 from tests.support.store_driver import LONG_AGO, StoreDriver, texts
 
@@ -147,6 +150,26 @@ async def test_rows_of_the_first_schema_are_carried_over(bare: Store) -> None:
     assert await driver.past(claim) == [Turn((Utterance("U-ANA", "hi"),), "hello")]
     assert await driver.settle(claim)
     assert await bare.run(lambda connection: compare_metadata(MigrationContext.configure(connection), metadata)) == []
+
+
+async def test_callers_sessions_are_found_by_keyed_names(bare: Store) -> None:
+    """After an update no unkeyed hash of a caller's name is left, and the caller's session and answer are found."""
+    await bare.run(upgrade_to, "0008")
+    rows = {name: [{**row} for row in ROWS_OF_0001[name]] for name in ("threads", "sessions", "turns")}
+    name, key, request = (hashlib.sha256(text).hexdigest() for text in (b"customer-4711", b"order-1", b"{}"))
+    of_caller = {"platform": "gateway", "workspace": "key-1", "channel": "", "root": name}
+    rows["threads"] += [{**rows["threads"][0], **of_caller}]
+    rows["turns"] = [{**TURN, "state": "answered", "answer": "hi", "idempotency_key": key, "request_digest": request}]
+    await bare.run(fill, rows)
+    await bare.run(schema.upgrade)
+    places = CallerPlaces(await bare.run(installation.secret))
+    driver = StoreDriver(bare, SettableClock())
+    threads, (turn,) = await driver.rows(tables.THREADS), await driver.rows(tables.TURNS)
+
+    assert [row.root for row in threads] == ["1.0", places.session("key-1", "customer-4711").root]
+    stored = IdempotencyKey(turn.idempotency_key, turn.request_digest)
+    assert stored == places.idempotency_key("order-1", request)
+    assert not {name, key, request} & {threads[1].root, stored.hash, stored.digest}
 
 
 PLACE = {"platform": "chat", "workspace": "T1", "channel": "C1", "root": "1.0", "direct": False, "engaged": True}

@@ -13,6 +13,7 @@ from bot.domain.events import (
     StopRequested,
     Thread,
 )
+from bot.turns.caller_places import CallerPlaces
 
 ANA = Author("U-ANA", "T1")
 BEN = Author("U-BEN", "T1")
@@ -21,6 +22,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAY = timedelta(hours=24)
 THREAD = Thread("chat", "T1", "C1", "1.0")
 DIRECT = Thread("chat", "T1", "D1", "1.0", direct=True)
+PLACES = CallerPlaces(b"a secret of the tests")
 
 
 def mention(text: str, message_id: str = "1.0", *, by: Author = ANA, in_: Thread = THREAD) -> MessageReceived:
@@ -38,7 +40,7 @@ def reset(message_id: str, *, by: Author = ANA, in_: Thread = THREAD) -> ResetRe
     return ResetRequested(in_, message_id, by)
 
 
-def stop(message_id: str | None = None, *, by: Author = BEN, in_: Thread = THREAD) -> StopRequested:
+def stop(message_id: str | None = None, *, by: Author = ANA, in_: Thread = THREAD) -> StopRequested:
     """Return a bare `!stop`, or a press of the Stop button if there is no message id."""
     return StopRequested(in_, by, message_id)
 

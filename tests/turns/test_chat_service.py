@@ -13,7 +13,7 @@ import pytest
 from bot.domain.events import Thread
 from bot.domain.sessions import IdleLimits, Opened
 from bot.errors import ModelError, Overloaded, SessionClosed, SessionLost, StoreUnavailable, Trouble
-from bot.llm import LLM, Done
+from bot.llm import LLM, Done, Usage
 from bot.prompt.budget import Budget
 from bot.prompt.history import ChatMessage, Turn, Utterance
 from bot.store import chat_turns, claims, tables
@@ -22,7 +22,7 @@ from bot.store.history import PAGE
 from bot.store.leases import LeaseRequest
 from bot.testing import PausedStep, ScriptedLLM, SettableClock
 from bot.turns.assistant import Assistant
-from bot.turns.chat_question import Question, place
+from bot.turns.chat_question import Question
 from bot.turns.chat_service import ChatService
 from bot.turns.leases import LeaseKeeper
 from bot.turns.policies import WITHDRAWABLE
@@ -30,12 +30,12 @@ from bot.turns.request_limiter import RequestLimiter
 from bot.turns.service import TurnService
 from bot.turns.session_locks import SessionLocks
 from bot.turns.summariser import Summariser
-from tests.support.builders import DAY
+from tests.support.builders import DAY, PLACES
 from tests.support.interfered_store import InterferedStore
 from tests.support.store_driver import StoreDriver
 from tests.support.work_layer import Echo
 
-OURS = place("key-1", "one")
+OURS = PLACES.session("key-1", "one")
 
 
 class ChatStage:
@@ -47,10 +47,10 @@ class ChatStage:
         self.leases = LeaseKeeper(store, owner="here", clock=clock.now)
         budget = Budget(window_tokens=2_000, answer_tokens=100, history_tokens=1_000)
         self.summariser = Summariser(store, llm, budget, self.leases, clock=clock.now)
-        assistant, idle = Assistant(llm, persona="You are helpful.", budget=budget), IdleLimits(DAY)
+        self.assistant, idle = Assistant(llm, persona="You are helpful.", budget=budget), IdleLimits(DAY)
         self.chat = ChatService(
-            TurnService(store, assistant, self.summariser, WITHDRAWABLE, clock=clock.now, idle=idle),
-            assistant,
+            TurnService(store, self.assistant, self.summariser, WITHDRAWABLE, clock=clock.now, idle=idle),
+            self.assistant,
             self.leases,
             limiter=RequestLimiter(most=3, most_of_one=2),
             locks=SessionLocks(timeout_s=20),
@@ -63,7 +63,7 @@ class ChatStage:
         self, text: str = "hello", *, owner: str = "key-1", session: str = "one"
     ) -> tuple[str, Opened | None]:
         """Return the whole answer, and how the session was found."""
-        question = Question(owner, place(owner, session), texts=(text,))
+        question = Question(owner, PLACES.session(owner, session), texts=(text,))
         async with self.chat.ask(question) as reply, aclosing(reply.words()) as words:
             *pieces, done = [piece async for piece in words]
         assert isinstance(done, Done)
@@ -268,6 +268,22 @@ async def test_a_long_session_goes_on_with_a_summary(stage: ChatStage, llm: Scri
     assert last.knows("the gist")
     assert not last.knows("0xxx")
     assert last.messages[-1]["content"] == "and now?"
+
+
+async def test_a_summary_of_a_callers_session_changes_nothing_for_others(stage: ChatStage, llm: ScriptedLLM) -> None:
+    """A summary that the backend refuses, or counts far above its estimate, narrows nobody else's budget."""
+    room = stage.assistant.room
+    for number in range(4):
+        llm.script("y" * 700)
+        if number == 3:
+            llm.script(ModelError(Trouble.WINDOW_EXCEEDED, "too long", window=1_500))
+            for _ in range(2):
+                llm.script("the gist", usage=Usage(100_000, 0, 1))
+        await stage.asks(f"{number}" + "x" * 700)
+    await stage.summariser.idle()
+
+    assert stage.assistant.room == room
+    assert stage.assistant.budget.ratio == 1.0
 
 
 async def test_a_caller_is_the_only_person_in_a_long_session(stage: ChatStage, clock: SettableClock) -> None:

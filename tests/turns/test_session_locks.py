@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.errors import SessionBusy
-from bot.turns.chat_question import place
 from bot.turns.session_locks import SessionLocks
+from tests.support.builders import PLACES
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans()), max_size=20))
@@ -20,7 +20,7 @@ async def test_a_session_answers_one_question_at_a_time(people: list[tuple[str, 
     came: dict[str, list[int]] = {"a": [], "b": []}
 
     async def ask(number: int, session: str) -> None:
-        async with locks.lock(place("key-1", session)):
+        async with locks.lock(PLACES.session("key-1", session)):
             inside[session] += 1
             most.append(inside[session])
             came[session].append(number)
@@ -45,7 +45,7 @@ async def test_a_session_answers_one_question_at_a_time(people: list[tuple[str, 
 
 async def test_waiting_for_a_session_times_out() -> None:
     """A question that waits longer than the timeout raises, and does not delay those behind it."""
-    locks, thread = SessionLocks(timeout_s=0.01), place("key-1", "one")
+    locks, thread = SessionLocks(timeout_s=0.01), PLACES.session("key-1", "one")
     async with locks.lock(thread):
         with pytest.raises(SessionBusy):
             async with locks.lock(thread):

@@ -211,7 +211,7 @@ async def test_a_command_skips_the_queue(opened: Opened) -> None:
     await work_layer.inbox.accept(mention("hi", "1.0", in_=thread(1)))
     await work_layer.adapter.until(lambda: work_layer.adapter.running == 1)
     await work_layer.inbox.accept(mention("hi", "2.0", by=BEN, in_=thread(2)))
-    await work_layer.inbox.accept(stop("3.0", in_=thread(2)))
+    await work_layer.inbox.accept(stop("3.0", by=BEN, in_=thread(2)))
     await work_layer.adapter.until(lambda: work_layer.adapter.running == 2)
     await finish(work_layer)
 

@@ -27,7 +27,7 @@ from bot.store.engine import Store
 log = logging.getLogger(__name__)
 
 MAX_DELAYED = 200  # error responses that are delayed at once; above that the gateway answers 429 without a delay
-MAX_DELAYED_BY_ADDRESS = 20
+MAX_DELAYED_BY_NAME = 20  # an address, or a key that is no longer valid or over a limit
 
 LIMIT_HEADERS = tuple(
     f"x-ratelimit-{part}-{unit}" for unit in ("requests", "tokens") for part in ("limit", "remaining", "reset")
@@ -54,7 +54,7 @@ class Authenticator:
         self._settings = settings
         self._clock = clock
         self._throttle = AuthThrottle()
-        self._delayed: Counter[str] = Counter()  # error responses that are being delayed, by address
+        self._delayed: Counter[str] = Counter()  # error responses that are being delayed, by name
 
     async def authenticate(self, request: web.Request) -> Key:
         """Return the key of a request that costs no tokens, and count the request.
@@ -68,22 +68,31 @@ class Authenticator:
         return await self._check(request, "requests", "tokens")
 
     async def _check(self, request: web.Request, *limited_units: str) -> Admission:
-        row = await self._store.run(api_keys.admit, await self._secret(request), now=self._clock())
+        defaults = {
+            "requests": self._settings.gateway_requests_per_minute,
+            "tokens": self._settings.gateway_tokens_per_minute,
+        }
+        secret = await self._secret(request)
+        if self._delayed[revoked := f"revoked:{secret.digest}"] >= MAX_DELAYED_BY_NAME:
+            raise too_many_failures(1)  # without a look into the database
+        limited = {unit: defaults[unit] for unit in limited_units}
+        row = await self._store.run(api_keys.admit, secret, now=self._clock(), **limited)
         if row is None:
-            raise await self._after_delay(request, unauthorized(WRONG))
+            raise await self._after_delay(self._client(request), unauthorized(WRONG))
         key, spent = row
         request[access_log.KEY_ID] = key.id
         if spent is None:
-            raise forbidden(NO_LONGER_VALID)
+            raise await self._after_delay(revoked, forbidden(NO_LONGER_VALID))
         limits = {
-            "requests": key.requests_per_minute or self._settings.gateway_requests_per_minute,
-            "tokens": key.tokens_per_minute or self._settings.gateway_tokens_per_minute,
+            "requests": key.requests_per_minute or defaults["requests"],
+            "tokens": key.tokens_per_minute or defaults["tokens"],
         }
         remaining = {"requests": limits["requests"] - spent.requests, "tokens": limits["tokens"] - spent.tokens}
         headers = _limit_headers(limits, remaining, spent.seconds_left)
         for unit, exceeded in (("requests", remaining["requests"] < 0), ("tokens", remaining["tokens"] <= 0)):
             if exceeded and unit in limited_units:
-                raise rate_limited(unit, limits[unit], spent.seconds_left, headers)
+                error = rate_limited(unit, limits[unit], spent.seconds_left, headers)
+                raise await self._after_delay(f"spent:{key.id}", error, at_once=error)
         return Admission(key, headers)
 
     async def charge(self, key: Key, tokens: int) -> None:
@@ -97,22 +106,30 @@ class Authenticator:
     async def _secret(self, request: web.Request) -> Secret:
         scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not credentials.strip():
-            raise await self._after_delay(request, unauthorized(MISSING))
+            raise await self._after_delay(self._client(request), unauthorized(MISSING))
         if (secret := parse_key(credentials.strip())) is None:
-            raise await self._after_delay(request, unauthorized(WRONG))
+            raise await self._after_delay(self._client(request), unauthorized(WRONG))
         return secret
 
-    async def _after_delay(self, request: web.Request, error: ApiError) -> ApiError:
-        """Return the error when the throttle's delay is over, or a 429 at once if too many responses are delayed."""
+    def _client(self, request: web.Request) -> str:
+        """Return the address of a client without a key, and note it for the log."""
         request[access_log.CLIENT] = address = client_address(request, self._settings.gateway_trusted_proxies)
-        delay_s = self._throttle.record_failure(address, self._clock())
-        if self._delayed.total() >= MAX_DELAYED or self._delayed[address] >= MAX_DELAYED_BY_ADDRESS:
-            return too_many_failures(int(delay_s) + 1)
-        self._delayed[address] += 1
+        return address
+
+    async def _after_delay(self, name: str, error: ApiError, *, at_once: ApiError | None = None) -> ApiError:
+        """Return the error when the throttle's delay is over.
+
+        `name` is an address, or a key that is revoked or over a limit. If too many responses are delayed, return
+        `at_once` without a delay, by default a 429.
+        """
+        delay_s = self._throttle.record_failure(name, self._clock())
+        if self._delayed.total() >= MAX_DELAYED or self._delayed[name] >= MAX_DELAYED_BY_NAME:
+            return at_once or too_many_failures(int(delay_s) + 1)
+        self._delayed[name] += 1
         try:
             await asyncio.sleep(delay_s)
         finally:
-            self._delayed -= Counter([address])  # also removes an address whose count is zero
+            self._delayed -= Counter([name])  # also removes a name whose count is zero
         return error
 
 

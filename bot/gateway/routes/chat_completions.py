@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
@@ -20,8 +19,8 @@ from bot.gateway.outbound.completion import envelope
 from bot.gateway.outbound.errors import invalid, unsupported
 from bot.llm import Done, Retry, Usage
 from bot.prompt.tokens import estimate_tokens
-from bot.store.chat_turns import IdempotencyKey
-from bot.turns.chat_question import Question, place, place_of_one
+from bot.turns.caller_places import CallerPlaces
+from bot.turns.chat_question import Question
 from bot.turns.chat_reply import ChatReply, Reply
 from bot.turns.chat_service import ChatService
 
@@ -30,9 +29,15 @@ class ChatCompletions:
     """Answers requests for completions."""
 
     def __init__(
-        self, chat: ChatService, authenticator: Authenticator, settings: Settings, new_id: Callable[[], str]
+        self,
+        chat: ChatService,
+        places: CallerPlaces,
+        authenticator: Authenticator,
+        settings: Settings,
+        new_id: Callable[[], str],
     ) -> None:
         self._chat = chat
+        self._places = places
         self._authenticator = authenticator
         self._settings = settings
         self._new_id = new_id
@@ -65,13 +70,11 @@ class ChatCompletions:
             raise invalid("System messages are not accepted here.", "messages", "system_message_refused")
         if key is not None and "tools" in request.parameters:  # an answer that calls them is not stored
             raise unsupported("tools", f"together with '{IDEMPOTENCY_HEADER}'")
-        idempotency_key = (
-            IdempotencyKey(hashlib.sha256(key.encode()).hexdigest(), request.digest) if key is not None else None
-        )
+        idempotency_key = self._places.idempotency_key(key, request.digest) if key is not None else None
         if session is None:
             return Question(
                 owner,
-                place_of_one(owner, key) if key is not None else None,
+                self._places.single(owner, key) if key is not None else None,
                 messages=request_messages.compose_verbatim(request.messages),
                 instructions=instructions,
                 parameters=request.parameters,
@@ -80,7 +83,7 @@ class ChatCompletions:
         messages = request_messages.in_session(request.messages)
         return Question(
             owner,
-            place(owner, session),
+            self._places.session(owner, session),
             texts=messages.questions,
             earlier=messages.earlier,
             following=messages.following,

@@ -11,7 +11,6 @@ from bot.gateway.inbound import headers
 from bot.gateway.inbound.auth import Authenticator
 from bot.gateway.outbound.errors import ApiError, not_found
 from bot.gateway.outbound.response_models import DeletedSession, SessionDescription
-from bot.turns.chat_question import place
 from bot.turns.chat_sessions import ChatSessions
 
 PARAMETER = "id"
@@ -29,7 +28,7 @@ class SessionRoutes:
         """Return when the session was opened and how many turns it has, without its text."""
         key = await self._authenticator.authenticate(http)
         name = headers.checked(http.match_info[PARAMETER], PARAMETER)
-        session = await self._sessions.find(place(key.id, name))
+        session = await self._sessions.find(self._sessions.places.session(key.id, name))
         if session is None:
             raise _session_not_found()
         description = SessionDescription(
@@ -45,7 +44,7 @@ class SessionRoutes:
         """Close the session and erase its text. An answer that is being generated there ends."""
         key = await self._authenticator.authenticate(http)
         name = headers.checked(http.match_info[PARAMETER], PARAMETER)
-        if await self._sessions.reset(place(key.id, name)) is not ResetOutcome.DONE:
+        if await self._sessions.reset(self._sessions.places.session(key.id, name)) is not ResetOutcome.DONE:
             raise _session_not_found()
         return web.json_response(DeletedSession(id=name).model_dump())
 

@@ -76,10 +76,17 @@ class Deliveries:
         wanted = {"type": event_type, **fields}
         return [d for d in self._deliveries if d.event and wanted.items() <= _plain_fields(d.event).items()]
 
+    def send(self, delivery: Delivery) -> Delivery:
+        """Deliver a payload. Tests send payloads that no change of the workspace makes."""
+        self._deliveries.append(delivery)
+        self._pending[id(delivery)] = delivery
+        self._start_task(delivery)
+        return delivery
+
     def redeliver(self, delivery: Delivery, *, new_event_id: bool = False) -> Delivery:
         """Deliver an event again, as Slack does after an outage. With `new_event_id`, as a second event."""
         event_id = self._new_event_id() if new_event_id else delivery.payload["event_id"]
-        return self._send(Delivery("events_api", {**delivery.payload, "event_id": event_id}))
+        return self.send(Delivery("events_api", {**delivery.payload, "event_id": event_id}))
 
     async def drain(self) -> None:
         """Return when every pending delivery is acknowledged or given up."""
@@ -99,22 +106,16 @@ class Deliveries:
         workspace = self._workspace
         match change:
             case SlashCommandInvoked():
-                self._send(Delivery("slash_commands", payload_of(workspace, change), change))
+                self.send(Delivery("slash_commands", payload_of(workspace, change), change))
             case MessageShortcutInvoked() | MessageBlockAction() | ViewBlockAction() | ViewSubmitted():
-                self._send(Delivery("interactive", payload_of(workspace, change), change))
+                self.send(Delivery("interactive", payload_of(workspace, change), change))
             case _:
                 for event in events_of(workspace, change):
-                    self._send(Delivery("events_api", event_callback(workspace, event, self._new_event_id())))
+                    self.send(Delivery("events_api", event_callback(workspace, event, self._new_event_id())))
 
     def _new_event_id(self) -> str:
         self._event_count += 1
         return f"Ev{self._event_count:010d}"
-
-    def _send(self, delivery: Delivery) -> Delivery:
-        self._deliveries.append(delivery)
-        self._pending[id(delivery)] = delivery
-        self._start_task(delivery)
-        return delivery
 
     def _start_task(self, delivery: Delivery) -> None:
         task = self._loop.create_task(self._deliver(delivery))

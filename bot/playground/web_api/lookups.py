@@ -28,7 +28,7 @@ def _auth_test(workspace: Workspace, _args: Args) -> Json:
         "team_id": team.id,
         "user_id": app.user_id,
         "bot_id": app.bot_id,
-        "is_enterprise_install": False,
+        "is_enterprise_install": app.is_org_wide,
     }
 
 

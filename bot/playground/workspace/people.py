@@ -81,3 +81,4 @@ class App:
     signing_secret: str = field(repr=False)
     verification_token: str = field(repr=False)
     is_agent: bool = False  # features.agent_view in the manifest: may call the agents.sessions methods
+    is_org_wide: bool = False  # installed in a whole Enterprise Grid organisation

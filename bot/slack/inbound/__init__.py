@@ -1,4 +1,5 @@
 """Events and interactions that Slack sends to the bot.
 
-Reading order: message_events, events_api, interactions/, listeners/, bolt_app, socket_mode, http_mode, transport.
+Reading order: message_events, events_api, installations, interactions/, listeners/, bolt_app, socket_mode, http_mode,
+transport.
 """

@@ -6,7 +6,6 @@ Rule: every argument is passed explicitly. Bolt would otherwise read tokens and 
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Callable
 from datetime import datetime
 
@@ -17,8 +16,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.config.settings import Settings
 from bot.domain import texts
 from bot.domain.sessions import IdleLimits
-from bot.errors import StoreUnavailable
+from bot.errors import StoreUnavailable, trace
 from bot.slack.identity import BotIdentity
+from bot.slack.inbound import installations
 from bot.slack.inbound.interactions.data_requests import DataRequests
 from bot.slack.inbound.interactions.preferences_editor import PreferencesEditor
 from bot.slack.inbound.interactions.resets import Resets
@@ -48,6 +48,7 @@ def build_app(
     resets, status = Resets(services.sessions, bot, clock), SessionStatus(services.sessions, bot, clock, idle)
     preferences = PreferencesEditor(services.personal_data, client, bot, help_text)
     data_requests = DataRequests(services.personal_data, bot, client, ephemeral, clock)
+    installations.register(app, bot)  # first, so that no other request reaches the listeners
     events.register(app, services.inbox, bot, preferences)
     commands.register(app, resets, status, preferences, data_requests, settings=settings, help_text=help_text)
     shortcuts.register(app, resets, ephemeral)
@@ -82,5 +83,4 @@ def _log_error(error: Exception) -> None:
     if isinstance(error, StoreUnavailable):
         log.error("slack_event_not_stored", extra={"error": str(error)})  # Slack delivers the event again
     else:
-        frames = "".join(traceback.format_tb(error.__traceback__))
-        log.error("slack_listener_failed", extra={"error": type(error).__name__, "traceback": frames})
+        log.error("slack_listener_failed", extra={"error": type(error).__name__, "traceback": trace(error)})

@@ -1,13 +1,14 @@
 """Translation of Events API payloads to the bot's own events.
 
-Rule: pure, and never raises. A malformed payload is ignored. Facts: https://docs.slack.dev/reference/events
+Rule: pure, and never raises. A malformed payload is ignored. Every event is for this installation, because
+`installations` ignores the others. Facts: https://docs.slack.dev/reference/events
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from bot.domain.events import Author, ChannelGone, Event, StopRequested, Uninstalled, storable
+from bot.domain.events import Author, ChannelGone, Event, StopRequested, Uninstalled
 from bot.slack.identity import PLATFORM, BotIdentity
 from bot.slack.inbound.message_events import read_message_event, thread_of
 from bot.slack.message_fields import object_field, string_field, ts_field
@@ -25,8 +26,8 @@ CHANNEL_LOST_EVENTS = (  # Slack reports that the bot left by channel_left, grou
 
 def read_event(body: dict[str, Any], bot: BotIdentity) -> Event | None:
     """Translate an Events API payload. Return None if the bot ignores it: another bot's message, a join, and so on."""
-    event, workspace = body.get("event"), _installation(body)
-    if not isinstance(event, dict) or not workspace:
+    event, workspace = body.get("event"), bot.team_id
+    if not isinstance(event, dict):
         return None
     match event.get("type"):
         case "app_mention" | "message":
@@ -39,19 +40,6 @@ def read_event(body: dict[str, Any], bot: BotIdentity) -> Event | None:
             return _uninstalled(event, workspace)
         case _:
             return None
-
-
-def _installation(body: dict[str, Any]) -> str:
-    """Return the team id of the installation.
-
-    In a Slack Connect channel `team_id` may be the other workspace. The authorization always names the installation:
-    https://docs.slack.dev/apis/events-api/#authorizations
-    """
-    match body.get("authorizations"):
-        case [{"team_id": str(team_id)}, *_] if team_id:
-            return storable(team_id)
-        case _:
-            return string_field(body, "team_id")
 
 
 def _stop(event: dict[str, Any], workspace: str) -> StopRequested | None:

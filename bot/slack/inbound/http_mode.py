@@ -6,6 +6,7 @@ https://docs.slack.dev/authentication/verifying-requests-from-slack
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -16,6 +17,7 @@ from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_sdk.signature import SignatureVerifier
 
 from bot.ops.bind_port import listen
+from bot.ops.http_server import CLIENT_TIMEOUT_S, Runner
 from bot.slack.inbound.socket_mode import DRAIN_S
 
 PATH = "/slack/events"
@@ -25,12 +27,15 @@ MAX_BODY_BYTES = 1_000_000
 class HttpMode:
     """The HTTP server. `connected` is 1 while it listens."""
 
-    def __init__(self, app: AsyncApp, signing_secret: str, host: str, port: int) -> None:
+    def __init__(
+        self, app: AsyncApp, signing_secret: str, host: str, port: int, *, client_timeout_s: float = CLIENT_TIMEOUT_S
+    ) -> None:
         """With port 0 the system chooses one, and `start` sets `port` to it."""
         self._app = app
         self._verifier = SignatureVerifier(signing_secret)
         self._host = host
         self.port = port
+        self._client_timeout_s = client_timeout_s
         self._runner: web.AppRunner | None = None
 
     @property
@@ -42,7 +47,7 @@ class HttpMode:
         """Listen on the port. Raise StartupError if it is taken."""
         server = web.Application(client_max_size=MAX_BODY_BYTES)
         server.router.add_post(PATH, self._receive)
-        self._runner = web.AppRunner(server, access_log=None, shutdown_timeout=DRAIN_S)
+        self._runner = Runner(server, shutdown_timeout=DRAIN_S, client_timeout_s=self._client_timeout_s)
         self.port = await listen(self._runner, self._host, self.port, "PORT")
 
     async def stop(self) -> None:
@@ -52,10 +57,13 @@ class HttpMode:
             await runner.cleanup()
 
     async def _receive(self, request: web.Request) -> web.Response:
-        body = await request.read()  # aiohttp answers 413 if the body is too large
         try:
+            async with asyncio.timeout(self._client_timeout_s):
+                body = await request.read()  # aiohttp answers 413 if the body is too large
             text = body.decode("utf-8")
-        except UnicodeDecodeError:
+        except TimeoutError:
+            return web.Response(status=408, headers={"Connection": "close"})
+        except (UnicodeDecodeError, web.RequestPayloadError):
             return web.Response(status=400)
         if not self._has_valid_signature(text, request):
             return web.Response(status=401)

@@ -10,9 +10,10 @@ from ipaddress import ip_network
 
 import aiohttp
 import pytest
+from sqlalchemy import event
 
 from bot.cli import keys
-from bot.gateway.inbound.auth import MAX_DELAYED, MAX_DELAYED_BY_ADDRESS
+from bot.gateway.inbound.auth import MAX_DELAYED, MAX_DELAYED_BY_NAME
 from bot.prompt.tokens import estimate_tokens
 from bot.testing import SettableClock
 from tests.support.gateway_stage import CALLS, GatewayStage, opened
@@ -85,8 +86,8 @@ async def test_the_number_of_delayed_error_responses_is_limited(
 ) -> None:
     """Above the limit the gateway answers 429 at once and closes the connection. A valid key is accepted."""
     async with opened_behind_proxy(empty_sqlite_url, reciter, clock) as (gate, fails):
-        addresses = [f"192.0.2.{number}" for number in range(2 * MAX_DELAYED // MAX_DELAYED_BY_ADDRESS)]
-        failing = [fails(address) for address in addresses for _ in range(MAX_DELAYED_BY_ADDRESS - 1)]
+        addresses = [f"192.0.2.{number}" for number in range(2 * MAX_DELAYED // MAX_DELAYED_BY_NAME)]
+        failing = [fails(address) for address in addresses for _ in range(MAX_DELAYED_BY_NAME - 1)]
         await gate.until(lambda: (429, "close") in [task.result() for task in failing if task.done()])
         right = await gate.calls("GET", "/v1/models")
 
@@ -94,7 +95,7 @@ async def test_the_number_of_delayed_error_responses_is_limited(
 
 
 async def test_a_key_that_was_revoked_or_has_expired_is_refused(gate: GatewayStage) -> None:
-    """A revoked or expired key gets a 403 without a delay. Other keys are not affected."""
+    """A revoked or expired key gets a 403. Other keys are not affected."""
     revoked, expired = await gate.another_key(), await gate.another_key(days=1)
     await keys.revoke(gate.settings, revoked.split("-")[2])
     gate.clock.advance(timedelta(days=400))
@@ -103,6 +104,43 @@ async def test_a_key_that_was_revoked_or_has_expired_is_refused(gate: GatewaySta
         got = await gate.calls("GET", "/v1/models", headers={"Authorization": f"Bearer {key}"})
         assert (got.status, got.error["code"]) == (403, "permission_denied")
     assert (await gate.asks("hi")).status == 200
+
+
+@pytest.mark.parametrize(("revoked", "status"), [(True, 403), (False, 429)], ids=["revoked", "over its limit"])
+async def test_a_refused_key_is_slowed_down(gate: GatewayStage, *, revoked: bool, status: int) -> None:
+    """Each refusal delays the next one. Another key at the same address is answered at once."""
+    key = await gate.another_key(requests_per_minute=1)
+    headers = {"Authorization": f"Bearer {key}"}
+    if revoked:
+        await keys.revoke(gate.settings, key.split("-")[2])
+    else:
+        await gate.calls("GET", "/v1/models", headers=headers)
+    refused = [await gate.calls("GET", "/v1/models", headers=headers) for _ in range(3)]
+    asking = asyncio.create_task(gate.calls("GET", "/v1/models", headers=headers))
+    accepted = await gate.calls("GET", "/v1/models")
+
+    assert [got.status for got in refused] == [status] * 3
+    assert (accepted.status, asking.done()) == (200, False)  # 0.8 s later than the first
+    assert (await asking).status == status
+
+
+async def test_a_flood_of_requests_with_a_revoked_key_leaves_the_database_alone(gate: GatewayStage) -> None:
+    """While as many refusals as allowed are delayed, further ones get a 429 without a query."""
+    key = await gate.another_key()
+    await keys.revoke(gate.settings, key.split("-")[2])
+    queries: list[str] = []
+    event.listen(gate.services.store.engine, "before_cursor_execute", lambda *each: queries.append(each[2]))
+    asked = [
+        asyncio.create_task(gate.calls("GET", "/v1/models", headers={"Authorization": f"Bearer {key}"}))
+        for _ in range(400)  # a hundred at once, by aiohttp's limit
+    ]
+    await gate.until(lambda: sum(task.done() and task.result().status == 429 for task in asked) >= 350)
+    for task in asked:
+        task.cancel()
+    await asyncio.gather(*asked, return_exceptions=True)
+
+    assert not [query for query in queries if query.startswith(("UPDATE", "INSERT"))]
+    assert len([query for query in queries if query.startswith("SELECT")]) < 200
 
 
 async def test_the_requests_of_a_minute_are_limited(gate: GatewayStage) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from bot.gateway.inbound.auth_throttle import FORGET_AFTER, MAX_ADDRESSES, MAX_DELAY_S, AuthThrottle
+from bot.gateway.inbound.auth_throttle import FORGET_AFTER, MAX_DELAY_S, MAX_NAMES, AuthThrottle
 from tests.support.builders import NOON
 
 
@@ -30,7 +30,7 @@ def test_the_number_of_addresses_is_limited() -> None:
     """Above the limit, the throttle forgets the address with the oldest failure."""
     throttle = AuthThrottle()
     throttle.record_failure("first", NOON)
-    for number in range(MAX_ADDRESSES - 1):
+    for number in range(MAX_NAMES - 1):
         throttle.record_failure(str(number), NOON + timedelta(seconds=1))
     assert throttle.record_failure("first", NOON + timedelta(seconds=2)) == 0.2
 

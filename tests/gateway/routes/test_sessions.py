@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import logging
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import requests
+from sqlalchemy import Connection, Table
 
 from bot.cli import admin
+from bot.store.tables import SESSIONS, THREADS, TURNS
 from tests.support.gateway_stage import GatewayStage
 from tests.support.room import shown
+from tests.support.slack_inbound_stage import json_log
 
+ROWS = (THREADS, SESSIONS, TURNS)
 ALICE = "My name is Alice"
 WHO = "What's my name?"
 SPELLINGS = ["sessionId", "SESSIONID", "session-id", "x-session-id", "session_id", "Session_Id"]
@@ -223,3 +229,26 @@ async def test_two_requests_of_one_session_are_answered_one_after_the_other(gate
     hold.release()
     assert ((await first).state, (await second).state) == ("created", "continued")
     assert last_shown(gate) == [ALICE, "Hia held answer", WHO]
+
+
+def rows_of(connection: Connection, table: Table) -> list[Any]:
+    """Return all rows of a table."""
+    return [*connection.execute(table.select())]
+
+
+async def test_a_sessions_name_cannot_be_guessed_from_the_log_or_the_rows(
+    gate: GatewayStage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither holds the name, or a hash that somebody without the installation's secret can compute."""
+    caplog.set_level(logging.DEBUG)
+    names = ["customer-4711", "order-1"]
+    for _ in range(2):
+        await gate.posts({"messages": [user(ALICE)]}, {"sessionId": names[0], "Idempotency-Key": names[1]}, "/v1")
+    await gate.posts({"messages": [user(ALICE)]}, {"Idempotency-Key": names[1]}, "/v1")
+    tables = [await gate.services.store.run(rows_of, table) for table in ROWS]
+    kept = json_log(caplog) + repr(tables)
+
+    assert len(gate.model.requests) == 2  # the repetition was found by its key
+    for name in names:
+        guesses = [hashlib.new(kind, name.encode()).hexdigest() for kind in ("md5", "sha1", "sha256", "sha512")]
+        assert not [guess for guess in [name, *guesses] if guess in kept]

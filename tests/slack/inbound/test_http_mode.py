@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import aiohttp
 import pytest
@@ -26,7 +27,7 @@ SECRET = "a signing secret"
 
 
 @asynccontextmanager
-async def http_stage(secret: str | None = None) -> AsyncIterator[tuple[InboundStage, HttpMode]]:
+async def http_stage(secret: str | None = None, **options: Any) -> AsyncIterator[tuple[InboundStage, HttpMode]]:
     """Connect a Bolt app to a playground workspace by signed HTTP requests."""
     async with AsyncExitStack() as stack:
         workspace, inbox = make_workspace(lambda: datetime.now(UTC)), RecordingInbox()
@@ -36,7 +37,7 @@ async def http_stage(secret: str | None = None) -> AsyncIterator[tuple[InboundSt
         client = await stack.enter_async_context(open_client(settings_of(server)))
         bot = BotIdentity(workspace.team.id, "", "", app.user_id, app.bot_id, "attendant")
         bolt = build_app(client, bot, services_of(inbox), settings_of(server), clock=SettableClock().now)
-        http = HttpMode(bolt, secret or app.signing_secret, "127.0.0.1", 0)
+        http = HttpMode(bolt, secret or app.signing_secret, "127.0.0.1", 0, **options)
         await http.start()
         stack.push_async_callback(http.stop)
         url = f"http://127.0.0.1:{http.port}{PATH}"

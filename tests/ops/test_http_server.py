@@ -1,0 +1,110 @@
+"""bot.ops.http_server: on the health port and on Slack's port, slow clients and broken requests are turned away."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import pytest
+
+from bot.ops import health
+from bot.ops.http_server import MAX_HEADER_BYTES
+from bot.slack.inbound.http_mode import MAX_BODY_BYTES, PATH
+from tests.slack.inbound.test_http_mode import http_stage
+from tests.support.timeouts import GENEROUS_S
+
+HOST = "127.0.0.1"
+TIMEOUT_S = 0.2
+HALF_SENT = 400
+
+Served = Callable[[], AbstractAsyncContextManager[int]]
+
+
+@asynccontextmanager
+async def health_port() -> AsyncIterator[int]:
+    """Serve the health endpoint."""
+
+    async def no_counts() -> dict[str, int]:
+        return {}
+
+    async with health.served(HOST, 0, {}, {}, no_counts, client_timeout_s=TIMEOUT_S) as port:
+        yield port
+
+
+@asynccontextmanager
+async def slack_port() -> AsyncIterator[int]:
+    """Serve Slack's requests."""
+    async with http_stage(client_timeout_s=TIMEOUT_S) as (_, http):
+        yield http.port
+
+
+PORTS = pytest.mark.parametrize("served", [health_port, slack_port])
+HALF_A_BODY = f"POST {PATH} HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\nhalf".encode()
+
+
+async def response_to(port: int, sent: bytes) -> bytes:
+    """Send bytes, and return all that the server sends until it closes the connection."""
+    reader, writer = await asyncio.open_connection(HOST, port)
+    writer.write(sent)
+    try:
+        return await asyncio.wait_for(reader.read(), GENEROUS_S)
+    finally:
+        writer.close()
+
+
+@PORTS
+@pytest.mark.parametrize("sent", [b"", b"GET /", b"POST / HTTP/1.1\r\nHost: here\r\n"], ids=["", "line", "headers"])
+async def test_half_sent_requests_are_disconnected(served: Served, sent: bytes) -> None:
+    """Connections that send no whole request are closed without a response."""
+    async with served() as port:
+        responses = await asyncio.gather(*(response_to(port, sent) for _ in range(HALF_SENT)))
+
+    assert set(responses) == {b""}
+
+
+@PORTS
+async def test_an_idle_connection_is_closed(served: Served) -> None:
+    """After a response the next request must arrive in time."""
+    async with served() as port:
+        response = await response_to(port, b"GET /nowhere HTTP/1.1\r\nHost: here\r\n\r\n")
+
+    assert response.startswith(b"HTTP/1.1 404")
+
+
+async def test_a_half_sent_body_is_disconnected() -> None:
+    """Slack's port answers 408 and closes the connection."""
+    async with slack_port() as port:
+        responses = await asyncio.gather(*(response_to(port, HALF_A_BODY) for _ in range(HALF_SENT)))
+
+    assert {response.split()[1] for response in responses} == {b"408"}
+
+
+async def test_a_compressed_body_is_not_decompressed() -> None:
+    """A few kilobytes of a client that Slack did not sign could become gigabytes. Slack compresses no request."""
+    body = gzip.compress(bytes(10 * MAX_BODY_BYTES))
+    head = f"POST {PATH} HTTP/1.1\r\nHost: here\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n"
+    async with slack_port() as port:
+        response = await response_to(port, head.encode() + body)
+
+    assert response.split()[1] == b"400"  # it is not UTF-8; decompressed, it would be too large
+
+
+@PORTS
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"SECRET\r\n\r\n",
+        b"GET / HTTP/1.1\r\nX-Long: SECRET" + b"x" * MAX_HEADER_BYTES + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: SECRET\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+    ],
+    ids=["not HTTP", "long header", "many headers"],
+)
+async def test_invalid_http_is_refused(served: Served, sent: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """The response is a 400. Neither it nor the log repeats the request."""
+    async with served() as port:
+        response = await response_to(port, sent)
+
+    assert response.startswith(b"HTTP/1.0 400")
+    assert "SECRET" not in response.decode() + caplog.text
