@@ -95,7 +95,7 @@ class _Conversation:
                 added = piece if self._round_text else _paragraph_break(self._text) + piece.lstrip()
                 self._round_text += piece
                 self._text += added
-                return (added,)
+                return (added,) if added else ()
             case Retry():
                 self._text, self._round_text = self._text_before, ""
                 return (piece, self._text) if self._text else (piece,)

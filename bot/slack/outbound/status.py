@@ -50,7 +50,7 @@ class Status:
         self._methods: dict[str, _Method] = {}  # by workspace
         self._known: set[str] = set()  # workspaces whose method is known to work
         self._probing = asyncio.Lock()
-        self._waiting: dict[Thread, asyncio.Task[None]] = {}
+        self._waiting: dict[Thread, asyncio.Task[bool]] = {}
 
     async def show(self, thread: Thread, text: str = texts.WORKING) -> None:
         """Show the people in the thread that the bot works."""
@@ -58,12 +58,11 @@ class Status:
         await self._set(thread, "processing", text)
 
     async def renew(self, thread: Thread, text: str) -> bool:
-        """Show this status again; False when Slack's rate limit has no room beside the first status of others."""
+        """Show a status again; False when Slack did not take it, or has no room beside the first status of others."""
         method = _NAMES.get(self._methods.get(thread.workspace, _Method.SESSIONS))
         if method is not None and not self._slack.limiter.can_reserve(method):
             return False
-        await self._set(thread, "processing", text)
-        return True
+        return await self._set(thread, "processing", text)
 
     async def show_waiting(self, thread: Thread, text: str = texts.WAITING) -> None:
         """Show them that the answer comes later."""
@@ -93,13 +92,15 @@ class Status:
         if (waiting := self._waiting.get(thread)) is not None:  # or it would overwrite the status that is set now
             await asyncio.wait([waiting])
 
-    async def _set(self, thread: Thread, session_status: str, text: str) -> None:
+    async def _set(self, thread: Thread, session_status: str, text: str) -> bool:
         try:
             async with asyncio.timeout(self._timeout_s):
                 while not await self._set_once(thread, session_status, text):
                     pass
         except (CallError, TimeoutError) as failure:
             log.debug("status_not_set", extra={"place": str(thread), "error": str(failure)})
+            return False
+        return True
 
     async def _set_once(self, thread: Thread, session_status: str, text: str) -> bool:
         """Return True when it is set, or cannot be; False when the workspace refused the method, to try the next."""

@@ -125,6 +125,19 @@ async def test_renewals_leave_room_for_the_first_status() -> None:
 
 
 @in_virtual_time
+async def test_a_renewal_that_fails_is_repeated_soon() -> None:
+    """A renewal that Slack does not take is tried again before the last status has ended."""
+    async with stage() as slack, slack.adapter.writer(slack.target(), slack.ledger) as writer:
+        watched = Watched(slack)
+        await watched.watch(20)
+        slack.server.faults.fail(METHOD, times=1, status=503)
+        await watched.watch(30)
+        assert [text for _, text in watched.statuses[1:]] == [working(Activity.WAITING, timedelta(seconds=30))] * 2
+        writer.write("Hello")
+        await writer.finish()
+
+
+@in_virtual_time
 async def test_a_restart_reserves_nothing_of_slacks_rate_limit() -> None:
     """While answers wait to be asked again, new ones may still stream."""
     async with stage() as slack, slack.adapter.writer(slack.target(), slack.ledger) as writer:
