@@ -125,7 +125,7 @@ async def test_a_refused_key_is_slowed_down(gate: GatewayStage, *, revoked: bool
 
 
 async def test_a_flood_of_requests_with_a_revoked_key_leaves_the_database_alone(gate: GatewayStage) -> None:
-    """While as many refusals as allowed are delayed, further ones get a 429 without a query."""
+    """Once a key was refused, further requests with it cost no query. Most get a 429 at once."""
     key = await gate.another_key()
     await keys.revoke(gate.settings, key.split("-")[2])
     queries: list[str] = []
