@@ -15,7 +15,7 @@ from sqlalchemy import event
 from bot.domain.events import ChannelGone
 from bot.domain.sessions import Interrupted
 from bot.llm import Done, Usage
-from bot.store import claims, erasure, interruptions
+from bot.store import claims, erasure, interruptions, sessions
 from bot.store.claims import PlatformClaim
 from bot.store.erasure import Scope
 from bot.store.settlement import KeptAnswer, Settlement, TurnState
@@ -63,10 +63,13 @@ async def test_a_kept_answer_survives_the_end_of_an_attempt(driver: StoreDriver,
 
 
 async def test_a_kept_answer_is_no_part_of_the_history(driver: StoreDriver) -> None:
-    """Until its turn is settled the answer is in no history."""
+    """Until its turn is settled the answer is in no history, and no count of answers has it."""
     claim = await kept(driver)
 
     assert await driver.past(claim) == []
+    session = await driver.store.run(sessions.open_in, claim.thread_id)
+    assert session is not None
+    assert session.turns == 0
     [turn] = await driver.rows(TURNS)
     assert (turn.state, turn.finished_at) == ("running", None)
 
