@@ -97,7 +97,9 @@ class Attendant:
             aclosing(reply.words()) as words,
         ):
             async for piece in words:
-                text = piece if not isinstance(piece, Done) else f"\n\n{TRUNCATED}" if piece.truncated else ""
+                text = piece if isinstance(piece, str) else ""
+                if isinstance(piece, Done) and piece.truncated:
+                    text = f"\n\n{TRUNCATED}"
                 if text:
                     with self._services.chat_service.uncancelled():
                         yield text

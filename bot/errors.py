@@ -135,17 +135,27 @@ class Trouble(enum.Enum):
 class ModelError(AttendantError):
     """The model gave no complete answer. `detail` is for operators and never contains text that a person wrote."""
 
-    def __init__(self, trouble: Trouble, detail: str, *, window: int | None = None, param: str = "") -> None:
+    def __init__(
+        self,
+        trouble: Trouble,
+        detail: str,
+        *,
+        window: int | None = None,
+        param: str = "",
+        retry_after_s: float | None = None,
+    ) -> None:
         """Describe the failure.
 
         `window`: the model's window in tokens, if its error names it.
         `param`: the request's parameter that it did not accept, if its error names one.
+        `retry_after_s`: the pause before the next request, if the failure names one.
         """
         super().__init__(f"{trouble.value}: {detail}")
         self.trouble = trouble
         self.detail = detail
         self.window = window
         self.param = param
+        self.retry_after_s = retry_after_s
 
 
 def trace(error: BaseException | None) -> str:

@@ -10,7 +10,7 @@ import secrets
 import socket
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -20,6 +20,7 @@ from bot.errors import StoreUnavailable
 from bot.llm import LLM
 from bot.llm.circuit_breaker import CircuitBreaker
 from bot.llm.from_settings import open_model
+from bot.llm.patience import PatientModel
 from bot.ops.expiry_warnings import ExpiryWarnings
 from bot.ops.scheduler import Scheduler
 from bot.prompt import persona
@@ -178,11 +179,7 @@ async def _services(
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings))
         shared = persona.load(settings.persona_file)
-        of_turns, of_requests, of_summaries = [
-            await stack.enter_async_context(_model(settings, llm, max_streams))
-            for max_streams in (settings.max_running_turns, most_requests, AT_ONCE + OF_CALLERS_AT_ONCE)
-        ]
-        breaker = CircuitBreaker(of_turns, clock=clock)
+        of_turns, of_requests, of_summaries = await _open_models(stack, settings, llm, clock, most_requests)
         tools_cost, idle = cost_of_tools(settings), _idle(settings)
         budget = budget_for(settings, shared, extra_tokens=tools_cost, clock=clock)
         lock = LockKeeper(store, token := secrets.token_hex(8))
@@ -190,11 +187,11 @@ async def _services(
         await stack.enter_async_context(lock.held(leases.renew))
         await leases.free_abandoned()  # at once: the process before this one may have been killed
         accounts = TokenAccounts(store, tokens_per_minute=settings.gateway_tokens_per_minute, clock=clock)
-        summariser = Summariser(store, breaker.beside(of_summaries), budget, leases, accounts, clock=clock)
+        summariser = Summariser(store, of_summaries, budget, leases, accounts, clock=clock)
         stack.push_async_callback(summariser.stop)
         assistant, api_assistant = (
             Assistant(model, persona=shared, budget=budget, extra_tokens=tools_cost)
-            for model in (breaker, breaker.beside(of_requests))
+            for model in (of_turns, of_requests)
         )
         turns = TurnService(store, api_assistant, summariser, WITHDRAWABLE, clock=clock, idle=idle)
         limiter = RequestLimiter(accounts, most=most_requests, most_of_one=settings.max_running_turns_per_workspace)
@@ -217,9 +214,22 @@ async def _services(
         yield Services(store, leases, summariser, assistant, chat, sessions, chat_sessions, scheduler)
 
 
-def _model(settings: Settings, llm: LLM | None, max_streams: int) -> AbstractAsyncContextManager[LLM]:
-    """Open a model for one kind of work, with connections of its own, so that no other kind waits for them."""
-    return nullcontext(llm) if llm is not None else open_model(settings, max_streams=max_streams)
+async def _open_models(
+    stack: AsyncExitStack, settings: Settings, llm: LLM | None, clock: Clock, most_requests: int
+) -> list[PatientModel]:
+    """Open a model each for turns, requests and summaries, which share one circuit breaker.
+
+    Each has connections of its own, so that no kind of work waits for another's.
+    """
+    first, *others = [
+        await stack.enter_async_context(nullcontext(llm) if llm is not None else open_model(settings, max_streams=most))
+        for most in (settings.max_running_turns, most_requests, AT_ONCE + OF_CALLERS_AT_ONCE)
+    ]
+    breaker = CircuitBreaker(first, clock=clock)
+    return [
+        PatientModel(each, patience_s=settings.model_patience_seconds, silence_s=settings.model_timeout_seconds)
+        for each in (breaker, *map(breaker.beside, others))
+    ]
 
 
 def _idle(settings: Settings) -> IdleLimits:

@@ -74,6 +74,7 @@ class Settings(BaseModel):
     model_timeout_seconds: Annotated[float, _parsed(parsers.positive_number(86_400))] = _setting(
         60.0, "Use for instance 60."
     )
+    model_patience_seconds: Annotated[float, _parsed(parsers.number(3_600))] = _setting(60.0, "Use for instance 60.")
     model_window_tokens: Annotated[int | None, _count(1_000, 100_000_000)] = _setting(None, "Use for instance 32768.")
     answer_tokens: Annotated[int, _count(1, 10_000_000)] = _setting(2_000, "Use for instance 2000.")
     history_tokens: Annotated[int, _count(100, 10_000_000)] = _setting(12_000, "Use for instance 12000.")

@@ -11,7 +11,7 @@ from datetime import timedelta
 from bot.domain.sessions import Interrupted, Memory, ResetOutcome, StopOutcome
 from bot.errors import Trouble
 
-# Slack shows these two after the app's name.
+# Slack shows these two after the app's name. bot/domain/activities.py has more of them.
 WORKING = "is thinking…"
 WAITING = "is busy right now; your question is in the queue…"
 
@@ -194,7 +194,7 @@ def more_conversations(count: int) -> str:
 
 def last_active(ago: timedelta) -> str:
     """Return the line under a conversation in a list to choose from. `ago`: since its last message."""
-    return f"Last active {duration} ago" if (duration := _duration(ago, units=1)) else "Last active just now"
+    return f"Last active {words} ago" if (words := duration(ago, units=1)) else "Last active just now"
 
 
 def status(count: int, lines: Sequence[str], idle_after: timedelta) -> str:
@@ -205,14 +205,14 @@ def status(count: int, lines: Sequence[str], idle_after: timedelta) -> str:
     if count == 0:
         return "You have no open conversations with me here."
     have = "one open conversation" if count == 1 else f"{count} open conversations"
-    first = f"You have {have} with me here. I forget each one after {_duration(idle_after) or _SOON} without a message."
+    first = f"You have {have} with me here. I forget each one after {duration(idle_after) or _SOON} without a message."
     more = [f"And {count - len(lines)} more."] if count > len(lines) else []
     return "\n".join([first, *(f"• {line}" for line in lines), *more])
 
 
 def status_line(link: str, age: timedelta, turns: int, expires_in: timedelta) -> str:
     """Describe one open session in `status`. `link` leads to its thread."""
-    return f"{link}: {_started(age)}, {_answers(turns)}, forgotten in {_duration(expires_in) or _SOON}"
+    return f"{link}: {_started(age)}, {_answers(turns)}, forgotten in {duration(expires_in) or _SOON}"
 
 
 def memory(remembered: Memory | None) -> str:
@@ -226,27 +226,27 @@ def memory(remembered: Memory | None) -> str:
     return (
         f"I remember this conversation: {_started(remembered.age)}, {_answers(remembered.turns)}, "
         f"{remembered.filled:.0%} of what I can keep in mind at once{summarized}. I'll forget it in "
-        f"{_duration(remembered.expires_in) or _SOON} unless somebody writes here, or right away on `!reset`."
+        f"{duration(remembered.expires_in) or _SOON} unless somebody writes here, or right away on `!reset`."
     )
 
 
 def expires_soon(left: timedelta) -> str:
     """Return the warning in a thread whose session is about to expire."""
-    return f"_I'll forget this conversation in {_duration(left) or _SOON} unless somebody writes here._"
+    return f"_I'll forget this conversation in {duration(left) or _SOON} unless somebody writes here._"
 
 
 _SOON = "less than a minute"
 
 
 def _started(age: timedelta) -> str:
-    return f"started {duration} ago" if (duration := _duration(age)) else "started just now"
+    return f"started {words} ago" if (words := duration(age)) else "started just now"
 
 
 def _answers(turns: int) -> str:
     return "one answer" if turns == 1 else f"{turns} answers"
 
 
-def _duration(time: timedelta, units: int = 2) -> str:
+def duration(time: timedelta, units: int = 2) -> str:
     """Return a duration in its largest units, such as "1 day 2 hours"; empty for less than a minute."""
     minutes, parts = max(0, int(time.total_seconds())) // 60, []
     for unit, size in (("day", 1440), ("hour", 60), ("minute", 1)):

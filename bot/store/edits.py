@@ -13,7 +13,7 @@ from bot.domain.sessions import EditOutcome, Interrupted, wants_answer, wants_an
 from bot.store import posted_messages, stored_bytes, thread_context, threads
 from bot.store.erasure import erase_messages, texts_changed
 from bot.store.inbox import store_message
-from bot.store.interruptions import interrupt, leave_unanswered
+from bot.store.interruptions import drop_kept, interrupt, leave_unanswered
 from bot.store.locks import lock_if_open
 from bot.store.tables import MESSAGES
 
@@ -33,6 +33,8 @@ def accept_edit(
         return EditOutcome.NOTHING, None
     texts_changed(connection, [stored.turn_id] if stored.turn_id else [])
     is_running = stored.turn_id and interrupt(connection, thread.id, Interrupted.EDITED, stored.turn_id)
+    if is_running:
+        drop_kept(connection, stored.turn_id)
     return (EditOutcome.ANEW if is_running else EditOutcome.REPLACED), None
 
 

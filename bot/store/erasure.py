@@ -109,7 +109,9 @@ def erase_messages(
 
 def _erase_answers(connection: Connection, turn_ids: Sequence[int], replacement: str | None) -> None:
     answered = sa.update(TURNS).where(TURNS.c.id.in_(turn_ids), TURNS.c.answer.is_not(None))
-    connection.execute(answered.values({**NO_TEXT, TURNS.c.answer: replacement}))
+    # A running turn has an answer that is kept until it is shown: it restarts, and gets another one.
+    new_answer = sa.case((RUNNING, sa.null()), else_=replacement)
+    connection.execute(answered.values({**NO_TEXT, TURNS.c.answer: new_answer}))
 
 
 def texts_changed(connection: Connection, turn_ids: Sequence[int]) -> None:

@@ -263,7 +263,7 @@ _EXPIRING = (
 
 def _listed(connection: Connection, conditions: Sequence[Any], limit: int) -> list[OpenSession]:
     # A settled turn has an answer, or a line in place of an erased one, unless all its messages were deleted.
-    is_remembered = (TURNS.c.session_id == SESSIONS.c.id, TURNS.c.answer.is_not(None))
+    is_remembered = (TURNS.c.session_id == SESSIONS.c.id, TURNS.c.answer.is_not(None), ~RUNNING)
     count = sa.select(sa.func.count()).where(*is_remembered).scalar_subquery()
     opening = (
         sa.select(sa.func.substr(MESSAGES.c.text, 1, OPENING_CHARACTERS))

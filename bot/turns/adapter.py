@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 from bot.domain.events import Author, Thread
@@ -55,6 +56,12 @@ class AnswerWriter(Protocol):
     def write(self, text: str) -> None:
         """Add text to the answer."""
 
+    def restart(self) -> None:
+        """Drop all text so far, because the model is asked again. The next text takes its place in the thread."""
+
+    def think(self) -> None:
+        """Note that the model thinks, for the status."""
+
     async def drain(self) -> None:
         """Wait while too much text is not shown yet. It may be cancelled without a loss of text, and never raises."""
 
@@ -81,11 +88,12 @@ class Adapter(Protocol):
         A block that ends without `finish` leaves the answer as it stands. The messages of an earlier attempt that died
         half-way are finished in place, so that the reader sees one answer. The block raises PlatformError when the
         platform refuses and a retry does not help, and PlatformUnavailable when the platform could not be reached, or
-        asked for a long wait, and a retry helps.
+        asked for a long wait, and a retry helps. An unreachable platform is not reported before `finish`, so that the
+        model's answer can be kept.
         """
 
-    async def show_waiting(self, target: AnswerTarget) -> None:
-        """Show that the message is accepted, but has to wait. Best effort: it never raises."""
+    async def show_waiting(self, target: AnswerTarget, waited: timedelta = timedelta()) -> None:
+        """Show that the message is accepted, but has to wait, and for how long it has. Best effort: it never raises."""
 
     async def end_waiting(self, target: AnswerTarget) -> None:
         """End that status, because nothing will be answered here. Best effort: it never raises."""

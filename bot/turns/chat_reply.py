@@ -11,23 +11,26 @@ from datetime import datetime
 
 from bot.domain.sessions import Opened
 from bot.errors import ModelError, Trouble
-from bot.llm import Done, Usage
+from bot.llm import Done, Retry, Usage
 from bot.prompt.tokens import estimate_tokens
 from bot.store.chat_turns import Repeated
 from bot.turns.answer import AnswerStream
+
+Reply = str | Retry | Done
 
 
 @dataclass(frozen=True, slots=True)
 class ChatReply:
     """The reply to a question. Read its words within the block that opened it.
 
-    `words` yields the model's words, then its Done, by when the answer is stored. An answer that calls tools is not
-    stored: the caller asks again, with their results. Raises ModelError when there is no whole answer, SessionClosed
-    when the session was reset meanwhile, SessionLost when its lease was lost, and StoreUnavailable.
+    `words` yields the model's words, then its Done, by when the answer is stored. At a Retry all words so far are void;
+    only a question that `reads_whole` gets one. An answer that calls tools is not stored: the caller asks again, with
+    their results. Raises ModelError when there is no whole answer, SessionClosed when the session was reset meanwhile,
+    SessionLost when its lease was lost, and StoreUnavailable.
     """
 
     began_at: datetime
-    words: Callable[[], AsyncGenerator[str | Done, None]]
+    words: Callable[[], AsyncGenerator[Reply, None]]
     opened: Opened | None = None  # None: without a session
     name: str = ""  # the answer's id, which never changes; none when nothing is stored
     repeated: bool = False  # it was given before

@@ -16,7 +16,7 @@ from functools import partial
 from bot.domain.events import Thread
 from bot.domain.sessions import IdleLimits
 from bot.errors import IdempotencyKeyReused, SessionBusy, SessionClosed, SessionLost
-from bot.llm import Done
+from bot.llm import Done, Retry
 from bot.llm.callers import CallersParameters
 from bot.prompt.compose import PromptParts
 from bot.prompt.history import Turn, speakers
@@ -26,7 +26,7 @@ from bot.store.settlement import Settlement, TurnState
 from bot.turns.answer import AnswerStream
 from bot.turns.assistant import Assistant
 from bot.turns.chat_question import Question
-from bot.turns.chat_reply import ChatReply, name_of, repeated, whole_answer
+from bot.turns.chat_reply import ChatReply, Reply, name_of, repeated, whole_answer
 from bot.turns.cpu import compute
 from bot.turns.interruption import Interruption
 from bot.turns.leases import LeaseKeeper
@@ -170,6 +170,7 @@ class ChatService:
             parts,
             parameters=CallersParameters(question.parameters, question.owner),
             whole=True,
+            can_restart=question.reads_whole,
             interruption=turn.interruption,
         )
 
@@ -180,6 +181,7 @@ class ChatService:
             question.messages or (),
             instructions=question.instructions,
             parameters=CallersParameters(question.parameters, question.owner),
+            can_restart=question.reads_whole,
             interruption=interruption,
         )
 
@@ -193,12 +195,13 @@ class ChatService:
 
     async def _words(
         self, question: Question, answer: AnswerStream, turn: Running | None
-    ) -> AsyncGenerator[str | Done, None]:
+    ) -> AsyncGenerator[Reply, None]:
         """Yield the model's words; settle the turn; then yield the Done."""
         async with aclosing(answer.words()) as words:
             async for word in words:
                 await self.pacer.step()
-                yield word
+                if isinstance(word, str) or (question.reads_whole and isinstance(word, Retry)):
+                    yield word
         if turn is not None and answer.result.interrupted is not None:
             raise SessionLost(TAKEN_OVER) if turn.lost else SessionClosed("the session was reset meanwhile")
         request = {"request": question.request}

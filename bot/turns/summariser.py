@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from bot.errors import ModelError, OutOfTokens, StoreUnavailable, Trouble, trace
-from bot.llm import LLM, NO_PARAMETERS, Done, Parameters
+from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, Retry
 from bot.llm.callers import CallersParameters, PerCaller
 from bot.prompt import summary_request
 from bot.prompt.budget import Budget
@@ -174,11 +174,14 @@ class Summariser:
         parameters = _parameters(owner)
         async with aclosing(self._llm.stream(request.messages, parameters)) as pieces:
             async for piece in pieces:
-                if isinstance(piece, Done):
-                    cost.usage = piece.usage
-                    self._budgets.of(parameters).learn(request.tokens, piece.usage.prompt if piece.usage else 0)
-                else:
-                    cost.text += piece
+                match piece:
+                    case Done(usage=usage):
+                        cost.usage = usage
+                        self._budgets.of(parameters).learn(request.tokens, usage.prompt if usage else 0)
+                    case str():
+                        cost.text += piece
+                    case Retry(why):
+                        cost.retry(why)
                 if len(cost.text) > most_tokens * MOST_CHARACTERS:  # the model ignores the limit that it was given
                     return
 

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.errors import StoreUnavailable, Trouble
+from bot.errors import ModelError, StoreUnavailable, Trouble
 from bot.llm import Usage
 from bot.prompt.tokens import estimate_tokens
 from bot.store import api_keys
@@ -36,12 +36,21 @@ _UNREAD = {
 
 @dataclass(slots=True)
 class RequestCost:
-    """What is known of a request's cost: its estimated prompt, the text so far, the usage, and why it failed."""
+    """What is known of a request's cost: its estimated prompt, the text so far, the usage, and why it failed.
+
+    `earlier` are the tokens of attempts that failed before it.
+    """
 
     prompt_tokens: int
     text: str = ""
     usage: Usage | None = None
     trouble: Trouble | None = None
+    earlier: int = 0
+
+    def retry(self, why: ModelError) -> None:
+        """Count an attempt that failed; a new one begins."""
+        self.trouble = why.trouble
+        self.earlier, self.text, self.trouble = self.tokens, "", None
 
     @property
     def tokens(self) -> int:
@@ -50,10 +59,10 @@ class RequestCost:
         So a caller that goes away early pays for the prompt, too.
         """
         if self.usage is not None:
-            return self.usage.prompt + self.usage.completion
+            return self.earlier + self.usage.prompt + self.usage.completion
         if self.trouble in _UNREAD and not self.text:
-            return 0
-        return self.prompt_tokens + estimate_tokens(self.text)
+            return self.earlier
+        return self.earlier + self.prompt_tokens + estimate_tokens(self.text)
 
 
 class TokenAccounts:

@@ -108,7 +108,7 @@ async def test_a_preference_is_confirmed_if_the_model_does_not(room: Room) -> No
 
 @pytest.mark.parametrize(
     ("replies", "trouble"),
-    [([says(), says()], None), ([Fails(401)], Trouble.REFUSED_KEY)],
+    [([says(), says(), says()], None), ([Fails(401)], Trouble.REFUSED_KEY)],
     ids=["silent", "refused"],
 )
 async def test_a_stored_preference_is_confirmed_if_the_model_fails(

@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from bot.errors import ModelError, Trouble
-from bot.llm import NO_PARAMETERS, Done, Offer, Parameters
+from bot.llm import NO_PARAMETERS, Offer, Parameters
 from bot.llm.callers import CallersParameters
 from bot.llm.circuit_breaker import COOL_DOWN, CircuitBreaker
 from bot.testing import PausedStep, ScriptedLLM, SettableClock
@@ -34,7 +34,7 @@ class Caller:
         """Return the answer, or the detail of its error."""
         try:
             async with aclosing(self._breaker.stream([], parameters)) as pieces:
-                return "".join([piece async for piece in pieces if not isinstance(piece, Done)])
+                return "".join([piece async for piece in pieces if isinstance(piece, str)])
         except ModelError as error:
             return error.detail
 

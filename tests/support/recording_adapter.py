@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from bot.domain.events import Thread
 from bot.domain.preferences import NO_PROFILE, ModelsChange, Profile
@@ -25,6 +26,7 @@ class RecordingAdapter:
         self.targets: list[AnswerTarget] = []
         self.earlier_messages: list[Sequence[str]] = []  # in the ledger, at the start of each later attempt
         self.shown_waiting: list[AnswerTarget] = []
+        self.waited: list[timedelta] = []  # at each of them
         self.ended_waiting: list[AnswerTarget] = []
         self.shown_changes: list[tuple[str, ModelsChange]] = []
         self.people: dict[str, str] = {}
@@ -37,6 +39,7 @@ class RecordingAdapter:
         self.notified: list[tuple[Thread, str]] = []
         self.failures: list[Exception] = []  # each is raised by one of the next answers or notices
         self.on_finish: Callable[[str], None] = lambda _: None  # called with the text of each finished answer
+        self.thoughts = 0  # times that a model was said to think
         self.running = 0  # answers that are being shown
         self.most_running = 0
         self.most_in_one_thread = 0
@@ -59,8 +62,9 @@ class RecordingAdapter:
         finally:
             await self._count(target.thread, -1)
 
-    async def show_waiting(self, target: AnswerTarget) -> None:
+    async def show_waiting(self, target: AnswerTarget, waited: timedelta = timedelta()) -> None:
         """See Adapter.show_waiting."""
+        self.waited.append(waited)
         self.shown_waiting.append(target)
         await self._notify_waiters()
         await self.status_available.wait()
@@ -144,6 +148,14 @@ class RecordingWriter:
     def write(self, text: str) -> None:
         """See AnswerWriter."""
         self._text += text
+
+    def restart(self) -> None:
+        """See AnswerWriter."""
+        self._text = ""
+
+    def think(self) -> None:
+        """See AnswerWriter."""
+        self._adapter.thoughts += 1
 
     async def drain(self) -> None:
         """See AnswerWriter."""

@@ -19,10 +19,10 @@ from bot.gateway.outbound import access_log
 from bot.gateway.outbound.client_timeout import ClientTimeout
 from bot.gateway.outbound.completion import envelope
 from bot.gateway.outbound.errors import invalid, out_of_tokens, unsupported
-from bot.llm import Done, Usage
+from bot.llm import Done, Retry, Usage
 from bot.turns.caller_places import CallerPlaces
 from bot.turns.chat_question import Question
-from bot.turns.chat_reply import ChatReply
+from bot.turns.chat_reply import ChatReply, Reply
 from bot.turns.chat_service import ChatService
 from bot.turns.cpu import compute
 
@@ -57,8 +57,9 @@ class ChatCompletions:
         session, key = session_of(http), idempotency_key_of(http)
         request = await read(http, self._settings)
         question = await compute(request.size, self._question, admission.key.id, request, session, key)
+        question = replace(question, request=http[access_log.ID], reads_whole=not request.stream)
         try:
-            async with self._chat.ask(replace(question, request=http[access_log.ID])) as reply:
+            async with self._chat.ask(question) as reply:
                 headers = dict(admission.headers)
                 if session is not None and reply.opened is not None:
                     headers |= {"x-session-id": session, "x-session-state": reply.opened.value}
@@ -128,10 +129,14 @@ class CompletionResponse:
         text: list[str] = []
         async with aclosing(self._reply.words()) as words:
             async for piece in words:
-                if isinstance(piece, Done):
-                    body = self._envelope.whole("".join(text), piece, piece.usage or Usage())
-                    return web.json_response(body, headers=headers)
-                text.append(piece)
+                match piece:
+                    case Done():
+                        body = self._envelope.whole("".join(text), piece, piece.usage or Usage())
+                        return web.json_response(body, headers=headers)
+                    case Retry():
+                        text.clear()
+                    case str():
+                        text.append(piece)
         raise AssertionError("a reply ends with its Done")
 
     async def stream(self, http: web.Request, headers: Mapping[str, str]) -> web.StreamResponse:
@@ -147,13 +152,14 @@ class CompletionResponse:
                 await self._send_piece(response, piece)
             return response
 
-    async def _send_piece(self, response: web.StreamResponse, piece: str | Done) -> None:
+    async def _send_piece(self, response: web.StreamResponse, piece: Reply) -> None:
         with_usage = self._request.include_usage
-        if isinstance(piece, str):
-            await self._send(response, self._envelope.delta(piece, with_usage=with_usage))
-            return
-        for chunk in self._envelope.ending(piece, piece.usage or Usage(), with_usage=with_usage):
-            await self._send(response, chunk)
+        match piece:
+            case str():
+                await self._send(response, self._envelope.delta(piece, with_usage=with_usage))
+            case Done():
+                for chunk in self._envelope.ending(piece, piece.usage or Usage(), with_usage=with_usage):
+                    await self._send(response, chunk)
 
     async def _send(self, response: web.StreamResponse, data: bytes) -> None:
         async with self._client_timeout.writing():

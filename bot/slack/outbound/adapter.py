@@ -6,11 +6,11 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.domain import texts
+from bot.domain import activities, texts
 from bot.domain.events import Thread
 from bot.domain.preferences import ModelsChange, Profile
 from bot.errors import PlatformError, PlatformUnavailable
@@ -20,6 +20,7 @@ from bot.slack.errors import CallError, RefusedError, UnconfirmedError
 from bot.slack.identity import PLATFORM, BotIdentity
 from bot.slack.outbound import thread_reader
 from bot.slack.outbound.answer_messages import AnswerMessages
+from bot.slack.outbound.answer_status import AnswerStatus
 from bot.slack.outbound.answer_writer import SlackAnswerWriter
 from bot.slack.outbound.messages import Slack, say
 from bot.slack.outbound.orphaned_messages import OrphanedMessages
@@ -74,7 +75,8 @@ class SlackAdapter:
         slack = replace(self._slack, is_ours=ledger.is_ours)
         orphans = OrphanedMessages(slack, self._bot, target, ledger)
         messages = AnswerMessages(slack, self._streaming, orphans, target)
-        writer = SlackAnswerWriter(messages, orphans, self._status, target.thread)
+        status = AnswerStatus(self._status, target.thread, self._slack.limiter.clock)
+        writer = SlackAnswerWriter(messages, orphans, status)
         self._answering.add(target.thread)
         try:
             async with writer.opened(attempt=target.attempt):
@@ -82,10 +84,10 @@ class SlackAdapter:
         finally:
             self._answering.discard(target.thread)
 
-    async def show_waiting(self, target: AnswerTarget) -> None:
+    async def show_waiting(self, target: AnswerTarget, waited: timedelta = timedelta()) -> None:
         """Show that the message waits, except below an answer that grows, where the status would never end."""
         if target.thread not in self._answering:
-            await self._status.show_waiting(target.thread)
+            await self._status.show_waiting(target.thread, activities.queued(waited))
 
     async def end_waiting(self, target: AnswerTarget) -> None:
         """End the status that says that the message waits."""

@@ -36,6 +36,7 @@ class OrphanedMessages:
         self._target = target
         self._ledger = ledger
         self._known: set[str] = set()
+        self._removed: set[str] = set()
         self._orphans: deque[str] = deque()
         self._must_look = False  # an earlier attempt may have posted a message that is not in the ledger
 
@@ -73,6 +74,10 @@ class OrphanedMessages:
         """Return the next message that is known; None when there is none."""
         return self._edited(self._orphans.popleft()) if self._orphans else None
 
+    def take_back(self) -> None:
+        """Orphan all messages of this answer again, because its text is void."""
+        self._orphans = deque(sorted(self._known - self._removed))
+
     async def remove_all(self) -> None:
         """Delete the messages that were not needed. Raises CallError when Slack cannot be reached."""
         await self._look()
@@ -85,6 +90,7 @@ class OrphanedMessages:
         Slack sends an event for the bot's own deletions, too, which erases the answer that the message holds. So the
         ledger drops the message.
         """
+        self._removed.add(message.ts)
         try:
             await message.remove()
             await self._ledger.removed(message.ts)

@@ -160,7 +160,7 @@ async def test_a_failed_model_call_is_logged_once(
     gate: GatewayStage, log: pytest.LogCaptureFixture, session: str | None, *, stream: bool
 ) -> None:
     """The event has the trouble, the turn and the request. The request's own event has the error code."""
-    gate.model.script(*[says()] * 2)
+    gate.model.script(*[says()] * 3)
     await gate.asks("hi", session=session, stream=stream)
 
     (event,) = [record.__dict__ for record in log.records if record.levelno > logging.INFO]
