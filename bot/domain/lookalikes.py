@@ -89,7 +89,10 @@ def _resembled(char: str) -> str:
     if is_invisible(char) or unicodedata.category(char) in _MARKS:
         return ""
     named = _NAMED.fullmatch(unicodedata.name(char, ""))
-    return _LATIN.get(ord(char)) or (named["letter"] if named else char.casefold())
+    if letter := _LATIN.get(ord(char)) or (named and named["letter"]):
+        return letter
+    small = char.casefold().lower()  # the casefold of Cherokee has capital letters
+    return small if small == char else "".join(map(_resembled, small))
 
 
 _FOLDING = _Folding()

@@ -74,4 +74,4 @@ def test_the_model_is_told_what_it_is_given() -> None:
     assert "the turns of a part of it" in of_turns.messages[0]["content"]
     assert "no more than 60 words" in of_turns.messages[0]["content"]
     assert "your summary so far, in parts" in of_parts.messages[0]["content"]
-    assert of_parts.messages[1]["content"].endswith("one\n\ntwo")
+    assert of_parts.messages[1]["content"].endswith("  one\n\n  two")

@@ -71,10 +71,9 @@ async def test_requests_at_once_cannot_pass_a_limit(
     (persona := tmp_path / "persona.md").write_text("You are helpful.")
     async with AsyncExitStack() as stack:
         model = await stack.enter_async_context(served(lambda _: Says(("fine",), usage=USAGE)))
+        many = {"max_running_turns_per_workspace": AT_ONCE, "gateway_max_running_per_key": AT_ONCE}
         gates = [
-            await stack.enter_async_context(
-                opened(database_url, model, clock, persona_file=persona, max_running_turns_per_workspace=AT_ONCE)
-            )
+            await stack.enter_async_context(opened(database_url, model, clock, persona_file=persona, **many))
             for _ in range(2)
         ]
         key = await key_of(gates[0], LIMIT)
@@ -148,10 +147,20 @@ async def test_a_broken_answer_costs_its_prompt_and_its_words(gate: GatewayStage
     """Without a usage from the backend the cost is estimated. The rest of the reservation is released."""
     key = await key_of(gate, 10_000)
     gate.model.script(says("Try ", Cut()))
-    broken = await gate.asks("word " * 500, session="one", headers=key, max_tokens=5_000)
+    broken = await gate.asks("word " * 500, session="one", headers=key, stream=True, max_tokens=5_000)
 
-    assert broken.status == 502
+    assert broken.text == "Try "
     assert 10_000 - 2_000 < await remaining(gate, key) <= 10_000 - 500
+
+
+async def test_an_answer_that_is_asked_for_again_costs_both_requests(gate: GatewayStage) -> None:
+    """The backend counts the prompt of each request."""
+    key = await key_of(gate, 10_000)
+    gate.model.script(says("Try ", Cut()), Says(("fine",), usage=USAGE))
+    whole = await gate.asks("word " * 500, session="one", headers=key, max_tokens=5_000)
+
+    assert whole.status == 200
+    assert 10_000 - 2_000 < await remaining(gate, key) <= 10_000 - 500 - sum(USAGE.values())
 
 
 async def test_a_repeated_request_costs_nothing(gate: GatewayStage) -> None:
