@@ -6,7 +6,6 @@ Rule: an unknown key and a wrong secret get the same error response after the sa
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,15 +15,12 @@ from aiohttp import web
 
 from bot.config.settings import Settings
 from bot.domain.api_keys import Key, Secret, parse_key
-from bot.errors import StoreUnavailable
-from bot.gateway.inbound.auth_throttle import AuthThrottle
+from bot.gateway.inbound.auth_throttle import MAX_NAMES, AuthThrottle
 from bot.gateway.inbound.client_address import client_address
 from bot.gateway.outbound import access_log
 from bot.gateway.outbound.errors import ApiError, forbidden, rate_limited, too_many_failures, unauthorized
 from bot.store import api_keys
 from bot.store.engine import Store
-
-log = logging.getLogger(__name__)
 
 MAX_DELAYED = 200  # error responses that are delayed at once; above that the gateway answers 429 without a delay
 MAX_DELAYED_BY_NAME = 20  # an address, or a key that is no longer valid or over a limit
@@ -47,13 +43,14 @@ class Admission:
 
 
 class Authenticator:
-    """Checks keys, enforces their rate limits, and counts their tokens."""
+    """Checks keys, and enforces their rate limits."""
 
     def __init__(self, store: Store, settings: Settings, clock: Callable[[], datetime]) -> None:
         self._store = store
         self._settings = settings
         self._clock = clock
         self._throttle = AuthThrottle()
+        self._invalid: set[str] = set()  # digests of keys that were revoked or have expired, which no command undoes
         self._delayed: Counter[str] = Counter()  # error responses that are being delayed, by name
 
     async def authenticate(self, request: web.Request) -> Key:
@@ -73,16 +70,16 @@ class Authenticator:
             "tokens": self._settings.gateway_tokens_per_minute,
         }
         secret = await self._secret(request)
-        if self._delayed[revoked := f"revoked:{secret.digest}"] >= MAX_DELAYED_BY_NAME:
-            raise too_many_failures(1)  # without a look into the database
+        if secret.digest in self._invalid:
+            raise await self._no_longer_valid(request, secret)
         limited = {unit: defaults[unit] for unit in limited_units}
         row = await self._store.run(api_keys.admit, secret, now=self._clock(), **limited)
         if row is None:
             raise await self._after_delay(self._client(request), unauthorized(WRONG))
         key, spent = row
-        request[access_log.KEY_ID] = key.id
         if spent is None:
-            raise await self._after_delay(revoked, forbidden(NO_LONGER_VALID))
+            raise await self._no_longer_valid(request, secret)
+        request[access_log.KEY_ID] = key.id
         limits = {
             "requests": key.requests_per_minute or defaults["requests"],
             "tokens": key.tokens_per_minute or defaults["tokens"],
@@ -95,14 +92,6 @@ class Authenticator:
                 raise await self._after_delay(f"spent:{key.id}", error, at_once=error)
         return Admission(key, headers)
 
-    async def charge(self, key: Key, tokens: int) -> None:
-        """Count the tokens of an answer. It never raises, because the client already has the answer."""
-        try:
-            # Shielded: a client that disconnects cancels the request, but not the count.
-            await asyncio.shield(self._store.run(api_keys.spend, key.id, tokens=tokens, now=self._clock()))
-        except StoreUnavailable as error:
-            log.warning("tokens_not_counted", extra={"key": key.id, "tokens": tokens, "error": str(error)})
-
     async def _secret(self, request: web.Request) -> Secret:
         scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not credentials.strip():
@@ -110,6 +99,14 @@ class Authenticator:
         if (secret := parse_key(credentials.strip())) is None:
             raise await self._after_delay(self._client(request), unauthorized(WRONG))
         return secret
+
+    async def _no_longer_valid(self, request: web.Request, secret: Secret) -> ApiError:
+        """Return the error for a key that was revoked or has expired. Its later requests cost no query."""
+        request[access_log.KEY_ID] = secret.id
+        if len(self._invalid) >= MAX_NAMES:
+            self._invalid.clear()
+        self._invalid.add(secret.digest)
+        return await self._after_delay(f"invalid:{secret.id}", forbidden(NO_LONGER_VALID))
 
     def _client(self, request: web.Request) -> str:
         """Return the address of a client without a key, and note it for the log."""
