@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import psutil
 
-from bench import crowd, gateway, long_thread, table, workload
+from bench import attacks, crowd, gateway, long_thread, recovery, table, workload
 from bench.subject import LEAN, OURS, OURS_ON_POSTGRES, Subject
 from bench.surroundings import DELTAS
 from bench.workload import MOST_TURNS, TURNS_PER_THREAD
@@ -45,7 +45,9 @@ def main() -> None:
     for size, results in crowds.items():
         print("", *table.lines(f"A crowd of {size:,}", results), sep="\n")
     print(*long_thread.lines(), sep="\n")
+    print(*recovery.lines(), sep="\n")
     gateway.report()
+    attacks.report()
     sys.exit("\n".join(_failures(crowds[CROWD])) or 0)
 
 

@@ -19,6 +19,7 @@ from bot.playground.delivery.delivery import Delivery
 from bot.playground.workspace.changes import Change, MessageChanged, MessagePosted
 from bot.playground.workspace.messages import Message
 from bot.playground.workspace.people import Channel, Person
+from bot.playground.workspace.workspace import Workspace
 from bot.testing import PausedStep
 from tests.support.openai_server import Says, instant
 
@@ -73,7 +74,7 @@ class _Crowd:
     async def ask(self, size: int) -> None:
         """Have so many people ask, and wait until the model has answered every request."""
         workspace = self._around.workspace
-        channel, people = self._gather(size)
+        channel, people = gather(workspace, size)
         question = f"<@{workspace.app.user_id}> My VPN drops every ten minutes since this morning. What can I do?"
         self._asked = [workspace.post(person, channel, question, raw=True) for person in people]
         with suppress(AssertionError):  # the figures show it
@@ -88,15 +89,6 @@ class _Crowd:
         """Return the number of whole answers to each question."""
         return [len(self._whole[message.root]) for message in self._asked]
 
-    def _gather(self, size: int) -> tuple[Channel, Sequence[Person]]:
-        workspace = self._around.workspace
-        people = [Person(f"U{n:09}", f"guest{n}", f"Guest {n}", workspace.team.id) for n in range(size)]
-        workspace.people |= {person.id: person for person in people}
-        channel = workspace.channel("help-desk")
-        everybody = channel.members | {person.id for person in people}
-        workspace.channels[channel.id] = dataclasses.replace(channel, members=everybody)
-        return workspace.channels[channel.id], people
-
     def _see(self, change: Change) -> None:
         match change:
             case MessagePosted(message) | MessageChanged(message) if message.bot_id and not message.streaming_since:
@@ -110,6 +102,16 @@ class _Crowd:
             return False
         answers = self.answers()
         return all(answers) and sum(answers) >= self.thinking.begun
+
+
+def gather(workspace: Workspace, size: int) -> tuple[Channel, Sequence[Person]]:
+    """Let so many people join a channel, and return both."""
+    people = [Person(f"U{n:09}", f"guest{n}", f"Guest {n}", workspace.team.id) for n in range(size)]
+    workspace.people |= {person.id: person for person in people}
+    channel = workspace.channel("help-desk")
+    everybody = channel.members | {person.id for person in people}
+    workspace.channels[channel.id] = dataclasses.replace(channel, members=everybody)
+    return workspace.channels[channel.id], people
 
 
 async def measure(subject: Subject, size: int) -> Figures:

@@ -23,32 +23,49 @@ START_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A bot: its name, its command, and whether it needs a PostgreSQL."""
+    """A bot: its name, its command, whether it needs a PostgreSQL, and whether it announces that it runs."""
 
     name: str
     command: tuple[str, ...]
     on_postgres: bool = False
+    announces: bool = True
 
 
-LEAN = Subject("lean bot", ("-m", "bench.lean_bot"))
+LEAN = Subject("lean bot", ("-m", "bench.lean_bot"), announces=False)
 OURS = Subject("attendant", ("-m", "bot", "run"))
 OURS_ON_POSTGRES = Subject("on PostgreSQL", OURS.command, on_postgres=True)
 
 
-@asynccontextmanager
-async def running(subject: Subject, around: Surroundings) -> AsyncIterator[psutil.Process]:
-    """Run the bot in an empty folder, connected to the workspace and the model. If it ends by itself, end the bench."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a bot runs: an empty folder, and an environment that connects it to the workspace and the model."""
+
+    folder: Path
+    environ: dict[str, str]
+
+
+@contextmanager
+def place(subject: Subject, around: Surroundings) -> Iterator[Place]:
+    """Make a place for the bot, with a PostgreSQL of its own if it needs one."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="attendant-bench-", dir="/tmp")))
         environ = _environ(around)
         if subject.on_postgres:
             environ["DATABASE_URL"] = stack.enter_context(_postgres(folder / "postgres"))
-        log = stack.enter_context((folder / "log").open("w+"))
+        yield Place(folder, environ)
+
+
+@asynccontextmanager
+async def running(subject: Subject, around: Surroundings, at: Place | None = None) -> AsyncIterator[psutil.Process]:
+    """Run the bot, in a place of its own unless one is given. If it ends by itself, end the bench."""
+    with ExitStack() as stack:
+        at = at or stack.enter_context(place(subject, around))
+        log = stack.enter_context(tempfile.NamedTemporaryFile("w+", dir=at.folder))
         process = subprocess.Popen(  # noqa: ASYNC220 - it is left to run
-            (sys.executable, *subject.command), cwd=folder, env=environ, stdout=log, stderr=log
+            (sys.executable, *subject.command), cwd=at.folder, env=at.environ, stdout=log, stderr=log
         )
         try:
-            await _until_connected(process, around)
+            await _until_connected(process, around, Path(log.name) if subject.announces else None)
             yield psutil.Process(process.pid)
         except BaseException:
             log.seek(0)
@@ -65,9 +82,10 @@ def megabytes(bot: psutil.Process) -> float:
     return resident / 1_000_000
 
 
-async def _until_connected(process: subprocess.Popen[bytes], around: Surroundings) -> None:
+async def _until_connected(process: subprocess.Popen[bytes], around: Surroundings, log: Path | None) -> None:
+    """Wait until the bot says so in its log, or, without a log, until it has a connection."""
     async with asyncio.timeout(START_S):
-        while not around.workspace.connected:
+        while not (around.workspace.connected if log is None else b"is running" in log.read_bytes()):  # noqa: ASYNC240 - a short file
             if process.poll() is not None:
                 raise SystemExit(f"{process.args!r} ended with status {process.returncode}")
             await asyncio.sleep(0.05)

@@ -32,7 +32,8 @@ ChatId = str | UUID
 class Attendant:
     """Answers in chats. `open` makes it, for use inside its block.
 
-    Every method may raise StoreUnavailable, and Overloaded when too many answers run.
+    Every method may raise StoreUnavailable, and Overloaded when too many answers run. The chats of a key share its
+    limit of tokens per minute: a message beyond it raises OutOfTokens.
     """
 
     def __init__(self, services: Services, owner: str) -> None:
@@ -96,7 +97,9 @@ class Attendant:
             aclosing(reply.words()) as words,
         ):
             async for piece in words:
-                text = piece if not isinstance(piece, Done) else f"\n\n{TRUNCATED}" if piece.truncated else ""
+                text = piece if isinstance(piece, str) else ""
+                if isinstance(piece, Done) and piece.truncated:
+                    text = f"\n\n{TRUNCATED}"
                 if text:
                     with self._services.chat_service.uncancelled():
                         yield text

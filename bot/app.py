@@ -49,6 +49,7 @@ async def slack_bot(settings: Settings, *, clock: Clock = utc_now) -> AsyncItera
         services = await stack.enter_async_context(open_platform_services(settings, [adapter], clock=clock))
         bolt = build_app(client, identity, services, settings, clock=clock)
         connection = await stack.enter_async_context(connect(bolt, settings))
+        services.take_over()
         if settings.health_port is not None:
             await stack.enter_async_context(_health(settings, settings.health_port, services, clock, connection))
         intake = (

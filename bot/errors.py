@@ -12,6 +12,8 @@ AttendantError
 ├── SessionClosed         the session was reset during the answer: a retry opens a new one
 ├── SessionNotFound       no chat has this id, or its rows are deleted
 ├── IdempotencyKeyReused  the key belongs to another request
+├── StorageFull           the sessions of an API key hold as much text as they may
+├── OutOfTokens           the API key's tokens do not suffice: retry in the next minute, if they ever do
 ├── Overloaded            too many requests at once: retry later
 └── ModelError            the model gave no complete answer; `trouble` says why
 """
@@ -90,6 +92,26 @@ class IdempotencyKeyReused(AttendantError):  # noqa: N818 - named for the event
     """A different request was sent with the same idempotency key."""
 
 
+class StorageFull(AttendantError):  # noqa: N818 - named for the state
+    """The sessions of an API key hold `limit` bytes. A retry helps once some of them are reset or have expired."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the key's sessions hold {limit} bytes")
+        self.limit = limit
+
+
+class OutOfTokens(AttendantError):  # noqa: N818 - named for the state
+    """The tokens that an API key has left in this minute do not suffice. Nothing was asked."""
+
+    def __init__(self, *, needed: int, limit: int, remaining: int, seconds: int) -> None:
+        """`seconds` until the next minute. If more are needed than the limit, a retry does not help."""
+        super().__init__(f"{needed} tokens are needed, {remaining} of {limit} per minute are left")
+        self.needed = needed
+        self.limit = limit
+        self.remaining = remaining
+        self.seconds = seconds
+
+
 class Overloaded(AttendantError):  # noqa: N818 - named for the state
     """Too many requests are being answered at once. A later retry helps."""
 
@@ -113,17 +135,27 @@ class Trouble(enum.Enum):
 class ModelError(AttendantError):
     """The model gave no complete answer. `detail` is for operators and never contains text that a person wrote."""
 
-    def __init__(self, trouble: Trouble, detail: str, *, window: int | None = None, param: str = "") -> None:
+    def __init__(
+        self,
+        trouble: Trouble,
+        detail: str,
+        *,
+        window: int | None = None,
+        param: str = "",
+        retry_after_s: float | None = None,
+    ) -> None:
         """Describe the failure.
 
         `window`: the model's window in tokens, if its error names it.
         `param`: the request's parameter that it did not accept, if its error names one.
+        `retry_after_s`: the pause before the next request, if the failure names one.
         """
         super().__init__(f"{trouble.value}: {detail}")
         self.trouble = trouble
         self.detail = detail
         self.window = window
         self.param = param
+        self.retry_after_s = retry_after_s
 
 
 def trace(error: BaseException | None) -> str:

@@ -6,10 +6,11 @@ Rule: this file closes everything that it opens, in the opposite order: first th
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -19,6 +20,7 @@ from bot.errors import StoreUnavailable
 from bot.llm import LLM
 from bot.llm.circuit_breaker import CircuitBreaker
 from bot.llm.from_settings import open_model
+from bot.llm.patience import PatientModel
 from bot.ops.expiry_warnings import ExpiryWarnings
 from bot.ops.scheduler import Scheduler
 from bot.prompt import persona
@@ -36,6 +38,7 @@ from bot.turns.fair_queue import Limits
 from bot.turns.handler import TurnHandler
 from bot.turns.inbox import Inbox
 from bot.turns.leases import LeaseKeeper
+from bot.turns.lock_keeper import LockKeeper
 from bot.turns.open_sessions import OpenSessions
 from bot.turns.personal_data import PersonalData
 from bot.turns.policies import DURABLE, WITHDRAWABLE
@@ -43,9 +46,13 @@ from bot.turns.request_limiter import RequestLimiter
 from bot.turns.service import TurnService
 from bot.turns.session_locks import SessionLocks
 from bot.turns.summariser import Summariser
+from bot.turns.summary_queue import AT_ONCE, OF_CALLERS_AT_ONCE
+from bot.turns.token_accounts import TokenAccounts
 from bot.turns.worker import Worker
 
 Clock = Callable[[], datetime]
+
+REQUESTS_SHARE = 0.25  # of MAX_RUNNING_TURNS: beside a chat platform, API callers may run so many requests at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +62,7 @@ class Services:
     store: Store
     leases: LeaseKeeper
     summariser: Summariser
-    assistant: Assistant
+    assistant: Assistant  # of the turns on a chat platform
     chat_service: ChatService
     sessions: OpenSessions
     chat_sessions: ChatSessions
@@ -81,6 +88,13 @@ class PlatformServices(Services):
     worker: Worker
     personal_data: PersonalData
     failed_deliveries: FailedDeliveries
+
+    def take_over(self) -> None:
+        """Take over the turns that other processes left, now and from now on.
+
+        Call it when messages are accepted: a turn that kills every process must not keep it from accepting others.
+        """
+        self.scheduler.take_over(self.worker)
 
     @property
     def running(self) -> int:
@@ -113,7 +127,7 @@ async def open_services(
     settings: Settings, *, clock: Clock = utc_now, llm: LLM | None = None
 ) -> AsyncIterator[Services]:
     """Open the services of the HTTP API and Python: bring the database up to date, and start the scheduler."""
-    async with _services(settings, clock, llm) as parts:
+    async with _services(settings, clock, llm, most_requests=settings.max_running_turns) as parts:
         parts.scheduler.start()
         try:
             yield parts
@@ -127,7 +141,8 @@ async def open_platform_services(
 ) -> AsyncIterator[PlatformServices]:
     """Open the services with a chat platform: bring the database up to date, start the worker and the scheduler."""
     async with AsyncExitStack() as stack:
-        parts, idle = await stack.enter_async_context(_services(settings, clock, llm)), _idle(settings)
+        most_requests, idle = max(1, int(REQUESTS_SHARE * settings.max_running_turns)), _idle(settings)
+        parts = await stack.enter_async_context(_services(settings, clock, llm, most_requests=most_requests))
         store, leases = parts.store, parts.leases
         turns = TurnService(store, parts.assistant, parts.summariser, DURABLE, clock=clock, idle=idle)
         handler = TurnHandler(store, turns, parts.assistant, adapters, clock=clock, max_attempts=settings.max_attempts)
@@ -135,11 +150,10 @@ async def open_platform_services(
         failed_deliveries = FailedDeliveries(store, clock=clock)
         stack.push_async_callback(_save, failed_deliveries)
         warnings = _warnings(settings, store, adapters, clock, idle)
-        parts.scheduler.add_platform_jobs(worker, failed_deliveries, warnings)
+        parts.scheduler.add_platform_jobs(failed_deliveries, warnings)
         parts.scheduler.start()
         stack.callback(parts.scheduler.stop)  # after the worker has stopped, because the scheduler renews its leases
         stack.push_async_callback(worker.stop, settings.drain_seconds)
-        await worker.poll()
         inbox = Inbox(store, worker, leases, failed_deliveries, clock=clock, new_id=new_id, idle=idle)
         personal_data = PersonalData(store, leases, clock=clock)
         yield PlatformServices(
@@ -159,23 +173,38 @@ async def open_platform_services(
 
 
 @asynccontextmanager
-async def _services(settings: Settings, clock: Clock, llm: LLM | None) -> AsyncIterator[Services]:
+async def _services(
+    settings: Settings, clock: Clock, llm: LLM | None, *, most_requests: int
+) -> AsyncIterator[Services]:
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings))
-        if llm is None:
-            llm = await stack.enter_async_context(open_model(settings))
-        breaker, shared = CircuitBreaker(llm, clock=clock), persona.load(settings.persona_file)
+        shared = persona.load(settings.persona_file)
+        of_turns, of_requests, of_summaries = await _open_models(stack, settings, llm, clock, most_requests)
         tools_cost, idle = cost_of_tools(settings), _idle(settings)
         budget = budget_for(settings, shared, extra_tokens=tools_cost, clock=clock)
-        leases = LeaseKeeper(store, owner=_owner(), clock=clock)
-        summariser = Summariser(store, breaker, budget, leases, clock=clock)
+        lock = LockKeeper(store, token := secrets.token_hex(8))
+        leases = LeaseKeeper(store, owner=_owner(token), clock=clock, lock=lock)
+        await stack.enter_async_context(lock.held(leases.renew))
+        await leases.free_abandoned()  # at once: the process before this one may have been killed
+        accounts = TokenAccounts(store, tokens_per_minute=settings.gateway_tokens_per_minute, clock=clock)
+        summariser = Summariser(store, of_summaries, budget, leases, accounts, clock=clock)
         stack.push_async_callback(summariser.stop)
-        assistant = Assistant(breaker, persona=shared, budget=budget, extra_tokens=tools_cost)
-        turns = TurnService(store, assistant, summariser, WITHDRAWABLE, clock=clock, idle=idle)
-        limiter = RequestLimiter(most=settings.max_running_turns, most_of_one=settings.max_running_turns_per_workspace)
+        assistant, api_assistant = (
+            Assistant(model, persona=shared, budget=budget, extra_tokens=tools_cost)
+            for model in (of_turns, of_requests)
+        )
+        turns = TurnService(store, api_assistant, summariser, WITHDRAWABLE, clock=clock, idle=idle)
+        limiter = RequestLimiter(accounts, most=most_requests, most_of_one=settings.max_running_turns_per_workspace)
         locks = SessionLocks(timeout_s=settings.gateway_wait_seconds)
         chat = ChatService(
-            turns, assistant, leases, limiter=limiter, locks=locks, clock=clock, new_id=new_id, idle=idle
+            turns,
+            api_assistant,
+            leases,
+            limiter=limiter,
+            locks=locks,
+            clock=clock,
+            new_id=new_id,
+            idle=idle,
         )
         stack.push_async_callback(chat.stop)
         sessions = OpenSessions(store, leases, clock=clock)
@@ -183,6 +212,24 @@ async def _services(settings: Settings, clock: Clock, llm: LLM | None) -> AsyncI
         chat_sessions = ChatSessions(store, turns, sessions, clock=clock, idle=idle, places=places)
         scheduler = Scheduler(store, leases, clock=clock, idle=idle, retention=settings.retention)
         yield Services(store, leases, summariser, assistant, chat, sessions, chat_sessions, scheduler)
+
+
+async def _open_models(
+    stack: AsyncExitStack, settings: Settings, llm: LLM | None, clock: Clock, most_requests: int
+) -> list[PatientModel]:
+    """Open a model each for turns, requests and summaries, which share one circuit breaker.
+
+    Each has connections of its own, so that no kind of work waits for another's.
+    """
+    first, *others = [
+        await stack.enter_async_context(nullcontext(llm) if llm is not None else open_model(settings, max_streams=most))
+        for most in (settings.max_running_turns, most_requests, AT_ONCE + OF_CALLERS_AT_ONCE)
+    ]
+    breaker = CircuitBreaker(first, clock=clock)
+    return [
+        PatientModel(each, patience_s=settings.model_patience_seconds, silence_s=settings.model_timeout_seconds)
+        for each in (breaker, *map(breaker.beside, others))
+    ]
 
 
 def _idle(settings: Settings) -> IdleLimits:
@@ -222,5 +269,5 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _owner() -> str:
-    return f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+def _owner(token: str) -> str:
+    return f"{socket.gethostname()[:36]}:{os.getpid()}:{token}"

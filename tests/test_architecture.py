@@ -57,6 +57,7 @@ SAME_NOUN: dict[str, set[str]] = {
     "preferences": {"domain", "store"},
     "sessions": {"domain", "gateway/routes", "store"},
     "socket_mode": {"playground/delivery", "slack/inbound"},
+    "summary_parts": {"prompt", "store"},
     "thread_context": {"prompt", "store"},
 }
 # The only functions that catch every exception. They log it, so that other turns and requests go on.

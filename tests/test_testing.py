@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from bot.errors import ModelError, Trouble
-from bot.llm import LLM, Done, Usage
+from bot.llm import LLM, Done, Piece, Usage
 from bot.prompt.history import ChatMessage
 from bot.testing import PausedStep, ScriptedLLM, SettableClock
 
@@ -18,7 +18,7 @@ def asking(text: str = "hi") -> list[ChatMessage]:
     return [{"role": "user", "content": text}]
 
 
-async def heard(llm: LLM, text: str = "hi") -> list[str | Done]:
+async def heard(llm: LLM, text: str = "hi") -> list[Piece]:
     return [piece async for piece in llm.stream(asking(text))]
 
 

@@ -15,7 +15,7 @@ from bot.config.settings import Settings
 from bot.domain.sessions import OpenSession
 from bot.errors import AttendantError
 from bot.services import open_store, utc_now
-from bot.store import erasure, sessions
+from bot.store import closed_sessions, erasure, sessions
 from bot.store.erasure import Erasable, Scope
 from bot.store.metrics import WorkMetrics, figures
 
@@ -107,9 +107,12 @@ async def erase(
         while erased := await store.run(erasure.erase, scope, now=utc_now()):
             total += erased
             advance(erased)
+        progress = None
+        while progress := await store.run(closed_sessions.erase_next, progress):
+            pass
         if not await store.vacuum_now(lock_timeout_s=wait_s):
             raise AttendantError(
-                f"Erased {total} messages, but the database's file could not be written anew: another process is busy "
+                f"Erased {total} messages, but the database's file could not be cleaned: another process is busy "
                 "with it, and their words may still be found in its bytes. Run the same command again."
             )
         return total

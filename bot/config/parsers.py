@@ -54,6 +54,21 @@ def positive_number(most: int) -> Callable[[str], float]:
     return parse
 
 
+def number(most: int) -> Callable[[str], float]:
+    """Return a parser of a number that may be zero."""
+
+    def parse(text: str) -> float:
+        try:
+            parsed = float(text)
+        except ValueError:
+            parsed = -1.0
+        if not 0 <= parsed <= most:
+            raise ValueError(f"is not a number from 0 to {most}")
+        return parsed
+
+    return parse
+
+
 def prefixed(prefix: str) -> Callable[[str], str]:
     """Return a parser of a text that starts with this prefix, as Slack's tokens do."""
 

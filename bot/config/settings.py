@@ -74,6 +74,7 @@ class Settings(BaseModel):
     model_timeout_seconds: Annotated[float, _parsed(parsers.positive_number(86_400))] = _setting(
         60.0, "Use for instance 60."
     )
+    model_patience_seconds: Annotated[float, _parsed(parsers.number(3_600))] = _setting(60.0, "Use for instance 60.")
     model_window_tokens: Annotated[int | None, _count(1_000, 100_000_000)] = _setting(None, "Use for instance 32768.")
     answer_tokens: Annotated[int, _count(1, 10_000_000)] = _setting(2_000, "Use for instance 2000.")
     history_tokens: Annotated[int, _count(100, 10_000_000)] = _setting(12_000, "Use for instance 12000.")
@@ -97,6 +98,7 @@ class Settings(BaseModel):
     gateway_system_messages: Annotated[str, _parsed(parsers.choice("add", "refuse"))] = _setting(
         "add", "Unset it for add."
     )
+    gateway_stored_mb_per_key: Annotated[int, _count(1, 1_000_000)] = _setting(200, "Use for instance 200.")
     gateway_wait_seconds: Annotated[float, _parsed(parsers.positive_number(600))] = _setting(
         30.0, "Use for instance 30."
     )
@@ -107,6 +109,7 @@ class Settings(BaseModel):
         1_000_000, "Use for instance 1000000."
     )
     gateway_max_messages: Annotated[int, _count(1, 100_000)] = _setting(1_000, "Use for instance 1000.")
+    gateway_max_running_per_key: Turns = _setting(20, "Use for instance 20.")
     gateway_requests_per_minute: Annotated[int, _count(1, 100_000_000)] = _setting(600, "Use for instance 600.")
     gateway_tokens_per_minute: Annotated[int, _count(1, 999_999_999)] = _setting(1_000_000, "Use for instance 1000000.")
     gateway_origins: Origins = _setting((), "Use for instance https://www.example.com.")

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,23 @@ class Command(enum.Enum):
     RESET = "reset"
     STATUS = "status"
     STOP = "stop"
+
+
+LONGEST_TEXT = 100_000  # characters; Slack cuts its messages at 40,000
+MOST_FILES, LONGEST_FILE_FIELD = 20, 255
+
+
+def stored_content(text: str, attachments: Sequence[Attachment]) -> dict[str, Any]:
+    """Return a message's text and files as they are stored: cut where they are longer than any platform allows."""
+    text = storable(text)
+    files = [asdict(file) for file in attachments[:MOST_FILES]]
+    return {
+        "text": text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…",
+        "attachments": [
+            {name: value[:LONGEST_FILE_FIELD] if isinstance(value, str) else value for name, value in file.items()}
+            for file in files
+        ],
+    }
 
 
 def storable(text: str) -> str:

@@ -58,6 +58,21 @@ NO_PREFERENCES = Preferences()
 
 
 @dataclass(frozen=True, slots=True)
+class ModelsChange:
+    """What the model changed in a person's preferences in one turn. An empty text stands for a removed preference."""
+
+    turn_id: int
+    wishes: Mapping[str, str]
+
+    @classmethod
+    def between(cls, before: Preferences, after: Preferences, *, turn_id: int) -> ModelsChange:
+        """Return the difference of two states."""
+        fields = dict.fromkeys([*before.wishes, *after.wishes])
+        changed = {field: after.wishes.get(field, "") for field in fields}
+        return cls(turn_id, {field: wish for field, wish in changed.items() if wish != before.wishes.get(field, "")})
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """A person's profile on the platform. It is fetched when needed and never stored."""
 

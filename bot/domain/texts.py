@@ -11,7 +11,7 @@ from datetime import timedelta
 from bot.domain.sessions import Interrupted, Memory, ResetOutcome, StopOutcome
 from bot.errors import Trouble
 
-# Slack shows these two after the app's name.
+# Slack shows these two after the app's name. bot/domain/activities.py has more of them.
 WORKING = "is thinking…"
 WAITING = "is busy right now; your question is in the queue…"
 
@@ -85,8 +85,8 @@ EXPORT_FAILED = "Sorry, I couldn't send you the file. The person who runs me can
 HOW_TO_USE_ME = "How to use me"
 YOUR_PREFERENCES = "What I keep in mind for you"
 NO_PREFERENCES = (
-    "Nothing yet. Tell me how you'd like to be addressed and answered: set it here, or just say so, for example "
-    "“call me Ana”."
+    "Nothing yet. Tell me how you'd like to be addressed and answered: set it here, or just say so "
+    "when it's just the two of us, for example “call me Ana”."
 )
 PREFERENCES_ARE_YOURS = (
     "This shapes my answers to you, and to nobody else, in every conversation here. I take your time zone and language "
@@ -130,8 +130,10 @@ _PREFERENCE_REMOVED = {
     "tone": "my answers to you will be as long as they need to be",
     "about": "I've forgotten what you told me about yourself",
 }
-_PREFERENCE_CHARACTERS = 200  # shown of each
-
+UNDO = "Undo"
+UNDONE = "Done! I've put it back to what it was."
+UNDO_TOO_LATE = "I left that as it is: it has changed since, or it was too long ago. You can edit it in my Home tab."
+UNDO_NOT_YOURS = "Only the person whose preferences these are can undo this."
 
 _INTERRUPTED = {
     Interrupted.EDITED: "",  # the answer restarts, so there is nothing to say
@@ -192,7 +194,7 @@ def more_conversations(count: int) -> str:
 
 def last_active(ago: timedelta) -> str:
     """Return the line under a conversation in a list to choose from. `ago`: since its last message."""
-    return f"Last active {duration} ago" if (duration := _duration(ago, units=1)) else "Last active just now"
+    return f"Last active {words} ago" if (words := duration(ago, units=1)) else "Last active just now"
 
 
 def status(count: int, lines: Sequence[str], idle_after: timedelta) -> str:
@@ -203,14 +205,14 @@ def status(count: int, lines: Sequence[str], idle_after: timedelta) -> str:
     if count == 0:
         return "You have no open conversations with me here."
     have = "one open conversation" if count == 1 else f"{count} open conversations"
-    first = f"You have {have} with me here. I forget each one after {_duration(idle_after) or _SOON} without a message."
+    first = f"You have {have} with me here. I forget each one after {duration(idle_after) or _SOON} without a message."
     more = [f"And {count - len(lines)} more."] if count > len(lines) else []
     return "\n".join([first, *(f"• {line}" for line in lines), *more])
 
 
 def status_line(link: str, age: timedelta, turns: int, expires_in: timedelta) -> str:
     """Describe one open session in `status`. `link` leads to its thread."""
-    return f"{link}: {_started(age)}, {_answers(turns)}, forgotten in {_duration(expires_in) or _SOON}"
+    return f"{link}: {_started(age)}, {_answers(turns)}, forgotten in {duration(expires_in) or _SOON}"
 
 
 def memory(remembered: Memory | None) -> str:
@@ -224,27 +226,27 @@ def memory(remembered: Memory | None) -> str:
     return (
         f"I remember this conversation: {_started(remembered.age)}, {_answers(remembered.turns)}, "
         f"{remembered.filled:.0%} of what I can keep in mind at once{summarized}. I'll forget it in "
-        f"{_duration(remembered.expires_in) or _SOON} unless somebody writes here, or right away on `!reset`."
+        f"{duration(remembered.expires_in) or _SOON} unless somebody writes here, or right away on `!reset`."
     )
 
 
 def expires_soon(left: timedelta) -> str:
     """Return the warning in a thread whose session is about to expire."""
-    return f"_I'll forget this conversation in {_duration(left) or _SOON} unless somebody writes here._"
+    return f"_I'll forget this conversation in {duration(left) or _SOON} unless somebody writes here._"
 
 
 _SOON = "less than a minute"
 
 
 def _started(age: timedelta) -> str:
-    return f"started {duration} ago" if (duration := _duration(age)) else "started just now"
+    return f"started {words} ago" if (words := duration(age)) else "started just now"
 
 
 def _answers(turns: int) -> str:
     return "one answer" if turns == 1 else f"{turns} answers"
 
 
-def _duration(time: timedelta, units: int = 2) -> str:
+def duration(time: timedelta, units: int = 2) -> str:
     """Return a duration in its largest units, such as "1 day 2 hours"; empty for less than a minute."""
     minutes, parts = max(0, int(time.total_seconds())) // 60, []
     for unit, size in (("day", 1440), ("hour", 60), ("minute", 1)):
@@ -266,8 +268,8 @@ def help_text(bot: str, command: str, reset_command: str) -> str:
         f"`{reset_command}` (or `{command} reset`) resets your conversations in a channel; "
         f"add `all` or a link to a thread to pick.\n"
         f"• *See what I remember*: write `!status` in the thread; `{command} status` lists your open conversations.\n"
-        f"• *Tell me how you like your answers*: use `{command} preferences` or my Home tab, or just tell me, for "
-        "example “call me Ana”.\n"
+        f"• *Tell me how you like your answers*: use `{command} preferences` or my Home tab, or just tell me when "
+        "it's just the two of us, for example “call me Ana”.\n"
         f"• *Get or erase your data*: `{command} export` sends you what I remember about you, `{command} forget me` "
         "erases it."
     )
@@ -280,10 +282,15 @@ def too_long(length: int, most: int) -> str:
 
 def noted(wishes: Mapping[str, str]) -> str:
     """Return the line below an answer in which the model changed a person's preferences; empty ones were removed."""
-    lines = [
-        _PREFERENCE_SET[field].format(" ".join(wish.split())[:_PREFERENCE_CHARACTERS])
-        if wish
-        else _PREFERENCE_REMOVED[field]
-        for field, wish in wishes.items()
+    return f"(Noted, from now on: {'; '.join(' '.join(line.split()) for line in _kept_lines(wishes))}.)"
+
+
+def kept(wishes: Mapping[str, str]) -> str:
+    """Return the message that shows a person what the model kept of their wishes; empty ones were removed."""
+    return "\n".join(["Noted, from now on:", *(f"• {line}" for line in _kept_lines(wishes))])
+
+
+def _kept_lines(wishes: Mapping[str, str]) -> list[str]:
+    return [
+        _PREFERENCE_SET[field].format(wish) if wish else _PREFERENCE_REMOVED[field] for field, wish in wishes.items()
     ]
-    return f"(Noted, from now on: {'; '.join(lines)}.)"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from aiohttp import web
 
 from bot.gateway.outbound import errors
 from bot.gateway.outbound.errors import ErrorResponse
 from bot.ops.http_server import ClientConnection
+from bot.turns.pacer import Pacer
 
 SECURITY_HEADERS = {
     "Server": "attendant",
@@ -21,7 +25,16 @@ INVALID_HTTP = "The request is not valid HTTP, or its headers are too long."
 class ApiConnection(ClientConnection):
     """One client's connection to the API."""
 
-    __slots__ = ()
+    __slots__ = ("_pacer",)
+
+    def __init__(self, pacer: Pacer, server: web.Server, **options: Any) -> None:
+        """`pacer` spreads the ends of lost connections."""
+        super().__init__(server, **options)
+        self._pacer = pacer
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End the connection and cancel its request, a few in each pass of the loop: many may be lost at once."""
+        self._pacer.call(partial(super().connection_lost, exc))
 
     def error_response(self, status: int) -> web.Response:
         """Return the response to a request that failed before or after its handler ran."""

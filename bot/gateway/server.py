@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
+from functools import partial
 
 from aiohttp import web
 
@@ -31,6 +32,7 @@ from bot.ops import health
 from bot.ops.bind_port import listen
 from bot.ops.http_server import Runner
 from bot.store.engine import Store
+from bot.store.pool import OF_A_REQUEST
 from bot.turns.chat_service import ChatService
 from bot.turns.chat_sessions import ChatSessions
 
@@ -62,6 +64,7 @@ class Gateway:
         self._settings = settings
         self._new_id = new_id
         self._drain = Drain(settings.drain_seconds)
+        self._pacer = chat.pacer
         self._authenticator = Authenticator(store, settings, clock)
         self._chat = ChatCompletions(chat, sessions.places, self._authenticator, settings, new_id)
         self._sessions = SessionRoutes(sessions, self._authenticator, settings.idle_after)
@@ -76,9 +79,8 @@ class Gateway:
             self._app(),
             shutdown_timeout=SHUTDOWN_S,
             client_timeout_s=self._settings.gateway_client_timeout_seconds,
-            connection=ApiConnection,
+            connection=partial(ApiConnection, self._pacer),
             cancels_handlers=True,  # a client that disconnects cancels its answer
-            decompresses=True,
         )
         try:
             yield await listen(runner, self._settings.host, port, setting)
@@ -112,6 +114,8 @@ class Gateway:
     @web.middleware
     async def _log_request(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Give the request an id, and log its end."""
+        OF_A_REQUEST.set(True)
+        await self._pacer.step()
         request[access_log.ID] = f"req_{self._new_id()}"
         status, started = None, time.monotonic()
         try:

@@ -1,6 +1,7 @@
 """A language model, as turns/ uses it: messages in, text out, one piece at a time.
 
-Reading order: callers, errors, stream_parser, timeouts, lazy_types, openai, circuit_breaker, demo_model, from_settings.
+Reading order: callers, errors, stream_parser, timeouts, lazy_types, openai, circuit_breaker, patience, demo_model,
+from_settings.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from bot.errors import ModelError
 from bot.prompt.history import ChatMessage
 
 Parameters = Mapping[str, Any]  # more fields of OpenAI's request: tools, temperature, ...
@@ -56,6 +58,21 @@ class Done:
     rounds: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """The model streams reasoning, which is no part of its answer. It comes once before each piece of text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The request failed and is made again after a pause. All text of the answer so far is void."""
+
+    why: ModelError
+
+
+Piece = str | Thinking | Retry | Done
+
+
 def top(param: str) -> str:
     """Return the top-level parameter of a path: `messages` of `messages[0].role`."""
     return re.split(r"[.\[]", param)[0]
@@ -81,9 +98,10 @@ class LLM(Protocol):
 
     def stream(
         self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS
-    ) -> AsyncGenerator[str | Done, None]:
+    ) -> AsyncGenerator[Piece, None]:
         """Yield the answer's pieces of text, then one Done. Blank space before the first word comes with that word.
 
-        Only an answer that calls tools, or that its parameters ended, may have no text. Closing the iterator early
-        ends the request. Raises ModelError when there is no whole answer: before any text, or after some of it.
+        A Thinking or a Retry may come before any piece. Only an answer that calls tools, or that its parameters ended,
+        may have no text. Closing the iterator early ends the request. Raises ModelError when there is no whole answer:
+        before any text, or after some of it.
         """

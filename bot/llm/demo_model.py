@@ -19,9 +19,16 @@ from typing import Any
 
 from aiohttp import web
 
-from bot.prompt.compose import MISSING, NOTE_ENDS, SUMMARY_ENDS, SUMMARY_SO_FAR, TURNS_TO_SUMMARIZE
-from bot.prompt.history import SINGLE_AUTHOR_NOTE, ChatMessage
-from bot.prompt.thread_context import CONTEXT_ENDS
+from bot.prompt.history import ChatMessage
+from bot.prompt.marks import (
+    CONTEXT_ENDS,
+    MISSING,
+    NOTE_ENDS,
+    SINGLE_AUTHOR_NOTE,
+    SUMMARY_ENDS,
+    SUMMARY_SO_FAR,
+    TURNS_TO_SUMMARIZE,
+)
 from bot.prompt.tokens import estimate_tokens
 
 log = logging.getLogger(__name__)
@@ -78,7 +85,7 @@ def answer(messages: Sequence[ChatMessage]) -> str:
     ]
     turns = turns or [ChatMessage(role="user", content="")]
     first, (*earlier, newest) = turns[0]["content"], turns
-    if TURNS_TO_SUMMARIZE in newest["content"]:
+    if TURNS_TO_SUMMARIZE in newest["content"] or newest["content"].startswith(SUMMARY_SO_FAR):
         return _sum_up(newest["content"])
     question = _question(newest["content"])
     parts = [_INTRODUCTION, f"You wrote:\n{_quote(question)}", _memory(earlier)]
@@ -196,9 +203,10 @@ def _question(text: str) -> str:
 
 
 def _sum_up(text: str) -> str:
-    so_far, _, turns = text.rpartition(TURNS_TO_SUMMARIZE)
+    so_far, _, turns = text.partition(TURNS_TO_SUMMARIZE)
+    summaries = so_far.removeprefix(SUMMARY_SO_FAR).split("\n\n")
     beginnings = [line[:SUMMARISED_CHARACTERS] for line in turns.splitlines() if not line.startswith(("You: ", " "))]
-    return "; ".join(filter(None, [so_far.removeprefix(SUMMARY_SO_FAR).strip(), *beginnings]))[:SUMMARY_CHARACTERS]
+    return "; ".join(filter(None, [*summaries, *beginnings]))[:SUMMARY_CHARACTERS]
 
 
 def _summary(text: str) -> str:

@@ -6,8 +6,12 @@ repeat a value that a caller of the HTTP API chose; then only the fault's codes 
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Self
 
 from bot.errors import ModelError, Trouble
@@ -145,7 +149,7 @@ class BackendFault:
         message = "" if self.param.startswith("messages") else self.message
         return self.trouble in _REFUSALS and _NO_TOOLS.search(f"{self.param} {message}") is not None
 
-    def error(self, model: str) -> ModelError:
+    def error(self, model: str, *, retry_after_s: float | None = None) -> ModelError:
         """Return the ModelError, with the facts by which an operator finds the cause."""
         problem = PROBLEMS[self.trouble].format(model=model)
         if self.trouble is Trouble.BAD_REQUEST and self._mentions_window:
@@ -153,7 +157,23 @@ class BackendFault:
         facts = [f"HTTP {self.status}" if self.status else "", self.code, self.kind, self.param]
         listed = ", ".join(dict.fromkeys(filter(None, facts)))
         param = self.param if self.trouble is Trouble.BAD_REQUEST else ""
-        return ModelError(self.trouble, f"{problem} ({listed})" if listed else problem, window=self.window, param=param)
+        detail = f"{problem} ({listed})" if listed else problem
+        return ModelError(self.trouble, detail, window=self.window, param=param, retry_after_s=retry_after_s)
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Return the pause in seconds that a response asks for; None when it names none, or not in a known form.
+
+    A date is compared with the response's own Date, because the clocks of two machines differ.
+    """
+    for header, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        with suppress(ValueError):
+            seconds = float(headers.get(header, "")) * unit_s
+            return seconds if 0 <= seconds < math.inf else None
+    with suppress(ValueError, TypeError):
+        until, now = (parsedate_to_datetime(headers.get(header, "")) for header in ("retry-after", "date"))
+        return max(0.0, (until - now).total_seconds())
+    return None
 
 
 def _word(value: object) -> str:

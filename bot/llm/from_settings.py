@@ -21,8 +21,8 @@ def model_name(settings: Settings) -> str:
 
 
 @asynccontextmanager
-async def open_model(settings: Settings) -> AsyncIterator[OpenAI]:
-    """Open a client of the model, and close it in the end."""
+async def open_model(settings: Settings, *, max_streams: int = 1) -> AsyncIterator[OpenAI]:
+    """Open a client of the model, with connections of its own, and close it in the end."""
     lazy_types.postpone()
     from bot.llm.openai import OpenAI  # noqa: PLC0415 - slow, and after the types are postponed
 
@@ -30,7 +30,7 @@ async def open_model(settings: Settings) -> AsyncIterator[OpenAI]:
     model = OpenAI(
         model=settings.openai_model,
         silence_s=settings.model_timeout_seconds,
-        max_streams=settings.max_running_turns,
+        max_streams=max_streams,
         api_key=key.get_secret_value() if key is not None else None,
         base_url=settings.openai_base_url,
         tools=settings.openai_tools == "auto",

@@ -22,9 +22,9 @@ import openai
 from openai.types.model import Model
 
 from bot.errors import ModelError, StartupError, Trouble
-from bot.llm import NO_PARAMETERS, OFFERED, Done, Offer, Parameters, may_be_empty
+from bot.llm import NO_PARAMETERS, OFFERED, Offer, Parameters, Piece, Thinking, may_be_empty
 from bot.llm.callers import PerCaller, caller_of
-from bot.llm.errors import PROBLEMS, BackendFault
+from bot.llm.errors import PROBLEMS, BackendFault, retry_after_s
 from bot.llm.stream_parser import StreamParser
 from bot.llm.timeouts import TimedReader
 from bot.prompt.history import ChatMessage
@@ -32,7 +32,7 @@ from bot.prompt.history import ChatMessage
 log = logging.getLogger(__name__)
 
 OPENAI_URL = "https://api.openai.com/v1/"
-RETRIES = 2  # the client's own: on 408, 409, 429, 5xx and lost connections, until the first byte of an answer
+CHECK_RETRIES = 2  # the client's own, while it reads a model's description; bot/llm/patience.py retries answers
 CONNECT_S = 5.0
 CHECK_S = 10.0  # the longest silence of a backend while it lists its models
 KEEP_ALIVE_S = 30.0  # spares the next turn a TLS handshake
@@ -46,7 +46,6 @@ _MAX_ATTEMPTS = 3  # the first, and one after each parameter that a backend refu
 _EXTRAS: dict[str, Any] = {"stream_options": {"include_usage": True}}
 
 _FAILURES = (openai.APIError, httpx2.HTTPError, aiohttp.ClientError, TimeoutError, ModelError)
-_WORTH_ANOTHER = {Trouble.EMPTY, Trouble.CUT}  # before the first text
 _NOT_FATAL = {Trouble.RATE_LIMITED, Trouble.EMPTY, Trouble.REFUSED}  # key, address and model are right
 
 
@@ -82,7 +81,7 @@ class OpenAI:
         self._client = openai.AsyncOpenAI(
             api_key=self._key,
             base_url=base_url or OPENAI_URL,
-            max_retries=RETRIES,
+            max_retries=0,
             timeout=httpx2.Timeout(silence_s, connect=CONNECT_S, pool=2 * CONNECT_S),
             # aiohttp below the client costs less CPU a stream. By itself the library opens 1,000 connections at most.
             http_client=openai.DefaultAioHttpClient(
@@ -94,14 +93,17 @@ class OpenAI:
 
     async def stream(
         self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS
-    ) -> AsyncGenerator[str | Done]:
-        """See LLM.stream. A request that ended before its first word is made once more where that may help."""
+    ) -> AsyncGenerator[Piece]:
+        """See LLM.stream. A request is made once more without a parameter that the backend refuses."""
         accepted = self._extras.of(parameters)
         has_text, extras = False, frozenset(accepted & self._extras.ours)
         for attempt in range(1, _MAX_ATTEMPTS + 1):
             try:
                 async with self._request(messages, parameters, extras) as answer:
                     while (text := await answer.next()) is not None:
+                        if not text:
+                            yield Thinking()
+                            continue
                         has_text = True
                         accepted &= extras
                         yield text
@@ -109,7 +111,8 @@ class OpenAI:
                     await _drain(answer.body)
             except _FAILURES as error:
                 sent, extras = extras, _not_blamed(extras, error, parameters)
-                if has_text or attempt >= self._attempts_worth(error, parameters, objected=extras != sent):
+                may_help = extras != sent or self._gives_tools_up(error, parameters)
+                if has_text or not may_help or attempt == _MAX_ATTEMPTS:
                     # From None: the backend's own words may repeat a person's text.
                     raise self._as_model_error(error, parameters) from None
             else:
@@ -132,6 +135,12 @@ class OpenAI:
             trouble = self._as_model_error(error)
             if trouble.trouble not in _NOT_FATAL:
                 raise StartupError(f"The model at {self._where} cannot be used: {trouble.detail}.") from None
+
+    async def first_piece_s(self) -> float:
+        """Ask the model a trifle; return the seconds until its first text or reasoning. Raises ModelError."""
+        began = (loop := asyncio.get_running_loop()).time()
+        await self._ask_hello()
+        return loop.time() - began
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -158,14 +167,18 @@ class OpenAI:
             },
         )
         async with AsyncExitStack() as stack:
+            began = (loop := asyncio.get_running_loop()).time()
             async with asyncio.timeout(self._whole_s):  # the client reads an error's body as slowly as it comes
                 response = await stack.enter_async_context(request)
             body = await stack.enter_async_context(aclosing(response.http_response.aiter_bytes()))
-            yield TimedReader(body, completion, silence_s=self._silence_s, whole_s=self._whole_s)
+            # A backend that sends headers late and then nothing is silent from the start of the request.
+            first_s = max(self._silence_s - (loop.time() - began), self._silence_s / 10)
+            yield TimedReader(body, completion, silence_s=self._silence_s, whole_s=self._whole_s, first_s=first_s)
 
     async def _has_description(self) -> bool:
         try:
-            description = await self._client.models.retrieve(self._model, timeout=CHECK_S)
+            client = self._client.with_options(max_retries=CHECK_RETRIES, timeout=CHECK_S)
+            description = await client.models.retrieve(self._model)
         except openai.APIStatusError:
             return False
         return isinstance(description, Model)  # the client returns a web page as text
@@ -179,12 +192,6 @@ class OpenAI:
         if self._takes_tools or not isinstance(parameters.get("tools"), Offer):
             return parameters
         return {name: value for name, value in parameters.items() if name not in OFFERED}
-
-    def _attempts_worth(self, error: Exception, parameters: Parameters, *, objected: bool) -> int:
-        """Return how many attempts may help. With `objected` the next attempt omits the parameter that was refused."""
-        if objected or self._gives_tools_up(error, parameters):
-            return _MAX_ATTEMPTS
-        return 2 if self._as_model_error(error, parameters).trouble in _WORTH_ANOTHER else 1
 
     def _gives_tools_up(self, error: Exception, parameters: Parameters) -> bool:
         """Return whether the backend refused the offered tools; if so, offer none from now on."""
@@ -201,7 +208,8 @@ class OpenAI:
             case ModelError():
                 return error
             case openai.APIStatusError():
-                return _read(error, parameters).error(parameters.get("model", self._model))
+                fault, model = _read(error, parameters), parameters.get("model", self._model)
+                return fault.error(model, retry_after_s=retry_after_s(error.response.headers))
             case TimeoutError():
                 return ModelError(Trouble.TIMEOUT, PROBLEMS[Trouble.TIMEOUT])
         causes = list(_causes(error))

@@ -20,6 +20,9 @@ MAX_TOOL_CALLS = 128  # OpenAI's own limit of tools
 MAX_NAME_CHARACTERS = 200  # of the model's name, as it is stored
 MAX_TOKENS = 2**31 - 1  # likewise of a count
 
+# Not OpenAI's. DeepSeek says `reasoning_content`, vLLM `reasoning` (docs.vllm.ai, Reasoning Outputs), and OpenRouter
+# `reasoning_details` where the reasoning is encrypted.
+_REASONING = ("reasoning_content", "reasoning", "reasoning_details")
 _HIGH = ("\ud800", "\udbff")
 
 
@@ -118,8 +121,7 @@ class StreamParser:
             self._fail(Trouble.REFUSED, "a refusal")
         if isinstance(finish := choice.get("finish_reason"), str):
             self._finish = finish
-        # Not OpenAI's: DeepSeek says `reasoning_content`, vLLM `reasoning` (docs.vllm.ai, Reasoning Outputs).
-        if delta.get("reasoning") or delta.get("reasoning_content"):
+        if any(map(delta.get, _REASONING)):
             self.thinking = True
         for piece in calls if isinstance(calls := delta.get("tool_calls"), list) else ():
             self._add(_object(piece))

@@ -76,12 +76,11 @@ class Runner(web.AppRunner):
         client_timeout_s: float = CLIENT_TIMEOUT_S,
         connection: Callable[..., ClientConnection] = ClientConnection,
         cancels_handlers: bool = False,
-        decompresses: bool = False,
     ) -> None:
         """`client_timeout_s`: how long a client may be idle, send headers, or read a response.
 
         `connection` makes a connection from aiohttp's arguments. `cancels_handlers`: whether a client that disconnects
-        cancels its handler. `decompresses`: whether a body is decompressed; 100 kB may become 100 MB.
+        cancels its handler.
         """
         super().__init__(app, shutdown_timeout=shutdown_timeout)
         self._connection = connection
@@ -92,7 +91,7 @@ class Runner(web.AppRunner):
             "max_line_size": MAX_HEADER_BYTES,
             "max_field_size": MAX_HEADER_BYTES,
             "max_headers": MAX_HEADERS,
-            "auto_decompress": decompresses,
+            "auto_decompress": False,  # 100 kB may become 100 MB, before anybody has looked at a key or a signature
             "logger": _MUTED,
             "access_log": None,
         }

@@ -1,4 +1,4 @@
-"""The scheduled jobs: expire sessions, warn of it, purge rows, vacuum, poll for work, renew leases, store counts.
+"""The scheduled jobs: expire, warn of it, erase, purge, vacuum, poll for work, renew and free leases, store counts.
 
 Rule: a few interval jobs in memory. Each is a set-based sweep that every replica may run, never a job for one thread
 (docs/decisions/0004-sweeps.md). The next run does the work that a run leaves undone.
@@ -10,17 +10,19 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from bot.domain.sessions import IdleLimits
 from bot.errors import StoreUnavailable
 from bot.ops.expiry_warnings import ExpiryWarnings
-from bot.store import chat_turns, purge, sessions
+from bot.store import chat_turns, closed_sessions, preferences, purge, sessions
 from bot.store.engine import Store
 from bot.turns.failed_deliveries import FailedDeliveries
 from bot.turns.leases import POLL_INTERRUPTIONS_EVERY_S, RENEW_EVERY_S, LeaseKeeper
+from bot.turns.lock_keeper import LOOK_EVERY_S
 from bot.turns.worker import POLL_EVERY_S, Worker
 
 log = logging.getLogger(__name__)
@@ -28,11 +30,13 @@ log = logging.getLogger(__name__)
 EXPIRE_EVERY_S = 60.0
 WARN_EVERY_S = 30.0
 STORE_COUNTS_EVERY_S = 10.0
-EXPIRE_BATCH = 1_000  # sessions closed in one transaction
+ERASE_EVERY_S = 2.0
+EXPIRE_BATCH = 50  # sessions closed in one transaction
 PURGE_EVERY_S = 900.0
+UNDO_FOR = timedelta(days=1)  # then the text that the model replaced in a person's preferences is erased
 PURGE_BATCH = 200  # sessions whose rows are deleted in one transaction
 VACUUM_EVERY_S = 10.0
-VACUUM_SHARE = 0.001  # the largest share of the time, for files of any size
+VACUUM_SHARE = 0.001  # the longest step takes at most this share of the time until the next pass
 
 
 class Scheduler:
@@ -50,6 +54,8 @@ class Scheduler:
     ) -> None:
         """`retention`: the emptied rows of closed sessions are kept so long. `time`: a monotonic clock, in seconds."""
         self._store = store
+        self._leases = leases
+        self._worker: Worker | None = None
         self._clock = clock
         self._idle = idle
         self._retention = retention
@@ -59,19 +65,23 @@ class Scheduler:
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
         self._add("expire_sessions", self.expire, EXPIRE_EVERY_S)
+        self._add("erase_closed_sessions", self.erase_closed_sessions, ERASE_EVERY_S)
         self._add("purge_rows", self.purge, PURGE_EVERY_S)
         self._add("vacuum", self.vacuum, VACUUM_EVERY_S)
         self._add("poll_interruptions", leases.poll_interruptions, POLL_INTERRUPTIONS_EVERY_S)
         self._add("renew_leases", leases.renew, RENEW_EVERY_S)
+        self._add("free_leases", self.free_leases, LOOK_EVERY_S)
 
-    def add_platform_jobs(
-        self, worker: Worker, failed_deliveries: FailedDeliveries, warnings: ExpiryWarnings | None = None
-    ) -> None:
+    def add_platform_jobs(self, failed_deliveries: FailedDeliveries, warnings: ExpiryWarnings | None = None) -> None:
         """Add the jobs that a chat platform needs."""
-        self._add("poll_for_work", worker.poll, POLL_EVERY_S)
         self._add("store_failed_deliveries", failed_deliveries.save, STORE_COUNTS_EVERY_S)
         if warnings is not None:
             self._add("warn_of_expiry", warnings.warn, WARN_EVERY_S)
+
+    def take_over(self, worker: Worker) -> None:
+        """Take over the turns that other processes left, now and from now on."""
+        self._worker = worker
+        self._add("poll_for_work", worker.poll, POLL_EVERY_S, next_run_time=datetime.now(UTC))
 
     @property
     def running(self) -> bool:
@@ -100,27 +110,42 @@ class Scheduler:
             log.info("sessions_expired", extra={"count": total})
         return total
 
+    async def free_leases(self) -> None:
+        """Free the leases of processes that have ended, and take their turns over at once."""
+        if await self._leases.free_abandoned() and self._worker is not None:
+            await self._worker.poll()
+
+    async def erase_closed_sessions(self) -> None:
+        """Erase the texts of closed sessions that held much text, in steps."""
+        progress = None
+        while progress := await self._store.run(closed_sessions.erase_next, progress):
+            pass
+
     async def purge(self) -> int:
         """Delete the rows of sessions that closed before the retention began, in batches; return how many sessions."""
         total, before = 0, self._clock() - self._retention
-        while deleted := await self._store.run(purge.delete_old_rows, before=before, batch=PURGE_BATCH):
+        deleted = 1
+        while deleted:
+            while await self._store.run(purge.delete_old_turns, before=before, batch=PURGE_BATCH):
+                pass
+            deleted = await self._store.run(purge.delete_old_rows, before=before, batch=PURGE_BATCH)
             total += deleted
-            await asyncio.sleep(0)  # running answers get their turn between the batches
+        await self._store.run(preferences.drop_earlier, before=self._clock() - UNDO_FOR)
         if total:
             log.info("rows_purged", extra={"count": total})
         return total
 
     async def vacuum(self) -> None:
-        """Rewrite the database's file without erased words. The longer a vacuum takes, the later the next one runs."""
+        """Remove erased words from the database's file. The longer a step blocks others, the later the next run."""
         if self._time() >= self._vacuum_at:
             seconds = await self._store.vacuum()
             self._vacuum_at = self._time() + seconds / VACUUM_SHARE
 
-    def _add(self, name: str, job: Callable[[], Awaitable[object]], every_s: float) -> None:
+    def _add(self, name: str, job: Callable[[], Awaitable[object]], every_s: float, **how: Any) -> None:
         async def guarded() -> None:
             try:
                 await job()
             except StoreUnavailable as error:
                 log.warning("job_postponed", extra={"job": name, "error": str(error)})
 
-        self._scheduler.add_job(guarded, "interval", seconds=every_s, jitter=every_s / 10, name=name)
+        self._scheduler.add_job(guarded, "interval", seconds=every_s, jitter=every_s / 10, name=name, **how)

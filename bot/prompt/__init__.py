@@ -1,4 +1,5 @@
 """The prompt: everything that the model reads. Pure: no I/O and no clock of its own.
 
-Reading order: tokens, budget, speakers, thread_context, history, client_history, persona, compose.
+Reading order: marks, tokens, budget, speakers, thread_context, history, client_history, persona, compose,
+summary_parts, summary_request.
 """

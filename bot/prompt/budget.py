@@ -118,6 +118,11 @@ class Budget:
         return self._derived(known or self._own.widest, None if known else self)
 
     @property
+    def answer_tokens(self) -> int:
+        """The tokens that are set aside for an answer without a limit of its own."""
+        return min(self._answer, self.window // 4)
+
+    @property
     def history_tokens(self) -> int:
         """The limit of a request without its persona."""
         return self._history
@@ -165,7 +170,7 @@ class Budget:
         return max(LEAST_ROOM, min(self._in_window(persona_tokens, ratio), int(self._history / ratio)))
 
     def _in_window(self, persona_tokens: int, ratio: float) -> int:
-        answer = max(min(self._answer, self.window // 4), self.limit)
+        answer = max(self.answer_tokens, self.limit)
         return int((self.window * (1 - RESERVE) - answer) / ratio) - persona_tokens
 
     def _warn_of_drops(self, estimated: int, counted: int) -> None:

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NotRequired, TypedDict
 
+from bot.domain import texts
 from bot.domain.events import Attachment
 from bot.prompt import thread_context
-from bot.prompt.speakers import UNKNOWN, attributed, mentioned, message_text
+from bot.prompt.marks import SINGLE_AUTHOR_NOTE, without_marks
+from bot.prompt.speakers import UNKNOWN, attributed, mentioned, message_text, unattributed
 from bot.prompt.thread_context import NO_THREAD_CONTEXT, ThreadContext
-
-SINGLE_AUTHOR_NOTE = "[Until here only {} was writing.]"
 
 
 class ChatMessage(TypedDict):
@@ -78,6 +78,16 @@ def has_several_authors(turns: Sequence[Turn]) -> bool:
     return len(speakers(turns)) > 1 or any(turn.thread_context != NO_THREAD_CONTEXT for turn in turns)
 
 
+def holds_words_of_others(past: Past, newest: Turn) -> bool:
+    """Return whether a prompt of these turns shows words that the newest message's author has not written.
+
+    They are other people's messages and names, the thread context, names of files, and summaries of several people.
+    """
+    turns = [*past.turns, newest]
+    has_files = any(message.attachments for turn in turns for message in turn.messages)
+    return past.window.several or has_several_authors(turns) or has_files or bool(named(turns))
+
+
 def named(turns: Iterable[Turn], *, several: bool = False) -> list[str]:
     """Return the ids of all people whose names these turns show, in order of appearance. `several`: see `read`."""
     people: dict[str, None] = {}
@@ -91,8 +101,12 @@ def named(turns: Iterable[Turn], *, several: bool = False) -> list[str]:
     return list(people)
 
 
-def read(turns: Iterable[Turn], names: Mapping[str, str], *, several: bool = False) -> Iterator[list[ChatMessage]]:
+def read(
+    turns: Iterable[Turn], names: Mapping[str, str], *, several: bool = False, one_caller: bool = False
+) -> Iterator[list[ChatMessage]]:
     """Yield the messages of each turn, oldest first. `several`: several people wrote before these turns.
+
+    `one_caller`: all messages are an API caller's, so nobody else's can be mistaken for one of them.
 
     Messages begin with their authors' names from the turn on in which a second person writes, or which has a thread
     context. The turns before it do not change; a note in that turn names their author.
@@ -104,19 +118,21 @@ def read(turns: Iterable[Turn], names: Mapping[str, str], *, several: bool = Fal
         joined = not several and (len(all_authors) > 1 or has_several_authors([turn]))
         several = several or joined
         note = SINGLE_AUTHOR_NOTE.format(names.get(only_author, UNKNOWN)) if joined and only_author else ""
-        yield render(turn, names, several=several, note=note)
+        yield render(turn, names, several=several, note=note, one_caller=one_caller)
         only_author = next(iter(all_authors), None)
 
 
-def render(turn: Turn, names: Mapping[str, str], *, several: bool, note: str = "") -> list[ChatMessage]:
+def render(
+    turn: Turn, names: Mapping[str, str], *, several: bool, note: str = "", one_caller: bool = False
+) -> list[ChatMessage]:
     """Return a turn's messages. With `several`, each text of a person begins with their name."""
-    texts = [_text(message, names, several=several) for message in turn.messages]
-    question = "\n\n".join([note, *texts] if note else texts)
+    said = [_text(message, names, several=several, one_caller=one_caller) for message in turn.messages]
+    question = "\n\n".join([note, *said] if note else said)
     messages: list[ChatMessage] = [
         {"role": "assistant" if own else "user", "content": text} for own, text in _pieces(turn, names, question)
     ]
     if turn.answer:  # some backends refuse an empty message
-        messages.append({"role": "assistant", "content": turn.answer})
+        messages.append({"role": "assistant", "content": _answer(turn.answer)})
     return messages
 
 
@@ -125,8 +141,8 @@ def transcript(turn: Turn, names: Mapping[str, str]) -> str:
     if not turn.messages:
         return ""
     question = "\n".join(_text(message, names, several=True) for message in turn.messages)
-    texts = [attributed("You", text) if own else text for own, text in _pieces(turn, names, question)]
-    return "\n".join([*texts, attributed("You", turn.answer)] if turn.answer else texts)
+    said = [attributed("You", text) if own else text for own, text in _pieces(turn, names, question)]
+    return "\n".join([*said, attributed("You", _answer(turn.answer))] if turn.answer else said)
 
 
 def turns_to_show(tokens: Sequence[int], room: int) -> int:
@@ -144,9 +160,15 @@ def turns_that_fit(tokens: Sequence[int], room: int) -> int:
     return sum(1 for _ in itertools.takewhile(lambda total: total <= room, sums))
 
 
-def _text(message: Utterance, names: Mapping[str, str], *, several: bool) -> str:
-    text = message_text(message.text, message.attachments, names)
+def _text(message: Utterance, names: Mapping[str, str], *, several: bool, one_caller: bool = False) -> str:
+    if not several and not one_caller:
+        return unattributed(message.text, message.attachments, names)
+    text = message_text(message.text, message.attachments, names, named=several)
     return attributed(names.get(message.author_id, UNKNOWN), text) if several else text
+
+
+def _answer(text: str) -> str:
+    return text if text == texts.ANSWER_ERASED else without_marks(text)
 
 
 def _pieces(turn: Turn, names: Mapping[str, str], question: str) -> Iterable[tuple[bool, str]]:

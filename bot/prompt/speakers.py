@@ -8,21 +8,29 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from bot.domain.events import Attachment
+from bot.domain.lookalikes import COLONS, OPENING_BRACKETS, folded, is_invisible
+from bot.prompt.marks import ATTACHED, INDENT, OPENINGS, ROUND, set_in, without_marks
 
 UNKNOWN = "Somebody"
+NO_WORDS = "(a message without text)"
 LONGEST_NAME = 80  # characters
 
 _MENTION = re.compile(r"<@([^<>|\s]+)(?:\|[^<>]*)?>")  # no < inside, so that matching takes linear time
-_ROLES = frozenset({"assistant", "attendant", "developer", "function", "somebody", "system", "tool", "user", "you"})
-_IN_NAMES = str.maketrans({":": " ", "[": "(", "]": ")", "{": "(", "}": ")", "<": "(", ">": ")"})
-_IN_NOTES = str.maketrans("[]", "()")
-# Greek and Cyrillic letters that look like Latin ones: as small letters, and as capitals. All are written small here.
-_LOWERCASE = str.maketrans("аеорсухіѕјһԁԛԝӏαινορυκγχω", "aeopcyxisjhdqwlaivopukyxw")
-_UPPERCASE = str.maketrans("авеікмнорстухѕјһԛԝӏαβεζηικμνορτυχ", "abeikmhopctyxsjhqwiabezhikmnoptyx")
-_INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs"})  # categories: control, format, unassigned, private, surrogate
+# Folded, as a reader sees them. A name that reads like one of the roles is marked.
+_ROLES = frozenset(
+    map(folded, ("assistant", "attendant", "developer", "function", "somebody", "system", "tool", "user", "you"))
+)
+_SYSTEM = folded("system")  # marked in any name: nobody but the operator speaks for it
+_BOTS = frozenset(map(folded, ("app", "bot", "bots")))  # marked at a name's end: "Jenkins (a bot)" is a bot's
+_FILLERS = _BOTS | set(
+    map(folded, ("a", "ai", "an", "from", "instruction", "instructions", "message", "messages", "note", "of", "the"))
+)  # words that do not make another name of a role
+_IN_NAMES = ROUND | str.maketrans({"{": "(", "}": ")", "<": "(", ">": ")"} | dict.fromkeys(COLONS, " "))
+_WORD = re.compile(r"[^\W_]+")
+_NAME_LINE = re.compile(rf"\s*[^{COLONS}]{{1,{LONGEST_NAME + 20}}}[{COLONS}](?![/\d])")
 
 
 def mentioned(text: str) -> list[str]:
@@ -35,12 +43,14 @@ def name_mentions(text: str, names: Mapping[str, str]) -> str:
     return _MENTION.sub(lambda match: "@" + names.get(match[1], UNKNOWN.lower()), text)
 
 
-def message_text(text: str, attachments: Sequence[Attachment], names: Mapping[str, str]) -> str:
-    """Return a message as the model reads it: mentions as names, files by their metadata."""
-    words = name_mentions(text, names).strip()
-    parts = [words] if words else []
-    parts += [f"[attached, and not visible to you: {_described(file, names)}]" for file in attachments]
-    return "\n".join(parts) or "(a message without text)"
+def message_text(text: str, attachments: Sequence[Attachment], names: Mapping[str, str], *, named: bool = False) -> str:
+    """Return a message as the model reads it: mentions as names, files by their metadata.
+
+    `named`: its author's name is to stand before it.
+    """
+    words = without_marks(name_mentions(text, names).strip(), first=int(named))
+    parts = [words, *_files(attachments, names)] if words else _files(attachments, names)
+    return "\n".join(parts) or NO_WORDS
 
 
 def attributed(name: str, text: str) -> str:
@@ -48,35 +58,75 @@ def attributed(name: str, text: str) -> str:
 
     All other lines are indented, so that no author can begin a line with another person's name.
     """
-    return f"{name}: " + "\n  ".join(text.splitlines())
+    return f"{name}: " + f"\n{INDENT}".join(text.splitlines())
 
 
-def unique_names(people: Iterable[str], profile_names: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+def unattributed(text: str, attachments: Sequence[Attachment], names: Mapping[str, str]) -> str:
+    """Return the message of the only author so far, without a name.
+
+    Its lines are indented, so that they are nobody else's when others write later. The first one is not, unless it
+    could be taken for a mark or for another person's message.
+    """
+    first, *others = without_marks(name_mentions(text, names).strip()).splitlines() or [""]
+    visible = "".join(char for char in first if not is_invisible(char))
+    is_mistakable = visible.lstrip().startswith(tuple(OPENING_BRACKETS)) or _NAME_LINE.match(visible)
+    begins = set_in(first) if is_mistakable else first
+    parts = [begins, *map(set_in, others)] if first else []
+    return "\n".join([*parts, *_files(attachments, names)]) or NO_WORDS
+
+
+def unique_names(
+    people: Iterable[str],
+    profile_names: Mapping[str, str],
+    given: Mapping[str, str],
+    *,
+    bots: Collection[str] = (),
+    own_name: str = "",
+) -> dict[str, str]:
     """Return `given` with a unique name for each of these people: of two Anas, the second is "Ana (2)".
 
-    `profile_names` are the names in people's profiles, where these are known. Names in `given` do not change.
+    `profile_names` are the names in people's profiles, where these are known. Names in `given` do not change. `bots`
+    are the ids of other bots, whose names say so. `own_name` is this bot's, which nobody else may have.
     """
     names = dict(given)
     keys = {key for name in names.values() for key in _keys(name)}
+    roles = _ROLES | {"".join(_WORD.findall(reading)) for reading in _readings(own_name)} - {""}
     counts = dict[str, int]()  # people by name, so that a crowd of one name does not take quadratic time
     for person in people:
         if person not in names:
-            name = _safe(profile_names.get(person, "")) or UNKNOWN
+            name = _safe(profile_names.get(person, ""), roles, is_bot=person in bots) or UNKNOWN
             counts[name], names[person] = _numbered(name, keys, counts.get(name, 0))
             keys |= _keys(names[person])
     return names
 
 
+def _files(attachments: Sequence[Attachment], names: Mapping[str, str]) -> list[str]:
+    return [ATTACHED.format(_described(file, names)) for file in attachments]
+
+
 def _described(file: Attachment, names: Mapping[str, str]) -> str:
     """Describe a file on one line, without brackets, which could close the note around it."""
-    return " ".join(name_mentions(f"{file.name} ({file.mimetype})", names).translate(_IN_NOTES).split())
+    return " ".join(name_mentions(f"{file.name} ({file.mimetype})", names).translate(ROUND).split())
 
 
-def _safe(name: str) -> str:
-    """Return the name on one line, without brackets and colons. A name that reads like a role is marked."""
-    visible = "".join(" " if char.isspace() else char for char in name if char.isspace() or not _is_invisible(char))
+def _safe(name: str, roles: Collection[str], *, is_bot: bool) -> str:
+    """Return the name on one line, without brackets and colons. A name that misleads is marked."""
+    visible = "".join(" " if char.isspace() else char for char in name if char.isspace() or not is_invisible(char))
     safe = " ".join(unicodedata.normalize("NFKC", visible).translate(_IN_NAMES).split())[:LONGEST_NAME].rstrip()
-    return f"{safe} (a person)" if _keys(safe) & _ROLES else safe
+    return f"{safe} (a person)" if not is_bot and _is_misleading(safe, roles) else safe
+
+
+def _is_misleading(name: str, roles: Collection[str]) -> bool:
+    """Return whether a person's name reads like a role, another bot, this one, or a line of ours."""
+    for reading in _readings(name):
+        words = _WORD.findall(reading)
+        core = "".join(word for word in words if word not in _FILLERS)
+        says_bot = bool(words) and words[-1] in _BOTS
+        if core in roles or "".join(words) in roles or says_bot or _SYSTEM in words:
+            return True
+        if " ".join(words).startswith(tuple(OPENINGS)):
+            return True
+    return False
 
 
 def _numbered(name: str, keys: set[str], count: int) -> tuple[int, str]:
@@ -90,10 +140,9 @@ def _numbered(name: str, keys: set[str], count: int) -> tuple[int, str]:
 
 def _keys(name: str) -> set[str]:
     """Return keys that names which look alike share: their letters and digits, as Latin ones."""
-    folded = unicodedata.normalize("NFKC", name).casefold()
-    key = "".join(char for char in folded if char.isalnum()) or folded
-    return {key.translate(_LOWERCASE), key.translate(_UPPERCASE)}
+    return {"".join(_WORD.findall(reading)) or reading for reading in _readings(name)}
 
 
-def _is_invisible(char: str) -> bool:
-    return unicodedata.category(char) in _INVISIBLE
+def _readings(name: str) -> set[str]:
+    """Return what a name resembles as it is written, in small letters and in capitals."""
+    return {folded(name), folded(name.casefold()), folded(name.upper())}

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import re
 
+from bot.prompt.marks import LEFT_OUT
+
 TOKENS_PER_MESSAGE = 4  # chat formats wrap each message
 MOST_CHARACTERS = 8  # per estimated token
 MOST_TOKENS = 3  # per character
+_SEARCHED_AT_ONCE = 16_000  # characters: one search of a long text would stop every other thread for as long
 
 # A match counts as one token. Tokenizers split text into words, numbers of three digits, and runs of signs or spaces,
 # each with a leading space, and then split rare words into pieces. The lengths here are those of such pieces.
@@ -27,7 +30,9 @@ _TOKEN = re.compile(
 def estimate_tokens(text: str) -> int:
     """Estimate the tokens of a chat message with this text, rather too many than too few."""
     astral = len(text.encode("utf-16-le", "surrogatepass")) // 2 - len(text)  # emoji and rare scripts, beyond 16 bits
-    return len(_TOKEN.findall(text)) + (MOST_TOKENS - 1) * astral + TOKENS_PER_MESSAGE
+    starts = range(0, len(text), _SEARCHED_AT_ONCE)
+    found = sum(len(_TOKEN.findall(text, start, start + _SEARCHED_AT_ONCE)) for start in starts)
+    return found + (MOST_TOKENS - 1) * astral + TOKENS_PER_MESSAGE
 
 
 def shorten(text: str, most_tokens: int) -> str:
@@ -46,4 +51,4 @@ def shorten(text: str, most_tokens: int) -> str:
 def _without_middle(text: str, length: int) -> str:
     head, tail = text[: length - length // 2], text[len(text) - length // 2 :]
     # The mark has no line breaks, so that it does not begin a line.
-    return f"{head} [… {len(text) - length} characters left out …] {tail}"
+    return f"{head} {LEFT_OUT.format(len(text) - length)} {tail}"

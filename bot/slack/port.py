@@ -10,7 +10,7 @@ from typing import Protocol
 
 from bot.domain.events import Author, Event, Thread
 from bot.domain.personal_data import PersonalDataExport
-from bot.domain.preferences import Preferences
+from bot.domain.preferences import ModelsChange, Preferences
 from bot.domain.sessions import OpenSession, ResetOutcome
 
 
@@ -53,6 +53,12 @@ class PersonalRecords(Protocol):
         self, platform: str, workspace: str, user_id: str, wishes: Mapping[str, object]
     ) -> Preferences:
         """Change the person's preferences, and return the new ones. Raises PreferencesRefused."""
+
+    async def last_change(self, platform: str, workspace: str, user_id: str) -> ModelsChange | None:
+        """Return the last change of the person's preferences, if the model made it and it can be undone."""
+
+    async def undo_change(self, platform: str, workspace: str, user_id: str, turn_id: int) -> bool:
+        """Restore what stood before the model's change in this turn. Return False if another change followed."""
 
     async def forget(self, platform: str, workspace: str, author: Author) -> int:
         """Erase the author's messages in a workspace, and the answers to them; return how many messages."""

@@ -29,6 +29,7 @@ RATE_LIMITS: Mapping[str, RateLimit] = {
     "assistant.threads.setStatus": _TIER_4,
     "chat.appendStream": RateLimit(100, partial_updates=85),
     "chat.delete": _TIER_3,
+    "chat.postEphemeral": _TIER_4,
     "chat.postMessage": RateLimit(1, period_s=1.0),  # in each channel
     "chat.startStream": _TIER_2,
     "chat.stopStream": _TIER_2,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
 from bot.domain.api_keys import Key, Secret, matches
+from bot.errors import OutOfTokens
 from bot.store.tables import API_KEYS
 
 SECONDS = 60
@@ -23,6 +24,25 @@ class Spent:
     requests: int
     tokens: int
     seconds_left: int
+    minute: int = field(default=0, compare=False)  # since 1970
+
+
+@dataclass(frozen=True, slots=True)
+class TokenNeed:
+    """The tokens of a request: how many it must have, and how many it takes if so many are left."""
+
+    least: int
+    most: int
+    half_will_do: bool = False  # half of the limit, where that is less than it must have
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Tokens that are set aside for a request, in a minute of its key."""
+
+    key_id: str
+    tokens: int
+    minute: int
 
 
 def add(connection: Connection, key: Key, secret: Secret) -> None:
@@ -74,8 +94,8 @@ def _used(connection: Connection, key_id: str, now: datetime) -> Spent:
     """Return the key's usage in the current minute. It may be the minute that another replica has begun."""
     row, second = connection.execute(_FIND, {"this_key": key_id}).one(), int(now.timestamp())
     if row.minute - second // SECONDS not in range(MAX_CLOCK_SKEW + 1):
-        return Spent(0, 0, SECONDS - second % SECONDS)
-    return Spent(row.requests, row.tokens, (row.minute + 1) * SECONDS - second)
+        return Spent(0, 0, SECONDS - second % SECONDS, second // SECONDS)
+    return Spent(row.requests, row.tokens, (row.minute + 1) * SECONDS - second, row.minute)
 
 
 def spend(connection: Connection, key_id: str, *, requests: int = 0, tokens: int = 0, now: datetime) -> Spent:
@@ -83,10 +103,43 @@ def spend(connection: Connection, key_id: str, *, requests: int = 0, tokens: int
 
     A minute that another replica has begun is not begun again, because clocks differ and may be set back.
     """
-    second = int(now.timestamp())
-    values = {"this_key": key_id, "now": second // SECONDS, "more_requests": requests, "more_tokens": tokens}
+    values = {"this_key": key_id, "now": _minute_of(now), "more_requests": requests, "more_tokens": tokens}
     row = connection.execute(_SPEND, values).one()
-    return Spent(row.requests, row.tokens, (row.minute + 1) * SECONDS - second)
+    return Spent(row.requests, row.tokens, (row.minute + 1) * SECONDS - int(now.timestamp()), row.minute)
+
+
+def reserve(
+    connection: Connection, key_id: str, need: TokenNeed, *, default_limit: int, now: datetime
+) -> Reservation | None:
+    """Set tokens of the current minute aside; None when there is no such key. Raises OutOfTokens.
+
+    The key's row is locked, so that requests on several replicas cannot pass the limit together.
+    """
+    key = connection.execute(_FIND.with_for_update(), {"this_key": key_id}).first()
+    if key is None:
+        return None
+    limit = key.tokens_per_minute or default_limit
+    least = min(need.least, limit // 2) if need.half_will_do else need.least
+    before = _used(connection, key_id, now)
+    remaining = max(limit - before.tokens, 0)
+    if remaining < least:
+        raise OutOfTokens(needed=least, limit=limit, remaining=remaining, seconds=before.seconds_left)
+    tokens = min(need.most, remaining)
+    spend(connection, key_id, tokens=tokens, now=now)
+    return Reservation(key_id, tokens, before.minute)
+
+
+def settle(connection: Connection, reservation: Reservation, used: int, *, now: datetime) -> None:
+    """Replace a reservation by the tokens that were used. After its minute only those count that it did not cover."""
+    more = used - reservation.tokens
+    same = {"this_key": reservation.key_id, "reserved_in": reservation.minute, "more_tokens": more}
+    is_over = _minute_of(now) > reservation.minute or connection.execute(_SETTLE, same).rowcount == 0
+    if is_over and more > 0:
+        spend(connection, reservation.key_id, tokens=more, now=now)
+
+
+def _minute_of(now: datetime) -> int:
+    return int(now.timestamp()) // SECONDS
 
 
 _COLUMNS = ("id", "name", "created_at", "expires_at", "revoked_at", "requests_per_minute", "tokens_per_minute")
@@ -109,6 +162,11 @@ _SPEND = (
         tokens=_counted(API_KEYS.c.tokens, "more_tokens"),
     )
     .returning(API_KEYS.c.minute, API_KEYS.c.requests, API_KEYS.c.tokens)
+)
+_SETTLE = (
+    sa.update(API_KEYS)
+    .where(API_KEYS.c.id == sa.bindparam("this_key"), API_KEYS.c.minute == sa.bindparam("reserved_in"))
+    .values(tokens=API_KEYS.c.tokens + sa.bindparam("more_tokens", type_=sa.BigInteger))
 )
 
 

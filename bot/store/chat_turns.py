@@ -18,7 +18,7 @@ from bot.domain.events import Author, Thread, storable
 from bot.domain.sessions import Opened, OpenSession
 from bot.llm import Usage
 from bot.prompt.history import Turn, Utterance
-from bot.store import leases, recalled_turns, sessions, threads
+from bot.store import leases, recalled_turns, sessions, stored_bytes, threads
 from bot.store.claims import Claim
 from bot.store.engine import mark_dirty
 from bot.store.leases import LeaseRequest
@@ -44,6 +44,7 @@ class NewTurn:
     lacking: tuple[Turn, ...] = ()  # earlier turns of the caller that the session lacked
     idempotency_key: IdempotencyKey | None = None
     after: int | None = None  # the id of the session's newest turn by then, if that matters: see recalled_turns.newest
+    most_bytes: int | None = None  # of text in the sessions of the owner's API key, with this turn
 
 
 class Outdated:
@@ -84,7 +85,10 @@ def speaker(thread: Thread) -> Author:
 def begin(
     connection: Connection, lease: LeaseRequest, thread: Thread, new: NewTurn, *, new_id: str, idle_after: timedelta
 ) -> ChatClaim | Repeated | Outdated | None:
-    """Lease the thread and open a turn over these texts; None while another turn is answered there."""
+    """Lease the thread and open a turn over these texts; None while another turn is answered there.
+
+    Raises StorageFull when the sessions of the key that owns the thread would hold too much text.
+    """
     known = threads.find(connection, thread)
     thread_id = known.id if known is not None else threads.ensure(connection, thread)
     leased = leases.take(connection, lease, thread_id)
@@ -100,7 +104,12 @@ def begin(
     ):
         leases.release(connection, thread_id, leased.fence, ended=True)
         return Outdated()
-    session_id = sessions.continue_or_open(connection, thread_id, new_id=new_id, now=lease.now, idle_after=idle_after)
+    owner = speaker(thread).id
+    session_id = sessions.continue_or_open(
+        connection, thread_id, owner, new_id=new_id, now=lease.now, idle_after=idle_after
+    )
+    question = Turn(tuple(Utterance(owner, text) for text in new.texts or [""]))
+    stored_bytes.claim(connection, session_id, _size([*new.lacking, question]), limit=new.most_bytes)
     rows = _Rows(connection, thread, thread_id, session_id, leased.fence, lease.now)
     imported = rows.add(new.lacking)
     return ChatClaim(
@@ -226,12 +235,28 @@ def _clear(connection: Connection, thread_id: int, imported: Sequence[int] = ())
         return
     mark_dirty(connection)
     ids = [turn.id, *imported]
+    _release(connection, turn.session_id, ids)
     connection.execute(sa.delete(MESSAGES).where(MESSAGES.c.turn_id.in_(ids)))
     connection.execute(sa.delete(TURNS).where(TURNS.c.id.in_(ids)))
     has_turns = sa.exists().where(TURNS.c.session_id == SESSIONS.c.id)
     empty = sa.and_(SESSIONS.c.id == turn.session_id, SESSIONS.c.closed_at.is_(None), ~has_turns)
     connection.execute(sa.delete(SESSIONS).where(empty))
     connection.execute(sa.update(THREADS).where(THREADS.c.id == thread_id).values(interrupted=None))
+
+
+def _size(turns: Sequence[Turn]) -> int:
+    return sum(
+        stored_bytes.size(message.text for message in turn.messages) + stored_bytes.length(turn.answer)
+        for turn in turns
+    )
+
+
+def _release(connection: Connection, session_id: str, turn_ids: Sequence[int]) -> None:
+    """Count nothing more for these turns, which will be deleted."""
+    questions = connection.execute(sa.select(MESSAGES.c.text).where(MESSAGES.c.turn_id.in_(turn_ids))).scalars()
+    answers = connection.execute(sa.select(TURNS.c.answer).where(TURNS.c.id.in_(turn_ids))).scalars()
+    count = stored_bytes.size(questions) + sum(map(stored_bytes.length, answers))
+    stored_bytes.add(connection, session_id, -count)
 
 
 def _repeated(connection: Connection, thread_id: int, key: IdempotencyKey, since: datetime) -> Repeated | None:

@@ -13,11 +13,12 @@ from sqlalchemy import Connection, Row
 from bot.domain import texts
 from bot.domain.events import Attachment, Author, Thread, storable
 from bot.domain.sessions import Interrupted, ResetOutcome, StatusReply, StopOutcome
+from bot.llm import Done, Usage
 from bot.prompt.history import Utterance
 from bot.prompt.thread_context import ContextState
-from bot.store import leases, sessions, summaries
+from bot.store import leases, sessions, stored_bytes, summaries
 from bot.store.leases import LeaseRequest
-from bot.store.settlement import Settlement, TurnState
+from bot.store.settlement import KeptAnswer, Settlement, TurnState
 from bot.store.tables import MESSAGES, RUNNING, SESSIONS, TURNS
 
 MESSAGES_PER_TURN = 100  # later messages are answered in the next turn
@@ -57,6 +58,7 @@ class PlatformClaim(Claim):
     interrupted: Interrupted | None  # the turn is to be ended, not answered
     follows_expired: bool  # this is the session's first turn, and the session before it expired
     thread_context: ContextState | None  # None: the session has none
+    kept: KeptAnswer | None = None  # the answer is known, and is only to be shown
 
     @property
     def log_fields(self) -> dict[str, object]:
@@ -96,25 +98,44 @@ def settle(connection: Connection, claimed: Claim, settled: Settlement, *, now: 
     is_closed = interrupted not in {None, Interrupted.STOPPED}  # the session is closed, and its words are erased
     if interrupted is Interrupted.STOPPED and not _is_unchanged(connection, claimed):
         settled = replace(settled, state=TurnState.STOPPED, answer=texts.interrupted(Interrupted.STOPPED))
-    values = {
-        "state": TurnState.SUPERSEDED.value if is_closed else settled.state.value,
-        "answer": None if is_closed or settled.answer is None else storable(settled.answer),
+    state = TurnState.SUPERSEDED if is_closed else settled.state
+    values = _answer_of(settled) | {
+        "state": state.value,
         "trouble": settled.trouble,
+        "finished_at": now,
+        "this_turn": claimed.turn_id,
+    }
+    if is_closed:
+        values["answer"] = None
+    if connection.execute(_SETTLE, values).rowcount == 0:
+        return False
+    if claimed.session_id is not None:
+        sessions.touch(connection, claimed.session_id, now=now)
+        stored_bytes.add(connection, claimed.session_id, stored_bytes.length(settled.answer))
+        if settled.new_window is not None and not is_closed:
+            summaries.move(connection, claimed.session_id, settled.new_window)
+    return state is not TurnState.SUPERSEDED
+
+
+def keep(connection: Connection, claimed: PlatformClaim, settled: Settlement) -> None:
+    """Store a whole answer while the platform shows it, so that a later attempt need not ask the model again.
+
+    The turn goes on running. Nothing is stored if it is interrupted, or if another attempt has begun.
+    """
+    if leases.interruption(connection, claimed.thread_id) is None:
+        mine = {"this_turn": claimed.turn_id, "this_attempt": claimed.attempt}
+        connection.execute(_KEEP, _answer_of(settled) | mine)
+
+
+def _answer_of(settled: Settlement) -> dict[str, Any]:
+    return {
+        "answer": settled.answer if settled.answer is None else storable(settled.answer),
         "model": settled.model and storable(settled.model)[:MODEL_CHARACTERS],
         "prompt_tokens": settled.prompt_tokens,
         "cached_tokens": settled.cached_tokens,
         "completion_tokens": settled.completion_tokens,
         "truncated": settled.truncated,
-        "finished_at": now,
-        "this_turn": claimed.turn_id,
     }
-    if connection.execute(_SETTLE, values).rowcount == 0:
-        return False
-    if claimed.session_id is not None:
-        sessions.touch(connection, claimed.session_id, now=now)
-        if settled.new_window is not None and not is_closed:
-            summaries.move(connection, claimed.session_id, settled.new_window)
-    return values["state"] != TurnState.SUPERSEDED.value
 
 
 def hand_back(connection: Connection, claimed: Claim) -> None:
@@ -140,7 +161,17 @@ def postpone(connection: Connection, claimed: Claim, *, now: datetime, pause: ti
         _count_as_postponed(connection, claimed)
 
 
-_TURN = (TURNS.c.id, TURNS.c.attempt, TURNS.c.postponed)
+_TURN = (
+    TURNS.c.id,
+    TURNS.c.attempt,
+    TURNS.c.postponed,
+    TURNS.c.answer,
+    TURNS.c.model,
+    TURNS.c.prompt_tokens,
+    TURNS.c.cached_tokens,
+    TURNS.c.completion_tokens,
+    TURNS.c.truncated,
+)
 _TAKE_OVER = (
     sa.update(TURNS)
     .where(TURNS.c.thread_id == sa.bindparam("in_thread"), RUNNING)
@@ -164,6 +195,7 @@ _OF_TURN = (
     .order_by(MESSAGES.c.message_id)
 )
 _SETTLE = sa.update(TURNS).where(TURNS.c.id == sa.bindparam("this_turn"), RUNNING)
+_KEEP = _SETTLE.where(TURNS.c.attempt == sa.bindparam("this_attempt"))
 
 
 def _take_over(connection: Connection, thread_id: int) -> Row[*tuple[Any, ...]] | None:
@@ -219,7 +251,14 @@ def _claimed(
         interrupted=Interrupted(leased.interrupted) if leased.interrupted else None,
         follows_expired=bool(newest.follows_expired) and _is_first(connection, newest.session_id, turn.id),
         thread_context=ContextState(newest.background) if newest.background else None,
+        kept=_kept(turn) if turn.answer is not None else None,
     )
+
+
+def _kept(turn: Row[*tuple[Any, ...]]) -> KeptAnswer:
+    counts = (turn.prompt_tokens, turn.cached_tokens, turn.completion_tokens)
+    usage = Usage(*counts) if turn.prompt_tokens is not None else None
+    return KeptAnswer(turn.answer, Done(turn.model or "", usage, bool(turn.truncated), rounds=0))
 
 
 def _is_unchanged(connection: Connection, claimed: Claim) -> bool:

@@ -5,7 +5,7 @@ A person who changes their profile must keep one name in the history.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -22,15 +22,21 @@ def of_session(connection: Connection, session_id: str) -> dict[str, str]:
 
 
 def assign(
-    connection: Connection, session_id: str, people: Iterable[str], profile_names: Mapping[str, str]
+    connection: Connection,
+    session_id: str,
+    people: Iterable[str],
+    profile_names: Mapping[str, str],
+    *,
+    bots: Collection[str] = (),
+    own_name: str = "",
 ) -> Mapping[str, str]:
     """Return the session's names with one for each of these people; new ones are stored if the session is open.
 
-    `profile_names` are the names in people's profiles, where these are known.
+    See `unique_names` for the arguments.
     """
     is_open = lock_if_open(connection, session_id)  # the lock prevents that two people get the same name
     stored = of_session(connection, session_id)
-    names = unique_names(people, profile_names, stored)
+    names = unique_names(people, profile_names, stored, bots=bots, own_name=own_name)
     for person_id in [person_id for person_id in names if is_open and person_id not in stored]:
         row = {"session_id": session_id, "person_id": person_id, "name": names[person_id]}
         insert_or_ignore(connection, DISPLAY_NAMES, row)

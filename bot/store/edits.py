@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
-from bot.domain.events import MessageDeleted, MessageEdited, storable
+from bot.domain.events import MessageDeleted, MessageEdited, stored_content
 from bot.domain.sessions import EditOutcome, Interrupted, wants_answer, wants_answer_now
-from bot.store import posted_messages, thread_context, threads
+from bot.store import posted_messages, stored_bytes, thread_context, threads
 from bot.store.erasure import erase_messages, texts_changed
 from bot.store.inbox import store_message
-from bot.store.interruptions import interrupt, leave_unanswered
+from bot.store.interruptions import drop_kept, interrupt, leave_unanswered
 from bot.store.locks import lock_if_open
 from bot.store.tables import MESSAGES
 
@@ -34,6 +33,8 @@ def accept_edit(
         return EditOutcome.NOTHING, None
     texts_changed(connection, [stored.turn_id] if stored.turn_id else [])
     is_running = stored.turn_id and interrupt(connection, thread.id, Interrupted.EDITED, stored.turn_id)
+    if is_running:
+        drop_kept(connection, stored.turn_id)
     return (EditOutcome.ANEW if is_running else EditOutcome.REPLACED), None
 
 
@@ -99,15 +100,17 @@ _STORED = sa.select(MESSAGES).where(
 
 def _replace(connection: Connection, stored: Row[*tuple[Any, ...]], edited: MessageEdited) -> bool:
     """Store the new text. Return False when the edit changes nothing."""
-    text, attachments = storable(edited.message.text), [asdict(file) for file in edited.message.attachments]
+    new = stored_content(edited.message.text, edited.message.attachments)
     is_editable = stored.deleted_at is None and stored.fixed_reply is None and stored.session_id is not None
     is_outdated = stored.edited_at is not None and stored.edited_at >= edited.edited_at
-    if not is_editable or is_outdated or (stored.text, stored.attachments) == (text, attachments):
+    if not is_editable or is_outdated or (stored.text, stored.attachments) == tuple(new.values()):
         return False
     if not lock_if_open(connection, stored.session_id):
         return False
     row = sa.update(MESSAGES).where(MESSAGES.c.id == stored.id)
-    connection.execute(row.values(text=text, attachments=attachments, edited_at=edited.edited_at))
+    connection.execute(row.values(**new, edited_at=edited.edited_at))
+    more = stored_bytes.length(new["text"]) - stored_bytes.length(stored.text)
+    stored_bytes.add(connection, stored.session_id, more)
     return True
 
 

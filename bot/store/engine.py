@@ -9,8 +9,8 @@ import asyncio
 import logging
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -20,7 +20,10 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from bot.errors import StartupError, StoreUnavailable
-from bot.store.pool import Pool
+from bot.store import sqlite_file
+from bot.store.pool import OF_A_REQUEST, Pool
+from bot.store.sqlite_file import OpenFile
+from bot.store.vacuum import CLEAN, Vacuum
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +36,7 @@ _BUSY_MS = 2_000  # waiting for another process's lock: Slack waits for three se
 IDLE_TRANSACTION_S = 5.0  # our transactions wait for nothing but the database
 WAL_RETRY_S, WAL_TIMEOUT_S = 0.02, 1.0
 MAX_QUEUED = 5_000  # transactions; with more, the database counts as unavailable
+MAX_QUEUED_OF_REQUESTS = 2_000  # likewise of API callers: their queue must leave room for Slack's events
 
 
 class Store:
@@ -45,9 +49,11 @@ class Store:
         transaction in which this process does nothing for `idle_transaction_s`.
         """
         self.engine = _engine(url, must_exist=must_exist, idle_transaction_s=idle_transaction_s)
+        self._file = _open_file(self.engine)
         threads = 1 if self.engine.dialect.name == "sqlite" else POSTGRESQL_THREADS
         self._pool = Pool(threads)
-        self._queued = 0
+        self._queued: Counter[bool] = Counter()  # by whether API callers wait for them
+        self._closed = False
 
     async def run(self, function: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Return the function's result once its transaction is committed. Cancelling the await does not interrupt it.
@@ -82,15 +88,15 @@ class Store:
                 pause_s = min(2 * pause_s, RETRY_MAX_S)
 
     def _enqueue(self, transaction: Callable[[], T], *, urgent: bool) -> asyncio.Future[T]:
-        if self._queued >= MAX_QUEUED:
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+        of_request = OF_A_REQUEST.get()
+        if self._queued[of_request] >= (MAX_QUEUED_OF_REQUESTS if of_request else MAX_QUEUED):
             raise StoreUnavailable("too many transactions are waiting")
-        self._queued += 1
+        self._queued[of_request] += 1
         result = asyncio.wrap_future(self._pool.submit(transaction, urgent=urgent))
-        result.add_done_callback(self._dequeued)
+        result.add_done_callback(lambda _: self._queued.subtract([of_request]))
         return result
-
-    def _dequeued(self, _: object) -> None:
-        self._queued -= 1
 
     def _transaction(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
@@ -104,30 +110,33 @@ class Store:
         raise failure
 
     async def vacuum(self) -> float:
-        """Remove erased text from the database's file. Return for how many seconds the store was blocked.
+        """Remove erased text from the database's file. Return for how many seconds it blocked the store at once.
 
-        It never raises: the next vacuum catches up. SQLite rewrites the file, at some 10 ms a megabyte. PostgreSQL
-        does it by itself (autovacuum).
+        It never raises: the next vacuum catches up. PostgreSQL does it by itself (autovacuum).
         """
-        seconds, _ = await self._enqueue(self._rewrite, urgent=False)
-        return seconds
+        longest_s, _ = await self._vacuum(lock_timeout_s=0.0)
+        return longest_s
 
     async def vacuum_now(self, *, lock_timeout_s: float) -> bool:
         """Vacuum, waiting for other processes' locks. Return whether the file is free of erased text."""
-        _, clean = await self._enqueue(partial(self._rewrite, lock_timeout_s), urgent=False)
+        _, clean = await self._vacuum(lock_timeout_s=lock_timeout_s)
         return clean
 
-    def _rewrite(self, lock_timeout_s: float = 0.0) -> tuple[float, bool]:
-        """Return the seconds that it took, and whether the file is clean."""
-        if self.engine.dialect.name != "sqlite":
+    async def _vacuum(self, *, lock_timeout_s: float) -> tuple[float, bool]:
+        """Return the seconds that the longest step took, and whether the file is clean."""
+        if self._file is None:
             return 0.0, True
-        started, clean = time.perf_counter(), False
+        timeouts_ms = (round(lock_timeout_s * 1000), _BUSY_MS)
+        longest_s = 0.0
+        vacuum = Vacuum(self.engine.raw_connection, self._file, busy_timeouts_ms=timeouts_ms)
         try:
-            with closing(self.engine.raw_connection()) as connection, closing(connection.cursor()) as cursor:
-                clean = connection.info[_CLEAN] = connection.info.get(_CLEAN) or _vacuum_sqlite(cursor, lock_timeout_s)
-        except (sqlite3.Error, DBAPIError) as error:
+            while not vacuum.ended:  # other transactions run between the steps
+                longest_s = max(longest_s, await self._enqueue(vacuum.step, urgent=False))
+        except StoreUnavailable:  # the store is closed, or too many transactions wait
+            return longest_s, False
+        except (sqlite3.Error, DBAPIError, OSError) as error:
             log.warning("vacuum_failed", extra={"error": _reason(error)})
-        return time.perf_counter() - started, clean
+        return longest_s, vacuum.clean
 
     async def check(self) -> None:
         """Raise StartupError, one line with the remedy, when the database cannot be reached."""
@@ -145,28 +154,17 @@ class Store:
 
     async def close(self) -> None:
         """Finish all queued transactions, then close every connection."""
+        self._closed = True
         await asyncio.to_thread(self._pool.close)
         self.engine.dispose()
-
-
-_CLEAN = "clean"  # in a connection's info: its database was vacuumed after the last erasure
+        if self._file is not None:
+            sqlite_file.release(self._file)
+            self._file = None
 
 
 def mark_dirty(connection: Connection) -> None:
     """Note that this transaction erases text, which the next vacuum must remove from the database's file."""
-    connection.info.pop(_CLEAN, None)
-
-
-def _vacuum_sqlite(cursor: Any, lock_timeout_s: float) -> bool:
-    """Rewrite the file. Return whether no old text is left, in the file or in the write-ahead log."""
-    cursor.execute(f"PRAGMA busy_timeout={round(lock_timeout_s * 1000)}")  # waiting blocks the whole store
-    try:
-        # secure_delete does not overwrite the copies that SQLite leaves when it moves rows between pages.
-        cursor.execute("VACUUM")
-        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return not cursor.fetchone()[0]
-    finally:
-        cursor.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+    connection.info.pop(CLEAN, None)
 
 
 class _StatementRefused(StoreUnavailable):
@@ -222,7 +220,7 @@ def _engine(url: str, *, must_exist: bool, idle_transaction_s: float) -> Engine:
         return _sqlite(parsed, must_exist=must_exist)
     engine = sa.create_engine(
         parsed.set(drivername="postgresql+psycopg"),
-        pool_size=POSTGRESQL_THREADS,
+        pool_size=POSTGRESQL_THREADS + 1,  # one holds the process's lock
         max_overflow=0,
         pool_pre_ping=True,
         hide_parameters=True,  # errors are logged, and parameters hold people's texts
@@ -251,11 +249,6 @@ def _sqlite(url: sa.URL, *, must_exist: bool) -> Engine:
     file = Path(url.database or "").expanduser()
     if must_exist and not file.exists():
         raise StartupError(f"There is no database at {file}. Check DATABASE_URL and the current folder.")
-    try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file.touch(mode=0o600)  # it will hold people's texts
-    except OSError as error:
-        raise StartupError(f"The file of DATABASE_URL cannot be created: {error.strerror}. Check its folder.") from None
     engine = sa.create_engine(
         url.set(database=str(file)),
         pool_size=1,
@@ -266,6 +259,15 @@ def _sqlite(url: sa.URL, *, must_exist: bool) -> Engine:
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_immediate)
     return engine
+
+
+def _open_file(engine: Engine) -> OpenFile | None:
+    if engine.dialect.name != "sqlite":
+        return None
+    try:
+        return sqlite_file.acquire(Path(str(engine.url.database)))
+    except OSError as error:
+        raise StartupError(f"The file of DATABASE_URL cannot be created: {error.strerror}. Check its folder.") from None
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:

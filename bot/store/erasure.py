@@ -6,6 +6,7 @@ emptied rows stay for the retention time, so that a message that is delivered ag
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,14 +20,15 @@ from sqlalchemy import Connection
 from bot.domain import texts
 from bot.domain.events import ChannelGone, Uninstalled
 from bot.domain.sessions import Closed, Interrupted
-from bot.store import display_names, preferences, sessions, summaries, thread_context
+from bot.store import display_names, preferences, session_owners, sessions, summaries, thread_context
 from bot.store.engine import mark_dirty
 from bot.store.interruptions import has_question, interrupt, leave_unanswered
 from bot.store.locks import lock_sessions, lock_threads
 from bot.store.tables import MESSAGES, NO_TEXT, RUNNING, SESSIONS, THREADS, TURNS
 
-ERASE_BATCH = 500  # messages in one transaction
-CLOSE_BATCH = 1_000  # sessions in one statement: databases limit its parameters
+ERASE_BATCH = 20  # messages in one transaction
+ERASE_S = 0.01  # after this time a transaction begins no other thread
+CLOSE_BATCH = 20  # threads in one transaction
 
 _NO_AUTHOR = {"author_id": "", "author_workspace": "", "client_id": None}
 
@@ -61,16 +63,21 @@ def erase(connection: Connection, scope: Scope, *, now: datetime, batch: int = E
     Waiting messages get no answer. A running turn ends, or restarts when other people asked in it too.
     """
     in_scope = sa.select(MESSAGES.c.id, MESSAGES.c.thread_id).join(THREADS).where(*_in_scope(scope))
-    rows = connection.execute(in_scope.order_by(MESSAGES.c.thread_id, MESSAGES.c.id).limit(batch)).all()
+    # In the order of an index: sorting all of a person's messages for each batch would take ever longer.
+    rows = connection.execute(in_scope.order_by(MESSAGES.c.session_id, MESSAGES.c.id).limit(batch)).all()
     if not rows:  # last, because a message that is still there could restore a name or a preference
         _erase_related(connection, scope)
         return 0
     lock_threads(connection, THREADS.c.id.in_({row.thread_id for row in rows}))
-    for thread_id, of_thread in groupby(rows, attrgetter("thread_id")):
+    erased, until = 0, time.monotonic() + ERASE_S
+    for thread_id, of_thread in groupby(sorted(rows, key=attrgetter("thread_id")), attrgetter("thread_id")):
         ids = [row.id for row in of_thread]
         erase_messages(connection, thread_id, ids, Interrupted.ERASED, now=now, **_NO_AUTHOR)
         _close_emptied(connection, ids, now)
-    return len(rows)
+        erased += len(ids)
+        if time.monotonic() > until:
+            break
+    return erased
 
 
 def erase_messages(
@@ -102,36 +109,43 @@ def erase_messages(
 
 def _erase_answers(connection: Connection, turn_ids: Sequence[int], replacement: str | None) -> None:
     answered = sa.update(TURNS).where(TURNS.c.id.in_(turn_ids), TURNS.c.answer.is_not(None))
-    connection.execute(answered.values({**NO_TEXT, TURNS.c.answer: replacement}))
+    # A running turn has an answer that is kept until it is shown: it restarts, and gets another one.
+    new_answer = sa.case((RUNNING, sa.null()), else_=replacement)
+    connection.execute(answered.values({**NO_TEXT, TURNS.c.answer: new_answer}))
 
 
 def texts_changed(connection: Connection, turn_ids: Sequence[int]) -> None:
     """Void the summaries of these turns, whose texts have changed, and have the old texts vacuumed."""
-    for turn_id in turn_ids:
-        summaries.void(connection, turn_id)
+    summaries.void(connection, turn_ids)
     mark_dirty(connection)
 
 
-def leave(connection: Connection, gone: ChannelGone | Uninstalled, *, now: datetime) -> None:
-    """Stop answering in a channel, or a workspace, that the bot was removed from, and erase all texts in it."""
-    in_place = [THREADS.c.platform == gone.platform, THREADS.c.workspace == gone.workspace]
+def leave(connection: Connection, gone: ChannelGone | Uninstalled, *, now: datetime, after: int = 0) -> int | None:
+    """Stop answering in the next threads of a channel, or a workspace, that the bot was removed from.
+
+    All texts in them are erased. Return the last of these threads, for the next call; None when all are done.
+    """
+    in_place = [THREADS.c.platform == gone.platform, THREADS.c.workspace == gone.workspace, THREADS.c.id > after]
     interruption, closed = Interrupted.UNINSTALLED, Closed.UNINSTALLED
     if isinstance(gone, ChannelGone):
         in_place.append(THREADS.c.channel == gone.channel)
         interruption, closed = Interrupted.ERASED, Closed.CHANNEL_GONE
-    thread_ids = sa.select(THREADS.c.id).where(*in_place)
-    lock_threads(connection, *in_place)  # so that no worker opens a turn there before this is committed
-    connection.execute(sa.update(THREADS).where(*in_place).values(engaged=False))
-    _end_turns(connection, thread_ids, interruption, now)
-    opened = sa.select(SESSIONS.c.id).where(SESSIONS.c.thread_id.in_(thread_ids), SESSIONS.c.closed_at.is_(None))
-    while batch := list(connection.execute(opened.limit(CLOSE_BATCH)).scalars()):
-        sessions.close(connection, batch, closed, now=now)
-    connection.execute(sa.update(MESSAGES).where(MESSAGES.c.thread_id.in_(thread_ids)).values(**_NO_AUTHOR))
+    next_threads = sa.select(THREADS.c.id).where(*in_place).order_by(THREADS.c.id).limit(CLOSE_BATCH)
+    # Locked, so that no worker opens a turn there before this is committed.
+    ids = list(connection.execute(next_threads.with_for_update()).scalars())
+    connection.execute(sa.update(THREADS).where(THREADS.c.id.in_(ids)).values(engaged=False))
+    _end_turns(connection, ids, interruption, now)
+    opened = sa.select(SESSIONS.c.id).where(SESSIONS.c.thread_id.in_(ids), SESSIONS.c.closed_at.is_(None))
+    sessions.close(connection, list(connection.execute(opened).scalars()), closed, now=now)
+    connection.execute(sa.update(MESSAGES).where(MESSAGES.c.thread_id.in_(ids)).values(**_NO_AUTHOR))
+    if len(ids) == CLOSE_BATCH:
+        return int(ids[-1])
     if isinstance(gone, Uninstalled):
         preferences.erase(connection, platform=gone.platform, workspace=gone.workspace)
+    return None
 
 
-def _end_turns(connection: Connection, thread_ids: sa.Select[int], why: Interrupted, now: datetime) -> None:
+def _end_turns(connection: Connection, thread_ids: Sequence[int], why: Interrupted, now: datetime) -> None:
     """Interrupt the running turns of these threads, and let their waiting messages go unanswered."""
     running = sa.select(TURNS.c.thread_id).where(TURNS.c.thread_id.in_(thread_ids), RUNNING)
     for thread_id in connection.execute(running).scalars():
@@ -142,7 +156,7 @@ def _end_turns(connection: Connection, thread_ids: sa.Select[int], why: Interrup
 
 
 def _in_scope(scope: Scope) -> list[sa.ColumnElement[bool]]:
-    has_author = MESSAGES.c.author_id != "" if scope.person is None else MESSAGES.c.author_id == scope.person
+    has_author = MESSAGES.c.author_id > "" if scope.person is None else MESSAGES.c.author_id == scope.person
     return [has_author, *_place(scope)]
 
 
@@ -159,6 +173,8 @@ def _erase_related(connection: Connection, scope: Scope) -> None:
     """Erase people's messages in thread contexts, their display names and their preferences."""
     thread_context.erase_in(connection, _place(scope), scope.person)
     display_names.erase_in(connection, _place(scope), scope.person)
+    if scope.person is not None:
+        session_owners.disown(connection, _place(scope), scope.person)
     if scope.channel is None:
         preferences.erase(connection, platform=scope.platform, workspace=scope.workspace, user_id=scope.person)
     mark_dirty(connection)

@@ -1,28 +1,41 @@
-"""Export: all stored texts of a person, for this person."""
+"""Export: all stored texts of a person, for this person.
+
+Rule: the texts are read in small parts, so that no transaction takes long.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
 from bot.domain.events import Attachment
-from bot.domain.personal_data import ExportedContextMessage, ExportedMessage, PersonalDataExport
+from bot.domain.personal_data import ExportedContextMessage, ExportedMessage
 from bot.store.tables import MESSAGES, THREAD_CONTEXT, THREADS, TURNS
 
+Rows = Sequence[int]  # ids
 
-def of_person(connection: Connection, platform: str, workspace: str, person: str, *, limit: int) -> PersonalDataExport:
-    """Return this person's messages, and the answers to them alone: the newest `limit` messages of each kind."""
+
+def newest(connection: Connection, platform: str, workspace: str, person: str, *, limit: int) -> tuple[Rows, Rows]:
+    """Return the ids of the newest `limit` messages that this person wrote to the bot, and of those in contexts."""
     in_workspace = (THREADS.c.platform == platform, THREADS.c.workspace == workspace)
-    # One more than the limit shows whether there are more.
-    messages = connection.execute(_messages(person).where(*in_workspace).limit(limit + 1)).mappings().all()
-    context = connection.execute(_context_messages(person).where(*in_workspace).limit(limit + 1)).mappings().all()
-    return PersonalDataExport(
-        tuple(ExportedMessage(**_fields(row)) for row in messages[:limit][::-1]),
-        tuple(ExportedContextMessage(**_fields(row)) for row in context[:limit][::-1]),
-        complete=max(len(messages), len(context)) <= limit,
-    )
+    written = _messages(person).with_only_columns(MESSAGES.c.id).where(*in_workspace).limit(limit)
+    in_context = _context_messages(person).with_only_columns(THREAD_CONTEXT.c.id).where(*in_workspace).limit(limit)
+    return connection.execute(written).scalars().all(), connection.execute(in_context).scalars().all()
+
+
+def messages(connection: Connection, person: str, ids: Rows) -> list[ExportedMessage]:
+    """Return those of these messages that are still stored, newest first, with the answers to this person alone."""
+    rows = connection.execute(_messages(person).where(MESSAGES.c.id.in_(ids))).mappings()
+    return [ExportedMessage(**_fields(row)) for row in rows]
+
+
+def context_messages(connection: Connection, person: str, ids: Rows) -> list[ExportedContextMessage]:
+    """Return those of these messages in thread contexts that are still stored, newest first."""
+    rows = connection.execute(_context_messages(person).where(THREAD_CONTEXT.c.id.in_(ids))).mappings()
+    return [ExportedContextMessage(**_fields(row)) for row in rows]
 
 
 def _messages(person: str) -> sa.Select[Any]:

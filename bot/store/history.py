@@ -21,7 +21,8 @@ from bot.store.settlement import TurnState
 from bot.store.tables import MESSAGES, TURNS
 
 PAGE = 200  # turns in one statement
-SMALL_PAGE = 40  # likewise, where reading stops at a number of characters
+FIRST_PAGE = 10  # long texts exceed the budget within a few turns
+SMALL_PAGE = 40  # where reading stops at a number of characters
 NEWEST = 2**62  # greater than the id of any turn
 _SETTLED = (TurnState.ANSWERED.value, TurnState.FAILED.value, TurnState.STOPPED.value)
 
@@ -35,8 +36,10 @@ def before(connection: Connection, session_id: str, turn_id: int, *, budget_toke
     window = summaries.window_of(connection, session_id)
     turns: list[Turn] = []
     characters_left = budget_tokens * MOST_CHARACTERS
-    while len(page := _read(connection, _NEWEST_FIRST, session_id, window.after, turn_id)) == PAGE:
+    size = FIRST_PAGE
+    while len(page := _read(connection, _NEWEST_FIRST, session_id, window.after, turn_id, page=size)) == size:
         turns += page
+        size = min(2 * size, PAGE)
         turn_id = page[-1].id  # the next page ends before this one
         characters_left -= sum(map(characters, page))
         if characters_left < 0:

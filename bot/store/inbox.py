@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
-from bot.domain.events import Author, MessageReceived, ResetRequested, StopRequested, Thread, storable
+from bot.domain.events import Author, MessageReceived, ResetRequested, StopRequested, Thread, stored_content
 from bot.domain.sessions import Closed, Interrupted, ResetOutcome, StopOutcome, wants_answer
-from bot.store import sessions, thread_context, threads
+from bot.store import session_owners, sessions, stored_bytes, thread_context, threads
 from bot.store.erasure import erase_messages
 from bot.store.interruptions import interrupt, leave_unanswered
 from bot.store.settlement import TurnState
-from bot.store.tables import MESSAGES, SESSIONS, THREADS
+from bot.store.tables import MESSAGES, RUNNING, SESSIONS, THREADS, TURNS
 
 
 def accept(
@@ -53,7 +52,9 @@ def store_message(
         return None
     if thread is not None and not followed:
         thread_context.erase(connection, thread_id, message.message_id)  # it is now a question of its own
-    session_id = sessions.continue_or_open(connection, thread_id, new_id=new_id, now=now, idle_after=idle_after)
+    session_id = sessions.continue_or_open(
+        connection, thread_id, message.author.id, new_id=new_id, now=now, idle_after=idle_after
+    )
     if not (thread is not None and thread.begun) and message.message_id != message.thread.root:
         thread_context.expect(connection, session_id)
     if thread is None or not thread.engaged:
@@ -64,11 +65,13 @@ def store_message(
         message,
         now,
         session_id=session_id,
-        text=storable(message.text),
-        attachments=[asdict(attachment) for attachment in message.attachments],
+        **stored_content(message.text, message.attachments),
         client_id=message.client_id,
         edited_at=edited_at,
     )
+    total = stored_bytes.add(connection, session_id, stored_bytes.size([message.text]))
+    if session_id == new_id or total > session_owners.SMALL_SESSION:
+        session_owners.expire_oldest(connection, message.author.id, now=now)
     return thread_id
 
 
@@ -104,7 +107,7 @@ def _reset_before(
     later = sessions.detach_messages(connection, thread_id, event.message_id)
     outcome = _reset(connection, thread_id, event.author, now)
     if later:
-        sessions.attach_messages(connection, thread_id, later, new_id=new_id, now=now)
+        sessions.attach_messages(connection, thread_id, later, event.author.id, new_id=new_id, now=now)
         if outcome is ResetOutcome.DONE:
             _erase_before(connection, thread_id, later, now)
     return outcome
@@ -125,22 +128,31 @@ def reset(connection: Connection, thread: Thread, author: Author, *, now: dateti
 
 
 def _reset_direct(connection: Connection, event: ResetRequested, now: datetime) -> ResetOutcome:
-    """Reset all sessions of a DM. Each message outside a thread has opened its own."""
-    open_threads = (
-        sa.select(THREADS.c.id)
+    """Reset all sessions of a DM. Each message outside a thread has opened its own, so there may be hundreds."""
+    open_sessions = (
+        sa.select(THREADS.c.id, SESSIONS.c.id.label("session_id"))
         .join(SESSIONS, SESSIONS.c.thread_id == THREADS.c.id)
         .where(
             THREADS.c.platform == event.thread.platform,
             THREADS.c.workspace == event.thread.workspace,
             THREADS.c.channel == event.thread.channel,
             SESSIONS.c.closed_at.is_(None),
+            sa.exists().where(MESSAGES.c.session_id == SESSIONS.c.id, MESSAGES.c.author_id == event.author.id),
         )
         .order_by(THREADS.c.id)
         .with_for_update(of=THREADS)  # a worker may be claiming one
     )
-    thread_ids = list(connection.execute(open_threads).scalars())
-    outcomes = [_reset(connection, thread_id, event.author, now) for thread_id in thread_ids]
-    return ResetOutcome.DONE if ResetOutcome.DONE in outcomes else ResetOutcome.NOTHING
+    rows = connection.execute(open_sessions).all()
+    session_ids = [row.session_id for row in rows]
+    of_sessions = MESSAGES.c.session_id.in_(session_ids)
+    running = sa.select(TURNS.c.thread_id).where(TURNS.c.thread_id.in_([row.id for row in rows]), RUNNING)
+    for thread_id in connection.execute(running).scalars():
+        interrupt(connection, thread_id, Interrupted.RESET)
+    waiting = sa.select(MESSAGES.c.thread_id).where(of_sessions, MESSAGES.c.turn_id.is_(None)).distinct()
+    for thread_id in connection.execute(waiting).scalars():
+        leave_unanswered(connection, thread_id, sa.and_(MESSAGES.c.thread_id == thread_id, of_sessions), now)
+    closed = sessions.close(connection, session_ids, Closed.RESET, now=now)
+    return ResetOutcome.DONE if closed else ResetOutcome.NOTHING
 
 
 def _reset(connection: Connection, thread_id: int, author: Author, now: datetime) -> ResetOutcome:

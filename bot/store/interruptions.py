@@ -33,6 +33,11 @@ def interrupt(
     return running_id
 
 
+def drop_kept(connection: Connection, turn_id: int) -> None:
+    """Drop the answer that is kept for a running turn, because the question is another one now."""
+    connection.execute(sa.update(TURNS).where(TURNS.c.id == turn_id, RUNNING).values(answer=None))
+
+
 def _may_replace(why: Interrupted) -> sa.ColumnElement[bool]:
     """Return the condition that this interruption replaces an earlier one: a stop does not undo a reset."""
     earlier = THREADS.c.interrupted

@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
 from bot.domain.sessions import Interrupted
-from bot.store.tables import MESSAGES, RUNNING, THREADS, TURNS, UtcDateTime
+from bot.store.locks import lock_sessions, lock_threads
+from bot.store.tables import MESSAGES, RUNNING, SESSIONS, SUMMARIES, THREADS, TURNS, UtcDateTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,28 @@ def renew(connection: Connection, lease: LeaseRequest, thread_ids: Sequence[int]
     """Prolong the leases that this owner still holds on these threads; return those threads."""
     values = {"these": list(thread_ids), "owner": lease.owner, **times(connection, lease.now, lease.length)}
     return set(connection.execute(_RENEW[connection.dialect.name], values).scalars())
+
+
+def owners(connection: Connection) -> set[str]:
+    """Return the owners of all leases, whether or not these have run out."""
+    return set(connection.execute(_OWNERS).scalars())
+
+
+def free_those_of(connection: Connection, endings: Sequence[str]) -> int:
+    """Free the leases of the owners whose names end so, because these have ended; return how many.
+
+    An owner that lives after all renews a lease that nobody has taken since.
+    """
+    if not endings:
+        return 0
+    of_thread, of_summary = (
+        sa.and_(table.c.lease_until.is_not(None), sa.or_(*(table.c.lease_owner.endswith(each) for each in endings)))
+        for table in (THREADS, SUMMARIES)
+    )
+    lock_threads(connection, of_thread)
+    freed = connection.execute(sa.update(THREADS).where(of_thread).values(lease_until=None)).rowcount
+    lock_sessions(connection, SESSIONS.c.id.in_(sa.select(SUMMARIES.c.session_id).where(of_summary)))
+    return freed + connection.execute(sa.update(SUMMARIES).where(of_summary).values(lease_until=None)).rowcount
 
 
 def fences(connection: Connection, thread_ids: Sequence[int]) -> dict[int, int]:
@@ -160,6 +183,12 @@ _RENEW = {
     .returning(THREADS.c.id)
     for name, until in UNTIL.items()
 }
+_OWNERS = sa.union(
+    *(
+        sa.select(table.c.lease_owner).where(table.c.lease_until.is_not(None), table.c.lease_owner.is_not(None))
+        for table in (THREADS, SUMMARIES)
+    )
+)
 _INTERRUPTION = sa.select(THREADS.c.interrupted).where(_THIS).with_for_update()
 _INTERRUPTIONS = sa.select(THREADS.c.id, THREADS.c.fence, THREADS.c.interrupted).where(
     THREADS.c.lease_owner == sa.bindparam("owner"), THREADS.c.interrupted.is_not(None)

@@ -1,6 +1,7 @@
-"""Pool: the few threads that run the store's transactions, and their two queues.
+"""Pool: the few threads that run the store's transactions, and their three queues.
 
-Rule: the urgent queue goes first. Each queue is first in, first out.
+Rule: the urgent queue goes first. The other two take turns, so that requests of API callers, however many, do not
+delay the turns in Slack. Each queue is first in, first out.
 """
 
 from __future__ import annotations
@@ -8,24 +9,32 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar
 from functools import partial
+from threading import Lock
 from typing import TypeVar
 
 T = TypeVar("T")
 
+OF_A_REQUEST: ContextVar[bool] = ContextVar("of_a_request", default=False)  # this task serves a caller of the HTTP API
+
 
 class Pool:
-    """Threads that take work from two queues."""
+    """Threads that take work from three queues."""
 
     def __init__(self, threads: int) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="store")
+        self._lock = Lock()
         self._urgent: deque[Callable[[], None]] = deque()
         self._normal: deque[Callable[[], None]] = deque()
+        self._of_requests: deque[Callable[[], None]] = deque()
+        self._next = deque([self._normal, self._of_requests])  # the first one is next
 
     def submit(self, work: Callable[[], T], *, urgent: bool) -> Future[T]:
         """Queue a piece of work and return its future. Work that is cancelled before it starts does not run."""
         future: Future[T] = Future()
-        (self._urgent if urgent else self._normal).append(partial(_run, work, future))
+        queue = self._urgent if urgent else self._of_requests if OF_A_REQUEST.get() else self._normal
+        queue.append(partial(_run, work, future))
         self._threads.submit(self._run_next)
         return future
 
@@ -34,10 +43,10 @@ class Pool:
         self._threads.shutdown()
 
     def _run_next(self) -> None:
-        try:
-            run = self._urgent.popleft()
-        except IndexError:  # each call has its piece of work, so the other queue is not empty
-            run = self._normal.popleft()
+        with self._lock:
+            self._next.rotate()
+            queue = self._urgent or self._next[0] or self._next[1]  # one is not empty: each call has its piece of work
+            run = queue.popleft()
         run()
 
 

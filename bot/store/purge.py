@@ -14,6 +14,8 @@ from sqlalchemy import Connection
 from bot.store import threads
 from bot.store.tables import MESSAGES, POSTED_MESSAGES, RUNNING, SESSIONS, TURNS
 
+TURNS_BATCH = 300
+
 
 def delete_old_rows(connection: Connection, *, before: datetime, batch: int) -> int:
     """Delete at most `batch` sessions that closed before that time, and as many older messages without a session.
@@ -27,6 +29,20 @@ def delete_old_rows(connection: Connection, *, before: datetime, batch: int) -> 
     _delete_messages(connection, list(message_threads))
     threads.remove_empty(connection, {*session_threads.values(), *message_threads.values()})
     return len(session_threads) + len(message_threads)
+
+
+def delete_old_turns(connection: Connection, *, before: datetime, batch: int) -> int:
+    """Delete at most TURNS_BATCH turns of those sessions that `delete_old_rows` deletes next. Return how many.
+
+    A session may have any number of turns. This leaves little to be deleted with the session itself.
+    """
+    sessions = list(_closed_sessions(connection, before, batch))
+    some = sa.select(TURNS.c.id).where(TURNS.c.session_id.in_(sessions)).limit(TURNS_BATCH)
+    ids = list(connection.execute(some).scalars())
+    connection.execute(sa.delete(POSTED_MESSAGES).where(POSTED_MESSAGES.c.turn_id.in_(ids)))
+    connection.execute(sa.delete(MESSAGES).where(MESSAGES.c.turn_id.in_(ids)))  # also the commands that stopped them
+    connection.execute(sa.delete(TURNS).where(TURNS.c.id.in_(ids)))
+    return len(ids)
 
 
 def _closed_sessions(connection: Connection, before: datetime, batch: int) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,20 +12,25 @@ from sqlalchemy import Connection
 
 from bot.domain.events import Thread
 from bot.domain.sessions import Closed, ExpiringSession, IdleLimits, OpenSession, is_idle
-from bot.store import display_names, summaries, thread_context
+from bot.store import display_names, stored_bytes, summaries, thread_context
 from bot.store.engine import mark_dirty
+from bot.store.stored_bytes import MOST_OF_SESSION
 from bot.store.tables import MESSAGES, NO_TEXT, RUNNING, SESSIONS, THREADS, TURNS
 
+BYTES_PER_STEP = 250_000  # of text that one transaction erases
 OPENING_CHARACTERS = 80  # of a session's first message, which identifies it in a list
 
 
 def continue_or_open(
-    connection: Connection, thread_id: int, *, new_id: str, now: datetime, idle_after: timedelta
+    connection: Connection, thread_id: int, owner: str, *, new_id: str, now: datetime, idle_after: timedelta
 ) -> str:
-    """Return the id of the thread's open session, now active. Open one when there is none or when it has expired."""
+    """Return the id of the thread's open session, now active. Open one when there is none or when it has expired.
+
+    A session also expires when it holds too much text. `owner`: the person or the key that a new session counts for.
+    """
     session = connection.execute(_OPEN, {"in_thread": thread_id}).first()
     if session is not None and not (
-        is_idle(session.last_active_at, now=now, idle_after=idle_after)
+        (is_idle(session.last_active_at, now=now, idle_after=idle_after) or session.stored_bytes > MOST_OF_SESSION)
         and close(connection, [session.id], Closed.EXPIRED, now=now, unless_owed=True)
     ):
         touch(connection, session.id, now=now)
@@ -35,6 +41,7 @@ def continue_or_open(
         "in_thread": thread_id,
         "opened_at": now,
         "last_active_at": now,
+        "owner": owner,
         "follows_expired": _last_closed_why(connection, thread_id) == Closed.EXPIRED.value,
     }
     connection.execute(_INSERT, values)
@@ -47,7 +54,7 @@ def touch(connection: Connection, session_id: str, *, now: datetime) -> None:
 
 
 _OPEN = (
-    sa.select(SESSIONS.c.id, SESSIONS.c.last_active_at)
+    sa.select(SESSIONS.c.id, SESSIONS.c.last_active_at, SESSIONS.c.stored_bytes)
     .where(SESSIONS.c.thread_id == sa.bindparam("in_thread"), SESSIONS.c.closed_at.is_(None))
     .with_for_update()  # a sweep may be closing it
 )
@@ -70,24 +77,35 @@ def _last_closed_why(connection: Connection, thread_id: int) -> str | None:
 def close(
     connection: Connection, ids: Sequence[str], why: Closed, *, now: datetime, unless_owed: bool = False
 ) -> list[str]:
-    """Close those of these sessions that are open, erase their texts, and return their ids.
+    """Close those of these sessions that are open, and return their ids.
 
-    With `unless_owed`, a session with a waiting message or a running turn stays open.
+    The texts of small sessions are erased too. Those of larger ones are erased in steps, by `closed_sessions`. With
+    `unless_owed`, a session with a waiting message or a running turn stays open.
     """
     statement = sa.update(SESSIONS).where(SESSIONS.c.id.in_(ids), SESSIONS.c.closed_at.is_(None))
     if unless_owed:
         statement = statement.where(*_owes_nothing())
-    closed = list(
-        connection.execute(statement.values(closed_at=now, closed_why=why.value).returning(SESSIONS.c.id)).scalars()
-    )
-    if closed:
-        mark_dirty(connection)
-        connection.execute(sa.update(MESSAGES).where(MESSAGES.c.session_id.in_(closed)).values(text="", attachments=[]))
-        connection.execute(sa.update(TURNS).where(TURNS.c.session_id.in_(closed)).values(NO_TEXT))
-        thread_context.forget(connection, closed)
-        display_names.forget(connection, closed)
-        summaries.forget(connection, closed)
-    return closed
+    closing = statement.values(closed_at=now, closed_why=why.value)
+    closed = connection.execute(closing.returning(SESSIONS.c.id, SESSIONS.c.stored_bytes)).all()
+    if not closed:
+        return []
+    mark_dirty(connection)
+    stored_bytes.release(connection, [session.id for session in closed])
+    connection.execute(sa.update(SESSIONS).where(SESSIONS.c.id.in_([row.id for row in closed])).values(owner=""))
+    sizes = accumulate(session.stored_bytes for session in closed)
+    small = [session.id for session, total in zip(closed, sizes, strict=True) if total <= BYTES_PER_STEP]
+    connection.execute(sa.update(MESSAGES).where(MESSAGES.c.session_id.in_(small)).values(text="", attachments=[]))
+    connection.execute(sa.update(TURNS).where(TURNS.c.session_id.in_(small)).values(NO_TEXT))
+    forget_related(connection, small)
+    return [session.id for session in closed]
+
+
+def forget_related(connection: Connection, ids: Sequence[str]) -> None:
+    """Erase the other texts of these closed sessions: thread context, names, summaries. Nothing is stored then."""
+    thread_context.forget(connection, ids)
+    display_names.forget(connection, ids)
+    summaries.forget(connection, ids)
+    connection.execute(sa.update(SESSIONS).where(SESSIONS.c.id.in_(ids)).values(stored_bytes=0))
 
 
 def detach_messages(connection: Connection, thread_id: int, after: str) -> list[int]:
@@ -104,9 +122,11 @@ def detach_messages(connection: Connection, thread_id: int, after: str) -> list[
     return ids
 
 
-def attach_messages(connection: Connection, thread_id: int, ids: Sequence[int], *, new_id: str, now: datetime) -> None:
+def attach_messages(
+    connection: Connection, thread_id: int, ids: Sequence[int], owner: str, *, new_id: str, now: datetime
+) -> None:
     """Attach messages without a session, and their turns, to the thread's open session, or to a new one."""
-    session_id = continue_or_open(connection, thread_id, new_id=new_id, now=now, idle_after=timedelta.max)
+    session_id = continue_or_open(connection, thread_id, owner, new_id=new_id, now=now, idle_after=timedelta.max)
     selected = MESSAGES.c.id.in_(ids)
     connection.execute(sa.update(MESSAGES).where(selected).values(session_id=session_id))
     turn_ids = sa.select(MESSAGES.c.turn_id).where(selected, MESSAGES.c.turn_id.is_not(None))
@@ -243,7 +263,7 @@ _EXPIRING = (
 
 def _listed(connection: Connection, conditions: Sequence[Any], limit: int) -> list[OpenSession]:
     # A settled turn has an answer, or a line in place of an erased one, unless all its messages were deleted.
-    is_remembered = (TURNS.c.session_id == SESSIONS.c.id, TURNS.c.answer.is_not(None))
+    is_remembered = (TURNS.c.session_id == SESSIONS.c.id, TURNS.c.answer.is_not(None), ~RUNNING)
     count = sa.select(sa.func.count()).where(*is_remembered).scalar_subquery()
     opening = (
         sa.select(sa.func.substr(MESSAGES.c.text, 1, OPENING_CHARACTERS))

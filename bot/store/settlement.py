@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from bot.errors import Trouble
@@ -19,6 +19,14 @@ class TurnState(enum.Enum):
     FAILED = "failed"
     STOPPED = "stopped"  # by a person; the text until then is remembered
     SUPERSEDED = "superseded"  # its session was closed first: a late answer is discarded
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """A whole answer of the model that an earlier attempt got, and that the platform has not shown whole yet."""
+
+    text: str = field(repr=False)
+    done: Done
 
 
 @dataclass(frozen=True, slots=True)

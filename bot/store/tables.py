@@ -59,7 +59,7 @@ THREADS = Table(
     Column("engaged", sa.Boolean, nullable=False),  # the bot takes part: replies need no mention
     # A session was opened or reset here: older messages are never read from the platform.
     Column("begun", sa.Boolean, nullable=False, server_default=sa.false()),
-    Column("lease_owner", sa.String(64)),  # the worker that is answering
+    Column("lease_owner", sa.String(64)),  # the process that is answering; the name ends with its lock's token
     Column("lease_until", UtcDateTime),  # by the database's clock
     Column("interrupted", sa.String(16)),  # sessions.Interrupted: why the running turn must end
     Column("fence", sa.Integer, nullable=False, server_default="0"),  # counts claims; an older fence cannot write
@@ -83,6 +83,9 @@ SESSIONS = Table(
     Column("warned_at", UtcDateTime),  # when the thread was warned of expiry; null again after a new message
     Column("background", sa.String(16)),  # prompt.thread_context.ContextState; null: the session has no thread context
     Column("background_turn_id", BigId),  # the turn that shows the thread context
+    Column("owner", sa.String(64), nullable=False, server_default=""),  # the person or key that began it; "": closed
+    # Of its texts and rows (store/stored_bytes.py). In a closed session: not 0 until all its texts are erased.
+    Column("stored_bytes", sa.BigInteger, nullable=False, server_default="0"),
 )
 _OPEN = SESSIONS.c.closed_at.is_(None)
 Index("uq_sessions_open", SESSIONS.c.thread_id, unique=True, sqlite_where=_OPEN)
@@ -91,6 +94,9 @@ Index("ix_sessions_channel", SESSIONS.c.channel, sqlite_where=_OPEN)
 Index("ix_sessions_thread", SESSIONS.c.thread_id, SESSIONS.c.opened_at)
 _CLOSED = SESSIONS.c.closed_at.is_not(None)
 Index("ix_sessions_closed", SESSIONS.c.closed_at, sqlite_where=_CLOSED)
+Index("ix_sessions_owner", SESSIONS.c.owner, SESSIONS.c.last_active_at, sqlite_where=_OPEN)
+UNERASED = sa.and_(_CLOSED, SESSIONS.c.stored_bytes > sa.literal_column("0"))
+Index("ix_sessions_unerased", SESSIONS.c.id, sqlite_where=UNERASED)
 
 TURNS = Table(
     "turns",
@@ -187,9 +193,23 @@ SUMMARIES = Table(  # of the sessions that are too long for the model
     Column("reaches", BigId, nullable=False),  # the last turn that the summary covers
     Column("text", sa.Text, nullable=False),
     Column("several", sa.Boolean, nullable=False),  # several people have written up to there
+    Column("lease_owner", sa.String(64)),  # null: a replica of the previous version
     Column("lease_until", UtcDateTime),  # of the process that is writing the next summary
     Column("fence", sa.Integer, nullable=False),  # counts leases and invalidations
 )
+
+SUMMARY_PARTS = Table(  # the parts that a summary is put together from (prompt/summary_parts.py)
+    "summary_parts",
+    metadata,
+    # The previous version deletes summaries, and knows no parts.
+    Column("session_id", sa.String(36), ForeignKey("summaries.session_id", ondelete="CASCADE"), primary_key=True),
+    Column("level", sa.Integer, primary_key=True),
+    Column("reaches", BigId, primary_key=True),  # its last turn
+    Column("after", BigId, nullable=False),  # the last turn before it
+    Column("text", sa.Text),  # null: void
+    Column("merged", sa.Boolean, nullable=False),  # a part of the next level holds it
+)
+Index("ix_summary_parts_loose", SUMMARY_PARTS.c.session_id, SUMMARY_PARTS.c.merged, SUMMARY_PARTS.c.after)
 
 POSTED_MESSAGES = Table(  # the platform's messages that hold a turn's answer: a long answer has several
     "answers",
@@ -211,6 +231,9 @@ PREFERENCES = Table(  # how a person wants to be addressed and answered
     Column("user_id", sa.String(64), nullable=False),
     Column("wishes", sa.JSON, nullable=False),  # domain.preferences.Preferences.wishes
     Column("changed_at", UtcDateTime, nullable=False),
+    # If the model made the last change: what stood before, for a day, and the turn.
+    Column("before", sa.JSON(none_as_null=True)),
+    Column("changed_by_turn_id", sa.BigInteger),
     UniqueConstraint("platform", "workspace", "user_id"),
 )
 
@@ -236,6 +259,7 @@ API_KEYS = Table(  # the keys of API callers, and their usage in the current min
     Column("minute", sa.BigInteger, nullable=False, server_default="0"),  # the counted one, in minutes since 1970
     Column("requests", sa.Integer, nullable=False, server_default="0"),
     Column("tokens", sa.BigInteger, nullable=False, server_default="0"),
+    Column("stored_bytes", sa.BigInteger, nullable=False, server_default="0"),  # of its open sessions together
 )
 
 INSTALLATION = Table(  # one row

@@ -8,17 +8,17 @@ edit has the new text, and a forgotten person has their id in place of the messa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
-from bot.domain.events import Attachment, MessageReceived, storable
+from bot.domain.events import Attachment, MessageReceived, storable, stored_content
 from bot.prompt.history import Turn
 from bot.prompt.speakers import LONGEST_NAME
 from bot.prompt.thread_context import AuthorKind, ContextState, EarlierMessage, ThreadContext
-from bot.store import summaries
+from bot.store import stored_bytes, summaries
 from bot.store.engine import insert_or_ignore, mark_dirty
 from bot.store.locks import lock_threads
 from bot.store.tables import MESSAGES, POSTED_MESSAGES, RUNNING, SESSIONS, THREAD_CONTEXT, THREADS, TURNS
@@ -48,6 +48,7 @@ def save(connection: Connection, thread_id: int, session_id: str, turn_id: int, 
             edit = {"text": marker.text, "attachments": marker.attachments} if marker is not None else {}
             ids = {"thread_id": thread_id, "session_id": session_id}
             insert_or_ignore(connection, THREAD_CONTEXT, ids | _row(message) | edit)
+    stored_bytes.add(connection, session_id, stored_bytes.size(message.text for message in context.messages))
     state = (ContextState.COMPLETE if context.complete else ContextState.PARTIAL).value
     connection.execute(_OF_SESSION, of_session | {"background": state, "background_turn_id": turn_id})
 
@@ -74,7 +75,7 @@ def erase(connection: Connection, thread_id: int, message_id: str) -> None:
     if session.is_reading:
         _add_marker(connection, thread_id, session.id, message_id)
     elif erased:
-        summaries.void(connection, session.background_turn_id)
+        summaries.void(connection, [session.background_turn_id])
 
 
 def edit(connection: Connection, thread_id: int, message: MessageReceived) -> bool:
@@ -85,7 +86,7 @@ def edit(connection: Connection, thread_id: int, message: MessageReceived) -> bo
     session = connection.execute(_OPEN_IN, {"this_thread": thread_id}).first()
     if session is None:
         return False
-    new = {"text": storable(message.text), "attachments": [asdict(file) for file in message.attachments]}
+    new = stored_content(message.text, message.attachments)
     selected = (*_is_message(thread_id, message.message_id), THREAD_CONTEXT.c.author_id != "")
     replaced = connection.execute(sa.update(THREAD_CONTEXT).where(*selected).values(new)).rowcount > 0
     if replaced:
@@ -94,7 +95,7 @@ def edit(connection: Connection, thread_id: int, message: MessageReceived) -> bo
         _add_marker(connection, thread_id, session.id, message.message_id, author_id=message.author.id, **new)
         return False
     if replaced:
-        summaries.void(connection, session.background_turn_id)
+        summaries.void(connection, [session.background_turn_id])
     return replaced
 
 
@@ -114,7 +115,7 @@ def erase_in(connection: Connection, place: Sequence[sa.ColumnElement[bool]], pe
     connection.execute(sa.delete(THREAD_CONTEXT).where(THREAD_CONTEXT.c.id.in_(rows)))
     for session in sessions:
         if session.background_turn_id is not None:
-            summaries.void(connection, session.background_turn_id)
+            summaries.void(connection, [session.background_turn_id])
         elif session.is_reading and person is not None:
             _add_marker(connection, session.thread_id, session.id, person, author_id=person)
 
@@ -146,8 +147,7 @@ def _row(message: EarlierMessage) -> dict[str, object]:
         "author_id": message.author_id,
         "name": storable(message.name)[:LONGEST_NAME],
         "by": message.by.value,
-        "text": storable(message.text),
-        "attachments": [asdict(file) for file in message.attachments],
+        **stored_content(message.text, message.attachments),
     }
 
 

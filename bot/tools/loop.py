@@ -14,7 +14,7 @@ from contextlib import aclosing
 from typing import Any
 
 from bot.errors import ModelError, Trouble
-from bot.llm import LLM, NO_PARAMETERS, Done, Offer, Parameters, ToolCall
+from bot.llm import LLM, NO_PARAMETERS, Done, Offer, Parameters, Piece, Retry, ToolCall
 from bot.prompt.history import ChatMessage
 from bot.tools import Arguments, Outcome, Tool, failed
 
@@ -35,8 +35,8 @@ class Rounds:
 
     async def stream(
         self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS
-    ) -> AsyncGenerator[str | Done, None]:
-        """See LLM.stream. The text of all rounds is one answer.
+    ) -> AsyncGenerator[Piece, None]:
+        """See LLM.stream. The text of all rounds is one answer. A retry repeats its own round alone.
 
         Its usage has the prompt of the last request, which contains the others, and the completions of all.
         """
@@ -47,8 +47,8 @@ class Rounds:
                 stream = self._llm.stream(conversation.messages, offer if left else {**offer, "tool_choice": "none"})
                 async with aclosing(stream) as pieces:
                     async for piece in pieces:
-                        if text := conversation.add(piece):
-                            yield text
+                        for shown in conversation.add(piece):
+                            yield shown
                 if not left or not conversation.calls:
                     break
                 conversation.begin_round([await self._run(call) for call in conversation.calls])
@@ -73,6 +73,7 @@ class _Conversation:
         self._done: Done | None = None  # of this round, once it has ended
         self._before: Done | None = None  # of the round before it
         self._text = ""  # of all rounds
+        self._text_before = ""  # of the rounds before this one
         self._round_text = ""  # of this round
         self._completions = 0  # tokens, of all rounds
         self._rounds = 1
@@ -84,15 +85,21 @@ class _Conversation:
         called = self._done.tool_calls[:MOST_CALLS] if self._done else ()
         return tuple(dataclasses.replace(call, id=call.id or f"call_{at}") for at, call in enumerate(called))
 
-    def add(self, piece: str | Done) -> str:
-        """Add a piece of this round; return the text that it adds to the answer. A new round is a new paragraph."""
-        if isinstance(piece, Done):
-            self._finish_round(piece)
-            return ""
-        added = piece if self._round_text else _paragraph_break(self._text) + piece.lstrip()
-        self._round_text += piece
-        self._text += added
-        return added
+    def add(self, piece: Piece) -> Sequence[Piece]:
+        """Add a piece of this round; return the pieces that it adds to the answer. A new round is a new paragraph."""
+        match piece:
+            case Done():
+                self._finish_round(piece)
+                return ()
+            case str():
+                added = piece if self._round_text else _paragraph_break(self._text) + piece.lstrip()
+                self._round_text += piece
+                self._text += added
+                return (added,) if added else ()
+            case Retry():
+                self._text, self._round_text = self._text_before, ""
+                return (piece, self._text) if self._text else (piece,)
+        return (piece,)
 
     def begin_round(self, outcomes: Sequence[Outcome]) -> None:
         """Show the outcomes of this round's calls to the next round."""
@@ -105,6 +112,7 @@ class _Conversation:
             self.messages.append({"role": "tool", "tool_call_id": call.id, "content": result})
         self._outcomes += outcomes
         self._before, self._done, self._round_text = self._done, None, ""
+        self._text_before = self._text
         self._rounds += 1
 
     def note(self) -> str:

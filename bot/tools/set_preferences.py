@@ -11,6 +11,8 @@ from bot.config.settings import Settings
 from bot.domain import texts
 from bot.domain.preferences import MOST_CHARACTERS, NEITHER, Tone
 from bot.errors import PreferencesRefused, StoreUnavailable
+from bot.prompt.compose import PromptParts
+from bot.prompt.history import holds_words_of_others
 from bot.prompt.tokens import estimate_tokens
 from bot.store import preferences
 from bot.store.claims import PlatformClaim
@@ -28,10 +30,12 @@ _DESCRIPTION = (
 )
 
 
-def set_preferences(store: Store, claim: PlatformClaim, clock: Callable[[], datetime]) -> Sequence[Tool]:
-    """Return the tool for the one author of this claim's messages; none when several people are answered together.
+def set_preferences(
+    store: Store, claim: PlatformClaim, parts: PromptParts, clock: Callable[[], datetime]
+) -> Sequence[Tool]:
+    """Return the tool for the author of this claim's messages; none when the prompt holds anybody else's words.
 
-    The tool cannot know whose wish the model means when two people have written.
+    The tool cannot know whose wish the model follows when it has read what other people wrote.
     """
 
     async def run(arguments: Arguments) -> Outcome:
@@ -48,8 +52,7 @@ def set_preferences(store: Store, claim: PlatformClaim, clock: Callable[[], date
         mentioned_by = tuple(changed.values()) if all(changed.values()) else ()
         return Outcome({"kept": saved.wishes}, texts.noted(changed) if changed else "", mentioned_by)
 
-    alone = len({utterance.author_id for utterance in claim.utterances}) == 1
-    return [Tool(NAME, _DESCRIPTION, _PARAMETERS, run)] if alone else []
+    return [] if holds_words_of_others(parts.past, parts.newest) else [Tool(NAME, _DESCRIPTION, _PARAMETERS, run)]
 
 
 def cost_of_tools(settings: Settings) -> int:

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 from bot.domain.events import Author, Thread
-from bot.domain.preferences import Profile
+from bot.domain.preferences import ModelsChange, Profile
 from bot.prompt.thread_context import ThreadContext
 
 
@@ -26,8 +27,11 @@ class AnswerTarget:
 class Ledger(Protocol):
     """Which of the bot's messages in the thread hold this answer. Each awaited method may raise StoreUnavailable."""
 
-    def is_ours(self) -> bool:
-        """Return whether this worker still holds the lease of the turn. If not, it must not write any more."""
+    async def is_ours(self) -> bool:
+        """Return whether this worker still holds the lease of the turn. If not, it must not write any more.
+
+        It waits while the worker's process has to find out.
+        """
 
     async def posted(self, answer_id: str) -> None:
         """Store that this message holds (a part of) the answer. It is called at once, in the order of the messages."""
@@ -52,6 +56,12 @@ class AnswerWriter(Protocol):
     def write(self, text: str) -> None:
         """Add text to the answer."""
 
+    def restart(self) -> None:
+        """Drop all text so far, because the model is asked again. The next text takes its place in the thread."""
+
+    def think(self) -> None:
+        """Note that the model thinks, for the status."""
+
     async def drain(self) -> None:
         """Wait while too much text is not shown yet. It may be cancelled without a loss of text, and never raises."""
 
@@ -68,17 +78,22 @@ class Adapter(Protocol):
     def workspace(self) -> str:
         """The workspace that it is installed in. Threads of other workspaces in the same database are not its own."""
 
+    @property
+    def bot_name(self) -> str:
+        """The name under which people know the bot there. Nobody else may have it in a prompt."""
+
     def writer(self, target: AnswerTarget, ledger: Ledger) -> AbstractAsyncContextManager[AnswerWriter]:
         """Show that the bot works, and open the answer for writing within the block.
 
         A block that ends without `finish` leaves the answer as it stands. The messages of an earlier attempt that died
         half-way are finished in place, so that the reader sees one answer. The block raises PlatformError when the
         platform refuses and a retry does not help, and PlatformUnavailable when the platform could not be reached, or
-        asked for a long wait, and a retry helps.
+        asked for a long wait, and a retry helps. An unreachable platform is not reported before `finish`, so that the
+        model's answer can be kept.
         """
 
-    async def show_waiting(self, target: AnswerTarget) -> None:
-        """Show that the message is accepted, but has to wait. Best effort: it never raises."""
+    async def show_waiting(self, target: AnswerTarget, waited: timedelta = timedelta()) -> None:
+        """Show that the message is accepted, but has to wait, and for how long it has. Best effort: it never raises."""
 
     async def end_waiting(self, target: AnswerTarget) -> None:
         """End that status, because nothing will be answered here. Best effort: it never raises."""
@@ -93,6 +108,12 @@ class Adapter(Protocol):
         """Post a message of the bot's own that answers nothing, such as an expiry warning.
 
         Raises PlatformError when the platform refuses, and PlatformUnavailable when the message was surely not posted.
+        """
+
+    async def show_kept(self, target: AnswerTarget, change: ModelsChange) -> None:
+        """Show the author alone what the model changed in their preferences, whole, and a button that undoes it.
+
+        Best effort: it never raises.
         """
 
     async def profile(self, workspace: str, user_id: str) -> Profile:

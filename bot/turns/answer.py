@@ -13,11 +13,14 @@ from functools import partial
 from bot.domain import texts
 from bot.domain.sessions import Interrupted
 from bot.errors import ModelError, Trouble, trace
-from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, answer_limit, of_caller, top
+from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, Piece, Retry, Thinking, answer_limit, of_caller, top
 from bot.prompt.budget import Budget
 from bot.prompt.compose import Prompt
 from bot.prompt.history import WHOLE_HISTORY, HistoryWindow
+from bot.store.api_keys import TokenNeed
+from bot.turns.cpu import compute
 from bot.turns.interruption import Interruption, TurnInterrupted
+from bot.turns.token_accounts import RequestCost
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +53,13 @@ class AnswerStream:
         window: HistoryWindow = WHOLE_HISTORY,
         parameters: Parameters = NO_PARAMETERS,
         interruption: Interruption | None = None,
+        can_restart: bool = False,
     ) -> None:
-        """`compose` makes the prompt within a budget as it is at that moment; `window` is the session's until now."""
+        """`compose` makes the prompt within a budget as it is at that moment; `window` is the session's until now.
+
+        `can_restart`: the reader of `words` drops the text so far at a Retry. Without it a retry after some text is a
+        failure, because the reader has passed the text on.
+        """
         self.prompt = compose(budget)
         self._llm = llm
         self._compose = compose
@@ -59,7 +67,9 @@ class AnswerStream:
         self._window = window
         self._parameters = parameters
         self._interruption = interruption or Interruption()
+        self._can_restart = can_restart
         self._pieces: list[str] = []  # handed to the reader
+        self._spent = 0  # tokens, by attempts that failed
         self._done: Done | None = None
         self._failure: ModelError | None = None
         self._interrupted: Interrupted | None = None
@@ -80,8 +90,21 @@ class AnswerStream:
         param = self._failure.param if top(self._failure.param) in of_caller(self._parameters) else ""
         return AnswerResult(text, self._failure.trouble, self._failure.detail, param)
 
-    async def words(self, drain: Drain | None = None) -> AsyncGenerator[str, None]:
-        """Yield the model's own words. An interruption ends them, and the model's stream with them.
+    @property
+    def need(self) -> TokenNeed:
+        """The tokens to reserve: the prompt and the answer's limit. Without a limit of the caller's, less will do."""
+        prompt, limit = int(self.prompt.tokens * self._budget.ratio), answer_limit(self._parameters)
+        usual = self._budget.answer_tokens
+        least, most = (usual // 4, usual) if limit is None else (limit, limit)
+        return TokenNeed(prompt + least, prompt + most)
+
+    @property
+    def cost(self) -> int:
+        """The tokens that it has used, by the backend's count or estimated."""
+        return self._cost(self.result).tokens
+
+    async def words(self, drain: Drain | None = None) -> AsyncGenerator[str | Thinking | Retry, None]:
+        """Yield the model's own words, and signs of what it does. An interruption ends them, and the model's stream.
 
         `drain` waits until the reader can take more words; an interruption cuts it short. A request that exceeds the
         model's window is made again with less of the history.
@@ -92,7 +115,7 @@ class AnswerStream:
             async with self._interruption.closing(request) as stream:
                 while (piece := await self._next(partial(_read, stream, drain))) is not None:
                     yield piece
-            if not attempts_left or not self._is_less_now():
+            if not attempts_left or not await compute(self.prompt.tokens, self._is_less_now):
                 return
 
     def ending(self) -> str:
@@ -108,8 +131,8 @@ class AnswerStream:
         notes = [texts.TRUNCATED] * truncated + [texts.SHORTENED] * self.prompt.shortened
         return _after(result.text, "\n".join(notes)) if notes else ""
 
-    async def _next(self, read: Callable[[], Awaitable[str | Done]]) -> str | None:
-        """Return the next piece of text; None at the end, also after a failure or an interruption."""
+    async def _next(self, read: Callable[[], Awaitable[Piece]]) -> str | Thinking | Retry | None:
+        """Return the next piece; None at the end, also after a failure or an interruption."""
         try:
             piece = await self._interruption.limit(read)
         except TurnInterrupted:
@@ -122,11 +145,30 @@ class AnswerStream:
             log.error("model_stream_broke", extra={"traceback": trace(error)})  # noqa: TRY400 - its text may quote
             self._failure = ModelError(Trouble.CUT, "unforeseen")
         else:
-            if isinstance(piece, str):
-                self._pieces.append(piece)
-                return piece
-            self._finish(piece)
+            return self._taken(piece)
         return None
+
+    def _taken(self, piece: Piece) -> str | Thinking | Retry | None:
+        match piece:
+            case Done():
+                self._finish(piece)
+                return None
+            case str():
+                self._pieces.append(piece)
+            case Retry(why):
+                if self._pieces and not self._can_restart:
+                    self._failure = why
+                    return None
+                cost = self._cost(self.result)
+                cost.retry(why)
+                self._spent = cost.earlier
+                self._pieces.clear()
+        return piece
+
+    def _cost(self, result: AnswerResult) -> RequestCost:
+        usage = result.done.usage if result.done is not None else None
+        prompt = int(self.prompt.tokens * self._budget.ratio)
+        return RequestCost(prompt, result.text, usage, result.trouble, self._spent)
 
     def _finish(self, done: Done) -> None:
         self._done = done
@@ -154,7 +196,7 @@ class AnswerStream:
         return self.prompt.tokens < min(refused.tokens, budget.window - budget.limit)
 
 
-async def _read(stream: AsyncGenerator[str | Done, None], drain: Drain | None) -> str | Done:
+async def _read(stream: AsyncGenerator[Piece, None], drain: Drain | None) -> Piece:
     if drain is not None:
         await drain()
     return await anext(stream)

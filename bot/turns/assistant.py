@@ -14,10 +14,12 @@ from bot.prompt.budget import Budget
 from bot.prompt.compose import Prompt, PromptParts, compose, compose_verbatim, filled
 from bot.prompt.history import ChatMessage, Past
 from bot.prompt.tokens import estimate_tokens
+from bot.store.settlement import KeptAnswer
 from bot.tools import Tool
 from bot.tools.loop import Rounds
 from bot.turns.answer import AnswerStream
 from bot.turns.interruption import Interruption
+from bot.turns.repeated_answer import RepeatedAnswer
 
 
 class Assistant:
@@ -47,14 +49,17 @@ class Assistant:
         tools: Sequence[Tool] = (),
         parameters: Parameters = NO_PARAMETERS,
         whole: bool = False,
+        kept: KeptAnswer | None = None,
+        can_restart: bool = False,
         interruption: Interruption | None = None,
     ) -> AnswerStream:
         """Begin the answer to the newest turn of these parts.
 
         `tools` are the tools that the model may call. A question that is too long is shortened; with `whole`,
-        ModelError is raised instead.
+        ModelError is raised instead. A `kept` answer is repeated, and the model is not asked. For `can_restart` see
+        AnswerStream.
         """
-        llm = Rounds(self._llm, tools) if tools else self._llm
+        llm = RepeatedAnswer(kept) if kept else Rounds(self._llm, tools) if tools else self._llm
         parts = replace(parts, extra_tokens=(self._extra_tokens if tools else 0) + _cost(parameters))
         composer = partial(compose, self._persona, parts)
         return AnswerStream(
@@ -64,6 +69,7 @@ class Assistant:
             window=parts.past.window,
             parameters=parameters,
             interruption=interruption,
+            can_restart=can_restart,
         )
 
     def complete(
@@ -72,6 +78,7 @@ class Assistant:
         *,
         instructions: str = "",
         parameters: Parameters = NO_PARAMETERS,
+        can_restart: bool = False,
         interruption: Interruption | None = None,
     ) -> AnswerStream:
         """Begin the answer to these messages as they are, below the persona and the instructions.
@@ -81,7 +88,12 @@ class Assistant:
         budget, cost = self._budgets.of(parameters), _cost(parameters)
         composer = partial(compose_verbatim, self._persona, messages, instructions=instructions, extra_tokens=cost)
         return AnswerStream(
-            self._llm, partial(_compose_whole, composer), budget, parameters=parameters, interruption=interruption
+            self._llm,
+            partial(_compose_whole, composer),
+            budget,
+            parameters=parameters,
+            interruption=interruption,
+            can_restart=can_restart,
         )
 
 

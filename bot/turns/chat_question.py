@@ -23,4 +23,7 @@ class Question:
     instructions: str = ""  # below the persona
     parameters: Parameters = field(default_factory=lambda: NO_PARAMETERS)
     idempotency_key: IdempotencyKey | None = None
+    size: int = 0  # of the whole request in bytes, as it came
+    most_bytes: int | None = None  # of text in the open sessions of the owner, an API key; None: any number
     request: str | None = None  # the request's id in the log
+    reads_whole: bool = False  # no word is passed on before the answer is whole, so that it may begin anew

@@ -11,27 +11,30 @@ from datetime import datetime
 
 from bot.domain.sessions import Opened
 from bot.errors import ModelError, Trouble
-from bot.llm import Done, Usage
+from bot.llm import Done, Retry, Usage
 from bot.prompt.tokens import estimate_tokens
 from bot.store.chat_turns import Repeated
 from bot.turns.answer import AnswerStream
+
+Reply = str | Retry | Done
 
 
 @dataclass(frozen=True, slots=True)
 class ChatReply:
     """The reply to a question. Read its words within the block that opened it.
 
-    `words` yields the model's words, then its Done, by when the answer is stored. An answer that calls tools is not
-    stored: the caller asks again, with their results. Raises ModelError when there is no whole answer, SessionClosed
-    when the session was reset meanwhile, SessionLost when its lease was lost, and StoreUnavailable.
+    `words` yields the model's words, then its Done, by when the answer is stored. At a Retry all words so far are void;
+    only a question that `reads_whole` gets one. An answer that calls tools is not stored: the caller asks again, with
+    their results. Raises ModelError when there is no whole answer, SessionClosed when the session was reset meanwhile,
+    SessionLost when its lease was lost, and StoreUnavailable.
     """
 
     began_at: datetime
-    words: Callable[[], AsyncGenerator[str | Done, None]]
+    words: Callable[[], AsyncGenerator[Reply, None]]
     opened: Opened | None = None  # None: without a session
     name: str = ""  # the answer's id, which never changes; none when nothing is stored
     repeated: bool = False  # it was given before
-    prompt_tokens: Callable[[], int] = lambda: 0  # estimated: all that the model is shown
+    cost: Callable[[], int] = lambda: 0  # the tokens that it has used until now
 
 
 def whole_answer(answer: AnswerStream) -> Done:
@@ -39,8 +42,9 @@ def whole_answer(answer: AnswerStream) -> Done:
     result = answer.result
     if result.trouble is not None or result.done is None:
         raise ModelError(result.trouble or Trouble.CUT, result.detail, param=result.param)
-    estimated = Usage(answer.prompt.tokens, completion=estimate_tokens(result.text))
-    return replace(result.done, usage=result.done.usage or estimated)
+    if result.done.usage is not None:
+        return result.done
+    return replace(result.done, usage=Usage(answer.prompt.tokens, completion=estimate_tokens(result.text)))
 
 
 def repeated(known: Repeated) -> ChatReply:

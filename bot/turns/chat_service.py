@@ -16,7 +16,7 @@ from functools import partial
 from bot.domain.events import Thread
 from bot.domain.sessions import IdleLimits
 from bot.errors import IdempotencyKeyReused, SessionBusy, SessionClosed, SessionLost
-from bot.llm import Done
+from bot.llm import Done, Retry
 from bot.llm.callers import CallersParameters
 from bot.prompt.compose import PromptParts
 from bot.prompt.history import Turn, speakers
@@ -26,9 +26,11 @@ from bot.store.settlement import Settlement, TurnState
 from bot.turns.answer import AnswerStream
 from bot.turns.assistant import Assistant
 from bot.turns.chat_question import Question
-from bot.turns.chat_reply import ChatReply, name_of, repeated, whole_answer
+from bot.turns.chat_reply import ChatReply, Reply, name_of, repeated, whole_answer
+from bot.turns.cpu import compute
 from bot.turns.interruption import Interruption
 from bot.turns.leases import LeaseKeeper
+from bot.turns.pacer import Pacer
 from bot.turns.recall import Recall
 from bot.turns.request_limiter import RequestLimiter
 from bot.turns.running_turn import RunningTurn
@@ -66,6 +68,7 @@ class ChatService:
         self._clock = clock
         self._new_id = new_id
         self._idle = idle
+        self.pacer = Pacer()
         self._open: set[Running] = set()
 
     @property
@@ -77,12 +80,14 @@ class ChatService:
     async def ask(self, question: Question) -> AsyncIterator[ChatReply]:
         """Open the reply to a question for the block.
 
-        Raises SessionBusy when the session stays taken for too long, IdempotencyKeyReused, Overloaded, and
-        StoreUnavailable.
+        Raises SessionBusy when the session stays taken for too long, OutOfTokens, IdempotencyKeyReused, Overloaded,
+        StorageFull, and StoreUnavailable.
         """
         with self._limiter.admit(question.owner):
             if question.thread is None:
-                yield self._reply(question, self._complete(question, None))
+                answer = await self._complete(question, None)
+                async with self._reserved(question, answer):
+                    yield self._reply(question, answer)
                 return
             async with self._locks.lock(question.thread) as until:
                 begun = await self._claim(question, question.thread, until)
@@ -90,7 +95,9 @@ class ChatService:
                     yield repeated(begun)
                     return
                 try:
-                    yield self._reply(question, await self._answer(begun, question), begun)
+                    answer = await self._answer(begun, question)
+                    async with self._reserved(question, answer, begun):
+                        yield self._reply(question, answer, begun)
                 finally:
                     await self._give_up(begun)
 
@@ -103,6 +110,18 @@ class ChatService:
         await self._limiter.cancel_all()
         for turn in tuple(self._open):  # their readers left them open
             await self._give_up(turn)
+
+    @asynccontextmanager
+    async def _reserved(
+        self, question: Question, answer: AnswerStream, turn: Running | None = None
+    ) -> AsyncIterator[None]:
+        """Reserve the answer's tokens for the block. If it was settled, the rest may pay for a summary."""
+        try:
+            async with self._limiter.reserved(question.owner, answer):
+                yield
+        finally:
+            if turn in self._open and turn.over:  # settled, and not withdrawn by a shutdown
+                self._turns.compact(turn.claim, answer, _names_of_caller, caller=question.owner)
 
     async def _claim(self, question: Question, thread: Thread, until: float) -> Running | Repeated:
         """Begin the question's turn, when no other process answers in the session any more."""
@@ -126,15 +145,15 @@ class ChatService:
 
     async def _new_turn(self, question: Question, thread: Thread) -> NewTurn:
         if not question.earlier:
-            return NewTurn(question.texts, idempotency_key=question.idempotency_key)
+            return NewTurn(question.texts, idempotency_key=question.idempotency_key, most_bytes=question.most_bytes)
         lacking, after = await self._recall.lacking(thread, question.earlier)
-        return NewTurn(question.texts, lacking, question.idempotency_key, after)
+        return NewTurn(question.texts, lacking, question.idempotency_key, after, question.most_bytes)
 
     async def _answer(self, turn: Running, question: Question) -> AnswerStream:
         """Gather the session's turns, and begin the answer."""
         self._open.add(turn)
         if question.messages is not None:
-            return self._complete(question, turn.interruption)
+            return await self._complete(question, turn.interruption)
         claim = turn.claim
         past = await self._turns.past(claim.session_id, claim.turn_id)
         past = replace(past, window=replace(past.window, several=False))  # all questions are one caller's
@@ -143,38 +162,51 @@ class ChatService:
             Turn(claim.utterances, id=claim.turn_id),
             instructions=question.instructions,
             following=question.following,
+            one_caller=True,
         )
-        parameters = CallersParameters(question.parameters, question.owner)
-        return self._assistant.answer(parts, parameters=parameters, whole=True, interruption=turn.interruption)
+        return await compute(
+            question.size,
+            self._assistant.answer,
+            parts,
+            parameters=CallersParameters(question.parameters, question.owner),
+            whole=True,
+            can_restart=question.reads_whole,
+            interruption=turn.interruption,
+        )
 
-    def _complete(self, question: Question, interruption: Interruption | None) -> AnswerStream:
-        return self._assistant.complete(
+    async def _complete(self, question: Question, interruption: Interruption | None) -> AnswerStream:
+        return await compute(
+            question.size,
+            self._assistant.complete,
             question.messages or (),
             instructions=question.instructions,
             parameters=CallersParameters(question.parameters, question.owner),
+            can_restart=question.reads_whole,
             interruption=interruption,
         )
 
     def _reply(self, question: Question, answer: AnswerStream, turn: Running | None = None) -> ChatReply:
         words = partial(self._words, question, answer, turn)
         if turn is None:
-            return ChatReply(self._clock(), words, prompt_tokens=lambda: answer.prompt.tokens)
+            return ChatReply(self._clock(), words, cost=lambda: answer.cost)
         claim = turn.claim
         name = name_of(claim.session_id, claim.turn_id)
-        return ChatReply(claim.began_at, words, claim.opened, name, prompt_tokens=lambda: answer.prompt.tokens)
+        return ChatReply(claim.began_at, words, claim.opened, name, cost=lambda: answer.cost)
 
     async def _words(
         self, question: Question, answer: AnswerStream, turn: Running | None
-    ) -> AsyncGenerator[str | Done, None]:
+    ) -> AsyncGenerator[Reply, None]:
         """Yield the model's words; settle the turn; then yield the Done."""
         async with aclosing(answer.words()) as words:
             async for word in words:
-                yield word
+                await self.pacer.step()
+                if isinstance(word, str) or (question.reads_whole and isinstance(word, Retry)):
+                    yield word
         if turn is not None and answer.result.interrupted is not None:
             raise SessionLost(TAKEN_OVER) if turn.lost else SessionClosed("the session was reset meanwhile")
         request = {"request": question.request}
         log_trouble(answer.result, request if turn is None else turn.claim.log_fields | request)
-        done = whole_answer(answer)
+        done = await compute(len(answer.result.text), whole_answer, answer)
         if turn is not None and not done.tool_calls:
             await self._settle(turn, answer, done, question)
         yield done
@@ -187,7 +219,6 @@ class ChatService:
             if turn.lost or await self._leases.is_lost(turn.claim):
                 raise SessionLost(TAKEN_OVER)
             raise SessionClosed("the session was reset meanwhile")
-        self._turns.compact(turn.claim, answer, _names_of_caller, caller=question.owner)
 
     async def _give_up(self, turn: Running) -> None:
         """Withdraw a turn that was not settled."""

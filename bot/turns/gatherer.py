@@ -53,10 +53,11 @@ class Gatherer:
         """
         if claim.session_id is None:
             return {}
-        look_up = partial(self._adapters[claim.thread.platform].names, claim.thread.workspace)
+        adapter = self._adapters[claim.thread.platform]
+        look_up = partial(adapter.names, claim.thread.workspace)
         bot_names = {bot: name for turn in turns for bot, name in bots(turn.thread_context).items()}
         people = named(turns, several=several)
-        return await self._participants.names(claim.session_id, people, look_up, bot_names)
+        return await self._participants.names(claim.session_id, people, look_up, bot_names, own_name=adapter.bot_name)
 
     async def _turns_of(self, claim: PlatformClaim) -> tuple[Past, Turn]:
         """Return the session's earlier turns, and the one to answer."""

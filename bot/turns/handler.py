@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from bot.domain import texts
 from bot.domain.sessions import Interrupted, StatusReply
-from bot.errors import PlatformError
-from bot.store import sessions
+from bot.errors import PlatformError, StoreUnavailable
+from bot.llm import Retry, Thinking
+from bot.store import claims, preferences, sessions
 from bot.store.claims import FixedReply, PlatformClaim
 from bot.store.engine import Store
 from bot.store.settlement import Settlement, TurnState
@@ -64,9 +66,9 @@ class TurnHandler:
         """The platforms and workspaces that it can answer in."""
         return [(adapter.platform, adapter.workspace) for adapter in self._adapters.values()]
 
-    async def show_waiting(self, target: AnswerTarget) -> None:
-        """Show the person that their message is accepted, but has to wait."""
-        await self._adapters[target.thread.platform].show_waiting(target)
+    async def show_waiting(self, target: AnswerTarget, waited: timedelta = timedelta()) -> None:
+        """Show the person that their message is accepted, but has to wait, and for how long it has."""
+        await self._adapters[target.thread.platform].show_waiting(target, waited)
 
     async def end_waiting(self, target: AnswerTarget) -> None:
         """End that status, where no answer will end it."""
@@ -87,11 +89,13 @@ class TurnHandler:
     async def _answer(self, turn: Running) -> None:
         claim, ledger, answer = turn.claim, StoredLedger(self._store, turn), None
         try:
-            async with self._adapters[claim.thread.platform].writer(_target(claim), ledger) as writer:
-                parts = await self._gatherer.gather(claim)
-                tools = set_preferences(self._store, claim, self._clock)
-                answer = self._assistant.answer(parts, tools=tools, interruption=turn.interruption)
+            async with (
+                self._keeping(claim) as keep,
+                self._adapters[claim.thread.platform].writer(_target(claim), ledger) as writer,
+            ):
+                answer = await self._begin(turn)
                 await _write(answer, writer, f"{texts.STARTED_FRESH}\n\n" if claim.follows_expired else "")
+                keep(answer)
                 await turn.interruption.limit(writer.finish, ignores=ledger.finishes_despite)
         except PlatformError as error:
             _log_refusal(claim, error)
@@ -104,6 +108,47 @@ class TurnHandler:
             log_trouble(answer.result, claim.log_fields)
         await self._turns.settle(turn, settlement)
         self._turns.compact(claim, answer, partial(self._gatherer.names, claim, several=True))
+        await self._show_kept_preferences(claim, answer)
+
+    async def _show_kept_preferences(self, claim: PlatformClaim, answer: AnswerStream | None) -> None:
+        """Show the author what the model changed in their preferences in this turn, with a way to undo it."""
+        done = None if answer is None else answer.result.done
+        if done is not None and done.rounds == 1 and claim.attempt == 1:  # no tool has run
+            return
+        place, person = claim.thread, claim.author.id
+        with suppress(StoreUnavailable):  # the Home tab shows it, too
+            change = await self._store.run(preferences.last_change, place.platform, place.workspace, person)
+            if change is not None and change.turn_id == claim.turn_id and change.wishes:
+                await self._adapters[place.platform].show_kept(_target(claim), change)
+
+    async def _begin(self, turn: Running) -> AnswerStream:
+        claim = turn.claim
+        parts = await self._gatherer.gather(claim)
+        return self._assistant.answer(
+            parts,
+            tools=set_preferences(self._store, claim, parts, self._clock),
+            kept=claim.kept,
+            can_restart=True,
+            interruption=turn.interruption,
+        )
+
+    @asynccontextmanager
+    async def _keeping(self, claim: PlatformClaim) -> AsyncIterator[Callable[[AnswerStream], None]]:
+        """Yield a function that keeps a whole answer, while the platform shows it. Leave when it is kept.
+
+        The lease is held until then, because a later attempt must find the answer.
+        """
+        tasks: list[asyncio.Task[None]] = []
+
+        def keep(answer: AnswerStream) -> None:
+            if claim.kept is None and answer.result.done is not None and answer.result.interrupted is None:
+                tasks.append(asyncio.create_task(_keep(self._store, claim, answer)))
+
+        try:
+            yield keep
+        finally:
+            if tasks:
+                await asyncio.wait(tasks)
 
     async def _give_up(self, turn: Running) -> None:
         """Close a turn that broke its worker again and again.
@@ -148,14 +193,27 @@ class TurnHandler:
         return Settlement(TurnState.ANSWERED)
 
 
+async def _keep(store: Store, claim: PlatformClaim, answer: AnswerStream) -> None:
+    with suppress(StoreUnavailable):  # then a later attempt asks the model again
+        await store.run(claims.keep, claim, _settlement(answer, shown=True))
+
+
 async def _write(answer: AnswerStream, writer: AnswerWriter, opening: str) -> None:
     """Write the answer as the model gives it, after an opening of the bot's own."""
+    before = opening  # the next text
     async with aclosing(answer.words(writer.drain)) as words:
-        async for text in words:
-            writer.write(opening + text)
-            opening = ""
+        async for piece in words:
+            match piece:
+                case str():
+                    writer.write(before + piece)
+                    before = ""
+                case Thinking():
+                    writer.think()
+                case Retry():
+                    writer.restart()
+                    before = opening
     if ending := answer.ending():
-        writer.write(opening + ending)
+        writer.write(before + ending)
 
 
 def _settlement(answer: AnswerStream | None, *, shown: bool) -> Settlement:

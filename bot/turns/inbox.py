@@ -128,8 +128,10 @@ class Inbox:
         return ends_an_answer
 
     async def _leave(self, gone: ChannelGone | Uninstalled) -> bool:
-        await self._store.run_urgent(erasure.leave, gone, now=self._clock())
-        await self._leases.poll_interruptions()
+        after: int | None = 0
+        while after is not None:
+            after = await self._store.run_urgent(erasure.leave, gone, now=self._clock(), after=after)
+            await self._leases.poll_interruptions()
         return True
 
     def _wake(

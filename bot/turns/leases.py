@@ -18,6 +18,7 @@ from bot.store.claims import Claim
 from bot.store.engine import Store
 from bot.store.leases import LeaseRequest, P, T, Take, Undo
 from bot.store.summaries import CompactionClaim
+from bot.turns.lock_keeper import LockKeeper
 from bot.turns.policies import C, Policy
 from bot.turns.running_turn import RunningTurn
 
@@ -35,12 +36,21 @@ R = TypeVar("R")
 class LeaseKeeper:
     """Takes leases in the name of this process, and renews those of the turns that are answered here."""
 
-    def __init__(self, store: Store, *, owner: str, clock: Callable[[], datetime], length: timedelta = LEASE) -> None:
-        """`owner` names this process in its leases; no two processes share a name."""
+    def __init__(
+        self,
+        store: Store,
+        *,
+        owner: str,
+        clock: Callable[[], datetime],
+        length: timedelta = LEASE,
+        lock: LockKeeper | None = None,
+    ) -> None:
+        """`owner` names this process in its leases; no two processes share a name. It ends with the lock's token."""
         self._store = store
         self._owner = owner
         self._clock = clock
         self._length = length
+        self._lock = lock
         self._running: dict[int, RunningTurn[Any]] = {}  # by thread
 
     async def claim(
@@ -54,7 +64,7 @@ class LeaseKeeper:
         taken = await self.take(self._length, policy.undo, take, *args, **kwargs)
         if not isinstance(taken, Claim):
             return taken
-        turn = RunningTurn(cast("C", taken), policy)
+        turn = RunningTurn(cast("C", taken), policy, self._lock.until_sure if self._lock is not None else None)
         self._running[taken.thread_id] = turn
         turn.hold(self._sure_until(requested_at))
         return turn
@@ -117,6 +127,10 @@ class LeaseKeeper:
                 if self._running.get(thread_id) is running[thread_id]:  # not a later turn in the same thread
                     running[thread_id].hold(self._sure_until(requested_at))
             await self._end_lost({thread_id: running[thread_id] for thread_id in batch if thread_id not in renewed})
+
+    async def free_abandoned(self) -> bool:
+        """Free the leases of processes that have ended; return whether there were any. Raises StoreUnavailable."""
+        return self._lock is not None and await self._lock.free_leases()
 
     async def is_lost(self, claim: Claim) -> bool:
         """Return whether another process has claimed the thread since. Raises StoreUnavailable."""

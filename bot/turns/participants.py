@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from bot.store import display_names
 from bot.store.engine import Store
@@ -19,9 +20,9 @@ class Participants:
         self._store = store
 
     async def names(
-        self, session_id: str, people: Sequence[str], look_up: LookUp, known: Mapping[str, str]
+        self, session_id: str, people: Sequence[str], look_up: LookUp, bots: Mapping[str, str], *, own_name: str = ""
     ) -> Mapping[str, str]:
-        """Return a name for each of these people. The names in `known` need no look-up.
+        """Return a name for each of these people. The names of `bots` need no look-up. `own_name` is this bot's.
 
         A person without a name is "Somebody", the next one "Somebody (2)". The label is kept for the whole session, so
         that two people are not confused.
@@ -32,6 +33,7 @@ class Participants:
         unnamed = [person for person in people if person not in stored]
         if not unnamed:
             return stored
-        unknown = [person for person in unnamed if person not in known][:MOST_LOOKED_UP]
-        profile_names = {**(await look_up(unknown) if unknown else {}), **known}
-        return await self._store.run_until_available(display_names.assign, session_id, people, profile_names)
+        unknown = [person for person in unnamed if person not in bots][:MOST_LOOKED_UP]
+        profile_names = {**(await look_up(unknown) if unknown else {}), **bots}
+        assign = partial(display_names.assign, bots=bots.keys(), own_name=own_name)
+        return await self._store.run_until_available(assign, session_id, people, profile_names)

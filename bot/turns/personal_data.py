@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from bot.domain.events import Author
-from bot.domain.personal_data import PersonalDataExport
-from bot.domain.preferences import Preferences
+from bot.domain.personal_data import ExportedContextMessage, ExportedMessage, PersonalDataExport
+from bot.domain.preferences import ModelsChange, Preferences
 from bot.store import erasure, export, preferences
 from bot.store.engine import Store
 from bot.store.erasure import Scope
@@ -17,6 +17,7 @@ from bot.turns.leases import LeaseKeeper
 log = logging.getLogger(__name__)
 
 EXPORTED_MESSAGES = 10_000
+EXPORT_BATCH = 100  # messages in one transaction
 
 
 class PersonalData:
@@ -38,6 +39,16 @@ class PersonalData:
         change = preferences.change
         return await self._store.run_urgent(change, platform, workspace, user_id, wishes, now=self._clock())
 
+    async def last_change(self, platform: str, workspace: str, user_id: str) -> ModelsChange | None:
+        """Return the last change of the person's preferences, if the model made it and it can be undone."""
+        return await self._store.run_urgent(preferences.last_change, platform, workspace, user_id)
+
+    async def undo_change(self, platform: str, workspace: str, user_id: str, turn_id: int) -> bool:
+        """Restore what stood before the model's change in this turn. Return False if another change followed."""
+        undo = preferences.undo
+        restored = await self._store.run_urgent(undo, platform, workspace, user_id, turn_id, now=self._clock())
+        return restored is not None
+
     async def forget(self, platform: str, workspace: str, author: Author) -> int:
         """Erase the person's messages in a workspace, and the answers to them; return how many messages."""
         scope, total = Scope(platform, workspace, person=author.id), 0
@@ -47,6 +58,22 @@ class PersonalData:
         log.info("person_forgotten", extra={"place": f"{platform}/{workspace}", "count": total})
         return total
 
-    async def export(self, platform: str, workspace: str, author: Author) -> PersonalDataExport:
-        """Return the person's messages in a workspace: the newest EXPORTED_MESSAGES, oldest first."""
-        return await self._store.run(export.of_person, platform, workspace, author.id, limit=EXPORTED_MESSAGES)
+    async def export(
+        self, platform: str, workspace: str, author: Author, *, limit: int = EXPORTED_MESSAGES
+    ) -> PersonalDataExport:
+        """Return the person's messages in a workspace: the newest `limit` of each kind, oldest first."""
+        # One more than the limit shows whether there are more.
+        ids = await self._store.run(export.newest, platform, workspace, author.id, limit=limit + 1)
+        written, in_context = (of_kind[:limit] for of_kind in ids)
+        messages, context = list[ExportedMessage](), list[ExportedContextMessage]()
+        for part in _parts(written):
+            messages += await self._store.run(export.messages, author.id, part)
+        for part in _parts(in_context):
+            context += await self._store.run(export.context_messages, author.id, part)
+        complete = max(map(len, ids)) <= limit
+        return PersonalDataExport(tuple(messages[::-1]), tuple(context[::-1]), complete=complete)
+
+
+def _parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Yield the ids in parts that one transaction reads."""
+    return (ids[start : start + EXPORT_BATCH] for start in range(0, len(ids), EXPORT_BATCH))

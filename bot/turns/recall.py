@@ -6,7 +6,6 @@ loop waits for it.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from functools import partial
 
@@ -15,9 +14,8 @@ from bot.prompt.client_history import missing_turns
 from bot.prompt.history import Turn
 from bot.store.chat_turns import ChatClaim
 from bot.store.history import characters
+from bot.turns.cpu import compute
 from bot.turns.service import TurnService
-
-MOST_CHARACTERS_INLINE = 200_000  # some three milliseconds of CPU
 
 
 class Recall:
@@ -25,7 +23,6 @@ class Recall:
 
     def __init__(self, turns: TurnService[ChatClaim]) -> None:
         self._turns = turns
-        self._thread = asyncio.Lock()  # one thread at a time: each one delays the event loop by some milliseconds
 
     async def lacking(self, thread: Thread, earlier: Sequence[Turn]) -> tuple[tuple[Turn, ...], int]:
         """Return the turns that the thread's session lacks, and the id of its newest turn at that moment.
@@ -34,7 +31,5 @@ class Recall:
         """
         known = await self._turns.recalled(thread)
         compare = partial(missing_turns, known.turns, earlier, whole=known.whole)
-        if sum(map(characters, known.turns)) + sum(map(characters, earlier)) <= MOST_CHARACTERS_INLINE:
-            return tuple(compare()), known.newest
-        async with self._thread:
-            return tuple(await asyncio.to_thread(compare)), known.newest
+        size = sum(map(characters, known.turns)) + sum(map(characters, earlier))
+        return tuple(await compute(size, compare)), known.newest

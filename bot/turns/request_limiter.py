@@ -1,21 +1,27 @@
-"""The limit of questions that are answered here at once, in all and for one owner."""
+"""The limits of questions: how many are answered here at once, in all and for one owner, and the owner's tokens.
+
+Rule: it counts the questions of API callers alone. Slack's turns have limits of their own (bot/turns/fair_queue.py).
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any
 
 from bot.errors import Overloaded
+from bot.turns.answer import AnswerStream
+from bot.turns.token_accounts import TokenAccounts
 
 
 class RequestLimiter:
     """Counts the questions that are being answered, or wait for others in their session."""
 
-    def __init__(self, *, most: int, most_of_one: int) -> None:
+    def __init__(self, accounts: TokenAccounts, *, most: int, most_of_one: int) -> None:
         """`most` in all, and `most_of_one` of one owner."""
+        self._accounts = accounts
         self._most = most
         self._most_of_one = most_of_one
         self._by_owner: Counter[str] = Counter()
@@ -40,6 +46,10 @@ class RequestLimiter:
             self._by_owner[owner] -= 1
             if not self._by_owner[owner]:
                 del self._by_owner[owner]
+
+    def reserved(self, owner: str, answer: AnswerStream) -> AbstractAsyncContextManager[None]:
+        """Reserve the answer's tokens while the block runs. Raises OutOfTokens, and StoreUnavailable."""
+        return self._accounts.reserved(owner, answer.need, lambda: answer.cost)
 
     @contextmanager
     def uncancelled(self) -> Iterator[None]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from typing import Generic
 
 from bot.domain.sessions import Interrupted
@@ -21,20 +22,23 @@ log = logging.getLogger(__name__)
 class RunningTurn(Generic[C]):
     """A claim with its lease. Renewals move the end of the lease on."""
 
-    def __init__(self, claim: C, policy: Policy[C]) -> None:
-        """Create it in the task that answers the claim."""
+    def __init__(self, claim: C, policy: Policy[C], until_sure: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Create it in the task that answers the claim. `until_sure`: see LockKeeper."""
         self.claim = claim
         self.policy = policy
         self.interruption = Interruption()
         self.lost = False
         self.over = False  # settled, or given up
+        self._until_sure = until_sure
         self._task = asyncio.current_task() if policy.cancels_when_lost else None
         self._until = 0.0  # by the monotonic clock
         self._timer: asyncio.TimerHandle | None = None
 
-    def is_ours(self) -> bool:
+    async def is_ours(self) -> bool:
         """Return whether no other process can have taken the turn over."""
-        return time.monotonic() < self._until
+        if self._until_sure is not None and self._is_held():
+            await self._until_sure()
+        return self._is_held()
 
     def hold(self, until: float) -> None:
         """Move the end of the lease to this moment of the monotonic clock."""
@@ -50,6 +54,9 @@ class RunningTurn(Generic[C]):
             self._task.cancel()
         else:
             self.interruption.interrupt(Interrupted.RESET)  # any reason ends the stream; the caller looks at `lost`
+
+    def _is_held(self) -> bool:
+        return time.monotonic() < self._until
 
     def release(self) -> None:
         """Stop watching the lease."""

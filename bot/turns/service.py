@@ -22,7 +22,8 @@ from bot.turns.answer import AnswerResult, AnswerStream
 from bot.turns.assistant import Assistant
 from bot.turns.policies import C, Policy
 from bot.turns.running_turn import RunningTurn
-from bot.turns.summariser import Names, Summariser
+from bot.turns.summariser import Summariser
+from bot.turns.summary_queue import Names, SummaryJob
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ class TurnService(Generic[C]):
         `caller`: the caller of the HTTP API, or of Python, whose session it is.
         """
         if answer is not None and answer.prompt.compaction is not None and claim.session_id is not None:
-            self._summariser.compact(claim.session_id, answer.prompt.compaction, names, caller=caller)
+            self._summariser.compact(SummaryJob(claim.session_id, answer.prompt.compaction, names, caller))
 
 
 def log_trouble(result: AnswerResult, log_fields: Mapping[str, Any]) -> None:

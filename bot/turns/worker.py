@@ -19,6 +19,7 @@ from bot.turns.adapter import AnswerTarget
 from bot.turns.fair_queue import FairQueue, Limits
 from bot.turns.handler import Running, TurnHandler
 from bot.turns.leases import LeaseKeeper
+from bot.turns.waiting_statuses import WaitingStatuses
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +49,7 @@ class Worker:
         self._queue = FairQueue(limits)
         self._tasks: dict[int, asyncio.Task[None]] = {}  # by thread
         self._woken: set[int] = set()  # threads in which to look for messages (again)
-        self._status_tasks: set[asyncio.Task[None]] = set()
-        self._shown_waiting: dict[int, AnswerTarget] = {}  # where the status says that a message waits, by thread
+        self._statuses = WaitingStatuses(handler, clock)
         self._claiming = asyncio.Semaphore(CLAIMS_AT_ONCE)
         self._stopping = False
 
@@ -83,14 +83,11 @@ class Worker:
         elif self._queue.enter(entry):
             self._start(entry)
         elif target is not None:
-            if self._queue.is_waiting(entry):
-                self._shown_waiting[entry.thread_id] = target
-            showing = asyncio.create_task(self._handler.show_waiting(target))
-            self._status_tasks.add(showing)
-            showing.add_done_callback(self._status_tasks.discard)
+            self._statuses.show(entry.thread_id, target, queued=self._queue.is_waiting(entry))
 
     async def poll(self) -> None:
-        """Wake the threads that other processes left."""
+        """Wake the threads that other processes left, and renew the statuses of messages that wait here."""
+        self._statuses.renew()
         if not (places := self._handler.places):
             return
         for entry in await self._store.run(leases.owed_threads, places, now=self._clock(), limit=POLLED_AT_ONCE):
@@ -107,7 +104,7 @@ class Worker:
         self._woken.clear()
         if self._tasks:
             await asyncio.wait(self._tasks.values(), timeout=drain_seconds)
-        unfinished = [*self._tasks.values(), *self._status_tasks]
+        unfinished = [*self._tasks.values(), *self._statuses.tasks]
         for task in unfinished:
             task.cancel()
         await asyncio.gather(*unfinished, return_exceptions=True)
@@ -137,12 +134,11 @@ class Worker:
         while thread_id in self._woken:
             self._woken.discard(thread_id)
             while (turn := await self._claim(thread_id)) is not None:
-                self._shown_waiting.pop(thread_id, None)
+                self._statuses.forget(thread_id)
                 await self._handle(turn)
                 if self._queue.waiting:  # they go first: one busy thread does not delay the others
                     return True
-            if (target := self._shown_waiting.pop(thread_id, None)) is not None:  # no answer will end the status
-                await self._handler.end_waiting(target)
+            await self._statuses.end(thread_id)
         return False
 
     def _start_next(self, entries: Sequence[QueueEntry]) -> None:

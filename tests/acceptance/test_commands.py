@@ -14,6 +14,8 @@ from bot import manifest
 from bot.cli import admin, main
 from bot.domain import texts
 from bot.domain.sessions import ResetOutcome
+from bot.testing import PausedStep
+from tests.support.openai_server import OpenAIServer, says
 from tests.support.process import Process
 
 
@@ -48,6 +50,29 @@ async def test_doctor_reports_passed_checks(tmp_path: Path) -> None:
     assert ended.status == 0
     assert len(ended.lines) == 5
     assert all(line.startswith("ok") for line in ended.lines)
+
+
+async def test_doctor_measures_the_first_token(tmp_path: Path) -> None:
+    """With a model of one's own, the last line has the time to its first token."""
+    model = OpenAIServer(lambda _: says("Hello"))
+    environ = {"OPENAI_BASE_URL": await model.start()}
+    ended = await Process.run(tmp_path, environ, "doctor")
+    await model.stop()
+
+    assert (ended.status, len(ended.lines)) == (0, 6)
+    assert ended.lines[-1].startswith("ok      first token: after ")
+
+
+async def test_doctor_reports_a_model_without_a_first_token(tmp_path: Path) -> None:
+    """A model that sends nothing for the whole timeout fails the check, with the remedy."""
+    model = OpenAIServer(lambda _: says(PausedStep()))
+    environ = {"OPENAI_BASE_URL": await model.start(), "MODEL_TIMEOUT_SECONDS": "0.5"}
+    ended = await Process.run(tmp_path, environ, "doctor")
+    await model.stop()
+
+    assert ended.status == 1
+    assert ended.lines[-1].startswith("FAILED  first token: ")
+    assert "raise MODEL_TIMEOUT_SECONDS" in ended.lines[-1]
 
 
 async def test_doctor_continues_after_a_failure(tmp_path: Path) -> None:

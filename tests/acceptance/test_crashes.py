@@ -29,6 +29,7 @@ STEPS = [
     "history.before",
     "assistant.threads.setStatus",
     "posted_messages.posted",
+    "claims.keep",
     "claims.settle",
 ]
 STREAMED = ["chat.startStream", "chat.appendStream", "chat.stopStream"]
@@ -140,6 +141,27 @@ async def test_one_whole_answer_after_a_crash_at_any_step(scene: Scene, streamin
     answer, recital = [message.text for message in scene.answers(root)]
     assert answer == "One. Two. Three."
     assert recital == "I was shown: count to three | One. Two. Three. | what did you say?"
+
+
+@pytest.mark.parametrize("streaming", ["auto", "off"])
+async def test_a_known_answer_is_shown_without_the_model(scene: Scene, streaming: str) -> None:
+    """SIGKILL when the model has ended. The next process shows its answer, and does not ask the model again."""
+    settings = _with(scene.settings, streaming)
+    first = crashing_bot.start(settings, Point("after", "claims.keep"))
+    await _connected(scene)
+    root = scene.ask("@attendant count to three").ts
+    leading = asyncio.create_task(scene.lead_on(root))
+    await _died(first)
+    assert first.exitcode == -9, "the point was not reached"
+
+    second = crashing_bot.start(settings)
+    await scene.workspace.until(lambda: _whole(scene, root, 1), timeout_s=GENEROUS_S)
+    scene.ask("what did you say?", root)
+    await scene.workspace.until(lambda: _whole(scene, root, 2), timeout_s=GENEROUS_S)
+    await _stopped(second)
+    leading.cancel()
+    assert scene.answers(root)[0].text == "One. Two. Three."
+    assert len(scene.model.requests) == 2  # one for each question
 
 
 @pytest.mark.long

@@ -8,9 +8,11 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from bot.testing import PausedStep
+from bot.turns.leases import LEASE
 from tests.support.openai_server import Reply, Request, says
 from tests.support.replicas import replicas
 
@@ -46,6 +48,44 @@ async def test_a_frozen_process_writes_nothing_after_a_takeover(
         assert [[m.text for m in scene.replies_to(each)] for each in asked] == [["B answers."]] * QUESTIONS
         second.terminate()
         assert await scene.ended(second) == 0
+
+
+async def test_a_frozen_process_that_lost_its_connection_writes_nothing(
+    empty_postgres_url: str, tmp_path: Path
+) -> None:
+    """The server ends a frozen process's connections, so that it seems to be gone. It resumes within its leases."""
+    hold, frozen = PausedStep(), False
+
+    def answer(_: Request) -> Reply:
+        return says("B answers.") if frozen else says("A begins, ", hold, "goes on, ", "and ends.")
+
+    limits = {"max_running_turns_per_person": QUESTIONS}
+    async with replicas(empty_postgres_url, tmp_path, answer, **limits) as scene:
+        first = await scene.start(lease=LEASE)
+        asked = [scene.ask(f"@attendant question {number}") for number in range(QUESTIONS)]
+        await scene.begun(asked)
+        assert first.pid is not None
+        _stop(first.pid)
+        frozen = True
+        with psycopg.connect(empty_postgres_url, autocommit=True) as connection:
+            connection.execute(_END_ALL_OTHERS)
+        second = await scene.start(lease=LEASE)
+        for each in asked:
+            await scene.answered(each, "B answers.")
+        hold.release()
+        os.kill(first.pid, signal.SIGCONT)
+        first.terminate()
+
+        assert await scene.ended(first) == 0
+        assert [[m.text for m in scene.replies_to(each)] for each in asked] == [["B answers."]] * QUESTIONS
+        second.terminate()
+        assert await scene.ended(second) == 0
+
+
+_END_ALL_OTHERS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid != pg_backend_pid()
+"""
 
 
 def _freeze(pid: int, database_url: str) -> None:

@@ -65,6 +65,22 @@ async def test_sigterm_ends_long_requests_after_the_drain_time(world: GatewayWor
         assert (await world.ask(address, "hello"))[:2] == (200, "created")
 
 
+async def test_a_restarted_gateway_continues_a_session_at_once(world: GatewayWorld) -> None:
+    """After SIGKILL and a restart a session is not kept busy by the request that died."""
+    async with world.running("gateway") as (process, address):
+        await world.ask(address, "first")
+        hold = world.hold_model()
+        asking = asyncio.create_task(world.ask(address, HI))
+        await hold.reached()
+        await process.stop(signal.SIGKILL)
+        await asyncio.gather(asking, return_exceptions=True)
+    async with world.running("gateway", GATEWAY_WAIT_SECONDS="10") as (_, address):  # a third of a lease
+        status, state, answer = await world.ask(address, "second")
+
+    assert (status, state) == (200, "continued")
+    assert ("first" in answer, HI in answer) == (True, False)
+
+
 async def test_a_killed_gateway_leaves_no_request(world: GatewayWorld) -> None:
     """When the lease has expired, another replica continues the session without the request."""
     async with world.running("gateway") as (process, address), world.running("gateway") as (_, other):

@@ -149,7 +149,8 @@ async def test_the_command_opens_the_modal_with_a_name_from_the_chat(playground:
     """The command opens the same modal. It holds the name that the person gave the bot, and Escape closes it."""
     await send(playground, "composer", "@attendant call me Rita from now on")
     pane, modal = playground.get_by_test_id("thread-pane"), playground.get_by_test_id("modal")
-    await expect_answer(pane, 1, "From now on I call you Rita.")
+    await expect_answer(pane, 2, "call you Rita")
+    await expect(pane.get_by_role("button", name=texts.UNDO)).to_be_visible()
     await send(playground, "composer", "@attendant who am I?")
     await expect_answer(pane, 1, "Call me Rita.")
 

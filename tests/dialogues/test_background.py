@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from bot.prompt.thread_context import CONTEXT_ENDS
+from bot.prompt.marks import CONTEXT_ENDS
 from bot.store.tables import DISPLAY_NAMES, THREAD_CONTEXT
 from tests.support.room import Room, Talk, shown
 

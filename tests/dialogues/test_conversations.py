@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.prompt.compose import MISSING
+from bot.prompt.marks import MISSING
 from tests.support.room import Room, shown
 
 

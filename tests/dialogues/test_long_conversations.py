@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.domain import texts
+from tests.support.narrow_model import asks_for_summary
 from tests.support.openai_server import Fails, says
 from tests.support.room import Room, Talk, shown
 
@@ -28,6 +29,12 @@ async def goes_on(room: Room, talk: Talk, turns: int) -> None:
         await talk.answers(before + 1)
         await room.settled()
         await room.services.summariser.idle()
+
+
+def last_question(room: Room) -> list[str]:
+    """Return the messages of the last request that asked for no summary."""
+    questions = [each for each in room.model.requests if not asks_for_summary(each.body["messages"])]
+    return shown(questions[-1])
 
 
 @NARROW
@@ -58,7 +65,7 @@ async def test_the_thread_context_is_summarised(room: Room) -> None:
     talk.says("@attendant hello", by=room.guest("Ana"))
     await talk.answers(1)
     await goes_on(room, talk, 6)
-    summary, *turns = shown(room.model.requests[-1])
+    summary, *turns = last_question(room)
 
     assert "the code of door is 7319" in summary
     assert "7319" not in "".join(turns)
@@ -103,7 +110,7 @@ async def test_a_deleted_message_is_removed_from_the_summary(room: Room) -> None
     secret = talk.says("the code of door is 7319")
     await talk.answers(2)
     await goes_on(room, talk, 6)
-    assert "7319" in shown(room.model.requests[-1])[0]
+    assert "7319" in last_question(room)[0]
     asked = len(room.model.requests)
     room.workspace.delete(room.guest("Ana").person, secret)
     await room.acknowledged()

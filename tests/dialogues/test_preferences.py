@@ -12,7 +12,7 @@ from bot import app
 from bot.domain import texts
 from bot.domain.preferences import MOST_CHARACTERS
 from bot.errors import Trouble
-from bot.prompt.compose import NOTE_ENDS
+from bot.prompt.marks import NOTE_ENDS
 from bot.testing import PausedStep, SettableClock
 from tests.support.openai_server import Fails, OpenAIServer, Reply, calls, says
 from tests.support.room import Guest, Room, Talk, note_in, playground, recites, settings_for, shown
@@ -108,7 +108,7 @@ async def test_a_preference_is_confirmed_if_the_model_does_not(room: Room) -> No
 
 @pytest.mark.parametrize(
     ("replies", "trouble"),
-    [([says(), says()], None), ([Fails(401)], Trouble.REFUSED_KEY)],
+    [([says(), says(), says()], None), ([Fails(401)], Trouble.REFUSED_KEY)],
     ids=["silent", "refused"],
 )
 async def test_a_stored_preference_is_confirmed_if_the_model_fails(
@@ -180,12 +180,10 @@ async def test_a_turn_of_two_people_stores_no_preference(room: Room) -> None:
 async def test_a_message_sets_only_its_authors_preferences(room: Room) -> None:
     """A preference in a message is stored for its author, even if the model gives another name."""
     ana, ben = room.guest("Ana"), room.guest("Ben")
-    talk = ana.mentions("hello")
-    await talk.answers(1)
+    await ana.mentions("hello").answers(1)
     room.model.script(calls(TOOL, {"name": "Dummy", "user": ana.person.id}), calls(TOOL, {"name": "Dummy"}), says("ok"))
 
-    talk.says("call Ana Dummy from now on", by=ben)
-    await talk.answers(2)
+    await ben.mentions("call Ana Dummy from now on").answers(1)
 
     assert "Dummy" not in await ana.opens_home()
     assert "Dummy" in await ben.opens_home()

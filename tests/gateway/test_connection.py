@@ -7,12 +7,16 @@ import json
 import socket
 
 import pytest
+from aiohttp.web import RequestHandler
 
 from bot.ops.http_server import LINGERING_S
 from bot.testing import SettableClock
+from bot.turns.pacer import MOST_STEPS
 from tests.support.gateway_stage import GatewayStage, opened
 from tests.support.openai_server import Forever, OpenAIServer, Says, delta, event
 from tests.support.timeouts import GENEROUS_S
+
+MANY = 200
 
 
 async def test_a_slow_client_is_disconnected(
@@ -113,6 +117,28 @@ async def test_a_client_that_does_not_read_its_answer_is_disconnected(
             await asyncio.get_running_loop().sock_sendall(client, _request(gate))
             await asyncio.wait_for(reciter.disconnected.wait(), GENEROUS_S)
         assert (await gate.asks("hello", session="one")).state == "created"
+
+
+async def test_many_lost_connections_end_a_few_at_a_time(gate: GatewayStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When many clients go away at once, each pass of the loop ends a few of their requests; in the end all."""
+    ends, passes = 0, list[int]()
+    lost = RequestHandler.connection_lost
+
+    def end(connection: RequestHandler, error: BaseException | None) -> None:
+        nonlocal ends
+        ends += 1
+        lost(connection, error)
+
+    monkeypatch.setattr(RequestHandler, "connection_lost", end)
+    connections = [await connected(gate) for _ in range(MANY)]
+    for _, writer in connections:
+        writer.transport.abort()
+    while ends < MANY:
+        before = ends
+        await asyncio.sleep(0)
+        passes.append(ends - before)
+
+    assert max(passes) <= MOST_STEPS
 
 
 async def test_a_client_that_reads_no_responses_is_disconnected(

@@ -11,6 +11,7 @@ import pytest
 
 from bot import app
 from bot.errors import StartupError
+from bot.store.engine import Store
 from bot.testing import SettableClock
 from tests.support.gateway_stage import CALLS, GatewayStage, limit_headers, opened
 from tests.support.openai_server import OpenAIServer
@@ -99,25 +100,32 @@ async def test_a_port_in_use_stops_the_start(gate: GatewayStage) -> None:
             pass
 
 
+async def broken(*_: object, **__: object) -> None:
+    """Fail as no code expects."""
+    raise RuntimeError("the reason")
+
+
 async def test_an_unexpected_error_is_a_500_without_its_reason(
-    gate: GatewayStage, caplog: pytest.LogCaptureFixture
+    gate: GatewayStage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The log has the error's type and place, and the id of the request, which is also in the response."""
-    await gate.services.store.close()
+    monkeypatch.setattr(Store, "run", broken)
     got = await gate.asks("hi")
 
-    assert (got.status, got.error["type"], "futures" in str(got.body)) == (500, "server_error", False)
+    assert (got.status, got.error["type"], "reason" in str(got.body)) == (500, "server_error", False)
     (record,) = [record for record in caplog.records if record.getMessage() == "request_failed"]
     assert record.__dict__["request"] == got.headers["x-request-id"]
     assert "RuntimeError" in record.__dict__["traceback"]
 
 
-async def test_an_unexpected_error_in_a_stream_breaks_the_connection(gate: GatewayStage) -> None:
+async def test_an_unexpected_error_in_a_stream_breaks_the_connection(
+    gate: GatewayStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The client sees that the answer is not complete."""
     hold = gate.hold_model("Try ")
     asking = asyncio.create_task(gate.asks("hi", session="one", stream=True))
     await hold.reached()
-    await gate.services.store.close()
+    monkeypatch.setattr(Store, "run", broken)
     hold.release()
 
     with pytest.raises(aiohttp.ClientError):

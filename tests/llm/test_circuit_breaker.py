@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from bot.errors import ModelError, Trouble
-from bot.llm import NO_PARAMETERS, Done, Offer, Parameters
+from bot.llm import NO_PARAMETERS, Offer, Parameters
 from bot.llm.callers import CallersParameters
 from bot.llm.circuit_breaker import COOL_DOWN, CircuitBreaker
 from bot.testing import PausedStep, ScriptedLLM, SettableClock
@@ -34,7 +34,7 @@ class Caller:
         """Return the answer, or the detail of its error."""
         try:
             async with aclosing(self._breaker.stream([], parameters)) as pieces:
-                return "".join([piece async for piece in pieces if not isinstance(piece, Done)])
+                return "".join([piece async for piece in pieces if isinstance(piece, str)])
         except ModelError as error:
             return error.detail
 
@@ -49,6 +49,10 @@ class Caller:
         calls = len(self.model.calls)
         await self.ask(parameters)
         return len(self.model.calls) == calls
+
+    def beside(self) -> CircuitBreaker:
+        """Return the same circuits before another client of the backend."""
+        return self._breaker.beside(ScriptedLLM())
 
     def cool_down(self) -> None:
         """Let the cool-down pass."""
@@ -68,6 +72,12 @@ async def opened(caller: Caller) -> Caller:
     """Build a caller with a model that has just failed three times."""
     await caller.fail(DEAD, SILENT, DEAD)
     return caller
+
+
+async def test_the_clients_of_a_backend_share_its_circuits(opened: Caller) -> None:
+    """What one client found out about the backend counts for the others: they send no request either."""
+    with pytest.raises(ModelError, match="failed 3 times in a row"):
+        await anext(opened.beside().stream([]))
 
 
 async def test_an_open_circuit_sends_no_request(opened: Caller, caplog: pytest.LogCaptureFixture) -> None:

@@ -13,8 +13,9 @@ from bot.llm import Done
 from bot.llm.demo_model import LONG_ANSWER, MODEL, QUOTED_CHARACTERS, SET_PREFERENCES, DemoModel, answer, call
 from bot.llm.openai import OpenAI
 from bot.prompt.budget import Budget
-from bot.prompt.compose import SUMMARY_SO_FAR, TURNS_TO_SUMMARIZE, PromptParts, compose
+from bot.prompt.compose import PromptParts, compose
 from bot.prompt.history import WHOLE_HISTORY, ChatMessage, HistoryWindow, Past, Turn, Utterance
+from bot.prompt.marks import SUMMARY_SO_FAR, TURNS_TO_SUMMARIZE
 from bot.prompt.thread_context import EarlierMessage, ThreadContext, pieces
 
 TOOLS = [{"type": "function", "function": {"name": SET_PREFERENCES, "parameters": {"type": "object"}}}]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.errors import Trouble
-from bot.llm.errors import BackendFault
+from bot.llm.errors import BackendFault, retry_after_s
 
 TOO_LONG = [
     (
@@ -70,3 +70,29 @@ def test_a_message_alone_does_not_exceed_a_callers_window(error: dict[str, objec
     assert (ours.trouble, ours.window) == (Trouble.WINDOW_EXCEEDED, window)
     assert (theirs.trouble, theirs.window) == (Trouble.BAD_REQUEST, None)
     assert "MODEL_WINDOW_TOKENS" in theirs.error("m").detail
+
+
+DATE, LATER = "Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:28:30 GMT"
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "20"}, 20.0),
+        ({"retry-after": "0"}, 0.0),
+        ({"retry-after-ms": "1500", "retry-after": "20"}, 1.5),
+        ({"retry-after": LATER, "date": DATE}, 30.0),
+        ({"retry-after": DATE, "date": LATER}, 0.0),
+        ({"retry-after": LATER}, None),
+        ({"retry-after": LATER, "date": "Wed, 21 Oct 2026 07:28:00"}, None),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "-5"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after": "9" * 5_000}, None),
+    ],
+)
+def test_the_pause_that_a_response_asks_for(headers: dict[str, str], seconds: float | None) -> None:
+    """It is read from each form of the header. A value that is no time counts as none."""
+    assert retry_after_s(headers) == seconds

@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import logging
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 
 from bot.errors import ModelError, Trouble
-from bot.llm import Done, Offer, Parameters, Usage
+from bot.llm import Done, Offer, Parameters, Thinking, Usage
 from bot.llm.openai import OpenAI
 from bot.testing import PausedStep
 from tests.support.openai_client import ASKED, KEY, client, fails, heard
@@ -72,6 +73,27 @@ async def test_a_backend_without_a_key(backend: OpenAIServer, monkeypatch: pytes
     await llm.aclose()
 
     assert backend.requests[0].headers["Authorization"] == "Bearer unused"
+
+
+@pytest.mark.parametrize(
+    "thought",
+    [
+        {"reasoning_content": "Hm"},
+        {"reasoning": "Hm"},
+        {"reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}]},
+    ],
+)
+async def test_streamed_reasoning_is_a_sign_of_life(
+    backend: OpenAIServer, model: OpenAI, thought: Mapping[str, Any]
+) -> None:
+    """Before the text there is one sign that the model thinks, however long its reasoning is. The reasoning is not."""
+    hold = PausedStep()
+    backend.script(says(*[{"choices": [{"delta": thought}]}] * 5, hold, "The answer"))
+
+    async with aclosing(model.stream(ASKED)) as stream:
+        assert await anext(stream) == Thinking()
+        hold.release()
+        assert await anext(stream) == "The answer"
 
 
 async def test_a_truncated_answer(backend: OpenAIServer, model: OpenAI) -> None:
@@ -168,7 +190,7 @@ async def test_refusals_lead_to_three_requests_at_most(backend: OpenAIServer, mo
 )
 async def test_refusals_of_tools(backend: OpenAIServer, model: OpenAI, objection: Fails, *, offered: bool) -> None:
     """Each backend words the refusal differently. A refused key or a rate limit is no such refusal."""
-    backend.script(*[objection] * 3)  # the client itself retries a temporary failure
+    backend.script(*[objection] * 3)
     with contextlib.suppress(ModelError):
         await anext(model.stream(ASKED, OFFER))
     backend.unscript()
@@ -275,9 +297,11 @@ async def test_no_text_of_a_request_is_logged(
     caplog.set_level(logging.DEBUG)
     backend.script(fails(500), says("SECRET answer"))
 
+    with pytest.raises(ModelError):
+        await heard(model)
     await heard(model)
 
-    assert "Retrying" in caplog.text
+    assert "500 Internal Server Error" in caplog.text
     assert "SECRET" not in caplog.text
     assert KEY not in caplog.text
 

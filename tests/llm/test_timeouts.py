@@ -60,7 +60,7 @@ def texts_of(*steps: Step, reader_takes_s: float = 0) -> list[str]:
         reader = TimedReader(body(*steps), StreamParser("m"), silence_s=SILENCE_S, whole_s=WHOLE_S)
         try:
             while (text := await reader.next()) is not None:
-                texts.append(text)
+                texts += [text] if text else []
                 await advance(reader_takes_s)
         except TimeoutError:
             texts.append("(given up)")

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from bot.config.settings import Settings
 from bot.domain import texts
@@ -15,12 +16,16 @@ from bot.domain.sessions import IdleLimits, Interrupted
 from bot.ops.expiry_warnings import ExpiryWarnings
 from bot.ops.scheduler import EXPIRE_BATCH, PURGE_BATCH, Scheduler
 from bot.services import open_platform_services
+from bot.store import stored_bytes
 from bot.store.engine import Store
-from bot.store.tables import SESSIONS
+from bot.store.purge import TURNS_BATCH
+from bot.store.sessions import BYTES_PER_STEP
+from bot.store.tables import SESSIONS, TURNS
 from bot.testing import PausedStep, ScriptedLLM, SettableClock
 from tests.support.builders import DAY, THREAD, mention, stop, thread
 from tests.support.recording_adapter import RecordingAdapter
 from tests.support.store_driver import StoreDriver, add_sessions
+from tests.support.transactions import changed_rows
 from tests.support.work_layer import Echo, WorkLayer
 
 
@@ -29,7 +34,7 @@ def scheduler_of(work_layer: WorkLayer, clock: SettableClock) -> Scheduler:
     scheduler = Scheduler(
         work_layer.store, work_layer.leases, clock=clock.now, idle=IdleLimits(DAY), retention=14 * DAY
     )
-    scheduler.add_platform_jobs(work_layer.worker, work_layer.failed_deliveries)
+    scheduler.add_platform_jobs(work_layer.failed_deliveries)
     return scheduler
 
 
@@ -62,7 +67,9 @@ async def test_each_job_has_its_effect(
     work_layer: WorkLayer, driver: StoreDriver, llm: ScriptedLLM, clock: SettableClock
 ) -> None:
     """The job `poll_for_work` answers an owed message, and `expire_sessions` closes an idle session."""
-    by_name = jobs(scheduler_of(work_layer, clock))
+    scheduler = scheduler_of(work_layer, clock)
+    scheduler.take_over(work_layer.worker)
+    by_name = jobs(scheduler)
     await driver.accept(mention("hi"))
     llm.script("hello")
     await by_name["poll_for_work"]()
@@ -73,7 +80,9 @@ async def test_each_job_has_its_effect(
 
     assert [row.closed_why for row in await driver.rows(SESSIONS)] == ["expired"]
     assert sorted(by_name) == [
+        "erase_closed_sessions",
         "expire_sessions",
+        "free_leases",
         "poll_for_work",
         "poll_interruptions",
         "purge_rows",
@@ -91,7 +100,7 @@ async def test_the_warning_is_a_job_only_with_the_setting(
     idle = IdleLimits(DAY)
     warnings = ExpiryWarnings(work_layer.store, [work_layer.adapter], clock=clock.now, idle=idle, ahead=ahead)
     scheduler = Scheduler(work_layer.store, work_layer.leases, clock=clock.now, idle=idle, retention=DAY)
-    scheduler.add_platform_jobs(work_layer.worker, work_layer.failed_deliveries, warnings)
+    scheduler.add_platform_jobs(work_layer.failed_deliveries, warnings)
     await driver.answer(mention("hello"))
     clock.advance(DAY - ahead / 2)
     await jobs(scheduler)["warn_of_expiry"]()
@@ -114,6 +123,28 @@ async def test_old_rows_are_deleted_in_batches(
 
     assert await scheduler.purge() == PURGE_BATCH + 1
     assert await driver.rows(SESSIONS) == []
+
+
+async def test_jobs_change_few_rows_in_each_transaction(
+    work_layer: WorkLayer, driver: StoreDriver, clock: SettableClock
+) -> None:
+    """Expiry and purge take many short transactions, however many turns a session has."""
+    await driver.answer(mention("hello"))
+    [turn] = await driver.rows(TURNS)
+    turns = [{**turn._mapping, "id": 100 + number} for number in range(2 * TURNS_BATCH)]  # noqa: SLF001 - documented
+    await driver.store.run(sa.Connection.execute, sa.insert(TURNS), turns)
+    await driver.store.run(stored_bytes.add, "s1", 2 * BYTES_PER_STEP)
+    scheduler, changed = scheduler_of(work_layer, clock), changed_rows(driver.store.engine)
+    clock.advance(2 * DAY)
+    assert await scheduler.expire() == 1
+    assert max(changed) < 10
+    await scheduler.erase_closed_sessions()
+    assert [turn.answer for turn in await driver.rows(TURNS) if turn.answer] == []
+    clock.advance(20 * DAY)
+    assert await scheduler.purge() == 1
+
+    assert await driver.rows(TURNS) == []
+    assert max(changed) < 2 * TURNS_BATCH
 
 
 class SlowToVacuum(Store):
@@ -153,8 +184,10 @@ async def test_a_slow_vacuum_runs_less_often(empty_sqlite_url: str, clock: Setta
 async def test_a_job_survives_an_absent_database(clock: SettableClock, caplog: pytest.LogCaptureFixture) -> None:
     """The job logs an event and returns without an error, so that it runs again."""
     work_layer = WorkLayer(Store("postgresql://127.0.0.1:1/none"), Echo(), clock)
+    scheduler = scheduler_of(work_layer, clock)
+    scheduler.take_over(work_layer.worker)
     for name in ("expire_sessions", "poll_for_work"):
-        await jobs(scheduler_of(work_layer, clock))[name]()
+        await jobs(scheduler)[name]()
         assert (caplog.messages[-1], vars(caplog.records[-1])["job"]) == ("job_postponed", name)
     await work_layer.store.close()
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.prompt.budget import Budget
-from bot.prompt.compose import MISSING, NOTE_ENDS, SUMMARY_ENDS, Prompt, PromptParts, compose, compose_verbatim, filled
+from bot.prompt.compose import Prompt, PromptParts, compose, compose_verbatim, filled
 from bot.prompt.history import ChatMessage, HistoryWindow, Past, Turn, Utterance, read
+from bot.prompt.marks import MISSING, NOTE_ENDS, SUMMARY_ENDS
 from bot.prompt.thread_context import AuthorKind, EarlierMessage, ThreadContext
 from bot.prompt.tokens import estimate_tokens
 

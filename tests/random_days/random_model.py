@@ -16,7 +16,7 @@ from typing import assert_never
 from bot.domain import texts
 from bot.domain.sessions import Interrupted, ResetOutcome, StopOutcome
 from bot.errors import Trouble
-from bot.prompt.thread_context import CONTEXT_ENDS
+from bot.prompt.marks import CONTEXT_ENDS
 from bot.testing import PausedStep
 from tests.random_days.random_steps import ModelFault
 from tests.support.openai_server import Cut, Fails, Reply, Request, Step, Waits, says

@@ -162,6 +162,7 @@ def _settings(day: Day, settings: Settings) -> Settings:
             "model_window_tokens": 2_000_000,
             "history_tokens": 1_000_000,
             "model_timeout_seconds": 3.0,
+            "model_patience_seconds": 3.0,
             "drain_seconds": 1.5,
             "max_attempts": 10,
             "max_running_turns": most,

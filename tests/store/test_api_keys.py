@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from datetime import timedelta
 
@@ -9,8 +10,9 @@ import pytest
 from sqlalchemy import event
 
 from bot.domain.api_keys import Key, Secret, create_secret
+from bot.errors import OutOfTokens
 from bot.store import api_keys, tables
-from bot.store.api_keys import Spent
+from bot.store.api_keys import Reservation, Spent, TokenNeed
 from tests.support.store_driver import MINUTE, StoreDriver
 
 SECRET = create_secret(secrets.token_bytes)
@@ -86,6 +88,90 @@ async def test_a_refused_request_is_not_counted(driver: StoreDriver, key: Key) -
     assert await driver.store.run(api_keys.admit, SECRET, now=driver.now) == (key, Spent(1, 0, 60))
     driver.now += timedelta(days=2)
     assert await driver.store.run(api_keys.admit, SECRET, now=driver.now) == (key, None)
+
+
+async def reserved(driver: StoreDriver, key: Key, least: int, most: int, *, half_will_do: bool = False) -> Reservation:
+    """Reserve tokens of a key."""
+    need = TokenNeed(least, most, half_will_do=half_will_do)
+    made = await driver.store.run(api_keys.reserve, key.id, need, default_limit=1, now=driver.now)
+    assert made is not None
+    return made
+
+
+async def spent(driver: StoreDriver, key: Key) -> int:
+    """Return the tokens that the key has spent in this minute, reservations included."""
+    return (await driver.store.run(api_keys.spend, key.id, now=driver.now)).tokens
+
+
+async def test_reservations_cannot_pass_the_limit_together(driver: StoreDriver, key: Key) -> None:
+    """Of several at once only those succeed that fit into the limit of 500."""
+    made = await asyncio.gather(*(reserved(driver, key, 200, 200) for _ in range(5)), return_exceptions=True)
+    refused = [each for each in made if isinstance(each, OutOfTokens)]
+
+    assert len(refused) == 3
+    assert {(each.needed, each.limit, each.remaining) for each in refused} == {(200, 500, 100)}
+    assert await spent(driver, key) == 400
+
+
+async def test_a_request_that_can_do_with_less_takes_what_is_left(driver: StoreDriver, key: Key) -> None:
+    """It takes the most that it may use, or the rest of the minute, or nothing if even the least is not left."""
+    made = [await reserved(driver, key, 100, 300) for _ in range(2)]
+    with pytest.raises(OutOfTokens):
+        await reserved(driver, key, 1, 300)
+
+    assert [each.tokens for each in made] == [300, 200]
+
+
+async def test_half_of_the_limit_will_do_for_a_summary(driver: StoreDriver, key: Key) -> None:
+    """A need above the limit is met by what is left, if that is at least half of the limit."""
+    await reserved(driver, key, 240, 240)
+    assert (await reserved(driver, key, 9_000, 9_000, half_will_do=True)).tokens == 260
+    driver.now += MINUTE
+    await reserved(driver, key, 260, 260)
+
+    with pytest.raises(OutOfTokens):
+        await reserved(driver, key, 9_000, 9_000, half_will_do=True)
+
+
+@pytest.mark.parametrize("used", [0, 50, 700])
+async def test_the_tokens_that_were_used_take_the_place_of_a_reservation(
+    driver: StoreDriver, key: Key, used: int
+) -> None:
+    """Unused tokens are free again, and more than the reserved ones count, too."""
+    made = await reserved(driver, key, 200, 200)
+    await driver.store.run(api_keys.settle, made, used, now=driver.now)
+
+    assert await spent(driver, key) == used
+
+
+@pytest.mark.parametrize(("used", "counted"), [(50, 0), (700, 500)])
+async def test_a_later_minute_counts_only_what_was_not_reserved(
+    driver: StoreDriver, key: Key, used: int, counted: int
+) -> None:
+    """The reservation has counted in its own minute, which is over."""
+    made = await reserved(driver, key, 200, 200)
+    driver.now += MINUTE
+    await driver.store.run(api_keys.settle, made, used, now=driver.now)
+
+    assert await spent(driver, key) == counted
+
+
+async def test_an_owner_without_a_key_has_no_limit(driver: StoreDriver) -> None:
+    """Nothing is reserved for chats in Python without a key."""
+    need = TokenNeed(9_000, 9_000)
+
+    assert await driver.store.run(api_keys.reserve, "local", need, default_limit=1, now=driver.now) is None
+
+
+async def test_a_reservation_by_a_wrong_clock_gives_no_tokens_away(driver: StoreDriver, key: Key) -> None:
+    """When the clock is right again, the unused tokens are not subtracted from another minute."""
+    driver.now += timedelta(hours=2)
+    made = await reserved(driver, key, 200, 200)
+    driver.now -= timedelta(hours=2)
+    assert await spent(driver, key) == 0
+    await driver.store.run(api_keys.settle, made, 50, now=driver.now)
+
+    assert await spent(driver, key) == 0
 
 
 async def test_a_refused_request_costs_no_write(driver: StoreDriver, key: Key) -> None:

@@ -8,6 +8,7 @@ import os
 import random
 import threading
 import traceback
+from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -16,8 +17,10 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, event
 
 from bot.errors import StartupError, StoreUnavailable
-from bot.store.engine import MAX_QUEUED, Store, mark_dirty
+from bot.store.engine import MAX_QUEUED, MAX_QUEUED_OF_REQUESTS, Store, mark_dirty
+from bot.store.pool import OF_A_REQUEST
 from bot.store.tables import MESSAGES, THREADS
+from bot.store.vacuum import PAGES_PER_STEP
 from tests.support.builders import NOON, mention
 from tests.support.interfered_store import busied, rival
 from tests.support.store_driver import StoreDriver
@@ -133,6 +136,48 @@ async def test_the_queue_for_the_database_is_bounded(empty_sqlite_url: str) -> N
 
     assert all(await asyncio.gather(first, *queued))
     assert await store.run(lambda _: True)
+    await store.close()
+
+
+async def test_transactions_of_requests_take_turns_with_the_others(empty_sqlite_url: str) -> None:
+    """However many requests of API callers wait, each other transaction waits for one of them at most."""
+    store, go_on, order = Store(empty_sqlite_url), threading.Event(), list[str]()
+    busy = await busied(store, go_on)
+
+    async def run(name: str, *, of_request: bool) -> None:
+        OF_A_REQUEST.set(of_request)
+        await store.run(lambda _: order.append(name))
+
+    queued = [asyncio.create_task(run(f"request {number}", of_request=True)) for number in range(50)]
+    await asyncio.sleep(0)
+    queued += [asyncio.create_task(run(f"turn {number}", of_request=False)) for number in range(3)]
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(busy, *queued)
+    await store.close()
+
+    assert [order.index(f"turn {number}") <= 2 * number + 1 for number in range(3)] == [True] * 3
+    assert [name for name in order if "request" in name] == [f"request {number}" for number in range(50)]
+
+
+async def test_requests_do_not_fill_the_queue_of_others(empty_sqlite_url: str) -> None:
+    """When as many transactions of API callers wait as may, Slack's events are still stored."""
+    store, go_on = Store(empty_sqlite_url), threading.Event()
+    busy = await busied(store, go_on)
+
+    async def request() -> bool:
+        OF_A_REQUEST.set(True)
+        return await store.run(lambda _: True)
+
+    queued = [asyncio.create_task(request()) for _ in range(MAX_QUEUED_OF_REQUESTS)]
+    await asyncio.sleep(0)
+    with pytest.raises(StoreUnavailable, match="too many"):
+        await asyncio.create_task(request())
+    event = asyncio.create_task(store.run_urgent(lambda _: True))
+    go_on.set()
+
+    assert all(await asyncio.gather(event, *queued))
+    await busy
     await store.close()
 
 
@@ -320,17 +365,70 @@ async def test_erased_text_leaves_the_file(empty_sqlite_url: str, seed: int) -> 
     await store.close()
 
 
-async def test_a_vacuum_rewrites_the_file_only_after_an_erasure(empty_sqlite_url: str) -> None:
+async def test_a_vacuum_changes_the_file_only_after_an_erasure(empty_sqlite_url: str) -> None:
     """The vacuum of a clean file does not change its modification time."""
     store = Store(empty_sqlite_url)
-    await store.vacuum()
-    os.utime(str(store.engine.url.database), (0, 0))
-    await store.vacuum()
-    assert changed_at(store) == 0
-    await store.run(mark_dirty)
-    await store.vacuum()
+    await asyncio.to_thread(used, store, "pelargonium", random.Random(1))  # noqa: S311 - to be repeated
+    with closing(store.engine.raw_connection()) as connection:
+        connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    for is_changed in (True, False):
+        os.utime(str(store.engine.url.database), (0, 0))
+        await store.vacuum()
+        assert (changed_at(store) > 0) is is_changed
+    await store.close()
 
-    assert changed_at(store) > 0
+
+async def test_transactions_run_between_the_steps_of_a_vacuum(empty_sqlite_url: str) -> None:
+    """A vacuum never holds the database for longer than one step, in which it reads a fixed number of pages."""
+    store, order = Store(empty_sqlite_url), list[str]()
+    await asyncio.to_thread(used, store, "pelargonium", random.Random(1))  # noqa: S311 - to be repeated
+    pages = await store.run(lambda connection: connection.exec_driver_sql("PRAGMA page_count").scalar())
+    assert pages is not None
+    assert pages > PAGES_PER_STEP
+
+    def note(_: Connection) -> None:
+        order.append("transaction")
+
+    vacuum = asyncio.create_task(store.vacuum())
+    vacuum.add_done_callback(lambda _: order.append("vacuum"))
+    await asyncio.sleep(0)
+    transactions = [asyncio.create_task(store.run(note)) for _ in range(3)]
+    await asyncio.gather(vacuum, *transactions)
+
+    assert order == ["transaction", "transaction", "transaction", "vacuum"]
+    assert in_files(store, "pelargonium") == 0
+    await store.close()
+
+
+async def test_a_vacuum_ends_when_the_store_is_closed(empty_sqlite_url: str) -> None:
+    """A process that shuts down does not wait for the whole pass. The next process begins it again."""
+    store = Store(empty_sqlite_url)
+    await asyncio.to_thread(used, store, "pelargonium", random.Random(1))  # noqa: S311 - to be repeated
+    vacuum = asyncio.create_task(store.vacuum_now(lock_timeout_s=1.0))
+    await asyncio.sleep(0)
+    await store.close()
+
+    assert not await vacuum
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await store.run(mark_dirty)
+    again = Store(empty_sqlite_url)
+    assert await again.vacuum_now(lock_timeout_s=1.0)
+    assert in_files(again, "pelargonium") == 0
+    await again.close()
+
+
+async def test_another_process_brings_no_erased_text_back(empty_sqlite_url: str) -> None:
+    """Another process that has old pages in its memory reads them again before it changes them."""
+    store = Store(empty_sqlite_url)
+    other = await rival(store)
+    await asyncio.to_thread(used, store, "pelargonium", random.Random(1))  # noqa: S311 - to be repeated
+    other.execute("SELECT sum(length(attachments)) FROM messages").fetchone()
+    assert await store.vacuum_now(lock_timeout_s=1.0)
+    other.execute("UPDATE messages SET author_id = 'U2'")
+
+    assert in_files(store, "pelargonium") == 0
+    assert other.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    other.close()
     await store.close()
 
 

@@ -183,7 +183,7 @@ async def test_erasure_and_settlement_do_not_deadlock(empty_postgres_url: str, c
         )
         while not await driver.store.run(is_waiting_for_lock):
             pass
-        summaries.void(connection, claim.turn_id)
+        summaries.void(connection, [claim.turn_id])
         assert threads.ensure(connection, thread(2)) == later.thread_id
         connection.commit()
     await erasing

@@ -6,14 +6,17 @@ from datetime import timedelta
 
 from bot.domain.personal_data import PersonalDataExport
 from bot.prompt.thread_context import EarlierMessage, ThreadContext
-from bot.store import export, thread_context
+from bot.store import thread_context
+from bot.turns.leases import LeaseKeeper
+from bot.turns.personal_data import PersonalData
 from tests.support.builders import ANA, BEN, CHI, NOON, deletion, edit, mention, reply, stop, thread
 from tests.support.store_driver import StoreDriver
 
 
 async def export_of(driver: StoreDriver, limit: int = 10) -> PersonalDataExport:
     """Return Ana's export."""
-    return await driver.store.run(export.of_person, "chat", "T1", ANA.id, limit=limit)
+    leases = LeaseKeeper(driver.store, owner="one", clock=lambda: driver.now)
+    return await PersonalData(driver.store, leases, clock=lambda: driver.now).export("chat", "T1", ANA, limit=limit)
 
 
 async def test_an_export_has_every_message_with_its_answer(driver: StoreDriver) -> None:

@@ -10,7 +10,7 @@ from bot.domain import texts
 from bot.domain.events import Attachment
 from bot.prompt.history import HistoryWindow, Turn, Utterance
 from bot.store import history, summaries
-from bot.store.history import PAGE
+from bot.store.history import FIRST_PAGE, PAGE
 from bot.store.settlement import TurnState
 from tests.support.builders import ANA, BEN, THREAD, deletion, mention, reply, stop, thread
 from tests.support.store_driver import StoreDriver
@@ -83,10 +83,10 @@ async def test_the_rows_read_do_not_grow_with_the_session(driver: StoreDriver) -
     now = await driver.claimed(await driver.accepted(mention("now", "9")))
     statements: list[str] = []
     event.listen(driver.store.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
-    turns = await driver.past(now, budget=100)
+    turns = await driver.past(now, budget=10)
 
     assert turns[-1].answer == f"answer {PAGE + 9}"
-    assert len(turns) == PAGE
+    assert len(turns) == FIRST_PAGE
     assert len([statement for statement in statements if "FROM turns" in statement]) == 1
 
 

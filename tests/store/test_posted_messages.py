@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bot.domain import texts
+from bot.prompt.summary_parts import SummaryPart
 from bot.store import posted_messages, summaries
 from bot.store.claims import Claim
 from bot.store.tables import TURNS
@@ -106,7 +107,8 @@ async def test_deleting_a_summarised_answer_voids_the_summary(driver: StoreDrive
     assert claim.session_id is not None
     compaction = await driver.store.run(summaries.begin, driver.lease(), claim.session_id)
     assert compaction is not None
-    assert await driver.store.run(summaries.finish, compaction, "4711 was told", reaches=claim.turn_id, several=False)
+    part = SummaryPart(0, 0, claim.turn_id, "4711 was told")
+    assert await driver.store.run(summaries.finish, compaction, part, several=False)
 
     await driver.accept_deletion(deletion("1.5"))
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
 
-from bot.domain.preferences import NO_PREFERENCES, Preferences
+from bot.domain.preferences import NO_PREFERENCES, ModelsChange, Preferences
 from bot.errors import PreferencesRefused
+from bot.prompt.compose import PromptParts
+from bot.prompt.history import Past, Turn
 from bot.store import preferences
 from bot.store.engine import Store
 from bot.store.tables import PREFERENCES
@@ -61,6 +64,40 @@ async def test_changes_at_the_same_time_are_all_kept(store: Store) -> None:
     assert {await stored(store, person) for person in people} == {Preferences("name", "language", None, "about")}
 
 
+async def test_the_models_change_is_undone_as_a_whole(store: Store) -> None:
+    """The changes of one turn are undone together and once. Another person's row and turn are not touched."""
+    await change(store, ANA, name="Rita", about="I use Linux.")
+    await change(store, OTHERS[0], name="Benny")
+    for wishes in ({"name": "Queen"}, {"about": "", "tone": "brief"}):
+        await store.run(preferences.change, *ANA, wishes, now=NOON, turn_id=7)
+    made = await store.run(preferences.last_change, *ANA)
+
+    assert made == ModelsChange(7, {"name": "Queen", "about": "", "tone": "brief"})
+    assert await store.run(preferences.undo, *ANA, 8, now=NOON) is None
+    assert await store.run(preferences.undo, *OTHERS[0], 7, now=NOON) is None
+    restored = Preferences("Rita", about="I use Linux.")
+    assert await store.run(preferences.undo, *ANA, 7, now=NOON) == restored == await stored(store, ANA)
+    assert await store.run(preferences.undo, *ANA, 7, now=NOON) is None
+    assert await stored(store, OTHERS[0]) == Preferences("Benny")
+
+
+async def test_a_later_change_ends_the_undo(store: Store) -> None:
+    """Neither a change by the person, nor one of another turn, nor the time that has passed is overwritten."""
+    await change(store, ANA, name="Rita")
+    await store.run(preferences.change, *ANA, {"name": "Queen"}, now=NOON, turn_id=7)
+    await store.run(preferences.change, *ANA, {"name": "King"}, now=NOON, turn_id=8)
+    assert await store.run(preferences.undo, *ANA, 7, now=NOON) is None
+    assert await store.run(preferences.drop_earlier, before=NOON) == 0
+    assert await store.run(preferences.drop_earlier, before=NOON + timedelta(seconds=1)) == 1
+    assert await store.run(preferences.last_change, *ANA) is None
+    assert await store.run(preferences.undo, *ANA, 8, now=NOON) is None
+    await store.run(preferences.change, *ANA, {"name": "Queen"}, now=NOON, turn_id=9)
+    await change(store, ANA, language="French")
+
+    assert await store.run(preferences.last_change, *ANA) is None
+    assert await stored(store, ANA) == Preferences("Queen", "French")
+
+
 async def forgotten(driver: StoreDriver) -> None:
     await driver.forget(builders.ANA)
 
@@ -89,7 +126,7 @@ async def test_a_tool_call_stores_a_preference_only_for_a_valid_turn(
     """The call stores nothing if its author was forgotten, the message deleted, or the turn taken over."""
     await driver.answer(mention("hello", "1.0", by=BEN))
     claim = await driver.claimed(await driver.accepted(reply("call me Rita", "2.0")))
-    [tool] = set_preferences(driver.store, claim, lambda: driver.now)
+    [tool] = set_preferences(driver.store, claim, PromptParts(Past(), Turn(claim.utterances)), lambda: driver.now)
     if meanwhile is not None:
         await meanwhile(driver)
     outcome = await tool.run({"name": "Rita"})

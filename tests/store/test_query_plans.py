@@ -14,6 +14,7 @@ from sqlalchemy import event
 from bot.domain.events import ChannelGone
 from bot.domain.sessions import IdleLimits
 from bot.prompt.history import HistoryWindow, Turn
+from bot.prompt.summary_parts import SummaryPart
 from bot.prompt.thread_context import EarlierMessage, ThreadContext
 from bot.store import (
     display_names,
@@ -52,7 +53,8 @@ async def test_the_statements_of_every_message_use_an_index(driver: StoreDriver)
     await driver.store.run(summaries.move, "s1", HistoryWindow(0))
     compaction = await driver.store.run(summaries.begin, driver.lease(), "s1")
     assert compaction is not None
-    await driver.store.run(summaries.finish, compaction, "short", reaches=0, several=False)
+    await driver.store.run(summaries.finish, compaction, SummaryPart(0, 0, 1, "short"), several=False)
+    await driver.store.run(summaries.void, [now.turn_id])
     await driver.store.run(posted_messages.posted, now, "A1")
     await driver.store.run(posted_messages.of_turn, now)
     await driver.store.run(posted_messages.of_other_turns, now, ["A1"])

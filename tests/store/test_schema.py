@@ -24,7 +24,8 @@ from bot.prompt.history import Turn, Utterance
 from bot.store import installation, posted_messages, schema, tables
 from bot.store.chat_turns import IdempotencyKey
 from bot.store.engine import Store
-from bot.store.tables import metadata
+from bot.store.stored_bytes import ROW_BYTES
+from bot.store.tables import SESSIONS, metadata
 from bot.testing import SettableClock
 from bot.turns.caller_places import CallerPlaces
 from tests.support.builders import NOON
@@ -73,7 +74,7 @@ async def test_partial_indexes_have_equal_conditions(bare: Store) -> None:
     await bare.run(metadata.drop_all)
     await bare.run(metadata.create_all)
 
-    assert len(migrated) == 9
+    assert len(migrated) == 11
     assert await bare.run(conditions) == migrated
 
 
@@ -148,6 +149,9 @@ async def test_rows_of_the_first_schema_are_carried_over(bare: Store) -> None:
     assert await bare.run(posted_messages.of_turn, claim) == ["A2"]
     assert await bare.run(posted_messages.of_other_turns, claim, ["A1", "A2", "A3"]) == {"A1"}
     assert await driver.past(claim) == [Turn((Utterance("U-ANA", "hi"),), "hello")]
+    assert [(row.owner, row.stored_bytes) for row in await driver.rows(SESSIONS)] == [
+        ("U-ANA", 2 * ROW_BYTES + len("hi" + "hello" + "and?"))
+    ]
     assert await driver.settle(claim)
     assert await bare.run(lambda connection: compare_metadata(MigrationContext.configure(connection), metadata)) == []
 

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 import pytest
 
 from bot.domain.events import Author
 from bot.prompt.history import WHOLE_HISTORY, HistoryWindow, Turn, Utterance
+from bot.prompt.summary_parts import ADOPTED, FAN, SummaryPart, next_to_write
 from bot.prompt.thread_context import NO_THREAD_CONTEXT, EarlierMessage, ThreadContext
 from bot.store import history as settled_turns
 from bot.store import summaries, thread_context
 from bot.store.claims import Claim, settle
 from bot.store.settlement import Settlement, TurnState
 from bot.store.summaries import CompactionClaim
-from bot.store.tables import SUMMARIES
+from bot.store.tables import SUMMARIES, SUMMARY_PARTS
 from tests.support.builders import ANA, BEN, DAY, THREAD, deletion, edit, mention, reply
 from tests.support.store_driver import StoreDriver
 
@@ -53,7 +54,26 @@ class Sessions:
     async def finish(self, compaction: CompactionClaim, reaches: int, text: str = "The code is 7319.") -> bool:
         """Store a summary. Return whether it was stored."""
         run = self.driver.store.run
-        return await run(summaries.finish, compaction, text, reaches=reaches, several=False)
+        part = SummaryPart(0, compaction.window.reaches, reaches, text)
+        return await run(summaries.finish, compaction, part, several=False)
+
+    async def summed_up(self, count: int) -> list[int]:
+        """Answer so many turns, and write a part for each, "part 1" and so on, and those that merge them."""
+        turn_ids = [claim.turn_id for claim in await self.turns(count)]
+        await self.write_all(turn_ids, "part")
+        return turn_ids
+
+    async def write_all(self, turn_ids: Sequence[int], word: str) -> list[SummaryPart]:
+        """Write all parts that are missing; return them."""
+        written: list[SummaryPart] = []
+        while (compaction := await self.began()) and (part := next_to_write(compaction.parts, turn_ids[-1])):
+            reaches = part.reaches if part.merges else next(turn for turn in turn_ids if turn > part.after)
+            number = turn_ids.index(reaches) + 1
+            text = f"all to {number}" if part.merges else f"{word} {number}"
+            written.append(dataclasses.replace(part, reaches=reaches, text=text))
+            assert await self.driver.store.run(summaries.finish, compaction, written[-1], several=False)
+        await self.driver.store.run(summaries.give_up, compaction)
+        return written
 
     async def window(self, session_id: str = "s1") -> HistoryWindow:
         """Return the session's window."""
@@ -154,7 +174,8 @@ async def test_closing_a_session_erases_its_summary(driver: StoreDriver, session
 
     assert not await sessions.finish(late, turn.turn_id)
     assert await sessions.begin() is None
-    assert await driver.store.run(lambda connection: connection.execute(SUMMARIES.select()).all()) == []
+    assert await driver.rows(SUMMARIES) == []
+    assert await driver.rows(SUMMARY_PARTS) == []
 
 
 async def test_a_discarded_turn_does_not_move_the_window(driver: StoreDriver) -> None:
@@ -294,3 +315,76 @@ async def test_summaries_lose_characters_that_databases_refuse(sessions: Session
     assert await sessions.finish(await sessions.began(), turn.turn_id, "a\0b\ud800")
 
     assert (await sessions.window()).summary == "ab?"
+
+
+async def test_a_changed_turn_voids_its_own_parts_only(driver: StoreDriver, sessions: Sessions) -> None:
+    """The other parts are shown until the void ones are written again: one of each level."""
+    turn_ids = await sessions.summed_up(FAN + 1)
+    assert await sessions.window() == HistoryWindow(turn_ids[-1], "all to 8\n\npart 9", turn_ids[-1])
+    await driver.accept_edit(edit("another question", "3.0"))
+
+    shown = [f"part {number}" for number in range(1, FAN + 2) if number != 3]
+    assert await sessions.window() == HistoryWindow(turn_ids[-1], "\n\n".join(shown), turn_ids[1])
+    written = await sessions.write_all(turn_ids, "again")
+    assert [(part.level, part.text) for part in written] == [(0, "again 3"), (1, "all to 8")]
+    assert [each.text for each in written[1].merges] == ["part 1", "part 2", "again 3", *shown[2:7]]
+    assert await sessions.window() == HistoryWindow(turn_ids[-1], "all to 8\n\npart 9", turn_ids[-1])
+
+
+async def test_no_row_keeps_the_words_of_a_changed_turn(driver: StoreDriver, sessions: Sessions) -> None:
+    """The parts that hold them are emptied, also those that are merged and not shown."""
+    await sessions.summed_up(FAN)
+    await driver.accept_deletion(deletion("2.0"))
+
+    texts = [row.text for row in await driver.rows(SUMMARY_PARTS)]
+    assert sorted(filter(None, texts)) == [f"part {number}" for number in (1, *range(3, FAN + 1))]
+    assert texts.count(None) == 2
+
+
+async def test_an_erasure_of_many_turns_voids_the_parts_of_all(driver: StoreDriver, sessions: Sessions) -> None:
+    """Parts of other people's turns stay."""
+    turn_ids = await sessions.summed_up(3)
+    other = await driver.answer(reply("and mine", "9.0", by=BEN))
+    await sessions.write_all([*turn_ids, other.turn_id], "part")
+    await driver.forget(ANA)
+
+    assert await sessions.window() == HistoryWindow(other.turn_id, "part 4")
+
+
+async def of_the_previous_version(driver: StoreDriver, *, reaches: int, text: str) -> None:
+    """Write a summary as the previous version does, which knows no parts."""
+    values = {"reaches": reaches, "shown_after": reaches, "text": text}
+    await driver.store.run(lambda connection: connection.execute(SUMMARIES.update().values(values)))
+
+
+async def test_a_summary_of_the_previous_version_becomes_a_part(driver: StoreDriver, sessions: Sessions) -> None:
+    """It is shown as it is. When one of its turns changes, its turns are summed up again."""
+    turn_ids = [claim.turn_id for claim in await sessions.turns(4)]
+    await sessions.write_all(turn_ids[:2], "part")
+    await of_the_previous_version(driver, reaches=turn_ids[2], text="all of it")
+    assert (await sessions.began()).parts == (SummaryPart(ADOPTED, 0, turn_ids[2], "all of it"),)
+    await driver.lapse()
+    await sessions.write_all(turn_ids, "part")
+    assert (await sessions.window()).summary == "all of it\n\npart 4"
+    await driver.accept_edit(edit("another question", "2.0"))
+    assert await sessions.window() == HistoryWindow(turn_ids[3], "part 4")
+    await sessions.write_all(turn_ids, "again")
+
+    assert (await sessions.window()).summary == "again 1\n\nagain 2\n\nagain 3\n\npart 4"
+
+
+async def test_a_change_by_the_previous_version_voids_all_parts(driver: StoreDriver, sessions: Sessions) -> None:
+    """The previous version empties the summary and leaves its parts, which may hold the words, too."""
+    await sessions.summed_up(2)
+    await of_the_previous_version(driver, reaches=0, text="")
+
+    assert (await sessions.began()).parts == ()
+    assert await driver.rows(SUMMARY_PARTS) == []
+
+
+async def test_parts_go_with_the_summary(driver: StoreDriver, sessions: Sessions) -> None:
+    """The previous version deletes them, too, when it closes a session."""
+    await sessions.summed_up(2)
+    await driver.store.run(lambda connection: connection.execute(SUMMARIES.delete()))
+
+    assert await driver.rows(SUMMARY_PARTS) == []

@@ -150,6 +150,7 @@ async def opened(
         "openai_model": "test-model",
         "gateway_port": 0,
         "drain_seconds": 0.1,
+        "model_patience_seconds": 0.5,
         **more,
     }
     settings = Settings(**values)

@@ -37,6 +37,7 @@ class NarrowModel:
     def __init__(self) -> None:
         self.asked: list[Asked] = []
         self.refused = 0
+        self.summaries = 0
         self._last: Messages = ()
         self._counted: dict[str, int] = {}
 
@@ -51,6 +52,7 @@ class NarrowModel:
             self.refused += 1
             return _refusal(tokens)
         if asks_for_summary(messages):
+            self.summaries += 1
             return _says(summary(messages), tokens, 0)
         same = sum(1 for _ in itertools.takewhile(_are_same, zip(self._last, messages, strict=False)))
         cached = self._count(messages[:same])

@@ -6,9 +6,10 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from bot.domain.events import Thread
-from bot.domain.preferences import NO_PROFILE, Profile
+from bot.domain.preferences import NO_PROFILE, ModelsChange, Profile
 from bot.prompt.thread_context import NO_THREAD_CONTEXT, ThreadContext
 from bot.turns.adapter import AnswerTarget, Ledger
 
@@ -17,6 +18,7 @@ class RecordingAdapter:
     """A chat platform in memory. `replies[thread]` are its finished answers that are not empty, oldest first."""
 
     platform = "chat"
+    bot_name = "Attendant"
     workspace = "T1"
 
     def __init__(self) -> None:
@@ -24,7 +26,9 @@ class RecordingAdapter:
         self.targets: list[AnswerTarget] = []
         self.earlier_messages: list[Sequence[str]] = []  # in the ledger, at the start of each later attempt
         self.shown_waiting: list[AnswerTarget] = []
+        self.waited: list[timedelta] = []  # at each of them
         self.ended_waiting: list[AnswerTarget] = []
+        self.shown_changes: list[tuple[str, ModelsChange]] = []
         self.people: dict[str, str] = {}
         self.profiles: dict[str, Profile] = {}
         self.looked_up: list[frozenset[str]] = []
@@ -35,6 +39,7 @@ class RecordingAdapter:
         self.notified: list[tuple[Thread, str]] = []
         self.failures: list[Exception] = []  # each is raised by one of the next answers or notices
         self.on_finish: Callable[[str], None] = lambda _: None  # called with the text of each finished answer
+        self.thoughts = 0  # times that a model was said to think
         self.running = 0  # answers that are being shown
         self.most_running = 0
         self.most_in_one_thread = 0
@@ -57,8 +62,9 @@ class RecordingAdapter:
         finally:
             await self._count(target.thread, -1)
 
-    async def show_waiting(self, target: AnswerTarget) -> None:
+    async def show_waiting(self, target: AnswerTarget, waited: timedelta = timedelta()) -> None:
         """See Adapter.show_waiting."""
+        self.waited.append(waited)
         self.shown_waiting.append(target)
         await self._notify_waiters()
         await self.status_available.wait()
@@ -67,6 +73,10 @@ class RecordingAdapter:
         """See Adapter.end_waiting."""
         self.ended_waiting.append(target)
         await self._notify_waiters()
+
+    async def show_kept(self, target: AnswerTarget, change: ModelsChange) -> None:
+        """See Adapter.show_kept."""
+        self.shown_changes.append((target.author.id, change))
 
     async def names(self, workspace: str, user_ids: Iterable[str]) -> Mapping[str, str]:
         """See Adapter.names."""
@@ -138,6 +148,14 @@ class RecordingWriter:
     def write(self, text: str) -> None:
         """See AnswerWriter."""
         self._text += text
+
+    def restart(self) -> None:
+        """See AnswerWriter."""
+        self._text = ""
+
+    def think(self) -> None:
+        """See AnswerWriter."""
+        self._adapter.thoughts += 1
 
     async def drain(self) -> None:
         """See AnswerWriter."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -34,13 +35,22 @@ class Replicas:
     log: Path
     running: list[BaseProcess] = field(default_factory=list)
 
-    async def start(self, point: Point | None = None, **settings: Any) -> BaseProcess:
+    async def start(
+        self, point: Point | None = None, *, lease: timedelta = crashing_bot.LEASE, **settings: Any
+    ) -> BaseProcess:
         """Start one more process, and wait until it is connected."""
         connected = self.server.sockets.open + CONNECTIONS
-        process = crashing_bot.start(self.settings.model_copy(update=settings), point, log=self.log)
+        process = crashing_bot.start(self.settings.model_copy(update=settings), point, lease=lease, log=self.log)
         self.running.append(process)
         await self.until(lambda: self.server.sockets.open >= connected)
         return process
+
+    async def kill(self, process: BaseProcess) -> None:
+        """Kill the process, and wait until its connections are closed."""
+        connected = self.server.sockets.open - CONNECTIONS
+        process.kill()
+        await self.ended(process)
+        await self.until(lambda: self.server.sockets.open <= connected)
 
     async def ended(self, process: BaseProcess) -> int | None:
         """Wait for the process to end. Return its exit status."""

@@ -25,7 +25,7 @@ from bot.playground.workspace.messages import Message
 from bot.playground.workspace.people import Channel, Person
 from bot.playground.workspace.sample import harbour
 from bot.playground.workspace.workspace import Workspace
-from bot.prompt.compose import NOTE_ENDS
+from bot.prompt.marks import NOTE_ENDS
 from bot.services import PlatformServices
 from bot.slack.views.home_tab import EDIT_PREFERENCES
 from bot.testing import PausedStep, SettableClock

@@ -14,7 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.events import Author, Event, Thread
 from bot.domain.personal_data import ExportedMessage, PersonalDataExport
-from bot.domain.preferences import NO_PREFERENCES, Preferences, changed
+from bot.domain.preferences import NO_PREFERENCES, ModelsChange, Preferences, changed
 from bot.domain.sessions import OpenSession, ResetOutcome
 from bot.errors import StoreUnavailable
 from bot.ops.logs import JsonFormatter
@@ -108,6 +108,16 @@ class RecordingInbox:
     ) -> Preferences:
         kept = self.saved_preferences[user_id] = changed(await self.preferences(platform, workspace, user_id), wishes)
         return kept
+
+    async def last_change(self, platform: str, workspace: str, user_id: str) -> ModelsChange | None:
+        del platform, workspace, user_id
+        self._maybe_fail()
+        return None
+
+    async def undo_change(self, platform: str, workspace: str, user_id: str, turn_id: int) -> bool:
+        del platform, workspace, user_id, turn_id
+        self._maybe_fail()
+        return False
 
     async def count_open(self, platform: str, workspace: str, channel: str, author: Author) -> int:
         del platform, workspace, author

@@ -74,7 +74,7 @@ class MemoryLedger:
         self.unavailable = False
         self.ours = True
 
-    def is_ours(self) -> bool:
+    async def is_ours(self) -> bool:
         return self.ours
 
     async def posted(self, answer_id: str) -> None:

@@ -150,7 +150,7 @@ class StoreDriver:
 
     async def rows(self, table: sa.Table) -> Sequence[sa.Row[*tuple[Any, ...]]]:
         """Return every row, in the order of their ids."""
-        query = sa.select(table).order_by(table.c.id)
+        query = sa.select(table).order_by(*table.primary_key)
         return await self.store.run(lambda connection: connection.execute(query).all())
 
 

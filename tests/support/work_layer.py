@@ -29,6 +29,7 @@ from bot.turns.personal_data import PersonalData
 from bot.turns.policies import DURABLE
 from bot.turns.service import TurnService
 from bot.turns.summariser import Summariser
+from bot.turns.token_accounts import TokenAccounts
 from bot.turns.worker import Worker
 from tests.support.recording_adapter import RecordingAdapter
 
@@ -56,7 +57,8 @@ class WorkLayer:
         self.adapter = adapter or RecordingAdapter()
         budget = budget or Budget(window_tokens=100_000, answer_tokens=1_000, history_tokens=1_000)
         self.leases = LeaseKeeper(store, owner=owner, clock=clock.now, length=lease)
-        self.summariser = Summariser(store, llm, budget, self.leases, clock=clock.now)
+        accounts = TokenAccounts(store, tokens_per_minute=1_000_000, clock=clock.now)
+        self.summariser = Summariser(store, llm, budget, self.leases, accounts, clock=clock.now)
         self.assistant = RecordingAssistant(llm, persona="You are helpful.", budget=budget)
         service = TurnService(store, self.assistant, self.summariser, DURABLE, clock=clock.now, idle=IDLE)
         self.handler = TurnHandler(

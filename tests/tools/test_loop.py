@@ -9,9 +9,11 @@ from contextlib import aclosing
 import pytest
 
 from bot.errors import ModelError, Trouble
-from bot.llm import Done, ToolCall, Usage
+from bot.llm import Done, Retry, ToolCall, Usage
+from bot.llm.circuit_breaker import CircuitBreaker
+from bot.llm.patience import PatientModel
 from bot.prompt.history import ChatMessage
-from bot.testing import PausedStep, ScriptedLLM
+from bot.testing import PausedStep, ScriptedLLM, SettableClock
 from bot.tools import Arguments, Outcome, Tool
 from bot.tools.loop import MOST_CALLS, MOST_CHARACTERS, Rounds
 
@@ -112,6 +114,19 @@ async def test_the_usage_counts_all_rounds(llm: ScriptedLLM, notebook: Notebook)
 
     done = (await answer_of(llm, notebook))[1]
     assert (done.usage, done.rounds) == (Usage(120, 100, 10), 2)
+
+
+async def test_a_retry_repeats_its_own_round_alone(llm: ScriptedLLM, notebook: Notebook) -> None:
+    """A round that breaks off is asked for again. The text of earlier rounds stays, and no tool runs twice."""
+    llm.script("Wait.", tool_calls=[call()])
+    llm.script("Half ", ModelError(Trouble.CUT, "cut"))
+    llm.script("All ", "done.")
+    patient = PatientModel(CircuitBreaker(llm, clock=SettableClock().now), patience_s=60, silence_s=60)
+    pieces = [piece async for piece in Rounds(patient, [notebook.tool]).stream(ASKED)]
+
+    kinds = ["\n\nHalf ", Retry, "Wait.", "\n\nAll ", "done.", "\n\n(Noted.)"]
+    assert [piece if isinstance(piece, str) else type(piece) for piece in pieces[1:-1]] == kinds
+    assert len(notebook.noted) == 1
 
 
 @pytest.mark.parametrize("text", ["(Noted.) now", "I have WRITTEN it down."])

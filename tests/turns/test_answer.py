@@ -11,10 +11,11 @@ import pytest
 from bot.domain import texts
 from bot.domain.sessions import Interrupted
 from bot.errors import ModelError, Trouble
-from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, ToolCall, Usage
+from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, Piece, Retry, ToolCall, Usage
 from bot.prompt.budget import Budget
-from bot.prompt.compose import NOTE_ENDS, PromptParts
+from bot.prompt.compose import PromptParts
 from bot.prompt.history import WHOLE_HISTORY, ChatMessage, HistoryWindow, Past, Turn, Utterance
+from bot.prompt.marks import NOTE_ENDS
 from bot.testing import PausedStep, ScriptedLLM
 from bot.tools import Arguments, Outcome, Tool
 from bot.turns.answer import AnswerStream
@@ -50,7 +51,7 @@ def parts(*turns: Turn, window: HistoryWindow = WHOLE_HISTORY, about: str = "") 
 
 async def read(answer: AnswerStream) -> list[str]:
     """Read an answer to its end, and add the text that follows the model's words."""
-    words = [word async for word in answer.words()]
+    words = [word async for word in answer.words() if isinstance(word, str)]
     return [*words, ending] if (ending := answer.ending()) else words
 
 
@@ -241,6 +242,42 @@ async def test_a_model_failure_after_some_text_is_a_paragraph_below_it(llm: Scri
 
     assert await read(answer) == ["Half an", f"\n\n{texts.trouble(trouble)}"]
     assert (answer.result.text, answer.result.trouble) == ("Half an", trouble)
+
+
+class Retrying:
+    """A model whose answer breaks off once, after these pieces."""
+
+    def __init__(self, *before: Piece) -> None:
+        self._before = before
+
+    async def stream(
+        self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS
+    ) -> AsyncGenerator[Piece]:
+        del messages, parameters
+        for piece in self._before:
+            yield piece
+        yield Retry(ModelError(Trouble.CUT, "the detail"))
+        yield "A whole answer"
+        yield Done("retrying", None)
+
+
+async def test_a_retry_voids_the_text_so_far() -> None:
+    """A reader that can restart gets the retry, and the result has the new text alone."""
+    assistant = Assistant(Retrying("Half an"), persona=PERSONA, budget=budget_of(1_000))
+    answer = assistant.answer(parts(NOW), can_restart=True)
+    pieces = [piece async for piece in answer.words()]
+
+    assert [type(piece) for piece in pieces] == [str, Retry, str]
+    assert (answer.result.text, answer.result.trouble, answer.ending()) == ("A whole answer", None, "")
+
+
+async def test_a_reader_that_has_passed_text_on_gets_a_failure() -> None:
+    """A reader that cannot restart gets the trouble instead of a second text. Before any text it gets the answer."""
+    answer = answer_of(Retrying("Half an"))
+    assert await read(answer) == ["Half an", f"\n\n{texts.trouble(Trouble.CUT)}"]
+    assert (answer.result.text, answer.result.trouble, answer.result.detail) == ("Half an", Trouble.CUT, "the detail")
+
+    assert await read(answer_of(Retrying())) == ["A whole answer"]
 
 
 async def test_an_answer_cut_at_the_backends_limit_says_so(llm: ScriptedLLM) -> None:

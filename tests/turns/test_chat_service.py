@@ -30,6 +30,7 @@ from bot.turns.request_limiter import RequestLimiter
 from bot.turns.service import TurnService
 from bot.turns.session_locks import SessionLocks
 from bot.turns.summariser import Summariser
+from bot.turns.token_accounts import TokenAccounts
 from tests.support.builders import DAY, PLACES
 from tests.support.interfered_store import InterferedStore
 from tests.support.store_driver import StoreDriver
@@ -46,13 +47,14 @@ class ChatStage:
         self.driver = StoreDriver(store, clock)
         self.leases = LeaseKeeper(store, owner="here", clock=clock.now)
         budget = Budget(window_tokens=2_000, answer_tokens=100, history_tokens=1_000)
-        self.summariser = Summariser(store, llm, budget, self.leases, clock=clock.now)
+        accounts = TokenAccounts(store, tokens_per_minute=1_000_000, clock=clock.now)
+        self.summariser = Summariser(store, llm, budget, self.leases, accounts, clock=clock.now)
         self.assistant, idle = Assistant(llm, persona="You are helpful.", budget=budget), IdleLimits(DAY)
         self.chat = ChatService(
             TurnService(store, self.assistant, self.summariser, WITHDRAWABLE, clock=clock.now, idle=idle),
             self.assistant,
             self.leases,
-            limiter=RequestLimiter(most=3, most_of_one=2),
+            limiter=RequestLimiter(accounts, most=3, most_of_one=2),
             locks=SessionLocks(timeout_s=20),
             clock=clock.now,
             new_id=self.driver.new_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
@@ -12,13 +12,15 @@ from bot.domain import texts
 from bot.domain.events import MessageReceived, ResetRequested
 from bot.domain.sessions import Interrupted
 from bot.errors import ModelError, PlatformError, PlatformUnavailable, Trouble
-from bot.llm import Usage
+from bot.llm import NO_PARAMETERS, Done, Parameters, Piece, Retry, Thinking, Usage
+from bot.prompt.history import ChatMessage
 from bot.prompt.thread_context import EarlierMessage, ThreadContext
 from bot.prompt.tokens import estimate_tokens
 from bot.store import claims, interruptions, posted_messages, tables, thread_context
 from bot.store.claims import PlatformClaim
-from bot.store.settlement import TurnState
-from bot.testing import ScriptedLLM
+from bot.store.engine import Store
+from bot.store.settlement import Settlement, TurnState
+from bot.testing import ScriptedLLM, SettableClock
 from bot.turns.answer import AnswerStream
 from bot.turns.policies import DURABLE
 from bot.turns.running_turn import RunningTurn
@@ -350,6 +352,69 @@ async def test_a_takeover_of_an_interrupted_turn_brings_it_to_its_end(
     expected = ("stopped", texts.interrupted(why)) if stopped else ("superseded", None)
     assert (turn.state, turn.answer) == expected
     assert llm.calls == []
+
+
+async def test_a_kept_answer_is_shown_without_the_model(
+    work_layer: WorkLayer, driver: StoreDriver, llm: ScriptedLLM
+) -> None:
+    """A later attempt shows and settles the answer that an earlier one got, with its cost. The model is not asked."""
+    claim = await claimed(driver, mention("hi"))
+    done = Done("gpt", Usage(10, 4, 2), truncated=True)
+    await driver.store.run(claims.keep, claim, Settlement.by(done, TurnState.ANSWERED, "Hello Ana"))
+    await answered(work_layer, await driver.taken_over(claim))
+
+    assert work_layer.adapter.replies[THREAD] == [f"Hello Ana\n\n{texts.TRUNCATED}"]
+    [turn] = await work_layer.turns()
+    assert (turn.state, turn.answer, turn.attempt) == ("answered", "Hello Ana", 2)
+    assert (turn.model, turn.prompt_tokens, turn.cached_tokens, turn.completion_tokens) == ("gpt", 10, 4, 2)
+    assert llm.calls == []
+
+
+@pytest.mark.parametrize("failure", [None, ModelError(Trouble.CUT, "broke off")])
+async def test_a_whole_answer_is_kept_before_it_is_settled(
+    work_layer: WorkLayer, driver: StoreDriver, llm: ScriptedLLM, failure: ModelError | None
+) -> None:
+    """An attempt that breaks when the model has ended leaves a whole answer to the next attempt, but no partial one."""
+    llm.script("Hello", *([failure] if failure else []))
+    claim = await claimed(driver, mention("hi"))
+    work_layer.adapter.on_finish = _break
+    with pytest.raises(RuntimeError):
+        await answered(work_layer, claim)
+
+    kept = (await driver.taken_over(claim)).kept
+    assert (kept.text if kept else None) == (None if failure else "Hello")
+
+
+def _break(_: str) -> None:
+    raise RuntimeError("the worker breaks")
+
+
+class Pensive:
+    """A model that thinks, breaks off, and then answers."""
+
+    async def stream(
+        self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS
+    ) -> AsyncGenerator[Piece]:
+        del messages, parameters
+        yield Thinking()
+        yield "Half an"
+        yield Retry(ModelError(Trouble.CUT, "cut"))
+        yield "A whole answer"
+        yield Done("pensive", None)
+
+
+async def test_reasoning_and_retries_reach_the_platform(
+    store: Store, driver: StoreDriver, clock: SettableClock
+) -> None:
+    """The platform is told that the model thinks, and that the text is void. The opening stands before the new text."""
+    work_layer = WorkLayer(store, Pensive(), clock)
+    await driver.answer(mention("hi", "1.0"))
+    driver.now += DAY + MINUTE
+    await answered(work_layer, await claimed(driver, reply("hello?", "2.0")))
+
+    assert work_layer.adapter.replies[THREAD] == [f"{texts.STARTED_FRESH}\n\nA whole answer"]
+    assert work_layer.adapter.thoughts == 1
+    assert (await work_layer.turns())[-1].answer == "A whole answer"
 
 
 async def test_a_late_answer_is_not_remembered(work_layer: WorkLayer, driver: StoreDriver, llm: ScriptedLLM) -> None:

@@ -44,6 +44,20 @@ async def test_names_stay_whatever_people_call_themselves_later(driver: StoreDri
     assert directory.looked_up == [["U1", "U2"], ["U3"]]
 
 
+async def test_a_person_cannot_take_the_name_of_a_bot(driver: StoreDriver) -> None:
+    """A person with another bot's name, or this bot's, is marked. The other bot keeps its name, without a look-up."""
+    await driver.answer(mention("hi"))
+    directory = Directory({"U1": "Jenkins (a bot)", "U2": "\u041delper"})
+    people = ["B1", "U1", "U2"]
+    bots = {"B1": "Jenkins (a bot)"}
+    given = await Participants(driver.store).names("s1", people, directory.look_up, bots, own_name="Helper")
+
+    assert [given[person] for person in people] == [
+        "Jenkins (a bot)", "Jenkins (a bot) (a person)", "\u041delper (a person)"
+    ]  # fmt: skip
+    assert directory.looked_up == [["U1", "U2"]]
+
+
 async def test_the_first_of_two_namesakes_stays_the_first(driver: StoreDriver) -> None:
     """A person keeps the plain name when their messages are no longer shown."""
     await driver.answer(mention("hi"))

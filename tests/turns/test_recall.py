@@ -17,14 +17,14 @@ from bot.store.settlement import Settlement, TurnState
 from bot.testing import ScriptedLLM, SettableClock
 from bot.turns import recall
 from bot.turns.chat_question import Question
-from bot.turns.recall import MOST_CHARACTERS_INLINE
+from bot.turns.cpu import INLINE
 from tests.support.builders import DAY
 from tests.support.interfered_store import InterferedStore
 from tests.support.timeouts import GENEROUS_S
 from tests.turns.test_chat_service import OURS, ChatStage
 
 SHORT = (Turn((Utterance("", "a"),), "b"),)
-LONG = (Turn((Utterance("", "a"),), "b" * MOST_CHARACTERS_INLINE),)
+LONG = (Turn((Utterance("", "a"),), "b" * INLINE),)
 
 
 @pytest.fixture

@@ -11,12 +11,15 @@ import pytest
 from bot.errors import ModelError, Trouble
 from bot.llm import LLM, NO_PARAMETERS, Done, Parameters
 from bot.prompt.budget import Budget
-from bot.prompt.compose import MISSING, SUMMARY_ENDS, Compaction
+from bot.prompt.compose import Compaction
 from bot.prompt.history import ChatMessage, Turn
+from bot.prompt.marks import MISSING, SUMMARY_ENDS
+from bot.prompt.summary_parts import FAN
 from bot.store import summaries
 from bot.store.engine import Store
 from bot.testing import PausedStep, ScriptedLLM, SettableClock
 from bot.turns.summariser import RETRY
+from bot.turns.summary_queue import SummaryJob
 from tests.support.builders import ANA, BEN, THREAD, deletion, mention, reset
 from tests.support.narrow_model import asks_for_summary
 from tests.support.store_driver import StoreDriver, lapse
@@ -137,19 +140,20 @@ async def test_the_model_summarises_with_names(narrow: WorkLayer, driver: StoreD
     assert "answer 3" not in request["content"]
 
 
-async def test_a_summary_is_made_of_the_last_one_and_what_came_since(store: Store, clock: SettableClock) -> None:
-    """Each summary contains the one before it. Each turn is summarised once, and none is left out."""
+async def test_a_summary_is_made_of_parts_that_are_merged(store: Store, clock: SettableClock) -> None:
+    """Each turn and each part is summarised once, and none is left out."""
     model = NumberingModel()
     async with narrow_work_layer(store, model, clock) as work_layer:
-        for number in range(1, 25):
+        for number in range(1, 45):
             await asks(work_layer, f"{number} {LONG}", f"{number:02}", number)
             await work_layer.summariser.idle()
 
-    assert len(model.compacted) > 3
-    assert ["number 1." in text for text in model.compacted] == [False, True, *[False] * (len(model.compacted) - 2)]
+    assert len(model.compacted) > FAN + 3
+    assert 1 < ["number 1." in text for text in model.compacted].index(True) <= FAN
     gone = "".join(model.compacted)
     first_shown = int(apart(model.questions[-1][1]["content"])[1].split()[0])
     assert [gone.count(f"Somebody: {number} please") for number in range(1, first_shown)] == [1] * (first_shown - 1)
+    assert all(gone.count(f"Summary number {number}.") <= 1 for number in range(1, len(model.compacted)))
 
 
 async def test_nobody_waits_for_a_summary(narrow: WorkLayer, driver: StoreDriver, llm: ScriptedLLM) -> None:
@@ -319,7 +323,7 @@ async def test_deleted_turns_are_not_summarised(narrow: WorkLayer, driver: Store
     for message_id in ("3.0", "4.0", "5.0", "6.0", "7.0"):
         await narrow.inbox.accept(deletion(message_id))
     before = await driver.store.run(summaries.window_of, "s1")
-    narrow.summariser.compact("s1", Compaction(before.after + 5, several=False), nobody)
+    narrow.summariser.compact(SummaryJob("s1", Compaction(before.after + 5, several=False), nobody))
     await narrow.summariser.idle()
 
     after = await driver.store.run(summaries.window_of, "s1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
@@ -15,6 +16,7 @@ from bot.store.inbox import accept
 from bot.testing import SettableClock
 from bot.turns.adapter import AnswerTarget
 from bot.turns.fair_queue import Limits
+from bot.turns.waiting_statuses import RENEWED_AT_ONCE
 from bot.turns.worker import POLLED_AT_ONCE
 from tests.support.builders import ANA, BEN, DAY, NOON, THREAD, mention, reply, stop, thread
 from tests.support.work_layer import WIDE, Echo, WorkLayer
@@ -92,6 +94,38 @@ async def test_the_waiting_status_ends_without_an_answer(opened: Opened) -> None
 
     assert len(other.adapter.replies) == 2
     assert work_layer.adapter.ended_waiting == work_layer.adapter.shown_waiting
+
+
+async def test_the_status_of_a_long_wait_is_renewed(opened: Opened, clock: SettableClock) -> None:
+    """While messages wait in the queue, their statuses are renewed before Slack ends them, with the time waited."""
+    work_layer = opened(total=1)
+    for number in range(3):
+        await work_layer.inbox.accept(mention("hi", f"{number}.0", in_=thread(number)))
+    await work_layer.adapter.until(lambda: len(work_layer.adapter.shown_waiting) == 2)
+    for passed in (60, 30, 30, 60):
+        clock.advance(timedelta(seconds=passed))
+        await work_layer.worker.poll()
+    await work_layer.adapter.until(lambda: len(work_layer.adapter.shown_waiting) == 6)
+
+    assert work_layer.adapter.waited == [timedelta(seconds=seconds) for seconds in (0, 0, 90, 90, 180, 180)]
+    await finish(work_layer)
+    clock.advance(timedelta(seconds=100))
+    await work_layer.worker.poll()
+    assert len(work_layer.adapter.shown_waiting) == 6
+
+
+async def test_few_statuses_are_renewed_at_once(opened: Opened, clock: SettableClock) -> None:
+    """Of many waiting messages, each poll renews the statuses of some, because Slack limits their rate."""
+    work_layer = opened(total=1)
+    for number in range(30):
+        await work_layer.inbox.accept(mention("hi", f"{number}.0", in_=thread(number)))
+    await work_layer.adapter.until(lambda: len(work_layer.adapter.shown_waiting) == 29)
+    clock.advance(timedelta(seconds=100))
+    await work_layer.worker.poll()
+    await work_layer.adapter.until(lambda: len(work_layer.adapter.shown_waiting) == 29 + RENEWED_AT_ONCE)
+    await work_layer.worker.poll()
+    await work_layer.adapter.until(lambda: len(work_layer.adapter.shown_waiting) == 2 * 29)
+    await finish(work_layer)
 
 
 async def test_people_take_turns(opened: Opened) -> None:

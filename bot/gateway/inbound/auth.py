@@ -6,7 +6,6 @@ Rule: an unknown key and a wrong secret get the same error response after the sa
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,15 +15,12 @@ from aiohttp import web
 
 from bot.config.settings import Settings
 from bot.domain.api_keys import Key, Secret, parse_key
-from bot.errors import StoreUnavailable
 from bot.gateway.inbound.auth_throttle import MAX_NAMES, AuthThrottle
 from bot.gateway.inbound.client_address import client_address
 from bot.gateway.outbound import access_log
 from bot.gateway.outbound.errors import ApiError, forbidden, rate_limited, too_many_failures, unauthorized
 from bot.store import api_keys
 from bot.store.engine import Store
-
-log = logging.getLogger(__name__)
 
 MAX_DELAYED = 200  # error responses that are delayed at once; above that the gateway answers 429 without a delay
 MAX_DELAYED_BY_NAME = 20  # an address, or a key that is no longer valid or over a limit
@@ -47,7 +43,7 @@ class Admission:
 
 
 class Authenticator:
-    """Checks keys, enforces their rate limits, and counts their tokens."""
+    """Checks keys, and enforces their rate limits."""
 
     def __init__(self, store: Store, settings: Settings, clock: Callable[[], datetime]) -> None:
         self._store = store
@@ -95,14 +91,6 @@ class Authenticator:
                 error = rate_limited(unit, limits[unit], spent.seconds_left, headers)
                 raise await self._after_delay(f"spent:{key.id}", error, at_once=error)
         return Admission(key, headers)
-
-    async def charge(self, key: Key, tokens: int) -> None:
-        """Count the tokens of an answer. It never raises, because the client already has the answer."""
-        try:
-            # Shielded: a client that disconnects cancels the request, but not the count.
-            await asyncio.shield(self._store.run(api_keys.spend, key.id, tokens=tokens, now=self._clock()))
-        except StoreUnavailable as error:
-            log.warning("tokens_not_counted", extra={"key": key.id, "tokens": tokens, "error": str(error)})
 
     async def _secret(self, request: web.Request) -> Secret:
         scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")

@@ -14,10 +14,12 @@ from bot.errors import (
     AttendantError,
     IdempotencyKeyReused,
     ModelError,
+    OutOfTokens,
     Overloaded,
     SessionBusy,
     SessionClosed,
     SessionLost,
+    StorageFull,
     Trouble,
 )
 from bot.llm import top
@@ -100,9 +102,13 @@ def too_large(max_bytes: int) -> ApiError:
 
 
 def unsupported_media_type() -> ApiError:
-    """Return a 415 for a body that is not JSON."""
+    """Return a 415 for a body that is not JSON, or compressed in a way that is not supported."""
     return ApiError(
-        ErrorResponse(415, "Send a JSON object, with content-type: application/json.", code="unsupported_media_type")
+        ErrorResponse(
+            415,
+            "Send a JSON object, with content-type: application/json, plain or as gzip.",
+            code="unsupported_media_type",
+        )
     )
 
 
@@ -132,6 +138,24 @@ def rate_limited(unit: str, limit: int, retry_after_s: int, headers: Mapping[str
     )
 
 
+def too_many_running(limit: int) -> ApiError:
+    """Return a 429 for a key that runs as many requests at once as it may."""
+    message = f"This key runs {limit} requests already. Try again when one of them has ended."
+    return ApiError(ErrorResponse(429, message, "requests", code="too_many_running_requests", headers=_retry(2)))
+
+
+def out_of_tokens(error: OutOfTokens, headers: Mapping[str, str]) -> ApiError:
+    """Return a 429 for a request that has to wait for the key's next minute, and a 400 for one that never fits."""
+    if error.needed <= error.limit:
+        remaining = {"x-ratelimit-remaining-tokens": str(error.remaining)}
+        return rate_limited("tokens", error.limit, error.seconds, {**headers, **remaining})
+    message = (
+        f"This request may take {error.needed} tokens, its answer included, and this key may use {error.limit} tokens "
+        "per minute. Send shorter messages, lower 'max_tokens', or start the session over with DELETE …/sessions/{id}."
+    )
+    return invalid(message, "messages", "token_limit_exceeded")
+
+
 def too_many_failures(retry_after_s: int) -> ApiError:
     """Return a 429 for a wrong key while too many other failures are delayed. It closes the connection."""
     message = "Too many failed attempts. Try again later."
@@ -155,6 +179,15 @@ def idempotency_key_reused() -> ApiError:
     return invalid(message, "Idempotency-Key", "idempotency_key_reused")
 
 
+def storage_full(limit_bytes: int) -> ApiError:
+    """Return a 403 for a key whose sessions hold as much text as they may. No SDK repeats it."""
+    message = (
+        f"The sessions of this key hold {limit_bytes // 1_000_000} MB of text, which is the limit. Start over the "
+        "sessions that you no longer need with DELETE …/sessions/{id}, or wait until they expire."
+    )
+    return ApiError(ErrorResponse(403, message, "permission_error", code="storage_limit_reached"))
+
+
 def overloaded() -> ApiError:
     """Return a 503 for more concurrent requests than the limits allow."""
     return unavailable(texts.BUSY)
@@ -162,6 +195,8 @@ def overloaded() -> ApiError:
 
 def from_error(error: AttendantError) -> ApiError:
     """Return the API error for an error of the lower layers."""
+    if isinstance(error, StorageFull):
+        return storage_full(error.limit)
     if not isinstance(error, ModelError):
         return _BY_ERROR.get(type(error), unavailable)()
     return unaccepted(error.param) if error.param else from_trouble(error.trouble)

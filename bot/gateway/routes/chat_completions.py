@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
@@ -10,19 +9,22 @@ from dataclasses import replace
 from aiohttp import web
 
 from bot.config.settings import Settings
+from bot.errors import OutOfTokens
 from bot.gateway.inbound import request_messages
-from bot.gateway.inbound.auth import Authenticator
+from bot.gateway.inbound.auth import Admission, Authenticator
 from bot.gateway.inbound.headers import IDEMPOTENCY_HEADER, idempotency_key_of, session_of
 from bot.gateway.inbound.request import CompletionRequest, read
+from bot.gateway.inbound.running_requests import RunningRequests
 from bot.gateway.outbound import access_log
+from bot.gateway.outbound.client_timeout import ClientTimeout
 from bot.gateway.outbound.completion import envelope
-from bot.gateway.outbound.errors import invalid, unsupported
-from bot.llm import Done, Usage
-from bot.prompt.tokens import estimate_tokens
+from bot.gateway.outbound.errors import invalid, out_of_tokens, unsupported
+from bot.llm import Done, Retry, Usage
 from bot.turns.caller_places import CallerPlaces
 from bot.turns.chat_question import Question
-from bot.turns.chat_reply import ChatReply
+from bot.turns.chat_reply import ChatReply, Reply
 from bot.turns.chat_service import ChatService
+from bot.turns.cpu import compute
 
 
 class ChatCompletions:
@@ -41,24 +43,41 @@ class ChatCompletions:
         self._authenticator = authenticator
         self._settings = settings
         self._new_id = new_id
+        self._running = RunningRequests(settings.gateway_max_running_per_key)
 
     async def complete(self, http: web.Request) -> web.StreamResponse:
         """Answer one request. Raises ApiError and AttendantError, also in the middle of a stream."""
         admission = await self._authenticator.admit(http)
+        with self._running.admit(admission.key.id):
+            response = await self._complete(http, admission)
+            await self._send(http, response)
+            return response
+
+    async def _complete(self, http: web.Request, admission: Admission) -> web.StreamResponse:
         session, key = session_of(http), idempotency_key_of(http)
         request = await read(http, self._settings)
-        question = replace(self._question(admission.key.id, request, session, key), request=http[access_log.ID])
-        async with self._chat.ask(question) as reply:
-            headers = dict(admission.headers)
-            if session is not None and reply.opened is not None:
-                headers |= {"x-session-id": session, "x-session-state": reply.opened.value}
-            answer = CompletionResponse(request, reply, self._new_id(), self._settings.gateway_client_timeout_seconds)
-            try:
-                return await (answer.stream(http, headers) if request.stream else answer.whole(headers))
-            finally:
-                if not reply.repeated:
-                    http[access_log.TOKENS] = answer.cost
-                    await self._authenticator.charge(admission.key, answer.cost)
+        question = await compute(request.size, self._question, admission.key.id, request, session, key)
+        question = replace(question, request=http[access_log.ID], reads_whole=not request.stream)
+        try:
+            async with self._chat.ask(question) as reply:
+                headers = dict(admission.headers)
+                if session is not None and reply.opened is not None:
+                    headers |= {"x-session-id": session, "x-session-state": reply.opened.value}
+                client_timeout = ClientTimeout(self._settings.gateway_client_timeout_seconds)
+                answer = CompletionResponse(request, reply, self._new_id(), client_timeout)
+                try:
+                    return await (answer.stream(http, headers) if request.stream else answer.whole(headers))
+                finally:
+                    if not reply.repeated:
+                        http[access_log.TOKENS] = reply.cost()
+        except OutOfTokens as error:
+            raise out_of_tokens(error, admission.headers) from None
+
+    async def _send(self, http: web.Request, response: web.StreamResponse) -> None:
+        """Send the rest of a response, so that its request counts until the client has read it."""
+        async with ClientTimeout(self._settings.gateway_client_timeout_seconds).writing():
+            await response.prepare(http)
+            await response.write_eof()
 
     def _question(self, owner: str, request: CompletionRequest, session: str | None, key: str | None) -> Question:
         instructions = request_messages.instructions(request.messages)
@@ -67,6 +86,7 @@ class ChatCompletions:
         if key is not None and "tools" in request.parameters:  # an answer that calls them is not stored
             raise unsupported("tools", f"together with '{IDEMPOTENCY_HEADER}'")
         idempotency_key = self._places.idempotency_key(key, request.digest) if key is not None else None
+        most_bytes = self._settings.gateway_stored_mb_per_key * 1_000_000
         if session is None:
             return Question(
                 owner,
@@ -75,6 +95,8 @@ class ChatCompletions:
                 instructions=instructions,
                 parameters=request.parameters,
                 idempotency_key=idempotency_key,
+                size=request.size,
+                most_bytes=most_bytes,
             )
         messages = request_messages.in_session(request.messages)
         return Question(
@@ -86,40 +108,35 @@ class ChatCompletions:
             instructions=instructions,
             parameters=request.parameters,
             idempotency_key=idempotency_key,
+            size=request.size,
+            most_bytes=most_bytes,
         )
 
 
 class CompletionResponse:
     """One answer on its way to the client."""
 
-    def __init__(self, request: CompletionRequest, reply: ChatReply, new_id: str, write_timeout_s: float) -> None:
-        """`write_timeout_s`: a client that reads nothing for so long counts as gone."""
+    def __init__(
+        self, request: CompletionRequest, reply: ChatReply, new_id: str, client_timeout: ClientTimeout
+    ) -> None:
         self._request = request
         self._reply = reply
         self._envelope = envelope(reply.began_at, request.model, reply.name or new_id)
-        self._write_timeout_s = write_timeout_s
-        self._text: list[str] = []
-        self._usage: Usage | None = None
-
-    @property
-    def cost(self) -> int:
-        """Its tokens, estimated when the backend reported no usage: the whole prompt, and the text so far.
-
-        So a client that goes away early pays for the prompt, too.
-        """
-        if self._usage is not None:
-            return self._usage.prompt + self._usage.completion
-        return self._reply.prompt_tokens() + estimate_tokens("".join(self._text))
+        self._client_timeout = client_timeout
 
     async def whole(self, headers: Mapping[str, str]) -> web.Response:
         """Return the answer as one JSON object."""
+        text: list[str] = []
         async with aclosing(self._reply.words()) as words:
             async for piece in words:
-                if isinstance(piece, Done):
-                    self._usage = piece.usage or Usage()
-                    body = self._envelope.whole("".join(self._text), piece, self._usage)
-                    return web.json_response(body, headers=headers)
-                self._text.append(piece)
+                match piece:
+                    case Done():
+                        body = self._envelope.whole("".join(text), piece, piece.usage or Usage())
+                        return web.json_response(body, headers=headers)
+                    case Retry():
+                        text.clear()
+                    case str():
+                        text.append(piece)
         raise AssertionError("a reply ends with its Done")
 
     async def stream(self, http: web.Request, headers: Mapping[str, str]) -> web.StreamResponse:
@@ -135,19 +152,15 @@ class CompletionResponse:
                 await self._send_piece(response, piece)
             return response
 
-    async def _send_piece(self, response: web.StreamResponse, piece: str | Done) -> None:
+    async def _send_piece(self, response: web.StreamResponse, piece: Reply) -> None:
         with_usage = self._request.include_usage
-        if isinstance(piece, str):
-            self._text.append(piece)
-            await self._send(response, self._envelope.delta(piece, with_usage=with_usage))
-            return
-        self._usage = piece.usage or Usage()
-        for chunk in self._envelope.ending(piece, self._usage, with_usage=with_usage):
-            await self._send(response, chunk)
+        match piece:
+            case str():
+                await self._send(response, self._envelope.delta(piece, with_usage=with_usage))
+            case Done():
+                for chunk in self._envelope.ending(piece, piece.usage or Usage(), with_usage=with_usage):
+                    await self._send(response, chunk)
 
     async def _send(self, response: web.StreamResponse, data: bytes) -> None:
-        try:
-            async with asyncio.timeout(self._write_timeout_s):
-                await response.write(data)
-        except TimeoutError:
-            raise ConnectionResetError("the client does not read") from None
+        async with self._client_timeout.writing():
+            await response.write(data)

@@ -6,12 +6,13 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.domain import activities, texts
 from bot.domain.events import Thread
-from bot.domain.preferences import Profile
+from bot.domain.preferences import ModelsChange, Profile
 from bot.errors import PlatformError, PlatformUnavailable
 from bot.prompt.thread_context import ThreadContext
 from bot.slack.client import without_retries
@@ -19,6 +20,7 @@ from bot.slack.errors import CallError, RefusedError, UnconfirmedError
 from bot.slack.identity import PLATFORM, BotIdentity
 from bot.slack.outbound import thread_reader
 from bot.slack.outbound.answer_messages import AnswerMessages
+from bot.slack.outbound.answer_status import AnswerStatus
 from bot.slack.outbound.answer_writer import SlackAnswerWriter
 from bot.slack.outbound.messages import Slack, say
 from bot.slack.outbound.orphaned_messages import OrphanedMessages
@@ -26,10 +28,12 @@ from bot.slack.outbound.status import Status
 from bot.slack.outbound.streaming_policy import StreamingPolicy
 from bot.slack.outbound.user_directory import UserDirectory
 from bot.slack.rate_limiter import RateLimiter
+from bot.slack.views.kept_preferences import kept_preferences
 from bot.turns.adapter import AnswerTarget, Ledger
 
 log = logging.getLogger(__name__)
 
+_SHOW_KEPT_S = 2.0  # the longest wait for the rate limit: the thread's next answer follows it
 _NOTIFY_S = 30.0  # the longest wait for the rate limit, for a message that answers nothing
 
 
@@ -60,13 +64,19 @@ class SlackAdapter:
         """The team that the app is installed in."""
         return self._bot.team_id
 
+    @property
+    def bot_name(self) -> str:
+        """The app's name in Slack."""
+        return self._bot.name
+
     @asynccontextmanager
     async def writer(self, target: AnswerTarget, ledger: Ledger) -> AsyncIterator[SlackAnswerWriter]:
         """Show the status, and open the answer for writing. Raises PlatformError and PlatformUnavailable."""
         slack = replace(self._slack, is_ours=ledger.is_ours)
         orphans = OrphanedMessages(slack, self._bot, target, ledger)
         messages = AnswerMessages(slack, self._streaming, orphans, target)
-        writer = SlackAnswerWriter(messages, orphans, self._status, target.thread)
+        status = AnswerStatus(self._status, target.thread, self._slack.limiter.clock)
+        writer = SlackAnswerWriter(messages, orphans, status)
         self._answering.add(target.thread)
         try:
             async with writer.opened(attempt=target.attempt):
@@ -74,10 +84,10 @@ class SlackAdapter:
         finally:
             self._answering.discard(target.thread)
 
-    async def show_waiting(self, target: AnswerTarget) -> None:
+    async def show_waiting(self, target: AnswerTarget, waited: timedelta = timedelta()) -> None:
         """Show that the message waits, except below an answer that grows, where the status would never end."""
         if target.thread not in self._answering:
-            await self._status.show_waiting(target.thread)
+            await self._status.show_waiting(target.thread, activities.queued(waited))
 
     async def end_waiting(self, target: AnswerTarget) -> None:
         """End the status that says that the message waits."""
@@ -102,6 +112,24 @@ class SlackAdapter:
             if not (isinstance(failure, UnconfirmedError) and failure.sent):
                 raise PlatformUnavailable(str(failure)) from None
             log.warning("notice_unconfirmed", extra={"place": str(thread), "error": str(failure)})
+
+    async def show_kept(self, target: AnswerTarget, change: ModelsChange) -> None:
+        """Show the change in an ephemeral message in the thread."""
+        client, thread, author = self._slack.client, target.thread, target.author.id
+
+        async def send() -> None:
+            await client.chat_postEphemeral(
+                channel=thread.channel,
+                user=author,
+                thread_ts=thread.root,
+                text=texts.kept(change.wishes),
+                blocks=kept_preferences(change, author),
+            )
+
+        try:
+            await self._slack.limiter.call("chat.postEphemeral", send, wait_s=_SHOW_KEPT_S)
+        except CallError as failure:
+            log.warning("kept_preferences_not_shown", extra={"place": str(thread), "error": str(failure)})
 
     async def profile(self, workspace: str, user_id: str) -> Profile:
         """Return this person's time zone and locale, as far as Slack returns them within two seconds."""

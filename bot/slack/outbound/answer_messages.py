@@ -37,7 +37,7 @@ class AnswerMessages:
         """Take an orphaned message, or make one, if none is open. Without `must` only if Slack has time for its end."""
         if self._message is not None:
             return
-        if (orphan := self._orphans.take()) is not None:
+        if (orphan := await self._orphans.next()) is not None:
             self._hold(orphan)
             return
         limiter, thread = self._slack.limiter, self._target.thread

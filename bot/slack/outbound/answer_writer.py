@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from typing import Self
 
-from bot.domain.events import Thread
+from bot.domain.activities import Activity
 from bot.errors import PlatformError, PlatformUnavailable
 from bot.slack.errors import CallError, RefusedError, ThrottledError
 from bot.slack.outbound.answer_messages import AnswerMessages
+from bot.slack.outbound.answer_status import AnswerStatus
 from bot.slack.outbound.orphaned_messages import OrphanedMessages
-from bot.slack.outbound.status import Status
 from bot.slack.text import message_splitter
 from bot.slack.text.markdown_sanitizer import MarkdownSanitizer
 
@@ -26,13 +26,14 @@ MOST_BUFFERED = 4 * message_splitter.MESSAGE_CHARACTERS  # more than a message, 
 class SlackAnswerWriter:
     """Writes one answer. Implements adapter.AnswerWriter."""
 
-    def __init__(self, messages: AnswerMessages, orphans: OrphanedMessages, status: Status, thread: Thread) -> None:
+    def __init__(self, messages: AnswerMessages, orphans: OrphanedMessages, status: AnswerStatus) -> None:
         self._messages = messages
         self._orphans = orphans
         self._status = status
-        self._thread = thread
         self._harmless = MarkdownSanitizer()
         self._text = ""  # of the message that grows, and of those that will follow it
+        self._anew: str | None = None  # the text that takes the place of all text, since a restart
+        self._is_away = False  # Slack cannot be reached: the text is collected
         self._news = asyncio.Event()  # there is more text
         self._room = asyncio.Event()  # a full message has left the buffer
         self._whole = asyncio.Event()  # no more text will come
@@ -55,9 +56,20 @@ class SlackAnswerWriter:
         """See AnswerWriter."""
         self._add(self._harmless.feed(text))
 
+    def restart(self) -> None:
+        """See AnswerWriter. The text changes in the task that shows it, between two of its calls."""
+        self._harmless, self._anew = MarkdownSanitizer(), ""
+        self._status.note_restart()
+        self._news.set()
+
+    def think(self) -> None:
+        """See AnswerWriter."""
+        self._status.note(Activity.THINKING)
+        self._news.set()
+
     async def drain(self) -> None:
         """See AnswerWriter."""
-        while len(self._text) > MOST_BUFFERED:
+        while len(self._text if self._anew is None else self._anew) > MOST_BUFFERED and not self._is_away:
             self._room.clear()
             await self._room.wait()
 
@@ -68,40 +80,59 @@ class SlackAnswerWriter:
         await self._shown.wait()
 
     def _add(self, text: str) -> None:
-        self._text += text
+        if self._anew is None:
+            self._text += text
+        else:
+            self._anew += text
+        if text.strip():
+            self._status.note_text()
         self._news.set()
 
     async def _show(self, attempt: int) -> None:
         try:
             await self._show_all(attempt)
         except RefusedError as refusal:
-            await self._status.clear(self._thread)  # no text will end it
+            await self._status.clear()
             raise PlatformError(refusal.code, refusal.method) from None
         except CallError as failure:
+            self._is_away = True
+            self._room.set()
+            await self._whole.wait()  # the model's answer is worth keeping
             seconds = failure.retry_after_s if isinstance(failure, ThrottledError) else 0.0
             raise PlatformUnavailable(str(failure), seconds) from None
 
     async def _show_all(self, attempt: int) -> None:
-        await self._status.show(self._thread)  # before any text, because a status that comes later would stay
+        await self._status.show()  # before any text, because a status that comes later would stay
         if attempt > 1:
             await self._orphans.gather()
         while not self._whole.is_set():
             await self._wait_for_news()
+            await self._start_over()
+            await self._status.renew()
             await self._complete_full_messages()
             await self._grow()
+        await self._start_over()
         await self._complete_full_messages()
         await self._messages.complete(self._text)
         await self._orphans.remove_all()
-        await self._end_status()
+        await self._status.end(any_made=self._messages.any_made, any_posted=self._messages.any_posted)
         self._shown.set()
 
     async def _wait_for_news(self) -> None:
-        """Wait for more text. A stream that would expire meanwhile continues as an edited message."""
+        """Wait for more text, or until the status is due. A stream that expires continues as an edited message."""
         with suppress(TimeoutError):
-            async with self._messages.until_expiry():
+            async with self._messages.until_expiry(), self._status.until_due():
                 await self._news.wait()
         self._news.clear()
         await self._messages.replace_expired()
+
+    async def _start_over(self) -> None:
+        """Have the new text take the place of all text, after a restart."""
+        if self._anew is not None:
+            await self._messages.release()
+            self._orphans.take_back()
+            self._text, self._anew = self._anew, None
+            self._room.set()
 
     async def _complete_full_messages(self) -> None:
         while len(self._text) > message_splitter.MESSAGE_CHARACTERS:
@@ -122,13 +153,6 @@ class SlackAnswerWriter:
         """Return the text that surely stays in the growing message when the rest is split."""
         is_all = self._whole.is_set() and len(self._text) <= message_splitter.MESSAGE_CHARACTERS
         return self._text if is_all else self._text[: message_splitter.stable_length()]
-
-    async def _end_status(self) -> None:
-        """End the status where no message ended it: none was made, or it was posted beside an agent's session."""
-        if not self._messages.any_made:
-            await self._status.clear(self._thread)
-        elif self._messages.any_posted:
-            await self._status.after_post(self._thread)
 
 
 async def _first(*waits: Awaitable[object]) -> None:

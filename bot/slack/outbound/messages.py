@@ -37,15 +37,15 @@ class Slack:
 
     client: AsyncWebClient  # repeats nothing by itself
     limiter: RateLimiter
-    is_ours: Callable[[], bool] = lambda: True  # whether this worker still holds the turn, asked before each write
+    is_ours: Callable[[], Awaitable[bool]] | None = None  # asked before each write; see adapter.Ledger
 
     async def write(self, method: str, send: Callable[[], Awaitable[T]], **how: Any) -> T:
         """Send a call that writes, by RateLimiter.call. Raises PlatformUnavailable when the turn may be another's."""
 
-        def send_if_ours() -> Awaitable[T]:
-            if not self.is_ours():
+        async def send_if_ours() -> T:
+            if self.is_ours is not None and not await self.is_ours():
                 raise PlatformUnavailable("the turn may be another worker's by now")
-            return send()
+            return await send()
 
         return await self.limiter.call(method, send_if_ours, **how)
 

@@ -1,6 +1,8 @@
 """The bot's messages in a thread that belong to no finished answer: an earlier attempt at this turn posted them.
 
-Rule: each message of an answer is in the ledger before anything else happens to it.
+Rule: each message of an answer is in the ledger before anything else happens to it. So at most the newest is missing
+there, and the thread is looked through for it as late as possible: many answers that are taken over at once show their
+first words before they look, because Slack limits the looks.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ class OrphanedMessages:
         self._target = target
         self._ledger = ledger
         self._known: set[str] = set()
+        self._removed: set[str] = set()
         self._orphans: deque[str] = deque()
+        self._must_look = False  # an earlier attempt may have posted a message that is not in the ledger
 
     async def note(self, ts: str) -> None:
         """Store that this message holds a part of the answer. May raise StoreUnavailable."""
@@ -43,14 +47,10 @@ class OrphanedMessages:
             await self._ledger.posted(ts)
 
     async def gather(self) -> None:
-        """Collect the messages of earlier attempts, from the ledger and from the thread. Raises CallError."""
-        self._orphans.extend(await self._ledger.of_this_turn())
+        """Collect the messages of earlier attempts that are in the ledger."""
+        self._orphans.extend(sorted(await self._ledger.of_this_turn()))
         self._known.update(self._orphans)
-        try:
-            await self._find()
-        except RefusedError as refusal:
-            log.warning("orphans_not_searched", extra={"place": str(self._target.thread), "error": str(refusal)})
-        self._orphans = deque(sorted(self._orphans))
+        self._must_look = True
 
     async def search(self) -> bool:
         """Return whether Slack posted a message without confirming it. Raises UnconfirmedError when still unknown."""
@@ -64,12 +64,23 @@ class OrphanedMessages:
                 return True
         return False
 
+    async def next(self) -> EditedMessage | None:
+        """Return the next message to write into; None when there is none left. Raises CallError."""
+        if not self._orphans:
+            await self._look()
+        return self.take()
+
     def take(self) -> EditedMessage | None:
-        """Return the next message to write into; None when there is none left."""
+        """Return the next message that is known; None when there is none."""
         return self._edited(self._orphans.popleft()) if self._orphans else None
+
+    def take_back(self) -> None:
+        """Orphan all messages of this answer again, because its text is void."""
+        self._orphans = deque(sorted(self._known - self._removed))
 
     async def remove_all(self) -> None:
         """Delete the messages that were not needed. Raises CallError when Slack cannot be reached."""
+        await self._look()
         while (message := self.take()) is not None:
             await self.remove(message)
 
@@ -79,6 +90,7 @@ class OrphanedMessages:
         Slack sends an event for the bot's own deletions, too, which erases the answer that the message holds. So the
         ledger drops the message.
         """
+        self._removed.add(message.ts)
         try:
             await message.remove()
             await self._ledger.removed(message.ts)
@@ -87,6 +99,17 @@ class OrphanedMessages:
                 await message.finish(texts.ANSWERED_ELSEWHERE)
             except RefusedError as refusal:
                 log.warning("orphan_not_removed", extra={"place": str(self._target.thread), "error": str(refusal)})
+
+    async def _look(self) -> None:
+        """Look through the thread, once, for a message that is not in the ledger."""
+        if not self._must_look:
+            return
+        try:
+            await self._find()
+        except RefusedError as refusal:
+            log.warning("orphans_not_searched", extra={"place": str(self._target.thread), "error": str(refusal)})
+        self._must_look = False
+        self._orphans = deque(sorted(self._orphans))
 
     async def _find(self) -> None:
         found = [ts for ts in await self._ours() if ts not in self._known]

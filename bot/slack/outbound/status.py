@@ -25,6 +25,7 @@ class _Method(enum.IntEnum):
     NONE = 2
 
 
+_NAMES = {_Method.SESSIONS: "agents.sessions.setStatus", _Method.THREADS: "assistant.threads.setStatus"}
 # https://docs.slack.dev/reference/methods/agents.sessions.setStatus: errors that will be the same next time
 _NEVER_ALLOWED = frozenset(
     {
@@ -49,18 +50,25 @@ class Status:
         self._methods: dict[str, _Method] = {}  # by workspace
         self._known: set[str] = set()  # workspaces whose method is known to work
         self._probing = asyncio.Lock()
-        self._waiting: dict[Thread, asyncio.Task[None]] = {}
+        self._waiting: dict[Thread, asyncio.Task[bool]] = {}
 
-    async def show(self, thread: Thread) -> None:
+    async def show(self, thread: Thread, text: str = texts.WORKING) -> None:
         """Show the people in the thread that the bot works."""
         await self._wait_for_waiting_status(thread)
-        await self._set(thread, "processing", texts.WORKING)
+        await self._set(thread, "processing", text)
 
-    async def show_waiting(self, thread: Thread) -> None:
+    async def renew(self, thread: Thread, text: str) -> bool:
+        """Show a status again; False when Slack did not take it, or has no room beside the first status of others."""
+        method = _NAMES.get(self._methods.get(thread.workspace, _Method.SESSIONS))
+        if method is not None and not self._slack.limiter.can_reserve(method):
+            return False
+        return await self._set(thread, "processing", text)
+
+    async def show_waiting(self, thread: Thread, text: str = texts.WAITING) -> None:
         """Show them that the answer comes later."""
         if thread in self._waiting:
             return
-        self._waiting[thread] = asyncio.create_task(self._set(thread, "processing", texts.WAITING))
+        self._waiting[thread] = asyncio.create_task(self._set(thread, "processing", text))
         try:
             await self._waiting[thread]
         finally:
@@ -84,13 +92,15 @@ class Status:
         if (waiting := self._waiting.get(thread)) is not None:  # or it would overwrite the status that is set now
             await asyncio.wait([waiting])
 
-    async def _set(self, thread: Thread, session_status: str, text: str) -> None:
+    async def _set(self, thread: Thread, session_status: str, text: str) -> bool:
         try:
             async with asyncio.timeout(self._timeout_s):
                 while not await self._set_once(thread, session_status, text):
                     pass
         except (CallError, TimeoutError) as failure:
             log.debug("status_not_set", extra={"place": str(thread), "error": str(failure)})
+            return False
+        return True
 
     async def _set_once(self, thread: Thread, session_status: str, text: str) -> bool:
         """Return True when it is set, or cannot be; False when the workspace refused the method, to try the next."""
@@ -119,9 +129,9 @@ class Status:
         match method:
             case _Method.SESSIONS:
                 session = partial(client.agents_sessions_setStatus, channel_id=channel, thread_ts=root)
-                await call("agents.sessions.setStatus", partial(session, status=session_status), wait_s=self._timeout_s)
+                await call(_NAMES[method], partial(session, status=session_status), wait_s=self._timeout_s)
             case _Method.THREADS:
                 set_status = partial(client.assistant_threads_setStatus, channel_id=channel, thread_ts=root)
-                await call("assistant.threads.setStatus", partial(set_status, status=text), wait_s=self._timeout_s)
+                await call(_NAMES[method], partial(set_status, status=text), wait_s=self._timeout_s)
             case _Method.NONE:
                 pass

@@ -15,7 +15,7 @@ import html
 import re
 import string
 
-from bot.slack.text.deceptive_links import is_deceptive
+from bot.slack.text.deceptive_links import as_shown, is_deceptive
 
 JOINER = "\N{WORD JOINER}"
 
@@ -25,12 +25,11 @@ _EVERYBODY = ("channel", "here", "everyone", "group")
 _SPECIAL = ("subteam", "date")
 _SAFE_SCHEMES = r"(?:https?|mailto|tel)"
 _SPACE = r"\s{0,8}"
-_DESTINATION = rf"(?:{_SAFE_SCHEMES}:|//)[^\s<>)\]]"
+_DESTINATION = rf"(?:{_SAFE_SCHEMES}:|//|www\.)[^\s<>)]"
 _MAX_DESTINATION = 2_000
 _ENTITIES = ("excl", "commat", "num", "bsol", "vert", "verbar", "verticalline", "colon", "hat", "lowbar", "underbar")
 _TOKEN_CHARACTERS = frozenset("<!@#\\|:^_" + string.ascii_letters + string.digits)  # in a token or a name
-_MAX_LABEL = 300  # only the end of a longer label is checked
-_MAX_SHOWN_URL = 100
+_MAX_LABEL = 300  # a longer label may hide an address, so its URL is shown
 
 
 def _prefix_of(*words: str) -> str:
@@ -53,7 +52,7 @@ _TOKEN = re.compile(
         \#[0-9]{{1,12}}(?:;|(?=[^0-9;])) | \#x[0-9a-f]{{1,12}}(?:;|(?=[^0-9a-f;])) | (?:{"|".join(_ENTITIES)}); )
     | (?P<bracket>\])(?=[(:]{_SPACE}<?(?!{_SAFE_SCHEMES}:)[^\s:/?\#&\\()<>]{{0,64}}(?:[&\\]|:[^\s:])
         | :{_SPACE}<?(?:{_SAFE_SCHEMES}:|//))
-    | \](?=\({_SPACE}<?(?P<destination>{_DESTINATION}{{1,{_MAX_DESTINATION}}})[\s>)\]])
+    | \](?=\({_SPACE}<?(?P<destination>{_DESTINATION}{{1,{_MAX_DESTINATION}}})[\s>)])
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -93,6 +92,7 @@ class MarkdownSanitizer:
 
     def __init__(self) -> None:
         self._passed = ""  # the end of the original text before the buffer
+        self._dropped = 0  # how many characters stood before that
         self._buffer = ""
 
     def feed(self, delta: str) -> str:
@@ -109,7 +109,7 @@ class MarkdownSanitizer:
             output.append(text[at : candidate.start()])
             at = candidate.start()
             token = _TOKEN.match(text, at)
-            if token is not None and (replacement := _replacement(token)):
+            if token is not None and (replacement := _replacement(token, self._dropped)):
                 output.append(replacement)
                 at = token.end()
             elif token is None and not is_end and _TOKEN_PREFIX.fullmatch(text, at):
@@ -120,12 +120,17 @@ class MarkdownSanitizer:
         else:
             output.append(text[at:])
             at = len(text)
-        self._passed, self._buffer = text[max(at - _MAX_LABEL, 0) : at], text[at:]
+        dropped = max(at - _MAX_LABEL, 0)
+        self._passed, self._buffer = text[dropped:at], text[at:]
+        self._dropped += dropped
         return "".join(output)
 
 
-def _replacement(token: re.Match[str]) -> str:
-    """Return the text that replaces a token; empty if the token is harmless."""
+def _replacement(token: re.Match[str], dropped: int) -> str:
+    """Return the text that replaces a token; empty if the token is harmless.
+
+    `dropped`: how many characters of the whole text stood before the one in which the token was found.
+    """
     groups = token.groupdict()
     if groups["everybody"] or groups["bare"]:
         return f"@{JOINER}{groups['everybody'] or groups['bare']}"
@@ -135,17 +140,19 @@ def _replacement(token: re.Match[str]) -> str:
         return groups["sign"] + JOINER + _plain(groups["name"] or groups["id"]).lstrip(groups["sign"] + JOINER)
     if groups["target"]:
         return _markdown_link(groups["target"], groups["scheme"], groups["label"])
-    return _separated(token)
+    return _separated(token, dropped)
 
 
-def _separated(token: re.Match[str]) -> str:
+def _separated(token: re.Match[str], dropped: int) -> str:
     """Return a reference or a bracket, separated from the text after it; empty if it is harmless."""
     groups = token.groupdict()
     if groups["reference"]:
         may_be_in_token = not token[0].endswith(";") or html.unescape(token[0]) in _TOKEN_CHARACTERS
         return f"&{JOINER}{groups['reference']}" if may_be_in_token else ""
     if groups["destination"]:
-        shown_url = _shown_url(_label_before(token.string, token.start()), groups["destination"])
+        label = _label_before(token.string, token.start())
+        is_cut = label is None and dropped + token.start() > _MAX_LABEL
+        shown_url = _shown_url(_end_of_label(token) if label is None else label, groups["destination"], is_cut=is_cut)
         return f"{shown_url}]" if shown_url else ""
     return token[0] + JOINER
 
@@ -158,21 +165,28 @@ def _markdown_link(target: str, scheme: str, label: str) -> str:
     return f"[{text}{_shown_url(text, url)}]({url})"
 
 
-def _label_before(text: str, end: int) -> str:
-    """Return the label of the link whose closing bracket is at `end`."""
+def _label_before(text: str, end: int) -> str | None:
+    """Return the label of the link whose closing bracket is at `end`; None if its beginning is not near."""
     start, depth = max(end - _MAX_LABEL, 0), 1
     for bracket in reversed(list(_BRACKET.finditer(text, start, end))):
         depth += 1 if bracket[0] == "]" else -1
         if depth == 0:
             return text[bracket.end() : end]
-    return text[start:end]
+    return None
 
 
-def _shown_url(label: str, url: str) -> str:
-    """Return the URL in parentheses, to follow a deceptive label; empty if the label is honest or shows the URL."""
-    shown = _plain(url[:_MAX_SHOWN_URL])
-    is_shown = shown.replace(JOINER, "") in label.replace(JOINER, "")
-    return f"{JOINER} ({shown})" if is_deceptive(label, url) and not is_shown else ""
+def _end_of_label(token: re.Match[str]) -> str:
+    return token.string[max(token.start() - _MAX_LABEL, 0) : token.start()]
+
+
+def _shown_url(label: str, url: str, *, is_cut: bool = False) -> str:
+    """Return the URL in parentheses, to follow a deceptive label; empty if the label is honest or shows the URL.
+
+    `is_cut`: only the end of the label is known.
+    """
+    shown, plain = _plain(as_shown(url)), label.replace(JOINER, "")
+    is_shown = f"({shown})".replace(JOINER, "") in plain or plain.strip() == url
+    return f"{JOINER} ({shown})" if (is_cut or is_deceptive(label, url)) and not is_shown else ""
 
 
 def _plain(label: str) -> str:

@@ -6,21 +6,23 @@ Rule: pure. Text that people wrote is in `plain_text` objects only, where Slack 
 from __future__ import annotations
 
 from bot.domain import texts
-from bot.domain.preferences import Preferences
+from bot.domain.preferences import ModelsChange, Preferences
 from bot.slack.views.block_elements import Block, View, button, plain_text
+from bot.slack.views.kept_preferences import undo_button
 
 EDIT_PREFERENCES = "edit_preferences"  # action_id of the button
 
 
-def home_tab(preferences: Preferences, help_text: str) -> View:
-    """Build the Home tab. `help_text` is mrkdwn."""
+def home_tab(preferences: Preferences, help_text: str, change: ModelsChange | None = None, user: str = "") -> View:
+    """Build the Home tab. `help_text` is mrkdwn. `change` is the model's last change, which the person can undo."""
     fields = [_field(name, value) for name, value in preferences.wishes.items()]
+    edit = button(texts.EDIT_PREFERENCES, EDIT_PREFERENCES, "edit")
     return {
         "type": "home",
         "blocks": [
             {"type": "header", "text": plain_text(texts.YOUR_PREFERENCES)},
             *(fields or [{"type": "section", "text": plain_text(texts.NO_PREFERENCES)}]),
-            {"type": "actions", "elements": [button(texts.EDIT_PREFERENCES, EDIT_PREFERENCES, "edit")]},
+            {"type": "actions", "elements": [edit, *([undo_button(change, user)] if change else [])]},
             {"type": "context", "elements": [plain_text(texts.PREFERENCES_ARE_YOURS)]},
             {"type": "divider"},
             {"type": "header", "text": plain_text(texts.HOW_TO_USE_ME)},

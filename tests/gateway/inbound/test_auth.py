@@ -17,7 +17,7 @@ from bot.gateway.inbound.auth import MAX_DELAYED, MAX_DELAYED_BY_NAME
 from bot.prompt.tokens import estimate_tokens
 from bot.testing import SettableClock
 from tests.support.gateway_stage import CALLS, GatewayStage, opened
-from tests.support.openai_server import OpenAIServer
+from tests.support.openai_server import OpenAIServer, Says
 
 Failing = asyncio.Task[tuple[int, str | None]]
 
@@ -159,7 +159,8 @@ async def test_the_requests_of_a_minute_are_limited(gate: GatewayStage) -> None:
 @pytest.mark.parametrize(("method", "path"), CALLS[2:])
 async def test_a_request_that_calls_no_model_counts_as_a_request(gate: GatewayStage, method: str, path: str) -> None:
     """Such a request is accepted even if the key has used up its tokens of the minute."""
-    key = {"Authorization": f"Bearer {await gate.another_key(requests_per_minute=3, tokens_per_minute=1)}"}
+    key = {"Authorization": f"Bearer {await gate.another_key(requests_per_minute=3, tokens_per_minute=5_000)}"}
+    gate.model.script(Says(("hi",), usage={"prompt_tokens": 4_000, "completion_tokens": 1_000}))
     await gate.asks("hi", session="one", headers=key)
     answers = [await gate.calls(method, path, headers=key) for _ in range(3)]
 
@@ -170,11 +171,13 @@ async def test_a_request_that_calls_no_model_counts_as_a_request(gate: GatewaySt
 
 async def test_the_tokens_of_a_minute_are_limited(gate: GatewayStage) -> None:
     """The tokens of whole and of streamed answers count. After the last token the key gets a 429."""
-    key = {"Authorization": f"Bearer {await gate.another_key(tokens_per_minute=30)}"}
+    key = {"Authorization": f"Bearer {await gate.another_key(tokens_per_minute=10_000)}"}
+    for _ in range(2):
+        gate.model.script(Says(("hi",), usage={"prompt_tokens": 4_000, "completion_tokens": 1_000}))
     answers = [await gate.asks("hi", headers=key, stream=stream) for stream in (False, True, False)]
 
     assert [got.status for got in answers] == [200, 200, 429]
-    assert [got.headers["x-ratelimit-remaining-tokens"] for got in answers] == ["30", "15", "0"]
+    assert [got.headers["x-ratelimit-remaining-tokens"] for got in answers] == ["10000", "5000", "0"]
     assert answers[-1].error["type"] == "tokens"
 
 

@@ -147,6 +147,7 @@ async def test_each_turn_is_an_event_with_its_tokens(gate: GatewayStage, log: py
     """The event has the model and the tokens, as in Slack."""
     await gate.asks("hi", session="one")
 
+    await gate.until(lambda: bool(events(log, "http_request")))
     (event,) = events(log, "turn_settled")
     names = ("model", "prompt_tokens", "cached_tokens", "completion_tokens")
     assert all(event[name] is not None for name in (*names, "session", "turn"))
@@ -159,7 +160,7 @@ async def test_a_failed_model_call_is_logged_once(
     gate: GatewayStage, log: pytest.LogCaptureFixture, session: str | None, *, stream: bool
 ) -> None:
     """The event has the trouble, the turn and the request. The request's own event has the error code."""
-    gate.model.script(*[says()] * 2)
+    gate.model.script(*[says()] * 3)
     await gate.asks("hi", session=session, stream=stream)
 
     (event,) = [record.__dict__ for record in log.records if record.levelno > logging.INFO]

@@ -131,16 +131,18 @@ async def test_a_callers_usage_teaches_only_its_own_budget(gate: GatewayStage) -
     assert len(gate.model.requests[-1].body["messages"]) == 2 * TURNS + 2
 
 
-async def test_a_callers_failures_open_no_circuit_of_others(gate: GatewayStage) -> None:
+async def test_a_callers_failures_open_no_circuit_of_others(
+    empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock
+) -> None:
     """Requests that make the backend fail again and again stop only their own key."""
-    failure = Fails(500, "broken template", {"retry-after-ms": "1"})
-    gate.model.script(*[failure] * 3 * FAILURES)
-    statuses = [(await gate.asks({"role": "assistant", "content": "odd"})).status for _ in range(FAILURES + 1)]
-    neighbour = await another(gate)
+    async with opened(empty_sqlite_url, reciter, clock, model_patience_seconds=0.0) as gate:
+        gate.model.script(*[Fails(500, "broken template")] * FAILURES)
+        statuses = [(await gate.asks({"role": "assistant", "content": "odd"})).status for _ in range(FAILURES + 1)]
+        neighbour = await another(gate)
 
-    assert set(statuses) == {503}
-    assert len(gate.model.requests) == 3 * FAILURES
-    assert (await gate.asks("hi", headers=neighbour)).status == 200
+        assert set(statuses) == {503}
+        assert len(gate.model.requests) == FAILURES
+        assert (await gate.asks("hi", headers=neighbour)).status == 200
 
 
 async def test_an_option_that_one_callers_model_refuses_is_sent_to_the_others(gate: GatewayStage) -> None:

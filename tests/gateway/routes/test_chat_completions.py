@@ -205,9 +205,10 @@ async def test_a_value_that_the_model_does_not_accept_is_named(gate: GatewayStag
 async def test_a_model_timeout_is_an_error(
     empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock, *, stream: bool
 ) -> None:
-    """A whole answer becomes a 504, and a stream ends with an error event. The session stores nothing."""
+    """A whole answer becomes a 504, after two retries, and a stream ends with an error event. Nothing is stored."""
     async with opened(empty_sqlite_url, reciter, clock, model_timeout_seconds=1.0) as gate:
-        gate.hold_model("Try ")
+        for _ in range(3):
+            gate.hold_model("Try ")
         got = await gate.asks("hi", session="one", stream=stream)
         turns = await gate.turns("one")
 
@@ -266,6 +267,29 @@ async def test_a_failure_in_a_stream_is_its_last_event(sdk: openai.AsyncOpenAI, 
 
     assert raised.value.message == texts.trouble(Trouble.CUT)
     assert await gate.turns("one") == 0
+
+
+@pytest.mark.parametrize("session", ["one", None])
+async def test_a_whole_answer_that_breaks_off_is_asked_for_again(gate: GatewayStage, session: str | None) -> None:
+    """A client that reads no stream gets one whole answer, although the model's stream broke off after some words."""
+    gate.model.script(says("Try ", Cut()), says("Turn it ", "off"))
+    got = await gate.asks("hi", session=session)
+
+    assert (got.status, got.text) == (200, "Turn it off")
+    assert len(gate.model.requests) == 2
+
+
+@pytest.mark.parametrize("session", ["one", None])
+@pytest.mark.parametrize("broken", [says(Cut()), says(), says({"error": {"type": "server_error"}})])
+async def test_a_stream_is_asked_for_again_before_its_first_word(
+    gate: GatewayStage, session: str | None, broken: Says
+) -> None:
+    """Before the first word a stream of the model that breaks is replaced by another one. Later it cannot be unsent."""
+    gate.model.script(broken, says("Turn it ", "off"))
+    got = await gate.asks("hi", session=session, stream=True)
+
+    assert (got.status, got.text) == (200, "Turn it off")
+    assert len(gate.model.requests) == 2
 
 
 @pytest.mark.parametrize("session", ["one", None])

@@ -81,7 +81,7 @@ async def test_a_key_of_another_request_is_refused(gate: GatewayStage) -> None:
 
 async def test_a_failed_request_is_answered_anew(gate: GatewayStage) -> None:
     """A request that is repeated after a reset is answered anew as well."""
-    gate.model.script(*[says()] * 2, says("first"), says("second"))
+    gate.model.script(*[says()] * 3, says("first"), says("second"))
     failed = await gate.asks(HI, session="one", headers=with_key("a"))
     first = await gate.asks(HI, session="one", headers=with_key("a"))
     await gate.calls("DELETE", "/v1/sessions/one")

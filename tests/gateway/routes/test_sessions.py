@@ -14,7 +14,9 @@ from sqlalchemy import Connection, Table
 
 from bot.cli import admin
 from bot.store.tables import SESSIONS, THREADS, TURNS
-from tests.support.gateway_stage import GatewayStage
+from bot.testing import SettableClock
+from tests.support.gateway_stage import GatewayStage, opened
+from tests.support.openai_server import OpenAIServer
 from tests.support.room import shown
 from tests.support.slack_inbound_stage import json_log
 
@@ -229,6 +231,27 @@ async def test_two_requests_of_one_session_are_answered_one_after_the_other(gate
     hold.release()
     assert ((await first).state, (await second).state) == ("created", "continued")
     assert last_shown(gate) == [ALICE, "Hia held answer", WHO]
+
+
+async def test_a_key_with_too_much_stored_text_is_told_how_to_make_room(
+    empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock
+) -> None:
+    """Beyond GATEWAY_STORED_MB_PER_KEY a request is refused and nothing is stored. A reset makes room at once."""
+    more = {"gateway_stored_mb_per_key": 1, "model_window_tokens": 1_000_000, "history_tokens": 500_000}
+    async with opened(empty_sqlite_url, reciter, clock, **more) as gate:
+        large = "x" * 200_000  # the model recites it
+        for session in ("one", "two"):
+            assert (await gate.asks(large, session=session)).status == 200
+        refused = await gate.asks(large, session="three")
+        stranger = {"Authorization": f"Bearer {await gate.another_key()}"}
+
+        assert (refused.status, refused.error["code"]) == (403, "storage_limit_reached")
+        assert "hold 1 MB of text, which is the limit" in refused.error["message"]
+        assert "DELETE …/sessions/{id}" in refused.error["message"]
+        assert (await gate.asks("still answered")).status == 200
+        assert (await gate.asks(large, session="three", headers=stranger)).state == "created"
+        await gate.calls("DELETE", "/v1/sessions/one")
+        assert (await gate.asks(large, session="three")).state == "created"
 
 
 def rows_of(connection: Connection, table: Table) -> list[Any]:

@@ -70,6 +70,23 @@ async def test_it_grows_in_place() -> None:
         assert stands_alone(slack, ts, "Hello there.")
 
 
+async def test_the_first_words_wait_for_no_look() -> None:
+    """A message in the ledger is written into before the thread is looked through, which Slack limits."""
+    async with stage() as slack:
+        slack.ledger.posted_ids = [ts := await left_streaming(slack)]
+        unnoted, source = await left_posted(slack, "unnoted"), AnswerSource()
+        showing = asyncio.create_task(slack.reply(source, attempt=2))
+        source.add("Hello")
+        await slack.workspace.until(lambda: slack.texts() == ["Hello", "unnoted"])
+        assert "conversations.replies" not in slack.methods()
+        source.end()
+        await showing
+
+        assert stands_alone(slack, ts, "Hello")
+        assert slack.ledger.removed_ids == [unnoted]
+        assert slack.methods().count("conversations.replies") == 1
+
+
 async def test_a_stream_that_slack_closed_is_edited() -> None:
     """If the stream has ended meanwhile, the message is edited."""
     async with stage() as slack:

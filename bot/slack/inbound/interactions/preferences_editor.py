@@ -21,6 +21,7 @@ from bot.slack.inbound.interactions.ephemeral_reply import ACK_DEADLINE_S, Ephem
 from bot.slack.port import PersonalRecords
 from bot.slack.views.block_elements import View
 from bot.slack.views.home_tab import home_tab, home_tab_error
+from bot.slack.views.kept_preferences import undone_change
 from bot.slack.views.preferences_modal import preferences_modal, submitted_preferences
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,8 @@ class PreferencesEditor:
     async def publish_home_tab(self, user: str) -> None:
         """Publish the person's Home tab. A failure is only logged: the next opening of the tab publishes it again."""
         try:
-            view = home_tab(await self._preferences(user), self._help_text)
+            change = await self._personal_data.last_change(PLATFORM, self._bot.team_id, user)
+            view = home_tab(await self._preferences(user), self._help_text, change, user)
         except StoreUnavailable as error:
             log.error("preferences_not_read", extra={"error": failure_reason(error)})  # noqa: TRY400 - expected
             view = home_tab_error()
@@ -75,6 +77,14 @@ class PreferencesEditor:
             log.error("preferences_not_saved", extra={"error": failure_reason(error)})  # noqa: TRY400 - expected
             return dict.fromkeys(list(values)[:1], texts.SOMETHING_BROKE)
         return {}
+
+    async def undo(self, user: str, value: str) -> EphemeralReply:
+        """Undo the model's change that a pressed button names, if it is the last one of this person's preferences."""
+        owner, turn_id = undone_change(value)
+        if user != owner:
+            return EphemeralReply(texts.UNDO_NOT_YOURS)
+        undone = await self._personal_data.undo_change(PLATFORM, self._bot.team_id, user, turn_id)
+        return EphemeralReply(texts.UNDONE if undone else texts.UNDO_TOO_LATE)
 
     async def _preferences(self, user: str) -> Preferences:
         return await self._personal_data.preferences(PLATFORM, self._bot.team_id, user)

@@ -7,6 +7,7 @@ from typing import Any
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
 
+from bot.domain import texts
 from bot.slack.inbound.interactions.data_requests import DataRequests
 from bot.slack.inbound.interactions.ephemeral_reply import within_ack_deadline
 from bot.slack.inbound.interactions.preferences_editor import PreferencesEditor
@@ -14,6 +15,7 @@ from bot.slack.inbound.interactions.resets import Resets
 from bot.slack.outbound.ephemeral_messages import EphemeralMessages
 from bot.slack.views.forget_confirmation import FORGET_ME
 from bot.slack.views.home_tab import EDIT_PREFERENCES
+from bot.slack.views.kept_preferences import UNDO_PREFERENCES
 from bot.slack.views.session_picker import RESET_ALL, RESET_SESSION
 
 
@@ -44,6 +46,16 @@ def register(
         await ack()
         await preferences.open_modal_from_home_tab(body["user"]["id"], body["trigger_id"])
 
+    async def undo_preferences(ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
+        user = body["user"]["id"]
+        reply = await within_ack_deadline(preferences.undo(user, action["value"]))
+        await ack()
+        if "view" not in body:  # the Home tab shows the outcome itself
+            is_over = reply.text in {texts.UNDONE, texts.UNDO_TOO_LATE}  # otherwise the button stays
+            await (ephemeral.replace_original if is_over else ephemeral.follow_up)(body, reply.text)
+        await preferences.publish_home_tab(user)
+
+    app.action(UNDO_PREFERENCES)(undo_preferences)
     app.action(RESET_SESSION)(reset_session)
     app.action(RESET_ALL)(reset_all)
     app.action(FORGET_ME)(forget_me)

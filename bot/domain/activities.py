@@ -1,0 +1,46 @@
+"""The activities of an answer that has no text yet, and the words of its status, which change as time passes."""
+
+from __future__ import annotations
+
+import enum
+from datetime import timedelta
+
+from bot.domain import texts
+
+LATER = timedelta(seconds=30)  # from then on the first words would make people wonder
+
+
+class Activity(enum.Enum):
+    """The activities of an answer that has no text yet."""
+
+    WAITING = "waiting"  # for the model
+    THINKING = "thinking"  # the model streams reasoning
+    ASKING_AGAIN = "asking again"  # a request failed
+
+
+# Slack shows these after the app's name.
+_LATER = {
+    Activity.WAITING: "is still waiting for the language model…",
+    Activity.THINKING: "is still thinking…",
+    Activity.ASKING_AGAIN: "is asking the language model again…",
+}
+_MUCH_LATER = {
+    Activity.WAITING: "has been waiting for the language model for {}…",
+    Activity.THINKING: "has been thinking for {}…",
+    Activity.ASKING_AGAIN: "has been asking the language model for {}…",
+}
+
+
+def working(activity: Activity, passed: timedelta) -> str:
+    """Return the status of an answer without any text. `passed`: since its turn began."""
+    if passed < LATER and activity is not Activity.ASKING_AGAIN:
+        return texts.WORKING
+    duration = texts.duration(passed)
+    return _MUCH_LATER[activity].format(duration) if duration else _LATER[activity]
+
+
+def queued(passed: timedelta) -> str:
+    """Return the status of a message in the queue. `passed`: since it came."""
+    if not (duration := texts.duration(passed)):
+        return texts.WAITING
+    return f"is still busy; your question has been in the queue for {duration}…"

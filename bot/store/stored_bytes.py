@@ -1,0 +1,73 @@
+"""Stored bytes: how much text a session holds, and the sessions of an API key together.
+
+Rule: a transaction that stores or erases a session's text changes both counts. It changes the key's row last, because
+the requests of a key wait for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from bot.domain.events import storable
+from bot.errors import StorageFull
+from bot.store.tables import API_KEYS, SESSIONS
+
+ROW_BYTES = 300  # of a message without its text, in its table and its indexes
+MOST_OF_SESSION = 16_000_000  # a session with more expires
+
+
+def size(texts: Iterable[str]) -> int:
+    """Return how many bytes these messages count for."""
+    return sum(ROW_BYTES + length(text) for text in texts)
+
+
+def length(text: str | None) -> int:
+    """Return how many bytes the database stores for a text."""
+    return len(storable(text or "").encode())
+
+
+def add(connection: Connection, session_id: str, count: int) -> int:
+    """Count `count` more bytes for an open session, and for the key that owns it. Return the session's bytes."""
+    session = connection.execute(_ADD, {"this_session": session_id, "count": count}).first()
+    if session is None:
+        return 0
+    connection.execute(_ADD_TO_KEY, {"owner": session.owner, "count": count})
+    return int(session.stored_bytes)
+
+
+def claim(connection: Connection, session_id: str, count: int, *, limit: int | None) -> None:
+    """Like add. Raises StorageFull when the sessions of the key would hold more than `limit` bytes."""
+    if limit is None:
+        add(connection, session_id, count)
+        return
+    owner = connection.execute(_ADD, {"this_session": session_id, "count": count}).scalar()
+    is_added = connection.execute(_ADD_UP_TO, {"owner": owner, "count": count, "limit": limit}).rowcount > 0
+    if not is_added and connection.execute(_KEY, {"owner": owner}).first() is not None:
+        raise StorageFull(limit)
+
+
+def release(connection: Connection, session_ids: Sequence[str]) -> None:
+    """Count nothing more for these sessions, which are closed or will be deleted, in the keys that own them."""
+    total = sa.func.sum(SESSIONS.c.stored_bytes)
+    by_owner = sa.select(SESSIONS.c.owner, total).where(SESSIONS.c.id.in_(session_ids), SESSIONS.c.stored_bytes > 0)
+    for owner, count in connection.execute(by_owner.group_by(SESSIONS.c.owner).order_by(SESSIONS.c.owner)).all():
+        connection.execute(_ADD_TO_KEY, {"owner": owner, "count": -int(count)})
+
+
+_COUNT = sa.bindparam("count", type_=sa.BigInteger)
+_ADD = (
+    sa.update(SESSIONS)
+    .where(SESSIONS.c.id == sa.bindparam("this_session"), SESSIONS.c.closed_at.is_(None))
+    .values(stored_bytes=SESSIONS.c.stored_bytes + _COUNT)
+    .returning(SESSIONS.c.owner, SESSIONS.c.stored_bytes)
+)
+_KEY = sa.select(API_KEYS.c.id).where(API_KEYS.c.id == sa.bindparam("owner"))
+_ADD_TO_KEY = (
+    sa.update(API_KEYS)
+    .where(API_KEYS.c.id == sa.bindparam("owner"))
+    .values(stored_bytes=API_KEYS.c.stored_bytes + _COUNT)
+)
+_ADD_UP_TO = _ADD_TO_KEY.where(API_KEYS.c.stored_bytes + _COUNT <= sa.bindparam("limit", type_=sa.BigInteger))

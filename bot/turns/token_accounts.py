@@ -1,0 +1,101 @@
+"""The accounts of API keys: tokens are reserved before the model is asked, and settled by the real usage.
+
+Rule: a reservation counts in the key's minute, over all replicas, so that requests that run at once cannot pass the
+limit together. If the process dies, the reservation ends with its minute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.errors import ModelError, StoreUnavailable, Trouble
+from bot.llm import Usage
+from bot.prompt.tokens import estimate_tokens
+from bot.store import api_keys
+from bot.store.api_keys import Reservation, TokenNeed
+from bot.store.engine import Store
+
+log = logging.getLogger(__name__)
+
+# The backend refused the request before it read the prompt.
+_UNREAD = {
+    Trouble.REFUSED_KEY,
+    Trouble.NO_QUOTA,
+    Trouble.RATE_LIMITED,
+    Trouble.UNAVAILABLE,
+    Trouble.BAD_REQUEST,
+    Trouble.NOT_FOUND,
+    Trouble.WINDOW_EXCEEDED,
+}
+
+
+@dataclass(slots=True)
+class RequestCost:
+    """What is known of a request's cost: its estimated prompt, the text so far, the usage, and why it failed.
+
+    `earlier` are the tokens of attempts that failed before it.
+    """
+
+    prompt_tokens: int
+    text: str = ""
+    usage: Usage | None = None
+    trouble: Trouble | None = None
+    earlier: int = 0
+
+    def retry(self, why: ModelError) -> None:
+        """Count an attempt that failed; a new one begins."""
+        self.trouble = why.trouble
+        self.earlier, self.text, self.trouble = self.tokens, "", None
+
+    @property
+    def tokens(self) -> int:
+        """Its tokens, estimated when the backend reported no usage: the whole prompt, and the text so far.
+
+        So a caller that goes away early pays for the prompt, too.
+        """
+        if self.usage is not None:
+            return self.earlier + self.usage.prompt + self.usage.completion
+        if self.trouble in _UNREAD and not self.text:
+            return self.earlier
+        return self.earlier + self.prompt_tokens + estimate_tokens(self.text)
+
+
+class TokenAccounts:
+    """Reserves and settles the tokens of keys. An owner without a key, as in Python, has no limit."""
+
+    def __init__(self, store: Store, *, tokens_per_minute: int, clock: Callable[[], datetime]) -> None:
+        """`tokens_per_minute`: the limit of a key that has none of its own."""
+        self._store = store
+        self._tokens_per_minute = tokens_per_minute
+        self._clock = clock
+
+    @asynccontextmanager
+    async def reserved(self, owner: str | None, need: TokenNeed, used: Callable[[], int]) -> AsyncIterator[None]:
+        """Hold a reservation while the block runs; then replace it by the tokens that were used.
+
+        Raises OutOfTokens, and StoreUnavailable.
+        """
+        reservation = await self._reserve(owner, need) if owner is not None else None
+        try:
+            yield
+        finally:
+            if reservation is not None:
+                await self._settle(reservation, used())
+
+    async def _reserve(self, owner: str, need: TokenNeed) -> Reservation | None:
+        now, default = self._clock(), self._tokens_per_minute
+        return await self._store.run(api_keys.reserve, owner, need, default_limit=default, now=now)
+
+    async def _settle(self, reservation: Reservation, used: int) -> None:
+        """Count the used tokens. It never raises, because the caller already has the answer."""
+        try:
+            # Shielded: a client that disconnects cancels the request, but not the count.
+            await asyncio.shield(self._store.run(api_keys.settle, reservation, used, now=self._clock()))
+        except StoreUnavailable as error:
+            fields = {"key": reservation.key_id, "tokens": used, "error": str(error)}
+            log.warning("tokens_not_counted", extra=fields)

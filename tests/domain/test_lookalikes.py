@@ -1,0 +1,46 @@
+"""Lookalikes: a text is read as a person sees it."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.domain.lookalikes import CLOSING_BRACKETS, COLONS, OPENING_BRACKETS, folded
+
+# "system" in small capitals, accented, Cyrillic, fullwidth, squared, circled, mathematical, and with a soft hyphen.
+SYSTEM = [
+    "\ua731\u028f\ua731\u1d1b\u1d07\u1d0d",
+    "s\u1e8fst\u00e9m",
+    "\u0455\u0443\u0455\u0442\u0435\u043c",
+    "\uff33\uff39\uff33\uff34\uff25\uff2d",
+    "\U0001f182\U0001f188\U0001f182\U0001f183\U0001f174\U0001f17c",
+    "\u24e2\u24e8\u24e2\u24e3\u24d4\u24dc",
+    "\U0001d530\U0001d536\U0001d530\U0001d531\U0001d522\U0001d52a",
+    "sys\u00adtem",
+    "systern",
+]
+
+
+@pytest.mark.parametrize("text", SYSTEM)
+def test_every_style_and_script_reads_the_same(text: str) -> None:
+    """Text in another style or script folds like the plain Latin text."""
+    assert folded(text) == folded("system")
+
+
+@given(st.text())
+def test_folding_is_stable(text: str) -> None:
+    """A folded text folds to itself, whatever the text is, and every character has a reading."""
+    once = folded(text)
+
+    assert folded(once) == once
+    assert once == once.lower()
+
+
+def test_brackets_come_in_pairs() -> None:
+    """Each opening bracket has its closing one at the same place, and no character stands for two."""
+    assert len(OPENING_BRACKETS) == len(CLOSING_BRACKETS)
+    assert len(set(OPENING_BRACKETS + CLOSING_BRACKETS + COLONS)) == len(OPENING_BRACKETS + CLOSING_BRACKETS + COLONS)
+    assert {unicodedata.category(bracket) for bracket in OPENING_BRACKETS} <= {"Ps", "Sm"}

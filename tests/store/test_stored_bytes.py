@@ -1,0 +1,241 @@
+"""Stored bytes: what the sessions of a key keep is counted and bounded. On both databases."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from bot.domain.api_keys import Key, Secret
+from bot.domain.events import LONGEST_TEXT, Attachment
+from bot.domain.sessions import ResetOutcome
+from bot.errors import StorageFull
+from bot.prompt.history import Turn, Utterance
+from bot.store import api_keys, chat_turns, claims, closed_sessions, session_owners, sessions, stored_bytes
+from bot.store.chat_turns import ChatClaim, NewTurn
+from bot.store.erasure import Scope
+from bot.store.settlement import Settlement, TurnState
+from bot.store.stored_bytes import ROW_BYTES
+from bot.store.tables import API_KEYS, MESSAGES, SESSIONS, TURNS
+from tests.support.builders import ANA, BEN, DAY, NOON, PLACES, THREAD, mention, reply, thread
+from tests.support.store_driver import StoreDriver
+
+KEY, LIMIT = "key-1", 10_000
+
+
+async def add_key(driver: StoreDriver, key_id: str = KEY) -> None:
+    """Store an API key."""
+    key = Key(key_id, "test", NOON)
+    await driver.store.run(api_keys.add, key, Secret(key_id, "secret"))
+
+
+async def begin(
+    driver: StoreDriver, *texts: str, session: str = "one", earlier: tuple[Turn, ...] = (), key: str = KEY
+) -> ChatClaim:
+    """Begin a turn of a key, up to the limit."""
+    new = NewTurn(texts, earlier, most_bytes=LIMIT)
+    lease, new_id = driver.lease(), driver.new_id()
+    run = driver.store.run
+    begun = await run(chat_turns.begin, lease, PLACES.session(key, session), new, new_id=new_id, idle_after=DAY)
+    assert isinstance(begun, ChatClaim)
+    return begun
+
+
+async def answer(driver: StoreDriver, *texts: str, session: str = "one", answer: str = "answered") -> None:
+    """Begin a turn and settle it."""
+    claim = await begin(driver, *texts, session=session)
+    assert await driver.store.run(claims.settle, claim, Settlement(TurnState.ANSWERED, answer), now=driver.now)
+
+
+async def counted(driver: StoreDriver, key_id: str = KEY) -> int:
+    """Return what is counted for a key, which is the sum of its open sessions."""
+    [by_key] = [row.stored_bytes for row in await driver.rows(API_KEYS) if row.id == key_id]
+    of_sessions = [row for row in await driver.rows(SESSIONS) if row.owner == key_id and row.closed_at is None]
+    assert by_key == sum(row.stored_bytes for row in of_sessions)
+    return int(by_key)
+
+
+async def erase_closed(driver: StoreDriver) -> int:
+    """Erase the texts of closed sessions; return the number of transactions."""
+    steps, progress = 1, await driver.store.run(closed_sessions.erase_next, None)
+    while progress is not None:
+        steps, progress = steps + 1, await driver.store.run(closed_sessions.erase_next, progress)
+    return steps
+
+
+async def test_every_text_of_a_key_is_counted_in_bytes(driver: StoreDriver) -> None:
+    """Questions, imported turns and answers count, in UTF-8 and as they are stored, with a share for each row."""
+    await add_key(driver)
+    earlier = (Turn((Utterance(KEY, "äöü"),), "ok"),)
+    claim = await begin(driver, "four", "NUL\0", "\ud800", earlier=earlier)
+    assert await counted(driver) == 4 * ROW_BYTES + len("äöü".encode()) + len("ok") + len("four") + len("NUL") + 1
+    before = await counted(driver)
+    await driver.store.run(claims.settle, claim, Settlement(TurnState.ANSWERED, "12345"), now=driver.now)
+
+    assert await counted(driver) == before + 5
+
+
+async def test_a_key_beyond_its_limit_is_refused_and_stores_nothing(driver: StoreDriver) -> None:
+    """The error names the limit. Other keys, and owners without a key, are not affected."""
+    await add_key(driver)
+    await add_key(driver, "key-2")
+    await answer(driver, "x" * (LIMIT - ROW_BYTES - 100))
+    before = await counted(driver)
+    for session in ("one", "two"):
+        with pytest.raises(StorageFull) as caught:
+            await begin(driver, "y" * 200, session=session)
+        assert caught.value.limit == LIMIT
+
+    assert await counted(driver) == before
+    assert len(await driver.rows(SESSIONS)) == 1
+    await begin(driver, "y" * 200, key="key-2")
+    await begin(driver, "y" * 2 * LIMIT, key="local")
+
+
+async def test_empty_messages_count_too(driver: StoreDriver) -> None:
+    """A caller cannot fill the database with empty messages or with many sessions."""
+    await add_key(driver)
+    for number in range(LIMIT // ROW_BYTES):
+        await answer(driver, "", session=str(number), answer="")
+    with pytest.raises(StorageFull):
+        await begin(driver, "")
+
+
+@pytest.mark.parametrize("way", ["withdrawal", "reset", "expiry", "erasure", "abandonment"])
+async def test_what_is_erased_makes_room(driver: StoreDriver, way: str) -> None:
+    """After a withdrawal, a reset, an expiry, an erasure or the death of the process, nothing is counted any more."""
+    await add_key(driver)
+    ours = PLACES.session(KEY, "one")
+    if way in {"withdrawal", "abandonment"}:
+        claim = await begin(driver, "question", earlier=(Turn((Utterance(KEY, "a"),), "b"),))
+        if way == "withdrawal":
+            await driver.store.run(chat_turns.withdraw, claim)
+        else:
+            await driver.lapse()
+            await driver.store.run(chat_turns.withdraw_abandoned, now=driver.now, batch=10)
+            assert await counted(driver) == ROW_BYTES + len("ab")  # an imported turn is settled
+            return
+    else:
+        await answer(driver, "question")
+        await answer(driver, "question", session="two")
+        if way == "reset":
+            assert await driver.reset(ours, chat_turns.speaker(ours)) is ResetOutcome.DONE
+            assert await driver.reset(PLACES.session(KEY, "two"), chat_turns.speaker(ours)) is ResetOutcome.DONE
+        elif way == "expiry":
+            driver.now += 2 * DAY
+            assert await driver.sweep() == 2
+        else:
+            await driver.erase(Scope(workspace=KEY))
+
+    assert await counted(driver) == 0
+    assert [row.owner for row in await driver.rows(SESSIONS)] in ([], ["", ""])
+
+
+async def test_requests_at_once_do_not_pass_the_limit(driver: StoreDriver) -> None:
+    """Of many requests at once, on any replica, only as many are accepted as fit."""
+    await add_key(driver)
+    size = LIMIT // 4 - ROW_BYTES
+    asked = (begin(driver, "x" * size, session=str(number)) for number in range(12))
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert sum(isinstance(outcome, ChatClaim) for outcome in outcomes) == 4
+    assert sum(isinstance(outcome, StorageFull) for outcome in outcomes) == 8
+    assert await counted(driver) == 4 * (LIMIT // 4)
+
+
+async def test_a_large_session_is_closed_at_once_and_erased_in_steps(driver: StoreDriver) -> None:
+    """The reset of a session changes few rows. The steps that follow erase a bounded amount of text each."""
+    rows = 3 * closed_sessions.ROWS_PER_STEP
+    await driver.answer(mention("first", "1.0"))
+    [turn] = await driver.rows(TURNS)
+    await driver.store.run(_grow, rows, turn.id)
+    changed: list[int] = []
+    sa.event.listen(driver.store.engine, "after_cursor_execute", lambda *args: changed.append(args[1].rowcount))
+
+    assert await driver.reset(THREAD, ANA) is ResetOutcome.DONE
+    assert max(changed) <= 1
+    changed.clear()
+    assert await erase_closed(driver) >= rows / closed_sessions.ROWS_PER_STEP
+    assert max(changed) <= closed_sessions.ROWS_PER_STEP
+    assert {row.text for row in await driver.rows(MESSAGES)} == {""}
+    assert [row.answer for row in await driver.rows(TURNS)] == [None]
+    assert [row.stored_bytes for row in await driver.rows(SESSIONS)] == [0]
+
+
+async def test_long_texts_are_erased_in_more_steps(driver: StoreDriver) -> None:
+    """A step erases few rows when their texts are long."""
+    await driver.answer(mention("first", "1.0"))
+    [turn] = await driver.rows(TURNS)
+    await driver.store.run(_grow, 10, turn.id, "x" * sessions.BYTES_PER_STEP)
+    await driver.reset(THREAD, ANA)
+
+    assert await erase_closed(driver) > 10
+    assert {row.text for row in await driver.rows(MESSAGES)} == {""}
+
+
+async def test_the_next_process_goes_on_erasing(driver: StoreDriver) -> None:
+    """A process that dies between two steps leaves nothing behind that the next one does not erase."""
+    await driver.answer(mention("first", "1.0"))
+    [turn] = await driver.rows(TURNS)
+    await driver.store.run(_grow, 2 * closed_sessions.ROWS_PER_STEP, turn.id)
+    await driver.reset(THREAD, ANA)
+    assert await driver.store.run(closed_sessions.erase_next, None) is not None
+    assert "word" in {row.text for row in await driver.rows(MESSAGES)}
+    await erase_closed(driver)
+
+    assert {row.text for row in await driver.rows(MESSAGES)} == {""}
+
+
+def _grow(connection: sa.Connection, count: int, turn_id: int, text: str = "word") -> None:
+    """Add messages to the first session, and count them."""
+    row = {"thread_id": 1, "session_id": "s1", "turn_id": turn_id, "author_id": ANA.id, "author_workspace": "T1"}
+    row |= {"text": text, "attachments": [], "accepted_at": NOON}
+    connection.execute(sa.insert(MESSAGES), [{**row, "message_id": f"2.{number:06}"} for number in range(count)])
+    stored_bytes.add(connection, "s1", count * (ROW_BYTES + len(text)))
+
+
+async def test_a_session_with_too_much_text_starts_over(driver: StoreDriver) -> None:
+    """The next message opens a new session, which says that it follows one that expired."""
+    await driver.answer(mention("hello", "1.0"))
+    await driver.store.run(stored_bytes.add, "s1", stored_bytes.MOST_OF_SESSION)
+    claim = await driver.claimed(await driver.accepted(reply("more", "2.0")))
+
+    assert claim.follows_expired
+    assert await driver.past(claim) == []
+
+
+async def test_a_persons_oldest_sessions_expire_when_all_hold_too_much(driver: StoreDriver) -> None:
+    """The newest sessions stay, and so does one that is being answered. Sessions of other people are not affected."""
+    for number in range(1, 4):
+        await driver.answer(mention("hello", in_=thread(number)))
+        driver.now += timedelta(minutes=1)
+        half = session_owners.MOST_BYTES // 2
+        await driver.store.run(stored_bytes.add, (await driver.rows(SESSIONS))[number - 1].id, half)
+    await driver.accepted(mention("hello", in_=thread(4)))
+
+    closed = {row.thread_id: row.closed_why for row in await driver.rows(SESSIONS)}
+    assert closed == {1: "expired", 2: "expired", 3: None, 4: None}
+
+
+async def test_a_message_that_is_too_long_is_cut(driver: StoreDriver) -> None:
+    """Its text, its list of files and their names are cut."""
+    file = Attachment("F1", "n" * 1_000, "text/plain", 1)
+    await driver.accepted(dataclasses.replace(mention("x" * 2 * LONGEST_TEXT), attachments=(file,) * 100))
+    [row] = await driver.rows(MESSAGES)
+
+    assert (len(row.text), row.text[-1], len(row.attachments), len(row.attachments[0]["name"])) == (
+        *(LONGEST_TEXT, "…"),
+        *(20, 255),
+    )
+
+
+async def test_a_forgotten_person_owns_no_session(driver: StoreDriver) -> None:
+    """A session in which other people wrote stays, without the id of the person who began it."""
+    await driver.answer(mention("mine", "1.0", by=ANA))
+    await driver.answer(reply("theirs", "2.0", by=BEN))
+    await driver.forget(ANA)
+
+    assert [(row.owner, row.closed_at) for row in await driver.rows(SESSIONS)] == [("", None)]
