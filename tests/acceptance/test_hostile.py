@@ -110,17 +110,14 @@ async def test_a_key_cannot_fill_the_disk(tmp_path: Path) -> None:
         "HISTORY_TOKENS": "500000",
         "GATEWAY_STORED_MB_PER_KEY": "1",
     }
-    async with (
-        hostile_world(tmp_path, keys=2, environ=settings) as world,
-        mentioned_beside(world),
-    ):
+    async with hostile_world(tmp_path, keys=2, environ=settings) as world, mentioned_beside(world):
         answers = [await post(world, attacks.asking("x" * 100_000), session=f"s{number}") for number in range(15)]
         other, _ = await post(world, attacks.asking("hello"), key=1, session="mine")
     statuses = [status for status, _ in answers]
     refused = [text for status, text in answers if status != 200]
     assert 5 <= statuses.count(200) <= 10
     assert refused
-    assert all("GATEWAY_STORED_MB_PER_KEY" in text for text in refused)
+    assert all("storage_limit_reached" in text and "1 MB" in text for text in refused)
     assert other == 200
 
 
