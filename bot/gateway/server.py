@@ -32,7 +32,7 @@ from bot.ops import health
 from bot.ops.bind_port import listen
 from bot.ops.http_server import Runner
 from bot.store.engine import Store
-from bot.store.pool import OF_A_REQUEST
+from bot.store.pool import OF_OTHERS
 from bot.turns.chat_service import ChatService
 from bot.turns.chat_sessions import ChatSessions
 
@@ -114,7 +114,7 @@ class Gateway:
     @web.middleware
     async def _log_request(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Give the request an id, and log its end."""
-        OF_A_REQUEST.set(True)
+        OF_OTHERS.set(True)
         await self._pacer.step()
         request[access_log.ID] = f"req_{self._new_id()}"
         status, started = None, time.monotonic()

@@ -20,6 +20,7 @@ from bot.errors import StoreUnavailable
 from bot.ops.expiry_warnings import ExpiryWarnings
 from bot.store import chat_turns, closed_sessions, preferences, purge, sessions
 from bot.store.engine import Store
+from bot.store.pool import OF_OTHERS
 from bot.turns.failed_deliveries import FailedDeliveries
 from bot.turns.leases import POLL_INTERRUPTIONS_EVERY_S, RENEW_EVERY_S, LeaseKeeper
 from bot.turns.lock_keeper import LOOK_EVERY_S
@@ -143,6 +144,7 @@ class Scheduler:
 
     def _add(self, name: str, job: Callable[[], Awaitable[object]], every_s: float, **how: Any) -> None:
         async def guarded() -> None:
+            OF_OTHERS.set(True)  # for this run, which is a task of its own
             try:
                 await job()
             except StoreUnavailable as error:

@@ -43,6 +43,7 @@ def erase_next(connection: Connection, progress: Progress | None) -> Progress | 
         connection.execute(sa.update(TURNS).where(TURNS.c.id.in_(ids)).values(NO_TEXT))
         return replace(progress, turn_id=ids[-1])
     sessions.forget_related(connection, [progress.session_id])
+    connection.execute(sa.update(SESSIONS).where(SESSIONS.c.id == progress.session_id).values(stored_bytes=0))
     following = connection.execute(_UNERASED).scalar()
     return Progress(following) if following is not None else None
 

@@ -21,7 +21,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingErr
 
 from bot.errors import StartupError, StoreUnavailable
 from bot.store import sqlite_file
-from bot.store.pool import OF_A_REQUEST, Pool
+from bot.store.pool import OF_OTHERS, Pool
 from bot.store.sqlite_file import OpenFile
 from bot.store.vacuum import CLEAN, Vacuum
 
@@ -36,7 +36,7 @@ _BUSY_MS = 2_000  # waiting for another process's lock: Slack waits for three se
 IDLE_TRANSACTION_S = 5.0  # our transactions wait for nothing but the database
 WAL_RETRY_S, WAL_TIMEOUT_S = 0.02, 1.0
 MAX_QUEUED = 5_000  # transactions; with more, the database counts as unavailable
-MAX_QUEUED_OF_REQUESTS = 2_000  # likewise of API callers: their queue must leave room for Slack's events
+MAX_QUEUED_OF_OTHERS = 2_000  # likewise of API callers: their queue must leave room for Slack's events
 
 
 class Store:
@@ -52,7 +52,7 @@ class Store:
         self._file = _open_file(self.engine)
         threads = 1 if self.engine.dialect.name == "sqlite" else POSTGRESQL_THREADS
         self._pool = Pool(threads)
-        self._queued: Counter[bool] = Counter()  # by whether API callers wait for them
+        self._queued: Counter[bool] = Counter()  # by whether they are of others than Slack
         self._closed = False
 
     async def run(self, function: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -90,12 +90,12 @@ class Store:
     def _enqueue(self, transaction: Callable[[], T], *, urgent: bool) -> asyncio.Future[T]:
         if self._closed:
             raise StoreUnavailable("the store is closed")
-        of_request = OF_A_REQUEST.get()
-        if self._queued[of_request] >= (MAX_QUEUED_OF_REQUESTS if of_request else MAX_QUEUED):
+        of_others = OF_OTHERS.get() and not urgent
+        if self._queued[of_others] >= (MAX_QUEUED_OF_OTHERS if of_others else MAX_QUEUED):
             raise StoreUnavailable("too many transactions are waiting")
-        self._queued[of_request] += 1
+        self._queued[of_others] += 1
         result = asyncio.wrap_future(self._pool.submit(transaction, urgent=urgent))
-        result.add_done_callback(lambda _: self._queued.subtract([of_request]))
+        result.add_done_callback(lambda _: self._queued.subtract([of_others]))
         return result
 
     def _transaction(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -1,7 +1,7 @@
 """Pool: the few threads that run the store's transactions, and their three queues.
 
-Rule: the urgent queue goes first. The other two take turns, so that requests of API callers, however many, do not
-delay the turns in Slack. Each queue is first in, first out.
+Rule: the urgent queue goes first. The other two take turns, so that the requests of API callers, however many, and the
+scheduled jobs do not delay the turns in Slack. Each queue is first in, first out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-OF_A_REQUEST: ContextVar[bool] = ContextVar("of_a_request", default=False)  # this task serves a caller of the HTTP API
+OF_OTHERS: ContextVar[bool] = ContextVar("of_others", default=False)  # this task serves an API caller, or is a job
 
 
 class Pool:
@@ -27,13 +27,13 @@ class Pool:
         self._lock = Lock()
         self._urgent: deque[Callable[[], None]] = deque()
         self._normal: deque[Callable[[], None]] = deque()
-        self._of_requests: deque[Callable[[], None]] = deque()
-        self._next = deque([self._normal, self._of_requests])  # the first one is next
+        self._of_others: deque[Callable[[], None]] = deque()
+        self._next = deque([self._normal, self._of_others])  # the last one is next
 
     def submit(self, work: Callable[[], T], *, urgent: bool) -> Future[T]:
         """Queue a piece of work and return its future. Work that is cancelled before it starts does not run."""
         future: Future[T] = Future()
-        queue = self._urgent if urgent else self._of_requests if OF_A_REQUEST.get() else self._normal
+        queue = self._urgent if urgent else self._of_others if OF_OTHERS.get() else self._normal
         queue.append(partial(_run, work, future))
         self._threads.submit(self._run_next)
         return future
@@ -44,10 +44,12 @@ class Pool:
 
     def _run_next(self) -> None:
         with self._lock:
-            self._next.rotate()
-            queue = self._urgent or self._next[0] or self._next[1]  # one is not empty: each call has its piece of work
-            run = queue.popleft()
+            run = (self._urgent or self._next_queue()).popleft()  # not empty: each call has its piece of work
         run()
+
+    def _next_queue(self) -> deque[Callable[[], None]]:
+        self._next.rotate()
+        return self._next[0] or self._next[1]
 
 
 def _run(work: Callable[[], T], future: Future[T]) -> None:

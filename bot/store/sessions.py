@@ -82,30 +82,30 @@ def close(
     The texts of small sessions are erased too. Those of larger ones are erased in steps, by `closed_sessions`. With
     `unless_owed`, a session with a waiting message or a running turn stays open.
     """
-    statement = sa.update(SESSIONS).where(SESSIONS.c.id.in_(ids), SESSIONS.c.closed_at.is_(None))
-    if unless_owed:
-        statement = statement.where(*_owes_nothing())
-    closing = statement.values(closed_at=now, closed_why=why.value)
-    closed = connection.execute(closing.returning(SESSIONS.c.id, SESSIONS.c.stored_bytes)).all()
+    is_open = (SESSIONS.c.id.in_(ids), SESSIONS.c.closed_at.is_(None), *(_owes_nothing() if unless_owed else ()))
+    locked = sa.select(SESSIONS.c.id, SESSIONS.c.owner, SESSIONS.c.stored_bytes).where(*is_open)
+    closed = connection.execute(locked.order_by(SESSIONS.c.id).with_for_update()).all()
     if not closed:
         return []
     mark_dirty(connection)
-    stored_bytes.release(connection, [session.id for session in closed])
-    connection.execute(sa.update(SESSIONS).where(SESSIONS.c.id.in_([row.id for row in closed])).values(owner=""))
     sizes = accumulate(session.stored_bytes for session in closed)
     small = [session.id for session, total in zip(closed, sizes, strict=True) if total <= BYTES_PER_STEP]
+    # One update of each row. PostgreSQL checks the foreign keys of a row that it updates twice, and would lock threads.
+    left = sa.case((SESSIONS.c.id.in_(small), 0), else_=SESSIONS.c.stored_bytes)
+    closing = sa.update(SESSIONS).where(SESSIONS.c.id.in_([session.id for session in closed]))
+    connection.execute(closing.values(closed_at=now, closed_why=why.value, owner="", stored_bytes=left))
     connection.execute(sa.update(MESSAGES).where(MESSAGES.c.session_id.in_(small)).values(text="", attachments=[]))
     connection.execute(sa.update(TURNS).where(TURNS.c.session_id.in_(small)).values(NO_TEXT))
     forget_related(connection, small)
+    stored_bytes.release(connection, [(session.owner, session.stored_bytes) for session in closed])
     return [session.id for session in closed]
 
 
 def forget_related(connection: Connection, ids: Sequence[str]) -> None:
-    """Erase the other texts of these closed sessions: thread context, names, summaries. Nothing is stored then."""
+    """Erase the other texts of these closed sessions: thread context, names, summaries."""
     thread_context.forget(connection, ids)
     display_names.forget(connection, ids)
     summaries.forget(connection, ids)
-    connection.execute(sa.update(SESSIONS).where(SESSIONS.c.id.in_(ids)).values(stored_bytes=0))
 
 
 def detach_messages(connection: Connection, thread_id: int, after: str) -> list[int]:

@@ -6,7 +6,8 @@ the requests of a key wait for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -49,12 +50,17 @@ def claim(connection: Connection, session_id: str, count: int, *, limit: int | N
         raise StorageFull(limit)
 
 
-def release(connection: Connection, session_ids: Sequence[str]) -> None:
-    """Count nothing more for these sessions, which are closed or will be deleted, in the keys that own them."""
-    total = sa.func.sum(SESSIONS.c.stored_bytes)
-    by_owner = sa.select(SESSIONS.c.owner, total).where(SESSIONS.c.id.in_(session_ids), SESSIONS.c.stored_bytes > 0)
-    for owner, count in connection.execute(by_owner.group_by(SESSIONS.c.owner).order_by(SESSIONS.c.owner)).all():
-        connection.execute(_ADD_TO_KEY, {"owner": owner, "count": -int(count)})
+def release(connection: Connection, closed: Iterable[tuple[str, int]]) -> None:
+    """Count nothing more in the keys that owned these sessions, which are closed or will be deleted.
+
+    `closed`: the owner and the bytes of each.
+    """
+    totals = Counter[str]()
+    for owner, count in closed:
+        totals[owner] += count
+    owners = [owner for owner, count in totals.items() if owner and count]
+    for owner in sorted(connection.execute(_KEYS, {"owners": owners}).scalars()) if owners else ():
+        connection.execute(_ADD_TO_KEY, {"owner": owner, "count": -totals[owner]})
 
 
 _COUNT = sa.bindparam("count", type_=sa.BigInteger)
@@ -65,6 +71,7 @@ _ADD = (
     .returning(SESSIONS.c.owner, SESSIONS.c.stored_bytes)
 )
 _KEY = sa.select(API_KEYS.c.id).where(API_KEYS.c.id == sa.bindparam("owner"))
+_KEYS = sa.select(API_KEYS.c.id).where(API_KEYS.c.id.in_(sa.bindparam("owners", expanding=True)))
 _ADD_TO_KEY = (
     sa.update(API_KEYS)
     .where(API_KEYS.c.id == sa.bindparam("owner"))

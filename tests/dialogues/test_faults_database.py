@@ -87,7 +87,7 @@ async def test_a_database_outage_during_an_answer(room: Room, caplog: pytest.Log
     with away(room.settings.database_url.get_secret_value()):
         second.release()
         assert await talk.answers(1) == ["Have you tried turning it off?"]
-        await logged(caplog, "database_unavailable")
+        await logged(caplog, "database_unavailable", "job_postponed")  # with SQLite, jobs wait for the lock as well
     talk.says("yes")
 
     answer = "I was shown: my VPN is down | Have you tried turning it off? | yes"
@@ -150,8 +150,8 @@ async def reads(room: Room, talk: Talk, words: str) -> None:
     await room.until(lambda: any(words in text for text in talk.texts()))
 
 
-async def logged(caplog: pytest.LogCaptureFixture, words: str) -> None:
-    """Wait until the log has this text."""
+async def logged(caplog: pytest.LogCaptureFixture, *events: str) -> None:
+    """Wait until the log has one of these events."""
     async with asyncio.timeout(GENEROUS_S):
-        while words not in caplog.text:  # noqa: ASYNC110 - a log tells nobody that it grew
+        while not any(event in caplog.text for event in events):  # noqa: ASYNC110 - a log tells nobody that it grew
             await asyncio.sleep(0)

@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, event
 
 from bot.errors import StartupError, StoreUnavailable
-from bot.store.engine import MAX_QUEUED, MAX_QUEUED_OF_REQUESTS, Store, mark_dirty
-from bot.store.pool import OF_A_REQUEST
+from bot.store.engine import MAX_QUEUED, MAX_QUEUED_OF_OTHERS, Store, mark_dirty
+from bot.store.pool import OF_OTHERS
 from bot.store.tables import MESSAGES, THREADS
 from bot.store.vacuum import PAGES_PER_STEP
 from tests.support.builders import NOON, mention
@@ -145,7 +145,7 @@ async def test_transactions_of_requests_take_turns_with_the_others(empty_sqlite_
     busy = await busied(store, go_on)
 
     async def run(name: str, *, of_request: bool) -> None:
-        OF_A_REQUEST.set(of_request)
+        OF_OTHERS.set(of_request)
         await store.run(lambda _: order.append(name))
 
     queued = [asyncio.create_task(run(f"request {number}", of_request=True)) for number in range(50)]
@@ -166,10 +166,10 @@ async def test_requests_do_not_fill_the_queue_of_others(empty_sqlite_url: str) -
     busy = await busied(store, go_on)
 
     async def request() -> bool:
-        OF_A_REQUEST.set(True)
+        OF_OTHERS.set(True)
         return await store.run(lambda _: True)
 
-    queued = [asyncio.create_task(request()) for _ in range(MAX_QUEUED_OF_REQUESTS)]
+    queued = [asyncio.create_task(request()) for _ in range(MAX_QUEUED_OF_OTHERS)]
     await asyncio.sleep(0)
     with pytest.raises(StoreUnavailable, match="too many"):
         await asyncio.create_task(request())

@@ -46,19 +46,24 @@ class Mentions:
     world: HostileWorld
     asked: list[Message] = field(default_factory=list)
     _first_words_at: dict[str, datetime] = field(default_factory=dict)  # by the thread's root
+    _timer: asyncio.TimerHandle | None = None
 
     async def more(self, count: int) -> None:
         """Wait until people have mentioned the bot so many times from now on."""
         wanted = len(self.asked) + count
         await self.world.workspace.until(lambda: len(self.asked) >= wanted, timeout_s=GENEROUS_S)
 
-    async def ask_on(self) -> None:
-        """Mention the bot again and again, until cancelled."""
+    def ask_on(self) -> None:
+        """Mention the bot, now and again and again, until `stop`."""
         people, channel = list(self.world.workspace.people.values()), self.world.workspace.channel("help-desk")
-        while True:
-            person = people[len(self.asked) % len(people)]
-            self.asked.append(self.world.workspace.post(person, channel, QUESTION))
-            await asyncio.sleep(EVERY_S)
+        person = people[len(self.asked) % len(people)]
+        self.asked.append(self.world.workspace.post(person, channel, QUESTION))
+        self._timer = asyncio.get_running_loop().call_later(EVERY_S, self.ask_on)
+
+    def stop(self) -> None:
+        """Mention the bot no more."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     def see(self, change: Change) -> None:
         """Note the first words of each answer."""
@@ -102,12 +107,11 @@ class HostileWorld:
         """Have people mention the bot inside the block. At its end, wait until each has one whole answer."""
         mentions = Mentions(self)
         forget = self.workspace.subscribe(mentions.see)
-        asking = asyncio.create_task(mentions.ask_on())
+        mentions.ask_on()
         try:
             yield mentions
         finally:
-            asking.cancel()
-            await asyncio.gather(asking, return_exceptions=True)
+            mentions.stop()
         await self.workspace.until(lambda: all(map(self.is_answered, mentions.asked)), timeout_s=GENEROUS_S)
         forget()
 

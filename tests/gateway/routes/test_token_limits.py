@@ -87,7 +87,8 @@ async def test_requests_at_once_cannot_pass_a_limit(
     spent = len(model.requests) * sum(USAGE.values())
     assert 0 < spent <= LIMIT
     assert left == LIMIT - spent
-    assert {got.status for got in answers} == {200, 429}
+    # Two processes on one SQLite file may keep each other waiting for too long. Then a request is refused with a 503.
+    assert {200, 429} <= {got.status for got in answers} <= {200, 429, 503}
     refused = [got for got in answers if got.status == 429]
     assert {(got.error["type"], got.error["code"]) for got in refused} == {("tokens", "rate_limit_exceeded")}
     assert all(0 < int(got.headers["retry-after"]) <= 60 for got in refused)
