@@ -7,6 +7,7 @@ function, which main.py imports.
 from __future__ import annotations
 
 import argparse
+import sys
 
 from bot.domain.api_keys import NAME_CHARACTERS
 
@@ -23,6 +24,7 @@ def make_parser() -> argparse.ArgumentParser:
         description="The support attendant that lives in Slack threads.",
         epilog="Settings are environment variables or lines in .env; the documentation lists them all.",
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     words = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def word(name: str, command: str, help_text: str) -> argparse.ArgumentParser:
@@ -49,6 +51,16 @@ def make_parser() -> argparse.ArgumentParser:
     manifest = word("manifest", "app_manifest:manifest_command", "print the Slack app's manifest, with your commands")
     manifest.add_argument("--url", help="the address that Slack sends to, for HTTP instead of Socket Mode")
     return parser
+
+
+class _Version(argparse.Action):
+    """Prints the version. Only then is the package's description read, which takes a while."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version  # noqa: PLC0415 - see above
+
+        sys.stdout.write(f"attendant {version('attendant')}\n")
+        parser.exit()
 
 
 def _add_keys(keys: argparse.ArgumentParser) -> None:

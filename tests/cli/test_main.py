@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,11 @@ def test_the_garbage_collector_runs_again_after_any_end(
     assert main(["run"]) == 1
     assert "attendant: " in "".join(capsys.readouterr())
     assert gc.isenabled()
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is the version of the package that runs."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"attendant {version('attendant')}\n")

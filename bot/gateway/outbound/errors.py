@@ -106,7 +106,7 @@ def unsupported_media_type() -> ApiError:
     return ApiError(
         ErrorResponse(
             415,
-            "Send a JSON object, with content-type: application/json, plain or as gzip.",
+            "Send a JSON object, with content-type: application/json, plain or compressed by gzip or deflate.",
             code="unsupported_media_type",
         )
     )
