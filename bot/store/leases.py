@@ -79,7 +79,8 @@ def owners(connection: Connection) -> set[str]:
 def free_those_of(connection: Connection, endings: Sequence[str]) -> int:
     """Free the leases of the owners whose names end so, because these have ended; return how many.
 
-    An owner that lives after all renews a lease that nobody has taken since.
+    An owner that lives after all renews a lease that nobody has taken since. The lease of a turn that has broken before
+    runs out by itself, so that a few crashes within seconds do not use up the attempts of every running turn.
     """
     if not endings:
         return 0
@@ -87,6 +88,7 @@ def free_those_of(connection: Connection, endings: Sequence[str]) -> int:
         sa.and_(table.c.lease_until.is_not(None), sa.or_(*(table.c.lease_owner.endswith(each) for each in endings)))
         for table in (THREADS, SUMMARIES)
     )
+    of_thread = sa.and_(of_thread, ~sa.exists().where(TURNS.c.thread_id == THREADS.c.id, RUNNING, _HAS_BROKEN))
     lock_threads(connection, of_thread)
     freed = connection.execute(sa.update(THREADS).where(of_thread).values(lease_until=None)).rowcount
     lock_sessions(connection, SESSIONS.c.id.in_(sa.select(SUMMARIES.c.session_id).where(of_summary)))
@@ -189,6 +191,7 @@ _OWNERS = sa.union(
         for table in (THREADS, SUMMARIES)
     )
 )
+_HAS_BROKEN = TURNS.c.attempt - TURNS.c.postponed > 1  # before its present attempt
 _INTERRUPTION = sa.select(THREADS.c.interrupted).where(_THIS).with_for_update()
 _INTERRUPTIONS = sa.select(THREADS.c.id, THREADS.c.fence, THREADS.c.interrupted).where(
     THREADS.c.lease_owner == sa.bindparam("owner"), THREADS.c.interrupted.is_not(None)

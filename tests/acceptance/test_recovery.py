@@ -79,6 +79,20 @@ async def test_a_restarted_process_goes_on_at_once(database_url: str, tmp_path: 
         await whole(scene, questions, time.monotonic())
 
 
+async def test_crashes_in_quick_succession_cost_no_answer(database_url: str, tmp_path: Path) -> None:
+    """As many crashes as a turn has attempts come within seconds. The last attempt waits until the lease runs out."""
+    model = Model()
+    async with replicas(database_url, tmp_path, model.answer, **LIMITS) as scene:
+        process = await scene.start(lease=LEASE / 2)
+        questions = await asked(scene)
+        for _ in range(3):
+            await scene.kill(process)
+            process = await scene.start(lease=LEASE / 2)
+            await looked()
+        model.release()
+        await scene.until(lambda: all(_texts(scene, root) == [("One, two.", False)] for root in questions))
+
+
 async def test_the_other_process_goes_on_at_once(database_url: str, tmp_path: Path) -> None:
     """One of two processes on a database is killed. The other finishes its answers."""
     model = Model()
