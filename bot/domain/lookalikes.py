@@ -14,10 +14,10 @@ import re
 import unicodedata
 from functools import lru_cache
 
-# Characters that pass for a bracket, or for the colon after a name.
-OPENING_BRACKETS = "[［⁅⟦⦋⦍⦏【〖〔〘〚❲『「﹇⎡⎣"
-CLOSING_BRACKETS = "]］⁆⟧⦌⦎⦐】〗〕〙〛❳』」﹈⎤⎦"
-COLONS = ":：﹕∶꞉˸։׃ː፡"
+# Characters that pass for a square bracket, or for the colon after a name. Round and curly ones do not.
+OPENING_BRACKETS = "[［⁅⟦⦋⦍⦏【〖〔〘〚❲『「﹇⎡⎣༺༼᚛⌈⌊〈❨❪❬❰❴⟅⟨⟪⟬⟮⦃⦅⦇⦉⦑⦓⦕⦗⧘⧚⧼⸢⸤⸦⸨⹕⹗⹙⹛〈《﴿︗︹︻︽︿﹁﹃﹝｟｢"
+CLOSING_BRACKETS = "]］⁆⟧⦌⦎⦐】〗〕〙〛❳』」﹈⎤⎦༻༽᚜⌉⌋〉❩❫❭❱❵⟆⟩⟫⟭⟯⦄⦆⦈⦊⦒⦔⦖⦘⧙⧛⧽⸣⸥⸧⸩⹖⹘⹚⹜〉》﴾︘︺︼︾﹀﹂﹄﹞｠｣"
+COLONS = ":𐞁：︓﹕∶꞉˸։׃ː፡"
 
 _LOOKALIKES = {
     "a": "ɑΑαАаᎪᗅꓮꭺ𐊠𖽀",

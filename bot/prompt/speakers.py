@@ -31,6 +31,7 @@ _FILLERS = _BOTS | set(
 )  # words that do not make another name of a role
 _IN_NAMES = ROUND | str.maketrans({"{": "(", "}": ")", "<": "(", ">": ")"} | dict.fromkeys(COLONS, " "))
 _WORD = re.compile(r"[^\W_]+")
+_NUMBER_AT_END = re.compile(r"[\W\d_]+\Z")
 _LONGEST_START = LONGEST_NAME + 22  # of a line that could be another person's: a marked name, a colon and a space
 _NAME_LINE = re.compile(rf"[^{COLONS}]{{1,{LONGEST_NAME + 20}}}[{COLONS}](?![/\d])")
 
@@ -122,7 +123,7 @@ def _safe(name: str, roles: Collection[str], *, is_bot: bool) -> str:
 
 def _is_misleading(name: str, roles: Collection[str]) -> bool:
     """Return whether a person's name reads like a role, another bot, this one, or a line of ours."""
-    for reading in _readings(name):
+    for reading in _readings(name) | _readings(_NUMBER_AT_END.sub("", name)):
         words = _WORD.findall(reading)
         core = "".join(word for word in words if word not in _FILLERS)
         says_bot = bool(words) and words[-1] in _BOTS

@@ -67,3 +67,13 @@ def test_brackets_come_in_pairs() -> None:
     assert len(OPENING_BRACKETS) == len(CLOSING_BRACKETS)
     assert len(set(OPENING_BRACKETS + CLOSING_BRACKETS + COLONS)) == len(OPENING_BRACKETS + CLOSING_BRACKETS + COLONS)
     assert {unicodedata.category(bracket) for bracket in OPENING_BRACKETS} <= {"Ps", "Sm"}
+
+
+def test_every_bracket_of_unicode_counts() -> None:
+    """Each opening and closing mark of Unicode counts, except quotation marks, and round and curly brackets."""
+    for char in map(chr, range(0x110000)):
+        kind, plain = unicodedata.category(char), unicodedata.normalize("NFKC", char)
+        if kind in ("Ps", "Pe") and plain not in tuple("(){}") and "QUOTATION" not in unicodedata.name(char):
+            assert char in OPENING_BRACKETS + CLOSING_BRACKETS
+        if plain in OPENING_BRACKETS + CLOSING_BRACKETS + COLONS:
+            assert char in OPENING_BRACKETS + CLOSING_BRACKETS + COLONS
