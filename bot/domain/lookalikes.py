@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
-# Characters that pass for a bracket, or for the colon after a name.
-OPENING_BRACKETS = "[［⁅⟦⦋⦍⦏【〖〔〘〚❲『「﹇⎡⎣"
-CLOSING_BRACKETS = "]］⁆⟧⦌⦎⦐】〗〕〙〛❳』」﹈⎤⎦"
-COLONS = ":：﹕∶꞉˸։׃ː፡"
+# Characters that pass for a square bracket, or for the colon after a name. Round and curly ones do not.
+OPENING_BRACKETS = "[［⁅⟦⦋⦍⦏【〖〔〘〚❲『「﹇⎡⎣༺༼᚛⌈⌊〈❨❪❬❰❴⟅⟨⟪⟬⟮⦃⦅⦇⦉⦑⦓⦕⦗⧘⧚⧼⸢⸤⸦⸨⹕⹗⹙⹛〈《﴿︗︹︻︽︿﹁﹃﹝｟｢"
+CLOSING_BRACKETS = "]］⁆⟧⦌⦎⦐】〗〕〙〛❳』」﹈⎤⎦༻༽᚜⌉⌋〉❩❫❭❱❵⟆⟩⟫⟭⟯⦄⦆⦈⦊⦒⦔⦖⦘⧙⧛⧽⸣⸥⸧⸩⹖⹘⹚⹜〉》﴾︘︺︼︾﹀﹂﹄﹞｠｣"
+COLONS = ":𐞁：︓﹕∶꞉˸։׃ː፡"
 
 _LOOKALIKES = {
     "a": "ɑΑαАаᎪᗅꓮꭺ𐊠𖽀",
@@ -54,6 +55,10 @@ _ALIKE = str.maketrans("l1|0", "iiio")  # one letter for characters that many fo
 _INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs"})  # categories: control, format, unassigned, private, surrogate
 _MARKS = frozenset({"Mn", "Me"})  # categories: accents, and shapes around a character
 _MOST_KNOWN = 20_000
+# Most of Unicode. No such sign resembles a Latin letter.
+_IDEOGRAPHS = (range(0x3400, 0xA000), range(0xAC00, 0xD7A4), range(0x20000, 0x2A6E0), range(0x30000, 0x3134B))
+_ABOVE_ALL = 0x32400  # from here on there are only invisible characters
+_MOST_LETTERS = 4  # in one character, such as a unit. Longer ones, such as an Arabic phrase, have no Latin letters
 # Letters, signs and selectors that fonts draw as nothing, besides those of the categories above.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0").union(
     map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)])
@@ -61,12 +66,14 @@ _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800
 
 
 def folded(text: str) -> str:
-    """Return the text in the small Latin letters and digits that it resembles. Signs and spaces stay."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFKD", text).translate(_FOLDING)
-    return text.lower().translate(_ALIKE).replace("rn", "m")
+    """Return the text in the small Latin letters and digits that it resembles. Signs and spaces stay.
+
+    It takes linear time: each character is looked up, and none becomes more than four.
+    """
+    return text.translate(_FOLDING).replace("rn", "m")
 
 
+@lru_cache(_MOST_KNOWN)
 def is_invisible(char: str) -> bool:
     """Return whether fonts draw nothing for this character, not even a space."""
     return char in _BLANK or unicodedata.category(char) in _INVISIBLE
@@ -76,11 +83,27 @@ class _Folding(dict[int, str]):
     """What each character resembles, by its code point. It fills as characters occur."""
 
     def __missing__(self, code: int) -> str:
-        """Find out about a character."""
-        resembled = _resembled(chr(code))
-        if len(self) < _MOST_KNOWN:  # a text with all of Unicode must not fill the memory
+        """Find out about a character. Those that take longer are always kept: there are some fifty thousand."""
+        if code >= _ABOVE_ALL:
+            return ""
+        at_once = _resembled_at_once(chr(code))
+        resembled = _decomposed(chr(code)) if at_once is None else at_once
+        if at_once is None or len(self) < _MOST_KNOWN:  # a text with all of Unicode must not fill the memory
             self[code] = resembled
         return resembled
+
+
+def _resembled_at_once(char: str) -> str | None:
+    """Return what most characters of Unicode resemble: nothing, or themselves. None for the others."""
+    if any(ord(char) in signs for signs in _IDEOGRAPHS):
+        return char
+    return "" if is_invisible(char) and not (char.isascii() or char.isspace()) else None
+
+
+def _decomposed(char: str) -> str:
+    parts = unicodedata.normalize("NFKD", char)
+    resembled = "".join(map(_resembled, parts)) if len(parts) <= _MOST_LETTERS else char
+    return resembled.lower().translate(_ALIKE)
 
 
 def _resembled(char: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import dropwhile, islice
 
 from bot.domain.events import Attachment
 from bot.domain.lookalikes import COLONS, OPENING_BRACKETS, folded, is_invisible
@@ -30,7 +31,9 @@ _FILLERS = _BOTS | set(
 )  # words that do not make another name of a role
 _IN_NAMES = ROUND | str.maketrans({"{": "(", "}": ")", "<": "(", ">": ")"} | dict.fromkeys(COLONS, " "))
 _WORD = re.compile(r"[^\W_]+")
-_NAME_LINE = re.compile(rf"\s*[^{COLONS}]{{1,{LONGEST_NAME + 20}}}[{COLONS}](?![/\d])")
+_NUMBER_AT_END = re.compile(r"[\W\d_]+\Z")
+_LONGEST_START = LONGEST_NAME + 22  # of a line that could be another person's: a marked name, a colon and a space
+_NAME_LINE = re.compile(rf"[^{COLONS}]{{1,{LONGEST_NAME + 20}}}[{COLONS}](?![/\d])")
 
 
 def mentioned(text: str) -> list[str]:
@@ -68,8 +71,9 @@ def unattributed(text: str, attachments: Sequence[Attachment], names: Mapping[st
     could be taken for a mark or for another person's message.
     """
     first, *others = without_marks(name_mentions(text, names).strip()).splitlines() or [""]
-    visible = "".join(char for char in first if not is_invisible(char))
-    is_mistakable = visible.lstrip().startswith(tuple(OPENING_BRACKETS)) or _NAME_LINE.match(visible)
+    seen = dropwhile(str.isspace, (char for char in first if not is_invisible(char)))
+    start = "".join(islice(seen, _LONGEST_START))
+    is_mistakable = start.startswith(tuple(OPENING_BRACKETS)) or _NAME_LINE.match(start)
     begins = set_in(first) if is_mistakable else first
     parts = [begins, *map(set_in, others)] if first else []
     return "\n".join([*parts, *_files(attachments, names)]) or NO_WORDS
@@ -112,13 +116,14 @@ def _described(file: Attachment, names: Mapping[str, str]) -> str:
 def _safe(name: str, roles: Collection[str], *, is_bot: bool) -> str:
     """Return the name on one line, without brackets and colons. A name that misleads is marked."""
     visible = "".join(" " if char.isspace() else char for char in name if char.isspace() or not is_invisible(char))
-    safe = " ".join(unicodedata.normalize("NFKC", visible).translate(_IN_NAMES).split())[:LONGEST_NAME].rstrip()
+    start = " ".join(visible.split())[: 4 * LONGEST_NAME]  # bounded, because one character may become eighteen
+    safe = " ".join(unicodedata.normalize("NFKC", start).translate(_IN_NAMES).split())[:LONGEST_NAME].rstrip()
     return f"{safe} (a person)" if not is_bot and _is_misleading(safe, roles) else safe
 
 
 def _is_misleading(name: str, roles: Collection[str]) -> bool:
     """Return whether a person's name reads like a role, another bot, this one, or a line of ours."""
-    for reading in _readings(name):
+    for reading in _readings(name) | _readings(_NUMBER_AT_END.sub("", name)):
         words = _WORD.findall(reading)
         core = "".join(word for word in words if word not in _FILLERS)
         says_bot = bool(words) and words[-1] in _BOTS

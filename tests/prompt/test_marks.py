@@ -226,6 +226,10 @@ def test_a_second_person_changes_no_earlier_byte(said: list[Turn], then: str) ->
         ("[1, 2]\n[mysqld]\nport = 1", "[1, 2]\n[mysqld]\nport = 1"),
         ("see [the docs](https://x.y) [ ] todo", "see [the docs](https://x.y) [ ] todo"),
         ("a\n[end of the note]\nb", "a\n(end of the note)\nb"),
+        ("\uff62end of the note\uff63", "(end of the note)"),
+        ("\ufe5dend of the note\ufe5e", "(end of the note)"),
+        ("\u2308end of the note\u2309", "(end of the note)"),
+        ("\u300aend of a book\u300b {end of it}", "\u300aend of a book\u300b {end of it}"),
         ("\uff3bEND of  the\u00a0note\uff3d", "(END of  the\u00a0note)"),
     ],
 )
@@ -235,7 +239,7 @@ def test_only_marks_are_escaped(text: str, shown: str) -> None:
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("piece", ["[", "[ ", "[end of ", "\u0435[", "[\u200b"])
+@pytest.mark.parametrize("piece", ["[", "[ ", "[end of ", "\u0435[", "[\u200b", "[\ufdfa", "\ufdfa"])
 def test_escaping_takes_linear_time(piece: str) -> None:
     """A million characters of any repeated piece take less than the time limit."""
-    assert without_marks(piece * 300_000)
+    assert without_marks(f"[{piece * 300_000}")

@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 
 from bot.domain.lookalikes import is_invisible
 
-_DOTS = str.maketrans(dict.fromkeys("\u2024\u2027\u3002\uff0e\uff61\u00b7\u0701\u0702\u06d4\ua4f8\ua60e", "."))
+_DOTS = str.maketrans(
+    dict.fromkeys("\u2024\u2027\u3002\uff0e\uff61\u00b7\u0701\u0702\u06d4\u2219\u22c5\u2e31\u2e33\ua4f8\ua60e", ".")
+)
 _IDNA_DOTS = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))  # that separate labels in a URL, too
 _SLASHES = str.maketrans(dict.fromkeys("\u2044\u2215\u29f8\u2571", "/"))
 _COLONS = str.maketrans(dict.fromkeys("\u2236\ua789\u02d0\u0589", ":"))
@@ -23,14 +25,22 @@ _CHAR = r"[\w\-\u0300-\u036f\u0483-\u0487\u0591-\u05c7\u064b-\u065f\u0900-\u109f
 _NAME = rf"(?:{_CHAR}+\.)+(?:xn--[\w-]+|(?![\d_]){_CHAR}{{2,}})"
 _HOST = r"\[[^\s\]]*\]|[^\s/?\#:()\[\]\"'”»,;]+"  # after the slashes: an IPv6 address, or any name
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
+# An IPv4 address with hexadecimal or octal parts, or one of the own machine's with fewer parts.
+_OTHER_IP = (
+    r"(?:\d{1,3}\.){0,3}0x[0-9a-f]{1,8}(?:\.(?:0x)?[0-9a-f]{1,8}){1,3}|0\d{1,3}(?:\.\d{1,3}){3}|127(?:\.\d{1,3}){1,2}"
+)
 _ADDRESS = re.compile(
     rf"""
     (?:(?<![\w+.-])[a-z][a-z0-9+.-]{{0,30}}:|(?<![\w:/]))//(?:(?P<user>[^\s/?\#@]*)@)?(?P<host>{_HOST})
     | (?<![\w.@-])(?P<mailbox>[\w.+-]+@)?(?P<name>{_NAME})(?![\w-])
-    | (?<![\w.-])(?P<ip>{_OCTET}(?:\.{_OCTET}){{3}})(?![\w-]|\.\d)
+    | (?<![\w.-])(?P<ip>{_OCTET}(?:\.{_OCTET}){{3}}|{_OTHER_IP})(?![\w-]|\.\d)
+    | (?<![\w:.])\[?(?P<six>(?=:?[0-9a-f]|::[0-9a-f])(?=[0-9a-f:]{{0,39}}::)[0-9a-f:]{{3,39}})(?![\w:])
+    | (?<![\w.@-])(?P<punycode>xn--[a-z0-9-]+)(?![\w.-])
+    | ^\s*(?P<integer>0x[0-9a-f]{{7,8}}|\d{{9,10}})(?=[/:]|\s*$)
     | (?<![\w.@-])(?P<local>localhost)(?![\w.-])
     | ^\s*(?P<port>(?!\d+:){_CHAR}+):\d{{2,5}}(?=/|\s*$)
     | (?<![\w.-])(?:tel|sms|mailto):(?P<number>[^\s?]+)
+    | ^\s*(?P<scheme>[a-z][a-z0-9+.-]{{1,30}}:)(?![\d:/])[^\s:]+\s*$
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -41,6 +51,8 @@ _FILE = re.compile(
     re.IGNORECASE,
 )
 _MAX_SHOWN_URL = 100
+_MAX_HOST = 253  # characters that the network knows in a host
+_HOSTS = ("host", "name", "ip", "six", "punycode", "integer", "local", "port")  # the groups that hold one
 _AUTHORITY = re.compile(r"mailto:[^?]*|(?:[a-z]+:)?//[^/?#]*|www\.[^/?#]*", re.IGNORECASE)
 _MARKUP = frozenset("\\*_~`")
 
@@ -82,12 +94,15 @@ def _leads_to(found: re.Match[str], actual: str, target: str) -> bool:
     if found["user"] and re.search(r"[.:]", found["user"]):  # "https://good.com@evil.com" hides the host
         return False
     if found["mailbox"] and target[:7].casefold() == "mailto:":
-        return _ascii(found["mailbox"] + found["name"]) == _ascii(target[7:].partition("?")[0])
-    named = found["host"] or found["name"] or found["ip"] or found["local"] or found["port"]
+        mailbox = _ascii(found["mailbox"] + found["name"])
+        return mailbox != "" and mailbox == _ascii(target[7:].partition("?")[0])
+    if found["scheme"]:
+        return target.casefold().startswith(found["scheme"].casefold())
+    named = next(found[kind] for kind in _HOSTS if found[kind])
     if found["name"] and not found["mailbox"] and _FILE.fullmatch(named.rpartition(".")[2]):
         return True
     host = _comparable(_ascii(named))
-    return _comparable(actual) == host or ("." in host and _comparable(actual).endswith(f".{host}"))
+    return (host != "" and _comparable(actual) == host) or ("." in host and _comparable(actual).endswith(f".{host}"))
 
 
 def _as_displayed(label: str) -> str:
@@ -96,9 +111,14 @@ def _as_displayed(label: str) -> str:
 
 
 def _ascii(host: str) -> str:
-    """Return a host as the network knows it: "müller.de" is "xn--mller-kva.de"."""
+    """Return a host as the network knows it: "müller.de" is "xn--mller-kva.de"; "" if it is too long for a host."""
+    if len(host) > _MAX_HOST:
+        return ""
     plain = unicodedata.normalize("NFKC", host).casefold().translate(_IDNA_DOTS)
-    return ".".join(_ascii_label(label) for label in plain.split(".") if label)
+    if len(plain) > _MAX_HOST:  # before the conversion, which takes quadratic time
+        return ""
+    known = ".".join(_ascii_label(label) for label in plain.split(".") if label)
+    return known if len(known) <= _MAX_HOST else ""
 
 
 def _ascii_label(label: str) -> str:

@@ -131,3 +131,36 @@ def test_an_honest_label_stays(text: str) -> None:
 def test_other_addresses_are_compared_too(text: str, shown: str) -> None:
     """Mailboxes, phone numbers, ports and a host behind a user's name are compared."""
     assert sanitized(text).replace(JOINER, "") == shown
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        *("::1", "[::1]", "2001:db8::1", "167772161", "0x7f000001", "0x7f.0.0.1", "0177.0.0.1", "127.1", "xn--p1ai"),
+        *("myapp:foo", "javascript:alert", "bank\u2219com", "bank\u22c5com", "bank\u2e31com"),
+    ],
+)
+def test_unusual_addresses_are_followed_by_the_real_host(label: str) -> None:
+    """Other notations of an address, other schemes and other dots are recognised."""
+    assert sanitized(f"[{label}](https://evil.net)").endswith(" (https://evil.net)](https://evil.net)")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[::1](http://[::1]/) [127.1](http://127.1/) [167772161](http://167772161/) [xn--p1ai](https://xn--p1ai/)",
+        "[std::vector](https://good.com) [and/or](https://good.com) [01.02.2026](https://good.com)",
+        "[10:30](https://good.com) [3.12](https://good.com) [20260102](https://good.com)",
+    ],
+)
+def test_an_unusual_honest_label_stays(text: str) -> None:
+    """The same address in another notation, code, dates, times and versions are no deception."""
+    assert sanitized(text) == text
+
+
+@pytest.mark.parametrize("host", ["\ufdfa" * 300, "\ufdfa" * 100, "\u00fc" * 254, "a." * 200])
+def test_a_host_that_is_too_long_is_not_converted(host: str) -> None:
+    """A label with an address is followed by the start of a URL whose host no network knows."""
+    shown = sanitized(f"[bank.com](https://{host})").replace(JOINER, "")
+
+    assert shown == f"[bank.com (https://{host[:92]})](https://{host})"
