@@ -1,7 +1,8 @@
 """A backend's failure: its status and error object, read as one Trouble and a line for operators.
 
-Rule: pure. The backend's message may repeat a person's text or part of a key. It is searched, never shown. It may also
-repeat a value that a caller of the HTTP API chose; then only the fault's codes say that the window was exceeded.
+Rule: pure. The backend's message may repeat a person's text or part of a key. It is never shown, and it is searched
+only where neither a code nor the status says the kind of failure. It may also repeat a value that a caller of the HTTP
+API chose; then only the fault's codes say that the window was exceeded.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from bot.errors import ModelError, Trouble
 PROBLEMS = {
     Trouble.REFUSED_KEY: "the backend refused the key; check OPENAI_API_KEY and what it is allowed to do",
     Trouble.NO_QUOTA: "the account's quota or credit is used up; look at its billing page",
-    Trouble.RATE_LIMITED: "the account's rate limit is reached, retries included; raise it, or lower MAX_RUNNING_TURNS",
-    Trouble.UNAVAILABLE: "the backend is failing, retries included; check OPENAI_BASE_URL and the backend's status",
+    Trouble.RATE_LIMITED: "the account's rate limit is reached; raise it, or lower MAX_RUNNING_TURNS",
+    Trouble.UNAVAILABLE: "the backend is failing; check OPENAI_BASE_URL and the backend's status",
     Trouble.TIMEOUT: "the backend sent nothing for too long; raise MODEL_TIMEOUT_SECONDS, or use a quicker model",
     Trouble.CUT: "the answer's stream broke off; look at the backend, and at proxies before it",
     Trouble.EMPTY: "the answer was empty; if this stays so, try another OPENAI_MODEL",
@@ -43,10 +44,10 @@ _BY_WORD = {
     "invalid_api_key": Trouble.REFUSED_KEY,
     "model_not_found": Trouble.NOT_FOUND,
     "rate_limit_exceeded": Trouble.RATE_LIMITED,
-    "server_error": Trouble.UNAVAILABLE,
-    "overloaded_error": Trouble.UNAVAILABLE,
     "tool_use_failed": Trouble.CUT,  # Groq: the model wrote an invalid call
 }
+# These say less than a status does.
+_BY_VAGUE_WORD = {"server_error": Trouble.UNAVAILABLE, "overloaded_error": Trouble.UNAVAILABLE}
 _BY_STATUS = {
     401: Trouble.REFUSED_KEY,
     402: Trouble.NO_QUOTA,
@@ -58,17 +59,20 @@ _BY_STATUS = {
 }
 # Newer versions of vLLM have no code for an exceeded window, but they blame this. No request has such a parameter.
 _INPUT_TOKENS = "input_tokens"
+# Codes of a single parameter's fault. `invalid_request_error` is none: DeepSeek has it for an exceeded window.
+_PARAMETER_CODE = re.compile(r"(unsupported|unknown|missing)_|invalid_(?!request)")
 # DeepSeek and older versions of vLLM have only a message.
 _WINDOW = re.compile(
     r"context (length|window|size)|maximum context|input tokens exceed|prompt is too long", re.IGNORECASE
 )
+_WINDOW_FULL = "Context size has been exceeded."  # llama.cpp, with a 500: the whole message, so that it quotes nobody
 # Ollama, vLLM, Groq, OpenRouter, llama.cpp and OpenAI itself (for reasoning models) each word it differently.
 _NO_TOOLS = re.compile(r"\btools?\b|\btool_|function[_ ](calling|tools?)", re.IGNORECASE)
 # Messages that name the window: "maximum context length is 8192 tokens", "configured limit of 272,000 tokens",
 # "available context size (4096 tokens)", "210000 tokens > 200000 maximum", "32768 maximum context", "n_ctx: 4096".
 _NUMBER = r"(\d[\d,]{2,11})"
 _LIMITS = [
-    re.compile(pattern.replace("NUMBER", _NUMBER), re.IGNORECASE)
+    re.compile(pattern.replace("NUMBER", _NUMBER), re.IGNORECASE | re.ASCII)
     for pattern in (
         r"n_ctx\W{1,4}NUMBER",
         r"> ?NUMBER",
@@ -79,6 +83,7 @@ _LIMITS = [
 _PERHAPS_WINDOW = "; if its message is about an exceeded window, set MODEL_WINDOW_TOKENS"
 _WORD = re.compile(r"[A-Za-z0-9_.\[\]-]{1,60}")
 _TOO_LARGE = 413
+_UNCLEAR = {None, 400, 422}  # statuses of many kinds of failure
 _SERVER_ERROR = 500
 _REFUSALS = {Trouble.BAD_REQUEST, Trouble.NOT_FOUND}
 
@@ -112,16 +117,15 @@ class BackendFault:
         """The kind of failure, as the bot handles it."""
         if self.status == _TOO_LARGE or self.param == _INPUT_TOKENS:
             return Trouble.WINDOW_EXCEEDED
-        if not self.quotes_caller and self._mentions_window:
+        if known := self._named(_BY_WORD) or _BY_STATUS.get(self.status or 0):
+            return known
+        if not self.quotes_caller and self._has_only_message_of_window:
             return Trouble.WINDOW_EXCEEDED
-        for word in (self.code, self.kind):
-            if word in _BY_WORD:
-                return _BY_WORD[word]
+        if vague := self._named(_BY_VAGUE_WORD):
+            return vague
         if self.status is None:
             return Trouble.CUT
-        if self.status >= _SERVER_ERROR:
-            return Trouble.UNAVAILABLE
-        return _BY_STATUS.get(self.status, Trouble.BAD_REQUEST)
+        return Trouble.UNAVAILABLE if self.status >= _SERVER_ERROR else Trouble.BAD_REQUEST
 
     @property
     def window(self) -> int | None:
@@ -130,6 +134,16 @@ class BackendFault:
             return None
         match = next(filter(None, (limit.search(self.message) for limit in _LIMITS)), None)
         return self.window_field or (int(match[1].replace(",", "")) if match else None)
+
+    def _named(self, troubles: Mapping[str, Trouble]) -> Trouble | None:
+        return troubles.get(self.code) or troubles.get(self.kind)
+
+    @property
+    def _has_only_message_of_window(self) -> bool:
+        if self.message == _WINDOW_FULL:
+            return True
+        says_more = self._named(_BY_VAGUE_WORD) or _PARAMETER_CODE.match(self.code)
+        return self.status in _UNCLEAR and not says_more and self._mentions_window
 
     @property
     def _mentions_window(self) -> bool:

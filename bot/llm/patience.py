@@ -63,6 +63,8 @@ class PatientModel:
             except ModelError as error:
                 failure, pause_s = error, attempts.pause_after(error, has_text=has_text)
                 if pause_s is None:
+                    if attempts.failed > 1:
+                        error.detail += "; retries did not help"
                     raise
             else:
                 yield piece

@@ -57,6 +57,10 @@ class Prompt:
     shortened: bool  # the newest message is not shown in full
     compaction: Compaction | None  # None: no compaction is due
 
+    def has_number(self, number: int) -> bool:
+        """Return whether a message has the digits of this number, with or without commas."""
+        return any(str(number) in message["content"].replace(",", "") for message in self.messages)
+
 
 @dataclass(frozen=True, slots=True)
 class PromptParts:

@@ -179,15 +179,17 @@ class AnswerStream:
         """Compose a shorter prompt if the window was exceeded; False when there is no reason, or no way, to do so.
 
         The caller's own limit of the answer may be the cause; then the budget that all requests share must not change.
+        A window that is also a number in the prompt does not count, because the backend's error may quote the prompt.
         """
         error = self._failure
         if error is None or error.trouble is not Trouble.WINDOW_EXCEEDED or self._pieces or self._interrupted:
             return False
         budget, limit = self._budget, answer_limit(self._parameters)
+        window = None if error.window is None or self.prompt.has_number(error.window) else error.window
         if limit is None:
-            budget.exceeded(self.prompt.tokens, error.window)
+            budget.exceeded(self.prompt.tokens, window)
         else:
-            budget = budget.for_answer(limit, error.window)
+            budget = budget.for_answer(limit, window)
         try:
             refused, self.prompt = self.prompt, self._compose(budget)
         except ModelError as nothing_fits:

@@ -35,6 +35,38 @@ async def test_each_failure_of_the_model_gets_a_sentence(room: Room, trouble: Tr
     assert (await talk.answers(2))[-1].endswith("| are you there?")
 
 
+ECHOED = "my maximum context 600"
+
+
+async def test_a_refusal_that_quotes_a_person_narrows_nothing(room: Room) -> None:
+    """The backend's filter quotes a message that reads like an exceeded window. Everybody's window stays."""
+    window = room.services.assistant.budget.window
+    room.model.script(Fails(400, {"message": f"Flagged: '{ECHOED}'", "code": "content_filter"}))
+    talk = room.guest("Ana").mentions(f"{ECHOED} {'word ' * 600}")
+
+    assert await talk.answers(1) == [texts.trouble(Trouble.REFUSED)]
+    assert room.services.assistant.budget.window == window
+
+
+@pytest.mark.parametrize("number", ["600", "0600", "0,0,0,0,0,600", "\N{FULLWIDTH DIGIT SIX}00"])
+async def test_a_number_that_a_person_wrote_is_no_window(room: Room, number: str) -> None:
+    """A backend without codes quotes a message. The bot does not take the person's number for the window."""
+    echoed = f"my maximum context {number}"
+    room.model.script(Fails(400, {"message": f"Invalid content: '{echoed}'"}), says("ok"))
+    talk = room.guest("Ana").mentions(f"{echoed} {'word ' * 2_000}")
+    await talk.answers(1)
+
+    assert room.services.assistant.budget.window > 1_000
+
+
+async def test_a_busy_backend_that_mentions_a_window_is_asked_again(room: Room) -> None:
+    """A 429 is a rate limit, also where its message mentions a context size."""
+    busy = {"message": "Too many requests. See 'context size' in our docs", "code": "rate_limit_exceeded"}
+    room.model.script(Fails(429, busy, {"retry-after-ms": "1"}), says("ok"))
+
+    assert await room.guest("Ana").mentions("hello").answers(1) == ["ok"]
+
+
 async def test_an_incomplete_answer_keeps_its_text(room: Room) -> None:
     """The stream breaks half-way each time. The last text stays, and the sentence follows it."""
     room.model.script(*[says("Have you tried ", delta("turning it"), Cut())] * 3)

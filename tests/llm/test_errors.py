@@ -72,6 +72,53 @@ def test_a_message_alone_does_not_exceed_a_callers_window(error: dict[str, objec
     assert "MODEL_WINDOW_TOKENS" in theirs.error("m").detail
 
 
+QUOTE = "Input flagged: 'my maximum context 600'"
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "trouble"),
+    [
+        (400, {"code": "content_filter", "type": "invalid_request_error"}, Trouble.REFUSED),
+        (400, {"code": "unsupported_value"}, Trouble.BAD_REQUEST),
+        (400, {"code": "invalid_value"}, Trouble.BAD_REQUEST),
+        (401, {"code": "invalid_api_key"}, Trouble.REFUSED_KEY),
+        (403, {}, Trouble.REFUSED_KEY),
+        (404, {}, Trouble.NOT_FOUND),
+        (429, {}, Trouble.RATE_LIMITED),
+        (429, {"code": "rate_limit_exceeded"}, Trouble.RATE_LIMITED),
+        (429, {"code": "insufficient_quota"}, Trouble.NO_QUOTA),
+        (429, {"type": "server_error"}, Trouble.RATE_LIMITED),
+        (500, {}, Trouble.UNAVAILABLE),
+        (503, {"type": "server_error"}, Trouble.UNAVAILABLE),
+        (None, {"code": 429}, Trouble.RATE_LIMITED),
+        (None, {"code": "content_filter"}, Trouble.REFUSED),
+        (None, {"type": "server_error"}, Trouble.UNAVAILABLE),
+    ],
+)
+def test_codes_and_status_count_before_the_message(
+    status: int | None, error: dict[str, object], trouble: Trouble
+) -> None:
+    """A message may quote a person who writes about windows. A code or a status that says the kind of failure wins."""
+    fault = BackendFault.read({"message": QUOTE, **error}, status)
+
+    assert (fault.trouble, fault.window) == (trouble, None)
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (422, {"message": "prompt is too long"}),
+        (None, {"message": "greater than the context length"}),
+        (None, {"code": 400, "type": "BadRequestError", "message": "maximum context length"}),
+        (400, {"code": "invalid_request_error", "message": "maximum context length"}),
+        (500, {"code": 500, "type": "server_error", "message": "Context size has been exceeded."}),
+    ],
+)
+def test_a_message_counts_where_nothing_else_says_the_kind(status: int | None, error: dict[str, object]) -> None:
+    """Most local backends have no code for an exceeded window. llama.cpp reports one as an error of its own."""
+    assert BackendFault.read(error, status).trouble is Trouble.WINDOW_EXCEEDED
+
+
 DATE, LATER = "Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:28:30 GMT"
 
 

@@ -114,6 +114,21 @@ async def test_patience_ends() -> None:
         assert 5 < len(server.requests) < 15
 
 
+@pytest.mark.parametrize(("patience_s", "was_retried"), [(PATIENCE_S, True), (0.0, False)])
+def test_the_operator_reads_whether_there_were_retries(*, patience_s: float, was_retried: bool) -> None:
+    """The failure says that retries did not help, unless the patience allowed none."""
+
+    @in_virtual_time
+    async def play() -> None:
+        async with asked(*[Fails(503)] * 100, patience_s=patience_s) as (llm, server):
+            with pytest.raises(ModelError) as caught:
+                [piece async for piece in llm.stream(ASKED)]
+            assert (len(server.requests) > 1) is was_retried
+            assert ("retries" in caught.value.detail) is was_retried
+
+    play()
+
+
 @pytest.mark.parametrize(
     "failure",
     [
