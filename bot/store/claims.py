@@ -107,13 +107,14 @@ def settle(connection: Connection, claimed: Claim, settled: Settlement, *, now: 
     }
     if is_closed:
         values["answer"] = None
-    if connection.execute(_SETTLE, values).rowcount == 0:
+    turn = connection.execute(_SETTLE.returning(TURNS.c.session_id), values).first()
+    if turn is None:
         return False
-    if claimed.session_id is not None:
-        sessions.touch(connection, claimed.session_id, now=now)
-        stored_bytes.add(connection, claimed.session_id, stored_bytes.length(settled.answer))
-        if settled.new_window is not None and not is_closed:
-            summaries.move(connection, claimed.session_id, settled.new_window)
+    if turn.session_id is not None:  # a late reset moves a turn to another session
+        sessions.touch(connection, turn.session_id, now=now)
+        stored_bytes.add(connection, turn.session_id, stored_bytes.length(values["answer"]))
+        if settled.new_window is not None and not is_closed and turn.session_id == claimed.session_id:
+            summaries.move(connection, turn.session_id, settled.new_window)
     return state is not TurnState.SUPERSEDED
 
 

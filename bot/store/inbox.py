@@ -13,7 +13,7 @@ from bot.domain.events import Author, MessageReceived, ResetRequested, StopReque
 from bot.domain.sessions import Closed, Interrupted, ResetOutcome, StopOutcome, wants_answer
 from bot.store import session_owners, sessions, stored_bytes, thread_context, threads
 from bot.store.erasure import erase_messages
-from bot.store.interruptions import interrupt, leave_unanswered
+from bot.store.interruptions import interrupt, leave_sessions_unanswered, leave_unanswered
 from bot.store.settlement import TurnState
 from bot.store.tables import MESSAGES, RUNNING, SESSIONS, THREADS, TURNS
 
@@ -144,13 +144,10 @@ def _reset_direct(connection: Connection, event: ResetRequested, now: datetime) 
     )
     rows = connection.execute(open_sessions).all()
     session_ids = [row.session_id for row in rows]
-    of_sessions = MESSAGES.c.session_id.in_(session_ids)
     running = sa.select(TURNS.c.thread_id).where(TURNS.c.thread_id.in_([row.id for row in rows]), RUNNING)
     for thread_id in connection.execute(running).scalars():
         interrupt(connection, thread_id, Interrupted.RESET)
-    waiting = sa.select(MESSAGES.c.thread_id).where(of_sessions, MESSAGES.c.turn_id.is_(None)).distinct()
-    for thread_id in connection.execute(waiting).scalars():
-        leave_unanswered(connection, thread_id, sa.and_(MESSAGES.c.thread_id == thread_id, of_sessions), now)
+    leave_sessions_unanswered(connection, session_ids, now)
     closed = sessions.close(connection, session_ids, Closed.RESET, now=now)
     return ResetOutcome.DONE if closed else ResetOutcome.NOTHING
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -74,6 +75,21 @@ def leave_unanswered(
         of_session = MESSAGES.c.session_id.is_not_distinct_from(session_id)
         connection.execute(sa.update(MESSAGES).where(waiting, of_session).values(turn_id=turn_id))
     return bool(session_ids)
+
+
+def leave_sessions_unanswered(connection: Connection, session_ids: Sequence[str], now: datetime) -> None:
+    """Do the same for all waiting messages of many sessions, whose threads are locked, in two statements."""
+    waiting = sa.and_(MESSAGES.c.session_id.in_(session_ids), MESSAGES.c.turn_id.is_(None))
+    ended = {
+        "attempt": sa.literal(0),
+        "state": sa.literal(TurnState.SUPERSEDED.value),
+        "started_at": sa.literal(now, TURNS.c.started_at.type),
+        "finished_at": sa.literal(now, TURNS.c.finished_at.type),
+    }
+    rows = sa.select(MESSAGES.c.thread_id, MESSAGES.c.session_id, *ended.values()).where(waiting).distinct()
+    connection.execute(sa.insert(TURNS).from_select(["thread_id", "session_id", *ended], rows))
+    newest = sa.select(sa.func.max(TURNS.c.id)).where(TURNS.c.session_id == MESSAGES.c.session_id).scalar_subquery()
+    connection.execute(sa.update(MESSAGES).where(waiting).values(turn_id=newest))
 
 
 def has_question(connection: Connection, turn_id: int) -> bool:

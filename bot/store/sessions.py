@@ -91,7 +91,9 @@ def close(
     sizes = accumulate(session.stored_bytes for session in closed)
     small = [session.id for session, total in zip(closed, sizes, strict=True) if total <= BYTES_PER_STEP]
     # One update of each row. PostgreSQL checks the foreign keys of a row that it updates twice, and would lock threads.
-    left = sa.case((SESSIONS.c.id.in_(small), 0), else_=SESSIONS.c.stored_bytes)
+    # What is not erased now keeps a count above 0, by which it is found: a count may be too low.
+    at_least_one = sa.case((SESSIONS.c.stored_bytes > 1, SESSIONS.c.stored_bytes), else_=1)
+    left = sa.case((SESSIONS.c.id.in_(small), 0), else_=at_least_one)
     closing = sa.update(SESSIONS).where(SESSIONS.c.id.in_([session.id for session in closed]))
     connection.execute(closing.values(closed_at=now, closed_why=why.value, owner="", stored_bytes=left))
     connection.execute(sa.update(MESSAGES).where(MESSAGES.c.session_id.in_(small)).values(text="", attachments=[]))
@@ -131,6 +133,8 @@ def attach_messages(
     connection.execute(sa.update(MESSAGES).where(selected).values(session_id=session_id))
     turn_ids = sa.select(MESSAGES.c.turn_id).where(selected, MESSAGES.c.turn_id.is_not(None))
     connection.execute(sa.update(TURNS).where(TURNS.c.id.in_(turn_ids)).values(session_id=session_id))
+    if session_id == new_id:  # the open session has counted them already
+        stored_bytes.add(connection, session_id, stored_bytes.recounted(connection, selected))
 
 
 def expire(connection: Connection, *, now: datetime, idle: IdleLimits, batch: int) -> int:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from bot.domain.events import storable
 from bot.errors import StorageFull
-from bot.store.tables import API_KEYS, SESSIONS
+from bot.store.tables import API_KEYS, MESSAGES, RUNNING, SESSIONS, TURNS
 
 ROW_BYTES = 300  # of a message without its text, in its table and its indexes
 MOST_OF_SESSION = 16_000_000  # a session with more expires
@@ -28,6 +28,14 @@ def size(texts: Iterable[str]) -> int:
 def length(text: str | None) -> int:
     """Return how many bytes the database stores for a text."""
     return len(storable(text or "").encode())
+
+
+def recounted(connection: Connection, selected: sa.ColumnElement[bool]) -> int:
+    """Return how many bytes these messages, and the answers to them, count for. Running turns count no answer yet."""
+    messages = connection.execute(sa.select(MESSAGES.c.text, MESSAGES.c.turn_id).where(selected)).all()
+    turn_ids = {message.turn_id for message in messages}
+    answers = connection.execute(sa.select(TURNS.c.answer).where(TURNS.c.id.in_(turn_ids), ~RUNNING)).scalars()
+    return size(message.text for message in messages) + sum(map(length, answers))
 
 
 def add(connection: Connection, session_id: str, count: int) -> int:

@@ -7,9 +7,12 @@ import dataclasses
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from bot.domain.events import Attachment, MessageReceived, Thread
+from bot.domain.sessions import ResetOutcome
 from bot.store.engine import Store
+from bot.store.settlement import TurnState
 from bot.store.tables import MESSAGES, SESSIONS, THREADS, TURNS
 from bot.testing import SettableClock
 from tests.support.builders import ANA, BEN, DIRECT, NOON, THREAD, mention, reply, reset, thread
@@ -172,3 +175,26 @@ async def test_many_messages_of_a_new_thread_at_once_share_one_session(driver: S
 
     assert len(await driver.rows(MESSAGES)) == 20
     assert len(await driver.rows(SESSIONS)) == len(await driver.rows(THREADS)) == 1
+
+
+async def test_a_reset_of_a_dm_costs_no_statement_per_session(driver: StoreDriver) -> None:
+    """Hundreds of messages may wait in a DM. None is answered after the reset, and it runs as many statements for 3."""
+    statements: list[str] = []
+    sa.event.listen(driver.store.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    counts = []
+    for channel, waiting in (("D1", 3), ("D2", 30)):
+        for number in range(1, waiting + 1):
+            message_id = f"{number:06}.0"
+            in_ = dataclasses.replace(DIRECT, channel=channel, root=message_id)
+            await driver.accepted(reply("hello", message_id, in_=in_))
+        statements.clear()
+        in_ = dataclasses.replace(DIRECT, channel=channel, root="999999.0")
+        assert await driver.accept_reset(reset("999999.0", in_=in_)) is ResetOutcome.DONE
+        counts.append(len(statements))
+
+    assert counts[0] == counts[1]
+    messages = [row for row in await driver.rows(MESSAGES) if row.fixed_reply is None]
+    turns = {row.id: row for row in await driver.rows(TURNS)}
+    assert len(turns) == len(messages)
+    assert all(turns[row.turn_id].session_id == row.session_id for row in messages)
+    assert {row.state for row in turns.values()} == {TurnState.SUPERSEDED.value}

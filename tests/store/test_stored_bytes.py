@@ -20,7 +20,7 @@ from bot.store.erasure import Scope
 from bot.store.settlement import Settlement, TurnState
 from bot.store.stored_bytes import ROW_BYTES
 from bot.store.tables import API_KEYS, MESSAGES, SESSIONS, TURNS
-from tests.support.builders import ANA, BEN, DAY, NOON, PLACES, THREAD, mention, reply, thread
+from tests.support.builders import ANA, BEN, DAY, NOON, PLACES, THREAD, mention, reply, reset, thread
 from tests.support.store_driver import StoreDriver
 
 KEY, LIMIT = "key-1", 10_000
@@ -239,3 +239,43 @@ async def test_a_forgotten_person_owns_no_session(driver: StoreDriver) -> None:
     await driver.forget(ANA)
 
     assert [(row.owner, row.closed_at) for row in await driver.rows(SESSIONS)] == [("", None)]
+
+
+@pytest.mark.parametrize("late", ["waits", "runs", "answered"])
+async def test_a_session_after_a_late_reset_is_counted_and_erased(driver: StoreDriver, late: str) -> None:
+    """Its messages were delivered before the reset. No word stays, though a larger session expires with it."""
+    await driver.answer(mention("x" * 100_000, "1.0", in_=thread(1)), "y" * 200_000)
+    await driver.answer(mention("first", "1.0"))
+    thread_id = await driver.accepted(reply("my question", "3.0"))
+    claim = await driver.claimed(thread_id) if late != "waits" else None
+    if claim is not None and late == "answered":
+        await driver.settle(claim, "my answer")
+    assert await driver.accept_reset(reset("2.0")) is ResetOutcome.DONE
+    if claim is not None and late == "runs":
+        await driver.settle(claim, "my answer")
+    [session] = [row for row in await driver.rows(SESSIONS) if row.id == "since 2.0"]
+    answered = len("my answer") if late != "waits" else 0
+    assert session.stored_bytes == ROW_BYTES + len("my question") + answered
+    if claim is None:
+        for answer in ("the reply to the reset", "my answer"):
+            assert await driver.settle(await driver.claimed(thread_id), answer)
+    driver.now += 2 * DAY
+
+    assert await driver.sweep() == 2
+    await erase_closed(driver)
+    assert {row.text for row in await driver.rows(MESSAGES)} == {""}
+    assert {row.answer for row in await driver.rows(TURNS)} <= {None, "the reply to the reset"}
+
+
+async def test_a_session_without_a_count_is_erased_too(driver: StoreDriver) -> None:
+    """The erasure of a closed session does not depend on its count."""
+    await driver.answer(mention("x" * 100_000, "1.0", in_=thread(1)), "y" * 200_000)
+    await driver.answer(mention("my question"), "my answer")
+    await driver.store.run(
+        sa.Connection.execute, sa.update(SESSIONS).where(SESSIONS.c.id == "s2").values(stored_bytes=0)
+    )
+    driver.now += 2 * DAY
+
+    assert await driver.sweep() == 2
+    await erase_closed(driver)
+    assert {row.text for row in await driver.rows(MESSAGES)} == {""}
