@@ -133,6 +133,12 @@ def find(connection: Connection, thread: Thread) -> OpenSession | None:
     return sessions.open_in(connection, known.id) if known is not None else None
 
 
+def was_answered(connection: Connection, thread: Thread, key: IdempotencyKey, *, since: datetime) -> bool:
+    """Return whether the open session, active since then, has the answer to the request with this key."""
+    known = threads.find(connection, thread)
+    return known is not None and _repeated(connection, known.id, key, since) is not None
+
+
 def withdraw(connection: Connection, claimed: ChatClaim) -> None:
     """Remove the turn and its question, unless the claim was lost."""
     if leases.release(connection, claimed.thread_id, claimed.fence):

@@ -25,5 +25,6 @@ class Question:
     idempotency_key: IdempotencyKey | None = None
     size: int = 0  # of the whole request in bytes, as it came
     most_bytes: int | None = None  # of text in the open sessions of the owner, an API key; None: any number
+    tokens_left: int | None = None  # of the owner's key, as it was found; None: not known, or no limit
     request: str | None = None  # the request's id in the log
     reads_whole: bool = False  # no word is passed on before the answer is whole, so that it may begin anew

@@ -15,11 +15,11 @@ from functools import partial
 
 from bot.domain.events import Thread
 from bot.domain.sessions import IdleLimits
-from bot.errors import IdempotencyKeyReused, SessionBusy, SessionClosed, SessionLost
+from bot.errors import IdempotencyKeyReused, ModelError, SessionBusy, SessionClosed, SessionLost
 from bot.llm import Done, Retry
 from bot.llm.callers import CallersParameters
 from bot.prompt.compose import PromptParts
-from bot.prompt.history import Turn, speakers
+from bot.prompt.history import Past, Turn, Utterance, speakers
 from bot.store import chat_turns
 from bot.store.chat_turns import ChatClaim, NewTurn, Outdated, Repeated
 from bot.store.settlement import Settlement, TurnState
@@ -85,10 +85,11 @@ class ChatService:
         """
         with self._limiter.admit(question.owner):
             if question.thread is None:
-                answer = await self._complete(question, None)
+                answer = await self._begin(question)
                 async with self._reserved(question, answer):
                     yield self._reply(question, answer)
                 return
+            await self._refuse_hopeless(question, question.thread)
             async with self._locks.lock(question.thread) as until:
                 begun = await self._claim(question, question.thread, until)
                 if isinstance(begun, Repeated):
@@ -110,6 +111,22 @@ class ChatService:
         await self._limiter.cancel_all()
         for turn in tuple(self._open):  # their readers left them open
             await self._give_up(turn)
+
+    async def _refuse_hopeless(self, question: Question, thread: Thread) -> None:
+        """Raise OutOfTokens before anything is stored, when the tokens cannot suffice even without a history."""
+        if question.tokens_left is None:
+            return
+        # A long history may crowd out all messages of the question but the last one.
+        newest = Turn(tuple(Utterance(question.owner, text) for text in question.texts[-1:]))
+        parts = _parts(question, Past(), newest) if question.messages is None else None
+        try:
+            answer = await self._begin(question, parts)
+        except ModelError:  # the window has no room for the question
+            return
+        if answer.need.least > question.tokens_left and not await self._turns.was_answered(
+            thread, question.idempotency_key
+        ):
+            await self._limiter.check(question.owner, answer)
 
     @asynccontextmanager
     async def _reserved(
@@ -153,33 +170,25 @@ class ChatService:
         """Gather the session's turns, and begin the answer."""
         self._open.add(turn)
         if question.messages is not None:
-            return await self._complete(question, turn.interruption)
+            return await self._begin(question, interruption=turn.interruption)
         claim = turn.claim
         past = await self._turns.past(claim.session_id, claim.turn_id)
         past = replace(past, window=replace(past.window, several=False))  # all questions are one caller's
-        parts = PromptParts(
-            past,
-            Turn(claim.utterances, id=claim.turn_id),
-            instructions=question.instructions,
-            following=question.following,
-            one_caller=True,
-        )
-        return await compute(
-            question.size,
-            self._assistant.answer,
-            parts,
-            parameters=CallersParameters(question.parameters, question.owner),
-            whole=True,
-            can_restart=question.reads_whole,
-            interruption=turn.interruption,
-        )
+        parts = _parts(question, past, Turn(claim.utterances, id=claim.turn_id))
+        return await self._begin(question, parts, interruption=turn.interruption)
 
-    async def _complete(self, question: Question, interruption: Interruption | None) -> AnswerStream:
+    async def _begin(
+        self, question: Question, parts: PromptParts | None = None, *, interruption: Interruption | None = None
+    ) -> AnswerStream:
+        """Begin the answer to a turn with these parts; without them, to the question's messages as they are."""
+        begin: Callable[..., AnswerStream] = (
+            partial(self._assistant.answer, parts, whole=True)
+            if parts is not None
+            else partial(self._assistant.complete, question.messages or (), instructions=question.instructions)
+        )
         return await compute(
             question.size,
-            self._assistant.complete,
-            question.messages or (),
-            instructions=question.instructions,
+            begin,
             parameters=CallersParameters(question.parameters, question.owner),
             can_restart=question.reads_whole,
             interruption=interruption,
@@ -224,6 +233,10 @@ class ChatService:
         """Withdraw a turn that was not settled."""
         self._open.discard(turn)
         await self._leases.give_up(turn)
+
+
+def _parts(question: Question, past: Past, newest: Turn) -> PromptParts:
+    return PromptParts(past, newest, instructions=question.instructions, following=question.following, one_caller=True)
 
 
 async def _names_of_caller(turns: Sequence[Turn]) -> Mapping[str, str]:

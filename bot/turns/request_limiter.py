@@ -51,6 +51,11 @@ class RequestLimiter:
         """Reserve the answer's tokens while the block runs. Raises OutOfTokens, and StoreUnavailable."""
         return self._accounts.reserved(owner, answer.need, lambda: answer.cost)
 
+    async def check(self, owner: str, answer: AnswerStream) -> None:
+        """Raise OutOfTokens when the owner has too few tokens for this answer now. Nothing is counted."""
+        async with self._accounts.reserved(owner, answer.need, lambda: 0):
+            pass
+
     @contextmanager
     def uncancelled(self) -> Iterator[None]:
         """Keep `cancel_all` from cancelling this task while the block runs, because the caller works on its own."""

@@ -13,7 +13,8 @@ from typing import Any, Generic
 from bot.domain.events import Thread
 from bot.domain.sessions import IdleLimits, Memory, OpenSession
 from bot.prompt.history import Past
-from bot.store import claims, history, recalled_turns
+from bot.store import chat_turns, claims, history, recalled_turns
+from bot.store.chat_turns import IdempotencyKey
 from bot.store.claims import Claim
 from bot.store.engine import Store
 from bot.store.recalled_turns import RecalledTurns
@@ -57,6 +58,13 @@ class TurnService(Generic[C]):
         """Return the newest turns of the thread's open session."""
         idle_after = self._idle.of(thread.channel)
         return await self._run(recalled_turns.read, thread, now=self._clock(), idle_after=idle_after)
+
+    async def was_answered(self, thread: Thread, key: IdempotencyKey | None) -> bool:
+        """Return whether the thread's open session has the answer to the request with this key."""
+        if key is None:
+            return False
+        since = self._clock() - self._idle.of(thread.channel)
+        return await self._run(chat_turns.was_answered, thread, key, since=since)
 
     async def memory(self, session: OpenSession | None, before_turn: int = history.NEWEST) -> Memory | None:
         """Return the figures of a session's memory; None without a session, or when it has expired."""

@@ -15,10 +15,18 @@ from aiohttp import web
 
 from bot.config.settings import Settings
 from bot.domain.api_keys import Key, Secret, parse_key
+from bot.errors import OutOfTokens
 from bot.gateway.inbound.auth_throttle import MAX_NAMES, AuthThrottle
 from bot.gateway.inbound.client_address import client_address
 from bot.gateway.outbound import access_log
-from bot.gateway.outbound.errors import ApiError, forbidden, rate_limited, too_many_failures, unauthorized
+from bot.gateway.outbound.errors import (
+    ApiError,
+    forbidden,
+    out_of_tokens,
+    rate_limited,
+    too_many_failures,
+    unauthorized,
+)
 from bot.store import api_keys
 from bot.store.engine import Store
 
@@ -36,9 +44,10 @@ NO_LONGER_VALID = "This API key was revoked, or has expired."
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A valid key, and the rate-limit headers of the response."""
+    """A valid key, the tokens that it has left in this minute, and the rate-limit headers of the response."""
 
     key: Key
+    tokens_left: int
     headers: Mapping[str, str]
 
 
@@ -63,6 +72,11 @@ class Authenticator:
     async def admit(self, request: web.Request) -> Admission:
         """Admit a request for a completion, and count it. Raises ApiError, and StoreUnavailable."""
         return await self._check(request, "requests", "tokens")
+
+    async def out_of_tokens(self, admission: Admission, error: OutOfTokens) -> ApiError:
+        """Return the error for a request whose key has too few tokens for it. Each one delays the next."""
+        refusal = out_of_tokens(error, admission.headers)
+        return await self._after_delay(f"spent:{admission.key.id}", refusal, at_once=refusal)
 
     async def _check(self, request: web.Request, *limited_units: str) -> Admission:
         defaults = {
@@ -90,7 +104,7 @@ class Authenticator:
             if exceeded and unit in limited_units:
                 error = rate_limited(unit, limits[unit], spent.seconds_left, headers)
                 raise await self._after_delay(f"spent:{key.id}", error, at_once=error)
-        return Admission(key, headers)
+        return Admission(key, remaining["tokens"], headers)
 
     async def _secret(self, request: web.Request) -> Secret:
         scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")

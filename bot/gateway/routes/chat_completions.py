@@ -18,7 +18,7 @@ from bot.gateway.inbound.running_requests import RunningRequests
 from bot.gateway.outbound import access_log
 from bot.gateway.outbound.client_timeout import ClientTimeout
 from bot.gateway.outbound.completion import envelope
-from bot.gateway.outbound.errors import invalid, out_of_tokens, unsupported
+from bot.gateway.outbound.errors import invalid, unsupported
 from bot.llm import Done, Retry, Usage
 from bot.turns.caller_places import CallerPlaces
 from bot.turns.chat_question import Question
@@ -57,7 +57,12 @@ class ChatCompletions:
         session, key = session_of(http), idempotency_key_of(http)
         request = await read(http, self._settings)
         question = await compute(request.size, self._question, admission.key.id, request, session, key)
-        question = replace(question, request=http[access_log.ID], reads_whole=not request.stream)
+        question = replace(
+            question,
+            request=http[access_log.ID],
+            reads_whole=not request.stream,
+            tokens_left=admission.tokens_left,
+        )
         try:
             async with self._chat.ask(question) as reply:
                 headers = dict(admission.headers)
@@ -71,7 +76,7 @@ class ChatCompletions:
                     if not reply.repeated:
                         http[access_log.TOKENS] = reply.cost()
         except OutOfTokens as error:
-            raise out_of_tokens(error, admission.headers) from None
+            raise await self._authenticator.out_of_tokens(admission, error) from None
 
     async def _send(self, http: web.Request, response: web.StreamResponse) -> None:
         """Send the rest of a response, so that its request counts until the client has read it."""

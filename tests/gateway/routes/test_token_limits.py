@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from bot.api import Attendant
 from bot.errors import OutOfTokens
@@ -109,6 +110,29 @@ async def test_a_request_that_can_never_fit_is_refused_at_once(gate: GatewayStag
     assert not gate.model.requests
     assert await remaining(gate, key) == 3_000
     assert (await gate.calls("GET", "/v1/sessions/one", headers=key)).status == 404
+
+
+@pytest.mark.parametrize("named", [{}, {"Idempotency-Key": "one"}])
+@pytest.mark.parametrize(("max_tokens", "status"), [(500, 429), (5_000, 400)])
+async def test_a_key_without_enough_tokens_is_slowed_down(
+    gate: GatewayStage, named: Mapping[str, str], *, max_tokens: int, status: int
+) -> None:
+    """A refused request stores nothing but its count in the key's row. Each refusal delays the next one."""
+    key = await key_of(gate, 3_000)
+    await gate.services.store.run(api_keys.spend, id_of(key), tokens=2_950, now=gate.clock.now())
+    written: list[str] = []
+    event.listen(gate.services.store.engine, "before_cursor_execute", lambda *each: written.append(each[2]))
+    headers = {**key, **named}
+    refused = [await gate.asks("hi", session=f"s{each}", headers=headers, max_tokens=max_tokens) for each in range(3)]
+    asking = asyncio.create_task(gate.asks("hi", session="other", headers=headers, max_tokens=max_tokens))
+    accepted = await gate.calls("GET", "/v1/models")
+
+    assert [got.status for got in refused] == [status] * 3
+    assert (accepted.status, asking.done()) == (200, False)  # 0.8 s later than the first
+    assert (await asking).status == status
+    rows = [each for each in written if each.startswith(("INSERT", "UPDATE", "DELETE"))]
+    assert [each for each in rows if not each.startswith("UPDATE keys ")] == []
+    assert await remaining(gate, key) == 50
 
 
 async def test_an_answer_without_a_limit_may_take_the_whole_minute(gate: GatewayStage) -> None:
