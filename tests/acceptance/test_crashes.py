@@ -116,13 +116,8 @@ class _Model:
         return says("One. ", "Two. ", "Three.")
 
 
-@pytest.mark.parametrize(
-    ("streaming", "point"),
-    [pytest.param(*case, marks=[] if case in DAILY else pytest.mark.long) for case in CASES],
-    ids=[f"{streaming}-{point}" for streaming, point in CASES],
-)
-async def test_one_whole_answer_after_a_crash_at_any_step(scene: Scene, streaming: str, point: Point) -> None:
-    """After SIGKILL and a restart the thread has one whole answer in one message, remembered once."""
+async def _answered_after_a_crash(scene: Scene, streaming: str, point: Point) -> str:
+    """Ask two questions. SIGKILL comes at this point of the first answer, then a restart. Return the thread's root."""
     settings = _with(scene.settings, streaming)
     first = crashing_bot.start(settings, point)
     await _connected(scene)
@@ -137,6 +132,17 @@ async def test_one_whole_answer_after_a_crash_at_any_step(scene: Scene, streamin
     await scene.workspace.until(lambda: _whole(scene, root, 2), timeout_s=GENEROUS_S)
     await _stopped(second)
     leading.cancel()
+    return root
+
+
+@pytest.mark.parametrize(
+    ("streaming", "point"),
+    [pytest.param(*case, marks=[] if case in DAILY else pytest.mark.long) for case in CASES],
+    ids=[f"{streaming}-{point}" for streaming, point in CASES],
+)
+async def test_one_whole_answer_after_a_crash_at_any_step(scene: Scene, streaming: str, point: Point) -> None:
+    """After SIGKILL and a restart the thread has one whole answer in one message, remembered once."""
+    root = await _answered_after_a_crash(scene, streaming, point)
 
     answer, recital = [message.text for message in scene.answers(root)]
     assert answer == "One. Two. Three."
@@ -146,20 +152,8 @@ async def test_one_whole_answer_after_a_crash_at_any_step(scene: Scene, streamin
 @pytest.mark.parametrize("streaming", ["auto", "off"])
 async def test_a_known_answer_is_shown_without_the_model(scene: Scene, streaming: str) -> None:
     """SIGKILL when the model has ended. The next process shows its answer, and does not ask the model again."""
-    settings = _with(scene.settings, streaming)
-    first = crashing_bot.start(settings, Point("after", "claims.keep"))
-    await _connected(scene)
-    root = scene.ask("@attendant count to three").ts
-    leading = asyncio.create_task(scene.lead_on(root))
-    await _died(first)
-    assert first.exitcode == -9, "the point was not reached"
+    root = await _answered_after_a_crash(scene, streaming, Point("after", "claims.keep"))
 
-    second = crashing_bot.start(settings)
-    await scene.workspace.until(lambda: _whole(scene, root, 1), timeout_s=GENEROUS_S)
-    scene.ask("what did you say?", root)
-    await scene.workspace.until(lambda: _whole(scene, root, 2), timeout_s=GENEROUS_S)
-    await _stopped(second)
-    leading.cancel()
     assert scene.answers(root)[0].text == "One. Two. Three."
     assert len(scene.model.requests) == 2  # one for each question
 

@@ -65,15 +65,20 @@ async def test_sigterm_ends_long_requests_after_the_drain_time(world: GatewayWor
         assert (await world.ask(address, "hello"))[:2] == (200, "created")
 
 
+async def killed_in_an_answer(world: GatewayWorld, process: Process, address: str) -> None:
+    """Ask two questions in one session. SIGKILL comes during the second answer."""
+    await world.ask(address, "first")
+    hold = world.hold_model()
+    asking = asyncio.create_task(world.ask(address, HI))
+    await hold.reached()
+    await process.stop(signal.SIGKILL)
+    await asyncio.gather(asking, return_exceptions=True)
+
+
 async def test_a_restarted_gateway_continues_a_session_at_once(world: GatewayWorld) -> None:
     """After SIGKILL and a restart a session is not kept busy by the request that died."""
     async with world.running("gateway") as (process, address):
-        await world.ask(address, "first")
-        hold = world.hold_model()
-        asking = asyncio.create_task(world.ask(address, HI))
-        await hold.reached()
-        await process.stop(signal.SIGKILL)
-        await asyncio.gather(asking, return_exceptions=True)
+        await killed_in_an_answer(world, process, address)
     async with world.running("gateway", GATEWAY_WAIT_SECONDS="10") as (_, address):  # a third of a lease
         status, state, answer = await world.ask(address, "second")
 
@@ -84,12 +89,7 @@ async def test_a_restarted_gateway_continues_a_session_at_once(world: GatewayWor
 async def test_a_killed_gateway_leaves_no_request(world: GatewayWorld) -> None:
     """When the lease has expired, another replica continues the session without the request."""
     async with world.running("gateway") as (process, address), world.running("gateway") as (_, other):
-        await world.ask(address, "first")
-        hold = world.hold_model()
-        asking = asyncio.create_task(world.ask(address, HI))
-        await hold.reached()
-        await process.stop(signal.SIGKILL)
-        await asyncio.gather(asking, return_exceptions=True)
+        await killed_in_an_answer(world, process, address)
         store = Store(world.environ["DATABASE_URL"])
         await lapse(store)
         await store.close()
