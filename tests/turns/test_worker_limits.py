@@ -86,7 +86,9 @@ async def test_the_waiting_status_ends_without_an_answer(opened: Opened) -> None
     for number in range(4):
         await work_layer.inbox.accept(mention("hi", f"{number}.0", in_=thread(number)))
     await work_layer.inbox.accept(MessageDeleted(thread(1), "1.0"))
-    await work_layer.adapter.until(lambda: len(work_layer.adapter.shown_waiting) == 3)
+    await work_layer.adapter.until(
+        lambda: len(work_layer.adapter.shown_waiting) == 3 and work_layer.adapter.running == 1
+    )
     other.adapter.may_write.set()
     await other.worker.poll()
     await other.worker.idle()
