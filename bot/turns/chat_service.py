@@ -16,7 +16,7 @@ from functools import partial
 from bot.domain.events import Thread
 from bot.domain.sessions import IdleLimits
 from bot.errors import IdempotencyKeyReused, ModelError, SessionBusy, SessionClosed, SessionLost
-from bot.llm import Done, Retry
+from bot.llm import Done, Retry, answer_limit
 from bot.llm.callers import CallersParameters
 from bot.prompt.compose import PromptParts
 from bot.prompt.history import Past, Turn, Utterance, speakers
@@ -116,6 +116,9 @@ class ChatService:
         """Raise OutOfTokens before anything is stored, when the tokens cannot suffice even without a history."""
         if question.tokens_left is None:
             return
+        most = self._assistant.budget.window + (answer_limit(question.parameters) or 0)
+        if "model" not in question.parameters and question.tokens_left >= most:
+            return  # they suffice for any prompt of our model, and this one need not be composed once more
         # A long history may crowd out all messages of the question but the last one.
         newest = Turn(tuple(Utterance(question.owner, text) for text in question.texts[-1:]))
         parts = _parts(question, Past(), newest) if question.messages is None else None
