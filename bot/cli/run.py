@@ -130,7 +130,7 @@ async def _playground(settings: Settings, *, notice: str | None) -> AsyncIterato
         described,
         clock=utc_now,
         rng=random.Random(),  # noqa: S311 - picks connections, not secrets
-        team_id=f"T{uuid.uuid4().hex[:10].upper()}",  # each playground is a workspace of its own in the database
+        team_id=_playground_team(settings.port),
     )
     server = PlaygroundServer(workspace, notice=notice)
     await server.start(settings.port)
@@ -139,6 +139,14 @@ async def _playground(settings: Settings, *, notice: str | None) -> AsyncIterato
         yield server, settings.connected_to(server.api_url, bot_token=app.bot_token, app_token=app.app_token)
     finally:
         await server.stop()
+
+
+def _playground_team(port: int) -> str:
+    """Return the workspace's id. It stays the same, so that a playground that is restarted goes on with its database.
+
+    Two playgrounds at once have two ports, so that they do not take each other's turns. Port 0 differs each time.
+    """
+    return f"T0PLAYGROUND{port}" if port else f"T{uuid.uuid4().hex[:10].upper()}"
 
 
 def _collect_garbage() -> None:

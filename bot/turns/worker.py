@@ -68,6 +68,11 @@ class Worker:
         """How many threads queue here."""
         return self._queue.waiting
 
+    @property
+    def places(self) -> list[tuple[str, str]]:
+        """The platforms and workspaces that it answers in."""
+        return self._handler.places
+
     def wake(self, entry: QueueEntry, target: AnswerTarget | None = None, *, brief: bool = False) -> None:
         """Answer this thread now, or right after its running turn, or when the queue comes to it.
 
