@@ -97,7 +97,7 @@ async def test_a_killed_gateways_question_is_withdrawn_at_once(world: GatewayWor
     store, since = Store(world.environ["DATABASE_URL"]), time.monotonic()
     assert await running(store) == 1
     async with world.running("gateway"):
-        while await running(store):
+        while await running(store):  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.05)
     await store.close()
 
