@@ -23,6 +23,7 @@ from bot.app import Bot, gateway_bot, slack_bot
 from bot.cli import checks
 from bot.config.settings import Settings
 from bot.llm.from_settings import model_name, with_demo_model
+from bot.ops import logs
 from bot.services import PlatformServices, Services, utc_now
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ async def run(settings: Settings, announce: Announce, *, gateway: bool = False) 
 
 
 async def _run_until_stopped(settings: Settings, announce: Announce, *, gateway: bool) -> int:
+    logs.watch(asyncio.get_running_loop())
     stopped = asyncio.create_task(_stop_signal().wait())
     _allow_many_connections()
     async with AsyncExitStack() as stack:
