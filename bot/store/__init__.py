@@ -2,7 +2,7 @@
 
 The files, by subject:
 - schema and engine: `tables`, `pool`, `engine` (Store: one transaction at a time), `schema` (migrations), `locks`,
-  `lock_file` and `process_locks` (of processes that live)
+  `lock_file` and `process_locks` (of processes that live), `lease_clock`
 - SQLite's file: `sqlite_file` (old text in its bytes), `vacuum` (removes it in steps)
 - threads and sessions: `threads`, `sessions`, `stored_bytes` (how much they hold), `session_owners`,
   `closed_sessions` (erases large ones), `purge` (deletes old rows)
@@ -14,9 +14,9 @@ The files, by subject:
 - people: `preferences`, `erasure`, `export`
 - keys and metrics: `api_keys`, `installation` (its secret), `metrics`
 
-Reading order: tables, pool, sqlite_file, vacuum, engine, schema, threads, locks, leases, lock_file, process_locks,
-stored_bytes, summary_parts, summaries, thread_context, display_names, sessions, session_owners, closed_sessions,
-settlement, claims, interruptions, preferences, erasure, inbox, posted_messages, edits, purge, export, status_requests,
+Reading order: tables, pool, sqlite_file, vacuum, engine, schema, threads, locks, lease_clock, leases, lock_file,
+process_locks, stored_bytes, summary_parts, summaries, thread_context, display_names, sessions, session_owners,
+closed_sessions, settlement, claims, interruptions, preferences, erasure, inbox, posted_messages, edits, purge, export, status_requests,
 refusals, history, recalled_turns, repeated_turns, chat_turns, unserved, api_keys, installation, metrics.
 Rule: a store function takes a connection and plain arguments, and runs inside the caller's transaction
 (docs/decisions/0002-synchronous-store.md). Only a few columns hold texts that people or the model wrote: messages.text

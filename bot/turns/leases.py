@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 
 from bot.errors import StoreUnavailable
-from bot.store import chat_turns, leases
+from bot.store import chat_turns, lease_clock, leases
 from bot.store.claims import Claim
 from bot.store.engine import Store
 from bot.store.leases import LeaseRequest, P, T, Take, Undo
@@ -61,7 +60,7 @@ class LeaseKeeper:
 
         Returns the result of `take` itself when that is no claim. See `take`.
         """
-        requested_at = time.monotonic()
+        requested_at = lease_clock.now()
         taken = await self.take(self._length, policy.undo, take, *args, **kwargs)
         if not isinstance(taken, Claim):
             return taken
@@ -122,7 +121,7 @@ class LeaseKeeper:
         running = dict(self._running)
         for start in range(0, len(running), RENEWED_AT_ONCE):
             batch = list(running)[start : start + RENEWED_AT_ONCE]
-            requested_at = time.monotonic()
+            requested_at = lease_clock.now()
             renewed = await self._store.run_urgent(leases.renew, self._request(self._length), batch)
             for thread_id in renewed:
                 if self._running.get(thread_id) is running[thread_id]:  # not a later turn in the same thread

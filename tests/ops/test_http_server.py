@@ -34,8 +34,9 @@ async def health_port(most_connections: int | None = None) -> AsyncIterator[int]
         return {}
 
     client_timeout_s = TIMEOUT_S if most_connections is None else CLIENT_TIMEOUT_S
-    limits = {"client_timeout_s": client_timeout_s, "most_connections": most_connections}
-    async with health.served(HOST, 0, {}, {}, no_counts, **limits) as port:
+    async with health.served(
+        HOST, 0, {}, {}, no_counts, client_timeout_s=client_timeout_s, most_connections=most_connections
+    ) as port:
         yield port
 
 
