@@ -13,7 +13,7 @@ from datetime import datetime
 
 from bot.domain import texts
 from bot.errors import PlatformError, PlatformUnavailable, StoreUnavailable
-from bot.store import refusals
+from bot.store import refused_commands
 from bot.store.claims import PlatformClaim
 from bot.store.engine import Store
 from bot.turns.adapter import Adapter
@@ -53,16 +53,17 @@ class Refusals:
     async def poll(self) -> None:
         """Post those that other processes have received. Raises StoreUnavailable."""
         if self._running:
-            for refusal in await self._store.run(refusals.waiting, list(self._running)):
-                self.post_in(refusal.thread_id)
+            for command in await self._store.run(refused_commands.waiting, list(self._running)):
+                self.post_in(command.thread_id)
 
     async def _post_in(self, turn: Running) -> None:
         thread_id, place = turn.claim.thread_id, turn.claim.thread
         try:
             with suppress(StoreUnavailable, PlatformError, PlatformUnavailable):  # they wait for the end of the answer
-                for refusal in await self._store.run(refusals.waiting, [thread_id]):
-                    sentence = texts.fixed_reply(refusal.outcome)
+                for command in await self._store.run(refused_commands.waiting, [thread_id]):
+                    sentence = texts.fixed_reply(command.outcome)
                     answer_id = await self._adapters[place.platform].post_beside(place, sentence, turn.is_ours)
-                    await self._store.run_until_available(refusals.settle, refusal, answer_id, now=self._clock())
+                    now = self._clock()
+                    await self._store.run_until_available(refused_commands.settle, command, answer_id, now=now)
         finally:
             del self._posting[thread_id]

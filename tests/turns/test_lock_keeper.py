@@ -110,7 +110,7 @@ async def test_a_process_that_stood_still_looks_before_it_writes(
         monkeypatch.setattr(leases._lock._lock, "_clock", still)  # noqa: SLF001
         assert await leases._lock._take()  # noqa: SLF001
         await driver.taken_over(turn.claim)
-        await asyncio.sleep(STILL_S + 0.1)
+        await store.run(lambda connection: connection.execute(sa.text(f"SELECT pg_sleep({STILL_S + 0.1})")))
         assert await turn.is_ours()  # for the part of a second until it asks the database again
         looking = asyncio.create_task(leases.free_abandoned())
         with pytest.raises(asyncio.CancelledError):  # the task that answers, which is this one

@@ -1,4 +1,4 @@
-"""Refusals: commands of people who took no part, which are replied to while the thread's answer still runs.
+"""Refused commands: those of people who took no part, which are replied to while the thread's answer still runs.
 
 Rule: a refusal touches nothing. Only the process that holds the thread posts one, and its message belongs to a turn of
 its own, so that nobody takes it for a part of the answer.
@@ -25,7 +25,7 @@ _REFUSED: dict[str, ResetOutcome | StopOutcome] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RefusedCommand:
     """A refused command that waits for its reply."""
 
     thread_id: int
@@ -33,24 +33,24 @@ class Refusal:
     outcome: ResetOutcome | StopOutcome
 
 
-def waiting(connection: Connection, thread_ids: Sequence[int]) -> list[Refusal]:
+def waiting(connection: Connection, thread_ids: Sequence[int]) -> list[RefusedCommand]:
     """Return the refused commands that wait in these threads, oldest first."""
     rows = connection.execute(_WAITING, {"these": list(thread_ids)})
-    return [Refusal(row.thread_id, row.id, _REFUSED[row.fixed_reply]) for row in rows]
+    return [RefusedCommand(row.thread_id, row.id, _REFUSED[row.fixed_reply]) for row in rows]
 
 
-def settle(connection: Connection, refusal: Refusal, answer_id: str | None, *, now: datetime) -> None:
+def settle(connection: Connection, command: RefusedCommand, answer_id: str | None, *, now: datetime) -> None:
     """Store that the command was replied to, by this message of the platform, unless it has a turn by now."""
-    locked = _WAITS.where(MESSAGES.c.id == refusal.message).with_for_update()
+    locked = _WAITS.where(MESSAGES.c.id == command.message).with_for_update()
     if connection.execute(locked).first() is None:
         return
     turn = sa.insert(TURNS).values(
-        thread_id=refusal.thread_id, attempt=1, state=TurnState.ANSWERED.value, started_at=now, finished_at=now
+        thread_id=command.thread_id, attempt=1, state=TurnState.ANSWERED.value, started_at=now, finished_at=now
     )
     turn_id = connection.execute(turn.returning(TURNS.c.id)).scalar_one()
-    connection.execute(sa.update(MESSAGES).where(MESSAGES.c.id == refusal.message).values(turn_id=turn_id))
+    connection.execute(sa.update(MESSAGES).where(MESSAGES.c.id == command.message).values(turn_id=turn_id))
     if answer_id is not None:
-        posted = {"thread_id": refusal.thread_id, "turn_id": turn_id, "answer_id": answer_id}
+        posted = {"thread_id": command.thread_id, "turn_id": turn_id, "answer_id": answer_id}
         insert_or_ignore(connection, POSTED_MESSAGES, posted)
 
 
