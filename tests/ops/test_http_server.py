@@ -35,7 +35,13 @@ async def health_port(most_connections: int | None = None) -> AsyncIterator[int]
 
     client_timeout_s = TIMEOUT_S if most_connections is None else CLIENT_TIMEOUT_S
     async with health.served(
-        HOST, 0, {}, {}, no_counts, client_timeout_s=client_timeout_s, most_connections=most_connections
+        HOST,
+        0,
+        {},
+        {},
+        no_counts,
+        client_timeout_s=client_timeout_s,
+        most_connections=most_connections or MAX_CONNECTIONS,
     ) as port:
         yield port
 
@@ -44,7 +50,8 @@ async def health_port(most_connections: int | None = None) -> AsyncIterator[int]
 async def slack_port(most_connections: int | None = None) -> AsyncIterator[int]:
     """Serve Slack's requests. With a limit of connections, clients have time."""
     client_timeout_s = TIMEOUT_S if most_connections is None else CLIENT_TIMEOUT_S
-    async with http_stage(client_timeout_s=client_timeout_s, most_connections=most_connections) as (_, http):
+    most = most_connections or MAX_CONNECTIONS
+    async with http_stage(client_timeout_s=client_timeout_s, most_connections=most) as (_, http):
         yield http.port
 
 
