@@ -29,26 +29,27 @@ class RefusedCommand:
     """A refused command that waits for its reply."""
 
     thread_id: int
-    message: int  # its row
+    row_id: int  # of its message
+    message_id: str
     outcome: ResetOutcome | StopOutcome
 
 
 def waiting(connection: Connection, thread_ids: Sequence[int]) -> list[RefusedCommand]:
     """Return the refused commands that wait in these threads, oldest first."""
     rows = connection.execute(_WAITING, {"these": list(thread_ids)})
-    return [RefusedCommand(row.thread_id, row.id, _REFUSED[row.fixed_reply]) for row in rows]
+    return [RefusedCommand(row.thread_id, row.id, row.message_id, _REFUSED[row.fixed_reply]) for row in rows]
 
 
 def settle(connection: Connection, command: RefusedCommand, answer_id: str | None, *, now: datetime) -> None:
     """Store that the command was replied to, by this message of the platform, unless it has a turn by now."""
-    locked = _WAITS.where(MESSAGES.c.id == command.message).with_for_update()
+    locked = _WAITS.where(MESSAGES.c.id == command.row_id).with_for_update()
     if connection.execute(locked).first() is None:
         return
     turn = sa.insert(TURNS).values(
         thread_id=command.thread_id, attempt=1, state=TurnState.ANSWERED.value, started_at=now, finished_at=now
     )
     turn_id = connection.execute(turn.returning(TURNS.c.id)).scalar_one()
-    connection.execute(sa.update(MESSAGES).where(MESSAGES.c.id == command.message).values(turn_id=turn_id))
+    connection.execute(sa.update(MESSAGES).where(MESSAGES.c.id == command.row_id).values(turn_id=turn_id))
     if answer_id is not None:
         posted = {"thread_id": command.thread_id, "turn_id": turn_id, "answer_id": answer_id}
         insert_or_ignore(connection, POSTED_MESSAGES, posted)
@@ -56,7 +57,7 @@ def settle(connection: Connection, command: RefusedCommand, answer_id: str | Non
 
 _WAITS = sa.select(MESSAGES.c.id).where(MESSAGES.c.turn_id.is_(None))
 _WAITING = (
-    sa.select(MESSAGES.c.id, MESSAGES.c.thread_id, MESSAGES.c.fixed_reply)
+    sa.select(MESSAGES.c.id, MESSAGES.c.thread_id, MESSAGES.c.message_id, MESSAGES.c.fixed_reply)
     .where(
         MESSAGES.c.turn_id.is_(None),
         MESSAGES.c.thread_id.in_(sa.bindparam("these", expanding=True)),

@@ -110,11 +110,13 @@ class Adapter(Protocol):
         Raises PlatformError when the platform refuses, and PlatformUnavailable when the message was surely not posted.
         """
 
-    async def post_beside(self, thread: Thread, text: str, is_ours: Callable[[], Awaitable[bool]]) -> str | None:
+    async def post_beside(
+        self, thread: Thread, text: str, after: str, is_ours: Callable[[], Awaitable[bool]]
+    ) -> str | None:
         """Post a line of the bot's own while an answer grows in the thread; return the message's id.
 
-        `is_ours`: see Ledger. None when the message may have been posted, but its id is not known. Raises PlatformError
-        when it was surely not posted.
+        It replies to the message `after`. `is_ours`: see Ledger. None when the message may have been posted, but its id
+        is not known. Raises PlatformError and PlatformUnavailable when it was surely not posted.
         """
 
     async def show_kept(self, target: AnswerTarget, change: ModelsChange) -> None:

@@ -62,7 +62,8 @@ class Refusals:
             with suppress(StoreUnavailable, PlatformError, PlatformUnavailable):  # they wait for the end of the answer
                 for command in await self._store.run(refused_commands.waiting, [thread_id]):
                     sentence = texts.fixed_reply(command.outcome)
-                    answer_id = await self._adapters[place.platform].post_beside(place, sentence, turn.is_ours)
+                    post = self._adapters[place.platform].post_beside
+                    answer_id = await post(place, sentence, command.message_id, turn.is_ours)
                     now = self._clock()
                     await self._store.run_until_available(refused_commands.settle, command, answer_id, now=now)
         finally:

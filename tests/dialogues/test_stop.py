@@ -98,6 +98,25 @@ async def test_a_bystander_is_refused_while_the_answer_runs(room: Room, typed: s
     assert room.workspace.statuses.text(talk.channel, talk.root) == ""
 
 
+@pytest.mark.parametrize("posted", [True, False])
+async def test_a_refusal_that_slack_does_not_confirm_is_posted_once(room: Room, *, posted: bool) -> None:
+    """If it was posted, the bot finds it in the thread. If not, it follows the answer."""
+    lose = room.server.faults.lose_answer if posted else room.server.faults.fail
+    lose("chat.postMessage", status=503)
+    hold = room.hold_model()
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await hold.reached()
+    talk.says("!stop", by=room.guest("Ben"))
+    await room.until(lambda: room.server.calls.count("chat.postMessage") == 1)
+    await room.acknowledged()
+    hold.release()
+    texts = await talk.answers(2)
+    await room.settled()
+
+    assert sorted(text.partition(" ")[0] for text in texts) == ["Only", "a"]
+    assert len(talk.texts()) == 2
+
+
 async def test_a_message_sent_before_a_stop_is_answered(room: Room) -> None:
     """A message sent during the answer that is stopped is not lost with it."""
     hold = room.hold_model()

@@ -102,8 +102,11 @@ class RecordingAdapter:
         self.notified.append((thread, text))
         await self._notify_waiters()
 
-    async def post_beside(self, thread: Thread, text: str, is_ours: Callable[[], Awaitable[bool]]) -> str | None:
+    async def post_beside(
+        self, thread: Thread, text: str, after: str, is_ours: Callable[[], Awaitable[bool]]
+    ) -> str | None:
         """See Adapter.post_beside."""
+        del after
         if not await is_ours():
             raise PlatformUnavailable("lost")
         await self.notify(thread, text)

@@ -107,9 +107,16 @@ class SlackAdapter:
         """Post a line in the thread. A line that may have been posted is not posted again."""
         await _post(self._slack, thread, text, wait_s=_NOTIFY_S)
 
-    async def post_beside(self, thread: Thread, text: str, is_ours: Callable[[], Awaitable[bool]]) -> str | None:
-        """Post a line while an answer grows. It ends the answer's status in Slack, which is shown again."""
+    async def post_beside(
+        self, thread: Thread, text: str, after: str, is_ours: Callable[[], Awaitable[bool]]
+    ) -> str | None:
+        """Post a line while an answer grows. It ends the answer's status in Slack, which is shown again.
+
+        If Slack does not say whether it was posted, the line is looked for in the thread.
+        """
         ts = await _post(replace(self._slack, is_ours=is_ours), thread, text, wait_s=_BESIDE_S)
+        if ts is None:
+            ts = await thread_reader.find_own(self._slack, self._bot, thread, after, text)
         if (status := self._answering.get(thread)) is not None:
             await status.restore()
         return ts
