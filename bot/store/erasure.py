@@ -97,7 +97,7 @@ def erase_messages(
     # Closing a session locks it before it updates its messages, too: another order could cause a deadlock.
     lock_sessions(connection, SESSIONS.c.id.in_(sa.select(MESSAGES.c.session_id).where(erased)))
     turn_ids = list(connection.execute(asked_in.distinct()).scalars())
-    before = stored_bytes.held(connection, erased, TURNS.c.id.in_(turn_ids))
+    before = stored_bytes.held(connection, TURNS.c.id.in_(turn_ids), erased)
     connection.execute(sa.update(MESSAGES).where(erased).values(text="", attachments=[], deleted_at=now, **values))
     leave_unanswered(connection, thread_id, erased, now)
     has_others = {turn_id: has_question(connection, turn_id) for turn_id in turn_ids}
@@ -108,7 +108,7 @@ def erase_messages(
     _erase_answers(connection, [turn_id for turn_id, others in has_others.items() if others], texts.ANSWER_ERASED)
     _erase_answers(connection, [turn_id for turn_id, others in has_others.items() if not others], None)
     texts_changed(connection, turn_ids)
-    stored_bytes.subtract(connection, before, stored_bytes.held(connection, erased, TURNS.c.id.in_(turn_ids)))
+    stored_bytes.subtract(connection, before, stored_bytes.held(connection, TURNS.c.id.in_(turn_ids), erased))
     return any(interrupted)
 
 

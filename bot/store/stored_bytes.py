@@ -38,12 +38,15 @@ def recounted(connection: Connection, selected: sa.ColumnElement[bool]) -> int:
     return size(message.text for message in messages) + sum(map(length, answers))
 
 
-def held(connection: Connection, messages: sa.ColumnElement[bool], turns: sa.ColumnElement[bool]) -> Counter[str]:
-    """Return how many bytes of text each session holds in these messages and in the answers of these turns."""
-    questions = sa.select(MESSAGES.c.session_id, MESSAGES.c.text).where(messages)
-    answers = sa.select(TURNS.c.session_id, TURNS.c.answer).where(turns, ~RUNNING)
+def held(
+    connection: Connection, turns: sa.ColumnElement[bool], messages: sa.ColumnElement[bool] | None = None
+) -> Counter[str]:
+    """Return how many bytes of text each session holds in the answers of these turns and in these messages."""
+    statements = [sa.select(TURNS.c.session_id, TURNS.c.answer).where(turns, ~RUNNING)]
+    if messages is not None:
+        statements.append(sa.select(MESSAGES.c.session_id, MESSAGES.c.text).where(messages))
     totals = Counter[str]()
-    for statement in (questions, answers):
+    for statement in statements:
         for session_id, text in connection.execute(statement):
             if session_id is not None:  # a command is in no session
                 totals[session_id] += length(text)

@@ -23,7 +23,7 @@ from tests.support.store_driver import MINUTE, StoreDriver
 
 async def counted(driver: StoreDriver) -> WorkMetrics:
     """Return the metrics now."""
-    return await driver.store.run(figures, now=driver.now)
+    return await figures(driver.store, now=driver.now)
 
 
 async def test_an_empty_database_has_metrics(driver: StoreDriver) -> None:
