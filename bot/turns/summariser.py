@@ -29,7 +29,7 @@ from bot.store.history import PAGE
 from bot.store.summaries import CompactionClaim
 from bot.turns.leases import LeaseKeeper
 from bot.turns.summary_queue import SummaryJob, SummaryQueue
-from bot.turns.token_accounts import RequestCost, TokenAccounts
+from bot.turns.token_accounts import HeldTokens, RequestCost, TokenAccounts
 
 log = logging.getLogger(__name__)
 
@@ -157,10 +157,10 @@ class Summariser:
         cost = RequestCost(int(request.tokens * budget.ratio))
         tokens = cost.prompt_tokens + most_tokens
         need = TokenNeed(tokens, tokens, half_will_do=True)  # a key with a low limit gets its summaries, too
-        async with self._accounts.reserved(owner, need, lambda: cost.tokens):
+        async with self._accounts.reserved(owner, need, lambda: cost.tokens) as held:
             try:
                 async with asyncio.timeout(TIMEOUT_S):
-                    await self._read(request, most_tokens, cost, owner)
+                    await self._read(request, most_tokens, cost, owner, held)
             except ModelError as error:
                 cost.trouble = error.trouble
                 if error.trouble is Trouble.WINDOW_EXCEEDED:
@@ -170,7 +170,9 @@ class Summariser:
             raise ModelError(Trouble.EMPTY, "an empty summary")
         return shorten(cost.text.strip(), most_tokens)
 
-    async def _read(self, request: SummaryRequest, most_tokens: int, cost: RequestCost, owner: str | None) -> None:
+    async def _read(
+        self, request: SummaryRequest, most_tokens: int, cost: RequestCost, owner: str | None, held: HeldTokens
+    ) -> None:
         parameters = _parameters(owner)
         async with aclosing(self._llm.stream(request.messages, parameters)) as pieces:
             async for piece in pieces:
@@ -181,7 +183,10 @@ class Summariser:
                     case str():
                         cost.text += piece
                     case Retry(why):
+                        before = cost.earlier
                         cost.retry(why)
+                        if not await held.extend(cost.earlier - before):
+                            raise why
                 if len(cost.text) > most_tokens * MOST_CHARACTERS:  # the model ignores the limit that it was given
                     return
 
