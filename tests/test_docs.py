@@ -155,9 +155,11 @@ def test_every_documented_event_is_logged() -> None:
     assert set(documented_events()) - log_events() == set()
 
 
-@pytest.mark.parametrize(("document", "folder"), [("invariants.md", ""), ("faults.md", "tests/")])
+@pytest.mark.parametrize(
+    ("document", "folder"), [("invariants.md", ""), ("faults.md", "tests/"), ("threats.md", "tests/")]
+)
 def test_the_tests_that_the_documents_name_exist(document: str, folder: str) -> None:
-    """Each test that docs/invariants.md or docs/faults.md refers to is a function in the file it names."""
+    """Each test that these documents refer to is a function in the file it names."""
     text = (ROOT / "docs" / document).read_text(encoding="utf-8")
     named = re.findall(r"`([\w/]+\.py)::(\w+)`", text)
 
