@@ -119,20 +119,7 @@ class StoreDriver:
         assert claim is not None
         return claim
 
-    def wait_for_lock(engine: sa.Engine) -> None:
-    """Return once a transaction waits for a lock.
-
-    Each look is a transaction of its own: in one, PostgreSQL repeats its first answer.
-    """
-    deadline = time.monotonic() + GENEROUS_S
-    while time.monotonic() < deadline:
-        with engine.connect() as connection:
-            if is_waiting_for_lock(connection):
-                return
-    raise TimeoutError
-
-
-async def lapse(self) -> None:
+    async def lapse(self) -> None:
         """Let every lease and every pause expire."""
         await lapse(self.store)
 
@@ -187,6 +174,19 @@ def is_waiting_for_lock(connection: sa.Connection) -> bool:
     """Return whether a transaction waits for a lock."""
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     return bool(connection.execute(sa.text(waiting)).scalar_one())
+
+
+def wait_for_lock(engine: sa.Engine) -> None:
+    """Return once a transaction waits for a lock.
+
+    Each look is a transaction of its own: in one, PostgreSQL repeats its first answer.
+    """
+    deadline = time.monotonic() + GENEROUS_S
+    while time.monotonic() < deadline:
+        with engine.connect() as connection:
+            if is_waiting_for_lock(connection):
+                return
+    raise TimeoutError
 
 
 async def lapse(store: Store) -> None:
