@@ -5,6 +5,7 @@ Rule: this file closes everything that it opens, in the opposite order: first th
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import socket
@@ -16,7 +17,7 @@ from datetime import UTC, datetime
 
 from bot.config.settings import Settings
 from bot.domain.sessions import IdleLimits
-from bot.errors import StoreUnavailable
+from bot.errors import StartupError, StoreUnavailable
 from bot.llm import LLM
 from bot.llm.circuit_breaker import CircuitBreaker
 from bot.llm.from_settings import open_model
@@ -49,6 +50,8 @@ from bot.turns.summariser import Summariser
 from bot.turns.summary_queue import AT_ONCE, OF_CALLERS_AT_ONCE
 from bot.turns.token_accounts import TokenAccounts
 from bot.turns.worker import Worker
+
+log = logging.getLogger(__name__)
 
 Clock = Callable[[], datetime]
 
@@ -239,11 +242,17 @@ def _idle(settings: Settings) -> IdleLimits:
 
 @asynccontextmanager
 async def open_store(settings: Settings, *, must_exist: bool = False) -> AsyncIterator[Store]:
-    """Open the database that the settings name, up to date. With `must_exist` no new file is created."""
+    """Open the database that the settings name, up to date.
+
+    With `must_exist` an empty or missing one is refused with a StartupError, because DATABASE_URL is probably wrong.
+    """
     store = Store(settings.database_url.get_secret_value(), must_exist=must_exist)
     try:
         await store.check()
-        await store.run(schema.upgrade)
+        if must_exist and await store.run(schema.check) is None:
+            raise StartupError(f"The database at {store.location} is empty. Check DATABASE_URL.")
+        if await store.run(schema.upgrade):
+            log.info("database_created", extra={"database": store.location})
         yield store
     finally:
         await store.close()

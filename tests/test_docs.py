@@ -13,6 +13,7 @@ import pytest
 from bot import manifest
 from bot.cli import main
 from bot.config.settings import Settings, variable
+from bot.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
 MOST_BYTES_OF_THE_README = 10_000
@@ -63,6 +64,25 @@ def test_documented_defaults_are_those_of_the_code() -> None:
         if told is not None:
             assert getattr(Settings.load({variable(name): told}), name) == field.default, name
         assert getattr(example, name) == field.default, name
+
+
+def test_the_settings_page_gives_the_range_of_each_number() -> None:
+    """The row of a number ends with the range that the settings accept, in the words of the error."""
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \|.* \| (.*) \|$", page("settings"), re.MULTILINE))
+    ranges = {name: accepted_range(name) for name in VARIABLES}
+
+    assert len([name for name in VARIABLES if ranges[name]]) > 20
+    assert [name for name in VARIABLES if not rows[name].casefold().endswith(ranges[name])] == []
+
+
+def accepted_range(name: str) -> str:
+    """Return the end of a number's row, such as `from 1 to 1,000.`; empty for a setting that is no number."""
+    try:
+        Settings.load({name: "no number"})
+    except ConfigError as error:
+        found = re.search(r"number (from \d+ to \d+|above 0, up to \d+)\. ", str(error))
+        return re.sub(r"\d+", lambda digits: f"{int(digits[0]):,}", f" {found[1]}.") if found else ""
+    return ""
 
 
 def test_the_operations_page_lists_exactly_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,9 +155,11 @@ def test_every_documented_event_is_logged() -> None:
     assert set(documented_events()) - log_events() == set()
 
 
-@pytest.mark.parametrize(("document", "folder"), [("invariants.md", ""), ("faults.md", "tests/")])
+@pytest.mark.parametrize(
+    ("document", "folder"), [("invariants.md", ""), ("faults.md", "tests/"), ("threats.md", "tests/")]
+)
 def test_the_tests_that_the_documents_name_exist(document: str, folder: str) -> None:
-    """Each test that docs/invariants.md or docs/faults.md refers to is a function in the file it names."""
+    """Each test that these documents refer to is a function in the file it names."""
     text = (ROOT / "docs" / document).read_text(encoding="utf-8")
     named = re.findall(r"`([\w/]+\.py)::(\w+)`", text)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
 from bot.config.settings import Settings
-from bot.errors import Overloaded
-from bot.services import REQUESTS_SHARE, PlatformServices, open_platform_services, open_services
+from bot.errors import Overloaded, StartupError
+from bot.services import REQUESTS_SHARE, PlatformServices, open_platform_services, open_services, open_store
 from bot.testing import PausedStep, SettableClock
 from bot.turns.chat_question import Question
 from tests.support.builders import mention, thread
@@ -34,6 +35,14 @@ async def services(settings: Settings, clock: SettableClock) -> AsyncIterator[Pl
     """The services of such a process, on a chat platform."""
     async with open_platform_services(settings, [RecordingAdapter()], clock=clock.now) as opened:
         yield opened
+
+
+@pytest.fixture
+def empty_of_tables(tmp_path: Path) -> str:
+    """A SQLite file without tables."""
+    file = tmp_path / "empty.db"
+    file.touch()
+    return f"sqlite:///{file}"
 
 
 async def test_api_callers_run_a_share_of_the_turns_beside_a_platform(
@@ -63,6 +72,28 @@ async def test_every_turn_reaches_the_model_while_api_callers_hold_all_their_str
     await reciter.asked(REQUESTS + AT_ONCE, within_s=GENEROUS_S)
     hold.release()
     await asyncio.gather(*readers)
+
+
+async def test_a_new_database_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A wrong DATABASE_URL makes a new database. The event has its path, and the next start logs none."""
+    caplog.set_level("INFO", "bot")
+    file = tmp_path / "elsewhere.db"
+    settings = Settings.load({"DATABASE_URL": f"sqlite:///{file}"})
+    for _ in range(2):
+        async with open_store(settings):
+            pass
+
+    created = [record for record in caplog.records if record.getMessage() == "database_created"]
+    assert [vars(record)["database"] for record in created] == [str(file)]
+
+
+async def test_commands_that_read_refuse_an_empty_database(empty_of_tables: str) -> None:
+    """They name its place and DATABASE_URL, and make no tables."""
+    settings = Settings.load({"DATABASE_URL": empty_of_tables})
+    for _ in range(2):
+        with pytest.raises(StartupError, match=r"^The database at [^\n]+ is empty\. Check DATABASE_URL\.$"):
+            async with open_store(settings, must_exist=True):
+                pass
 
 
 async def _read(services: PlatformServices, number: int) -> None:

@@ -44,7 +44,7 @@ def sessions_command(settings: Settings, options: argparse.Namespace) -> int:
         print("No session is open.", file=sys.stderr)
     elif output.is_terminal():
         count = f"{len(rows)} open session{'s' * (len(rows) > 1)}"
-        output.print_table([_for_person(row) for row in rows], _COLUMNS, title=count)
+        output.print_table([_for_person(row) for row in rows], _COLUMNS, title=count, wrapped=["last active", "opened"])
     else:
         output.print_lines(rows)
     return 0
@@ -92,7 +92,7 @@ async def status(settings: Settings) -> WorkMetrics:
 
 async def erasable(settings: Settings, scope: Scope) -> Erasable:
     """Return how much the scope holds."""
-    async with open_store(settings) as store:
+    async with open_store(settings, must_exist=True) as store:
         return await store.run(erasure.count, scope)
 
 
@@ -108,7 +108,7 @@ async def erase(
     `advance` is called with the number of messages after each transaction. Raises AttendantError when another process
     uses the file for longer than `wait_s`, so that erased words may be left in it.
     """
-    async with open_store(settings) as store:
+    async with open_store(settings, must_exist=True) as store:
         total = 0
         while erased := await store.run(erasure.erase, scope, now=utc_now()):
             total += erased

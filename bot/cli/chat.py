@@ -13,6 +13,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 
 from bot.api import Attendant
+from bot.cli import output
+from bot.cli.terminal_text import TerminalText
 from bot.config.settings import Settings
 from bot.domain import texts
 from bot.domain.events import Command, read_command
@@ -20,6 +22,8 @@ from bot.domain.sessions import StopOutcome
 from bot.errors import ModelError
 from bot.llm.from_settings import model_name
 from bot.ops import logs
+
+NOTICE = "What you like to be called, and other preferences, are kept in Slack only; here they last until !reset."
 
 Write = Callable[[str], object]
 
@@ -35,19 +39,25 @@ async def chat(settings: Settings) -> None:
     """Talk to the bot in the terminal, until end of input."""
     logs.watch(asyncio.get_running_loop())
     async with Attendant.open(settings) as attendant:
-        write(f"Talking to the attendant · model: {model_name(settings)} · !reset starts over, Ctrl+D ends\n\n")
-        await talk(attendant, typed_lines("> "), write)
+        write(f"Talking to the attendant · model: {model_name(settings)} · !reset starts over, Ctrl+D ends\n")
+        write(f"{NOTICE}\n\n")
+        await talk(attendant, typed_lines("> "), write, on_terminal=output.is_terminal())
 
 
-async def talk(attendant: Attendant, lines: AsyncIterator[str], show: Write) -> None:
-    """Send each line in one chat, and show the answer as it grows, until the lines end."""
+async def talk(attendant: Attendant, lines: AsyncIterator[str], show: Write, *, on_terminal: bool = False) -> None:
+    """Send each line in one chat, and show the answer as it grows, until the lines end.
+
+    `on_terminal`: Markdown is shown as bold text.
+    """
     chat_id = await attendant.create_chat()
     async for line in lines:
         if text := line.strip():
+            formatter = TerminalText() if on_terminal else None
             async with aclosing(_answer(attendant, chat_id, text)) as pieces:
                 async for piece in pieces:
-                    show(_printable(piece))
-            show("\n\n")
+                    printable = _printable(piece)
+                    show(formatter.feed(printable) if formatter is not None else printable)
+            show(f"{formatter.end() if formatter is not None else ''}\n\n")
 
 
 async def _answer(attendant: Attendant, chat_id: str, text: str) -> AsyncGenerator[str, None]:
@@ -64,7 +74,7 @@ async def _answer(attendant: Attendant, chat_id: str, text: str) -> AsyncGenerat
                     async for piece in pieces:
                         yield piece
             except ModelError as error:
-                yield f"\n\n{texts.trouble(error.trouble)}"
+                yield f"\n\n{texts.trouble(error.trouble, error.retry_after_s)}"
 
 
 async def typed_lines(prompt: str) -> AsyncIterator[str]:

@@ -57,8 +57,8 @@ async def _database(settings: Settings) -> str:
     store = Store(settings.database_url.get_secret_value())
     try:
         await store.check()
-        await store.run(schema.check)
-        return store.engine.dialect.name
+        is_new = await store.run(schema.check) is None
+        return f"{store.engine.dialect.name}{', new and empty' if is_new else ''}, at {store.location}"
     finally:
         await store.close()
 

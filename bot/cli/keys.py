@@ -40,9 +40,8 @@ def list_command(settings: Settings, options: argparse.Namespace) -> int:
     elif not keys:
         print("There is no key. Make one with: attendant keys create NAME", file=sys.stderr)
     elif output.is_terminal():
-        output.print_table(
-            [_for_person(key) for key in keys], _HEADINGS, title=f"{len(keys)} key{'s' * (len(keys) > 1)}"
-        )
+        title = f"{len(keys)} key{'s' * (len(keys) > 1)}"
+        output.print_table([_for_person(key) for key in keys], _HEADINGS, title=title, wrapped=["name"])
     else:
         output.print_lines(keys)
     return 0
@@ -82,13 +81,13 @@ async def create(
 
 async def every(settings: Settings) -> list[Key]:
     """Return all keys, the newest last."""
-    async with open_store(settings) as store:
+    async with open_store(settings, must_exist=True) as store:
         return await store.run(api_keys.every)
 
 
 async def revoke(settings: Settings, key_id: str) -> bool:
     """Refuse this key from now on; return False when there is no usable key of this id."""
-    async with open_store(settings) as store:
+    async with open_store(settings, must_exist=True) as store:
         return await store.run(api_keys.revoke, key_id, now=utc_now())
 
 
@@ -105,7 +104,8 @@ def _row(key: Key) -> dict[str, Any]:
     }
 
 
-_HEADINGS = ("id", "name", "state", "created", "until", "requests/min", "tokens/min")
+_REQUESTS, _TOKENS = "requests\nper min", "tokens\nper min"
+_HEADINGS = ("id", "name", "state", "created", "until", _REQUESTS, _TOKENS)
 
 
 def _for_person(row: dict[str, Any]) -> dict[str, Any]:
@@ -114,8 +114,8 @@ def _for_person(row: dict[str, Any]) -> dict[str, Any]:
         **row,
         "created": f"{row['created_at']:%Y-%m-%d}",
         "until": None if ends_at is None else f"{ends_at:%Y-%m-%d}",
-        "requests/min": row["requests_per_minute"] or _DEFAULT,
-        "tokens/min": row["tokens_per_minute"] or _DEFAULT,
+        _REQUESTS: row["requests_per_minute"] or _DEFAULT,
+        _TOKENS: row["tokens_per_minute"] or _DEFAULT,
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import gc
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -17,6 +18,8 @@ from bot.errors import AttendantError
 
 INTERRUPTED = 130  # the exit status by which a shell reports Ctrl+C
 UNREAD = 141  # and a command that writes into a closed pipe
+
+log = logging.getLogger(__name__)
 
 Command = Callable[..., int]  # the settings and the arguments, to an exit status
 
@@ -41,11 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     gc.disable()  # imports free almost no memory, and collecting garbage would take a fifth of their time
     try:
-        from bot.config.settings import ENV_FILE, Settings  # noqa: PLC0415 - `--help` needs no settings
+        from bot.config.settings import ENV_FILE, Settings, doubtful_names  # noqa: PLC0415 - `--help` needs none
         from bot.ops import logs  # noqa: PLC0415
 
-        settings = Settings.load(os.environ, ENV_FILE, without_slack=options.without_slack)
+        environ = os.environ
+        settings = Settings.load(environ, ENV_FILE, without_slack=options.without_slack)
         logs.set_up(settings.log_level, settings.log_format)
+        for name, setting in doubtful_names(environ, ENV_FILE).items():
+            log.warning("variable_ignored", extra={"variable": name, "similar_setting": setting})
         command = load(options.command)
     finally:
         gc.freeze()  # else the first collection would walk through all of them

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -48,13 +48,16 @@ def print_lines(rows: Sequence[Row]) -> None:
         print("\t".join("" if value is None else _iso(value) for value in row.values()))
 
 
-def print_table(rows: Sequence[Row], columns: Sequence[str], *, title: str) -> None:
-    """Print the rows for a person, each on one line. `columns` are keys of the rows, and the headings."""
+def print_table(rows: Sequence[Row], columns: Sequence[str], *, title: str, wrapped: Collection[str] = ()) -> None:
+    """Print the rows for a person. `columns` are keys of the rows, and the headings.
+
+    Where the terminal is too narrow, the values of the `wrapped` columns take several lines, so that no other is cut.
+    """
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, header_style="cyan")
     table.collapse_padding, table.pad_edge = True, False
     for column in columns:
         numbers = any(isinstance(row[column], int) for row in rows)
-        table.add_column(column, justify="right" if numbers else "left", no_wrap=True)
+        table.add_column(column, justify="right" if numbers else "left", no_wrap=column not in wrapped, overflow="fold")
     for row in rows:
         table.add_row(*(_cell(row[column]) for column in columns))
     Console().print(table)

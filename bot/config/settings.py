@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from bot.config import dotenv, parsers
+from bot.config import dotenv, parsers, spelling
 from bot.errors import ConfigError
 
 Mode = Literal["socket", "http", "playground"]
@@ -130,9 +130,12 @@ class Settings(BaseModel):
 
         `without_slack` leaves the tokens out, for commands that do not connect to Slack.
 
-        Raises ConfigError for a value or a line that does not parse, and for half a Slack configuration.
+        Raises ConfigError for a value or a line that does not parse, for a line of the file with a misspelt name, and
+        for half a Slack configuration.
         """
-        variables = {**(dotenv.read(env_file) if env_file else {}), **{k: v for k, v in environ.items() if v.strip()}}
+        from_file = dotenv.read(env_file) if env_file else {}
+        variables = from_file | {name: text for name, text in environ.items() if text.strip()}
+        _check_spelling(from_file, variables)
         texts = {name: variables.get(variable(name), "").strip() for name in cls.model_fields}
         ignored = _SLACK_SECRETS if without_slack else ()
         settings = cls._validated({name: text for name, text in texts.items() if text and name not in ignored})
@@ -218,6 +221,27 @@ _SLACK_SECRETS = {"slack_bot_token", "slack_app_token", "slack_signing_secret"}
 def variable(field_name: str) -> str:
     """The environment variable of a field of Settings."""
     return field_name.upper()
+
+
+def doubtful_names(environ: Mapping[str, str], env_file: Path) -> dict[str, str]:
+    """Return the variables that no setting reads although their names resemble a setting's, each with that setting.
+
+    In the environment, which holds the variables of many programs, the resemblance must be closer than in the file.
+    Raises ConfigError for a line that does not parse.
+    """
+    known = _variables()
+    return spelling.misspelt(environ, known) | spelling.similar(dotenv.read(env_file), known)
+
+
+def _variables() -> list[str]:
+    return [variable(name) for name in Settings.model_fields]
+
+
+def _check_spelling(from_file: Mapping[str, str], variables: Mapping[str, str]) -> None:
+    """Refuse a misspelt line of the file. If its setting is set as well, the line may be another program's."""
+    for name, meant in spelling.misspelt(from_file, _variables()).items():
+        if meant not in variables:
+            raise ConfigError(name, "in the .env file is no setting", f"Rename it to {meant}, or remove the line.")
 
 
 def _check_together(settings: Settings) -> None:

@@ -6,6 +6,7 @@ import enum
 from datetime import timedelta
 
 from bot.domain import texts
+from bot.domain.durations import duration
 
 LATER = timedelta(seconds=30)  # from then on the first words would make people wonder
 
@@ -35,12 +36,12 @@ def working(activity: Activity, passed: timedelta) -> str:
     """Return the status of an answer without any text. `passed`: since its turn began."""
     if passed < LATER and activity is not Activity.ASKING_AGAIN:
         return texts.WORKING
-    duration = texts.duration(passed)
-    return _MUCH_LATER[activity].format(duration) if duration else _LATER[activity]
+    waited = duration(passed)
+    return _MUCH_LATER[activity].format(waited) if waited else _LATER[activity]
 
 
 def queued(passed: timedelta) -> str:
     """Return the status of a message in the queue. `passed`: since it came."""
-    if not (duration := texts.duration(passed)):
+    if not (waited := duration(passed)):
         return texts.WAITING
-    return f"is still busy; your question has been in the queue for {duration}…"
+    return f"is still busy; your question has been in the queue for {waited}…"

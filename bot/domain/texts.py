@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
+from bot.domain.durations import MINUTE, duration, whole_minutes
 from bot.domain.sessions import Interrupted, Memory, ResetOutcome, StopOutcome
 from bot.errors import Trouble
 
@@ -24,13 +25,14 @@ SHORTENED = "_(Your message was too long for me to read in full: I haven't seen 
 FAILED_TURN = "(No answer was given because of a technical problem.)"
 ANSWER_ERASED = "[This answer was erased.]"
 
+_WAITS = {Trouble.RATE_LIMITED: "a minute", Trouble.UNAVAILABLE: "a few minutes"}
 _TROUBLE = {
     Trouble.REFUSED_KEY: "I can't answer right now: the language model denied me access. "
     "Please ask the person who runs me to check my settings.",
     Trouble.NO_QUOTA: "I can't answer right now: my budget for the language model is used up. "
     "Please let the person who runs me know.",
-    Trouble.RATE_LIMITED: "I'm getting too many questions at the moment. Please ask again in a minute.",
-    Trouble.UNAVAILABLE: "I can't reach the language model right now. Please ask again in a few minutes.",
+    Trouble.RATE_LIMITED: "I'm getting too many questions at the moment. Please ask again in {wait}.",
+    Trouble.UNAVAILABLE: "I can't reach the language model right now. Please ask again in {wait}.",
     Trouble.TIMEOUT: "The language model took too long to answer. Please ask again.",
     Trouble.CUT: "My answer was cut off by a technical problem. Please ask again.",
     Trouble.EMPTY: "I couldn't come up with an answer. Please ask again, maybe in other words.",
@@ -162,9 +164,13 @@ def fixed_reply(outcome: ResetOutcome | StopOutcome) -> str:
     return _RESET[outcome] if isinstance(outcome, ResetOutcome) else _STOP[outcome]
 
 
-def trouble(kind: Trouble) -> str:
-    """Return the sentence that stands in for an answer that the model did not finish."""
-    return _TROUBLE[kind]
+def trouble(kind: Trouble, retry_after_s: float | None = None) -> str:
+    """Return the sentence that stands in for an answer that the model did not finish.
+
+    `retry_after_s`: the pause that the model's backend asked for, if it named one.
+    """
+    pause = whole_minutes(retry_after_s or 0.0)
+    return _TROUBLE[kind].format(wait=duration(pause) if pause > MINUTE else _WAITS.get(kind))
 
 
 def reset(outcome: ResetOutcome) -> str:
@@ -244,16 +250,6 @@ def _started(age: timedelta) -> str:
 
 def _answers(turns: int) -> str:
     return "one answer" if turns == 1 else f"{turns} answers"
-
-
-def duration(time: timedelta, units: int = 2) -> str:
-    """Return a duration in its largest units, such as "1 day 2 hours"; empty for less than a minute."""
-    minutes, parts = max(0, int(time.total_seconds())) // 60, []
-    for unit, size in (("day", 1440), ("hour", 60), ("minute", 1)):
-        number, minutes = divmod(minutes, size)
-        if number > 0:
-            parts.append(f"{number} {unit}{'' if number == 1 else 's'}")
-    return " ".join(parts[:units])
 
 
 def help_text(bot: str, command: str, reset_command: str) -> str:

@@ -155,8 +155,7 @@ class Gateway:
         log.error("request_failed", extra=fields)
 
     async def _send(self, http: web.Request, error: ErrorResponse) -> web.StreamResponse:
-        if error.log_code is not None:
-            http[access_log.ERROR] = error.log_code
+        http[access_log.ERROR] = error.log_code
         stream: web.StreamResponse | None = http.get(_RESPONSE)
         if stream is None:
             return response_to(error)

@@ -83,6 +83,7 @@ _LIMITS = [
 _PERHAPS_WINDOW = "; if its message is about an exceeded window, set MODEL_WINDOW_TOKENS"
 _WORD = re.compile(r"[A-Za-z0-9_.\[\]-]{1,60}")
 _TOO_LARGE = 413
+_LONGEST_PAUSE_S = 7 * 86_400.0  # people and clients are told of no longer one
 _UNCLEAR = {None, 400, 422}  # statuses of many kinds of failure
 _SERVER_ERROR = 500
 _REFUSALS = {Trouble.BAD_REQUEST, Trouble.NOT_FOUND}
@@ -178,15 +179,15 @@ class BackendFault:
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Return the pause in seconds that a response asks for; None when it names none, or not in a known form.
 
-    A date is compared with the response's own Date, because the clocks of two machines differ.
+    It is a week at most. A date is compared with the response's own Date, because the clocks of two machines differ.
     """
     for header, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         with suppress(ValueError):
             seconds = float(headers.get(header, "")) * unit_s
-            return seconds if 0 <= seconds < math.inf else None
+            return min(seconds, _LONGEST_PAUSE_S) if 0 <= seconds < math.inf else None
     with suppress(ValueError, TypeError):
         until, now = (parsedate_to_datetime(headers.get(header, "")) for header in ("retry-after", "date"))
-        return max(0.0, (until - now).total_seconds())
+        return min(max(0.0, (until - now).total_seconds()), _LONGEST_PAUSE_S)
     return None
 
 

@@ -143,13 +143,14 @@ class Store:
         try:
             await self.run(lambda connection: connection.execute(sa.text("SELECT 1")))
         except StoreUnavailable as error:
-            # Show only parts of the URL that cannot hold a piece of a password, even a mistyped one.
-            where = self.engine.url.database if self.engine.dialect.name == "sqlite" else self._host()
-            raise StartupError(
-                f"The database at {where} cannot be reached ({error}). Check DATABASE_URL and that the server runs."
-            ) from None
+            problem = f"The database at {self.location} cannot be reached ({error})."
+            raise StartupError(f"{problem} Check DATABASE_URL and that the server runs.") from None
 
-    def _host(self) -> str:
+    @property
+    def location(self) -> str:
+        """The file's path, or the server's host: no part of the URL that may hold a password, even a mistyped one."""
+        if self.engine.dialect.name == "sqlite":
+            return str(self.engine.url.database)
         return (self.engine.url.host or "the local socket").rpartition("@")[2]
 
     async def close(self) -> None:

@@ -19,8 +19,11 @@ _VERSION = sa.Table(  # Alembic's own
 )
 
 
-def upgrade(connection: Connection) -> None:
-    """Bring the schema up to date, one process at a time. Raises StartupError for an unknown schema."""
+def upgrade(connection: Connection) -> bool:
+    """Bring the schema up to date, one process at a time. Return whether the database was empty.
+
+    Raises StartupError for an unknown schema.
+    """
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
     revision = check(connection)
@@ -28,6 +31,7 @@ def upgrade(connection: Connection) -> None:
         _create(connection)
     elif revision != revisions()[-1]:
         _migrate(connection)
+    return revision is None
 
 
 def check(connection: Connection) -> str | None:

@@ -39,6 +39,7 @@ class AnswerResult:
     trouble: Trouble | None = None
     detail: str = ""  # of the trouble, for operators
     param: str = ""  # the caller's parameter that the model did not accept
+    retry_after_s: float | None = None  # the pause that the backend asks for, if it names one
     done: Done | None = None
     interrupted: Interrupted | None = None
 
@@ -91,7 +92,9 @@ class AnswerStream:
         if self._failure is None:
             return AnswerResult(text, done=self._done)
         param = self._failure.param if top(self._failure.param) in of_caller(self._parameters) else ""
-        return AnswerResult(text, self._failure.trouble, self._failure.detail, param)
+        return AnswerResult(
+            text, self._failure.trouble, self._failure.detail, param, retry_after_s=self._failure.retry_after_s
+        )
 
     @property
     def need(self) -> TokenNeed:
@@ -138,7 +141,7 @@ class AnswerStream:
             sentence = texts.interrupted(result.interrupted)
             return _after(result.text, sentence) if is_shown and sentence else ""
         if result.trouble is not None:
-            return _after(result.text, texts.trouble(result.trouble))
+            return _after(result.text, texts.trouble(result.trouble, result.retry_after_s))
         truncated = result.done is not None and result.done.truncated
         notes = [texts.TRUNCATED] * truncated + [texts.SHORTENED] * self.prompt.shortened
         return _after(result.text, "\n".join(notes)) if notes else ""

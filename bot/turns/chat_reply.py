@@ -41,7 +41,8 @@ def whole_answer(answer: AnswerStream) -> Done:
     """Return the end of an answer, with its usage or an estimate. Raises ModelError when the answer is not whole."""
     result = answer.result
     if result.trouble is not None or result.done is None:
-        raise ModelError(result.trouble or Trouble.CUT, result.detail, param=result.param)
+        trouble = result.trouble or Trouble.CUT
+        raise ModelError(trouble, result.detail, param=result.param, retry_after_s=result.retry_after_s)
     if result.done.usage is not None:
         return result.done
     return replace(result.done, usage=Usage(answer.prompt.tokens, completion=estimate_tokens(result.text)))

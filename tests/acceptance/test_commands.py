@@ -93,10 +93,12 @@ async def test_manifest_has_the_names_that_are_set(tmp_path: Path) -> None:
     assert made == manifest.document("/attendant", "/start-over", url)
 
 
-@pytest.mark.parametrize("command", ["sessions", "status"])
+@pytest.mark.parametrize(
+    "command", ["sessions", "status", "keys list", "keys revoke a3f9c1d2e4b5", "erase --user U0123456789 --yes"]
+)
 async def test_read_only_commands_create_no_database(tmp_path: Path, command: str) -> None:
     """In a wrong folder the commands report that there is no database."""
-    ended = await Process.run(tmp_path, {}, command)
+    ended = await Process.run(tmp_path, {}, *command.split())
 
     assert ended.status == 1
     assert "There is no database at data/attendant.db" in ended.lines[0]

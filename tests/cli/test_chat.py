@@ -8,6 +8,7 @@ import pytest
 
 from bot import Attendant
 from bot.cli.chat import talk
+from bot.cli.terminal_text import BOLD, NORMAL
 from bot.config.settings import Settings
 from bot.domain import texts
 from bot.domain.sessions import ResetOutcome, StopOutcome
@@ -17,7 +18,7 @@ from bot.testing import ScriptedLLM
 NOTHING_RUNS = texts.fixed_reply(StopOutcome.NOTHING_RUNS)
 
 
-async def shown(database_url: str, llm: ScriptedLLM, *typed: str) -> list[str]:
+async def shown(database_url: str, llm: ScriptedLLM, *typed: str, on_terminal: bool = False) -> list[str]:
     """Return the terminal's paragraphs after these lines were typed."""
 
     async def lines() -> AsyncIterator[str]:
@@ -26,7 +27,7 @@ async def shown(database_url: str, llm: ScriptedLLM, *typed: str) -> list[str]:
 
     written: list[str] = []
     async with Attendant.open(Settings.load({"DATABASE_URL": database_url}), llm=llm) as attendant:
-        await talk(attendant, lines(), written.append)
+        await talk(attendant, lines(), written.append, on_terminal=on_terminal)
     return "".join(written).split("\n\n")[:-1]
 
 
@@ -74,3 +75,14 @@ async def test_a_model_cannot_steer_the_terminal(empty_sqlite_url: str, llm: Scr
     llm.script(f"a{character}b\tc")
 
     assert await shown(empty_sqlite_url, llm, "hello") == ["ab\tc"]
+
+
+async def test_a_terminal_shows_bold_text(empty_sqlite_url: str, llm: ScriptedLLM) -> None:
+    """On a terminal marks become bold text, also at the end of an answer. In a pipe they stay."""
+    for _ in range(2):
+        llm.script("Turn it *off* and **", "on**")
+
+    assert await shown(empty_sqlite_url, llm, "hello", on_terminal=True) == [
+        f"Turn it {BOLD}off{NORMAL} and {BOLD}on{NORMAL}"
+    ]
+    assert await shown(empty_sqlite_url, llm, "hello") == ["Turn it *off* and **on**"]

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
+import asyncio
 import io
 import json
+import re
 import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.cli import output
+from bot import Attendant
+from bot.cli import admin, keys, output
 from bot.cli.output import Figure
+from bot.config.settings import Settings
+from bot.testing import ScriptedLLM
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ROWS = [
@@ -63,6 +69,31 @@ def test_a_person_reads_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "2 rows" in lines[0]
     assert all(heading in lines[2] for heading in ("id", "turns", "until"))
     assert ("1,000" in lines[4], "2026" in lines[5]) == (True, True)
+
+
+def test_lists_fit_into_80_columns(monkeypatch: pytest.MonkeyPatch, empty_sqlite_url: str, llm: ScriptedLLM) -> None:
+    """A long name and words about times take several lines. Neither a date, an id nor a number is cut."""
+    settings = Settings.load({"DATABASE_URL": empty_sqlite_url})
+    terminal = open_terminal(monkeypatch)
+    monkeypatch.setenv("COLUMNS", "80")
+    secret = asyncio.run(keys.create(settings, "The intranet's chat " * 3, days=9, tokens_per_minute=100_000_000))
+    asyncio.run(a_chat(settings, secret, llm))
+    (key,) = asyncio.run(keys.every(settings))
+
+    keys.list_command(settings, argparse.Namespace(json=False))
+    admin.sessions_command(settings, argparse.Namespace(json=False, limit=9))
+
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue())
+    dates = {f"{key.created_at:%Y-%m-%d}", f"{key.expires_at:%Y-%m-%d}"}
+    assert [value for value in {key.id, "valid", "default", "100,000,000", *dates} if value not in shown] == []
+    assert (shown.count(key.id), max(map(len, shown.splitlines())) <= 80) == (2, True)
+
+
+async def a_chat(settings: Settings, secret: str, llm: ScriptedLLM) -> None:
+    """Make a session of this key."""
+    llm.script("Turn it off")
+    async with Attendant.open(settings, key=secret, llm=llm) as attendant:
+        await attendant.send_message(await attendant.create_chat(), "My VPN is down")
 
 
 def test_a_person_reads_figures_in_sections(monkeypatch: pytest.MonkeyPatch) -> None:

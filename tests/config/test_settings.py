@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bot.config.settings import Settings
+from bot.config.settings import Settings, doubtful_names
 from bot.errors import ConfigError
 
 BOT, APP, SECRET = "xoxb-1-secret", "xapp-1-secret", "signing-secret"
@@ -205,6 +205,47 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, content: bytes |
 
     with pytest.raises(ConfigError, match=r"\.env cannot be read"):
         Settings.load({}, file)
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("GATEWAY_MAX_RUNING_PER_KEY=5", "GATEWAY_MAX_RUNNING_PER_KEY"),
+        ("SESSION_IDLE_HOUR=2", "SESSION_IDLE_HOURS"),
+        ("gateway_port=8000", "GATEWAY_PORT"),
+        ("SLACK_SIGING_SECRET=hunter2", "SLACK_SIGNING_SECRET"),
+    ],
+)
+def test_a_misspelt_line_of_the_file_stops_the_start(tmp_path: Path, line: str, meant: str) -> None:
+    """The one line names the variable and the setting, and repeats no value."""
+    name = line.partition("=")[0]
+    with pytest.raises(ConfigError, match=rf"^{name} in the .env file is no setting\. Rename it to {meant}, [^\n]+\.$"):
+        Settings.load({}, written(tmp_path, line))
+
+
+def test_a_misspelt_line_beside_its_setting_is_a_warning(tmp_path: Path) -> None:
+    """It may be another program's, because the setting is set."""
+    file = written(tmp_path, "DATABASE_URI=mysql://host/db\nDATABASE_URL=sqlite:///here.db\n")
+
+    assert Settings.load({}, file).database_url.get_secret_value() == "sqlite:///here.db"
+    assert doubtful_names({}, file) == {"DATABASE_URI": "DATABASE_URL"}
+
+
+def test_names_of_other_programs_are_accepted(tmp_path: Path) -> None:
+    """A `.env` file may be shared, for instance with docker compose."""
+    names = ["COMPOSE_PROJECT_NAME", "POSTGRES_PASSWORD", "SLACK_WEBHOOK_URL", "OPENAI_ORG_ID", "HOSTNAME", "TZ", "_"]
+    file = written(tmp_path, "".join(f"{name}=x\n" for name in [*names, "OPENAI_ORG_ID"]))
+
+    assert Settings.load({}, file) == Settings.load({})
+    assert doubtful_names(dict.fromkeys(names, "x"), file) == {}
+
+
+def test_names_that_resemble_a_setting_are_told(tmp_path: Path) -> None:
+    """In the environment only a letter or two may differ. In the file a missing unit is told, too."""
+    names = {"LOGLEVEL": "debug", "MODEL_TIMEOUT": "5"}
+
+    assert doubtful_names(names, tmp_path / ".env") == {"LOGLEVEL": "LOG_LEVEL"}
+    assert doubtful_names({}, written(tmp_path, "MODEL_TIMEOUT=5")) == {"MODEL_TIMEOUT": "MODEL_TIMEOUT_SECONDS"}
 
 
 printable = st.text(st.characters(exclude_categories=["C", "Zl", "Zp", "Zs"]), min_size=1)

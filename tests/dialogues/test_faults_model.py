@@ -133,6 +133,17 @@ async def test_an_answer_of_several_messages_is_rewritten(room: Room) -> None:
     assert (await talk.answers(2))[-1] == "I was shown: tell me everything | In short: restart it. | yes"
 
 
+async def test_a_long_pause_is_told(room: Room) -> None:
+    """If the backend asks for a pause beyond the patience, the person reads at once when to ask again."""
+    room.model.script(Fails(429, "", {"retry-after": "5400"}))
+    talk = room.guest("Ana").mentions("my VPN is down")
+
+    assert await talk.answers(1) == [
+        "I'm getting too many questions at the moment. Please ask again in 1 hour 30 minutes."
+    ]
+    assert len(room.model.requests) == 1
+
+
 @pytest.mark.parametrize("room_settings", [NO_PATIENCE])
 async def test_a_model_that_is_away_and_back(room: Room) -> None:
     """Without a model the person reads a sentence. When the model is back, the bot answers again."""

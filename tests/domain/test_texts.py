@@ -43,6 +43,23 @@ def test_each_outcome_has_its_own_sentence() -> None:
 
 
 @pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (None, "in a few minutes."),
+        (0.0, "in a few minutes."),
+        (60.0, "in a few minutes."),
+        (60.1, "in 2 minutes."),
+        (119.0, "in 2 minutes."),
+        (3_601.0, "in 1 hour 1 minute."),
+    ],
+)
+def test_a_known_pause_is_told(seconds: float | None, words: str) -> None:
+    """It is rounded up, so that nobody comes too early. The sentences of other troubles name no time."""
+    assert texts.trouble(Trouble.UNAVAILABLE, seconds).endswith(words)
+    assert texts.trouble(Trouble.REFUSED, seconds) == texts.trouble(Trouble.REFUSED)
+
+
+@pytest.mark.parametrize(
     ("ago", "expected"),
     [
         (timedelta(seconds=-5), "just now"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -96,6 +97,19 @@ async def test_a_compressed_body_is_read_up_to_its_limit(gate: GatewayStage, key
 
     assert got == status
     assert probe.longest_ms < LONGEST_MS
+
+
+async def test_a_compressed_body_takes_little_memory(gate: GatewayStage) -> None:
+    """Of the 200 MB, not much more than the longest body is ever in memory."""
+    tracemalloc.start()
+    try:
+        got = await gate.posts(BOMB, {"Content-Encoding": "gzip"})
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert got.status == 413
+    assert most < 20 * gate.settings.gateway_max_body_bytes
 
 
 async def test_a_compressed_body_is_accepted(gate: GatewayStage) -> None:

@@ -16,6 +16,7 @@ from bot.domain.events import LONGEST_TEXT, Attachment
 from bot.domain.sessions import Interrupted, ResetOutcome
 from bot.errors import StorageFull
 from bot.prompt.history import Turn, Utterance
+from bot.prompt.thread_context import EarlierMessage, ThreadContext
 from bot.store import (
     api_keys,
     chat_turns,
@@ -26,6 +27,7 @@ from bot.store import (
     session_owners,
     sessions,
     stored_bytes,
+    thread_context,
 )
 from bot.store.chat_turns import ChatClaim, NewTurn
 from bot.store.claims import PlatformClaim
@@ -231,6 +233,31 @@ async def test_a_persons_oldest_sessions_expire_when_all_hold_too_much(driver: S
 
     closed = {row.thread_id: row.closed_why for row in await driver.rows(SESSIONS)}
     assert closed == {1: "expired", 2: "expired", 3: None, 4: None}
+
+
+async def test_a_person_has_a_bounded_number_of_sessions(driver: StoreDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more expires the oldest, however little each holds."""
+    monkeypatch.setattr(session_owners, "MOST_SESSIONS", 3)
+    for number in range(1, 6):
+        await driver.answer(mention("hello", in_=thread(number)))
+        await driver.store.run(stored_bytes.add, (await driver.rows(SESSIONS))[-1].id, session_owners.SMALL_SESSION)
+        driver.now += timedelta(minutes=1)
+    await driver.answer(reply("more", "9.0", in_=thread(5)))
+
+    assert [row.thread_id for row in await driver.rows(SESSIONS) if row.closed_at is None] == [3, 4, 5]
+
+
+async def test_edits_and_thread_contexts_count_for_the_person(driver: StoreDriver) -> None:
+    """The texts that an edit adds, or that were in the thread before, count like a message's."""
+    thread_id = await driver.accepted(mention("short", "5.0"))
+    claim = await driver.claimed(thread_id)
+    assert claim.session_id is not None
+    context = ThreadContext((EarlierMessage("1.0", "U-BEN", "who knows printers?"),))
+    await driver.store.run(thread_context.save, thread_id, claim.session_id, claim.turn_id, context)
+    await driver.accept_edit(edit("a longer text", "5.0"))
+    [session] = await driver.rows(SESSIONS)
+
+    assert session.stored_bytes == 2 * ROW_BYTES + len("who knows printers?") + len("a longer text")
 
 
 async def test_a_message_that_is_too_long_is_cut(driver: StoreDriver) -> None:

@@ -28,6 +28,9 @@ VALUES, VALUES_PER_MESSAGE = 10_000, 10
 _TEXT_OR_VALUE = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|([,\[{])', re.DOTALL)  # also a text that does not end
 NOT_AS_ENCODED = "The request's body does not match its Content-Encoding or Transfer-Encoding."
 NOT_JSON = "The request's body is not valid JSON."
+TOO_DEEP = f"The request's body is nested deeper than {MAX_DEPTH} levels."
+NOT_A_NUMBER = "The request's body has NaN, Infinity or a number that is too large, which is not valid JSON."
+NOT_UNICODE = "The request's body has an unpaired surrogate, which is not valid Unicode."
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +118,17 @@ def _parse(data: bytes, most_values: int) -> Any:
     if _has_more_values(data, most_values):
         raise invalid(f"The request's body has more than {most_values} values.")
     try:
-        body = json.loads(data)
-    except (ValueError, RecursionError):
+        body = json.loads(data, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise invalid(TOO_DEEP) from None
+    except ValueError:
         raise invalid(NOT_JSON) from None
     _check_depth(body, MAX_DEPTH)
     return body
+
+
+def _refuse_constant(_: str) -> None:
+    raise invalid(NOT_A_NUMBER)
 
 
 def _has_more_values(data: bytes, most: int) -> bool:
@@ -134,7 +143,7 @@ def _check_depth(value: object, levels: int) -> None:
     """Refuse a deeply nested body. Encoding it for the model would exceed Python's recursion limit."""
     children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     if children and not levels:
-        raise invalid(f"The request's body is nested deeper than {MAX_DEPTH} levels.")
+        raise invalid(TOO_DEEP)
     for child in children:
         _check_depth(child, levels - 1)
 
@@ -142,13 +151,16 @@ def _check_depth(value: object, levels: int) -> None:
 def _digest(body: Mapping[str, Any]) -> str:
     """Hash a request without its nulls and without its fields about streaming.
 
-    Raises ApiError for values that Python's parser accepts and JSON does not: NaN, Infinity, unpaired surrogates.
+    Raises ApiError for values that Python's parser accepts and JSON does not: numbers that are infinite for Python, and
+    unpaired surrogates.
     """
     fields = {
         name: each for name, each in body.items() if each is not None and name not in {"stream", "stream_options"}
     }
     try:
         text = json.dumps(fields, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
-    except ValueError:  # UnicodeEncodeError is one, too
-        raise invalid(NOT_JSON) from None
+    except UnicodeEncodeError:
+        raise invalid(NOT_UNICODE) from None
+    except ValueError:
+        raise invalid(NOT_A_NUMBER) from None
     return hashlib.sha256(text).hexdigest()

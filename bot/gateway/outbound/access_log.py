@@ -16,7 +16,7 @@ ID = web.RequestKey("id", str)
 KEY_ID = web.RequestKey("key_id", str)  # set for every known key, also for one that is no longer valid
 TOKENS = web.RequestKey("tokens", int)  # the cost of the answer
 CLIENT = web.RequestKey("client", str)  # the client's address, set only for a wrong key
-ERROR = web.RequestKey("error", str)  # the code of the error response, or the parameter that it names
+ERROR = web.RequestKey("error", str)  # the code of the error response, the parameter that it names, or its type
 
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 

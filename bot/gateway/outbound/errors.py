@@ -5,6 +5,7 @@ The shape: developers.openai.com/api/docs/guides/error-codes. SDKs retry 408, 40
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,7 @@ from bot.errors import (
 )
 from bot.llm import top
 
+RETRY_S = 10  # after a failure of the model, if the backend names no pause
 TOO_LONG = (
     "The messages and the answer together are longer than the model's context window. Send shorter messages, lower "
     "'max_tokens', or start the session over with DELETE …/sessions/{id}."
@@ -50,9 +52,9 @@ class ErrorResponse:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def log_code(self) -> str | None:
-        """The error for the access log: its code, or the top-level parameter. Names below that are the client's own."""
-        return self.code or (f"invalid {top(self.param)}" if self.param is not None else None)
+    def log_code(self) -> str:
+        """The error for the access log: its code, the top-level parameter (clients name those below), or its type."""
+        return self.code or (self.kind if self.param is None else f"invalid {top(self.param)}")
 
     def body(self) -> dict[str, Any]:
         """Return the error object in OpenAI's shape."""
@@ -183,7 +185,8 @@ def storage_full(limit_bytes: int) -> ApiError:
     """Return a 403 for a key whose sessions hold as much text as they may. No SDK repeats it."""
     message = (
         f"The sessions of this key hold {limit_bytes // 1_000_000} MB of text, which is the limit. Start over the "
-        "sessions that you no longer need with DELETE …/sessions/{id}, or wait until they expire."
+        "sessions that you no longer need with DELETE …/sessions/{id}, or wait until they expire. The server's "
+        "operator can raise the limit with GATEWAY_STORED_MB_PER_KEY."
     )
     return ApiError(ErrorResponse(403, message, "permission_error", code="storage_limit_reached"))
 
@@ -199,17 +202,18 @@ def from_error(error: AttendantError) -> ApiError:
         return storage_full(error.limit)
     if not isinstance(error, ModelError):
         return _BY_ERROR.get(type(error), unavailable)()
-    return unaccepted(error.param) if error.param else from_trouble(error.trouble)
+    return unaccepted(error.param) if error.param else from_trouble(error.trouble, error.retry_after_s)
 
 
-def from_trouble(trouble: Trouble) -> ApiError:
-    """Return the API error for a model call that gave no complete answer."""
+def from_trouble(trouble: Trouble, retry_after_s: float | None = None) -> ApiError:
+    """Return the API error for a model call that gave no complete answer. The client may wait as the backend asks."""
     status, kind = _BY_TROUBLE[trouble]
     code = _CODES.get(trouble, f"model_{trouble.value}")
-    headers = _retry(10) if status in {429, 503} else {}
+    pause_s = RETRY_S if retry_after_s is None else max(1, math.ceil(retry_after_s))
+    headers = _retry(pause_s) if status in {429, 503} else {}
     if trouble is Trouble.WINDOW_EXCEEDED:
         return invalid(TOO_LONG, "messages", code)
-    return ApiError(ErrorResponse(status, texts.trouble(trouble), kind, code=code, headers=headers))
+    return ApiError(ErrorResponse(status, texts.trouble(trouble, retry_after_s), kind, code=code, headers=headers))
 
 
 _BY_ERROR: dict[type[AttendantError], Callable[[], ApiError]] = {

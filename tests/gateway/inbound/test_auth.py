@@ -115,7 +115,9 @@ async def test_a_refused_key_is_slowed_down(gate: GatewayStage, *, revoked: bool
         await keys.revoke(gate.settings, key.split("-")[2])
     else:
         await gate.calls("GET", "/v1/models", headers=headers)
+    began = asyncio.get_running_loop().time()
     refused = [await gate.calls("GET", "/v1/models", headers=headers) for _ in range(3)]
+    assert asyncio.get_running_loop().time() - began >= 0.1 + 0.2 + 0.4
     asking = asyncio.create_task(gate.calls("GET", "/v1/models", headers=headers))
     accepted = await gate.calls("GET", "/v1/models")
 

@@ -11,6 +11,10 @@ from bot.testing import SettableClock
 from tests.support.gateway_stage import GatewayStage, opened
 from tests.support.openai_server import OpenAIServer
 
+TOOL = (
+    b'{"messages": [{"role": "user", "content": "x"}],'
+    b' "tools": [{"type": "function", "function": {"name": "look_up", "parameters": %s}}]}'
+)
 ASKED: Any = [{"role": "user", "content": "My VPN is down"}]
 
 
@@ -82,6 +86,29 @@ async def test_null_and_default_values_are_accepted(gate: GatewayStage, fields: 
 
     assert got.status == 200
     assert not set(fields) & set(gate.model.requests[-1].body)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"messages": ' + b"[" * 100 + b"]" * 100 + b"}", "nested deeper than 64 levels"),
+        (b'{"messages": ' + b"[" * 5_000 + b"]" * 5_000 + b"}", "nested deeper than 64 levels"),
+        (b'{"messages": NaN}', "NaN"),
+        (TOOL % b'{"minimum": 1e999}', "a number that is too large"),
+        (TOOL % b'{"title": "\\ud800"}', "surrogate"),
+        (b"{", "not valid JSON"),
+    ],
+)
+async def test_a_bad_body_is_described(
+    gate: GatewayStage, caplog: pytest.LogCaptureFixture, body: bytes, words: str
+) -> None:
+    """The message says what is wrong with the body. The access log has the error."""
+    caplog.set_level("INFO", "bot")
+    got = await gate.posts(body)
+
+    assert words in got.error["message"]
+    logged = [vars(record)["error"] for record in caplog.records if record.getMessage() == "http_request"]
+    assert logged == ["invalid_request_error"]
 
 
 @pytest.mark.parametrize(

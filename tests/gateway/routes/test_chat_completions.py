@@ -259,6 +259,22 @@ async def test_too_long_messages_are_an_error_that_names_the_http_remedy(gate: G
     assert "!reset" not in got.error["message"]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("status", "pause", "passed_on", "words"),
+    [(429, "3600", "3600", "in 1 hour."), (503, "90.5", "91", "in 2 minutes."), (503, "1e30", "604800", "in 7 days.")],
+)
+async def test_the_backends_pause_is_passed_on(
+    gate: GatewayStage, status: int, pause: str, passed_on: str, words: str, *, stream: bool
+) -> None:
+    """A Retry-After beyond the patience goes to the client. The sentence names it, too."""
+    gate.model.script(Fails(status, "", {"retry-after": pause}))
+    got = await gate.asks("hi", session="one", stream=stream)
+
+    assert (got.status, got.headers["retry-after"]) == (status, passed_on)
+    assert got.error["message"].endswith(words)
+
+
 async def test_a_failure_in_a_stream_is_its_last_event(sdk: openai.AsyncOpenAI, gate: GatewayStage) -> None:
     """OpenAI's library raises it as an exception. The session stores nothing, so that the client can retry."""
     gate.model.script(says("Try ", Cut()))

@@ -152,6 +152,18 @@ async def test_people_of_other_organisations_in_a_shared_channel_are_heard(
         assert (message.thread.workspace, message.author) == (ours, Author("U9", OTHER))
 
 
+@pytest.mark.parametrize("is_ours", [True, False])
+async def test_an_event_without_authorizations_is_for_its_context(*, is_ours: bool) -> None:
+    """`context_team_id` names the installation then, also where `team_id` names another workspace."""
+    async with inbound_stage() as slack:
+        teams = [slack.workspace.team.id, OTHER]
+        context, named = teams if is_ours else teams[::-1]
+        kind, body = event(context, type="message", text="hi")
+        await delivered(slack, (kind, {**body, "team_id": named, "authorizations": []}))
+
+        assert len(slack.accepted(MessageReceived)) == int(is_ours)
+
+
 async def test_people_of_other_organisations_may_use_buttons_and_the_modal() -> None:
     """`team` and `app_installed_team_id` name the installation, and `user.team_id` their own workspace."""
     async with inbound_stage() as slack:
