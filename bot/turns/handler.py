@@ -14,6 +14,7 @@ from bot.domain import texts
 from bot.domain.sessions import Interrupted, StatusReply
 from bot.errors import PlatformError, StoreUnavailable
 from bot.llm import Retry, Thinking
+from bot.prompt.compose import PromptParts
 from bot.store import claims, preferences, sessions
 from bot.store.claims import FixedReply, PlatformClaim
 from bot.store.engine import Store
@@ -22,6 +23,7 @@ from bot.tools.set_preferences import set_preferences
 from bot.turns.adapter import Adapter, AnswerTarget, AnswerWriter
 from bot.turns.answer import AnswerStream
 from bot.turns.assistant import Assistant
+from bot.turns.cpu import compute_for_platform
 from bot.turns.gatherer import Gatherer
 from bot.turns.interruption import TurnInterrupted
 from bot.turns.ledger import StoredLedger
@@ -122,8 +124,11 @@ class TurnHandler:
                 await self._adapters[place.platform].show_kept(_target(claim), change)
 
     async def _begin(self, turn: Running) -> AnswerStream:
+        parts = await self._gatherer.gather(turn.claim)
+        return await compute_for_platform(parts.size, self._answer_to, turn, parts)
+
+    def _answer_to(self, turn: Running, parts: PromptParts) -> AnswerStream:
         claim = turn.claim
-        parts = await self._gatherer.gather(claim)
         return self._assistant.answer(
             parts,
             tools=set_preferences(self._store, claim, parts, self._clock),
