@@ -140,6 +140,8 @@ def render(
     """Return a turn's messages. With `several`, each text of a person begins with their name."""
     said = [_text(message, names, several=several, one_caller=one_caller) for message in turn.messages]
     question = "\n\n".join([note, *said] if note else said)
+    if one_caller and len(said) > 1:  # a mark may be spread over several messages
+        question = without_marks(question)
     messages: list[ChatMessage] = [
         {"role": "assistant" if own else "user", "content": text} for own, text in _pieces(turn, names, question)
     ]
