@@ -29,7 +29,7 @@ _OCTET = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
 _OTHER_IP = (
     r"(?:\d{1,3}\.){0,3}0x[0-9a-f]{1,8}(?:\.(?:0x)?[0-9a-f]{1,8}){1,3}|0\d{1,3}(?:\.\d{1,3}){3}|127(?:\.\d{1,3}){1,2}"
 )
-# A host of one label is written like two words ("and/or"). The path tells them apart: it asks to sign in, or has a query.
+# A host of one label and its path look like two words ("and/or"), unless the path asks to sign in, or has a query.
 _NO_HOST = r"(?:(?:log|sign)[-]?(?:in|out|up|off|on)|register|join|e-?mail|user(?:name)?|name|password|and|or)/"
 _SIGN_IN = r"(?:log-?[io]n|sign-?in|sso|wp-admin)(?![\w-])"
 _INNER = (
@@ -61,19 +61,9 @@ _FILE = re.compile(
 )
 _MAX_SHOWN_URL = 100
 _MAX_HOST = 253  # characters that the network knows in a host
-_HOSTS = (
-    "host",
-    "name",
-    "ip",
-    "six",
-    "punycode",
-    "hexadecimal",
-    "integer",
-    "inner",
-    "intranet",
-    "local",
-    "port",
-)  # the groups that hold one
+_HOSTS = (  # the groups that hold one
+    *("host", "name", "ip", "six", "punycode", "hexadecimal", "integer", "inner", "intranet", "local", "port"),
+)
 _AUTHORITY = re.compile(r"mailto:[^?]*|(?:[a-z]+:)?//[^/?#]*|www\.[^/?#]*", re.IGNORECASE)
 _MARKUP = frozenset("\\*_~`")
 
