@@ -14,7 +14,6 @@ from bot.domain import texts
 from bot.domain.sessions import Interrupted, StatusReply
 from bot.errors import PlatformError, StoreUnavailable
 from bot.llm import Retry, Thinking
-from bot.prompt.compose import PromptParts
 from bot.store import claims, preferences, sessions
 from bot.store.claims import FixedReply, PlatformClaim
 from bot.store.engine import Store
@@ -124,18 +123,19 @@ class TurnHandler:
                 await self._adapters[place.platform].show_kept(_target(claim), change)
 
     async def _begin(self, turn: Running) -> AnswerStream:
-        parts = await self._gatherer.gather(turn.claim)
-        return await compute_for_platform(parts.size, self._answer_to, turn, parts)
-
-    def _answer_to(self, turn: Running, parts: PromptParts) -> AnswerStream:
         claim = turn.claim
-        return self._assistant.answer(
-            parts,
-            tools=set_preferences(self._store, claim, parts, self._clock),
-            kept=claim.kept,
-            can_restart=True,
-            interruption=turn.interruption,
-        )
+        parts = await self._gatherer.gather(claim)
+
+        def answer() -> AnswerStream:
+            return self._assistant.answer(
+                parts,
+                tools=set_preferences(self._store, claim, parts, self._clock),
+                kept=claim.kept,
+                can_restart=True,
+                interruption=turn.interruption,
+            )
+
+        return await compute_for_platform(parts.size, answer)
 
     @asynccontextmanager
     async def _keeping(self, claim: PlatformClaim) -> AsyncIterator[Callable[[AnswerStream], None]]:
