@@ -53,13 +53,15 @@ class AnswerStream:
         compose: Callable[[Budget], Prompt],
         budget: Budget,
         *,
+        size: int,
         window: HistoryWindow = WHOLE_HISTORY,
         parameters: Parameters = NO_PARAMETERS,
         interruption: Interruption | None = None,
         can_restart: bool = False,
     ) -> None:
-        """`compose` makes the prompt within a budget as it is at that moment; `window` is the session's until now.
+        """`compose` makes the prompt within a budget as it is at that moment, from texts of `size` characters.
 
+        `window` is the session's until now.
         `can_restart`: the reader of `words` drops the text so far at a Retry. Without it a retry after some text is a
         failure, because the reader has passed the text on.
         """
@@ -67,6 +69,7 @@ class AnswerStream:
         self._llm = llm
         self._compose = compose
         self._budget = budget
+        self._size = size
         self._window = window
         self._parameters = parameters
         self._interruption = interruption or Interruption()
@@ -130,7 +133,7 @@ class AnswerStream:
             async with self._interruption.closing(request) as stream:
                 while (piece := await self._next(partial(_read, stream, drain))) is not None:
                     yield piece
-            if not attempts_left or not await compute(self.prompt.tokens, self._is_less_now):
+            if not attempts_left or not await compute(self._size, self._is_less_now):
                 return
 
     def ending(self) -> str:
