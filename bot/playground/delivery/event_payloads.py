@@ -18,6 +18,7 @@ from bot.playground.workspace.changes import (
     ChannelArchived,
     ChannelDeleted,
     Departure,
+    FileRemoved,
     MessageChanged,
     MessagePosted,
     MessageRemoved,
@@ -53,6 +54,8 @@ def events_of(state: WorkspaceState, change: Change) -> Iterator[Json]:
                 yield from _app_mention(state, message)
         case MessageRemoved(message, ts) if not message.only_for:
             yield from _message_event(state, message, _deleted(state, message, ts))
+        case FileRemoved(file_id, ts) if _is_subscribed(state, "file_deleted", "files:read"):
+            yield {"type": "file_deleted", "file_id": file_id, "event_ts": ts}
         case AgentSessionStopped() if _receives(state, change.channel, _STOP_NEEDS):
             yield _stopped(change)
         case AppHomeOpened() if _is_subscribed(state, "app_home_opened", None):

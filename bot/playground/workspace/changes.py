@@ -42,6 +42,14 @@ class MessageRemoved:
 
 
 @dataclass(frozen=True, slots=True)
+class FileRemoved:
+    """A file was deleted (file_deleted)."""
+
+    file_id: str
+    ts: str
+
+
+@dataclass(frozen=True, slots=True)
 class StatusSet:
     """The app set its status in a thread. An empty text cleared it."""
 
@@ -194,6 +202,7 @@ Change = (
     | MessageChanged
     | StreamAppended
     | MessageRemoved
+    | FileRemoved
     | StatusSet
     | ConnectionChanged
     | AgentSessionStopped

@@ -100,7 +100,7 @@ class Workspace(WorkspaceState):
     def share_file(
         self, person: Person, channel: Channel, text: str, *, name: str, mimetype: str, size_bytes: int
     ) -> Message:
-        """Post a file with a comment."""
+        """Post a file with a comment. It has no content, and the app may not see it."""
         file = {"id": f"F{self.new_id().upper()}", "name": name, "title": name, "mimetype": mimetype}
         return self.post(person, channel, text, subtype="file_share", files=({**file, "size": size_bytes},))
 

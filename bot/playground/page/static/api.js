@@ -26,6 +26,19 @@ function post(action, body) {
   });
 }
 
+/** Sends a message with files. */
+export function shareFiles(fields, files) {
+  const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) form.append(name, value);
+  for (const file of files) form.append("file", file);
+  return request("/page/share", { method: "POST", body: form });
+}
+
+/** The address of a file in a message, as this person may see it. */
+export function fileAddress(path, channel, as) {
+  return `${path}?${new URLSearchParams({ channel, as })}`;
+}
+
 /** Reads the workspace: team, bot, people, channels, commands, shortcuts. */
 export function readWorkspace() {
   return request("/page/state");

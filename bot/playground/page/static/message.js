@@ -1,5 +1,6 @@
 /** One message: its author, its text, its files and replies, and its menu. */
 
+import { fileAddress } from "./api.js";
 import { avatar } from "./avatar.js";
 import { arrange, el, iconButton, updateChildren } from "./dom.js";
 import { editor } from "./editor.js";
@@ -111,12 +112,16 @@ function lastText(node) {
 
 function foot({ message, inThread, status, replies }, controller) {
   const link = !inThread && replies.count > 0 && replyLink(message, replies, controller);
-  return [...message.files.map(fileLink), link, status && statusLine(status)].filter(Boolean);
+  return [...message.files.map((file) => fileOf(file, message, controller.state.as)), link, status && statusLine(status)].filter(Boolean);
 }
 
-function fileLink({ name, path }) {
+/** A file below its message: an image as such, any other file as a link, and one without content as its name. */
+function fileOf({ name, path, is_image: isImage }, { channel }, as) {
   if (path === null) return el("p", { class: "aside" }, name);
-  return el("p", {}, el("a", { href: path, download: name, data: { testid: "file" } }, name));
+  const href = fileAddress(path, channel, as);
+  if (!isImage) return el("p", {}, el("a", { href, download: name, data: { testid: "file" } }, name));
+  const image = el("img", { src: href, alt: name, title: name, class: "file-image", data: { testid: "file-image" } });
+  return el("p", {}, el("a", { href, target: "_blank" }, image));
 }
 
 /** The bot's status in a thread, with Slack's Stop button if `stop` is given. */
