@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot import manifest
-from bot.domain.events import ChannelGone, MessageReceived, StopRequested, Uninstalled
+from bot.domain.events import ChannelGone, FileDeleted, MessageReceived, StopRequested, Uninstalled
 from bot.slack.identity import BotIdentity
 from bot.slack.inbound.events_api import CHANNEL_LOST_EVENTS, read_event
 from bot.slack.inbound.listeners.events import ACCEPTED_EVENTS, APP_HOME_OPENED
@@ -30,6 +30,7 @@ SCOPES = {
     "chat_stopStream": "chat:write",
     "chat_update": "chat:write",
     "conversations_replies": "channels:history",  # or groups:history, im:history, mpim:history
+    "files_info": "files:read",
     "files_upload_v2": "files:write",  # files.getUploadURLExternal and files.completeUploadExternal
     "users_info": "users:read",
     "views_open": None,
@@ -44,6 +45,7 @@ EVENT_SCOPES = {
     "channel_archive": "channels:read",
     "channel_deleted": "channels:read",
     "channel_left": "channels:read",
+    "file_deleted": "files:read",
     "group_archive": "groups:read",
     "group_deleted": "groups:read",
     "group_left": "groups:read",
@@ -55,6 +57,7 @@ EVENT_SCOPES = {
     "tokens_revoked": None,
 }
 TRANSLATED_TO = {"agent_session_stopped": StopRequested, "app_uninstalled": Uninstalled, "tokens_revoked": Uninstalled}
+TRANSLATED_TO |= {"file_deleted": FileDeleted}
 TRANSLATED_TO |= dict.fromkeys(CHANNEL_LOST_EVENTS, ChannelGone)
 
 CHANNEL_TYPES = {"channels": "channel", "groups": "group", "im": "im", "mpim": "mpim"}
@@ -77,6 +80,7 @@ def test_the_scopes_are_exactly_those_in_use() -> None:
     needed = {SCOPES[method] for method in _methods()} | set(EVENT_SCOPES.values()) | {"commands"}
 
     assert needed - {None} == MANIFEST.scopes
+    assert MANIFEST.optional_scopes == {"files:read"}
 
 
 @pytest.mark.parametrize("subscribed", [event for event in MANIFEST.events if event != APP_HOME_OPENED])
@@ -88,6 +92,7 @@ def test_every_subscribed_event_is_translated(subscribed: str) -> None:
         "user": "U0BOT" if subscribed == "member_left_channel" else "U1",
         "channel": "C1",
         "ts": "1700000000.000001",
+        "file_id": "F1",
         "text": "<@U0BOT> hello",
     }
     event |= {"channel_type": CHANNEL_TYPES[kind]} if kind else {}

@@ -8,9 +8,11 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from bot.domain.file_content import FileContent
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,13 @@ class Author:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """The metadata of a file that was sent with a message; its content is never read."""
+    """A file that was sent with a message: its metadata and, once it was read, its content."""
 
     id: str
     name: str
     mimetype: str
     size_bytes: int
+    content: FileContent | None = field(default=None, kw_only=True)  # stored in a row of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,15 @@ class MessageDeleted:
 
 
 @dataclass(frozen=True, slots=True)
+class FileDeleted:
+    """A file was deleted, wherever it was shared."""
+
+    platform: str
+    workspace: str
+    file_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelGone:
     """A channel was deleted or archived, or the bot was removed from it."""
 
@@ -131,6 +143,7 @@ Event = (
     MessageReceived
     | MessageEdited
     | MessageDeleted
+    | FileDeleted
     | ResetRequested
     | StatusRequested
     | StopRequested
@@ -152,9 +165,12 @@ MOST_FILES, LONGEST_FILE_FIELD = 20, 255
 
 
 def stored_content(text: str, attachments: Sequence[Attachment]) -> dict[str, Any]:
-    """Return a message's text and files as they are stored: cut where they are longer than any platform allows."""
+    """Return a message's text and its files' metadata as they are stored: cut where no platform allows more."""
     text = storable(text)
-    files = [asdict(file) for file in attachments[:MOST_FILES]]
+    files = [
+        {"id": file.id, "name": file.name, "mimetype": file.mimetype, "size_bytes": file.size_bytes}
+        for file in attachments[:MOST_FILES]
+    ]
     return {
         "text": text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…",
         "attachments": [

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.domain.events import Attachment
+
+@dataclass(frozen=True, slots=True)
+class ExportedFile:
+    """A file of a person's message, in their export."""
+
+    id: str
+    name: str
+    mimetype: str
+    size_bytes: int
+    text: str | None = None  # what the bot keeps of it; None: nothing, or only a small image
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +27,7 @@ class ExportedMessage:
     accepted_at: datetime
     edited_at: datetime | None
     text: str  # empty once its session has closed
-    attachments: tuple[Attachment, ...]
+    attachments: tuple[ExportedFile, ...]
     answer: str | None  # None if other people asked as well, because it may quote them
 
 
@@ -30,7 +39,7 @@ class ExportedContextMessage:
     thread: str
     id: str
     text: str
-    attachments: tuple[Attachment, ...]
+    attachments: tuple[ExportedFile, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,25 +7,31 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, NotRequired, TypedDict
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any, Literal, NotRequired, TypedDict, TypeVar
 
 from bot.domain import texts
 from bot.domain.events import Attachment
-from bot.prompt import thread_context
+from bot.domain.file_content import ScaledImage
+from bot.prompt import attached_files, thread_context
 from bot.prompt.marks import SINGLE_AUTHOR_NOTE, without_marks
 from bot.prompt.speakers import UNKNOWN, attributed, mentioned, message_text, unattributed
-from bot.prompt.thread_context import NO_THREAD_CONTEXT, ThreadContext
+from bot.prompt.thread_context import NO_THREAD_CONTEXT, EarlierMessage, ThreadContext
+
+Role = Literal["system", "user", "assistant", "tool"]
+M = TypeVar("M", "Utterance", EarlierMessage)
 
 
 class ChatMessage(TypedDict):
     """One of the `messages` in a chat-completions request of OpenAI's API."""
 
-    role: Literal["system", "user", "assistant", "tool"]
+    role: Role
     content: str
     name: NotRequired[str]  # the author's, as an API caller gave it
     tool_calls: NotRequired[Sequence[Mapping[str, Any]]]  # in an assistant's message
     tool_call_id: NotRequired[str]  # in a tool's message: the call that it answers
+    images: NotRequired[Sequence[ScaledImage]]  # after its text; bot/llm/image_parts.py writes them in OpenAI's form
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,7 @@ class Utterance:
     author_id: str
     text: str
     attachments: tuple[Attachment, ...] = ()
+    message_id: str = field(default="", compare=False)  # the platform's
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +91,40 @@ def holds_words_of_others(past: Past, newest: Turn) -> bool:
     They are other people's messages and names, the thread context, names of files, and summaries of several people.
     """
     turns = [*past.turns, newest]
-    has_files = any(message.attachments for turn in turns for message in turn.messages)
+    has_files = any(files_of(turn) for turn in turns)
     return past.window.several or has_several_authors(turns) or has_files or bool(named(turns))
+
+
+def files_in(message: Utterance | EarlierMessage) -> Sequence[Attachment]:
+    """Return the files that a message shows."""
+    return message.attachments
+
+
+def with_files(message: M, files: Iterable[Attachment]) -> M:
+    """Return the message with these files in place of its own, which are as many."""
+    return replace(message, attachments=tuple(files))
+
+
+def files_of(turn: Turn) -> list[Attachment]:
+    """Return the files of a turn: those in its thread context, and those in its messages."""
+    before = [file for message in turn.thread_context.messages for file in files_in(message)]
+    return [*before, *(file for message in turn.messages for file in files_in(message))]
+
+
+def with_files_of(turn: Turn, files: Iterable[Attachment]) -> Turn:
+    """Return the turn with these files in place of its own, in the order of `files_of`."""
+    left = iter(files)
+    context = [with_files(each, islice(left, len(files_in(each)))) for each in turn.thread_context.messages]
+    messages = tuple(with_files(each, islice(left, len(files_in(each)))) for each in turn.messages)
+    return replace(turn, messages=messages, thread_context=replace(turn.thread_context, messages=tuple(context)))
+
+
+def with_short_files(turn: Turn, most_tokens: int) -> Turn:
+    """Return the turn with files whose texts have at most so many tokens together."""
+    files = files_of(turn)
+    if not any(file.content is not None and file.content.text for file in files):
+        return turn
+    return with_files_of(turn, attached_files.shortened(files, most_tokens))
 
 
 def named(turns: Iterable[Turn], *, several: bool = False) -> list[str]:
@@ -131,6 +170,8 @@ def render(
     messages: list[ChatMessage] = [
         {"role": "assistant" if own else "user", "content": text} for own, text in _pieces(turn, names, question)
     ]
+    if images := attached_files.images_of(files_of(turn)):
+        messages[-1]["images"] = images
     if turn.answer:  # some backends refuse an empty message
         messages.append({"role": "assistant", "content": _answer(turn.answer)})
     return messages

@@ -13,7 +13,8 @@ from itertools import dropwhile, islice
 
 from bot.domain.events import Attachment
 from bot.domain.lookalikes import COLONS, OPENING_BRACKETS, folded, is_invisible
-from bot.prompt.marks import ATTACHED, INDENT, OPENINGS, ROUND, set_in, without_marks
+from bot.prompt.attached_files import described
+from bot.prompt.marks import INDENT, OPENINGS, ROUND, set_in, without_marks
 
 UNKNOWN = "Somebody"
 NO_WORDS = "(a message without text)"
@@ -47,7 +48,7 @@ def name_mentions(text: str, names: Mapping[str, str]) -> str:
 
 
 def message_text(text: str, attachments: Sequence[Attachment], names: Mapping[str, str], *, named: bool = False) -> str:
-    """Return a message as the model reads it: mentions as names, files by their metadata.
+    """Return a message as the model reads it: mentions as names, then its files.
 
     `named`: its author's name is to stand before it.
     """
@@ -105,11 +106,11 @@ def unique_names(
 
 
 def _files(attachments: Sequence[Attachment], names: Mapping[str, str]) -> list[str]:
-    return [ATTACHED.format(_described(file, names)) for file in attachments]
+    return [described(file, _name_and_type(file, names)) for file in attachments]
 
 
-def _described(file: Attachment, names: Mapping[str, str]) -> str:
-    """Describe a file on one line, without brackets, which could close the note around it."""
+def _name_and_type(file: Attachment, names: Mapping[str, str]) -> str:
+    """Return a file's name and type on one line, without brackets, which could close the note around it."""
     return " ".join(name_mentions(f"{file.name} ({file.mimetype})", names).translate(ROUND).split())
 
 

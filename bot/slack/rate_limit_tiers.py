@@ -35,5 +35,6 @@ RATE_LIMITS: Mapping[str, RateLimit] = {
     "chat.stopStream": _TIER_2,
     "chat.update": RateLimit(50, partial_updates=30),
     "conversations.replies": _TIER_3,
+    "files.info": _TIER_4,
     "users.info": _TIER_4,
 }

@@ -283,7 +283,8 @@ def _is_first(connection: Connection, session_id: str, turn_id: int) -> bool:
 
 def utterance(row: Row[*tuple[Any, ...]]) -> Utterance:
     """Return a row of `messages` as the history shows it."""
-    return Utterance(row.author_id, row.text, tuple(Attachment(**stored) for stored in row.attachments))
+    attachments = tuple(Attachment(**stored) for stored in row.attachments)
+    return Utterance(row.author_id, row.text, attachments, row.message_id)
 
 
 def _fixed_reply(stored: str) -> FixedReply:

@@ -8,14 +8,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
-from bot.domain.events import MessageDeleted, MessageEdited, stored_content
+from bot.domain.events import FileDeleted, MessageDeleted, MessageEdited, stored_content
 from bot.domain.sessions import EditOutcome, Interrupted, wants_answer, wants_answer_now
-from bot.store import posted_messages, stored_bytes, thread_context, threads
+from bot.store import file_contents, posted_messages, stored_bytes, thread_context, threads
 from bot.store.erasure import erase_messages, texts_changed
 from bot.store.inbox import store_message
 from bot.store.interruptions import drop_kept, interrupt, leave_unanswered
-from bot.store.locks import lock_if_open
-from bot.store.tables import MESSAGES
+from bot.store.locks import lock_if_open, lock_threads
+from bot.store.tables import FILE_CONTENTS, MESSAGES, SESSIONS, THREAD_CONTEXT, THREADS
 
 
 def accept_edit(
@@ -87,6 +87,46 @@ def accept_deletion(connection: Connection, deleted: MessageDeleted, *, now: dat
     return erase_messages(connection, thread.id, [stored.id], Interrupted.DELETED, now=now)
 
 
+def accept_file_deletion(connection: Connection, deleted: FileDeleted) -> bool:
+    """Erase what was read of a file, wherever it was shared. Return whether a running answer restarts without it."""
+    in_workspace = (THREADS.c.platform == deleted.platform, THREADS.c.workspace == deleted.workspace)
+    found = sa.select(FILE_CONTENTS).join(THREADS).where(FILE_CONTENTS.c.file_id == deleted.file_id, *in_workspace)
+    rows = connection.execute(found.order_by(FILE_CONTENTS.c.thread_id)).all()
+    lock_threads(connection, THREADS.c.id.in_([row.thread_id for row in rows]))
+    return sum(_erase_file(connection, row) for row in rows) > 0
+
+
+def _erase_file(connection: Connection, content: Row[*tuple[Any, ...]]) -> bool:
+    """Remove the file from its message, or from the message in the thread context. Return whether a turn restarts."""
+    file_contents.erase(connection, FILE_CONTENTS.c.id == content.id)
+    for table in (MESSAGES, THREAD_CONTEXT):
+        message = (table.c.thread_id == content.thread_id, table.c.message_id == content.message_id)
+        shown = connection.execute(sa.select(table.c.attachments).where(*message)).scalar()
+        left = [file for file in shown or [] if file["id"] != content.file_id]
+        connection.execute(sa.update(table).where(*message).values(attachments=left))
+    place = {"this_thread": content.thread_id, "this_message": content.message_id, "this_session": content.session_id}
+    turn_id = connection.execute(_TURN_OF_CONTENT, place).scalar()
+    if turn_id is None:
+        return False
+    texts_changed(connection, [turn_id])
+    if not interrupt(connection, content.thread_id, Interrupted.EDITED, turn_id):
+        return False
+    drop_kept(connection, turn_id)
+    return True
+
+
+_TURN_OF_CONTENT = sa.select(
+    sa.func.coalesce(
+        sa.select(MESSAGES.c.turn_id)
+        .where(
+            MESSAGES.c.thread_id == sa.bindparam("this_thread"), MESSAGES.c.message_id == sa.bindparam("this_message")
+        )
+        .scalar_subquery(),
+        sa.select(SESSIONS.c.background_turn_id).where(SESSIONS.c.id == sa.bindparam("this_session")).scalar_subquery(),
+    )
+)
+
+
 def _find(connection: Connection, thread: Row[int, bool, bool] | None, message_id: str) -> Row[*tuple[Any, ...]] | None:
     if thread is None:
         return None
@@ -109,6 +149,8 @@ def _replace(connection: Connection, stored: Row[*tuple[Any, ...]], edited: Mess
         return False
     row = sa.update(MESSAGES).where(MESSAGES.c.id == stored.id)
     connection.execute(row.values(**new, edited_at=edited.edited_at))
+    if stored.attachments != new["attachments"]:
+        file_contents.keep_only(connection, stored.thread_id, stored.message_id, edited.message.attachments)
     more = stored_bytes.length(new["text"]) - stored_bytes.length(stored.text)
     stored_bytes.add(connection, stored.session_id, more)
     return True

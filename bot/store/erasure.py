@@ -20,11 +20,11 @@ from sqlalchemy import Connection
 from bot.domain import texts
 from bot.domain.events import ChannelGone, Uninstalled
 from bot.domain.sessions import Closed, Interrupted
-from bot.store import display_names, preferences, session_owners, sessions, summaries, thread_context
+from bot.store import display_names, file_contents, preferences, session_owners, sessions, summaries, thread_context
 from bot.store.engine import mark_dirty
 from bot.store.interruptions import has_question, interrupt, leave_unanswered
 from bot.store.locks import lock_sessions, lock_threads
-from bot.store.tables import MESSAGES, NO_TEXT, RUNNING, SESSIONS, THREADS, TURNS
+from bot.store.tables import FILE_CONTENTS, MESSAGES, NO_TEXT, RUNNING, SESSIONS, THREADS, TURNS
 
 ERASE_BATCH = 20  # messages in one transaction
 ERASE_S = 0.01  # after this time a transaction begins no other thread
@@ -95,6 +95,8 @@ def erase_messages(
     lock_sessions(connection, SESSIONS.c.id.in_(sa.select(MESSAGES.c.session_id).where(erased)))
     turn_ids = list(connection.execute(asked_in.distinct()).scalars())
     connection.execute(sa.update(MESSAGES).where(erased).values(text="", attachments=[], deleted_at=now, **values))
+    of_erased = FILE_CONTENTS.c.message_id.in_(sa.select(MESSAGES.c.message_id).where(erased))
+    file_contents.erase(connection, FILE_CONTENTS.c.thread_id == thread_id, of_erased)
     leave_unanswered(connection, thread_id, erased, now)
     has_others = {turn_id: has_question(connection, turn_id) for turn_id in turn_ids}
     interrupted = [

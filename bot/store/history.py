@@ -13,9 +13,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
-from bot.prompt.history import Past, Turn
+from bot.prompt.history import Past, Turn, files_in
 from bot.prompt.tokens import MOST_CHARACTERS
-from bot.store import summaries, thread_context
+from bot.store import file_contents, summaries, thread_context
 from bot.store.claims import utterance
 from bot.store.settlement import TurnState
 from bot.store.tables import MESSAGES, TURNS
@@ -76,7 +76,9 @@ def oldest(connection: Connection, session_id: str, *, after: int, until: int) -
 
 def characters(turn: Turn) -> int:
     """Return the length of a turn's texts."""
-    return sum(len(message.text) for message in turn.messages) + len(turn.answer or "")
+    files = [file.content for message in turn.messages for file in files_in(message) if file.content is not None]
+    written = sum(len(message.text) for message in turn.messages) + len(turn.answer or "")
+    return written + sum(len(content.text) for content in files)
 
 
 def _read(
@@ -84,7 +86,8 @@ def _read(
 ) -> list[Turn]:
     scope = {"in_session": session_id, "after": after, "before": before, "in_page": page}
     rows = connection.execute(statement, scope)
-    return [_turn(turn_id, list(of_turn)) for turn_id, of_turn in groupby(rows, key=lambda row: row.turn_id)]
+    turns = [_turn(turn_id, list(of_turn)) for turn_id, of_turn in groupby(rows, key=lambda row: row.turn_id)]
+    return file_contents.in_turns(connection, session_id, turns)
 
 
 def _turn(turn_id: int, rows: Sequence[Row[*tuple[Any, ...]]]) -> Turn:
@@ -105,7 +108,7 @@ def _with_messages(page: sa.Subquery, order: sa.ColumnElement[Any]) -> sa.Select
     # An outer join: a turn whose messages were all deleted is read too, so that pages are full.
     is_shown = sa.and_(MESSAGES.c.fixed_reply.is_(None), MESSAGES.c.deleted_at.is_(None))
     of_turn = sa.and_(MESSAGES.c.turn_id == page.c.id, is_shown)
-    columns = (MESSAGES.c.author_id, MESSAGES.c.text, MESSAGES.c.attachments)
+    columns = (MESSAGES.c.author_id, MESSAGES.c.text, MESSAGES.c.attachments, MESSAGES.c.message_id)
     statement = sa.select(page.c.id.label("turn_id"), page.c.answer, *columns)
     return statement.join_from(page, MESSAGES, of_turn, isouter=True).order_by(order, MESSAGES.c.message_id)
 

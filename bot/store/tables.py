@@ -174,6 +174,25 @@ THREAD_CONTEXT = Table(  # messages that people wrote in a thread before the bot
 Index("ix_background_session", THREAD_CONTEXT.c.session_id)
 Index("ix_background_author", THREAD_CONTEXT.c.author_id)
 
+FILE_CONTENTS = Table(  # what was read of the files in messages and thread contexts
+    "file_contents",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("thread_id", BigId, ForeignKey("threads.id"), nullable=False),
+    Column("session_id", sa.String(36), ForeignKey("sessions.id", ondelete="CASCADE")),  # null: on its way to another
+    Column("message_id", sa.String(64), nullable=False),
+    Column("file_id", sa.String(255), nullable=False),
+    Column("outcome", sa.String(16), nullable=False),  # domain.file_content.FileOutcome
+    Column("text", sa.Text, nullable=False),
+    Column("whole", sa.Boolean, nullable=False),  # false: the text is only the beginning
+    Column("image", sa.LargeBinary),  # a JPEG; null: none, or not any more
+    Column("width", sa.Integer),
+    Column("height", sa.Integer),
+    UniqueConstraint("thread_id", "message_id", "file_id"),
+)
+Index("ix_file_contents_session", FILE_CONTENTS.c.session_id)
+Index("ix_file_contents_file", FILE_CONTENTS.c.file_id)
+
 DISPLAY_NAMES = Table(  # the names that the model reads; a person's name never changes within a session
     "names",
     metadata,

@@ -18,10 +18,10 @@ from bot.domain.events import Attachment, MessageReceived, storable, stored_cont
 from bot.prompt.history import Turn
 from bot.prompt.speakers import LONGEST_NAME
 from bot.prompt.thread_context import AuthorKind, ContextState, EarlierMessage, ThreadContext
-from bot.store import stored_bytes, summaries
+from bot.store import file_contents, stored_bytes, summaries
 from bot.store.engine import insert_or_ignore, mark_dirty
 from bot.store.locks import lock_threads
-from bot.store.tables import MESSAGES, POSTED_MESSAGES, RUNNING, SESSIONS, THREAD_CONTEXT, THREADS, TURNS
+from bot.store.tables import FILE_CONTENTS, MESSAGES, POSTED_MESSAGES, RUNNING, SESSIONS, THREAD_CONTEXT, THREADS, TURNS
 
 
 def expect(connection: Connection, session_id: str) -> None:
@@ -60,6 +60,7 @@ def attached(connection: Connection, session_id: str, turns: Sequence[Turn]) -> 
     if session is None or session.background_turn_id not in {turn.id for turn in turns}:
         return list(turns)
     messages = [_message(row) for row in connection.execute(_MESSAGES_OF, of_session)]
+    messages = file_contents.in_messages(connection, session_id, messages)
     context = ThreadContext(tuple(messages), complete=session.background == ContextState.COMPLETE.value)
     return [replace(turn, thread_context=context) if turn.id == session.background_turn_id else turn for turn in turns]
 
@@ -70,6 +71,7 @@ def erase(connection: Connection, thread_id: int, message_id: str) -> None:
     erased = connection.execute(sa.delete(THREAD_CONTEXT).where(*_is_message(thread_id, message_id))).rowcount
     if erased:
         mark_dirty(connection)
+        file_contents.erase(connection, *file_contents.of_message(thread_id, message_id))
     if session is None:
         return
     if session.is_reading:
@@ -91,6 +93,7 @@ def edit(connection: Connection, thread_id: int, message: MessageReceived) -> bo
     replaced = connection.execute(sa.update(THREAD_CONTEXT).where(*selected).values(new)).rowcount > 0
     if replaced:
         mark_dirty(connection)
+        file_contents.keep_only(connection, thread_id, message.message_id, message.attachments)
     if session.is_reading:
         _add_marker(connection, thread_id, session.id, message.message_id, author_id=message.author.id, **new)
         return False
@@ -112,6 +115,12 @@ def erase_in(connection: Connection, place: Sequence[sa.ColumnElement[bool]], pe
     concerned = SESSIONS.c.id.in_(sa.union(rows.with_only_columns(THREAD_CONTEXT.c.session_id), reading))
     lock_threads(connection, THREADS.c.id.in_(sa.select(SESSIONS.c.thread_id).where(concerned)))
     sessions = connection.execute(_LOCK_OPEN.where(concerned).order_by(SESSIONS.c.thread_id)).all()
+    is_of_message = (
+        THREAD_CONTEXT.c.thread_id == FILE_CONTENTS.c.thread_id,
+        THREAD_CONTEXT.c.message_id == FILE_CONTENTS.c.message_id,
+    )
+    contents = sa.select(FILE_CONTENTS.c.id).join_from(THREAD_CONTEXT, FILE_CONTENTS, sa.and_(*is_of_message))
+    file_contents.erase(connection, FILE_CONTENTS.c.id.in_(contents.where(THREAD_CONTEXT.c.id.in_(rows))))
     connection.execute(sa.delete(THREAD_CONTEXT).where(THREAD_CONTEXT.c.id.in_(rows)))
     for session in sessions:
         if session.background_turn_id is not None:

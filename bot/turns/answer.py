@@ -6,11 +6,11 @@ Rule: the stream never raises a failure of the model to its reader. `result` has
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from bot.domain import texts
+from bot.domain import file_texts, texts
 from bot.domain.sessions import Interrupted
 from bot.errors import ModelError, Trouble, trace
 from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, Piece, Retry, Thinking, answer_limit, of_caller, top
@@ -54,11 +54,12 @@ class AnswerStream:
         parameters: Parameters = NO_PARAMETERS,
         interruption: Interruption | None = None,
         can_restart: bool = False,
+        notes: Sequence[str] = (),
     ) -> None:
         """`compose` makes the prompt within a budget as it is at that moment; `window` is the session's until now.
 
         `can_restart`: the reader of `words` drops the text so far at a Retry. Without it a retry after some text is a
-        failure, because the reader has passed the text on.
+        failure, because the reader has passed the text on. `notes`: see `ending`; they follow a whole answer.
         """
         self.prompt = compose(budget)
         self._llm = llm
@@ -68,6 +69,7 @@ class AnswerStream:
         self._parameters = parameters
         self._interruption = interruption or Interruption()
         self._can_restart = can_restart
+        self._notes = notes
         self._pieces: list[str] = []  # handed to the reader
         self._spent = 0  # tokens, by attempts that failed
         self._done: Done | None = None
@@ -128,7 +130,14 @@ class AnswerStream:
         if result.trouble is not None:
             return _after(result.text, texts.trouble(result.trouble))
         truncated = result.done is not None and result.done.truncated
-        notes = [texts.TRUNCATED] * truncated + [texts.SHORTENED] * self.prompt.shortened
+        unseen = result.done is not None and result.done.images_unseen
+        notes = [
+            *[texts.TRUNCATED] * truncated,
+            *[texts.SHORTENED] * self.prompt.shortened,
+            *[file_texts.FILES_CUT] * self.prompt.files_cut,
+            *[file_texts.IMAGES_UNSEEN] * unseen,
+            *self._notes,
+        ]
         return _after(result.text, "\n".join(notes)) if notes else ""
 
     async def _next(self, read: Callable[[], Awaitable[Piece]]) -> str | Thinking | Retry | None:
@@ -172,7 +181,8 @@ class AnswerStream:
 
     def _finish(self, done: Done) -> None:
         self._done = done
-        if done.usage is not None and done.rounds == 1:  # the usage of several rounds counts more than this prompt
+        # The usage of several rounds counts more than this prompt, and no two models count images alike.
+        if done.usage is not None and done.rounds == 1 and not self.prompt.has_images:
             self._budget.learn(self.prompt.tokens, done.usage.prompt)
 
     def _is_less_now(self) -> bool:

@@ -52,12 +52,13 @@ class Assistant:
         kept: KeptAnswer | None = None,
         can_restart: bool = False,
         interruption: Interruption | None = None,
+        notes: Sequence[str] = (),
     ) -> AnswerStream:
         """Begin the answer to the newest turn of these parts.
 
         `tools` are the tools that the model may call. A question that is too long is shortened; with `whole`,
-        ModelError is raised instead. A `kept` answer is repeated, and the model is not asked. For `can_restart` see
-        AnswerStream.
+        ModelError is raised instead. A `kept` answer is repeated, and the model is not asked. For `can_restart` and
+        `notes` see AnswerStream.
         """
         llm = RepeatedAnswer(kept) if kept else Rounds(self._llm, tools) if tools else self._llm
         parts = replace(parts, extra_tokens=(self._extra_tokens if tools else 0) + _cost(parameters))
@@ -69,6 +70,7 @@ class Assistant:
             window=parts.past.window,
             parameters=parameters,
             interruption=interruption,
+            notes=notes,
             can_restart=can_restart,
         )
 

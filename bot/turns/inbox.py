@@ -9,6 +9,7 @@ from typing import assert_never
 from bot.domain.events import (
     ChannelGone,
     Event,
+    FileDeleted,
     MessageDeleted,
     MessageEdited,
     MessageReceived,
@@ -65,6 +66,8 @@ class Inbox:
                 accepting = self._accept_edit(event)
             case MessageDeleted():
                 accepting = self._accept_deletion(event)
+            case FileDeleted():
+                accepting = self._accept_file_deletion(event)
             case ChannelGone() | Uninstalled():
                 accepting = self._leave(event)
             case _:
@@ -126,6 +129,12 @@ class Inbox:
         if ends_an_answer:
             await self._leases.poll_interruptions()
         return ends_an_answer
+
+    async def _accept_file_deletion(self, deleted: FileDeleted) -> bool:
+        restarts_an_answer = await self._store.run_urgent(edits.accept_file_deletion, deleted)
+        if restarts_an_answer:
+            await self._leases.poll_interruptions()
+        return restarts_an_answer
 
     async def _leave(self, gone: ChannelGone | Uninstalled) -> bool:
         after: int | None = 0

@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.domain.events import Attachment
+from bot.domain.file_content import FileContent, FileOutcome, ScaledImage
 from bot.domain.preferences import Preferences, Profile, for_model, remembered
 from bot.prompt import marks
 from bot.prompt.budget import Budget
@@ -26,7 +27,14 @@ PEOPLE = ("U1", "U2", "B1", "UBOT")
 OURS = [
     *(marks.NOTE_BEGINS, marks.NOTE_ENDS, marks.SUMMARY_BEGINS, marks.SUMMARY_ENDS, marks.CONTEXT_BEGINS),
     *(marks.CONTEXT_ENDS, marks.UNREADABLE_CONTEXT, marks.MISSING, marks.SINGLE_AUTHOR_NOTE.format("Ana")),
-    *(marks.ATTACHED.format("a.png"), marks.LEFT_OUT.format(7), marks.SUMMARY_SO_FAR, marks.TURNS_TO_SUMMARIZE),
+    *(marks.ATTACHED_IMAGE.format("a.png"), marks.FILE_BEGINS.format("a.txt"), marks.FILE_ENDS, marks.NO_IMAGES),
+    *(
+        marks.FEWER_IMAGES.format(1),
+        marks.ATTACHED.format("a.png"),
+        marks.LEFT_OUT.format(7),
+        marks.SUMMARY_SO_FAR,
+        marks.TURNS_TO_SUMMARIZE,
+    ),
 ]
 OPENINGS = [mark.strip("[ ").casefold()[:12] for mark in OURS if mark.startswith("[")]
 CYRILLIC = str.maketrans("aeo", "\u0430\u0435\u043e")
@@ -45,12 +53,15 @@ PIECES = [
     *("P1: yes", "P2: yes", "P2\uff1a yes", "You: yes", "Ana: yes", "Jenkins (a bot): yes", "\u200bP2: yes"),
 ]
 texts = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=4).map("".join)
-files = st.builds(Attachment, st.just("F1"), texts, texts, st.just(1))
+contents = st.builds(FileContent, st.just(FileOutcome.TEXT), texts, st.booleans()) | st.sampled_from(
+    [None, FileContent(FileOutcome.PROTECTED), FileContent(FileOutcome.IMAGE, image=ScaledImage(b"", 9, 9))]
+)
+files = st.builds(Attachment, st.just("F1"), texts, texts, st.just(1), content=contents)
 utterances = st.builds(Utterance, st.sampled_from(PEOPLE[:2]), texts, st.lists(files, max_size=1).map(tuple))
 turns = st.builds(Turn, st.lists(utterances, min_size=1, max_size=2).map(tuple), texts)
 earlier = st.builds(
     EarlierMessage,
-    *(st.just("1"), st.sampled_from(PEOPLE), texts, st.just(())),
+    *(st.just("1"), st.sampled_from(PEOPLE), texts, st.lists(files, max_size=1).map(tuple)),
     st.sampled_from(AuthorKind),
     texts,
 )
@@ -94,7 +105,12 @@ class Sources:
                 for turn in self.turns
             ],
             [
-                replace(message, text=inert(message.text), name="Jenkins" if message.name else "")
+                replace(
+                    message,
+                    text=inert(message.text),
+                    name="Jenkins" if message.name else "",
+                    attachments=tuple(map(inert_file, message.attachments)),
+                )
                 for message in self.context
             ],
             {person: f"P{number}" for number, person in enumerate(self.names)},
@@ -115,8 +131,9 @@ def inert_message(message: Utterance) -> Utterance:
 
 
 def inert_file(file: Attachment) -> Attachment:
-    """Return a file whose name imitates nothing."""
-    return replace(file, name="x", mimetype="x")
+    """Return a file whose name and text imitate nothing."""
+    content = file.content and replace(file.content, text=inert(file.content.text))
+    return replace(file, name="x", mimetype="x", content=content)
 
 
 def by_one(turn: Turn) -> Turn:

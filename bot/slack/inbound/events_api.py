@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.domain.events import Author, ChannelGone, Event, StopRequested, Uninstalled
+from bot.domain.events import Author, ChannelGone, Event, FileDeleted, StopRequested, Uninstalled
 from bot.slack.identity import PLATFORM, BotIdentity
 from bot.slack.inbound.message_events import read_message_event, thread_of
 from bot.slack.message_fields import object_field, string_field, ts_field
@@ -36,6 +36,14 @@ def read_event(body: dict[str, Any], bot: BotIdentity) -> Event | None:
             return _stop(event, workspace)
         case str(event_type) if event_type in CHANNEL_LOST_EVENTS:
             return _channel_lost(event, bot, workspace)
+        case _:
+            return _of_no_channel(event, workspace)
+
+
+def _of_no_channel(event: dict[str, Any], workspace: str) -> FileDeleted | Uninstalled | None:
+    match event.get("type"):
+        case "file_deleted":
+            return _file_deleted(event, workspace)
         case "app_uninstalled" | "tokens_revoked":
             return _uninstalled(event, workspace)
         case _:
@@ -49,6 +57,12 @@ def _stop(event: dict[str, Any], workspace: str) -> StopRequested | None:
         return None
     clicked_at = ts_field(event, "event_ts") or None  # a late delivery must not stop a later answer
     return StopRequested(thread_of(event, workspace, root), Author(user, workspace), asked_at=clicked_at)
+
+
+def _file_deleted(event: dict[str, Any], workspace: str) -> FileDeleted | None:
+    # https://docs.slack.dev/reference/events/file_deleted
+    file_id = string_field(event, "file_id")
+    return FileDeleted(PLATFORM, workspace, file_id) if file_id else None
 
 
 def _channel_lost(event: dict[str, Any], bot: BotIdentity, workspace: str) -> ChannelGone | None:

@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import BinaryIO
 
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain import activities, texts
-from bot.domain.events import Thread
+from bot.domain.events import Attachment, Thread
+from bot.domain.file_content import FileOutcome
 from bot.domain.preferences import ModelsChange, Profile
 from bot.errors import PlatformError, PlatformUnavailable
 from bot.prompt.thread_context import ThreadContext
@@ -22,6 +24,7 @@ from bot.slack.outbound import thread_reader
 from bot.slack.outbound.answer_messages import AnswerMessages
 from bot.slack.outbound.answer_status import AnswerStatus
 from bot.slack.outbound.answer_writer import SlackAnswerWriter
+from bot.slack.outbound.file_downloads import FileDownloads
 from bot.slack.outbound.messages import Slack, say
 from bot.slack.outbound.orphaned_messages import OrphanedMessages
 from bot.slack.outbound.status import Status
@@ -29,7 +32,7 @@ from bot.slack.outbound.streaming_policy import StreamingPolicy
 from bot.slack.outbound.user_directory import UserDirectory
 from bot.slack.rate_limiter import RateLimiter
 from bot.slack.views.kept_preferences import kept_preferences
-from bot.turns.adapter import AnswerTarget, Ledger
+from bot.turns.adapter import AnswerTarget, FetchedFile, Ledger
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +59,7 @@ class SlackAdapter:
         self._bot = bot
         self._status = Status(self._slack)
         self._names = UserDirectory(self._slack, clock)
+        self._files = FileDownloads(self._slack, bot)
         self._streaming = StreamingPolicy(streaming)
         self._answering: set[Thread] = set()
 
@@ -101,6 +105,10 @@ class SlackAdapter:
     async def earlier(self, thread: Thread, before: str) -> ThreadContext:
         """Return the thread's messages before this one, as far as Slack sends them within three seconds."""
         return await thread_reader.read(self._slack, self._bot, thread, before)
+
+    async def fetch_file(self, file: Attachment, into: BinaryIO, most_bytes: int) -> FetchedFile | FileOutcome:
+        """Download a file from Slack, within half a minute."""
+        return await self._files.fetch(file, into, most_bytes)
 
     async def notify(self, thread: Thread, text: str) -> None:
         """Post a line in the thread. A line that may have been posted is not posted again."""

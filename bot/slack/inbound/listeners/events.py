@@ -23,6 +23,7 @@ ACCEPTED_EVENTS = (
     "agent_session_stopped",
     "app_mention",
     "app_uninstalled",
+    "file_deleted",
     "message",
     "tokens_revoked",
     *CHANNEL_LOST_EVENTS,
