@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.domain.events import Attachment
+from bot.domain.events import Attachment, Forwarded
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class ExportedMessage:
     edited_at: datetime | None
     text: str  # empty once its session has closed
     attachments: tuple[Attachment, ...]
+    forwarded: tuple[Forwarded, ...]  # messages that it passes on
     answer: str | None  # None if other people asked as well, because it may quote them
 
 
@@ -31,6 +32,7 @@ class ExportedContextMessage:
     id: str
     text: str
     attachments: tuple[Attachment, ...]
+    forwarded: tuple[Forwarded, ...]
 
 
 @dataclass(frozen=True, slots=True)

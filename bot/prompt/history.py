@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NotRequired, TypedDict
 
 from bot.domain import texts
-from bot.domain.events import Attachment
+from bot.domain.events import Attachment, Forwarded
 from bot.prompt import thread_context
 from bot.prompt.marks import SINGLE_AUTHOR_NOTE, without_marks
-from bot.prompt.speakers import UNKNOWN, attributed, mentioned, message_text, unattributed
+from bot.prompt.speakers import UNKNOWN, attributed, forwarded_people, mentioned, message_text, unattributed
 from bot.prompt.thread_context import NO_THREAD_CONTEXT, ThreadContext
 
 
@@ -35,6 +35,7 @@ class Utterance:
     author_id: str
     text: str
     attachments: tuple[Attachment, ...] = ()
+    forwarded: tuple[Forwarded, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +82,11 @@ def has_several_authors(turns: Sequence[Turn]) -> bool:
 def holds_words_of_others(past: Past, newest: Turn) -> bool:
     """Return whether a prompt of these turns shows words that the newest message's author has not written.
 
-    They are other people's messages and names, the thread context, names of files, and summaries of several people.
+    They are other people's messages and names, the thread context, forwarded messages, names of files, and summaries
+    of several people.
     """
     turns = [*past.turns, newest]
-    has_files = any(message.attachments for turn in turns for message in turn.messages)
+    has_files = any(message.attachments or message.forwarded for turn in turns for message in turn.messages)
     return past.window.several or has_several_authors(turns) or has_files or bool(named(turns))
 
 
@@ -97,7 +99,8 @@ def named(turns: Iterable[Turn], *, several: bool = False) -> list[str]:
         authors |= dict.fromkeys(message.author_id for message in turn.messages)
         several = several or turn.thread_context != NO_THREAD_CONTEXT or len(authors) > 1
         people |= authors if several else {}
-        people |= dict.fromkeys(person for message in turn.messages for person in mentioned(message.text))
+        for message in turn.messages:
+            people |= dict.fromkeys([*mentioned(message.text), *forwarded_people(message.forwarded)])
     return list(people)
 
 
@@ -162,8 +165,8 @@ def turns_that_fit(tokens: Sequence[int], room: int) -> int:
 
 def _text(message: Utterance, names: Mapping[str, str], *, several: bool, one_caller: bool = False) -> str:
     if not several and not one_caller:
-        return unattributed(message.text, message.attachments, names)
-    text = message_text(message.text, message.attachments, names, named=several)
+        return unattributed(message.text, message.attachments, names, message.forwarded)
+    text = message_text(message.text, message.attachments, names, forwarded=message.forwarded, named=several)
     return attributed(names.get(message.author_id, UNKNOWN), text) if several else text
 
 

@@ -15,7 +15,7 @@ from bot.store.erasure import erase_messages, texts_changed
 from bot.store.inbox import store_message
 from bot.store.interruptions import drop_kept, interrupt, leave_unanswered
 from bot.store.locks import lock_if_open
-from bot.store.tables import MESSAGES
+from bot.store.tables import MESSAGES, NO_CONTENT
 
 
 def accept_edit(
@@ -100,16 +100,18 @@ _STORED = sa.select(MESSAGES).where(
 
 def _replace(connection: Connection, stored: Row[*tuple[Any, ...]], edited: MessageEdited) -> bool:
     """Store the new text. Return False when the edit changes nothing."""
-    new = stored_content(edited.message.text, edited.message.attachments)
+    new = stored_content(edited.message.text, edited.message.attachments, edited.message.forwarded)
     is_editable = stored.deleted_at is None and stored.fixed_reply is None and stored.session_id is not None
     is_outdated = stored.edited_at is not None and stored.edited_at >= edited.edited_at
-    if not is_editable or is_outdated or (stored.text, stored.attachments) == tuple(new.values()):
+    if not is_editable or is_outdated or all(getattr(stored, name) == value for name, value in new.items()):
         return False
     if not lock_if_open(connection, stored.session_id):
         return False
     row = sa.update(MESSAGES).where(MESSAGES.c.id == stored.id)
     connection.execute(row.values(**new, edited_at=edited.edited_at))
-    more = stored_bytes.length(new["text"]) - stored_bytes.length(stored.text)
+    more = stored_bytes.of_message(new["text"], new["forwarded"]) - stored_bytes.of_message(
+        stored.text, stored.forwarded
+    )
     stored_bytes.add(connection, stored.session_id, more)
     return True
 
@@ -117,7 +119,7 @@ def _replace(connection: Connection, stored: Row[*tuple[Any, ...]], edited: Mess
 def _insert_deleted(connection: Connection, deleted: MessageDeleted, now: datetime) -> None:
     """Insert a row for a deleted message, without its text and author, so that a late delivery is a duplicate."""
     thread_id = threads.ensure(connection, deleted.thread)
-    empty = {"author_id": "", "author_workspace": "", "text": "", "attachments": []}
+    empty = {"author_id": "", "author_workspace": "", **NO_CONTENT}
     row = {"thread_id": thread_id, "message_id": deleted.message_id, "deleted_at": now, "accepted_at": now, **empty}
     connection.execute(sa.insert(MESSAGES), row)
     inserted = sa.and_(MESSAGES.c.thread_id == thread_id, MESSAGES.c.message_id == deleted.message_id)

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
-from bot.domain.events import Attachment
+from bot.domain.events import Attachment, read_forwarded
 from bot.domain.personal_data import ExportedContextMessage, ExportedMessage
 from bot.store.tables import MESSAGES, THREAD_CONTEXT, THREADS, TURNS
 
@@ -52,6 +52,7 @@ def _messages(person: str) -> sa.Select[Any]:
             MESSAGES.c.edited_at,
             MESSAGES.c.text,
             MESSAGES.c.attachments,
+            MESSAGES.c.forwarded,
             sa.case((others_asked, None), else_=TURNS.c.answer).label("answer"),
         )
         .join_from(MESSAGES, THREADS)
@@ -64,7 +65,7 @@ def _messages(person: str) -> sa.Select[Any]:
 def _context_messages(person: str) -> sa.Select[Any]:
     place = (THREADS.c.channel, THREADS.c.root.label("thread"), THREAD_CONTEXT.c.message_id.label("id"))
     return (
-        sa.select(*place, THREAD_CONTEXT.c.text, THREAD_CONTEXT.c.attachments)
+        sa.select(*place, THREAD_CONTEXT.c.text, THREAD_CONTEXT.c.attachments, THREAD_CONTEXT.c.forwarded)
         .join_from(THREAD_CONTEXT, THREADS)
         .where(THREAD_CONTEXT.c.author_id == person, THREAD_CONTEXT.c.by.is_not(None))
         .order_by(THREAD_CONTEXT.c.id.desc())
@@ -72,4 +73,5 @@ def _context_messages(person: str) -> sa.Select[Any]:
 
 
 def _fields(row: RowMapping) -> dict[str, Any]:
-    return {**row, "attachments": tuple(Attachment(**file) for file in row["attachments"])}
+    files = tuple(Attachment(**file) for file in row["attachments"])
+    return {**row, "attachments": files, "forwarded": read_forwarded(row["forwarded"])}

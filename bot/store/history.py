@@ -76,7 +76,8 @@ def oldest(connection: Connection, session_id: str, *, after: int, until: int) -
 
 def characters(turn: Turn) -> int:
     """Return the length of a turn's texts."""
-    return sum(len(message.text) for message in turn.messages) + len(turn.answer or "")
+    forwarded = sum(len(each.text) for message in turn.messages for each in message.forwarded)
+    return sum(len(message.text) for message in turn.messages) + forwarded + len(turn.answer or "")
 
 
 def _read(
@@ -105,7 +106,7 @@ def _with_messages(page: sa.Subquery, order: sa.ColumnElement[Any]) -> sa.Select
     # An outer join: a turn whose messages were all deleted is read too, so that pages are full.
     is_shown = sa.and_(MESSAGES.c.fixed_reply.is_(None), MESSAGES.c.deleted_at.is_(None))
     of_turn = sa.and_(MESSAGES.c.turn_id == page.c.id, is_shown)
-    columns = (MESSAGES.c.author_id, MESSAGES.c.text, MESSAGES.c.attachments)
+    columns = (MESSAGES.c.author_id, MESSAGES.c.text, MESSAGES.c.attachments, MESSAGES.c.forwarded)
     statement = sa.select(page.c.id.label("turn_id"), page.c.answer, *columns)
     return statement.join_from(page, MESSAGES, of_turn, isouter=True).order_by(order, MESSAGES.c.message_id)
 

@@ -8,6 +8,7 @@ the replicas of the previous version, which go on working during a rolling deplo
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Column, Connection, ForeignKey, Index, MetaData, Table, UniqueConstraint, event
@@ -140,6 +141,7 @@ MESSAGES = Table(
     Column("author_workspace", sa.String(64), nullable=False),
     Column("text", sa.Text, nullable=False),
     Column("attachments", sa.JSON, nullable=False),
+    Column("forwarded", sa.JSON(none_as_null=True)),  # events.Forwarded: messages that it passes on
     Column("client_id", sa.String(64)),
     Column("fixed_reply", sa.String(32)),  # a command's outcome: the bot replies without the model
     Column("edited_at", UtcDateTime),  # by the platform's clock
@@ -154,6 +156,9 @@ Index("ix_messages_turn", MESSAGES.c.turn_id)
 Index("ix_messages_author", MESSAGES.c.author_id, MESSAGES.c.session_id)
 Index("ix_messages_session", MESSAGES.c.session_id)
 Index("ix_messages_client", MESSAGES.c.client_id)
+NO_CONTENT: dict[str, Any] = {"text": "", "attachments": [], "forwarded": None}
+_FORWARDS = MESSAGES.c.forwarded.is_not(None)
+Index("ix_messages_forwarded", MESSAGES.c.id, sqlite_where=_FORWARDS)
 _WITHOUT_SESSION = MESSAGES.c.session_id.is_(None)
 Index("ix_messages_apart", MESSAGES.c.accepted_at, sqlite_where=_WITHOUT_SESSION)
 
@@ -169,6 +174,7 @@ THREAD_CONTEXT = Table(  # messages that people wrote in a thread before the bot
     Column("by", sa.String(8)),  # prompt.thread_context.AuthorKind; null: a marker (see store/thread_context.py)
     Column("text", sa.Text, nullable=False),
     Column("attachments", sa.JSON, nullable=False),
+    Column("forwarded", sa.JSON(none_as_null=True)),
     UniqueConstraint("thread_id", "message_id"),
 )
 Index("ix_background_session", THREAD_CONTEXT.c.session_id)
@@ -234,6 +240,17 @@ PREFERENCES = Table(  # how a person wants to be addressed and answered
     # If the model made the last change: what stood before, for a day, and the turn.
     Column("before", sa.JSON(none_as_null=True)),
     Column("changed_by_turn_id", sa.BigInteger),
+    UniqueConstraint("platform", "workspace", "user_id"),
+)
+
+GREETINGS = Table(  # people whom the bot has greeted in their DM: once each
+    "greetings",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("platform", sa.String(32), nullable=False),
+    Column("workspace", sa.String(64), nullable=False),
+    Column("user_id", sa.String(64), nullable=False),
+    Column("greeted_at", UtcDateTime, nullable=False),
     UniqueConstraint("platform", "workspace", "user_id"),
 )
 

@@ -23,6 +23,7 @@ ACCEPTED_EVENTS = (
     "agent_session_stopped",
     "app_mention",
     "app_uninstalled",
+    "channel_id_changed",
     "message",
     "tokens_revoked",
     *CHANNEL_LOST_EVENTS,
