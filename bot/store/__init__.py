@@ -16,7 +16,8 @@ The files, by subject:
 Reading order: tables, pool, sqlite_file, vacuum, engine, schema, threads, locks, leases, lock_file, process_locks,
 stored_bytes, summary_parts, summaries, thread_context, display_names, sessions, session_owners, closed_sessions,
 settlement, claims, interruptions, moved_channels, preferences, greetings, forwarded_messages, erasure, workflow_limits,
-inbox, posted_messages, edits, purge, export, status_requests, history, recalled_turns, chat_turns, api_keys, installation, metrics.
+inbox, posted_messages, edits, purge, export, status_requests, history, recalled_turns, chat_turns, api_keys,
+installation, metrics.
 Rule: a store function takes a connection and plain arguments, and runs inside the caller's transaction
 (docs/decisions/0002-synchronous-store.md). Only a few columns hold texts that people or the model wrote: messages.text,
 .attachments and .forwarded, turns.answer and .request_digest, summaries.text, summary_parts.text, background.text,

@@ -12,6 +12,7 @@ from typing import Any
 
 from bot.playground.workspace import mrkdwn
 from bot.playground.workspace.administration import Administration
+from bot.playground.workspace.forwarding import attachment_of
 from bot.playground.workspace.interactions import Interactions
 from bot.playground.workspace.messages import Edit, Message
 from bot.playground.workspace.people import Channel, Person
@@ -104,6 +105,13 @@ class Workspace(WorkspaceState):
         file = {"id": f"F{self.new_id().upper()}", "name": name, "title": name, "mimetype": mimetype}
         return self.post(person, channel, text, subtype="file_share", files=({**file, "size": size_bytes},))
 
+    def forward(
+        self, person: Person, message: Message, channel: Channel, comment: str = "", thread_ts: str | None = None
+    ) -> Message:
+        """Forward a message that the person sees into another place, with a typed comment or none."""
+        require_member(person, self.channels[message.channel])
+        return self.post(person, channel, comment, thread_ts, attachments=(attachment_of(self, message),))
+
     def edit(self, person: Person, message: Message, text: str) -> Message:
         """Replace the text of a person's own message with a new typed text."""
         require_author(person, message)
@@ -114,17 +122,15 @@ class Workspace(WorkspaceState):
         require_author(person, message)
         self.remove(message)
 
-    def post_as_other_bot(self, channel: Channel, text: str, thread_ts: str | None = None) -> Message:
-        """Post the stored text as the bot of another app, which has no user."""
+    def post_as_other_bot(self, channel: Channel, text: str, thread_ts: str | None = None, **more: Any) -> Message:
+        """Post the stored text as the bot of another app, which has no user. `more` are fields of Message."""
+        bot = {"bot_id": "B0DEPLOYBOT", "username": "deploys", **more}
+        ts = self.new_ts()
         return self.add(
-            Message(
-                channel=channel.id,
-                ts=self.new_ts(),
-                user="",
-                text=text,
-                thread_ts=thread_ts,
-                subtype="bot_message",
-                bot_id="B0DEPLOYBOT",
-                username="deploys",
-            )
+            Message(channel=channel.id, ts=ts, user="", text=text, thread_ts=thread_ts, subtype="bot_message", **bot)
         )
+
+    def post_as_workflow(self, channel: Channel, text: str, thread_ts: str | None = None) -> Message:
+        """Post a typed text as a workflow that people built: the bot of an app that Slack makes for the workflow."""
+        workflow = {"bot_id": "B0ONBOARD0", "app_id": "A0ONBOARD0", "username": "Onboarding"}
+        return self.post_as_other_bot(channel, self.stored_text(text), thread_ts, **workflow)

@@ -45,7 +45,10 @@ class UserDirectory:
     def __init__(
         self, slack: Slack, clock: Callable[[], datetime], timeout_s: float = 2.0, *, team_id: str = ""
     ) -> None:
-        """`team_id` is the bot's own team. A look-up takes at most `timeout_s` seconds. A later response fills the cache for the next one."""
+        """`team_id` is the bot's own team. A look-up takes at most `timeout_s` seconds.
+
+        A later response fills the cache for the next one.
+        """
         self._slack = slack
         self._team_id = team_id
         self._clock = clock
@@ -118,7 +121,7 @@ class UserDirectory:
 
 
 def _name_of(user: object, team_id: str) -> str:
-    """Return the display name, else the real name, in one line. A person who is no member of the workspace is marked."""
+    """Return the display name, else the real name, in one line, with a mark for guests and other organisations."""
     name = _bare_name(user)
     fields = user if isinstance(user, dict) else {}
     is_bot = fields.get("is_bot") is True or fields.get("is_workflow_bot") is True

@@ -18,7 +18,7 @@ _CONTROLS = frozenset({"actions", "context_actions", "input", "divider"})
 
 def words_of_blocks(blocks: object, *, without: frozenset[str] = frozenset()) -> str:
     """Return the words of a message's blocks as mrkdwn, one block after the other. `without`: types to leave out."""
-    parts = [_block(block, DEPTH) for block in _objects(blocks) if block.get("type") not in without]
+    parts = [_block(block, DEPTH) for block in _objects(blocks) if _string(block, "type") not in without]
     return "\n".join(part for part in parts if part.strip())
 
 
@@ -28,7 +28,7 @@ def escaped(text: str) -> str:
 
 
 def _block(block: Mapping[str, Any], depth: int) -> str:
-    kind = block.get("type")
+    kind = _string(block, "type")
     if depth <= 0 or kind in _CONTROLS:
         return ""
     match kind:
