@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot import manifest
-from bot.domain.events import ChannelGone, MessageReceived, StopRequested, Uninstalled
+from bot.domain.events import ChannelGone, ChannelMoved, MessageReceived, StopRequested, Uninstalled
 from bot.slack.identity import BotIdentity
 from bot.slack.inbound.events_api import CHANNEL_LOST_EVENTS, read_event
 from bot.slack.inbound.listeners.events import ACCEPTED_EVENTS, APP_HOME_OPENED
@@ -22,6 +22,7 @@ SCOPES = {
     "apps_connections_open": None,
     "assistant_threads_setStatus": "chat:write",
     "auth_test": None,
+    "bots_info": "users:read",
     "chat_appendStream": "chat:write",
     "chat_delete": "chat:write",
     "chat_postEphemeral": "chat:write",
@@ -43,6 +44,7 @@ EVENT_SCOPES = {
     "app_uninstalled": None,
     "channel_archive": "channels:read",
     "channel_deleted": "channels:read",
+    "channel_id_changed": "channels:read",  # for private channels groups:read
     "channel_left": "channels:read",
     "group_archive": "groups:read",
     "group_deleted": "groups:read",
@@ -55,6 +57,7 @@ EVENT_SCOPES = {
     "tokens_revoked": None,
 }
 TRANSLATED_TO = {"agent_session_stopped": StopRequested, "app_uninstalled": Uninstalled, "tokens_revoked": Uninstalled}
+TRANSLATED_TO |= {"channel_id_changed": ChannelMoved}
 TRANSLATED_TO |= dict.fromkeys(CHANNEL_LOST_EVENTS, ChannelGone)
 
 CHANNEL_TYPES = {"channels": "channel", "groups": "group", "im": "im", "mpim": "mpim"}
@@ -66,7 +69,8 @@ def _methods() -> set[str]:
     for file in SLACK.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and node.attr.partition("_")[0] in {
-                "agents", "apps", "assistant", "auth", "chat", "conversations", "files", "reactions", "users", "views"
+                "agents", "apps", "assistant", "auth", "bots", "chat",
+                "conversations", "files", "reactions", "users", "views",
             }:  # fmt: skip
                 found.add(node.attr)
     return found
@@ -91,7 +95,7 @@ def test_every_subscribed_event_is_translated(subscribed: str) -> None:
         "text": "<@U0BOT> hello",
     }
     event |= {"channel_type": CHANNEL_TYPES[kind]} if kind else {}
-    event |= {"thread_ts": event["ts"], "tokens": {"bot": ["U0BOT"]}}
+    event |= {"old_channel_id": "C1", "new_channel_id": "C2", "thread_ts": event["ts"], "tokens": {"bot": ["U0BOT"]}}
 
     translated = read_event({"team_id": "T1", "event": event}, BotIdentity("T1", "", "", "U0BOT", "B0BOT", "attendant"))
 

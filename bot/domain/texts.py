@@ -256,12 +256,7 @@ def duration(time: timedelta, units: int = 2) -> str:
     return " ".join(parts[:units])
 
 
-def greeting(bot_name: str, command: str) -> str:
-    """Return the first message in a person's DM, as mrkdwn."""
-    return (
-        f"Hello, I'm *{bot_name}*. Ask me anything here, or mention me in a channel. "
-        f"I'm an AI, so please check what matters. `{command} help` shows what I can do."
-    )
+GREETING = "Hello, I'm *{}*, an AI. Ask me anything here, or mention me in a channel. `{} help` says more."
 
 
 def help_text(bot: str, command: str, reset_command: str) -> str:

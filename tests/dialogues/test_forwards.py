@@ -10,7 +10,9 @@ import pytest
 from bot.domain.events import Author
 from bot.playground.delivery.delivery import Delivery
 from bot.playground.delivery.event_payloads import event_callback
+from bot.playground.workspace import forwarding
 from bot.playground.workspace.messages import Message
+from bot.playground.workspace.sample import WORKFLOW
 from bot.prompt.marks import FORWARDED_ENDS
 from bot.store.workflow_limits import IN_A_ROW, PER_HOUR
 from tests.support.recorded_messages import ALERT_BLOCKS, OLD_ALERT, share
@@ -29,7 +31,13 @@ def forwarded_by_ana(room: Room, comment: str = "", text: str = "the VPN is down
     """Have Ana forward Ben's message into her DM with the bot."""
     ana, ben = room.guest("Ana"), room.guest("Ben")
     original = ben.posts(text, "general").opening
-    return ana.talk(room.workspace.forward(ana.person, original, room.workspace.dm(ana.person), comment))
+    return ana.talk(forwarding.forward(room.workspace, ana.person, original, room.workspace.dm(ana.person), comment))
+
+
+def by_workflow(room: Room, text: str, thread_ts: str | None = None) -> Message:
+    """Have a workflow post this typed text in the help desk."""
+    desk, stored = room.workspace.channel("help-desk"), room.workspace.stored_text(text)
+    return room.workspace.post_as_other_bot(desk, stored, thread_ts, **WORKFLOW)
 
 
 async def test_a_forwarded_message_is_read_as_its_authors(room: Room) -> None:
@@ -49,7 +57,7 @@ async def test_a_forward_with_a_comment_and_files(room: Room) -> None:
         ben.person, place, "the plan", name="plan.pdf", mimetype="application/pdf", size_bytes=9
     )
     desk = room.workspace.channel("help-desk")
-    await ana.talk(room.workspace.forward(ana.person, original, desk, "@attendant sum it up")).answers(1)
+    await ana.talk(forwarding.forward(room.workspace, ana.person, original, desk, "@attendant sum it up")).answers(1)
 
     lines = newest(room).splitlines()
     assert lines[0] == "sum it up"
@@ -115,7 +123,9 @@ async def test_a_forward_in_a_thread_that_is_read_later(room: Room) -> None:
     """A thread that the bot joins late is read through the same function as live messages."""
     ana, ben = room.guest("Ana"), room.guest("Ben")
     original = ben.posts("the VPN is down", "general").opening
-    talk = ana.talk(room.workspace.forward(ana.person, original, room.workspace.channel("help-desk"), "look"))
+    talk = ana.talk(
+        forwarding.forward(room.workspace, ana.person, original, room.workspace.channel("help-desk"), "look")
+    )
     talk.says("@attendant and now?")
     await talk.answers(1)
 
@@ -125,7 +135,7 @@ async def test_a_forward_in_a_thread_that_is_read_later(room: Room) -> None:
 
 async def test_a_workflow_that_mentions_the_bot_is_answered(room: Room) -> None:
     """The answer stands below the workflow's post, and people go on there without a mention."""
-    post = room.workspace.post_as_workflow(room.workspace.channel("help-desk"), "@attendant welcome Dalia")
+    post = by_workflow(room, "@attendant welcome Dalia")
     talk = room.guest("Ana").talk(post)
     await talk.answers(1)
     assert newest(room) == "welcome Dalia"
@@ -137,12 +147,11 @@ async def test_a_workflow_that_mentions_the_bot_is_answered(room: Room) -> None:
 
 async def test_a_workflow_and_the_bot_do_not_talk_without_end(room: Room) -> None:
     """In one thread a workflow gets IN_A_ROW answers in a row; in new threads PER_HOUR answers in an hour."""
-    desk = room.workspace.channel("help-desk")
-    post = room.workspace.post_as_workflow(desk, "@attendant one")
+    post = by_workflow(room, "@attendant one")
     talk = room.guest("Ana").talk(post)
     for count in range(1, IN_A_ROW + 1):
         await talk.answers(count)
-        room.workspace.post_as_workflow(desk, "@attendant again", thread_ts=post.ts)
+        by_workflow(room, "@attendant again", thread_ts=post.ts)
     await room.acknowledged()
     await room.settled()
     assert len(talk.messages()) == IN_A_ROW
@@ -152,16 +161,15 @@ async def test_a_workflow_and_the_bot_do_not_talk_without_end(room: Room) -> Non
 
 async def test_a_workflow_that_opens_ever_new_threads_is_bounded(room: Room) -> None:
     """After PER_HOUR questions it waits for the next hour. People are answered meanwhile."""
-    desk = room.workspace.channel("help-desk")
     for number in range(PER_HOUR + 2):
-        room.workspace.post_as_workflow(desk, f"@attendant number {number}")
+        by_workflow(room, f"@attendant number {number}")
         await room.acknowledged()
     await room.settled()
     assert len(room.model.requests) == PER_HOUR
     await room.guest("Ana").mentions("and me?").answers(1)
 
     room.clock.advance(timedelta(hours=1, seconds=1))
-    await room.guest("Ana").talk(room.workspace.post_as_workflow(desk, "@attendant later")).answers(1)
+    await room.guest("Ana").talk(by_workflow(room, "@attendant later")).answers(1)
 
 
 async def test_no_secret_of_an_event_is_stored_or_shown(room: Room, caplog: pytest.LogCaptureFixture) -> None:
@@ -176,8 +184,9 @@ async def test_no_secret_of_an_event_is_stored_or_shown(room: Room, caplog: pyte
         "files": [{"id": "F1", "name": "x", **secret}],
         "attachments": [share(**secret)],
     }
-    event = {**message, **secret, **parts, "ts": room.workspace.new_ts()}
-    room.workspace.transcript.put(Message(channel=dm.id, ts=event["ts"], user=ana.person.id, text="hello"))
+    ts = room.workspace.new_ts()
+    event = {**message, **secret, **parts, "ts": ts}
+    room.workspace.transcript.put(Message(channel=dm.id, ts=ts, user=ana.person.id, text="hello"))
     room.server.deliveries.send(Delivery("events_api", event_callback(room.workspace, event, "Ev1")))
     await room.until(lambda: len(room.workspace.app_messages(dm)) == 1)
     await room.settled()

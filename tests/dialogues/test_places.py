@@ -60,7 +60,7 @@ async def test_a_moved_channel_is_moved_once(room: Room) -> None:
 async def test_the_messages_tab_greets_once(room: Room) -> None:
     """A person who opens the DM for the first time is greeted, and never again."""
     ana = room.guest("Ana")
-    dm, greeting = room.workspace.dm(ana.person), texts.greeting("attendant", "/attendant")
+    dm, greeting = room.workspace.dm(ana.person), texts.GREETING.format("attendant", "/attendant")
     for _ in range(3):
         room.workspace.interactions.open_messages(ana.person)
     await room.until(lambda: len(room.workspace.app_messages(dm)) == 1)

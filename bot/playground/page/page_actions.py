@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from bot.playground.page.page_request import PageRequest
+from bot.playground.workspace import forwarding
 from bot.playground.workspace.workspace import Workspace
 
 PageAction = Callable[[Workspace, PageRequest], None]
@@ -15,7 +16,9 @@ def _post(workspace: Workspace, request: PageRequest) -> None:
 
 
 def _forward(workspace: Workspace, request: PageRequest) -> None:
-    workspace.forward(request.person, request.message, request.channel_named("to"), request.optional("text") or "")
+    forwarding.forward(
+        workspace, request.person, request.message, request.channel_named("to"), request.optional("text") or ""
+    )
 
 
 def _edit(workspace: Workspace, request: PageRequest) -> None:

@@ -1,4 +1,4 @@
-"""A forwarded message in Slack's JSON: an attachment of the message that passes it on. Pure.
+"""Forwarding a message: Slack attaches it to the message that passes it on.
 
 Slack documents none of its fields; those here are of payloads that people have published.
 """
@@ -7,10 +7,19 @@ from __future__ import annotations
 
 from bot.playground.workspace.message_json import message_json, team_of
 from bot.playground.workspace.messages import Json, Message
+from bot.playground.workspace.people import Channel, Person
+from bot.playground.workspace.rules import require_member
 from bot.playground.workspace.state import WorkspaceState
+from bot.playground.workspace.workspace import Workspace
 
 
-def attachment_of(state: WorkspaceState, message: Message) -> Json:
+def forward(workspace: Workspace, person: Person, message: Message, channel: Channel, comment: str = "") -> Message:
+    """Forward a message that the person sees into another place, with a typed comment or none."""
+    require_member(person, workspace.channels[message.channel])
+    return workspace.post(person, channel, comment, attachments=(_attachment(workspace, message),))
+
+
+def _attachment(state: WorkspaceState, message: Message) -> Json:
     """Return the attachment that holds this message."""
     channel, whole = state.channels[message.channel], message_json(state, message)
     person = state.people.get(message.user)

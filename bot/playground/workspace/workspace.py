@@ -12,7 +12,6 @@ from typing import Any
 
 from bot.playground.workspace import mrkdwn
 from bot.playground.workspace.administration import Administration
-from bot.playground.workspace.forwarding import attachment_of
 from bot.playground.workspace.interactions import Interactions
 from bot.playground.workspace.messages import Edit, Message
 from bot.playground.workspace.people import Channel, Person
@@ -105,13 +104,6 @@ class Workspace(WorkspaceState):
         file = {"id": f"F{self.new_id().upper()}", "name": name, "title": name, "mimetype": mimetype}
         return self.post(person, channel, text, subtype="file_share", files=({**file, "size": size_bytes},))
 
-    def forward(
-        self, person: Person, message: Message, channel: Channel, comment: str = "", thread_ts: str | None = None
-    ) -> Message:
-        """Forward a message that the person sees into another place, with a typed comment or none."""
-        require_member(person, self.channels[message.channel])
-        return self.post(person, channel, comment, thread_ts, attachments=(attachment_of(self, message),))
-
     def edit(self, person: Person, message: Message, text: str) -> Message:
         """Replace the text of a person's own message with a new typed text."""
         require_author(person, message)
@@ -129,8 +121,3 @@ class Workspace(WorkspaceState):
         return self.add(
             Message(channel=channel.id, ts=ts, user="", text=text, thread_ts=thread_ts, subtype="bot_message", **bot)
         )
-
-    def post_as_workflow(self, channel: Channel, text: str, thread_ts: str | None = None) -> Message:
-        """Post a typed text as a workflow that people built: the bot of an app that Slack makes for the workflow."""
-        workflow = {"bot_id": "B0ONBOARD0", "app_id": "A0ONBOARD0", "username": "Onboarding"}
-        return self.post_as_other_bot(channel, self.stored_text(text), thread_ts, **workflow)

@@ -50,7 +50,7 @@ def build_app(
     preferences = PreferencesEditor(services.personal_data, client, bot, help_text)
     data_requests = DataRequests(services.personal_data, bot, client, ephemeral, clock)
     installations.register(app, bot)  # first, so that no other request reaches the listeners
-    greeting = Greeting(services.personal_data, client, bot, texts.greeting(bot.name, settings.slack_command))
+    greeting = Greeting(services.personal_data, client, bot, texts.GREETING.format(bot.name, settings.slack_command))
     events.register(app, services.inbox, bot, preferences, greeting)
     commands.register(app, resets, status, preferences, data_requests, settings=settings, help_text=help_text)
     shortcuts.register(app, resets, ephemeral)
