@@ -18,6 +18,17 @@ class ExportedFile:
 
 
 @dataclass(frozen=True, slots=True)
+class ExportedForward:
+    """A message that a person's message passes on, in their export."""
+
+    author_id: str
+    author_name: str
+    text: str
+    source: str = ""
+    attachments: tuple[ExportedFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ExportedMessage:
     """A person's message to the bot, in their export."""
 
@@ -28,6 +39,7 @@ class ExportedMessage:
     edited_at: datetime | None
     text: str  # empty once its session has closed
     attachments: tuple[ExportedFile, ...]
+    forwarded: tuple[ExportedForward, ...]  # messages that it passes on
     answer: str | None  # None if other people asked as well, because it may quote them
 
 
@@ -40,6 +52,7 @@ class ExportedContextMessage:
     id: str
     text: str
     attachments: tuple[ExportedFile, ...]
+    forwarded: tuple[ExportedForward, ...]
 
 
 @dataclass(frozen=True, slots=True)

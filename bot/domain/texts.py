@@ -256,6 +256,9 @@ def duration(time: timedelta, units: int = 2) -> str:
     return " ".join(parts[:units])
 
 
+GREETING = "Hello, I'm *{}*, an AI. Ask me anything here, or mention me in a channel. `{} help` says more."
+
+
 def help_text(bot: str, command: str, reset_command: str) -> str:
     """Return the reply to `/attendant help`, in Slack's mrkdwn."""
     return (

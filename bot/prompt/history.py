@@ -12,11 +12,11 @@ from itertools import islice
 from typing import Any, Literal, NotRequired, TypedDict, TypeVar
 
 from bot.domain import texts
-from bot.domain.events import Attachment
+from bot.domain.events import Attachment, Forwarded
 from bot.domain.file_content import ScaledImage
 from bot.prompt import attached_files, thread_context
 from bot.prompt.marks import SINGLE_AUTHOR_NOTE, without_marks
-from bot.prompt.speakers import UNKNOWN, attributed, mentioned, message_text, unattributed
+from bot.prompt.speakers import UNKNOWN, attributed, forwarded_people, mentioned, message_text, unattributed
 from bot.prompt.thread_context import NO_THREAD_CONTEXT, EarlierMessage, ThreadContext
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -41,6 +41,7 @@ class Utterance:
     author_id: str
     text: str
     attachments: tuple[Attachment, ...] = ()
+    forwarded: tuple[Forwarded, ...] = ()
     message_id: str = field(default="", compare=False)  # the platform's
 
 
@@ -88,21 +89,25 @@ def has_several_authors(turns: Sequence[Turn]) -> bool:
 def holds_words_of_others(past: Past, newest: Turn) -> bool:
     """Return whether a prompt of these turns shows words that the newest message's author has not written.
 
-    They are other people's messages and names, the thread context, names of files, and summaries of several people.
+    They are other people's messages and names, the thread context, forwarded messages, names of files, and summaries
+    of several people.
     """
     turns = [*past.turns, newest]
-    has_files = any(files_of(turn) for turn in turns)
+    has_files = any(message.attachments or message.forwarded for turn in turns for message in turn.messages)
     return past.window.several or has_several_authors(turns) or has_files or bool(named(turns))
 
 
-def files_in(message: Utterance | EarlierMessage) -> Sequence[Attachment]:
-    """Return the files that a message shows."""
-    return message.attachments
+def files_in(message: Utterance | EarlierMessage) -> list[Attachment]:
+    """Return the files that a message shows: its own, and then those of the messages that it passes on."""
+    return [*message.attachments, *(file for each in message.forwarded for file in each.attachments)]
 
 
 def with_files(message: M, files: Iterable[Attachment]) -> M:
-    """Return the message with these files in place of its own, which are as many."""
-    return replace(message, attachments=tuple(files))
+    """Return the message with these files in place of its own, in the order of `files_in`."""
+    left = iter(files)
+    own = tuple(islice(left, len(message.attachments)))
+    forwarded = [replace(each, attachments=tuple(islice(left, len(each.attachments)))) for each in message.forwarded]
+    return replace(message, attachments=own, forwarded=tuple(forwarded))
 
 
 def files_of(turn: Turn) -> list[Attachment]:
@@ -136,7 +141,8 @@ def named(turns: Iterable[Turn], *, several: bool = False) -> list[str]:
         authors |= dict.fromkeys(message.author_id for message in turn.messages)
         several = several or turn.thread_context != NO_THREAD_CONTEXT or len(authors) > 1
         people |= authors if several else {}
-        people |= dict.fromkeys(person for message in turn.messages for person in mentioned(message.text))
+        for message in turn.messages:
+            people |= dict.fromkeys([*mentioned(message.text), *forwarded_people(message.forwarded)])
     return list(people)
 
 
@@ -203,8 +209,8 @@ def turns_that_fit(tokens: Sequence[int], room: int) -> int:
 
 def _text(message: Utterance, names: Mapping[str, str], *, several: bool, one_caller: bool = False) -> str:
     if not several and not one_caller:
-        return unattributed(message.text, message.attachments, names)
-    text = message_text(message.text, message.attachments, names, named=several)
+        return unattributed(message.text, message.attachments, names, message.forwarded)
+    text = message_text(message.text, message.attachments, names, forwarded=message.forwarded, named=several)
     return attributed(names.get(message.author_id, UNKNOWN), text) if several else text
 
 

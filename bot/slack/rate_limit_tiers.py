@@ -27,6 +27,7 @@ _TIER_2, _TIER_3, _TIER_4 = RateLimit(20), RateLimit(50), RateLimit(100)
 RATE_LIMITS: Mapping[str, RateLimit] = {
     "agents.sessions.setStatus": _TIER_3,
     "assistant.threads.setStatus": _TIER_4,
+    "bots.info": _TIER_3,
     "chat.appendStream": RateLimit(100, partial_updates=85),
     "chat.delete": _TIER_3,
     "chat.postEphemeral": _TIER_4,

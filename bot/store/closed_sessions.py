@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from bot.store import sessions
 from bot.store.engine import mark_dirty
 from bot.store.sessions import BYTES_PER_STEP
-from bot.store.tables import FILE_CONTENTS, MESSAGES, NO_TEXT, SESSIONS, TURNS, UNERASED
+from bot.store.tables import FILE_CONTENTS, MESSAGES, NO_CONTENT, NO_TEXT, SESSIONS, TURNS, UNERASED
 
 ROWS_PER_STEP = 500
 
@@ -37,7 +37,7 @@ def erase_next(connection: Connection, progress: Progress | None) -> Progress | 
         progress = Progress(session_id)
     mark_dirty(connection)
     if ids := _next(connection, _MESSAGES, progress.session_id, progress.message_id):
-        connection.execute(sa.update(MESSAGES).where(MESSAGES.c.id.in_(ids)).values(text="", attachments=[]))
+        connection.execute(sa.update(MESSAGES).where(MESSAGES.c.id.in_(ids)).values(NO_CONTENT))
         return replace(progress, message_id=ids[-1])
     if ids := _next(connection, _TURNS, progress.session_id, progress.turn_id):
         connection.execute(sa.update(TURNS).where(TURNS.c.id.in_(ids)).values(NO_TEXT))

@@ -12,10 +12,11 @@ from bot.domain.events import FileDeleted, MessageDeleted, MessageEdited, stored
 from bot.domain.sessions import EditOutcome, Interrupted, wants_answer, wants_answer_now
 from bot.store import file_contents, posted_messages, stored_bytes, thread_context, threads
 from bot.store.erasure import erase_messages, texts_changed
+from bot.store.file_contents import Files, ids_in
 from bot.store.inbox import store_message
 from bot.store.interruptions import drop_kept, interrupt, leave_unanswered
 from bot.store.locks import lock_if_open, lock_threads
-from bot.store.tables import FILE_CONTENTS, MESSAGES, SESSIONS, THREAD_CONTEXT, THREADS
+from bot.store.tables import FILE_CONTENTS, MESSAGES, NO_CONTENT, SESSIONS, THREAD_CONTEXT, THREADS
 
 
 def accept_edit(
@@ -101,9 +102,9 @@ def _erase_file(connection: Connection, content: Row[*tuple[Any, ...]]) -> bool:
     file_contents.erase(connection, FILE_CONTENTS.c.id == content.id)
     for table in (MESSAGES, THREAD_CONTEXT):
         message = (table.c.thread_id == content.thread_id, table.c.message_id == content.message_id)
-        shown = connection.execute(sa.select(table.c.attachments).where(*message)).scalar()
-        left = [file for file in shown or [] if file["id"] != content.file_id]
-        connection.execute(sa.update(table).where(*message).values(attachments=left))
+        if row := connection.execute(sa.select(table.c.attachments, table.c.forwarded).where(*message)).first():
+            left = _without_file(row.attachments, row.forwarded, content.file_id)
+            connection.execute(sa.update(table).where(*message).values(left))
     place = {"this_thread": content.thread_id, "this_message": content.message_id, "this_session": content.session_id}
     turn_id = connection.execute(_TURN_OF_CONTENT, place).scalar()
     if turn_id is None:
@@ -113,6 +114,16 @@ def _erase_file(connection: Connection, content: Row[*tuple[Any, ...]]) -> bool:
         return False
     drop_kept(connection, turn_id)
     return True
+
+
+def _without_file(attachments: Files, forwarded: Files | None, file_id: str) -> dict[str, Any]:
+    """Return the stored files of a message, and of messages that it passes on, without this one."""
+
+    def left(files: Files) -> Files:
+        return [file for file in files if file["id"] != file_id]
+
+    passed_on = [{**each, "attachments": left(each["attachments"])} for each in forwarded or ()]
+    return {"attachments": left(attachments), "forwarded": passed_on or None}
 
 
 _TURN_OF_CONTENT = sa.select(
@@ -140,18 +151,21 @@ _STORED = sa.select(MESSAGES).where(
 
 def _replace(connection: Connection, stored: Row[*tuple[Any, ...]], edited: MessageEdited) -> bool:
     """Store the new text. Return False when the edit changes nothing."""
-    new = stored_content(edited.message.text, edited.message.attachments)
+    new = stored_content(edited.message.text, edited.message.attachments, edited.message.forwarded)
     is_editable = stored.deleted_at is None and stored.fixed_reply is None and stored.session_id is not None
     is_outdated = stored.edited_at is not None and stored.edited_at >= edited.edited_at
-    if not is_editable or is_outdated or (stored.text, stored.attachments) == tuple(new.values()):
+    if not is_editable or is_outdated or all(getattr(stored, name) == value for name, value in new.items()):
         return False
     if not lock_if_open(connection, stored.session_id):
         return False
     row = sa.update(MESSAGES).where(MESSAGES.c.id == stored.id)
     connection.execute(row.values(**new, edited_at=edited.edited_at))
-    if stored.attachments != new["attachments"]:
-        file_contents.keep_only(connection, stored.thread_id, stored.message_id, edited.message.attachments)
-    more = stored_bytes.length(new["text"]) - stored_bytes.length(stored.text)
+    left = ids_in(new["attachments"], new["forwarded"])
+    if ids_in(stored.attachments, stored.forwarded) - left:
+        file_contents.keep_only(connection, stored.thread_id, stored.message_id, left)
+    more = stored_bytes.of_message(new["text"], new["forwarded"]) - stored_bytes.of_message(
+        stored.text, stored.forwarded
+    )
     stored_bytes.add(connection, stored.session_id, more)
     return True
 
@@ -159,7 +173,7 @@ def _replace(connection: Connection, stored: Row[*tuple[Any, ...]], edited: Mess
 def _insert_deleted(connection: Connection, deleted: MessageDeleted, now: datetime) -> None:
     """Insert a row for a deleted message, without its text and author, so that a late delivery is a duplicate."""
     thread_id = threads.ensure(connection, deleted.thread)
-    empty = {"author_id": "", "author_workspace": "", "text": "", "attachments": []}
+    empty = {"author_id": "", "author_workspace": "", **NO_CONTENT}
     row = {"thread_id": thread_id, "message_id": deleted.message_id, "deleted_at": now, "accepted_at": now, **empty}
     connection.execute(sa.insert(MESSAGES), row)
     inserted = sa.and_(MESSAGES.c.thread_id == thread_id, MESSAGES.c.message_id == deleted.message_id)

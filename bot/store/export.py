@@ -5,13 +5,13 @@ Rule: the texts are read in small parts, so that no transaction takes long.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
-from bot.domain.personal_data import ExportedContextMessage, ExportedFile, ExportedMessage
+from bot.domain.personal_data import ExportedContextMessage, ExportedFile, ExportedForward, ExportedMessage
 from bot.store import file_contents
 from bot.store.tables import FILE_CONTENTS, MESSAGES, THREAD_CONTEXT, THREADS, TURNS
 
@@ -53,6 +53,7 @@ def _messages(person: str) -> sa.Select[Any]:
             MESSAGES.c.edited_at,
             MESSAGES.c.text,
             MESSAGES.c.attachments,
+            MESSAGES.c.forwarded,
             sa.case((others_asked, None), else_=TURNS.c.answer).label("answer"),
         )
         .join_from(MESSAGES, THREADS)
@@ -70,7 +71,7 @@ def _context_messages(person: str) -> sa.Select[Any]:
         THREAD_CONTEXT.c.message_id.label("id"),
     )
     return (
-        sa.select(*place, THREAD_CONTEXT.c.text, THREAD_CONTEXT.c.attachments)
+        sa.select(*place, THREAD_CONTEXT.c.text, THREAD_CONTEXT.c.attachments, THREAD_CONTEXT.c.forwarded)
         .join_from(THREAD_CONTEXT, THREADS)
         .where(THREAD_CONTEXT.c.author_id == person, THREAD_CONTEXT.c.by.is_not(None))
         .order_by(THREAD_CONTEXT.c.id.desc())
@@ -79,9 +80,20 @@ def _context_messages(person: str) -> sa.Select[Any]:
 
 def _fields(connection: Connection, row: RowMapping) -> dict[str, Any]:
     fields = {name: value for name, value in row.items() if name != "thread_id"}
-    texts = _file_texts(connection, row["thread_id"], row["id"]) if row["attachments"] else {}
-    files = tuple(ExportedFile(**file, text=texts.get(file["id"])) for file in row["attachments"])
-    return {**fields, "attachments": files}
+    texts = (
+        _file_texts(connection, row["thread_id"], row["id"])
+        if file_contents.ids_in(row["attachments"], row["forwarded"])
+        else {}
+    )
+    forwarded = [
+        ExportedForward(**{**each, "attachments": _files(each["attachments"], texts)})
+        for each in row["forwarded"] or ()
+    ]
+    return {**fields, "attachments": _files(row["attachments"], texts), "forwarded": tuple(forwarded)}
+
+
+def _files(stored: Sequence[Mapping[str, Any]], texts: Mapping[str, str]) -> tuple[ExportedFile, ...]:
+    return tuple(ExportedFile(**file, text=texts.get(file["id"])) for file in stored)
 
 
 def _file_texts(connection: Connection, thread_id: int, message_id: str) -> dict[str, str]:

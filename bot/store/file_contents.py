@@ -5,14 +5,14 @@ Rule: a content lives as long as its message shows the file. A function that era
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
-from bot.domain.events import Attachment, storable
+from bot.domain.events import storable
 from bot.domain.file_content import FileContent, FileOutcome, ScaledImage
 from bot.prompt.history import M, Turn, files_in, with_files
 from bot.store import stored_bytes
@@ -20,6 +20,8 @@ from bot.store.engine import insert_or_ignore, mark_dirty
 from bot.store.locks import lock_if_open
 from bot.store.stored_bytes import ROW_BYTES
 from bot.store.tables import FILE_CONTENTS, MESSAGES, THREAD_CONTEXT
+
+Files = Sequence[Mapping[str, Any]]  # as events.stored_content returns them
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,8 @@ def save(connection: Connection, place: FilePlace, content: FileContent) -> bool
         "in_thread": place.thread_id,
         "this_message": place.message_id,
     }
-    shown = connection.execute(_ATTACHMENTS, message).scalars()
-    if place.file_id not in {file["id"] for files in shown for file in files}:
+    shown = connection.execute(_FILES, message).all()
+    if not any(place.file_id in ids_in(row.attachments, row.forwarded) for row in shown):
         return False
     image = content.image
     values = {
@@ -105,10 +107,14 @@ def erase(connection: Connection, *selected: sa.ColumnElement[bool]) -> None:
         mark_dirty(connection)
 
 
-def keep_only(connection: Connection, thread_id: int, message_id: str, files: Sequence[Attachment]) -> None:
-    """Erase the contents of the files that an edited message does not show any more."""
-    shown = [file.id for file in files]
-    erase(connection, *of_message(thread_id, message_id), FILE_CONTENTS.c.file_id.not_in(shown))
+def ids_in(attachments: Files, forwarded: Sequence[Mapping[str, Any]] | None) -> set[str]:
+    """Return the ids of the files in a message as it is stored: its own, and those of messages that it passes on."""
+    return {file["id"] for files in (attachments, *(each["attachments"] for each in forwarded or ())) for file in files}
+
+
+def keep_only(connection: Connection, thread_id: int, message_id: str, file_ids: Collection[str]) -> None:
+    """Erase the contents of the files that a changed message does not show any more."""
+    erase(connection, *of_message(thread_id, message_id), FILE_CONTENTS.c.file_id.not_in(file_ids))
 
 
 def of_message(thread_id: int, message_id: str) -> tuple[sa.ColumnElement[bool], ...]:
@@ -151,9 +157,9 @@ _OF_MESSAGES = sa.select(FILE_CONTENTS).where(
     FILE_CONTENTS.c.session_id == sa.bindparam("this_session"),
     FILE_CONTENTS.c.message_id.in_(sa.bindparam("these", expanding=True)),
 )
-_ATTACHMENTS = sa.union_all(
+_FILES = sa.union_all(
     *(
-        sa.select(table.c.attachments).where(
+        sa.select(table.c.attachments, table.c.forwarded).where(
             table.c.thread_id == sa.bindparam("in_thread"),
             table.c.message_id == sa.bindparam("this_message"),
             table.c.session_id == sa.bindparam("this_session"),

@@ -76,9 +76,11 @@ def oldest(connection: Connection, session_id: str, *, after: int, until: int) -
 
 def characters(turn: Turn) -> int:
     """Return the length of a turn's texts."""
-    files = [file.content for message in turn.messages for file in files_in(message) if file.content is not None]
-    written = sum(len(message.text) for message in turn.messages) + len(turn.answer or "")
-    return written + sum(len(content.text) for content in files)
+    written = [turn.answer or ""]
+    for message in turn.messages:
+        written += [message.text, *(each.text for each in message.forwarded)]
+        written += [file.content.text for file in files_in(message) if file.content is not None]
+    return sum(map(len, written))
 
 
 def _read(
@@ -108,7 +110,8 @@ def _with_messages(page: sa.Subquery, order: sa.ColumnElement[Any]) -> sa.Select
     # An outer join: a turn whose messages were all deleted is read too, so that pages are full.
     is_shown = sa.and_(MESSAGES.c.fixed_reply.is_(None), MESSAGES.c.deleted_at.is_(None))
     of_turn = sa.and_(MESSAGES.c.turn_id == page.c.id, is_shown)
-    columns = (MESSAGES.c.author_id, MESSAGES.c.text, MESSAGES.c.attachments, MESSAGES.c.message_id)
+    content = (MESSAGES.c.text, MESSAGES.c.attachments, MESSAGES.c.forwarded)
+    columns = (MESSAGES.c.author_id, MESSAGES.c.message_id, *content)
     statement = sa.select(page.c.id.label("turn_id"), page.c.answer, *columns)
     return statement.join_from(page, MESSAGES, of_turn, isouter=True).order_by(order, MESSAGES.c.message_id)
 

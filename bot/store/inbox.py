@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row
 
 from bot.domain.events import Author, MessageReceived, ResetRequested, StopRequested, Thread, stored_content
 from bot.domain.sessions import Closed, Interrupted, ResetOutcome, StopOutcome, wants_answer
-from bot.store import session_owners, sessions, stored_bytes, thread_context, threads
+from bot.store import session_owners, sessions, stored_bytes, thread_context, threads, workflow_limits
 from bot.store.erasure import erase_messages
 from bot.store.interruptions import interrupt, leave_sessions_unanswered, leave_unanswered
 from bot.store.settlement import TurnState
@@ -50,6 +50,8 @@ def store_message(
     thread_id = thread.id if thread is not None else threads.ensure(connection, message.thread)
     if _is_duplicate(connection, thread_id, message):
         return None
+    if message.by_workflow and not workflow_limits.may_ask(connection, thread_id, message, now=now):
+        return None
     if thread is not None and not followed:
         thread_context.erase(connection, thread_id, message.message_id)  # it is now a question of its own
     session_id = sessions.continue_or_open(
@@ -59,17 +61,18 @@ def store_message(
         thread_context.expect(connection, session_id)
     if thread is None or not thread.engaged:
         threads.engage(connection, thread_id)
+    content = stored_content(message.text, message.attachments, message.forwarded)
     _insert(
         connection,
         thread_id,
         message,
         now,
         session_id=session_id,
-        **stored_content(message.text, message.attachments),
+        **content,
         client_id=message.client_id,
         edited_at=edited_at,
     )
-    total = stored_bytes.add(connection, session_id, stored_bytes.size([message.text]))
+    total = stored_bytes.add(connection, session_id, stored_bytes.of_message(message.text, content["forwarded"]))
     if session_id == new_id or total > session_owners.SMALL_SESSION:
         session_owners.expire_oldest(connection, message.author.id, now=now)
     return thread_id

@@ -15,7 +15,7 @@ from bot.domain.sessions import Closed, ExpiringSession, IdleLimits, OpenSession
 from bot.store import display_names, file_contents, stored_bytes, summaries, thread_context
 from bot.store.engine import mark_dirty
 from bot.store.stored_bytes import MOST_OF_SESSION
-from bot.store.tables import MESSAGES, NO_TEXT, RUNNING, SESSIONS, THREADS, TURNS
+from bot.store.tables import MESSAGES, NO_CONTENT, NO_TEXT, RUNNING, SESSIONS, THREADS, TURNS
 
 BYTES_PER_STEP = 250_000  # of text that one transaction erases
 OPENING_CHARACTERS = 80  # of a session's first message, which identifies it in a list
@@ -96,7 +96,7 @@ def close(
     left = sa.case((SESSIONS.c.id.in_(small), 0), else_=at_least_one)
     closing = sa.update(SESSIONS).where(SESSIONS.c.id.in_([session.id for session in closed]))
     connection.execute(closing.values(closed_at=now, closed_why=why.value, owner="", stored_bytes=left))
-    connection.execute(sa.update(MESSAGES).where(MESSAGES.c.session_id.in_(small)).values(text="", attachments=[]))
+    connection.execute(sa.update(MESSAGES).where(MESSAGES.c.session_id.in_(small)).values(NO_CONTENT))
     connection.execute(sa.update(TURNS).where(TURNS.c.session_id.in_(small)).values(NO_TEXT))
     forget_related(connection, small)
     stored_bytes.release(connection, [(session.owner, session.stored_bytes) for session in closed])

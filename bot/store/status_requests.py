@@ -11,7 +11,7 @@ from bot.domain.events import StatusRequested
 from bot.domain.sessions import StatusReply
 from bot.store import threads
 from bot.store.engine import insert_or_ignore
-from bot.store.tables import MESSAGES
+from bot.store.tables import MESSAGES, NO_CONTENT
 
 
 def accept(connection: Connection, event: StatusRequested, *, now: datetime) -> int | None:
@@ -28,8 +28,7 @@ def accept(connection: Connection, event: StatusRequested, *, now: datetime) -> 
         "message_id": event.message_id,
         "author_id": event.author.id,
         "author_workspace": event.author.workspace,
-        "text": "",
-        "attachments": [],
+        **NO_CONTENT,
         "fixed_reply": StatusReply.STATUS.value,
         "accepted_at": now,
     }

@@ -14,14 +14,25 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
-from bot.domain.events import Attachment, MessageReceived, storable, stored_content
+from bot.domain.events import Attachment, MessageReceived, read_forwarded, storable, stored_content
 from bot.prompt.history import Turn
 from bot.prompt.speakers import LONGEST_NAME
 from bot.prompt.thread_context import AuthorKind, ContextState, EarlierMessage, ThreadContext
 from bot.store import file_contents, stored_bytes, summaries
 from bot.store.engine import insert_or_ignore, mark_dirty
+from bot.store.file_contents import ids_in
 from bot.store.locks import lock_threads
-from bot.store.tables import FILE_CONTENTS, MESSAGES, POSTED_MESSAGES, RUNNING, SESSIONS, THREAD_CONTEXT, THREADS, TURNS
+from bot.store.tables import (
+    FILE_CONTENTS,
+    MESSAGES,
+    NO_CONTENT,
+    POSTED_MESSAGES,
+    RUNNING,
+    SESSIONS,
+    THREAD_CONTEXT,
+    THREADS,
+    TURNS,
+)
 
 
 def expect(connection: Connection, session_id: str) -> None:
@@ -45,10 +56,10 @@ def save(connection: Connection, thread_id: int, session_id: str, turn_id: int, 
         marker = markers.get(message.message_id)
         deleted = marker is not None and not marker.author_id
         if message.message_id not in stored and message.author_id not in markers and not deleted:
-            edit = {"text": marker.text, "attachments": marker.attachments} if marker is not None else {}
+            edit = {name: getattr(marker, name) for name in NO_CONTENT} if marker is not None else {}
             ids = {"thread_id": thread_id, "session_id": session_id}
             insert_or_ignore(connection, THREAD_CONTEXT, ids | _row(message) | edit)
-    stored_bytes.add(connection, session_id, stored_bytes.size(message.text for message in context.messages))
+    stored_bytes.add(connection, session_id, sum(map(_bytes, context.messages)))
     state = (ContextState.COMPLETE if context.complete else ContextState.PARTIAL).value
     connection.execute(_OF_SESSION, of_session | {"background": state, "background_turn_id": turn_id})
 
@@ -88,12 +99,12 @@ def edit(connection: Connection, thread_id: int, message: MessageReceived) -> bo
     session = connection.execute(_OPEN_IN, {"this_thread": thread_id}).first()
     if session is None:
         return False
-    new = stored_content(message.text, message.attachments)
+    new = stored_content(message.text, message.attachments, message.forwarded)
     selected = (*_is_message(thread_id, message.message_id), THREAD_CONTEXT.c.author_id != "")
     replaced = connection.execute(sa.update(THREAD_CONTEXT).where(*selected).values(new)).rowcount > 0
     if replaced:
         mark_dirty(connection)
-        file_contents.keep_only(connection, thread_id, message.message_id, message.attachments)
+        file_contents.keep_only(connection, thread_id, message.message_id, ids_in(new["attachments"], new["forwarded"]))
     if session.is_reading:
         _add_marker(connection, thread_id, session.id, message.message_id, author_id=message.author.id, **new)
         return False
@@ -136,7 +147,7 @@ def forget(connection: Connection, session_ids: Sequence[str]) -> None:
 
 def _add_marker(connection: Connection, thread_id: int, session_id: str, message_id: str, **values: object) -> None:
     """Remember an edit, a deletion or a forgotten person until the context is stored (see the module's rule)."""
-    empty: dict[str, Any] = {"author_id": "", "name": "", "by": None, "text": "", "attachments": []}
+    empty: dict[str, Any] = {"author_id": "", "name": "", "by": None, **NO_CONTENT}
     ids = {"thread_id": thread_id, "session_id": session_id, "message_id": message_id}
     insert_or_ignore(connection, THREAD_CONTEXT, ids | empty | values)
 
@@ -150,19 +161,24 @@ def _stored_ids(connection: Connection, thread_id: int, ids: Sequence[str]) -> s
     return {*connection.execute(received).scalars(), *connection.execute(posted).scalars()}
 
 
+def _bytes(message: EarlierMessage) -> int:
+    return stored_bytes.size([message.text]) + sum(stored_bytes.length(each.text) for each in message.forwarded)
+
+
 def _row(message: EarlierMessage) -> dict[str, object]:
     return {
         "message_id": message.message_id,
         "author_id": message.author_id,
         "name": storable(message.name)[:LONGEST_NAME],
         "by": message.by.value,
-        **stored_content(message.text, message.attachments),
+        **stored_content(message.text, message.attachments, message.forwarded),
     }
 
 
 def _message(row: Row[*tuple[Any, ...]]) -> EarlierMessage:
     attachments = tuple(Attachment(**file) for file in row.attachments)
-    return EarlierMessage(row.message_id, row.author_id, row.text, attachments, AuthorKind(row.by), row.name)
+    forwarded = read_forwarded(row.forwarded)
+    return EarlierMessage(row.message_id, row.author_id, row.text, attachments, AuthorKind(row.by), row.name, forwarded)
 
 
 def _is_message(thread_id: int, message_id: str) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:

@@ -20,8 +20,9 @@ from bot.domain import file_texts, texts
 from bot.domain.sessions import Interrupted
 from bot.playground.web_api.files import LOGIN_PAGE
 from bot.playground.workspace.file_sharing import delete_file, upload
+from bot.playground.workspace.forwarding import forward
 from bot.playground.workspace.messages import Edit
-from bot.prompt.marks import NO_IMAGES
+from bot.prompt.marks import FORWARDED_ENDS, NO_IMAGES
 from bot.slack.outbound import file_downloads
 from bot.turns.file_reader import IMAGE_TURNS, MOST_FILES
 from tests.dialogues.test_forgetting import WAYS, Way, by_edit, in_the_files
@@ -250,6 +251,17 @@ async def test_a_file_before_the_call_is_read(room: Room) -> None:
     await room.acknowledged()
     await room.services.scheduler.vacuum()
     assert not in_the_files(room, LINE)
+
+
+async def test_a_forwarded_file_is_read(room: Room) -> None:
+    """A file in a forwarded message is read, too, and is shown as a part of that message."""
+    ana, ben = room.guest("Ana"), room.guest("Ben")
+    original = ben.shares("the codes", "general", notes_txt=LINE.encode()).opening
+    passed_on = forward(room.workspace, ana.person, original, room.workspace.dm(ana.person), "what does it say?")
+    (answer,) = await ana.talk(passed_on).answers(1)
+
+    assert LINE in answer
+    assert FORWARDED_ENDS in answer.partition(LINE)[2]
 
 
 async def test_a_stop_ends_the_reading(room: Room) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bot.domain.events import Attachment
+from bot.domain.events import Attachment, Forwarded
 from bot.domain.file_content import FileContent, FileOutcome, ScaledImage
 from bot.domain.preferences import Preferences, Profile, for_model, remembered
 from bot.prompt import marks
@@ -28,13 +28,8 @@ OURS = [
     *(marks.NOTE_BEGINS, marks.NOTE_ENDS, marks.SUMMARY_BEGINS, marks.SUMMARY_ENDS, marks.CONTEXT_BEGINS),
     *(marks.CONTEXT_ENDS, marks.UNREADABLE_CONTEXT, marks.MISSING, marks.SINGLE_AUTHOR_NOTE.format("Ana")),
     *(marks.ATTACHED_IMAGE.format("a.png"), marks.FILE_BEGINS.format("a.txt"), marks.FILE_ENDS, marks.NO_IMAGES),
-    *(
-        marks.FEWER_IMAGES.format(1),
-        marks.ATTACHED.format("a.png"),
-        marks.LEFT_OUT.format(7),
-        marks.SUMMARY_SO_FAR,
-        marks.TURNS_TO_SUMMARIZE,
-    ),
+    *(marks.FORWARDED_BEGINS.format("Ana"), marks.FORWARDED_ENDS, marks.FEWER_IMAGES.format(1)),
+    *(marks.ATTACHED.format("a.png"), marks.LEFT_OUT.format(7), marks.SUMMARY_SO_FAR, marks.TURNS_TO_SUMMARIZE),
 ]
 OPENINGS = [mark.strip("[ ").casefold()[:12] for mark in OURS if mark.startswith("[")]
 CYRILLIC = str.maketrans("aeo", "\u0430\u0435\u043e")
@@ -57,13 +52,17 @@ contents = st.builds(FileContent, st.just(FileOutcome.TEXT), texts, st.booleans(
     [None, FileContent(FileOutcome.PROTECTED), FileContent(FileOutcome.IMAGE, image=ScaledImage(b"", 9, 9))]
 )
 files = st.builds(Attachment, st.just("F1"), texts, texts, st.just(1), content=contents)
-utterances = st.builds(Utterance, st.sampled_from(PEOPLE[:2]), texts, st.lists(files, max_size=1).map(tuple))
+few_files = st.lists(files, max_size=1).map(tuple)
+forwards = st.builds(Forwarded, st.sampled_from(["", *PEOPLE[:2]]), texts, texts, texts, few_files)
+few_forwards = st.lists(forwards, max_size=2).map(tuple)
+utterances = st.builds(Utterance, st.sampled_from(PEOPLE[:2]), texts, few_files, few_forwards)
 turns = st.builds(Turn, st.lists(utterances, min_size=1, max_size=2).map(tuple), texts)
 earlier = st.builds(
     EarlierMessage,
     *(st.just("1"), st.sampled_from(PEOPLE), texts, st.lists(files, max_size=1).map(tuple)),
     st.sampled_from(AuthorKind),
     texts,
+    few_forwards,
 )
 profiles = st.builds(Profile, texts, st.just(NOW.utcoffset()), texts)
 preferences = st.fixed_dictionaries(dict.fromkeys(("name", "language", "about"), texts)).map(remembered)
@@ -110,6 +109,7 @@ class Sources:
                     text=inert(message.text),
                     name="Jenkins" if message.name else "",
                     attachments=tuple(map(inert_file, message.attachments)),
+                    forwarded=tuple(map(inert_forward, message.forwarded)),
                 )
                 for message in self.context
             ],
@@ -127,7 +127,15 @@ def inert(text: str) -> str:
 
 def inert_message(message: Utterance) -> Utterance:
     """Return a message that imitates nothing."""
-    return replace(message, text=inert(message.text), attachments=tuple(map(inert_file, message.attachments)))
+    files, passed_on = tuple(map(inert_file, message.attachments)), tuple(map(inert_forward, message.forwarded))
+    return replace(message, text=inert(message.text), attachments=files, forwarded=passed_on)
+
+
+def inert_forward(message: Forwarded) -> Forwarded:
+    """Return a forwarded message that imitates nothing."""
+    files = tuple(map(inert_file, message.attachments))
+    words = {"author_name": "Jenkins", "text": inert(message.text), "source": inert(message.source)}
+    return replace(message, attachments=files, **words)
 
 
 def inert_file(file: Attachment) -> Attachment:

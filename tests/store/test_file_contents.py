@@ -9,9 +9,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from bot.domain.events import Attachment, FileDeleted, MessageReceived
+from bot.domain.events import Attachment, FileDeleted, Forwarded, MessageReceived
 from bot.domain.file_content import FileContent, FileOutcome, ScaledImage
-from bot.prompt.history import Turn
+from bot.prompt.history import Turn, files_in
 from bot.prompt.thread_context import EarlierMessage, ThreadContext
 from bot.store import closed_sessions, edits, file_contents, thread_context
 from bot.store.claims import PlatformClaim
@@ -251,3 +251,36 @@ async def with_context(driver: StoreDriver) -> PlatformClaim:
     context = ThreadContext((EarlierMessage("1.0", BEN.id, "the codes", (FILE,)),))
     await driver.store.run(thread_context.save, claim.thread_id, claim.session_id or "", claim.turn_id, context)
     return claim
+
+
+async def forwarding(driver: StoreDriver) -> PlatformClaim:
+    """Return the claim of a question of Ana's that passes on a message of Ben's with a file."""
+    passed_on = (Forwarded(BEN.id, "Ben", "the codes", "", (FILE,)),)
+    claim = await asked(driver, dataclasses.replace(mention("read this"), forwarded=passed_on))
+    await save(driver, claim)
+    await driver.lapse()
+    return await driver.claimed(claim.thread_id)
+
+
+async def test_a_forwarded_file_is_found(driver: StoreDriver) -> None:
+    """A file of a forwarded message has its content in the message that passes it on."""
+    claim = await forwarding(driver)
+    [turn] = await driver.store.run(file_contents.in_turns, claim.session_id or "", [Turn(claim.utterances)])
+
+    assert [file.content for file in files_in(turn.messages[0])] == [TEXT]
+
+
+@pytest.mark.parametrize("way", ["its author is forgotten", "the file is deleted", "the forward is edited away"])
+async def test_a_forwarded_file_is_forgotten(driver: StoreDriver, way: str) -> None:
+    """The content of a forwarded file goes with its author, with the file, and with the forward."""
+    await forwarding(driver)
+    match way:
+        case "its author is forgotten":
+            await driver.forget(BEN)
+        case "the file is deleted":
+            assert await driver.store.run(edits.accept_file_deletion, FileDeleted("chat", "T1", "F1"))
+        case _:
+            await driver.accept_edit(edit("read that"))
+
+    assert await count(driver) == 0
+    assert '"F1"' not in str([row.forwarded for row in await driver.rows(MESSAGES)])

@@ -62,7 +62,7 @@ async def test_the_statements_of_every_message_use_an_index(driver: StoreDriver)
     await driver.store.run(posted_messages.posted, now, "A1")
     await driver.store.run(posted_messages.of_turn, now)
     file = Attachment("F1", "a.txt", "text/plain", 1)
-    with_file = [Turn((Utterance(ANA.id, "read", (file,), "2.0"),))]
+    with_file = [Turn((Utterance(ANA.id, "read", (file,), message_id="2.0"),))]
     await driver.store.run(
         file_contents.save, FilePlace("s1", now.thread_id, "2.0", "F1"), FileContent(FileOutcome.TEXT)
     )

@@ -64,6 +64,7 @@ class RecordingInbox:
         self.resets: list[tuple[str, str]] = []  # thread or session, user id
         self.sessions: list[OpenSession] = []
         self.kept: list[ExportedMessage] = []
+        self.greeted: list[str] = []  # user ids
         self.forgotten: list[str] = []  # user ids
         self.outcome = ResetOutcome.DONE
         self.saved_preferences: dict[str, Preferences] = {}
@@ -108,6 +109,12 @@ class RecordingInbox:
     ) -> Preferences:
         kept = self.saved_preferences[user_id] = changed(await self.preferences(platform, workspace, user_id), wishes)
         return kept
+
+    async def claim_greeting(self, platform: str, workspace: str, user_id: str, channel: str) -> bool:
+        del platform, workspace, channel
+        self._maybe_fail()
+        self.greeted.append(user_id)
+        return self.greeted.count(user_id) == 1
 
     async def last_change(self, platform: str, workspace: str, user_id: str) -> ModelsChange | None:
         del platform, workspace, user_id

@@ -17,6 +17,7 @@ from bot.playground.workspace.changes import (
     Change,
     ChannelArchived,
     ChannelDeleted,
+    ChannelIdChanged,
     Departure,
     FileRemoved,
     MessageChanged,
@@ -39,6 +40,15 @@ _MESSAGE_NEEDS = {
 }
 _MENTION_NEEDS = ("app_mention", "app_mentions:read")
 _STOP_NEEDS = (STOP_EVENT, "chat:write")
+_MOVE_NEEDS = {
+    kind: ("channel_id_changed", scope)
+    for kind, scope in {
+        "channel": "channels:read",
+        "group": "groups:read",
+        "im": "im:read",
+        "mpim": "mpim:read",
+    }.items()
+}
 _READ_SCOPES = {"channel": "channels:read", "group": "groups:read"}
 
 
@@ -60,6 +70,9 @@ def events_of(state: WorkspaceState, change: Change) -> Iterator[Json]:
             yield _stopped(change)
         case AppHomeOpened() if _is_subscribed(state, "app_home_opened", None):
             yield _home_opened(state, change)
+        case ChannelIdChanged(old_id, channel, ts) if _receives(state, channel, _MOVE_NEEDS[channel.slack_type]):
+            ids = {"old_channel_id": old_id, "new_channel_id": channel.id}
+            yield {"type": "channel_id_changed", **ids, "event_ts": ts}
         case ChannelArchived() | ChannelDeleted() | BotLeftChannel() | AppUninstalled():
             events = _departure_events(state, change)
             yield from (event for event, scope in events if _is_subscribed(state, event["type"], scope))
@@ -145,9 +158,9 @@ def _stopped(change: AgentSessionStopped) -> Json:
 
 def _home_opened(state: WorkspaceState, change: AppHomeOpened) -> Json:
     # docs.slack.dev/reference/events/app_home_opened
-    view = state.surfaces.of(change.person, "home")
+    view = state.surfaces.of(change.person, "home") if change.tab == "home" else None
     shown = {"view": view_json(state, view)} if view else {}
-    where = {"user": change.person.id, "channel": change.channel.id, "tab": "home"}
+    where = {"user": change.person.id, "channel": change.channel.id, "tab": change.tab}
     return {"type": "app_home_opened", **where, **shown, "event_ts": change.ts}
 
 

@@ -54,12 +54,23 @@ def shown_message(state: WorkspaceState, message: Message) -> Json:
         "format": message.format,
         "text": message.text,
         "blocks": list(message.blocks),
+        "attachments": [_attachment(attachment) for attachment in message.attachments],
         "files": [_file(state, file) for file in message.files if file.get("mode") != "tombstone"],
         "edited": message.edited is not None,
         "streaming": message.streaming_since is not None,
         "ephemeral": message.only_for is not None,
         "reply_count": state.transcript.reply_count(message),
     }
+
+
+def _attachment(attachment: Json) -> Json:
+    """Return an attachment: a forwarded message, or one of another app."""
+    texts = ("author_name", "pretext", "title", "text", "footer")
+    fields = [
+        {"title": field.get("title", ""), "value": field.get("value", "")} for field in attachment.get("fields", [])
+    ]
+    shown = {name: attachment.get(name, "") for name in texts}
+    return {**shown, "fields": fields, "blocks": attachment.get("blocks", [])}
 
 
 def shown_view(view: View | None) -> Json | None:

@@ -56,9 +56,17 @@ def _person_json(workspace: Workspace, person: Person) -> Json:
         **_zone(person, workspace.clock()),
         "deleted": False,
         "is_bot": False,
-        "is_restricted": False,
+        "is_restricted": person.is_guest,
         "is_stranger": person.team != workspace.team.id,
     }
+
+
+def _bot(workspace: Workspace, args: Args) -> Json:
+    written = [message for channel in workspace.channels for message in workspace.transcript.of_channel(channel)]
+    names = {message.bot_id: message.username for message in written if message.bot_id and message.username}
+    if (bot_id := args.text("bot")) not in names:
+        raise SlackError("bot_not_found")
+    return {"bot": {"id": bot_id, "deleted": False, "name": names[bot_id], "icons": {}}}
 
 
 def _zone(person: Person, now: datetime) -> Json:
@@ -141,6 +149,7 @@ def _require_scope(workspace: Workspace, scope: str) -> None:
 METHODS: Mapping[str, Method] = {
     "auth.test": Method(run=_auth_test),
     "users.info": Method(run=_user, required=("user",), scope="users:read"),
+    "bots.info": Method(run=_bot, scope="users:read"),
     "conversations.info": Method(run=_channel, required=("channel",)),
     "conversations.replies": Method(run=_replies, required=("channel", "ts")),
 }

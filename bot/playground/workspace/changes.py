@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from bot.playground.workspace.messages import Json, Message
 from bot.playground.workspace.people import Channel, Person
@@ -144,11 +145,12 @@ class ViewSubmitted:
 
 @dataclass(frozen=True, slots=True)
 class AppHomeOpened:
-    """A person opened the app's Home tab (app_home_opened)."""
+    """A person opened a tab of the app (app_home_opened)."""
 
     person: Person
     channel: Channel  # their direct messages with the app
     ts: str
+    tab: Literal["home", "messages"] = "home"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,15 @@ class ChannelArchived:
 class ChannelDeleted:
     """A channel was deleted with all its messages. `channel` is its last state."""
 
+    channel: Channel
+    ts: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelIdChanged:
+    """A channel got another id, because it is shared with another organisation now."""
+
+    old_id: str
     channel: Channel
     ts: str
 
@@ -207,6 +218,7 @@ Change = (
     | ConnectionChanged
     | AgentSessionStopped
     | AppHomeOpened
+    | ChannelIdChanged
     | ViewShown
     | Interaction
     | Departure

@@ -58,7 +58,7 @@ class SlackAdapter:
         self._slack = Slack(without_retries(client), limiter or RateLimiter())
         self._bot = bot
         self._status = Status(self._slack)
-        self._names = UserDirectory(self._slack, clock)
+        self._names = UserDirectory(self._slack, clock, team_id=bot.team_id)
         self._files = FileDownloads(self._slack, bot)
         self._streaming = StreamingPolicy(streaming)
         self._answering: set[Thread] = set()

@@ -55,6 +55,7 @@ export function readViews(as) {
 }
 
 export const sendMessage = (body) => post("post", body);
+export const forwardMessage = (body) => post("forward", body);
 export const editMessage = (body) => post("edit", body);
 export const deleteMessage = (body) => post("delete", body);
 export const runCommand = (body) => post("command", body);
@@ -62,6 +63,7 @@ export const runShortcut = (body) => post("shortcut", body);
 export const pressButton = (body) => post("action", body);
 export const stopWork = (body) => post("stop", body);
 export const openHome = (body) => post("home", body);
+export const openMessages = (body) => post("messages-tab", body);
 export const pressAtHome = (body) => post("view-action", body);
 export const submitView = (body) => post("submit", body);
 export const closeView = (body) => post("close", body);

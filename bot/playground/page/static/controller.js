@@ -71,6 +71,8 @@ export class Controller {
   async open(channel, thread = null) {
     this.pendingRoot = null;
     this.state.open(channel, thread);
+    const { as, dms } = this.state;
+    if (channel === dms[as]) this.actions.attempt(() => api.openMessages({ as })); // Slack tells the bot each time
     await this.load(channel);
   }
 

@@ -15,7 +15,9 @@ from slack_bolt.async_app import AsyncApp
 
 from bot.slack.identity import BotIdentity
 from bot.slack.inbound.events_api import CHANNEL_LOST_EVENTS, read_event
+from bot.slack.inbound.interactions.greeting import Greeting
 from bot.slack.inbound.interactions.preferences_editor import PreferencesEditor
+from bot.slack.message_fields import string_field
 from bot.slack.port import Intake
 
 APP_HOME_OPENED = "app_home_opened"  # https://docs.slack.dev/reference/events/app_home_opened
@@ -23,6 +25,7 @@ ACCEPTED_EVENTS = (
     "agent_session_stopped",
     "app_mention",
     "app_uninstalled",
+    "channel_id_changed",
     "file_deleted",
     "message",
     "tokens_revoked",
@@ -30,8 +33,10 @@ ACCEPTED_EVENTS = (
 )
 
 
-def register(app: AsyncApp, intake: Intake, bot: BotIdentity, preferences: PreferencesEditor) -> None:
-    """Accept and acknowledge every event of a type that the manifest subscribes to. Publish the Home tab."""
+def register(
+    app: AsyncApp, intake: Intake, bot: BotIdentity, preferences: PreferencesEditor, greeting: Greeting
+) -> None:
+    """Accept and acknowledge every event of a type that the manifest subscribes to. Publish the Home tab, and greet."""
 
     async def accept(body: dict[str, Any], next_: Callable[[], Awaitable[None]]) -> None:
         if (event := read_event(body, bot)) is not None:
@@ -39,8 +44,11 @@ def register(app: AsyncApp, intake: Intake, bot: BotIdentity, preferences: Prefe
         await next_()
 
     async def app_home_opened(event: dict[str, Any]) -> None:
-        if event.get("tab") == "home":  # the tab "messages" is the direct message
-            await preferences.publish_home_tab(event["user"])
+        user, channel = string_field(event, "user"), string_field(event, "channel")
+        if user and event.get("tab") == "home":
+            await preferences.publish_home_tab(user)
+        elif user and channel and event.get("tab") == "messages":
+            await greeting.greet(user, channel)
 
     app.middleware(accept)
     app.event(re.compile(f"^({'|'.join(ACCEPTED_EVENTS)})$"))(_acknowledge)  # Bolt tries all listeners in turn: use one
