@@ -121,7 +121,7 @@ class SlackAdapter:
             await client.chat_postEphemeral(
                 channel=thread.channel,
                 user=author,
-                thread_ts=thread.root,
+                thread_ts=thread.root or None,
                 text=texts.kept(change.wishes),
                 blocks=kept_preferences(change, author),
             )
