@@ -50,9 +50,7 @@ def store_message(
     `thread` is the thread's row; None creates it. `followed`: the bot took part in it when the message was written.
     """
     thread_id = thread.id if thread is not None else threads.ensure(connection, message.thread)
-    if _is_duplicate(connection, thread_id, message):
-        return None
-    if message.by_workflow and not workflow_limits.may_ask(connection, thread_id, message, now=now):
+    if _is_duplicate(connection, thread_id, message) or workflow_limits.exceeded(connection, thread_id, message, now):
         return None
     if thread is not None and not followed:
         thread_context.erase(connection, thread_id, message.message_id)  # it is now a question of its own
