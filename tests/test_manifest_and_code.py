@@ -30,6 +30,7 @@ SCOPES = {
     "chat_startStream": "chat:write",
     "chat_stopStream": "chat:write",
     "chat_update": "chat:write",
+    "conversations_history": "im:history",  # of DMs alone
     "conversations_replies": "channels:history",  # or groups:history, im:history, mpim:history
     "files_info": "files:read",
     "files_upload_v2": "files:write",  # files.getUploadURLExternal and files.completeUploadExternal

@@ -65,6 +65,9 @@ class Settings(BaseModel):
     slack_streaming: Annotated[str, _parsed(parsers.choice("auto", "direct", "off"))] = _setting(
         "auto", "Unset it for auto."
     )
+    dm_sessions: Annotated[str, _parsed(parsers.choice("rolling", "threads"))] = _setting(
+        "rolling", "Unset it for rolling."
+    )
     host: str = _setting("127.0.0.1", "Use for instance 127.0.0.1.")
     port: Port = _setting(3000, "Use for instance 3000.")
     openai_api_key: SecretStr | None = _setting(None, "Copy it from your model provider.")

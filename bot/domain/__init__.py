@@ -1,5 +1,5 @@
 """The domain: pure values and rules, without I/O.
 
-Reading order: lookalikes, file_content, events, sessions, personal_data, texts, file_texts, activities, preferences,
-api_keys.
+Reading order: lookalikes, file_content, events, direct_messages, sessions, personal_data, texts, file_texts,
+activities, preferences, api_keys.
 """

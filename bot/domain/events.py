@@ -14,6 +14,8 @@ from typing import Any
 
 from bot.domain.file_content import FileContent
 
+ROLLING = ""  # in place of a root: the conversation at the top level of a direct message
+
 
 @dataclass(frozen=True, slots=True)
 class Thread:
@@ -24,6 +26,11 @@ class Thread:
     channel: str
     root: str  # platform id of the thread's first message
     direct: bool = False  # in a direct message with the bot
+
+    @property
+    def rolling(self) -> bool:
+        """Whether it is no thread, but all that is written at the top level of a direct message."""
+        return self.direct and self.root == ROLLING
 
     def __str__(self) -> str:
         return f"{self.platform}:{self.workspace}:{self.channel}:{self.root}"

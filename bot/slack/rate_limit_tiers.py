@@ -35,6 +35,7 @@ RATE_LIMITS: Mapping[str, RateLimit] = {
     "chat.startStream": _TIER_2,
     "chat.stopStream": _TIER_2,
     "chat.update": RateLimit(50, partial_updates=30),
+    "conversations.history": _TIER_3,
     "conversations.replies": _TIER_3,
     "files.info": _TIER_4,
     "users.info": _TIER_4,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
-from bot.domain.events import FileDeleted, MessageDeleted, MessageEdited, stored_content
+from bot.domain.events import FileDeleted, MessageDeleted, MessageEdited, MessageReceived, stored_content
 from bot.domain.sessions import EditOutcome, Interrupted, wants_answer, wants_answer_now
 from bot.store import file_contents, posted_messages, stored_bytes, thread_context, threads
 from bot.store.erasure import erase_messages, texts_changed
@@ -26,7 +27,11 @@ def accept_edit(
 
     Nothing changes when a later edit is stored already, or the message is deleted, a command or of a closed session.
     """
-    thread = threads.find(connection, edited.message.thread)
+    message = edited.message
+    _edit_context(connection, message)
+    place = threads.located(connection, message.thread, message.message_id)
+    edited = replace(edited, message=replace(message, thread=place))
+    thread = threads.find(connection, place)
     stored = _find(connection, thread, edited.message.message_id)
     if stored is None:
         return _accept_new(connection, edited, thread, now=now, new_id=new_id, idle_after=idle_after)
@@ -74,6 +79,9 @@ def accept_deletion(connection: Connection, deleted: MessageDeleted, *, now: dat
     A message of the bot's own takes the answer with it that it holds a part of. A message that wants an answer and is
     not stored may still be delivered: a row remembers that it was deleted.
     """
+    if deleted.thread.rolling and (below := threads.find(connection, replace(deleted.thread, root=deleted.message_id))):
+        thread_context.erase(connection, below.id, deleted.message_id)
+    deleted = replace(deleted, thread=threads.located(connection, deleted.thread, deleted.message_id))
     thread = threads.find(connection, deleted.thread)
     stored = _find(connection, thread, deleted.message_id)
     if thread is not None:
@@ -136,6 +144,12 @@ _TURN_OF_CONTENT = sa.select(
         sa.select(SESSIONS.c.background_turn_id).where(SESSIONS.c.id == sa.bindparam("this_session")).scalar_subquery(),
     )
 )
+
+
+def _edit_context(connection: Connection, message: MessageReceived) -> None:
+    """Edit a message of a rolling conversation in the context of the thread below it, which is another conversation."""
+    if message.thread.rolling and (below := threads.find(connection, replace(message.thread, root=message.message_id))):
+        thread_context.edit(connection, below.id, message)
 
 
 def _find(connection: Connection, thread: Row[int, bool, bool] | None, message_id: str) -> Row[*tuple[Any, ...]] | None:

@@ -170,10 +170,11 @@ def _end_turns(connection: Connection, thread_ids: Sequence[int], why: Interrupt
 
 def _in_scope(scope: Scope) -> list[sa.ColumnElement[bool]]:
     has_author = MESSAGES.c.author_id > "" if scope.person is None else MESSAGES.c.author_id == scope.person
-    return [has_author, *_place(scope)]
+    return [has_author, *place_of(scope)]
 
 
-def _place(scope: Scope) -> list[sa.ColumnElement[bool]]:
+def place_of(scope: Scope) -> list[sa.ColumnElement[bool]]:
+    """Return the conditions on the threads of a scope."""
     filters = {
         THREADS.c.platform: scope.platform,
         THREADS.c.workspace: scope.workspace,
@@ -184,11 +185,11 @@ def _place(scope: Scope) -> list[sa.ColumnElement[bool]]:
 
 def _erase_related(connection: Connection, scope: Scope) -> None:
     """Erase people's messages in thread contexts, their display names and their preferences."""
-    thread_context.erase_in(connection, _place(scope), scope.person)
-    display_names.erase_in(connection, _place(scope), scope.person)
+    thread_context.erase_in(connection, place_of(scope), scope.person)
+    display_names.erase_in(connection, place_of(scope), scope.person)
     if scope.person is not None:
         _erase_forwarded(connection, scope, scope.person)
-        session_owners.disown(connection, _place(scope), scope.person)
+        session_owners.disown(connection, place_of(scope), scope.person)
     if scope.channel is None:
         person = {"platform": scope.platform, "workspace": scope.workspace, "user_id": scope.person}
         preferences.erase(connection, **person)
@@ -198,7 +199,7 @@ def _erase_related(connection: Connection, scope: Scope) -> None:
 
 def _erase_forwarded(connection: Connection, scope: Scope, person: str) -> None:
     """Erase the person's words that others passed on, and the answers to those others. Running turns restart."""
-    shown = forwarded_messages.erase_by(connection, _place(scope), person)
+    shown = forwarded_messages.erase_by(connection, place_of(scope), person)
     for turn_id, thread_id in shown.items():
         interrupt(connection, thread_id, Interrupted.EDITED, turn_id)
     _erase_answers(connection, list(shown), texts.ANSWER_ERASED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +20,7 @@ def accept(connection: Connection, event: StatusRequested, *, now: datetime) -> 
 
     Return None for a duplicate, or for a bare `!status` in a thread in which the bot takes no part.
     """
+    event = replace(event, thread=threads.located(connection, event.thread, event.message_id))
     row = threads.find(connection, event.thread)
     if not (event.mentions_bot or event.thread.direct or (row is not None and row.engaged)):
         return None

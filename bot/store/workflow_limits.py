@@ -20,8 +20,10 @@ IN_A_ROW = 3  # questions of one workflow in a thread in which nobody else write
 PER_HOUR = 60  # questions of one workflow
 
 
-def may_ask(connection: Connection, thread_id: int, message: MessageReceived, *, now: datetime) -> bool:
-    """Return whether the bot answers this message of a workflow."""
+def exceeded(connection: Connection, thread_id: int, message: MessageReceived, now: datetime) -> bool:
+    """Return whether a workflow wrote this message, and has asked too much. It is not answered then."""
+    if not message.by_workflow:
+        return False
     newest = (
         sa.select(MESSAGES.c.author_id)
         .where(MESSAGES.c.thread_id == thread_id, MESSAGES.c.message_id < message.message_id)
@@ -33,5 +35,5 @@ def may_ask(connection: Connection, thread_id: int, message: MessageReceived, *,
     asked = sa.select(MESSAGES.c.id).where(*in_hour).limit(PER_HOUR).subquery()
     if by_it or connection.execute(sa.select(sa.func.count()).select_from(asked)).scalar_one() >= PER_HOUR:
         log.warning("workflow_not_answered", extra={"place": str(message.thread), "workflow": message.author.id})
-        return False
-    return True
+        return True
+    return False

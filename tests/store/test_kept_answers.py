@@ -21,7 +21,7 @@ from bot.store.erasure import Scope
 from bot.store.settlement import KeptAnswer, Settlement, TurnState
 from bot.store.tables import TURNS
 from tests.support.builders import ANA, BEN, THREAD, deletion, edit, mention, reply, reset, stop
-from tests.support.store_driver import StoreDriver, is_waiting_for_lock
+from tests.support.store_driver import StoreDriver, wait_for_lock
 from tests.support.timeouts import GENEROUS_S
 
 ANSWER = "turn it off and on"
@@ -171,9 +171,7 @@ async def test_an_edit_at_the_same_moment(driver: StoreDriver) -> None:
         interruptions.interrupt(connection, claim.thread_id, Interrupted.EDITED, claim.turn_id)
         interruptions.drop_kept(connection, claim.turn_id)
         keeping.set()
-        with driver.store.engine.connect() as other:
-            while not is_waiting_for_lock(other):
-                pass
+        wait_for_lock(driver.store.engine)
 
     keeping = threading.Event()
     editing = asyncio.create_task(driver.store.run(edited))

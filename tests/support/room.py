@@ -291,5 +291,6 @@ def settings_for(workspace: Workspace, server: PlaygroundServer, model: OpenAISe
         "slack_api_url": server.api_url,
         "openai_base_url": model.base_url,
         "openai_model": "scripted",
+        "dm_sessions": "threads",  # the dialogues speak in threads; test_direct_messages has the other setting
     }
     return Settings(**(values | more))

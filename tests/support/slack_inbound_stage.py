@@ -224,12 +224,12 @@ class InboundStage:
 
 
 @asynccontextmanager
-async def inbound_stage(**server_options: Any) -> AsyncIterator[InboundStage]:
+async def inbound_stage(*, dm_sessions: str = "rolling", **server_options: Any) -> AsyncIterator[InboundStage]:
     """Connect a Bolt app to a playground workspace by Socket Mode."""
     async with AsyncExitStack() as stack:
         playground = await stack.enter_async_context(served(make_workspace(), **server_options))
         inbox = RecordingInbox()
-        settings = settings_of(playground)
+        settings = settings_of(playground, dm_sessions=dm_sessions)
         client = await stack.enter_async_context(open_client(settings))
         app = build_app(client, await identify(client), services_of(inbox), settings, clock=SettableClock().now)
         transport = await stack.enter_async_context(connect(app, settings))

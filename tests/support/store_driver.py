@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,6 +29,7 @@ from bot.store.leases import LeaseRequest
 from bot.store.settlement import Settlement, TurnState
 from bot.testing import SettableClock
 from tests.support.builders import DAY, NOON
+from tests.support.timeouts import GENEROUS_S
 
 A_DAY = IdleLimits(DAY)
 HOUR = timedelta(hours=1)
@@ -172,6 +174,19 @@ def is_waiting_for_lock(connection: sa.Connection) -> bool:
     """Return whether a transaction waits for a lock."""
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     return bool(connection.execute(sa.text(waiting)).scalar_one())
+
+
+def wait_for_lock(engine: sa.Engine) -> None:
+    """Return once a transaction waits for a lock.
+
+    Each look is a transaction of its own: in one, PostgreSQL repeats its first answer.
+    """
+    deadline = time.monotonic() + GENEROUS_S
+    while time.monotonic() < deadline:
+        with engine.connect() as connection:
+            if is_waiting_for_lock(connection):
+                return
+    raise TimeoutError
 
 
 async def lapse(store: Store) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncApp
 
+from bot.domain.direct_messages import rolled
 from bot.slack.identity import BotIdentity
 from bot.slack.inbound.events_api import CHANNEL_LOST_EVENTS, read_event
 from bot.slack.inbound.interactions.greeting import Greeting
@@ -34,13 +35,19 @@ ACCEPTED_EVENTS = (
 
 
 def register(
-    app: AsyncApp, intake: Intake, bot: BotIdentity, preferences: PreferencesEditor, greeting: Greeting
+    app: AsyncApp,
+    intake: Intake,
+    bot: BotIdentity,
+    preferences: PreferencesEditor,
+    greeting: Greeting,
+    *,
+    rolling: bool,
 ) -> None:
     """Accept and acknowledge every event of a type that the manifest subscribes to. Publish the Home tab, and greet."""
 
     async def accept(body: dict[str, Any], next_: Callable[[], Awaitable[None]]) -> None:
         if (event := read_event(body, bot)) is not None:
-            await intake.accept(event)
+            await intake.accept(rolled(event) if rolling else event)
         await next_()
 
     async def app_home_opened(event: dict[str, Any]) -> None:
