@@ -14,6 +14,7 @@ from typing import Any
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.domain.events import Thread
+from bot.errors import PlatformUnavailable
 from bot.prompt.thread_context import UNREADABLE, AuthorKind, EarlierMessage, ThreadContext
 from bot.slack.errors import CallError
 from bot.slack.identity import BotIdentity
@@ -41,6 +42,28 @@ async def read(slack: Slack, bot: BotIdentity, thread: Thread, before: str) -> T
             return UNREADABLE
     messages = earlier_messages((message for page in pages for message in _messages(page)), bot, before)
     return ThreadContext(tuple(messages), complete=not pages[-1].get("has_more"))
+
+
+async def find_own(slack: Slack, bot: BotIdentity, thread: Thread, after: str, text: str) -> str | None:
+    """Return the ts of the bot's newest message with this text since the message `after`; None if Slack does not say.
+
+    Raises PlatformUnavailable when it is not there.
+    """
+
+    async def send() -> AsyncSlackResponse:
+        return await slack.client.conversations_replies(
+            channel=thread.channel, ts=thread.root, oldest=after, limit=_PAGE_SIZE
+        )
+
+    try:
+        page = await slack.limiter.call("conversations.replies", send, wait_s=_TIMEOUT_S, idempotent=True)
+    except CallError:
+        return None
+    ours = [message for message in _messages(page) if isinstance(message, dict) and is_by_this_bot(message, bot)]
+    found = [ts for message in ours if text in _string(message, "text") and (ts := _string(message, "ts")) > after]
+    if not found:
+        raise PlatformUnavailable("the message was not posted")
+    return max(found)
 
 
 async def _read_pages(pages: list[AsyncSlackResponse], slack: Slack, thread: Thread, before: str) -> None:
