@@ -39,7 +39,7 @@ from bot.prompt.marks import (
     set_in,
     without_marks,
 )
-from bot.prompt.tokens import MOST_CHARACTERS, MOST_TOKENS, TOKENS_PER_MESSAGE, estimate_tokens, shorten
+from bot.prompt.tokens import MOST_CHARACTERS, estimate_tokens, shorten
 
 CROWDED = 0.75  # of the room: beyond that, compaction starts, before turns have to be left out
 
@@ -87,10 +87,10 @@ class PromptParts:
     one_caller: bool = False  # all messages are an API caller's
 
     @property
-    def file_characters(self) -> int:
-        """The length of the files' texts, by which composing takes longer."""
-        files = [file for turn in (*self.past.turns, self.newest) for file in files_of(turn)]
-        return sum(len(file.content.text) for file in files if file.content is not None)
+    def size(self) -> int:
+        """The length of its texts in characters. Composing takes time in proportion."""
+        following = sum(len(message["content"]) for message in self.following)
+        return self.past.size + self.newest.size + len(self.about) + len(self.instructions) + following
 
 
 def compose(persona: str, parts: PromptParts, budget: Budget) -> Prompt:
@@ -235,30 +235,32 @@ def _shortened_equally(messages: Sequence[ChatMessage], room: int) -> _Part:
 
 def _part(messages: Sequence[ChatMessage], most: int = _UNBOUNDED, then: int = 0) -> _Part:
     """Return the messages. One with more than `most` tokens is shortened to `then`."""
-    shown = [_fitted(message, most, then) for message in messages]
-    return _Part(tuple(shown), sum(_cost(message) for message in shown))
+    shown, costs = list[ChatMessage](), list[int]()
+    for message in messages:
+        fitted, cost = _fitted(message, most, then)
+        shown.append(fitted)
+        costs.append(cost)
+    return _Part(tuple(shown), sum(costs))
 
 
-def _cost(message: ChatMessage) -> int:
-    tool_calls = message.get("tool_calls")
-    of_calls = estimate_tokens(json.dumps(tool_calls)) if tool_calls else 0
-    return estimate_tokens(message["content"]) + image_tokens(message.get("images", ())) + of_calls
+def _fitted(message: ChatMessage, most: int, then: int) -> tuple[ChatMessage, int]:
+    """Return the message, shortened if needed, and its tokens.
 
-
-def _fitted(message: ChatMessage, most: int, then: int) -> ChatMessage:
-    """Return the message, shortened if needed. Images take up to three quarters of a shortened one, the first first."""
-    images = message.get("images", ())
-    of_images = image_tokens(images)
-    if not images or _cost(message) <= most:
-        return {**message, "content": _within(message["content"], most - of_images, then)}
+    Images take up to three quarters of a shortened message, the first ones first.
+    """
+    images, tool_calls = message.get("images", ()), message.get("tool_calls")
+    besides = image_tokens(images) + (estimate_tokens(json.dumps(tool_calls)) if tool_calls else 0)
+    if not images or estimate_tokens(message["content"]) + besides <= most:
+        text, cost = _within(message["content"], most, then)
+        return {**message, "content": text}, cost + besides
     sums = accumulate(image_tokens([image]) for image in images)
     kept = images[: sum(1 for total in sums if total <= then * 3 // 4)]
     note = f"\n{FEWER_IMAGES.format(len(kept))}" if len(kept) < len(images) else ""
     left = max(0, then - image_tokens(kept) - estimate_tokens(note))
-    fitted: ChatMessage = {**message, "content": _within(message["content"], left, left) + note, "images": kept}
+    fitted: ChatMessage = {**message, "content": _within(message["content"], left, left)[0] + note, "images": kept}
     if not kept:
         del fitted["images"]
-    return fitted
+    return fitted, estimate_tokens(fitted["content"]) + image_tokens(kept)
 
 
 def _is_cut(message: ChatMessage, shown: _Part) -> bool:
@@ -269,11 +271,11 @@ def _lacks_images(message: ChatMessage, shown: _Part) -> bool:
     return len(shown.messages[0].get("images", ())) < len(message.get("images", ()))
 
 
-def _within(text: str, most: int, then: int) -> str:
-    """Shorten a text. Its tokens are only estimated where its length leaves doubt."""
-    if TOKENS_PER_MESSAGE + MOST_TOKENS * len(text) <= most:
-        return text
-    return text if len(text) <= most * MOST_CHARACTERS and estimate_tokens(text) <= most else shorten(text, then)
+def _within(text: str, most: int, then: int) -> tuple[str, int]:
+    """Return a text, shortened to `then` tokens if it has more than `most`, and its tokens."""
+    if len(text) <= most * MOST_CHARACTERS and (tokens := estimate_tokens(text)) <= most:
+        return text, tokens
+    return (shortened := shorten(text, then)), estimate_tokens(shortened)
 
 
 def _without_oldest(past: Past, dropped: int, newest: Turn) -> Past:

@@ -54,6 +54,14 @@ class Turn:
     id: int = field(default=0, compare=False)  # of its row; increases within a session
     thread_context: ThreadContext = NO_THREAD_CONTEXT  # shown with this turn
 
+    @property
+    def size(self) -> int:
+        """The length of its texts in characters."""
+        messages: list[Utterance | EarlierMessage] = [*self.messages, *self.thread_context.messages]
+        written = [text for message in messages for text in (message.text, *(each.text for each in message.forwarded))]
+        read = [file.content.text for file in files_of(self) if file.content is not None]
+        return sum(map(len, (*written, *read, self.answer or "")))
+
 
 @dataclass(frozen=True, slots=True)
 class HistoryWindow:
@@ -74,6 +82,11 @@ class Past:
 
     turns: tuple[Turn, ...] = ()
     window: HistoryWindow = WHOLE_HISTORY
+
+    @property
+    def size(self) -> int:
+        """The length of its texts in characters."""
+        return sum(turn.size for turn in self.turns) + len(self.window.summary)
 
 
 def speakers(turns: Iterable[Turn]) -> frozenset[str]:
@@ -173,6 +186,8 @@ def render(
     """Return a turn's messages. With `several`, each text of a person begins with their name."""
     said = [_text(message, names, several=several, one_caller=one_caller) for message in turn.messages]
     question = "\n\n".join([note, *said] if note else said)
+    if one_caller and len(said) > 1:  # a mark may be spread over several messages
+        question = without_marks(question)
     messages: list[ChatMessage] = [
         {"role": "assistant" if own else "user", "content": text} for own, text in _pieces(turn, names, question)
     ]

@@ -50,26 +50,28 @@ class AnswerStream:
         compose: Callable[[Budget], Prompt],
         budget: Budget,
         *,
+        size: int,
         window: HistoryWindow = WHOLE_HISTORY,
         parameters: Parameters = NO_PARAMETERS,
         interruption: Interruption | None = None,
         can_restart: bool = False,
-        notes: Sequence[str] = (),
     ) -> None:
-        """`compose` makes the prompt within a budget as it is at that moment; `window` is the session's until now.
+        """`compose` makes the prompt within a budget as it is at that moment, from texts of `size` characters.
 
+        `window` is the session's until now.
         `can_restart`: the reader of `words` drops the text so far at a Retry. Without it a retry after some text is a
-        failure, because the reader has passed the text on. `notes`: see `ending`; they follow a whole answer.
+        failure, because the reader has passed the text on.
         """
         self.prompt = compose(budget)
         self._llm = llm
         self._compose = compose
         self._budget = budget
+        self._size = size
         self._window = window
         self._parameters = parameters
         self._interruption = interruption or Interruption()
         self._can_restart = can_restart
-        self._notes = notes
+        self.notes: Sequence[str] = ()  # further lines that follow a whole answer
         self._pieces: list[str] = []  # handed to the reader
         self._spent = 0  # tokens, by attempts that failed
         self._done: Done | None = None
@@ -117,7 +119,7 @@ class AnswerStream:
             async with self._interruption.closing(request) as stream:
                 while (piece := await self._next(partial(_read, stream, drain))) is not None:
                     yield piece
-            if not attempts_left or not await compute(self.prompt.tokens, self._is_less_now):
+            if not attempts_left or not await compute(self._size, self._is_less_now):
                 return
 
     def ending(self) -> str:
@@ -136,7 +138,7 @@ class AnswerStream:
             *[texts.SHORTENED] * self.prompt.shortened,
             *[file_texts.FILES_CUT] * self.prompt.files_cut,
             *[file_texts.IMAGES_UNSEEN] * unseen,
-            *self._notes,
+            *self.notes,
         ]
         return _after(result.text, "\n".join(notes)) if notes else ""
 

@@ -1,4 +1,7 @@
-"""The assistant: one model with one persona and one budget, which answers turns on every platform alike."""
+"""The assistant: one model with one persona and one budget, which answers turns on every platform alike.
+
+Rule: beginning an answer takes time in proportion to its texts. The callers do it in a thread (bot/turns/cpu.py).
+"""
 
 from __future__ import annotations
 
@@ -52,13 +55,12 @@ class Assistant:
         kept: KeptAnswer | None = None,
         can_restart: bool = False,
         interruption: Interruption | None = None,
-        notes: Sequence[str] = (),
     ) -> AnswerStream:
         """Begin the answer to the newest turn of these parts.
 
         `tools` are the tools that the model may call. A question that is too long is shortened; with `whole`,
-        ModelError is raised instead. A `kept` answer is repeated, and the model is not asked. For `can_restart` and
-        `notes` see AnswerStream.
+        ModelError is raised instead. A `kept` answer is repeated, and the model is not asked. For `can_restart` see
+        AnswerStream.
         """
         llm = RepeatedAnswer(kept) if kept else Rounds(self._llm, tools) if tools else self._llm
         parts = replace(parts, extra_tokens=(self._extra_tokens if tools else 0) + _cost(parameters))
@@ -67,10 +69,10 @@ class Assistant:
             llm,
             partial(_compose_whole, composer) if whole else composer,
             self._budgets.of(parameters),
+            size=parts.size,
             window=parts.past.window,
             parameters=parameters,
             interruption=interruption,
-            notes=notes,
             can_restart=can_restart,
         )
 
@@ -93,6 +95,7 @@ class Assistant:
             self._llm,
             partial(_compose_whole, composer),
             budget,
+            size=sum(len(message["content"]) for message in messages),
             parameters=parameters,
             interruption=interruption,
             can_restart=can_restart,

@@ -23,7 +23,7 @@ from bot.tools.set_preferences import set_preferences
 from bot.turns.adapter import Adapter, AnswerTarget, AnswerWriter
 from bot.turns.answer import AnswerStream
 from bot.turns.assistant import Assistant
-from bot.turns.cpu import compute
+from bot.turns.cpu import compute_for_platform
 from bot.turns.file_reader import FileReader
 from bot.turns.gatherer import Gatherer
 from bot.turns.interruption import TurnInterrupted
@@ -132,16 +132,19 @@ class TurnHandler:
         claim = turn.claim
         parts = await self._gatherer.gather(claim, turn.interruption)
         files = [file for message in parts.newest.messages for file in files_in(message)]
-        return await compute(
-            parts.file_characters,
-            self._assistant.answer,
-            parts,
-            notes=file_texts.unread_files(files),
-            tools=set_preferences(self._store, claim, parts, self._clock),
-            kept=claim.kept,
-            can_restart=True,
-            interruption=turn.interruption,
-        )
+
+        def answer() -> AnswerStream:
+            return self._assistant.answer(
+                parts,
+                tools=set_preferences(self._store, claim, parts, self._clock),
+                kept=claim.kept,
+                can_restart=True,
+                interruption=turn.interruption,
+            )
+
+        begun = await compute_for_platform(parts.size, answer)
+        begun.notes = file_texts.unread_files(files)
+        return begun
 
     @asynccontextmanager
     async def _keeping(self, claim: PlatformClaim) -> AsyncIterator[Callable[[AnswerStream], None]]:
