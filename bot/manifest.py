@@ -39,6 +39,7 @@ class Manifest:
     app_name: str
     bot_name: str
     scopes: frozenset[str]
+    optional_scopes: frozenset[str]  # those among them that the bot can do without
     events: tuple[str, ...]
     commands: tuple[SlashCommand, ...]
     shortcuts: tuple[Shortcut, ...]
@@ -67,6 +68,7 @@ def read(manifest: dict[str, Any]) -> Manifest:
         app_name=manifest["display_information"]["name"],
         bot_name=features["bot_user"]["display_name"],
         scopes=frozenset(manifest["oauth_config"]["scopes"]["bot"]),
+        optional_scopes=frozenset(manifest["oauth_config"]["scopes"].get("bot_optional", ())),
         events=tuple(manifest["settings"]["event_subscriptions"]["bot_events"]),
         commands=tuple(
             SlashCommand(entry["command"], entry["description"], entry["usage_hint"])

@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from bot.config.settings import Settings
 from bot.domain.sessions import IdleLimits
 from bot.errors import StartupError, StoreUnavailable
+from bot.files.extractor import Extractor
+from bot.files.limits import FileLimits
 from bot.llm import LLM
 from bot.llm.circuit_breaker import CircuitBreaker
 from bot.llm.from_settings import open_model
@@ -36,6 +38,7 @@ from bot.turns.chat_service import ChatService
 from bot.turns.chat_sessions import ChatSessions
 from bot.turns.failed_deliveries import FailedDeliveries
 from bot.turns.fair_queue import Limits
+from bot.turns.file_reader import FileReader
 from bot.turns.handler import TurnHandler
 from bot.turns.inbox import Inbox
 from bot.turns.leases import LeaseKeeper
@@ -148,7 +151,9 @@ async def open_platform_services(
         parts = await stack.enter_async_context(_services(settings, clock, llm, most_requests=most_requests))
         store, leases = parts.store, parts.leases
         turns = TurnService(store, parts.assistant, parts.summariser, DURABLE, clock=clock, idle=idle)
-        handler = TurnHandler(store, turns, parts.assistant, adapters, clock=clock, max_attempts=settings.max_attempts)
+        files = FileReader(store, adapters, _extractor(settings), most_bytes=settings.max_file_mb * 1_000_000)
+        attempts = settings.max_attempts
+        handler = TurnHandler(store, turns, parts.assistant, adapters, files, clock=clock, max_attempts=attempts)
         worker = Worker(store, handler, leases, clock=clock, limits=_limits(settings))
         failed_deliveries = FailedDeliveries(store, clock=clock)
         stack.push_async_callback(_save, failed_deliveries)
@@ -234,6 +239,10 @@ async def _open_models(
         PatientModel(each, patience_s=settings.model_patience_seconds, silence_s=settings.model_timeout_seconds)
         for each in (breaker, *map(breaker.beside, others))
     ]
+
+
+def _extractor(settings: Settings) -> Extractor:
+    return Extractor(FileLimits(characters=settings.max_file_characters))
 
 
 def _idle(settings: Settings) -> IdleLimits:

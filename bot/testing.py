@@ -70,9 +70,13 @@ class ScriptedLLM:
         usage: Usage | None = None,
         truncated: bool = False,
         tool_calls: Sequence[ToolCall] = (),
+        done: Done | None = None,
     ) -> None:
-        """Script the next call: text is streamed, a PausedStep is waited at, a ModelError is raised."""
-        self._scripts.append((steps, Done("scripted", usage, truncated, tuple(tool_calls))))
+        """Script the next call: text is streamed, a PausedStep is waited at, a ModelError is raised.
+
+        `done` is the end of the answer in place of the one that the other arguments describe.
+        """
+        self._scripts.append((steps, done or Done("scripted", usage, truncated, tuple(tool_calls))))
 
     async def stream(
         self, messages: Sequence[ChatMessage], parameters: Parameters = NO_PARAMETERS

@@ -23,6 +23,7 @@ LAYERS: dict[str, set[str]] = {
     "config": {"pydantic"},
     "manifest": {"yaml"},
     "domain": set(),
+    "files": {"charset_normalizer", "pypdf", "PIL"},
     "prompt": set(),
     "llm": {"openai", "aiohttp", "httpx2"},  # httpx2 lies below the openai client
     "store": {"sqlalchemy", "alembic"},

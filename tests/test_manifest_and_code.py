@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot import manifest
-from bot.domain.events import ChannelGone, MessageReceived, StopRequested, Uninstalled
+from bot.domain.events import ChannelGone, ChannelMoved, FileDeleted, MessageReceived, StopRequested, Uninstalled
 from bot.slack.identity import BotIdentity
 from bot.slack.inbound.events_api import CHANNEL_LOST_EVENTS, read_event
 from bot.slack.inbound.listeners.events import ACCEPTED_EVENTS, APP_HOME_OPENED
@@ -22,6 +22,7 @@ SCOPES = {
     "apps_connections_open": None,
     "assistant_threads_setStatus": "chat:write",
     "auth_test": None,
+    "bots_info": "users:read",
     "chat_appendStream": "chat:write",
     "chat_delete": "chat:write",
     "chat_postEphemeral": "chat:write",
@@ -29,7 +30,9 @@ SCOPES = {
     "chat_startStream": "chat:write",
     "chat_stopStream": "chat:write",
     "chat_update": "chat:write",
+    "conversations_history": "im:history",  # of DMs alone
     "conversations_replies": "channels:history",  # or groups:history, im:history, mpim:history
+    "files_info": "files:read",
     "files_upload_v2": "files:write",  # files.getUploadURLExternal and files.completeUploadExternal
     "users_info": "users:read",
     "views_open": None,
@@ -43,7 +46,9 @@ EVENT_SCOPES = {
     "app_uninstalled": None,
     "channel_archive": "channels:read",
     "channel_deleted": "channels:read",
+    "channel_id_changed": "channels:read",  # for private channels groups:read
     "channel_left": "channels:read",
+    "file_deleted": "files:read",
     "group_archive": "groups:read",
     "group_deleted": "groups:read",
     "group_left": "groups:read",
@@ -55,6 +60,7 @@ EVENT_SCOPES = {
     "tokens_revoked": None,
 }
 TRANSLATED_TO = {"agent_session_stopped": StopRequested, "app_uninstalled": Uninstalled, "tokens_revoked": Uninstalled}
+TRANSLATED_TO |= {"channel_id_changed": ChannelMoved, "file_deleted": FileDeleted}
 TRANSLATED_TO |= dict.fromkeys(CHANNEL_LOST_EVENTS, ChannelGone)
 
 CHANNEL_TYPES = {"channels": "channel", "groups": "group", "im": "im", "mpim": "mpim"}
@@ -66,7 +72,8 @@ def _methods() -> set[str]:
     for file in SLACK.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and node.attr.partition("_")[0] in {
-                "agents", "apps", "assistant", "auth", "chat", "conversations", "files", "reactions", "users", "views"
+                "agents", "apps", "assistant", "auth", "bots", "chat",
+                "conversations", "files", "reactions", "users", "views",
             }:  # fmt: skip
                 found.add(node.attr)
     return found
@@ -77,6 +84,7 @@ def test_the_scopes_are_exactly_those_in_use() -> None:
     needed = {SCOPES[method] for method in _methods()} | set(EVENT_SCOPES.values()) | {"commands"}
 
     assert needed - {None} == MANIFEST.scopes
+    assert MANIFEST.optional_scopes == {"files:read"}
 
 
 @pytest.mark.parametrize("subscribed", [event for event in MANIFEST.events if event != APP_HOME_OPENED])
@@ -88,10 +96,11 @@ def test_every_subscribed_event_is_translated(subscribed: str) -> None:
         "user": "U0BOT" if subscribed == "member_left_channel" else "U1",
         "channel": "C1",
         "ts": "1700000000.000001",
+        "file_id": "F1",
         "text": "<@U0BOT> hello",
     }
     event |= {"channel_type": CHANNEL_TYPES[kind]} if kind else {}
-    event |= {"thread_ts": event["ts"], "tokens": {"bot": ["U0BOT"]}}
+    event |= {"old_channel_id": "C1", "new_channel_id": "C2", "thread_ts": event["ts"], "tokens": {"bot": ["U0BOT"]}}
 
     translated = read_event({"team_id": "T1", "event": event}, BotIdentity("T1", "", "", "U0BOT", "B0BOT", "attendant"))
 

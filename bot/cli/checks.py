@@ -71,8 +71,11 @@ async def _slack(settings: Settings) -> str:
 
     async with open_client(settings) as client:
         identity = await identify(client)
-        check_scopes(identity, manifest.read(manifest.document()).scopes)
-        scopes = "every scope granted" if identity.scopes else "Slack did not say which scopes are granted"
+        described = manifest.read(manifest.document())
+        check_scopes(identity, described.scopes - described.optional_scopes)
+        lacking = ", ".join(sorted(described.optional_scopes - identity.scopes))
+        scopes = f"every scope granted but {lacking} (optional)" if lacking else "every scope granted"
+        scopes = scopes if identity.scopes else "Slack did not say which scopes are granted"
         return f"@{identity.name} in {identity.team_name}, {scopes}"
 
 

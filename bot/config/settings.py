@@ -65,12 +65,16 @@ class Settings(BaseModel):
     slack_streaming: Annotated[str, _parsed(parsers.choice("auto", "direct", "off"))] = _setting(
         "auto", "Unset it for auto."
     )
+    dm_sessions: Annotated[str, _parsed(parsers.choice("rolling", "threads"))] = _setting(
+        "rolling", "Unset it for rolling."
+    )
     host: str = _setting("127.0.0.1", "Use for instance 127.0.0.1.")
     port: Port = _setting(3000, "Use for instance 3000.")
     openai_api_key: SecretStr | None = _setting(None, "Copy it from your model provider.")
     openai_base_url: HttpUrl | None = _setting(None, "Use for instance http://127.0.0.1:11434/v1.")
     openai_model: str = _setting("gpt-5.4-mini", "Name a model that your backend serves.")
     openai_tools: Annotated[str, _parsed(parsers.choice("auto", "off"))] = _setting("auto", "Unset it for auto.")
+    openai_images: Annotated[str, _parsed(parsers.choice("auto", "off"))] = _setting("auto", "Unset it for auto.")
     model_timeout_seconds: Annotated[float, _parsed(parsers.positive_number(86_400))] = _setting(
         60.0, "Use for instance 60."
     )
@@ -79,6 +83,8 @@ class Settings(BaseModel):
     answer_tokens: Annotated[int, _count(1, 10_000_000)] = _setting(2_000, "Use for instance 2000.")
     history_tokens: Annotated[int, _count(100, 10_000_000)] = _setting(12_000, "Use for instance 12000.")
     persona_file: Path | None = _setting(None, "Name a Markdown file, or unset it.")
+    max_file_mb: Annotated[int, _count(1, 100)] = _setting(20, "Use for instance 20.")
+    max_file_characters: Annotated[int, _count(1_000, 1_000_000)] = _setting(50_000, "Use for instance 50000.")
     session_idle_hours: Hours = _setting(24.0, "Use for instance 24.")
     session_idle_hours_by_channel: HoursByChannel = _setting((), "Use for instance C0123456789=2,C0456789012=72.")
     expiry_warning_minutes: Annotated[float | None, _parsed(parsers.positive_number(60 * parsers.MAX_HOURS))] = (

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from bot.domain.file_content import FileContent
+
+ROLLING = ""  # in place of a root: the conversation at the top level of a direct message
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,11 @@ class Thread:
     channel: str
     root: str  # platform id of the thread's first message
     direct: bool = False  # in a direct message with the bot
+
+    @property
+    def rolling(self) -> bool:
+        """Whether it is no thread, but all that is written at the top level of a direct message."""
+        return self.direct and self.root == ROLLING
 
     def __str__(self) -> str:
         return f"{self.platform}:{self.workspace}:{self.channel}:{self.root}"
@@ -37,17 +46,29 @@ class Author:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """The metadata of a file that was sent with a message; its content is never read."""
+    """A file that was sent with a message: its metadata and, once it was read, its content."""
 
     id: str
     name: str
     mimetype: str
     size_bytes: int
+    content: FileContent | None = field(default=None, kw_only=True)  # stored in a row of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """A message that somebody passes on within their own. Its words are its author's, who may not know of it."""
+
+    author_id: str  # of a person; empty when the platform names none
+    author_name: str  # as the platform gives it, for an author whose name cannot be looked up
+    text: str
+    source: str = ""  # the link to the original
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class MessageReceived:
-    """A person wrote a message. `sessions.wants_answer` decides whether the bot answers."""
+    """A person wrote a message, or their workflow. `sessions.wants_answer` decides whether the bot answers."""
 
     thread: Thread
     message_id: str  # unique in its channel; sorts as text by sending time
@@ -57,6 +78,8 @@ class MessageReceived:
     addresses_other: bool = False  # it begins with a mention of another person
     attachments: tuple[Attachment, ...] = ()
     client_id: str | None = None  # the sending client's own id of the message, where the platform has one
+    forwarded: tuple[Forwarded, ...] = ()
+    by_workflow: bool = False  # an automation of people wrote it: only a mention is answered, and not without end
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +134,31 @@ class MessageDeleted:
 
 
 @dataclass(frozen=True, slots=True)
+class FileDeleted:
+    """A file was deleted, wherever it was shared."""
+
+    platform: str
+    workspace: str
+    file_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelGone:
     """A channel was deleted or archived, or the bot was removed from it."""
 
     platform: str
     workspace: str
     channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelMoved:
+    """A channel has a new id. Slack gives one to a channel that becomes shared with another organisation."""
+
+    platform: str
+    workspace: str
+    channel: str
+    new_channel: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +173,12 @@ Event = (
     MessageReceived
     | MessageEdited
     | MessageDeleted
+    | FileDeleted
     | ResetRequested
     | StatusRequested
     | StopRequested
     | ChannelGone
+    | ChannelMoved
     | Uninstalled
 )
 
@@ -149,19 +193,52 @@ class Command(enum.Enum):
 
 LONGEST_TEXT = 100_000  # characters; Slack cuts its messages at 40,000
 MOST_FILES, LONGEST_FILE_FIELD = 20, 255
+MOST_FORWARDED, LONGEST_FORWARDED = 10, 40_000  # messages; characters of each
 
 
-def stored_content(text: str, attachments: Sequence[Attachment]) -> dict[str, Any]:
-    """Return a message's text and files as they are stored: cut where they are longer than any platform allows."""
-    text = storable(text)
-    files = [asdict(file) for file in attachments[:MOST_FILES]]
+def stored_content(text: str, attachments: Sequence[Attachment], forwarded: Sequence[Forwarded] = ()) -> dict[str, Any]:
+    """Return a message's content as it is stored: cut where it is longer than any platform allows."""
+    passed_on = [
+        {
+            "author_id": each.author_id,
+            "author_name": storable(each.author_name)[:LONGEST_FILE_FIELD],
+            "text": _cut(each.text, LONGEST_FORWARDED),
+            "source": storable(each.source)[:LONGEST_FILE_FIELD],
+            "attachments": _stored_files(each.attachments),
+        }
+        for each in forwarded[:MOST_FORWARDED]
+    ]
     return {
-        "text": text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…",
-        "attachments": [
-            {name: value[:LONGEST_FILE_FIELD] if isinstance(value, str) else value for name, value in file.items()}
-            for file in files
-        ],
+        "text": _cut(text, LONGEST_TEXT),
+        "attachments": _stored_files(attachments),
+        "forwarded": passed_on or None,
     }
+
+
+def read_forwarded(stored: Sequence[Mapping[str, Any]] | None) -> tuple[Forwarded, ...]:
+    """Return the forwarded messages that `stored_content` has stored."""
+    return tuple(
+        Forwarded(**{**each, "attachments": tuple(Attachment(**file) for file in each["attachments"])})
+        for each in stored or ()
+    )
+
+
+def _stored_files(attachments: Sequence[Attachment]) -> list[dict[str, Any]]:
+    """Return the metadata of files as it is stored. What was read of them is in rows of its own."""
+    return [
+        {
+            "id": file.id[:LONGEST_FILE_FIELD],
+            "name": file.name[:LONGEST_FILE_FIELD],
+            "mimetype": file.mimetype[:LONGEST_FILE_FIELD],
+            "size_bytes": file.size_bytes,
+        }
+        for file in attachments[:MOST_FILES]
+    ]
+
+
+def _cut(text: str, longest: int) -> str:
+    text = storable(text)
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def storable(text: str) -> str:

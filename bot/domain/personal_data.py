@@ -5,7 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.domain.events import Attachment
+
+@dataclass(frozen=True, slots=True)
+class ExportedFile:
+    """A file of a person's message, in their export."""
+
+    id: str
+    name: str
+    mimetype: str
+    size_bytes: int
+    text: str | None = None  # what the bot keeps of it; None: nothing, or only a small image
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedForward:
+    """A message that a person's message passes on, in their export."""
+
+    author_id: str
+    author_name: str
+    text: str
+    source: str = ""
+    attachments: tuple[ExportedFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +38,8 @@ class ExportedMessage:
     accepted_at: datetime
     edited_at: datetime | None
     text: str  # empty once its session has closed
-    attachments: tuple[Attachment, ...]
+    attachments: tuple[ExportedFile, ...]
+    forwarded: tuple[ExportedForward, ...]  # messages that it passes on
     answer: str | None  # None if other people asked as well, because it may quote them
 
 
@@ -30,7 +51,8 @@ class ExportedContextMessage:
     thread: str
     id: str
     text: str
-    attachments: tuple[Attachment, ...]
+    attachments: tuple[ExportedFile, ...]
+    forwarded: tuple[ExportedForward, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,11 +78,12 @@ class Interrupted(enum.Enum):
 def wants_answer(message: MessageReceived, *, engaged: bool) -> bool:
     """Return whether the bot answers: a mention, a direct message, or a reply in a thread in which it takes part.
 
-    The bot does not answer a reply that addresses another person and does not mention the bot.
+    The bot does not answer a reply that addresses another person and does not mention the bot. Of a workflow it answers
+    nothing but a mention.
     """
-    if message.mentions_bot or message.thread.direct:
+    if message.mentions_bot or (message.thread.direct and not message.by_workflow):
         return True
-    return engaged and not message.addresses_other
+    return engaged and not message.by_workflow and not message.addresses_other
 
 
 def wants_answer_now(edited: MessageEdited, *, engaged: bool, now: datetime, idle_after: timedelta) -> bool:

@@ -252,6 +252,9 @@ def _answers(turns: int) -> str:
     return "one answer" if turns == 1 else f"{turns} answers"
 
 
+GREETING = "Hello, I'm *{}*, an AI. Ask me anything here, or mention me in a channel. `{} help` says more."
+
+
 def help_text(bot: str, command: str, reset_command: str) -> str:
     """Return the reply to `/attendant help`, in Slack's mrkdwn."""
     return (

@@ -1,7 +1,7 @@
 """A language model, as turns/ uses it: messages in, text out, one piece at a time.
 
-Reading order: callers, errors, stream_parser, timeouts, lazy_types, openai, circuit_breaker, patience, demo_model,
-from_settings.
+Reading order: callers, errors, image_parts, stream_parser, timeouts, lazy_types, openai, circuit_breaker, patience,
+demo_files, demo_model, from_settings.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class Done:
     truncated: bool = False
     tool_calls: tuple[ToolCall, ...] = ()
     rounds: int = 1
+    images_unseen: bool = False  # the request had images, and this model takes none
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 Each answer says that it comes from the demo model, repeats the newest message, and describes the rest of the request:
 how many earlier messages it holds, the last of them that a person wrote, and that person's preferences. A message with
 "show me a long answer" also gets headings, a list, a table and code, so that people can watch streaming. For "call me
-Ana" the model calls the tool that stores the name. Its summary is the beginning of each message that a person wrote.
+Ana" the model calls the tool that stores the name. Of a file it quotes the first words, and it counts images. Its
+summary is the beginning of each message that a person wrote.
 
 Rule: the bot talks to it over HTTP as to any other backend, and it knows only the request.
 """
@@ -19,6 +20,7 @@ from typing import Any
 
 from aiohttp import web
 
+from bot.llm.demo_files import files_in, quoted, without_files
 from bot.prompt.history import ChatMessage
 from bot.prompt.marks import (
     CONTEXT_ENDS,
@@ -35,7 +37,6 @@ log = logging.getLogger(__name__)
 
 MODEL = "demo"
 PAUSE_S = 0.03  # between two words
-QUOTED_CHARACTERS = 200
 SUMMARISED_CHARACTERS = 60  # of each message
 SUMMARY_CHARACTERS = 600
 MAX_REQUEST_BYTES = 64 * 1024 * 1024
@@ -88,21 +89,21 @@ def answer(messages: Sequence[ChatMessage]) -> str:
     if TURNS_TO_SUMMARIZE in newest["content"] or newest["content"].startswith(SUMMARY_SO_FAR):
         return _sum_up(newest["content"])
     question = _question(newest["content"])
-    parts = [_INTRODUCTION, f"You wrote:\n{_quote(question)}", _memory(earlier)]
+    parts = [_INTRODUCTION, f"You wrote:\n{quoted(without_files(question))}", *files_in(question), _memory(earlier)]
     if summary := _summary(first):
-        parts.append(f"Of what came before that I have my summary:\n{_quote(summary)}")
+        parts.append(f"Of what came before that I have my summary:\n{quoted(summary)}")
     if MISSING in first:
         parts.append("Some of what came before that I was not shown: it no longer fits, and is not summed up yet.")
     if remark := _REMARK.search(newest["content"]):
-        parts.append(f"I was also told:\n{_quote(remark[0])}")
+        parts.append(f"I was also told:\n{quoted(remark[0])}")
     if before := _before(newest["content"]):
-        parts.append(f"Before I was called, this was said here:\n{_quote(before)}")
+        parts.append(f"Before I was called, this was said here:\n{quoted(before)}")
     if LONG_ANSWER in question.casefold():
         parts.insert(1, _LONG)
     if messages and messages[-1]["role"] == "tool":
         parts.insert(0, f"From now on I call you {_name(question)}.")
     elif wishes := _preferences(newest["content"]):
-        parts.append(f"You asked me to keep in mind:\n{_quote(wishes)}")
+        parts.append(f"You asked me to keep in mind:\n{quoted(wishes)}")
     return "\n\n".join(parts)
 
 
@@ -146,9 +147,10 @@ class DemoModel:
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         try:
             body = await request.json()
-            tool_call = call(body["messages"], body.get("tools"))
-            text = "" if tool_call else answer(body["messages"])
-            usage = _usage(body["messages"], text)
+            messages: list[ChatMessage] = [_without_images(message) for message in body["messages"]]
+            tool_call = call(messages, body.get("tools"))
+            text = "" if tool_call else answer(messages)
+            usage = _usage(messages, text)
         except (ValueError, TypeError, KeyError, AttributeError):
             error = {"message": "This is no chat-completions request.", "type": "invalid_request_error"}
             return web.json_response({"error": error}, status=400)
@@ -189,10 +191,17 @@ def _memory(earlier: Sequence[ChatMessage]) -> str:
     shown = f"Of this conversation I was also shown {count}."
     questions = [message["content"] for message in earlier if message["role"] == "user"]
     return (
-        f"{shown} The last thing that was said to me before:\n{_quote(_question(questions[-1]))}"
+        f"{shown} The last thing that was said to me before:\n{quoted(_question(questions[-1]))}"
         if questions
         else shown
     )
+
+
+def _without_images(message: Any) -> Any:
+    """Return a message whose content is its text alone."""
+    content = message["content"]
+    text = "".join(part.get("text", "") for part in content) if isinstance(content, list) else content
+    return {**message, "content": text}
 
 
 def _question(text: str) -> str:
@@ -232,14 +241,6 @@ def _name(text: str) -> str:
 
 def _finish(tool_call: object) -> str:
     return "tool_calls" if tool_call else "stop"
-
-
-def _quote(text: str) -> str:
-    """Return the text as one quoted line, in which nothing opens a list, a heading or a block of code."""
-    line = " ".join(text.split()).replace("`", "'")
-    if len(line) > QUOTED_CHARACTERS:
-        line = line[:QUOTED_CHARACTERS].rstrip() + "…"
-    return f"> “{line}”"
 
 
 def _words(text: str) -> Iterator[str]:

@@ -34,6 +34,7 @@ async def open_model(settings: Settings, *, max_streams: int = 1) -> AsyncIterat
         api_key=key.get_secret_value() if key is not None else None,
         base_url=settings.openai_base_url,
         tools=settings.openai_tools == "auto",
+        images=settings.openai_images == "auto",
     )
     try:
         yield model

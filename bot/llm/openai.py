@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import cache
 from typing import Any
@@ -25,6 +25,7 @@ from bot.errors import ModelError, StartupError, Trouble
 from bot.llm import NO_PARAMETERS, OFFERED, Offer, Parameters, Piece, Thinking, may_be_empty
 from bot.llm.callers import PerCaller, caller_of, own_limit
 from bot.llm.errors import PROBLEMS, BackendFault, retry_after_s
+from bot.llm.image_parts import ImageLatch, RequestImages
 from bot.llm.stream_parser import StreamParser
 from bot.llm.timeouts import TimedReader
 from bot.prompt.history import ChatMessage
@@ -41,7 +42,7 @@ KEEP_ALIVE_S = 30.0  # spares the next turn a TLS handshake
 WHOLE_SILENCES = 15
 WHOLE_S = 600.0
 _DRAIN_S = 0.25
-_MAX_ATTEMPTS = 3  # the first, and one after each parameter that a backend refuses
+_MAX_ATTEMPTS = 3  # the first, and one after each thing that a backend refuses
 # Parameters that some backends refuse. The next attempt omits a refused one, and all later requests do if it succeeds.
 _USAGE: dict[str, Any] = {"stream_options": {"include_usage": True}}
 _LIMIT = "max_completion_tokens"
@@ -64,10 +65,12 @@ class OpenAI:
         base_url: str | None = None,
         whole_s: float | None = None,
         tools: bool = True,
+        images: bool = True,
     ) -> None:
         """Without `base_url` the backend is OpenAI's; a backend without `api_key` needs none.
 
-        Without `tools` the model is offered none, as if the backend had refused them. The backend may send nothing for
+        Without `tools` the model is offered none, and without `images` it is shown none, as if the backend had refused
+        them. The backend may send nothing for
         `silence_s` seconds, before its answer and between two pieces of text or reasoning. An answer may take `whole_s`
         seconds in all: by default a multiple of `silence_s`, at least ten minutes.
         """
@@ -79,6 +82,7 @@ class OpenAI:
         self._where = address.netloc.rpartition("@")[2]  # without a password
         self._extras = PerCaller(set(_EXTRAS), lambda *_: set(_EXTRAS))  # those that were not refused
         self._takes_tools = tools
+        self._images = ImageLatch(allowed=images)
         trusts_env = not _is_loopback(address.hostname or "")  # a proxy cannot reach a model on this machine
         self._client = openai.AsyncOpenAI(
             api_key=self._key,
@@ -100,9 +104,10 @@ class OpenAI:
         accepted = self._extras.of(parameters)
         has_text, extras = False, frozenset(accepted & self._extras.ours & _extras(parameters).keys())
         offered = extras
+        images = RequestImages(messages, self._images)
         for attempt in range(1, _MAX_ATTEMPTS + 1):
             try:
-                async with self._request(messages, parameters, extras) as answer:
+                async with self._request(images.messages, parameters, extras) as answer:
                     while (text := await answer.next()) is not None:
                         if not text:
                             yield Thinking()
@@ -115,12 +120,13 @@ class OpenAI:
             except _FAILURES as error:
                 sent, extras = extras, _not_blamed(extras, error, parameters)
                 may_help = extras != sent or self._gives_tools_up(error, parameters)
+                may_help = may_help or images.give_up(_fault(error, parameters))
                 if has_text or not may_help or attempt == _MAX_ATTEMPTS:
                     # From None: the backend's own words may repeat a person's text.
                     raise self._as_model_error(error, parameters) from None
             else:
                 accepted -= offered - extras
-                yield done
+                yield images.done(done)
                 return
 
     async def check(self) -> None:
@@ -151,7 +157,7 @@ class OpenAI:
 
     @asynccontextmanager
     async def _request(
-        self, messages: Sequence[ChatMessage], parameters: Parameters, extras: frozenset[str]
+        self, messages: Sequence[Mapping[str, Any]], parameters: Parameters, extras: frozenset[str]
     ) -> AsyncIterator[TimedReader]:
         """Make one request; its answer can be read within the block."""
         completion = StreamParser(

@@ -69,6 +69,7 @@ class PlaygroundServer:
             ack_within_s=ack_within_s,
             retry_after_s=retry_after_s,
         )
+        self.files = files.Files(workspace)
         self._feeds = Feeds(workspace)
         self._notice = notice
         self._runner: web.AppRunner | None = None
@@ -138,7 +139,7 @@ class PlaygroundServer:
         app.router.add_route("*", "/api/{method}", api.handle)
         app.router.add_get("/link", self.sockets.handle)
         app.router.add_post("/response/{token}", self._receive_response)
-        app.router.add_routes(files.Files(self.workspace).routes())
+        app.router.add_routes(self.files.routes())
         app.router.add_routes(PageApi(self.workspace, self._feeds, notice).routes())
         return app
 

@@ -10,22 +10,27 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from itertools import accumulate, groupby
 from operator import itemgetter
 
+from bot.prompt.attached_files import image_tokens, text_tokens
 from bot.prompt.budget import Budget, Room
 from bot.prompt.history import (
     WHOLE_HISTORY,
     ChatMessage,
     HistoryWindow,
     Past,
+    Role,
     Turn,
+    files_of,
     has_several_authors,
     read,
     turns_that_fit,
     turns_to_show,
+    with_short_files,
 )
 from bot.prompt.marks import (
+    FEWER_IMAGES,
     MISSING,
     NOTE_BEGINS,
     NOTE_ENDS,
@@ -56,6 +61,12 @@ class Prompt:
     window: HistoryWindow  # the window, which may have moved
     shortened: bool  # the newest message is not shown in full
     compaction: Compaction | None  # None: no compaction is due
+    files_cut: bool = False  # the newest message's files are not shown in full
+
+    @property
+    def has_images(self) -> bool:
+        """Whether a message has images."""
+        return any("images" in message for message in self.messages)
 
     def has_number(self, number: int) -> bool:
         """Return whether a message has the digits of this number, with or without commas."""
@@ -90,8 +101,7 @@ def compose(persona: str, parts: PromptParts, budget: Budget) -> Prompt:
     summary, note = _summary(past.window, room), _marked_text(NOTE_BEGINS, parts.about, NOTE_ENDS, room)
     after = _part(_unmarked(parts.following))
     left = room.tokens - summary.tokens - note.tokens - instruction_tokens - after.tokens
-    turns_read = read([*past.turns, newest], parts.names, several=past.window.several, one_caller=parts.one_caller)
-    *earlier, [*context, newest_message] = turns_read
+    (*earlier, [*context, newest_message]), files_cut = _read(parts, room, left)
     question = _part([newest_message], left, min(left, room.most // 2))
     before = _shortened_equally(context, left - question.tokens)
     turns = _turns(earlier, room)
@@ -102,7 +112,8 @@ def compose(persona: str, parts: PromptParts, budget: Budget) -> Prompt:
         messages=(*_alternating(message for part in shown for message in part.messages), *after.messages),
         tokens=sum(part.tokens for part in shown) + after.tokens + extra_tokens,
         window=past.window,
-        shortened=question.messages != (newest_message,) or question.tokens > left,
+        shortened=_is_cut(newest_message, question) or question.tokens > left,
+        files_cut=files_cut or _lacks_images(newest_message, question),
         compaction=_compaction(past, newest, [turn.tokens for turn in turns], left, question.tokens + before.tokens),
     )
 
@@ -125,7 +136,8 @@ def compose_verbatim(
 def filled(persona: str, past: Past, budget: Budget, *, extra_tokens: int = 0) -> float:
     """Return the share of the room, up to 1, that the history takes. `extra_tokens`: see `compose`."""
     room = budget.room(estimate_tokens(persona) + extra_tokens)
-    turns = _turns(read(past.turns, {}, several=past.window.several), room)
+    shown = [with_short_files(turn, room.most // 2) for turn in past.turns]
+    turns = _turns(read(shown, {}, several=past.window.several), room)
     return min(1.0, (_summary(past.window, room).tokens + sum(turn.tokens for turn in turns)) / room.tokens)
 
 
@@ -138,6 +150,7 @@ class _Part:
 
 
 _UNBOUNDED = 1 << 62  # tokens
+_SLACK = 30  # tokens: a shortened text and its marks are estimated apart
 
 
 def _system(persona: str, instructions: str) -> tuple[_Part, int]:
@@ -174,6 +187,22 @@ def _marked_text(begins: str, text: str, ends: str, room: Room) -> _Part:
     return _part([])
 
 
+def _read(parts: PromptParts, room: Room, left: int) -> tuple[list[list[ChatMessage]], bool]:
+    """Return the messages of each turn, and whether the files of the newest one are shown without their middle.
+
+    A turn's files have half of the room that a message may have. In the newest turn they have less if it would not fit,
+    so that a text is cut between the marks of its file, and never taken for a person's words.
+    """
+    most, windowed = room.most // 2, parts.past.window.several
+    past = [with_short_files(turn, most) for turn in parts.past.turns]
+    newest = with_short_files(parts.newest, most)
+    turns = list(read([*past, newest], parts.names, several=windowed, one_caller=parts.one_caller))
+    if (excess := _part(turns[-1]).tokens - left) > 0 and (used := text_tokens(files_of(newest))):
+        newest = with_short_files(parts.newest, max(0, used - excess - _SLACK))
+        turns = list(read([*past, newest], parts.names, several=windowed, one_caller=parts.one_caller))
+    return turns, files_of(newest) != files_of(parts.newest)
+
+
 def _unmarked(messages: Iterable[ChatMessage]) -> list[ChatMessage]:
     """Return a caller's messages, without lines that read like marks of ours."""
     return [{**message, "content": without_marks(message["content"])} for message in messages]
@@ -181,8 +210,14 @@ def _unmarked(messages: Iterable[ChatMessage]) -> list[ChatMessage]:
 
 def _alternating(messages: Iterable[ChatMessage]) -> tuple[ChatMessage, ...]:
     """Join neighbouring messages of the same role."""
-    groups = groupby(messages, key=itemgetter("role"))
-    return tuple(ChatMessage(role=role, content="\n\n".join(one["content"] for one in ones)) for role, ones in groups)
+    return tuple(_joined(role, list(ones)) for role, ones in groupby(messages, key=itemgetter("role")))
+
+
+def _joined(role: Role, messages: Sequence[ChatMessage]) -> ChatMessage:
+    joined = ChatMessage(role=role, content="\n\n".join(message["content"] for message in messages))
+    if images := [image for message in messages for image in message.get("images", ())]:
+        joined["images"] = images
+    return joined
 
 
 def _turns(turns: Iterable[Sequence[ChatMessage]], room: Room) -> list[_Part]:
@@ -200,14 +235,40 @@ def _shortened_equally(messages: Sequence[ChatMessage], room: int) -> _Part:
 
 def _part(messages: Sequence[ChatMessage], most: int = _UNBOUNDED, then: int = 0) -> _Part:
     """Return the messages. One with more than `most` tokens is shortened to `then`."""
-    shown: list[ChatMessage] = []
-    tokens = 0
+    shown, costs = list[ChatMessage](), list[int]()
     for message in messages:
+        fitted, cost = _fitted(message, most, then)
+        shown.append(fitted)
+        costs.append(cost)
+    return _Part(tuple(shown), sum(costs))
+
+
+def _fitted(message: ChatMessage, most: int, then: int) -> tuple[ChatMessage, int]:
+    """Return the message, shortened if needed, and its tokens.
+
+    Images take up to three quarters of a shortened message, the first ones first.
+    """
+    images, tool_calls = message.get("images", ()), message.get("tool_calls")
+    besides = image_tokens(images) + (estimate_tokens(json.dumps(tool_calls)) if tool_calls else 0)
+    if not images or estimate_tokens(message["content"]) + besides <= most:
         text, cost = _within(message["content"], most, then)
-        tool_calls = message.get("tool_calls")
-        tokens += cost + (estimate_tokens(json.dumps(tool_calls)) if tool_calls else 0)
-        shown.append({**message, "content": text})
-    return _Part(tuple(shown), tokens)
+        return {**message, "content": text}, cost + besides
+    sums = accumulate(image_tokens([image]) for image in images)
+    kept = images[: sum(1 for total in sums if total <= then * 3 // 4)]
+    note = f"\n{FEWER_IMAGES.format(len(kept))}" if len(kept) < len(images) else ""
+    left = max(0, then - image_tokens(kept) - estimate_tokens(note))
+    fitted: ChatMessage = {**message, "content": _within(message["content"], left, left)[0] + note, "images": kept}
+    if not kept:
+        del fitted["images"]
+    return fitted, estimate_tokens(fitted["content"]) + image_tokens(kept)
+
+
+def _is_cut(message: ChatMessage, shown: _Part) -> bool:
+    return not shown.messages[0]["content"].startswith(message["content"])
+
+
+def _lacks_images(message: ChatMessage, shown: _Part) -> bool:
+    return len(shown.messages[0].get("images", ())) < len(message.get("images", ()))
 
 
 def _within(text: str, most: int, then: int) -> tuple[str, int]:

@@ -7,25 +7,31 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, NotRequired, TypedDict
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any, Literal, NotRequired, TypedDict, TypeVar
 
 from bot.domain import texts
-from bot.domain.events import Attachment
-from bot.prompt import thread_context
+from bot.domain.events import Attachment, Forwarded
+from bot.domain.file_content import ScaledImage
+from bot.prompt import attached_files, thread_context
 from bot.prompt.marks import SINGLE_AUTHOR_NOTE, without_marks
-from bot.prompt.speakers import UNKNOWN, attributed, mentioned, message_text, unattributed
-from bot.prompt.thread_context import NO_THREAD_CONTEXT, ThreadContext
+from bot.prompt.speakers import UNKNOWN, attributed, forwarded_people, mentioned, message_text, unattributed
+from bot.prompt.thread_context import NO_THREAD_CONTEXT, EarlierMessage, ThreadContext
+
+Role = Literal["system", "user", "assistant", "tool"]
+M = TypeVar("M", "Utterance", EarlierMessage)
 
 
 class ChatMessage(TypedDict):
     """One of the `messages` in a chat-completions request of OpenAI's API."""
 
-    role: Literal["system", "user", "assistant", "tool"]
+    role: Role
     content: str
     name: NotRequired[str]  # the author's, as an API caller gave it
     tool_calls: NotRequired[Sequence[Mapping[str, Any]]]  # in an assistant's message
     tool_call_id: NotRequired[str]  # in a tool's message: the call that it answers
+    images: NotRequired[Sequence[ScaledImage]]  # after its text; bot/llm/image_parts.py writes them in OpenAI's form
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,8 @@ class Utterance:
     author_id: str
     text: str
     attachments: tuple[Attachment, ...] = ()
+    forwarded: tuple[Forwarded, ...] = ()
+    message_id: str = field(default="", compare=False)  # the platform's
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +57,10 @@ class Turn:
     @property
     def size(self) -> int:
         """The length of its texts in characters."""
-        said = [message.text for message in self.messages]
-        context = [message.text for message in self.thread_context.messages]
-        return sum(map(len, (*said, *context, self.answer or "")))
+        messages: list[Utterance | EarlierMessage] = [*self.messages, *self.thread_context.messages]
+        written = [text for message in messages for text in (message.text, *(each.text for each in message.forwarded))]
+        read = [file.content.text for file in files_of(self) if file.content is not None]
+        return sum(map(len, (*written, *read, self.answer or "")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +102,47 @@ def has_several_authors(turns: Sequence[Turn]) -> bool:
 def holds_words_of_others(past: Past, newest: Turn) -> bool:
     """Return whether a prompt of these turns shows words that the newest message's author has not written.
 
-    They are other people's messages and names, the thread context, names of files, and summaries of several people.
+    They are other people's messages and names, the thread context, forwarded messages, names of files, and summaries
+    of several people.
     """
     turns = [*past.turns, newest]
-    has_files = any(message.attachments for turn in turns for message in turn.messages)
+    has_files = any(message.attachments or message.forwarded for turn in turns for message in turn.messages)
     return past.window.several or has_several_authors(turns) or has_files or bool(named(turns))
+
+
+def files_in(message: Utterance | EarlierMessage) -> list[Attachment]:
+    """Return the files that a message shows: its own, and then those of the messages that it passes on."""
+    return [*message.attachments, *(file for each in message.forwarded for file in each.attachments)]
+
+
+def with_files(message: M, files: Iterable[Attachment]) -> M:
+    """Return the message with these files in place of its own, in the order of `files_in`."""
+    left = iter(files)
+    own = tuple(islice(left, len(message.attachments)))
+    forwarded = [replace(each, attachments=tuple(islice(left, len(each.attachments)))) for each in message.forwarded]
+    return replace(message, attachments=own, forwarded=tuple(forwarded))
+
+
+def files_of(turn: Turn) -> list[Attachment]:
+    """Return the files of a turn: those in its thread context, and those in its messages."""
+    before = [file for message in turn.thread_context.messages for file in files_in(message)]
+    return [*before, *(file for message in turn.messages for file in files_in(message))]
+
+
+def with_files_of(turn: Turn, files: Iterable[Attachment]) -> Turn:
+    """Return the turn with these files in place of its own, in the order of `files_of`."""
+    left = iter(files)
+    context = [with_files(each, islice(left, len(files_in(each)))) for each in turn.thread_context.messages]
+    messages = tuple(with_files(each, islice(left, len(files_in(each)))) for each in turn.messages)
+    return replace(turn, messages=messages, thread_context=replace(turn.thread_context, messages=tuple(context)))
+
+
+def with_short_files(turn: Turn, most_tokens: int) -> Turn:
+    """Return the turn with files whose texts have at most so many tokens together."""
+    files = files_of(turn)
+    if not any(file.content is not None and file.content.text for file in files):
+        return turn
+    return with_files_of(turn, attached_files.shortened(files, most_tokens))
 
 
 def named(turns: Iterable[Turn], *, several: bool = False) -> list[str]:
@@ -109,7 +154,8 @@ def named(turns: Iterable[Turn], *, several: bool = False) -> list[str]:
         authors |= dict.fromkeys(message.author_id for message in turn.messages)
         several = several or turn.thread_context != NO_THREAD_CONTEXT or len(authors) > 1
         people |= authors if several else {}
-        people |= dict.fromkeys(person for message in turn.messages for person in mentioned(message.text))
+        for message in turn.messages:
+            people |= dict.fromkeys([*mentioned(message.text), *forwarded_people(message.forwarded)])
     return list(people)
 
 
@@ -145,6 +191,8 @@ def render(
     messages: list[ChatMessage] = [
         {"role": "assistant" if own else "user", "content": text} for own, text in _pieces(turn, names, question)
     ]
+    if images := attached_files.images_of(files_of(turn)):
+        messages[-1]["images"] = images
     if turn.answer:  # some backends refuse an empty message
         messages.append({"role": "assistant", "content": _answer(turn.answer)})
     return messages
@@ -176,8 +224,8 @@ def turns_that_fit(tokens: Sequence[int], room: int) -> int:
 
 def _text(message: Utterance, names: Mapping[str, str], *, several: bool, one_caller: bool = False) -> str:
     if not several and not one_caller:
-        return unattributed(message.text, message.attachments, names)
-    text = message_text(message.text, message.attachments, names, named=several)
+        return unattributed(message.text, message.attachments, names, message.forwarded)
+    text = message_text(message.text, message.attachments, names, forwarded=message.forwarded, named=several)
     return attributed(names.get(message.author_id, UNKNOWN), text) if several else text
 
 

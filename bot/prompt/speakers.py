@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import dropwhile, islice
 
-from bot.domain.events import Attachment
+from bot.domain.events import Attachment, Forwarded
 from bot.domain.lookalikes import COLONS, OPENING_BRACKETS, folded, is_invisible
-from bot.prompt.marks import ATTACHED, INDENT, OPENINGS, ROUND, set_in, without_marks
+from bot.prompt.attached_files import described
+from bot.prompt.marks import FORWARDED_BEGINS, FORWARDED_ENDS, INDENT, OPENINGS, ROUND, set_in, without_marks
 
 UNKNOWN = "Somebody"
 NO_WORDS = "(a message without text)"
@@ -29,7 +30,9 @@ _BOTS = frozenset(map(folded, ("app", "bot", "bots")))  # marked at a name's end
 _FILLERS = _BOTS | set(
     map(folded, ("a", "ai", "an", "from", "instruction", "instructions", "message", "messages", "note", "of", "the"))
 )  # words that do not make another name of a role
+_FILLERS |= set(map(folded, ("another", "guest", "organisation")))  # Slack's edge marks such people
 _IN_NAMES = ROUND | str.maketrans({"{": "(", "}": ")", "<": "(", ">": ")"} | dict.fromkeys(COLONS, " "))
+_QUOTED = ROUND | dict.fromkeys(map(ord, '“”"„«»'), " ")
 _WORD = re.compile(r"[^\W_]+")
 _NUMBER_AT_END = re.compile(r"[\W\d_]+\Z")
 _LONGEST_START = LONGEST_NAME + 22  # of a line that could be another person's: a marked name, a colon and a space
@@ -46,14 +49,21 @@ def name_mentions(text: str, names: Mapping[str, str]) -> str:
     return _MENTION.sub(lambda match: "@" + names.get(match[1], UNKNOWN.lower()), text)
 
 
-def message_text(text: str, attachments: Sequence[Attachment], names: Mapping[str, str], *, named: bool = False) -> str:
-    """Return a message as the model reads it: mentions as names, files by their metadata.
+def message_text(
+    text: str,
+    attachments: Sequence[Attachment],
+    names: Mapping[str, str],
+    *,
+    forwarded: Sequence[Forwarded] = (),
+    named: bool = False,
+) -> str:
+    """Return a message as the model reads it: mentions as names, then its files, then forwarded words set apart.
 
     `named`: its author's name is to stand before it.
     """
     words = without_marks(name_mentions(text, names).strip(), first=int(named))
-    parts = [words, *_files(attachments, names)] if words else _files(attachments, names)
-    return "\n".join(parts) or NO_WORDS
+    parts = [words] if words else []
+    return "\n".join([*parts, *_files(attachments, names), *_passed_on(forwarded, names)]) or NO_WORDS
 
 
 def attributed(name: str, text: str) -> str:
@@ -64,7 +74,9 @@ def attributed(name: str, text: str) -> str:
     return f"{name}: " + f"\n{INDENT}".join(text.splitlines())
 
 
-def unattributed(text: str, attachments: Sequence[Attachment], names: Mapping[str, str]) -> str:
+def unattributed(
+    text: str, attachments: Sequence[Attachment], names: Mapping[str, str], forwarded: Sequence[Forwarded] = ()
+) -> str:
     """Return the message of the only author so far, without a name.
 
     Its lines are indented, so that they are nobody else's when others write later. The first one is not, unless it
@@ -76,7 +88,12 @@ def unattributed(text: str, attachments: Sequence[Attachment], names: Mapping[st
     is_mistakable = start.startswith(tuple(OPENING_BRACKETS)) or _NAME_LINE.match(start)
     begins = set_in(first) if is_mistakable else first
     parts = [begins, *map(set_in, others)] if first else []
-    return "\n".join([*parts, *_files(attachments, names)]) or NO_WORDS
+    return "\n".join([*parts, *_files(attachments, names), *_passed_on(forwarded, names)]) or NO_WORDS
+
+
+def forwarded_people(forwarded: Iterable[Forwarded]) -> list[str]:
+    """Return the ids of the people who wrote these messages, or whom these mention, in order."""
+    return [person for each in forwarded for person in (each.author_id, *mentioned(each.text)) if person]
 
 
 def unique_names(
@@ -104,12 +121,31 @@ def unique_names(
     return names
 
 
+def _passed_on(forwarded: Sequence[Forwarded], names: Mapping[str, str]) -> Iterator[str]:
+    """Yield the lines of forwarded messages.
+
+    Their words stand indented between marks, so that nobody speaks as another. The name that the platform gives is only
+    quoted, because another person of the conversation may have the same.
+    """
+    for each in forwarded:
+        author, called = names.get(each.author_id, ""), _on_one_line(each.author_name)[:LONGEST_NAME]
+        source = f" ({_on_one_line(each.source)})" if each.source else ""
+        yield FORWARDED_BEGINS.format((author or (f"somebody called “{called}”" if called else "somebody")) + source)
+        yield set_in(message_text(each.text, each.attachments, names))
+        yield FORWARDED_ENDS
+
+
+def _on_one_line(text: str) -> str:
+    """Return the text on one line, without brackets and quotes, which could close the mark around it."""
+    return " ".join("".join(char for char in text.translate(_QUOTED) if not is_invisible(char)).split())
+
+
 def _files(attachments: Sequence[Attachment], names: Mapping[str, str]) -> list[str]:
-    return [ATTACHED.format(_described(file, names)) for file in attachments]
+    return [described(file, _name_and_type(file, names)) for file in attachments]
 
 
-def _described(file: Attachment, names: Mapping[str, str]) -> str:
-    """Describe a file on one line, without brackets, which could close the note around it."""
+def _name_and_type(file: Attachment, names: Mapping[str, str]) -> str:
+    """Return a file's name and type on one line, without brackets, which could close the note around it."""
     return " ".join(name_mentions(f"{file.name} ({file.mimetype})", names).translate(ROUND).split())
 
 

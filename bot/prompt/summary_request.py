@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bot.prompt.history import ChatMessage, Turn, transcript
+from bot.prompt.history import ChatMessage, Turn, transcript, with_short_files
 from bot.prompt.marks import SUMMARY_SO_FAR, TURNS_TO_SUMMARIZE, set_in, without_marks
-from bot.prompt.tokens import estimate_tokens, shorten
+from bot.prompt.tokens import estimate_tokens, fair_share, shorten
 
 _INSTRUCTIONS = """\
 You keep the memory of a conversation between people and you, an assistant, that has become too long to be shown \
@@ -45,11 +45,11 @@ def of_turns(turns: Sequence[Turn], names: Mapping[str, str], room: int, most: i
     With `whole` it holds all turns, and the longest ones without their middle.
     """
     room -= estimate_tokens(TURNS_TO_SUMMARIZE)
-    texts = [transcript(turn, names) for turn in turns]
+    texts = [transcript(with_short_files(turn, room // 4), names) for turn in turns]
     costs = [estimate_tokens(text) for text in texts]
     if not whole:
         texts = texts[: max(1, _that_fit(costs, room))]
-    share = _fair_share(costs[: len(texts)], room)
+    share = fair_share(costs[: len(texts)], room)
     said = shorten("\n\n".join(shorten(text, share) for text in texts if text), room)
     reaches = turns[len(texts) - 1].id
     if not said:
@@ -61,7 +61,7 @@ def of_parts(texts: Sequence[str], room: int, most: int) -> SummaryRequest:
     """Return the request for one summary of several, none of which is empty."""
     room -= estimate_tokens(SUMMARY_SO_FAR)
     texts = [set_in(without_marks(text)) for text in texts]
-    share = _fair_share([estimate_tokens(text) for text in texts], room)
+    share = fair_share([estimate_tokens(text) for text in texts], room)
     said = shorten("\n\n".join(shorten(text, share) for text in texts), room)
     return _request(_OF_PARTS, SUMMARY_SO_FAR + said, most)
 
@@ -82,13 +82,3 @@ def _that_fit(costs: Sequence[int], room: int) -> int:
         if room < 0:
             return count
     return len(costs)
-
-
-def _fair_share(costs: Sequence[int], room: int) -> int:
-    """Return the number of tokens to which to shorten each text that has more, so that all fit."""
-    left = room
-    for count, cost in zip(range(len(costs), 0, -1), sorted(costs), strict=True):
-        if cost > left // count:
-            return left // count
-        left -= cost
-    return room

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 
-from bot.domain.events import Attachment
+from bot.domain.events import MOST_FORWARDED, Attachment, Forwarded
 from bot.prompt.marks import CONTEXT_BEGINS, CONTEXT_ENDS, UNREADABLE_CONTEXT
-from bot.prompt.speakers import LONGEST_NAME, UNKNOWN, attributed, mentioned, message_text
+from bot.prompt.speakers import LONGEST_NAME, UNKNOWN, attributed, forwarded_people, mentioned, message_text
 from bot.prompt.tokens import estimate_tokens
 
 MOST_MESSAGES = 60
@@ -52,6 +52,7 @@ class EarlierMessage:
     attachments: tuple[Attachment, ...] = ()
     by: AuthorKind = AuthorKind.PERSON
     name: str = ""  # of another bot, which cannot be looked up
+    forwarded: tuple[Forwarded, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +69,10 @@ UNREADABLE = ThreadContext(complete=False)
 
 def bounded(earlier: Sequence[EarlierMessage], *, whole: bool = True, tokens: int = MOST_TOKENS) -> ThreadContext:
     """Return the part of these messages that the model reads: the first, and the newest that fit."""
-    short = [replace(message, text=_shortened(message.text)) for message in earlier]
+    short = list(map(_short, earlier))
     room, selected = min(tokens, MOST_TOKENS), list[EarlierMessage]()
     for message in [*short[:1], *reversed(short[1:])]:
-        room -= estimate_tokens(message.text)
+        room -= estimate_tokens(message.text) + sum(estimate_tokens(each.text) for each in message.forwarded)
         if selected and (room < 0 or len(selected) == MOST_MESSAGES):
             break
         selected.append(message)
@@ -84,7 +85,7 @@ def named(context: ThreadContext) -> list[str]:
     people = []
     for message in context.messages:
         people += [message.author_id] if message.by is not AuthorKind.SELF else []
-        people += mentioned(message.text)
+        people += [*mentioned(message.text), *forwarded_people(message.forwarded)]
     return list(dict.fromkeys(people))
 
 
@@ -107,10 +108,15 @@ def pieces(context: ThreadContext, names: Mapping[str, str], question: str) -> I
 
 def _piece(message: EarlierMessage, names: Mapping[str, str]) -> tuple[bool, str]:
     own = message.by is AuthorKind.SELF
-    text = message_text(message.text, message.attachments, names, named=not own)
+    text = message_text(message.text, message.attachments, names, forwarded=message.forwarded, named=not own)
     if own:
         return True, text
     return False, attributed(names.get(message.author_id, UNKNOWN), text)
+
+
+def _short(message: EarlierMessage) -> EarlierMessage:
+    forwarded = tuple(replace(each, text=_shortened(each.text)) for each in message.forwarded[:MOST_FORWARDED])
+    return replace(message, text=_shortened(message.text), forwarded=forwarded)
 
 
 def _shortened(text: str) -> str:

@@ -6,6 +6,7 @@ Rule: pure. The estimate errs on the high side for every kind of text (figures i
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from bot.prompt.marks import LEFT_OUT
 
@@ -46,6 +47,16 @@ def shorten(text: str, most_tokens: int) -> str:
     while (tokens := estimate_tokens(shortened := _without_middle(text, length))) > most_tokens and length > 0:
         length = min(length - 1, length * most_tokens // tokens)
     return shortened
+
+
+def fair_share(costs: Sequence[int], room: int) -> int:
+    """Return the number of tokens to which to shorten each text that has more, so that all fit."""
+    left = room
+    for count, cost in zip(range(len(costs), 0, -1), sorted(costs), strict=True):
+        if cost > left // count:
+            return left // count
+        left -= cost
+    return room
 
 
 def _without_middle(text: str, length: int) -> str:

@@ -56,14 +56,6 @@ def message_text(message: dict[str, Any], bot: BotIdentity) -> str:
     return plain_text(mention_pattern(bot).sub(lambda _: f"@{bot.name}", string_field(message, "text"))).strip()
 
 
-def text_or_fallbacks(message: dict[str, Any], bot: BotIdentity) -> str:
-    """Return the text of a message, else the fallbacks of its legacy attachments, in which alerts are written."""
-    listed = message.get("attachments")
-    legacy = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
-    fallbacks = [message_text({"text": attachment.get("fallback")}, bot) for attachment in legacy]
-    return message_text(message, bot) or "\n".join(filter(None, fallbacks))
-
-
 def file_attachments(files: Any) -> tuple[Attachment, ...]:
     """Return the metadata of a message's files. A deleted file, which Slack lists as a tombstone, is left out."""
     listed = [file for file in files if isinstance(file, dict)] if isinstance(files, list) else []

@@ -32,8 +32,10 @@ def thread_at(workspace: str, channel: str, root: str) -> Thread:
 
 
 def permalink(thread: Thread, team_url: str) -> str:
-    """Return the permalink of the thread's first message.
+    """Return the permalink of the thread's first message, or the link of the DM for its rolling conversation.
 
     https://docs.slack.dev/reference/methods/chat.getPermalink returns the same URL, at the cost of a call.
     """
+    if thread.rolling:
+        return f"{team_url}archives/{thread.channel}"
     return f"{team_url}archives/{thread.channel}/p{thread.root.replace('.', '')}"

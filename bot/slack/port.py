@@ -54,6 +54,9 @@ class PersonalRecords(Protocol):
     ) -> Preferences:
         """Change the person's preferences, and return the new ones. Raises PreferencesRefused."""
 
+    async def claim_greeting(self, platform: str, workspace: str, user_id: str, channel: str) -> bool:
+        """Note that the person is greeted in this DM. Return whether to greet them."""
+
     async def last_change(self, platform: str, workspace: str, user_id: str) -> ModelsChange | None:
         """Return the last change of the person's preferences, if the model made it and it can be undone."""
 

@@ -27,6 +27,7 @@ _TIER_2, _TIER_3, _TIER_4 = RateLimit(20), RateLimit(50), RateLimit(100)
 RATE_LIMITS: Mapping[str, RateLimit] = {
     "agents.sessions.setStatus": _TIER_3,
     "assistant.threads.setStatus": _TIER_4,
+    "bots.info": _TIER_3,
     "chat.appendStream": RateLimit(100, partial_updates=85),
     "chat.delete": _TIER_3,
     "chat.postEphemeral": _TIER_4,
@@ -34,6 +35,8 @@ RATE_LIMITS: Mapping[str, RateLimit] = {
     "chat.startStream": _TIER_2,
     "chat.stopStream": _TIER_2,
     "chat.update": RateLimit(50, partial_updates=30),
+    "conversations.history": _TIER_3,
     "conversations.replies": _TIER_3,
+    "files.info": _TIER_4,
     "users.info": _TIER_4,
 }

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
 from bot.domain import texts
-from bot.domain.events import Attachment, Author, Thread, storable
+from bot.domain.events import Attachment, Author, Thread, read_forwarded, storable
 from bot.domain.sessions import Interrupted, ResetOutcome, StatusReply, StopOutcome
 from bot.llm import Done, Usage
 from bot.prompt.history import Utterance
@@ -283,7 +283,8 @@ def _is_first(connection: Connection, session_id: str, turn_id: int) -> bool:
 
 def utterance(row: Row[*tuple[Any, ...]]) -> Utterance:
     """Return a row of `messages` as the history shows it."""
-    return Utterance(row.author_id, row.text, tuple(Attachment(**stored) for stored in row.attachments))
+    files = tuple(Attachment(**stored) for stored in row.attachments)
+    return Utterance(row.author_id, row.text, files, read_forwarded(row.forwarded), row.message_id)
 
 
 def _fixed_reply(stored: str) -> FixedReply:

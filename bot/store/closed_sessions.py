@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from bot.store import sessions
 from bot.store.engine import mark_dirty
 from bot.store.sessions import BYTES_PER_STEP
-from bot.store.tables import MESSAGES, NO_TEXT, SESSIONS, TURNS, UNERASED
+from bot.store.tables import FILE_CONTENTS, MESSAGES, NO_CONTENT, NO_TEXT, SESSIONS, TURNS, UNERASED
 
 ROWS_PER_STEP = 500
 
@@ -37,11 +37,14 @@ def erase_next(connection: Connection, progress: Progress | None) -> Progress | 
         progress = Progress(session_id)
     mark_dirty(connection)
     if ids := _next(connection, _MESSAGES, progress.session_id, progress.message_id):
-        connection.execute(sa.update(MESSAGES).where(MESSAGES.c.id.in_(ids)).values(text="", attachments=[]))
+        connection.execute(sa.update(MESSAGES).where(MESSAGES.c.id.in_(ids)).values(NO_CONTENT))
         return replace(progress, message_id=ids[-1])
     if ids := _next(connection, _TURNS, progress.session_id, progress.turn_id):
         connection.execute(sa.update(TURNS).where(TURNS.c.id.in_(ids)).values(NO_TEXT))
         return replace(progress, turn_id=ids[-1])
+    if ids := _next(connection, _FILES, progress.session_id, 0):
+        connection.execute(sa.delete(FILE_CONTENTS).where(FILE_CONTENTS.c.id.in_(ids)))
+        return progress
     sessions.forget_related(connection, [progress.session_id])
     connection.execute(sa.update(SESSIONS).where(SESSIONS.c.id == progress.session_id).values(stored_bytes=0))
     following = connection.execute(_UNERASED).scalar()
@@ -63,9 +66,10 @@ def _next(connection: Connection, statement: sa.Select[Any], session_id: str, af
 _UNERASED = sa.select(SESSIONS.c.id).where(UNERASED).limit(1)
 
 
-def _rows_of(table: sa.Table, text: sa.Column[str]) -> sa.Select[Any]:
+def _rows_of(table: sa.Table, *texts: sa.Column[Any]) -> sa.Select[Any]:
+    lengths = [sa.func.coalesce(sa.func.length(text), 0) for text in texts]
     return (
-        sa.select(table.c.id, sa.func.coalesce(sa.func.length(text), 0).label("characters"))
+        sa.select(table.c.id, sum(lengths[1:], lengths[0]).label("characters"))
         .where(table.c.session_id == sa.bindparam("this_session"), table.c.id > sa.bindparam("after"))
         .order_by(table.c.id)
         .limit(ROWS_PER_STEP)
@@ -73,3 +77,4 @@ def _rows_of(table: sa.Table, text: sa.Column[str]) -> sa.Select[Any]:
 
 
 _MESSAGES, _TURNS = _rows_of(MESSAGES, MESSAGES.c.text), _rows_of(TURNS, TURNS.c.answer)
+_FILES = _rows_of(FILE_CONTENTS, FILE_CONTENTS.c.text, FILE_CONTENTS.c.image)

@@ -20,11 +20,22 @@ from sqlalchemy import Connection
 from bot.domain import texts
 from bot.domain.events import ChannelGone, Uninstalled
 from bot.domain.sessions import Closed, Interrupted
-from bot.store import display_names, preferences, session_owners, sessions, stored_bytes, summaries, thread_context
+from bot.store import (
+    display_names,
+    file_contents,
+    forwarded_messages,
+    greetings,
+    preferences,
+    session_owners,
+    sessions,
+    stored_bytes,
+    summaries,
+    thread_context,
+)
 from bot.store.engine import mark_dirty
 from bot.store.interruptions import has_question, interrupt, leave_unanswered
 from bot.store.locks import lock_sessions, lock_threads
-from bot.store.tables import MESSAGES, NO_TEXT, RUNNING, SESSIONS, THREADS, TURNS
+from bot.store.tables import FILE_CONTENTS, MESSAGES, NO_CONTENT, NO_TEXT, RUNNING, SESSIONS, THREADS, TURNS
 
 ERASE_BATCH = 20  # messages in one transaction
 ERASE_S = 0.01  # after this time a transaction begins no other thread
@@ -98,7 +109,9 @@ def erase_messages(
     lock_sessions(connection, SESSIONS.c.id.in_(sa.select(MESSAGES.c.session_id).where(erased)))
     turn_ids = list(connection.execute(asked_in.distinct()).scalars())
     before = stored_bytes.held(connection, TURNS.c.id.in_(turn_ids), erased)
-    connection.execute(sa.update(MESSAGES).where(erased).values(text="", attachments=[], deleted_at=now, **values))
+    connection.execute(sa.update(MESSAGES).where(erased).values({**NO_CONTENT, "deleted_at": now, **values}))
+    of_erased = FILE_CONTENTS.c.message_id.in_(sa.select(MESSAGES.c.message_id).where(erased))
+    file_contents.erase(connection, FILE_CONTENTS.c.thread_id == thread_id, of_erased)
     leave_unanswered(connection, thread_id, erased, now)
     has_others = {turn_id: has_question(connection, turn_id) for turn_id in turn_ids}
     interrupted = [
@@ -147,6 +160,7 @@ def leave(connection: Connection, gone: ChannelGone | Uninstalled, *, now: datet
         return int(ids[-1])
     if isinstance(gone, Uninstalled):
         preferences.erase(connection, platform=gone.platform, workspace=gone.workspace)
+        greetings.erase(connection, platform=gone.platform, workspace=gone.workspace)
     return None
 
 
@@ -180,10 +194,22 @@ def _erase_related(connection: Connection, scope: Scope) -> None:
     thread_context.erase_in(connection, place_of(scope), scope.person)
     display_names.erase_in(connection, place_of(scope), scope.person)
     if scope.person is not None:
+        _erase_forwarded(connection, scope, scope.person)
         session_owners.disown(connection, place_of(scope), scope.person)
     if scope.channel is None:
-        preferences.erase(connection, platform=scope.platform, workspace=scope.workspace, user_id=scope.person)
+        person = {"platform": scope.platform, "workspace": scope.workspace, "user_id": scope.person}
+        preferences.erase(connection, **person)
+        greetings.erase(connection, **person)
     mark_dirty(connection)
+
+
+def _erase_forwarded(connection: Connection, scope: Scope, person: str) -> None:
+    """Erase the person's words that others passed on, and the answers to those others. Running turns restart."""
+    shown = forwarded_messages.erase_by(connection, place_of(scope), person)
+    for turn_id, thread_id in shown.items():
+        interrupt(connection, thread_id, Interrupted.EDITED, turn_id)
+    _erase_answers(connection, list(shown), texts.ANSWER_ERASED)
+    texts_changed(connection, list(shown))
 
 
 def _close_emptied(connection: Connection, ids: Sequence[int], now: datetime) -> None:

@@ -5,15 +5,15 @@ Rule: the texts are read in small parts, so that no transaction takes long.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
-from bot.domain.events import Attachment
-from bot.domain.personal_data import ExportedContextMessage, ExportedMessage
-from bot.store.tables import MESSAGES, THREAD_CONTEXT, THREADS, TURNS
+from bot.domain.personal_data import ExportedContextMessage, ExportedFile, ExportedForward, ExportedMessage
+from bot.store import file_contents
+from bot.store.tables import FILE_CONTENTS, MESSAGES, THREAD_CONTEXT, THREADS, TURNS
 
 Rows = Sequence[int]  # ids
 
@@ -29,13 +29,13 @@ def newest(connection: Connection, platform: str, workspace: str, person: str, *
 def messages(connection: Connection, person: str, ids: Rows) -> list[ExportedMessage]:
     """Return those of these messages that are still stored, newest first, with the answers to this person alone."""
     rows = connection.execute(_messages(person).where(MESSAGES.c.id.in_(ids))).mappings()
-    return [ExportedMessage(**_fields(row)) for row in rows]
+    return [ExportedMessage(**_fields(connection, row)) for row in rows]
 
 
 def context_messages(connection: Connection, person: str, ids: Rows) -> list[ExportedContextMessage]:
     """Return those of these messages in thread contexts that are still stored, newest first."""
     rows = connection.execute(_context_messages(person).where(THREAD_CONTEXT.c.id.in_(ids))).mappings()
-    return [ExportedContextMessage(**_fields(row)) for row in rows]
+    return [ExportedContextMessage(**_fields(connection, row)) for row in rows]
 
 
 def _messages(person: str) -> sa.Select[Any]:
@@ -45,6 +45,7 @@ def _messages(person: str) -> sa.Select[Any]:
     )
     return (
         sa.select(
+            MESSAGES.c.thread_id,
             THREADS.c.channel,
             THREADS.c.root.label("thread"),
             MESSAGES.c.message_id.label("id"),
@@ -52,6 +53,7 @@ def _messages(person: str) -> sa.Select[Any]:
             MESSAGES.c.edited_at,
             MESSAGES.c.text,
             MESSAGES.c.attachments,
+            MESSAGES.c.forwarded,
             sa.case((others_asked, None), else_=TURNS.c.answer).label("answer"),
         )
         .join_from(MESSAGES, THREADS)
@@ -62,14 +64,40 @@ def _messages(person: str) -> sa.Select[Any]:
 
 
 def _context_messages(person: str) -> sa.Select[Any]:
-    place = (THREADS.c.channel, THREADS.c.root.label("thread"), THREAD_CONTEXT.c.message_id.label("id"))
+    place = (
+        THREAD_CONTEXT.c.thread_id,
+        THREADS.c.channel,
+        THREADS.c.root.label("thread"),
+        THREAD_CONTEXT.c.message_id.label("id"),
+    )
     return (
-        sa.select(*place, THREAD_CONTEXT.c.text, THREAD_CONTEXT.c.attachments)
+        sa.select(*place, THREAD_CONTEXT.c.text, THREAD_CONTEXT.c.attachments, THREAD_CONTEXT.c.forwarded)
         .join_from(THREAD_CONTEXT, THREADS)
         .where(THREAD_CONTEXT.c.author_id == person, THREAD_CONTEXT.c.by.is_not(None))
         .order_by(THREAD_CONTEXT.c.id.desc())
     )
 
 
-def _fields(row: RowMapping) -> dict[str, Any]:
-    return {**row, "attachments": tuple(Attachment(**file) for file in row["attachments"])}
+def _fields(connection: Connection, row: RowMapping) -> dict[str, Any]:
+    fields = {name: value for name, value in row.items() if name != "thread_id"}
+    texts = (
+        _file_texts(connection, row["thread_id"], row["id"])
+        if file_contents.ids_in(row["attachments"], row["forwarded"])
+        else {}
+    )
+    forwarded = [
+        ExportedForward(**{**each, "attachments": _files(each["attachments"], texts)})
+        for each in row["forwarded"] or ()
+    ]
+    return {**fields, "attachments": _files(row["attachments"], texts), "forwarded": tuple(forwarded)}
+
+
+def _files(stored: Sequence[Mapping[str, Any]], texts: Mapping[str, str]) -> tuple[ExportedFile, ...]:
+    return tuple(ExportedFile(**file, text=texts.get(file["id"])) for file in stored)
+
+
+def _file_texts(connection: Connection, thread_id: int, message_id: str) -> dict[str, str]:
+    """Return the texts that were read of a message's files, by file."""
+    columns = (FILE_CONTENTS.c.file_id, FILE_CONTENTS.c.text)
+    rows = connection.execute(sa.select(*columns).where(*file_contents.of_message(thread_id, message_id)))
+    return {row.file_id: row.text for row in rows if row.text}

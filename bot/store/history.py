@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row
 
 from bot.prompt.history import Past, Turn
 from bot.prompt.tokens import MOST_CHARACTERS
-from bot.store import summaries, thread_context
+from bot.store import file_contents, summaries, thread_context
 from bot.store.claims import utterance
 from bot.store.settlement import TurnState
 from bot.store.tables import MESSAGES, TURNS
@@ -79,7 +79,8 @@ def _read(
 ) -> list[Turn]:
     scope = {"in_session": session_id, "after": after, "before": before, "in_page": page}
     rows = connection.execute(statement, scope)
-    return [_turn(turn_id, list(of_turn)) for turn_id, of_turn in groupby(rows, key=lambda row: row.turn_id)]
+    turns = [_turn(turn_id, list(of_turn)) for turn_id, of_turn in groupby(rows, key=lambda row: row.turn_id)]
+    return file_contents.in_turns(connection, session_id, turns)
 
 
 def _turn(turn_id: int, rows: Sequence[Row[*tuple[Any, ...]]]) -> Turn:
@@ -100,7 +101,8 @@ def _with_messages(page: sa.Subquery, order: sa.ColumnElement[Any]) -> sa.Select
     # An outer join: a turn whose messages were all deleted is read too, so that pages are full.
     is_shown = sa.and_(MESSAGES.c.fixed_reply.is_(None), MESSAGES.c.deleted_at.is_(None))
     of_turn = sa.and_(MESSAGES.c.turn_id == page.c.id, is_shown)
-    columns = (MESSAGES.c.author_id, MESSAGES.c.text, MESSAGES.c.attachments)
+    content = (MESSAGES.c.text, MESSAGES.c.attachments, MESSAGES.c.forwarded)
+    columns = (MESSAGES.c.author_id, MESSAGES.c.message_id, *content)
     statement = sa.select(page.c.id.label("turn_id"), page.c.answer, *columns)
     return statement.join_from(page, MESSAGES, of_turn, isouter=True).order_by(order, MESSAGES.c.message_id)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from sqlalchemy import Connection, Row
 
 from bot.domain.events import Author, MessageReceived, ResetRequested, StopRequested, Thread, stored_content
 from bot.domain.sessions import Closed, Interrupted, ResetOutcome, StopOutcome, wants_answer
-from bot.store import session_owners, sessions, stored_bytes, thread_context, threads
+from bot.store import session_owners, sessions, stored_bytes, thread_context, threads, workflow_limits
 from bot.store.erasure import erase_messages
 from bot.store.interruptions import interrupt, leave_sessions_unanswered, leave_unanswered
 from bot.store.settlement import TurnState
@@ -25,6 +26,7 @@ def accept(
 
     An ignored message leaves no row, so that it cannot hide a later event of the same message.
     """
+    message = replace(message, thread=threads.located(connection, message.thread, message.message_id))
     thread = threads.find(connection, message.thread)
     followed = thread is not None and threads.is_followed(connection, thread.id, message.message_id)
     if not wants_answer(message, engaged=thread is not None and thread.engaged and followed):
@@ -48,28 +50,30 @@ def store_message(
     `thread` is the thread's row; None creates it. `followed`: the bot took part in it when the message was written.
     """
     thread_id = thread.id if thread is not None else threads.ensure(connection, message.thread)
-    if _is_duplicate(connection, thread_id, message):
+    if _is_duplicate(connection, thread_id, message) or workflow_limits.exceeded(connection, thread_id, message, now):
         return None
     if thread is not None and not followed:
         thread_context.erase(connection, thread_id, message.message_id)  # it is now a question of its own
     session_id = sessions.continue_or_open(
         connection, thread_id, message.author.id, new_id=new_id, now=now, idle_after=idle_after
     )
-    if not (thread is not None and thread.begun) and message.message_id != message.thread.root:
+    begins = message.thread.rolling or message.message_id == message.thread.root
+    if not (thread is not None and thread.begun) and not begins:
         thread_context.expect(connection, session_id)
     if thread is None or not thread.engaged:
         threads.engage(connection, thread_id)
+    content = stored_content(message.text, message.attachments, message.forwarded)
     _insert(
         connection,
         thread_id,
         message,
         now,
         session_id=session_id,
-        **stored_content(message.text, message.attachments),
+        **content,
         client_id=message.client_id,
         edited_at=edited_at,
     )
-    total = stored_bytes.add(connection, session_id, stored_bytes.size([message.text]))
+    total = stored_bytes.add(connection, session_id, stored_bytes.of_message(message.text, content["forwarded"]))
     if session_id == new_id or total > session_owners.SMALL_SESSION:
         session_owners.expire_oldest(connection, message.author.id, now=now)
     return thread_id
@@ -82,6 +86,7 @@ def accept_reset(
 
     Return neither for a duplicate, or for a bare `!reset` in a thread in which the bot takes no part.
     """
+    event = replace(event, thread=threads.located(connection, event.thread, event.message_id))
     thread = threads.find(connection, event.thread)
     if not (event.mentions_bot or event.thread.direct or (thread is not None and thread.engaged)):
         return None, None
@@ -122,8 +127,15 @@ def _erase_before(connection: Connection, thread_id: int, later: Sequence[int], 
 
 
 def reset(connection: Connection, thread: Thread, author: Author, *, now: datetime) -> ResetOutcome:
-    """Reset the thread's open session, if this author took part in it."""
-    row = threads.find(connection, thread)
+    """Reset the thread's open session, if this author took part in it.
+
+    At the top level of a DM, a message may belong to the rolling conversation instead of to a thread of its own.
+    """
+    row, other = threads.find(connection, thread), threads.located(connection, thread, thread.root)
+    outcome = _reset(connection, row.id, author, now) if row is not None else ResetOutcome.NOTHING
+    if outcome is not ResetOutcome.NOTHING or other == thread:
+        return outcome
+    row = threads.find(connection, other)
     return _reset(connection, row.id, author, now) if row is not None else ResetOutcome.NOTHING
 
 
@@ -178,6 +190,7 @@ def accept_stop(
     The command is replied to only when it interrupted no turn. Return neither for a duplicate, or for a bare `!stop` in
     a thread in which the bot takes no part. Slack decides who may press its own stop button.
     """
+    event = replace(event, thread=threads.located(connection, event.thread, event.message_id))
     thread_id = _thread_of_stop(connection, event)
     if thread_id is None or (event.message_id is not None and _is_duplicate(connection, thread_id, event)):
         return None, None

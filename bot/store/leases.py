@@ -16,8 +16,9 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
 from bot.domain.sessions import Interrupted
+from bot.store.column_types import UtcDateTime
 from bot.store.locks import lock_sessions, lock_threads
-from bot.store.tables import MESSAGES, RUNNING, SESSIONS, SUMMARIES, THREADS, TURNS, UtcDateTime
+from bot.store.tables import MESSAGES, RUNNING, SESSIONS, SUMMARIES, THREADS, TURNS
 
 
 @dataclass(frozen=True, slots=True)

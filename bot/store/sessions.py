@@ -12,10 +12,10 @@ from sqlalchemy import Connection
 
 from bot.domain.events import Thread
 from bot.domain.sessions import Closed, ExpiringSession, IdleLimits, OpenSession, is_idle
-from bot.store import display_names, stored_bytes, summaries, thread_context
+from bot.store import display_names, file_contents, stored_bytes, summaries, thread_context
 from bot.store.engine import mark_dirty
 from bot.store.stored_bytes import MOST_OF_SESSION
-from bot.store.tables import MESSAGES, NO_TEXT, RUNNING, SESSIONS, THREADS, TURNS
+from bot.store.tables import MESSAGES, NO_CONTENT, NO_TEXT, RUNNING, SESSIONS, THREADS, TURNS
 
 BYTES_PER_STEP = 250_000  # of text that one transaction erases
 OPENING_CHARACTERS = 80  # of a session's first message, which identifies it in a list
@@ -96,7 +96,7 @@ def close(
     left = sa.case((SESSIONS.c.id.in_(small), 0), else_=at_least_one)
     closing = sa.update(SESSIONS).where(SESSIONS.c.id.in_([session.id for session in closed]))
     connection.execute(closing.values(closed_at=now, closed_why=why.value, owner="", stored_bytes=left))
-    connection.execute(sa.update(MESSAGES).where(MESSAGES.c.session_id.in_(small)).values(text="", attachments=[]))
+    connection.execute(sa.update(MESSAGES).where(MESSAGES.c.session_id.in_(small)).values(NO_CONTENT))
     connection.execute(sa.update(TURNS).where(TURNS.c.session_id.in_(small)).values(NO_TEXT))
     forget_related(connection, small)
     stored_bytes.release(connection, [(session.owner, session.stored_bytes) for session in closed])
@@ -104,7 +104,8 @@ def close(
 
 
 def forget_related(connection: Connection, ids: Sequence[str]) -> None:
-    """Erase the other texts of these closed sessions: thread context, names, summaries."""
+    """Erase the other texts of these closed sessions: files, thread context, names, summaries."""
+    file_contents.forget(connection, ids)
     thread_context.forget(connection, ids)
     display_names.forget(connection, ids)
     summaries.forget(connection, ids)
@@ -115,12 +116,14 @@ def detach_messages(connection: Connection, thread_id: int, after: str) -> list[
     of_session = MESSAGES.c.session_id.in_(
         sa.select(SESSIONS.c.id).where(SESSIONS.c.thread_id == thread_id, SESSIONS.c.closed_at.is_(None))
     )
-    later = sa.select(MESSAGES.c.id, MESSAGES.c.turn_id).where(of_session, MESSAGES.c.message_id > after)
+    columns = (MESSAGES.c.id, MESSAGES.c.turn_id, MESSAGES.c.message_id)
+    later = sa.select(*columns).where(of_session, MESSAGES.c.message_id > after)
     rows = connection.execute(later).all()
     ids, turn_ids = [row.id for row in rows], [row.turn_id for row in rows]
     if ids:
         connection.execute(sa.update(MESSAGES).where(MESSAGES.c.id.in_(ids)).values(session_id=None))
         connection.execute(sa.update(TURNS).where(TURNS.c.id.in_(turn_ids)).values(session_id=None))
+        file_contents.move(connection, thread_id, [row.message_id for row in rows], None)
     return ids
 
 
@@ -133,6 +136,8 @@ def attach_messages(
     connection.execute(sa.update(MESSAGES).where(selected).values(session_id=session_id))
     turn_ids = sa.select(MESSAGES.c.turn_id).where(selected, MESSAGES.c.turn_id.is_not(None))
     connection.execute(sa.update(TURNS).where(TURNS.c.id.in_(turn_ids)).values(session_id=session_id))
+    message_ids = list(connection.execute(sa.select(MESSAGES.c.message_id).where(selected)).scalars())
+    file_contents.move(connection, thread_id, message_ids, session_id)
     if session_id == new_id:  # the open session has counted them already
         stored_bytes.add(connection, session_id, stored_bytes.recounted(connection, selected))
 

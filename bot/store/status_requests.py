@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ from bot.domain.events import StatusRequested
 from bot.domain.sessions import StatusReply
 from bot.store import threads
 from bot.store.engine import insert_or_ignore
-from bot.store.tables import MESSAGES
+from bot.store.tables import MESSAGES, NO_CONTENT
 
 
 def accept(connection: Connection, event: StatusRequested, *, now: datetime) -> int | None:
@@ -19,6 +20,7 @@ def accept(connection: Connection, event: StatusRequested, *, now: datetime) -> 
 
     Return None for a duplicate, or for a bare `!status` in a thread in which the bot takes no part.
     """
+    event = replace(event, thread=threads.located(connection, event.thread, event.message_id))
     row = threads.find(connection, event.thread)
     if not (event.mentions_bot or event.thread.direct or (row is not None and row.engaged)):
         return None
@@ -28,8 +30,7 @@ def accept(connection: Connection, event: StatusRequested, *, now: datetime) -> 
         "message_id": event.message_id,
         "author_id": event.author.id,
         "author_workspace": event.author.workspace,
-        "text": "",
-        "attachments": [],
+        **NO_CONTENT,
         "fixed_reply": StatusReply.STATUS.value,
         "accepted_at": now,
     }

@@ -7,7 +7,8 @@ the requests of a key wait for it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -30,26 +31,34 @@ def length(text: str | None) -> int:
     return len(storable(text or "").encode())
 
 
+def of_message(text: str, forwarded: Sequence[Mapping[str, Any]] | None) -> int:
+    """Return how many bytes one message counts for, with the messages that it passes on as they are stored."""
+    return size([text]) + sum(length(each["text"]) for each in forwarded or ())
+
+
 def recounted(connection: Connection, selected: sa.ColumnElement[bool]) -> int:
     """Return how many bytes these messages, and the answers to them, count for. Running turns count no answer yet."""
-    messages = connection.execute(sa.select(MESSAGES.c.text, MESSAGES.c.turn_id).where(selected)).all()
+    messages = connection.execute(
+        sa.select(MESSAGES.c.text, MESSAGES.c.forwarded, MESSAGES.c.turn_id).where(selected)
+    ).all()
     turn_ids = {message.turn_id for message in messages}
     answers = connection.execute(sa.select(TURNS.c.answer).where(TURNS.c.id.in_(turn_ids), ~RUNNING)).scalars()
-    return size(message.text for message in messages) + sum(map(length, answers))
+    return sum(of_message(message.text, message.forwarded) for message in messages) + sum(map(length, answers))
 
 
 def held(
     connection: Connection, turns: sa.ColumnElement[bool], messages: sa.ColumnElement[bool] | None = None
 ) -> Counter[str]:
     """Return how many bytes of text each session holds in the answers of these turns and in these messages."""
-    statements = [sa.select(TURNS.c.session_id, TURNS.c.answer).where(turns, ~RUNNING)]
+    answers = sa.select(TURNS.c.session_id, TURNS.c.answer, sa.null()).where(turns, ~RUNNING)
+    statements = [answers]
     if messages is not None:
-        statements.append(sa.select(MESSAGES.c.session_id, MESSAGES.c.text).where(messages))
+        statements.append(sa.select(MESSAGES.c.session_id, MESSAGES.c.text, MESSAGES.c.forwarded).where(messages))
     totals = Counter[str]()
     for statement in statements:
-        for session_id, text in connection.execute(statement):
+        for session_id, text, forwarded in connection.execute(statement):
             if session_id is not None:  # a command is in no session
-                totals[session_id] += length(text)
+                totals[session_id] += of_message(text or "", forwarded) - ROW_BYTES
     return totals
 
 

@@ -7,11 +7,12 @@ the replicas of the previous version, which go on working during a rolling deplo
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Column, Connection, ForeignKey, Index, MetaData, Table, UniqueConstraint, event
-from sqlalchemy.engine import Dialect
+
+from bot.store.column_types import BigId, UtcDateTime
 
 metadata = MetaData(
     naming_convention={
@@ -21,31 +22,6 @@ metadata = MetaData(
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     }
 )
-
-
-class UtcDateTime(sa.TypeDecorator[datetime]):
-    """An aware UTC datetime on both databases. SQLite has no time zones, so the column holds UTC without one."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Convert an aware time to UTC. Raise ValueError for a naive one."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a naive datetime reached the store")
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return an aware time in UTC."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
-
-
-BigId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite autoincrements only INTEGER
 
 THREADS = Table(
     "threads",
@@ -140,6 +116,7 @@ MESSAGES = Table(
     Column("author_workspace", sa.String(64), nullable=False),
     Column("text", sa.Text, nullable=False),
     Column("attachments", sa.JSON, nullable=False),
+    Column("forwarded", sa.JSON(none_as_null=True)),  # events.Forwarded: messages that it passes on
     Column("client_id", sa.String(64)),
     Column("fixed_reply", sa.String(32)),  # a command's outcome: the bot replies without the model
     Column("edited_at", UtcDateTime),  # by the platform's clock
@@ -154,6 +131,9 @@ Index("ix_messages_turn", MESSAGES.c.turn_id)
 Index("ix_messages_author", MESSAGES.c.author_id, MESSAGES.c.session_id)
 Index("ix_messages_session", MESSAGES.c.session_id)
 Index("ix_messages_client", MESSAGES.c.client_id)
+NO_CONTENT: dict[str, Any] = {"text": "", "attachments": [], "forwarded": None}
+_FORWARDS = MESSAGES.c.forwarded.is_not(None)
+Index("ix_messages_forwarded", MESSAGES.c.id, sqlite_where=_FORWARDS)
 _WITHOUT_SESSION = MESSAGES.c.session_id.is_(None)
 Index("ix_messages_apart", MESSAGES.c.accepted_at, sqlite_where=_WITHOUT_SESSION)
 
@@ -169,10 +149,30 @@ THREAD_CONTEXT = Table(  # messages that people wrote in a thread before the bot
     Column("by", sa.String(8)),  # prompt.thread_context.AuthorKind; null: a marker (see store/thread_context.py)
     Column("text", sa.Text, nullable=False),
     Column("attachments", sa.JSON, nullable=False),
+    Column("forwarded", sa.JSON(none_as_null=True)),
     UniqueConstraint("thread_id", "message_id"),
 )
 Index("ix_background_session", THREAD_CONTEXT.c.session_id)
 Index("ix_background_author", THREAD_CONTEXT.c.author_id)
+
+FILE_CONTENTS = Table(  # what was read of the files in messages and thread contexts
+    "file_contents",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("thread_id", BigId, ForeignKey("threads.id"), nullable=False),
+    Column("session_id", sa.String(36), ForeignKey("sessions.id", ondelete="CASCADE")),  # null: on its way to another
+    Column("message_id", sa.String(64), nullable=False),
+    Column("file_id", sa.String(255), nullable=False),
+    Column("outcome", sa.String(16), nullable=False),  # domain.file_content.FileOutcome
+    Column("text", sa.Text, nullable=False),
+    Column("whole", sa.Boolean, nullable=False),  # false: the text is only the beginning
+    Column("image", sa.LargeBinary),  # a JPEG; null: none, or not any more
+    Column("width", sa.Integer),
+    Column("height", sa.Integer),
+    UniqueConstraint("thread_id", "message_id", "file_id"),
+)
+Index("ix_file_contents_session", FILE_CONTENTS.c.session_id)
+Index("ix_file_contents_file", FILE_CONTENTS.c.file_id)
 
 DISPLAY_NAMES = Table(  # the names that the model reads; a person's name never changes within a session
     "names",
@@ -234,6 +234,17 @@ PREFERENCES = Table(  # how a person wants to be addressed and answered
     # If the model made the last change: what stood before, for a day, and the turn.
     Column("before", sa.JSON(none_as_null=True)),
     Column("changed_by_turn_id", sa.BigInteger),
+    UniqueConstraint("platform", "workspace", "user_id"),
+)
+
+GREETINGS = Table(  # people whom the bot has greeted in their DM: once each
+    "greetings",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("platform", sa.String(32), nullable=False),
+    Column("workspace", sa.String(64), nullable=False),
+    Column("user_id", sa.String(64), nullable=False),
+    Column("greeted_at", UtcDateTime, nullable=False),
     UniqueConstraint("platform", "workspace", "user_id"),
 )
 

@@ -15,14 +15,25 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
-from bot.domain.events import Attachment, MessageReceived, storable, stored_content
+from bot.domain.events import Attachment, MessageReceived, read_forwarded, storable, stored_content
 from bot.prompt.history import Turn
 from bot.prompt.speakers import LONGEST_NAME
 from bot.prompt.thread_context import AuthorKind, ContextState, EarlierMessage, ThreadContext
-from bot.store import stored_bytes, summaries
+from bot.store import file_contents, stored_bytes, summaries
 from bot.store.engine import insert_or_ignore, mark_dirty
+from bot.store.file_contents import ids_in
 from bot.store.locks import lock_threads
-from bot.store.tables import MESSAGES, POSTED_MESSAGES, RUNNING, SESSIONS, THREAD_CONTEXT, THREADS, TURNS
+from bot.store.tables import (
+    FILE_CONTENTS,
+    MESSAGES,
+    NO_CONTENT,
+    POSTED_MESSAGES,
+    RUNNING,
+    SESSIONS,
+    THREAD_CONTEXT,
+    THREADS,
+    TURNS,
+)
 
 
 def expect(connection: Connection, session_id: str) -> None:
@@ -46,11 +57,11 @@ def save(connection: Connection, thread_id: int, session_id: str, turn_id: int, 
         marker = markers.get(message.message_id)
         deleted = marker is not None and not marker.author_id
         if message.message_id not in stored and message.author_id not in markers and not deleted:
-            edit = {"text": marker.text, "attachments": marker.attachments} if marker is not None else {}
+            edit = {name: getattr(marker, name) for name in NO_CONTENT} if marker is not None else {}
             ids = {"thread_id": thread_id, "session_id": session_id}
             insert_or_ignore(connection, THREAD_CONTEXT, ids | _row(message) | edit)
-    texts = [row.text for row in connection.execute(_MESSAGES_OF, of_session)]
-    stored_bytes.add(connection, session_id, stored_bytes.size(texts))
+    counted = _counted(connection.execute(_MESSAGES_OF, of_session))
+    stored_bytes.add(connection, session_id, counted[session_id])
     state = (ContextState.COMPLETE if context.complete else ContextState.PARTIAL).value
     connection.execute(_OF_SESSION, of_session | {"background": state, "background_turn_id": turn_id})
 
@@ -62,6 +73,7 @@ def attached(connection: Connection, session_id: str, turns: Sequence[Turn]) -> 
     if session is None or session.background_turn_id not in {turn.id for turn in turns}:
         return list(turns)
     messages = [_message(row) for row in connection.execute(_MESSAGES_OF, of_session)]
+    messages = file_contents.in_messages(connection, session_id, messages)
     context = ThreadContext(tuple(messages), complete=session.background == ContextState.COMPLETE.value)
     return [replace(turn, thread_context=context) if turn.id == session.background_turn_id else turn for turn in turns]
 
@@ -72,6 +84,7 @@ def erase(connection: Connection, thread_id: int, message_id: str) -> None:
     erased = _delete(connection, *_is_message(thread_id, message_id))
     if erased:
         mark_dirty(connection)
+        file_contents.erase(connection, *file_contents.of_message(thread_id, message_id))
     if session is None:
         return
     if session.is_reading:
@@ -88,7 +101,7 @@ def edit(connection: Connection, thread_id: int, message: MessageReceived) -> bo
     session = connection.execute(_OPEN_IN, {"this_thread": thread_id}).first()
     if session is None:
         return False
-    new = stored_content(message.text, message.attachments)
+    new = stored_content(message.text, message.attachments, message.forwarded)
     selected = (*_is_message(thread_id, message.message_id), THREAD_CONTEXT.c.author_id != "")
     before = _counted(connection.execute(sa.select(THREAD_CONTEXT).where(*selected)))
     updated = sa.update(THREAD_CONTEXT).where(*selected).values(new).returning(*THREAD_CONTEXT.c)
@@ -97,6 +110,7 @@ def edit(connection: Connection, thread_id: int, message: MessageReceived) -> bo
     replaced = len(rows) > 0
     if replaced:
         mark_dirty(connection)
+        file_contents.keep_only(connection, thread_id, message.message_id, ids_in(new["attachments"], new["forwarded"]))
     if session.is_reading:
         _add_marker(connection, thread_id, session.id, message.message_id, author_id=message.author.id, **new)
         return False
@@ -118,6 +132,12 @@ def erase_in(connection: Connection, place: Sequence[sa.ColumnElement[bool]], pe
     concerned = SESSIONS.c.id.in_(sa.union(rows.with_only_columns(THREAD_CONTEXT.c.session_id), reading))
     lock_threads(connection, THREADS.c.id.in_(sa.select(SESSIONS.c.thread_id).where(concerned)))
     sessions = connection.execute(_LOCK_OPEN.where(concerned).order_by(SESSIONS.c.thread_id)).all()
+    is_of_message = (
+        THREAD_CONTEXT.c.thread_id == FILE_CONTENTS.c.thread_id,
+        THREAD_CONTEXT.c.message_id == FILE_CONTENTS.c.message_id,
+    )
+    contents = sa.select(FILE_CONTENTS.c.id).join_from(THREAD_CONTEXT, FILE_CONTENTS, sa.and_(*is_of_message))
+    file_contents.erase(connection, FILE_CONTENTS.c.id.in_(contents.where(THREAD_CONTEXT.c.id.in_(rows))))
     if person is None:  # the sessions are closed, and their texts may be many
         connection.execute(sa.delete(THREAD_CONTEXT).where(THREAD_CONTEXT.c.id.in_(rows)))
     else:
@@ -140,7 +160,7 @@ def _counted(rows: Iterable[Row[*tuple[Any, ...]]]) -> Counter[str]:
     """Return how many bytes these rows count for in each session. Markers are not counted."""
     totals = Counter[str]()
     for row in rows:
-        totals[row.session_id] += stored_bytes.size([row.text]) if row.by is not None else 0
+        totals[row.session_id] += stored_bytes.of_message(row.text, row.forwarded) if row.by is not None else 0
     return totals
 
 
@@ -151,7 +171,7 @@ def forget(connection: Connection, session_ids: Sequence[str]) -> None:
 
 def _add_marker(connection: Connection, thread_id: int, session_id: str, message_id: str, **values: object) -> None:
     """Remember an edit, a deletion or a forgotten person until the context is stored (see the module's rule)."""
-    empty: dict[str, Any] = {"author_id": "", "name": "", "by": None, "text": "", "attachments": []}
+    empty: dict[str, Any] = {"author_id": "", "name": "", "by": None, **NO_CONTENT}
     ids = {"thread_id": thread_id, "session_id": session_id, "message_id": message_id}
     insert_or_ignore(connection, THREAD_CONTEXT, ids | empty | values)
 
@@ -171,13 +191,14 @@ def _row(message: EarlierMessage) -> dict[str, object]:
         "author_id": message.author_id,
         "name": storable(message.name)[:LONGEST_NAME],
         "by": message.by.value,
-        **stored_content(message.text, message.attachments),
+        **stored_content(message.text, message.attachments, message.forwarded),
     }
 
 
 def _message(row: Row[*tuple[Any, ...]]) -> EarlierMessage:
     attachments = tuple(Attachment(**file) for file in row.attachments)
-    return EarlierMessage(row.message_id, row.author_id, row.text, attachments, AuthorKind(row.by), row.name)
+    forwarded = read_forwarded(row.forwarded)
+    return EarlierMessage(row.message_id, row.author_id, row.text, attachments, AuthorKind(row.by), row.name, forwarded)
 
 
 def _is_message(thread_id: int, message_id: str) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
-from bot.domain.events import Thread
+from bot.domain.events import ROLLING, Thread
 from bot.store.engine import insert_or_ignore
-from bot.store.tables import MESSAGES, SESSIONS, THREADS, TURNS
+from bot.store.tables import MESSAGES, POSTED_MESSAGES, SESSIONS, THREADS, TURNS
 
 
 def find(connection: Connection, thread: Thread) -> Row[int, bool, bool] | None:
@@ -35,6 +36,20 @@ _FIND = (
 )
 
 
+def located(connection: Connection, thread: Thread, message_id: str | None) -> Thread:
+    """Return the place that holds this message, where two are possible: the top level of a DM, and a thread below it.
+
+    After a change of DM_SESSIONS, a message of before is edited, deleted, or delivered again. Without any such row,
+    return `thread`.
+    """
+    if message_id is None or not thread.direct or thread.root not in (ROLLING, message_id):
+        return thread
+    other = replace(thread, root=message_id if thread.rolling else ROLLING)
+    place = {"on_platform": other.platform, "in_workspace": other.workspace, "in_channel": other.channel}
+    found = connection.execute(_HOLDING, {**place, "at_root": other.root, "this_message": message_id}).first()
+    return other if found is not None else thread
+
+
 def ensure(connection: Connection, thread: Thread) -> int:
     """Return the thread's id, inserting its row if needed, and lock it until the transaction ends."""
     values = {
@@ -51,6 +66,16 @@ def ensure(connection: Connection, thread: Thread) -> int:
     existing = find(connection, thread)
     # None: another replica has just deleted the empty thread (retention).
     return int(existing.id) if existing is not None else ensure(connection, thread)
+
+
+_HOLDING = _FIND.with_only_columns(THREADS.c.id).where(
+    sa.or_(
+        sa.exists().where(MESSAGES.c.thread_id == THREADS.c.id, MESSAGES.c.message_id == sa.bindparam("this_message")),
+        sa.exists().where(
+            POSTED_MESSAGES.c.thread_id == THREADS.c.id, POSTED_MESSAGES.c.answer_id == sa.bindparam("this_message")
+        ),
+    )
+)
 
 
 def engage(connection: Connection, thread_id: int) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
-from bot.domain.events import Author, Thread
+from bot.domain.events import Attachment, Author, Thread
+from bot.domain.file_content import FileOutcome
 from bot.domain.preferences import ModelsChange, Profile
 from bot.prompt.thread_context import ThreadContext
 
@@ -22,6 +23,14 @@ class AnswerTarget:
     author: Author
     message_id: str
     attempt: int = 1  # at this turn; a later attempt finds the messages that the earlier ones left in the thread
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedFile:
+    """A file as the platform describes it now. Its name and type are its sender's, and may be wrong."""
+
+    name: str
+    mimetype: str
 
 
 class Ledger(Protocol):
@@ -103,6 +112,12 @@ class Adapter(Protocol):
 
     async def earlier(self, thread: Thread, before: str) -> ThreadContext:
         """Return the thread's messages before this one, as far as they load within seconds. It never raises."""
+
+    async def fetch_file(self, file: Attachment, into: BinaryIO, most_bytes: int) -> FetchedFile | FileOutcome:
+        """Write a file's bytes, as far as there are at most so many; or return the outcome that says why not.
+
+        It takes seconds at most, and never raises.
+        """
 
     async def notify(self, thread: Thread, text: str) -> None:
         """Post a message of the bot's own that answers nothing, such as an expiry warning.

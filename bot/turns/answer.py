@@ -6,11 +6,11 @@ Rule: the stream never raises a failure of the model to its reader. `result` has
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from bot.domain import texts
+from bot.domain import file_texts, texts
 from bot.domain.sessions import Interrupted
 from bot.errors import ModelError, Trouble, trace
 from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, Piece, Retry, Thinking, answer_limit, of_caller, top
@@ -74,6 +74,7 @@ class AnswerStream:
         self._parameters = parameters
         self._interruption = interruption or Interruption()
         self._can_restart = can_restart
+        self.notes: Sequence[str] = ()  # further lines that follow a whole answer
         self._pieces: list[str] = []  # handed to the reader
         self._spent = 0  # tokens, by attempts that failed
         self._held: HeldTokens | None = None
@@ -146,7 +147,14 @@ class AnswerStream:
         if result.trouble is not None:
             return _after(result.text, texts.trouble(result.trouble, result.retry_after_s))
         truncated = result.done is not None and result.done.truncated
-        notes = [texts.TRUNCATED] * truncated + [texts.SHORTENED] * self.prompt.shortened
+        unseen = result.done is not None and result.done.images_unseen
+        notes = [
+            *[texts.TRUNCATED] * truncated,
+            *[texts.SHORTENED] * self.prompt.shortened,
+            *[file_texts.FILES_CUT] * self.prompt.files_cut,
+            *[file_texts.IMAGES_UNSEEN] * unseen,
+            *self.notes,
+        ]
         return _after(result.text, "\n".join(notes)) if notes else ""
 
     async def _next(self, read: Callable[[], Awaitable[Piece]]) -> str | Thinking | Retry | None:
@@ -204,7 +212,8 @@ class AnswerStream:
 
     def _finish(self, done: Done) -> None:
         self._done = done
-        if done.usage is not None and done.rounds == 1:  # the usage of several rounds counts more than this prompt
+        # The usage of several rounds counts more than this prompt, and no two models count images alike.
+        if done.usage is not None and done.rounds == 1 and not self.prompt.has_images:
             self._budget.learn(self.prompt.tokens, done.usage.prompt)
 
     def _is_less_now(self) -> bool:

@@ -16,6 +16,8 @@ from bot.store.claims import PlatformClaim
 from bot.store.engine import Store
 from bot.turns.adapter import Adapter
 from bot.turns.assistant import Assistant
+from bot.turns.file_reader import FileReader
+from bot.turns.interruption import Interruption
 from bot.turns.participants import Participants
 from bot.turns.service import TurnService
 
@@ -29,6 +31,7 @@ class Gatherer:
         turns: TurnService[PlatformClaim],
         assistant: Assistant,
         adapters: Mapping[str, Adapter],
+        files: FileReader,
         *,
         clock: Callable[[], datetime],
     ) -> None:
@@ -37,12 +40,17 @@ class Gatherer:
         self._turns = turns
         self._assistant = assistant
         self._adapters = adapters
+        self._files = files
         self._clock = clock
         self._participants = Participants(store)
 
-    async def gather(self, claim: PlatformClaim) -> PromptParts:
-        """Return the parts of the prompt: history, thread context, question, names, and the note on its author."""
+    async def gather(self, claim: PlatformClaim, interruption: Interruption) -> PromptParts:
+        """Return the parts of the prompt: history, thread context, question, files, names, the note on its author.
+
+        Raises TurnInterrupted while files are read.
+        """
         past, newest = await self._turns_of(claim)
+        past, newest = await interruption.limit(partial(self._files.read, claim, past, newest))
         names = await self.names(claim, [*past.turns, newest], several=past.window.several)
         return PromptParts(past, newest, names, about=await self._about(claim, names))
 

@@ -10,11 +10,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from bot.domain import texts
+from bot.domain import file_texts, texts
 from bot.domain.sessions import Interrupted, StatusReply
 from bot.errors import PlatformError, StoreUnavailable
 from bot.llm import Retry, Thinking
-from bot.store import claims, preferences, sessions
+from bot.prompt.history import files_in
+from bot.store import claims, file_contents, preferences, sessions
 from bot.store.claims import FixedReply, PlatformClaim
 from bot.store.engine import Store
 from bot.store.settlement import Settlement, TurnState
@@ -23,6 +24,7 @@ from bot.turns.adapter import Adapter, AnswerTarget, AnswerWriter
 from bot.turns.answer import AnswerStream
 from bot.turns.assistant import Assistant
 from bot.turns.cpu import compute_for_platform
+from bot.turns.file_reader import FileReader
 from bot.turns.gatherer import Gatherer
 from bot.turns.interruption import TurnInterrupted
 from bot.turns.ledger import StoredLedger
@@ -45,6 +47,7 @@ class TurnHandler:
         turns: TurnService[PlatformClaim],
         assistant: Assistant,
         adapters: Sequence[Adapter],
+        files: FileReader,
         *,
         clock: Callable[[], datetime],
         max_attempts: int = 3,
@@ -57,7 +60,7 @@ class TurnHandler:
         self._clock = clock
         self._max_attempts = max_attempts
         self.refusals = Refusals(store, self._adapters, clock=clock)
-        self._gatherer = Gatherer(store, turns, assistant, self._adapters, clock=clock)
+        self._gatherer = Gatherer(store, turns, assistant, self._adapters, files, clock=clock)
 
     @property
     def policy(self) -> Policy[PlatformClaim]:
@@ -127,7 +130,8 @@ class TurnHandler:
 
     async def _begin(self, turn: Running) -> AnswerStream:
         claim = turn.claim
-        parts = await self._gatherer.gather(claim)
+        parts = await self._gatherer.gather(claim, turn.interruption)
+        files = [file for message in parts.newest.messages for file in files_in(message)]
 
         def answer() -> AnswerStream:
             return self._assistant.answer(
@@ -138,7 +142,9 @@ class TurnHandler:
                 interruption=turn.interruption,
             )
 
-        return await compute_for_platform(parts.size, answer)
+        begun = await compute_for_platform(parts.size, answer)
+        begun.notes = file_texts.unread_files(files)
+        return begun
 
     @asynccontextmanager
     async def _keeping(self, claim: PlatformClaim) -> AsyncIterator[Callable[[AnswerStream], None]]:
@@ -202,7 +208,10 @@ class TurnHandler:
 
 
 async def _keep(store: Store, claim: PlatformClaim, answer: AnswerStream) -> None:
+    done, session_id = answer.result.done, claim.session_id
     with suppress(StoreUnavailable):  # then a later attempt asks the model again
+        if done is not None and done.images_unseen and session_id is not None:  # so that the next attempt says so, too
+            await store.run(file_contents.drop_unseen_images, session_id)
         await store.run(claims.keep, claim, _settlement(answer, shown=True))
 
 

@@ -8,7 +8,9 @@ from typing import assert_never
 
 from bot.domain.events import (
     ChannelGone,
+    ChannelMoved,
     Event,
+    FileDeleted,
     MessageDeleted,
     MessageEdited,
     MessageReceived,
@@ -18,7 +20,7 @@ from bot.domain.events import (
     Uninstalled,
 )
 from bot.domain.sessions import EditOutcome, IdleLimits, ResetOutcome, StopOutcome
-from bot.store import edits, erasure, inbox, status_requests
+from bot.store import edits, erasure, inbox, moved_channels, status_requests
 from bot.store.engine import Store
 from bot.store.leases import QueueEntry
 from bot.turns.adapter import AnswerTarget
@@ -65,6 +67,10 @@ class Inbox:
                 accepting = self._accept_edit(event)
             case MessageDeleted():
                 accepting = self._accept_deletion(event)
+            case FileDeleted():
+                accepting = self._accept_file_deletion(event)
+            case ChannelMoved():
+                accepting = self._move(event)
             case ChannelGone() | Uninstalled():
                 accepting = self._leave(event)
             case _:
@@ -127,12 +133,24 @@ class Inbox:
             await self._leases.poll_interruptions()
         return ends_an_answer
 
+    async def _accept_file_deletion(self, deleted: FileDeleted) -> bool:
+        restarts_an_answer = await self._store.run_urgent(edits.accept_file_deletion, deleted)
+        if restarts_an_answer:
+            await self._leases.poll_interruptions()
+        return restarts_an_answer
+
     async def _leave(self, gone: ChannelGone | Uninstalled) -> bool:
         after: int | None = 0
         while after is not None:
             after = await self._store.run_urgent(erasure.leave, gone, now=self._clock(), after=after)
             await self._leases.poll_interruptions()
         return True
+
+    async def _move(self, moved: ChannelMoved) -> bool:
+        while await self._store.run_urgent(moved_channels.move, moved):
+            pass
+        await self._leases.poll_interruptions()
+        return await self._leave(ChannelGone(moved.platform, moved.workspace, moved.channel))
 
     def _wake(
         self,

@@ -9,7 +9,7 @@ from datetime import datetime
 from bot.domain.events import Author
 from bot.domain.personal_data import ExportedContextMessage, ExportedMessage, PersonalDataExport
 from bot.domain.preferences import ModelsChange, Preferences
-from bot.store import erasure, export, preferences
+from bot.store import erasure, export, greetings, preferences
 from bot.store.engine import Store
 from bot.store.erasure import Scope
 from bot.turns.leases import LeaseKeeper
@@ -38,6 +38,11 @@ class PersonalData:
         """Change the person's preferences, and return the new ones. Raises PreferencesRefused."""
         change = preferences.change
         return await self._store.run_urgent(change, platform, workspace, user_id, wishes, now=self._clock())
+
+    async def claim_greeting(self, platform: str, workspace: str, user_id: str, channel: str) -> bool:
+        """Note that the person is greeted in this DM. Return whether to greet them: once, and not in a used DM."""
+        claim = greetings.claim
+        return await self._store.run_urgent(claim, platform, workspace, user_id, channel, now=self._clock())
 
     async def last_change(self, platform: str, workspace: str, user_id: str) -> ModelsChange | None:
         """Return the last change of the person's preferences, if the model made it and it can be undone."""

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import FilePayload, Locator, Page, expect
 
 from bot.playground.workspace.messages import Message
 from bot.playground.workspace.people import Channel, Person
-from bot.playground.workspace.state import Upload
+from bot.playground.workspace.shared_files import Upload
 from bot.playground.workspace.workspace import Workspace
+from tests.support import sample_files
 from tests.support.playground_stage import declare_agent, make_workspace, served
 
 pytestmark = pytest.mark.browser
+ARTIFACTS = Path(__file__).parents[1] / "artifacts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,3 +341,59 @@ async def test_files_stand_below_their_message(visit: Visit) -> None:
     async with visit.page.expect_download() as fetching:
         await visit.page.get_by_test_id("file").click()
     assert (await fetching.value).suggested_filename == "all.json"
+
+
+async def test_files_are_shared(visit: Visit) -> None:
+    """A person chooses files, removes one, and sends the others with a text. An image is shown in its message."""
+    chosen = [
+        FilePayload(name="screen.png", mimeType="image/png", buffer=sample_files.png(300, 200)),
+        FilePayload(name="notes.txt", mimeType="text/plain", buffer=b"The gate code is 4711."),
+        FilePayload(name="wrong.txt", mimeType="text/plain", buffer=b"x"),
+    ]
+    await visit.page.get_by_test_id("composer-files").set_input_files(chosen)
+    await expect(visit.page.get_by_test_id("attachment")).to_have_count(3)
+    await visit.page.get_by_role("button", name="Remove wrong.txt").click()
+    await visit.composer.fill("what is this?")
+    await visit.composer.press("Enter")
+
+    await expect(visit.page.get_by_test_id("attachment")).to_have_count(0)
+    image = visit.page.get_by_test_id("messages").get_by_test_id("file-image")
+    await expect(image).to_have_js_property("naturalWidth", 300)
+    await expect(visit.page.get_by_test_id("messages").get_by_test_id("file")).to_have_text("notes.txt")
+    sent = visit.workspace.transcript.of_channel(visit.help_desk.id)[-1]
+    assert (sent.text, [file["name"] for file in sent.files]) == ("what is this?", ["screen.png", "notes.txt"])
+    ARTIFACTS.mkdir(exist_ok=True)
+    await visit.page.screenshot(path=ARTIFACTS / "files.png")
+
+
+async def test_files_are_dropped_and_pasted(visit: Visit) -> None:
+    """A file that is dropped onto the pane or pasted is attached, and can be sent without a text."""
+    drop = """(pane) => {
+      const data = new DataTransfer();
+      data.items.add(new File(["dropped"], "dropped.txt", { type: "text/plain" }));
+      pane.dispatchEvent(new DragEvent("dragover", { dataTransfer: data, bubbles: true, cancelable: true }));
+      pane.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+    }"""
+    paste = """(box) => {
+      const data = new DataTransfer();
+      data.items.add(new File(["pasted"], "pasted.txt", { type: "text/plain" }));
+      box.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
+    }"""
+    await visit.page.get_by_test_id("messages").evaluate(drop)
+    await visit.composer.evaluate(paste)
+    await expect(visit.page.get_by_test_id("attachment")).to_have_text(["dropped.txt", "pasted.txt"])
+    await visit.page.get_by_role("button", name="Send").first.click()
+
+    await expect(visit.page.get_by_test_id("messages").get_by_test_id("file")).to_have_count(2)
+
+
+async def test_a_refused_file_comes_back(visit: Visit) -> None:
+    """Files that could not be sent stay in the composer, with the reason."""
+    await visit.page.route("**/page/share", lambda route: route.abort("connectionrefused"))
+    await visit.page.get_by_test_id("composer-files").set_input_files(
+        FilePayload(name="notes.txt", mimeType="text/plain", buffer=b"x")
+    )
+    await visit.page.get_by_role("button", name="Send").first.click()
+
+    await expect(visit.page.get_by_test_id("attachment")).to_have_text(["notes.txt"])
+    await expect(visit.page.get_by_role("alert").first).to_be_visible()

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import FilePayload, Locator, Page, expect
 
 from bot.domain import texts
 from bot.domain.sessions import ResetOutcome
@@ -205,3 +205,14 @@ async def expect_answer(pane: Locator, count: int, text: str) -> None:
     answers = pane.locator("[data-bot=true][data-streaming=false]")
     await expect(answers).to_have_count(count, timeout=TIMEOUT_MS)
     await expect(answers.last).to_contain_text(text, timeout=TIMEOUT_MS)
+
+
+async def test_a_file_is_read(playground: Page) -> None:
+    """The bot reads a file that a person shares, and the demo model quotes it."""
+    await playground.get_by_test_id("composer-files").set_input_files(
+        FilePayload(name="notes.txt", mimeType="text/plain", buffer=b"The gate code is 4711.")
+    )
+    await send(playground, "composer", "@attendant what is the code?")
+    pane = playground.get_by_test_id("thread-pane")
+
+    await expect_answer(pane, 1, "The gate code is 4711.")

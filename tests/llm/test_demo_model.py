@@ -9,12 +9,15 @@ from collections.abc import AsyncIterator, Sequence
 import aiohttp
 import pytest
 
+from bot.domain.events import Attachment
+from bot.domain.file_content import FileContent, FileOutcome, ScaledImage
 from bot.llm import Done
-from bot.llm.demo_model import LONG_ANSWER, MODEL, QUOTED_CHARACTERS, SET_PREFERENCES, DemoModel, answer, call
+from bot.llm.demo_files import QUOTED_CHARACTERS
+from bot.llm.demo_model import LONG_ANSWER, MODEL, SET_PREFERENCES, DemoModel, answer, call
 from bot.llm.openai import OpenAI
 from bot.prompt.budget import Budget
 from bot.prompt.compose import PromptParts, compose
-from bot.prompt.history import WHOLE_HISTORY, ChatMessage, HistoryWindow, Past, Turn, Utterance
+from bot.prompt.history import WHOLE_HISTORY, ChatMessage, HistoryWindow, Past, Turn, Utterance, read
 from bot.prompt.marks import SUMMARY_SO_FAR, TURNS_TO_SUMMARIZE
 from bot.prompt.thread_context import EarlierMessage, ThreadContext, pieces
 
@@ -50,6 +53,20 @@ async def answer_to(llm: OpenAI, *texts: str) -> str:
     pieces = [piece async for piece in llm.stream(talk(*texts))]
     assert isinstance(pieces[-1], Done)
     return "".join(map(str, pieces[:-1]))
+
+
+def test_a_file_is_quoted() -> None:
+    """The first words of a file and the names of images are told, and the question is quoted without them."""
+    content = FileContent(FileOutcome.TEXT, "The gate code is 4711.\n" * 50)
+    notes = Attachment("F1", "notes.txt", "text/plain", 9, content=content)
+    picture = FileContent(FileOutcome.IMAGE, image=ScaledImage(b"", 9, 9))
+    screen = Attachment("F2", "screen.png", "image/png", 9, content=picture)
+    asked = list(read([Turn((Utterance("U1", "what is this?", (notes, screen)),))], {}))
+    text = answer(asked[0])
+
+    assert "You wrote:\n> “what is this?" in text
+    assert "Your file `notes.txt` begins:\n> “The gate code is 4711. The gate" in text
+    assert "I was shown your image `screen.png`." in text
 
 
 async def test_it_says_that_no_model_is_connected(llm: OpenAI) -> None:

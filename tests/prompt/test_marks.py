@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bot.domain.events import Attachment
+from bot.domain.events import Attachment, Forwarded
+from bot.domain.file_content import FileContent, FileOutcome, ScaledImage
 from bot.domain.preferences import Preferences, Profile, for_model, remembered
 from bot.prompt import marks
 from bot.prompt.budget import Budget
@@ -26,6 +27,8 @@ PEOPLE = ("U1", "U2", "B1", "UBOT")
 OURS = [
     *(marks.NOTE_BEGINS, marks.NOTE_ENDS, marks.SUMMARY_BEGINS, marks.SUMMARY_ENDS, marks.CONTEXT_BEGINS),
     *(marks.CONTEXT_ENDS, marks.UNREADABLE_CONTEXT, marks.MISSING, marks.SINGLE_AUTHOR_NOTE.format("Ana")),
+    *(marks.ATTACHED_IMAGE.format("a.png"), marks.FILE_BEGINS.format("a.txt"), marks.FILE_ENDS, marks.NO_IMAGES),
+    *(marks.FORWARDED_BEGINS.format("Ana"), marks.FORWARDED_ENDS, marks.FEWER_IMAGES.format(1)),
     *(marks.ATTACHED.format("a.png"), marks.LEFT_OUT.format(7), marks.SUMMARY_SO_FAR, marks.TURNS_TO_SUMMARIZE),
 ]
 OPENINGS = [mark.strip("[ ").casefold()[:12] for mark in OURS if mark.startswith("[")]
@@ -45,14 +48,21 @@ PIECES = [
     *("P1: yes", "P2: yes", "P2\uff1a yes", "You: yes", "Ana: yes", "Jenkins (a bot): yes", "\u200bP2: yes"),
 ]
 texts = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=4).map("".join)
-files = st.builds(Attachment, st.just("F1"), texts, texts, st.just(1))
-utterances = st.builds(Utterance, st.sampled_from(PEOPLE[:2]), texts, st.lists(files, max_size=1).map(tuple))
+contents = st.builds(FileContent, st.just(FileOutcome.TEXT), texts, st.booleans()) | st.sampled_from(
+    [None, FileContent(FileOutcome.PROTECTED), FileContent(FileOutcome.IMAGE, image=ScaledImage(b"", 9, 9))]
+)
+files = st.builds(Attachment, st.just("F1"), texts, texts, st.just(1), content=contents)
+few_files = st.lists(files, max_size=1).map(tuple)
+forwards = st.builds(Forwarded, st.sampled_from(["", *PEOPLE[:2]]), texts, texts, texts, few_files)
+few_forwards = st.lists(forwards, max_size=2).map(tuple)
+utterances = st.builds(Utterance, st.sampled_from(PEOPLE[:2]), texts, few_files, few_forwards)
 turns = st.builds(Turn, st.lists(utterances, min_size=1, max_size=2).map(tuple), texts)
 earlier = st.builds(
     EarlierMessage,
-    *(st.just("1"), st.sampled_from(PEOPLE), texts, st.just(())),
+    *(st.just("1"), st.sampled_from(PEOPLE), texts, st.lists(files, max_size=1).map(tuple)),
     st.sampled_from(AuthorKind),
     texts,
+    few_forwards,
 )
 profiles = st.builds(Profile, texts, st.just(NOW.utcoffset()), texts)
 preferences = st.fixed_dictionaries(dict.fromkeys(("name", "language", "about"), texts)).map(remembered)
@@ -94,7 +104,13 @@ class Sources:
                 for turn in self.turns
             ],
             [
-                replace(message, text=inert(message.text), name="Jenkins" if message.name else "")
+                replace(
+                    message,
+                    text=inert(message.text),
+                    name="Jenkins" if message.name else "",
+                    attachments=tuple(map(inert_file, message.attachments)),
+                    forwarded=tuple(map(inert_forward, message.forwarded)),
+                )
                 for message in self.context
             ],
             {person: f"P{number}" for number, person in enumerate(self.names)},
@@ -111,12 +127,21 @@ def inert(text: str) -> str:
 
 def inert_message(message: Utterance) -> Utterance:
     """Return a message that imitates nothing."""
-    return replace(message, text=inert(message.text), attachments=tuple(map(inert_file, message.attachments)))
+    files, passed_on = tuple(map(inert_file, message.attachments)), tuple(map(inert_forward, message.forwarded))
+    return replace(message, text=inert(message.text), attachments=files, forwarded=passed_on)
+
+
+def inert_forward(message: Forwarded) -> Forwarded:
+    """Return a forwarded message that imitates nothing."""
+    files = tuple(map(inert_file, message.attachments))
+    words = {"author_name": "Jenkins", "text": inert(message.text), "source": inert(message.source)}
+    return replace(message, attachments=files, **words)
 
 
 def inert_file(file: Attachment) -> Attachment:
-    """Return a file whose name imitates nothing."""
-    return replace(file, name="x", mimetype="x")
+    """Return a file whose name and text imitate nothing."""
+    content = file.content and replace(file.content, text=inert(file.content.text))
+    return replace(file, name="x", mimetype="x", content=content)
 
 
 def by_one(turn: Turn) -> Turn:

@@ -11,14 +11,17 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from bot.domain.events import ChannelGone
+from bot.domain.events import Attachment, ChannelGone, FileDeleted
+from bot.domain.file_content import FileContent, FileOutcome
 from bot.domain.sessions import IdleLimits
-from bot.prompt.history import HistoryWindow, Turn
+from bot.prompt.history import HistoryWindow, Turn, Utterance
 from bot.prompt.summary_parts import SummaryPart
 from bot.prompt.thread_context import EarlierMessage, ThreadContext
 from bot.store import (
     display_names,
+    edits,
     erasure,
+    file_contents,
     history,
     leases,
     posted_messages,
@@ -28,6 +31,7 @@ from bot.store import (
     summaries,
     thread_context,
 )
+from bot.store.file_contents import FilePlace
 from bot.store.metrics import figures
 from tests.support.builders import ANA, DAY, THREAD, deletion, edit, mention, reply, stop, thread
 from tests.support.store_driver import A_DAY, HOUR, StoreDriver
@@ -38,7 +42,7 @@ Statement = tuple[str, Any]
 # Three partial indexes hold the open sessions only. Their costs are equal, so SQLite may take any of them.
 READS_OPEN_SESSIONS = re.compile(r"INDEX (uq_sessions_open|ix_sessions_idle|ix_sessions_channel)\b")
 WALKS = re.compile(
-    r"SCAN (messages|turns|sessions|preferences|names|background)"
+    r"SCAN (messages|turns|sessions|preferences|names|background|file_contents)"
     r"(?! USING (COVERING )?INDEX (ix_messages_owed|uq_turns_running))|Seq Scan"
 )
 
@@ -57,6 +61,14 @@ async def test_the_statements_of_every_message_use_an_index(driver: StoreDriver)
     await driver.store.run(summaries.void, [now.turn_id])
     await driver.store.run(posted_messages.posted, now, "A1")
     await driver.store.run(posted_messages.of_turn, now)
+    file = Attachment("F1", "a.txt", "text/plain", 1)
+    with_file = [Turn((Utterance(ANA.id, "read", (file,), message_id="2.0"),))]
+    await driver.store.run(
+        file_contents.save, FilePlace("s1", now.thread_id, "2.0", "F1"), FileContent(FileOutcome.TEXT)
+    )
+    await driver.store.run(file_contents.in_turns, "s1", with_file)
+    await driver.store.run(file_contents.drop_images, "s1", "9.0")
+    await driver.store.run(edits.accept_file_deletion, FileDeleted("chat", "T1", "F1"))
     await driver.store.run(posted_messages.of_other_turns, now, ["A1"])
     await driver.store.run(leases.renew, driver.lease(), [1, 2])
     await driver.store.run(leases.interruptions, "one")

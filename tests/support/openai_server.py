@@ -27,7 +27,7 @@ class Request:
     @property
     def texts(self) -> list[str]:
         """The text of each message, the system message included."""
-        return [message["content"] for message in self.body["messages"]]
+        return [message["content"] for message in self.body["messages"]]  # a list of parts where there are images
 
 
 class Cut:

@@ -7,12 +7,14 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import BinaryIO
 
-from bot.domain.events import Thread
+from bot.domain.events import Attachment, Thread
+from bot.domain.file_content import FileOutcome
 from bot.domain.preferences import NO_PROFILE, ModelsChange, Profile
 from bot.errors import PlatformUnavailable
 from bot.prompt.thread_context import NO_THREAD_CONTEXT, ThreadContext
-from bot.turns.adapter import AnswerTarget, Ledger
+from bot.turns.adapter import AnswerTarget, FetchedFile, Ledger
 
 
 class RecordingAdapter:
@@ -37,6 +39,10 @@ class RecordingAdapter:
         self.context_reads: list[tuple[Thread, str]] = []  # the thread, and the message before which it was read
         self.context_available = asyncio.Event()  # while it is clear, reading the thread context waits
         self.context_available.set()
+        self.files: dict[str, bytes | FileOutcome] = {}  # by id
+        self.fetched: list[str] = []  # the ids of fetched files
+        self.files_available = asyncio.Event()  # while it is clear, fetching files waits
+        self.files_available.set()
         self.notified: list[tuple[Thread, str]] = []
         self.failures: list[Exception] = []  # each is raised by one of the next answers or notices
         self.on_finish: Callable[[str], None] = lambda _: None  # called with the text of each finished answer
@@ -94,6 +100,17 @@ class RecordingAdapter:
         await self._notify_waiters()
         await self.context_available.wait()
         return self.thread_context
+
+    async def fetch_file(self, file: Attachment, into: BinaryIO, most_bytes: int) -> FetchedFile | FileOutcome:
+        """See Adapter.fetch_file."""
+        self.fetched.append(file.id)
+        await self._notify_waiters()
+        await self.files_available.wait()
+        stored = self.files.get(file.id, FileOutcome.NOT_SHARED)
+        if isinstance(stored, FileOutcome):
+            return stored
+        into.write(stored)
+        return FetchedFile(file.name, file.mimetype) if len(stored) <= most_bytes else FileOutcome.TOO_LARGE
 
     async def notify(self, thread: Thread, text: str) -> None:
         """See Adapter.notify."""

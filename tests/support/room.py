@@ -9,7 +9,7 @@ import random
 import re
 import socket
 import textwrap
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +21,7 @@ from bot import manifest
 from bot.config.settings import Settings
 from bot.playground.playground_server import PlaygroundServer
 from bot.playground.workspace import view_kit
+from bot.playground.workspace.file_sharing import share
 from bot.playground.workspace.messages import Message
 from bot.playground.workspace.people import Channel, Person
 from bot.playground.workspace.sample import harbour
@@ -46,7 +47,20 @@ def recites(request: Request) -> Reply:
 
 def shown(request: Request) -> list[str]:
     """Return the conversation in a request: all messages but the persona, without the note on the newest author."""
-    return [_NOTE.sub("", message["content"]) for message in request.body["messages"] if message["role"] != "system"]
+    return [_NOTE.sub("", text_of(message)) for message in request.body["messages"] if message["role"] != "system"]
+
+
+def text_of(message: Mapping[str, Any]) -> str:
+    """Return the text of a message in a request, without its images."""
+    content = message["content"]
+    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
+
+
+def images_in(request: Request) -> list[str]:
+    """Return the addresses of all images in a request."""
+    contents = [message["content"] for message in request.body["messages"]]
+    parts = [part for content in contents if not isinstance(content, str) for part in content]
+    return [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
 
 
 def note_in(request: Request) -> str:
@@ -129,6 +143,13 @@ class Guest:
     def writes(self, text: str) -> Talk:
         """Write to the bot directly."""
         return self.posts(text, self.room.workspace.dm(self.person).name)
+
+    def shares(self, text: str, channel: str = "", *, files: Mapping[str, bytes] | None = None, **more: bytes) -> Talk:
+        """Share files with a comment, in a channel or directly. `notes_txt=` is the content of notes.txt."""
+        workspace = self.room.workspace
+        place = workspace.channel(channel) if channel else workspace.dm(self.person)
+        named = {name[::-1].replace("_", ".", 1)[::-1]: content for name, content in {**(files or {}), **more}.items()}
+        return self.talk(share(workspace, self.person, place, text, files=named))
 
     def talk(self, message: Message) -> Talk:
         """Return the thread of a message from this person's side."""
@@ -270,5 +291,6 @@ def settings_for(workspace: Workspace, server: PlaygroundServer, model: OpenAISe
         "slack_api_url": server.api_url,
         "openai_base_url": model.base_url,
         "openai_model": "scripted",
+        "dm_sessions": "threads",  # the dialogues speak in threads; test_direct_messages has the other setting
     }
     return Settings(**(values | more))

@@ -64,6 +64,7 @@ class RecordingInbox:
         self.resets: list[tuple[str, str]] = []  # thread or session, user id
         self.sessions: list[OpenSession] = []
         self.kept: list[ExportedMessage] = []
+        self.greeted: list[str] = []  # user ids
         self.forgotten: list[str] = []  # user ids
         self.outcome = ResetOutcome.DONE
         self.saved_preferences: dict[str, Preferences] = {}
@@ -108,6 +109,12 @@ class RecordingInbox:
     ) -> Preferences:
         kept = self.saved_preferences[user_id] = changed(await self.preferences(platform, workspace, user_id), wishes)
         return kept
+
+    async def claim_greeting(self, platform: str, workspace: str, user_id: str, channel: str) -> bool:
+        del platform, workspace, channel
+        self._maybe_fail()
+        self.greeted.append(user_id)
+        return self.greeted.count(user_id) == 1
 
     async def last_change(self, platform: str, workspace: str, user_id: str) -> ModelsChange | None:
         del platform, workspace, user_id
@@ -217,12 +224,12 @@ class InboundStage:
 
 
 @asynccontextmanager
-async def inbound_stage(**server_options: Any) -> AsyncIterator[InboundStage]:
+async def inbound_stage(*, dm_sessions: str = "rolling", **server_options: Any) -> AsyncIterator[InboundStage]:
     """Connect a Bolt app to a playground workspace by Socket Mode."""
     async with AsyncExitStack() as stack:
         playground = await stack.enter_async_context(served(make_workspace(), **server_options))
         inbox = RecordingInbox()
-        settings = settings_of(playground)
+        settings = settings_of(playground, dm_sessions=dm_sessions)
         client = await stack.enter_async_context(open_client(settings))
         app = build_app(client, await identify(client), services_of(inbox), settings, clock=SettableClock().now)
         transport = await stack.enter_async_context(connect(app, settings))

@@ -11,6 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from bot.domain.sessions import IdleLimits
+from bot.files.extractor import Extractor
+from bot.files.limits import FileLimits
 from bot.llm import LLM, NO_PARAMETERS, Done, Parameters
 from bot.prompt.budget import Budget
 from bot.prompt.compose import PromptParts
@@ -22,6 +24,7 @@ from bot.turns.answer import AnswerStream
 from bot.turns.assistant import Assistant
 from bot.turns.failed_deliveries import FailedDeliveries
 from bot.turns.fair_queue import Limits
+from bot.turns.file_reader import FileReader
 from bot.turns.handler import TurnHandler
 from bot.turns.inbox import Inbox
 from bot.turns.leases import LEASE, LeaseKeeper
@@ -36,6 +39,7 @@ from tests.support.recording_adapter import RecordingAdapter
 
 IDLE = IdleLimits(timedelta(hours=24))
 MAX_ATTEMPTS = 3
+MOST_FILE_BYTES = 1_000_000
 WIDE = Limits(total=100, per_workspace=100, per_person=100, waiting=1_000)
 
 
@@ -62,8 +66,9 @@ class WorkLayer:
         self.summariser = Summariser(store, llm, budget, self.leases, accounts, clock=clock.now)
         self.assistant = RecordingAssistant(llm, persona="You are helpful.", budget=budget)
         service = TurnService(store, self.assistant, self.summariser, DURABLE, clock=clock.now, idle=IDLE)
+        files = FileReader(store, [self.adapter], Extractor(FileLimits()), most_bytes=MOST_FILE_BYTES)
         self.handler = TurnHandler(
-            store, service, self.assistant, [self.adapter], clock=clock.now, max_attempts=MAX_ATTEMPTS
+            store, service, self.assistant, [self.adapter], files, clock=clock.now, max_attempts=MAX_ATTEMPTS
         )
         self.worker = Worker(store, self.handler, self.leases, clock=clock.now, limits=limits)
         self.failed_deliveries = FailedDeliveries(store, clock=clock.now)

@@ -17,7 +17,9 @@ from bot.playground.workspace.changes import (
     Change,
     ChannelArchived,
     ChannelDeleted,
+    ChannelIdChanged,
     Departure,
+    FileRemoved,
     MessageChanged,
     MessagePosted,
     MessageRemoved,
@@ -38,6 +40,15 @@ _MESSAGE_NEEDS = {
 }
 _MENTION_NEEDS = ("app_mention", "app_mentions:read")
 _STOP_NEEDS = (STOP_EVENT, "chat:write")
+_MOVE_NEEDS = {
+    kind: ("channel_id_changed", scope)
+    for kind, scope in {
+        "channel": "channels:read",
+        "group": "groups:read",
+        "im": "im:read",
+        "mpim": "mpim:read",
+    }.items()
+}
 _READ_SCOPES = {"channel": "channels:read", "group": "groups:read"}
 
 
@@ -53,10 +64,15 @@ def events_of(state: WorkspaceState, change: Change) -> Iterator[Json]:
                 yield from _app_mention(state, message)
         case MessageRemoved(message, ts) if not message.only_for:
             yield from _message_event(state, message, _deleted(state, message, ts))
+        case FileRemoved(file_id, ts) if _is_subscribed(state, "file_deleted", "files:read"):
+            yield {"type": "file_deleted", "file_id": file_id, "event_ts": ts}
         case AgentSessionStopped() if _receives(state, change.channel, _STOP_NEEDS):
             yield _stopped(change)
         case AppHomeOpened() if _is_subscribed(state, "app_home_opened", None):
             yield _home_opened(state, change)
+        case ChannelIdChanged(old_id, channel, ts) if _receives(state, channel, _MOVE_NEEDS[channel.slack_type]):
+            ids = {"old_channel_id": old_id, "new_channel_id": channel.id}
+            yield {"type": "channel_id_changed", **ids, "event_ts": ts}
         case ChannelArchived() | ChannelDeleted() | BotLeftChannel() | AppUninstalled():
             events = _departure_events(state, change)
             yield from (event for event, scope in events if _is_subscribed(state, event["type"], scope))
@@ -142,9 +158,9 @@ def _stopped(change: AgentSessionStopped) -> Json:
 
 def _home_opened(state: WorkspaceState, change: AppHomeOpened) -> Json:
     # docs.slack.dev/reference/events/app_home_opened
-    view = state.surfaces.of(change.person, "home")
+    view = state.surfaces.of(change.person, "home") if change.tab == "home" else None
     shown = {"view": view_json(state, view)} if view else {}
-    where = {"user": change.person.id, "channel": change.channel.id, "tab": "home"}
+    where = {"user": change.person.id, "channel": change.channel.id, "tab": change.tab}
     return {"type": "app_home_opened", **where, **shown, "event_ts": change.ts}
 
 

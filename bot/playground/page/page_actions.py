@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from bot.playground.page.page_request import PageRequest
+from bot.playground.workspace import forwarding
 from bot.playground.workspace.workspace import Workspace
 
 PageAction = Callable[[Workspace, PageRequest], None]
@@ -12,6 +13,12 @@ PageAction = Callable[[Workspace, PageRequest], None]
 
 def _post(workspace: Workspace, request: PageRequest) -> None:
     workspace.post(request.person, request.channel, request.text("text"), request.optional("thread_ts"))
+
+
+def _forward(workspace: Workspace, request: PageRequest) -> None:
+    forwarding.forward(
+        workspace, request.person, request.message, request.channel_named("to"), request.optional("text") or ""
+    )
 
 
 def _edit(workspace: Workspace, request: PageRequest) -> None:
@@ -44,6 +51,10 @@ def _open_home(workspace: Workspace, request: PageRequest) -> None:
     workspace.interactions.open_home(request.person)
 
 
+def _open_messages(workspace: Workspace, request: PageRequest) -> None:
+    workspace.interactions.open_messages(request.person)
+
+
 def _press_at_home(workspace: Workspace, request: PageRequest) -> None:
     workspace.interactions.press_at_home(request.person, request.text("action_id"), request.text("view_id"))
 
@@ -58,6 +69,7 @@ def _close(workspace: Workspace, request: PageRequest) -> None:
 
 ACTIONS: Mapping[str, PageAction] = {
     "post": _post,
+    "forward": _forward,
     "edit": _edit,
     "delete": _delete,
     "command": _command,
@@ -65,6 +77,7 @@ ACTIONS: Mapping[str, PageAction] = {
     "action": _press,
     "stop": _stop,
     "home": _open_home,
+    "messages-tab": _open_messages,
     "view-action": _press_at_home,
     "submit": _submit,
     "close": _close,

@@ -13,6 +13,7 @@ from bot.playground.workspace.changes import (
 )
 from bot.playground.workspace.messages import SLACKBOT, Json, Message
 from bot.playground.workspace.people import Channel, Person
+from bot.playground.workspace.shared_files import is_image
 from bot.playground.workspace.state import WorkspaceState
 from bot.playground.workspace.surfaces import View, ViewShown
 
@@ -54,12 +55,23 @@ def shown_message(state: WorkspaceState, message: Message) -> Json:
         "format": message.format,
         "text": message.text,
         "blocks": list(message.blocks),
-        "files": [{"name": file["name"], "path": _path(state, file["id"])} for file in message.files],
+        "attachments": [_attachment(attachment) for attachment in message.attachments],
+        "files": [_file(state, file) for file in message.files if file.get("mode") != "tombstone"],
         "edited": message.edited is not None,
         "streaming": message.streaming_since is not None,
         "ephemeral": message.only_for is not None,
         "reply_count": state.transcript.reply_count(message),
     }
+
+
+def _attachment(attachment: Json) -> Json:
+    """Return an attachment: a forwarded message, or one of another app."""
+    texts = ("author_name", "pretext", "title", "text", "footer")
+    fields = [
+        {"title": field.get("title", ""), "value": field.get("value", "")} for field in attachment.get("fields", [])
+    ]
+    shown = {name: attachment.get(name, "") for name in texts}
+    return {**shown, "fields": fields, "blocks": attachment.get("blocks", [])}
 
 
 def shown_view(view: View | None) -> Json | None:
@@ -70,9 +82,12 @@ def shown_view(view: View | None) -> Json | None:
     return {"id": view.id, **texts, "blocks": view.body["blocks"], "errors": dict(view.errors)}
 
 
-def _path(state: WorkspaceState, file_id: str) -> str | None:
-    """Return the path of a file that the app sent. Files that people post have no content here."""
-    return f"/files/{file_id}" if file_id in state.uploads else None
+def _file(state: WorkspaceState, file: Json) -> Json:
+    """Return a file below a message. Its path is None when it has no content."""
+    upload = state.uploads.get(file["id"])
+    path = f"/page/files/{file['id']}" if upload is not None else None
+    name = upload.name if upload is not None else file["name"]
+    return {"name": name, "path": path, "is_image": upload is not None and is_image(upload)}
 
 
 def updates_of(state: WorkspaceState, change: Change, person: Person) -> list[Json]:

@@ -59,7 +59,11 @@ class PageRequest:
     @property
     def channel(self) -> Channel:
         """The channel. The person must be in it."""
-        channel = self._workspace.channels.get(self.text("channel"))
+        return self.channel_named("channel")
+
+    def channel_named(self, name: str) -> Channel:
+        """Return the channel in this field. The person must be in it."""
+        channel = self._workspace.channels.get(self.text(name))
         if channel is None or self.person.id not in channel.members:
             raise RequestError("You are not in this channel.", 403)
         return channel

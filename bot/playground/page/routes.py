@@ -12,8 +12,10 @@ from bot.playground.page.feed import Feeds
 from bot.playground.page.page_actions import ACTIONS, PageAction
 from bot.playground.page.page_json import shown_message, shown_view, state_json
 from bot.playground.page.page_request import PageRequest, RequestError
+from bot.playground.workspace.file_sharing import share, visible_file
 from bot.playground.workspace.messages import Json
 from bot.playground.workspace.rules import NotAllowed
+from bot.playground.workspace.shared_files import file_response, is_image
 from bot.playground.workspace.surfaces import ViewKind
 from bot.playground.workspace.workspace import Workspace
 
@@ -37,6 +39,8 @@ class PageApi:
             web.get("/page/state", self._state),
             web.get("/page/messages", _with_refusals(self._messages)),
             web.get("/page/views", _with_refusals(self._views)),
+            web.get("/page/files/{id}", _with_refusals(self._file)),
+            web.post("/page/share", _with_refusals(self._share)),
             web.get("/page/events", _with_refusals(self._events)),
             *(web.post(f"/page/{name}", _with_refusals(self._acting(action))) for name, action in ACTIONS.items()),
             web.static("/page", STATIC_FILES),
@@ -59,6 +63,25 @@ class PageApi:
         person = self._query(request).person
         kinds: tuple[ViewKind, ...] = ("home", "modal")
         return web.json_response({kind: shown_view(self._workspace.surfaces.of(person, kind)) for kind in kinds})
+
+    async def _file(self, request: web.Request) -> web.Response:
+        query = self._query(request)
+        upload = visible_file(self._workspace, query.person, query.channel, request.match_info["id"])
+        if upload is None or upload.content is None:
+            raise RequestError("That file is no longer there.", 404)
+        return file_response(upload, inline=is_image(upload))
+
+    async def _share(self, request: web.Request) -> web.Response:
+        """Post a message with files, which come as a form."""
+        form = await request.post()
+        query = PageRequest(self._workspace, {name: value for name, value in form.items() if isinstance(value, str)})
+        files = [field for field in form.getall("file", []) if isinstance(field, web.FileField)]
+        if not files:
+            raise RequestError("The file is missing.")
+        contents = {field.filename: field.file.read() for field in files}
+        thread_ts, text = query.optional("thread_ts"), query.optional("text") or ""
+        share(self._workspace, query.person, query.channel, text, files=contents, thread_ts=thread_ts)
+        return web.json_response({"ok": True})
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         return await self._feeds.serve(request, self._query(request).person)

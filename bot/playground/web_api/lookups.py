@@ -56,9 +56,17 @@ def _person_json(workspace: Workspace, person: Person) -> Json:
         **_zone(person, workspace.clock()),
         "deleted": False,
         "is_bot": False,
-        "is_restricted": False,
+        "is_restricted": person.is_guest,
         "is_stranger": person.team != workspace.team.id,
     }
+
+
+def _bot(workspace: Workspace, args: Args) -> Json:
+    written = [message for channel in workspace.channels for message in workspace.transcript.of_channel(channel)]
+    names = {message.bot_id: message.username for message in written if message.bot_id and message.username}
+    if (bot_id := args.text("bot")) not in names:
+        raise SlackError("bot_not_found")
+    return {"bot": {"id": bot_id, "deleted": False, "name": names[bot_id], "icons": {}}}
 
 
 def _zone(person: Person, now: datetime) -> Json:
@@ -103,6 +111,22 @@ def _replies(workspace: Workspace, args: Args) -> Json:
     return {"messages": page, "has_more": has_more, **next_cursor}
 
 
+def _history(workspace: Workspace, args: Args) -> Json:
+    channel = known_channel(workspace, args.text("channel"))
+    _require_scope(workspace, _HISTORY_SCOPE[channel.slack_type])
+    if workspace.app.user_id not in channel.members:
+        raise SlackError("not_in_channel")
+    metadata = bool(args.flag("include_all_metadata"))
+    top = [each for each in workspace.transcript.of_channel(channel.id) if not each.only_for]
+    roots = [each for each in top if each.thread_ts is None or each.subtype == "thread_broadcast"]
+    messages = [message_json(workspace, each, with_metadata=metadata) | with_replies(workspace, each) for each in roots]
+    newest_first = _between(messages, args)[::-1]
+    start, size = _page(args)
+    page, has_more = newest_first[start : start + size], start + size < len(newest_first)
+    next_cursor = {"response_metadata": {"next_cursor": f"next:{start + size}"}} if has_more else {}
+    return {"messages": page, "has_more": has_more, **next_cursor}
+
+
 def _thread_json(workspace: Workspace, channel: Channel, args: Args) -> list[Json]:
     message = workspace.transcript.find(channel.id, args.text("ts"))
     if message is None or message.only_for:
@@ -141,6 +165,8 @@ def _require_scope(workspace: Workspace, scope: str) -> None:
 METHODS: Mapping[str, Method] = {
     "auth.test": Method(run=_auth_test),
     "users.info": Method(run=_user, required=("user",), scope="users:read"),
+    "bots.info": Method(run=_bot, scope="users:read"),
     "conversations.info": Method(run=_channel, required=("channel",)),
+    "conversations.history": Method(run=_history, required=("channel",)),
     "conversations.replies": Method(run=_replies, required=("channel", "ts")),
 }

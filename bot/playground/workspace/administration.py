@@ -5,7 +5,13 @@ from __future__ import annotations
 import dataclasses
 
 from bot.playground.workspace import mrkdwn
-from bot.playground.workspace.changes import AppUninstalled, BotLeftChannel, ChannelArchived, ChannelDeleted
+from bot.playground.workspace.changes import (
+    AppUninstalled,
+    BotLeftChannel,
+    ChannelArchived,
+    ChannelDeleted,
+    ChannelIdChanged,
+)
 from bot.playground.workspace.messages import Message
 from bot.playground.workspace.people import Channel, Person
 from bot.playground.workspace.rules import require_member
@@ -45,6 +51,24 @@ class Administration:
         """Delete a channel with all its messages."""
         self._state.drop_channel(channel)
         self._state.emit(ChannelDeleted(channel, self._state.new_ts()))
+
+    def share(self, channel: Channel, new_id: str) -> Channel:
+        """Share a channel with another organisation. Slack gives it a new id, under which its messages go on."""
+        state = self._state
+        shared = dataclasses.replace(state.channels[channel.id], id=new_id, shared=True)
+        state.channels = {
+            known.id: known for known in (shared if each.id == channel.id else each for each in state.channels.values())
+        }
+        state.transcript.move_channel(channel.id, new_id)
+        state.statuses.drop_channel(channel.id)
+        state.emit(ChannelIdChanged(channel.id, shared, state.new_ts()))
+        return shared
+
+    def add_guest(self, channel: Channel, person: Person) -> Channel:
+        """Add somebody from outside to a channel: a guest, or with another team a person of another organisation."""
+        self._state.people[person.id] = person
+        joined = dataclasses.replace(channel, members=channel.members | {person.id})
+        return self._replace(joined)
 
     def remove_bot(self, channel: Channel) -> Channel:
         """Remove the bot from a channel."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from bot.playground.workspace.messages import Json, Message
 from bot.playground.workspace.people import Channel, Person
@@ -38,6 +39,14 @@ class MessageRemoved:
     """A message was deleted. `ts` is that of the deletion (subtype message_deleted)."""
 
     message: Message
+    ts: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileRemoved:
+    """A file was deleted (file_deleted)."""
+
+    file_id: str
     ts: str
 
 
@@ -136,11 +145,12 @@ class ViewSubmitted:
 
 @dataclass(frozen=True, slots=True)
 class AppHomeOpened:
-    """A person opened the app's Home tab (app_home_opened)."""
+    """A person opened a tab of the app (app_home_opened)."""
 
     person: Person
     channel: Channel  # their direct messages with the app
     ts: str
+    tab: Literal["home", "messages"] = "home"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +182,15 @@ class ChannelDeleted:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelIdChanged:
+    """A channel got another id, because it is shared with another organisation now."""
+
+    old_id: str
+    channel: Channel
+    ts: str
+
+
+@dataclass(frozen=True, slots=True)
 class BotLeftChannel:
     """The bot was removed from a channel (member_left_channel, channel_left)."""
 
@@ -194,10 +213,12 @@ Change = (
     | MessageChanged
     | StreamAppended
     | MessageRemoved
+    | FileRemoved
     | StatusSet
     | ConnectionChanged
     | AgentSessionStopped
     | AppHomeOpened
+    | ChannelIdChanged
     | ViewShown
     | Interaction
     | Departure

@@ -90,6 +90,11 @@ class Interactions:
             raise NotAllowed("This app has no Home tab.")
         state.emit(AppHomeOpened(person, state.dm(person), state.new_ts()))
 
+    def open_messages(self, person: Person) -> None:
+        """Open the app's Messages tab: the direct messages with the app. Slack tells the app each time."""
+        state = self._state
+        state.emit(AppHomeOpened(person, state.dm(person), state.new_ts(), "messages"))
+
     def press_at_home(self, person: Person, action_id: str, view_id: str = "") -> None:
         """Press the button with this action_id in the Home tab."""
         view = self._shown_view(person, "home", view_id)

@@ -46,7 +46,8 @@ def _author(state: WorkspaceState, message: Message) -> Json:
     if message.bot_id is None:
         return {"user": message.user, "team": team_of(state, message.user)}
     if message.bot_id != state.app.bot_id:  # another app's bot, which has no user
-        return {"bot_id": message.bot_id, "username": message.username}
+        ids = {"bot_id": message.bot_id, "app_id": message.app_id}
+        return {**{name: value for name, value in ids.items() if value}, "username": message.username}
     app = state.app
     profile = {"id": app.bot_id, "app_id": app.id, "name": app.manifest.app_name, "team_id": state.team.id}
     return {
@@ -63,6 +64,7 @@ def _optional(message: Message) -> Json:
         "subtype": message.subtype,
         "client_msg_id": message.client_msg_id,
         "files": list(message.files),
+        "attachments": list(message.attachments),
         "blocks": list(message.blocks) or _rich_text(message),
         "edited": message.edited and {"user": message.edited.user, "ts": message.edited.ts},
     }
@@ -78,7 +80,8 @@ def _thread(state: WorkspaceState, message: Message) -> Json:
 
 def _rich_text(message: Message) -> list[Json]:
     # Slack sends typed messages as rich text too. This is the minimum of it.
-    if message.bot_id or message.subtype not in {None, "thread_broadcast", "file_share"}:
+    is_by_bot = message.bot_id and not message.app_id  # a workflow's post is rich text, like a person's
+    if not message.text or is_by_bot or message.subtype not in {None, "thread_broadcast", "file_share", "bot_message"}:
         return []
     section = {"type": "rich_text_section", "elements": list(_elements(message.text))}
     return [{"type": "rich_text", "block_id": message.ts[-5:], "elements": [section]}]

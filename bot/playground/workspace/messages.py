@@ -33,10 +33,12 @@ class Message:
     format: Literal["mrkdwn", "markdown"] = "mrkdwn"
     blocks: tuple[Json, ...] = ()
     files: tuple[Json, ...] = ()
+    attachments: tuple[Json, ...] = ()  # forwarded messages, and what other apps attach
     metadata: Json | None = None
     client_msg_id: str | None = None
     bot_id: str | None = None
     username: str | None = None  # of another app's bot, which has no user
+    app_id: str | None = None  # of a workflow
     edited: Edit | None = None
     streaming_since: datetime | None = None
     stopped: bool = False  # a person stopped its stream, but the app has not called chat.stopStream yet

@@ -36,6 +36,7 @@ class Person:
     color: str = "4a6fa5"
     time_zone: str = "Europe/London"
     locale: str = "en-GB"
+    is_guest: bool = False  # may see single channels only
 
     @property
     def initials(self) -> str:

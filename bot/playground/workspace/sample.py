@@ -21,6 +21,8 @@ _PEOPLE = (
     Person("U0CHIDINWO", "chidi", "Chidi Nwosu", _TEAM.id, "IT", "3c7a4e"),
     Person("U0DALIAHAD", "dalia", "Dalia Haddad", _TEAM.id, "People & Culture", "8a5a1f"),
 )
+# Fields of a message by a workflow that people built: the bot of an app that Slack makes for it.
+WORKFLOW = {"bot_id": "B0ONBOARD0", "app_id": "A0ONBOARD0", "username": "Onboarding"}
 _SMALL_TALK = (
     (190, 1, "Morning all. The north gate is open again, deliveries can come in as usual."),
     (174, 3, "Thank you, Ben! And a reminder: the summer lunch is on Thursday, on the quay if the weather holds."),

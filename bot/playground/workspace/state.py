@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,22 +22,13 @@ from bot.playground.workspace.changes import (
 )
 from bot.playground.workspace.messages import SLACKBOT, TOMBSTONE, Message
 from bot.playground.workspace.people import App, Channel, Person, Team
+from bot.playground.workspace.shared_files import Upload
 from bot.playground.workspace.surfaces import Surfaces
 from bot.playground.workspace.thread_statuses import STOP_EVENT, ThreadStatuses
 from bot.playground.workspace.transcript import Transcript
 from bot.playground.workspace.watch import Watch
 
 STREAM_LIFETIME = timedelta(minutes=5)  # measured against Slack: appending does not extend it
-
-
-@dataclass(slots=True)
-class Upload:
-    """A file that the app sends. `content` is None until the app has uploaded it."""
-
-    name: str
-    length: int
-    secret: str
-    content: bytes | None = None
 
 
 class WorkspaceState:

@@ -5,6 +5,7 @@ Rule: it only stores and finds. It checks no permissions and announces no change
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 
@@ -47,6 +48,16 @@ class Transcript:
         """Forget every message of a channel."""
         for message in self.of_channel(channel):
             self.remove(message)
+
+    def move_channel(self, channel: str, new_channel: str) -> None:
+        """Give the messages of a channel to the channel that has taken its place."""
+        roots = {message.ts: list(self._replies[channel, message.ts]) for message in self.of_channel(channel)}
+        for message in self.of_channel(channel):
+            self.remove(message)
+            self.put(dataclasses.replace(message, channel=new_channel))
+        for root, replies in roots.items():
+            if replies:
+                self._replies[new_channel, root] = dict.fromkeys(replies)
 
     def streaming(self) -> list[Message]:
         """Return the messages that are streaming, in the order in which their streams began."""

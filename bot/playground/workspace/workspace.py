@@ -100,7 +100,7 @@ class Workspace(WorkspaceState):
     def share_file(
         self, person: Person, channel: Channel, text: str, *, name: str, mimetype: str, size_bytes: int
     ) -> Message:
-        """Post a file with a comment."""
+        """Post a file with a comment. It has no content, and the app may not see it."""
         file = {"id": f"F{self.new_id().upper()}", "name": name, "title": name, "mimetype": mimetype}
         return self.post(person, channel, text, subtype="file_share", files=({**file, "size": size_bytes},))
 
@@ -114,17 +114,10 @@ class Workspace(WorkspaceState):
         require_author(person, message)
         self.remove(message)
 
-    def post_as_other_bot(self, channel: Channel, text: str, thread_ts: str | None = None) -> Message:
-        """Post the stored text as the bot of another app, which has no user."""
+    def post_as_other_bot(self, channel: Channel, text: str, thread_ts: str | None = None, **more: Any) -> Message:
+        """Post the stored text as the bot of another app, which has no user. `more` are fields of Message."""
+        bot = {"bot_id": "B0DEPLOYBOT", "username": "deploys", **more}
+        ts = self.new_ts()
         return self.add(
-            Message(
-                channel=channel.id,
-                ts=self.new_ts(),
-                user="",
-                text=text,
-                thread_ts=thread_ts,
-                subtype="bot_message",
-                bot_id="B0DEPLOYBOT",
-                username="deploys",
-            )
+            Message(channel=channel.id, ts=ts, user="", text=text, thread_ts=thread_ts, subtype="bot_message", **bot)
         )

@@ -20,6 +20,7 @@ from bot.errors import StoreUnavailable, trace
 from bot.slack.identity import BotIdentity
 from bot.slack.inbound import installations
 from bot.slack.inbound.interactions.data_requests import DataRequests
+from bot.slack.inbound.interactions.greeting import Greeting
 from bot.slack.inbound.interactions.preferences_editor import PreferencesEditor
 from bot.slack.inbound.interactions.resets import Resets
 from bot.slack.inbound.interactions.session_status import SessionStatus
@@ -45,11 +46,14 @@ def build_app(
     ephemeral = EphemeralMessages(client)
     idle = IdleLimits(settings.idle_after, settings.idle_after_by_channel)
     help_text = texts.help_text(bot.name, settings.slack_command, settings.slack_reset_command)
-    resets, status = Resets(services.sessions, bot, clock), SessionStatus(services.sessions, bot, clock, idle)
+    rolling = settings.dm_sessions == "rolling"
+    resets = Resets(services.sessions, bot, clock, rolling=rolling)
+    status = SessionStatus(services.sessions, bot, clock, idle)
     preferences = PreferencesEditor(services.personal_data, client, bot, help_text)
     data_requests = DataRequests(services.personal_data, bot, client, ephemeral, clock)
     installations.register(app, bot)  # first, so that no other request reaches the listeners
-    events.register(app, services.inbox, bot, preferences)
+    greeting = Greeting(services.personal_data, client, bot, texts.GREETING.format(bot.name, settings.slack_command))
+    events.register(app, services.inbox, bot, preferences, greeting, rolling=rolling)
     commands.register(app, resets, status, preferences, data_requests, settings=settings, help_text=help_text)
     shortcuts.register(app, resets, ephemeral)
     actions.register(app, resets, preferences, data_requests, ephemeral)

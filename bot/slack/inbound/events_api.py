@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.domain.events import Author, ChannelGone, Event, StopRequested, Uninstalled
+from bot.domain.events import Author, ChannelGone, ChannelMoved, Event, FileDeleted, StopRequested, Uninstalled
 from bot.slack.identity import PLATFORM, BotIdentity
+from bot.slack.inbound.event_secrets import without_secrets
 from bot.slack.inbound.message_events import read_message_event, thread_of
 from bot.slack.message_fields import object_field, string_field, ts_field
 
@@ -26,20 +27,22 @@ CHANNEL_LOST_EVENTS = (  # Slack reports that the bot left by channel_left, grou
 
 def read_event(body: dict[str, Any], bot: BotIdentity) -> Event | None:
     """Translate an Events API payload. Return None if the bot ignores it: another bot's message, a join, and so on."""
-    event, workspace = body.get("event"), bot.team_id
-    if not isinstance(event, dict):
-        return None
+    event, workspace = without_secrets(body.get("event")), bot.team_id
+    translated: Event | None = None
     match event.get("type"):
         case "app_mention" | "message":
-            return read_message_event(event, bot, workspace)
+            translated = read_message_event(event, bot, workspace)
         case "agent_session_stopped":
-            return _stop(event, workspace)
+            translated = _stop(event, workspace)
+        case "channel_id_changed":
+            translated = _channel_moved(event, workspace)
         case str(event_type) if event_type in CHANNEL_LOST_EVENTS:
-            return _channel_lost(event, bot, workspace)
+            translated = _channel_lost(event, bot, workspace)
+        case "file_deleted":
+            translated = _file_deleted(event, workspace)
         case "app_uninstalled" | "tokens_revoked":
-            return _uninstalled(event, workspace)
-        case _:
-            return None
+            translated = _uninstalled(event, workspace)
+    return translated
 
 
 def _stop(event: dict[str, Any], workspace: str) -> StopRequested | None:
@@ -51,11 +54,23 @@ def _stop(event: dict[str, Any], workspace: str) -> StopRequested | None:
     return StopRequested(thread_of(event, workspace, root), Author(user, workspace), asked_at=clicked_at)
 
 
+def _file_deleted(event: dict[str, Any], workspace: str) -> FileDeleted | None:
+    # https://docs.slack.dev/reference/events/file_deleted
+    file_id = string_field(event, "file_id")
+    return FileDeleted(PLATFORM, workspace, file_id) if file_id else None
+
+
 def _channel_lost(event: dict[str, Any], bot: BotIdentity, workspace: str) -> ChannelGone | None:
     # https://docs.slack.dev/reference/events/channel_deleted and its kin
     is_of_another_user = event["type"] == "member_left_channel" and event.get("user") != bot.user_id
     channel = string_field(event, "channel")
     return ChannelGone(PLATFORM, workspace, channel) if channel and not is_of_another_user else None
+
+
+def _channel_moved(event: dict[str, Any], workspace: str) -> ChannelMoved | None:
+    # https://docs.slack.dev/reference/events/channel_id_changed
+    old, new = string_field(event, "old_channel_id"), string_field(event, "new_channel_id")
+    return ChannelMoved(PLATFORM, workspace, old, new) if old and new and old != new else None
 
 
 def _uninstalled(event: dict[str, Any], workspace: str) -> Uninstalled | None:

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from bot.domain.events import (
+    Attachment,
     Author,
     Command,
     Event,
+    Forwarded,
     MessageDeleted,
     MessageEdited,
     MessageReceived,
@@ -25,6 +27,7 @@ from bot.domain.events import (
     read_command,
 )
 from bot.slack.identity import PLATFORM, BotIdentity
+from bot.slack.message_content import forwarded_messages, is_by_app, is_by_workflow, words
 from bot.slack.message_fields import (
     datetime_of,
     file_attachments,
@@ -33,7 +36,6 @@ from bot.slack.message_fields import (
     message_text,
     object_field,
     string_field,
-    text_or_fallbacks,
     ts_field,
 )
 
@@ -67,20 +69,26 @@ def thread_of(event: dict[str, Any], workspace: str, root: str) -> Thread:
 
 
 def _new(event: dict[str, Any], bot: BotIdentity, workspace: str, *, commands: bool = True) -> Event | None:
-    if not _is_by_a_person(event, bot):
+    by_workflow = _is_by_workflow(event, bot)
+    if not (by_workflow or _is_by_a_person(event, bot)):
         return None
-    ts, user, channel = ts_field(event, "ts"), string_field(event, "user"), string_field(event, "channel")
+    ts, channel = ts_field(event, "ts"), string_field(event, "channel")
+    user = string_field(event, "user") or (string_field(event, "bot_id") if by_workflow else "")
     root = ts_field(event, "thread_ts") if event.get("thread_ts") else ts
     if not (ts and root and user and channel):
         return None
     author = Author(user, string_field(event, "user_team") or string_field(event, "team") or workspace)
-    return _message_or_command(event, bot, thread_of(event, workspace, root), author, commands=commands)
+    thread, commands = thread_of(event, workspace, root), commands and not by_workflow
+    found = _message_or_command(event, bot, thread, author, commands=commands)
+    if by_workflow and isinstance(found, MessageReceived):
+        return dataclasses.replace(found, by_workflow=True) if found.mentions_bot else None
+    return found
 
 
 def _message_or_command(
     event: dict[str, Any], bot: BotIdentity, thread: Thread, author: Author, *, commands: bool
 ) -> Event:
-    raw, mention = string_field(event, "text"), mention_pattern(bot)
+    raw, mention = words(event, bot), mention_pattern(bot)
     mentions_bot = event["type"] == "app_mention" or mention.search(raw) is not None
     text = message_text({"text": _without_outer_mentions(raw, list(mention.finditer(raw)))}, bot)
     match read_command(text, mentions_bot=mentions_bot) if commands else None:
@@ -101,6 +109,7 @@ def _message_or_command(
         addresses_other=addresses_other(_MENTION.sub(r"<\1>", _DATE.sub("", mention.sub("", raw)))),
         attachments=file_attachments(event.get("files")),
         client_id=string_field(event, "client_msg_id") or None,
+        forwarded=forwarded_messages(event, bot),
     )
 
 
@@ -134,12 +143,12 @@ def _is_tombstone(event: dict[str, Any]) -> bool:
 
 
 def _edited(event: dict[str, Any], bot: BotIdentity, workspace: str) -> MessageEdited | None:
-    """Translate an edit of the text or the files. Slack also sends message_changed after it unfurls a link."""
+    """Translate an edit of the words or the files. Slack also sends message_changed after it unfurls a link."""
     previous, after = object_field(event, "previous_message"), _nested_message(event, "message")
     if _is_by_a_bot(after, bot):
         return None if is_by_this_bot(after, bot) else _edited_by_bot(event, bot, workspace)
     edited_at = ts_field(event, "event_ts") or ts_field(event, "ts")
-    is_same = bool(previous) and all(previous.get(key) == after.get(key) for key in ("text", "files"))
+    is_same = bool(previous) and _content(previous, bot) == _content(after, bot)
     now = _new(after, bot, workspace, commands=False)
     if is_same or not edited_at or not isinstance(now, MessageReceived):
         return None
@@ -158,15 +167,20 @@ def _edited_by_bot(event: dict[str, Any], bot: BotIdentity, workspace: str) -> M
     """Translate another bot's edit, because the bot may have read the message as thread context."""
     previous, after = object_field(event, "previous_message"), _nested_message(event, "message")
     ts, edited_at = ts_field(after, "ts"), ts_field(event, "event_ts") or ts_field(event, "ts")
-    text, files = text_or_fallbacks(after, bot), file_attachments(after.get("files"))
-    was = text_or_fallbacks(previous, bot), file_attachments(previous.get("files"))
-    is_same = bool(previous) and was == (text, files)
+    is_same = bool(previous) and _content(previous, bot) == _content(after, bot)
     if is_same or not (ts and edited_at and string_field(event, "channel")):
         return None
     author = Author(string_field(after, "user") or string_field(after, "bot_id"), workspace)
     thread = thread_of(after, workspace, ts_field(after, "thread_ts") or ts)
-    now = MessageReceived(thread, ts, author, text, attachments=files)
+    text, files, forwarded = _content(after, bot)
+    now = MessageReceived(thread, ts, author, text, attachments=files, forwarded=forwarded)
     return MessageEdited(now, sent_at=datetime_of(ts), edited_at=datetime_of(edited_at), by_bot=True)
+
+
+def _content(message: dict[str, Any], bot: BotIdentity) -> tuple[str, tuple[Attachment, ...], tuple[Forwarded, ...]]:
+    """Return the parts of a message that an edit may change."""
+    text = message_text({"text": words(message, bot)}, bot)
+    return text, file_attachments(message.get("files")), forwarded_messages(message, bot)
 
 
 def _nested_message(event: dict[str, Any], key: str) -> dict[str, Any]:
@@ -176,11 +190,18 @@ def _nested_message(event: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _is_by_a_person(event: dict[str, Any], bot: BotIdentity) -> bool:
-    is_message = event.get("subtype") in _SUBTYPES and not event.get("hidden")
+    return event.get("subtype") in _SUBTYPES and _is_visible(event) and not _is_by_a_bot(event, bot)
+
+
+def _is_by_workflow(event: dict[str, Any], bot: BotIdentity) -> bool:
+    is_message = event.get("subtype") in (*_SUBTYPES, "bot_message") and _is_visible(event)
+    return is_message and is_by_workflow(event) and not is_by_this_bot(event, bot)
+
+
+def _is_visible(event: dict[str, Any]) -> bool:
     is_subscribed = event.get("channel_type") in (None, *CHANNEL_TYPES)  # app_mention may lack the channel type
-    return is_message and is_subscribed and not _is_by_a_bot(event, bot)
+    return is_subscribed and not event.get("hidden")
 
 
 def _is_by_a_bot(message: dict[str, Any], bot: BotIdentity) -> bool:
-    has_bot_fields = bool(message.get("bot_id") or message.get("bot_profile"))
-    return has_bot_fields or message.get("user") in (_SLACKBOT, bot.user_id)
+    return is_by_app(message) or message.get("user") in (_SLACKBOT, bot.user_id)

@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import BinaryIO
 
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain import activities, texts
-from bot.domain.events import Thread
+from bot.domain.events import Attachment, Thread
+from bot.domain.file_content import FileOutcome
 from bot.domain.preferences import ModelsChange, Profile
 from bot.errors import PlatformError, PlatformUnavailable
 from bot.prompt.thread_context import ThreadContext
@@ -22,6 +24,7 @@ from bot.slack.outbound import thread_reader
 from bot.slack.outbound.answer_messages import AnswerMessages
 from bot.slack.outbound.answer_status import AnswerStatus
 from bot.slack.outbound.answer_writer import SlackAnswerWriter
+from bot.slack.outbound.file_downloads import FileDownloads
 from bot.slack.outbound.messages import Slack, say
 from bot.slack.outbound.orphaned_messages import OrphanedMessages
 from bot.slack.outbound.status import Status
@@ -29,7 +32,7 @@ from bot.slack.outbound.streaming_policy import StreamingPolicy
 from bot.slack.outbound.user_directory import UserDirectory
 from bot.slack.rate_limiter import RateLimiter
 from bot.slack.views.kept_preferences import kept_preferences
-from bot.turns.adapter import AnswerTarget, Ledger
+from bot.turns.adapter import AnswerTarget, FetchedFile, Ledger
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +59,8 @@ class SlackAdapter:
         self._slack = Slack(without_retries(client), limiter or RateLimiter())
         self._bot = bot
         self._status = Status(self._slack)
-        self._names = UserDirectory(self._slack, clock)
+        self._names = UserDirectory(self._slack, clock, team_id=bot.team_id)
+        self._files = FileDownloads(self._slack, bot)
         self._streaming = StreamingPolicy(streaming)
         self._answering: dict[Thread, AnswerStatus] = {}
 
@@ -103,6 +107,10 @@ class SlackAdapter:
         """Return the thread's messages before this one, as far as Slack sends them within three seconds."""
         return await thread_reader.read(self._slack, self._bot, thread, before)
 
+    async def fetch_file(self, file: Attachment, into: BinaryIO, most_bytes: int) -> FetchedFile | FileOutcome:
+        """Download a file from Slack, within half a minute."""
+        return await self._files.fetch(file, into, most_bytes)
+
     async def notify(self, thread: Thread, text: str) -> None:
         """Post a line in the thread. A line that may have been posted is not posted again."""
         await _post(self._slack, thread, text, wait_s=_NOTIFY_S)
@@ -129,7 +137,7 @@ class SlackAdapter:
             await client.chat_postEphemeral(
                 channel=thread.channel,
                 user=author,
-                thread_ts=thread.root,
+                thread_ts=thread.root or None,
                 text=texts.kept(change.wishes),
                 blocks=kept_preferences(change, author),
             )

@@ -57,7 +57,7 @@ async def say(slack: Slack, thread: Thread, text: Callable[[], str], *, wait_s: 
         shown = text()
         posted = await slack.client.chat_postMessage(
             channel=thread.channel,
-            thread_ts=thread.root,
+            thread_ts=thread.root or None,
             markdown_text=shown,
             unfurl_links=False,
             unfurl_media=False,

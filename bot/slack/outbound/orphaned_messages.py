@@ -120,7 +120,10 @@ class OrphanedMessages:
                 self._orphans.append(ts)
 
     async def _ours(self) -> list[str]:
-        """Return the bot's messages since the question: https://docs.slack.dev/reference/methods/conversations.replies."""
+        """Return the bot's messages since the question.
+
+        https://docs.slack.dev/reference/methods/conversations.replies, and for a rolling conversation .history.
+        """
         found: list[str] = []
         cursor: str | None = None
         for _ in range(_PAGES):
@@ -132,21 +135,31 @@ class OrphanedMessages:
         return found
 
     async def _page(self, cursor: str | None) -> AsyncSlackResponse:
-        async def send() -> AsyncSlackResponse:
-            return await self._slack.client.conversations_replies(
-                channel=self._target.thread.channel,
-                ts=self._target.thread.root,
-                oldest=self._target.message_id,
-                limit=_PAGE,
-                cursor=cursor,
+        client, thread, oldest = self._slack.client, self._target.thread, self._target.message_id
+
+        async def replies() -> AsyncSlackResponse:
+            return await client.conversations_replies(
+                channel=thread.channel, ts=thread.root, oldest=oldest, limit=_PAGE, cursor=cursor
             )
 
-        return await self._slack.limiter.call("conversations.replies", send, wait_s=LONGEST_WAIT_S, idempotent=True)
+        async def history() -> AsyncSlackResponse:
+            return await client.conversations_history(channel=thread.channel, oldest=oldest, limit=_PAGE, cursor=cursor)
+
+        method, send = ("conversations.replies", replies)
+        if thread.rolling:
+            method, send = ("conversations.history", history)
+        return await self._slack.limiter.call(method, send, wait_s=LONGEST_WAIT_S, idempotent=True)
 
     def _is_ours(self, message: Mapping[str, Any]) -> bool:
         is_public = not message.get("is_ephemeral") and message.get("subtype") != "tombstone"
         is_newer = message.get("ts", "") > self._target.message_id  # the root comes in any case
-        return is_newer and is_public and is_by_this_bot(message, self._bot)
+        # At the top level of a DM there are other messages of the bot, too: an export's file, threads.
+        is_answer = not message.get("files") and message.get("thread_ts") in (
+            None,
+            self._target.thread.root,
+            message["ts"],
+        )
+        return is_newer and is_public and is_answer and is_by_this_bot(message, self._bot)
 
     def _edited(self, ts: str) -> EditedMessage:
         return EditedMessage(self._slack, self._target.thread.channel, ts, orphaned=True)

@@ -93,6 +93,8 @@ class Status:
             await asyncio.wait([waiting])
 
     async def _set(self, thread: Thread, session_status: str, text: str) -> bool:
+        if thread.rolling:  # Slack shows a status in threads only
+            return False
         try:
             async with asyncio.timeout(self._timeout_s):
                 while not await self._set_once(thread, session_status, text):

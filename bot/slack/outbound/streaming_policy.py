@@ -25,7 +25,9 @@ class StreamingPolicy:
         self._refusing: set[tuple[str, bool]] = set()
 
     def allowed(self, thread: Thread) -> bool:
-        """Return whether to try to stream in this thread."""
+        """Return whether to try to stream in this thread. Slack streams in threads only."""
+        if thread.rolling:
+            return False
         wanted = self._setting == "auto" or (self._setting == "direct" and thread.direct)
         return wanted and (thread.workspace, thread.direct) not in self._refusing
 

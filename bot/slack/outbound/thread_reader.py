@@ -18,7 +18,8 @@ from bot.errors import PlatformUnavailable
 from bot.prompt.thread_context import UNREADABLE, AuthorKind, EarlierMessage, ThreadContext
 from bot.slack.errors import CallError
 from bot.slack.identity import BotIdentity
-from bot.slack.message_fields import TS, file_attachments, is_by_this_bot, text_or_fallbacks
+from bot.slack.message_content import HUDDLE, forwarded_messages, words
+from bot.slack.message_fields import TS, file_attachments, is_by_this_bot, message_text
 from bot.slack.outbound.messages import Slack
 
 log = logging.getLogger(__name__)
@@ -26,7 +27,8 @@ log = logging.getLogger(__name__)
 _PAGE_SIZE, _MAX_PAGES = 1_000, 5  # Slack returns at most 1,000 messages a page, the oldest first
 _TIMEOUT_S = 3.0
 _ID = re.compile(r"[A-Z0-9]{1,64}")
-_SUBTYPES = (None, "bot_message", "file_share", "me_message", "thread_broadcast")
+_SLACKBOT = "USLACKBOT"  # it announces huddles
+_SUBTYPES = (None, "bot_message", HUDDLE, "file_share", "me_message", "thread_broadcast")
 
 
 async def read(slack: Slack, bot: BotIdentity, thread: Thread, before: str) -> ThreadContext:
@@ -105,19 +107,23 @@ def _is_relevant(message: dict[str, Any]) -> bool:
 
 def _earlier(message: dict[str, Any], bot: BotIdentity) -> EarlierMessage:
     user, bot_id = _id_field(message, "user"), _id_field(message, "bot_id")
-    by = AuthorKind.SELF if is_by_this_bot(message, bot) else AuthorKind.BOT if bot_id else AuthorKind.PERSON
+    is_other_bot = bool(bot_id) or user == _SLACKBOT
+    by = AuthorKind.SELF if is_by_this_bot(message, bot) else AuthorKind.BOT if is_other_bot else AuthorKind.PERSON
     return EarlierMessage(
         message_id=_string(message, "ts"),
         author_id=user or bot_id,
-        text=text_or_fallbacks(message, bot),
+        text=message_text({"text": words(message, bot)}, bot),
         attachments=file_attachments(message.get("files")),
         by=by,
         name=_bot_name(message) if by is AuthorKind.BOT else "",
+        forwarded=forwarded_messages(message, bot),
     )
 
 
 def _bot_name(message: dict[str, Any]) -> str:
     profile = message.get("bot_profile")
+    if message.get("user") == _SLACKBOT:
+        return "Slack"
     return _string(message, "username") or (_string(profile, "name") if isinstance(profile, dict) else "")
 
 

@@ -42,9 +42,15 @@ class _User:
 class UserDirectory:
     """People by user id: https://docs.slack.dev/reference/methods/users.info."""
 
-    def __init__(self, slack: Slack, clock: Callable[[], datetime], timeout_s: float = 2.0) -> None:
-        """A look-up takes at most `timeout_s` seconds. A later response fills the cache for the next one."""
+    def __init__(
+        self, slack: Slack, clock: Callable[[], datetime], timeout_s: float = 2.0, *, team_id: str = ""
+    ) -> None:
+        """`team_id` is the bot's own team. A look-up takes at most `timeout_s` seconds.
+
+        A later response fills the cache for the next one.
+        """
         self._slack = slack
+        self._team_id = team_id
         self._clock = clock
         self._timeout_s = timeout_s
         self._cache: OrderedDict[str, tuple[_User, datetime]] = OrderedDict()  # with the time of expiry
@@ -82,15 +88,25 @@ class UserDirectory:
     async def _fetch(self, user_id: str) -> None:
         try:
             async with self._semaphore:
-                send = partial(self._slack.client.users_info, user=user_id, include_locale=True)
-                response = await self._slack.limiter.call("users.info", send, wait_s=self._timeout_s)
-            user = response.get("user")
-            self._store(user_id, _User(_name_of(user), profile_of(user)), _TTL)
+                found = await (self._workflow(user_id) if user_id.startswith("B") else self._person(user_id))
+            self._store(user_id, found, _TTL)
         except CallError as failure:
             self._store(user_id, _User(), _FAILURE_TTL)
             self._note_refusal(failure.code)
         finally:
             del self._requests[user_id]
+
+    async def _person(self, user_id: str) -> _User:
+        send = partial(self._slack.client.users_info, user=user_id, include_locale=True)
+        response = await self._slack.limiter.call("users.info", send, wait_s=self._timeout_s)
+        user = response.get("user")
+        return _User(_name_of(user, self._team_id), profile_of(user))
+
+    async def _workflow(self, bot_id: str) -> _User:
+        """Return a workflow, which posts as a bot without a user: https://docs.slack.dev/reference/methods/bots.info."""
+        send = partial(self._slack.client.bots_info, bot=bot_id)
+        response = await self._slack.limiter.call("bots.info", send, wait_s=self._timeout_s)
+        return _User(_bare_name(response.get("bot")))
 
     def _note_refusal(self, code: str) -> None:
         if code in _PERMANENT_ERRORS and self._is_allowed:
@@ -104,8 +120,21 @@ class UserDirectory:
             self._cache.popitem(last=False)
 
 
-def _name_of(user: object) -> str:
-    """Return the display name, else the real name, in one line."""
+def _name_of(user: object, team_id: str) -> str:
+    """Return the display name, else the real name, in one line, with a mark for guests and other organisations."""
+    name = _bare_name(user)
+    fields = user if isinstance(user, dict) else {}
+    is_bot = fields.get("is_bot") is True or fields.get("is_workflow_bot") is True
+    is_stranger = fields.get("is_stranger") is True or (team_id and fields.get("team_id", team_id) != team_id)
+    is_guest = fields.get("is_restricted") is True or fields.get("is_ultra_restricted") is True
+    is_other_team = is_stranger and not isinstance(
+        fields.get("enterprise_user"), dict
+    )  # an Enterprise Grid has several
+    mark = "" if is_bot else " (from another organisation)" if is_other_team else " (a guest)" if is_guest else ""
+    return f"{name[: _MAX_NAME - len(mark)].rstrip()}{mark}" if name else ""
+
+
+def _bare_name(user: object) -> str:
     match user:
         case {"profile": {"display_name": str(name)}} if name.strip():
             pass

@@ -9,6 +9,8 @@ import re
 
 _SOME_CHANNEL = "some-channel"  # a channel's name would need another scope
 
+# Links to places in Slack whose addresses tell people nothing
+_PLACE = re.compile(r"https://[a-z0-9.-]+\.slack\.com/(?:(?P<kind>huddle)|docs)/T")
 _TOKEN = re.compile(r"<([^<>]*)>")
 
 
@@ -43,7 +45,7 @@ def _special_mention(name: str, label: str) -> str:
 def _link(url: str, label: str) -> str:
     shown = url.removeprefix("mailto:").removeprefix("tel:")
     if not label or label in (shown, url, url.partition("://")[2]):
-        return shown
+        return f"a {place['kind'] or 'canvas'} ({shown})" if (place := _PLACE.match(url)) else shown
     return f"{label} ({shown})"
 
 

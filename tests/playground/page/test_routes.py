@@ -11,6 +11,7 @@ import pytest
 
 from bot.errors import StartupError
 from bot.playground.playground_server import PlaygroundServer
+from bot.playground.workspace.messages import Message
 from bot.playground.workspace.surfaces import View
 from bot.playground.workspace.workspace import Workspace
 from tests.support.playground_stage import client_of, make_workspace, served
@@ -111,6 +112,7 @@ async def test_a_message_has_the_fields_of_the_page(page: aiohttp.ClientSession,
         "format": "mrkdwn",
         "text": "one",
         "blocks": [],
+        "attachments": [],
         "files": [],
         "edited": False,
         "streaming": False,
@@ -289,3 +291,47 @@ async def test_a_taken_port_is_one_clear_line(server: PlaygroundServer) -> None:
 
     with pytest.raises(StartupError, match=rf"port {port} of 127\.0\.0\.1.*PORT"):
         await second.start(port)
+
+
+async def share(page: aiohttp.ClientSession, content: bytes, name: str, **fields: str) -> tuple[int, Any]:
+    """Share a file as the page does, in a form."""
+    form = aiohttp.FormData({"as": ANA, "channel": DESK, **fields})
+    if name:
+        form.add_field("file", content, filename=name)
+    async with page.post("/page/share", data=form) as response:
+        return response.status, await response.json()
+
+
+async def test_a_person_shares_a_file(page: aiohttp.ClientSession, server: PlaygroundServer) -> None:
+    """A file comes with a message. The members of the channel can open it, an image as such and no page ever."""
+    assert await share(page, b"<script>", "a.html", text="look") == (200, {"ok": True})
+    assert (await share(page, b"png", "b.png", thread_ts=newest(server).ts))[0] == 200
+    messages = (await get(page, "/page/messages", channel=DESK, **{"as": BEN}))["messages"]
+    html, image = (message["files"][0] for message in messages[-2:])
+
+    assert [(file["name"], file["is_image"]) for file in (html, image)] == [("a.html", False), ("b.png", True)]
+    for file, shown in ((html, "attachment"), (image, "inline")):
+        async with page.get(file["path"], params={"as": BEN, "channel": DESK}) as response:
+            assert (await response.read(), response.status) == (b"<script>" if file is html else b"png", 200)
+            assert response.headers["Content-Disposition"].startswith(shown)
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_a_file_is_for_those_who_see_its_message(page: aiohttp.ClientSession, server: PlaygroundServer) -> None:
+    """A person who is not in the channel cannot open a file that was shared there, by any channel's address."""
+    await share(page, b"secret", "a.txt", channel=IT)
+    file_id = newest(server, IT).files[0]["id"]
+
+    for channel, status in ((IT, 403), (DESK, 404)):
+        async with page.get(f"/page/files/{file_id}", params={"as": BEN, "channel": channel}) as response:
+            assert response.status == status
+
+
+async def test_a_form_without_a_file_is_refused(page: aiohttp.ClientSession) -> None:
+    """The page says what is missing."""
+    assert await share(page, b"", "", text="look") == (400, {"ok": False, "error": "The file is missing."})
+
+
+def newest(server: PlaygroundServer, channel: str = DESK) -> Message:
+    """Return the newest message of a channel."""
+    return server.workspace.transcript.of_channel(channel)[-1]

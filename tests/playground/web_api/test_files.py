@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -10,7 +11,8 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.playground.playground_server import PlaygroundServer
-from bot.playground.web_api.files import MAX_BYTES
+from bot.playground.web_api.files import LOGIN_PAGE, MAX_BYTES
+from bot.playground.workspace.file_sharing import delete_file, share, upload
 from tests.support.playground_stage import make_workspace, served
 
 
@@ -66,3 +68,42 @@ async def test_a_file_has_a_length(client: AsyncWebClient, length: int) -> None:
     """An empty file and one over the limit are refused."""
     with pytest.raises(SlackApiError, match="invalid_arguments"):
         await client.files_getUploadURLExternal(filename="a.txt", length=length)
+
+
+async def test_a_persons_file_needs_the_token(server: PlaygroundServer, client: AsyncWebClient) -> None:
+    """files.info leads to a private URL, which sends the file for the token, and a login page without it."""
+    shared = upload(server.workspace, "notes.md", b"hello")
+    described = (await client.files_info(file=shared["id"]))["file"]
+    found = []
+    async with aiohttp.ClientSession() as session:
+        for headers in ({"Authorization": f"Bearer {client.token}"}, {"Authorization": "Bearer xoxb-other"}, {}):
+            async with session.get(described["url_private_download"], headers=headers) as response:
+                found.append((response.status, response.content_type, await response.text()))
+
+    assert (described["name"], described["mimetype"], described["size"]) == ("notes.md", "text/markdown", 5)
+    assert found == [(200, "text/markdown", "hello"), *[(200, "text/html", LOGIN_PAGE)] * 2]
+
+
+async def test_files_need_their_scope(server: PlaygroundServer, client: AsyncWebClient) -> None:
+    """Without files:read the app can neither look a file up nor download it."""
+    shared = upload(server.workspace, "notes.md", b"hello")
+    server.workspace.app = dataclasses.replace(server.workspace.app, scopes=frozenset({"chat:write"}))
+
+    with pytest.raises(SlackApiError, match="missing_scope"):
+        await client.files_info(file=shared["id"])
+    headers = {"Authorization": f"Bearer {client.token}"}
+    async with aiohttp.ClientSession() as session, session.get(shared["url_private"], headers=headers) as response:
+        assert await response.text() == LOGIN_PAGE
+
+
+async def test_a_deleted_file_leaves_its_messages(server: PlaygroundServer, client: AsyncWebClient) -> None:
+    """A deleted file is a tombstone in its message, and is not found any more."""
+    workspace = server.workspace
+    message = share(workspace, workspace.person("ana"), workspace.channel("help-desk"), "", files={"a.txt": b"hello"})
+    delete_file(workspace, message.files[0]["id"])
+
+    left = workspace.transcript.find(message.channel, message.ts)
+    assert left is not None
+    assert left.files[0]["mode"] == "tombstone"
+    with pytest.raises(SlackApiError, match="file_not_found"):
+        await client.files_info(file=message.files[0]["id"])

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from bot.domain import texts
+from bot.domain.events import ROLLING
 from bot.errors import PlatformUnavailable, StoreUnavailable
 from bot.slack.text import message_splitter
 from tests.support.slack_stage import AnswerSource, Stage, shown, stage
@@ -319,3 +320,17 @@ async def test_a_turn_that_may_be_lost_is_not_written() -> None:
 
         written = {call.method for call in slack.server.calls.all()}
         assert not written & {"chat.postMessage", "chat.startStream", "chat.update", "chat.delete"}
+
+
+async def test_a_message_at_the_top_level_of_a_dm_is_found() -> None:
+    """In a rolling conversation the bot looks through the DM. It leaves its other messages there alone."""
+    async with stage("dm") as slack:
+        post = slack.client.chat_postMessage
+        left = await post(channel=slack.channel.id, markdown_text="All o")
+        other = await post(channel=slack.channel.id, thread_ts=slack.root, markdown_text="in a thread")
+        target = dataclasses.replace(slack.target(2), thread=dataclasses.replace(slack.thread, root=ROLLING))
+        await shown(slack.adapter, target, AnswerSource(WHOLE).deltas(), slack.ledger)
+
+        messages = {m.ts: m.text for m in slack.workspace.app_messages(slack.channel)}
+        assert messages == {left["ts"]: WHOLE, other["ts"]: "in a thread"}
+        assert slack.ledger.posted_ids == [left["ts"]]

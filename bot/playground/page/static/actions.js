@@ -25,6 +25,12 @@ export class Actions {
     return this.attempt(() => api.editMessage({ as: this.state.as, channel, ts, text }));
   }
 
+  /** Forwards a message into another place. */
+  forward({ channel, ts }, place) {
+    const sent = () => api.forwardMessage({ as: this.state.as, channel, ts, to: place.id });
+    return this.attempt(sent, `Forwarded to ${place.name}.`);
+  }
+
   remove({ channel, ts }) {
     return this.attempt(() => api.deleteMessage({ as: this.state.as, channel, ts }));
   }

@@ -26,6 +26,19 @@ function post(action, body) {
   });
 }
 
+/** Sends a message with files. */
+export function shareFiles(fields, files) {
+  const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) form.append(name, value);
+  for (const file of files) form.append("file", file);
+  return request("/page/share", { method: "POST", body: form });
+}
+
+/** The address of a file in a message, as this person may see it. */
+export function fileAddress(path, channel, as) {
+  return `${path}?${new URLSearchParams({ channel, as })}`;
+}
+
 /** Reads the workspace: team, bot, people, channels, commands, shortcuts. */
 export function readWorkspace() {
   return request("/page/state");
@@ -42,6 +55,7 @@ export function readViews(as) {
 }
 
 export const sendMessage = (body) => post("post", body);
+export const forwardMessage = (body) => post("forward", body);
 export const editMessage = (body) => post("edit", body);
 export const deleteMessage = (body) => post("delete", body);
 export const runCommand = (body) => post("command", body);
@@ -49,6 +63,7 @@ export const runShortcut = (body) => post("shortcut", body);
 export const pressButton = (body) => post("action", body);
 export const stopWork = (body) => post("stop", body);
 export const openHome = (body) => post("home", body);
+export const openMessages = (body) => post("messages-tab", body);
 export const pressAtHome = (body) => post("view-action", body);
 export const submitView = (body) => post("submit", body);
 export const closeView = (body) => post("close", body);

@@ -22,10 +22,11 @@ export class ChannelPane {
     this.tabs = new Tabs(controller);
     this.home = new Home(controller);
     this.list = new MessageList(controller, "Messages", "messages");
-    this.composer = new Composer(controller.state, (text, where) => controller.send(text, where), {
+    this.composer = new Composer(controller.state, (...sent) => controller.send(...sent), {
       id: "composer",
       testid: "composer",
     });
+    this.composer.attachments.acceptDrops(root);
     root.replaceChildren(
       el("header", { class: "pane-head" }, menu, this.title, this.tabs.element),
       this.notices,

@@ -1,17 +1,18 @@
 /** A composer: Enter sends, Shift+Enter starts a line, `@` and `/` are completed, and each place keeps its draft. */
 
+import { Attachments } from "./attachments.js";
 import { CompletionList, completionsOf, usage } from "./completion.js";
 import { el, iconButton } from "./dom.js";
 import { icon } from "./icons.js";
 
 const MAX_HEIGHT = 220; // pixels
 
-/** `send(text, where)` resolves when the text was accepted, and rejects with an Error that the page can show. */
+/** `send(text, where, files)` resolves when it was accepted, and rejects with an Error that the page can show. */
 export class Composer {
   constructor(state, send, { id, testid }) {
     this.state = state;
     this.send = send;
-    this.drafts = new Map(); // key of a place → its unsent text
+    this.drafts = new Map(); // key of a place → its unsent text and files
     this.key = null;
     this.where = null;
     this.sending = Promise.resolve(); // messages are sent one after the other, to keep their order
@@ -19,6 +20,7 @@ export class Composer {
     this.completions = new CompletionList(this.box, `${id}-completions`, (from, insert) => this.insert(from, insert));
     this.hint = el("p", { class: "composer-hint", hidden: true });
     this.problem = el("p", { class: "composer-problem", role: "alert", hidden: true });
+    this.attachments = new Attachments(() => this.refresh(), testid);
     this.button = iconButton("Send", icon("send"), () => this.submit());
     this.element = el(
       "div",
@@ -26,8 +28,10 @@ export class Composer {
       this.completions.list,
       this.problem,
       this.hint,
-      el("div", { class: "composer-box" }, this.box, this.button),
+      this.attachments.element,
+      el("div", { class: "composer-box" }, this.attachments.button, this.box, this.button, this.attachments.input),
     );
+    this.attachments.acceptPastes(this.box);
     this.box.addEventListener("input", () => this.onInput());
     this.box.addEventListener("click", () => this.complete());
     this.box.addEventListener("keydown", (event) => this.onKeyDown(event));
@@ -41,14 +45,23 @@ export class Composer {
     this.box.placeholder = label;
     if (key === this.key) return;
     this.where = where;
-    if (this.key) this.drafts.set(this.key, this.box.value);
+    if (this.key) this.drafts.set(this.key, this.draft);
     this.key = key;
     this.showProblem("");
-    this.write(this.drafts.get(key) ?? "");
+    this.putDraft(this.drafts.get(key) ?? { text: "", files: [] });
+  }
+
+  get draft() {
+    return { text: this.box.value, files: this.attachments.files };
+  }
+
+  putDraft({ text, files }) {
+    this.write(text);
+    this.attachments.put(files);
   }
 
   get isEmpty() {
-    return !this.box.value.trim();
+    return !this.box.value.trim() && !this.attachments.files.length;
   }
 
   /** Puts a text into the box. The person can change it before sending. */
@@ -124,17 +137,19 @@ export class Composer {
   }
 
   submit() {
-    const text = this.box.value.trim();
-    if (!text) return;
+    if (this.isEmpty) return;
     const { key, where } = this;
-    this.write("");
-    this.sending = this.sending.then(() => this.send(text, where)).catch((error) => this.restore(key, text, error));
+    const draft = { text: this.box.value.trim(), files: this.attachments.files };
+    this.putDraft({ text: "", files: [] });
+    this.sending = this.sending
+      .then(() => this.send(draft.text, where, draft.files))
+      .catch((error) => this.restore(key, draft, error));
   }
 
-  /** Puts back a text that could not be sent, unless the person has typed something new there. */
-  restore(key, text, error) {
-    if (key !== this.key) this.drafts.set(key, text);
-    else if (this.isEmpty) this.write(text);
+  /** Puts back what could not be sent, unless the person has typed something new there. */
+  restore(key, draft, error) {
+    if (key !== this.key) this.drafts.set(key, draft);
+    else if (this.isEmpty) this.putDraft(draft);
     this.showProblem(error.message);
   }
 

@@ -70,6 +70,8 @@ export class Controller {
   async open(channel, thread = null) {
     this.pendingRoot = null;
     this.state.open(channel, thread);
+    const { as, dms } = this.state;
+    if (channel === dms[as]) this.actions.attempt(() => api.openMessages({ as })); // Slack tells the bot each time
     await this.load(channel);
   }
 
@@ -99,13 +101,14 @@ export class Controller {
     if (matchMedia(WIDE).matches && this.page.threadIsIdle()) this.state.openThread(root);
   }
 
-  /** Sends a text: a known command as a command, any other text as a message. Rejects when it is refused. */
-  async send(text, { as, channel, thread }) {
+  /** Sends a text: a known command as a command, anything else as a message. Rejects when it is refused. */
+  async send(text, { as, channel, thread }, files = []) {
     const where = { as, channel, ...(thread ? { thread_ts: thread } : {}) };
     const [word] = text.split(/\s/, 1);
-    if (this.state.commands.some(({ command }) => command === word))
+    if (!files.length && this.state.commands.some(({ command }) => command === word))
       return api.runCommand({ ...where, command: word, text: text.slice(word.length).trim() });
     if (!thread) this.pendingRoot = {};
+    if (files.length) return api.shareFiles({ ...where, text }, files);
     return api.sendMessage({ ...where, text });
   }
 

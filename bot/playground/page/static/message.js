@@ -1,10 +1,12 @@
 /** One message: its author, its text, its files and replies, and its menu. */
 
+import { fileAddress } from "./api.js";
 import { avatar } from "./avatar.js";
 import { arrange, el, iconButton, updateChildren } from "./dom.js";
 import { editor } from "./editor.js";
 import { icon } from "./icons.js";
 import { openMenu } from "./menu.js";
+import { attachments } from "./render/attachments.js";
 import { blocks } from "./render/blocks.js";
 import { markdown } from "./render/markdown.js";
 import { mrkdwn } from "./render/mrkdwn.js";
@@ -97,10 +99,11 @@ function text(message, controller) {
 
 function rendered(message, controller) {
   const press = (action) => controller.actions.press(message, action);
+  const attached = attachments(message.attachments, controller.names);
   const fromBlocks = blocks(message.blocks, { names: controller.names, press });
-  if (fromBlocks.length) return fromBlocks;
+  if (fromBlocks.length) return [...fromBlocks, ...attached];
   if (message.format === "markdown") return markdown(message.text, controller.names, message.streaming);
-  return mrkdwn(message.text, controller.names);
+  return [...mrkdwn(message.text, controller.names), ...attached];
 }
 
 /** The innermost element at the end of the text, where the caret goes. */
@@ -111,12 +114,16 @@ function lastText(node) {
 
 function foot({ message, inThread, status, replies }, controller) {
   const link = !inThread && replies.count > 0 && replyLink(message, replies, controller);
-  return [...message.files.map(fileLink), link, status && statusLine(status)].filter(Boolean);
+  return [...message.files.map((file) => fileOf(file, message, controller.state.as)), link, status && statusLine(status)].filter(Boolean);
 }
 
-function fileLink({ name, path }) {
+/** A file below its message: an image as such, any other file as a link, and one without content as its name. */
+function fileOf({ name, path, is_image: isImage }, { channel }, as) {
   if (path === null) return el("p", { class: "aside" }, name);
-  return el("p", {}, el("a", { href: path, download: name, data: { testid: "file" } }, name));
+  const href = fileAddress(path, channel, as);
+  if (!isImage) return el("p", {}, el("a", { href, download: name, data: { testid: "file" } }, name));
+  const image = el("img", { src: href, alt: name, title: name, class: "file-image", data: { testid: "file-image" } });
+  return el("p", {}, el("a", { href, target: "_blank" }, image));
 }
 
 /** The bot's status in a thread, with Slack's Stop button if `stop` is given. */
@@ -145,7 +152,7 @@ function bar({ message, inThread, continued, editing }, controller) {
   const toThread = () => controller.openThread(message.thread_ts ?? message.ts);
   const reply =
     !inThread && iconButton("Reply in thread", icon("reply"), toThread, { "data-testid": "reply-in-thread" });
-  const onclick = (event) => openMenu(event.currentTarget, choices(message, controller));
+  const onclick = ({ currentTarget }) => openMenu(currentTarget, choices(message, controller, currentTarget));
   const more = iconButton("More actions", icon("more"), onclick, {
     "aria-haspopup": "menu",
     "data-testid": "more-actions",
@@ -154,7 +161,7 @@ function bar({ message, inThread, continued, editing }, controller) {
   return [when, reply, more].filter(Boolean);
 }
 
-function choices(message, controller) {
+function choices(message, controller, anchor) {
   const detail = controller.state.bot.name;
   const shortcut = ({ name, callback_id }) => ({
     name,
@@ -162,9 +169,12 @@ function choices(message, controller) {
     choose: () => controller.actions.shortcut(message, callback_id),
   });
   const shortcuts = controller.state.shortcuts.map(shortcut);
-  const link = { name: "Copy link", choose: () => controller.actions.copyLink(message) };
-  if (message.user !== controller.state.as) return [...shortcuts, link];
+  const copy = { name: "Copy link", choose: () => controller.actions.copyLink(message) };
+  const places = () => controller.state.places().map((place) => ({ name: place.name, choose: to(place) }));
+  const to = (place) => () => controller.actions.forward(message, place);
+  const link = [{ name: "Forward message…", choose: () => openMenu(anchor, places()) }, copy];
+  if (message.user !== controller.state.as) return [...shortcuts, ...link];
   const edit = { name: "Edit message", choose: () => controller.state.edit(message.id) };
   const remove = { name: "Delete message", danger: true, choose: () => controller.actions.remove(message) };
-  return [...shortcuts, link, edit, remove];
+  return [...shortcuts, ...link, edit, remove];
 }

@@ -17,10 +17,11 @@ export class ThreadPane {
     });
     const title = el("div", { class: "pane-title" }, el("h2", {}, "Thread"), this.where);
     this.list = new MessageList(controller, "Thread", "thread-messages");
-    this.composer = new Composer(controller.state, (text, where) => controller.send(text, where), {
+    this.composer = new Composer(controller.state, (...sent) => controller.send(...sent), {
       id: "thread-composer",
       testid: "thread-composer",
     });
+    this.composer.attachments.acceptDrops(root);
     root.replaceChildren(el("header", { class: "pane-head" }, title, close), this.list.element, this.composer.element);
   }
 

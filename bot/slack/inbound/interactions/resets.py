@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from bot.domain import texts
-from bot.domain.events import Author
+from bot.domain.events import ROLLING, Author, Thread
 from bot.domain.sessions import ResetOutcome
 from bot.slack import permalinks
 from bot.slack.identity import PLATFORM, BotIdentity
@@ -18,15 +18,24 @@ from bot.slack.views.session_picker import session_picker
 class Resets:
     """Resets sessions, and reports the outcome to the person."""
 
-    def __init__(self, sessions: SessionResets, bot: BotIdentity, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, sessions: SessionResets, bot: BotIdentity, clock: Callable[[], datetime], *, rolling: bool
+    ) -> None:
+        """`rolling`: the top level of a DM is one conversation."""
         self._sessions = sessions
         self._bot = bot
         self._clock = clock
+        self._rolling = rolling
 
     async def reset_by_command(self, user: str, channel: str, argument: str) -> EphemeralReply:
         """Reset the sessions that the argument of `/reset` names: none, `all`, or a permalink."""
-        if argument.casefold() == "all" or (not argument and channel.startswith("D")):
+        is_direct = channel.startswith("D")
+        if argument.casefold() == "all" or (not argument and is_direct and not self._rolling):
             return await self.reset_all(user, channel)
+        if not argument and is_direct:
+            rolling = Thread(PLATFORM, self._bot.team_id, channel, ROLLING, direct=True)
+            if await self._sessions.reset(rolling, self._author(user)) is ResetOutcome.DONE:
+                return EphemeralReply(texts.reset_count(1))
         if not argument:
             return await self._reset_or_pick(user, channel)
         if (thread := permalinks.thread_from_permalink(argument, self._bot.team_id)) is None:

@@ -27,12 +27,24 @@ async def test_reset_of_the_only_session() -> None:
 
 async def test_reset_in_a_direct_message() -> None:
     """In a direct message all sessions are reset, without a picker."""
-    async with inbound_stage() as slack:
+    async with inbound_stage(dm_sessions="threads") as slack:
         dm = slack.workspace.dm(slack.ana)
         slack.add_sessions("one", "two", channel=dm.name)
 
         assert (await slack.command("/reset", channel=dm)).text == texts.reset_count(2)
         assert slack.inbox.resets == [(f"slack:{slack.workspace.team.id}:{dm.id}", slack.ana.id)]
+
+
+async def test_reset_in_a_rolling_direct_message() -> None:
+    """Where the direct message is one conversation, that one is reset. With none, there is a picker of the threads."""
+    async with inbound_stage() as slack:
+        dm = slack.workspace.dm(slack.ana)
+        assert (await slack.command("/reset", channel=dm)).text == texts.reset_count(1)
+        assert slack.inbox.resets == [(f"{dm.id}:", slack.ana.id)]
+        slack.inbox.outcome = ResetOutcome.NOTHING
+        slack.add_sessions("one", "two", channel=dm.name)
+
+        assert (await slack.command("/reset", channel=dm)).text == texts.CHOOSE_SESSION
 
 
 async def test_one_of_several_sessions() -> None:
