@@ -52,6 +52,7 @@ def shown_message(state: WorkspaceState, message: Message) -> Json:
         "subtype": message.subtype,
         "format": message.format,
         "text": message.text,
+        "raw_tables": message.raw_tables,
         "blocks": list(message.blocks),
         "files": [{"name": file["name"], "path": _path(state, file["id"])} for file in message.files],
         "edited": message.edited is not None,

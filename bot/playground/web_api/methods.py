@@ -68,6 +68,11 @@ def checked_root(workspace: Workspace, channel: Channel, thread_ts: str, error: 
 def checked_blocks(workspace: Workspace, args: Args) -> tuple[Json, ...]:
     """Return the valid `blocks`, with ids."""
     blocks = args.items("blocks")
+    length = block_kit.markdown_length(blocks)
+    if length and workspace.variant.markdown_blocks != "allowed":
+        raise SlackError(workspace.variant.markdown_blocks)
+    if length > block_kit.MAX_MARKDOWN:
+        raise SlackError("msg_blocks_too_long")
     if problems := block_kit.problems(blocks):
         messages = [f"[ERROR] {problem}" for problem in problems]
         raise SlackError("invalid_blocks", response_metadata={"messages": messages})

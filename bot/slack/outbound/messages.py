@@ -1,7 +1,7 @@
 """One of the bot's messages in Slack while it grows: streamed, or posted and then edited.
 
 Rule: `grow` and `finish` take the message's whole text, which begins with the text of the call before. Every method
-that calls Slack raises CallError.
+that calls Slack raises CallError. A message that Slack returns without its text raises TextNotShownError.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
 from slack_sdk.web.async_client import AsyncWebClient
@@ -17,7 +17,8 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.domain.events import Thread
 from bot.errors import PlatformUnavailable
-from bot.slack.errors import CallError, RefusedError
+from bot.slack.errors import CallError, RefusedError, UnconfirmedError
+from bot.slack.outbound.message_form import MessageForm
 from bot.slack.rate_limiter import RateLimiter
 from bot.turns.adapter import AnswerTarget
 
@@ -28,7 +29,12 @@ STREAM_S = 270.0  # Slack ends a stream after about five minutes, even while tex
 
 _START_S = 2.0  # longest wait to start a stream: after that, posting is quicker
 _BREAK_OFF_S = 2.0
+_ENDED = "message_not_in_streaming_state"
 _STREAMING_ERRORS = frozenset({"streaming_state_conflict", "cant_delete_message"})
+
+
+class TextNotShownError(CallError):
+    """Slack took a text, but the message in its response does not show it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,7 @@ class Slack:
     client: AsyncWebClient  # repeats nothing by itself
     limiter: RateLimiter
     is_ours: Callable[[], Awaitable[bool]] | None = None  # asked before each write; see adapter.Ledger
+    form: MessageForm = field(default_factory=MessageForm)
 
     async def write(self, method: str, send: Callable[[], Awaitable[T]], **how: Any) -> T:
         """Send a call that writes, by RateLimiter.call. Raises PlatformUnavailable when the turn may be another's."""
@@ -50,21 +57,27 @@ class Slack:
         return await self.limiter.call(method, send_if_ours, **how)
 
 
-async def say(slack: Slack, thread: Thread, text: Callable[[], str], *, wait_s: float) -> tuple[str, str]:
-    """Post a message; return its ts and its text. `text` is called when it is sent. Slack unfurls nothing in it."""
+Posted = tuple[AsyncSlackResponse, str]  # the response, and the text that was sent
 
-    async def send() -> tuple[str, str]:
-        shown = text()
-        posted = await slack.client.chat_postMessage(
-            channel=thread.channel,
-            thread_ts=thread.root,
-            markdown_text=shown,
-            unfurl_links=False,
-            unfurl_media=False,
-        )
-        return str(posted["ts"]), shown
 
-    return await slack.write("chat.postMessage", send, channel=thread.channel, wait_s=wait_s)
+async def say(slack: Slack, thread: Thread, text: Callable[[], str], *, wait_s: float) -> Posted:
+    """Post a message. `text` is called when it is sent. Slack unfurls nothing in it."""
+
+    async def post(arguments: Callable[[str], dict[str, Any]]) -> Posted:
+        async def send() -> Posted:
+            shown = text()
+            posted = await slack.client.chat_postMessage(
+                channel=thread.channel,
+                thread_ts=thread.root,
+                unfurl_links=False,
+                unfurl_media=False,
+                **arguments(shown),
+            )
+            return posted, shown
+
+        return await slack.write("chat.postMessage", send, channel=thread.channel, wait_s=wait_s)
+
+    return await slack.form.send(post)
 
 
 class StreamedMessage:
@@ -75,6 +88,7 @@ class StreamedMessage:
     """
 
     grows_by, ends_by = "chat.appendStream", "chat.stopStream"
+    orphaned = False
 
     def __init__(self, slack: Slack, channel: str, ts: str, shown: str, expires_at: float) -> None:
         self.ts = ts
@@ -82,6 +96,8 @@ class StreamedMessage:
         self._slack = slack
         self._channel = channel
         self._shown = shown
+        self._unconfirmed: str | None = None  # a text that may be shown: Slack's response was lost
+        self._has_ended = False
 
     @classmethod
     async def start(cls, slack: Slack, target: AnswerTarget, text: Callable[[], str]) -> Self:
@@ -100,34 +116,67 @@ class StreamedMessage:
 
         return await slack.write("chat.startStream", send, wait_s=_START_S)
 
+    @property
+    def stands(self) -> str | None:
+        """The text that Slack has confirmed; None when more may be shown."""
+        return self._shown if self._unconfirmed is None else None
+
     def shows(self, text: str) -> bool:
         """Return whether there is nothing to append: Slack refuses blank text."""
         return not text[len(self._shown) :].strip()
 
     async def grow(self, text: str) -> None:
         """Append the new text, without waiting. After a failure the next call appends it."""
-        await self._call(self.grows_by, self._slack.client.chat_appendStream, text[len(self._shown) :])
+        response = await self._send(self.grows_by, self._slack.client.chat_appendStream, text)
         self._shown = text
+        self._check(response, self.grows_by)
 
     async def finish(self, text: str) -> None:
         """Append the new text, and end the stream."""
-        last = None if self.shows(text) else text[len(self._shown) :]
-        await self._call(self.ends_by, self._slack.client.chat_stopStream, last, wait_s=LONGEST_WAIT_S)
+        new = None if self.shows(text) else text
+        response = await self._send(self.ends_by, self._slack.client.chat_stopStream, new, wait_s=LONGEST_WAIT_S)
+        self._has_ended = True
+        self._shown = new or self._shown
+        self._check(response, self.ends_by)
 
     async def break_off(self) -> EditedMessage:
         """End the stream if it has not ended, and return the message to edit from here on."""
         with suppress(CallError, PlatformUnavailable, TimeoutError):
             async with asyncio.timeout(_BREAK_OFF_S):
-                await self._call(self.ends_by, self._slack.client.chat_stopStream, None, wait_s=_BREAK_OFF_S)
-        return EditedMessage(self._slack, self._channel, self.ts)
+                await self._end()
+        confirmed = self._shown if self._has_ended and self._unconfirmed is None else None
+        return EditedMessage(self._slack, self._channel, self.ts, confirmed, stands=self.stands)
 
-    async def _call(
+    async def _end(self) -> None:
+        if self._has_ended:
+            return
+        try:
+            response = await self._send(self.ends_by, self._slack.client.chat_stopStream, None, wait_s=_BREAK_OFF_S)
+        except RefusedError as refusal:
+            self._has_ended = refusal.code == _ENDED
+            return
+        self._has_ended = True
+        self._check(response, self.ends_by)
+
+    def _check(self, response: AsyncSlackResponse, method: str) -> None:
+        """Raise TextNotShownError when the response has the message, but not its text: Slack cuts a long stream."""
+        if not self._slack.form.shows(response.get("message"), self._shown):
+            self._unconfirmed = self._shown
+            raise TextNotShownError(method, "text_not_shown")
+
+    async def _send(
         self, name: str, method: Callable[..., Awaitable[AsyncSlackResponse]], text: str | None, wait_s: float = 0.0
-    ) -> None:
-        def send() -> Awaitable[AsyncSlackResponse]:
-            return method(channel=self._channel, ts=self.ts, markdown_text=text)
+    ) -> AsyncSlackResponse:
+        new = text[len(self._shown) :] if text else None
 
-        await self._slack.write(name, send, wait_s=wait_s)
+        def send() -> Awaitable[AsyncSlackResponse]:
+            return method(channel=self._channel, ts=self.ts, markdown_text=new)
+
+        try:
+            return await self._slack.write(name, send, wait_s=wait_s)
+        except UnconfirmedError:
+            self._unconfirmed = text or self._unconfirmed
+            raise
 
 
 class EditedMessage:
@@ -139,11 +188,25 @@ class EditedMessage:
     grows_by = ends_by = "chat.update"
 
     def __init__(
-        self, slack: Slack, channel: str, ts: str, shown: str | None = None, *, orphaned: bool = False
+        self,
+        slack: Slack,
+        channel: str,
+        ts: str,
+        shown: str | None = None,
+        *,
+        stands: str | None = None,
+        orphaned: bool = False,
+        posted: bool = False,
     ) -> None:
-        """`shown` is None when its text is not known. `orphaned`: an earlier attempt posted it, so it may be gone."""
+        """`shown` is None when its text is not known, or when it may still stream.
+
+        `stands` is the text that it shows in any case. `orphaned`: an earlier attempt posted it, so it may be gone.
+        `posted`: this attempt posted it, so it never streamed.
+        """
         self.ts = ts
         self.orphaned = orphaned
+        self.posted = posted
+        self.stands = shown if stands is None else stands
         self._slack = slack
         self._channel = channel
         self._shown = shown
@@ -151,8 +214,9 @@ class EditedMessage:
     @classmethod
     async def post(cls, slack: Slack, target: AnswerTarget, text: Callable[[], str]) -> Self:
         """Post the message. `text` is called when it is sent."""
-        ts, shown = await say(slack, target.thread, text, wait_s=LONGEST_WAIT_S)
-        return cls(slack, target.thread.channel, ts, shown)
+        posted, text_sent = await say(slack, target.thread, text, wait_s=LONGEST_WAIT_S)
+        shown = text_sent if slack.form.shows(posted.get("message"), text_sent) else None
+        return cls(slack, target.thread.channel, str(posted["ts"]), shown, posted=True)
 
     def shows(self, text: str) -> bool:
         """Return whether this is its text."""
@@ -179,24 +243,35 @@ class EditedMessage:
                 raise
 
     async def _set(self, text: str, wait_s: float) -> None:
-        def send() -> Awaitable[AsyncSlackResponse]:
-            return self._slack.client.chat_update(channel=self._channel, ts=self.ts, markdown_text=text)
+        async def update(arguments: Callable[[str], dict[str, Any]]) -> AsyncSlackResponse:
+            def send() -> Awaitable[AsyncSlackResponse]:
+                return self._slack.client.chat_update(channel=self._channel, ts=self.ts, **arguments(text))
 
-        if text != self._shown:
-            await self._call_ending_its_stream("chat.update", send, wait_s)
-            self._shown = text
+            return await self._call_ending_its_stream("chat.update", send, wait_s)
+
+        if text == self._shown:
+            return
+        try:
+            response = await self._slack.form.send(update)
+        except UnconfirmedError:
+            self.stands = self._shown = None
+            raise
+        if not self._slack.form.shows(response.get("message"), text):
+            self.stands = self._shown = None
+            raise TextNotShownError("chat.update", "text_not_shown")
+        self.stands = self._shown = text
 
     async def _call_ending_its_stream(
         self, method: str, send: Callable[[], Awaitable[AsyncSlackResponse]], wait_s: float
-    ) -> None:
+    ) -> AsyncSlackResponse:
         call = self._slack.write
         try:
-            await call(method, send, wait_s=wait_s, idempotent=True)
+            return await call(method, send, wait_s=wait_s, idempotent=True)
         except RefusedError as refusal:
             if refusal.code not in _STREAMING_ERRORS:
                 raise
             await self._stop_stream(wait_s)
-            await call(method, send, wait_s=wait_s, idempotent=True)
+            return await call(method, send, wait_s=wait_s, idempotent=True)
 
     async def _stop_stream(self, wait_s: float) -> None:
         def send() -> Awaitable[AsyncSlackResponse]:

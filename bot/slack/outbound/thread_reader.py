@@ -19,6 +19,7 @@ from bot.slack.errors import CallError
 from bot.slack.identity import BotIdentity
 from bot.slack.message_fields import TS, file_attachments, is_by_this_bot, text_or_fallbacks
 from bot.slack.outbound.messages import Slack
+from bot.slack.text.markdown_blocks import markdown_of
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ def _earlier(message: dict[str, Any], bot: BotIdentity) -> EarlierMessage:
     return EarlierMessage(
         message_id=_string(message, "ts"),
         author_id=user or bot_id,
-        text=text_or_fallbacks(message, bot),
+        text=(markdown_of(message.get("blocks")) if by is AuthorKind.SELF else "") or text_or_fallbacks(message, bot),
         attachments=file_attachments(message.get("files")),
         by=by,
         name=_bot_name(message) if by is AuthorKind.BOT else "",

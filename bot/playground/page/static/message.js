@@ -99,7 +99,7 @@ function rendered(message, controller) {
   const press = (action) => controller.actions.press(message, action);
   const fromBlocks = blocks(message.blocks, { names: controller.names, press });
   if (fromBlocks.length) return fromBlocks;
-  if (message.format === "markdown") return markdown(message.text, controller.names, message.streaming);
+  if (message.format === "markdown") return markdown(message.text, controller.names, message.streaming, !message.raw_tables);
   return mrkdwn(message.text, controller.names);
 }
 
