@@ -56,7 +56,6 @@ class WorkspaceState:
         rng: random.Random,
         new_secret: Callable[[], str],
         stream_lifetime: timedelta = STREAM_LIFETIME,
-        variant: SlackVariant | None = None,
     ) -> None:
         self.team = team
         self.app = app
@@ -68,7 +67,7 @@ class WorkspaceState:
         self.address = "http://127.0.0.1"  # where response URLs lead; the server sets its port
         self.response_urls: dict[str, ResponseUrl] = {}  # by token
         self.uploads: dict[str, Upload] = {}  # by file id
-        self.variant = variant or SlackVariant()
+        self.variant = SlackVariant()  # replaced by tests and settings
         self.watch = Watch()
         self.clock = clock
         self.rng = rng

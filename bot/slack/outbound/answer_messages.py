@@ -81,8 +81,8 @@ class AnswerMessages:
     async def complete(self, text: str) -> bool:
         """End the open message with this text, opening one first when there is none.
 
-        Return False when it cannot hold all of the text. Then the caller takes off what `take_standing` returns, splits
-        the rest at `limit`, and completes the first piece of it.
+        Return False when it cannot hold all of the text. Then the caller splits what `rest_of` returns at `limit`, and
+        completes the first piece of it.
         """
         try:
             while (self._open.message is not None or text.strip()) and not self._open.standing:
@@ -100,10 +100,10 @@ class AnswerMessages:
         await self._open.close()
         return True
 
-    def take_standing(self) -> int:
-        """Return how many characters of the text stand in a message that takes no more, and forget them."""
+    def rest_of(self, text: str) -> str:
+        """Return the text without its beginning that stands in a message which takes no more, and forget that one."""
         standing, self._open.standing = self._open.standing, 0
-        return standing
+        return message_splitter.rest_after(text, standing) if standing else text
 
     def until_expiry(self) -> AbstractAsyncContextManager[object]:
         """See OpenMessage."""

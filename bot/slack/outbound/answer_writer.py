@@ -114,7 +114,7 @@ class SlackAnswerWriter:
         await self._start_over()
         await self._complete_full_messages()
         while not await self._messages.complete(self._text):
-            self._drop_standing()
+            self._text = self._messages.rest_of(self._text)
             await self._complete_full_messages()
         await self._orphans.remove_all()
         await self._status.end(any_made=self._messages.any_made, any_posted=self._messages.any_posted)
@@ -144,11 +144,7 @@ class SlackAnswerWriter:
                 self._text = rest + self._text[len(full) :]  # more text may have come meanwhile
                 self._room.set()
             else:
-                self._drop_standing()
-
-    def _drop_standing(self) -> None:
-        if standing := self._messages.take_standing():
-            self._text = message_splitter.rest_after(self._text, standing)
+                self._text = self._messages.rest_of(self._text)
 
     async def _grow(self) -> None:
         if self._so_far().strip():
@@ -157,7 +153,7 @@ class SlackAnswerWriter:
             return
         await _first(self._messages.wait_to_grow(), self._whole.wait())
         if not self._whole.is_set() and not await self._messages.grow(self._so_far()):
-            self._drop_standing()
+            self._text = self._messages.rest_of(self._text)
             self._news.set()  # the text that was not shown is still to be shown
 
     def _so_far(self) -> str:
