@@ -39,7 +39,7 @@ class AnswerMessages:
 
     async def open(self, text: Text, *, must: bool) -> None:
         """Take an orphaned message, or make one, if none is open. Without `must` only if Slack has time for its end."""
-        if self._open.message is None:
+        if self._open.message is None and (must or not self._open.edits_refused):
             await self._take_or_make(text, must=must)
         if self._open.message is not None:
             await self._open.delete_replaced()
@@ -49,7 +49,8 @@ class AnswerMessages:
             self._open.hold(orphan)
             return
         limiter, thread = self._slack.limiter, self._target.thread
-        if self._streaming.allowed(thread) and limiter.can_reserve(StreamedMessage.ends_by):
+        may_stream = self._streaming.allowed(thread) and not self._open.edits_refused
+        if may_stream and limiter.can_reserve(StreamedMessage.ends_by):
             await self._start_stream(text)
         if self._open.message is None and (must or limiter.can_reserve(EditedMessage.ends_by)):
             self._open.reserve(EditedMessage.ends_by)

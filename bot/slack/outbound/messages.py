@@ -29,6 +29,7 @@ STREAM_S = 270.0  # Slack ends a stream after about five minutes, even while tex
 
 _START_S = 2.0  # longest wait to start a stream: after that, posting is quicker
 _BREAK_OFF_S = 2.0
+CANNOT_END = "user_not_found"  # of chat.stopStream: the recipient is gone
 _ENDED = "message_not_in_streaming_state"
 _STREAMING_ERRORS = frozenset({"streaming_state_conflict", "cant_delete_message"})
 
@@ -132,12 +133,25 @@ class StreamedMessage:
         self._check(response, self.grows_by)
 
     async def finish(self, text: str) -> None:
-        """Append the new text, and end the stream."""
+        """Append the new text, and end the stream. If Slack cannot end it, it ends by its age."""
         new = None if self.shows(text) else text
-        response = await self._send(self.ends_by, self._slack.client.chat_stopStream, new, wait_s=LONGEST_WAIT_S)
+        try:
+            response = await self._send(self.ends_by, self._slack.client.chat_stopStream, new, LONGEST_WAIT_S)
+        except RefusedError as refusal:
+            if refusal.code != CANNOT_END:
+                raise
+            await self._append_last(new, refusal)
+            return
         self._has_ended = True
         self._shown = new or self._shown
         self._check(response, self.ends_by)
+
+    async def _append_last(self, text: str | None, refusal: RefusedError) -> None:
+        try:
+            if text:
+                await self._send(self.grows_by, self._slack.client.chat_appendStream, text, LONGEST_WAIT_S)
+        except CallError:
+            raise refusal from None
 
     async def break_off(self) -> EditedMessage:
         """End the stream if it has not ended, and return the message to edit from here on."""
@@ -151,7 +165,7 @@ class StreamedMessage:
         if self._has_ended:
             return
         try:
-            response = await self._send(self.ends_by, self._slack.client.chat_stopStream, None, wait_s=_BREAK_OFF_S)
+            response = await self._send(self.ends_by, self._slack.client.chat_stopStream, None, _BREAK_OFF_S)
         except RefusedError as refusal:
             self._has_ended = refusal.code == _ENDED
             return

@@ -10,11 +10,9 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 
 from bot.slack.errors import CallError, RefusedError
-from bot.slack.outbound.messages import EditedMessage, Message, Slack, StreamedMessage, TextNotShownError
+from bot.slack.outbound.messages import CANNOT_END, EditedMessage, Message, Slack, StreamedMessage, TextNotShownError
 from bot.slack.outbound.orphaned_messages import OrphanedMessages
 from bot.slack.text import message_splitter
-
-_CANNOT_END = "user_not_found"  # of chat.stopStream: the recipient is gone, and the stream ends only by its age
 
 _CANNOT_POST = frozenset(  # errors of chat.update after which Slack would refuse a new message, too
     {
@@ -38,6 +36,7 @@ class OpenMessage:
         self.message: Message | None = None
         self.standing = 0  # characters of the text that stand in a message which takes no more
         self.stopped = False  # a person stopped the stream in Slack: it grows no more, and the end comes soon
+        self.edits_refused = False  # a message that does not stream cannot grow
         self._slack = slack
         self._orphans = orphans
         self._finishing_call: str | None = None  # the method that will finish it, as the limiter counts it
@@ -74,7 +73,7 @@ class OpenMessage:
         """Go on with this message in another way, or with another message; False when there is no other way."""
         if isinstance(message, StreamedMessage):
             self.stopped = self.stopped or failure.code == "stopped_by_user"
-            if failure.code == _CANNOT_END and message.stands is not None:
+            if failure.code == CANNOT_END and message.stands is not None:
                 self._leave(len(message.stands))
             else:
                 self.hold(await message.break_off())
@@ -116,6 +115,7 @@ class OpenMessage:
 
     def _go_on_below(self, message: EditedMessage, text: str) -> None:
         """Leave the message as it stands. If that would divide a word, replace it."""
+        self.edits_refused = True
         standing = message.stands
         if standing is None or not text.startswith(standing) or message_splitter.divides(text, len(standing)):
             self._replace(message)

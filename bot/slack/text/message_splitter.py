@@ -21,6 +21,7 @@ _CONTINUATION_BYTES = range(0x80, 0xC0)  # of a character of UTF-8, after its fi
 _FENCE = re.compile(rf"[ \t]*(?P<mark>`{{3,{_MAX_MARK}}}|~{{3,{_MAX_MARK}}})(?P<info>[^`~\n]*)")
 _BOUNDARIES = (re.compile(r"\n[ \t]*\n+"), re.compile(r"\n"), re.compile(r"[ \t]+"))  # the best first
 _MAX_INFO = 40
+_LONG_WORD = 200  # characters; a longer run without a space may be divided
 _TABLE_DELIMITER = re.compile(r"(?=[^|]*\|)(?=[^-]*-)[|: \t-]+")  # the second line of a table: |---|:--|
 _SKIN_TONES = "🏻🏼🏽🏾🏿"
 _ZERO_WIDTH_JOINER = "\u200d"
@@ -37,8 +38,12 @@ def stable_length(limit: int = MESSAGE_BYTES) -> int:
 
 
 def stable_start(text: str, limit: int = MESSAGE_BYTES) -> str:
-    """Return the start of a growing text that will stay in its first piece."""
-    return text[: _characters(text, stable_length(limit))]
+    """Return the start of a growing text that will stay in its first piece, up to the end of a word if one is near."""
+    end = _characters(text, stable_length(limit))
+    if end == len(text):
+        return text
+    after_word = max(text.rfind(" ", 0, end), text.rfind("\n", 0, end)) + 1
+    return text[: after_word if end - after_word < _LONG_WORD else end]
 
 
 def split_once(text: str, limit: int = MESSAGE_BYTES) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from slack_sdk.errors import SlackApiError
@@ -25,21 +26,21 @@ async def server() -> AsyncIterator[PlaygroundServer]:
         yield server
 
 
-async def streamed(client: AsyncWebClient, root: Message, text: str) -> dict[str, str]:
+async def streamed(client: AsyncWebClient, root: Message, text: str) -> dict[str, Any]:
     """Stream a message to its end, and return where it is."""
     where = await started(client, root, text)
     await client.chat_stopStream(**where)
     return where
 
 
-async def started(client: AsyncWebClient, root: Message, text: str) -> dict[str, str]:
+async def started(client: AsyncWebClient, root: Message, text: str) -> dict[str, Any]:
     """Start a stream, and return where it is."""
-    recipient = {"recipient_user_id": root.user, "recipient_team_id": "T0HARBOUR"}
+    recipient: dict[str, Any] = {"recipient_user_id": root.user, "recipient_team_id": "T0HARBOUR"}
     response = await client.chat_startStream(channel=root.channel, thread_ts=root.ts, **recipient, markdown_text=text)
     return {"channel": root.channel, "ts": str(response["ts"])}
 
 
-def shown(workspace: Workspace, where: dict[str, str]) -> Message:
+def shown(workspace: Workspace, where: dict[str, Any]) -> Message:
     """Return the message there."""
     message = workspace.transcript.find(where["channel"], where["ts"])
     assert message is not None
@@ -96,7 +97,7 @@ async def test_only_an_update_with_blocks_shows_no_edited(
 ) -> None:
     """An update without blocks marks the message as edited."""
     posted = await client.chat_postMessage(channel=help_desk.id, blocks=BLOCKS, text="Hello")
-    where = {"channel": help_desk.id, "ts": str(posted["ts"])}
+    where: dict[str, Any] = {"channel": help_desk.id, "ts": str(posted["ts"])}
     await client.chat_update(**where, blocks=[{"type": "markdown", "text": "x"}], text="x")
     assert shown(workspace, where).edited is None
 
@@ -146,7 +147,7 @@ async def test_a_call_is_refused(switch: str, code: str, method: str, server: Pl
     """A switch whose value is an error code refuses the call with it."""
     client, workspace = client_of(server), server.workspace
     where = await (started if method == "stopStream" else streamed)(client, root, "Hello")
-    workspace.variant = dataclasses.replace(workspace.variant, **{switch: code})
+    workspace.variant = dataclasses.replace(workspace.variant, **{switch: code})  # type: ignore[arg-type] # one of the switch's values
     content = {"blocks": BLOCKS, "text": "Hello"} if method in {"update", "postMessage"} else {}
     with pytest.raises(SlackApiError, match=code):
         await client.api_call(f"chat.{method}", json={**where, **content})
