@@ -15,5 +15,6 @@ VARIANTS = {
     "message_not_found": SlackVariant(edits="message_not_found"),
     "block_mismatch": SlackVariant(edits="block_mismatch"),
     "no_deletions": SlackVariant(deletions="compliance_exports_prevent_deletion"),
+    "unreadable": SlackVariant(responses="without_text"),
     "user_not_found": SlackVariant(stops="user_not_found"),
 }

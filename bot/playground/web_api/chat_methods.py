@@ -15,8 +15,8 @@ from bot.playground.web_api.methods import (
     checked_root,
     joined_channel,
     known_message,
+    returned,
 )
-from bot.playground.workspace.message_json import message_json
 from bot.playground.workspace.messages import TOMBSTONE, Edit, Json, Message
 from bot.playground.workspace.workspace import Workspace
 
@@ -42,7 +42,7 @@ def _post(workspace: Workspace, args: Args) -> Json:
             **_content(workspace, args),
         )
     )
-    return {"channel": channel.id, "ts": message.ts, "message": message_json(workspace, message)}
+    return {"channel": channel.id, "ts": message.ts, "message": returned(workspace, message)}
 
 
 def _update(workspace: Workspace, args: Args) -> Json:
@@ -70,7 +70,7 @@ def _update(workspace: Workspace, args: Args) -> Json:
         "channel": channel.id,
         "ts": changed.ts,
         "text": changed.text,
-        "message": message_json(workspace, changed),
+        "message": returned(workspace, changed),
     }
 
 

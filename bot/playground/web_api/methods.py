@@ -12,6 +12,7 @@ from typing import Literal
 from bot.playground.web_api.arguments import Args
 from bot.playground.web_api.errors import SlackError
 from bot.playground.workspace import block_kit
+from bot.playground.workspace.message_json import message_json
 from bot.playground.workspace.messages import Json, Message
 from bot.playground.workspace.people import Channel
 from bot.playground.workspace.workspace import Workspace
@@ -63,6 +64,14 @@ def checked_root(workspace: Workspace, channel: Channel, thread_ts: str, error: 
     if root.thread_ts is not None:
         raise SlackError("cannot_reply_to_message")
     return thread_ts
+
+
+def returned(workspace: Workspace, message: Message) -> Json:
+    """Return the `message` of a response."""
+    body = message_json(workspace, message)
+    if workspace.variant.responses == "without_text":
+        return {**body, "text": "", "blocks": []}
+    return body
 
 
 def checked_blocks(workspace: Workspace, args: Args) -> tuple[Json, ...]:

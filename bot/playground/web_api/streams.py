@@ -17,10 +17,10 @@ from bot.playground.web_api.methods import (
     checked_root,
     joined_channel,
     known_message,
+    returned,
 )
 from bot.playground.web_api.statuses import checked_session_status, set_session
 from bot.playground.workspace import block_kit
-from bot.playground.workspace.message_json import message_json
 from bot.playground.workspace.messages import Json, Message
 from bot.playground.workspace.people import Channel
 from bot.playground.workspace.workspace import Workspace
@@ -79,7 +79,7 @@ def _stop(workspace: Workspace, args: Args) -> Json:
     metadata = checked_metadata(args) or message.metadata
     ended = workspace.change(message, text=text, blocks=blocks, metadata=metadata, streaming_since=None, stopped=False)
     set_session(workspace, channel.id, message.root, status)
-    return {"channel": channel.id, "ts": ended.ts, "message": message_json(workspace, ended)}
+    return {"channel": channel.id, "ts": ended.ts, "message": returned(workspace, ended)}
 
 
 def _require_recipient(workspace: Workspace, args: Args) -> None:

@@ -36,6 +36,9 @@ class SlackVariant:
     deletions: Literal["allowed", "compliance_exports_prevent_deletion"] = field(
         default="allowed", metadata={"about": "whether chat.delete is allowed"}
     )
+    responses: Literal["with_text", "without_text"] = field(
+        default="with_text", metadata={"about": "whether the message in a response contains its text"}
+    )
     stops: Literal["allowed", "user_not_found"] = field(
         default="allowed", metadata={"about": "whether chat.stopStream is allowed"}
     )

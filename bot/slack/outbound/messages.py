@@ -30,6 +30,7 @@ STREAM_S = 270.0  # Slack ends a stream after about five minutes, even while tex
 _START_S = 2.0  # longest wait to start a stream: after that, posting is quicker
 _BREAK_OFF_S = 2.0
 CANNOT_END = "user_not_found"  # of chat.stopStream: the recipient is gone
+_PROLONGED_S = 60.0  # after which Slack has ended it
 _ENDED = "message_not_in_streaming_state"
 _STREAMING_ERRORS = frozenset({"streaming_state_conflict", "cant_delete_message"})
 
@@ -98,7 +99,7 @@ class StreamedMessage:
         self._channel = channel
         self._shown = shown
         self._unconfirmed: str | None = None  # a text that may be shown: Slack's response was lost
-        self._has_ended = False
+        self._has_ended = self._cannot_end = False
 
     @classmethod
     async def start(cls, slack: Slack, target: AnswerTarget, text: Callable[[], str]) -> Self:
@@ -118,9 +119,9 @@ class StreamedMessage:
         return await slack.write("chat.startStream", send, wait_s=_START_S)
 
     @property
-    def stands(self) -> str | None:
-        """The text that Slack has confirmed; None when more may be shown."""
-        return self._shown if self._unconfirmed is None else None
+    def confirmed(self) -> str:
+        """The text that Slack has confirmed. It may show more."""
+        return self._shown
 
     def shows(self, text: str) -> bool:
         """Return whether there is nothing to append: Slack refuses blank text."""
@@ -153,13 +154,20 @@ class StreamedMessage:
         except CallError:
             raise refusal from None
 
-    async def break_off(self) -> EditedMessage:
-        """End the stream if it has not ended, and return the message to edit from here on."""
+    async def break_off(self) -> Self | EditedMessage:
+        """End the stream if it has not ended, and return the message to edit from here on.
+
+        If Slack cannot end the stream, this message is returned. It goes on as a stream, until Slack ends it.
+        """
         with suppress(CallError, PlatformUnavailable, TimeoutError):
             async with asyncio.timeout(_BREAK_OFF_S):
                 await self._end()
-        confirmed = self._shown if self._has_ended and self._unconfirmed is None else None
-        return EditedMessage(self._slack, self._channel, self.ts, confirmed, stands=self.stands)
+        if self._cannot_end:
+            self.expires_at += _PROLONGED_S
+            return self
+        stands = self._shown if self._unconfirmed is None else None
+        shown = stands if self._has_ended else None
+        return EditedMessage(self._slack, self._channel, self.ts, shown, stands=stands)
 
     async def _end(self) -> None:
         if self._has_ended:
@@ -167,7 +175,7 @@ class StreamedMessage:
         try:
             response = await self._send(self.ends_by, self._slack.client.chat_stopStream, None, _BREAK_OFF_S)
         except RefusedError as refusal:
-            self._has_ended = refusal.code == _ENDED
+            self._has_ended, self._cannot_end = refusal.code == _ENDED, refusal.code == CANNOT_END
             return
         self._has_ended = True
         self._check(response, self.ends_by)

@@ -73,8 +73,8 @@ class OpenMessage:
         """Go on with this message in another way, or with another message; False when there is no other way."""
         if isinstance(message, StreamedMessage):
             self.stopped = self.stopped or failure.code == "stopped_by_user"
-            if failure.code == CANNOT_END and message.stands is not None:
-                self._leave(len(message.stands))
+            if failure.code == CANNOT_END:
+                self._leave(len(message.confirmed))
             else:
                 self.hold(await message.break_off())
         elif isinstance(failure, TextNotShownError):

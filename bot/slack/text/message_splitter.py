@@ -67,11 +67,10 @@ def divides(text: str, at: int) -> bool:
     """Return whether a split before the character at `at` would divide a word, a row of a table or a fence's line."""
     if not 0 < at < len(text):
         return False
-    before, after = text[at - 1], text[at]
-    if (before.isalnum() and after.isalnum()) or _are_joined(before, after):
+    if not text[at - 1].isspace() and not text[at].isspace():
         return True
     line = text[:at].rpartition("\n")[2] + text[at:].partition("\n")[0]
-    return before != "\n" and ("|" in line or _FENCE.fullmatch(line) is not None)
+    return text[at - 1] != "\n" and ("|" in line or _FENCE.fullmatch(line) is not None)
 
 
 def _split_at(text: str, end: int, limit: int) -> tuple[str, str]:
