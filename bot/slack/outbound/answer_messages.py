@@ -10,9 +10,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
 from bot.slack.errors import CallError, RefusedError, ThrottledError, UnconfirmedError
-from bot.slack.outbound.messages import EditedMessage, Message, Slack, StreamedMessage
+from bot.slack.outbound.edited_message import EditedMessage
+from bot.slack.outbound.messages import Slack
 from bot.slack.outbound.open_message import OpenMessage
 from bot.slack.outbound.orphaned_messages import OrphanedMessages
+from bot.slack.outbound.streamed_message import Message, StreamedMessage
 from bot.slack.outbound.streaming_policy import StreamingPolicy
 from bot.slack.text import message_splitter
 from bot.turns.adapter import AnswerTarget

@@ -10,8 +10,10 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 
 from bot.slack.errors import CallError, RefusedError
-from bot.slack.outbound.messages import CANNOT_END, EditedMessage, Message, Slack, StreamedMessage, TextNotShownError
+from bot.slack.outbound.edited_message import EditedMessage
+from bot.slack.outbound.messages import Slack, TextNotShownError
 from bot.slack.outbound.orphaned_messages import OrphanedMessages
+from bot.slack.outbound.streamed_message import CANNOT_END, Message, StreamedMessage
 from bot.slack.text import message_splitter
 
 _CANNOT_POST = frozenset(  # errors of chat.update after which Slack would refuse a new message, too
