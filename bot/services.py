@@ -186,6 +186,7 @@ async def _services(
         leases = LeaseKeeper(store, owner=_owner(token), clock=clock, lock=lock)
         await stack.enter_async_context(lock.held(leases.renew))
         await leases.free_abandoned()  # at once: the process before this one may have been killed
+        await leases.withdraw_abandoned()  # also what it was asked before its machine was restarted
         accounts = TokenAccounts(store, tokens_per_minute=settings.gateway_tokens_per_minute, clock=clock)
         summariser = Summariser(store, of_summaries, budget, leases, accounts, clock=clock)
         stack.push_async_callback(summariser.stop)

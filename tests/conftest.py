@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -37,7 +39,9 @@ def pytest_configure() -> None:
 def loggers_as_before() -> Iterator[None]:
     """Restore all loggers after a test that sets up logging in this process."""
     before = {logger: (logger.level, logger.handlers[:]) for logger in _loggers()}
+    hooks = sys.excepthook, sys.unraisablehook, threading.excepthook
     yield
+    sys.excepthook, sys.unraisablehook, threading.excepthook = hooks
     for logger in _loggers():
         level, logger.handlers[:] = before.get(logger, (logging.NOTSET, []))
         logger.setLevel(level)

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import dataclasses
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,11 +16,15 @@ from bot.config.settings import Settings
 from bot.domain.sessions import OpenSession
 from bot.errors import AttendantError
 from bot.services import open_store, utc_now
-from bot.store import closed_sessions, erasure, sessions
+from bot.store import closed_sessions, erasure, sessions, unserved
+from bot.store.engine import Store
 from bot.store.erasure import Erasable, Scope
 from bot.store.metrics import WorkMetrics, figures
 
 VACUUM_WAIT_S = 15.0  # for another process that uses the file
+TAKEN_UP_WITHIN_S = 5.0  # a process that serves a workspace takes up a turn that is to be ended within a second or two
+HELD_FOR_S = 35.0  # longer than the lease of a process that was killed
+END_POLL_S = 0.3
 
 IDS = (
     " (Ids are meant, as Slack has them: C0123456789, not #help-desk;"
@@ -49,6 +54,7 @@ def status_command(settings: Settings, options: argparse.Namespace) -> int:
     """`attendant status`."""
     metrics = asyncio.run(status(settings))
     values = {**dataclasses.asdict(metrics), "oldest_owed_seconds": round(metrics.oldest_owed_seconds)}
+    values["unserved_workspaces"] = ",".join(metrics.unserved_workspaces)
     if options.json:
         output.print_json(values)
     elif output.is_terminal():
@@ -107,6 +113,7 @@ async def erase(
         while erased := await store.run(erasure.erase, scope, now=utc_now()):
             total += erased
             advance(erased)
+        await _end_turns(store, scope)
         progress = None
         while progress := await store.run(closed_sessions.erase_next, progress):
             pass
@@ -116,6 +123,22 @@ async def erase(
                 "with it, and their words may still be found in its bytes. Run the same command again."
             )
         return total
+
+
+async def _end_turns(store: Store, scope: Scope) -> None:
+    """End the running turns of which nothing is left, or wait until the processes that hold them have ended them.
+
+    A process that serves the workspace also removes what it has shown of the answer. So it is given some time.
+    """
+    began = time.monotonic()
+    while True:
+        free, held = await store.run(unserved.erased, scope, now=utc_now())
+        waited = time.monotonic() - began
+        if free and waited >= TAKEN_UP_WITHIN_S:
+            await store.run(unserved.settle, free, now=utc_now())
+        elif not (free or held) or waited >= HELD_FOR_S:
+            return
+        await asyncio.sleep(END_POLL_S)
 
 
 async def _erase_with_progress(settings: Settings, scope: Scope) -> int:
@@ -158,6 +181,15 @@ def _for_person(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _unserved(metrics: WorkMetrics) -> list[Figure]:
+    """Return the line about messages that will get no answer, if there are any."""
+    if not metrics.unserved_messages:
+        return []
+    places = ", ".join(metrics.unserved_workspaces)
+    words = f"of them wait where no process answers: start the bot for {places}, or attendant erase --workspace ID"
+    return [Figure(metrics.unserved_messages, words, alert=True)]
+
+
 def _short(text: str, characters: int) -> str:
     return text if len(text) <= characters else f"{text[:characters]}…"
 
@@ -168,6 +200,7 @@ def _figures(metrics: WorkMetrics) -> dict[str, list[Figure]]:
     return {
         "Now, in all replicas": [
             Figure(metrics.owed_messages, f"messages wait for an answer{oldest}"),
+            *_unserved(metrics),
             Figure(metrics.running_turns, "turns run"),
             Figure(metrics.open_sessions, "sessions are open"),
         ],

@@ -33,6 +33,7 @@ def chat_command(settings: Settings, _: argparse.Namespace) -> int:
 
 async def chat(settings: Settings) -> None:
     """Talk to the bot in the terminal, until end of input."""
+    logs.watch(asyncio.get_running_loop())
     async with Attendant.open(settings) as attendant:
         write(f"Talking to the attendant · model: {model_name(settings)} · !reset starts over, Ctrl+D ends\n\n")
         await talk(attendant, typed_lines("> "), write)

@@ -23,6 +23,7 @@ from bot.app import Bot, gateway_bot, slack_bot
 from bot.cli import checks
 from bot.config.settings import Settings
 from bot.llm.from_settings import model_name, with_demo_model
+from bot.ops import logs
 from bot.services import PlatformServices, Services, utc_now
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ async def run(settings: Settings, announce: Announce, *, gateway: bool = False) 
 
 
 async def _run_until_stopped(settings: Settings, announce: Announce, *, gateway: bool) -> int:
+    logs.watch(asyncio.get_running_loop())
     stopped = asyncio.create_task(_stop_signal().wait())
     _allow_many_connections()
     async with AsyncExitStack() as stack:
@@ -130,7 +132,7 @@ async def _playground(settings: Settings, *, notice: str | None) -> AsyncIterato
         described,
         clock=utc_now,
         rng=random.Random(),  # noqa: S311 - picks connections, not secrets
-        team_id=f"T{uuid.uuid4().hex[:10].upper()}",  # each playground is a workspace of its own in the database
+        team_id=_playground_team(settings.port),
     )
     server = PlaygroundServer(workspace, notice=notice)
     await server.start(settings.port)
@@ -139,6 +141,14 @@ async def _playground(settings: Settings, *, notice: str | None) -> AsyncIterato
         yield server, settings.connected_to(server.api_url, bot_token=app.bot_token, app_token=app.app_token)
     finally:
         await server.stop()
+
+
+def _playground_team(port: int) -> str:
+    """Return the workspace's id. It stays the same, so that a playground that is restarted goes on with its database.
+
+    Two playgrounds at once have two ports, so that they do not take each other's turns. Port 0 differs each time.
+    """
+    return f"T0PLAYGROUND{port}" if port else f"T{uuid.uuid4().hex[:10].upper()}"
 
 
 def _collect_garbage() -> None:

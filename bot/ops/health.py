@@ -36,6 +36,7 @@ async def served(
     shared: Counts,
     *,
     client_timeout_s: float = CLIENT_TIMEOUT_S,
+    most_connections: int | None = None,
 ) -> AsyncGenerator[int, None]:
     """Serve both paths on this address, and yield the port. Raises StartupError when it is not free.
 
@@ -61,7 +62,7 @@ async def served(
     app = web.Application()
     app.router.add_get("/healthz", alive)
     app.router.add_get("/readyz", ready)
-    runner = Runner(app, shutdown_timeout=1.0, client_timeout_s=client_timeout_s)
+    runner = Runner(app, shutdown_timeout=1.0, client_timeout_s=client_timeout_s, most=most_connections)
     try:
         yield await listen(runner, host, port, "HEALTH_PORT")
     finally:

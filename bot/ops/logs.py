@@ -6,12 +6,15 @@ An exception's text may quote a person, a payload or the parameters of an SQL st
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
 import sys
+import threading
 from datetime import UTC, datetime
 from types import TracebackType
+from typing import Any
 
 from bot.errors import trace
 
@@ -72,11 +75,32 @@ def set_up(level: str, form: str) -> None:
     for name in _LIBRARIES:  # their DEBUG and INFO print payloads
         logging.getLogger(name).setLevel(logging.WARNING)
     sys.excepthook = _log_uncaught
+    sys.unraisablehook = _log_unraisable
+    threading.excepthook = _log_failed_thread
     logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)  # a job that still runs when it is due again
 
 
 def _log_uncaught(_: type[BaseException], error: BaseException, __: TracebackType | None) -> None:
     log.error("process_failed", extra={"traceback": trace(error)})
+
+
+def _log_unraisable(failure: sys.UnraisableHookArgs) -> None:
+    log.error("finalizer_failed", extra={"traceback": trace(failure.exc_value)})
+
+
+def _log_failed_thread(failure: threading.ExceptHookArgs) -> None:
+    if failure.exc_type is not SystemExit:  # which ends a thread without a word
+        log.error("thread_failed", extra={"traceback": trace(failure.exc_value)})
+
+
+def watch(loop: asyncio.AbstractEventLoop) -> None:
+    """Log what asyncio reports on this loop, such as a task whose exception nobody has read."""
+
+    def report(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        problem = _QUOTATION.split(context["message"], maxsplit=1)[0].rstrip()
+        log.error("task_failed", extra={"problem": problem, "traceback": trace(context.get("exception"))})
+
+    loop.set_exception_handler(report)
 
 
 def _event(record: logging.LogRecord) -> str:

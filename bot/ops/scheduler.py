@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -18,7 +19,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from bot.domain.sessions import IdleLimits
 from bot.errors import StoreUnavailable
 from bot.ops.expiry_warnings import ExpiryWarnings
-from bot.store import chat_turns, closed_sessions, preferences, purge, sessions
+from bot.store import closed_sessions, preferences, purge, sessions, unserved
 from bot.store.engine import Store
 from bot.store.pool import OF_OTHERS
 from bot.turns.failed_deliveries import FailedDeliveries
@@ -83,6 +84,7 @@ class Scheduler:
         """Take over the turns that other processes left, now and from now on."""
         self._worker = worker
         self._add("poll_for_work", worker.poll, POLL_EVERY_S, next_run_time=datetime.now(UTC))
+        self._add("settle_unserved", partial(self.settle_unserved, worker), PURGE_EVERY_S)
 
     @property
     def running(self) -> bool:
@@ -102,7 +104,7 @@ class Scheduler:
 
         First, it withdraws the HTTP questions whose process died, because they keep their sessions busy.
         """
-        await self._store.run(chat_turns.withdraw_abandoned, now=self._clock(), batch=EXPIRE_BATCH)
+        await self._leases.withdraw_abandoned()
         total = 0
         while closed := await self._store.run(sessions.expire, now=self._clock(), idle=self._idle, batch=EXPIRE_BATCH):
             total += closed
@@ -135,6 +137,19 @@ class Scheduler:
         if total:
             log.info("rows_purged", extra={"count": total})
         return total
+
+    async def settle_unserved(self, worker: Worker) -> None:
+        """Settle messages that have waited for longer than the retention where this process does not answer.
+
+        No process has answered them in all that time. Until then they hold up the expiry of their sessions.
+        """
+        now = self._clock()
+        served, before = worker.places, now - self._retention
+        while ids := await self._store.run(unserved.left_behind, served, before=before, now=now, batch=EXPIRE_BATCH):
+            threads = await self._store.run(unserved.settle, ids, now=now)
+            if not threads:  # processes have taken them meanwhile
+                return
+            log.warning("unserved_turns_settled", extra={"threads": threads})
 
     async def vacuum(self) -> None:
         """Remove erased words from the database's file. The longer a step blocks others, the later the next run."""

@@ -16,24 +16,16 @@ from sqlalchemy import Connection
 
 from bot.domain.events import Author, Thread, storable
 from bot.domain.sessions import Opened, OpenSession
-from bot.llm import Usage
 from bot.prompt.history import Turn, Utterance
-from bot.store import leases, recalled_turns, sessions, stored_bytes, threads
+from bot.store import leases, recalled_turns, repeated_turns, sessions, stored_bytes, threads
 from bot.store.claims import Claim
 from bot.store.engine import mark_dirty
 from bot.store.leases import LeaseRequest
+from bot.store.repeated_turns import IdempotencyKey, Repeated
 from bot.store.settlement import TurnState
 from bot.store.tables import MESSAGES, RUNNING, SESSIONS, THREADS, TURNS
 
 PLATFORM = "gateway"
-
-
-@dataclass(frozen=True, slots=True)
-class IdempotencyKey:
-    """A caller's name for a request, by which it is answered once: its hash, and a digest of the whole request."""
-
-    hash: str
-    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +54,6 @@ class ChatClaim(Claim):
     is_new_thread: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Repeated:
-    """The answer that a request with this idempotency key got before."""
-
-    session_id: str
-    turn_id: int
-    began_at: datetime
-    opened: Opened  # how the first request found its session
-    same: bool  # both requests ask the same
-    text: str
-    model: str
-    usage: Usage
-    truncated: bool
-
-
 def speaker(thread: Thread) -> Author:
     """Return the owner of the session, its only author. The owner may reset it."""
     return Author(thread.workspace, thread.workspace)
@@ -96,7 +73,7 @@ def begin(
         return None
     _clear(connection, thread_id)
     key, active_since = new.idempotency_key, lease.now - idle_after
-    if key is not None and (repeated := _repeated(connection, thread_id, key, active_since)):
+    if key is not None and (repeated := repeated_turns.find(connection, thread_id, key, active_since)):
         leases.release(connection, thread_id, leased.fence, ended=True)
         return repeated
     if new.after is not None and new.after != recalled_turns.newest(
@@ -120,7 +97,7 @@ def begin(
         thread=thread,
         session_id=session_id,
         utterances=tuple(Utterance(speaker(thread).id, storable(text)) for text in new.texts),
-        opened=_opened(connection, session_id, new=session_id == new_id),
+        opened=repeated_turns.opened(connection, session_id, new=session_id == new_id),
         began_at=lease.now,
         imported=imported,
         is_new_thread=known is None,
@@ -136,7 +113,7 @@ def find(connection: Connection, thread: Thread) -> OpenSession | None:
 def was_answered(connection: Connection, thread: Thread, key: IdempotencyKey, *, since: datetime) -> bool:
     """Return whether the open session, active since then, has the answer to the request with this key."""
     known = threads.find(connection, thread)
-    return known is not None and _repeated(connection, known.id, key, since) is not None
+    return known is not None and repeated_turns.find(connection, known.id, key, since) is not None
 
 
 def withdraw(connection: Connection, claimed: ChatClaim) -> None:
@@ -216,7 +193,7 @@ class _Rows:
         self.written += 1
         author = speaker(self.thread)
         return {
-            "message_id": f"{self.fence:010}.{self.written:06}",  # sorts as text: no fence comes twice in a thread
+            "message_id": repeated_turns.message_id(self.fence, self.written),
             "author_id": author.id,
             "author_workspace": author.workspace,
             "text": storable(text),
@@ -263,38 +240,3 @@ def _release(connection: Connection, session_id: str, turn_ids: Sequence[int]) -
     answers = connection.execute(sa.select(TURNS.c.answer).where(TURNS.c.id.in_(turn_ids))).scalars()
     count = stored_bytes.size(questions) + sum(map(stored_bytes.length, answers))
     stored_bytes.add(connection, session_id, -count)
-
-
-def _repeated(connection: Connection, thread_id: int, key: IdempotencyKey, since: datetime) -> Repeated | None:
-    """Return the answer to the request with this key, if its session is open, and was active since then."""
-    row = connection.execute(_REPEATED, {"in_thread": thread_id, "key_hash": key.hash, "since": since}).first()
-    if row is None:
-        return None
-    usage = Usage(row.prompt_tokens or 0, row.cached_tokens or 0, row.completion_tokens or 0)
-    same, truncated = row.request_digest == key.digest, bool(row.truncated)
-    # Imported turns have no model.
-    earlier = sa.exists().where(TURNS.c.session_id == row.session_id, TURNS.c.id < row.id, TURNS.c.model.is_not(None))
-    opened = _opened(connection, row.session_id, new=not connection.execute(sa.select(earlier)).scalar())
-    return Repeated(row.session_id, row.id, row.started_at, opened, same, row.answer, row.model or "", usage, truncated)
-
-
-_REPEATED = (
-    sa.select(TURNS)
-    .join(SESSIONS, SESSIONS.c.id == TURNS.c.session_id)
-    .where(
-        TURNS.c.thread_id == sa.bindparam("in_thread"),
-        TURNS.c.idempotency_key == sa.bindparam("key_hash"),
-        TURNS.c.answer.is_not(None),
-        SESSIONS.c.closed_at.is_(None),
-        SESSIONS.c.last_active_at >= sa.bindparam("since"),
-    )
-    .order_by(TURNS.c.id.desc())
-    .limit(1)
-)
-
-
-def _opened(connection: Connection, session_id: str, *, new: bool) -> Opened:
-    if not new:
-        return Opened.CONTINUED
-    expired = sa.select(SESSIONS.c.follows_expired).where(SESSIONS.c.id == session_id)
-    return Opened.EXPIRED if connection.execute(expired).scalar() else Opened.CREATED

@@ -157,10 +157,11 @@ def _end_turns(connection: Connection, thread_ids: Sequence[int], why: Interrupt
 
 def _in_scope(scope: Scope) -> list[sa.ColumnElement[bool]]:
     has_author = MESSAGES.c.author_id > "" if scope.person is None else MESSAGES.c.author_id == scope.person
-    return [has_author, *_place(scope)]
+    return [has_author, *place_of(scope)]
 
 
-def _place(scope: Scope) -> list[sa.ColumnElement[bool]]:
+def place_of(scope: Scope) -> list[sa.ColumnElement[bool]]:
+    """Return the conditions on the threads of a scope."""
     filters = {
         THREADS.c.platform: scope.platform,
         THREADS.c.workspace: scope.workspace,
@@ -171,10 +172,10 @@ def _place(scope: Scope) -> list[sa.ColumnElement[bool]]:
 
 def _erase_related(connection: Connection, scope: Scope) -> None:
     """Erase people's messages in thread contexts, their display names and their preferences."""
-    thread_context.erase_in(connection, _place(scope), scope.person)
-    display_names.erase_in(connection, _place(scope), scope.person)
+    thread_context.erase_in(connection, place_of(scope), scope.person)
+    display_names.erase_in(connection, place_of(scope), scope.person)
     if scope.person is not None:
-        session_owners.disown(connection, _place(scope), scope.person)
+        session_owners.disown(connection, place_of(scope), scope.person)
     if scope.channel is None:
         preferences.erase(connection, platform=scope.platform, workspace=scope.workspace, user_id=scope.person)
     mark_dirty(connection)

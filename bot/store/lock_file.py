@@ -44,6 +44,10 @@ class LockFile:
                 self._file = -1
         return math.inf
 
+    def stood_still(self) -> bool:
+        """See ProcessLock. All processes on the file are on one machine, and stand still together."""
+        return False
+
     def ended(self) -> set[str]:
         """See ProcessLock."""
         if self._file is not None and self._file >= 0:

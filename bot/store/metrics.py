@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from bot.store.engine import insert_or_ignore
 from bot.store.settlement import TurnState
 from bot.store.tables import FAILED_DELIVERIES, MESSAGES, RUNNING, SESSIONS, THREADS, TURNS
+from bot.store.unserved import QUIET, workspaces
 
 RECENT = timedelta(hours=24)
 RETENTION = timedelta(days=30)  # of the hourly counts of failed deliveries
@@ -31,6 +32,8 @@ class WorkMetrics:
     failed_deliveries: int  # not stored, so that the platform delivers them again; counted by whole hours
     prompt_tokens: int = 0  # as the model's backend counted them
     cached_tokens: int = 0  # the part of them that came from its cache
+    unserved_messages: int = 0  # the part of the owed messages whose workspace no process seems to serve
+    unserved_workspaces: tuple[str, ...] = ()
 
 
 def figures(connection: Connection, *, now: datetime) -> WorkMetrics:
@@ -39,6 +42,7 @@ def figures(connection: Connection, *, now: datetime) -> WorkMetrics:
     owed, oldest = _owed(connection)
     states = _turns_by_state(connection, since)
     prompt_tokens, cached_tokens = connection.execute(_TOKENS.where(TURNS.c.started_at > since)).one()
+    unserved = workspaces(connection, now=now) if oldest is not None and now - oldest >= QUIET else {}
     return WorkMetrics(
         owed_messages=owed,
         oldest_owed_seconds=max(0.0, (now - oldest).total_seconds()) if oldest else 0.0,
@@ -50,6 +54,8 @@ def figures(connection: Connection, *, now: datetime) -> WorkMetrics:
         failed_deliveries=connection.execute(_FAILED.where(FAILED_DELIVERIES.c.hour >= hour_of(since))).scalar_one(),
         prompt_tokens=int(prompt_tokens),
         cached_tokens=int(cached_tokens),
+        unserved_messages=sum(unserved.values()),
+        unserved_workspaces=tuple(unserved),
     )
 
 

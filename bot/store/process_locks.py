@@ -7,7 +7,6 @@ the system alone. A session of PostgreSQL can be lost by a process that lives, s
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
@@ -16,10 +15,11 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from bot.store import leases
+from bot.store import lease_clock, leases
 from bot.store.lock_file import TOKEN, LockFile
 
 SURE_S = 0.8  # after PostgreSQL has confirmed the lock, this process may write for so long
+STILL_S = 1.0  # clocks drift by less between two looks
 ABSENT_S = 2.0  # a session's lock must be absent for so long; longer than SURE_S by a call of the platform in flight
 
 
@@ -28,6 +28,12 @@ class ProcessLock(Protocol):
 
     def hold(self) -> float:
         """Take the lock, or check that it is still held. Return for how many seconds the others surely see it."""
+
+    def stood_still(self) -> bool:
+        """Return whether this process's clock stood still before the last `hold`, while the database's went on.
+
+        Others may have taken its leases over meanwhile, although it has held its lock all the time.
+        """
 
     def ended(self) -> set[str]:
         """Return the tokens of processes that have ended without releasing their locks."""
@@ -53,8 +59,8 @@ class SessionLock:
     frees the leases of a process takes its lock exclusively.
     """
 
-    def __init__(self, engine: Engine, token: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock` is a monotonic clock, in seconds."""
+    def __init__(self, engine: Engine, token: str, *, clock: Callable[[], float] = lease_clock.now) -> None:
+        """`clock` never goes back, and is in seconds."""
         self._engine = engine
         self._token = token
         self._clock = clock
@@ -62,14 +68,23 @@ class SessionLock:
         self._known: set[str] | None = None  # None: this session has not looked yet
         self._absent_since: dict[str, float] = {}
         self._looked_at = -math.inf
+        self._ahead = -math.inf  # how much the database's clock was ahead of this process's at the last `hold`
+        self._stood_still = False
 
     def hold(self) -> float:
         """See ProcessLock."""
         try:
-            return SURE_S if self._connected().execute(_HOLD, {"key": _key(self._token)}).scalar() else 0.0
+            held, database_time = self._connected().execute(_HOLD, {"key": _key(self._token)}).one()
         except DBAPIError as error:
             self._disconnect()
             return SURE_S if _refuses_everybody(error) else 0.0
+        before, self._ahead = self._ahead, float(database_time) - self._clock()
+        self._stood_still = -math.inf < before < self._ahead - STILL_S
+        return SURE_S if held else 0.0
+
+    def stood_still(self) -> bool:
+        """See ProcessLock."""
+        return self._stood_still
 
     def ended(self) -> set[str]:
         """See ProcessLock."""
@@ -142,7 +157,10 @@ def _key(token: str) -> int:
     return number - (1 << 64) if number >> 63 else number  # a signed bigint
 
 
-_HOLD = sa.select(sa.func.pg_try_advisory_lock_shared(sa.bindparam("key", type_=sa.BigInteger)))
+_HOLD = sa.select(
+    sa.func.pg_try_advisory_lock_shared(sa.bindparam("key", type_=sa.BigInteger)),
+    sa.extract("epoch", sa.func.clock_timestamp()),
+)
 _EXCLUDE = sa.select(sa.func.pg_try_advisory_xact_lock(sa.bindparam("key", type_=sa.BigInteger)))
 _HELD = sa.text(
     "SELECT CAST(classid AS bigint) AS classid, CAST(objid AS bigint) AS objid FROM pg_locks"

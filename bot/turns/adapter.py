@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -108,6 +108,15 @@ class Adapter(Protocol):
         """Post a message of the bot's own that answers nothing, such as an expiry warning.
 
         Raises PlatformError when the platform refuses, and PlatformUnavailable when the message was surely not posted.
+        """
+
+    async def post_beside(
+        self, thread: Thread, text: str, after: str, is_ours: Callable[[], Awaitable[bool]]
+    ) -> str | None:
+        """Post a line of the bot's own while an answer grows in the thread; return the message's id.
+
+        It replies to the message `after`. `is_ours`: see Ledger. None when the message may have been posted, but its id
+        is not known. Raises PlatformError and PlatformUnavailable when it was surely not posted.
         """
 
     async def show_kept(self, target: AnswerTarget, change: ModelsChange) -> None:

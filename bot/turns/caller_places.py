@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from bot.domain.events import Thread
 from bot.store import chat_turns
-from bot.store.chat_turns import IdempotencyKey
+from bot.store.repeated_turns import IdempotencyKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from bot.domain.events import Thread
 from bot.llm import NO_PARAMETERS, Parameters
 from bot.prompt.history import ChatMessage, Turn
-from bot.store.chat_turns import IdempotencyKey
+from bot.store.repeated_turns import IdempotencyKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from bot.domain.sessions import Opened
 from bot.errors import ModelError, Trouble
 from bot.llm import Done, Retry, Usage
 from bot.prompt.tokens import estimate_tokens
-from bot.store.chat_turns import Repeated
+from bot.store.repeated_turns import Repeated
 from bot.turns.answer import AnswerStream
 
 Reply = str | Retry | Done
@@ -55,10 +55,14 @@ def repeated(known: Repeated) -> ChatReply:
             yield known.text
         yield Done(known.model, known.usage, known.truncated)
 
-    name = name_of(known.session_id, known.turn_id)
+    name = name_of(known.session_id, known.fence)
     return ChatReply(known.began_at, words, known.opened, name, repeated=True)
 
 
-def name_of(session_id: str, turn_id: int) -> str:
-    """Return the name of the answer to this turn."""
-    return f"{session_id}:{turn_id}"
+def name_of(session_id: str, fence: int) -> str:
+    """Return the name of the answer that was begun with this fence.
+
+    No other answer has it: a session outlives no thread, and a thread counts its fences. A turn's id is no such name,
+    because SQLite gives the id of a turn that was withdrawn to the next one.
+    """
+    return f"{session_id}:{fence}"

@@ -21,7 +21,8 @@ from bot.llm.callers import CallersParameters
 from bot.prompt.compose import PromptParts
 from bot.prompt.history import Past, Turn, Utterance, speakers
 from bot.store import chat_turns
-from bot.store.chat_turns import ChatClaim, NewTurn, Outdated, Repeated
+from bot.store.chat_turns import ChatClaim, NewTurn, Outdated
+from bot.store.repeated_turns import Repeated
 from bot.store.settlement import Settlement, TurnState
 from bot.turns.answer import AnswerStream
 from bot.turns.assistant import Assistant
@@ -202,7 +203,7 @@ class ChatService:
         if turn is None:
             return ChatReply(self._clock(), words, cost=lambda: answer.cost)
         claim = turn.claim
-        name = name_of(claim.session_id, claim.turn_id)
+        name = name_of(claim.session_id, claim.fence)
         return ChatReply(claim.began_at, words, claim.opened, name, cost=lambda: answer.cost)
 
     async def _words(

@@ -26,6 +26,7 @@ from bot.turns.gatherer import Gatherer
 from bot.turns.interruption import TurnInterrupted
 from bot.turns.ledger import StoredLedger
 from bot.turns.policies import Policy
+from bot.turns.refusals import Refusals
 from bot.turns.running_turn import RunningTurn
 from bot.turns.service import TurnService, log_trouble
 
@@ -54,6 +55,7 @@ class TurnHandler:
         self._adapters = {adapter.platform: adapter for adapter in adapters}
         self._clock = clock
         self._max_attempts = max_attempts
+        self.refusals = Refusals(store, self._adapters, clock=clock)
         self._gatherer = Gatherer(store, turns, assistant, self._adapters, clock=clock)
 
     @property
@@ -90,6 +92,7 @@ class TurnHandler:
         claim, ledger, answer = turn.claim, StoredLedger(self._store, turn), None
         try:
             async with (
+                self.refusals.during(turn),
                 self._keeping(claim) as keep,
                 self._adapters[claim.thread.platform].writer(_target(claim), ledger) as writer,
             ):

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 
 from bot.errors import StoreUnavailable
-from bot.store import leases
+from bot.store import chat_turns, lease_clock, leases
 from bot.store.claims import Claim
 from bot.store.engine import Store
 from bot.store.leases import LeaseRequest, P, T, Take, Undo
@@ -28,6 +27,7 @@ LEASE = timedelta(seconds=30)
 RENEW_EVERY_S = 8.0  # well inside the lease
 SURE_SHARE = 2 / 3  # of a lease: after this part of its time, counted from the request, it may be lost
 POLL_INTERRUPTIONS_EVERY_S = 0.4  # a stop takes effect within a second
+WITHDRAWN_AT_ONCE = 50  # questions in one transaction
 RENEWED_AT_ONCE = 1_000  # leases in one statement: databases bound its parameters
 
 R = TypeVar("R")
@@ -60,7 +60,7 @@ class LeaseKeeper:
 
         Returns the result of `take` itself when that is no claim. See `take`.
         """
-        requested_at = time.monotonic()
+        requested_at = lease_clock.now()
         taken = await self.take(self._length, policy.undo, take, *args, **kwargs)
         if not isinstance(taken, Claim):
             return taken
@@ -121,7 +121,7 @@ class LeaseKeeper:
         running = dict(self._running)
         for start in range(0, len(running), RENEWED_AT_ONCE):
             batch = list(running)[start : start + RENEWED_AT_ONCE]
-            requested_at = time.monotonic()
+            requested_at = lease_clock.now()
             renewed = await self._store.run_urgent(leases.renew, self._request(self._length), batch)
             for thread_id in renewed:
                 if self._running.get(thread_id) is running[thread_id]:  # not a later turn in the same thread
@@ -129,8 +129,19 @@ class LeaseKeeper:
             await self._end_lost({thread_id: running[thread_id] for thread_id in batch if thread_id not in renewed})
 
     async def free_abandoned(self) -> bool:
-        """Free the leases of processes that have ended; return whether there were any. Raises StoreUnavailable."""
-        return self._lock is not None and await self._lock.free_leases()
+        """Free the leases of processes that have ended; return whether there were any. Raises StoreUnavailable.
+
+        Nobody goes on with the callers' questions that these processes were answering, so they are withdrawn at once.
+        """
+        if self._lock is None or not await self._lock.free_leases():
+            return False
+        await self.withdraw_abandoned()
+        return True
+
+    async def withdraw_abandoned(self) -> None:
+        """Withdraw the callers' questions whose leases nobody holds any more. Raises StoreUnavailable."""
+        while await self._store.run(chat_turns.withdraw_abandoned, now=self._clock(), batch=WITHDRAWN_AT_ONCE):
+            pass
 
     async def is_lost(self, claim: Claim) -> bool:
         """Return whether another process has claimed the thread since. Raises StoreUnavailable."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from bot.errors import StoreUnavailable
+from bot.store import lease_clock
 from bot.store.engine import Store
 from bot.store.process_locks import free_leases, process_lock
 
@@ -37,7 +37,7 @@ class LockKeeper:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="process-lock")  # the lock has a connection of its own
         self._renew: Callable[[], Awaitable[None]] | None = None
         self._taking = asyncio.Lock()
-        self._sure_until = -math.inf  # by the monotonic clock
+        self._sure_until = -math.inf  # by the lease clock
 
     @asynccontextmanager
     async def held(self, renew: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
@@ -74,10 +74,12 @@ class LockKeeper:
 
     async def _take(self) -> bool:
         """Take the lock, or check that it is held; return whether the other processes see it."""
-        requested_at, was_sure = time.monotonic(), self._is_sure()
+        requested_at, was_sure = lease_clock.now(), self._is_sure()
         seconds = await self._run(self._lock.hold)
         if not seconds:
             return False
+        if self._lock.stood_still():
+            was_sure, self._sure_until = False, -math.inf
         if not was_sure and self._renew is not None:
             try:
                 await self._renew()
@@ -87,7 +89,7 @@ class LockKeeper:
         return self._is_sure()
 
     def _is_sure(self) -> bool:
-        return time.monotonic() < self._sure_until
+        return lease_clock.now() < self._sure_until
 
     async def _run(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)

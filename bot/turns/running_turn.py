@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
+import math
 from collections.abc import Awaitable, Callable
 from typing import Generic
 
 from bot.domain.sessions import Interrupted
+from bot.store import lease_clock
 from bot.turns.interruption import Interruption
 from bot.turns.policies import C, Policy
 
@@ -31,7 +32,7 @@ class RunningTurn(Generic[C]):
         self.over = False  # settled, or given up
         self._until_sure = until_sure
         self._task = asyncio.current_task() if policy.cancels_when_lost else None
-        self._until = 0.0  # by the monotonic clock
+        self._until = -math.inf  # by the lease clock
         self._timer: asyncio.TimerHandle | None = None
 
     async def is_ours(self) -> bool:
@@ -41,22 +42,22 @@ class RunningTurn(Generic[C]):
         return self._is_held()
 
     def hold(self, until: float) -> None:
-        """Move the end of the lease to this moment of the monotonic clock."""
+        """Move the end of the lease to this moment of the lease clock."""
         self.release()
         self._until = until
-        self._timer = asyncio.get_running_loop().call_later(until - time.monotonic(), self.lose)
+        self._timer = asyncio.get_running_loop().call_later(until - lease_clock.now(), self.lose)
 
     def lose(self) -> None:
         """End the turn without writing any more, because another worker may have it now."""
         log.warning("lease_lost", extra=self.claim.log_fields)
-        self._until, self.lost = 0.0, True
+        self._until, self.lost = -math.inf, True
         if self._task is not None:
             self._task.cancel()
         else:
             self.interruption.interrupt(Interrupted.RESET)  # any reason ends the stream; the caller looks at `lost`
 
     def _is_held(self) -> bool:
-        return time.monotonic() < self._until
+        return lease_clock.now() < self._until
 
     def release(self) -> None:
         """Stop watching the lease."""

@@ -14,10 +14,10 @@ from bot.domain.events import Thread
 from bot.domain.sessions import IdleLimits, Memory, OpenSession
 from bot.prompt.history import Past
 from bot.store import chat_turns, claims, history, recalled_turns
-from bot.store.chat_turns import IdempotencyKey
 from bot.store.claims import Claim
 from bot.store.engine import Store
 from bot.store.recalled_turns import RecalledTurns
+from bot.store.repeated_turns import IdempotencyKey
 from bot.store.settlement import Settlement
 from bot.turns.answer import AnswerResult, AnswerStream
 from bot.turns.assistant import Assistant

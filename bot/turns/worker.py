@@ -68,6 +68,11 @@ class Worker:
         """How many threads queue here."""
         return self._queue.waiting
 
+    @property
+    def places(self) -> list[tuple[str, str]]:
+        """The platforms and workspaces that it answers in."""
+        return self._handler.places
+
     def wake(self, entry: QueueEntry, target: AnswerTarget | None = None, *, brief: bool = False) -> None:
         """Answer this thread now, or right after its running turn, or when the queue comes to it.
 
@@ -77,6 +82,8 @@ class Worker:
             return
         if entry.thread_id in self._tasks:
             self._woken.add(entry.thread_id)
+            if brief:
+                self._handler.refusals.post_in(entry.thread_id)
         elif brief:
             self._queue.admit(entry)
             self._start(entry)
@@ -88,6 +95,7 @@ class Worker:
     async def poll(self) -> None:
         """Wake the threads that other processes left, and renew the statuses of messages that wait here."""
         self._statuses.renew()
+        await self._handler.refusals.poll()
         if not (places := self._handler.places):
             return
         for entry in await self._store.run(leases.owed_threads, places, now=self._clock(), limit=POLLED_AT_ONCE):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from bot.store.engine import Store
+from bot.store.tables import RUNNING
+from bot.turns.leases import LEASE
 from tests.support.gateway_world import GatewayWorld
 from tests.support.process import Process
 from tests.support.store_driver import lapse
@@ -84,6 +88,27 @@ async def test_a_restarted_gateway_continues_a_session_at_once(world: GatewayWor
 
     assert (status, state) == (200, "continued")
     assert ("first" in answer, HI in answer) == (True, False)
+
+
+async def test_a_killed_gateways_question_is_withdrawn_at_once(world: GatewayWorld) -> None:
+    """The next process finds that the old one is gone, and removes its question long before the lease runs out."""
+    async with world.running("gateway") as (process, address):
+        await killed_in_an_answer(world, process, address)
+    store, since = Store(world.environ["DATABASE_URL"]), time.monotonic()
+    assert await running(store) == 1
+    async with world.running("gateway"):
+        while await running(store):  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0)
+    await store.close()
+
+    assert time.monotonic() - since < LEASE.total_seconds() / 2
+
+
+async def running(store: Store) -> int:
+    """Return how many turns run, by the rows."""
+    return await store.run(
+        lambda connection: connection.execute(sa.select(sa.func.count()).where(RUNNING)).scalar_one()
+    )
 
 
 async def test_a_killed_gateway_leaves_no_request(world: GatewayWorld) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import re
+import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -16,7 +18,10 @@ import pytest
 from bot.playground.playground_server import PlaygroundServer
 from bot.playground.workspace.workspace import Workspace
 from bot.services import utc_now
-from tests.support.openai_server import OpenAIServer
+from bot.store.engine import Store
+from bot.store.metrics import figures
+from bot.testing import PausedStep
+from tests.support.openai_server import OpenAIServer, says
 from tests.support.process import Process
 from tests.support.room import free_port, playground, recites
 from tests.support.timeouts import GENEROUS_S
@@ -139,6 +144,36 @@ async def test_without_slack_settings_the_playground_starts(tmp_path: Path) -> N
 
     assert "demo model" in said[-1]["text"]
     assert said[-1]["thread_ts"]
+
+
+async def test_a_restarted_playground_goes_on_with_its_database(tmp_path: Path) -> None:
+    """It is the same workspace, so that preferences stay, and the question of a thread that is gone is settled."""
+    model = OpenAIServer(recites)
+    hold = PausedStep()
+    model.script(says("Let me ", hold))
+    environ = {"PORT": str(free_port()), "OPENAI_BASE_URL": await model.start(), "OPENAI_API_KEY": "sk-test"}
+    url = f"http://127.0.0.1:{environ['PORT']}/page/"
+    asked = {"as": "U0ANASILVA", "channel": "C0HELPDESK", "text": "@attendant hello"}
+    async with Process.running(tmp_path, environ) as process, aiohttp.ClientSession() as http:
+        await process.says("Attendant is running")
+        async with http.get(f"{url}state") as response:
+            team = (await response.json())["team"]["id"]
+        async with http.post(f"{url}post", json=asked) as response:
+            assert response.status == 200
+        await hold.reached()
+        await process.stop(signal.SIGKILL)
+    hold.release()
+    store = Store(f"sqlite:///{tmp_path / 'data' / 'attendant.db'}")
+    assert (await store.run(figures, now=utc_now())).owed_messages == 1
+    async with Process.running(tmp_path, environ) as process, aiohttp.ClientSession() as http:
+        await process.says("Attendant is running")
+        async with http.get(f"{url}state") as response:
+            assert (await response.json())["team"]["id"] == team
+        async with asyncio.timeout(GENEROUS_S):
+            while (await store.run(figures, now=utc_now())).owed_messages:  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0)
+    await store.close()
+    await model.stop()
 
 
 async def _bot_messages(events: aiohttp.ClientResponse) -> AsyncIterator[dict[str, str]]:

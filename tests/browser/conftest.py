@@ -42,5 +42,6 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
 
 
 def _is_problem(message: ConsoleMessage) -> bool:
-    # When a test stops its server before its page, the page reports the refused connection. That is correct.
-    return message.type == "error" and "ERR_CONNECTION_REFUSED" not in message.text
+    # When a test stops its server before its page, the page reports the lost and the refused connections, rightly.
+    lost = ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_EMPTY_RESPONSE")
+    return message.type == "error" and not any(words in message.text for words in lost)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from playwright.async_api import Locator, Page, expect
 from bot.domain import texts
 from bot.domain.sessions import ResetOutcome
 from tests.support.process import Process
+from tests.support.room import free_port
 
 pytestmark = pytest.mark.browser
 TIMEOUT_MS = 60_000
@@ -160,6 +162,36 @@ async def test_the_command_opens_the_modal_with_a_name_from_the_chat(playground:
 
     await expect(modal).to_be_hidden()
     await expect(pane).to_be_visible()
+
+
+async def test_a_restart_is_shown(page: Page, tmp_path: Path) -> None:
+    """When the playground is gone, the page says so. When it is back, the page shows what is there and what is not."""
+    environ = {"PORT": str(free_port())}
+    page.set_default_timeout(TIMEOUT_MS)
+    pane, presence = page.get_by_test_id("thread-pane"), page.get_by_test_id("presence")
+    async with Process.running(tmp_path, environ) as process:
+        await process.says("Attendant is running")
+        await page.goto(f"http://127.0.0.1:{environ['PORT']}/")
+        await send(page, "composer", "@attendant my VPN is down")
+        await expect_answer(pane, 1, "This is the first message")
+        await expect(presence).to_have_text("online")
+        await page.get_by_test_id("thread-composer").fill("it dro")
+        await process.stop(signal.SIGKILL)
+        await expect(page.get_by_test_id("offline")).to_contain_text("not responding")
+        await expect(presence).to_have_text("offline")
+    async with Process.running(tmp_path, environ) as process:
+        await process.says("Attendant is running")
+        await expect(page.get_by_test_id("restarted")).to_contain_text("was restarted", timeout=TIMEOUT_MS)
+        await expect(presence).to_have_text("online")
+        await expect(pane).to_be_hidden()
+        await expect(page.get_by_test_id("composer")).to_be_focused()
+        await expect(page.get_by_test_id("offline")).to_have_count(0)
+        ARTIFACTS.mkdir(exist_ok=True)
+        await page.screenshot(path=ARTIFACTS / "restarted.png")
+
+        await send(page, "composer", "@attendant are you back?")
+        await expect_answer(pane, 1, "This is the first message")
+        await expect(page.get_by_test_id("restarted")).to_have_count(0)
 
 
 async def send(page: Page, composer: str, text: str) -> None:

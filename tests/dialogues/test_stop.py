@@ -59,6 +59,7 @@ async def test_only_participants_can_stop(room: Room) -> None:
     hold = room.hold_model("Have you tried ")
     talk = room.guest("Ana").mentions("my VPN is down")
     await hold.reached()
+    await room.until(lambda: len(talk.texts()) == 1)
     talk.says("!stop", by=room.guest("Ben"))
     await room.acknowledged()
     hold.release()
@@ -67,6 +68,53 @@ async def test_only_participants_can_stop(room: Room) -> None:
     assert answer.startswith("Have you tried")
     assert STOPPED not in answer
     assert refusal == wording.fixed_reply(StopOutcome.NOT_YOURS)
+
+
+@pytest.mark.parametrize(
+    ("typed", "refused"),
+    [
+        ("!stop", wording.fixed_reply(StopOutcome.NOT_YOURS)),
+        ("!reset", wording.fixed_reply(ResetOutcome.NOT_YOURS)),
+    ],
+)
+async def test_a_bystander_is_refused_while_the_answer_runs(room: Room, typed: str, refused: str) -> None:
+    """The refusal does not wait for the end of the answer, and ends neither its text nor its status."""
+    hold = room.hold_model()
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await hold.reached()
+    talk.says(typed, by=room.guest("Ben"))
+    await room.until(lambda: talk.texts() == [refused])
+    await room.until(lambda: room.workspace.statuses.text(talk.channel, talk.root) != "")
+    talk.says("and my phone too")
+    await room.acknowledged()
+    hold.release()
+    await room.until(lambda: len(talk.texts()) == 3)
+    await room.settled()
+
+    refusal, answer, following = talk.texts()
+    assert refusal == refused
+    assert answer.startswith("a held answer")
+    assert "and my phone too" in following
+    assert room.workspace.statuses.text(talk.channel, talk.root) == ""
+
+
+@pytest.mark.parametrize("posted", [True, False])
+async def test_a_refusal_that_slack_does_not_confirm_is_posted_once(room: Room, *, posted: bool) -> None:
+    """If it was posted, the bot finds it in the thread. If not, it follows the answer."""
+    lose = room.server.faults.lose_answer if posted else room.server.faults.fail
+    lose("chat.postMessage", status=503)
+    hold = room.hold_model()
+    talk = room.guest("Ana").mentions("my VPN is down")
+    await hold.reached()
+    talk.says("!stop", by=room.guest("Ben"))
+    await room.until(lambda: room.server.calls.count("chat.postMessage") == 1)
+    await room.acknowledged()
+    hold.release()
+    texts = await talk.answers(2)
+    await room.settled()
+
+    assert sorted(text.partition(" ")[0] for text in texts) == ["Only", "a"]
+    assert len(talk.texts()) == 2
 
 
 async def test_a_message_sent_before_a_stop_is_answered(room: Room) -> None:

@@ -6,17 +6,21 @@ import asyncio
 import json
 import socket
 
+import aiohttp
 import pytest
 from aiohttp.web import RequestHandler
 
+from bot.ops import http_server
 from bot.ops.http_server import LINGERING_S
 from bot.testing import SettableClock
 from bot.turns.pacer import MOST_STEPS
+from tests.slack.inbound.test_http_mode import http_stage
 from tests.support.gateway_stage import GatewayStage, opened
 from tests.support.openai_server import Forever, OpenAIServer, Says, delta, event
 from tests.support.timeouts import GENEROUS_S
 
 MANY = 200
+FEW = 20
 
 
 async def test_a_slow_client_is_disconnected(
@@ -34,6 +38,29 @@ async def test_a_slow_client_is_disconnected(
         writer.close()
 
     assert (body.split()[1], headers) == (b"408", b"")
+
+
+async def test_a_flood_ends_no_answer_and_keeps_nobody_out(
+    empty_sqlite_url: str, reciter: OpenAIServer, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While silent connections fill the gateway's port, its answers go on, it serves others, and Slack delivers."""
+    monkeypatch.setattr(http_server, "MAX_CONNECTIONS", FEW)
+    async with opened(empty_sqlite_url, reciter, clock) as gate, http_stage() as (slack, _):
+        hold = gate.hold_model("Try ")
+        answer = asyncio.create_task(gate.asks("My VPN is down"))
+        await hold.reached()
+        silent = [await connected(gate) for _ in range(10 * FEW)]
+        await asyncio.gather(*(reader.read() for reader, _ in silent[: 9 * FEW]))
+        slack.workspace.post(slack.ana, slack.help_desk, "hello")
+        await slack.acknowledged()
+        async with aiohttp.ClientSession() as other, other.get(f"{gate.address}/healthz") as alive:
+            assert alive.status == 200
+        hold.release()
+        assert (await answer).status == 200
+        for _, writer in silent:
+            writer.close()
+
+    assert len(slack.inbox.accepted) == 1
 
 
 @pytest.mark.parametrize("line", [b"X-Long: " + b"x" * 9_000, *[b"\r\n".join(b"X-%d: y" % n for n in range(200))]])

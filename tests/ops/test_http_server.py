@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import resource
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 import pytest
 
 from bot.ops import health
-from bot.ops.http_server import MAX_HEADER_BYTES
+from bot.ops.http_server import CLIENT_TIMEOUT_S, MAX_CONNECTIONS, MAX_HEADER_BYTES, most_connections
 from bot.slack.inbound.http_mode import MAX_BODY_BYTES, PATH
 from tests.slack.inbound.test_http_mode import http_stage
 from tests.support.timeouts import GENEROUS_S
@@ -19,24 +20,38 @@ HOST = "127.0.0.1"
 TIMEOUT_S = 0.2
 HALF_SENT = 400
 
-Served = Callable[[], AbstractAsyncContextManager[int]]
+MOST = 10
+
+Served = Callable[..., AbstractAsyncContextManager[int]]
+Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @asynccontextmanager
-async def health_port() -> AsyncIterator[int]:
+async def health_port(most_connections: int | None = None) -> AsyncIterator[int]:
     """Serve the health endpoint."""
 
     async def no_counts() -> dict[str, int]:
         return {}
 
-    async with health.served(HOST, 0, {}, {}, no_counts, client_timeout_s=TIMEOUT_S) as port:
+    client_timeout_s = TIMEOUT_S if most_connections is None else CLIENT_TIMEOUT_S
+    async with health.served(
+        HOST,
+        0,
+        {},
+        {},
+        no_counts,
+        client_timeout_s=client_timeout_s,
+        most_connections=most_connections or MAX_CONNECTIONS,
+    ) as port:
         yield port
 
 
 @asynccontextmanager
-async def slack_port() -> AsyncIterator[int]:
-    """Serve Slack's requests."""
-    async with http_stage(client_timeout_s=TIMEOUT_S) as (_, http):
+async def slack_port(most_connections: int | None = None) -> AsyncIterator[int]:
+    """Serve Slack's requests. With a limit of connections, clients have time."""
+    client_timeout_s = TIMEOUT_S if most_connections is None else CLIENT_TIMEOUT_S
+    most = most_connections or MAX_CONNECTIONS
+    async with http_stage(client_timeout_s=client_timeout_s, most_connections=most) as (_, http):
         yield http.port
 
 
@@ -62,6 +77,57 @@ async def test_half_sent_requests_are_disconnected(served: Served, sent: bytes) 
         responses = await asyncio.gather(*(response_to(port, sent) for _ in range(HALF_SENT)))
 
     assert set(responses) == {b""}
+
+
+async def flood(port: int, count: int, sent: bytes = b"") -> list[Client]:
+    """Open connections, one after the other, that send no whole request."""
+    clients = []
+    for _ in range(count):
+        clients.append(await asyncio.open_connection(HOST, port))
+        clients[-1][1].write(sent)
+    return clients
+
+
+async def is_closed(client: Client) -> bool:
+    """Wait until the server has closed this connection."""
+    with suppress(ConnectionResetError):
+        await asyncio.wait_for(client[0].read(), GENEROUS_S)
+    return True
+
+
+@PORTS
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost", HALF_A_BODY], ids=["idle", "headers", "body"])
+async def test_a_flood_takes_no_more_connections_than_its_port_has(served: Served, sent: bytes) -> None:
+    """Each new connection takes the place of the one that was used least recently. A whole request is answered."""
+    async with served(MOST) as port:
+        clients = await flood(port, 5 * MOST, sent)
+        assert all([await is_closed(client) for client in clients[: 4 * MOST]])
+        response = await response_to(port, b"GET /nowhere HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+        for _, writer in clients:
+            writer.close()
+
+    assert response.startswith(b"HTTP/1.1 404")
+
+
+@PORTS
+async def test_a_connection_in_use_outlives_silent_ones(served: Served) -> None:
+    """A connection whose requests are answered is kept, while connections that never send one come and go."""
+    asked = b"GET /nowhere HTTP/1.1\r\nHost: here\r\n\r\n"
+    async with served(MOST) as port:
+        reader, writer = await asyncio.open_connection(HOST, port)
+        for _ in range(5):
+            writer.write(asked)
+            assert (await reader.readuntil(b"404: Not Found")).startswith(b"HTTP/1.1 404")
+            for _, silent in await flood(port, MOST - 1):
+                silent.close()
+        writer.close()
+
+
+def test_a_port_leaves_files_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three flooded ports together take three quarters of the process's file descriptors."""
+    for files, most in ((1_024, 256), (65_536, MAX_CONNECTIONS), (resource.RLIM_INFINITY, MAX_CONNECTIONS)):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, files=files: (files, files))
+        assert most_connections() == most
 
 
 @PORTS

@@ -9,6 +9,7 @@ import io
 import json
 import logging
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -135,6 +136,49 @@ async def lose_a_task() -> None:
     gc.collect()
 
 
+async def lose_a_watched_task() -> None:
+    """Do the same on a loop that the bot watches."""
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
+    logs.watch(loop)
+    try:
+        await lose_a_task()
+        loop.call_soon(print_and_fail, SECRET)
+        await asyncio.sleep(0)
+    finally:
+        loop.set_exception_handler(before)
+
+
+def print_and_fail(words: str) -> None:
+    """Fail as a callback with an argument, which asyncio's own report quotes."""
+    raise ValueError(words)
+
+
+async def fail_a_thread() -> None:
+    """Let a thread end with an exception."""
+    thread = threading.Thread(target=print_and_fail, args=(SECRET,))
+    thread.start()
+    thread.join()
+
+
+class FailsAtTheEnd:
+    """An object whose finalizer fails."""
+
+    def __repr__(self) -> str:
+        """Return words that Python's own report quotes."""
+        return SECRET
+
+    def __del__(self) -> None:
+        """Fail."""
+        raise ValueError(SECRET)
+
+
+async def fail_a_finalizer() -> None:
+    """Let the interpreter report an exception that nobody can catch."""
+    FailsAtTheEnd()
+    gc.collect()
+
+
 async def fail_a_job() -> None:
     """Let the scheduler run a job that fails."""
     scheduler = AsyncIOScheduler()
@@ -194,6 +238,9 @@ async def end_the_process() -> None:
     "happens",
     [
         lose_a_task,
+        lose_a_watched_task,
+        fail_a_thread,
+        fail_a_finalizer,
         fail_a_job,
         fail_a_listener,
         fail_a_handler,
@@ -209,7 +256,8 @@ async def test_no_line_has_an_exceptions_text(
     form: str,
 ) -> None:
     """Libraries' lines show the types and the places of an exception and of its causes, and no text of either."""
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    for module, hook in ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook")):
+        monkeypatch.setattr(module, hook, getattr(module, hook))
     logs.set_up("debug", form)
     await happens()
     lines = capsys.readouterr().err

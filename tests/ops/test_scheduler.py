@@ -87,6 +87,7 @@ async def test_each_job_has_its_effect(
         "poll_interruptions",
         "purge_rows",
         "renew_leases",
+        "settle_unserved",
         "store_failed_deliveries",
         "vacuum",
     ]

@@ -15,9 +15,10 @@ from bot.llm import Usage
 from bot.prompt.client_history import missing_turns
 from bot.prompt.history import HistoryWindow, Turn, Utterance
 from bot.store import chat_turns, claims, erasure, inbox, leases, recalled_turns, summaries, tables, threads
-from bot.store.chat_turns import ChatClaim, IdempotencyKey, NewTurn, Outdated, Repeated
+from bot.store.chat_turns import ChatClaim, NewTurn, Outdated
 from bot.store.engine import Store
 from bot.store.erasure import Scope
+from bot.store.repeated_turns import IdempotencyKey, Repeated
 from bot.store.settlement import Settlement, TurnState
 from bot.testing import SettableClock
 from tests.support.builders import DAY, PLACES
@@ -237,8 +238,8 @@ async def test_a_request_with_an_idempotency_key_is_answered_once(driver: StoreD
 
     assert isinstance(again, Repeated)
     assert isinstance(other, Repeated)
-    assert (again.turn_id, again.text, again.usage, again.truncated) == (
-        *(first.turn_id, "answered", Usage(5, 2, 3), True),
+    assert (again.fence, again.text, again.usage, again.truncated) == (
+        *(first.fence, "answered", Usage(5, 2, 3), True),
     )
     assert (again.same, other.same) == (True, False)
     assert again.opened is Opened.CREATED

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bot.store import summaries
 from bot.store.engine import Store
 from bot.store.lock_file import LockFile
-from bot.store.process_locks import ABSENT_S, SURE_S, SessionLock, free_leases, process_lock, token_of
+from bot.store.process_locks import ABSENT_S, STILL_S, SURE_S, SessionLock, free_leases, process_lock, token_of
 from bot.store.tables import THREADS
 from tests.support.builders import NOON, mention, thread
 from tests.support.outage import away
@@ -91,6 +91,22 @@ async def test_a_process_that_takes_its_lock_again_lives(stores: list[Store]) ->
     assert mine.ended() == {TWO}
     mine.release()
     other.release()
+
+
+async def test_a_process_whose_clock_stood_still_is_told(stores: list[Store]) -> None:
+    """The database's clock shows it: a paused virtual machine holds its lock, and none of its clocks went on."""
+    time = Time()
+    paused, alive = SessionLock(stores[0].engine, ONE, clock=time), SessionLock(stores[1].engine, TWO)
+    assert (paused.hold(), paused.stood_still()) == (SURE_S, False)
+    alive.hold()
+    with stores[0].engine.begin() as connection:
+        connection.execute(sa.text("SELECT pg_sleep(:seconds)"), {"seconds": STILL_S + 0.1})
+
+    assert (paused.hold(), paused.stood_still()) == (SURE_S, True)
+    assert (alive.hold(), alive.stood_still()) == (SURE_S, False)
+    assert (paused.hold(), paused.stood_still()) == (SURE_S, False)
+    paused.release()
+    alive.release()
 
 
 async def test_a_restarted_server_ends_nobody(stores: list[Store]) -> None:

@@ -22,8 +22,8 @@ from sqlalchemy import Connection, event
 from bot.errors import StartupError
 from bot.prompt.history import Turn, Utterance
 from bot.store import installation, posted_messages, schema, tables
-from bot.store.chat_turns import IdempotencyKey
 from bot.store.engine import Store
+from bot.store.repeated_turns import IdempotencyKey
 from bot.store.stored_bytes import ROW_BYTES
 from bot.store.tables import SESSIONS, metadata
 from bot.testing import SettableClock

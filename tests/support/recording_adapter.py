@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from bot.domain.events import Thread
 from bot.domain.preferences import NO_PROFILE, ModelsChange, Profile
+from bot.errors import PlatformUnavailable
 from bot.prompt.thread_context import NO_THREAD_CONTEXT, ThreadContext
 from bot.turns.adapter import AnswerTarget, Ledger
 
@@ -100,6 +101,16 @@ class RecordingAdapter:
             raise self.failures.pop(0)
         self.notified.append((thread, text))
         await self._notify_waiters()
+
+    async def post_beside(
+        self, thread: Thread, text: str, after: str, is_ours: Callable[[], Awaitable[bool]]
+    ) -> str | None:
+        """See Adapter.post_beside."""
+        del after
+        if not await is_ours():
+            raise PlatformUnavailable("lost")
+        await self.notify(thread, text)
+        return f"beside-{len(self.notified)}"
 
     async def profile(self, workspace: str, user_id: str) -> Profile:
         """See Adapter.profile."""

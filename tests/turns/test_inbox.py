@@ -152,8 +152,8 @@ async def test_somebody_elses_reset_ends_nothing(work_layer: WorkLayer, llm: Scr
     hold.release()
     await work_layer.worker.idle()
 
-    refusal = [texts.reset(ResetOutcome.NOT_YOURS)] if written else []
-    assert work_layer.adapter.replies[THREAD] == ["Let me see", *refusal]
+    refusal = [(THREAD, texts.reset(ResetOutcome.NOT_YOURS))] if written else []
+    assert (work_layer.adapter.replies[THREAD], work_layer.adapter.notified) == (["Let me see"], refusal)
     assert (await work_layer.turns())[0].answer == "Let me see"
 
 

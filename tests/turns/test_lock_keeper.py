@@ -12,9 +12,10 @@ from contextlib import asynccontextmanager, contextmanager
 import pytest
 import sqlalchemy as sa
 
-from bot.store import claims
+from bot.store import claims, lease_clock
 from bot.store.engine import Store
-from bot.store.process_locks import free_leases
+from bot.store.lease_clock import LeaseClock
+from bot.store.process_locks import STILL_S, free_leases
 from bot.store.tables import THREADS
 from bot.turns.leases import LeaseKeeper
 from bot.turns.lock_keeper import LockKeeper
@@ -94,6 +95,28 @@ async def test_a_turn_that_nobody_took_goes_on(store: Store, driver: StoreDriver
         assert await driver.claim(turn.claim.thread_id, "two") is None
         leases.release(turn)
     await other.close()
+
+
+@ON_POSTGRES
+async def test_a_process_that_stood_still_looks_before_it_writes(
+    store: Store, driver: StoreDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It finds by the database's clock that it was paused, and ends the turn that another process has taken."""
+    still = LeaseClock(lambda: 0.0)
+    monkeypatch.setattr(lease_clock, "now", still)
+    async with keeping(store, driver) as leases:
+        turn = await claimed(leases, driver)
+        assert leases._lock is not None  # noqa: SLF001
+        monkeypatch.setattr(leases._lock._lock, "_clock", still)  # noqa: SLF001
+        assert await leases._lock._take()  # noqa: SLF001
+        await driver.taken_over(turn.claim)
+        await store.run(lambda connection: connection.execute(sa.text(f"SELECT pg_sleep({STILL_S + 0.1})")))
+        assert await turn.is_ours()  # for the part of a second until it asks the database again
+        looking = asyncio.create_task(leases.free_abandoned())
+        with pytest.raises(asyncio.CancelledError):  # the task that answers, which is this one
+            await asyncio.wait([looking], timeout=GENEROUS_S)
+        await looking
+    assert turn.lost
 
 
 async def not_sure(leases: LeaseKeeper) -> None:

@@ -10,14 +10,14 @@ import pytest
 
 from bot.domain import texts
 from bot.domain.events import Event
-from bot.domain.sessions import IdleLimits, Interrupted, ResetOutcome
+from bot.domain.sessions import IdleLimits, Interrupted, ResetOutcome, StopOutcome
 from bot.errors import PlatformUnavailable
 from bot.ops.scheduler import Scheduler
 from bot.store import claims, leases
 from bot.store.engine import Store
 from bot.testing import PausedStep, ScriptedLLM, SettableClock
 from bot.turns.leases import POLL_INTERRUPTIONS_EVERY_S
-from tests.support.builders import DAY, THREAD, deletion, edit, mention, reply, reset, stop
+from tests.support.builders import BEN, DAY, THREAD, deletion, edit, mention, reply, reset, stop
 from tests.support.interfered_store import InterferedStore
 from tests.support.store_driver import StoreDriver
 from tests.support.timeouts import GENEROUS_S
@@ -52,6 +52,43 @@ async def test_a_stop_reaches_the_replica_that_runs_the_turn(
     assert llm.closed_early == 1
     assert there.adapter.targets == []
     assert POLL_INTERRUPTIONS_EVERY_S <= 0.5
+
+
+async def test_a_refusal_is_posted_once_by_the_replica_that_runs_the_turn(
+    store: Store, llm: ScriptedLLM, clock: SettableClock
+) -> None:
+    """A bystander's stop that another process accepted is refused at the next poll, while the answer goes on."""
+    here, there = WorkLayer(store, llm, clock, owner="here"), WorkLayer(store, Echo(), clock, owner="there")
+    hold = await running(here, llm, "see")
+    assert await there.inbox.accept(stop("2.0", by=BEN))
+    await there.worker.idle()
+    await here.worker.poll()
+    refused = [(THREAD, texts.fixed_reply(StopOutcome.NOT_YOURS))]
+    await here.adapter.until(lambda: here.adapter.notified == refused)
+    hold.release()
+    await here.worker.idle()
+
+    assert (here.adapter.replies[THREAD], here.adapter.notified, there.adapter.notified) == (
+        ["Let me see"],
+        refused,
+        [],
+    )
+    assert {row.state for row in await here.turns()} == {"answered"}
+
+
+async def test_a_refusal_that_cannot_be_posted_follows_the_answer(
+    store: Store, llm: ScriptedLLM, clock: SettableClock
+) -> None:
+    """While Slack takes no further message, the refusal waits for the end of the answer, and is not lost."""
+    work_layer = WorkLayer(store, llm, clock)
+    hold = await running(work_layer, llm, "see")
+    work_layer.adapter.failures.append(PlatformUnavailable("away"))
+    assert await work_layer.inbox.accept(stop("2.0", by=BEN))
+    hold.release()
+    await work_layer.worker.idle()
+
+    assert work_layer.adapter.replies[THREAD] == ["Let me see", texts.fixed_reply(StopOutcome.NOT_YOURS)]
+    assert work_layer.adapter.notified == []
 
 
 async def test_an_edit_reaches_the_replica_that_runs_the_turn(

@@ -27,6 +27,7 @@ from bot.gateway.outbound.errors import (
     too_many_failures,
     unauthorized,
 )
+from bot.ops.http_server import keep_connection
 from bot.store import api_keys
 from bot.store.engine import Store
 
@@ -104,6 +105,7 @@ class Authenticator:
             if exceeded and unit in limited_units:
                 error = rate_limited(unit, limits[unit], spent.seconds_left, headers)
                 raise await self._after_delay(f"spent:{key.id}", error, at_once=error)
+        keep_connection(request)
         return Admission(key, remaining["tokens"], headers)
 
     async def _secret(self, request: web.Request) -> Secret:

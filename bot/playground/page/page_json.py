@@ -37,6 +37,7 @@ def state_json(state: WorkspaceState, notice: str | None) -> Json:
         "has_home": manifest.has_home,
         "notice": notice,
         "connected": state.connected,
+        "began_at": state.began_at.isoformat(),
     }
 
 

@@ -62,6 +62,7 @@ class WorkspaceState:
         self.people = {person.id: person for person in people}
         self.channels = {channel.id: channel for channel in channels}
         self.transcript = Transcript()
+        self.began_at = clock()  # tells one workspace in memory from the one after a restart
         self.connected = False
         self.installed = True
         self.address = "http://127.0.0.1"  # where response URLs lead; the server sets its port

@@ -17,7 +17,7 @@ from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_sdk.signature import SignatureVerifier
 
 from bot.ops.bind_port import listen
-from bot.ops.http_server import CLIENT_TIMEOUT_S, Runner
+from bot.ops.http_server import CLIENT_TIMEOUT_S, Runner, keep_connection
 from bot.slack.inbound.socket_mode import DRAIN_S
 
 PATH = "/slack/events"
@@ -28,14 +28,22 @@ class HttpMode:
     """The HTTP server. `connected` is 1 while it listens."""
 
     def __init__(
-        self, app: AsyncApp, signing_secret: str, host: str, port: int, *, client_timeout_s: float = CLIENT_TIMEOUT_S
+        self,
+        app: AsyncApp,
+        signing_secret: str,
+        host: str,
+        port: int,
+        *,
+        client_timeout_s: float = CLIENT_TIMEOUT_S,
+        most_connections: int | None = None,
     ) -> None:
-        """With port 0 the system chooses one, and `start` sets `port` to it."""
+        """With port 0 the system chooses one, and `start` sets `port` to it. `most_connections`: see Runner."""
         self._app = app
         self._verifier = SignatureVerifier(signing_secret)
         self._host = host
         self.port = port
         self._client_timeout_s = client_timeout_s
+        self._most_connections = most_connections
         self._runner: web.AppRunner | None = None
 
     @property
@@ -47,7 +55,9 @@ class HttpMode:
         """Listen on the port. Raise StartupError if it is taken."""
         server = web.Application(client_max_size=MAX_BODY_BYTES)
         server.router.add_post(PATH, self._receive)
-        self._runner = Runner(server, shutdown_timeout=DRAIN_S, client_timeout_s=self._client_timeout_s)
+        self._runner = Runner(
+            server, shutdown_timeout=DRAIN_S, client_timeout_s=self._client_timeout_s, most=self._most_connections
+        )
         self.port = await listen(self._runner, self._host, self.port, "PORT")
 
     async def stop(self) -> None:
@@ -67,6 +77,7 @@ class HttpMode:
             return web.Response(status=400)
         if not self._has_valid_signature(text, request):
             return web.Response(status=401)
+        keep_connection(request)
         if (parsed := _parse(text, {**request.headers})) is None:
             return web.Response(status=400)
         return await to_aiohttp_response(await self._app.async_dispatch(parsed))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -34,6 +34,7 @@ from bot.turns.adapter import AnswerTarget, Ledger
 log = logging.getLogger(__name__)
 
 _SHOW_KEPT_S = 2.0  # the longest wait for the rate limit: the thread's next answer follows it
+_BESIDE_S = 5.0  # the longest wait for the rate limit: the answer's end waits for it
 _NOTIFY_S = 30.0  # the longest wait for the rate limit, for a message that answers nothing
 
 
@@ -57,7 +58,7 @@ class SlackAdapter:
         self._status = Status(self._slack)
         self._names = UserDirectory(self._slack, clock)
         self._streaming = StreamingPolicy(streaming)
-        self._answering: set[Thread] = set()
+        self._answering: dict[Thread, AnswerStatus] = {}
 
     @property
     def workspace(self) -> str:
@@ -77,12 +78,12 @@ class SlackAdapter:
         messages = AnswerMessages(slack, self._streaming, orphans, target)
         status = AnswerStatus(self._status, target.thread, self._slack.limiter.clock)
         writer = SlackAnswerWriter(messages, orphans, status)
-        self._answering.add(target.thread)
+        self._answering[target.thread] = status
         try:
             async with writer.opened(attempt=target.attempt):
                 yield writer
         finally:
-            self._answering.discard(target.thread)
+            self._answering.pop(target.thread, None)
 
     async def show_waiting(self, target: AnswerTarget, waited: timedelta = timedelta()) -> None:
         """Show that the message waits, except below an answer that grows, where the status would never end."""
@@ -104,14 +105,21 @@ class SlackAdapter:
 
     async def notify(self, thread: Thread, text: str) -> None:
         """Post a line in the thread. A line that may have been posted is not posted again."""
-        try:
-            await say(self._slack, thread, lambda: text, wait_s=_NOTIFY_S)
-        except RefusedError as refusal:
-            raise PlatformError(refusal.code, refusal.method) from None
-        except CallError as failure:
-            if not (isinstance(failure, UnconfirmedError) and failure.sent):
-                raise PlatformUnavailable(str(failure)) from None
-            log.warning("notice_unconfirmed", extra={"place": str(thread), "error": str(failure)})
+        await _post(self._slack, thread, text, wait_s=_NOTIFY_S)
+
+    async def post_beside(
+        self, thread: Thread, text: str, after: str, is_ours: Callable[[], Awaitable[bool]]
+    ) -> str | None:
+        """Post a line while an answer grows. It ends the answer's status in Slack, which is shown again.
+
+        If Slack does not say whether it was posted, the line is looked for in the thread.
+        """
+        ts = await _post(replace(self._slack, is_ours=is_ours), thread, text, wait_s=_BESIDE_S)
+        if ts is None:
+            ts = await thread_reader.find_own(self._slack, self._bot, thread, after, text)
+        if (status := self._answering.get(thread)) is not None:
+            await status.restore()
+        return ts
 
     async def show_kept(self, target: AnswerTarget, change: ModelsChange) -> None:
         """Show the change in an ephemeral message in the thread."""
@@ -135,3 +143,17 @@ class SlackAdapter:
         """Return this person's time zone and locale, as far as Slack returns them within two seconds."""
         del workspace
         return await self._names.profile(user_id)
+
+
+async def _post(slack: Slack, thread: Thread, text: str, *, wait_s: float) -> str | None:
+    """Post a line, and return its ts; None when Slack does not say whether it was posted."""
+    try:
+        posted, _ = await say(slack, thread, lambda: text, wait_s=wait_s)
+    except RefusedError as refusal:
+        raise PlatformError(refusal.code, refusal.method) from None
+    except CallError as failure:
+        if not (isinstance(failure, UnconfirmedError) and failure.sent):
+            raise PlatformUnavailable(str(failure)) from None
+        log.warning("notice_unconfirmed", extra={"place": str(thread), "error": str(failure)})
+        return None
+    return str(posted["ts"])

@@ -66,6 +66,12 @@ class AnswerStatus:
             self._renew_at = self._clock.now() + (RENEW_S if is_shown else RETRY_S)
             self._stays = self._stays or (is_shown and self._had_text)
 
+    async def restore(self) -> None:
+        """Show it again after another message of the bot's has ended it."""
+        if not self._has_text:
+            await self._status.show(self._thread, self._words or texts.WORKING)
+            self._stays = self._stays or self._has_text  # text may have begun meanwhile
+
     async def end(self, *, any_made: bool, any_posted: bool) -> None:
         """End the status where no message ended it: none was made, or it was posted beside an agent's session."""
         if not any_made or self._stays:

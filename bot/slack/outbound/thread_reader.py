@@ -13,12 +13,14 @@ from typing import Any
 
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from bot.domain.events import Thread
+from bot.domain.events import Thread, storable
+from bot.errors import PlatformUnavailable
 from bot.prompt.thread_context import UNREADABLE, AuthorKind, EarlierMessage, ThreadContext
 from bot.slack.errors import CallError
 from bot.slack.identity import BotIdentity
 from bot.slack.message_fields import TS, file_attachments, is_by_this_bot, text_or_fallbacks
 from bot.slack.outbound.messages import Slack
+from bot.slack.text import read_back
 from bot.slack.text.markdown_blocks import markdown_of
 
 log = logging.getLogger(__name__)
@@ -42,6 +44,28 @@ async def read(slack: Slack, bot: BotIdentity, thread: Thread, before: str) -> T
             return UNREADABLE
     messages = earlier_messages((message for page in pages for message in _messages(page)), bot, before)
     return ThreadContext(tuple(messages), complete=not pages[-1].get("has_more"))
+
+
+async def find_own(slack: Slack, bot: BotIdentity, thread: Thread, after: str, text: str) -> str | None:
+    """Return the ts of the bot's newest message with this text since the message `after`; None if Slack does not say.
+
+    Raises PlatformUnavailable when it is not there.
+    """
+
+    async def send() -> AsyncSlackResponse:
+        return await slack.client.conversations_replies(
+            channel=thread.channel, ts=thread.root, oldest=after, limit=_PAGE_SIZE
+        )
+
+    try:
+        page = await slack.limiter.call("conversations.replies", send, wait_s=_TIMEOUT_S, idempotent=True)
+    except CallError:
+        return None
+    ours = [message for message in _messages(page) if isinstance(message, dict) and is_by_this_bot(message, bot)]
+    found = [ts for message in ours if read_back.holds(message, text) and (ts := _string(message, "ts")) > after]
+    if not found:
+        raise PlatformUnavailable("the message was not posted")
+    return max(found)
 
 
 async def _read_pages(pages: list[AsyncSlackResponse], slack: Slack, thread: Thread, before: str) -> None:
@@ -87,11 +111,17 @@ def _earlier(message: dict[str, Any], bot: BotIdentity) -> EarlierMessage:
     return EarlierMessage(
         message_id=_string(message, "ts"),
         author_id=user or bot_id,
-        text=(markdown_of(message.get("blocks")) if by is AuthorKind.SELF else "") or text_or_fallbacks(message, bot),
+        text=(by is AuthorKind.SELF and storable(markdown_of(message.get("blocks"))))
+        or text_or_fallbacks(message, bot),
         attachments=file_attachments(message.get("files")),
         by=by,
         name=_bot_name(message) if by is AuthorKind.BOT else "",
     )
+
+
+def _own_markdown(message: dict[str, Any], by: AuthorKind) -> str:
+    """Return the Markdown of this bot's own message. The text beside its blocks is cut."""
+    return storable(markdown_of(message.get("blocks"))) if by is AuthorKind.SELF else ""
 
 
 def _bot_name(message: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 import sqlalchemy as sa
@@ -36,6 +37,25 @@ async def test_a_disconnected_client_leaves_nothing(gate: GatewayStage, *, strea
 
     assert (got.state, shown(gate.model.requests[-1])) == ("created", ["hello"])
     assert await gate.turns("one") == 1
+
+
+async def test_the_answer_after_a_disconnect_has_an_id_of_its_own(gate: GatewayStage) -> None:
+    """Two answers of a session never have the same id, also when the client did not read the first one whole."""
+    await gate.asks("first", session="one")
+    ids = set()
+    for _ in range(3):
+        hold = gate.hold_model("Try ")
+        asked = {"messages": [{"role": "user", "content": HI}], "stream": True}
+        headers = {"Authorization": f"Bearer {gate.key}", "sessionId": "one"}
+        async with gate.http.post(f"{gate.address}/v1/chat/completions", json=asked, headers=headers) as response:
+            line = await response.content.readline()
+            await hold.reached()
+        ids.add(json.loads(line.removeprefix(b"data: "))["id"])
+        await asyncio.wait_for(gate.model.disconnected.wait(), GENEROUS_S)
+        gate.model.disconnected.clear()
+    ids.add((await gate.asks("hello", session="one")).body["id"])
+
+    assert len(ids) == 4
 
 
 async def test_a_disconnected_client_keeps_its_earlier_turns(gate: GatewayStage) -> None:

@@ -49,11 +49,13 @@ class Page {
 
   render() {
     this.frame = null;
+    const lostThread = !this.state.thread && this.threadHasFocus();
     this.app.classList.toggle("has-thread", this.state.thread !== null);
     this.sidebar.render();
     this.channel.render();
     this.thread.render();
     this.modal.render();
+    if (lostThread) this.channel.composer.focus();
     document.title = `${this.state.place()?.name ?? "Playground"} · ${this.state.team.name}`;
     writePlace(this.state);
   }
@@ -70,7 +72,7 @@ class Page {
   }
 
   threadIsIdle() {
-    return this.thread.composer.isEmpty && !this.threadHasFocus();
+    return !this.state.thread || (this.thread.composer.isEmpty && !this.threadHasFocus());
   }
 
   focusThread() {

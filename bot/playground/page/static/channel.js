@@ -8,6 +8,8 @@ import { MessageList } from "./messages.js";
 import { isReply } from "./state.js";
 import { forPlace } from "./suggestions.js";
 
+const RESTARTED = "The playground was restarted. It keeps messages in memory only, so the earlier ones are gone.";
+
 export class ChannelPane {
   constructor(root, controller) {
     this.controller = controller;
@@ -76,13 +78,13 @@ function distinct(values) {
   return [...new Set(values)];
 }
 
-function noticesOf({ notice, online, connected, bot }) {
+function noticesOf({ notice, online, restarted, connected, bot }) {
   if (!online)
     return [...noticeLines(notice), noticeLine("offline", "The playground is not responding. Reconnecting…")];
   const disconnected = connected
     ? []
     : [noticeLine("disconnected", `${bot.name} is not connected. It will get your messages once it is back.`)];
-  return [...noticeLines(notice), ...disconnected];
+  return [...noticeLines(notice), ...(restarted ? [noticeLine("restarted", RESTARTED)] : []), ...disconnected];
 }
 
 function noticeLines(notice) {
@@ -90,6 +92,6 @@ function noticeLines(notice) {
 }
 
 function noticeLine(testid, sentence) {
-  const bad = testid === "notice" ? "" : " notice-bad";
+  const bad = ["notice", "restarted"].includes(testid) ? "" : " notice-bad";
   return el("p", { class: `notice${bad}`, role: "status", data: { testid } }, icon("info"), el("span", {}, sentence));
 }

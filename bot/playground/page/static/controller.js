@@ -51,8 +51,7 @@ export class Controller {
   /** Reads what may have changed while disconnected: the bot's connection, the views and the open channel. */
   async refresh() {
     await this.actions.attempt(async () => {
-      const { connected, notice } = await api.readWorkspace();
-      Object.assign(this.state, { connected, notice });
+      this.state.connect(await api.readWorkspace());
     });
     const { as } = this.state;
     const views = async () => {

@@ -111,7 +111,7 @@ function sign(place, state) {
   );
 }
 
-function presence({ connected }) {
-  const label = connected ? "online" : "offline";
-  return el("span", { class: `presence presence-${connected ? "on" : "off"}`, data: { testid: "presence" } }, label);
+function presence({ online, connected }) {
+  const label = online && connected ? "online" : "offline";
+  return el("span", { class: `presence presence-${label === "online" ? "on" : "off"}`, data: { testid: "presence" } }, label);
 }

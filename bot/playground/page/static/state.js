@@ -17,6 +17,7 @@ export class State {
     this.views = { home: null, modal: null }; // the views of the acting person
     this.editing = null; // the id of the message being edited
     this.online = true; // whether the page is connected to the playground
+    this.restarted = false; // whether the playground was restarted since the last message, and has lost the earlier ones
     this.messages = new Map(); // channel → id → message
     this.statuses = new Map(); // channel → thread's root ts → {text, stoppable}
     this.loading = new Set(); // pending loads: {channel, missed: changes since the load began}
@@ -71,13 +72,13 @@ export class State {
 
   /** A thread's status such as "attendant is thinking…", or "". Slack's statuses leave out the bot's name. */
   status(root) {
-    const text = this.statuses.get(this.channel)?.get(root)?.text ?? "";
+    const text = this.online ? (this.statuses.get(this.channel)?.get(root)?.text ?? "") : "";
     return !text || text.startsWith(this.bot.name) ? text : `${this.bot.name} ${text}`;
   }
 
   /** Whether Slack would show its Stop button in that thread. */
   isStoppable(root) {
-    return this.statuses.get(this.channel)?.get(root)?.stoppable ?? false;
+    return this.online && (this.statuses.get(this.channel)?.get(root)?.stoppable ?? false);
   }
 
   /** Changes the acting person. Everything that the previous person saw is dropped, since it may be private. */
@@ -87,6 +88,16 @@ export class State {
     this.views = { home: null, modal: null };
     this.atHome = false;
     this.editing = null;
+    this.onChange();
+  }
+
+  /** Takes what the playground says at each connection. A restarted playground has none of the earlier messages. */
+  connect({ connected, notice, began_at: beganAt }) {
+    if (beganAt !== this.began_at) {
+      for (const collection of [this.messages, this.statuses, this.unread, this.seen]) collection.clear();
+      this.restarted = true;
+    }
+    Object.assign(this, { connected, notice, began_at: beganAt });
     this.onChange();
   }
 
@@ -134,6 +145,7 @@ export class State {
     this.statuses.set(load.channel, new Map(statuses.map((status) => [status.thread_ts, status])));
     load.missed.forEach((change) => this.apply(change));
     if (load.channel === this.channel) this.markSeen(load.channel);
+    this.closeLostThread();
     this.onChange();
   }
 
@@ -150,10 +162,20 @@ export class State {
     if (change.type === "removed") this.messages.get(channel)?.delete(change.id);
     if (change.type === "status") this.statuses.get(channel)?.set(change.thread_ts, change);
     if (change.type === "message") this.addMessage(change.message);
+    if (change.type === "removed") this.closeLostThread();
     this.onChange();
   }
 
+  /** Closes the open thread when its channel is loaded and neither its root nor a reply is there any more. */
+  closeLostThread() {
+    if (!this.thread || !this.messages.has(this.channel)) return;
+    if (this.message(this.thread) || this.replies(this.thread).length > 0) return;
+    this.thread = null;
+    this.editing = null;
+  }
+
   addMessage(message) {
+    this.restarted = false;
     this.messages.get(message.channel)?.set(message.id, message);
     if (message.channel === this.channel) this.markSeen(message.channel);
     else if (message.user !== this.as && message.ts > this.newestSeen(message.channel))
