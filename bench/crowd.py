@@ -92,7 +92,7 @@ class _Crowd:
     def _see(self, change: Change) -> None:
         match change:
             case MessagePosted(message) | MessageChanged(message) if message.bot_id and not message.streaming_since:
-                if message.text.strip() == WHOLE:
+                if message.shown_text.strip() == WHOLE:
                     self._whole[message.root].add(message.ts)
             case _:
                 pass

@@ -104,7 +104,7 @@ class _Crowd:
     def _is_whole(self) -> bool:
         answers = [self._answers(each) for each in self._asked]
         return all(
-            [message.text for message in said] == ["The first words."] and not said[0].streaming_since
+            [message.shown_text for message in said] == ["The first words."] and not said[0].streaming_since
             for said in answers
         )
 

@@ -65,7 +65,7 @@ class Surroundings:
                 pass
 
     def _end(self, message: Message) -> None:
-        if message.text.strip() != WHOLE:  # a bot that edits is not there yet
+        if message.shown_text.strip() != WHOLE:  # a bot that edits is not there yet
             return
         if answer := self._awaited.pop(message.root, None):
             answer.set_result(time.perf_counter())

@@ -77,7 +77,7 @@ class Scene:
         """Hold back each part of the model's first answer until Slack shows the part before."""
         for hold, words in zip(self.holds, ("One.", "Two."), strict=True):
             await self.workspace.until(
-                lambda words=words: any(words in m.text for m in self.answers(root)),  # type: ignore[misc] # bound
+                lambda words=words: any(words in m.shown_text for m in self.answers(root)),  # type: ignore[misc] # bound
                 timeout_s=GENEROUS_S,
             )
             hold.release()
@@ -144,7 +144,7 @@ async def test_one_whole_answer_after_a_crash_at_any_step(scene: Scene, streamin
     """After SIGKILL and a restart the thread has one whole answer in one message, remembered once."""
     root = await _answered_after_a_crash(scene, streaming, point)
 
-    answer, recital = [message.text for message in scene.answers(root)]
+    answer, recital = [message.shown_text for message in scene.answers(root)]
     assert answer == "One. Two. Three."
     assert recital == "I was shown: count to three | One. Two. Three. | what did you say?"
 
@@ -154,7 +154,7 @@ async def test_a_known_answer_is_shown_without_the_model(scene: Scene, streaming
     """SIGKILL when the model has ended. The next process shows its answer, and does not ask the model again."""
     root = await _answered_after_a_crash(scene, streaming, Point("after", "claims.keep"))
 
-    assert scene.answers(root)[0].text == "One. Two. Three."
+    assert scene.answers(root)[0].shown_text == "One. Two. Three."
     assert len(scene.model.requests) == 2  # one for each question
 
 
@@ -177,7 +177,7 @@ async def test_the_thread_context_is_known_once_after_a_crash(scene: Scene, poin
     await _stopped(second)
     leading.cancel()
 
-    recital = scene.answers(root)[1].text
+    recital = scene.answers(root)[1].shown_text
     assert recital.count("ana: who knows numbers?") == 1
     assert recital.endswith("ana: count to three | One. Two. Three. | ana: what did you say?")
 
@@ -188,7 +188,7 @@ def _whole(scene: Scene, root: str, count: int) -> bool:
     return (
         len(said) == count
         and not any(message.streaming_since for message in said)
-        and all(message.text.endswith(end) for message, end in zip(said, ends, strict=False))
+        and all(message.shown_text.endswith(end) for message, end in zip(said, ends, strict=False))
     )
 
 

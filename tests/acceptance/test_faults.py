@@ -97,7 +97,7 @@ async def test_a_full_disk(empty_sqlite_url: str, tmp_path: Path) -> None:
         first = town.ask(QUESTION)
         await town.begun([first])
         noted.release()
-        await town.until(lambda: "tried" in town.replies_to(first)[0].text)
+        await town.until(lambda: "tried" in town.replies_to(first)[0].shown_text)
         with no_room(process.pid):
             second = town.ask("@attendant my phone is down", by="ben")
             assert "disk i/o error" in await process.says("slack_event_not_stored")

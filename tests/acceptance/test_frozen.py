@@ -45,7 +45,7 @@ async def test_a_frozen_process_writes_nothing_after_a_takeover(
         first.terminate()  # it ends when all its turns have ended
 
         assert await scene.ended(first) == 0
-        assert [[m.text for m in scene.replies_to(each)] for each in asked] == [["B answers."]] * QUESTIONS
+        assert [[m.shown_text for m in scene.replies_to(each)] for each in asked] == [["B answers."]] * QUESTIONS
         second.terminate()
         assert await scene.ended(second) == 0
 
@@ -77,7 +77,7 @@ async def test_a_frozen_process_that_lost_its_connection_writes_nothing(
         first.terminate()
 
         assert await scene.ended(first) == 0
-        assert [[m.text for m in scene.replies_to(each)] for each in asked] == [["B answers."]] * QUESTIONS
+        assert [[m.shown_text for m in scene.replies_to(each)] for each in asked] == [["B answers."]] * QUESTIONS
         second.terminate()
         assert await scene.ended(second) == 0
 

@@ -60,7 +60,7 @@ class Crowd:
 
         def whole(each: Message) -> bool:
             said = self.answers(each)
-            return [message.text for message in said] == [wanted[each.ts]] and not said[0].streaming_since
+            return [message.shown_text for message in said] == [wanted[each.ts]] and not said[0].streaming_since
 
         await self.workspace.until(lambda: all(whole(each) for each in asked), timeout_s=CROWD_S)
 

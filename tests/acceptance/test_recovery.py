@@ -52,7 +52,7 @@ async def whole(scene: Replicas, asked: list[str], since: float) -> None:
 def _texts(scene: Replicas, root: str) -> list[tuple[str, bool]]:
     thread = scene.workspace.thread(scene.workspace.channel("help-desk"), root)
     bot = scene.workspace.app.bot_id
-    return [(message.text, bool(message.streaming_since)) for message in thread if message.bot_id == bot]
+    return [(message.shown_text, bool(message.streaming_since)) for message in thread if message.bot_id == bot]
 
 
 async def asked(scene: Replicas) -> list[str]:

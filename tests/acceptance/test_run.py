@@ -46,7 +46,7 @@ class World:
             return last.bot_id is not None and not last.streaming_since and last.ts > asked.ts
 
         await self.workspace.until(answered, timeout_s=GENEROUS_S)
-        return asked.root, self.workspace.thread(channel, asked.root)[-1].text
+        return asked.root, self.workspace.thread(channel, asked.root)[-1].shown_text
 
 
 @pytest.fixture(params=["socket", "http"])

@@ -53,7 +53,7 @@ class Shift:
 
     def says(self, root: str, text: str) -> bool:
         """Return whether the thread holds exactly one answer, whole, with this text."""
-        return [m.text for m in self.replies_in(root) if not m.streaming_since] == [text]
+        return [m.shown_text for m in self.replies_in(root) if not m.streaming_since] == [text]
 
 
 @pytest.fixture

@@ -141,7 +141,7 @@ async def test_invariant_10_harmless_output(room: Room) -> None:
         await room.until(lambda talk=talk: "…end" in "".join(talk.texts()))  # type: ignore[misc] # a bound default
 
         (message,) = talk.messages()
-        assert pings.pings(message.text, link_names=True) == []
+        assert pings.pings(message.shown_text, link_names=True) == []
         assert pings.unfurled(message) == []
 
 

@@ -228,7 +228,7 @@ class People:
     def _answered(self, places: AbstractSet[Place], settled: AbstractSet[str]) -> frozenset[str]:
         """Return the tokens in these threads whose turns have ended with an answer in Slack."""
         texts = (
-            message.text
+            message.shown_text
             for place in places
             for message in self._workspace.thread(self._workspace.channels[place[0]], place[1])
         )

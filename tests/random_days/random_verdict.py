@@ -124,7 +124,7 @@ class Judge:
     def _said(self, workspace: Workspace, place: Place) -> list[tuple[float, Reading]]:
         thread = workspace.thread(workspace.channels[place[0]], place[1])
         by_app = [message for message in thread if message.bot_id == workspace.app.bot_id]
-        return [(float(message.ts), random_model.read(message.text)) for message in by_app]
+        return [(float(message.ts), random_model.read(message.shown_text)) for message in by_app]
 
     def _told(self, place: Place, readings: Sequence[tuple[float, Reading]]) -> Iterator[str]:
         """Return the questions that a sentence without tokens answers. No other answer names those of its turn."""

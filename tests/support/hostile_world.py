@@ -69,7 +69,7 @@ class Mentions:
         """Note the first words of each answer."""
         match change:
             case MessagePosted(message) | MessageChanged(message) | StreamAppended(message) if message.bot_id:
-                if message.text:
+                if message.shown_text:
                     self._first_words_at.setdefault(message.root, self.world.workspace.clock())
             case _:
                 pass
@@ -138,7 +138,7 @@ class HostileWorld:
     def is_answered(self, asked: Message) -> bool:
         """Return whether the question's thread has one answer, and that it is whole."""
         answers = self._answers(asked.channel, asked.root)
-        return [each.text for each in answers] == ["".join(ANSWER)] and not answers[0].streaming_since
+        return [each.shown_text for each in answers] == ["".join(ANSWER)] and not answers[0].streaming_since
 
     def reply(self, request: Request) -> Reply:
         """Answer a mention as usual, and an attack's request by `answer`."""

@@ -19,6 +19,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.manifest import document, read
 from bot.playground.playground_server import PlaygroundServer
 from bot.playground.workspace.sample import harbour
+from bot.playground.workspace.slack_variant import SlackVariant
 from bot.playground.workspace.thread_statuses import STOP_EVENT
 from bot.playground.workspace.workspace import Workspace
 from tests.support.timeouts import GENEROUS_S
@@ -39,16 +40,20 @@ class Clock:
         self.now += timedelta(**by)
 
 
-def make_workspace(clock: Callable[[], datetime] | None = None, **more: Any) -> Workspace:
+def make_workspace(
+    clock: Callable[[], datetime] | None = None, variant: SlackVariant | None = None, **more: Any
+) -> Workspace:
     """Return the sample workspace with the shipped manifest. Its ids are the same in every run."""
     count = itertools.count(1)
-    return harbour(
+    workspace = harbour(
         read(document()),
         clock=clock or Clock(),
         rng=random.Random(7),  # noqa: S311 - chance, not secrecy
         new_secret=lambda: f"secret-{next(count)}",
         **more,
     )
+    workspace.variant = variant or SlackVariant()
+    return workspace
 
 
 def subscribe(workspace: Workspace, *events: str, scopes: Iterable[str] = ()) -> None:

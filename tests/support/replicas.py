@@ -74,7 +74,7 @@ class Replicas:
     async def answered(self, question: Message, *texts: str) -> None:
         """Wait until the bot's messages in the thread are these, and none streams."""
         wanted = [(text, False) for text in texts]
-        await self.until(lambda: [(m.text, bool(m.streaming_since)) for m in self.replies_to(question)] == wanted)
+        await self.until(lambda: [(m.shown_text, bool(m.streaming_since)) for m in self.replies_to(question)] == wanted)
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait for a state of the workspace."""

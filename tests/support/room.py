@@ -113,7 +113,7 @@ class Talk:
 
     def texts(self) -> list[str]:
         """Return the texts of the bot's messages in the thread."""
-        return [message.text for message in self.messages()]
+        return [message.shown_text for message in self.messages()]
 
     async def answers(self, count: int) -> list[str]:
         """Wait until the bot has given so many whole answers in the thread. Return their texts."""

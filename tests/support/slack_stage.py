@@ -140,7 +140,7 @@ class Stage:
 
     def texts(self) -> list[str]:
         """Return the texts of the bot's messages in the thread."""
-        return [message.text for message in self.answers()]
+        return [message.shown_text for message in self.answers()]
 
     def methods(self) -> list[str]:
         """Return the Web API methods called so far, in order."""

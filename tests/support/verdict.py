@@ -66,7 +66,7 @@ class Verdict:
 
     def _answered(self, questions: Sequence[Message], messages: Sequence[Message]) -> list[str]:
         """Return the `ts` of the questions that these messages together answer."""
-        text = "\n\n".join(message.text for message in messages)
+        text = "\n\n".join(message.shown_text for message in messages)
         complete = bool(messages) and not any(message.streaming_since for message in messages)
         return [question.ts for question in questions if complete and self.answers(question, text)]
 
@@ -77,11 +77,11 @@ class Verdict:
 
     def _not_an_answer(self, message: Message) -> Iterator[str]:
         if message.streaming_since:
-            yield f"{_place(message)}: still streams: {message.text!r}"
-        elif message.text.strip() in _PLACEHOLDERS:
-            yield f"{_place(message)}: was left empty: {message.text!r}"
-        elif not self.remarks(message.text):
-            yield f"{_place(message)}: neither an answer nor a remark: {message.text!r}"
+            yield f"{_place(message)}: still streams: {message.shown_text!r}"
+        elif message.shown_text.strip() in _PLACEHOLDERS:
+            yield f"{_place(message)}: was left empty: {message.shown_text!r}"
+        elif not self.remarks(message.shown_text):
+            yield f"{_place(message)}: neither an answer nor a remark: {message.shown_text!r}"
 
     def _statuses(self, workspace: Workspace) -> Iterator[str]:
         for channel in workspace.channels.values():
@@ -93,8 +93,8 @@ class Verdict:
         known = {message.id for replies in judged for message in replies}
         for channel in workspace.channels.values():
             for message in workspace.app_messages(channel):
-                if message.id not in known and not self.remarks(message.text):
-                    yield f"{_place(message)}: nobody asked there: {message.text!r}"
+                if message.id not in known and not self.remarks(message.shown_text):
+                    yield f"{_place(message)}: nobody asked there: {message.shown_text!r}"
 
 
 def _app_replies(workspace: Workspace, channel: str, root: str) -> list[Message]:

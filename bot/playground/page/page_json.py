@@ -54,6 +54,7 @@ def shown_message(state: WorkspaceState, message: Message) -> Json:
         "subtype": message.subtype,
         "format": message.format,
         "text": message.text,
+        "raw_tables": message.raw_tables,
         "blocks": list(message.blocks),
         "attachments": [_attachment(attachment) for attachment in message.attachments],
         "files": [_file(state, file) for file in message.files if file.get("mode") != "tombstone"],

@@ -15,13 +15,13 @@ from bot.playground.web_api.methods import (
     checked_root,
     joined_channel,
     known_message,
+    returned,
 )
-from bot.playground.workspace.message_json import message_json
 from bot.playground.workspace.messages import TOMBSTONE, Edit, Json, Message
 from bot.playground.workspace.workspace import Workspace
 
 _MAX_TEXT = 40_000  # characters; Slack truncates a longer text
-_MAX_UPDATE = 4_000  # characters of `text` in chat.update
+_MAX_UPDATE = 4_000  # bytes of `text` in chat.update
 
 
 def _post(workspace: Workspace, args: Args) -> Json:
@@ -42,7 +42,7 @@ def _post(workspace: Workspace, args: Args) -> Json:
             **_content(workspace, args),
         )
     )
-    return {"channel": channel.id, "ts": message.ts, "message": message_json(workspace, message)}
+    return {"channel": channel.id, "ts": message.ts, "message": returned(workspace, message)}
 
 
 def _update(workspace: Workspace, args: Args) -> Json:
@@ -52,19 +52,25 @@ def _update(workspace: Workspace, args: Args) -> Json:
         raise SlackError("cant_update_message")
     if message.streaming_since:
         raise SlackError("streaming_state_conflict")
-    if len(args.text("text")) > _MAX_UPDATE:
+    if workspace.variant.edits != "allowed":
+        raise SlackError(workspace.variant.edits)
+    if len(args.text("text").encode()) > _MAX_UPDATE:
         raise SlackError("msg_too_long")
     changes = _content(workspace, args)
+    if message.streamed and "markdown_text" in args and workspace.variant.streamed_update == "emptied":
+        changes["text"] = ""
     if "blocks" not in args and "markdown_text" not in args:
         del changes["blocks"]  # without new content, the old blocks stay
     if "metadata" in args:
         changes["metadata"] = checked_metadata(args)
-    changed = workspace.change(message, edited=Edit(workspace.app.user_id, workspace.new_ts()), **changes)
+    if not args.items("blocks"):  # an update with blocks shows no "(edited)"
+        changes["edited"] = Edit(workspace.app.user_id, workspace.new_ts())
+    changed = workspace.change(message, **changes)
     return {
         "channel": channel.id,
         "ts": changed.ts,
         "text": changed.text,
-        "message": message_json(workspace, changed),
+        "message": returned(workspace, changed),
     }
 
 
@@ -75,6 +81,8 @@ def _delete(workspace: Workspace, args: Args) -> Json:
         raise SlackError("cant_delete_message")
     if message.streaming_since:  # Slack does not document this case, so the app must not rely on it
         raise SlackError("cant_delete_message")
+    if workspace.variant.deletions != "allowed":
+        raise SlackError(workspace.variant.deletions)
     workspace.remove(message)
     return {"channel": channel.id, "ts": message.ts}
 
@@ -97,8 +105,9 @@ def _content(workspace: Workspace, args: Args) -> dict[str, Any]:
     if not markdown and not blocks and not text.strip() and not args.items("attachments"):
         raise SlackError("no_text")
     if markdown:
-        return {"text": markdown, "blocks": (), "format": "markdown"}
-    return {"text": text[:_MAX_TEXT], "blocks": blocks, "format": "mrkdwn"}
+        raw = workspace.variant.markdown_text_tables == "raw"
+        return {"text": markdown, "blocks": (), "format": "markdown", "raw_tables": raw}
+    return {"text": text[:_MAX_TEXT], "blocks": blocks, "format": "mrkdwn", "raw_tables": False}
 
 
 METHODS: Mapping[str, Method] = {

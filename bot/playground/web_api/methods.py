@@ -12,6 +12,7 @@ from typing import Literal
 from bot.playground.web_api.arguments import Args
 from bot.playground.web_api.errors import SlackError
 from bot.playground.workspace import block_kit
+from bot.playground.workspace.message_json import message_json
 from bot.playground.workspace.messages import Json, Message
 from bot.playground.workspace.people import Channel
 from bot.playground.workspace.workspace import Workspace
@@ -65,9 +66,22 @@ def checked_root(workspace: Workspace, channel: Channel, thread_ts: str, error: 
     return thread_ts
 
 
+def returned(workspace: Workspace, message: Message) -> Json:
+    """Return the `message` of a response."""
+    body = message_json(workspace, message)
+    if workspace.variant.responses == "without_text":
+        return {**body, "text": "", "blocks": []}
+    return body
+
+
 def checked_blocks(workspace: Workspace, args: Args) -> tuple[Json, ...]:
     """Return the valid `blocks`, with ids."""
     blocks = args.items("blocks")
+    length = block_kit.markdown_length(blocks)
+    if length and workspace.variant.markdown_blocks != "allowed":
+        raise SlackError(workspace.variant.markdown_blocks)
+    if length > block_kit.MAX_MARKDOWN:
+        raise SlackError("msg_blocks_too_long")
     if problems := block_kit.problems(blocks):
         messages = [f"[ERROR] {problem}" for problem in problems]
         raise SlackError("invalid_blocks", response_metadata={"messages": messages})

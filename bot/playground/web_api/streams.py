@@ -17,10 +17,10 @@ from bot.playground.web_api.methods import (
     checked_root,
     joined_channel,
     known_message,
+    returned,
 )
 from bot.playground.web_api.statuses import checked_session_status, set_session
 from bot.playground.workspace import block_kit
-from bot.playground.workspace.message_json import message_json
 from bot.playground.workspace.messages import Json, Message
 from bot.playground.workspace.people import Channel
 from bot.playground.workspace.workspace import Workspace
@@ -40,8 +40,9 @@ def _start(workspace: Workspace, args: Args) -> Json:
             user=workspace.app.user_id,
             bot_id=workspace.app.bot_id,
             thread_ts=thread_ts,
-            text=_text_of(args),
+            text=_held(workspace, _text_of(args)),
             format="markdown",
+            streamed=True,
             streaming_since=workspace.clock(),
         )
     )
@@ -58,7 +59,7 @@ def _append(workspace: Workspace, args: Args) -> Json:
     text = _text_of(args)
     if not text and "chunks" not in args:
         raise SlackError("no_text")
-    workspace.append_to(message, text)
+    workspace.append_to(message, _held(workspace, message.text + text)[len(message.text) :])
     return {"channel": channel.id, "ts": message.ts}
 
 
@@ -66,8 +67,10 @@ def _stop(workspace: Workspace, args: Args) -> Json:
     channel, message = _own_message(workspace, args)
     if not message.stopped:
         _require_streaming(message)
+    if workspace.variant.stops != "allowed":
+        raise SlackError(workspace.variant.stops)
     status = checked_session_status(args, "session_status", "active")
-    text = message.text + _text_of(args)
+    text = _held(workspace, message.text + _text_of(args))
     blocks = checked_blocks(workspace, args)
     if not text and not blocks:
         raise SlackError("no_text")
@@ -76,7 +79,7 @@ def _stop(workspace: Workspace, args: Args) -> Json:
     metadata = checked_metadata(args) or message.metadata
     ended = workspace.change(message, text=text, blocks=blocks, metadata=metadata, streaming_since=None, stopped=False)
     set_session(workspace, channel.id, message.root, status)
-    return {"channel": channel.id, "ts": ended.ts, "message": message_json(workspace, ended)}
+    return {"channel": channel.id, "ts": ended.ts, "message": returned(workspace, ended)}
 
 
 def _require_recipient(workspace: Workspace, args: Args) -> None:
@@ -99,6 +102,16 @@ def _own_message(workspace: Workspace, args: Args) -> tuple[Channel, Message]:
 def _require_streaming(message: Message) -> None:
     if message.streaming_since is None:
         raise SlackError("message_not_in_streaming_state")
+
+
+def _held(workspace: Workspace, text: str) -> str:
+    """Return as much of a stream's text as Slack keeps. Raises msg_too_long where Slack does not cut it in silence."""
+    variant = workspace.variant
+    if variant.long_stream == "allowed" or len(text.encode()) <= variant.stream_bytes:
+        return text
+    if variant.long_stream == "refused":
+        raise SlackError("msg_too_long")
+    return text.encode()[: variant.stream_bytes].decode(errors="ignore")
 
 
 def _text_of(args: Args) -> str:

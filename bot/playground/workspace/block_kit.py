@@ -26,8 +26,13 @@ def problems(blocks: Sequence[Any]) -> list[str]:
         for index, block in enumerate(blocks)
         for problem in _check_block(block)
     ]
-    markdown = sum(len(str(b.get("text", ""))) for b in blocks if isinstance(b, dict) and b.get("type") == "markdown")
-    return errors + ([f"more than {MAX_MARKDOWN} characters of markdown"] if markdown > MAX_MARKDOWN else [])
+    length = markdown_length(blocks)
+    return errors + ([f"more than {MAX_MARKDOWN} characters of markdown"] if length > MAX_MARKDOWN else [])
+
+
+def markdown_length(blocks: Sequence[Any]) -> int:
+    """Return how many characters the markdown blocks have together, which Slack limits to MAX_MARKDOWN."""
+    return sum(len(str(b.get("text", ""))) for b in blocks if isinstance(b, dict) and b.get("type") == "markdown")
 
 
 def stored(blocks: Sequence[Json], new_id: Callable[[], str]) -> tuple[Json, ...]:

@@ -41,6 +41,8 @@ class Message:
     app_id: str | None = None  # of a workflow
     edited: Edit | None = None
     streaming_since: datetime | None = None
+    streamed: bool = False  # it streams, or it was streamed
+    raw_tables: bool = False  # Slack shows the tables in its Markdown as they were typed
     stopped: bool = False  # a person stopped its stream, but the app has not called chat.stopStream yet
     only_for: str | None = None  # id of the only person who sees it, for an ephemeral message
     unfurls: bool = False  # whether Slack may unfurl its links
@@ -51,6 +53,21 @@ class Message:
         return f"{self.channel}-{self.ts}"
 
     @property
+    def shown_text(self) -> str:
+        """The text that a person sees: that of the blocks if there are any."""
+        return "\n".join(filter(None, map(_text_of_block, self.blocks))) or self.text
+
+    @property
     def root(self) -> str:
         """The `ts` of the root of its thread, its own unless it is a reply."""
         return self.thread_ts or self.ts
+
+
+def _text_of_block(block: Json) -> str:
+    match block:
+        case {"type": "markdown", "text": str(text)} | {"type": "section" | "header", "text": {"text": str(text)}}:
+            return text
+        case {"type": "context", "elements": list(elements)}:
+            return " ".join(str(element.get("text", "")) for element in elements)
+        case _:
+            return ""

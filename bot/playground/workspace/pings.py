@@ -30,7 +30,7 @@ def message_pings(message: Message) -> list[str]:
 
 def unfurled(message: Message) -> list[str]:
     """Return the links in a message that Slack would unfurl."""
-    return _LINK.findall(message.text) if message.unfurls else []
+    return _LINK.findall(message.shown_text) if message.unfurls else []
 
 
 def _formatted_texts(message: Message) -> Iterator[str]:

@@ -23,6 +23,7 @@ from bot.playground.workspace.changes import (
 from bot.playground.workspace.messages import SLACKBOT, TOMBSTONE, Message
 from bot.playground.workspace.people import App, Channel, Person, Team
 from bot.playground.workspace.shared_files import Upload
+from bot.playground.workspace.slack_variant import SlackVariant
 from bot.playground.workspace.surfaces import Surfaces
 from bot.playground.workspace.thread_statuses import STOP_EVENT, ThreadStatuses
 from bot.playground.workspace.transcript import Transcript
@@ -57,6 +58,7 @@ class WorkspaceState:
         self.address = "http://127.0.0.1"  # where response URLs lead; the server sets its port
         self.response_urls: dict[str, ResponseUrl] = {}  # by token
         self.uploads: dict[str, Upload] = {}  # by file id
+        self.variant = SlackVariant()  # replaced by tests and settings
         self.watch = Watch()
         self.clock = clock
         self.rng = rng

@@ -64,7 +64,7 @@ class Workspace(WorkspaceState):
         """Every message of the workspace, one on each line."""
         return "\n".join(
             f"{channel.name:<12} {message.ts} {'↳ ' if message.thread_ts else ''}{message.user}"
-            f"{f' (only for {message.only_for})' if message.only_for else ''}: {message.text!r}"
+            f"{f' (only for {message.only_for})' if message.only_for else ''}: {message.shown_text!r}"
             for channel in self.channels.values()
             for message in self.transcript.of_channel(channel.id)
         )

@@ -156,7 +156,7 @@ class SlackAdapter:
 async def _post(slack: Slack, thread: Thread, text: str, *, wait_s: float) -> str | None:
     """Post a line, and return its ts; None when Slack does not say whether it was posted."""
     try:
-        ts, _ = await say(slack, thread, lambda: text, wait_s=wait_s)
+        posted, _ = await say(slack, thread, lambda: text, wait_s=wait_s)
     except RefusedError as refusal:
         raise PlatformError(refusal.code, refusal.method) from None
     except CallError as failure:
@@ -164,4 +164,4 @@ async def _post(slack: Slack, thread: Thread, text: str, *, wait_s: float) -> st
             raise PlatformUnavailable(str(failure)) from None
         log.warning("notice_unconfirmed", extra={"place": str(thread), "error": str(failure)})
         return None
-    return ts
+    return str(posted["ts"])

@@ -1,7 +1,7 @@
 """The messages that hold one answer, one after the other.
 
 Rule: where streaming is refused, expires, or breaks, the same message is edited. The messages that an
-earlier attempt left in the thread are written into before a new one is posted.
+earlier attempt left in the thread are written into before a new one is posted. open_message.py has the other rules.
 """
 
 from __future__ import annotations
@@ -10,10 +10,17 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
 from bot.slack.errors import CallError, RefusedError, ThrottledError, UnconfirmedError
-from bot.slack.outbound.messages import EditedMessage, Message, Slack, StreamedMessage
+from bot.slack.outbound.edited_message import EditedMessage
+from bot.slack.outbound.messages import Slack
+from bot.slack.outbound.open_message import OpenMessage
 from bot.slack.outbound.orphaned_messages import OrphanedMessages
+from bot.slack.outbound.streamed_message import Message, StreamedMessage
 from bot.slack.outbound.streaming_policy import StreamingPolicy
+from bot.slack.text import message_splitter
 from bot.turns.adapter import AnswerTarget
+
+_TOO_LONG = frozenset({"msg_too_long", "msg_blocks_too_long"})
+_MIN_BYTES = 1_000  # of a message that Slack calls too long: it is not split any further
 
 Text = Callable[[], str]  # called when the text is sent, because it grows while the call waits
 
@@ -25,90 +32,106 @@ class AnswerMessages:
         self, slack: Slack, streaming: StreamingPolicy, orphans: OrphanedMessages, target: AnswerTarget
     ) -> None:
         self.any_made = self.any_posted = False
+        self.limit = message_splitter.MESSAGE_BYTES  # for the text of one message
         self._slack = slack
         self._streaming = streaming
         self._orphans = orphans
         self._target = target
-        self._message: Message | None = None  # that grows
-        self._finishing_call: str | None = None  # the method that will finish it, as the limiter counts it
-        self._stopped = False  # a person stopped the stream in Slack: it grows no more, and the end comes soon
+        self._open = OpenMessage(slack, orphans)
 
     async def open(self, text: Text, *, must: bool) -> None:
         """Take an orphaned message, or make one, if none is open. Without `must` only if Slack has time for its end."""
-        if self._message is not None:
-            return
+        if self._open.message is None and (must or not self._open.edits_refused):
+            await self._take_or_make(text, must=must)
+        if self._open.message is not None:
+            await self._open.delete_replaced()
+
+    async def _take_or_make(self, text: Text, *, must: bool) -> None:
         if (orphan := await self._orphans.next()) is not None:
-            self._hold(orphan)
+            self._open.hold(orphan)
             return
         limiter, thread = self._slack.limiter, self._target.thread
-        if self._streaming.allowed(thread) and limiter.can_reserve(StreamedMessage.ends_by):
+        may_stream = self._streaming.allowed(thread) and not self._open.edits_refused
+        if may_stream and limiter.can_reserve(StreamedMessage.ends_by):
             await self._start_stream(text)
-        if self._message is None and (must or limiter.can_reserve(EditedMessage.ends_by)):
-            self._reserve(EditedMessage.ends_by)
+        if self._open.message is None and (must or limiter.can_reserve(EditedMessage.ends_by)):
+            self._open.reserve(EditedMessage.ends_by)
             await self._make(EditedMessage.post, text)
             self.any_posted = True
 
     def may_grow(self, text: str) -> bool:
         """Return whether a message is open that does not show this text yet."""
-        return self._message is not None and not self._stopped and not self._message.shows(text)
+        message = self._open.message
+        return message is not None and not self._open.stopped and not message.shows(text)
 
     async def wait_to_grow(self) -> None:
         """Wait until Slack's limits let the open message grow."""
-        if self._message is not None:
-            await self._slack.limiter.wait_for_partial_update(self._message.grows_by)
+        if self._open.message is not None:
+            await self._slack.limiter.wait_for_partial_update(self._open.message.grows_by)
 
     async def grow(self, text: str) -> bool:
         """Show the text so far in the open message; False when Slack did not take it, and the next call may."""
-        if (message := self._message) is None:
+        if (message := self._open.message) is None:
             return False
         try:
             await message.grow(text)
         except CallError as failure:
-            if not isinstance(failure, ThrottledError):
-                await self._fall_back(message, failure)
+            if not isinstance(failure, ThrottledError) and not _is_too_long(message, failure):
+                await self._open.fall_back(message, text, failure)
             return False
         return True
 
-    async def complete(self, text: str) -> None:
-        """End the open message with this text, opening one first when there is none."""
-        while self._message is not None or text.strip():
-            if self._message is None:
-                await self.open(lambda: text, must=True)
-            elif await self._is_finished(self._message, text):
-                self._hold(None)
-                return
+    async def complete(self, text: str) -> bool:
+        """End the open message with this text, opening one first when there is none.
+
+        Return False when it cannot hold all of the text. Then the caller splits what `rest_of` returns at `limit`, and
+        completes the first piece of it.
+        """
+        try:
+            while (self._open.message is not None or text.strip()) and not self._open.standing:
+                if self._open.message is None:
+                    await self.open(lambda: text, must=True)
+                elif await self._is_finished(self._open.message, text):
+                    break
+        except RefusedError as refusal:
+            if refusal.code not in _TOO_LONG or self.limit // 2 < _MIN_BYTES:
+                raise
+            self.limit //= 2
+            return False
+        if self._open.standing:
+            return False
+        await self._open.close()
+        return True
+
+    def rest_of(self, text: str) -> str:
+        """Return the text without its beginning that stands in a message which takes no more, and forget that one."""
+        standing, self._open.standing = self._open.standing, 0
+        return message_splitter.rest_after(text, standing) if standing else text
 
     def until_expiry(self) -> AbstractAsyncContextManager[object]:
-        """Return a timeout for the moment at which Slack ends the open stream; without a stream there is none."""
-        time, left_s = self._slack.limiter.clock, None
-        if isinstance(self._message, StreamedMessage):
-            left_s = self._message.expires_at - time.now()
-        return time.timeout(left_s)
+        """See OpenMessage."""
+        return self._open.until_expiry()
 
     async def replace_expired(self) -> None:
-        """Go on by edits when the open stream has expired."""
-        message = self._message
-        if isinstance(message, StreamedMessage) and self._slack.limiter.clock.now() >= message.expires_at:
-            self._hold(await message.break_off())
+        """See OpenMessage."""
+        await self._open.replace_expired()
 
     async def release(self) -> None:
-        """Leave no message behind that Slack shows as streaming for minutes."""
-        if isinstance(self._message, StreamedMessage):
-            await self._message.break_off()
-        self._hold(None)
+        """See OpenMessage."""
+        await self._open.release()
 
     async def _is_finished(self, message: Message, text: str) -> bool:
         try:
             await message.finish(text)
         except CallError as failure:
-            if not await self._fall_back(message, failure):
+            if _is_too_long(message, failure) or not await self._open.fall_back(message, text, failure):
                 raise
             return False
         return True
 
     async def _start_stream(self, text: Text) -> None:
         """Start a stream. If Slack refuses to stream, nothing is open, and the caller posts."""
-        self._reserve(StreamedMessage.ends_by)
+        self._open.reserve(StreamedMessage.ends_by)
         try:
             await self._make(StreamedMessage.start, text)
         except RefusedError as refusal:
@@ -118,41 +141,22 @@ class AnswerMessages:
         except UnconfirmedError as failure:
             if not failure.answered:
                 raise
-        if self._message is None:
-            self._reserve(None)
+        if self._open.message is None:
+            self._open.reserve(None)
 
     async def _make(self, make: Callable[[Slack, AnswerTarget, Text], Awaitable[Message]], text: Text) -> None:
         """Post a message, or find it in the thread when Slack did not confirm it."""
         try:
-            self._hold(await make(self._slack, self._target, text))
+            self._open.hold(await make(self._slack, self._target, text))
         except UnconfirmedError as failure:
             if not failure.sent or not await self._orphans.search():
                 raise
-            self._hold(self._orphans.take())
+            self._open.hold(self._orphans.take())
         self.any_made = True
-        if self._message is not None:
-            await self._orphans.note(self._message.ts)
+        if self._open.message is not None:
+            await self._orphans.note(self._open.message.ts)
 
-    async def _fall_back(self, message: Message, failure: CallError) -> bool:
-        """Go on with this message in another way, or with another message; False when there is no other way."""
-        if isinstance(message, StreamedMessage):
-            self._stopped = self._stopped or failure.code == "stopped_by_user"
-            self._hold(await message.break_off())
-        elif message.orphaned and isinstance(failure, RefusedError):
-            await self._orphans.remove(message)
-            self._hold(None)
-        else:
-            return False
-        return True
 
-    def _hold(self, message: Message | None) -> None:
-        self._message = message
-        self._reserve(message.ends_by if message else None)
-
-    def _reserve(self, method: str | None) -> None:
-        """Reserve with the limiter the call that will finish the open message."""
-        if self._finishing_call:
-            self._slack.limiter.release(self._finishing_call)
-        if method:
-            self._slack.limiter.reserve(method)
-        self._finishing_call = method
+def _is_too_long(message: Message, failure: CallError) -> bool:
+    """Return whether a shorter text is needed. A stream that is too long goes on as an edited message."""
+    return isinstance(message, EditedMessage) and failure.code in _TOO_LONG

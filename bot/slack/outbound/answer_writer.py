@@ -20,7 +20,7 @@ from bot.slack.outbound.orphaned_messages import OrphanedMessages
 from bot.slack.text import message_splitter
 from bot.slack.text.markdown_sanitizer import MarkdownSanitizer
 
-MOST_BUFFERED = 4 * message_splitter.MESSAGE_CHARACTERS  # more than a message, for only a full one leaves the buffer
+MOST_BUFFERED = 4 * message_splitter.MESSAGE_BYTES  # characters; more than a message, for only a full one leaves
 
 
 class SlackAnswerWriter:
@@ -113,7 +113,9 @@ class SlackAnswerWriter:
             await self._grow()
         await self._start_over()
         await self._complete_full_messages()
-        await self._messages.complete(self._text)
+        while not await self._messages.complete(self._text):
+            self._text = self._messages.rest_of(self._text)
+            await self._complete_full_messages()
         await self._orphans.remove_all()
         await self._status.end(any_made=self._messages.any_made, any_posted=self._messages.any_posted)
         self._shown.set()
@@ -135,10 +137,14 @@ class SlackAnswerWriter:
             self._room.set()
 
     async def _complete_full_messages(self) -> None:
-        while len(self._text) > message_splitter.MESSAGE_CHARACTERS:
-            piece, self._text = message_splitter.split_once(self._text)
-            await self._messages.complete(piece)
-            self._room.set()
+        while not message_splitter.fits(self._text, self._messages.limit):
+            full = self._text
+            piece, rest = message_splitter.split_once(full, self._messages.limit)
+            if await self._messages.complete(piece):
+                self._text = rest + self._text[len(full) :]  # more text may have come meanwhile
+                self._room.set()
+            else:
+                self._text = self._messages.rest_of(self._text)
 
     async def _grow(self) -> None:
         if self._so_far().strip():
@@ -147,12 +153,14 @@ class SlackAnswerWriter:
             return
         await _first(self._messages.wait_to_grow(), self._whole.wait())
         if not self._whole.is_set() and not await self._messages.grow(self._so_far()):
+            self._text = self._messages.rest_of(self._text)
             self._news.set()  # the text that was not shown is still to be shown
 
     def _so_far(self) -> str:
         """Return the text that surely stays in the growing message when the rest is split."""
-        is_all = self._whole.is_set() and len(self._text) <= message_splitter.MESSAGE_CHARACTERS
-        return self._text if is_all else self._text[: message_splitter.stable_length()]
+        limit = self._messages.limit
+        is_all = self._whole.is_set() and message_splitter.fits(self._text, limit)
+        return self._text if is_all else message_splitter.stable_start(self._text, limit)
 
 
 async def _first(*waits: Awaitable[object]) -> None:

@@ -18,7 +18,8 @@ from bot.domain import texts
 from bot.slack.errors import CallError, RefusedError, UnconfirmedError
 from bot.slack.identity import BotIdentity
 from bot.slack.message_fields import is_by_this_bot
-from bot.slack.outbound.messages import LONGEST_WAIT_S, EditedMessage, Slack
+from bot.slack.outbound.edited_message import EditedMessage
+from bot.slack.outbound.messages import LONGEST_WAIT_S, Slack
 from bot.turns.adapter import AnswerTarget, Ledger
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from typing import Any
 
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from bot.domain.events import Thread
+from bot.domain.events import Thread, storable
 from bot.errors import PlatformUnavailable
 from bot.prompt.thread_context import UNREADABLE, AuthorKind, EarlierMessage, ThreadContext
 from bot.slack.errors import CallError
@@ -21,6 +21,8 @@ from bot.slack.identity import BotIdentity
 from bot.slack.message_content import HUDDLE, forwarded_messages, words
 from bot.slack.message_fields import TS, file_attachments, is_by_this_bot, message_text
 from bot.slack.outbound.messages import Slack
+from bot.slack.text import read_back
+from bot.slack.text.markdown_blocks import markdown_of
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +64,7 @@ async def find_own(slack: Slack, bot: BotIdentity, thread: Thread, after: str, t
     except CallError:
         return None
     ours = [message for message in _messages(page) if isinstance(message, dict) and is_by_this_bot(message, bot)]
-    found = [ts for message in ours if text in _string(message, "text") and (ts := _string(message, "ts")) > after]
+    found = [ts for message in ours if read_back.holds(message, text) and (ts := _string(message, "ts")) > after]
     if not found:
         raise PlatformUnavailable("the message was not posted")
     return max(found)
@@ -112,12 +114,17 @@ def _earlier(message: dict[str, Any], bot: BotIdentity) -> EarlierMessage:
     return EarlierMessage(
         message_id=_string(message, "ts"),
         author_id=user or bot_id,
-        text=message_text({"text": words(message, bot)}, bot),
+        text=_own_markdown(message, by) or message_text({"text": words(message, bot)}, bot),
         attachments=file_attachments(message.get("files")),
         by=by,
         name=_bot_name(message) if by is AuthorKind.BOT else "",
         forwarded=forwarded_messages(message, bot),
     )
+
+
+def _own_markdown(message: dict[str, Any], by: AuthorKind) -> str:
+    """Return the Markdown of this bot's own message. The text beside its blocks is cut."""
+    return storable(markdown_of(message.get("blocks"))) if by is AuthorKind.SELF else ""
 
 
 def _bot_name(message: dict[str, Any]) -> str:

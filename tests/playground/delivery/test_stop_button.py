@@ -91,9 +91,9 @@ async def test_a_stopped_stream_can_be_edited(
     """chat.update works on a stopped stream too."""
     where = await start(client, root)
     workspace.interactions.stop(ana, help_desk, root.ts)
-    await client.chat_update(**where, markdown_text="Hello.")
+    await client.chat_update(**where, blocks=[{"type": "markdown", "text": "Hello."}], text="Hello.")
 
-    assert [message.text for message in workspace.app_messages(help_desk)] == ["Hello."]
+    assert [message.shown_text for message in workspace.app_messages(help_desk)] == ["Hello."]
 
 
 async def test_work_that_is_no_stream_can_be_stopped(

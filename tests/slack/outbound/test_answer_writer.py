@@ -44,7 +44,7 @@ async def test_the_message_is_known_at_once() -> None:
         showing = asyncio.create_task(slack.reply(source))
         source.add("Hello")
         await slack.workspace.until(lambda: slack.ledger.posted_ids == [answer.ts for answer in slack.answers()] != [])
-        source.add("x " * message_splitter.MESSAGE_CHARACTERS)
+        source.add("x " * message_splitter.MESSAGE_BYTES)
         source.end()
         await showing
 
@@ -71,7 +71,7 @@ async def test_an_answer_of_any_length_arrives_whole(streaming: str, pieces: int
 
         assert "".join(slack.texts()) == "".join(paragraphs)
         assert all(text.startswith("Paragraph") for text in slack.texts())
-        assert max(map(len, slack.texts())) <= message_splitter.MESSAGE_CHARACTERS
+        assert max(map(len, slack.texts())) <= message_splitter.MESSAGE_BYTES
 
 
 async def test_a_slow_slack_delays_the_model() -> None:

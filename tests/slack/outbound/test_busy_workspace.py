@@ -82,7 +82,7 @@ async def test_sixty_threads_at_once(streaming: str) -> None:
         answers = await asyncio.gather(*(slack.ask(pieces=10, every_s=1.5) for _ in range(60)))
         whole = "".join(f"{number} " for number in range(10))
 
-        assert [[(m.text, m.streaming_since) for m in answer] for answer in answers] == [[(whole, None)]] * 60
+        assert [[(m.shown_text, m.streaming_since) for m in answer] for answer in answers] == [[(whole, None)]] * 60
         assert slack.server.calls.too_early(timedelta(0)) == []
 
 
@@ -168,9 +168,9 @@ async def test_an_unreachable_slack_may_be_retried() -> None:
             await slack.reply(AnswerSource("Hello"))
 
 
-@pytest.mark.parametrize("code", ["token_revoked", "account_inactive", "is_archived", "message_not_found"])
+@pytest.mark.parametrize("code", ["token_revoked", "account_inactive", "is_archived"])
 async def test_a_last_edit_that_is_refused(code: str) -> None:
-    """If Slack refuses the last edit, the writer raises with Slack's error code."""
+    """If Slack would refuse a new message as well as the last edit, the writer raises with Slack's error code."""
     async with stage(streaming="off") as slack:
         slack.server.faults.refuse("chat.update", code)
         source = AnswerSource()

@@ -67,7 +67,7 @@ def test_a_restart_writes_into_the_messages_that_stand(streaming: str) -> None:
 
     @in_virtual_time
     async def run() -> None:
-        text, shown, made = await play([4_000, 30.0, RESTART, 5.0, 3_000, 30.0], streaming)
+        text, shown, made = await play([4_000, 30.0, RESTART, 5.0, 2_500, 30.0], streaming)
         assert "".join("".join(shown).split()) == "".join(text.split())
         assert (len(shown), made) == (2, 3)  # the third is not needed any more
 

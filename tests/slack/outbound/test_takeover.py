@@ -38,7 +38,7 @@ async def left_posted(slack: Stage, text: str = "All o") -> str:
 
 def stands_alone(slack: Stage, ts: str, text: str = WHOLE) -> bool:
     """Return whether this is the bot's only message, whole, and not streaming."""
-    return [(m.ts, m.text, m.streaming_since) for m in slack.answers()] == [(ts, text, None)]
+    return [(m.ts, m.shown_text, m.streaming_since) for m in slack.answers()] == [(ts, text, None)]
 
 
 @pytest.mark.parametrize("leave", [left_streaming, left_posted])
@@ -122,7 +122,7 @@ async def test_a_long_answer_goes_on_below() -> None:
     """Text beyond the existing messages is posted, and the ledger has all messages in order."""
     async with stage() as slack:
         first, second = await left_posted(slack), await left_streaming(slack)
-        text = "word " * (3 * message_splitter.MESSAGE_CHARACTERS // 5)
+        text = "word " * (3 * message_splitter.MESSAGE_BYTES // 5)
         await slack.reply(AnswerSource(text), attempt=2)
 
         assert "".join(slack.texts()) == text
@@ -140,7 +140,7 @@ async def test_other_answers_are_left_alone() -> None:
         slack.workspace.show_ephemeral(slack.person, slack.channel, "psst", by_app=True, thread_ts=slack.root)
         await slack.reply(AnswerSource(WHOLE), attempt=2)
 
-        shown = [message.text for message in slack.workspace.thread(slack.channel, slack.root)]
+        shown = [message.shown_text for message in slack.workspace.thread(slack.channel, slack.root)]
         assert shown == ["help", "An answer to something else.", "and?", "deployed", WHOLE]
         assert slack.ledger.posted_ids == [slack.answers()[-1].ts]
         assert [message.text for message in slack.workspace.ephemerals(slack.person, slack.channel)] == ["psst"]

@@ -104,6 +104,14 @@ def test_a_message_on_two_pages_is_converted_once() -> None:
     assert len(earlier_messages([page, page], BOT, BEFORE)) == 1
 
 
+def test_the_bots_own_words_stand_in_blocks() -> None:
+    """The text of an answer is read from its markdown block, because the text beside it is cut."""
+    blocks = [{"type": "markdown", "text": "| a |\n|---|\n| **whole** |"}]
+    message = {"ts": TS, "user": BOT.user_id, "text": "a wh…", "blocks": blocks}
+
+    assert [read.text for read in earlier_messages([message], BOT, BEFORE)] == ["| a |\n|---|\n| **whole** |"]
+
+
 def post_replies(slack: Stage, count: int) -> None:
     """Post that many replies in the thread."""
     for number in range(count):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.slack.text.message_splitter import split_once, stable_length
+from bot.slack.text.message_splitter import divides, fits, rest_after, split_once, stable_length
 
 FENCE = re.compile(r"[ \t]*(```+|~~~+)[^`~\n]*")
 PARAGRAPH = st.text("ab .\n", max_size=150)
@@ -39,6 +39,49 @@ def fences(text: str) -> int:
 def test_every_piece_fits(text: str) -> None:
     """No piece exceeds the limit."""
     assert all(len(piece) <= 200 for piece in split(text, 200))
+
+
+@given(st.lists(st.sampled_from(["a", "ж", "漢", "😀", " ", "\n"]), min_size=201, max_size=900).map("".join))
+def test_limits_are_in_bytes(text: str) -> None:
+    """No piece has more bytes than the limit, in any script, and nothing is lost."""
+    pieces, rest = [], text
+    while not fits(rest, 200):
+        piece, rest = split_once(rest, 200)
+        pieces.append(piece)
+    assert all(len(piece.encode()) <= 200 for piece in pieces)
+    assert "".join([*pieces, rest]) == text
+
+
+@given(st.text("ab \n|`", max_size=300), st.integers(0, 300))
+def test_the_rest_goes_on_where_the_text_stands(text: str, at: int) -> None:
+    """The rest ends with all of the text after the beginning that stands elsewhere."""
+    assert rest_after(text, at).endswith(text[at:])
+
+
+def test_the_rest_of_code_is_code() -> None:
+    """Code whose beginning stands elsewhere is opened again in its language."""
+    assert rest_after("```python\nx = 1\ny = 2\n```", len("```python\nx = 1\n")) == "```python\ny = 2\n```"
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "divided"),
+    [
+        ("one two", 3, False),
+        ("one two", 4, False),
+        ("one two", 2, True),
+        ("漢字", 1, True),
+        ("end.Then", 4, True),
+        ("👍\U0001f3fd", 1, True),
+        ("| a | b |\n", 4, True),
+        ("| a |\n| b |", 6, False),
+        ("```py\nx", 3, True),
+        ("abc", 0, False),
+        ("abc", 3, False),
+    ],
+)
+def test_a_word_a_row_or_a_fence_is_not_divided(text: str, at: int, divided: bool) -> None:  # noqa: FBT001 - a table's column
+    """A text goes on in another message only where that divides no word, row or line of a fence."""
+    assert divides(text, at) is divided
 
 
 @given(DOCUMENT)

@@ -102,7 +102,7 @@ function rendered(message, controller) {
   const attached = attachments(message.attachments, controller.names);
   const fromBlocks = blocks(message.blocks, { names: controller.names, press });
   if (fromBlocks.length) return [...fromBlocks, ...attached];
-  if (message.format === "markdown") return markdown(message.text, controller.names, message.streaming);
+  if (message.format === "markdown") return markdown(message.text, controller.names, message.streaming, !message.raw_tables);
   return [...mrkdwn(message.text, controller.names), ...attached];
 }
 

@@ -15,9 +15,10 @@ const RULE = /^ {0,3}(?:(?:\*\s*){3,}|(?:-\s*){3,}|(?:_\s*){3,})$/;
 const QUOTE = /^ {0,3}> ?/;
 const ITEM = /^(\s*)(?:([-*+•])|(\d{1,9})[.)])(\s+|$)/;
 
-/** Nodes for a whole text. `names` as in entities.js. `open` while more text is still to come. */
-export function markdown(text, names, open = false) {
-  return blocks(text.replace(/\r\n?/g, "\n").split("\n"), { names, open, depth: 0 });
+/** Nodes for a whole text. `names` as in entities.js. `open` while more text is still to come.
+ * Without `tables`, a table is shown as it was typed. */
+export function markdown(text, names, open = false, tables = true) {
+  return blocks(text.replace(/\r\n?/g, "\n").split("\n"), { names, open, tables, depth: 0 });
 }
 
 function blocks(lines, context) {
@@ -39,7 +40,7 @@ function block(lines, at, context) {
   if (RULE.test(line)) return { node: el("hr"), next: at + 1 };
   if (context.depth < MAX_DEPTH && QUOTE.test(line)) return quote(lines, at, context);
   if (context.depth < MAX_DEPTH && ITEM.test(line)) return list(lines, at, context);
-  if (isTableAt(lines, at, isOpenAt(lines, lines.length, context))) return table(lines, at, context.names);
+  if (context.tables && isTableAt(lines, at, isOpenAt(lines, lines.length, context))) return table(lines, at, context.names);
   return paragraph(lines, at, context);
 }
 
