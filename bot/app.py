@@ -106,7 +106,7 @@ def _health(
         return services.scheduler.running
 
     async def counts() -> Mapping[str, int]:
-        metrics = await services.store.run(figures, now=clock())
+        metrics = await figures(services.store, now=clock())
         return {
             "owed": metrics.owed_messages,
             "oldest_owed_seconds": round(metrics.oldest_owed_seconds),

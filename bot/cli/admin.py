@@ -87,7 +87,7 @@ async def open_sessions(settings: Settings, limit: int) -> list[OpenSession]:
 async def status(settings: Settings) -> WorkMetrics:
     """Return the metrics of all replicas together: now, and over the last day."""
     async with open_store(settings, must_exist=True) as store:
-        return await store.run(figures, now=utc_now())
+        return await figures(store, now=utc_now())
 
 
 async def erasable(settings: Settings, scope: Scope) -> Erasable:

@@ -20,11 +20,27 @@ T = TypeVar("T")
 
 
 class CallersParameters(dict[str, Any]):
-    """The parameters of a caller's request, with the caller's name, which is not sent."""
+    """The parameters of a caller's request, with the caller's name, which is not sent.
 
-    def __init__(self, parameters: Parameters, caller: str) -> None:
+    `most_tokens` limits the answer to the tokens that the caller's key has for it; None: no such limit. It is sent to
+    backends that accept a limit.
+    """
+
+    def __init__(self, parameters: Parameters, caller: str, most_tokens: int | None = None) -> None:
         super().__init__(parameters)
         self.caller = caller
+        self.most_tokens = most_tokens
+
+
+def limited(parameters: Parameters, most_tokens: int) -> Parameters:
+    """Return a caller's parameters with a limit of ours for the answer."""
+    caller = caller_of(parameters)
+    return parameters if caller is None else CallersParameters(parameters, caller, max(1, most_tokens))
+
+
+def own_limit(parameters: Parameters) -> int | None:
+    """Return our limit for the answer to a caller, if there is one."""
+    return parameters.most_tokens if isinstance(parameters, CallersParameters) else None
 
 
 def caller_of(parameters: Parameters) -> str | None:

@@ -1,8 +1,9 @@
 """A backend's failure: its status and error object, read as one Trouble and a line for operators.
 
 Rule: pure. The backend's message may repeat a person's text or part of a key. It is never shown, and it is searched
-only where neither a code nor the status says the kind of failure. It may also repeat a value that a caller of the HTTP
-API chose; then only the fault's codes say that the window was exceeded.
+only where neither a code nor the status says the kind of failure. Then it has to begin with a sentence that backends
+are known to write, because it may quote that sentence from a person's text. It may also repeat a value that a caller of
+the HTTP API chose; then only the fault's codes say that the window was exceeded.
 """
 
 from __future__ import annotations
@@ -61,8 +62,28 @@ _BY_STATUS = {
 _INPUT_TOKENS = "input_tokens"
 # Codes of a single parameter's fault. `invalid_request_error` is none: DeepSeek has it for an exceeded window.
 _PARAMETER_CODE = re.compile(r"(unsupported|unknown|missing)_|invalid_(?!request)")
-# DeepSeek and older versions of vLLM have only a message.
-_WINDOW = re.compile(
+# DeepSeek, LM Studio and older versions of vLLM and llama.cpp have only a message. It begins with one of these.
+_SENTENCES = (
+    r"This (?:model|endpoint)'s maximum context length is \d+",  # OpenAI, DeepSeek, vLLM, OpenRouter
+    r"Input tokens exceed the configured limit of \d+ tokens|Your input exceeds the context window of this model",
+    r"You passed \d+ input \w+(?: and requested \d+ output tokens)?\. However, the model's context length is only \d+",
+    r"(?:'max_tokens' or )?'max_(?:completion_)?tokens' is too large: \d+\. This model's maximum context length is \d+",
+    r"The decoder prompt \(length \d+\) is longer than the maximum model length of \d+",
+    r"Input length \(\d+\) exceeds model's maximum context length",
+    r"(?:the )?request (?:\(\d+ tokens\) )?exceeds the available context size",  # llama.cpp
+    r"The number of tokens to keep from the initial prompt is greater than the context length",  # LM Studio
+    r"Trying to keep the first \d+ tokens when context the overflows",
+    r"(?:the )?input length exceeds the context length",  # Ollama
+    r"The input \(\d+ tokens\) is longer than the model's context length",  # SGLang
+    r"(?:Input validation error: )?`inputs` tokens \+ `max_new_tokens` must be <= \d+",  # TGI
+    r"prompt is too long: \d+ tokens > \d+ maximum",
+    r"Prompt contains \d+ tokens, too large for model with \d+ maximum context length",
+)
+_PROXY = r"(?:[\w.]{1,60}(?:Error|Exception)(?:: | - ))*"  # LiteLLM puts the names of its exceptions before it
+_WINDOW_EXCEEDED = re.compile(
+    _PROXY + "(?:" + "|".join(_SENTENCES).replace(r"\d+", r"\d[\d,]*") + ")", re.IGNORECASE | re.ASCII
+)
+_WINDOW = re.compile(  # a message that an operator should look at
     r"context (length|window|size)|maximum context|input tokens exceed|prompt is too long", re.IGNORECASE
 )
 _WINDOW_FULL = "Context size has been exceeded."  # llama.cpp, with a 500: the whole message, so that it quotes nobody
@@ -144,7 +165,7 @@ class BackendFault:
         if self.message == _WINDOW_FULL:
             return True
         says_more = self._named(_BY_VAGUE_WORD) or _PARAMETER_CODE.match(self.code)
-        return self.status in _UNCLEAR and not says_more and self._mentions_window
+        return self.status in _UNCLEAR and not says_more and _WINDOW_EXCEEDED.match(self.message) is not None
 
     @property
     def _mentions_window(self) -> bool:

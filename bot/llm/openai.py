@@ -23,7 +23,7 @@ from openai.types.model import Model
 
 from bot.errors import ModelError, StartupError, Trouble
 from bot.llm import NO_PARAMETERS, OFFERED, Offer, Parameters, Piece, Thinking, may_be_empty
-from bot.llm.callers import PerCaller, caller_of
+from bot.llm.callers import PerCaller, caller_of, own_limit
 from bot.llm.errors import PROBLEMS, BackendFault, retry_after_s
 from bot.llm.stream_parser import StreamParser
 from bot.llm.timeouts import TimedReader
@@ -43,7 +43,9 @@ WHOLE_S = 600.0
 _DRAIN_S = 0.25
 _MAX_ATTEMPTS = 3  # the first, and one after each parameter that a backend refuses
 # Parameters that some backends refuse. The next attempt omits a refused one, and all later requests do if it succeeds.
-_EXTRAS: dict[str, Any] = {"stream_options": {"include_usage": True}}
+_USAGE: dict[str, Any] = {"stream_options": {"include_usage": True}}
+_LIMIT = "max_completion_tokens"
+_EXTRAS = {*_USAGE, _LIMIT}
 
 _FAILURES = (openai.APIError, httpx2.HTTPError, aiohttp.ClientError, TimeoutError, ModelError)
 _NOT_FATAL = {Trouble.RATE_LIMITED, Trouble.EMPTY, Trouble.REFUSED}  # key, address and model are right
@@ -96,7 +98,8 @@ class OpenAI:
     ) -> AsyncGenerator[Piece]:
         """See LLM.stream. A request is made once more without a parameter that the backend refuses."""
         accepted = self._extras.of(parameters)
-        has_text, extras = False, frozenset(accepted & self._extras.ours)
+        has_text, extras = False, frozenset(accepted & self._extras.ours & _extras(parameters).keys())
+        offered = extras
         for attempt in range(1, _MAX_ATTEMPTS + 1):
             try:
                 async with self._request(messages, parameters, extras) as answer:
@@ -105,7 +108,7 @@ class OpenAI:
                             yield Thinking()
                             continue
                         has_text = True
-                        accepted &= extras
+                        accepted -= offered - extras
                         yield text
                     done = answer.completion.end()
                     await _drain(answer.body)
@@ -116,7 +119,7 @@ class OpenAI:
                     # From None: the backend's own words may repeat a person's text.
                     raise self._as_model_error(error, parameters) from None
             else:
-                accepted &= extras
+                accepted -= offered - extras
                 yield done
                 return
 
@@ -152,7 +155,10 @@ class OpenAI:
     ) -> AsyncIterator[TimedReader]:
         """Make one request; its answer can be read within the block."""
         completion = StreamParser(
-            self._model, may_be_empty=may_be_empty(parameters), quotes_caller=caller_of(parameters) is not None
+            self._model,
+            may_be_empty=may_be_empty(parameters),
+            most_tokens=own_limit(parameters),
+            quotes_caller=caller_of(parameters) is not None,
         )
         # A quarter of the CPU of the library's typed stream: the events are read here, and the messages pass by its
         # arguments, because it would walk through each by reflection, at a cost that grows with the history.
@@ -163,7 +169,7 @@ class OpenAI:
             extra_body={
                 **self._supported(parameters),
                 "messages": list(messages),
-                **{name: _EXTRAS[name] for name in extras},
+                **{name: value for name, value in _extras(parameters).items() if name in extras},
             },
         )
         async with AsyncExitStack() as stack:
@@ -222,6 +228,12 @@ class OpenAI:
         return ModelError(Trouble.CUT, f"{PROBLEMS[Trouble.CUT]} ({_reason(causes)})")
 
 
+def _extras(parameters: Parameters) -> dict[str, Any]:
+    """Return the parameters that we add to a request. A caller's own limit replaces ours."""
+    limit = own_limit(parameters)
+    return _USAGE if limit is None else {**_USAGE, _LIMIT: limit}
+
+
 def _fault(error: Exception, parameters: Parameters) -> BackendFault | None:
     """Return the backend's own account of an error, if it sent one."""
     return _read(error, parameters) if isinstance(error, openai.APIStatusError) else None
@@ -233,7 +245,12 @@ def _read(error: openai.APIStatusError, parameters: Parameters) -> BackendFault:
 
 def _not_blamed(extras: frozenset[str], error: Exception, parameters: Parameters) -> frozenset[str]:
     fault = _fault(error, parameters)
-    return extras if fault is None else frozenset(name for name in extras if not fault.blames(name))
+    if fault is None:
+        return extras
+    blamed = {name for name in extras if fault.blames(name)}
+    if fault.blames("max_tokens"):  # some backends name it so, whichever name the request has
+        blamed.add(_LIMIT)
+    return extras - blamed
 
 
 @cache

@@ -12,6 +12,7 @@ from typing import Any
 from bot.errors import ModelError, Trouble
 from bot.llm import Done, ToolCall, Usage
 from bot.llm.errors import PROBLEMS, BackendFault
+from bot.prompt.tokens import MOST_CHARACTERS
 
 MAX_LINE_BYTES = 1_000_000  # one event; a delta is a few hundred
 MAX_ANSWER_CHARACTERS = 1_000_000  # above any model's own limit: stops a local model that loops
@@ -29,15 +30,20 @@ _HIGH = ("\ud800", "\udbff")
 class StreamParser:
     """The answer to one request. Feed it the body until it has `ended`, then call `end`."""
 
-    def __init__(self, model: str, *, may_be_empty: bool = False, quotes_caller: bool = False) -> None:
+    def __init__(
+        self, model: str, *, may_be_empty: bool = False, most_tokens: int | None = None, quotes_caller: bool = False
+    ) -> None:
         """`model` is reported when the backend names none. With `may_be_empty` an answer without text is whole.
 
-        With `quotes_caller` an error's message may repeat values that a caller chose.
+        `most_tokens` is our own limit. An answer may end there before its first word, and the parser ends a text that
+        is surely longer. With `quotes_caller` an error's message may repeat values that a caller chose.
         """
         self.ended = False  # the rest of the body does not matter
         self.thinking = False  # the last bytes held reasoning, which is not part of the text
         self._requested_model = model
         self._may_be_empty = may_be_empty
+        self._is_limited = most_tokens is not None
+        self._most_characters = min(MAX_ANSWER_CHARACTERS, (most_tokens or MAX_ANSWER_CHARACTERS) * MOST_CHARACTERS)
         self._quotes_caller = quotes_caller
         self._reported_model = ""  # the backend's name of it
         self._usage: Usage | None = None
@@ -62,7 +68,7 @@ class StreamParser:
             if not text.strip():  # not an answer yet: a model may send nothing else
                 text, self._blank = "", text[:MAX_BLANK_CHARACTERS]
         self._characters += len(text)
-        if self._characters > MAX_ANSWER_CHARACTERS:
+        if self._characters > self._most_characters:
             self._finish, self.ended = "length", True
         return text
 
@@ -74,13 +80,14 @@ class StreamParser:
             raise _failure(Trouble.CUT, "no finish_reason")
         if self._finish == "content_filter":
             raise _failure(Trouble.REFUSED, "finish_reason content_filter")
-        if not (self._characters or self._calls or (self._may_be_empty and self._finish)):
-            too_short = self._finish == "length"
+        too_short = self._finish == "length"
+        is_limits_end = (self._may_be_empty and self._finish) or (self._is_limited and too_short)
+        if not (self._characters or self._calls or is_limits_end):
             raise _failure(Trouble.EMPTY, "the length limit ended it before the first word" if too_short else "no text")
         return Done(
             _name(self._reported_model) or _name(self._requested_model),
             self._usage,
-            truncated=self._finish == "length",
+            truncated=too_short,
             tool_calls=tuple(self._calls[index] for index in sorted(self._calls)),
         )
 

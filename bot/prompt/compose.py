@@ -34,7 +34,7 @@ from bot.prompt.marks import (
     set_in,
     without_marks,
 )
-from bot.prompt.tokens import MOST_CHARACTERS, MOST_TOKENS, TOKENS_PER_MESSAGE, estimate_tokens, shorten
+from bot.prompt.tokens import MOST_CHARACTERS, estimate_tokens, shorten
 
 CROWDED = 0.75  # of the room: beyond that, compaction starts, before turns have to be left out
 
@@ -74,6 +74,12 @@ class PromptParts:
     following: tuple[ChatMessage, ...] = ()  # after the newest turn, shown whole
     extra_tokens: int = 0  # tokens of the request besides its messages
     one_caller: bool = False  # all messages are an API caller's
+
+    @property
+    def size(self) -> int:
+        """The length of its texts in characters. Composing takes time in proportion."""
+        following = sum(len(message["content"]) for message in self.following)
+        return self.past.size + self.newest.size + len(self.about) + len(self.instructions) + following
 
 
 def compose(persona: str, parts: PromptParts, budget: Budget) -> Prompt:
@@ -194,21 +200,21 @@ def _shortened_equally(messages: Sequence[ChatMessage], room: int) -> _Part:
 
 def _part(messages: Sequence[ChatMessage], most: int = _UNBOUNDED, then: int = 0) -> _Part:
     """Return the messages. One with more than `most` tokens is shortened to `then`."""
-    texts = [_within(message["content"], most, then) for message in messages]
-    shown: list[ChatMessage] = [{**message, "content": text} for message, text in zip(messages, texts, strict=True)]
-    return _Part(tuple(shown), sum(_cost(message) for message in shown))
+    shown: list[ChatMessage] = []
+    tokens = 0
+    for message in messages:
+        text, cost = _within(message["content"], most, then)
+        tool_calls = message.get("tool_calls")
+        tokens += cost + (estimate_tokens(json.dumps(tool_calls)) if tool_calls else 0)
+        shown.append({**message, "content": text})
+    return _Part(tuple(shown), tokens)
 
 
-def _cost(message: ChatMessage) -> int:
-    tool_calls = message.get("tool_calls")
-    return estimate_tokens(message["content"]) + (estimate_tokens(json.dumps(tool_calls)) if tool_calls else 0)
-
-
-def _within(text: str, most: int, then: int) -> str:
-    """Shorten a text. Its tokens are only estimated where its length leaves doubt."""
-    if TOKENS_PER_MESSAGE + MOST_TOKENS * len(text) <= most:
-        return text
-    return text if len(text) <= most * MOST_CHARACTERS and estimate_tokens(text) <= most else shorten(text, then)
+def _within(text: str, most: int, then: int) -> tuple[str, int]:
+    """Return a text, shortened to `then` tokens if it has more than `most`, and its tokens."""
+    if len(text) <= most * MOST_CHARACTERS and (tokens := estimate_tokens(text)) <= most:
+        return text, tokens
+    return (shortened := shorten(text, then)), estimate_tokens(shortened)
 
 
 def _without_oldest(past: Past, dropped: int, newest: Turn) -> Past:

@@ -46,6 +46,13 @@ class Turn:
     id: int = field(default=0, compare=False)  # of its row; increases within a session
     thread_context: ThreadContext = NO_THREAD_CONTEXT  # shown with this turn
 
+    @property
+    def size(self) -> int:
+        """The length of its texts in characters."""
+        said = [message.text for message in self.messages]
+        context = [message.text for message in self.thread_context.messages]
+        return sum(map(len, (*said, *context, self.answer or "")))
+
 
 @dataclass(frozen=True, slots=True)
 class HistoryWindow:
@@ -66,6 +73,11 @@ class Past:
 
     turns: tuple[Turn, ...] = ()
     window: HistoryWindow = WHOLE_HISTORY
+
+    @property
+    def size(self) -> int:
+        """The length of its texts in characters."""
+        return sum(turn.size for turn in self.turns) + len(self.window.summary)
 
 
 def speakers(turns: Iterable[Turn]) -> frozenset[str]:
@@ -128,6 +140,8 @@ def render(
     """Return a turn's messages. With `several`, each text of a person begins with their name."""
     said = [_text(message, names, several=several, one_caller=one_caller) for message in turn.messages]
     question = "\n\n".join([note, *said] if note else said)
+    if one_caller and len(said) > 1:  # a mark may be spread over several messages
+        question = without_marks(question)
     messages: list[ChatMessage] = [
         {"role": "assistant" if own else "user", "content": text} for own, text in _pieces(turn, names, question)
     ]

@@ -66,12 +66,15 @@ def reads_like_mark(line: str) -> bool:
 def without_marks(text: str, *, first: int = 0) -> str:
     """Return a text that is not the bot's own. A line that reads like a mark has round brackets instead.
 
+    If a mark is spread over several lines, all lines have them.
     `first`: the number of the first line that may be mistaken. After a name, the first line of a text may not.
     """
     if not reads_like_mark(text):
         return text
     lines = text.splitlines(keepends=True)
     lines[first:] = [line.translate(ROUND) if reads_like_mark(line) else line for line in lines[first:]]
+    if reads_like_mark("".join(lines[first:])):
+        lines[first:] = [line.translate(ROUND) for line in lines[first:]]
     return "".join(lines)
 
 

@@ -14,6 +14,7 @@ from bot.errors import OutOfTokens
 from bot.store.tables import API_KEYS
 
 SECONDS = 60
+SHARE = 8  # of a key's tokens, one request takes at most such a part more than it needs
 MAX_CLOCK_SKEW = 1  # minutes that another replica's clock may be ahead; beyond that it is wrong
 
 
@@ -33,6 +34,7 @@ class TokenNeed:
 
     least: int
     most: int
+    plenty: int | None = None  # it takes up to so many of a key that has SHARE times as many left
     half_will_do: bool = False  # half of the limit, where that is less than it must have
 
 
@@ -124,7 +126,7 @@ def reserve(
     remaining = max(limit - before.tokens, 0)
     if remaining < least:
         raise OutOfTokens(needed=least, limit=limit, remaining=remaining, seconds=before.seconds_left)
-    tokens = min(need.most, remaining)
+    tokens = min(max(need.most, min(need.plenty or 0, remaining // SHARE)), remaining)
     spend(connection, key_id, tokens=tokens, now=now)
     return Reservation(key_id, tokens, before.minute)
 

@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 from bot.domain import texts
 from bot.domain.events import ChannelGone, Uninstalled
 from bot.domain.sessions import Closed, Interrupted
-from bot.store import display_names, preferences, session_owners, sessions, summaries, thread_context
+from bot.store import display_names, preferences, session_owners, sessions, stored_bytes, summaries, thread_context
 from bot.store.engine import mark_dirty
 from bot.store.interruptions import has_question, interrupt, leave_unanswered
 from bot.store.locks import lock_sessions, lock_threads
@@ -68,7 +68,10 @@ def erase(connection: Connection, scope: Scope, *, now: datetime, batch: int = E
     if not rows:  # last, because a message that is still there could restore a name or a preference
         _erase_related(connection, scope)
         return 0
-    lock_threads(connection, THREADS.c.id.in_({row.thread_id for row in rows}))
+    thread_ids = {row.thread_id for row in rows}
+    lock_threads(connection, THREADS.c.id.in_(thread_ids))
+    # All at once, because the first erasure may lock the row of a key, for which transactions with sessions wait.
+    lock_sessions(connection, SESSIONS.c.thread_id.in_(thread_ids), SESSIONS.c.closed_at.is_(None))
     erased, until = 0, time.monotonic() + ERASE_S
     for thread_id, of_thread in groupby(sorted(rows, key=attrgetter("thread_id")), attrgetter("thread_id")):
         ids = [row.id for row in of_thread]
@@ -94,6 +97,7 @@ def erase_messages(
     # Closing a session locks it before it updates its messages, too: another order could cause a deadlock.
     lock_sessions(connection, SESSIONS.c.id.in_(sa.select(MESSAGES.c.session_id).where(erased)))
     turn_ids = list(connection.execute(asked_in.distinct()).scalars())
+    before = stored_bytes.held(connection, TURNS.c.id.in_(turn_ids), erased)
     connection.execute(sa.update(MESSAGES).where(erased).values(text="", attachments=[], deleted_at=now, **values))
     leave_unanswered(connection, thread_id, erased, now)
     has_others = {turn_id: has_question(connection, turn_id) for turn_id in turn_ids}
@@ -104,6 +108,7 @@ def erase_messages(
     _erase_answers(connection, [turn_id for turn_id, others in has_others.items() if others], texts.ANSWER_ERASED)
     _erase_answers(connection, [turn_id for turn_id, others in has_others.items() if not others], None)
     texts_changed(connection, turn_ids)
+    stored_bytes.subtract(connection, before, stored_bytes.held(connection, TURNS.c.id.in_(turn_ids), erased))
     return any(interrupted)
 
 

@@ -41,7 +41,7 @@ def before(connection: Connection, session_id: str, turn_id: int, *, budget_toke
         turns += page
         size = min(2 * size, PAGE)
         turn_id = page[-1].id  # the next page ends before this one
-        characters_left -= sum(map(characters, page))
+        characters_left -= sum(turn.size for turn in page)
         if characters_left < 0:
             window = replace(window, after=turn_id - 1, several=True)
             break
@@ -72,11 +72,6 @@ def oldest(connection: Connection, session_id: str, *, after: int, until: int) -
     return thread_context.attached(
         connection, session_id, _read(connection, _OLDEST_FIRST, session_id, after, until + 1)
     )
-
-
-def characters(turn: Turn) -> int:
-    """Return the length of a turn's texts."""
-    return sum(len(message.text) for message in turn.messages) + len(turn.answer or "")
 
 
 def _read(

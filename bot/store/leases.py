@@ -6,6 +6,7 @@ lease, also that of a summary, runs by the database's clock, because the clocks 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -79,8 +80,10 @@ def owners(connection: Connection) -> set[str]:
 def free_those_of(connection: Connection, endings: Sequence[str]) -> int:
     """Free the leases of the owners whose names end so, because these have ended; return how many.
 
-    An owner that lives after all renews a lease that nobody has taken since. The lease of a turn that has broken before
-    runs out by itself, so that a few crashes within seconds do not use up the attempts of every running turn.
+    An owner that lives after all renews a lease that nobody has taken since. A turn's second crash frees its lease too.
+    It does not count as an attempt when the process ran other turns as well, because the turn need not have caused it.
+    After more crashes the lease runs out by itself, so that a few crashes within seconds do not use up the attempts of
+    every running turn.
     """
     if not endings:
         return 0
@@ -88,11 +91,23 @@ def free_those_of(connection: Connection, endings: Sequence[str]) -> int:
         sa.and_(table.c.lease_until.is_not(None), sa.or_(*(table.c.lease_owner.endswith(each) for each in endings)))
         for table in (THREADS, SUMMARIES)
     )
-    of_thread = sa.and_(of_thread, ~sa.exists().where(TURNS.c.thread_id == THREADS.c.id, RUNNING, _HAS_BROKEN))
     lock_threads(connection, of_thread)
+    _excuse(connection, of_thread)
+    waits = sa.exists().where(TURNS.c.thread_id == THREADS.c.id, RUNNING, _HAS_BROKEN, ~_IS_SECOND)
+    of_thread = sa.and_(of_thread, ~waits)
     freed = connection.execute(sa.update(THREADS).where(of_thread).values(lease_until=None)).rowcount
     lock_sessions(connection, SESSIONS.c.id.in_(sa.select(SUMMARIES.c.session_id).where(of_summary)))
     return freed + connection.execute(sa.update(SUMMARIES).where(of_summary).values(lease_until=None)).rowcount
+
+
+def _excuse(connection: Connection, of_thread: sa.ColumnElement[bool]) -> None:
+    """Do not count the second crash in turns that ran beside others in the same process."""
+    running = sa.select(THREADS.c.id, THREADS.c.lease_owner).join(TURNS, TURNS.c.thread_id == THREADS.c.id)
+    rows = connection.execute(running.where(of_thread, RUNNING)).all()
+    running_in = Counter(row.lease_owner for row in rows)
+    ids = [row.id for row in rows if running_in[row.lease_owner] > 1]
+    if ids:
+        connection.execute(sa.update(TURNS).where(TURNS.c.thread_id.in_(ids), RUNNING, _IS_SECOND).values(postponed=1))
 
 
 def fences(connection: Connection, thread_ids: Sequence[int]) -> dict[int, int]:
@@ -192,6 +207,7 @@ _OWNERS = sa.union(
     )
 )
 _HAS_BROKEN = TURNS.c.attempt - TURNS.c.postponed > 1  # before its present attempt
+_IS_SECOND = sa.and_(TURNS.c.attempt == sa.literal(2), TURNS.c.postponed == 0)  # attempt, and all count until now
 _INTERRUPTION = sa.select(THREADS.c.interrupted).where(_THIS).with_for_update()
 _INTERRUPTIONS = sa.select(THREADS.c.id, THREADS.c.fence, THREADS.c.interrupted).where(
     THREADS.c.lease_owner == sa.bindparam("owner"), THREADS.c.interrupted.is_not(None)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from bot.store.engine import insert_or_ignore
+from bot.store.engine import Store, insert_or_ignore
 from bot.store.settlement import TurnState
 from bot.store.tables import FAILED_DELIVERIES, MESSAGES, RUNNING, SESSIONS, THREADS, TURNS
 from bot.store.unserved import QUIET, workspaces
 
 RECENT = timedelta(hours=24)
+PAGE = 5_000  # turns in one transaction
 RETENTION = timedelta(days=30)  # of the hourly counts of failed deliveries
 
 
@@ -26,37 +27,60 @@ class WorkMetrics:
     oldest_owed_seconds: float
     running_turns: int
     open_sessions: int
-    answered_turns: int
-    failed_turns: int
-    taken_over_turns: int  # because their worker died; not those that were handed back or postponed
     failed_deliveries: int  # not stored, so that the platform delivers them again; counted by whole hours
+    answered_turns: int = 0
+    failed_turns: int = 0
+    taken_over_turns: int = 0  # because their worker died; not those that were handed back or postponed
     prompt_tokens: int = 0  # as the model's backend counted them
     cached_tokens: int = 0  # the part of them that came from its cache
     unserved_messages: int = 0  # the part of the owed messages whose workspace no process seems to serve
     unserved_workspaces: tuple[str, ...] = ()
 
 
-def figures(connection: Connection, *, now: datetime) -> WorkMetrics:
-    """Return the metrics at this moment."""
-    since = now - RECENT
+async def figures(store: Store, *, now: datetime) -> WorkMetrics:
+    """Return the metrics at this moment. Raises StoreUnavailable.
+
+    The day's turns are counted in pages, so that no transaction grows with their number.
+    """
+    metrics = await store.run(_without_turns, now=now)
+    since: datetime | None = now - RECENT
+    while since is not None:
+        metrics, since = await store.run(_with_page, metrics, since)
+    return metrics
+
+
+def _without_turns(connection: Connection, *, now: datetime) -> WorkMetrics:
+    """Return the metrics without those of the last day's turns."""
     owed, oldest = _owed(connection)
-    states = _turns_by_state(connection, since)
-    prompt_tokens, cached_tokens = connection.execute(_TOKENS.where(TURNS.c.started_at > since)).one()
     unserved = workspaces(connection, now=now) if oldest is not None and now - oldest >= QUIET else {}
+    since = hour_of(now - RECENT)
     return WorkMetrics(
         owed_messages=owed,
         oldest_owed_seconds=max(0.0, (now - oldest).total_seconds()) if oldest else 0.0,
         running_turns=connection.execute(_LEASED_TURNS).scalar_one(),
         open_sessions=connection.execute(_OPEN_SESSIONS).scalar_one(),
-        answered_turns=states.get(TurnState.ANSWERED, 0),
-        failed_turns=states.get(TurnState.FAILED, 0),
-        taken_over_turns=connection.execute(_TAKEN_OVER.where(TURNS.c.started_at > since)).scalar_one(),
-        failed_deliveries=connection.execute(_FAILED.where(FAILED_DELIVERIES.c.hour >= hour_of(since))).scalar_one(),
-        prompt_tokens=int(prompt_tokens),
-        cached_tokens=int(cached_tokens),
+        failed_deliveries=connection.execute(_FAILED.where(FAILED_DELIVERIES.c.hour >= since)).scalar_one(),
         unserved_messages=sum(unserved.values()),
         unserved_workspaces=tuple(unserved),
     )
+
+
+def _with_page(connection: Connection, metrics: WorkMetrics, since: datetime) -> tuple[WorkMetrics, datetime | None]:
+    """Add the next page of turns, begun after this moment. Return where the page after it begins; None at the end."""
+    began_after = TURNS.c.started_at > since
+    until = connection.execute(_LAST_OF_PAGE.where(began_after)).scalar()
+    in_page = began_after if until is None else sa.and_(began_after, TURNS.c.started_at <= until)
+    for row in connection.execute(_TURNS.where(in_page)):
+        state = TurnState(row.state)
+        metrics = replace(
+            metrics,
+            answered_turns=metrics.answered_turns + row.turns * (state is TurnState.ANSWERED),
+            failed_turns=metrics.failed_turns + row.turns * (state is TurnState.FAILED),
+            taken_over_turns=metrics.taken_over_turns + int(row.taken_over),
+            prompt_tokens=metrics.prompt_tokens + int(row.prompt_tokens),
+            cached_tokens=metrics.cached_tokens + int(row.cached_tokens),
+        )
+    return metrics, until
 
 
 def _owed(connection: Connection) -> tuple[int, datetime | None]:
@@ -67,11 +91,6 @@ def _owed(connection: Connection) -> tuple[int, datetime | None]:
     return sum(count for count, _ in rows), min((oldest for _, oldest in rows if oldest), default=None)
 
 
-def _turns_by_state(connection: Connection, since: datetime) -> dict[TurnState, int]:
-    counts = sa.select(TURNS.c.state, sa.func.count()).where(TURNS.c.started_at > since).group_by(TURNS.c.state)
-    return {TurnState(state): count for state, count in connection.execute(counts)}
-
-
 _COUNT = sa.select(sa.func.count())
 _OWED = sa.select(sa.func.count(), sa.func.min(MESSAGES.c.accepted_at))
 _LEASED_TURNS = (
@@ -80,11 +99,15 @@ _LEASED_TURNS = (
     .where(RUNNING, THREADS.c.lease_owner.is_not(None))
 )
 _OPEN_SESSIONS = _COUNT.select_from(SESSIONS).where(SESSIONS.c.closed_at.is_(None))
-_TAKEN_OVER = _COUNT.where(TURNS.c.attempt - TURNS.c.postponed > 1)
 _FAILED = sa.select(sa.func.coalesce(sa.func.sum(FAILED_DELIVERIES.c.deliveries), 0))
-_TOKENS = sa.select(
-    sa.func.coalesce(sa.func.sum(TURNS.c.prompt_tokens), 0), sa.func.coalesce(sa.func.sum(TURNS.c.cached_tokens), 0)
-)
+_LAST_OF_PAGE = sa.select(TURNS.c.started_at).order_by(TURNS.c.started_at).offset(PAGE - 1).limit(1)
+_TURNS = sa.select(
+    TURNS.c.state,
+    sa.func.count().label("turns"),
+    sa.func.sum(sa.case((TURNS.c.attempt - TURNS.c.postponed > 1, 1), else_=0)).label("taken_over"),
+    sa.func.coalesce(sa.func.sum(TURNS.c.prompt_tokens), 0).label("prompt_tokens"),
+    sa.func.coalesce(sa.func.sum(TURNS.c.cached_tokens), 0).label("cached_tokens"),
+).group_by(TURNS.c.state)
 
 
 def add_failed_deliveries(connection: Connection, counted: Mapping[datetime, int], *, now: datetime) -> None:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from bot.domain import texts
+from bot.store import stored_bytes
 from bot.store.claims import Claim
 from bot.store.engine import insert_or_ignore
 from bot.store.erasure import texts_changed
@@ -34,10 +35,13 @@ def erase(connection: Connection, thread_id: int, answer_id: str) -> None:
     row = (POSTED_MESSAGES.c.thread_id == thread_id, POSTED_MESSAGES.c.answer_id == answer_id)
     its_turn = TURNS.c.id == sa.select(POSTED_MESSAGES.c.turn_id).where(*row).scalar_subquery()
     has_answer = (~RUNNING, TURNS.c.answer.is_not(None), TURNS.c.answer != texts.ANSWER_ERASED)
+    before = stored_bytes.held(connection, sa.and_(its_turn, *has_answer))
     erased = sa.update(TURNS).where(its_turn, *has_answer).values(answer=texts.ANSWER_ERASED)
     turn_id = connection.execute(erased.returning(TURNS.c.id)).scalar()
     if turn_id is not None:
         texts_changed(connection, [turn_id])
+        after = stored_bytes.held(connection, TURNS.c.id == turn_id)
+        stored_bytes.subtract(connection, before, after)
 
 
 def of_turn(connection: Connection, claimed: Claim) -> list[str]:

@@ -41,7 +41,7 @@ def read(connection: Connection, thread: Thread, *, now: datetime, idle_after: t
         return RecalledTurns()
     pages = history.pages_back(connection, session_id)
     whole = False
-    while not whole and len(turns) < MOST_TURNS and sum(map(history.characters, turns)) < MOST_CHARACTERS:
+    while not whole and len(turns) < MOST_TURNS and sum(turn.size for turn in turns) < MOST_CHARACTERS:
         page = next(pages, [])
         turns += page
         whole = not page

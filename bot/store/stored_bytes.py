@@ -38,6 +38,32 @@ def recounted(connection: Connection, selected: sa.ColumnElement[bool]) -> int:
     return size(message.text for message in messages) + sum(map(length, answers))
 
 
+def held(
+    connection: Connection, turns: sa.ColumnElement[bool], messages: sa.ColumnElement[bool] | None = None
+) -> Counter[str]:
+    """Return how many bytes of text each session holds in the answers of these turns and in these messages."""
+    statements = [sa.select(TURNS.c.session_id, TURNS.c.answer).where(turns, ~RUNNING)]
+    if messages is not None:
+        statements.append(sa.select(MESSAGES.c.session_id, MESSAGES.c.text).where(messages))
+    totals = Counter[str]()
+    for statement in statements:
+        for session_id, text in connection.execute(statement):
+            if session_id is not None:  # a command is in no session
+                totals[session_id] += length(text)
+    return totals
+
+
+def subtract(connection: Connection, before: Counter[str], after: Counter[str]) -> None:
+    """Count no longer, for open sessions and their keys, the bytes that they held before an erasure and not after."""
+    erased = {session_id: count - after[session_id] for session_id, count in before.items()}
+    owned = []
+    for session_id, count in sorted(erased.items()):
+        session = connection.execute(_ADD, {"this_session": session_id, "count": -count}).first() if count else None
+        if session is not None:
+            owned.append((session.owner, count))
+    release(connection, owned)
+
+
 def add(connection: Connection, session_id: str, count: int) -> int:
     """Count `count` more bytes for an open session, and for the key that owns it. Return the session's bytes."""
     session = connection.execute(_ADD, {"this_session": session_id, "count": count}).first()
@@ -72,10 +98,16 @@ def release(connection: Connection, closed: Iterable[tuple[str, int]]) -> None:
 
 
 _COUNT = sa.bindparam("count", type_=sa.BigInteger)
+
+
+def _increased(stored: sa.Column[int]) -> sa.ColumnElement[int]:
+    return sa.case((stored + _COUNT > 0, stored + _COUNT), else_=0)
+
+
 _ADD = (
     sa.update(SESSIONS)
     .where(SESSIONS.c.id == sa.bindparam("this_session"), SESSIONS.c.closed_at.is_(None))
-    .values(stored_bytes=SESSIONS.c.stored_bytes + _COUNT)
+    .values(stored_bytes=_increased(SESSIONS.c.stored_bytes))
     .returning(SESSIONS.c.owner, SESSIONS.c.stored_bytes)
 )
 _KEY = sa.select(API_KEYS.c.id).where(API_KEYS.c.id == sa.bindparam("owner"))
@@ -83,6 +115,6 @@ _KEYS = sa.select(API_KEYS.c.id).where(API_KEYS.c.id.in_(sa.bindparam("owners", 
 _ADD_TO_KEY = (
     sa.update(API_KEYS)
     .where(API_KEYS.c.id == sa.bindparam("owner"))
-    .values(stored_bytes=API_KEYS.c.stored_bytes + _COUNT)
+    .values(stored_bytes=_increased(API_KEYS.c.stored_bytes))
 )
 _ADD_UP_TO = _ADD_TO_KEY.where(API_KEYS.c.stored_bytes + _COUNT <= sa.bindparam("limit", type_=sa.BigInteger))

@@ -7,7 +7,8 @@ edit has the new text, and a forgotten person has their id in place of the messa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -48,7 +49,8 @@ def save(connection: Connection, thread_id: int, session_id: str, turn_id: int, 
             edit = {"text": marker.text, "attachments": marker.attachments} if marker is not None else {}
             ids = {"thread_id": thread_id, "session_id": session_id}
             insert_or_ignore(connection, THREAD_CONTEXT, ids | _row(message) | edit)
-    stored_bytes.add(connection, session_id, stored_bytes.size(message.text for message in context.messages))
+    texts = [row.text for row in connection.execute(_MESSAGES_OF, of_session)]
+    stored_bytes.add(connection, session_id, stored_bytes.size(texts))
     state = (ContextState.COMPLETE if context.complete else ContextState.PARTIAL).value
     connection.execute(_OF_SESSION, of_session | {"background": state, "background_turn_id": turn_id})
 
@@ -67,7 +69,7 @@ def attached(connection: Connection, session_id: str, turns: Sequence[Turn]) -> 
 def erase(connection: Connection, thread_id: int, message_id: str) -> None:
     """Erase a deleted message from the context. While the context is being read, mark the message as deleted."""
     session = connection.execute(_OPEN_IN, {"this_thread": thread_id}).first()
-    erased = connection.execute(sa.delete(THREAD_CONTEXT).where(*_is_message(thread_id, message_id))).rowcount
+    erased = _delete(connection, *_is_message(thread_id, message_id))
     if erased:
         mark_dirty(connection)
     if session is None:
@@ -88,7 +90,11 @@ def edit(connection: Connection, thread_id: int, message: MessageReceived) -> bo
         return False
     new = stored_content(message.text, message.attachments)
     selected = (*_is_message(thread_id, message.message_id), THREAD_CONTEXT.c.author_id != "")
-    replaced = connection.execute(sa.update(THREAD_CONTEXT).where(*selected).values(new)).rowcount > 0
+    before = _counted(connection.execute(sa.select(THREAD_CONTEXT).where(*selected)))
+    updated = sa.update(THREAD_CONTEXT).where(*selected).values(new).returning(*THREAD_CONTEXT.c)
+    rows = connection.execute(updated).all()
+    stored_bytes.subtract(connection, before, _counted(rows))
+    replaced = len(rows) > 0
     if replaced:
         mark_dirty(connection)
     if session.is_reading:
@@ -112,12 +118,30 @@ def erase_in(connection: Connection, place: Sequence[sa.ColumnElement[bool]], pe
     concerned = SESSIONS.c.id.in_(sa.union(rows.with_only_columns(THREAD_CONTEXT.c.session_id), reading))
     lock_threads(connection, THREADS.c.id.in_(sa.select(SESSIONS.c.thread_id).where(concerned)))
     sessions = connection.execute(_LOCK_OPEN.where(concerned).order_by(SESSIONS.c.thread_id)).all()
-    connection.execute(sa.delete(THREAD_CONTEXT).where(THREAD_CONTEXT.c.id.in_(rows)))
+    if person is None:  # the sessions are closed, and their texts may be many
+        connection.execute(sa.delete(THREAD_CONTEXT).where(THREAD_CONTEXT.c.id.in_(rows)))
+    else:
+        _delete(connection, THREAD_CONTEXT.c.id.in_(rows))
     for session in sessions:
         if session.background_turn_id is not None:
             summaries.void(connection, [session.background_turn_id])
         elif session.is_reading and person is not None:
             _add_marker(connection, session.thread_id, session.id, person, author_id=person)
+
+
+def _delete(connection: Connection, *selected: sa.ColumnElement[bool]) -> bool:
+    """Delete these rows, and count them no longer. Return whether there were any."""
+    deleted = connection.execute(sa.delete(THREAD_CONTEXT).where(*selected).returning(*THREAD_CONTEXT.c)).all()
+    stored_bytes.subtract(connection, _counted(deleted), Counter())
+    return bool(deleted)
+
+
+def _counted(rows: Iterable[Row[*tuple[Any, ...]]]) -> Counter[str]:
+    """Return how many bytes these rows count for in each session. Markers are not counted."""
+    totals = Counter[str]()
+    for row in rows:
+        totals[row.session_id] += stored_bytes.size([row.text]) if row.by is not None else 0
+    return totals
 
 
 def forget(connection: Connection, session_ids: Sequence[str]) -> None:

@@ -14,18 +14,20 @@ from bot.domain import texts
 from bot.domain.sessions import Interrupted
 from bot.errors import ModelError, Trouble, trace
 from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, Piece, Retry, Thinking, answer_limit, of_caller, top
+from bot.llm.callers import limited
 from bot.prompt.budget import Budget
 from bot.prompt.compose import Prompt
 from bot.prompt.history import WHOLE_HISTORY, HistoryWindow
 from bot.store.api_keys import TokenNeed
 from bot.turns.cpu import compute
 from bot.turns.interruption import Interruption, TurnInterrupted
-from bot.turns.token_accounts import RequestCost
+from bot.turns.token_accounts import HeldTokens, RequestCost
 
 log = logging.getLogger(__name__)
 
 Drain = Callable[[], Awaitable[None]]
 
+PLENTY = 4  # times the usual answer: with so many tokens reserved, an answer is given no limit
 MOST_ATTEMPTS = 3  # at a request that exceeds the model's window, each shorter than the one before
 
 
@@ -51,13 +53,15 @@ class AnswerStream:
         compose: Callable[[Budget], Prompt],
         budget: Budget,
         *,
+        size: int,
         window: HistoryWindow = WHOLE_HISTORY,
         parameters: Parameters = NO_PARAMETERS,
         interruption: Interruption | None = None,
         can_restart: bool = False,
     ) -> None:
-        """`compose` makes the prompt within a budget as it is at that moment; `window` is the session's until now.
+        """`compose` makes the prompt within a budget as it is at that moment, from texts of `size` characters.
 
+        `window` is the session's until now.
         `can_restart`: the reader of `words` drops the text so far at a Retry. Without it a retry after some text is a
         failure, because the reader has passed the text on.
         """
@@ -65,12 +69,14 @@ class AnswerStream:
         self._llm = llm
         self._compose = compose
         self._budget = budget
+        self._size = size
         self._window = window
         self._parameters = parameters
         self._interruption = interruption or Interruption()
         self._can_restart = can_restart
         self._pieces: list[str] = []  # handed to the reader
         self._spent = 0  # tokens, by attempts that failed
+        self._held: HeldTokens | None = None
         self._done: Done | None = None
         self._failure: ModelError | None = None
         self._interrupted: Interrupted | None = None
@@ -96,15 +102,24 @@ class AnswerStream:
     @property
     def need(self) -> TokenNeed:
         """The tokens to reserve: the prompt and the answer's limit. Without a limit of the caller's, less will do."""
-        prompt, limit = int(self.prompt.tokens * self._budget.ratio), answer_limit(self._parameters)
+        prompt, limit = self._prompt_tokens, answer_limit(self._parameters)
+        if limit is not None:
+            return TokenNeed(prompt + limit, prompt + limit)
         usual = self._budget.answer_tokens
-        least, most = (usual // 4, usual) if limit is None else (limit, limit)
-        return TokenNeed(prompt + least, prompt + most)
+        return TokenNeed(prompt + usual // 4, prompt + usual, plenty=prompt + PLENTY * usual)
 
     @property
     def cost(self) -> int:
         """The tokens that it has used, by the backend's count or estimated."""
         return self._cost(self.result).tokens
+
+    def pay_from(self, held: HeldTokens) -> None:
+        """Ask the model within these tokens: the answer has what the prompt leaves of them, unless that is plenty."""
+        self._held = held
+        if held.tokens is None or answer_limit(self._parameters) is not None:
+            return
+        if held.tokens < (self.need.plenty or 0):
+            self._parameters = limited(self._parameters, held.tokens - self._prompt_tokens)
 
     async def words(self, drain: Drain | None = None) -> AsyncGenerator[str | Thinking | Retry, None]:
         """Yield the model's own words, and signs of what it does. An interruption ends them, and the model's stream.
@@ -118,7 +133,7 @@ class AnswerStream:
             async with self._interruption.closing(request) as stream:
                 while (piece := await self._next(partial(_read, stream, drain))) is not None:
                     yield piece
-            if not attempts_left or not await compute(self.prompt.tokens, self._is_less_now):
+            if not attempts_left or not await compute(self._size, self._is_less_now):
                 return
 
     def ending(self) -> str:
@@ -138,6 +153,9 @@ class AnswerStream:
         """Return the next piece; None at the end, also after a failure or an interruption."""
         try:
             piece = await self._interruption.limit(read)
+            if isinstance(piece, Retry) and not await self._can_pay(piece.why):
+                self._failure = piece.why
+                return None
         except TurnInterrupted:
             self._interrupted = self._interruption.why
         except StopAsyncIteration:
@@ -150,6 +168,14 @@ class AnswerStream:
         else:
             return self._taken(piece)
         return None
+
+    async def _can_pay(self, why: ModelError) -> bool:
+        """Return whether there are tokens for a further attempt after this failure."""
+        if self._held is None or (self._pieces and not self._can_restart):  # there will be none
+            return True
+        cost = self._cost(self.result)
+        cost.retry(why)
+        return await self._held.extend(cost.earlier - self._spent)
 
     def _taken(self, piece: Piece) -> str | Thinking | Retry | None:
         match piece:
@@ -170,8 +196,11 @@ class AnswerStream:
 
     def _cost(self, result: AnswerResult) -> RequestCost:
         usage = result.done.usage if result.done is not None else None
-        prompt = int(self.prompt.tokens * self._budget.ratio)
-        return RequestCost(prompt, result.text, usage, result.trouble, self._spent)
+        return RequestCost(self._prompt_tokens, result.text, usage, result.trouble, self._spent)
+
+    @property
+    def _prompt_tokens(self) -> int:
+        return int(self.prompt.tokens * self._budget.ratio)
 
     def _finish(self, done: Done) -> None:
         self._done = done

@@ -1,4 +1,7 @@
-"""The assistant: one model with one persona and one budget, which answers turns on every platform alike."""
+"""The assistant: one model with one persona and one budget, which answers turns on every platform alike.
+
+Rule: beginning an answer takes time in proportion to its texts. The callers do it in a thread (bot/turns/cpu.py).
+"""
 
 from __future__ import annotations
 
@@ -66,6 +69,7 @@ class Assistant:
             llm,
             partial(_compose_whole, composer) if whole else composer,
             self._budgets.of(parameters),
+            size=parts.size,
             window=parts.past.window,
             parameters=parameters,
             interruption=interruption,
@@ -91,6 +95,7 @@ class Assistant:
             self._llm,
             partial(_compose_whole, composer),
             budget,
+            size=sum(len(message["content"]) for message in messages),
             parameters=parameters,
             interruption=interruption,
             can_restart=can_restart,

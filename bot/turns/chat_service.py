@@ -191,7 +191,7 @@ class ChatService:
             else partial(self._assistant.complete, question.messages or (), instructions=question.instructions)
         )
         return await compute(
-            question.size,
+            question.size + (parts.size if parts is not None else 0),
             begin,
             parameters=CallersParameters(question.parameters, question.owner),
             can_restart=question.reads_whole,

@@ -1,13 +1,14 @@
-"""CPU work on large texts: one thread does all of it, because it would hold the event loop.
+"""CPU work on large texts, which would hold the event loop: one thread does what platforms wait for, one all the rest.
 
-Rule: one thread for the whole process. Several would compete with the loop for Python's lock, and delay it by each.
+Rule: two threads for the whole process. More would compete with the loop for Python's lock, and delay it by each. A
+person in Slack does not wait for the requests of API callers.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -17,10 +18,18 @@ T = TypeVar("T")
 INLINE = 32_000  # characters or bytes: work on less takes a few milliseconds, and is done at once
 
 _THREAD = ThreadPoolExecutor(1, thread_name_prefix="cpu")
+_PLATFORMS_THREAD = ThreadPoolExecutor(1, thread_name_prefix="platforms-cpu")
 
 
 async def compute(size: int, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """Return the function's result. `size` is the length of the texts that it works on."""
-    if size <= INLINE:
-        return function(*args, **kwargs)
-    return await asyncio.get_running_loop().run_in_executor(_THREAD, partial(function, *args, **kwargs))
+    return await _compute(_THREAD, size, partial(function, *args, **kwargs))
+
+
+async def compute_for_platform(size: int, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Return the function's result, for a turn on a platform. See `compute`."""
+    return await _compute(_PLATFORMS_THREAD, size, partial(function, *args, **kwargs))
+
+
+async def _compute(thread: Executor, size: int, function: Callable[[], T]) -> T:
+    return function() if size <= INLINE else await asyncio.get_running_loop().run_in_executor(thread, function)

@@ -22,6 +22,7 @@ from bot.tools.set_preferences import set_preferences
 from bot.turns.adapter import Adapter, AnswerTarget, AnswerWriter
 from bot.turns.answer import AnswerStream
 from bot.turns.assistant import Assistant
+from bot.turns.cpu import compute_for_platform
 from bot.turns.gatherer import Gatherer
 from bot.turns.interruption import TurnInterrupted
 from bot.turns.ledger import StoredLedger
@@ -127,13 +128,17 @@ class TurnHandler:
     async def _begin(self, turn: Running) -> AnswerStream:
         claim = turn.claim
         parts = await self._gatherer.gather(claim)
-        return self._assistant.answer(
-            parts,
-            tools=set_preferences(self._store, claim, parts, self._clock),
-            kept=claim.kept,
-            can_restart=True,
-            interruption=turn.interruption,
-        )
+
+        def answer() -> AnswerStream:
+            return self._assistant.answer(
+                parts,
+                tools=set_preferences(self._store, claim, parts, self._clock),
+                kept=claim.kept,
+                can_restart=True,
+                interruption=turn.interruption,
+            )
+
+        return await compute_for_platform(parts.size, answer)
 
     @asynccontextmanager
     async def _keeping(self, claim: PlatformClaim) -> AsyncIterator[Callable[[AnswerStream], None]]:

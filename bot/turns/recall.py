@@ -13,7 +13,6 @@ from bot.domain.events import Thread
 from bot.prompt.client_history import missing_turns
 from bot.prompt.history import Turn
 from bot.store.chat_turns import ChatClaim
-from bot.store.history import characters
 from bot.turns.cpu import compute
 from bot.turns.service import TurnService
 
@@ -31,5 +30,5 @@ class Recall:
         """
         known = await self._turns.recalled(thread)
         compare = partial(missing_turns, known.turns, earlier, whole=known.whole)
-        size = sum(map(characters, known.turns)) + sum(map(characters, earlier))
+        size = sum(turn.size for turn in (*known.turns, *earlier))
         return tuple(await compute(size, compare)), known.newest

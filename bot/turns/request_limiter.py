@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from bot.errors import Overloaded
@@ -47,9 +47,15 @@ class RequestLimiter:
             if not self._by_owner[owner]:
                 del self._by_owner[owner]
 
-    def reserved(self, owner: str, answer: AnswerStream) -> AbstractAsyncContextManager[None]:
-        """Reserve the answer's tokens while the block runs. Raises OutOfTokens, and StoreUnavailable."""
-        return self._accounts.reserved(owner, answer.need, lambda: answer.cost)
+    @asynccontextmanager
+    async def reserved(self, owner: str, answer: AnswerStream) -> AsyncIterator[None]:
+        """Reserve the answer's tokens while the block runs. Raises OutOfTokens, and StoreUnavailable.
+
+        A retry needs the tokens that the failed attempt has used once more.
+        """
+        async with self._accounts.reserved(owner, answer.need, lambda: answer.cost) as held:
+            answer.pay_from(held)
+            yield
 
     async def check(self, owner: str, answer: AnswerStream) -> None:
         """Raise OutOfTokens when the owner has too few tokens for this answer now. Nothing is counted."""

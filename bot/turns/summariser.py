@@ -19,7 +19,7 @@ from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, Retry
 from bot.llm.callers import CallersParameters, PerCaller
 from bot.prompt import summary_request
 from bot.prompt.budget import Budget
-from bot.prompt.summary_parts import SummaryPart, is_void, most_tokens, next_to_write
+from bot.prompt.summary_parts import SummaryPart, is_void, most_tokens, next_to_write, text_of
 from bot.prompt.summary_request import INSTRUCTIONS_TOKENS, SummaryRequest
 from bot.prompt.tokens import MOST_CHARACTERS, shorten
 from bot.store import history, summaries
@@ -27,9 +27,10 @@ from bot.store.api_keys import TokenNeed
 from bot.store.engine import Store
 from bot.store.history import PAGE
 from bot.store.summaries import CompactionClaim
+from bot.turns.cpu import compute
 from bot.turns.leases import LeaseKeeper
 from bot.turns.summary_queue import SummaryJob, SummaryQueue
-from bot.turns.token_accounts import RequestCost, TokenAccounts
+from bot.turns.token_accounts import HeldTokens, RequestCost, TokenAccounts
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ class Summariser:
     async def _compact_some(self, claim: CompactionClaim, job: SummaryJob) -> bool:
         """Write one part of the summary; return whether there may be more to write."""
         room = self._budgets.of(_parameters(job.owner)).room(INSTRUCTIONS_TOKENS).tokens
-        part = next_to_write(claim.parts, job.compaction.until, room)
+        part = await compute(len(text_of(claim.parts)), next_to_write, claim.parts, job.compaction.until, room)
         if part is None:
             await self._store.run(summaries.give_up, claim)
             return False
@@ -136,17 +137,18 @@ class Summariser:
 
     async def _written(self, part: SummaryPart, claim: CompactionClaim, job: SummaryJob, room: int) -> SummaryPart:
         """Return the part with its text. Where all its turns were deleted, there is none."""
-        most = most_tokens(part, claim.parts, room)
+        most = await compute(len(text_of(claim.parts)), most_tokens, part, claim.parts, room)
         if part.merges:
             texts = [each.text for each in part.merges if each.text]
-            request = summary_request.of_parts(texts, room, most)
+            request = await compute(sum(map(len, texts)), summary_request.of_parts, texts, room, most)
             text = await self._ask(request, most, job.owner) if len(texts) > 1 else "".join(texts)
             return replace(part, text=text)
         turns = await self._store.run(history.oldest, claim.session_id, after=part.after, until=part.reaches)
         if not turns:
             return replace(part, text="")
         whole = is_void(part, claim.parts)
-        request = summary_request.of_turns(turns, await job.names(turns), room, most, whole=whole)
+        names, size = await job.names(turns), sum(turn.size for turn in turns)
+        request = await compute(size, summary_request.of_turns, turns, names, room, most, whole=whole)
         text = await self._ask(request, most, job.owner) if request.messages else ""
         is_rest = request.reaches == turns[-1].id and len(turns) < PAGE
         return replace(part, text=text, reaches=part.reaches if whole or is_rest else request.reaches)
@@ -157,10 +159,10 @@ class Summariser:
         cost = RequestCost(int(request.tokens * budget.ratio))
         tokens = cost.prompt_tokens + most_tokens
         need = TokenNeed(tokens, tokens, half_will_do=True)  # a key with a low limit gets its summaries, too
-        async with self._accounts.reserved(owner, need, lambda: cost.tokens):
+        async with self._accounts.reserved(owner, need, lambda: cost.tokens) as held:
             try:
                 async with asyncio.timeout(TIMEOUT_S):
-                    await self._read(request, most_tokens, cost, owner)
+                    await self._read(request, most_tokens, cost, owner, held)
             except ModelError as error:
                 cost.trouble = error.trouble
                 if error.trouble is Trouble.WINDOW_EXCEEDED:
@@ -170,7 +172,9 @@ class Summariser:
             raise ModelError(Trouble.EMPTY, "an empty summary")
         return shorten(cost.text.strip(), most_tokens)
 
-    async def _read(self, request: SummaryRequest, most_tokens: int, cost: RequestCost, owner: str | None) -> None:
+    async def _read(
+        self, request: SummaryRequest, most_tokens: int, cost: RequestCost, owner: str | None, held: HeldTokens
+    ) -> None:
         parameters = _parameters(owner)
         async with aclosing(self._llm.stream(request.messages, parameters)) as pieces:
             async for piece in pieces:
@@ -181,7 +185,10 @@ class Summariser:
                     case str():
                         cost.text += piece
                     case Retry(why):
+                        before = cost.earlier
                         cost.retry(why)
+                        if not await held.extend(cost.earlier - before):
+                            raise why
                 if len(cost.text) > most_tokens * MOST_CHARACTERS:  # the model ignores the limit that it was given
                     return
 

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.errors import ModelError, StoreUnavailable, Trouble
+from bot.errors import ModelError, OutOfTokens, StoreUnavailable, Trouble
 from bot.llm import Usage
 from bot.prompt.tokens import estimate_tokens
 from bot.store import api_keys
@@ -65,6 +65,36 @@ class RequestCost:
         return self.earlier + self.prompt_tokens + estimate_tokens(self.text)
 
 
+class HeldTokens:
+    """The tokens that are reserved for one request."""
+
+    def __init__(self, accounts: TokenAccounts, first: Reservation | None) -> None:
+        """Without a first reservation the owner has no limit."""
+        self._accounts = accounts
+        self._reservations = [first] if first is not None else []
+
+    @property
+    def tokens(self) -> int | None:
+        """How many are reserved; None without a limit."""
+        return sum(each.tokens for each in self._reservations) if self._reservations else None
+
+    async def extend(self, tokens: int) -> bool:
+        """Reserve more tokens; False when the key has too few, or the database is away."""
+        if not self._reservations or not tokens:
+            return True
+        more = await self._accounts.more(self._reservations[0].key_id, tokens)
+        if more is not None:
+            self._reservations.append(more)
+        return more is not None
+
+    async def settle(self, used: int) -> None:
+        """Replace the reservations by the tokens that were used. The last one takes the excess."""
+        for each in self._reservations:
+            share = used if each is self._reservations[-1] else min(used, each.tokens)
+            await self._accounts.settle(each, share)
+            used -= share
+
+
 class TokenAccounts:
     """Reserves and settles the tokens of keys. An owner without a key, as in Python, has no limit."""
 
@@ -75,23 +105,25 @@ class TokenAccounts:
         self._clock = clock
 
     @asynccontextmanager
-    async def reserved(self, owner: str | None, need: TokenNeed, used: Callable[[], int]) -> AsyncIterator[None]:
+    async def reserved(self, owner: str | None, need: TokenNeed, used: Callable[[], int]) -> AsyncIterator[HeldTokens]:
         """Hold a reservation while the block runs; then replace it by the tokens that were used.
 
-        Raises OutOfTokens, and StoreUnavailable.
+        The block may extend it. Raises OutOfTokens, and StoreUnavailable.
         """
-        reservation = await self._reserve(owner, need) if owner is not None else None
+        held = HeldTokens(self, await self._reserve(owner, need) if owner is not None else None)
         try:
-            yield
+            yield held
         finally:
-            if reservation is not None:
-                await self._settle(reservation, used())
+            await held.settle(used())
 
-    async def _reserve(self, owner: str, need: TokenNeed) -> Reservation | None:
-        now, default = self._clock(), self._tokens_per_minute
-        return await self._store.run(api_keys.reserve, owner, need, default_limit=default, now=now)
+    async def more(self, owner: str, tokens: int) -> Reservation | None:
+        """Reserve so many more tokens; None when the key has too few, or the database is away."""
+        try:
+            return await self._reserve(owner, TokenNeed(tokens, tokens))
+        except (OutOfTokens, StoreUnavailable):
+            return None
 
-    async def _settle(self, reservation: Reservation, used: int) -> None:
+    async def settle(self, reservation: Reservation, used: int) -> None:
         """Count the used tokens. It never raises, because the caller already has the answer."""
         try:
             # Shielded: a client that disconnects cancels the request, but not the count.
@@ -99,3 +131,7 @@ class TokenAccounts:
         except StoreUnavailable as error:
             fields = {"key": reservation.key_id, "tokens": used, "error": str(error)}
             log.warning("tokens_not_counted", extra=fields)
+
+    async def _reserve(self, owner: str, need: TokenNeed) -> Reservation | None:
+        now, default = self._clock(), self._tokens_per_minute
+        return await self._store.run(api_keys.reserve, owner, need, default_limit=default, now=now)

@@ -79,8 +79,23 @@ async def test_a_restarted_process_goes_on_at_once(database_url: str, tmp_path: 
         await whole(scene, questions, time.monotonic())
 
 
+async def test_a_second_crash_within_seconds_is_healed_at_once_too(database_url: str, tmp_path: Path) -> None:
+    """A crash while the new process repeats the answers costs no lease either."""
+    model = Model()
+    async with replicas(database_url, tmp_path, model.answer, **LIMITS) as scene:
+        process = await scene.start(lease=LEASE)
+        questions = await asked(scene)
+        await scene.kill(process)
+        process = await scene.start(lease=LEASE)
+        await scene.until(lambda: len(scene.model.requests) == 2 * QUESTIONS)
+        await scene.kill(process)
+        model.release()
+        await scene.start(lease=LEASE)
+        await whole(scene, questions, time.monotonic())
+
+
 async def test_crashes_in_quick_succession_cost_no_answer(database_url: str, tmp_path: Path) -> None:
-    """As many crashes as a turn has attempts come within seconds. The last attempt waits until the lease runs out."""
+    """As many crashes as a turn has attempts come within seconds. The last takeover waits until the lease runs out."""
     model = Model()
     async with replicas(database_url, tmp_path, model.answer, **LIMITS) as scene:
         process = await scene.start(lease=LEASE / 2)

@@ -164,13 +164,13 @@ async def test_a_restarted_playground_goes_on_with_its_database(tmp_path: Path) 
         await process.stop(signal.SIGKILL)
     hold.release()
     store = Store(f"sqlite:///{tmp_path / 'data' / 'attendant.db'}")
-    assert (await store.run(figures, now=utc_now())).owed_messages == 1
+    assert (await figures(store, now=utc_now())).owed_messages == 1
     async with Process.running(tmp_path, environ) as process, aiohttp.ClientSession() as http:
         await process.says("Attendant is running")
         async with http.get(f"{url}state") as response:
             assert (await response.json())["team"]["id"] == team
         async with asyncio.timeout(GENEROUS_S):
-            while (await store.run(figures, now=utc_now())).owed_messages:  # noqa: ASYNC110 - another process
+            while (await figures(store, now=utc_now())).owed_messages:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0)
     await store.close()
     await model.stop()

@@ -41,7 +41,7 @@ async def test_a_database_that_is_away_while_accepting(room: Room, caplog: pytes
     talk.says("still down")
     assert (await talk.answers(2))[-1].endswith("my VPN is down | still down")
     await room.services.failed_deliveries.save()
-    assert (await room.services.store.run(figures, now=room.clock.now())).failed_deliveries > 0
+    assert (await figures(room.services.store, now=room.clock.now())).failed_deliveries > 0
 
 
 async def test_readyz_names_an_unreachable_database(room: Room, caplog: pytest.LogCaptureFixture) -> None:

@@ -54,5 +54,5 @@ async def test_replicas_with_different_clocks(room: Room, other: PlatformService
 
     talks[0].says("and now?")
     assert (await talks[0].answers(2))[-1].endswith("| and now?")
-    found = await room.services.store.run(figures, now=room.clock.now() + timedelta(minutes=5))
+    found = await figures(room.services.store, now=room.clock.now() + timedelta(minutes=5))
     assert found.taken_over_turns == 0

@@ -50,13 +50,14 @@ async def test_a_refusal_that_quotes_a_person_narrows_nothing(room: Room) -> Non
 
 @pytest.mark.parametrize("number", ["600", "0600", "0,0,0,0,0,600", "\N{FULLWIDTH DIGIT SIX}00"])
 async def test_a_number_that_a_person_wrote_is_no_window(room: Room, number: str) -> None:
-    """A backend without codes quotes a message. The bot does not take the person's number for the window."""
-    echoed = f"my maximum context {number}"
-    room.model.script(Fails(400, {"message": f"Invalid content: '{echoed}'"}), says("ok"))
+    """A backend without codes quotes a message. The window stays, whatever the person wrote."""
+    window = room.services.assistant.budget.window
+    echoed = f"This model's maximum context length is {number} tokens."
+    room.model.script(Fails(400, {"message": f"Invalid content: '{echoed}'"}))
     talk = room.guest("Ana").mentions(f"{echoed} {'word ' * 2_000}")
-    await talk.answers(1)
 
-    assert room.services.assistant.budget.window > 1_000
+    assert await talk.answers(1) == [texts.trouble(Trouble.BAD_REQUEST)]
+    assert room.services.assistant.budget.window == window
 
 
 async def test_a_busy_backend_that_mentions_a_window_is_asked_again(room: Room) -> None:

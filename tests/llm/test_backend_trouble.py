@@ -15,6 +15,8 @@ from tests.support.openai_client import ASKED, KEY, client, fails, heard
 from tests.support.openai_server import Cut, Fails, Forever, OpenAIServer, Says, Waits, delta, event, says
 from tests.support.timeouts import GENEROUS_S
 
+LENGTH = "This model's maximum context length is"
+
 
 async def trouble(llm: OpenAI) -> ModelError:
     """Return the error of an answer. Check that it repeats neither the request nor the key."""
@@ -36,8 +38,9 @@ async def trouble(llm: OpenAI) -> ModelError:
         (fails(400, {"code": "unknown_role"}), Trouble.BAD_REQUEST, "unknown_role"),
         (fails(400, {"code": "content_filter"}), Trouble.REFUSED, "filter"),
         (fails(400, {"code": "context_length_exceeded"}), Trouble.WINDOW_EXCEEDED, "HISTORY_TOKENS"),
-        (fails(400, {"message": "The maximum context length is 9"}), Trouble.WINDOW_EXCEEDED, "HISTORY_TOKENS"),
-        (fails(400, {"code": 400, "message": "Input tokens exceed the limit"}), Trouble.WINDOW_EXCEEDED, "HTTP 400"),
+        (fails(400, {"message": f"{LENGTH} 4096 tokens."}), Trouble.WINDOW_EXCEEDED, "HISTORY_TOKENS"),
+        (fails(400, {"code": 400, "message": f"{LENGTH} 4096 tokens."}), Trouble.WINDOW_EXCEEDED, "HTTP 400"),
+        (fails(400, {"message": "The maximum context length is 9"}), Trouble.BAD_REQUEST, "MODEL_WINDOW_TOKENS"),
         (fails(413), Trouble.WINDOW_EXCEEDED, "HISTORY_TOKENS"),
     ],
 )

@@ -37,7 +37,13 @@ TOO_LONG = [
     ({"message": "Prompt contains 40000 tokens, too large for model with 32768 maximum context length"}, 32_768),
     ({"message": "request (12345 tokens) exceeds the available context size (4096 tokens), try increasing it"}, 4_096),
     ({"type": "exceed_context_size_error", "message": "too long", "n_prompt_tokens": 9_000, "n_ctx": 2_048}, 2_048),
-    ({"message": "greater than the context length (n_keep: 5000>= n_ctx: 4096)"}, 4_096),
+    (
+        {
+            "message": "The number of tokens to keep from the initial prompt is greater than the context length "
+            "(n_keep: 5000>= n_ctx: 4096). Try to load the model with a larger context length."
+        },
+        4_096,
+    ),
     ({"code": "context_length_exceeded", "message": "Please reduce the length of the messages or completion."}, None),
 ]
 
@@ -73,6 +79,31 @@ def test_a_message_alone_does_not_exceed_a_callers_window(error: dict[str, objec
 
 
 QUOTE = "Input flagged: 'my maximum context 600'"
+# Of OpenAI, DeepSeek and vLLM, OpenRouter, newer versions of vLLM, llama.cpp, LM Studio, Ollama, SGLang, TGI.
+SENTENCES = [
+    "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens.",
+    "This endpoint's maximum context length is 4096 tokens. However, you requested about 5000 tokens.",
+    "Input tokens exceed the configured limit of 272000 tokens. Your messages resulted in 477469 tokens.",
+    "Your input exceeds the context window of this model. Please adjust your input and try again.",
+    (
+        "You passed 5000 input tokens and requested 16 output tokens. However, the model's context length is only 4096 "
+        "tokens, resulting in a maximum input length of 4080 tokens."
+    ),
+    (
+        "'max_tokens' or 'max_completion_tokens' is too large: 3200. This model's maximum context length is 4096 tokens "
+        "and your request has 1200 input tokens (3200 > 4096 - 1200)."
+    ),
+    "The decoder prompt (length 5000) is longer than the maximum model length of 4096.",
+    "the request exceeds the available context size, try increasing it",
+    "The number of tokens to keep from the initial prompt is greater than the context length.",
+    (
+        "Trying to keep the first 5000 tokens when context the overflows. However, the model is loaded with context "
+        "length of only 4096 tokens, which is not enough."
+    ),
+    "the input length exceeds the context length",
+    "The input (5000 tokens) is longer than the model's context length (4096 tokens).",
+    "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000 `inputs` tokens.",
+]
 
 
 @pytest.mark.parametrize(
@@ -107,16 +138,32 @@ def test_codes_and_status_count_before_the_message(
 @pytest.mark.parametrize(
     ("status", "error"),
     [
-        (422, {"message": "prompt is too long"}),
-        (None, {"message": "greater than the context length"}),
-        (None, {"code": 400, "type": "BadRequestError", "message": "maximum context length"}),
-        (400, {"code": "invalid_request_error", "message": "maximum context length"}),
+        *((status, {"message": sentence}) for sentence in SENTENCES for status in (None, 400, 422)),
+        (None, {"code": 400, "type": "BadRequestError", "message": SENTENCES[0]}),
+        (400, {"code": "invalid_request_error", "message": SENTENCES[0]}),
+        (400, {"message": f"litellm.BadRequestError: OpenAIException - {SENTENCES[0]}"}),
         (500, {"code": 500, "type": "server_error", "message": "Context size has been exceeded."}),
     ],
 )
 def test_a_message_counts_where_nothing_else_says_the_kind(status: int | None, error: dict[str, object]) -> None:
     """Most local backends have no code for an exceeded window. llama.cpp reports one as an error of its own."""
     assert BackendFault.read(error, status).trouble is Trouble.WINDOW_EXCEEDED
+
+
+@pytest.mark.parametrize("sentence", [*SENTENCES, "maximum context 600", "context length is 600 tokens"])
+@pytest.mark.parametrize(
+    "form", ["Invalid content: '{}'", "Flagged: {}", '"{}" is not allowed', "my words: {}", "[{}]"]
+)
+@pytest.mark.parametrize("status", [None, 400, 422])
+def test_a_quoted_sentence_does_not_count(sentence: str, form: str, status: int | None) -> None:
+    """A message that repeats somebody's words, even a backend's own sentence, is no refusal for its length.
+
+    The operator reads what to do if the backend words its refusals in this way.
+    """
+    fault = BackendFault.read({"message": form.format(sentence)}, status)
+
+    assert fault.trouble is (Trouble.CUT if status is None else Trouble.BAD_REQUEST)
+    assert fault.window is None
 
 
 DATE, LATER = "Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:28:30 GMT"

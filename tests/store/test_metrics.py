@@ -6,14 +6,15 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from bot.errors import StoreUnavailable
 from bot.store import claims
 from bot.store.claims import settle
 from bot.store.engine import Store
-from bot.store.metrics import RECENT, RETENTION, WorkMetrics, figures, hour_of
+from bot.store.metrics import PAGE, RECENT, RETENTION, WorkMetrics, figures, hour_of
 from bot.store.settlement import Settlement, TurnState
-from bot.store.tables import FAILED_DELIVERIES
+from bot.store.tables import FAILED_DELIVERIES, TURNS
 from bot.testing import SettableClock
 from bot.turns.failed_deliveries import FailedDeliveries
 from tests.support.builders import mention, reply, thread
@@ -23,7 +24,7 @@ from tests.support.store_driver import MINUTE, StoreDriver
 
 async def counted(driver: StoreDriver) -> WorkMetrics:
     """Return the metrics now."""
-    return await driver.store.run(figures, now=driver.now)
+    return await figures(driver.store, now=driver.now)
 
 
 async def test_an_empty_database_has_metrics(driver: StoreDriver) -> None:
@@ -137,3 +138,18 @@ async def test_the_models_tokens_are_summed_for_a_day(driver: StoreDriver) -> No
     driver.now += RECENT + timedelta(seconds=1)
 
     assert (await counted(driver)).prompt_tokens == 0
+
+
+async def test_a_days_turns_are_counted_in_pages(driver: StoreDriver) -> None:
+    """No transaction reads more than a page of turns, and each turn is counted once."""
+    await driver.answer(mention("hello"))
+    [first] = await driver.rows(TURNS)
+    row = {"thread_id": first.thread_id, "attempt": 1, "state": TurnState.ANSWERED.value, "prompt_tokens": 1}
+    rows = [{**row, "started_at": driver.now + timedelta(milliseconds=number)} for number in range(2 * PAGE)]
+    await driver.store.run(sa.Connection.execute, sa.insert(TURNS), rows)
+    begun: list[object] = []
+    sa.event.listen(driver.store.engine, "begin", begun.append)
+    metrics = await counted(driver)
+
+    assert (metrics.answered_turns, metrics.prompt_tokens) == (2 * PAGE + 1, 2 * PAGE)
+    assert len(begun) == 4  # three pages after the other figures

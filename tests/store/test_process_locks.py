@@ -182,6 +182,22 @@ async def test_the_leases_of_ended_processes_are_free(driver: StoreDriver) -> No
     assert await driver.store.run(free_leases, [TWO]) == 0
 
 
+@pytest.mark.parametrize("several", [True, False])
+async def test_a_second_crash_counts_only_in_a_turn_that_ran_alone(driver: StoreDriver, *, several: bool) -> None:
+    """Two crashes free a turn's lease at once. After later ones it runs out, so that each crash gets its time."""
+    ids = [await driver.accepted(mention("hello", in_=thread(number))) for number in range(1, 3 if several else 2)]
+    failures = []
+    for crash in range(4):
+        turns = [await driver.claimed(thread_id, f"host:{crash}:{TWO}") for thread_id in ids]
+        failures.append({turn.failures for turn in turns})
+        freed = await driver.store.run(free_leases, [TWO])
+        assert freed == (len(ids) if crash < 2 else 0)
+        if not freed:
+            await driver.lapse()
+
+    assert failures == ([{0}, {1}, {1}, {2}] if several else [{0}, {1}, {2}, {3}])
+
+
 async def test_a_lock_that_is_held_again_keeps_its_leases(stores: list[Store]) -> None:
     """A process that came back before its leases were freed loses none, and nobody waits for it."""
     with stores[0].engine.begin() as connection:

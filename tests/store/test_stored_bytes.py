@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
+import random
 from datetime import timedelta
 
 import pytest
@@ -11,7 +13,7 @@ import sqlalchemy as sa
 
 from bot.domain.api_keys import Key, Secret
 from bot.domain.events import LONGEST_TEXT, Attachment
-from bot.domain.sessions import ResetOutcome
+from bot.domain.sessions import Interrupted, ResetOutcome
 from bot.errors import StorageFull
 from bot.prompt.history import Turn, Utterance
 from bot.prompt.thread_context import EarlierMessage, ThreadContext
@@ -20,17 +22,20 @@ from bot.store import (
     chat_turns,
     claims,
     closed_sessions,
+    erasure,
+    posted_messages,
     session_owners,
     sessions,
     stored_bytes,
     thread_context,
 )
 from bot.store.chat_turns import ChatClaim, NewTurn
+from bot.store.claims import PlatformClaim
 from bot.store.erasure import Scope
 from bot.store.settlement import Settlement, TurnState
 from bot.store.stored_bytes import ROW_BYTES
 from bot.store.tables import API_KEYS, MESSAGES, SESSIONS, TURNS
-from tests.support.builders import ANA, BEN, DAY, NOON, PLACES, THREAD, edit, mention, reply, reset, thread
+from tests.support.builders import ANA, BEN, DAY, NOON, PLACES, THREAD, deletion, edit, mention, reply, reset, thread
 from tests.support.store_driver import StoreDriver
 
 KEY, LIMIT = "key-1", 10_000
@@ -314,3 +319,61 @@ async def test_a_session_without_a_count_is_erased_too(driver: StoreDriver) -> N
     assert await driver.sweep() == 2
     await erase_closed(driver)
     assert {row.text for row in await driver.rows(MESSAGES)} == {""}
+
+
+async def recounted(driver: StoreDriver) -> dict[str, int]:
+    """Return how many bytes each open session holds, by its rows."""
+    counts = {row.id: 0 for row in await driver.rows(SESSIONS) if row.closed_at is None}
+    for message in await driver.rows(MESSAGES):
+        if message.session_id in counts:
+            counts[message.session_id] += stored_bytes.size([message.text])
+    for turn in await driver.rows(TURNS):
+        if turn.session_id in counts and turn.state != TurnState.RUNNING.value:
+            counts[turn.session_id] += stored_bytes.length(turn.answer)
+    return counts
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_the_count_equals_a_recount_after_any_erasure(driver: StoreDriver, seed: int) -> None:
+    """Edits, deletions, late resets and `forget me`, in any order, while turns wait, run or are answered."""
+    chance = random.Random(seed)  # noqa: S311
+    claim: PlatformClaim | None = None
+    await driver.accepted(mention("hello"))
+    for number in range(2, 40):
+        author, other = chance.sample([ANA, BEN], 2)
+        earlier = f"{chance.randrange(1, number):03}.0"
+        match chance.choice(["ask", "ask", "ask", "claim", "settle", "edit", "delete", "unsay", "reset", "forget"]):
+            case "ask":
+                await driver.accept(mention("ä" * chance.randrange(100), f"{number:03}.0", by=author))
+            case "claim":
+                claim = await driver.claim(1) or claim
+            case "settle" if claim is not None:
+                await driver.store.run(posted_messages.posted, claim, f"{number:03}.5")
+                await driver.settle(claim, "ö" * chance.randrange(100))
+            case "edit":
+                await driver.accept_edit(edit("ü" * chance.randrange(100), earlier, at=number, by=author))
+            case "delete":
+                await driver.accept_deletion(deletion(earlier))
+            case "unsay":
+                await driver.accept_deletion(deletion(earlier.replace(".0", ".5")))
+            case "reset":
+                late = f"{chance.randrange(max(1, number - 3), number):03}.7"
+                await driver.accept_reset(reset(late, by=author))
+            case "forget" if number % 4 == 0:
+                await driver.forget(other)
+        is_open = {row.id: row.stored_bytes for row in await driver.rows(SESSIONS) if row.closed_at is None}
+        assert is_open == await recounted(driver)
+
+
+async def test_an_erased_message_of_a_key_makes_room(driver: StoreDriver) -> None:
+    """The counts of the session and of its key shrink by what is erased, and never below zero."""
+    await add_key(driver)
+    await answer(driver, "question", answer="my answer")
+    await answer(driver, "another", answer="another answer")
+    [first, _] = await driver.rows(MESSAGES)
+    erased = (first.thread_id, [first.id], Interrupted.DELETED)
+    await driver.store.run(functools.partial(erasure.erase_messages, now=driver.now), *erased)
+    assert await counted(driver) == 2 * ROW_BYTES + len("another") + len("another answer")
+
+    await driver.store.run(stored_bytes.add, first.session_id, -LIMIT)
+    assert await counted(driver) == 0

@@ -9,7 +9,7 @@ import pytest
 
 from bot.domain.events import Attachment, MessageReceived
 from bot.prompt.thread_context import AuthorKind, ContextState, EarlierMessage, ThreadContext
-from bot.store import posted_messages, tables, thread_context
+from bot.store import posted_messages, stored_bytes, tables, thread_context
 from bot.store.claims import PlatformClaim
 from tests.support.builders import ANA, BEN, DAY, THREAD, deletion, edit, mention, reply, reset, stop, thread
 from tests.support.store_driver import MINUTE, StoreDriver, texts
@@ -262,3 +262,23 @@ async def test_a_late_mention_is_not_shown_as_context_too(driver: StoreDriver, *
 
     assert texts(late) == ["who knows printers?"]
     assert await known(driver, late) == ThreadContext((ALERT, OWN))
+
+
+@pytest.mark.parametrize("way", ["deletion", "edit", "forgetting"])
+async def test_the_context_is_counted_as_it_is_stored(driver: StoreDriver, way: str) -> None:
+    """An edit or an erasure of a context message changes what is counted for its session. A marker does not count."""
+    claim = await driver.claimed(await driver.accepted(call()))
+    assert not await driver.accept_deletion(deletion("3.0"))
+    await keep(driver, claim)
+    await driver.settle(claim)
+    if way == "deletion":
+        await driver.accept_deletion(deletion("2.0"))
+    elif way == "edit":
+        await driver.accept_edit(edit("ä longer text than before", "2.0", by=BEN))
+    else:
+        await driver.forget(BEN)
+    [session] = await driver.rows(tables.SESSIONS)
+    stored = [row.text for table in (tables.MESSAGES, tables.THREAD_CONTEXT) for row in await driver.rows(table)]
+    answers = [row.answer for row in await driver.rows(tables.TURNS)]
+
+    assert session.stored_bytes == stored_bytes.size(stored) + sum(map(stored_bytes.length, answers))

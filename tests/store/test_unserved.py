@@ -21,7 +21,7 @@ ZOE = Author("U-ZOE", "T0")
 
 async def counted(driver: StoreDriver) -> WorkMetrics:
     """Return the metrics now."""
-    return await driver.store.run(figures, now=driver.now)
+    return await figures(driver.store, now=driver.now)
 
 
 async def killed(driver: StoreDriver) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import AsyncGenerator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -85,14 +86,16 @@ class WorkLayer:
 
 
 class RecordingAssistant(Assistant):
-    """An assistant that records its answers."""
+    """An assistant that records its answers, and the threads that composed their prompts."""
 
     def __init__(self, llm: LLM, *, persona: str, budget: Budget) -> None:
         super().__init__(llm, persona=persona, budget=budget)
         self.answers: list[AnswerStream] = []
+        self.threads: list[str] = []
 
     def answer(self, parts: PromptParts, **how: Any) -> AnswerStream:
         """See Assistant.answer."""
+        self.threads.append(threading.current_thread().name)
         self.answers.append(answer := super().answer(parts, **how))
         return answer
 

@@ -21,7 +21,6 @@ from bot.store.chat_turns import NewTurn
 from bot.store.history import PAGE
 from bot.store.leases import LeaseRequest
 from bot.testing import PausedStep, ScriptedLLM, SettableClock
-from bot.turns.assistant import Assistant
 from bot.turns.chat_question import Question
 from bot.turns.chat_service import ChatService
 from bot.turns.leases import LeaseKeeper
@@ -34,7 +33,7 @@ from bot.turns.token_accounts import TokenAccounts
 from tests.support.builders import DAY, PLACES
 from tests.support.interfered_store import InterferedStore
 from tests.support.store_driver import StoreDriver
-from tests.support.work_layer import Echo
+from tests.support.work_layer import Echo, RecordingAssistant
 
 OURS = PLACES.session("key-1", "one")
 
@@ -42,14 +41,14 @@ OURS = PLACES.session("key-1", "one")
 class ChatStage:
     """A chat service with its parts."""
 
-    def __init__(self, store: InterferedStore, llm: LLM, clock: SettableClock) -> None:
+    def __init__(self, store: InterferedStore, llm: LLM, clock: SettableClock, *, budget: Budget | None = None) -> None:
         self.store = store
         self.driver = StoreDriver(store, clock)
         self.leases = LeaseKeeper(store, owner="here", clock=clock.now)
-        budget = Budget(window_tokens=2_000, answer_tokens=100, history_tokens=1_000)
+        budget = budget or Budget(window_tokens=2_000, answer_tokens=100, history_tokens=1_000)
         accounts = TokenAccounts(store, tokens_per_minute=1_000_000, clock=clock.now)
         self.summariser = Summariser(store, llm, budget, self.leases, accounts, clock=clock.now)
-        self.assistant, idle = Assistant(llm, persona="You are helpful.", budget=budget), IdleLimits(DAY)
+        self.assistant, idle = RecordingAssistant(llm, persona="You are helpful.", budget=budget), IdleLimits(DAY)
         self.chat = ChatService(
             TurnService(store, self.assistant, self.summariser, WITHDRAWABLE, clock=clock.now, idle=idle),
             self.assistant,

@@ -29,6 +29,13 @@ _OCTET = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
 _OTHER_IP = (
     r"(?:\d{1,3}\.){0,3}0x[0-9a-f]{1,8}(?:\.(?:0x)?[0-9a-f]{1,8}){1,3}|0\d{1,3}(?:\.\d{1,3}){3}|127(?:\.\d{1,3}){1,2}"
 )
+# A host of one label and its path look like two words ("and/or"), unless the path asks to sign in, or has a query.
+_NO_HOST = r"(?:(?:log|sign)[-]?(?:in|out|up|off|on)|register|join|e-?mail|user(?:name)?|name|password|and|or)/"
+_SIGN_IN = r"(?:log-?[io]n|sign-?in|sso|wp-admin)(?![\w-])"
+_INNER = (
+    rf"(?!{_NO_HOST})(?P<inner>[^\W\d_]{_CHAR}+)(?=(?:/[\w.~%-]+)*/(?:{_SIGN_IN}|[\w.~%-]*\?\w+=))"
+    r"|(?P<intranet>intranet)(?=/(?!internet|extranet)\w)"
+)
 _ADDRESS = re.compile(
     rf"""
     (?:(?<![\w+.-])[a-z][a-z0-9+.-]{{0,30}}:|(?<![\w:/]))//(?:(?P<user>[^\s/?\#@]*)@)?(?P<host>{_HOST})
@@ -36,7 +43,9 @@ _ADDRESS = re.compile(
     | (?<![\w.-])(?P<ip>{_OCTET}(?:\.{_OCTET}){{3}}|{_OTHER_IP})(?![\w-]|\.\d)
     | (?<![\w:.])\[?(?P<six>(?=:?[0-9a-f]|::[0-9a-f])(?=[0-9a-f:]{{0,39}}::)[0-9a-f:]{{3,39}})(?![\w:])
     | (?<![\w.@-])(?P<punycode>xn--[a-z0-9-]+)(?![\w.-])
-    | ^\s*(?P<integer>0x[0-9a-f]{{7,8}}|\d{{9,10}})(?=[/:]|\s*$)
+    | ^\s*(?P<hexadecimal>0x[0-9a-f]{{7,8}})(?=\s*$)
+    | (?<![\w.@/:\#-])(?P<integer>0x[0-9a-f]{{7,8}}|\d{{8,10}})(?=/[a-z?][\w-]{{3}}|:\d{{2,5}}(?!\d))
+    | (?<![\w.@/:\#-])(?:{_INNER})
     | (?<![\w.@-])(?P<local>localhost)(?![\w.-])
     | ^\s*(?P<port>(?!\d+:){_CHAR}+):\d{{2,5}}(?=/|\s*$)
     | (?<![\w.-])(?:tel|sms|mailto):(?P<number>[^\s?]+)
@@ -52,7 +61,9 @@ _FILE = re.compile(
 )
 _MAX_SHOWN_URL = 100
 _MAX_HOST = 253  # characters that the network knows in a host
-_HOSTS = ("host", "name", "ip", "six", "punycode", "integer", "local", "port")  # the groups that hold one
+_HOSTS = (  # the groups that hold one
+    *("host", "name", "ip", "six", "punycode", "hexadecimal", "integer", "inner", "intranet", "local", "port"),
+)
 _AUTHORITY = re.compile(r"mailto:[^?]*|(?:[a-z]+:)?//[^/?#]*|www\.[^/?#]*", re.IGNORECASE)
 _MARKUP = frozenset("\\*_~`")
 

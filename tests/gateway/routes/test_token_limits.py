@@ -58,6 +58,12 @@ def id_of(key: Mapping[str, str]) -> str:
     return key["Authorization"].split("-")[2]
 
 
+def finish_of(response: GatewayResponse) -> Any:
+    """Return the reason why an answer ended."""
+    bodies = [each for each in response.events if each != "[DONE]" and each.get("choices")] or [response.body]
+    return bodies[-1]["choices"][0]["finish_reason"]
+
+
 def outcome(response: GatewayResponse) -> tuple[int, Any]:
     """Return the status and the code of a refusal."""
     return response.status, response.error["code"]
@@ -188,6 +194,90 @@ async def test_an_answer_that_is_asked_for_again_costs_both_requests(gate: Gatew
     assert 10_000 - 2_000 < await remaining(gate, key) <= 10_000 - 500 - sum(USAGE.values())
 
 
+@pytest.mark.parametrize("failure", [says("Try ", Cut()), Says(())], ids=["cut", "empty"])
+@pytest.mark.parametrize("session", ["one", None])
+async def test_an_answer_is_asked_for_again_only_with_tokens(
+    gate: GatewayStage, failure: Reply, session: str | None
+) -> None:
+    """A key without the tokens of a further request gets the failure of the first one."""
+    key = await key_of(gate, 4_500)
+    gate.model.script(failure)
+    broken = await gate.asks("word " * 1_000, session=session, headers=key)
+    left = await remaining(gate, key)
+    assert await gate.turns("one", **key) == 0
+
+    assert broken.status >= 500
+    assert len(gate.model.requests) == 1
+    assert 4_500 - 2_000 < left <= 4_500 - 1_000
+
+
+class Talkative:
+    """A model that writes as much as a request allows, and 20,000 tokens without a limit."""
+
+    def __init__(self, finish: str = "length", *, writes: str = "word") -> None:
+        self.finish = finish
+        self.writes = writes
+
+    def __call__(self, request: Request) -> Reply:
+        """Return the reply to a request."""
+        allowed = request.body.get("max_completion_tokens", 20_000)
+        steps = (self.writes,) if self.writes else ()
+        return Says(steps, self.finish, usage={"prompt_tokens": 10, "completion_tokens": allowed})
+
+
+@pytest.mark.parametrize("writes", ["word", ""])
+@pytest.mark.parametrize("session", ["one", None])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_answer_without_a_limit_ends_where_its_keys_tokens_end(
+    database_url: str, clock: SettableClock, *, session: str | None, stream: bool, writes: str
+) -> None:
+    """The answer ends with `length`, also before its first word, and the key's limit is not passed."""
+    async with served(Talkative(writes=writes)) as model, opened(database_url, model, clock) as gate:
+        key = await key_of(gate, 4_000)
+        got = await gate.asks("hi", session=session, headers=key, stream=stream)
+        left = await remaining(gate, key)
+
+    assert got.status == 200
+    assert finish_of(got) == "length"
+    assert len(model.requests) == 1
+    assert 0 <= left < 4_000
+
+
+async def test_only_a_key_with_few_tokens_shortens_an_answer(gate: GatewayStage) -> None:
+    """A client's own limit is passed on unchanged, and a key with plenty of tokens sets none."""
+    rich, poor = await key_of(gate, 1_000_000), await key_of(gate, 4_000)
+    await gate.asks("hi", headers=rich)
+    await gate.asks("hi", headers=poor, max_tokens=7)
+    await gate.asks("hi", headers=poor)
+
+    limits = [{name: each.body[name] for name in LIMITS if name in each.body} for each in gate.model.requests]
+    assert limits[:2] == [{}, {"max_tokens": 7}]
+    assert 0 < limits[2]["max_completion_tokens"] < 4_000
+
+
+LIMITS = ("max_tokens", "max_completion_tokens")
+
+
+@pytest.mark.parametrize("blamed", LIMITS)
+async def test_a_backend_that_refuses_our_limit_is_asked_without_it(gate: GatewayStage, blamed: str) -> None:
+    """The caller gets an answer, and later requests leave the limit out."""
+    key = await key_of(gate, 4_000)
+    gate.model.script(Fails(400, {"message": f"Unsupported parameter: '{blamed}'", "param": blamed}))
+    answers = [await gate.asks("hi", headers=key) for _ in range(2)]
+
+    assert [got.status for got in answers] == [200] * 2
+    assert ["max_completion_tokens" in each.body for each in gate.model.requests] == [True, False, False]
+
+
+async def test_a_backend_that_ignores_our_limit_is_cut_off(database_url: str, clock: SettableClock) -> None:
+    """A text that is surely longer than its reservation ends with `length`."""
+    async with served(lambda _: says(*["word " * 2_000] * 100)) as model, opened(database_url, model, clock) as gate:
+        got = await gate.asks("hi", headers=await key_of(gate, 4_000), session="one")
+
+    assert finish_of(got) == "length"
+    assert len(got.text) < 4_000 * 8 + 10_000
+
+
 async def test_a_repeated_request_costs_nothing(gate: GatewayStage) -> None:
     """The stored answer needs no reservation."""
     key = {**await key_of(gate, 2_800), "Idempotency-Key": "one"}
@@ -262,6 +352,26 @@ async def asks_in_a_new_minute(gate: GatewayStage, key: Mapping[str, str]) -> No
     await lapse(gate.services.store)
     assert (await gate.asks(LONG_MESSAGE, session="one", headers=key, max_tokens=6_800)).status == 200
     await gate.services.summariser.idle()
+
+
+async def test_a_summary_is_asked_for_again_only_with_tokens(database_url: str, clock: SettableClock) -> None:
+    """A key without the tokens of a further request gets no second attempt at a summary."""
+    limit, left, summaries = 9_500, 300, 0
+
+    def answer(request: Request) -> Reply:
+        nonlocal summaries
+        if not asks_for_summary(request.body["messages"]):
+            return Says(("fine",), usage={"prompt_tokens": 10, "completion_tokens": limit - left - 10})
+        summaries += 1
+        return Says(())
+
+    async with served(answer) as model, opened(database_url, model, clock, history_tokens=2_000) as gate:
+        key = await key_of(gate, limit)
+        while not summaries:  # until the tokens that are left suffice for one request
+            await asks_in_a_new_minute(gate, key)
+            left += 100
+
+    assert summaries == 1
 
 
 async def test_a_summary_waits_for_its_keys_tokens(

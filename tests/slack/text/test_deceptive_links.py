@@ -15,7 +15,12 @@ DOTS = [".", "\uff0e", "\u2024", "\u3002", "\uff61", "\u2027", "&#46;", "&period
 # Each named host, and whether it looks like an address without a scheme.
 HOSTS = {"good.com": True, "mail.good.co.uk": True, "10.0.0.1": True, "localhost": True, "intranet": False}
 HOSTS |= {"m\u00fcller.de": True, "\u043f\u043e\u0447\u0442\u0430.\u0440\u0444": True, "xn--mller-kva.de": True}
-HOSTS |= {"[2001:db8::1]": False, "\u0909\u0926\u093e\u0939\u0930\u0923.\u092d\u093e\u0930\u0924": True}
+HOSTS |= {
+    "0x7f000001": False,
+    "2130706433": False,
+    "[2001:db8::1]": False,
+    "\u0909\u0926\u093e\u0939\u0930\u0923.\u092d\u093e\u0930\u0924": True,
+}
 SCHEMES = ["https://", "http://", "HTTPS://", "ftp://", "ssh://", "slack://", "//", "vscode+x://"]
 # Each target, and its host as the network knows it.
 TARGETS = {"https://evil.net": "evil.net", "//evil.net/good.com": "evil.net", "http://10.9.9.9:80/x": "10.9.9.9"}
@@ -73,7 +78,29 @@ def test_a_false_address_is_followed_by_the_real_host(address: str, url: str, be
 
 WORDS = st.lists(
     st.sampled_from(
-        ["our", "docs", "see", "VPN", "and/or", "24/7", "v2.3", "e.g.", "10:30", "\u201cguide\u201d", "C++", "#1"]
+        [
+            *("our", "docs", "see", "VPN", "and/or", "24/7", "v2.3", "e.g.", "10:30", "\u201cguide\u201d", "C++", "#1"),
+            *("he/she", "1/2", "03/04/2026", "2026/04/03", "$1,200", "19.90/month", "TCP/IP", "km/h", "n/a", "or?"),
+            *(
+                "login/logout",
+                "log in",
+                "email/login",
+                "username/password",
+                "Jira/Confluence",
+                "VPN/Wi-Fi",
+                "read/write",
+            ),
+            *(
+                "2130706433",
+                "#4711000123",
+                "20260403",
+                "4711000123/2",
+                "12345678/EUR",
+                "0049/89/1234567",
+                "src/app/main",
+            ),
+            *("0x80070005:", "owner/repository", "intranet", "intranet/internet", "sign-up/sign-in"),
+        ]
     ),
     min_size=1,
     max_size=5,
@@ -136,7 +163,23 @@ def test_other_addresses_are_compared_too(text: str, shown: str) -> None:
 @pytest.mark.parametrize(
     "label",
     [
-        *("::1", "[::1]", "2001:db8::1", "167772161", "0x7f000001", "0x7f.0.0.1", "0177.0.0.1", "127.1", "xn--p1ai"),
+        *("::1", "[::1]", "2001:db8::1", "0x7f000001", "0x7f.0.0.1", "0177.0.0.1", "127.1", "xn--p1ai"),
+        *(
+            "intranet/login",
+            "Intranet/hr/leave",
+            "portal/SSO",
+            "srv-01/app/sign-in",
+            "wiki/?page=1",
+            "hr/leave?id=7#top",
+        ),
+        *(
+            "2130706433/login",
+            "log in at 167772161:8080",
+            "0x7f000001/login",
+            "see 0x7F000001:8080/x",
+            "0xa000001/home",
+        ),
+        *("now: 2130706433/home", "\uff12130706433/login", "intr\u200banet/login", "intranet\u2044login"),
         *("myapp:foo", "javascript:alert", "bank\u2219com", "bank\u22c5com", "bank\u2e31com"),
     ],
 )
@@ -149,6 +192,7 @@ def test_unusual_addresses_are_followed_by_the_real_host(label: str) -> None:
     "text",
     [
         "[::1](http://[::1]/) [127.1](http://127.1/) [167772161](http://167772161/) [xn--p1ai](https://xn--p1ai/)",
+        "[2130706433/login](http://2130706433/) [intranet/login](https://intranet/x) [portal/sso](//portal:8443/sso)",
         "[std::vector](https://good.com) [and/or](https://good.com) [01.02.2026](https://good.com)",
         "[10:30](https://good.com) [3.12](https://good.com) [20260102](https://good.com)",
     ],
