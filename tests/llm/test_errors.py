@@ -90,8 +90,8 @@ SENTENCES = [
         "tokens, resulting in a maximum input length of 4080 tokens."
     ),
     (
-        "'max_tokens' or 'max_completion_tokens' is too large: 3200. This model's maximum context length is 4096 tokens "
-        "and your request has 1200 input tokens (3200 > 4096 - 1200)."
+        "'max_tokens' or 'max_completion_tokens' is too large: 3200. This model's maximum context length is 4096 "
+        "tokens and your request has 1200 input tokens (3200 > 4096 - 1200)."
     ),
     "The decoder prompt (length 5000) is longer than the maximum model length of 4096.",
     "the request exceeds the available context size, try increasing it",
