@@ -3,6 +3,7 @@
 AttendantError
 ├── ConfigError           a setting is missing or wrong: the process must not start
 ├── StartupError          a check at start failed (token, scope, database, model, port)
+│   └── NoDatabase        the database that a command reads is missing or empty
 ├── PreferencesRefused    a person's preferences are invalid; `problems` says why, by field
 ├── StoreUnavailable      the database did not accept the write: retry (Slack delivers the event again)
 ├── PlatformError         the chat platform refused a call: a retry does not help; `code` is its error code
@@ -39,6 +40,10 @@ class ConfigError(AttendantError):
 
 class StartupError(AttendantError):
     """A check at start failed. The message is one line with the remedy."""
+
+
+class NoDatabase(StartupError):  # noqa: N818 - named for the state
+    """The database that a command reads is missing or empty, probably because DATABASE_URL is wrong."""
 
 
 class PreferencesRefused(AttendantError):  # noqa: N818 - named for the event

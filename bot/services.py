@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 
 from bot.config.settings import Settings
 from bot.domain.sessions import IdleLimits
-from bot.errors import StartupError, StoreUnavailable
+from bot.errors import NoDatabase, StoreUnavailable
 from bot.files.extractor import Extractor
 from bot.files.limits import FileLimits
 from bot.llm import LLM
@@ -253,13 +253,13 @@ def _idle(settings: Settings) -> IdleLimits:
 async def open_store(settings: Settings, *, must_exist: bool = False) -> AsyncIterator[Store]:
     """Open the database that the settings name, up to date.
 
-    With `must_exist` an empty or missing one is refused with a StartupError, because DATABASE_URL is probably wrong.
+    With `must_exist` an empty or missing one raises NoDatabase, because DATABASE_URL is probably wrong.
     """
     store = Store(settings.database_url.get_secret_value(), must_exist=must_exist)
     try:
         await store.check()
         if must_exist and await store.run(schema.check) is None:
-            raise StartupError(f"The database at {store.location} is empty. Check DATABASE_URL.")
+            raise NoDatabase(f"The database at {store.location} is empty. Check DATABASE_URL.")
         if await store.run(schema.upgrade):
             log.info("database_created", extra={"database": store.location})
         yield store

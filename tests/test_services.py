@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot.config.settings import Settings
-from bot.errors import Overloaded, StartupError
+from bot.errors import NoDatabase, Overloaded
 from bot.services import REQUESTS_SHARE, PlatformServices, open_platform_services, open_services, open_store
 from bot.testing import PausedStep, SettableClock
 from bot.turns.chat_question import Question
@@ -91,7 +91,7 @@ async def test_commands_that_read_refuse_an_empty_database(empty_of_tables: str)
     """They name its place and DATABASE_URL, and make no tables."""
     settings = Settings.load({"DATABASE_URL": empty_of_tables})
     for _ in range(2):
-        with pytest.raises(StartupError, match=r"^The database at [^\n]+ is empty\. Check DATABASE_URL\.$"):
+        with pytest.raises(NoDatabase, match=r"^The database at [^\n]+ is empty\. Check DATABASE_URL\.$"):
             async with open_store(settings, must_exist=True):
                 pass
 

@@ -12,6 +12,7 @@ from typing import Any
 from bot.cli import output
 from bot.config.settings import Settings
 from bot.domain.api_keys import Key, create_secret
+from bot.errors import NoDatabase
 from bot.services import open_store, utc_now
 from bot.store import api_keys
 
@@ -34,7 +35,10 @@ def create_command(settings: Settings, options: argparse.Namespace) -> int:
 
 def list_command(settings: Settings, options: argparse.Namespace) -> int:
     """`attendant keys list`."""
-    keys = [_row(key) for key in asyncio.run(every(settings))]
+    try:
+        keys = [_row(key) for key in asyncio.run(every(settings))]
+    except NoDatabase as error:  # a newcomer has made nothing yet
+        raise NoDatabase(f"{error} If there is no key yet, make one with: attendant keys create NAME") from None
     if options.json:
         output.print_json(keys)
     elif not keys:

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
-from bot.errors import StartupError, StoreUnavailable
+from bot.errors import NoDatabase, StartupError, StoreUnavailable
 from bot.store import sqlite_file
 from bot.store.pool import OF_OTHERS, Pool
 from bot.store.sqlite_file import OpenFile
@@ -45,7 +45,7 @@ class Store:
     def __init__(self, url: str, *, must_exist: bool = False, idle_transaction_s: float = IDLE_TRANSACTION_S) -> None:
         """Prepare the engine for a `sqlite:///` or `postgresql://` URL. It does not connect yet.
 
-        A missing SQLite file is created; with `must_exist`, that raises StartupError instead. PostgreSQL ends a
+        A missing SQLite file is created; with `must_exist`, that raises NoDatabase instead. PostgreSQL ends a
         transaction in which this process does nothing for `idle_transaction_s`.
         """
         self.engine = _engine(url, must_exist=must_exist, idle_transaction_s=idle_transaction_s)
@@ -249,7 +249,7 @@ def _sqlite(url: sa.URL, *, must_exist: bool) -> Engine:
         raise StartupError("DATABASE_URL names no file. Use for instance sqlite:///data/attendant.db.")
     file = Path(url.database or "").expanduser()
     if must_exist and not file.exists():
-        raise StartupError(f"There is no database at {file}. Check DATABASE_URL and the current folder.")
+        raise NoDatabase(f"There is no database at {file}. Check DATABASE_URL and the current folder.")
     engine = sa.create_engine(
         url.set(database=str(file)),
         pool_size=1,

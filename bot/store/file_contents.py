@@ -110,7 +110,8 @@ def erase(connection: Connection, *selected: sa.ColumnElement[bool]) -> None:
         mark_dirty(connection)
     counts = Counter[str]()
     for row in erased:
-        counts[row.session_id] += ROW_BYTES + stored_bytes.length(row.text) + (row.size or 0)
+        if row.session_id is not None:  # otherwise it is on its way to another session
+            counts[row.session_id] += ROW_BYTES + stored_bytes.length(row.text) + (row.size or 0)
     stored_bytes.subtract(connection, counts, Counter())
 
 

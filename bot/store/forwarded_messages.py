@@ -9,11 +9,11 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from bot.domain.events import Forwarded, stored_content
-from bot.store import file_contents
+from bot.store import file_contents, stored_bytes
 from bot.store.locks import lock_threads
 from bot.store.tables import MESSAGES, SESSIONS, THREAD_CONTEXT, THREADS
 
-_SHOWN = ("message_id", "attachments", "forwarded")
+_SHOWN = ("session_id", "message_id", "attachments", "forwarded")
 _ERASED = stored_content("", (), [Forwarded("", "", "")])["forwarded"]
 
 
@@ -27,16 +27,17 @@ def erase_by(connection: Connection, place: Sequence[sa.ColumnElement[bool]], pe
         quotes = sa.cast(table.c.forwarded, sa.Text).contains(person, autoescape=True)
         found = (
             sa.select(table.c.id, table.c.thread_id, turn_id.label("turn_id"), *(table.c[name] for name in _SHOWN))
-            .join(THREADS, THREADS.c.id == table.c.thread_id)
             .outerjoin(SESSIONS, SESSIONS.c.id == table.c.session_id)
-            .where(table.c.forwarded.is_not(None), quotes, *place)
+            # Not a join: few messages are forwarded, and a workspace may have many threads.
+            .where(table.c.forwarded.is_not(None), quotes, sa.exists().where(THREADS.c.id == table.c.thread_id, *place))
             .order_by(table.c.thread_id, table.c.id)
         )
-        threads = found.with_only_columns(table.c.thread_id).order_by(None)
-        lock_threads(connection, THREADS.c.id.in_(threads.correlate(None)))
+        lock_threads(connection, THREADS.c.id.in_({row.thread_id for row in connection.execute(found)}))
         for row in connection.execute(found).all():
             forwarded = [_ERASED[0] if each["author_id"] == person else each for each in row.forwarded]
             connection.execute(sa.update(table).where(table.c.id == row.id).values(forwarded=forwarded))
+            difference = stored_bytes.of_message("", forwarded) - stored_bytes.of_message("", row.forwarded)
+            stored_bytes.add(connection, row.session_id, difference)
             left = file_contents.ids_in(row.attachments, forwarded)
             file_contents.keep_only(connection, row.thread_id, row.message_id, left)
             if row.turn_id is not None and _names(row.forwarded, person):
