@@ -30,7 +30,6 @@ def erase_by(connection: Connection, place: Sequence[sa.ColumnElement[bool]], pe
             .outerjoin(SESSIONS, SESSIONS.c.id == table.c.session_id)
             # Not a join: few messages are forwarded, and a workspace may have many threads.
             .where(table.c.forwarded.is_not(None), quotes, sa.exists().where(THREADS.c.id == table.c.thread_id, *place))
-            .order_by(table.c.thread_id, table.c.id)
         )
         lock_threads(connection, THREADS.c.id.in_({row.thread_id for row in connection.execute(found)}))
         for row in connection.execute(found).all():
