@@ -10,15 +10,16 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+from bot.testing import PausedStep
 from tests.support import attacks
 from tests.support.hostile_world import HostileWorld, Waits, hostile_world
-from tests.support.openai_server import Fails, Forever, Says, delta, event
+from tests.support.openai_server import Fails, Says, delta, event
 
 MENTIONS = 100  # beside each attack
 KEYS = 50
 READERS = 1_000
 UNLIMITED = {"GATEWAY_REQUESTS_PER_MINUTE": "100000000", "GATEWAY_TOKENS_PER_MINUTE": "999999999"}
-ENDLESS = Says((Forever(event(delta("word ")) * 50),))
+WRITTEN = 64  # pieces, a kilobyte each
 
 Attack = Callable[[HostileWorld], AbstractAsyncContextManager[object]]
 
@@ -64,16 +65,23 @@ async def _quoted_values(world: HostileWorld) -> AsyncIterator[None]:
         yield
 
 
+def _held() -> Says:
+    """Return an answer that is written at once and then never ends, so that the model itself costs no CPU time."""
+    return Says((*(event(delta("word " * 200)),) * WRITTEN, PausedStep()))
+
+
 @asynccontextmanager
 async def _slow_readers(world: HostileWorld) -> AsyncIterator[None]:
-    world.answer = lambda _: ENDLESS
+    held = _held()
+    world.answer = lambda _: held
     async with attacks.slow_readers(world.port, world.keys, readers=READERS):
         yield
 
 
 @asynccontextmanager
 async def _leaving_readers(world: HostileWorld) -> AsyncIterator[None]:
-    world.answer = lambda _: ENDLESS
+    held = _held()
+    world.answer = lambda _: held
     async with attacks.slow_readers(world.port, world.keys, readers=READERS) as statuses:
         while statuses.total() < READERS:  # noqa: ASYNC110 - the counter tells nobody that it grew
             await asyncio.sleep(0.05)

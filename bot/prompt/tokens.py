@@ -30,10 +30,15 @@ _TOKEN = re.compile(
 
 def estimate_tokens(text: str) -> int:
     """Estimate the tokens of a chat message with this text, rather too many than too few."""
+    return TOKENS_PER_MESSAGE + estimate_piece(text)
+
+
+def estimate_piece(text: str) -> int:
+    """Estimate the tokens that a piece adds to a message. Its pieces have together at least as many as the whole."""
     astral = len(text.encode("utf-16-le", "surrogatepass")) // 2 - len(text)  # emoji and rare scripts, beyond 16 bits
     starts = range(0, len(text), _SEARCHED_AT_ONCE)
     found = sum(len(_TOKEN.findall(text, start, start + _SEARCHED_AT_ONCE)) for start in starts)
-    return found + (MOST_TOKENS - 1) * astral + TOKENS_PER_MESSAGE
+    return found + (MOST_TOKENS - 1) * astral
 
 
 def shorten(text: str, most_tokens: int) -> str:

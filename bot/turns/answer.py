@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from bot.domain import file_texts, texts
@@ -76,7 +76,7 @@ class AnswerStream:
         self._can_restart = can_restart
         self.notes: Sequence[str] = ()  # further lines that follow a whole answer
         self._pieces: list[str] = []  # handed to the reader
-        self._spent = 0  # tokens, by attempts that failed
+        self._cost = RequestCost(0)  # with the text so far, and the attempts that failed
         self._held: HeldTokens | None = None
         self._done: Done | None = None
         self._failure: ModelError | None = None
@@ -110,9 +110,12 @@ class AnswerStream:
         return TokenNeed(prompt + usual // 4, prompt + usual, plenty=prompt + PLENTY * usual)
 
     @property
-    def cost(self) -> int:
+    def cost(self) -> RequestCost:
         """The tokens that it has used, by the backend's count or estimated."""
-        return self._cost(self.result).tokens
+        self._cost.prompt_tokens = self._prompt_tokens
+        self._cost.usage = self._done.usage if self._done is not None else None
+        self._cost.trouble = self.result.trouble
+        return self._cost
 
     def pay_from(self, held: HeldTokens) -> None:
         """Ask the model within these tokens: the answer has what the prompt leaves of them, unless that is plenty."""
@@ -181,9 +184,9 @@ class AnswerStream:
         """Return whether there are tokens for a further attempt after this failure."""
         if self._held is None or (self._pieces and not self._can_restart):  # there will be none
             return True
-        cost = self._cost(self.result)
+        cost = replace(self.cost)
         cost.retry(why)
-        return await self._held.extend(cost.earlier - self._spent)
+        return await self._held.extend(cost.earlier - self._cost.earlier)
 
     def _taken(self, piece: Piece) -> str | Thinking | Retry | None:
         match piece:
@@ -192,19 +195,14 @@ class AnswerStream:
                 return None
             case str():
                 self._pieces.append(piece)
+                self._cost.add(piece)
             case Retry(why):
                 if self._pieces and not self._can_restart:
                     self._failure = why
                     return None
-                cost = self._cost(self.result)
-                cost.retry(why)
-                self._spent = cost.earlier
+                self.cost.retry(why)
                 self._pieces.clear()
         return piece
-
-    def _cost(self, result: AnswerResult) -> RequestCost:
-        usage = result.done.usage if result.done is not None else None
-        return RequestCost(self._prompt_tokens, result.text, usage, result.trouble, self._spent)
 
     @property
     def _prompt_tokens(self) -> int:

@@ -12,7 +12,6 @@ from datetime import datetime
 from bot.domain.sessions import Opened
 from bot.errors import ModelError, Trouble
 from bot.llm import Done, Retry, Usage
-from bot.prompt.tokens import estimate_tokens
 from bot.store.repeated_turns import Repeated
 from bot.turns.answer import AnswerStream
 
@@ -45,7 +44,7 @@ def whole_answer(answer: AnswerStream) -> Done:
         raise ModelError(trouble, result.detail, param=result.param, retry_after_s=result.retry_after_s)
     if result.done.usage is not None:
         return result.done
-    return replace(result.done, usage=Usage(answer.prompt.tokens, completion=estimate_tokens(result.text)))
+    return replace(result.done, usage=Usage(answer.prompt.tokens, completion=answer.cost.completion_tokens))
 
 
 def repeated(known: Repeated) -> ChatReply:

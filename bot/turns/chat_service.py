@@ -201,10 +201,10 @@ class ChatService:
     def _reply(self, question: Question, answer: AnswerStream, turn: Running | None = None) -> ChatReply:
         words = partial(self._words, question, answer, turn)
         if turn is None:
-            return ChatReply(self._clock(), words, cost=lambda: answer.cost)
+            return ChatReply(self._clock(), words, cost=lambda: answer.cost.tokens)
         claim = turn.claim
         name = name_of(claim.session_id, claim.fence)
-        return ChatReply(claim.began_at, words, claim.opened, name, cost=lambda: answer.cost)
+        return ChatReply(claim.began_at, words, claim.opened, name, cost=lambda: answer.cost.tokens)
 
     async def _words(
         self, question: Question, answer: AnswerStream, turn: Running | None
@@ -219,7 +219,7 @@ class ChatService:
             raise SessionLost(TAKEN_OVER) if turn.lost else SessionClosed("the session was reset meanwhile")
         request = {"request": question.request}
         log_trouble(answer.result, request if turn is None else turn.claim.log_fields | request)
-        done = await compute(len(answer.result.text), whole_answer, answer)
+        done = whole_answer(answer)
         if turn is not None and not done.tool_calls:
             await self._settle(turn, answer, done, question)
         yield done

@@ -53,7 +53,7 @@ class RequestLimiter:
 
         A retry needs the tokens that the failed attempt has used once more.
         """
-        async with self._accounts.reserved(owner, answer.need, lambda: answer.cost) as held:
+        async with self._accounts.reserved(owner, answer.need, lambda: answer.cost.tokens) as held:
             answer.pay_from(held)
             yield
 

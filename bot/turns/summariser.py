@@ -162,20 +162,20 @@ class Summariser:
         async with self._accounts.reserved(owner, need, lambda: cost.tokens) as held:
             try:
                 async with asyncio.timeout(TIMEOUT_S):
-                    await self._read(request, most_tokens, cost, owner, held)
+                    text = await self._read(request, most_tokens, cost, owner, held)
             except ModelError as error:
                 cost.trouble = error.trouble
                 if error.trouble is Trouble.WINDOW_EXCEEDED:
                     budget.exceeded(request.tokens, error.window)
                 raise
-        if not cost.text.strip():
+        if not text:
             raise ModelError(Trouble.EMPTY, "an empty summary")
-        return shorten(cost.text.strip(), most_tokens)
+        return shorten(text, most_tokens)
 
     async def _read(
         self, request: SummaryRequest, most_tokens: int, cost: RequestCost, owner: str | None, held: HeldTokens
-    ) -> None:
-        parameters = _parameters(owner)
+    ) -> str:
+        parameters, text = _parameters(owner), ""
         async with aclosing(self._llm.stream(request.messages, parameters)) as pieces:
             async for piece in pieces:
                 match piece:
@@ -183,14 +183,16 @@ class Summariser:
                         cost.usage = usage
                         self._budgets.of(parameters).learn(request.tokens, usage.prompt if usage else 0)
                     case str():
-                        cost.text += piece
+                        text += piece
+                        cost.add(piece)
                     case Retry(why):
-                        before = cost.earlier
+                        text, before = "", cost.earlier
                         cost.retry(why)
                         if not await held.extend(cost.earlier - before):
                             raise why
-                if len(cost.text) > most_tokens * MOST_CHARACTERS:  # the model ignores the limit that it was given
-                    return
+                if len(text) > most_tokens * MOST_CHARACTERS:  # the model ignores the limit that it was given
+                    break
+        return text[: most_tokens * MOST_CHARACTERS].strip()
 
 
 def _parameters(owner: str | None) -> Parameters:

@@ -12,10 +12,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from math import ceil
 
 from bot.errors import ModelError, OutOfTokens, StoreUnavailable, Trouble
 from bot.llm import Usage
-from bot.prompt.tokens import estimate_tokens
+from bot.prompt.tokens import TOKENS_PER_MESSAGE, estimate_piece
 from bot.store import api_keys
 from bot.store.api_keys import Reservation, TokenNeed
 from bot.store.engine import Store
@@ -33,16 +34,18 @@ _UNREAD = {
     Trouble.WINDOW_EXCEEDED,
 }
 
+_COUNTED = 16_000  # characters: of a longer piece the rest is taken for as dense as its beginning
+
 
 @dataclass(slots=True)
 class RequestCost:
-    """What is known of a request's cost: its estimated prompt, the text so far, the usage, and why it failed.
+    """What is known of a request's cost: its estimated prompt and text so far, the usage, and why it failed.
 
     `earlier` are the tokens of attempts that failed before it.
     """
 
     prompt_tokens: int
-    text: str = ""
+    text_tokens: int = 0  # estimated, of the text so far
     usage: Usage | None = None
     trouble: Trouble | None = None
     earlier: int = 0
@@ -50,7 +53,18 @@ class RequestCost:
     def retry(self, why: ModelError) -> None:
         """Count an attempt that failed; a new one begins."""
         self.trouble = why.trouble
-        self.earlier, self.text, self.trouble = self.tokens, "", None
+        self.earlier, self.text_tokens, self.trouble = self.tokens, 0, None
+
+    def add(self, piece: str) -> None:
+        """Count a piece of the text. Nothing is left to be counted when many answers end at once."""
+        beginning = piece[:_COUNTED]
+        if beginning:
+            self.text_tokens += ceil(estimate_piece(beginning) * len(piece) / len(beginning))
+
+    @property
+    def completion_tokens(self) -> int:
+        """The estimated tokens of the text so far, with those that wrap each message."""
+        return TOKENS_PER_MESSAGE + self.text_tokens
 
     @property
     def tokens(self) -> int:
@@ -60,9 +74,9 @@ class RequestCost:
         """
         if self.usage is not None:
             return self.earlier + self.usage.prompt + self.usage.completion
-        if self.trouble in _UNREAD and not self.text:
+        if self.trouble in _UNREAD and not self.text_tokens:
             return self.earlier
-        return self.earlier + self.prompt_tokens + estimate_tokens(self.text)
+        return self.earlier + self.prompt_tokens + self.completion_tokens
 
 
 class HeldTokens:
