@@ -178,6 +178,7 @@ THREAD_CONTEXT = Table(  # messages that people wrote in a thread before the bot
     UniqueConstraint("thread_id", "message_id"),
 )
 Index("ix_background_session", THREAD_CONTEXT.c.session_id)
+Index("ix_background_forwarded", THREAD_CONTEXT.c.id, sqlite_where=THREAD_CONTEXT.c.forwarded.is_not(None))
 Index("ix_background_author", THREAD_CONTEXT.c.author_id)
 
 DISPLAY_NAMES = Table(  # the names that the model reads; a person's name never changes within a session

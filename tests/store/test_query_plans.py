@@ -39,7 +39,7 @@ Statement = tuple[str, Any]
 READS_OPEN_SESSIONS = re.compile(r"INDEX (uq_sessions_open|ix_sessions_idle|ix_sessions_channel)\b")
 WALKS = re.compile(
     r"SCAN (messages|turns|sessions|preferences|names|background)"
-    r"(?! USING (COVERING )?INDEX (ix_messages_owed|uq_turns_running))|Seq Scan"
+    r"(?! USING (COVERING )?INDEX (ix_messages_owed|uq_turns_running|ix_(messages|background)_forwarded))|Seq Scan"
 )
 
 
