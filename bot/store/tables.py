@@ -153,6 +153,7 @@ THREAD_CONTEXT = Table(  # messages that people wrote in a thread before the bot
     UniqueConstraint("thread_id", "message_id"),
 )
 Index("ix_background_session", THREAD_CONTEXT.c.session_id)
+Index("ix_background_forwarded", THREAD_CONTEXT.c.id, sqlite_where=THREAD_CONTEXT.c.forwarded.is_not(None))
 Index("ix_background_author", THREAD_CONTEXT.c.author_id)
 
 FILE_CONTENTS = Table(  # what was read of the files in messages and thread contexts

@@ -12,11 +12,11 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the columns, the index and the table."""
+    """Add the columns, their indexes and the table."""
+    where = sa.text("forwarded IS NOT NULL")
     for table in ("messages", "background"):
         op.add_column(table, sa.Column("forwarded", sa.JSON))
-    where = sa.text("forwarded IS NOT NULL")
-    op.create_index("ix_messages_forwarded", "messages", ["id"], sqlite_where=where, postgresql_where=where)
+        op.create_index(f"ix_{table}_forwarded", table, ["id"], sqlite_where=where, postgresql_where=where)
     op.create_table(
         "greetings",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True),

@@ -18,7 +18,7 @@ from bot.domain import texts
 from bot.domain.sessions import IdleLimits
 from bot.errors import StoreUnavailable, trace
 from bot.slack.identity import BotIdentity
-from bot.slack.inbound import installations
+from bot.slack.inbound import installations, malformed_requests
 from bot.slack.inbound.interactions.data_requests import DataRequests
 from bot.slack.inbound.interactions.greeting import Greeting
 from bot.slack.inbound.interactions.preferences_editor import PreferencesEditor
@@ -52,6 +52,7 @@ def build_app(
     preferences = PreferencesEditor(services.personal_data, client, bot, help_text)
     data_requests = DataRequests(services.personal_data, bot, client, ephemeral, clock)
     installations.register(app, bot)  # first, so that no other request reaches the listeners
+    malformed_requests.register(app)
     greeting = Greeting(services.personal_data, client, bot, texts.GREETING.format(bot.name, settings.slack_command))
     events.register(app, services.inbox, bot, preferences, greeting, rolling=rolling)
     commands.register(app, resets, status, preferences, data_requests, settings=settings, help_text=help_text)

@@ -5,10 +5,13 @@ Rule: pure. Text that people wrote is in `plain_text` objects only, where Slack 
 
 from __future__ import annotations
 
+import re
+
 from bot.domain import texts
 from bot.domain.preferences import ModelsChange
 from bot.slack.views.block_elements import Block, button, plain_text
 
+_VALUE = re.compile(r"(?P<user>\S+) (?P<turn>[0-9]{1,18})")
 UNDO_PREFERENCES = "undo_preferences"  # action_id of the button
 
 
@@ -26,6 +29,6 @@ def undo_button(change: ModelsChange, user: str) -> Block:
 
 
 def undone_change(value: str) -> tuple[str, int]:
-    """Return the person and the turn from the value of a pressed button."""
-    user, _, turn_id = value.partition(" ")
-    return user, int(turn_id)
+    """Return the person and the turn from the value of a pressed button. A malformed value names nobody and turn 0."""
+    known = _VALUE.fullmatch(value)
+    return (known["user"], int(known["turn"])) if known else ("", 0)

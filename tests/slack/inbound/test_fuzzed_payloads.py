@@ -1,4 +1,4 @@
-"""Fuzzed events, through Bolt itself: no listener breaks, and each event is acknowledged."""
+"""Fuzzed payloads, through Bolt itself: no listener breaks, and each request is acknowledged."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ from slack_bolt.request.async_request import AsyncBoltRequest
 from bot.slack.client import open_client
 from bot.slack.inbound.bolt_app import build_app
 from bot.slack.inbound.listeners.events import ACCEPTED_EVENTS, APP_HOME_OPENED
+from bot.slack.views.forget_confirmation import FORGET_ME
+from bot.slack.views.home_tab import EDIT_PREFERENCES
+from bot.slack.views.kept_preferences import UNDO_PREFERENCES
+from bot.slack.views.preferences_modal import PREFERENCES_MODAL
+from bot.slack.views.session_picker import RESET_ALL, RESET_SESSION
 from bot.testing import SettableClock
 from tests.support.playground_stage import make_workspace, served
 from tests.support.recorded_messages import SHAPES, TS, share
@@ -27,7 +32,7 @@ JSON = st.recursive(
     max_leaves=5,
 )
 PLACES = st.sampled_from([("D1", "im"), ("C1", "channel"), ("G1", "group"), ("G2", "mpim")])
-IDS = frozenset({"user", "channel", "team", "thread_ts"})
+IDS = frozenset({"user", "channel", "team", "user_id", "channel_id", "thread_ts"})
 BEFORE = {"type": "message", "user": "U1", "ts": TS, "text": "hello"}
 
 
@@ -72,6 +77,41 @@ def events(draw: st.DrawFn) -> dict[str, Any]:
     return {**body, "event": draw(fuzzed(event, "type"))}
 
 
+@st.composite
+def requests(draw: st.DrawFn) -> dict[str, Any]:
+    """Return a command, a button, a shortcut or a modal, with fuzz in its fields."""
+    channel, _ = draw(PLACES)
+    shared = {"team": {"id": "T1"}, "user": {"id": "U1"}, "channel": {"id": channel}, "trigger_id": "1.2"}
+    shared |= {"response_url": "http://127.0.0.1:9/x", "message": {"ts": TS}, "view": {"id": "V1", "callback_id": "?"}}
+    action = {"action_id": draw(st.sampled_from(ACTIONS)), "block_id": "b", "value": "1", "type": "button"}
+    view = {"id": "V1", "type": "modal", "callback_id": PREFERENCES_MODAL, "state": {"values": {}}}
+    match draw(st.sampled_from(["command", "block_actions", "message_action", "view_submission"])):
+        case "command":
+            text = draw(st.sampled_from(["", "help", "reset", "status", "export", "forget me", "preferences"]))
+            command = {"command": draw(st.sampled_from(["/attendant", "/reset"])), "team_id": "T1", "text": text}
+            command |= {
+                "user_id": "U1",
+                "channel_id": channel,
+                "trigger_id": "1.2",
+                "response_url": "http://127.0.0.1:9/",
+            }
+            return draw(fuzzed(command, "command", "team_id"))
+        case "block_actions":
+            return {
+                **draw(fuzzed(shared, "team")),
+                "type": "block_actions",
+                "actions": [draw(fuzzed(action, "action_id"))],
+            }
+        case "message_action":
+            return {**draw(fuzzed(shared, "team")), "type": "message_action", "callback_id": "start_over"}
+        case _:
+            fields = draw(fuzzed(shared, "team"))
+            return {**fields, "type": "view_submission", "view": {**draw(fuzzed(view, "callback_id", "type"))}}
+
+
+ACTIONS = [UNDO_PREFERENCES, RESET_SESSION, RESET_ALL, FORGET_ME, EDIT_PREFERENCES]
+
+
 async def acknowledged(bodies: list[dict[str, Any]]) -> RecordingInbox:
     """Send each payload through Bolt, and return the inbox when all listeners have ended."""
     inbox, playground = RecordingInbox(), make_workspace()
@@ -91,9 +131,19 @@ async def status_of(app: AsyncApp, body: dict[str, Any]) -> int:
     return int(response.status)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 @settings(max_examples=25)
 @given(st.lists(events(), min_size=1, max_size=8))
 async def test_any_event_is_acknowledged(bodies: list[dict[str, Any]]) -> None:
     """Events of all types, with any JSON in their fields, are acknowledged, and no listener fails."""
+    assert (await acknowledged(bodies)).failed_deliveries == 0
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+@settings(max_examples=25)
+@given(st.lists(requests(), min_size=1, max_size=6))
+async def test_any_interaction_is_acknowledged(bodies: list[dict[str, Any]]) -> None:
+    """So are commands, buttons, shortcuts and modals, in a DM, a channel, a private channel and a group DM."""
     assert (await acknowledged(bodies)).failed_deliveries == 0
