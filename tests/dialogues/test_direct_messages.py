@@ -43,7 +43,7 @@ class DirectMessages:
         """Wait until so many whole answers stand at the top level and are stored. Return their texts."""
         await self.guest.room.until(lambda: len(self.messages()) >= count)
         await self.guest.room.settled()
-        found = [message.text for message in self.messages()]
+        found = [message.shown_text for message in self.messages()]
         assert len(found) == count, found
         return found
 
@@ -196,7 +196,7 @@ async def test_an_edit_of_the_question_restarts_the_answer(room: Room) -> None:
     await hold.reached()
     await room.until(lambda: bool(ana.messages()))
     room.workspace.edit(ana.guest.person, question, "hello")
-    await room.until(lambda: [message.text for message in ana.messages()] == ["I was shown: hello"])
+    await room.until(lambda: [message.shown_text for message in ana.messages()] == ["I was shown: hello"])
 
 
 async def test_a_deleted_root_leaves_the_thread_below_it(room: Room) -> None:
@@ -234,7 +234,7 @@ async def test_a_long_answer_stands_at_the_top_level(room: Room) -> None:
     await room.until(lambda: len(ana.messages()) >= 3)
     await room.settled()
 
-    assert "".join(message.text for message in ana.messages()).split() == ["word"] * 5_000
+    assert "".join(message.shown_text for message in ana.messages()).split() == ["word"] * 5_000
 
 
 async def test_status_reports_the_rolling_conversation(room: Room, caplog: pytest.LogCaptureFixture) -> None:
