@@ -83,7 +83,7 @@ async def _leaving_readers(world: HostileWorld) -> AsyncIterator[None]:
     held = _held()
     world.answer = lambda _: held
     async with attacks.slow_readers(world.port, world.keys, readers=READERS) as statuses:
-        while statuses.total() < READERS:  # noqa: ASYNC110 - the counter tells nobody that it grew
+        while statuses.total() < READERS:  # noqa: ASYNC110 - the counter has no event to wait for
             await asyncio.sleep(0.05)
     yield
 
