@@ -79,12 +79,19 @@ async def _slow_readers(world: HostileWorld) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _leaving_readers(world: HostileWorld) -> AsyncIterator[None]:
+async def _holding_readers(world: HostileWorld) -> AsyncIterator[None]:
     held = _held()
     world.answer = lambda _: held
     async with attacks.slow_readers(world.port, world.keys, readers=READERS) as statuses:
-        while statuses.total() < READERS:  # noqa: ASYNC110 - the counter tells nobody that it grew
+        while statuses.total() < READERS:  # noqa: ASYNC110 - the counter has no event to wait for
             await asyncio.sleep(0.05)
+        yield
+
+
+@asynccontextmanager
+async def _leaving_readers(world: HostileWorld) -> AsyncIterator[None]:
+    async with _holding_readers(world):
+        pass
     yield
 
 
@@ -101,7 +108,8 @@ async def _flooded(world: HostileWorld, body: Callable[[], bytes]) -> AsyncItera
 ATTACKS: Mapping[str, Attack] = {
     "quiet": _quiet,
     "a backend that quotes a caller's values": _quoted_values,
-    f"{READERS:,} slow readers": _slow_readers,
+    f"{READERS:,} slow readers connect": _slow_readers,
+    "… while their streams stay open": _holding_readers,
     "… when all of them go away": _leaving_readers,
     "8 connections: a small request": partial(_flooded, body=attacks.asking),
     "8 connections: a resent history": partial(_flooded, body=attacks.resent_history),

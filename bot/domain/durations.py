@@ -19,5 +19,5 @@ def duration(time: timedelta, units: int = 2) -> str:
 
 
 def whole_minutes(seconds: float) -> timedelta:
-    """Return the seconds, rounded up to minutes: nobody who waits for so long comes too early."""
+    """Return the seconds, rounded up to minutes, so that a person who waits for that time does not come too early."""
     return math.ceil(seconds / MINUTE.total_seconds()) * MINUTE

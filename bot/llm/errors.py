@@ -86,7 +86,7 @@ _WINDOW_EXCEEDED = re.compile(
 _WINDOW = re.compile(  # a message that an operator should look at
     r"context (length|window|size)|maximum context|input tokens exceed|prompt is too long", re.IGNORECASE
 )
-_WINDOW_FULL = "Context size has been exceeded."  # llama.cpp, with a 500: the whole message, so that it quotes nobody
+_WINDOW_FULL = "Context size has been exceeded."  # llama.cpp, with a 500: no more than this, so no quotation
 # Ollama, vLLM, Groq, OpenRouter, llama.cpp and OpenAI itself (for reasoning models) each word it differently.
 _NO_TOOLS = re.compile(r"\btools?\b|\btool_|function[_ ](calling|tools?)", re.IGNORECASE)
 # Messages that name the window: "maximum context length is 8192 tokens", "configured limit of 272,000 tokens",

@@ -254,7 +254,7 @@ def _not_blamed(extras: frozenset[str], error: Exception, parameters: Parameters
     if fault is None:
         return extras
     blamed = {name for name in extras if fault.blames(name)}
-    if fault.blames("max_tokens"):  # some backends name it so, whichever name the request has
+    if fault.blames("max_tokens"):  # the parameter's older name, which some backends use in errors
         blamed.add(_LIMIT)
     return extras - blamed
 

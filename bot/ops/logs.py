@@ -94,7 +94,7 @@ def _log_failed_thread(failure: threading.ExceptHookArgs) -> None:
 
 
 def watch(loop: asyncio.AbstractEventLoop) -> None:
-    """Log what asyncio reports on this loop, such as a task whose exception nobody has read."""
+    """Log what asyncio reports on this loop, such as the exception of a task that was never awaited."""
 
     def report(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         problem = _QUOTATION.split(context["message"], maxsplit=1)[0].rstrip()

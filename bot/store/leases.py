@@ -81,7 +81,7 @@ def owners(connection: Connection) -> set[str]:
 def free_those_of(connection: Connection, endings: Sequence[str]) -> int:
     """Free the leases of the owners whose names end so, because these have ended; return how many.
 
-    An owner that lives after all renews a lease that nobody has taken since. A turn's second crash frees its lease too.
+    An owner that is alive renews its lease, unless it was taken meanwhile. A turn's second crash frees its lease too.
     It does not count as an attempt when the process ran other turns as well, because the turn need not have caused it.
     After more crashes the lease runs out by itself, so that a few crashes within seconds do not use up the attempts of
     every running turn.

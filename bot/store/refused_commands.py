@@ -1,7 +1,7 @@
 """Refused commands: those of people who took no part, which are replied to while the thread's answer still runs.
 
 Rule: a refusal touches nothing. Only the process that holds the thread posts one, and its message belongs to a turn of
-its own, so that nobody takes it for a part of the answer.
+its own, so that it does not count as a part of the answer.
 """
 
 from __future__ import annotations

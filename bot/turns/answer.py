@@ -76,7 +76,7 @@ class AnswerStream:
         self._can_restart = can_restart
         self.notes: Sequence[str] = ()  # further lines that follow a whole answer
         self._pieces: list[str] = []  # handed to the reader
-        self._cost = RequestCost(0)  # with the text so far, and the attempts that failed
+        self._counted = RequestCost(0)  # the text so far, and the attempts that failed
         self._held: HeldTokens | None = None
         self._done: Done | None = None
         self._failure: ModelError | None = None
@@ -112,10 +112,9 @@ class AnswerStream:
     @property
     def cost(self) -> RequestCost:
         """The tokens that it has used, by the backend's count or estimated."""
-        self._cost.prompt_tokens = self._prompt_tokens
-        self._cost.usage = self._done.usage if self._done is not None else None
-        self._cost.trouble = self.result.trouble
-        return self._cost
+        usage = self._done.usage if self._done is not None else None
+        trouble = self._failure.trouble if self._failure is not None and self._interrupted is None else None
+        return replace(self._counted, prompt_tokens=self._prompt_tokens, usage=usage, trouble=trouble)
 
     def pay_from(self, held: HeldTokens) -> None:
         """Ask the model within these tokens: the answer has what the prompt leaves of them, unless that is plenty."""
@@ -184,9 +183,9 @@ class AnswerStream:
         """Return whether there are tokens for a further attempt after this failure."""
         if self._held is None or (self._pieces and not self._can_restart):  # there will be none
             return True
-        cost = replace(self.cost)
+        cost = self.cost
         cost.retry(why)
-        return await self._held.extend(cost.earlier - self._cost.earlier)
+        return await self._held.extend(cost.earlier - self._counted.earlier)
 
     def _taken(self, piece: Piece) -> str | Thinking | Retry | None:
         match piece:
@@ -195,12 +194,13 @@ class AnswerStream:
                 return None
             case str():
                 self._pieces.append(piece)
-                self._cost.add(piece)
+                self._counted.add(piece)
             case Retry(why):
                 if self._pieces and not self._can_restart:
                     self._failure = why
                     return None
-                self.cost.retry(why)
+                self._counted = self.cost
+                self._counted.retry(why)
                 self._pieces.clear()
         return piece
 

@@ -190,6 +190,7 @@ class ChatService:
             if parts is not None
             else partial(self._assistant.complete, question.messages or (), instructions=question.instructions)
         )
+        await self.pacer.step()
         return await compute(
             question.size + (parts.size if parts is not None else 0),
             begin,
@@ -210,6 +211,7 @@ class ChatService:
         self, question: Question, answer: AnswerStream, turn: Running | None
     ) -> AsyncGenerator[Reply, None]:
         """Yield the model's words; settle the turn; then yield the Done."""
+        await self.pacer.step()  # asking the model takes a millisecond
         async with aclosing(answer.words()) as words:
             async for word in words:
                 await self.pacer.step()

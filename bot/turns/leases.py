@@ -131,7 +131,7 @@ class LeaseKeeper:
     async def free_abandoned(self) -> bool:
         """Free the leases of processes that have ended; return whether there were any. Raises StoreUnavailable.
 
-        Nobody goes on with the callers' questions that these processes were answering, so they are withdrawn at once.
+        No process continues an answer to a caller, so the callers' questions of these processes are withdrawn at once.
         """
         if self._lock is None or not await self._lock.free_leases():
             return False

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.prompt.tokens import MOST_CHARACTERS, TOKENS_PER_MESSAGE, estimate_tokens, shorten
+from bot.prompt.tokens import MOST_CHARACTERS, TOKENS_PER_MESSAGE, estimate_piece, estimate_tokens, shorten
 
 texts = st.text(st.characters(codec=None), max_size=400)
 
@@ -39,6 +39,12 @@ def test_the_estimate_is_high_but_below_twice_the_count(text: str, tokens: int) 
 def test_more_text_never_costs_less(text: str) -> None:
     """A longer text never has a lower estimate. Lone surrogates can be estimated too."""
     assert TOKENS_PER_MESSAGE <= estimate_tokens(text) <= estimate_tokens(text + "x")
+
+
+@given(st.lists(texts, max_size=5))
+def test_pieces_cost_at_least_as_much_as_the_whole(pieces: list[str]) -> None:
+    """A text that is counted as it arrives is never counted too low."""
+    assert estimate_tokens("".join(pieces)) <= TOKENS_PER_MESSAGE + sum(map(estimate_piece, pieces))
 
 
 @given(texts)

@@ -16,8 +16,10 @@ from bot.prompt.budget import Budget
 from bot.prompt.compose import PromptParts
 from bot.prompt.history import WHOLE_HISTORY, ChatMessage, HistoryWindow, Past, Turn, Utterance
 from bot.prompt.marks import NOTE_ENDS
+from bot.prompt.tokens import TOKENS_PER_MESSAGE
 from bot.testing import PausedStep, ScriptedLLM
 from bot.tools import Arguments, Outcome, Tool
+from bot.turns import token_accounts
 from bot.turns.answer import AnswerStream
 from bot.turns.assistant import Assistant
 from bot.turns.interruption import Interruption
@@ -476,3 +478,23 @@ async def test_a_cancelled_reader_closes_the_models_stream(llm: ScriptedLLM) -> 
 
     assert llm.closed_early == 1
     assert answer.result.text == "My first "
+
+
+async def test_the_cost_of_an_answer_is_counted_as_it_arrives(
+    llm: ScriptedLLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each piece is estimated once, so that many answers that end at once cost no time."""
+    counted: list[str] = []
+
+    def estimate(piece: str) -> int:
+        counted.append(piece)
+        return len(piece)
+
+    monkeypatch.setattr(token_accounts, "estimate_piece", estimate)
+    llm.script("Try ", "again.")
+    answer = answer_of(llm)
+    await read(answer)
+
+    assert answer.cost.tokens == answer.prompt.tokens + answer.cost.completion_tokens
+    assert answer.cost.completion_tokens == TOKENS_PER_MESSAGE + len("Try again.")
+    assert counted == ["Try ", "again."]

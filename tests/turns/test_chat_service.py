@@ -33,6 +33,7 @@ from bot.turns.token_accounts import TokenAccounts
 from tests.support.builders import DAY, PLACES
 from tests.support.interfered_store import InterferedStore
 from tests.support.store_driver import StoreDriver
+from tests.support.timeouts import GENEROUS_S
 from tests.support.work_layer import Echo, RecordingAssistant
 
 OURS = PLACES.session("key-1", "one")
@@ -81,6 +82,34 @@ async def stage(database_url: str, llm: ScriptedLLM, clock: SettableClock) -> As
     store = InterferedStore(database_url)
     yield ChatStage(store, llm, clock)
     await store.close()
+
+
+async def test_a_question_takes_its_turn_before_it_costs_time(
+    stage: ChatStage, llm: ScriptedLLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many questions that are ready at once are composed, and asked, a few in each pass of the loop."""
+    waiting, allowed = 0, asyncio.Semaphore(0)
+
+    async def step() -> None:
+        nonlocal waiting
+        waiting += 1
+        await allowed.acquire()
+
+    monkeypatch.setattr(stage.chat.pacer, "step", step)
+    llm.script("Try again.")
+    asking = asyncio.create_task(stage.asks())
+    seen = []
+    for number in (1, 2):
+        async with asyncio.timeout(GENEROUS_S):
+            while waiting < number:  # noqa: ASYNC110 - the store's threads tell nobody
+                await asyncio.sleep(0)
+        seen.append((len(stage.assistant.answers), len(llm.calls)))
+        allowed.release()
+    for _ in range(2):  # for the word and the Done
+        allowed.release()
+
+    assert await asking == ("Try again.", Opened.CREATED)
+    assert seen == [(0, 0), (1, 0)]
 
 
 async def test_a_lease_that_ends_with_its_turn_is_not_lost(stage: ChatStage, llm: ScriptedLLM) -> None:

@@ -48,6 +48,7 @@ class ChatCompletions:
     async def complete(self, http: web.Request) -> web.StreamResponse:
         """Answer one request. Raises ApiError and AttendantError, also in the middle of a stream."""
         admission = await self._authenticator.admit(http)
+        await self._chat.pacer.step()
         with self._running.admit(admission.key.id):
             response = await self._complete(http, admission)
             await self._send(http, response)

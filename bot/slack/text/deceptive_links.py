@@ -61,9 +61,8 @@ _FILE = re.compile(
 )
 _MAX_SHOWN_URL = 100
 _MAX_HOST = 253  # characters that the network knows in a host
-_HOSTS = (  # the groups that hold one
-    *("host", "name", "ip", "six", "punycode", "hexadecimal", "integer", "inner", "intranet", "local", "port"),
-)
+# The groups that hold a host.
+_HOSTS = ("host", "name", "ip", "six", "punycode", "hexadecimal", "integer", "inner", "intranet", "local", "port")
 _AUTHORITY = re.compile(r"mailto:[^?]*|(?:[a-z]+:)?//[^/?#]*|www\.[^/?#]*", re.IGNORECASE)
 _MARKUP = frozenset("\\*_~`")
 
