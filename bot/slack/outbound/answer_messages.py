@@ -77,7 +77,7 @@ class AnswerMessages:
             await message.grow(text)
         except CallError as failure:
             if not isinstance(failure, ThrottledError) and not _is_too_long(message, failure):
-                await self._open.fall_back(message, text, failure)
+                await self._open.fall_back(message, text, failure, ends=False)
             return False
         return True
 
@@ -124,7 +124,7 @@ class AnswerMessages:
         try:
             await message.finish(text)
         except CallError as failure:
-            if _is_too_long(message, failure) or not await self._open.fall_back(message, text, failure):
+            if _is_too_long(message, failure) or not await self._open.fall_back(message, text, failure, ends=True):
                 raise
             return False
         return True

@@ -71,8 +71,11 @@ class OpenMessage:
         if isinstance(message, StreamedMessage) and self._slack.limiter.clock.now() >= message.expires_at:
             self.hold(await message.break_off())
 
-    async def fall_back(self, message: Message, text: str, failure: CallError) -> bool:
-        """Go on with this message in another way, or with another message; False when there is no other way."""
+    async def fall_back(self, message: Message, text: str, failure: CallError, *, ends: bool) -> bool:
+        """Go on with this message in another way, or with another message; False when there is no other way.
+
+        `ends`: the message's text ends here. Otherwise its last word may not be complete.
+        """
         if isinstance(message, StreamedMessage):
             self.stopped = self.stopped or failure.code == "stopped_by_user"
             if failure.code == CANNOT_END:
@@ -85,7 +88,7 @@ class OpenMessage:
             await self._orphans.remove(message)
             self.hold(None)
         elif isinstance(failure, RefusedError) and failure.code not in _CANNOT_POST:
-            self._go_on_below(message, text)
+            self._go_on_below(message, text, ends=ends)
         else:
             return False
         return True
@@ -115,11 +118,12 @@ class OpenMessage:
         else:
             self._replace(message)
 
-    def _go_on_below(self, message: EditedMessage, text: str) -> None:
+    def _go_on_below(self, message: EditedMessage, text: str, *, ends: bool) -> None:
         """Leave the message as it stands. If that would divide a word, replace it."""
         self.edits_refused = True
         standing = message.stands
-        if standing is None or not text.startswith(standing) or message_splitter.divides(text, len(standing)):
+        continued = text if ends else f"{text}x"  # the next letter may continue the last word
+        if standing is None or not text.startswith(standing) or message_splitter.divides(continued, len(standing)):
             self._replace(message)
         else:
             self._leave(len(standing))

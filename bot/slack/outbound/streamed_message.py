@@ -122,6 +122,8 @@ class StreamedMessage:
             response = await self._send(self.ends_by, self._slack.client.chat_stopStream, None, _BREAK_OFF_S)
         except RefusedError as refusal:
             self._has_ended, self._cannot_end = refusal.code == _ENDED, refusal.code == CANNOT_END
+            if self._has_ended:
+                self._unconfirmed = self._unconfirmed or self._shown  # no response shows whether Slack cut it
             return
         self._has_ended = True
         self._check(response, self.ends_by)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bot.domain import texts
@@ -155,7 +155,18 @@ def is_within_limits(answer: Message) -> bool:
     return size <= SLACK_BYTES and len(answer.shown_text) <= SLACK_CHARACTERS and fallback_fits
 
 
+EDIT_REFUSED_INSIDE_A_WORD = Day(
+    [("text", "word", 1), ("text", "word", 1), ("text", "word", 143)],
+    150,
+    40.0,
+    [Fault("chat.stopStream", "lose_answer", 1)],
+)
+CUT_AS_IT_STARTED = Day([("text", "word", 1), ("table", "слово", 708)], 150, 0.0, [], lifetime_s=0.0)
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
+@example(day=EDIT_REFUSED_INSIDE_A_WORD)
+@example(day=CUT_AS_IT_STARTED)
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(day=DAYS)
 def test_every_word_stands_once(variant: str, day: Day) -> None:
