@@ -91,46 +91,62 @@ class MarkdownSanitizer:
     """Sanitizes one text, delta by delta. It holds back only text that may be the start of a token."""
 
     def __init__(self) -> None:
-        self._passed = ""  # the end of the original text before the buffer
-        self._dropped = 0  # how many characters stood before that
+        self._before = ""  # the character of the original text before the buffer: an @ inside a word is harmless
         self._buffer = ""
+        self._shown = _Shown()
 
     def feed(self, delta: str) -> str:
         """Take the next delta. Return the text that is safe to show, which may be empty."""
-        return self._sanitize(self._passed + self._buffer + delta, is_end=False)
+        return self._sanitize(self._before + self._buffer + delta, is_end=False)
 
     def finish(self) -> str:
         """Return the text that is still held back, made safe."""
-        return self._sanitize(self._passed + self._buffer, is_end=True)
+        return self._sanitize(self._before + self._buffer, is_end=True)
 
     def _sanitize(self, text: str, *, is_end: bool) -> str:
-        at, output = len(self._passed), []
+        at, shown = len(self._before), self._shown
         while (candidate := _CANDIDATE.search(text, at)) is not None:
-            output.append(text[at : candidate.start()])
+            shown.add(text[at : candidate.start()])
             at = candidate.start()
             token = _TOKEN.match(text, at)
-            if token is not None and (replacement := _replacement(token, self._dropped)):
-                output.append(replacement)
+            if token is not None and (replacement := _replacement(token, shown)):
+                shown.add(replacement)
                 at = token.end()
             elif token is None and not is_end and _TOKEN_PREFIX.fullmatch(text, at):
                 break
             else:
-                output.append(text[at] + JOINER if _SUSPICIOUS.match(text, at) else text[at])
+                shown.add(text[at] + JOINER if _SUSPICIOUS.match(text, at) else text[at])
                 at += 1
         else:
-            output.append(text[at:])
+            shown.add(text[at:])
             at = len(text)
-        dropped = max(at - _MAX_LABEL, 0)
-        self._passed, self._buffer = text[dropped:at], text[at:]
-        self._dropped += dropped
-        return "".join(output)
+        self._before, self._buffer = text[max(at - 1, 0) : at], text[at:]
+        return shown.take()
 
 
-def _replacement(token: re.Match[str], dropped: int) -> str:
-    """Return the text that replaces a token; empty if the token is harmless.
+class _Shown:
+    """The sanitized text, which may be the label of a link."""
 
-    `dropped`: how many characters of the whole text stood before the one in which the token was found.
-    """
+    def __init__(self) -> None:
+        self.end = ""
+        self.is_longer = False  # than its end that is kept
+        self._new: list[str] = []
+
+    def add(self, text: str) -> None:
+        """Add the text that is shown next."""
+        self._new.append(text)
+        end = self.end + text
+        self.is_longer = self.is_longer or len(end) > _MAX_LABEL
+        self.end = end[-_MAX_LABEL:]
+
+    def take(self) -> str:
+        """Return the text that was added since the last call."""
+        new, self._new = self._new, []
+        return "".join(new)
+
+
+def _replacement(token: re.Match[str], before: _Shown) -> str:
+    """Return the text that replaces a token; empty if the token is harmless. `before`: what is shown before it."""
     groups = token.groupdict()
     if groups["everybody"] or groups["bare"]:
         return f"@{JOINER}{groups['everybody'] or groups['bare']}"
@@ -140,19 +156,21 @@ def _replacement(token: re.Match[str], dropped: int) -> str:
         return groups["sign"] + JOINER + _plain(groups["name"] or groups["id"]).lstrip(groups["sign"] + JOINER)
     if groups["target"]:
         return _markdown_link(groups["target"], groups["scheme"], groups["label"])
-    return _separated(token, dropped)
+    return _separated(token, before)
 
 
-def _separated(token: re.Match[str], dropped: int) -> str:
+def _separated(token: re.Match[str], before: _Shown) -> str:
     """Return a reference or a bracket, separated from the text after it; empty if it is harmless."""
     groups = token.groupdict()
     if groups["reference"]:
         may_be_in_token = not token[0].endswith(";") or html.unescape(token[0]) in _TOKEN_CHARACTERS
         return f"&{JOINER}{groups['reference']}" if may_be_in_token else ""
     if groups["destination"]:
-        label = _label_before(token.string, token.start())
-        is_cut = label is None and dropped + token.start() > _MAX_LABEL
-        shown_url = _shown_url(_end_of_label(token) if label is None else label, groups["destination"], is_cut=is_cut)
+        if "](" in groups["destination"]:  # a link inside it: renderers disagree on where the URL ends
+            return f"]{JOINER}"
+        label = _label_at_end(before.end)
+        is_cut = label is None and before.is_longer
+        shown_url = _shown_url(before.end if label is None else label, groups["destination"], is_cut=is_cut)
         return f"{shown_url}]" if shown_url else ""
     return token[0] + JOINER
 
@@ -165,18 +183,14 @@ def _markdown_link(target: str, scheme: str, label: str) -> str:
     return f"[{text}{_shown_url(text, url)}]({url})"
 
 
-def _label_before(text: str, end: int) -> str | None:
-    """Return the label of the link whose closing bracket is at `end`; None if its beginning is not near."""
-    start, depth = max(end - _MAX_LABEL, 0), 1
-    for bracket in reversed(list(_BRACKET.finditer(text, start, end))):
+def _label_at_end(text: str) -> str | None:
+    """Return the label of a link that ends the text; None if its beginning is not in the text."""
+    depth = 1
+    for bracket in reversed(list(_BRACKET.finditer(text))):
         depth += 1 if bracket[0] == "]" else -1
         if depth == 0:
-            return text[bracket.end() : end]
+            return text[bracket.end() :]
     return None
-
-
-def _end_of_label(token: re.Match[str]) -> str:
-    return token.string[max(token.start() - _MAX_LABEL, 0) : token.start()]
 
 
 def _shown_url(label: str, url: str, *, is_cut: bool = False) -> str:
@@ -184,7 +198,8 @@ def _shown_url(label: str, url: str, *, is_cut: bool = False) -> str:
 
     `is_cut`: only the end of the label is known.
     """
-    shown, plain = _plain(as_shown(url)), label.replace(JOINER, "")
+    url, plain = url.replace(JOINER, ""), label.replace(JOINER, "")
+    shown = _plain(as_shown(url))
     is_shown = f"({shown})".replace(JOINER, "") in plain or plain.strip() == url
     return f"{JOINER} ({shown})" if (is_cut or is_deceptive(label, url)) and not is_shown else ""
 

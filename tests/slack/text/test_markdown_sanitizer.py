@@ -4,7 +4,7 @@ import html
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot.slack.text.markdown_sanitizer import JOINER, MarkdownSanitizer
@@ -70,6 +70,10 @@ def test_one_character_at_a_time(text: str) -> None:
     assert "".join([*map(sanitizer.feed, text), sanitizer.finish()]) == sanitized(text)
 
 
+@example("[good.com](https://x.y@&excl;>")
+@example("[good.com](https://x.y](https://x.y!>")
+@example("](https://x.y&colon;](https://x.y>")
+@example("](https://x.y:<!channel>](https://x.y>")
 @settings(max_examples=400)
 @given(TEXT)
 def test_sanitizing_is_idempotent(text: str) -> None:
