@@ -22,7 +22,6 @@ from bot.tools.set_preferences import set_preferences
 from bot.turns.adapter import Adapter, AnswerTarget, AnswerWriter
 from bot.turns.answer import AnswerStream
 from bot.turns.assistant import Assistant
-from bot.turns.cpu import compute_for_platform
 from bot.turns.gatherer import Gatherer
 from bot.turns.interruption import TurnInterrupted
 from bot.turns.ledger import StoredLedger
@@ -136,9 +135,10 @@ class TurnHandler:
                 kept=claim.kept,
                 can_restart=True,
                 interruption=turn.interruption,
+                compute=self.policy.compute,
             )
 
-        return await compute_for_platform(parts.size, answer)
+        return await self.policy.compute(parts.size, answer)
 
     @asynccontextmanager
     async def _keeping(self, claim: PlatformClaim) -> AsyncIterator[Callable[[AnswerStream], None]]:
