@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 
@@ -10,6 +11,7 @@ from aiohttp import web
 from bot.errors import StartupError
 
 BACKLOG = 1_024  # connections that the server has not accepted yet
+ACCEPTED_AT_ONCE = 8  # in one pass of the event loop: each takes about 0.3 ms, here and in the passes that follow
 
 
 async def listen(runner: web.AppRunner, host: str, port: int, setting: str) -> int:
@@ -19,7 +21,7 @@ async def listen(runner: web.AppRunner, host: str, port: int, setting: str) -> i
     """
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, backlog=BACKLOG).start()
+        await _Site(runner, host, port, backlog=ACCEPTED_AT_ONCE).start()
     except OSError as error:
         reason = error.strerror or str(error)
         if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
@@ -32,3 +34,17 @@ async def listen(runner: web.AppRunner, host: str, port: int, setting: str) -> i
         ) from None
     bound: int = runner.addresses[0][1]
     return bound
+
+
+class _Site(web.TCPSite):
+    """A site whose backlog is longer than the number of connections that asyncio accepts at once.
+
+    asyncio has one argument for both: https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.create_server
+    """
+
+    async def start(self) -> None:
+        await super().start()
+        if isinstance(self._server, asyncio.Server):
+            for listening in self._server.sockets:
+                with listening.dup() as same:
+                    same.listen(BACKLOG)

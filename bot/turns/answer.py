@@ -19,7 +19,7 @@ from bot.prompt.budget import Budget
 from bot.prompt.compose import Prompt
 from bot.prompt.history import WHOLE_HISTORY, HistoryWindow
 from bot.store.api_keys import TokenNeed
-from bot.turns.cpu import compute
+from bot.turns.cpu import Compute, compute
 from bot.turns.interruption import Interruption, TurnInterrupted
 from bot.turns.token_accounts import HeldTokens, RequestCost
 
@@ -58,6 +58,7 @@ class AnswerStream:
         parameters: Parameters = NO_PARAMETERS,
         interruption: Interruption | None = None,
         can_restart: bool = False,
+        compute: Compute = compute,
     ) -> None:
         """`compose` makes the prompt within a budget as it is at that moment, from texts of `size` characters.
 
@@ -74,6 +75,7 @@ class AnswerStream:
         self._parameters = parameters
         self._interruption = interruption or Interruption()
         self._can_restart = can_restart
+        self._compute = compute
         self.notes: Sequence[str] = ()  # further lines that follow a whole answer
         self._pieces: list[str] = []  # handed to the reader
         self._counted = RequestCost(0)  # the text so far, and the attempts that failed
@@ -136,7 +138,7 @@ class AnswerStream:
             async with self._interruption.closing(request) as stream:
                 while (piece := await self._next(partial(_read, stream, drain))) is not None:
                     yield piece
-            if not attempts_left or not await compute(self._size, self._is_less_now):
+            if not attempts_left or not await self._compute(self._size, self._is_less_now):
                 return
 
     def ending(self) -> str:

@@ -21,6 +21,7 @@ from bot.store.settlement import KeptAnswer
 from bot.tools import Tool
 from bot.tools.loop import Rounds
 from bot.turns.answer import AnswerStream
+from bot.turns.cpu import Compute, compute
 from bot.turns.interruption import Interruption
 from bot.turns.repeated_answer import RepeatedAnswer
 
@@ -55,12 +56,13 @@ class Assistant:
         kept: KeptAnswer | None = None,
         can_restart: bool = False,
         interruption: Interruption | None = None,
+        compute: Compute = compute,
     ) -> AnswerStream:
         """Begin the answer to the newest turn of these parts.
 
         `tools` are the tools that the model may call. A question that is too long is shortened; with `whole`,
-        ModelError is raised instead. A `kept` answer is repeated, and the model is not asked. For `can_restart` see
-        AnswerStream.
+        ModelError is raised instead. A `kept` answer is repeated, and the model is not asked. `compute` does the CPU
+        work of a further attempt. For `can_restart` see AnswerStream.
         """
         llm = RepeatedAnswer(kept) if kept else Rounds(self._llm, tools) if tools else self._llm
         parts = replace(parts, extra_tokens=(self._extra_tokens if tools else 0) + _cost(parameters))
@@ -74,6 +76,7 @@ class Assistant:
             parameters=parameters,
             interruption=interruption,
             can_restart=can_restart,
+            compute=compute,
         )
 
     def complete(

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -19,6 +19,12 @@ INLINE = 32_000  # characters or bytes: work on less takes a few milliseconds, a
 
 _THREAD = ThreadPoolExecutor(1, thread_name_prefix="cpu")
 _PLATFORMS_THREAD = ThreadPoolExecutor(1, thread_name_prefix="platforms-cpu")
+
+
+class Compute(Protocol):
+    """One of the two functions below."""
+
+    async def __call__(self, size: int, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
 
 
 async def compute(size: int, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:

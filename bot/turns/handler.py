@@ -23,7 +23,6 @@ from bot.tools.set_preferences import set_preferences
 from bot.turns.adapter import Adapter, AnswerTarget, AnswerWriter
 from bot.turns.answer import AnswerStream
 from bot.turns.assistant import Assistant
-from bot.turns.cpu import compute_for_platform
 from bot.turns.file_reader import FileReader
 from bot.turns.gatherer import Gatherer
 from bot.turns.interruption import TurnInterrupted
@@ -140,9 +139,10 @@ class TurnHandler:
                 kept=claim.kept,
                 can_restart=True,
                 interruption=turn.interruption,
+                compute=self.policy.compute,
             )
 
-        begun = await compute_for_platform(parts.size, answer)
+        begun = await self.policy.compute(parts.size, answer)
         begun.notes = file_texts.unread_files(files)
         return begun
 

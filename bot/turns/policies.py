@@ -9,6 +9,7 @@ from bot.store import chat_turns, claims
 from bot.store.chat_turns import ChatClaim
 from bot.store.claims import Claim, PlatformClaim
 from bot.store.leases import Undo
+from bot.turns.cpu import Compute, compute, compute_for_platform
 
 C = TypeVar("C", bound=Claim)
 
@@ -19,10 +20,15 @@ class Policy(Generic[C]):
 
     undo: Undo[C]  # the store function that gives up a turn without an answer
     waits_for_store: bool  # wait for an unavailable database; otherwise raise StoreUnavailable
+    compute: Compute  # who waits for the CPU work of the turn
     cancels_when_lost: bool  # a lost lease cancels the answering task; otherwise it only interrupts the answer
 
 
 # Slack: the turn is owed until it is answered. Another worker takes it over.
-DURABLE: Policy[PlatformClaim] = Policy(claims.hand_back, waits_for_store=True, cancels_when_lost=True)
+DURABLE: Policy[PlatformClaim] = Policy(
+    claims.hand_back, waits_for_store=True, compute=compute_for_platform, cancels_when_lost=True
+)
 # HTTP and Python: the turn is undone unless it is answered. The caller waits in the answering task, and retries.
-WITHDRAWABLE: Policy[ChatClaim] = Policy(chat_turns.withdraw, waits_for_store=False, cancels_when_lost=False)
+WITHDRAWABLE: Policy[ChatClaim] = Policy(
+    chat_turns.withdraw, waits_for_store=False, compute=compute, cancels_when_lost=False
+)

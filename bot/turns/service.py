@@ -21,7 +21,6 @@ from bot.store.repeated_turns import IdempotencyKey
 from bot.store.settlement import Settlement
 from bot.turns.answer import AnswerResult, AnswerStream
 from bot.turns.assistant import Assistant
-from bot.turns.cpu import compute
 from bot.turns.policies import C, Policy
 from bot.turns.running_turn import RunningTurn
 from bot.turns.summariser import Summariser
@@ -72,7 +71,7 @@ class TurnService(Generic[C]):
         if session is None:
             return None
         past = await self.past(session.id, before_turn)
-        filled = await compute(past.size, self._assistant.filled, past)
+        filled = await self.policy.compute(past.size, self._assistant.filled, past)
         idle_after = self._idle.of(session.thread.channel)
         return Memory.of(session, filled, summarized=past.window.after > 0, now=self._clock(), idle_after=idle_after)
 

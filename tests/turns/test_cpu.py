@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from bot.domain.events import StatusRequested
+from bot.errors import ModelError, Trouble
 from bot.prompt.budget import Budget
 from bot.store import status_requests
+from bot.store.claims import PlatformClaim
 from bot.store.engine import Store
-from bot.testing import SettableClock
-from bot.turns.cpu import INLINE, compute, compute_for_platform
+from bot.testing import ScriptedLLM, SettableClock
+from bot.turns.cpu import INLINE, compute
 from tests.support.builders import ANA, THREAD, mention, reply
 from tests.support.interfered_store import InterferedStore
 from tests.support.loop_probe import loop_probe
@@ -78,23 +82,46 @@ async def test_a_sessions_memory_is_measured_beside_the_loop(
     work_layer = WorkLayer(store, Echo(), clock, budget=wide())
     for number in range(MESSAGES):
         await driver.answer(mention(HOSTILE, f"{number:03}.0"), "fine")
-    asked = StatusRequested(THREAD, "9.0", ANA)
-    thread_id = await store.run(status_requests.accept, asked, now=driver.now)
-    assert thread_id is not None
-    claim = await driver.claimed(thread_id)
+    claim = await status_claimed(store, driver)
     with loop_probe() as probe:
         await answered(work_layer, claim)
 
     assert probe.longest_ms < LONGEST_MS
 
 
-async def test_a_platform_does_not_wait_for_callers() -> None:
-    """While a caller's work takes long, a platform's is done."""
-    may_end = threading.Event()
-    callers = asyncio.create_task(compute(INLINE + 1, may_end.wait, GENEROUS_S))
-    try:
+async def test_a_platform_does_not_wait_for_callers(
+    store: Store, clock: SettableClock, driver: StoreDriver, llm: ScriptedLLM
+) -> None:
+    """While a caller's work takes long, a platform's turn is composed, and again where the window is too small.
+
+    A request for the memory's figures is answered, too.
+    """
+    work_layer = WorkLayer(store, llm, clock, budget=wide())
+    await driver.answer(mention(HOSTILE), HOSTILE)
+    question = await claimed(driver, reply("and now?", "2.0"))
+    llm.script(ModelError(Trouble.WINDOW_EXCEEDED, "too long"))
+    llm.script("Fine.")
+    with callers_at_work():
         async with asyncio.timeout(GENEROUS_S):
-            assert await compute_for_platform(INLINE + 1, len, "word") == len("word")
+            [answer] = await answered(work_layer, question)
+            await answered(work_layer, await status_claimed(store, driver))
+    assert answer.result.text == "Fine."
+
+
+async def status_claimed(store: Store, driver: StoreDriver) -> PlatformClaim:
+    """Accept a request for the memory's figures, and claim its thread."""
+    thread_id = await store.run(status_requests.accept, StatusRequested(THREAD, "9.0", ANA), now=driver.now)
+    assert thread_id is not None
+    return await driver.claimed(thread_id)
+
+
+@contextmanager
+def callers_at_work() -> Iterator[None]:
+    """Keep the thread busy that does the callers' work."""
+    may_end = threading.Event()
+    work = asyncio.ensure_future(compute(INLINE + 1, may_end.wait, GENEROUS_S))
+    try:
+        yield
+        assert not work.done()
     finally:
         may_end.set()
-    assert await callers
