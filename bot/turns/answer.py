@@ -19,7 +19,7 @@ from bot.prompt.budget import Budget
 from bot.prompt.compose import Prompt
 from bot.prompt.history import WHOLE_HISTORY, HistoryWindow
 from bot.store.api_keys import TokenNeed
-from bot.turns.cpu import Compute, compute
+from bot.turns.cpu import CpuWork
 from bot.turns.interruption import Interruption, TurnInterrupted
 from bot.turns.token_accounts import HeldTokens, RequestCost
 
@@ -53,14 +53,13 @@ class AnswerStream:
         compose: Callable[[Budget], Prompt],
         budget: Budget,
         *,
-        size: int,
+        work: CpuWork,
         window: HistoryWindow = WHOLE_HISTORY,
         parameters: Parameters = NO_PARAMETERS,
         interruption: Interruption | None = None,
         can_restart: bool = False,
-        compute: Compute = compute,
     ) -> None:
-        """`compose` makes the prompt within a budget as it is at that moment, from texts of `size` characters.
+        """`compose` makes the prompt within a budget as it is at that moment; `work` does so again, if it must.
 
         `window` is the session's until now.
         `can_restart`: the reader of `words` drops the text so far at a Retry. Without it a retry after some text is a
@@ -70,12 +69,11 @@ class AnswerStream:
         self._llm = llm
         self._compose = compose
         self._budget = budget
-        self._size = size
+        self._work = work
         self._window = window
         self._parameters = parameters
         self._interruption = interruption or Interruption()
         self._can_restart = can_restart
-        self._compute = compute
         self.notes: Sequence[str] = ()  # further lines that follow a whole answer
         self._pieces: list[str] = []  # handed to the reader
         self._counted = RequestCost(0)  # the text so far, and the attempts that failed
@@ -138,7 +136,7 @@ class AnswerStream:
             async with self._interruption.closing(request) as stream:
                 while (piece := await self._next(partial(_read, stream, drain))) is not None:
                     yield piece
-            if not attempts_left or not await self._compute(self._size, self._is_less_now):
+            if not attempts_left or not await self._work.compute(self._work.size, self._is_less_now):
                 return
 
     def ending(self) -> str:

@@ -21,7 +21,7 @@ from bot.store.settlement import KeptAnswer
 from bot.tools import Tool
 from bot.tools.loop import Rounds
 from bot.turns.answer import AnswerStream
-from bot.turns.cpu import Compute, compute
+from bot.turns.cpu import Compute, CpuWork, compute
 from bot.turns.interruption import Interruption
 from bot.turns.repeated_answer import RepeatedAnswer
 
@@ -71,12 +71,11 @@ class Assistant:
             llm,
             partial(_compose_whole, composer) if whole else composer,
             self._budgets.of(parameters),
-            size=parts.size,
+            work=CpuWork(parts.size, compute),
             window=parts.past.window,
             parameters=parameters,
             interruption=interruption,
             can_restart=can_restart,
-            compute=compute,
         )
 
     def complete(
@@ -98,7 +97,7 @@ class Assistant:
             self._llm,
             partial(_compose_whole, composer),
             budget,
-            size=sum(len(message["content"]) for message in messages),
+            work=CpuWork(sum(len(message["content"]) for message in messages)),
             parameters=parameters,
             interruption=interruption,
             can_restart=can_restart,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import ParamSpec, Protocol, TypeVar
 
@@ -39,3 +40,11 @@ async def compute_for_platform(size: int, function: Callable[P, T], /, *args: P.
 
 async def _compute(thread: Executor, size: int, function: Callable[[], T]) -> T:
     return function() if size <= INLINE else await asyncio.get_running_loop().run_in_executor(thread, function)
+
+
+@dataclass(frozen=True, slots=True)
+class CpuWork:
+    """The work on one answer's texts: their length, and the function that does it."""
+
+    size: int
+    compute: Compute = compute

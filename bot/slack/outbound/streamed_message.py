@@ -45,7 +45,7 @@ class StreamedMessage:
         self._channel = channel
         self._shown = shown
         self._unconfirmed: str | None = None  # a text that may be shown: Slack's response was lost
-        self._has_ended = self._cannot_end = False
+        self._has_ended = self._end_was_read = self._cannot_end = False
 
     @classmethod
     async def start(cls, slack: Slack, target: AnswerTarget, text: Callable[[], str]) -> Self:
@@ -112,7 +112,7 @@ class StreamedMessage:
             self.expires_at += _PROLONGED_S
             return self
         stands = self._shown if self._unconfirmed is None else None
-        shown = stands if self._has_ended else None
+        shown = stands if self._end_was_read else None  # else an edit shows the text for sure: Slack may have cut it
         return EditedMessage(self._slack, self._channel, self.ts, shown, stands=stands)
 
     async def _end(self) -> None:
@@ -122,8 +122,6 @@ class StreamedMessage:
             response = await self._send(self.ends_by, self._slack.client.chat_stopStream, None, _BREAK_OFF_S)
         except RefusedError as refusal:
             self._has_ended, self._cannot_end = refusal.code == _ENDED, refusal.code == CANNOT_END
-            if self._has_ended:
-                self._unconfirmed = self._unconfirmed or self._shown  # no response shows whether Slack cut it
             return
         self._has_ended = True
         self._check(response, self.ends_by)
@@ -133,6 +131,7 @@ class StreamedMessage:
         if not self._slack.form.shows(response.get("message"), self._shown):
             self._unconfirmed = self._shown
             raise TextNotShownError(method, "text_not_shown")
+        self._end_was_read = self._has_ended
 
     async def _send(
         self, name: str, method: Callable[..., Awaitable[AsyncSlackResponse]], text: str | None, wait_s: float = 0.0
