@@ -228,13 +228,13 @@ async def test_the_inspector_shows_the_traffic(playground: Page) -> None:
     exchanges = inspector.get_by_test_id("exchanges")
     await expect(exchanges.locator("[data-name=app_mention]").first).to_contain_text("acknowledged")
 
-    await inspector.get_by_label("markdown_blocks").select_option("invalid_blocks")
-    await send(playground, "thread-composer", "it drops every ten minutes")
-    await expect_answer(playground.get_by_test_id("thread-pane"), 2, "my VPN is down")
     await inspector.get_by_label("Refused only").check()
-    refused = exchanges.locator("li.refused", has_text="invalid_blocks").first
+    refused = exchanges.locator("li.refused", has_text="agents.sessions.setStatus").first
     await refused.locator("summary").click()
-    await expect(refused.locator("pre")).to_contain_text("blocks")
+    await expect(refused.locator("pre")).to_contain_text("thread_ts")
+    await inspector.get_by_label("edits").select_option("edit_window_closed")
+    await inspector.reload()
+    await expect(inspector.get_by_label("edits")).to_have_value("edit_window_closed")
     ARTIFACTS.mkdir(exist_ok=True)
-    await inspector.get_by_label("Refused only").uncheck()
+    await exchanges.locator("[data-name=app_mention] summary").first.click()
     await inspector.screenshot(path=ARTIFACTS / "inspector.png")
