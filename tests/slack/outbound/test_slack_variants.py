@@ -161,12 +161,14 @@ EDIT_REFUSED_INSIDE_A_WORD = Day(
     40.0,
     [Fault("chat.stopStream", "lose_answer", 1)],
 )
+EDIT_REFUSED_AFTER_A_CLOSED_FENCE = Day([("fence", "word", 650)], 1_001, 0.0, [], lifetime_s=0.0)
 CUT_AS_IT_STARTED = Day([("text", "word", 1), ("table", "слово", 708)], 150, 0.0, [], lifetime_s=0.0)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @example(day=EDIT_REFUSED_INSIDE_A_WORD)
 @example(day=CUT_AS_IT_STARTED)
+@example(day=EDIT_REFUSED_AFTER_A_CLOSED_FENCE)
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(day=DAYS)
 def test_every_word_stands_once(variant: str, day: Day) -> None:
