@@ -103,7 +103,8 @@ def make_fault(slack: Stage, fault: Fault) -> None:
         case "rate_limit":
             faults.rate_limit(fault.method, retry_after_s=1, times=fault.times)
         case _ if fault.method in {"chat.appendStream", "chat.stopStream"}:
-            faults.refuse(fault.method, "message_not_in_streaming_state", times=fault.times)
+            # Once: nobody could end a stream of which Slack says again and again that it has ended.
+            faults.refuse(fault.method, "message_not_in_streaming_state", times=1)
 
 
 async def show(slack: Stage, day: Day, text: str, attempt: int) -> None:
