@@ -94,8 +94,9 @@ async def _model(settings: Settings) -> str:
     if settings.uses_demo_model:
         return "neither OPENAI_API_KEY nor OPENAI_BASE_URL is set: the demo model answers"
     async with open_model(settings) as model:
-        await model.check()
-        return f"{settings.openai_model} answers"
+        if await model.check():
+            return f"{settings.openai_model} answers"
+        return f"{settings.openai_model} is busy or slow: the bot starts, and asks it again for each message"
 
 
 ALL = (

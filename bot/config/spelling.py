@@ -19,7 +19,8 @@ def misspelt(names: Iterable[str], settings: Collection[str]) -> dict[str, str]:
 
 def similar(names: Iterable[str], settings: Collection[str]) -> dict[str, str]:
     """Return the names that are less alike as well, such as a setting's without its unit, each with that setting."""
-    return _nearest(names, settings, _SIMILAR)
+    longer = {name: [each for each in settings if each.startswith(f"{name.upper()}_")] for name in names}
+    return _nearest(longer, settings, _SIMILAR) | {name: found[0] for name, found in longer.items() if len(found) == 1}
 
 
 def _nearest(names: Iterable[str], settings: Collection[str], likeness: float) -> dict[str, str]:

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 OPENAI_URL = "https://api.openai.com/v1/"
 CHECK_RETRIES = 2  # the client's own, while it reads a model's description; bot/llm/patience.py retries answers
 CONNECT_S = 5.0
-CHECK_S = 10.0  # the longest silence of a backend while it lists its models
+CHECK_S = 10.0  # how long the check at the start waits for a description, and for a word of the model
 KEEP_ALIVE_S = 30.0  # spares the next turn a TLS handshake
 # The timeout of a whole answer: a model that does not stop must not occupy a turn for ever. It is at least ten minutes,
 # because a short limit on silence does not mean that answers are short.
@@ -49,7 +49,8 @@ _LIMIT = "max_completion_tokens"
 _EXTRAS = {*_USAGE, _LIMIT}
 
 _FAILURES = (openai.APIError, httpx2.HTTPError, aiohttp.ClientError, TimeoutError, ModelError)
-_NOT_FATAL = {Trouble.RATE_LIMITED, Trouble.EMPTY, Trouble.REFUSED}  # key, address and model are right
+# Failures of a backend that is there: key, address and model may be right.
+_NOT_FATAL = {Trouble.RATE_LIMITED, Trouble.EMPTY, Trouble.REFUSED, Trouble.UNAVAILABLE, Trouble.TIMEOUT}
 
 
 class OpenAI:
@@ -129,8 +130,11 @@ class OpenAI:
                 yield images.done(done)
                 return
 
-    async def check(self) -> None:
+    async def check(self) -> bool:
         """Check that this key, address and model can be used. Raises StartupError with the remedy.
+
+        Return whether the backend answers. One that is busy or slow does not stop the start, because the bot would ask
+        it again for each message, and people would hear of it.
 
         The check reads the model's description, which is free. Some backends have none, or do not show it to every key
         (OpenAI's restricted keys need the scope api.model.read, Azure lists no deployments): then it asks the model.
@@ -139,11 +143,15 @@ class OpenAI:
             raise StartupError("OPENAI_API_KEY holds characters that no key has. Copy it from your provider again.")
         try:
             if not await self._has_description():
-                await self._ask_hello()
+                async with asyncio.timeout(CHECK_S):
+                    await self._ask_hello()
         except _FAILURES as error:
             trouble = self._as_model_error(error)
-            if trouble.trouble not in _NOT_FATAL:
-                raise StartupError(f"The model at {self._where} cannot be used: {trouble.detail}.") from None
+            if trouble.trouble in _NOT_FATAL and not isinstance(error, openai.APIConnectionError):
+                log.warning("model_busy", extra={"trouble": trouble.trouble.value, "error": trouble.detail})
+                return False
+            raise StartupError(f"The model at {self._where} cannot be used: {trouble.detail}.") from None
+        return True
 
     async def first_piece_s(self) -> float:
         """Ask the model a trifle; return the seconds until its first text or reasoning. Raises ModelError."""
@@ -190,8 +198,9 @@ class OpenAI:
     async def _has_description(self) -> bool:
         try:
             client = self._client.with_options(max_retries=CHECK_RETRIES, timeout=CHECK_S)
-            description = await client.models.retrieve(self._model)
-        except openai.APIStatusError:
+            async with asyncio.timeout(CHECK_S):
+                description = await client.models.retrieve(self._model)
+        except (openai.APIStatusError, TimeoutError):  # a backend may list hundreds of models slowly
             return False
         return isinstance(description, Model)  # the client returns a web page as text
 

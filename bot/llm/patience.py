@@ -22,6 +22,7 @@ from bot.prompt.history import ChatMessage
 log = logging.getLogger(__name__)
 
 RESTARTS = 2  # after an answer that broke off, stalled or was empty
+RESTART_PAUSES_S = (0.0, 2.0)  # before each: what cuts two answers in a row may go on for some seconds
 SHORT_SILENCE_S = 12.0  # for the first piece after a request that got none: the person has waited long enough
 RESTART_WITHIN_S = 180.0  # of the first request; longer where the setting allows longer silences
 RESTART_WITHIN_SILENCES = 3
@@ -69,9 +70,9 @@ class PatientModel:
             else:
                 yield piece
                 return
+            yield Retry(failure)  # the reader may leave here
             if attempts.failed == 1:
                 log.info("model_retried", extra={"trouble": failure.trouble.value, "error": failure.detail})
-            yield Retry(failure)
             await asyncio.sleep(pause_s * (1 + MOST_JITTER * self._chance()))
 
 
@@ -97,7 +98,7 @@ class _Attempts:
         self._broken += is_broken
         if was_silent:
             self.first_piece_s = SHORT_SILENCE_S
-        pause_s = self._pause_s(failure) if is_busy else 0.0
+        pause_s = self._pause_s(failure) if is_busy else self._restart_pause_s
         passed_s = asyncio.get_running_loop().time() - self._began
         within_s = self._patience_s if is_busy else self._restart_within_s
         is_in_time = was_silent or passed_s + pause_s <= within_s
@@ -107,6 +108,10 @@ class _Attempts:
         if is_broken:
             return self._broken < RESTARTS and (not was_silent or self.first_piece_s is None)
         return is_busy and (not self._may_be_at_fault or self.failed < RETRIES_OF_CALLER)
+
+    @property
+    def _restart_pause_s(self) -> float:
+        return RESTART_PAUSES_S[min(self._broken, RESTARTS) - 1]
 
     def _pause_s(self, failure: ModelError) -> float:
         """Return the backend's own pause, but a longer one each time, so that a wrong one does no harm."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 
 from aiohttp import web
@@ -23,7 +24,7 @@ async def listen(runner: web.AppRunner, host: str, port: int, setting: str) -> i
     try:
         await _Site(runner, host, port, backlog=ACCEPTED_AT_ONCE).start()
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)  # asyncio's is longer
         if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
             raise StartupError(
                 f"HOST {host} is no address of this machine ({reason}). Set it to one of its own, as 127.0.0.1 or "

@@ -164,5 +164,8 @@ class Scheduler:
                 await job()
             except StoreUnavailable as error:
                 log.warning("job_postponed", extra={"job": name, "error": str(error)})
+            except asyncio.CancelledError:  # the process ends; APScheduler would log it as the job's failure
+                if self._scheduler.running:
+                    raise
 
         self._scheduler.add_job(guarded, "interval", seconds=every_s, jitter=every_s / 10, name=name, **how)

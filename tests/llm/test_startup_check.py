@@ -8,15 +8,16 @@ import pytest
 from aiohttp import web
 
 from bot.errors import StartupError
+from bot.llm import openai
 from bot.llm.openai import OpenAI
+from bot.testing import PausedStep
 from tests.support.openai_client import KEY, client, fails
-from tests.support.openai_server import Fails, OpenAIServer, says
+from tests.support.openai_server import Fails, OpenAIServer, Says, says
 
 
 async def test_the_check_passes_by_the_models_description(backend: OpenAIServer, model: OpenAI) -> None:
     """If the backend describes the model, the check does not ask the model."""
-    await model.check()
-
+    assert await model.check()
     assert not backend.requests
 
 
@@ -26,18 +27,30 @@ async def test_the_check_asks_a_model_without_a_description(backend: OpenAIServe
     backend.card = lambda _: web.Response(status=status)
     backend.script(says("Hello!"))
 
-    await model.check()
-
+    assert await model.check()
     backend.assert_done()
 
 
-@pytest.mark.parametrize("passing", [fails(429), says()])
-async def test_the_check_ignores_temporary_failures(backend: OpenAIServer, model: OpenAI, passing: Any) -> None:
-    """A rate limit or an empty answer shows that the key, the address and the model are right."""
+@pytest.mark.parametrize("passing", [fails(429), says(), fails(503), fails(500)])
+async def test_the_check_ignores_temporary_failures(
+    backend: OpenAIServer, model: OpenAI, passing: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A rate limit, an empty answer or an outage of the backend does not stop the start. The log says so."""
     backend.card = lambda _: web.Response(status=404)
     backend.script(passing, passing, passing)
 
-    await model.check()
+    assert not await model.check()
+    assert "model_busy" in caplog.text
+
+
+async def test_the_check_does_not_wait_for_a_silent_backend(
+    backend: OpenAIServer, model: OpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backend that accepts requests and sends nothing stops the start neither for long nor for good."""
+    monkeypatch.setattr(openai, "CHECK_S", 0.1)
+    backend.card = lambda _: web.Response(status=404)
+    backend.script(Says((PausedStep(),)))
+    assert not await model.check()
 
 
 @pytest.mark.parametrize(
