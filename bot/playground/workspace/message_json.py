@@ -84,11 +84,11 @@ def _thread(state: WorkspaceState, message: Message) -> Json:
 
 def _rich_text(message: Message) -> list[Json]:
     # Slack sends typed messages as rich text too. This is the minimum of it.
+    if message.format == "markdown" and not message.raw_tables and _TABLE.search(message.text):
+        return list(_with_tables(message))
     is_by_bot = message.bot_id and not message.app_id  # a workflow's post is rich text, like a person's
     if not message.text or is_by_bot or message.subtype not in {None, "thread_broadcast", "file_share", "bot_message"}:
         return []
-    if message.format == "markdown" and not message.raw_tables:
-        return list(_with_tables(message))
     return [_section(message, message.text)]
 
 
