@@ -20,6 +20,7 @@ from bot.playground.delivery.outcomes import InteractionOutcomes
 from bot.playground.delivery.responses import Responses
 from bot.playground.delivery.socket_mode import SocketModeDelivery
 from bot.playground.page.feed import Feeds
+from bot.playground.page.inspector import Inspector
 from bot.playground.page.routes import PageApi
 from bot.playground.web_api import chat_methods, files, lookups, statuses, streams, views
 from bot.playground.web_api.calls import ApiCalls
@@ -140,7 +141,8 @@ class PlaygroundServer:
         app.router.add_get("/link", self.sockets.handle)
         app.router.add_post("/response/{token}", self._receive_response)
         app.router.add_routes(self.files.routes())
-        app.router.add_routes(PageApi(self.workspace, self._feeds, notice).routes())
+        inspector = Inspector(self.workspace, self.deliveries.all, self.calls.all)
+        app.router.add_routes(PageApi(self.workspace, self._feeds, inspector, notice).routes())
         return app
 
     async def _receive_response(self, request: web.Request) -> web.Response:

@@ -216,3 +216,25 @@ async def test_a_file_is_read(playground: Page) -> None:
     pane = playground.get_by_test_id("thread-pane")
 
     await expect_answer(pane, 1, "The gate code is 4711.")
+
+
+async def test_the_inspector_shows_the_traffic(playground: Page) -> None:
+    """The inspector lists events and calls, marks the refused ones, and switches how Slack behaves."""
+    await send(playground, "composer", "@attendant my VPN is down")
+    await expect_answer(playground.get_by_test_id("thread-pane"), 1, "This is the first message")
+    async with playground.expect_popup() as opened:
+        await playground.get_by_role("link", name="Inspect the traffic").click()
+    inspector = await opened.value
+    exchanges = inspector.get_by_test_id("exchanges")
+    await expect(exchanges.locator("[data-name=app_mention]").first).to_contain_text("acknowledged")
+
+    await inspector.get_by_label("Refused only").check()
+    refused = exchanges.locator("li.refused", has_text="agents.sessions.setStatus").first
+    await refused.locator("summary").click()
+    await expect(refused.locator("pre")).to_contain_text("thread_ts")
+    await inspector.get_by_label("edits").select_option("edit_window_closed")
+    await inspector.reload()
+    await expect(inspector.get_by_label("edits")).to_have_value("edit_window_closed")
+    ARTIFACTS.mkdir(exist_ok=True)
+    await exchanges.locator("[data-name=app_mention] summary").first.click()
+    await inspector.screenshot(path=ARTIFACTS / "inspector.png")

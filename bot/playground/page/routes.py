@@ -9,6 +9,7 @@ from pathlib import Path
 from aiohttp import web
 
 from bot.playground.page.feed import Feeds
+from bot.playground.page.inspector import Inspector
 from bot.playground.page.page_actions import ACTIONS, PageAction
 from bot.playground.page.page_json import shown_message, shown_view, state_json
 from bot.playground.page.page_request import PageRequest, RequestError
@@ -27,8 +28,9 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class PageApi:
     """Serves the page."""
 
-    def __init__(self, workspace: Workspace, feeds: Feeds, notice: str | None) -> None:
+    def __init__(self, workspace: Workspace, feeds: Feeds, inspector: Inspector, notice: str | None) -> None:
         self._workspace = workspace
+        self._inspector = inspector
         self._feeds = feeds
         self._notice = notice
 
@@ -41,6 +43,9 @@ class PageApi:
             web.get("/page/views", _with_refusals(self._views)),
             web.get("/page/files/{id}", _with_refusals(self._file)),
             web.post("/page/share", _with_refusals(self._share)),
+            web.get("/inspector", self._inspector.page),
+            web.get("/page/traffic", self._inspector.traffic),
+            web.post("/page/switch", _with_refusals(self._switch)),
             web.get("/page/events", _with_refusals(self._events)),
             *(web.post(f"/page/{name}", _with_refusals(self._acting(action))) for name, action in ACTIONS.items()),
             web.static("/page", STATIC_FILES),
@@ -81,6 +86,11 @@ class PageApi:
         contents = {field.filename: field.file.read() for field in files}
         thread_ts, text = query.optional("thread_ts"), query.optional("text") or ""
         share(self._workspace, query.person, query.channel, text, files=contents, thread_ts=thread_ts)
+        return web.json_response({"ok": True})
+
+    async def _switch(self, request: web.Request) -> web.Response:
+        fields = await _fields(request)
+        self._inspector.switch(str(fields.get("name")), fields.get("value"))
         return web.json_response({"ok": True})
 
     async def _events(self, request: web.Request) -> web.StreamResponse:

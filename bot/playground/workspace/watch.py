@@ -20,6 +20,11 @@ class Watch:
         self._changes = 0
         self._waiters: set[asyncio.Future[None]] = set()
 
+    @property
+    def revision(self) -> int:
+        """How many changes there were."""
+        return self._changes
+
     def changed(self) -> None:
         """Wake every waiter, since its condition may have become true."""
         self._changes += 1

@@ -25,7 +25,8 @@ export class Sidebar {
       class: "icon-button only-narrow",
     });
     const head = el("header", { class: "team" }, el("h1", {}, state.team.name), close);
-    root.replaceChildren(head, this.places, this.people);
+    const inspector = el("a", { class: "inspector-link", href: "/inspector", target: "_blank" }, "Inspect the traffic");
+    root.replaceChildren(head, this.places, this.people, inspector);
     this.people.append(el("legend", {}, "You act as"), ...state.people.map((person) => this.person(person)));
     root.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && actions.closeMenu()) event.stopPropagation(); // one Escape closes one thing
