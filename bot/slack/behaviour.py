@@ -19,6 +19,7 @@ from typing import Any
 from bot.errors import StartupError
 
 ALLOWED = "allowed"
+DIRECT, GROUP_DIRECT, CHANNEL, SHARED = "direct", "group_direct", "channel", "shared"  # kinds of conversation
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class SlackBehaviour:
     """The measured behaviour. None: not known. An error code: Slack refused the call with it."""
 
     streams: Mapping[str, str] = field(default_factory=dict)  # chat.startStream, by the kind of conversation
+    statuses: Mapping[str, str] = field(default_factory=dict)  # the method that shows a status, or `none`, by the kind
     appends: str | None = None  # chat.appendStream
     stops: str | None = None  # chat.stopStream
     long_stream: str | None = None  # `allowed`, or text beyond stream_bytes is `cut` in silence or `refused`
@@ -46,14 +48,26 @@ class SlackBehaviour:
     edits: str | None = None  # chat.update
     deletions: str | None = None  # chat.delete
     responses: str | None = None  # `with_text` or `without_text`: the message in a response
-    status: str | None = None  # the method that shows a status, or `none`
     reactions: str | None = None  # reactions.add
     feedback_buttons: str | None = None  # in context_actions
     uploads: str | None = None
 
-    def refuses_streams(self, kind: str) -> bool:
-        """Return whether Slack refuses streams in this kind of conversation, as far as that is known."""
-        return self.streams.get(kind, ALLOWED) != ALLOWED
+    def refuses(self, method: str, *, direct: bool) -> bool:
+        """Return whether Slack is known to refuse this method in direct messages, or in channels.
+
+        A stream that can only be started, and a status beside a better one, count as refused.
+        """
+        kind = DIRECT if direct else CHANNEL
+        match method:
+            case "chat.startStream":
+                outcomes = (self.streams.get(kind), self.appends, self.stops)
+                return any(outcome not in (None, ALLOWED) for outcome in outcomes)
+            case "agents.sessions.setStatus" | "assistant.threads.setStatus":
+                return self.statuses.get(kind, method) != method
+            case "reactions.add":
+                return self.reactions not in (None, ALLOWED)
+            case _:
+                return False
 
 
 UNKNOWN = SlackBehaviour()
@@ -89,11 +103,14 @@ def save(path: Path, measurement: Measurement) -> Measurement:
     Raises StartupError when the file cannot be written.
     """
     try:
-        before = _parsed(path, measurement.workspace, measurement.measured_at).streams
+        before = _parsed(path, measurement.workspace, measurement.measured_at)
     except (OSError, ValueError):
-        before = {}
-    behaviour = dataclasses.replace(measurement.behaviour, streams={**before, **measurement.behaviour.streams})
-    whole = dataclasses.replace(measurement, behaviour=behaviour)
+        before = UNKNOWN
+    measured = measurement.behaviour
+    streams, statuses = {**before.streams, **measured.streams}, {**before.statuses, **measured.statuses}
+    whole = dataclasses.replace(
+        measurement, behaviour=dataclasses.replace(measured, streams=streams, statuses=statuses)
+    )
     draft = path.with_name(f"{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -162,7 +179,7 @@ def _behaviour(values: object) -> SlackBehaviour:
 def _is_valid(name: str, value: object) -> bool:
     if name == "stream_bytes":
         return type(value) is int and value >= 0
-    if name == "streams":
+    if name in ("streams", "statuses"):
         return isinstance(value, dict) and all(_is_word(each) for pair in value.items() for each in pair)
     return _is_word(value)
 

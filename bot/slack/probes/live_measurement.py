@@ -16,7 +16,7 @@ from bot.slack.errors import CallError
 from bot.slack.probes.finding import Finding, Judge, Probe, concluded
 from bot.slack.probes.scratch_thread import ScratchThread
 from bot.slack.probes.stream_probes import MORE_STREAMS, first_stream
-from bot.slack.probes.surface_probes import FEEDBACK_AT_STOP, SURFACE_PROBES
+from bot.slack.probes.surface_probes import FEEDBACK_AT_STOP, SURFACE_PROBES, status_probe
 from bot.slack.probes.text_probes import TEXT_PROBES
 
 _WRITE_S = 75.0  # reading and removing take 40 s at most
@@ -86,7 +86,7 @@ async def _write(judges: list[Judge], thread: ScratchThread, kind: str) -> None:
     facts = judges[-1]({}).facts
     if facts.get("streams") == {kind: ALLOWED} and facts.get("stops", ALLOWED) == ALLOWED:  # else they stay behind
         await _attempt(judges, thread, *MORE_STREAMS, FEEDBACK_AT_STOP)
-    await _attempt(judges, thread, *SURFACE_PROBES)
+    await _attempt(judges, thread, *SURFACE_PROBES, status_probe(kind))
 
 
 async def _attempt(judges: list[Judge], thread: ScratchThread, *probes: Probe) -> None:

@@ -6,10 +6,9 @@ from typing import Any
 
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.slack.behaviour import CHANNEL, DIRECT, GROUP_DIRECT, SHARED
 from bot.slack.errors import CLIENT_ERRORS, error_code
 from bot.slack.identity import BotIdentity
-
-DIRECT, GROUP_DIRECT, CHANNEL, SHARED = "direct", "group_direct", "channel", "shared"  # kinds of conversation
 
 _MOST_LOOKED_UP = 5
 

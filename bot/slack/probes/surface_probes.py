@@ -29,17 +29,22 @@ FEEDBACK = {  # https://docs.slack.dev/reference/block-kit/blocks/context-action
 }
 
 
-async def _status(thread: ScratchThread) -> Judge:
-    place = {"channel_id": thread.channel, "thread_ts": thread.root}
-    sessions = await outcome(thread.call(_SESSIONS, **place, status="processing"))
-    if sessions == ALLOWED:
-        await outcome(thread.call(_SESSIONS, **place, status="active"))
-    threads = await outcome(thread.call(_THREADS, **place, status=STATUS, loading_messages=[STATUS]))
-    if threads == ALLOWED:
-        await outcome(thread.call(_THREADS, **place, status=""))
-    status = _SESSIONS if sessions == ALLOWED else _THREADS if threads == ALLOWED else "none"
-    did = f"by {_SESSIONS}: {words_for(sessions)}; by {_THREADS}: {words_for(threads)}"
-    return concluded("a status", did, status=status)
+def status_probe(kind: str) -> Probe:
+    """Return the probe of both statuses. `kind` is the kind of conversation."""
+
+    async def write(thread: ScratchThread) -> Judge:
+        place = {"channel_id": thread.channel, "thread_ts": thread.root}
+        sessions = await outcome(thread.call(_SESSIONS, **place, status="processing"))
+        if sessions == ALLOWED:
+            await outcome(thread.call(_SESSIONS, **place, status="active"))
+        threads = await outcome(thread.call(_THREADS, **place, status=STATUS, loading_messages=[STATUS]))
+        if threads == ALLOWED:
+            await outcome(thread.call(_THREADS, **place, status=""))
+        status = _SESSIONS if sessions == ALLOWED else _THREADS if threads == ALLOWED else "none"
+        did = f"by {_SESSIONS}: {words_for(sessions)}; by {_THREADS}: {words_for(threads)}"
+        return concluded("a status", did, statuses={kind: status})
+
+    return Probe("a status", write)
 
 
 async def _reaction(thread: ScratchThread) -> Judge:
@@ -115,7 +120,6 @@ SURFACE_PROBES = (
     Probe("an upload", _upload),
     Probe("a link to a message", _link),
     Probe("a reaction", _reaction),
-    Probe("a status", _status),
     Probe("a forwarded message", _forward),
 )
 FEEDBACK_AT_STOP = Probe("feedback buttons at the end of a stream", _feedback_at_stop)

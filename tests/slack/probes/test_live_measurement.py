@@ -175,13 +175,13 @@ async def test_direct_messages_are_a_kind_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("is_agent", [True, False])
-async def test_the_status_is_that_of_the_app(is_agent: bool) -> None:
+async def test_the_status_is_that_of_the_app(*, is_agent: bool) -> None:
     """An agent has sessions, any other app has the status of a thread. None is left."""
     async with lab() as slack:
         if is_agent:
             declare_agent(slack.workspace)
         expected = "agents.sessions.setStatus" if is_agent else "assistant.threads.setStatus"
-        assert (await slack.behaviour()).status == expected
+        assert (await slack.behaviour()).statuses == {"channel": expected}
         assert slack.workspace.statuses.in_channel(slack.channel) == {}
 
 
@@ -189,7 +189,7 @@ async def test_a_refused_status_is_told() -> None:
     """Where Slack refuses both, there is no status."""
     async with lab() as slack:
         slack.server.faults.refuse("assistant.threads.setStatus", "missing_scope")
-        assert (await slack.behaviour()).status == "none"
+        assert (await slack.behaviour()).statuses == {"channel": "none"}
 
 
 async def test_reactions_and_feedback_buttons_are_told() -> None:
@@ -221,7 +221,7 @@ async def test_a_forwarded_message_is_read_back() -> None:
         ana, general = slack.workspace.person("ana"), slack.workspace.channel("general")
         secret = slack.workspace.post(ana, general, "the secret plan")
         forwarded = forward(slack.workspace, ana, secret, general)
-        content = {"attachments": forwarded.attachments}
+        content: dict[str, Any] = {"attachments": forwarded.attachments}
         slack.workspace.post(ana, slack.channel, "", slack.messages()[0].ts, **content)
         findings = await measuring
 
