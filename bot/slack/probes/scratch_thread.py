@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -72,12 +72,12 @@ class ScratchThread:
     async def post(self, **content: Any) -> AsyncSlackResponse:
         """Post a message in the thread."""
         arguments = {"thread_ts": self.root or None, "unfurl_links": False, "unfurl_media": False} | content
-        return await self._create("chat.postMessage", self._note_message, **arguments)
+        return await self._create("chat.postMessage", **arguments)
 
     async def start_stream(self, text: str) -> str:
         """Start a stream in the thread, and return its ts."""
         arguments = {"thread_ts": self.root, "markdown_text": text, **self.recipient}
-        return str((await self._create("chat.startStream", self._note_stream, **arguments))["ts"])
+        return str((await self._create("chat.startStream", **arguments))["ts"])
 
     async def append(self, ts: str, text: str) -> AsyncSlackResponse:
         """Append text to a stream."""
@@ -101,7 +101,7 @@ class ScratchThread:
     async def upload(self, name: str, content: str) -> None:
         """Upload a file into the thread."""
         arguments = {"thread_ts": self.root, "filename": name, "content": content}
-        await self._create("files.upload.v2", self._note_files, **arguments)
+        await self._create("files.upload.v2", **arguments)
 
     async def call(self, method: str, **arguments: Any) -> AsyncSlackResponse:
         """Call a method of the Web API within the rate limits. The SDK names it with underscores."""
@@ -134,7 +134,7 @@ class ScratchThread:
         for file in self._files:
             with suppress(CallError):
                 await self.call("files.delete", file=file)
-        found = await self._own_messages() if self.root else []
+        found = await _own_messages(self) if self.root else []
         self._made = list(dict.fromkeys([*self._made, *found]))
         for ts in sorted(self._made, reverse=True):  # the root last: with replies it would leave a mark behind
             try:
@@ -145,44 +145,35 @@ class ScratchThread:
                 else:
                     left[ts] = failure.code
 
-    async def _own_messages(self) -> list[str]:
-        """Return the bot's messages in the thread, among them those whose ts no response named."""
-        try:
-            return [str(message["ts"]) for message in await self.read() if is_by_this_bot(message, self.bot)]
-        except CallError:
-            return []
-
-    async def _create(
-        self, method: str, note: Callable[[AsyncSlackResponse], None], **arguments: Any
-    ) -> AsyncSlackResponse:
+    async def _create(self, method: str, **arguments: Any) -> AsyncSlackResponse:
         if self._count >= MOST_MESSAGES:
             raise FullError(method, "too_many_messages")
         self._count += 1
         await self.clock.pause(max(0.0, self._next_at - self.clock.now()))
-        task = asyncio.ensure_future(self._made_by(self.call(method, channel=self.channel, **arguments), note))
+        task = asyncio.ensure_future(self._make(method, arguments))
         self._creating.add(task)
         task.add_done_callback(self._creating.discard)
         return await asyncio.shield(task)
 
-    async def _made_by(
-        self, call: Awaitable[AsyncSlackResponse], note: Callable[[AsyncSlackResponse], None]
-    ) -> AsyncSlackResponse:
+    async def _make(self, method: str, arguments: dict[str, Any]) -> AsyncSlackResponse:
         try:
-            response = await call
+            response = await self.call(method, channel=self.channel, **arguments)
         finally:
             self._next_at = self.clock.now() + _SPACING_S
-        note(response)
+        self._files += [str(file["id"]) for file in response.get("files") or []]
+        if ts := response.get("ts"):
+            self._made.append(str(ts))
+            if method == "chat.startStream":
+                self._streaming.add(str(ts))
         return response
 
-    def _note_message(self, response: AsyncSlackResponse) -> None:
-        self._made.append(str(response["ts"]))
 
-    def _note_stream(self, response: AsyncSlackResponse) -> None:
-        self._note_message(response)
-        self._streaming.add(str(response["ts"]))
-
-    def _note_files(self, response: AsyncSlackResponse) -> None:
-        self._files += [str(file["id"]) for file in response.get("files") or []]
+async def _own_messages(thread: ScratchThread) -> list[str]:
+    """Return the bot's messages in the thread, among them those whose ts no response named."""
+    try:
+        return [str(message["ts"]) for message in await thread.read() if is_by_this_bot(message, thread.bot)]
+    except CallError:
+        return []
 
 
 async def outcome(call: Awaitable[object]) -> str:

@@ -209,7 +209,7 @@ async def test_reactions_and_feedback_buttons_are_told() -> None:
         place = {"channel": slack.channel.id, "timestamp": root, "name": "eyes"}
         post = {"channel": slack.channel.id, "text": "x", "blocks": [FEEDBACK]}
         assert behaviour.reactions == await outcome(api_method="reactions.add", params=place)
-        await asyncio.sleep(1)
+        await slack.thread.clock.pause(1.0)  # Slack takes one message a second
         assert behaviour.feedback_buttons == await outcome(api_method="chat.postMessage", json=post)
 
 
