@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from playwright.async_api import FilePayload, Locator, Page, expect
 
+from bot.playground.workspace import file_sharing
 from bot.playground.workspace.messages import Message
 from bot.playground.workspace.people import Channel, Person
 from bot.playground.workspace.shared_files import Upload
@@ -341,6 +342,26 @@ async def test_files_stand_below_their_message(visit: Visit) -> None:
     async with visit.page.expect_download() as fetching:
         await visit.page.get_by_test_id("file").click()
     assert (await fetching.value).suggested_filename == "all.json"
+
+
+async def test_a_message_is_forwarded(visit: Visit) -> None:
+    """A person forwards a message from its menu. The other place shows its author, its text and its file."""
+    workspace, ben = visit.workspace, visit.workspace.person("ben")
+    files = {"plan.txt": b"The gate code is 4711."}
+    said = file_sharing.share(workspace, ben, visit.help_desk, "Please look at *this*.", files=files)
+    message = visit.page.get_by_test_id("messages").locator(f"[data-id='{said.id}']")
+    await message.hover()
+    await message.get_by_role("button", name="More").click()
+    await visit.page.get_by_role("menuitem", name="Forward message").click()
+    await visit.page.get_by_role("menuitem", name=workspace.app.manifest.bot_name).click()
+
+    await visit.page.locator("[data-kind=dm]").click()
+    forwarded = visit.page.get_by_test_id("attached")
+    await expect(forwarded).to_contain_text(ben.real_name)
+    await expect(forwarded.locator("strong, b")).to_have_text("this")
+    async with visit.page.expect_download() as fetching:
+        await forwarded.get_by_test_id("file").click()
+    assert (await fetching.value).suggested_filename == "plan.txt"
 
 
 async def test_files_are_shared(visit: Visit) -> None:

@@ -17,7 +17,6 @@ from typing import Any
 
 import aiohttp
 
-from bot import manifest
 from bot.config.settings import Settings
 from bot.playground.playground_server import PlaygroundServer
 from bot.playground.workspace import view_kit
@@ -32,6 +31,7 @@ from bot.slack.views.home_tab import EDIT_PREFERENCES
 from bot.testing import PausedStep, SettableClock
 from tests.support.narrow_model import asks_for_summary, summary
 from tests.support.openai_server import OpenAIServer, Reply, Request, says
+from tests.support.playground_stage import SHIPPED
 from tests.support.timeouts import GENEROUS_S
 
 
@@ -265,8 +265,7 @@ class Room:
 @asynccontextmanager
 async def playground(clock: Callable[[], datetime], **how: Any) -> AsyncIterator[tuple[Workspace, PlaygroundServer]]:
     """Serve a workspace that has the app installed. It waits GENEROUS_S for acknowledgements by default."""
-    described = manifest.read(manifest.document())
-    workspace = harbour(described, clock=clock, rng=random.Random(7))  # noqa: S311 - a test repeats itself
+    workspace = harbour(SHIPPED, clock=clock, rng=random.Random(7))  # noqa: S311 - a test repeats itself
     server = PlaygroundServer(workspace, **{"ack_within_s": GENEROUS_S} | how)
     await server.start(0)
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from bot.playground.workspace.changes import (
     Change,
     ConnectionChanged,
@@ -56,8 +58,8 @@ def shown_message(state: WorkspaceState, message: Message) -> Json:
         "text": message.text,
         "raw_tables": message.raw_tables,
         "blocks": list(message.blocks),
-        "attachments": [_attachment(attachment) for attachment in message.attachments],
-        "files": [_file(state, file) for file in message.files if file.get("mode") != "tombstone"],
+        "attachments": [_attachment(state, attachment) for attachment in message.attachments],
+        "files": _files(state, message.files),
         "edited": message.edited is not None,
         "streaming": message.streaming_since is not None,
         "ephemeral": message.only_for is not None,
@@ -65,14 +67,15 @@ def shown_message(state: WorkspaceState, message: Message) -> Json:
     }
 
 
-def _attachment(attachment: Json) -> Json:
+def _attachment(state: WorkspaceState, attachment: Json) -> Json:
     """Return an attachment: a forwarded message, or one of another app."""
     texts = ("author_name", "pretext", "title", "text", "footer")
     fields = [
         {"title": field.get("title", ""), "value": field.get("value", "")} for field in attachment.get("fields", [])
     ]
     shown = {name: attachment.get(name, "") for name in texts}
-    return {**shown, "fields": fields, "blocks": attachment.get("blocks", [])}
+    files = _files(state, attachment.get("files", []))
+    return {**shown, "fields": fields, "files": files, "blocks": attachment.get("blocks", [])}
 
 
 def shown_view(view: View | None) -> Json | None:
@@ -83,8 +86,12 @@ def shown_view(view: View | None) -> Json | None:
     return {"id": view.id, **texts, "blocks": view.body["blocks"], "errors": dict(view.errors)}
 
 
+def _files(state: WorkspaceState, files: Iterable[Json]) -> list[Json]:
+    return [_file(state, file) for file in files if file.get("mode") != "tombstone"]
+
+
 def _file(state: WorkspaceState, file: Json) -> Json:
-    """Return a file below a message. Its path is None when it has no content."""
+    """Return a file of a message. Its path is None when it has no content."""
     upload = state.uploads.get(file["id"])
     path = f"/page/files/{file['id']}" if upload is not None else None
     name = upload.name if upload is not None else file["name"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bot.playground.workspace.changes import FileRemoved
@@ -50,9 +50,16 @@ def visible_file(workspace: Workspace, person: Person, channel: Channel, file_id
         file["id"] == file_id
         for message in workspace.transcript.of_channel(channel.id)
         if message.only_for in {None, person.id}
-        for file in message.files
+        for file in _files_of(message)
     )
     return workspace.uploads.get(file_id) if is_shown else None
+
+
+def _files_of(message: Message) -> Iterator[Json]:
+    """Yield the files of a message, and of the messages that it forwards."""
+    yield from message.files
+    for attachment in message.attachments:
+        yield from attachment.get("files", ())
 
 
 def _without(file: Json, file_id: str) -> Json:

@@ -124,6 +124,8 @@ class AnswerMessages:
         try:
             await message.finish(text)
         except CallError as failure:
+            if self._open.stands_whole(message, text, failure):
+                return True
             if _is_too_long(message, failure) or not await self._open.fall_back(message, text, failure, ends=True):
                 raise
             return False

@@ -93,6 +93,12 @@ class OpenMessage:
             return False
         return True
 
+    def stands_whole(self, message: Message, text: str, failure: CallError) -> bool:
+        """Return whether an edit was refused that would have changed nothing: the message has all of the text."""
+        is_whole = isinstance(message, EditedMessage) and message.stands == text and isinstance(failure, RefusedError)
+        self.edits_refused = self.edits_refused or is_whole
+        return is_whole
+
     async def delete_replaced(self) -> None:
         """Delete the messages whose place another message has taken. May raise StoreUnavailable."""
         while self._replaced:

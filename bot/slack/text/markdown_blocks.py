@@ -14,7 +14,8 @@ from bot.slack.text.markdown_sanitizer import JOINER
 MAX_FALLBACK_BYTES = 4_000  # of UTF-8; chat.update refuses a longer `text`
 
 _CUT = "…"
-_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+_CUT_ESCAPE = re.compile(r"&[a-z]*$")
 _MARKUP = (
     (re.compile(r"^[ \t]*(?:`{3,}|~{3,})[^`~\n]*$", re.MULTILINE), ""),  # the marks of a code block
     (re.compile(r"^[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t:-]*)+$", re.MULTILINE), ""),  # the line below a table's head
@@ -38,11 +39,10 @@ def fallback_text(markdown: str) -> str:
     text = markdown[:MAX_FALLBACK_BYTES]
     for pattern, replacement in _MARKUP:
         text = pattern.sub(replacement, text)
-    text = text.strip()
-    escaped = "".join(_ESCAPES.get(character, character) for character in text)
+    escaped = text.strip().translate(_ESCAPES)
     if len(markdown) <= MAX_FALLBACK_BYTES and len(_utf8(escaped)) <= MAX_FALLBACK_BYTES:
         return escaped or _CUT
-    return _cut(text)
+    return _cut(escaped)
 
 
 def markdown_of(blocks: Any) -> str:
@@ -52,18 +52,12 @@ def markdown_of(blocks: Any) -> str:
     return "\n".join(text for text in texts if isinstance(text, str))
 
 
-def _cut(text: str) -> str:
+def _cut(escaped: str) -> str:
     """Return the longest beginning that fits, after a whole word if there is one."""
-    left = MAX_FALLBACK_BYTES - len(_utf8(_CUT))
-    pieces: list[str] = []
-    for character in text:
-        piece = _ESCAPES.get(character, character)
-        left -= len(_utf8(piece))
-        if left < 0:
-            break
-        pieces.append(piece)
-    beginning, space, _ = "".join(pieces).rpartition(" ")
-    return (beginning if space else "".join(pieces)) + _CUT
+    room = MAX_FALLBACK_BYTES - len(_utf8(_CUT))
+    beginning = _CUT_ESCAPE.sub("", _utf8(escaped)[:room].decode(errors="ignore"))
+    words, space, _ = beginning.rpartition(" ")
+    return (words if space else beginning) + _CUT
 
 
 def _utf8(text: str) -> bytes:

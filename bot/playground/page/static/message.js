@@ -1,6 +1,5 @@
 /** One message: its author, its text, its files and replies, and its menu. */
 
-import { fileAddress } from "./api.js";
 import { avatar } from "./avatar.js";
 import { arrange, el, iconButton, updateChildren } from "./dom.js";
 import { editor } from "./editor.js";
@@ -8,6 +7,7 @@ import { icon } from "./icons.js";
 import { openMenu } from "./menu.js";
 import { attachments } from "./render/attachments.js";
 import { blocks } from "./render/blocks.js";
+import { fileOf } from "./render/files.js";
 import { markdown } from "./render/markdown.js";
 import { mrkdwn } from "./render/mrkdwn.js";
 import { timeOf, wholeTimeOf, moment } from "./time.js";
@@ -99,7 +99,7 @@ function text(message, controller) {
 
 function rendered(message, controller) {
   const press = (action) => controller.actions.press(message, action);
-  const attached = attachments(message.attachments, controller.names);
+  const attached = attachments(message.attachments, controller.names, (file) => fileOf(file, message, controller.state.as));
   const fromBlocks = blocks(message.blocks, { names: controller.names, press });
   if (fromBlocks.length) return [...fromBlocks, ...attached];
   if (message.format === "markdown") return markdown(message.text, controller.names, message.streaming, !message.raw_tables);
@@ -115,15 +115,6 @@ function lastText(node) {
 function foot({ message, inThread, status, replies }, controller) {
   const link = !inThread && replies.count > 0 && replyLink(message, replies, controller);
   return [...message.files.map((file) => fileOf(file, message, controller.state.as)), link, status && statusLine(status)].filter(Boolean);
-}
-
-/** A file below its message: an image as such, any other file as a link, and one without content as its name. */
-function fileOf({ name, path, is_image: isImage }, { channel }, as) {
-  if (path === null) return el("p", { class: "aside" }, name);
-  const href = fileAddress(path, channel, as);
-  if (!isImage) return el("p", {}, el("a", { href, download: name, data: { testid: "file" } }, name));
-  const image = el("img", { src: href, alt: name, title: name, class: "file-image", data: { testid: "file-image" } });
-  return el("p", {}, el("a", { href, target: "_blank" }, image));
 }
 
 /** The bot's status in a thread, with Slack's Stop button if `stop` is given. */
