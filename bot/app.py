@@ -35,6 +35,7 @@ class Bot(Generic[S]):
 async def slack_bot(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[Bot[PlatformServices]]:
     """Open the whole bot, connected to the Slack that the settings name. Raises StartupError when it cannot connect."""
     # Imported here: a bot behind the HTTP API alone, and a chat in the terminal, do without Slack's libraries.
+    from bot.slack import behaviour  # noqa: PLC0415
     from bot.slack.client import open_client  # noqa: PLC0415
     from bot.slack.inbound.bolt_app import build_app  # noqa: PLC0415
     from bot.slack.inbound.http_mode import PATH, HttpMode  # noqa: PLC0415
@@ -45,7 +46,8 @@ async def slack_bot(settings: Settings, *, clock: Clock = utc_now) -> AsyncItera
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(open_client(settings))
         identity = await identify(client)
-        adapter = SlackAdapter(client, identity, clock=clock, streaming=settings.slack_streaming)
+        measured = behaviour.load(settings.slack_behaviour_file, identity.team_id, clock())
+        adapter = SlackAdapter(client, identity, clock=clock, streaming=settings.slack_streaming, measured=measured)
         services = await stack.enter_async_context(open_platform_services(settings, [adapter], clock=clock))
         bolt = build_app(client, identity, services, settings, clock=clock)
         connection = await stack.enter_async_context(connect(bolt, settings))

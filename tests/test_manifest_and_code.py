@@ -31,6 +31,8 @@ SCOPES = {
     "chat_stopStream": "chat:write",
     "chat_update": "chat:write",
     "conversations_history": "im:history",  # of DMs alone
+    "conversations_info": "channels:read",  # or groups:read
+    "conversations_members": "channels:read",  # or groups:read
     "conversations_replies": "channels:history",  # or groups:history, im:history, mpim:history
     "files_info": "files:read",
     "files_upload_v2": "files:write",  # files.getUploadURLExternal and files.completeUploadExternal
@@ -71,7 +73,7 @@ def _methods() -> set[str]:
     found = set()
     for file in SLACK.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Attribute) and node.attr.partition("_")[0] in {
+            if isinstance(node, ast.Attribute) and "_" in node.attr and node.attr.partition("_")[0] in {
                 "agents", "apps", "assistant", "auth", "bots", "chat",
                 "conversations", "files", "reactions", "users", "views",
             }:  # fmt: skip

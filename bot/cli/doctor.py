@@ -15,6 +15,10 @@ SLOW_SHARE = 0.5  # of MODEL_TIMEOUT_SECONDS: a real question takes longer than 
 
 def doctor_command(settings: Settings, options: argparse.Namespace) -> int:
     """`attendant doctor`."""
+    if options.live:
+        from bot.cli.live_doctor import measure_live  # noqa: PLC0415 - the usual checks do without it
+
+        return asyncio.run(measure_live(settings, options.live, as_json=options.json))
     outcomes = asyncio.run(_run_all(settings, show=not options.json))
     if options.json:
         output.print_json(outcomes)

@@ -90,6 +90,14 @@ def print_check(name: str, detail: str, *, passed: bool) -> None:
     Console().print(grid)
 
 
+def print_finding(tried: str, did: str) -> None:
+    """Print what a probe tried, and how Slack behaved."""
+    if not is_terminal():
+        print(f"{tried}: {did}", flush=True)
+        return
+    Console().print(Text.assemble((f"{tried}: ", "bold"), did))
+
+
 @contextmanager
 def waiting(words: str) -> Iterator[None]:
     """Show on a terminal that the command waits for something."""

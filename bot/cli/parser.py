@@ -7,6 +7,7 @@ function, which main.py imports.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 
 from bot.domain.api_keys import NAME_CHARACTERS
@@ -34,8 +35,10 @@ def make_parser() -> argparse.ArgumentParser:
 
     run = word("run", "run:run_command", "start the bot; the playground, when no Slack setting is set")
     run.set_defaults(without_slack=False)
+    _add_variant(run)
     playground = word("playground", "run:run_command", "start the playground, whatever is set for Slack")
     playground.add_argument("--port", type=_port, help="the page's port, on 127.0.0.1 (default: PORT)")
+    _add_variant(playground)
     word("chat", "chat:chat_command", "talk to the bot in the terminal")
     gateway = word("gateway", "run:gateway_command", "serve the OpenAI-compatible HTTP API, without Slack")
     gateway.add_argument("--port", type=_port, help="the port to listen on (default: GATEWAY_PORT, or else PORT)")
@@ -47,6 +50,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_erase(word("erase", "admin:erase_command", "erase what people wrote, and the answers to it"))
     doctor = word("doctor", "doctor:doctor_command", "check tokens, scopes, socket, database and model, a line each")
     doctor.set_defaults(without_slack=False)
+    live = "measure how Slack behaves, in this channel: posts at most 40 messages and deletes them, within two minutes"
+    doctor.add_argument("--live", type=_channel, metavar="CHANNEL", help=live)
     _add_json(doctor)
     manifest = word("manifest", "app_manifest:manifest_command", "print the Slack app's manifest, with your commands")
     manifest.add_argument("--url", help="the address that Slack sends to, for HTTP instead of Socket Mode")
@@ -87,6 +92,11 @@ def _add_erase(erase: argparse.ArgumentParser) -> None:
     _add_json(erase)
 
 
+def _add_variant(parser: argparse.ArgumentParser) -> None:
+    help_text = "how the playground's Slack behaves: kind, or SWITCH=VALUE (docs/slack.md lists them)"
+    parser.add_argument("--slack-variant", metavar="NAME[,NAME]", help=help_text)
+
+
 def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -103,6 +113,13 @@ def _name(text: str) -> str:
     if not name.isprintable():
         raise argparse.ArgumentTypeError("holds characters that cannot be shown")
     return name
+
+
+def _channel(text: str) -> str:
+    found = re.fullmatch(r"(?:https://\S+/archives/|<#)?([CDG][A-Z0-9]{6,64})(?:[/?|]\S*|>)?", text.strip())
+    if found is None:
+        raise argparse.ArgumentTypeError("is no channel: give its id (C…), from the end of its details, or its link")
+    return found[1]
 
 
 def _port(text: str) -> int:

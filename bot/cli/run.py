@@ -22,12 +22,14 @@ from bot import manifest
 from bot.app import Bot, gateway_bot, slack_bot
 from bot.cli import checks
 from bot.config.settings import Settings
+from bot.errors import StartupError
 from bot.llm.from_settings import model_name, with_demo_model
 from bot.ops import logs
 from bot.services import PlatformServices, Services, utc_now
 
 if TYPE_CHECKING:
     from bot.playground.playground_server import PlaygroundServer
+    from bot.playground.workspace.slack_variant import SlackVariant
 
 Announce = Callable[[str], None]
 
@@ -37,7 +39,7 @@ NOTICE = "No language model is connected: the demo model answers. Set OPENAI_API
 def run_command(settings: Settings, options: argparse.Namespace) -> int:
     """`attendant run` and `attendant playground`."""
     port = getattr(options, "port", None)
-    return asyncio.run(run(_with(settings, port=port), announce=_print))
+    return asyncio.run(run(_with(settings, port=port), announce=_print, slack_variant=options.slack_variant))
 
 
 def gateway_command(settings: Settings, options: argparse.Namespace) -> int:
@@ -54,19 +56,36 @@ def _print(line: str) -> None:
     print(line, flush=True)
 
 
-async def run(settings: Settings, announce: Announce, *, gateway: bool = False) -> int:
+async def run(
+    settings: Settings, announce: Announce, *, gateway: bool = False, slack_variant: str | None = None
+) -> int:
     """Run the bot until SIGINT or SIGTERM; return the exit status, 1 when a check at start failed.
 
-    With `gateway` it serves the HTTP API alone, without Slack.
+    With `gateway` it serves the HTTP API alone, without Slack. `slack_variant` is for the playground's Slack. Raises
+    StartupError for a variant that does not exist, and for a variant of a real workspace.
     """
+    variant = _variant(settings, slack_variant) if slack_variant else None
     gc.disable()  # until the bot runs: the start imports much and frees little
     try:
-        return await _run_until_stopped(settings, announce, gateway=gateway)
+        return await _run_until_stopped(settings, announce, gateway=gateway, variant=variant)
     finally:
         gc.enable()
 
 
-async def _run_until_stopped(settings: Settings, announce: Announce, *, gateway: bool) -> int:
+def _variant(settings: Settings, text: str) -> SlackVariant:
+    from bot.playground.workspace import slack_variant  # noqa: PLC0415 - a real workspace does without the playground
+
+    if settings.mode != "playground":
+        raise StartupError("--slack-variant is for the playground. Use `attendant playground`.")
+    try:
+        return slack_variant.parsed(text)
+    except ValueError as error:
+        raise StartupError(f"--slack-variant {text}: {error}.") from None
+
+
+async def _run_until_stopped(
+    settings: Settings, announce: Announce, *, gateway: bool, variant: SlackVariant | None
+) -> int:
     logs.watch(asyncio.get_running_loop())
     stopped = asyncio.create_task(_stop_signal().wait())
     _allow_many_connections()
@@ -76,7 +95,7 @@ async def _run_until_stopped(settings: Settings, announce: Announce, *, gateway:
         settings = await stack.enter_async_context(with_demo_model(settings))
         page = ""
         if settings.mode == "playground" and not gateway:
-            opening = _playground(settings, notice=NOTICE if has_demo_model else None)
+            opening = _playground(settings, variant, notice=NOTICE if has_demo_model else None)
             server, settings = await stack.enter_async_context(opening)
             page = f" · open {server.url}"
         starting = asyncio.create_task(_start(stack, settings, announce, gateway=gateway))
@@ -121,7 +140,9 @@ def _drain_notice(bot: Bot[Services] | Bot[PlatformServices], settings: Settings
 
 
 @asynccontextmanager
-async def _playground(settings: Settings, *, notice: str | None) -> AsyncIterator[tuple[PlaygroundServer, Settings]]:
+async def _playground(
+    settings: Settings, variant: SlackVariant | None, *, notice: str | None
+) -> AsyncIterator[tuple[PlaygroundServer, Settings]]:
     """Start a playground; yield it, and the settings that connect the bot to it."""
     # Imported here: a bot in a real workspace does without the playground.
     from bot.playground.playground_server import PlaygroundServer  # noqa: PLC0415
@@ -134,6 +155,7 @@ async def _playground(settings: Settings, *, notice: str | None) -> AsyncIterato
         rng=random.Random(),  # noqa: S311 - picks connections, not secrets
         team_id=_playground_team(settings.port),
     )
+    workspace.variant = variant or workspace.variant
     server = PlaygroundServer(workspace, notice=notice)
     await server.start(settings.port)
     app = workspace.app

@@ -65,6 +65,7 @@ class Settings(BaseModel):
     slack_streaming: Annotated[str, _parsed(parsers.choice("auto", "direct", "off"))] = _setting(
         "auto", "Unset it for auto."
     )
+    slack_behaviour_file: Path = _setting(Path("data/slack-behaviour.json"), "Name a JSON file.")
     dm_sessions: Annotated[str, _parsed(parsers.choice("rolling", "threads"))] = _setting(
         "rolling", "Unset it for rolling."
     )

@@ -10,7 +10,6 @@ import pytest
 
 from bot.domain import texts
 from bot.domain.sessions import Interrupted
-from bot.playground.workspace.state import STREAM_LIFETIME
 from bot.testing import PausedStep
 from tests.support.openai_server import says
 from tests.support.playground_stage import declare_agent
@@ -112,7 +111,7 @@ async def test_slack_ends_a_stream_that_is_too_old(room: Room) -> None:
     room.model.script(says("Have you ", hold, "tried turning it off?"))
     talk = room.guest("Ana").mentions("my VPN is down")
     await reads(room, talk, "Have you")
-    room.clock.advance(STREAM_LIFETIME)
+    room.clock.advance(timedelta(seconds=room.workspace.variant.stream_seconds))
     room.workspace.sweep()
     hold.release()
 

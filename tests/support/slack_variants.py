@@ -16,5 +16,6 @@ VARIANTS = {
     "block_mismatch": SlackVariant(edits="block_mismatch"),
     "no_deletions": SlackVariant(deletions="compliance_exports_prevent_deletion"),
     "unreadable": SlackVariant(responses="without_text"),
+    "expires_at_once": SlackVariant(stream_seconds=0),
     "user_not_found": SlackVariant(stops="user_not_found"),
 }

@@ -1,4 +1,4 @@
-"""Files: the app's uploads (files.getUploadURLExternal, files.completeUploadExternal), files.info and the private URLs.
+"""Files: uploads (files.getUploadURLExternal, files.completeUploadExternal), files.info, files.delete, private URLs.
 
 docs.slack.dev/messaging/working-with-files and docs.slack.dev/reference/objects/file-object
 """
@@ -12,6 +12,7 @@ from aiohttp import web
 from bot.playground.web_api.arguments import Args
 from bot.playground.web_api.errors import SlackError, invalid_arguments
 from bot.playground.web_api.methods import Method, checked_root, joined_channel
+from bot.playground.workspace.file_sharing import delete_file
 from bot.playground.workspace.message_json import message_json
 from bot.playground.workspace.messages import Json, Message
 from bot.playground.workspace.shared_files import Upload, file_json, file_response
@@ -53,6 +54,20 @@ def _complete(workspace: Workspace, args: Args) -> Json:
     return {"files": message_json(workspace, message)["files"]}
 
 
+def _delete(workspace: Workspace, args: Args) -> Json:
+    """Delete a file of the app's. A message that shows nothing else goes with it."""
+    upload = workspace.uploads.get(args.text("file"))
+    if upload is None or not upload.by_app:
+        raise SlackError("file_not_found" if upload is None else "cant_delete_file")
+    delete_file(workspace, args.text("file"))
+    for channel in list(workspace.channels.values()):
+        for message in workspace.app_messages(channel):
+            is_empty = all(file.get("mode") == "tombstone" for file in message.files) and not message.shown_text
+            if message.files and is_empty:
+                workspace.remove(message)
+    return {}
+
+
 def _is_uploaded(workspace: Workspace, item: Json) -> bool:
     upload = workspace.uploads.get(str(item.get("id")))
     return upload is not None and upload.content is not None
@@ -72,6 +87,7 @@ def _info(workspace: Workspace, args: Args) -> Json:
 
 METHODS: Mapping[str, Method] = {
     "files.info": Method(run=_info, required=("file",), scope="files:read"),
+    "files.delete": Method(run=_delete, required=("file",), scope="files:write"),
     "files.getUploadURLExternal": Method(run=_get_url, required=("filename", "length"), scope="files:write"),
     "files.completeUploadExternal": Method(run=_complete, required=("files",), scope="files:write"),
 }

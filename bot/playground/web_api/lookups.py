@@ -1,4 +1,4 @@
-"""auth.test, users.info, conversations.info, conversations.replies (docs.slack.dev/reference/methods)."""
+"""auth.test, users.info, conversations.info, .members, .history, .replies (docs.slack.dev/reference/methods)."""
 
 from __future__ import annotations
 
@@ -98,6 +98,14 @@ def _channel(workspace: Workspace, args: Args) -> Json:
     }
 
 
+def _members(workspace: Workspace, args: Args) -> Json:
+    channel = known_channel(workspace, args.text("channel"))
+    _require_scope(workspace, _READ_SCOPE[channel.slack_type])
+    members, (start, size) = sorted(channel.members), _page(args)
+    next_cursor = f"next:{start + size}" if start + size < len(members) else ""
+    return {"members": members[start : start + size], "response_metadata": {"next_cursor": next_cursor}}
+
+
 def _replies(workspace: Workspace, args: Args) -> Json:
     channel = known_channel(workspace, args.text("channel"))
     _require_scope(workspace, _HISTORY_SCOPE[channel.slack_type])
@@ -167,6 +175,7 @@ METHODS: Mapping[str, Method] = {
     "users.info": Method(run=_user, required=("user",), scope="users:read"),
     "bots.info": Method(run=_bot, scope="users:read"),
     "conversations.info": Method(run=_channel, required=("channel",)),
+    "conversations.members": Method(run=_members, required=("channel",)),
     "conversations.history": Method(run=_history, required=("channel",)),
     "conversations.replies": Method(run=_replies, required=("channel", "ts")),
 }

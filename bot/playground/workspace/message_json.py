@@ -13,6 +13,10 @@ from bot.playground.workspace.state import WorkspaceState
 
 _ENTITY = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>|<!(channel|here|everyone)>|<(https?://[^>|]+)(?:\|[^>]*)?>")
 
+_TABLE = re.compile(
+    r"^(?P<head>\|[^\n]*\|)[ \t]*\n\|[ :|-]*-[ :|-]*\|[ \t]*\n(?P<body>(?:\|[^\n]*\|[ \t]*(?:\n|$))*)", re.MULTILINE
+)
+
 
 def message_json(state: WorkspaceState, message: Message, *, with_metadata: bool = False) -> Json:
     """Return the message's JSON, without the fields of the event around it."""
@@ -80,11 +84,31 @@ def _thread(state: WorkspaceState, message: Message) -> Json:
 
 def _rich_text(message: Message) -> list[Json]:
     # Slack sends typed messages as rich text too. This is the minimum of it.
+    if message.format == "markdown" and not message.raw_tables and _TABLE.search(message.text):
+        return list(_with_tables(message))
     is_by_bot = message.bot_id and not message.app_id  # a workflow's post is rich text, like a person's
     if not message.text or is_by_bot or message.subtype not in {None, "thread_broadcast", "file_share", "bot_message"}:
         return []
-    section = {"type": "rich_text_section", "elements": list(_elements(message.text))}
-    return [{"type": "rich_text", "block_id": message.ts[-5:], "elements": [section]}]
+    return [_section(message, message.text)]
+
+
+def _section(message: Message, text: str) -> Json:
+    section = {"type": "rich_text_section", "elements": list(_elements(text))}
+    return {"type": "rich_text", "block_id": message.ts[-5:], "elements": [section]}
+
+
+def _with_tables(message: Message) -> Iterator[Json]:
+    """Yield the blocks of Markdown whose tables Slack shows: docs.slack.dev/reference/block-kit/blocks/table-block."""
+    end = 0
+    for table in _TABLE.finditer(message.text):
+        if text := message.text[end : table.start()]:
+            yield _section(message, text)
+        rows = [table["head"], *table["body"].splitlines()]
+        cells = [[{"type": "raw_text", "text": cell.strip()} for cell in row.strip(" |").split("|")] for row in rows]
+        yield {"type": "table", "block_id": f"{message.ts[-5:]}-{end}", "rows": cells}
+        end = table.end()
+    if text := message.text[end:]:
+        yield _section(message, text)
 
 
 def _elements(text: str) -> Iterator[Json]:

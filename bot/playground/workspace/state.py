@@ -29,8 +29,6 @@ from bot.playground.workspace.thread_statuses import STOP_EVENT, ThreadStatuses
 from bot.playground.workspace.transcript import Transcript
 from bot.playground.workspace.watch import Watch
 
-STREAM_LIFETIME = timedelta(minutes=5)  # measured against Slack: appending does not extend it
-
 
 class WorkspaceState:
     """A workspace's team, app, people, channels, messages, statuses and views, in memory."""
@@ -45,7 +43,6 @@ class WorkspaceState:
         clock: Callable[[], datetime],
         rng: random.Random,
         new_secret: Callable[[], str],
-        stream_lifetime: timedelta = STREAM_LIFETIME,
     ) -> None:
         self.team = team
         self.app = app
@@ -65,7 +62,6 @@ class WorkspaceState:
         self.new_secret = new_secret
         self.surfaces = Surfaces(self.emit, clock)
         self.statuses = ThreadStatuses(self.emit, clock, lambda: STOP_EVENT in self.app.manifest.events)
-        self._stream_lifetime = stream_lifetime
         self._subscribers: list[Callable[[Change], None]] = []
 
     def dm(self, person: Person) -> Channel:
@@ -116,7 +112,7 @@ class WorkspaceState:
     def end_expired_stream(self, message: Message) -> Message:
         """Return the message, its stream ended if the stream's lifetime is over."""
         since = message.streaming_since
-        if since is None or self.clock() - since < self._stream_lifetime:
+        if since is None or self.clock() - since < timedelta(seconds=self.variant.stream_seconds):
             return message
         self.statuses.clear(message.channel, message.root, session=True)
         return self.change(message, streaming_since=None)

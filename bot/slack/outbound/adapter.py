@@ -17,6 +17,7 @@ from bot.domain.file_content import FileOutcome
 from bot.domain.preferences import ModelsChange, Profile
 from bot.errors import PlatformError, PlatformUnavailable
 from bot.prompt.thread_context import ThreadContext
+from bot.slack.behaviour import UNKNOWN, SlackBehaviour
 from bot.slack.client import without_retries
 from bot.slack.errors import CallError, RefusedError, UnconfirmedError
 from bot.slack.identity import PLATFORM, BotIdentity
@@ -25,6 +26,7 @@ from bot.slack.outbound.answer_messages import AnswerMessages
 from bot.slack.outbound.answer_status import AnswerStatus
 from bot.slack.outbound.answer_writer import SlackAnswerWriter
 from bot.slack.outbound.file_downloads import FileDownloads
+from bot.slack.outbound.message_form import MessageForm
 from bot.slack.outbound.messages import Slack, say
 from bot.slack.outbound.orphaned_messages import OrphanedMessages
 from bot.slack.outbound.status import Status
@@ -54,14 +56,18 @@ class SlackAdapter:
         clock: Callable[[], datetime],
         streaming: str,
         limiter: RateLimiter | None = None,
+        measured: SlackBehaviour = UNKNOWN,
     ) -> None:
-        """`streaming` is the setting SLACK_STREAMING: auto, direct or off. One limiter serves all calls."""
-        self._slack = Slack(without_retries(client), limiter or RateLimiter())
+        """`streaming` is the setting SLACK_STREAMING: auto, direct or off. One limiter serves all calls.
+
+        `measured`: how this workspace behaves. What is not known is learned from Slack's refusals.
+        """
+        self._slack = Slack(without_retries(client), limiter or RateLimiter(), form=MessageForm(measured))
         self._bot = bot
-        self._status = Status(self._slack)
+        self._status = Status(self._slack, measured=measured)
         self._names = UserDirectory(self._slack, clock, team_id=bot.team_id)
         self._files = FileDownloads(self._slack, bot)
-        self._streaming = StreamingPolicy(streaming)
+        self._streaming = StreamingPolicy(streaming, measured)
         self._answering: dict[Thread, AnswerStatus] = {}
 
     @property

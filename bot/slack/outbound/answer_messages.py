@@ -32,7 +32,7 @@ class AnswerMessages:
         self, slack: Slack, streaming: StreamingPolicy, orphans: OrphanedMessages, target: AnswerTarget
     ) -> None:
         self.any_made = self.any_posted = False
-        self.limit = message_splitter.MESSAGE_BYTES  # for the text of one message
+        self.limit = slack.form.most_bytes  # for the text of one message
         self._slack = slack
         self._streaming = streaming
         self._orphans = orphans

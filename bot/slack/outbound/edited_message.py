@@ -91,6 +91,8 @@ class EditedMessage:
 
         if text == self._shown:
             return
+        if not self.posted and self._slack.form.empties_streams:
+            raise TextNotShownError("chat.update", "would_be_emptied")
         try:
             response = await self._slack.form.send(update)
         except UnconfirmedError:

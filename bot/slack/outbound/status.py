@@ -13,6 +13,7 @@ from functools import partial
 
 from bot.domain import texts
 from bot.domain.events import Thread
+from bot.slack.behaviour import UNKNOWN, SlackBehaviour
 from bot.slack.errors import CallError, RefusedError
 from bot.slack.outbound.messages import Slack
 
@@ -44,8 +45,9 @@ _NEVER_ALLOWED = frozenset(
 class Status:
     """The status of threads, by the method that each workspace allows."""
 
-    def __init__(self, slack: Slack, timeout_s: float = 2.0) -> None:
+    def __init__(self, slack: Slack, timeout_s: float = 2.0, *, measured: SlackBehaviour = UNKNOWN) -> None:
         self._slack = slack
+        self._measured = measured
         self._timeout_s = timeout_s
         self._methods: dict[str, _Method] = {}  # by workspace
         self._known: set[str] = set()  # workspaces whose method is known to work
@@ -59,7 +61,7 @@ class Status:
 
     async def renew(self, thread: Thread, text: str) -> bool:
         """Show a status again; False when Slack did not take it, or has no room beside the first status of others."""
-        method = _NAMES.get(self._methods.get(thread.workspace, _Method.SESSIONS))
+        method = _NAMES.get(self._methods.get(thread.workspace, self._first(thread)))
         if method is not None and not self._slack.limiter.can_reserve(method):
             return False
         return await self._set(thread, "processing", text)
@@ -113,7 +115,7 @@ class Status:
         return await self._try(thread, session_status, text)
 
     async def _try(self, thread: Thread, session_status: str, text: str) -> bool:
-        method = self._methods.setdefault(thread.workspace, _Method.SESSIONS)
+        method = self._methods.setdefault(thread.workspace, self._first(thread))
         try:
             await self._call(method, thread, session_status, text)
         except RefusedError as refusal:
@@ -124,6 +126,12 @@ class Status:
             return False
         self._known.add(thread.workspace)
         return True
+
+    def _first(self, thread: Thread) -> _Method:
+        """Return the first method that Slack is not known to refuse there."""
+        refused = self._measured.refuses
+        open_methods = (method for method in _NAMES if not refused(_NAMES[method], direct=thread.direct))
+        return next(open_methods, _Method.NONE)
 
     async def _call(self, method: _Method, thread: Thread, session_status: str, text: str) -> None:
         client, call = self._slack.client, self._slack.limiter.call

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bot.domain.events import Thread
+from bot.slack.behaviour import UNKNOWN, SlackBehaviour
 
 # https://docs.slack.dev/reference/methods/chat.startStream: errors that will be the same next time
 _NEVER_STREAMS = frozenset(
@@ -20,13 +21,14 @@ _NEVER_STREAMS = frozenset(
 class StreamingPolicy:
     """Decides whether an answer streams. The setting is auto, direct or off."""
 
-    def __init__(self, setting: str) -> None:
+    def __init__(self, setting: str, measured: SlackBehaviour = UNKNOWN) -> None:
         self._setting = setting
+        self._measured = measured
         self._refusing: set[tuple[str, bool]] = set()
 
     def allowed(self, thread: Thread) -> bool:
         """Return whether to try to stream in this thread. Slack streams in threads only."""
-        if thread.rolling:
+        if thread.rolling or self._measured.refuses("chat.startStream", direct=thread.direct):
             return False
         wanted = self._setting == "auto" or (self._setting == "direct" and thread.direct)
         return wanted and (thread.workspace, thread.direct) not in self._refusing

@@ -13,7 +13,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.playground.playground_server import PlaygroundServer
 from bot.playground.workspace.messages import Message
 from bot.playground.workspace.people import Channel
-from bot.playground.workspace.slack_variant import KIND, SlackVariant
+from bot.playground.workspace.slack_variant import KIND, SlackVariant, parsed
 from bot.playground.workspace.workspace import Workspace
 from tests.support.playground_stage import client_of, make_workspace, served
 
@@ -160,3 +160,59 @@ def test_every_switch_says_what_it_does() -> None:
     assert all(
         switch["about"] and (not switch["choices"] or switch["value"] in switch["choices"]) for switch in switches
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "variant"),
+    [
+        ("", SlackVariant()),
+        ("kind", KIND),
+        ("edits=edit_window_closed", SlackVariant(edits="edit_window_closed")),
+        (" kind , stream_bytes = 3000,", dataclasses.replace(KIND, stream_bytes=3_000)),
+        ("stream_seconds=20,long_stream=refused", SlackVariant(stream_seconds=20, long_stream="refused")),
+    ],
+)
+def test_a_variant_is_named_by_its_switches(text: str, variant: SlackVariant) -> None:
+    """Each switch can be set by its name, on top of Slack's strictest or kindest behaviour."""
+    assert parsed(text) == variant
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("kindest", "is neither kind nor one of the switches streamed_update, "),
+        ("kind=1", "is neither kind nor one of the switches"),
+        ("edits=never", "edits is one of allowed, edit_window_closed"),
+        ("edits", "edits is one of"),
+        ("stream_bytes=many", "stream_bytes is a whole number"),
+        ("stream_bytes=-1", "stream_bytes is a whole number"),
+    ],
+)
+def test_a_variant_that_does_not_exist_is_refused(text: str, problem: str) -> None:
+    """The error lists the switches, or the values of one."""
+    with pytest.raises(ValueError, match=problem):
+        parsed(text)
+
+
+async def test_a_stream_expires(client: AsyncWebClient, workspace: Workspace, root: Message) -> None:
+    """After its time Slack ends a stream by itself. Appends and the stop are refused, the text stays."""
+    workspace.variant = SlackVariant(stream_seconds=0)
+    where = await started(client, root, "Hello")
+    with pytest.raises(SlackApiError, match="message_not_in_streaming_state"):
+        await client.chat_appendStream(**where, markdown_text=" there")
+    with pytest.raises(SlackApiError, match="message_not_in_streaming_state"):
+        await client.chat_stopStream(**where)
+    assert shown(workspace, where).text == "Hello"
+
+
+async def test_a_table_is_returned_as_it_is_shown(client: AsyncWebClient, help_desk: Channel, root: Message) -> None:
+    """A table that Slack shows is a block of its own in the message. One that it does not show is in the text."""
+    text = "Before\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\nAfter"
+    raw = await client.chat_postMessage(channel=help_desk.id, markdown_text=text)
+    where = await started(client, root, text)
+    response = await client.chat_stopStream(**where)
+
+    assert not raw["message"].get("blocks")
+    before, table, after = response["message"]["blocks"]
+    assert (before["type"], table["type"], after["type"]) == ("rich_text", "table", "rich_text")
+    assert [[cell["text"] for cell in row] for row in table["rows"]] == [["a", "b"], ["1", "2"]]

@@ -2,12 +2,12 @@
 
 import asyncio
 import functools
-from datetime import timedelta
 
 import pytest
 
 from bot.errors import PlatformError
 from bot.playground.workspace.pings import message_pings
+from bot.playground.workspace.slack_variant import SlackVariant
 from bot.slack.outbound.answer_writer import MOST_BUFFERED
 from bot.slack.text import message_splitter
 from tests.support.slack_stage import AnswerSource, Stage, stage
@@ -232,7 +232,7 @@ async def test_a_stream_that_ended_goes_on_by_edits(method: str) -> None:
 
 async def test_a_stream_outlives_its_five_minutes() -> None:
     """A stream that Slack ended for its age continues as the same message."""
-    async with stage(stream_lifetime=timedelta(0)) as slack:
+    async with stage(variant=SlackVariant(stream_seconds=0)) as slack:
         await slack.reply(AnswerSource("Hello", " there", "."))
         assert slack.texts() == ["Hello there."]
 

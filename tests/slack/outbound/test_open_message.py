@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Sequence
-from datetime import timedelta
+from dataclasses import replace
 
 import pytest
 
@@ -85,7 +85,7 @@ async def test_code_and_tables_go_on_in_the_tail() -> None:
 
 async def test_an_emptied_message_is_posted_anew() -> None:
     """An update that empties the message, although it succeeds, is noticed. No empty message remains."""
-    async with stage(variant=VARIANTS["no_blocks"], stream_lifetime=timedelta(0)) as slack:
+    async with stage(variant=replace(VARIANTS["no_blocks"], stream_seconds=0)) as slack:
         await grows(slack, "Hello", " there.", shown=0)
         assert slack.texts() == ["Hello there."]
         assert all(not call.error for call in slack.server.calls.of("chat.delete"))
