@@ -36,9 +36,10 @@ class Attendant:
     limit of tokens per minute: a message beyond it raises OutOfTokens.
     """
 
-    def __init__(self, services: Services, owner: str) -> None:
+    def __init__(self, services: Services, owner: str, most_bytes: int | None = None) -> None:
         self._opened: Services | None = services
         self._owner = owner
+        self._most_bytes = most_bytes  # of text in the sessions of the owner's key
 
     @property
     def _services(self) -> Services:
@@ -62,7 +63,8 @@ class Attendant:
         settings = settings or Settings.load(os.environ, ENV_FILE, without_slack=True)
         model = with_demo_model(settings) if llm is None else nullcontext(settings)
         async with model as effective, open_services(effective, llm=llm) as services:
-            attendant = Attendant(services, await _owner(services, key))
+            most_bytes = None if key is None else settings.gateway_stored_mb_per_key * 1_000_000
+            attendant = Attendant(services, await _owner(services, key), most_bytes)
             try:
                 yield attendant
             finally:
@@ -84,8 +86,8 @@ class Attendant:
 
         Raises SessionNotFound for a chat that was never created, or expired more than RETENTION_DAYS ago, SessionBusy
         when another message is being answered in it for too long, SessionClosed when it was reset meanwhile,
-        SessionLost when another process took it over, ModelError when there is no whole answer, and TypeError for a
-        message that is not a str.
+        SessionLost when another process took it over, ModelError when there is no whole answer, StorageFull when the
+        key's sessions hold too much text, and TypeError for a message that is not a str.
         """
         if not isinstance(text, str):
             raise TypeError(f"a message is a str, not {type(text).__name__}")
@@ -93,7 +95,9 @@ class Attendant:
         if not await self._services.chat_sessions.knows(thread):
             raise SessionNotFound
         async with (
-            self._services.chat_service.ask(Question(self._owner, thread, texts=(text,))) as reply,
+            self._services.chat_service.ask(
+                Question(self._owner, thread, texts=(text,), most_bytes=self._most_bytes)
+            ) as reply,
             aclosing(reply.words()) as words,
         ):
             async for piece in words:

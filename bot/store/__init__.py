@@ -5,7 +5,7 @@ The files, by subject:
   (migrations), `locks`, `lock_file` and `process_locks` (of processes that live), `lease_clock`
 - SQLite's file: `sqlite_file` (old text in its bytes), `vacuum` (removes it in steps)
 - threads and sessions: `threads`, `sessions`, `stored_bytes` (how much they hold), `session_owners`,
-  `closed_sessions` (erases large ones), `purge` (deletes old rows)
+  `closed_sessions` (erases large ones), `imported_turns` (go with them), `purge` (deletes old rows)
 - the queue: `inbox` (stores messages and commands), `edits`, `status_requests`, `refused_commands`, `leases`, `claims`
   (claim, settle), `settlement`, `interruptions`, `posted_messages` (which hold the answers), `chat_turns` (turns of API
   callers), `repeated_turns` (by idempotency key), `recalled_turns` (what their sessions know), `unserved` (turns that
@@ -15,11 +15,12 @@ The files, by subject:
 - people: `preferences`, `greetings`, `forwarded_messages`, `erasure`, `export`
 - keys and metrics: `api_keys`, `installation` (its secret), `metrics`
 
-Reading order: column_types, tables, pool, sqlite_file, vacuum, engine, schema, threads, locks, lease_clock, leases,
-lock_file, process_locks, stored_bytes, summary_parts, summaries, file_contents, thread_context, display_names,
-sessions, session_owners, closed_sessions, settlement, claims, interruptions, moved_channels, preferences, greetings,
-forwarded_messages, erasure, workflow_limits, inbox, posted_messages, edits, purge, export, status_requests,
-refused_commands, history, recalled_turns, repeated_turns, chat_turns, unserved, api_keys, installation, metrics.
+Reading order: column_types, tables, settlement, pool, sqlite_file, vacuum, engine, schema, threads, locks,
+lease_clock, leases, lock_file, process_locks, stored_bytes, summary_parts, summaries, file_contents, thread_context,
+display_names, imported_turns, sessions, session_owners, closed_sessions, claims, interruptions, moved_channels,
+preferences, greetings, forwarded_messages, erasure, workflow_limits, inbox, posted_messages, edits, purge, export,
+status_requests, refused_commands, history, recalled_turns, repeated_turns, chat_turns, unserved, api_keys,
+installation, metrics.
 Rule: a store function takes a connection and plain arguments, and runs inside the caller's transaction
 (docs/decisions/0002-synchronous-store.md). Only a few columns hold texts that people or the model wrote: messages.text,
 .attachments and .forwarded, turns.answer and .request_digest, summaries.text, summary_parts.text, background.text,

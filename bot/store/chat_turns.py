@@ -25,7 +25,7 @@ from bot.store.repeated_turns import IdempotencyKey, Repeated
 from bot.store.settlement import TurnState
 from bot.store.tables import MESSAGES, RUNNING, SESSIONS, THREADS, TURNS
 
-PLATFORM = "gateway"
+PLATFORM = threads.PLATFORM_OF_CALLERS
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from bot.store import sessions
+from bot.store import imported_turns, sessions
 from bot.store.engine import mark_dirty
 from bot.store.sessions import BYTES_PER_STEP
 from bot.store.tables import FILE_CONTENTS, MESSAGES, NO_CONTENT, NO_TEXT, SESSIONS, TURNS, UNERASED
@@ -41,6 +41,7 @@ def erase_next(connection: Connection, progress: Progress | None) -> Progress | 
         return replace(progress, message_id=ids[-1])
     if ids := _next(connection, _TURNS, progress.session_id, progress.turn_id):
         connection.execute(sa.update(TURNS).where(TURNS.c.id.in_(ids)).values(NO_TEXT))
+        imported_turns.forget_some(connection, ids)
         return replace(progress, turn_id=ids[-1])
     if ids := _next(connection, _FILES, progress.session_id, 0):
         connection.execute(sa.delete(FILE_CONTENTS).where(FILE_CONTENTS.c.id.in_(ids)))

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from bot.domain.events import Thread
 from bot.domain.sessions import Closed, ExpiringSession, IdleLimits, OpenSession, is_idle
-from bot.store import display_names, file_contents, stored_bytes, summaries, thread_context
+from bot.store import display_names, file_contents, imported_turns, stored_bytes, summaries, thread_context
 from bot.store.engine import mark_dirty
 from bot.store.stored_bytes import MOST_OF_SESSION
 from bot.store.tables import MESSAGES, NO_CONTENT, NO_TEXT, RUNNING, SESSIONS, THREADS, TURNS
@@ -104,11 +104,9 @@ def close(
 
 
 def forget_related(connection: Connection, ids: Sequence[str]) -> None:
-    """Erase the other texts of these closed sessions: files, thread context, names, summaries."""
-    file_contents.forget(connection, ids)
-    thread_context.forget(connection, ids)
-    display_names.forget(connection, ids)
-    summaries.forget(connection, ids)
+    """Erase the other texts of these closed sessions, and their imported turns."""
+    for related in (file_contents, thread_context, display_names, summaries, imported_turns):
+        related.forget(connection, ids)
 
 
 def detach_messages(connection: Connection, thread_id: int, after: str) -> list[int]:

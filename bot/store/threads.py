@@ -12,6 +12,8 @@ from bot.domain.events import ROLLING, Thread
 from bot.store.engine import insert_or_ignore
 from bot.store.tables import MESSAGES, POSTED_MESSAGES, SESSIONS, THREADS, TURNS
 
+PLATFORM_OF_CALLERS = "gateway"  # threads of HTTP and Python
+
 
 def find(connection: Connection, thread: Thread) -> Row[int, bool, bool] | None:
     """Return the thread's (id, engaged, begun) or None, and lock its row until the transaction ends."""

@@ -149,6 +149,21 @@ async def test_what_is_erased_makes_room(driver: StoreDriver, way: str) -> None:
     assert [row.owner for row in await driver.rows(SESSIONS)] in ([], ["", ""])
 
 
+@pytest.mark.parametrize("count", [3, 2 * closed_sessions.ROWS_PER_STEP])
+async def test_a_closed_session_keeps_no_row_of_imported_turns(driver: StoreDriver, count: int) -> None:
+    """The rows of a closed session count for nobody, so a caller cannot fill the database with its own turns."""
+    earlier = tuple(Turn((Utterance(KEY, ""),), f"answer {number}") for number in range(count))
+    claim = await begin(driver, "question", earlier=earlier)
+    usage = Settlement(TurnState.ANSWERED, "answered", model="m", prompt_tokens=1)
+    assert await driver.store.run(claims.settle, claim, usage, now=driver.now)
+    ours = PLACES.session(KEY, "one")
+    assert await driver.reset(ours, chat_turns.speaker(ours)) is ResetOutcome.DONE
+    await erase_closed(driver)
+
+    assert [row.id for row in await driver.rows(TURNS)] == [claim.turn_id]
+    assert [row.turn_id for row in await driver.rows(MESSAGES)] == [claim.turn_id]
+
+
 async def test_requests_at_once_do_not_pass_the_limit(driver: StoreDriver) -> None:
     """Of many requests at once, on any replica, only as many are accepted as fit."""
     await add_key(driver)

@@ -14,7 +14,11 @@ from urllib.parse import urlsplit
 from bot.domain.lookalikes import is_invisible
 
 _DOTS = str.maketrans(
-    dict.fromkeys("\u2024\u2027\u3002\uff0e\uff61\u00b7\u0701\u0702\u06d4\u2219\u22c5\u2e31\u2e33\ua4f8\ua60e", ".")
+    dict.fromkeys(
+        "\u00b7\u02d9\u0701\u0702\u06d4\u1427\u16eb\u2022\u2024\u2027\u2219\u22c5\u2e31\u2e33\u3002\u30fb"
+        "\ua4f8\ua60e\ua78f\uff0e\uff61\U0001f784",
+        ".",
+    )
 )
 _IDNA_DOTS = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))  # that separate labels in a URL, too
 _SLASHES = str.maketrans(dict.fromkeys("\u2044\u2215\u29f8\u2571", "/"))

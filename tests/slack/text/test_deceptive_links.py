@@ -163,6 +163,7 @@ def test_other_addresses_are_compared_too(text: str, shown: str) -> None:
 @pytest.mark.parametrize(
     "label",
     [
+        *(f"good{dot}com" for dot in "\u2022\u02d9\u1427\u16eb\ua78f\u30fb\U0001f784"),
         *("::1", "[::1]", "2001:db8::1", "0x7f000001", "0x7f.0.0.1", "0177.0.0.1", "127.1", "xn--p1ai"),
         *(
             "intranet/login",
