@@ -36,7 +36,9 @@ async def answered(driver: StoreDriver, *lacking: Turn, text: str = "now") -> Ch
     """Begin a turn after these turns, and settle it."""
     claim = await begin(driver, *lacking, text=text)
     assert isinstance(claim, ChatClaim)
-    assert await driver.store.run(claims.settle, claim, Settlement(TurnState.ANSWERED, "done"), now=driver.now)
+    assert await driver.store.run(
+        claims.settle, claim, Settlement(TurnState.ANSWERED, "done", model="m"), now=driver.now
+    )
     return claim
 
 
