@@ -96,6 +96,7 @@ class Process:
 
 
 async def _spawn(folder: Path, environ: Mapping[str, str], arguments: tuple[str, ...]) -> asyncio.subprocess.Process:
+    _hear_interrupts()
     # Python's own variables only, so that a developer's settings and tokens have no effect.
     inherited = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}}
     return await asyncio.create_subprocess_exec(
@@ -110,3 +111,9 @@ async def _spawn(folder: Path, environ: Mapping[str, str], arguments: tuple[str,
         stderr=asyncio.subprocess.STDOUT,
         limit=LONGEST_LINE,
     )
+
+
+def _hear_interrupts() -> None:
+    """Let the new process end on Ctrl+C: a shell starts background jobs, and so their children, without it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -5,7 +5,6 @@ Rule: it takes two minutes at most, and removes its messages also when it is can
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -93,8 +92,6 @@ async def _write(judges: list[Judge], thread: ScratchThread, kind: str) -> None:
 async def _attempt(judges: list[Judge], thread: ScratchThread, *probes: Probe) -> None:
     """Make the calls of these probes. One that cannot be tried has its judge as well."""
     for probe in probes:
-        if (task := asyncio.current_task()) is not None and task.cancelling():  # a library may swallow the cancellation
-            raise asyncio.CancelledError
         try:
             judges.append(await probe.write(thread))
         except CallError as failure:
