@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppres
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from bot.access.redaction import Redactor
 from bot.config.settings import Settings
 from bot.domain.sessions import IdleLimits
 from bot.errors import NoDatabase, StoreUnavailable
@@ -151,7 +152,8 @@ async def open_platform_services(
         parts = await stack.enter_async_context(_services(settings, clock, llm, most_requests=most_requests))
         store, leases = parts.store, parts.leases
         turns = TurnService(store, parts.assistant, parts.summariser, DURABLE, clock=clock, idle=idle)
-        files = FileReader(store, adapters, _extractor(settings), most_bytes=settings.max_file_mb * 1_000_000)
+        most_bytes, redactor = settings.max_file_mb * 1_000_000, parts.assistant.redactor
+        files = FileReader(store, adapters, _extractor(settings), most_bytes=most_bytes, redactor=redactor)
         attempts = settings.max_attempts
         handler = TurnHandler(store, turns, parts.assistant, adapters, files, clock=clock, max_attempts=attempts)
         worker = Worker(store, handler, leases, clock=clock, limits=_limits(settings))
@@ -162,8 +164,10 @@ async def open_platform_services(
         parts.scheduler.start()
         stack.callback(parts.scheduler.stop)  # after the worker has stopped, because the scheduler renews its leases
         stack.push_async_callback(worker.stop, settings.drain_seconds)
-        inbox = Inbox(store, worker, leases, failed_deliveries, clock=clock, new_id=new_id, idle=idle)
-        personal_data = PersonalData(store, leases, clock=clock)
+        inbox = Inbox(
+            store, worker, leases, failed_deliveries, clock=clock, new_id=new_id, idle=idle, redactor=redactor
+        )
+        personal_data = PersonalData(store, leases, clock=clock, redactor=redactor)
         yield PlatformServices(
             store=store,
             leases=leases,
@@ -188,7 +192,7 @@ async def _services(
         store = await stack.enter_async_context(open_store(settings))
         shared = persona.load(settings.persona_file)
         of_turns, of_requests, of_summaries = await _open_models(stack, settings, llm, clock, most_requests)
-        tools_cost, idle = cost_of_tools(settings), _idle(settings)
+        tools_cost, idle, redactor = cost_of_tools(settings), _idle(settings), Redactor.from_settings(settings)
         budget = budget_for(settings, shared, extra_tokens=tools_cost, clock=clock)
         lock = LockKeeper(store, token := secrets.token_hex(8))
         leases = LeaseKeeper(store, owner=_owner(token), clock=clock, lock=lock)
@@ -199,7 +203,7 @@ async def _services(
         summariser = Summariser(store, of_summaries, budget, leases, accounts, clock=clock)
         stack.push_async_callback(summariser.stop)
         assistant, api_assistant = (
-            Assistant(model, persona=shared, budget=budget, extra_tokens=tools_cost)
+            Assistant(model, persona=shared, budget=budget, extra_tokens=tools_cost, redactor=redactor)
             for model in (of_turns, of_requests)
         )
         turns = TurnService(store, api_assistant, summariser, WITHDRAWABLE, clock=clock, idle=idle)

@@ -28,6 +28,7 @@ LAYERS: dict[str, set[str]] = {
     "llm": {"openai", "aiohttp", "httpx2"},  # httpx2 lies below the openai client
     "store": {"sqlalchemy", "alembic"},
     "tools": set(),
+    "access": set(),
     "turns": set(),
     "ops": {"apscheduler", "aiohttp"},
     "services": set(),

@@ -91,6 +91,9 @@ class Settings(BaseModel):
     expiry_warning_minutes: Annotated[float | None, _parsed(parsers.positive_number(60 * parsers.MAX_HOURS))] = (
         _setting(None, "Use for instance 30, or unset it.")
     )
+    redaction: Annotated[str, _parsed(parsers.choice("on", "off"))] = _setting("on", "Unset it for on.")
+    redaction_ibans: Annotated[str, _parsed(parsers.choice("on", "off"))] = _setting("off", "Unset it for off.")
+    redaction_patterns_file: Path | None = _setting(None, "Name a text file, or unset it.")
     retention_days: Annotated[int, _count(1, 36_500)] = _setting(14, "Use for instance 14.")
     max_running_turns: Turns = _setting(1_000, "Use for instance 1000.")
     max_running_turns_per_workspace: Turns = _setting(1_000, "Use for instance 1000.")

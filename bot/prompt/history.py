@@ -55,12 +55,16 @@ class Turn:
     thread_context: ThreadContext = NO_THREAD_CONTEXT  # shown with this turn
 
     @property
-    def size(self) -> int:
-        """The length of its texts in characters."""
+    def texts(self) -> list[str]:
+        """The texts of its messages, of those that they pass on, and of their files."""
         messages: list[Utterance | EarlierMessage] = [*self.messages, *self.thread_context.messages]
         written = [text for message in messages for text in (message.text, *(each.text for each in message.forwarded))]
-        read = [file.content.text for file in files_of(self) if file.content is not None]
-        return sum(map(len, (*written, *read, self.answer or "")))
+        return written + [file.content.text for file in files_of(self) if file.content is not None]
+
+    @property
+    def size(self) -> int:
+        """The length of its texts in characters, with the answer's."""
+        return sum(map(len, (*self.texts, self.answer or "")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
+from bot.access.redaction import DEFAULT_REDACTOR, Redactor
 from bot.errors import ModelError, Trouble
 from bot.llm import LLM, NO_PARAMETERS, Parameters
 from bot.llm.callers import PerCaller
@@ -29,9 +30,15 @@ from bot.turns.repeated_answer import RepeatedAnswer
 class Assistant:
     """Begins the answers of turns."""
 
-    def __init__(self, llm: LLM, *, persona: str, budget: Budget, extra_tokens: int = 0) -> None:
-        """`persona` is the whole system message; `extra_tokens` are the tokens that its tools add to a request."""
+    def __init__(
+        self, llm: LLM, *, persona: str, budget: Budget, extra_tokens: int = 0, redactor: Redactor = DEFAULT_REDACTOR
+    ) -> None:
+        """`persona` is the whole system message; `extra_tokens` are the tokens that its tools add to a request.
+
+        What people write passes the `redactor` before an answer begins.
+        """
         self.budget = budget
+        self.redactor = redactor
         self._llm = llm
         self._persona = persona
         self._budgets = PerCaller(budget, lambda _, model: budget.for_caller(model))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from bot.access.redaction import Redactor
 from bot.domain.events import Thread
 from bot.llm import NO_PARAMETERS, Parameters
 from bot.prompt.history import ChatMessage, Turn
@@ -28,3 +29,23 @@ class Question:
     tokens_left: int | None = None  # of the owner's key, as it was found; None: not known, or no limit
     request: str | None = None  # the request's id in the log
     reads_whole: bool = False  # no word is passed on before the answer is whole, so that it may begin anew
+
+    def without_secrets(self, redactor: Redactor) -> Question:
+        """Return the question without secrets in what people and tools wrote. The model's answers stay as they are."""
+
+        def without(message: ChatMessage) -> ChatMessage:
+            return {**message, "content": redactor.text(message["content"])}
+
+        def verbatim(messages: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...]:
+            return tuple(each if each["role"] == "assistant" else without(each) for each in messages)
+
+        def turn(earlier: Turn) -> Turn:
+            return replace(earlier, messages=tuple(replace(m, text=redactor.text(m.text)) for m in earlier.messages))
+
+        return replace(
+            self,
+            texts=tuple(map(redactor.text, self.texts)),
+            earlier=tuple(map(turn, self.earlier)),
+            following=verbatim(self.following),
+            messages=None if self.messages is None else verbatim(self.messages),
+        )

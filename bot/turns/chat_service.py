@@ -85,6 +85,7 @@ class ChatService:
         StorageFull, and StoreUnavailable.
         """
         with self._limiter.admit(question.owner):
+            question = await compute(question.size, question.without_secrets, self._assistant.redactor)
             if question.thread is None:
                 answer = await self._begin(question)
                 async with self._reserved(question, answer):

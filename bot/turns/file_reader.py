@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
+from bot.access.redaction import Redactor
 from bot.domain.events import Attachment
 from bot.domain.file_content import FileContent, FileOutcome
 from bot.files.extractor import Extractor
@@ -24,6 +25,7 @@ from bot.store.claims import PlatformClaim
 from bot.store.engine import Store
 from bot.store.file_contents import FilePlace
 from bot.turns.adapter import Adapter
+from bot.turns.cpu import compute_for_platform
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +47,15 @@ class _Unread:
 class FileReader:
     """Reads the files of turns. Create it in the running loop."""
 
-    def __init__(self, store: Store, adapters: Sequence[Adapter], extractor: Extractor, *, most_bytes: int) -> None:
+    def __init__(
+        self, store: Store, adapters: Sequence[Adapter], extractor: Extractor, *, most_bytes: int, redactor: Redactor
+    ) -> None:
         """A file with more than `most_bytes` is not read."""
         self._store = store
         self._adapters = {adapter.platform: adapter for adapter in adapters}
         self._extractor = extractor
         self._most_bytes = most_bytes
+        self._redactor = redactor
         self._downloads = asyncio.Semaphore(_DOWNLOADS_AT_ONCE)
         self._of_person = WeakValueDictionary[str, asyncio.Lock]()
 
@@ -97,7 +102,9 @@ class FileReader:
             if isinstance(fetched, FileOutcome):
                 return FileContent(fetched)
             downloaded.flush()
-            return await self._extractor.read(downloaded, fetched.mimetype, fetched.name)
+            content = await self._extractor.read(downloaded, fetched.mimetype, fetched.name)
+        text = await compute_for_platform(len(content.text), self._redactor.text, content.text)
+        return replace(content, text=text)
 
     async def _stored(self, session_id: str, turn: Turn) -> Turn:
         in_turns, in_messages = file_contents.in_turns, file_contents.in_messages

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -83,7 +84,12 @@ class Gatherer:
     async def _read_thread_context(self, claim: PlatformClaim, session_id: str) -> None:
         """Read and store the thread's messages from before the bot was mentioned. It is tried once."""
         context = await self._adapters[claim.thread.platform].earlier(claim.thread, claim.oldest_id)
-        shown = bounded(context.messages, whole=context.complete, tokens=self._assistant.room // 3)
+        redactor = self._assistant.redactor
+        messages = [
+            replace(each, text=redactor.text(each.text), forwarded=redactor.forwarded(each.forwarded))
+            for each in context.messages
+        ]
+        shown = bounded(messages, whole=context.complete, tokens=self._assistant.room // 3)
         save = thread_context.save
         await self._store.run_until_available(save, claim.thread_id, session_id, claim.turn_id, shown)
 

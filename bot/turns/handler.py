@@ -10,10 +10,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from bot.domain import file_texts, texts
+from bot.access.redaction import Redactor
+from bot.domain import file_texts, redaction_texts, texts
 from bot.domain.sessions import Interrupted, StatusReply
 from bot.errors import PlatformError, StoreUnavailable
 from bot.llm import Retry, Thinking
+from bot.prompt.compose import PromptParts
 from bot.prompt.history import files_in
 from bot.store import claims, file_contents, preferences, sessions
 from bot.store.claims import FixedReply, PlatformClaim
@@ -130,7 +132,6 @@ class TurnHandler:
     async def _begin(self, turn: Running) -> AnswerStream:
         claim = turn.claim
         parts = await self._gatherer.gather(claim, turn.interruption)
-        files = [file for message in parts.newest.messages for file in files_in(message)]
 
         def answer() -> AnswerStream:
             return self._assistant.answer(
@@ -143,7 +144,7 @@ class TurnHandler:
             )
 
         begun = await self.policy.compute(parts.size, answer)
-        begun.notes = file_texts.unread_files(files)
+        begun.notes = _notes(parts, self._assistant.redactor)
         return begun
 
     @asynccontextmanager
@@ -231,6 +232,14 @@ async def _write(answer: AnswerStream, writer: AnswerWriter, opening: str) -> No
                     before = opening
     if ending := answer.ending():
         writer.write(before + ending)
+
+
+def _notes(parts: PromptParts, redactor: Redactor) -> list[str]:
+    """Return the lines below the answer. That a secret was removed is said until the conversation remembers one."""
+    files = [file for message in parts.newest.messages for file in files_in(message)]
+    is_told = any(redactor.has_placeholder(turn.texts) for turn in parts.past.turns)
+    removed = [redaction_texts.REMOVED] if redactor.has_placeholder(parts.newest.texts) and not is_told else []
+    return [*file_texts.unread_files(files), *removed]
 
 
 def _settlement(answer: AnswerStream | None, *, shown: bool) -> Settlement:

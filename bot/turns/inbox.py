@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import assert_never
 
+from bot.access.redaction import Redactor
 from bot.domain.events import (
     ChannelGone,
     ChannelMoved,
@@ -42,6 +43,7 @@ class Inbox:
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
         idle: IdleLimits,
+        redactor: Redactor,
     ) -> None:
         self._store = store
         self._worker = worker
@@ -50,9 +52,11 @@ class Inbox:
         self._clock = clock
         self._new_id = new_id
         self._idle = idle
+        self._redactor = redactor
 
     async def accept(self, event: Event) -> bool:
-        """Store the event; False when the bot has nothing to do with it, or stored it before."""
+        """Store the event without secrets; False when the bot has nothing to do with it, or stored it before."""
+        event = self._redactor.event(event)
         accepting: Awaitable[bool]
         match event:
             case MessageReceived():

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
+from bot.access.redaction import Redactor
 from bot.domain.events import Author
 from bot.domain.personal_data import ExportedContextMessage, ExportedMessage, PersonalDataExport
 from bot.domain.preferences import ModelsChange, Preferences
@@ -23,10 +24,11 @@ EXPORT_BATCH = 100  # messages in one transaction
 class PersonalData:
     """Serves people's requests about their own data. Each method may raise StoreUnavailable."""
 
-    def __init__(self, store: Store, leases: LeaseKeeper, *, clock: Callable[[], datetime]) -> None:
+    def __init__(self, store: Store, leases: LeaseKeeper, *, clock: Callable[[], datetime], redactor: Redactor) -> None:
         self._store = store
         self._leases = leases
         self._clock = clock
+        self._redactor = redactor
 
     async def preferences(self, platform: str, workspace: str, user_id: str) -> Preferences:
         """Return the person's preferences."""
@@ -36,7 +38,8 @@ class PersonalData:
         self, platform: str, workspace: str, user_id: str, wishes: Mapping[str, object]
     ) -> Preferences:
         """Change the person's preferences, and return the new ones. Raises PreferencesRefused."""
-        change = preferences.change
+        change, redacted = preferences.change, self._redactor.text
+        wishes = {field: redacted(wish) if isinstance(wish, str) else wish for field, wish in wishes.items()}
         return await self._store.run_urgent(change, platform, workspace, user_id, wishes, now=self._clock())
 
     async def claim_greeting(self, platform: str, workspace: str, user_id: str, channel: str) -> bool:

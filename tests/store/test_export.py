@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from bot.access.redaction import Redactor
 from bot.domain.personal_data import PersonalDataExport
 from bot.prompt.thread_context import EarlierMessage, ThreadContext
 from bot.store import thread_context
@@ -16,7 +17,9 @@ from tests.support.store_driver import StoreDriver
 async def export_of(driver: StoreDriver, limit: int = 10) -> PersonalDataExport:
     """Return Ana's export."""
     leases = LeaseKeeper(driver.store, owner="one", clock=lambda: driver.now)
-    return await PersonalData(driver.store, leases, clock=lambda: driver.now).export("chat", "T1", ANA, limit=limit)
+    return await PersonalData(driver.store, leases, clock=lambda: driver.now, redactor=Redactor.of()).export(
+        "chat", "T1", ANA, limit=limit
+    )
 
 
 async def test_an_export_has_every_message_with_its_answer(driver: StoreDriver) -> None:

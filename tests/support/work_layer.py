@@ -66,9 +66,18 @@ class WorkLayer:
         self.summariser = Summariser(store, llm, budget, self.leases, accounts, clock=clock.now)
         self.assistant = RecordingAssistant(llm, persona="You are helpful.", budget=budget)
         service = TurnService(store, self.assistant, self.summariser, DURABLE, clock=clock.now, idle=IDLE)
-        files = FileReader(store, [self.adapter], Extractor(FileLimits()), most_bytes=MOST_FILE_BYTES)
+        redactor = self.assistant.redactor
+        files = FileReader(
+            store, [self.adapter], Extractor(FileLimits()), most_bytes=MOST_FILE_BYTES, redactor=redactor
+        )
         self.handler = TurnHandler(
-            store, service, self.assistant, [self.adapter], files, clock=clock.now, max_attempts=MAX_ATTEMPTS
+            store,
+            service,
+            self.assistant,
+            [self.adapter],
+            files,
+            clock=clock.now,
+            max_attempts=MAX_ATTEMPTS,
         )
         self.worker = Worker(store, self.handler, self.leases, clock=clock.now, limits=limits)
         self.failed_deliveries = FailedDeliveries(store, clock=clock.now)
@@ -81,9 +90,10 @@ class WorkLayer:
             clock=clock.now,
             new_id=lambda: next(ids),
             idle=IDLE,
+            redactor=redactor,
         )
         self.sessions = OpenSessions(store, self.leases, clock=clock.now)
-        self.personal_data = PersonalData(store, self.leases, clock=clock.now)
+        self.personal_data = PersonalData(store, self.leases, clock=clock.now, redactor=redactor)
 
     async def turns(self) -> Sequence[sa.Row[*tuple[object, ...]]]:
         """Return every turn, oldest first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import event
 
+from bot.access.redaction import Redactor
 from bot.store import erasure
 from bot.store.erasure import Scope
 from bot.store.tables import MESSAGES
@@ -22,7 +23,7 @@ ROWS_PER_MESSAGE = 8  # its own, and those of its turn, its session and its thre
 def data_of(driver: StoreDriver) -> PersonalData:
     """Return the service, without running turns."""
     leases = LeaseKeeper(driver.store, owner="one", clock=lambda: driver.now)
-    return PersonalData(driver.store, leases, clock=lambda: driver.now)
+    return PersonalData(driver.store, leases, clock=lambda: driver.now, redactor=Redactor.of())
 
 
 async def test_forget_me_changes_few_rows_in_each_transaction(driver: StoreDriver) -> None:
