@@ -6,8 +6,9 @@ The edges are imported by the functions that open them, because each bot uses on
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from asyncio import Event
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -50,10 +51,13 @@ async def slack_bot(settings: Settings, *, clock: Clock = utc_now) -> AsyncItera
         adapter = SlackAdapter(client, identity, clock=clock, streaming=settings.slack_streaming, measured=measured)
         services = await stack.enter_async_context(open_platform_services(settings, [adapter], clock=clock))
         bolt = build_app(client, identity, services, settings, clock=clock)
+        connected, draining = list["Transport"](), Event()
+        # The health endpoint opens before the intake, so that it answers until the last turn has ended.
+        await stack.enter_async_context(_health(settings, services, clock, draining, connected))
+        stack.push_async_callback(services.worker.stop, settings.drain_seconds)
         connection = await stack.enter_async_context(connect(bolt, settings))
+        connected.append(connection)
         services.take_over()
-        if settings.health_port is not None:
-            await stack.enter_async_context(_health(settings, settings.health_port, services, clock, connection))
         intake = (
             f"http://{settings.host}:{connection.port}{PATH}" if isinstance(connection, HttpMode) else "Socket Mode"
         )
@@ -61,6 +65,7 @@ async def slack_bot(settings: Settings, *, clock: Clock = utc_now) -> AsyncItera
         if settings.gateway_port is not None:
             served = _gateway(settings, services, clock).served(settings.gateway_port)
             address += f" and {await _gateway_address(settings, await stack.enter_async_context(served), services)}"
+        stack.callback(draining.set)
         yield Bot(services, address)
 
 
@@ -70,10 +75,12 @@ async def gateway_bot(settings: Settings, *, clock: Clock = utc_now) -> AsyncIte
     port = settings.port if settings.gateway_port is None else settings.gateway_port
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(open_services(settings, clock=clock))
-        if settings.health_port is not None:
-            await stack.enter_async_context(_health(settings, settings.health_port, services, clock))
+        draining = Event()
+        await stack.enter_async_context(_health(settings, services, clock, draining))
         served = _gateway(settings, services, clock).served(port, "--port or GATEWAY_PORT")
-        yield Bot(services, await _gateway_address(settings, await stack.enter_async_context(served), services))
+        address = await _gateway_address(settings, await stack.enter_async_context(served), services)
+        stack.callback(draining.set)
+        yield Bot(services, address)
 
 
 def _gateway(settings: Settings, services: Services, clock: Clock) -> Gateway:
@@ -90,8 +97,15 @@ async def _gateway_address(settings: Settings, port: int, services: Services) ->
 
 
 def _health(
-    settings: Settings, port: int, services: Services, clock: Clock, connection: Transport | None = None
-) -> AbstractAsyncContextManager[int]:
+    settings: Settings,
+    services: Services,
+    clock: Clock,
+    draining: Event,
+    connected: Sequence[Transport] | None = None,
+) -> AbstractAsyncContextManager[int | None]:
+    """Serve the health endpoint, if it has a port. `connected` will have the connection to Slack, if one is needed."""
+    if settings.health_port is None:
+        return nullcontext()
     from bot.ops import health  # noqa: PLC0415 - only where HEALTH_PORT asks for it
 
     async def database() -> bool:
@@ -99,7 +113,7 @@ def _health(
         return True
 
     async def slack() -> bool:
-        return connection is not None and connection.connected > 0
+        return bool(connected) and all(each.connected > 0 for each in connected or ())
 
     async def worker() -> bool:
         return isinstance(services, PlatformServices) and not services.worker.stopping
@@ -117,8 +131,8 @@ def _health(
         }
 
     checks = {"database": database, "scheduler": scheduler}
-    if connection is not None:
+    if connected is not None:
         checks["slack"] = slack
     if isinstance(services, PlatformServices):
         checks["worker"] = worker
-    return health.served(settings.host, port, checks, services.gauges, counts)
+    return health.served(settings.host, settings.health_port, checks, services.gauges, counts, draining=draining.is_set)

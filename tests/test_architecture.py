@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "config": {"pydantic"},
+    "metrics": {"prometheus_client"},
     "manifest": {"yaml"},
     "domain": set(),
     "files": {"charset_normalizer", "pypdf", "PIL"},
@@ -54,6 +55,7 @@ SAME_NOUN: dict[str, set[str]] = {
     "inbox": {"store", "turns"},
     "leases": {"store", "turns"},
     "messages": {"playground/workspace", "slack/outbound"},
+    "metrics": {"", "store"},
     "mrkdwn": {"playground/workspace", "slack/text"},
     "personal_data": {"domain", "turns"},
     "preferences": {"domain", "store"},

@@ -13,6 +13,7 @@ import random
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
+from bot import metrics
 from bot.errors import ModelError, Trouble
 from bot.llm import NO_PARAMETERS, Done, Parameters, Piece, Retry, of_caller
 from bot.llm.circuit_breaker import CircuitBreaker
@@ -62,14 +63,17 @@ class PatientModel:
                         yield piece
                         piece = await anext(pieces)
             except ModelError as error:
+                metrics.MODEL_REQUESTS.labels(error.trouble.value).inc()
                 failure, pause_s = error, attempts.pause_after(error, has_text=has_text)
                 if pause_s is None:
                     if attempts.failed > 1:
                         error.detail += "; retries did not help"
                     raise
             else:
+                _count(piece)
                 yield piece
                 return
+            metrics.MODEL_RETRIES.labels(failure.trouble.value).inc()
             yield Retry(failure)  # the reader may leave here
             if attempts.failed == 1:
                 log.info("model_retried", extra={"trouble": failure.trouble.value, "error": failure.detail})
@@ -119,6 +123,15 @@ class _Attempts:
         if failure.retry_after_s is None:
             return grown_s
         return failure.retry_after_s if self.failed == 1 else max(failure.retry_after_s, grown_s / 2)
+
+
+def _count(done: Done) -> None:
+    metrics.MODEL_REQUESTS.labels("answered").inc()
+    if (usage := done.usage) is not None:
+        model = metrics.model_label(done.model)
+        counted = {"prompt": usage.prompt - usage.cached, "cached": usage.cached, "completion": usage.completion}
+        for kind, tokens in counted.items():
+            metrics.MODEL_TOKENS.labels(model, kind).inc(max(0, tokens))
 
 
 async def _first(pieces: AsyncGenerator[Piece, None], within_s: float | None) -> Piece:

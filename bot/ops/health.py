@@ -1,5 +1,7 @@
 """The health endpoint. GET /healthz: the process is alive. GET /readyz: each part that it needs works; and some counts.
 
+GET /metrics: the same counts and those of bot/metrics.py, for Prometheus.
+
 Rule: no text of people and no secrets, because anybody who reaches the port can read the answers.
 """
 
@@ -12,6 +14,7 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
+from bot import metrics
 from bot.errors import AttendantError
 from bot.ops.bind_port import listen
 from bot.ops.http_server import CLIENT_TIMEOUT_S, Runner
@@ -35,10 +38,11 @@ async def served(
     local: Mapping[str, Count],
     shared: Counts,
     *,
+    draining: Callable[[], bool] = lambda: False,
     client_timeout_s: float = CLIENT_TIMEOUT_S,
     most_connections: int | None = None,
 ) -> AsyncGenerator[int, None]:
-    """Serve both paths on this address, and yield the port. Raises StartupError when it is not free.
+    """Serve the paths on this address, and yield the port. Raises StartupError when it is not free.
 
     `local` counts this process; `shared` counts all replicas by the database. A shared count overrides a local one of
     the same name while the database answers.
@@ -48,26 +52,39 @@ async def served(
         checks = asyncio.gather(*map(_in_time, parts.values()))
         works, shared_counts = await asyncio.gather(checks, _in_time(shared))
         return {
-            "ready": all(works),
+            "ready": all(works) and not draining(),
+            "draining": draining(),
             "parts": dict(zip(parts, map(bool, works), strict=True)),
             "counts": {**{name: count() for name, count in local.items()}, **(shared_counts or {})},
         }
 
     latest = _Latest(look)
 
-    async def ready(_: web.Request) -> web.Response:
-        body = await latest.get()
-        return web.json_response(body, status=200 if body["ready"] else 503)
-
-    app = web.Application()
-    app.router.add_get("/healthz", alive)
-    app.router.add_get("/readyz", ready)
-    runner = Runner(app, shutdown_timeout=1.0, client_timeout_s=client_timeout_s, most=most_connections)
+    runner = Runner(
+        _application(latest), shutdown_timeout=1.0, client_timeout_s=client_timeout_s, most=most_connections
+    )
     try:
         yield await listen(runner, host, port, "HEALTH_PORT")
     finally:
         await runner.cleanup()
         latest.cancel()
+
+
+def _application(latest: _Latest) -> web.Application:
+    async def ready(_: web.Request) -> web.Response:
+        body = await latest.get()
+        return web.json_response(body, status=200 if body["ready"] else 503)
+
+    async def scraped(_: web.Request) -> web.Response:
+        body = await latest.get()
+        text = metrics.exposition(body["counts"], body["parts"], draining=body["draining"])
+        return web.Response(body=text, headers={"Content-Type": metrics.CONTENT_TYPE})
+
+    app = web.Application()
+    app.router.add_get("/healthz", alive)
+    app.router.add_get("/readyz", ready)
+    app.router.add_get("/metrics", scraped)
+    return app
 
 
 class _Latest:

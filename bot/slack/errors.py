@@ -27,6 +27,8 @@ _MIN_RETRY_AFTER_S = 1.0
 class CallError(Exception):
     """A call of `method` failed. `code` is Slack's error code, or one of `error_code` if Slack gave none."""
 
+    outcome = "failed"
+
     def __init__(self, method: str, code: str) -> None:
         super().__init__(f"{method}: {code}")
         self.method = method
@@ -36,9 +38,13 @@ class CallError(Exception):
 class RefusedError(CallError):
     """Slack refused the call and did nothing."""
 
+    outcome = "refused"
+
 
 class ThrottledError(CallError):
     """The rate limit was reached. Slack accepts the next call after `retry_after_s` seconds."""
+
+    outcome = "throttled"
 
     def __init__(self, method: str, code: str, retry_after_s: float) -> None:
         super().__init__(method, code)
@@ -51,6 +57,8 @@ class UnconfirmedError(CallError):
     If the request was not `sent`, Slack did nothing. If Slack `answered`, with an error of its servers, it will not
     carry out the call later.
     """
+
+    outcome = "unconfirmed"
 
     def __init__(self, method: str, code: str, *, sent: bool, answered: bool) -> None:
         super().__init__(method, code)

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
+from bot.metrics import SLACK_CALLS
 from bot.slack.errors import CLIENT_ERRORS, ThrottledError, UnconfirmedError, call_error
 from bot.slack.monotonic_clock import MonotonicClock
 from bot.slack.rate_limit_tiers import RATE_LIMITS, RateLimit
@@ -53,9 +54,13 @@ class RateLimiter:
         while True:
             try:
                 async with window.slot(deadline):
-                    return await send()
+                    response = await send()
             except CLIENT_ERRORS as error:
                 failure = call_error(error, method)
+                SLACK_CALLS.labels(method, failure.outcome).inc()
+            else:
+                SLACK_CALLS.labels(method, "ok").inc()
+                return response
             if isinstance(failure, ThrottledError):
                 window.block(failure.retry_after_s)
                 continue

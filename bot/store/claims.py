@@ -54,6 +54,7 @@ class PlatformClaim(Claim):
     author: Author  # of the newest message
     message_id: str  # of the newest message
     oldest_id: str  # of the oldest message
+    accepted_at: datetime  # the oldest message
     fixed_reply: FixedReply | None
     interrupted: Interrupted | None  # the turn is to be ended, not answered
     follows_expired: bool  # this is the session's first turn, and the session before it expired
@@ -248,6 +249,7 @@ def _claimed(
         author=Author(newest.author_id, newest.author_workspace),
         message_id=newest.message_id,
         oldest_id=(questions or rows)[0].message_id,
+        accepted_at=min(row.accepted_at for row in questions or rows),
         fixed_reply=_fixed_reply(newest.fixed_reply) if newest.fixed_reply else None,
         interrupted=Interrupted(leased.interrupted) if leased.interrupted else None,
         follows_expired=bool(newest.follows_expired) and _is_first(connection, newest.session_id, turn.id),

@@ -12,7 +12,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
 from functools import partial
 from threading import Lock
+from time import perf_counter
 from typing import TypeVar
+
+from bot.metrics import DATABASE
 
 T = TypeVar("T")
 
@@ -35,6 +38,8 @@ class Pool:
         future: Future[T] = Future()
         queue = self._urgent if urgent else self._of_others if OF_OTHERS.get() else self._normal
         queue.append(partial(_run, work, future))
+        name = "urgent" if urgent else "others" if OF_OTHERS.get() else "normal"
+        future.add_done_callback(partial(_measure, name, perf_counter()))
         self._threads.submit(self._run_next)
         return future
 
@@ -50,6 +55,10 @@ class Pool:
     def _next_queue(self) -> deque[Callable[[], None]]:
         self._next.rotate()
         return self._next[0] or self._next[1]
+
+
+def _measure(queue: str, queued_at: float, _: Future[T]) -> None:
+    DATABASE.labels(queue).observe(perf_counter() - queued_at)
 
 
 def _run(work: Callable[[], T], future: Future[T]) -> None:

@@ -15,6 +15,7 @@ from bot.domain import file_texts, redaction_texts, texts
 from bot.domain.sessions import Interrupted, StatusReply
 from bot.errors import PlatformError, StoreUnavailable
 from bot.llm import Retry, Thinking
+from bot.metrics import FIRST_WORD, WHOLE_ANSWER, Duration
 from bot.prompt.compose import PromptParts
 from bot.prompt.history import files_in
 from bot.store import claims, file_contents, preferences, sessions
@@ -102,7 +103,8 @@ class TurnHandler:
                 self._adapters[claim.thread.platform].writer(_target(claim), ledger) as writer,
             ):
                 answer = await self._begin(turn)
-                await _write(answer, writer, f"{texts.STARTED_FRESH}\n\n" if claim.follows_expired else "")
+                opening = f"{texts.STARTED_FRESH}\n\n" if claim.follows_expired else ""
+                await _write(answer, writer, opening, partial(_observe, FIRST_WORD, claim, self._clock))
                 keep(answer)
                 await turn.interruption.limit(writer.finish, ignores=ledger.finishes_despite)
         except PlatformError as error:
@@ -115,6 +117,8 @@ class TurnHandler:
         if answer is not None:
             log_trouble(answer.result, claim.log_fields)
         await self._turns.settle(turn, settlement)
+        if settlement.state is TurnState.ANSWERED:
+            _observe(WHOLE_ANSWER, claim, self._clock)
         self._turns.compact(claim, answer, partial(self._gatherer.names, claim, several=True))
         await self._show_kept_preferences(claim, answer)
 
@@ -208,6 +212,14 @@ class TurnHandler:
         return Settlement(TurnState.ANSWERED)
 
 
+def _observe(histogram: Duration, claim: PlatformClaim, clock: Callable[[], datetime]) -> None:
+    histogram.observe((clock() - claim.accepted_at).total_seconds())
+
+
+def _nothing() -> None:
+    """Take the place of a call that is made once."""
+
+
 async def _keep(store: Store, claim: PlatformClaim, answer: AnswerStream) -> None:
     done, session_id = answer.result.done, claim.session_id
     with suppress(StoreUnavailable):  # then a later attempt asks the model again
@@ -216,15 +228,16 @@ async def _keep(store: Store, claim: PlatformClaim, answer: AnswerStream) -> Non
         await store.run(claims.keep, claim, _settlement(answer, shown=True))
 
 
-async def _write(answer: AnswerStream, writer: AnswerWriter, opening: str) -> None:
-    """Write the answer as the model gives it, after an opening of the bot's own."""
+async def _write(answer: AnswerStream, writer: AnswerWriter, opening: str, begun: Callable[[], None]) -> None:
+    """Write the answer as the model gives it, after an opening of the bot's own. `begun` is called once it begins."""
     before = opening  # the next text
     async with aclosing(answer.words(writer.drain)) as words:
         async for piece in words:
             match piece:
                 case str():
                     writer.write(before + piece)
-                    before = ""
+                    begun()
+                    before, begun = "", _nothing
                 case Thinking():
                     writer.think()
                 case Retry():

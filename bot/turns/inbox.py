@@ -21,6 +21,8 @@ from bot.domain.events import (
     Uninstalled,
 )
 from bot.domain.sessions import EditOutcome, IdleLimits, ResetOutcome, StopOutcome
+from bot.errors import StoreUnavailable
+from bot.metrics import EVENTS
 from bot.store import edits, erasure, inbox, moved_channels, status_requests
 from bot.store.engine import Store
 from bot.store.leases import QueueEntry
@@ -56,7 +58,16 @@ class Inbox:
 
     async def accept(self, event: Event) -> bool:
         """Store the event without secrets; False when the bot has nothing to do with it, or stored it before."""
-        event = self._redactor.event(event)
+        kind = type(event).__name__
+        try:
+            accepted = await self._accept(self._redactor.event(event))
+        except StoreUnavailable:
+            EVENTS.labels(kind, "failed").inc()
+            raise
+        EVENTS.labels(kind, "accepted" if accepted else "ignored").inc()
+        return accepted
+
+    def _accept(self, event: Event) -> Awaitable[bool]:
         accepting: Awaitable[bool]
         match event:
             case MessageReceived():
@@ -79,7 +90,7 @@ class Inbox:
                 accepting = self._leave(event)
             case _:
                 assert_never(event)
-        return await accepting
+        return accepting
 
     def count_failed_delivery(self) -> None:
         """Count an event that was not stored, so that the platform delivers it again."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Generic
 
+from bot import metrics
 from bot.domain.events import Thread
 from bot.domain.sessions import IdleLimits, Memory, OpenSession
 from bot.prompt.history import Past
@@ -78,6 +79,8 @@ class TurnService(Generic[C]):
     async def settle(self, turn: RunningTurn[C], settlement: Settlement, **log_fields: object) -> bool:
         """Store how the turn ended; False when the claim has lost the turn."""
         stored = await self._run(claims.settle, turn.claim, settlement, now=self._clock())
+        state = settlement.state.value if stored else "discarded"
+        metrics.TURNS.labels(turn.claim.thread.platform, state, settlement.trouble or "").inc()
         if stored:
             turn.over = True
             log.info("turn_settled", extra={**turn.claim.log_fields, **log_fields, **settlement.figures})

@@ -73,7 +73,7 @@ async def test_ready_means_that_every_part_works() -> None:
     running = iter([1, 2])
     local = {"running": lambda: next(running)}
 
-    expected = {"ready": True, "parts": {"database": True, "slack": True}, "counts": {"running": 1}}
+    expected = {"ready": True, "draining": False, "parts": {"database": True, "slack": True}, "counts": {"running": 1}}
     assert await fetched("/readyz", local=local, database=works, slack=works) == (200, expected)
     assert (await fetched("/readyz", local=local))[1]["counts"] == {"running": 2}
 

@@ -10,6 +10,8 @@ import re
 
 from aiohttp import hdrs, web
 
+from bot.metrics import HTTP_REQUESTS
+
 log = logging.getLogger(__name__)
 
 ID = web.RequestKey("id", str)
@@ -37,6 +39,7 @@ def write(http: web.Request, status: int | None, seconds: float) -> None:
         "client": http.get(CLIENT),
         "error": http.get(ERROR, disconnected),
     }
+    HTTP_REQUESTS.labels(str(status or "disconnected")).observe(seconds)
     # Health probes come every few seconds and would drown the other requests.
     log.log(logging.DEBUG if fields["path"] == "/healthz" else logging.INFO, "http_request", extra=fields)
 
