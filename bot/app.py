@@ -50,7 +50,7 @@ async def slack_bot(settings: Settings, *, clock: Clock = utc_now) -> AsyncItera
         measured = behaviour.load(settings.slack_behaviour_file, identity.team_id, clock())
         adapter = SlackAdapter(client, identity, clock=clock, streaming=settings.slack_streaming, measured=measured)
         services = await stack.enter_async_context(open_platform_services(settings, [adapter], clock=clock))
-        bolt = build_app(client, identity, services, settings, clock=clock)
+        bolt = build_app(client, identity, services, settings, clock=clock, people=adapter.people)
         connected, draining = list["Transport"](), Event()
         # The health endpoint opens before the intake, so that it answers until the last turn has ended.
         await stack.enter_async_context(_health(settings, services, clock, draining, connected))

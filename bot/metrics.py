@@ -25,6 +25,9 @@ _SHORT_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.
 
 EVENTS = Counter("attendant_events", "Events of a chat platform", ["kind", "outcome"], registry=_REGISTRY)
 TURNS = Counter("attendant_turns", "Turns that ended", ["platform", "state", "trouble"], registry=_REGISTRY)
+REFUSALS = Counter(
+    "attendant_access_refusals", "Uses of the bot by people who are not admitted", ["reason"], registry=_REGISTRY
+)
 FIRST_WORD = Histogram(
     "attendant_first_word_seconds",
     "From a message's acceptance to the first word of its answer",

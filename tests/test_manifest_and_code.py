@@ -36,6 +36,7 @@ SCOPES = {
     "conversations_replies": "channels:history",  # or groups:history, im:history, mpim:history
     "files_info": "files:read",
     "files_upload_v2": "files:write",  # files.getUploadURLExternal and files.completeUploadExternal
+    "usergroups_users_list": "usergroups:read",
     "users_info": "users:read",
     "views_open": None,
     "views_publish": None,
@@ -75,7 +76,7 @@ def _methods() -> set[str]:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and "_" in node.attr and node.attr.partition("_")[0] in {
                 "agents", "apps", "assistant", "auth", "bots", "chat",
-                "conversations", "files", "reactions", "users", "views",
+                "conversations", "files", "reactions", "usergroups", "users", "views",
             }:  # fmt: skip
                 found.add(node.attr)
     return found
@@ -86,7 +87,7 @@ def test_the_scopes_are_exactly_those_in_use() -> None:
     needed = {SCOPES[method] for method in _methods()} | set(EVENT_SCOPES.values()) | {"commands"}
 
     assert needed - {None} == MANIFEST.scopes
-    assert MANIFEST.optional_scopes == {"files:read"}
+    assert MANIFEST.optional_scopes == {"files:read", "usergroups:read"}
 
 
 @pytest.mark.parametrize("subscribed", [event for event in MANIFEST.events if event != APP_HOME_OPENED])

@@ -1,4 +1,5 @@
-"""Access: what of people's words may be stored and shown to the model.
+"""Access: who may use the bot in Slack, and what of their words may be stored and shown to the model.
 
-Reading order: secret_shapes (what a secret looks like), redaction_patterns (the operator's own), redaction.
+Reading order: access_rules, gatekeeper; secret_shapes (what a secret looks like), redaction_patterns (the operator's
+own), redaction.
 """

@@ -132,6 +132,14 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
+def slack_ids(text: str) -> tuple[str, ...]:
+    """Parse a list of Slack's ids of workspaces, channels, people and user groups."""
+    listed = names(text)
+    if wrong := [name for name in listed if not re.fullmatch(r"[TECGUWS][A-Z0-9]{1,62}", name)]:
+        raise ValueError(f"has {wrong[0]!r}, which is not the id of a workspace, a channel, a person or a user group")
+    return listed
+
+
 def models(text: str) -> tuple[str, ...]:
     """Parse a list of models' names."""
     listed = names(text)

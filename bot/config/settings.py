@@ -38,6 +38,7 @@ Port = Annotated[int, _count(0, 65_535)]
 Turns = Annotated[int, _count(1, 100_000)]
 Hours = Annotated[float, _parsed(parsers.positive_number(parsers.MAX_HOURS))]
 HoursByChannel = Annotated[tuple[tuple[str, float], ...], _parsed(parsers.hours_by_channel)]
+Ids = Annotated[tuple[str, ...], _parsed(parsers.slack_ids)]
 Prefixes = Annotated[tuple[str, ...], _parsed(parsers.prefixes)]
 Models = Annotated[tuple[str, ...], _parsed(parsers.models)]
 Origins = Annotated[tuple[str, ...], _parsed(parsers.origins)]
@@ -90,6 +91,14 @@ class Settings(BaseModel):
     session_idle_hours_by_channel: HoursByChannel = _setting((), "Use for instance C0123456789=2,C0456789012=72.")
     expiry_warning_minutes: Annotated[float | None, _parsed(parsers.positive_number(60 * parsers.MAX_HOURS))] = (
         _setting(None, "Use for instance 30, or unset it.")
+    )
+    access_allow: Ids = _setting((), "Use for instance T0123456789,C0123456789,S0123456789.")
+    access_deny: Ids = _setting((), "Use for instance U0123456789.")
+    answer_guests: Annotated[str, _parsed(parsers.choice("never", "mention", "always"))] = _setting(
+        "always", "Unset it for always."
+    )
+    answer_externals: Annotated[str, _parsed(parsers.choice("never", "mention", "always"))] = _setting(
+        "mention", "Unset it for mention."
     )
     redaction: Annotated[str, _parsed(parsers.choice("on", "off"))] = _setting("on", "Unset it for on.")
     redaction_ibans: Annotated[str, _parsed(parsers.choice("on", "off"))] = _setting("off", "Unset it for off.")

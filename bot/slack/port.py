@@ -57,6 +57,9 @@ class PersonalRecords(Protocol):
     async def claim_greeting(self, platform: str, workspace: str, user_id: str, channel: str) -> bool:
         """Note that the person is greeted in this DM. Return whether to greet them."""
 
+    async def claim_access_notice(self, platform: str, workspace: str, user_id: str) -> bool:
+        """Return whether to tell the person now that they are not answered, and note it. At most once a day."""
+
     async def last_change(self, platform: str, workspace: str, user_id: str) -> ModelsChange | None:
         """Return the last change of the person's preferences, if the model made it and it can be undone."""
 

@@ -42,5 +42,6 @@ RATE_LIMITS: Mapping[str, RateLimit] = {
     "files.upload.v2": _TIER_4,  # the SDK's name for the methods of an upload
     "reactions.add": _TIER_3,
     "reactions.remove": _TIER_2,
+    "usergroups.users.list": _TIER_2,
     "users.info": _TIER_4,
 }

@@ -12,15 +12,15 @@ The files, by subject:
   no process will end), `workflow_limits`, `moved_channels` (their threads move with them)
 - the model's input: `history`, `summaries`, `summary_parts`, `thread_context`, `file_contents` (of attached files),
   `display_names`
-- people: `preferences`, `greetings`, `forwarded_messages`, `erasure`, `export`
+- people: `preferences`, `greetings`, `access_notices`, `forwarded_messages`, `erasure`, `export`
 - keys and metrics: `api_keys`, `installation` (its secret), `metrics`
 
 Reading order: column_types, tables, settlement, pool, sqlite_file, vacuum, engine, schema, threads, locks,
 lease_clock, leases, lock_file, process_locks, stored_bytes, summary_parts, summaries, file_contents, thread_context,
 display_names, imported_turns, sessions, session_owners, closed_sessions, claims, interruptions, moved_channels,
-preferences, greetings, forwarded_messages, erasure, workflow_limits, inbox, posted_messages, edits, purge, export,
-status_requests, refused_commands, history, recalled_turns, repeated_turns, chat_turns, unserved, api_keys,
-installation, metrics.
+preferences, greetings, access_notices, forwarded_messages, erasure, workflow_limits, inbox, posted_messages,
+edits, purge, export, status_requests, refused_commands, history, recalled_turns, repeated_turns, chat_turns, unserved,
+api_keys, installation, metrics.
 Rule: a store function takes a connection and plain arguments, and runs inside the caller's transaction
 (docs/decisions/0002-synchronous-store.md). Only a few columns hold texts that people or the model wrote: messages.text,
 .attachments and .forwarded, turns.answer and .request_digest, summaries.text, summary_parts.text, background.text,

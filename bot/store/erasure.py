@@ -21,6 +21,7 @@ from bot.domain import texts
 from bot.domain.events import ChannelGone, Uninstalled
 from bot.domain.sessions import Closed, Interrupted
 from bot.store import (
+    access_notices,
     display_names,
     file_contents,
     forwarded_messages,
@@ -161,6 +162,7 @@ def leave(connection: Connection, gone: ChannelGone | Uninstalled, *, now: datet
     if isinstance(gone, Uninstalled):
         preferences.erase(connection, platform=gone.platform, workspace=gone.workspace)
         greetings.erase(connection, platform=gone.platform, workspace=gone.workspace)
+        access_notices.erase(connection, platform=gone.platform, workspace=gone.workspace)
     return None
 
 
@@ -200,6 +202,7 @@ def _erase_related(connection: Connection, scope: Scope) -> None:
         person = {"platform": scope.platform, "workspace": scope.workspace, "user_id": scope.person}
         preferences.erase(connection, **person)
         greetings.erase(connection, **person)
+        access_notices.erase(connection, **person)
     mark_dirty(connection)
 
 

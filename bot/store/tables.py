@@ -223,13 +223,17 @@ POSTED_MESSAGES = Table(  # the platform's messages that hold a turn's answer: a
 )
 Index("ix_answers_turn", POSTED_MESSAGES.c.turn_id)
 
+
+def _person() -> list[Column[str]]:
+    sizes = {"platform": 32, "workspace": 64, "user_id": 64}
+    return [Column(name, sa.String(size), nullable=False) for name, size in sizes.items()]
+
+
 PREFERENCES = Table(  # how a person wants to be addressed and answered
     "preferences",
     metadata,
     Column("id", BigId, primary_key=True),
-    Column("platform", sa.String(32), nullable=False),
-    Column("workspace", sa.String(64), nullable=False),
-    Column("user_id", sa.String(64), nullable=False),
+    *_person(),
     Column("wishes", sa.JSON, nullable=False),  # domain.preferences.Preferences.wishes
     Column("changed_at", UtcDateTime, nullable=False),
     # If the model made the last change: what stood before, for a day, and the turn.
@@ -238,16 +242,15 @@ PREFERENCES = Table(  # how a person wants to be addressed and answered
     UniqueConstraint("platform", "workspace", "user_id"),
 )
 
-GREETINGS = Table(  # people whom the bot has greeted in their DM: once each
-    "greetings",
-    metadata,
-    Column("id", BigId, primary_key=True),
-    Column("platform", sa.String(32), nullable=False),
-    Column("workspace", sa.String(64), nullable=False),
-    Column("user_id", sa.String(64), nullable=False),
-    Column("greeted_at", UtcDateTime, nullable=False),
-    UniqueConstraint("platform", "workspace", "user_id"),
-)
+
+def _noted_people(name: str, moment: str) -> Table:
+    identifier, noted = Column("id", BigId, primary_key=True), Column(moment, UtcDateTime, nullable=False)
+    one_each = UniqueConstraint("platform", "workspace", "user_id")
+    return Table(name, metadata, identifier, *_person(), noted, one_each)
+
+
+GREETINGS = _noted_people("greetings", "greeted_at")  # people whom the bot has greeted in their DM: once each
+ACCESS_NOTICES = _noted_people("access_notices", "noticed_at")  # people who are not admitted, and were told
 
 FAILED_DELIVERIES = Table(  # events that no replica could store, so that the platform delivers them again
     "refusals",

@@ -10,7 +10,7 @@ from bot.access.redaction import Redactor
 from bot.domain.events import Author
 from bot.domain.personal_data import ExportedContextMessage, ExportedMessage, PersonalDataExport
 from bot.domain.preferences import ModelsChange, Preferences
-from bot.store import erasure, export, greetings, preferences
+from bot.store import access_notices, erasure, export, greetings, preferences
 from bot.store.engine import Store
 from bot.store.erasure import Scope
 from bot.turns.leases import LeaseKeeper
@@ -46,6 +46,11 @@ class PersonalData:
         """Note that the person is greeted in this DM. Return whether to greet them: once, and not in a used DM."""
         claim = greetings.claim
         return await self._store.run_urgent(claim, platform, workspace, user_id, channel, now=self._clock())
+
+    async def claim_access_notice(self, platform: str, workspace: str, user_id: str) -> bool:
+        """Return whether to tell the person now that they are not answered, and note it. At most once a day."""
+        claim = access_notices.claim
+        return await self._store.run_urgent(claim, platform, workspace, user_id, now=self._clock())
 
     async def last_change(self, platform: str, workspace: str, user_id: str) -> ModelsChange | None:
         """Return the last change of the person's preferences, if the model made it and it can be undone."""

@@ -105,7 +105,7 @@ async def test_guests_and_people_of_other_organisations_are_marked(room: Room) -
     talk = room.guest("Ana").mentions("who can help?")
     await talk.answers(1)
     for count, person in enumerate((guest, partner), 2):
-        talk.says(f"me, {count}", by=Guest(room, person))
+        talk.says(f"@attendant me, {count}", by=Guest(room, person))
         await talk.answers(count)
 
     conversation = shown(room.model.requests[-1])

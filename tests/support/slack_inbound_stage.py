@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.access.access_rules import Standing
 from bot.domain.events import Author, Event, Thread
 from bot.domain.personal_data import ExportedMessage, PersonalDataExport
 from bot.domain.preferences import NO_PREFERENCES, ModelsChange, Preferences, changed
@@ -56,6 +57,23 @@ def json_log(caplog: pytest.LogCaptureFixture) -> str:
     return "\n".join(map(JsonFormatter().format, caplog.records))
 
 
+class KnownPeople:
+    """What Slack knows of people: by default all are members, and in no user group. Implements gatekeeper.People."""
+
+    def __init__(self) -> None:
+        self.standings: dict[str, Standing | None] = {}
+        self.groups: dict[str, frozenset[str] | None] = {}
+
+    async def standing(self, user_id: str) -> Standing | None:
+        """See gatekeeper.People."""
+        return self.standings.get(user_id, Standing())
+
+    async def groups_of(self, user_id: str, groups: frozenset[str]) -> frozenset[str] | None:
+        """See gatekeeper.People."""
+        found = self.groups.get(user_id, frozenset())
+        return None if found is None else found & groups
+
+
 class RecordingInbox:
     """An inbox that records the calls of the Slack edge. Its sessions and personal data come from the test."""
 
@@ -65,6 +83,7 @@ class RecordingInbox:
         self.sessions: list[OpenSession] = []
         self.kept: list[ExportedMessage] = []
         self.greeted: list[str] = []  # user ids
+        self.noticed: list[str] = []  # user ids
         self.forgotten: list[str] = []  # user ids
         self.outcome = ResetOutcome.DONE
         self.saved_preferences: dict[str, Preferences] = {}
@@ -115,6 +134,12 @@ class RecordingInbox:
         self._maybe_fail()
         self.greeted.append(user_id)
         return self.greeted.count(user_id) == 1
+
+    async def claim_access_notice(self, platform: str, workspace: str, user_id: str) -> bool:
+        del platform, workspace
+        self._maybe_fail()
+        self.noticed.append(user_id)
+        return self.noticed.count(user_id) == 1
 
     async def last_change(self, platform: str, workspace: str, user_id: str) -> ModelsChange | None:
         del platform, workspace, user_id
@@ -231,7 +256,14 @@ async def inbound_stage(*, dm_sessions: str = "rolling", **server_options: Any) 
         inbox = RecordingInbox()
         settings = settings_of(playground, dm_sessions=dm_sessions)
         client = await stack.enter_async_context(open_client(settings))
-        app = build_app(client, await identify(client), services_of(inbox), settings, clock=SettableClock().now)
+        app = build_app(
+            client,
+            await identify(client),
+            services_of(inbox),
+            settings,
+            clock=SettableClock().now,
+            people=KnownPeople(),
+        )
         transport = await stack.enter_async_context(connect(app, settings))
         await playground.workspace.until(lambda: playground.sockets.open == CONNECTIONS)
         yield InboundStage(playground, inbox, transport, client)

@@ -54,7 +54,7 @@ def _person_json(workspace: Workspace, person: Person) -> Json:
         "color": person.color,
         "profile": profile,
         **_zone(person, workspace.clock()),
-        "deleted": False,
+        "deleted": person.is_deactivated,
         "is_bot": False,
         "is_restricted": person.is_guest,
         "is_stranger": person.team != workspace.team.id,
@@ -67,6 +67,12 @@ def _bot(workspace: Workspace, args: Args) -> Json:
     if (bot_id := args.text("bot")) not in names:
         raise SlackError("bot_not_found")
     return {"bot": {"id": bot_id, "deleted": False, "name": names[bot_id], "icons": {}}}
+
+
+def _group_members(workspace: Workspace, args: Args) -> Json:
+    if (members := workspace.user_groups.get(args.text("usergroup"))) is None:
+        raise SlackError("no_such_subteam")
+    return {"users": sorted(members)}
 
 
 def _zone(person: Person, now: datetime) -> Json:
@@ -173,6 +179,7 @@ def _require_scope(workspace: Workspace, scope: str) -> None:
 METHODS: Mapping[str, Method] = {
     "auth.test": Method(run=_auth_test),
     "users.info": Method(run=_user, required=("user",), scope="users:read"),
+    "usergroups.users.list": Method(run=_group_members, required=("usergroup",), scope="usergroups:read"),
     "bots.info": Method(run=_bot, scope="users:read"),
     "conversations.info": Method(run=_channel, required=("channel",)),
     "conversations.members": Method(run=_members, required=("channel",)),

@@ -40,6 +40,7 @@ LIMITS = {
     "files.delete": _TIER_3,
     "chat.appendStream": _TIER_4,
     "chat.postEphemeral": _TIER_4,
+    "usergroups.users.list": _TIER_2,
     "users.info": _TIER_4,
     "views.open": _TIER_4,
     "views.publish": _TIER_4,

@@ -37,6 +37,7 @@ class Person:
     time_zone: str = "Europe/London"
     locale: str = "en-GB"
     is_guest: bool = False  # may see single channels only
+    is_deactivated: bool = False
 
     @property
     def initials(self) -> str:

@@ -55,6 +55,7 @@ class WorkspaceState:
         self.address = "http://127.0.0.1"  # where response URLs lead; the server sets its port
         self.response_urls: dict[str, ResponseUrl] = {}  # by token
         self.uploads: dict[str, Upload] = {}  # by file id
+        self.user_groups: dict[str, frozenset[str]] = {}  # the ids of their members, by the group's id
         self.variant = SlackVariant()  # replaced by tests and settings
         self.watch = Watch()
         self.clock = clock

@@ -13,12 +13,15 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.access.access_rules import AccessRules
+from bot.access.gatekeeper import Gatekeeper, People
 from bot.config.settings import Settings
 from bot.domain import texts
 from bot.domain.sessions import IdleLimits
 from bot.errors import StoreUnavailable, trace
 from bot.slack.identity import BotIdentity
-from bot.slack.inbound import installations, malformed_requests
+from bot.slack.inbound import entrances, installations, malformed_requests
+from bot.slack.inbound.entrances import GuardedIntake
 from bot.slack.inbound.interactions.data_requests import DataRequests
 from bot.slack.inbound.interactions.greeting import Greeting
 from bot.slack.inbound.interactions.preferences_editor import PreferencesEditor
@@ -33,7 +36,13 @@ log = logging.getLogger(__name__)
 
 
 def build_app(
-    client: AsyncWebClient, bot: BotIdentity, services: WorkLayer, settings: Settings, *, clock: Callable[[], datetime]
+    client: AsyncWebClient,
+    bot: BotIdentity,
+    services: WorkLayer,
+    settings: Settings,
+    *,
+    clock: Callable[[], datetime],
+    people: People,
 ) -> AsyncApp:
     """Build the app with its listeners. It trusts every request: the transports verify that Slack sent it."""
     app = _bare_app(client, bot)
@@ -53,8 +62,11 @@ def build_app(
     data_requests = DataRequests(services.personal_data, bot, client, ephemeral, clock)
     installations.register(app, bot)  # first, so that no other request reaches the listeners
     malformed_requests.register(app)
+    gatekeeper = Gatekeeper(AccessRules.from_settings(settings, bot.team_id), people)
+    entrances.register(app, gatekeeper, ephemeral, client, bot)
+    intake = GuardedIntake(services.inbox, gatekeeper, services.personal_data, client, bot)
     greeting = Greeting(services.personal_data, client, bot, texts.GREETING.format(bot.name, settings.slack_command))
-    events.register(app, services.inbox, bot, preferences, greeting, rolling=rolling)
+    events.register(app, intake, bot, preferences, greeting, rolling=rolling)
     commands.register(app, resets, status, preferences, data_requests, settings=settings, help_text=help_text)
     shortcuts.register(app, resets, ephemeral)
     actions.register(app, resets, preferences, data_requests, ephemeral)

@@ -26,12 +26,14 @@ from bot.slack.outbound.answer_messages import AnswerMessages
 from bot.slack.outbound.answer_status import AnswerStatus
 from bot.slack.outbound.answer_writer import SlackAnswerWriter
 from bot.slack.outbound.file_downloads import FileDownloads
+from bot.slack.outbound.memberships import SlackPeople
 from bot.slack.outbound.message_form import MessageForm
 from bot.slack.outbound.messages import Slack, say
 from bot.slack.outbound.orphaned_messages import OrphanedMessages
 from bot.slack.outbound.status import Status
 from bot.slack.outbound.streaming_policy import StreamingPolicy
 from bot.slack.outbound.user_directory import UserDirectory
+from bot.slack.outbound.user_groups import UserGroups
 from bot.slack.rate_limiter import RateLimiter
 from bot.slack.views.kept_preferences import kept_preferences
 from bot.turns.adapter import AnswerTarget, FetchedFile, Ledger
@@ -66,6 +68,7 @@ class SlackAdapter:
         self._bot = bot
         self._status = Status(self._slack, measured=measured)
         self._names = UserDirectory(self._slack, clock, team_id=bot.team_id)
+        self.people = SlackPeople(self._names, UserGroups(self._slack, clock))
         self._files = FileDownloads(self._slack, bot)
         self._streaming = StreamingPolicy(streaming, measured)
         self._answering: dict[Thread, AnswerStatus] = {}

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
+from bot.access.access_rules import Standing
 from bot.domain.preferences import NO_PROFILE, Profile
 from bot.slack.errors import CallError
 from bot.slack.outbound.messages import Slack
@@ -37,6 +38,7 @@ class _User:
 
     name: str = ""
     profile: Profile = NO_PROFILE
+    standing: Standing | None = None
 
 
 class UserDirectory:
@@ -65,6 +67,10 @@ class UserDirectory:
     async def profile(self, user_id: str) -> Profile:
         """Return the person's time zone and locale if they are cached or come in time."""
         return (await self._users([user_id])).get(user_id, _User()).profile
+
+    async def standing(self, user_id: str) -> Standing | None:
+        """Return what the person is in the workspace, if it is cached or comes in time."""
+        return (await self._users([user_id])).get(user_id, _User()).standing
 
     async def _users(self, user_ids: Iterable[str]) -> Mapping[str, _User]:
         wanted = set(user_ids)
@@ -100,7 +106,7 @@ class UserDirectory:
         send = partial(self._slack.client.users_info, user=user_id, include_locale=True)
         response = await self._slack.limiter.call("users.info", send, wait_s=self._timeout_s)
         user = response.get("user")
-        return _User(_name_of(user, self._team_id), profile_of(user))
+        return _User(_name_of(user, self._team_id), profile_of(user), _standing_of(user, self._team_id))
 
     async def _workflow(self, bot_id: str) -> _User:
         """Return a workflow, which posts as a bot without a user: https://docs.slack.dev/reference/methods/bots.info."""
@@ -122,16 +128,23 @@ class UserDirectory:
 
 def _name_of(user: object, team_id: str) -> str:
     """Return the display name, else the real name, in one line, with a mark for guests and other organisations."""
-    name = _bare_name(user)
+    name, standing = _bare_name(user), _standing_of(user, team_id)
     fields = user if isinstance(user, dict) else {}
     is_bot = fields.get("is_bot") is True or fields.get("is_workflow_bot") is True
-    is_stranger = fields.get("is_stranger") is True or (team_id and fields.get("team_id", team_id) != team_id)
-    is_guest = fields.get("is_restricted") is True or fields.get("is_ultra_restricted") is True
-    is_other_team = is_stranger and not isinstance(
-        fields.get("enterprise_user"), dict
-    )  # an Enterprise Grid has several
-    mark = "" if is_bot else " (from another organisation)" if is_other_team else " (a guest)" if is_guest else ""
+    of_person = " (from another organisation)" if standing.is_external else " (a guest)" if standing.is_guest else ""
+    mark = "" if is_bot else of_person
     return f"{name[: _MAX_NAME - len(mark)].rstrip()}{mark}" if name else ""
+
+
+def _standing_of(user: object, team_id: str) -> Standing:
+    """Return what a person is: https://docs.slack.dev/reference/objects/user-object."""
+    fields = user if isinstance(user, dict) else {}
+    is_stranger = fields.get("is_stranger") is True or bool(team_id and fields.get("team_id", team_id) != team_id)
+    return Standing(
+        is_guest=fields.get("is_restricted") is True or fields.get("is_ultra_restricted") is True,
+        is_external=is_stranger and not isinstance(fields.get("enterprise_user"), dict),  # a Grid has several teams
+        is_deactivated=fields.get("deleted") is True,
+    )
 
 
 def _bare_name(user: object) -> str:

@@ -22,7 +22,7 @@ from bot.slack.views.session_picker import RESET_ALL, RESET_SESSION
 from bot.testing import SettableClock
 from tests.support.playground_stage import make_workspace, served
 from tests.support.recorded_messages import SHAPES, TS, share
-from tests.support.slack_inbound_stage import RecordingInbox, services_of
+from tests.support.slack_inbound_stage import KnownPeople, RecordingInbox, services_of
 from tests.support.slack_payloads import BOT
 from tests.support.slack_stage import settings_of
 
@@ -116,7 +116,9 @@ async def acknowledged(bodies: list[dict[str, Any]]) -> RecordingInbox:
     """Send each payload through Bolt, and return the inbox when all listeners have ended."""
     inbox, playground = RecordingInbox(), make_workspace()
     async with served(playground) as server, open_client(settings_of(server)) as client:
-        app = build_app(client, BOT, services_of(inbox), settings_of(server), clock=SettableClock().now)
+        app = build_app(
+            client, BOT, services_of(inbox), settings_of(server), clock=SettableClock().now, people=KnownPeople()
+        )
         running = asyncio.all_tasks()
         for body in bodies:
             assert await status_of(app, body) == 200, body

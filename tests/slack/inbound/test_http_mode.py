@@ -20,7 +20,7 @@ from bot.slack.inbound.bolt_app import build_app
 from bot.slack.inbound.http_mode import PATH, HttpMode
 from bot.testing import SettableClock
 from tests.support.playground_stage import make_workspace, served
-from tests.support.slack_inbound_stage import InboundStage, RecordingInbox, services_of
+from tests.support.slack_inbound_stage import InboundStage, KnownPeople, RecordingInbox, services_of
 from tests.support.slack_stage import settings_of
 
 SECRET = "a signing secret"
@@ -36,7 +36,9 @@ async def http_stage(secret: str | None = None, **options: Any) -> AsyncIterator
         workspace.address = "http://127.0.0.1:9"
         client = await stack.enter_async_context(open_client(settings_of(server)))
         bot = BotIdentity(workspace.team.id, "", "", app.user_id, app.bot_id, "attendant")
-        bolt = build_app(client, bot, services_of(inbox), settings_of(server), clock=SettableClock().now)
+        bolt = build_app(
+            client, bot, services_of(inbox), settings_of(server), clock=SettableClock().now, people=KnownPeople()
+        )
         http = HttpMode(bolt, secret or app.signing_secret, "127.0.0.1", 0, **options)
         await http.start()
         stack.push_async_callback(http.stop)

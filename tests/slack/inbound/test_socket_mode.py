@@ -15,7 +15,14 @@ from bot.slack.inbound.bolt_app import build_app
 from bot.slack.inbound.socket_mode import CONNECTIONS, SocketMode
 from bot.testing import SettableClock
 from tests.support.playground_stage import connected, make_workspace, served
-from tests.support.slack_inbound_stage import InboundStage, RecordingInbox, eventually, inbound_stage, services_of
+from tests.support.slack_inbound_stage import (
+    InboundStage,
+    KnownPeople,
+    RecordingInbox,
+    eventually,
+    inbound_stage,
+    services_of,
+)
 from tests.support.slack_stage import a_while, identity_in, settings_of
 
 
@@ -168,7 +175,14 @@ async def beside(others: int, connect_timeout_s: float) -> AsyncIterator[tuple[P
             await stack.enter_async_context(connected(server))
         client = await stack.enter_async_context(open_client(settings_of(server)))
         bot = identity_in(server.workspace)
-        app = build_app(client, bot, services_of(RecordingInbox()), settings_of(server), clock=SettableClock().now)
+        app = build_app(
+            client,
+            bot,
+            services_of(RecordingInbox()),
+            settings_of(server),
+            clock=SettableClock().now,
+            people=KnownPeople(),
+        )
         socket = SocketMode(app, server.workspace.app.app_token, connect_timeout_s)
         stack.push_async_callback(socket.stop)
         yield server, socket
