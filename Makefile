@@ -7,7 +7,7 @@ CLIENTS := tests/clients/node_modules/.installed
 PYTEST := $(BIN)/python -m pytest -q
 PARALLEL := -n 4 --dist worksteal
 
-.PHONY: help install run test test-long test-under-load lint fix bench soak lock clean
+.PHONY: help install run test test-long test-under-load lint fix bench soak translations lock clean
 help:
 	@echo "make run              start the bot (the playground, when no Slack setting is set)"
 	@echo "make install          create the environment from the lock file, nothing more"
@@ -18,6 +18,7 @@ help:
 	@echo "make fix              let ruff format and mend what it can"
 	@echo "make bench            print the figures beside the leanest bot's"
 	@echo "make soak             live random days, one after the other, until ^C or for SOAK_MINUTES"
+	@echo "make translations     bring the catalogues in bot/translations up to date with the code"
 	@echo "make clean            remove the environment"
 	@echo "make lock             pin the newest allowed versions anew"
 
@@ -39,6 +40,8 @@ bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m bench
 soak: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.random_days.soak
+translations: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.translations.update
 lock: $(VENV)/.installed-dev
 	@$(BIN)/python -m pip install -q uv
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --upgrade pyproject.toml -o requirements.lock

@@ -1,7 +1,7 @@
 """Attendant: the support attendant that lives in Slack threads.
 
-Reading order, which is also the import rule: errors, config, metrics, manifest, domain, files, prompt, llm, store,
-tools, access, turns, ops, services, testing, slack, gateway, playground, app, api, cli.
+Reading order, which is also the import rule: errors, config, metrics, manifest, translations, domain, files, prompt,
+llm, store, tools, access, turns, ops, services, testing, slack, gateway, playground, app, api, cli.
 """
 
 from __future__ import annotations

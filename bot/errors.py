@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import enum
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 
 class AttendantError(Exception):
@@ -47,11 +47,16 @@ class NoDatabase(StartupError):  # noqa: N818 - named for the state
 
 
 class PreferencesRefused(AttendantError):  # noqa: N818 - named for the event
-    """A person's preferences are invalid and were not changed. `problems` holds one sentence for each bad field."""
+    """A person's preferences are invalid and were not changed. `sentences` returns the sentence for each bad field."""
 
-    def __init__(self, problems: Mapping[str, str]) -> None:
+    def __init__(self, sentences: Mapping[str, Callable[[], str]]) -> None:
         super().__init__("invalid preferences")
-        self.problems = problems
+        self._sentences = sentences
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """One sentence for each bad field, in the language of the reader at this moment."""
+        return {field: sentence() for field, sentence in self._sentences.items()}
 
 
 class StoreUnavailable(AttendantError):  # noqa: N818 - named for the state

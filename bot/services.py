@@ -167,7 +167,7 @@ async def open_platform_services(
         inbox = Inbox(
             store, worker, leases, failed_deliveries, clock=clock, new_id=new_id, idle=idle, redactor=redactor
         )
-        personal_data = PersonalData(store, leases, clock=clock, redactor=redactor)
+        personal_data = PersonalData(store, leases, handler.languages, clock=clock, redactor=redactor)
         yield PlatformServices(
             store=store,
             leases=leases,

@@ -23,6 +23,7 @@ LAYERS: dict[str, set[str]] = {
     "config": {"pydantic"},
     "metrics": {"prometheus_client"},
     "manifest": {"yaml"},
+    "translations": {"babel"},
     "domain": set(),
     "files": {"charset_normalizer", "pypdf", "PIL"},
     "prompt": set(),

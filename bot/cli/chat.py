@@ -16,7 +16,7 @@ from bot.api import Attendant
 from bot.cli import output
 from bot.cli.terminal_text import TerminalText
 from bot.config.settings import Settings
-from bot.domain import texts
+from bot.domain import session_texts, texts
 from bot.domain.events import Command, read_command
 from bot.domain.sessions import StopOutcome
 from bot.errors import ModelError
@@ -65,7 +65,7 @@ async def _answer(attendant: Attendant, chat_id: str, text: str) -> AsyncGenerat
         case Command.RESET:
             yield texts.reset(await attendant.reset_chat(chat_id))
         case Command.STATUS:
-            yield texts.memory(await attendant.memory(chat_id))
+            yield session_texts.memory(await attendant.memory(chat_id))
         case Command.STOP:  # the prompt appears when no answer runs
             yield texts.fixed_reply(StopOutcome.NOTHING_RUNS)
         case None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from bot.domain import texts
 from bot.domain.durations import duration
+from bot.domain.language import translated
 
 LATER = timedelta(seconds=30)  # from then on the first words would make people wonder
 
@@ -35,13 +36,13 @@ _MUCH_LATER = {
 def working(activity: Activity, passed: timedelta) -> str:
     """Return the status of an answer without any text. `passed`: since its turn began."""
     if passed < LATER and activity is not Activity.ASKING_AGAIN:
-        return texts.WORKING
+        return translated(texts.WORKING)
     waited = duration(passed)
-    return _MUCH_LATER[activity].format(waited) if waited else _LATER[activity]
+    return translated(_MUCH_LATER[activity]).format(waited) if waited else translated(_LATER[activity])
 
 
 def queued(passed: timedelta) -> str:
     """Return the status of a message in the queue. `passed`: since it came."""
     if not (waited := duration(passed)):
-        return texts.WAITING
-    return f"is still busy; your question has been in the queue for {waited}…"
+        return translated(texts.WAITING)
+    return translated("is still busy; your question has been in the queue for {}…").format(waited)

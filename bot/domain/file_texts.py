@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bot.domain.events import Attachment
 from bot.domain.file_content import FileOutcome
+from bot.domain.language import plural, translated
 
 FILES_CUT = "_(What you attached was too much for me to take in at once: I haven't seen all of it.)_"
 IMAGES_UNSEEN = "_(I can't look at images with the language model that I use, so I went by the words alone.)_"
@@ -32,16 +33,17 @@ def unread_files(files: Sequence[Attachment]) -> list[str]:
     by_reason: dict[str, list[str]] = {}
     for file in files:
         if file.content is not None and file.content.outcome in _UNREAD:
-            by_reason.setdefault(_UNREAD[file.content.outcome], []).append(file.name)
+            by_reason.setdefault(translated(_UNREAD[file.content.outcome]), []).append(file.name)
     reasons = [f"{_listed(names)} ({reason})" for reason, names in by_reason.items()]
     partly = [file.name for file in files if file.content is not None and not file.content.whole]
-    unread = [f"_(I haven't read {', '.join(reasons)}.)_"] if reasons else []
-    return [*unread, *([f"_(I've read only the beginning of {_listed(partly)}.)_"] if partly else [])]
+    unread = translated("_(I haven't read {files}.)_").format(files=translated(", ").join(reasons))
+    begun = translated("_(I've read only the beginning of {files}.)_").format(files=_listed(partly) if partly else "")
+    return [*[unread] * bool(reasons), *[begun] * bool(partly)]
 
 
 def _listed(names: Sequence[str]) -> str:
     """Return the first of these files' names, each as code, in which no character means anything to Markdown."""
     shown = [f"`{' '.join(name.replace('`', ' ').split())[:60].strip() or 'file'}`" for name in names[:_LISTED_FILES]]
-    more = [f"{len(names) - _LISTED_FILES} more"] if len(names) > _LISTED_FILES else []
-    *first, last = [*shown, *more]
-    return f"{', '.join(first)} and {last}" if first else last
+    left = len(names) - _LISTED_FILES
+    *first, last = [*shown, *([plural("{count} more", "{count} more", left)] if left > 0 else [])]
+    return translated("{files} and {last}").format(files=translated(", ").join(first), last=last) if first else last

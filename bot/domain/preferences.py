@@ -9,12 +9,14 @@ from __future__ import annotations
 import dataclasses
 import enum
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import Any
 
 from bot.domain import texts
+from bot.domain.language import translated
 from bot.errors import PreferencesRefused
 
 MOST_CHARACTERS = {"name": 80, "language": 60, "about": 1_000}
@@ -90,7 +92,7 @@ def changed(current: Preferences, wishes: Mapping[str, object]) -> Preferences:
     Raises PreferencesRefused, with a sentence for each invalid field.
     """
     cleaned = {field: _cleaned(field, wish) for field, wish in wishes.items()}
-    problems = {field: problem for field, wish in cleaned.items() if (problem := _problem(field, wish))}
+    problems = {field: problem for field, wish in cleaned.items() if (problem := _problem(field, wish)) is not None}
     if problems:
         raise PreferencesRefused(problems)
     values: dict[str, Any] = {field: _TONE[wish] if field == "tone" else wish for field, wish in cleaned.items()}
@@ -99,7 +101,7 @@ def changed(current: Preferences, wishes: Mapping[str, object]) -> Preferences:
 
 def remembered(wishes: Mapping[str, object]) -> Preferences:
     """Return preferences from their stored fields. Invalid ones, such as another version's, are left out."""
-    valid = {field: wish for field, wish in wishes.items() if not _problem(field, _cleaned(field, wish))}
+    valid = {field: wish for field, wish in wishes.items() if _problem(field, _cleaned(field, wish)) is None}
     return changed(NO_PREFERENCES, valid)
 
 
@@ -108,18 +110,19 @@ def for_model(preferences: Preferences, profile: Profile, *, name: str, now: dat
 
     `name` is their display name, empty if no other person takes part.
     """
-    parts = [part for part in (_local_time(profile, now), _marked(preferences)) if part]
+    parts = [part for part in (_local_time(profile, now, preferences.language), _marked(preferences)) if part]
     quoted = name.replace('"', "'")  # people choose their names: one must not close the quotation
     author = [f'The newest message is by the person called "{quoted}".'] if name and parts else []
     return "\n".join(author + parts)
 
 
-def _local_time(profile: Profile, now: datetime) -> str:
+def _local_time(profile: Profile, now: datetime, language: str) -> str:
+    """Return the local time, and the locale unless a preference names the language."""
     if profile.utc_offset is None:
         return ""
     local = now.astimezone(timezone(profile.utc_offset))
     zone = f"{profile.time_zone}, {local:%Z}" if profile.time_zone else f"{local:%Z}"
-    locale = f"; their locale is {profile.locale}" if profile.locale else ""
+    locale = f"; their locale is {profile.locale}" if profile.locale and not language else ""
     return f"For its author it is now {local:%A %Y-%m-%d %H:%M} ({zone}){locale}."
 
 
@@ -153,11 +156,14 @@ def _printable(line: str) -> str:
     return "".join(character for character in line if unicodedata.category(character) not in {"Cc", "Cs"})
 
 
-def _problem(field: str, wish: str | None) -> str:
-    """Return why the value is invalid, or an empty text."""
+def _problem(field: str, wish: str | None) -> Callable[[], str] | None:
+    """Return the sentence that says why the value is invalid; None if it is valid.
+
+    It is a function, because the database's threads, which raise it, do not know the language of its reader.
+    """
     if field == "tone":
-        return "" if wish in _TONE else texts.UNKNOWN_TONE
+        return None if wish in _TONE else lambda: translated(texts.UNKNOWN_TONE)
     if field not in MOST_CHARACTERS or wish is None:
-        return texts.UNKNOWN_PREFERENCE
+        return lambda: translated(texts.UNKNOWN_PREFERENCE)
     most = MOST_CHARACTERS[field]
-    return texts.too_long(len(wish), most) if len(wish) > most else ""
+    return partial(texts.too_long, len(wish), most) if len(wish) > most else None

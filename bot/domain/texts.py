@@ -1,15 +1,16 @@
 """Texts: every sentence of the bot that the model did not write.
 
-Rule: friendly, plain and short, without error codes. Each sentence gives the cause and the next step.
+Rule: friendly, plain and short, without error codes. Each sentence gives the cause and the next step. The functions
+translate (bot/domain/language.py). A constant is translated where it is shown, `translated(texts.BUSY)`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Mapping
 
 from bot.domain.durations import MINUTE, duration, whole_minutes
-from bot.domain.sessions import Interrupted, Memory, ResetOutcome, StopOutcome
+from bot.domain.language import number, plural, translated
+from bot.domain.sessions import Interrupted, ResetOutcome, StopOutcome
 from bot.errors import Trouble
 
 # Slack shows these two after the app's name. bot/domain/activities.py has more of them.
@@ -21,9 +22,10 @@ ANSWERED_ELSEWHERE = "_(My answer is in another message in this thread.)_"
 TRUNCATED = "_(My answer reached its length limit. Write “go on” for the rest.)_"
 SHORTENED = "_(Your message was too long for me to read in full: I haven't seen the middle of it.)_"
 
-# The model reads these two in place of an answer.
+# The model reads these three in place of an answer, in English.
 FAILED_TURN = "(No answer was given because of a technical problem.)"
 ANSWER_ERASED = "[This answer was erased.]"
+ANSWER_STOPPED = "_(Stopped.)_"
 
 _WAITS = {Trouble.RATE_LIMITED: "a minute", Trouble.UNAVAILABLE: "a few minutes"}
 _TROUBLE = {
@@ -123,9 +125,9 @@ TONES = {"brief": "Brief answers", "detailed": "Detailed answers"}
 _PREFERENCE_SET = {
     "name": "I'll call you {}",
     "language": "I'll answer you in {}",
-    "tone": "my answers to you will be {}",
     "about": "I know this about you: “{}”",
 }
+_TONE_SET = {"brief": "my answers to you will be brief", "detailed": "my answers to you will be detailed"}
 _PREFERENCE_REMOVED = {
     "name": "I won't call you by a particular name",
     "language": "I'll answer you in the language you write in",
@@ -139,7 +141,7 @@ UNDO_NOT_YOURS = "Only the person whose preferences these are can undo this."
 
 _INTERRUPTED = {
     Interrupted.EDITED: "",  # the answer restarts, so there is nothing to say
-    Interrupted.STOPPED: "_(Stopped.)_",
+    Interrupted.STOPPED: ANSWER_STOPPED,
     Interrupted.RESET: "_(I stopped here because this conversation was reset.)_",
     Interrupted.DELETED: "_(I stopped here because the question was deleted.)_",
     Interrupted.ERASED: "_(I stopped here because I was asked to forget this.)_",
@@ -156,12 +158,12 @@ _STOP = {
 
 def interrupted(why: Interrupted) -> str:
     """Return the last line of an answer that was interrupted."""
-    return _INTERRUPTED[why]
+    return translated(_INTERRUPTED[why])
 
 
 def fixed_reply(outcome: ResetOutcome | StopOutcome) -> str:
     """Return the reply to a `!reset` or a `!stop` in a thread."""
-    return _RESET[outcome] if isinstance(outcome, ResetOutcome) else _STOP[outcome]
+    return translated(_RESET[outcome] if isinstance(outcome, ResetOutcome) else _STOP[outcome])
 
 
 def trouble(kind: Trouble, retry_after_s: float | None = None) -> str:
@@ -170,126 +172,92 @@ def trouble(kind: Trouble, retry_after_s: float | None = None) -> str:
     `retry_after_s`: the pause that the model's backend asked for, if it named one.
     """
     pause = whole_minutes(retry_after_s or 0.0)
-    return _TROUBLE[kind].format(wait=duration(pause) if pause > MINUTE else _WAITS.get(kind))
+    wait = duration(pause) if pause > MINUTE else translated(_WAITS.get(kind, ""))
+    return translated(_TROUBLE[kind]).format(wait=wait)
 
 
 def reset(outcome: ResetOutcome) -> str:
     """Return the reply to a reset of one thread."""
-    return _RESET[outcome]
+    return translated(_RESET[outcome])
 
 
 def reset_count(count: int) -> str:
     """Return the reply to a slash command that reset `count` sessions, one at least."""
-    if count == 1:
-        return "Done! I've forgotten our conversation here. Your next message starts a new one."
-    return f"Done! I've forgotten our {count} conversations here."
+    return plural(
+        "Done! I've forgotten our conversation here. Your next message starts a new one.",
+        "Done! I've forgotten our {count} conversations here.",
+        count,
+    )
 
 
 def forgotten(count: int) -> str:
     """Return the reply to `forget me`, which erased `count` messages and the answers to them."""
     if count == 0:
-        return NOTHING_TO_FORGET
-    messages = "your one message" if count == 1 else f"your {count} messages"
-    return f"Done! I've forgotten you, along with {messages} and my answers to you."
-
-
-def more_conversations(count: int) -> str:
-    """Return the line below a list of conversations that leaves out `count` of them."""
-    return f"And {count} more that I can't list here. “{FORGET_ALL}” includes them."
-
-
-def last_active(ago: timedelta) -> str:
-    """Return the line under a conversation in a list to choose from. `ago`: since its last message."""
-    return f"Last active {words} ago" if (words := duration(ago, units=1)) else "Last active just now"
-
-
-def status(count: int, lines: Sequence[str], idle_after: timedelta) -> str:
-    """Return the reply to `/attendant status`: the person has `count` open sessions in the channel.
-
-    `lines` describe some of them (`status_line`).
-    """
-    if count == 0:
-        return "You have no open conversations with me here."
-    have = "one open conversation" if count == 1 else f"{count} open conversations"
-    first = f"You have {have} with me here. I forget each one after {duration(idle_after) or _SOON} without a message."
-    more = [f"And {count - len(lines)} more."] if count > len(lines) else []
-    return "\n".join([first, *(f"• {line}" for line in lines), *more])
-
-
-def status_line(link: str, age: timedelta, turns: int, expires_in: timedelta) -> str:
-    """Describe one open session in `status`. `link` leads to its thread."""
-    return f"{link}: {_started(age)}, {_answers(turns)}, forgotten in {duration(expires_in) or _SOON}"
-
-
-def memory(remembered: Memory | None) -> str:
-    """Return the reply to `!status` in a thread. None: the thread has no open session."""
-    if remembered is None:
-        return (
-            "I don't remember anything from this thread. "
-            "To ask about another conversation, write `!status` in its thread."
-        )
-    summarized = ", with the oldest part summarized" if remembered.summarized else ""
-    return (
-        f"I remember this conversation: {_started(remembered.age)}, {_answers(remembered.turns)}, "
-        f"{remembered.filled:.0%} of what I can keep in mind at once{summarized}. I'll forget it in "
-        f"{duration(remembered.expires_in) or _SOON} unless somebody writes here, or right away on `!reset`."
+        return translated(NOTHING_TO_FORGET)
+    return plural(
+        "Done! I've forgotten you, along with your one message and my answers to you.",
+        "Done! I've forgotten you, along with your {count} messages and my answers to you.",
+        count,
     )
-
-
-def expires_soon(left: timedelta) -> str:
-    """Return the warning in a thread whose session is about to expire."""
-    return f"_I'll forget this conversation in {duration(left) or _SOON} unless somebody writes here._"
-
-
-_SOON = "less than a minute"
-
-
-def _started(age: timedelta) -> str:
-    return f"started {words} ago" if (words := duration(age)) else "started just now"
-
-
-def _answers(turns: int) -> str:
-    return "one answer" if turns == 1 else f"{turns} answers"
 
 
 GREETING = "Hello, I'm *{}*, an AI. Ask me anything here, or mention me in a channel. `{} help` says more."
 
+_HELP = (
+    "Hi, I'm {bot}, the attendant of this workspace.",
+    (
+        "• *Ask me*: mention me in a channel, or send me a direct message. I answer in the thread, and you "
+        "can reply there without mentioning me again. If people started the thread without me, I read what "
+        "they wrote before."
+    ),
+    (
+        "• *Stop me*: write `!stop` in the thread. If you edit a message, I go by the new text; if you delete"
+        " one, I forget it."
+    ),
+    (
+        "• *Start over*: write `!reset` in the thread, or choose _Start over_ in a message's menu. "
+        "`{reset_command}` (or `{command} reset`) resets your conversations in a channel; add `all` or a link"
+        " to a thread to pick."
+    ),
+    ("• *See what I remember*: write `!status` in the thread; `{command} status` lists your open conversations."),
+    (
+        "• *Tell me how you like your answers*: use `{command} preferences` or my Home tab, or just tell me "
+        "when it's just the two of us, for example “call me Ana”."
+    ),
+    (
+        "• *Get or erase your data*: `{command} export` sends you what I remember about you, `{command} "
+        "forget me` erases it."
+    ),
+)
+
 
 def help_text(bot: str, command: str, reset_command: str) -> str:
     """Return the reply to `/attendant help`, in Slack's mrkdwn."""
-    return (
-        f"Hi, I'm {bot}, the attendant of this workspace.\n"
-        "• *Ask me*: mention me in a channel, or send me a direct message. I answer in the thread, and you can reply "
-        "there without mentioning me again. If people started the thread without me, I read what they wrote before.\n"
-        "• *Stop me*: write `!stop` in the thread. If you edit a message, I go by the new text; if you delete one, I "
-        "forget it.\n"
-        f"• *Start over*: write `!reset` in the thread, or choose _Start over_ in a message's menu. "
-        f"`{reset_command}` (or `{command} reset`) resets your conversations in a channel; "
-        f"add `all` or a link to a thread to pick.\n"
-        f"• *See what I remember*: write `!status` in the thread; `{command} status` lists your open conversations.\n"
-        f"• *Tell me how you like your answers*: use `{command} preferences` or my Home tab, or just tell me when "
-        "it's just the two of us, for example “call me Ana”.\n"
-        f"• *Get or erase your data*: `{command} export` sends you what I remember about you, `{command} forget me` "
-        "erases it."
-    )
+    lines = map(translated, _HELP)
+    return "\n".join(line.format(bot=bot, command=command, reset_command=reset_command) for line in lines)
 
 
 def too_long(length: int, most: int) -> str:
     """Return why a preference of `length` characters was refused."""
-    return f"That's {length:,} characters; I can keep {most:,}."
+    line = translated("That's {length} characters; I can keep {most}.")
+    return line.format(length=number(length), most=number(most))
 
 
 def noted(wishes: Mapping[str, str]) -> str:
     """Return the line below an answer in which the model changed a person's preferences; empty ones were removed."""
-    return f"(Noted, from now on: {'; '.join(' '.join(line.split()) for line in _kept_lines(wishes))}.)"
+    lines = translated("; ").join(" ".join(line.split()) for line in _kept_lines(wishes))
+    return translated("(Noted, from now on: {wishes}.)").format(wishes=lines)
 
 
 def kept(wishes: Mapping[str, str]) -> str:
     """Return the message that shows a person what the model kept of their wishes; empty ones were removed."""
-    return "\n".join(["Noted, from now on:", *(f"• {line}" for line in _kept_lines(wishes))])
+    return "\n".join([translated("Noted, from now on:"), *(f"• {line}" for line in _kept_lines(wishes))])
 
 
 def _kept_lines(wishes: Mapping[str, str]) -> list[str]:
     return [
-        _PREFERENCE_SET[field].format(wish) if wish else _PREFERENCE_REMOVED[field] for field, wish in wishes.items()
+        translated(_TONE_SET[wish] if field == "tone" else _PREFERENCE_SET[field]).format(wish)
+        if wish
+        else translated(_PREFERENCE_REMOVED[field])
+        for field, wish in wishes.items()
     ]

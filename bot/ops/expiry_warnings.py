@@ -10,12 +10,14 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from bot.domain import texts
+from bot.domain import session_texts
+from bot.domain.language import speaking
 from bot.domain.sessions import ExpiringSession, IdleLimits
 from bot.errors import PlatformError, PlatformUnavailable
-from bot.store import sessions
+from bot.store import session_owners, sessions
 from bot.store.engine import Store
 from bot.turns.adapter import Adapter
+from bot.turns.reader_languages import ReaderLanguages
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ class ExpiryWarnings:
         """`ahead` is the time between the warning and the expiry."""
         self._store = store
         self._adapters = {(adapter.platform, adapter.workspace): adapter for adapter in adapters}
+        self._languages = ReaderLanguages(store, {adapter.platform: adapter for adapter in adapters})
         self._clock = clock
         self._idle = idle
         self._ahead = ahead
@@ -71,8 +74,15 @@ class ExpiryWarnings:
         if remaining <= timedelta() or not await self._store.run(sessions.is_warned, expiring):
             return False
         try:
-            await self._adapters[thread.platform, thread.workspace].notify(thread, texts.expires_soon(remaining))
+            with speaking(await self._language(expiring)):
+                line = session_texts.expires_soon(remaining)
+            await self._adapters[thread.platform, thread.workspace].notify(thread, line)
         except PlatformError as error:
             log.warning("expiry_warning_refused", extra={"place": str(thread), "error": str(error)})
             return False
         return True
+
+    async def _language(self, expiring: ExpiringSession) -> str:
+        """Return the language of the person who asked last."""
+        asker = await self._store.run(session_owners.last_asker, expiring.id)
+        return await self._languages.find(expiring.thread.platform, expiring.thread.workspace, asker)

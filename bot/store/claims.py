@@ -98,7 +98,7 @@ def settle(connection: Connection, claimed: Claim, settled: Settlement, *, now: 
         return False
     is_closed = interrupted not in {None, Interrupted.STOPPED}  # the session is closed, and its words are erased
     if interrupted is Interrupted.STOPPED and not _is_unchanged(connection, claimed):
-        settled = replace(settled, state=TurnState.STOPPED, answer=texts.interrupted(Interrupted.STOPPED))
+        settled = replace(settled, state=TurnState.STOPPED, answer=texts.ANSWER_STOPPED)
     state = TurnState.SUPERSEDED if is_closed else settled.state
     values = _answer_of(settled) | {
         "state": state.value,

@@ -67,7 +67,7 @@ def leave_unanswered(
             session_id=session_id,
             attempt=0,
             state=state.value,
-            answer=texts.interrupted(Interrupted.STOPPED) if state is TurnState.STOPPED else None,
+            answer=texts.ANSWER_STOPPED if state is TurnState.STOPPED else None,
             started_at=now,
             finished_at=now,
         )

@@ -31,13 +31,16 @@ class RefusedCommand:
     thread_id: int
     row_id: int  # of its message
     message_id: str
+    author_id: str
     outcome: ResetOutcome | StopOutcome
 
 
 def waiting(connection: Connection, thread_ids: Sequence[int]) -> list[RefusedCommand]:
     """Return the refused commands that wait in these threads, oldest first."""
     rows = connection.execute(_WAITING, {"these": list(thread_ids)})
-    return [RefusedCommand(row.thread_id, row.id, row.message_id, _REFUSED[row.fixed_reply]) for row in rows]
+    return [
+        RefusedCommand(row.thread_id, row.id, row.message_id, row.author_id, _REFUSED[row.fixed_reply]) for row in rows
+    ]
 
 
 def settle(connection: Connection, command: RefusedCommand, answer_id: str | None, *, now: datetime) -> None:
@@ -57,7 +60,7 @@ def settle(connection: Connection, command: RefusedCommand, answer_id: str | Non
 
 _WAITS = sa.select(MESSAGES.c.id).where(MESSAGES.c.turn_id.is_(None))
 _WAITING = (
-    sa.select(MESSAGES.c.id, MESSAGES.c.thread_id, MESSAGES.c.message_id, MESSAGES.c.fixed_reply)
+    sa.select(MESSAGES.c.id, MESSAGES.c.thread_id, MESSAGES.c.message_id, MESSAGES.c.author_id, MESSAGES.c.fixed_reply)
     .where(
         MESSAGES.c.turn_id.is_(None),
         MESSAGES.c.thread_id.in_(sa.bindparam("these", expanding=True)),

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from bot.domain.sessions import Closed
 from bot.store import sessions
-from bot.store.tables import SESSIONS, THREADS
+from bot.store.tables import MESSAGES, SESSIONS, THREADS
 
 MOST_BYTES = 64_000_000  # in a person's open sessions; beyond it the oldest ones expire
 MOST_SESSIONS = 1_000
@@ -41,6 +41,17 @@ def disown(connection: Connection, place: Sequence[sa.ColumnElement[bool]], owne
     connection.execute(owned.values(owner=""))
 
 
+def last_asker(connection: Connection, session_id: str) -> str:
+    """Return the author of the newest message in a session; empty when it has none."""
+    return connection.execute(_LAST_ASKER, {"this_session": session_id}).scalar() or ""
+
+
+_LAST_ASKER = (
+    sa.select(MESSAGES.c.author_id)
+    .where(MESSAGES.c.session_id == sa.bindparam("this_session"), MESSAGES.c.deleted_at.is_(None))
+    .order_by(MESSAGES.c.message_id.desc())
+    .limit(1)
+)
 _OF_OWNER = (
     sa.select(SESSIONS.c.id, SESSIONS.c.stored_bytes)
     .where(SESSIONS.c.owner == sa.bindparam("this_owner"), SESSIONS.c.closed_at.is_(None))

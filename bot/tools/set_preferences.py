@@ -9,6 +9,7 @@ from typing import Any
 
 from bot.config.settings import Settings
 from bot.domain import texts
+from bot.domain.language import ENGLISH, speaking
 from bot.domain.preferences import MOST_CHARACTERS, NEITHER, Tone
 from bot.errors import PreferencesRefused, StoreUnavailable
 from bot.prompt.compose import PromptParts
@@ -43,7 +44,8 @@ def set_preferences(
         try:
             saved = await store.run(preferences.change_as_asked, claim, wishes, now=clock())
         except PreferencesRefused as refused:
-            return failed(refused.problems)
+            with speaking(ENGLISH):  # to the model
+                return failed(refused.problems)
         except StoreUnavailable:
             return failed("this cannot be kept at the moment")
         if saved is None:

@@ -71,6 +71,9 @@ class AnswerWriter(Protocol):
     def think(self) -> None:
         """Note that the model thinks, for the status."""
 
+    def speak_anew(self) -> None:
+        """Show the status again, because the reader's language has become known."""
+
     async def drain(self) -> None:
         """Wait while too much text is not shown yet. It may be cancelled without a loss of text, and never raises."""
 

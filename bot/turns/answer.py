@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from bot.domain import file_texts, texts
+from bot.domain.language import translated
 from bot.domain.sessions import Interrupted
 from bot.errors import ModelError, Trouble, trace
 from bot.llm import LLM, NO_PARAMETERS, Done, Parameters, Piece, Retry, Thinking, answer_limit, of_caller, top
@@ -151,10 +152,10 @@ class AnswerStream:
         truncated = result.done is not None and result.done.truncated
         unseen = result.done is not None and result.done.images_unseen
         notes = [
-            *[texts.TRUNCATED] * truncated,
-            *[texts.SHORTENED] * self.prompt.shortened,
-            *[file_texts.FILES_CUT] * self.prompt.files_cut,
-            *[file_texts.IMAGES_UNSEEN] * unseen,
+            *[translated(texts.TRUNCATED)] * truncated,
+            *[translated(texts.SHORTENED)] * self.prompt.shortened,
+            *[translated(file_texts.FILES_CUT)] * self.prompt.files_cut,
+            *[translated(file_texts.IMAGES_UNSEEN)] * unseen,
             *self.notes,
         ]
         return _after(result.text, "\n".join(notes)) if notes else ""

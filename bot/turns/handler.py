@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from bot.access.redaction import Redactor
-from bot.domain import file_texts, redaction_texts, texts
+from bot.domain import file_texts, redaction_texts, session_texts, texts
+from bot.domain.language import speaking, translated
 from bot.domain.sessions import Interrupted, StatusReply
 from bot.errors import PlatformError, StoreUnavailable
 from bot.llm import Retry, Thinking
@@ -31,6 +32,7 @@ from bot.turns.gatherer import Gatherer
 from bot.turns.interruption import TurnInterrupted
 from bot.turns.ledger import StoredLedger
 from bot.turns.policies import Policy
+from bot.turns.reader_languages import Addressee, ReaderLanguages
 from bot.turns.refusals import Refusals
 from bot.turns.running_turn import RunningTurn
 from bot.turns.service import TurnService, log_trouble
@@ -61,7 +63,8 @@ class TurnHandler:
         self._adapters = {adapter.platform: adapter for adapter in adapters}
         self._clock = clock
         self._max_attempts = max_attempts
-        self.refusals = Refusals(store, self._adapters, clock=clock)
+        self.languages = ReaderLanguages(store, self._adapters)
+        self.refusals = Refusals(store, self._adapters, self.languages, clock=clock)
         self._gatherer = Gatherer(store, turns, assistant, self._adapters, files, clock=clock)
 
     @property
@@ -76,7 +79,8 @@ class TurnHandler:
 
     async def show_waiting(self, target: AnswerTarget, waited: timedelta = timedelta()) -> None:
         """Show the person that their message is accepted, but has to wait, and for how long it has."""
-        await self._adapters[target.thread.platform].show_waiting(target, waited)
+        with speaking(self.languages.last_known(target.thread, target.author.id)):
+            await self._adapters[target.thread.platform].show_waiting(target, waited)
 
     async def end_waiting(self, target: AnswerTarget) -> None:
         """End that status, where no answer will end it."""
@@ -85,16 +89,20 @@ class TurnHandler:
     async def handle(self, turn: Running) -> None:
         """Bring the turn to its end. Raises PlatformUnavailable when it has to be tried again later."""
         claim = turn.claim
-        if claim.failures >= self._max_attempts:
-            await self._give_up(turn)
-        elif claim.fixed_reply is not None:
-            await self._turns.settle(turn, await self._post(turn, await self._text_of(claim, claim.fixed_reply)))
-        elif claim.interrupted is not None:
-            await self._turns.settle(turn, await self._end(turn, claim.interrupted))
-        else:
-            await self._answer(turn)
+        async with self.languages.speaking_to(claim.thread, claim.author) as addressee:
+            is_question = claim.fixed_reply is None and claim.interrupted is None
+            if is_question and claim.failures < self._max_attempts:
+                await self._answer(turn, addressee)
+                return
+            await addressee.found()
+            if claim.failures >= self._max_attempts:
+                await self._give_up(turn)
+            elif claim.fixed_reply is not None:
+                await self._turns.settle(turn, await self._post(turn, await self._text_of(claim, claim.fixed_reply)))
+            elif claim.interrupted is not None:
+                await self._turns.settle(turn, await self._end(turn, claim.interrupted))
 
-    async def _answer(self, turn: Running) -> None:
+    async def _answer(self, turn: Running, addressee: Addressee) -> None:
         claim, ledger, answer = turn.claim, StoredLedger(self._store, turn), None
         try:
             async with (
@@ -102,8 +110,10 @@ class TurnHandler:
                 self._keeping(claim) as keep,
                 self._adapters[claim.thread.platform].writer(_target(claim), ledger) as writer,
             ):
-                answer = await self._begin(turn)
-                opening = f"{texts.STARTED_FRESH}\n\n" if claim.follows_expired else ""
+                answer = await self._begin(turn, addressee)
+                if addressee.is_other:
+                    writer.speak_anew()
+                opening = f"{translated(texts.STARTED_FRESH)}\n\n" if claim.follows_expired else ""
                 await _write(answer, writer, opening, partial(_observe, FIRST_WORD, claim, self._clock))
                 keep(answer)
                 await turn.interruption.limit(writer.finish, ignores=ledger.finishes_despite)
@@ -133,9 +143,10 @@ class TurnHandler:
             if change is not None and change.turn_id == claim.turn_id and change.wishes:
                 await self._adapters[place.platform].show_kept(_target(claim), change)
 
-    async def _begin(self, turn: Running) -> AnswerStream:
+    async def _begin(self, turn: Running, addressee: Addressee) -> AnswerStream:
         claim = turn.claim
         parts = await self._gatherer.gather(claim, turn.interruption)
+        await addressee.found()
 
         def answer() -> AnswerStream:
             return self._assistant.answer(
@@ -176,7 +187,7 @@ class TurnHandler:
         """
         log.error("turn_abandoned", extra=turn.claim.log_fields)
         if turn.claim.failures == self._max_attempts:
-            await self._post(turn, texts.SOMETHING_BROKE)
+            await self._post(turn, translated(texts.SOMETHING_BROKE))
         await self._turns.settle(turn, Settlement(TurnState.FAILED, texts.FAILED_TURN))
 
     async def _end_slow_answer(self, turn: Running) -> Settlement:
@@ -188,15 +199,15 @@ class TurnHandler:
 
     async def _end(self, turn: Running, why: Interrupted, *, attempt: int | None = None) -> Settlement:
         """End an interrupted turn, and remove any fragment of its answer. Only a stop is confirmed in the thread."""
-        sentence = texts.interrupted(why) if why is Interrupted.STOPPED else ""
-        await self._post(turn, sentence, attempt=attempt)
-        return Settlement(TurnState.STOPPED if sentence else TurnState.SUPERSEDED, sentence or None)
+        is_stop = why is Interrupted.STOPPED
+        await self._post(turn, texts.interrupted(why) if is_stop else "", attempt=attempt)
+        return Settlement(TurnState.STOPPED, texts.ANSWER_STOPPED) if is_stop else Settlement(TurnState.SUPERSEDED)
 
     async def _text_of(self, claim: PlatformClaim, reply: FixedReply) -> str:
         if not isinstance(reply, StatusReply):
             return texts.fixed_reply(reply)
         session = await self._store.run_until_available(sessions.open_in, claim.thread_id)
-        return texts.memory(await self._turns.memory(session, claim.turn_id))
+        return session_texts.memory(await self._turns.memory(session, claim.turn_id))
 
     async def _post(self, turn: Running, sentence: str, *, attempt: int | None = None) -> Settlement:
         """Post a sentence of the bot's own as the turn's answer; an empty one only removes an earlier fragment."""
@@ -251,8 +262,8 @@ def _notes(parts: PromptParts, redactor: Redactor) -> list[str]:
     """Return the lines below the answer. That a secret was removed is said until the conversation remembers one."""
     files = [file for message in parts.newest.messages for file in files_in(message)]
     is_told = any(redactor.has_placeholder(turn.texts) for turn in parts.past.turns)
-    removed = [redaction_texts.REMOVED] if redactor.has_placeholder(parts.newest.texts) and not is_told else []
-    return [*file_texts.unread_files(files), *removed]
+    is_removed = redactor.has_placeholder(parts.newest.texts) and not is_told
+    return [*file_texts.unread_files(files), *[translated(redaction_texts.REMOVED)] * is_removed]
 
 
 def _settlement(answer: AnswerStream | None, *, shown: bool) -> Settlement:
@@ -269,7 +280,7 @@ def _settlement(answer: AnswerStream | None, *, shown: bool) -> Settlement:
 def _state(interrupted: Interrupted | None, *, failed: bool) -> tuple[TurnState, str]:
     """Return how a turn ended, and the note on it that the model reads later, after its own words."""
     if interrupted is Interrupted.STOPPED:
-        return TurnState.STOPPED, texts.interrupted(interrupted)
+        return TurnState.STOPPED, texts.ANSWER_STOPPED
     if interrupted is not None:
         return TurnState.SUPERSEDED, ""
     return (TurnState.FAILED, texts.FAILED_TURN) if failed else (TurnState.ANSWERED, "")

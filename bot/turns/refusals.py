@@ -12,11 +12,13 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 
 from bot.domain import texts
+from bot.domain.language import speaking
 from bot.errors import PlatformError, PlatformUnavailable, StoreUnavailable
 from bot.store import refused_commands
 from bot.store.claims import PlatformClaim
 from bot.store.engine import Store
 from bot.turns.adapter import Adapter
+from bot.turns.reader_languages import ReaderLanguages
 from bot.turns.running_turn import RunningTurn
 
 Running = RunningTurn[PlatformClaim]
@@ -25,10 +27,18 @@ Running = RunningTurn[PlatformClaim]
 class Refusals:
     """Posts the refusals in the threads that are answered here."""
 
-    def __init__(self, store: Store, adapters: Mapping[str, Adapter], *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        adapters: Mapping[str, Adapter],
+        languages: ReaderLanguages,
+        *,
+        clock: Callable[[], datetime],
+    ) -> None:
         """`adapters` are those of each platform."""
         self._store = store
         self._adapters = adapters
+        self._languages = languages
         self._clock = clock
         self._running: dict[int, Running] = {}  # by thread
         self._posting: dict[int, asyncio.Task[None]] = {}  # by thread
@@ -61,7 +71,8 @@ class Refusals:
         try:
             with suppress(StoreUnavailable, PlatformError, PlatformUnavailable):  # they wait for the end of the answer
                 for command in await self._store.run(refused_commands.waiting, [thread_id]):
-                    sentence = texts.fixed_reply(command.outcome)
+                    with speaking(await self._languages.find(place.platform, place.workspace, command.author_id)):
+                        sentence = texts.fixed_reply(command.outcome)
                     post = self._adapters[place.platform].post_beside
                     answer_id = await post(place, sentence, command.message_id, turn.is_ours)
                     now = self._clock()

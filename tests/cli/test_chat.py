@@ -10,7 +10,7 @@ from bot import Attendant
 from bot.cli.chat import talk
 from bot.cli.terminal_text import BOLD, NORMAL
 from bot.config.settings import Settings
-from bot.domain import texts
+from bot.domain import session_texts, texts
 from bot.domain.sessions import ResetOutcome, StopOutcome
 from bot.errors import ModelError, Trouble
 from bot.testing import ScriptedLLM
@@ -56,7 +56,7 @@ async def test_status_shows_the_memory_in_figures(empty_sqlite_url: str, llm: Sc
     llm.script("one")
     nothing, _, told = await shown(empty_sqlite_url, llm, "!status", "my VPN is down", "!status")
 
-    assert nothing == texts.memory(None)
+    assert nothing == session_texts.memory(None)
     assert "one answer" in told
 
 

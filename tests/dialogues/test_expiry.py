@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from bot.domain import texts
+from bot.domain import session_texts, texts
 from bot.store.tables import MESSAGES, TURNS
 from tests.support.room import Room
 
@@ -111,7 +111,7 @@ async def test_a_thread_is_warned_once_before_it_is_forgotten(room: Room) -> Non
     await warn(room)
     await warn(room)
 
-    assert talk.texts()[1:] == [texts.expires_soon(timedelta(minutes=20))]
+    assert talk.texts()[1:] == [session_texts.expires_soon(timedelta(minutes=20))]
     room.clock.advance(timedelta(minutes=20, seconds=1))
     assert await room.services.scheduler.expire() == 1
 
@@ -130,7 +130,7 @@ async def test_a_message_after_the_warning_continues_the_session(room: Room) -> 
     await room.settled()
     room.clock.advance(timedelta(hours=23, minutes=40))
     await warn(room)
-    assert talk.texts()[3:] == [texts.expires_soon(timedelta(minutes=20))]
+    assert talk.texts()[3:] == [session_texts.expires_soon(timedelta(minutes=20))]
 
 
 @pytest.mark.parametrize("room_settings", [WARNED], ids=["half an hour"])

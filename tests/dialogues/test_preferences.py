@@ -214,7 +214,7 @@ async def test_the_time_and_the_locale_come_from_the_profile(room: Room) -> None
     """The model knows the author's local time and locale, from Slack's profile."""
     room.clock.advance(timedelta(days=200, hours=1))
     await room.guest("Ana").mentions("hello").answers(1)
-    assert "Monday 2026-07-20 14:00 (Europe/Lisbon, UTC+01:00); their locale is pt-PT" in note_in(
+    assert "Monday 2026-07-20 14:00 (Europe/Lisbon, UTC+01:00); their locale is en-GB" in note_in(
         room.model.requests[-1]
     )
 

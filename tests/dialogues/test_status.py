@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from bot.domain import texts
+from bot.domain import session_texts
 from tests.support.openai_server import says
 from tests.support.room import Room
 
-NOTHING = texts.memory(None)
+NOTHING = session_texts.memory(None)
 HOUR = timedelta(hours=1)
 
 
@@ -98,7 +98,7 @@ async def test_a_sentence_about_the_status_is_a_message(room: Room) -> None:
 async def test_the_slash_command_lists_open_conversations(room: Room) -> None:
     """The list has the caller's conversations in the channel, each with a link, its start and its expiry."""
     ana = room.guest("Ana")
-    assert (await ana.commands("/attendant", "status")).text == texts.status(0, [], 24 * HOUR)
+    assert (await ana.commands("/attendant", "status")).text == session_texts.status(0, [], 24 * HOUR)
     talk = ana.mentions("my VPN is down")
     await room.guest("Ben").mentions("my badge is lost").answers(1)
     await talk.answers(1)

@@ -91,7 +91,7 @@ def test_preferences_name_their_author_in_a_shared_thread() -> None:
     first, second, third, *marked = shown(ALL, Profile("Asia/Tokyo", timedelta(hours=9), "ja-JP"), "ana").splitlines()
 
     assert first == 'The newest message is by the person called "ana".'
-    assert second == "For its author it is now Sunday 2026-11-22 08:30 (Asia/Tokyo, UTC+09:00); their locale is ja-JP."
+    assert second == "For its author it is now Sunday 2026-11-22 08:30 (Asia/Tokyo, UTC+09:00)."
     assert "counts for nobody else" in third
     assert marked == [
         "> Call me Rita.",
@@ -101,6 +101,15 @@ def test_preferences_name_their_author_in_a_shared_thread() -> None:
         "> I use Linux.",
         "> No mouse.",
     ]
+
+
+def test_the_language_is_told_once() -> None:
+    """A preference for a language takes the place of the locale, and without one the model reads the locale."""
+    profile = Profile("Asia/Tokyo", timedelta(hours=9), "ja-JP")
+
+    assert "ja-JP" not in shown(Preferences(language="German"), profile)
+    assert shown(Preferences(language="German"), profile).count("German") == 1
+    assert shown(Preferences(name="Rita"), profile).count("their locale is ja-JP") == 1
 
 
 def test_no_preferences_and_no_profile_make_no_text() -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.domain import texts
+from bot.domain import session_texts, texts
 from bot.domain.sessions import Interrupted, Memory, ResetOutcome, StopOutcome
 from bot.errors import Trouble
 
@@ -18,10 +18,14 @@ SENTENCES = [
     *map(texts.fixed_reply, (*ResetOutcome, *StopOutcome)),
     *map(texts.interrupted, ENDS),
     *map(texts.reset_count, (1, 2)),
-    *(texts.status(count, ["one"] * min(count, 1), timedelta(hours=hours)) for count in (0, 1, 2) for hours in (0, 24)),
-    texts.status_line("here", timedelta(), 1, timedelta()),
-    *map(texts.memory, (None, Memory(timedelta(), 1, 0.5, timedelta()))),
-    texts.expires_soon(timedelta(minutes=5)),
+    *(
+        session_texts.status(count, ["one"] * min(count, 1), timedelta(hours=hours))
+        for count in (0, 1, 2)
+        for hours in (0, 24)
+    ),
+    session_texts.status_line("here", timedelta(), 1, timedelta()),
+    *map(session_texts.memory, (None, Memory(timedelta(), 1, 0.5, timedelta()))),
+    session_texts.expires_soon(timedelta(minutes=5)),
     *map(texts.forgotten, (0, 1, 2)),
     texts.help_text("attendant", "/attendant", "/reset"),
 ]
@@ -71,7 +75,7 @@ def test_a_known_pause_is_told(seconds: float | None, words: str) -> None:
 )
 def test_last_activity_is_given_in_the_largest_unit(ago: timedelta, expected: str) -> None:
     """A list of sessions says roughly when each was last active."""
-    assert texts.last_active(ago) == f"Last active {expected}"
+    assert session_texts.last_active(ago) == f"Last active {expected}"
 
 
 @pytest.mark.parametrize(
@@ -87,18 +91,18 @@ def test_last_activity_is_given_in_the_largest_unit(ago: timedelta, expected: st
 )
 def test_the_status_counts(count: int, hours: float, expected: str) -> None:
     """The status says how many sessions are open, and when each expires."""
-    assert expected in texts.status(count, ["one"], timedelta(hours=hours))
+    assert expected in session_texts.status(count, ["one"], timedelta(hours=hours))
 
 
 def test_the_status_of_a_session_gives_figures() -> None:
     """The reply gives the age, the number of answers, the share of the memory and the time left."""
     remembered = Memory(timedelta(minutes=125), 3, 0.123, timedelta(hours=22))
 
-    assert texts.memory(remembered) == (
+    assert session_texts.memory(remembered) == (
         "I remember this conversation: started 2 hours 5 minutes ago, 3 answers, 12% of what I can keep in mind at "
         "once. I'll forget it in 22 hours unless somebody writes here, or right away on `!reset`."
     )
-    line = texts.status_line("<link>", timedelta(), 1, timedelta(seconds=5))
+    line = session_texts.status_line("<link>", timedelta(), 1, timedelta(seconds=5))
     assert line == "<link>: started just now, one answer, forgotten in less than a minute"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 
-from bot.domain import texts
+from bot.domain import session_texts
 from bot.domain.sessions import ExpiringSession, IdleLimits
 from bot.errors import PlatformError, PlatformUnavailable
 from bot.ops.expiry_warnings import BATCH, ExpiryWarnings
@@ -119,7 +119,7 @@ async def test_every_thread_is_warned_once(driver: StoreDriver, clock: SettableC
     posted = [await warnings_of(driver, clock, adapter).warn() for _ in range(2)]
 
     assert posted == [BATCH + 1, 0]
-    assert {text for _, text in adapter.notified} == {texts.expires_soon(5 * MINUTE)}
+    assert {text for _, text in adapter.notified} == {session_texts.expires_soon(5 * MINUTE)}
     assert {place for place, _ in adapter.notified} == {thread(number) for number in range(BATCH + 1)}
 
 

@@ -10,6 +10,7 @@ from bot.prompt.thread_context import EarlierMessage, ThreadContext
 from bot.store import thread_context
 from bot.turns.leases import LeaseKeeper
 from bot.turns.personal_data import PersonalData
+from bot.turns.reader_languages import ReaderLanguages
 from tests.support.builders import ANA, BEN, CHI, NOON, deletion, edit, mention, reply, stop, thread
 from tests.support.store_driver import StoreDriver
 
@@ -17,7 +18,8 @@ from tests.support.store_driver import StoreDriver
 async def export_of(driver: StoreDriver, limit: int = 10) -> PersonalDataExport:
     """Return Ana's export."""
     leases = LeaseKeeper(driver.store, owner="one", clock=lambda: driver.now)
-    return await PersonalData(driver.store, leases, clock=lambda: driver.now, redactor=Redactor.of()).export(
+    languages = ReaderLanguages(driver.store, {})
+    return await PersonalData(driver.store, leases, languages, clock=lambda: driver.now, redactor=Redactor.of()).export(
         "chat", "T1", ANA, limit=limit
     )
 

@@ -185,6 +185,9 @@ class RecordingWriter:
         """See AnswerWriter."""
         self._adapter.thoughts += 1
 
+    def speak_anew(self) -> None:
+        """See AnswerWriter."""
+
     async def drain(self) -> None:
         """See AnswerWriter."""
 

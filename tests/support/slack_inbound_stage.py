@@ -14,6 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.access.access_rules import Standing
 from bot.domain.events import Author, Event, Thread
+from bot.domain.language import ENGLISH
 from bot.domain.personal_data import ExportedMessage, PersonalDataExport
 from bot.domain.preferences import NO_PREFERENCES, ModelsChange, Preferences, changed
 from bot.domain.sessions import OpenSession, ResetOutcome
@@ -87,6 +88,7 @@ class RecordingInbox:
         self.forgotten: list[str] = []  # user ids
         self.outcome = ResetOutcome.DONE
         self.saved_preferences: dict[str, Preferences] = {}
+        self.languages: dict[str, str] = {}  # by user id
         self.failures_left = 0  # that many of the next calls fail
         self.failed_deliveries = 0
         self.accepting = asyncio.Event()  # an event is being accepted
@@ -122,6 +124,10 @@ class RecordingInbox:
         del platform, workspace
         self._maybe_fail()
         return self.saved_preferences.get(user_id, NO_PREFERENCES)
+
+    async def language(self, platform: str, workspace: str, user_id: str) -> str:
+        del platform, workspace
+        return self.languages.get(user_id, ENGLISH)
 
     async def set_preferences(
         self, platform: str, workspace: str, user_id: str, wishes: Mapping[str, object]

@@ -93,7 +93,9 @@ class WorkLayer:
             redactor=redactor,
         )
         self.sessions = OpenSessions(store, self.leases, clock=clock.now)
-        self.personal_data = PersonalData(store, self.leases, clock=clock.now, redactor=redactor)
+        self.personal_data = PersonalData(
+            store, self.leases, self.handler.languages, clock=clock.now, redactor=redactor
+        )
 
     async def turns(self) -> Sequence[sa.Row[*tuple[object, ...]]]:
         """Return every turn, oldest first."""

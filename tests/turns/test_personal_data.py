@@ -12,6 +12,7 @@ from bot.store.tables import MESSAGES
 from bot.turns import personal_data
 from bot.turns.leases import LeaseKeeper
 from bot.turns.personal_data import PersonalData
+from bot.turns.reader_languages import ReaderLanguages
 from tests.support.builders import ANA, BEN, mention, reply, thread
 from tests.support.store_driver import StoreDriver
 from tests.support.transactions import changed_rows
@@ -23,7 +24,8 @@ ROWS_PER_MESSAGE = 8  # its own, and those of its turn, its session and its thre
 def data_of(driver: StoreDriver) -> PersonalData:
     """Return the service, without running turns."""
     leases = LeaseKeeper(driver.store, owner="one", clock=lambda: driver.now)
-    return PersonalData(driver.store, leases, clock=lambda: driver.now, redactor=Redactor.of())
+    languages = ReaderLanguages(driver.store, {})
+    return PersonalData(driver.store, leases, languages, clock=lambda: driver.now, redactor=Redactor.of())
 
 
 async def test_forget_me_changes_few_rows_in_each_transaction(driver: StoreDriver) -> None:

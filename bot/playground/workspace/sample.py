@@ -16,10 +16,11 @@ from bot.playground.workspace.workspace import Workspace
 
 _TEAM = Team("T0HARBOUR", "Harbour & Co", "harbour-and-co")
 _PEOPLE = (
-    Person("U0ANASILVA", "ana", "Ana Silva", _TEAM.id, "Accounts", "b0475b", "Europe/Lisbon", "pt-PT"),
+    Person("U0ANASILVA", "ana", "Ana Silva", _TEAM.id, "Accounts", "b0475b", "Europe/Lisbon"),
     Person("U0BENOKAFO", "ben", "Ben Okafor", _TEAM.id, "Warehouse", "2f6f9f"),
     Person("U0CHIDINWO", "chidi", "Chidi Nwosu", _TEAM.id, "IT", "3c7a4e"),
     Person("U0DALIAHAD", "dalia", "Dalia Haddad", _TEAM.id, "People & Culture", "8a5a1f"),
+    Person("U0EMMAVOGE", "emma", "Emma Vogel", _TEAM.id, "Sales", "6a4fa5", "Europe/Berlin", "de-DE"),
 )
 # Fields of a message by a workflow that people built: the bot of an app that Slack makes for it.
 WORKFLOW = {"bot_id": "B0ONBOARD0", "app_id": "A0ONBOARD0", "username": "Onboarding"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
@@ -54,7 +55,7 @@ def build_app(
     app.error(handle_error)
     ephemeral = EphemeralMessages(client)
     idle = IdleLimits(settings.idle_after, settings.idle_after_by_channel)
-    help_text = texts.help_text(bot.name, settings.slack_command, settings.slack_reset_command)
+    help_text = partial(texts.help_text, bot.name, settings.slack_command, settings.slack_reset_command)
     rolling = settings.dm_sessions == "rolling"
     resets = Resets(services.sessions, bot, clock, rolling=rolling)
     status = SessionStatus(services.sessions, bot, clock, idle)
@@ -63,9 +64,9 @@ def build_app(
     installations.register(app, bot)  # first, so that no other request reaches the listeners
     malformed_requests.register(app)
     gatekeeper = Gatekeeper(AccessRules.from_settings(settings, bot.team_id), people)
-    entrances.register(app, gatekeeper, ephemeral, client, bot)
+    entrances.register(app, gatekeeper, services.personal_data, ephemeral=ephemeral, client=client, bot=bot)
     intake = GuardedIntake(services.inbox, gatekeeper, services.personal_data, client, bot)
-    greeting = Greeting(services.personal_data, client, bot, texts.GREETING.format(bot.name, settings.slack_command))
+    greeting = Greeting(services.personal_data, client, bot, settings.slack_command)
     events.register(app, intake, bot, preferences, greeting, rolling=rolling)
     commands.register(app, resets, status, preferences, data_requests, settings=settings, help_text=help_text)
     shortcuts.register(app, resets, ephemeral)

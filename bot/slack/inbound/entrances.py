@@ -6,6 +6,7 @@ command or a button in reply. What they edit or delete of their earlier messages
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -19,6 +20,7 @@ from bot.access.access_rules import Entrance, Refusal
 from bot.access.gatekeeper import Gatekeeper
 from bot.domain import access_texts
 from bot.domain.events import Event, MessageEdited, MessageReceived, ResetRequested, StatusRequested, StopRequested
+from bot.domain.language import ENGLISH, speak, translated
 from bot.errors import StoreUnavailable
 from bot.slack.errors import CLIENT_ERRORS, error_code
 from bot.slack.identity import PLATFORM, BotIdentity
@@ -80,6 +82,7 @@ class GuardedIntake:
         try:
             if not await self._records.claim_access_notice(PLATFORM, self._bot.team_id, user):
                 return
+            speak(await self._records.language(PLATFORM, self._bot.team_id, user))
             root = thread.root if thread.root not in ("", event.message_id) else None
             await self._client.chat_postEphemeral(channel=thread.channel, user=user, thread_ts=root, text=_line(why))
         except StoreUnavailable as error:
@@ -89,13 +92,26 @@ class GuardedIntake:
 
 
 def register(
-    app: AsyncApp, gatekeeper: Gatekeeper, ephemeral: EphemeralMessages, client: AsyncWebClient, bot: BotIdentity
+    app: AsyncApp,
+    gatekeeper: Gatekeeper,
+    records: PersonalRecords,
+    *,
+    ephemeral: EphemeralMessages,
+    client: AsyncWebClient,
+    bot: BotIdentity,
 ) -> None:
-    """Keep commands, buttons, shortcuts, modals and the Home tab from people who are not admitted."""
+    """Keep commands, buttons, shortcuts, modals and the Home tab from people who are not admitted.
+
+    The listeners that follow speak the language of the person who used the bot.
+    """
 
     async def admit(body: dict[str, Any], next_: Callable[[], Awaitable[BoltResponse]]) -> BoltResponse | None:
-        entrance = _of_interaction(body, bot)
-        refusal = await gatekeeper.refusal(entrance) if entrance is not None else None
+        entrance, refusal = _of_interaction(body, bot), None
+        speak(ENGLISH)
+        if entrance is not None:
+            language = records.language(PLATFORM, bot.team_id, entrance.user)
+            refusal, known = await asyncio.gather(gatekeeper.refusal(entrance), language)
+            speak(known)
         if entrance is None or refusal is None:
             await next_()
             return None
@@ -141,11 +157,11 @@ def _of_interaction(body: dict[str, Any], bot: BotIdentity) -> Entrance | None:
 
 
 def _line(refusal: Refusal) -> str:
-    return _LINES.get(refusal, access_texts.REFUSED)
+    return translated(_LINES.get(refusal, access_texts.REFUSED))
 
 
 def _modal(line: str) -> View:
-    title, blocks = plain_text(access_texts.ACCESS_TITLE), [{"type": "section", "text": plain_text(line)}]
+    title, blocks = plain_text(translated(access_texts.ACCESS_TITLE)), [{"type": "section", "text": plain_text(line)}]
     return {"type": "modal", "title": title, "blocks": blocks}
 
 

@@ -12,6 +12,7 @@ from datetime import timedelta
 from bot.domain import texts
 from bot.domain.activities import LATER, Activity, working
 from bot.domain.events import Thread
+from bot.domain.language import translated
 from bot.slack.monotonic_clock import MonotonicClock
 from bot.slack.outbound.status import Status
 
@@ -35,7 +36,7 @@ class AnswerStatus:
 
     async def show(self) -> None:
         """Show it before any text."""
-        self._words = texts.WORKING
+        self._words = translated(texts.WORKING)
         await self._status.show(self._thread, self._words)
 
     def note(self, activity: Activity) -> None:
@@ -69,7 +70,7 @@ class AnswerStatus:
     async def restore(self) -> None:
         """Show it again after another message of the bot's has ended it."""
         if not self._has_text:
-            await self._status.show(self._thread, self._words or texts.WORKING)
+            await self._status.show(self._thread, self._words or translated(texts.WORKING))
             self._stays = self._stays or self._has_text  # text may have begun meanwhile
 
     async def end(self, *, any_made: bool, any_posted: bool) -> None:

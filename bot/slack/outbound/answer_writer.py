@@ -67,6 +67,10 @@ class SlackAnswerWriter:
         self._status.note(Activity.THINKING)
         self._news.set()
 
+    def speak_anew(self) -> None:
+        """See AnswerWriter."""
+        self._news.set()
+
     async def drain(self) -> None:
         """See AnswerWriter."""
         while len(self._text if self._anew is None else self._anew) > MOST_BUFFERED and not self._is_away:
@@ -147,20 +151,20 @@ class SlackAnswerWriter:
                 self._text = self._messages.rest_of(self._text)
 
     async def _grow(self) -> None:
-        if self._so_far().strip():
-            await self._messages.open(self._so_far, must=False)
-        if not self._messages.may_grow(self._so_far()):
+        def so_far() -> str:
+            """Return the text that surely stays in the growing message when the rest is split."""
+            limit = self._messages.limit
+            is_all = self._whole.is_set() and message_splitter.fits(self._text, limit)
+            return self._text if is_all else message_splitter.stable_start(self._text, limit)
+
+        if so_far().strip():
+            await self._messages.open(so_far, must=False)
+        if not self._messages.may_grow(so_far()):
             return
         await _first(self._messages.wait_to_grow(), self._whole.wait())
-        if not self._whole.is_set() and not await self._messages.grow(self._so_far()):
+        if not self._whole.is_set() and not await self._messages.grow(so_far()):
             self._text = self._messages.rest_of(self._text)
             self._news.set()  # the text that was not shown is still to be shown
-
-    def _so_far(self) -> str:
-        """Return the text that surely stays in the growing message when the rest is split."""
-        limit = self._messages.limit
-        is_all = self._whole.is_set() and message_splitter.fits(self._text, limit)
-        return self._text if is_all else message_splitter.stable_start(self._text, limit)
 
 
 async def _first(*waits: Awaitable[object]) -> None:

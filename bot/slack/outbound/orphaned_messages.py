@@ -15,6 +15,7 @@ from typing import Any
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.domain import texts
+from bot.domain.language import translated
 from bot.slack.errors import CallError, RefusedError, UnconfirmedError
 from bot.slack.identity import BotIdentity
 from bot.slack.message_fields import is_by_this_bot
@@ -97,7 +98,7 @@ class OrphanedMessages:
             await self._ledger.removed(message.ts)
         except RefusedError:  # a workspace may forbid to delete: compliance_exports_prevent_deletion
             try:
-                await message.finish(texts.ANSWERED_ELSEWHERE)
+                await message.finish(translated(texts.ANSWERED_ELSEWHERE))
             except RefusedError as refusal:
                 log.warning("orphan_not_removed", extra={"place": str(self._target.thread), "error": str(refusal)})
 

@@ -13,6 +13,7 @@ from functools import partial
 
 from bot.domain import texts
 from bot.domain.events import Thread
+from bot.domain.language import translated
 from bot.slack.behaviour import UNKNOWN, SlackBehaviour
 from bot.slack.errors import CallError, RefusedError
 from bot.slack.outbound.messages import Slack
@@ -54,10 +55,10 @@ class Status:
         self._probing = asyncio.Lock()
         self._waiting: dict[Thread, asyncio.Task[bool]] = {}
 
-    async def show(self, thread: Thread, text: str = texts.WORKING) -> None:
+    async def show(self, thread: Thread, text: str = "") -> None:
         """Show the people in the thread that the bot works."""
         await self._wait_for_waiting_status(thread)
-        await self._set(thread, "processing", text)
+        await self._set(thread, "processing", text or translated(texts.WORKING))
 
     async def renew(self, thread: Thread, text: str) -> bool:
         """Show a status again; False when Slack did not take it, or has no room beside the first status of others."""
@@ -66,11 +67,11 @@ class Status:
             return False
         return await self._set(thread, "processing", text)
 
-    async def show_waiting(self, thread: Thread, text: str = texts.WAITING) -> None:
+    async def show_waiting(self, thread: Thread, text: str = "") -> None:
         """Show them that the answer comes later."""
         if thread in self._waiting:
             return
-        self._waiting[thread] = asyncio.create_task(self._set(thread, "processing", text))
+        self._waiting[thread] = asyncio.create_task(self._set(thread, "processing", text or translated(texts.WAITING)))
         try:
             await self._waiting[thread]
         finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from bot.domain import texts
+from bot.domain.language import translated
 from bot.domain.preferences import ModelsChange
 from bot.slack.views.block_elements import Block, button, plain_text
 
@@ -25,7 +26,7 @@ def kept_preferences(change: ModelsChange, user: str) -> list[Block]:
 
 def undo_button(change: ModelsChange, user: str) -> Block:
     """Build the button that undoes a change. Its value is the person and the turn."""
-    return button(texts.UNDO, UNDO_PREFERENCES, f"{user} {change.turn_id}")
+    return button(translated(texts.UNDO), UNDO_PREFERENCES, f"{user} {change.turn_id}")
 
 
 def undone_change(value: str) -> tuple[str, int]:

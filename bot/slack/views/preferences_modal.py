@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from bot.domain import texts
+from bot.domain.language import translated
 from bot.domain.preferences import NEITHER, Preferences, Tone
 from bot.slack.views.block_elements import Block, View, plain_text
 
@@ -22,15 +23,15 @@ def preferences_modal(preferences: Preferences) -> View:
     return {
         "type": "modal",
         "callback_id": PREFERENCES_MODAL,
-        "title": plain_text(texts.PREFERENCES_TITLE),
-        "submit": plain_text(texts.SAVE),
-        "close": plain_text(texts.CANCEL),
+        "title": plain_text(translated(texts.PREFERENCES_TITLE)),
+        "submit": plain_text(translated(texts.SAVE)),
+        "close": plain_text(translated(texts.CANCEL)),
         "blocks": [
             _input("name", _text_input(preferences.name)),
             _input("language", _text_input(preferences.language)),
             _input("tone", _tone_select(preferences.tone)),
             _input("about", _text_input(preferences.about, multiline=True)),
-            {"type": "context", "elements": [plain_text(texts.PREFERENCES_ARE_YOURS)]},
+            {"type": "context", "elements": [plain_text(translated(texts.PREFERENCES_ARE_YOURS))]},
         ],
     }
 
@@ -58,8 +59,8 @@ def _value(inputs: Any) -> str:
 
 
 def _input(name: str, element: Block) -> Block:
-    hint = {"hint": plain_text(texts.PREFERENCE_HINTS[name])} if name in texts.PREFERENCE_HINTS else {}
-    label = plain_text(texts.PREFERENCE_LABELS[name])
+    hint = {"hint": plain_text(translated(texts.PREFERENCE_HINTS[name]))} if name in texts.PREFERENCE_HINTS else {}
+    label = plain_text(translated(texts.PREFERENCE_LABELS[name]))
     return {"type": "input", "block_id": name, "label": label, "element": element, "optional": True, **hint}
 
 
@@ -70,8 +71,8 @@ def _text_input(current: str, *, multiline: bool = False) -> Block:
 
 def _tone_select(current: Tone | None) -> Block:
     options = {
-        NEITHER: _option(texts.NEITHER_TONE, NEITHER),
-        **{tone.value: _option(texts.TONES[tone.value], tone.value) for tone in Tone},
+        NEITHER: _option(translated(texts.NEITHER_TONE), NEITHER),
+        **{tone.value: _option(translated(texts.TONES[tone.value]), tone.value) for tone in Tone},
     }
     initial = options[current.value if current else NEITHER]
     return {"type": "static_select", "action_id": _INPUT, "options": list(options.values()), "initial_option": initial}

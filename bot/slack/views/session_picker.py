@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from bot.domain import texts
+from bot.domain import session_texts, texts
+from bot.domain.language import translated
 from bot.domain.sessions import OpenSession
 from bot.slack.views.block_elements import Block, button, plain_text
 
@@ -27,18 +28,18 @@ def session_picker(sessions: Sequence[OpenSession], count: int, now: datetime) -
     listed = sessions[:MAX_SESSIONS]
     more = count - len(listed)
     return [
-        {"type": "section", "text": plain_text(texts.CHOOSE_SESSION)},
+        {"type": "section", "text": plain_text(translated(texts.CHOOSE_SESSION))},
         *(_session(session, now) for session in listed),
-        *([{"type": "section", "text": plain_text(texts.more_conversations(more))}] if more > 0 else []),
-        {"type": "actions", "elements": [button(texts.FORGET_ALL, RESET_ALL, "all", style="danger")]},
+        *([{"type": "section", "text": plain_text(session_texts.more_conversations(more))}] if more > 0 else []),
+        {"type": "actions", "elements": [button(translated(texts.FORGET_ALL), RESET_ALL, "all", style="danger")]},
     ]
 
 
 def _session(session: OpenSession, now: datetime) -> Block:
-    opening = " ".join(session.opening.split())[:_OPENING_CHARACTERS] or texts.NO_WORDS
+    opening = " ".join(session.opening.split())[:_OPENING_CHARACTERS] or translated(texts.NO_WORDS)
     return {
         "type": "section",
         "block_id": session.id,
-        "text": plain_text(f"{opening}\n{texts.last_active(now - session.last_active_at)}"),
-        "accessory": button(texts.FORGET, RESET_SESSION, session.id),
+        "text": plain_text(f"{opening}\n{session_texts.last_active(now - session.last_active_at)}"),
+        "accessory": button(translated(texts.FORGET), RESET_SESSION, session.id),
     }

@@ -67,7 +67,7 @@ async def test_a_profile_comes_with_the_name(server: PlaygroundServer, client: A
     directory, ana = UserDirectory(Slack(client, RateLimiter()), SettableClock().now), server.workspace.person("ana")
     await directory.look_up([ana.id])
 
-    assert await directory.profile(ana.id) == Profile("Europe/Lisbon", timedelta(), "pt-PT")
+    assert await directory.profile(ana.id) == Profile("Europe/Lisbon", timedelta(), "en-GB")
     assert await directory.profile("U0NOBODY") == NO_PROFILE
     assert len(server.calls.of("users.info")) == 2
 

@@ -13,6 +13,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain import texts
 from bot.domain.events import Author
+from bot.domain.language import translated
 from bot.domain.personal_data import PersonalDataExport
 from bot.domain.preferences import Preferences
 from bot.errors import StoreUnavailable
@@ -49,7 +50,7 @@ class DataRequests:
             erased = await self._personal_data.forget(PLATFORM, self._bot.team_id, Author(user, self._bot.team_id))
         except StoreUnavailable as error:
             log.error("personal_data_not_erased", extra={"error": failure_reason(error)})  # noqa: TRY400 - expected
-            return EphemeralReply(texts.SOMETHING_BROKE)
+            return EphemeralReply(translated(texts.SOMETHING_BROKE))
         return EphemeralReply(texts.forgotten(erased))
 
     async def export(self, command: dict[str, Any]) -> None:
@@ -60,7 +61,7 @@ class DataRequests:
             preferences = await self._personal_data.preferences(PLATFORM, self._bot.team_id, user)
             # Posting to a user id opens the direct message channel, whose id the upload needs.
             # https://docs.slack.dev/reference/methods/chat.postMessage
-            opened = await self._client.chat_postMessage(channel=user, text=texts.EXPORT)
+            opened = await self._client.chat_postMessage(channel=user, text=translated(texts.EXPORT))
             await self._client.files_upload_v2(
                 channel=opened["channel"],
                 content=self._document(user, exported, preferences),
@@ -68,11 +69,11 @@ class DataRequests:
             )
         except (*CLIENT_ERRORS, StoreUnavailable) as error:
             log.error("personal_data_not_exported", extra={"error": failure_reason(error)})  # noqa: TRY400 - expected
-            await self._ephemeral.follow_up(command, texts.EXPORT_FAILED)
+            await self._ephemeral.follow_up(command, translated(texts.EXPORT_FAILED))
 
     def _document(self, user: str, exported: PersonalDataExport, preferences: Preferences) -> str:
         document = {
-            "about": texts.EXPORT_ABOUT,
+            "about": translated(texts.EXPORT_ABOUT),
             "workspace": self._bot.team_id,
             "person": user,
             "exported_at": self._clock(),
@@ -86,4 +87,4 @@ class DataRequests:
 
 def confirm_erasure() -> EphemeralReply:
     """Ask the person to confirm the erasure."""
-    return EphemeralReply(texts.CONFIRM_FORGET_ME, tuple(forget_confirmation()))
+    return EphemeralReply(translated(texts.CONFIRM_FORGET_ME), tuple(forget_confirmation()))

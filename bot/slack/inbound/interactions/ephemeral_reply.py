@@ -9,24 +9,29 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from bot.domain import texts
+from bot.domain.language import translated
 from bot.errors import StoreUnavailable
 from bot.slack.errors import failure_reason
 from bot.slack.views.block_elements import Block
 
 log = logging.getLogger(__name__)
 
-ACK_DEADLINE_S = 2.5  # Slack waits three seconds: https://docs.slack.dev/interactivity/handling-user-interaction
+ACK_DEADLINE_S = 2.4  # Slack waits three seconds, also for the person's language: https://docs.slack.dev/interactivity/handling-user-interaction
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class EphemeralReply:
-    """A text, or blocks with the text as their fallback. `follow_up` runs with the payload after the reply is sent."""
+    """A text, or blocks with the text as their fallback. `follow_up` runs with the payload after the reply is sent.
+
+    `is_over`: the button that was pressed has nothing more to do.
+    """
 
     text: str
     blocks: tuple[Block, ...] = ()
     follow_up: Callable[[dict[str, Any]], Awaitable[None]] | None = None
+    is_over: bool = False
 
 
 async def within_ack_deadline(work: Awaitable[T]) -> T | EphemeralReply:
@@ -36,4 +41,4 @@ async def within_ack_deadline(work: Awaitable[T]) -> T | EphemeralReply:
             return await work
     except (StoreUnavailable, TimeoutError) as error:
         log.error("slack_interaction_failed", extra={"error": failure_reason(error)})  # noqa: TRY400 - expected
-        return EphemeralReply(texts.SOMETHING_BROKE)
+        return EphemeralReply(translated(texts.SOMETHING_BROKE))

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain import texts
+from bot.domain.language import speak, translated
 from bot.domain.preferences import Preferences
 from bot.errors import PreferencesRefused, StoreUnavailable
 from bot.slack.errors import CLIENT_ERRORS, failure_reason
@@ -31,9 +33,9 @@ class PreferencesEditor:
     """Publishes the Home tab, opens the modal, and saves its values."""
 
     def __init__(
-        self, personal_data: PersonalRecords, client: AsyncWebClient, bot: BotIdentity, help_text: str
+        self, personal_data: PersonalRecords, client: AsyncWebClient, bot: BotIdentity, help_text: Callable[[], str]
     ) -> None:
-        """`help_text` is the help on the Home tab, in mrkdwn."""
+        """`help_text` returns the help on the Home tab, in mrkdwn and in the reader's language."""
         self._personal_data = personal_data
         self._client = client
         self._bot = bot
@@ -42,8 +44,9 @@ class PreferencesEditor:
     async def publish_home_tab(self, user: str) -> None:
         """Publish the person's Home tab. A failure is only logged: the next opening of the tab publishes it again."""
         try:
+            speak(await self._personal_data.language(PLATFORM, self._bot.team_id, user))  # it may just have changed
             change = await self._personal_data.last_change(PLATFORM, self._bot.team_id, user)
-            view = home_tab(await self._preferences(user), self._help_text, change, user)
+            view = home_tab(await self._preferences(user), self._help_text(), change, user)
         except StoreUnavailable as error:
             log.error("preferences_not_read", extra={"error": failure_reason(error)})  # noqa: TRY400 - expected
             view = home_tab_error()
@@ -62,7 +65,7 @@ class PreferencesEditor:
                 await self._client.views_open(trigger_id=trigger_id, view=view)
         except (StoreUnavailable, *CLIENT_ERRORS) as error:
             log.error("preferences_modal_not_opened", extra={"error": failure_reason(error)})  # noqa: TRY400 - expected
-            return EphemeralReply(texts.SOMETHING_BROKE)
+            return EphemeralReply(translated(texts.SOMETHING_BROKE))
         return None
 
     async def save(self, user: str, view: Any) -> dict[str, str]:
@@ -75,16 +78,16 @@ class PreferencesEditor:
             return dict(refused.problems)
         except (StoreUnavailable, TimeoutError) as error:
             log.error("preferences_not_saved", extra={"error": failure_reason(error)})  # noqa: TRY400 - expected
-            return dict.fromkeys(list(values)[:1], texts.SOMETHING_BROKE)
+            return dict.fromkeys(list(values)[:1], translated(texts.SOMETHING_BROKE))
         return {}
 
     async def undo(self, user: str, value: str) -> EphemeralReply:
         """Undo the model's change that a pressed button names, if it is the last one of this person's preferences."""
         owner, turn_id = undone_change(value)
         if user != owner:
-            return EphemeralReply(texts.UNDO_NOT_YOURS)
+            return EphemeralReply(translated(texts.UNDO_NOT_YOURS))
         undone = await self._personal_data.undo_change(PLATFORM, self._bot.team_id, user, turn_id)
-        return EphemeralReply(texts.UNDONE if undone else texts.UNDO_TOO_LATE)
+        return EphemeralReply(translated(texts.UNDONE if undone else texts.UNDO_TOO_LATE), is_over=True)
 
     async def _preferences(self, user: str) -> Preferences:
         return await self._personal_data.preferences(PLATFORM, self._bot.team_id, user)

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from bot.domain import texts
 from bot.domain.events import ROLLING, Author, Thread
+from bot.domain.language import translated
 from bot.domain.sessions import ResetOutcome
 from bot.slack import permalinks
 from bot.slack.identity import PLATFORM, BotIdentity
@@ -39,21 +40,22 @@ class Resets:
         if not argument:
             return await self._reset_or_pick(user, channel)
         if (thread := permalinks.thread_from_permalink(argument, self._bot.team_id)) is None:
-            return EphemeralReply(texts.UNKNOWN_CHOICE)
+            return EphemeralReply(translated(texts.UNKNOWN_CHOICE))
         outcome = await self._sessions.reset(thread, self._author(user))
         # The reply does not reveal whether other people have a session in that thread.
-        return EphemeralReply(texts.reset(outcome) if outcome is ResetOutcome.DONE else texts.THREAD_NOT_FOUND)
+        is_done = outcome is ResetOutcome.DONE
+        return EphemeralReply(texts.reset(outcome) if is_done else translated(texts.THREAD_NOT_FOUND))
 
     async def reset_all(self, user: str, channel: str) -> EphemeralReply:
         """Reset all sessions of the person in a channel."""
         count = await self._sessions.reset_all(PLATFORM, self._bot.team_id, channel, self._author(user))
-        return EphemeralReply(texts.reset_count(count) if count else texts.SLASH_NOTHING)
+        return EphemeralReply(texts.reset_count(count) if count else translated(texts.SLASH_NOTHING))
 
     async def reset_session(self, user: str, session_id: str) -> EphemeralReply:
         """Reset one session."""
         outcome = await self._sessions.reset_session(session_id, self._author(user))
         if outcome is ResetOutcome.NOTHING:
-            return EphemeralReply(texts.ALREADY_RESET)
+            return EphemeralReply(translated(texts.ALREADY_RESET))
         return EphemeralReply(texts.reset_count(1) if outcome is ResetOutcome.DONE else texts.reset(outcome))
 
     async def reset_thread(self, user: str, channel: str, root: str) -> EphemeralReply:
@@ -65,11 +67,11 @@ class Resets:
         author = self._author(user)
         sessions = await self._sessions.open_sessions(PLATFORM, self._bot.team_id, channel, author)
         if not sessions:
-            return EphemeralReply(texts.SLASH_NOTHING)
+            return EphemeralReply(translated(texts.SLASH_NOTHING))
         if len(sessions) == 1:
             return await self.reset_session(user, sessions[0].id)
         count = await self._sessions.count_open(PLATFORM, self._bot.team_id, channel, author)
-        return EphemeralReply(texts.CHOOSE_SESSION, tuple(session_picker(sessions, count, self._clock())))
+        return EphemeralReply(translated(texts.CHOOSE_SESSION), tuple(session_picker(sessions, count, self._clock())))
 
     def _author(self, user: str) -> Author:
         return Author(user, self._bot.team_id)

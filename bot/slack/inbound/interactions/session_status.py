@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from bot.domain import texts
+from bot.domain import session_texts, texts
 from bot.domain.events import Author
+from bot.domain.language import translated
 from bot.domain.sessions import IdleLimits, OpenSession
 from bot.slack.identity import PLATFORM, BotIdentity
 from bot.slack.inbound.interactions.ephemeral_reply import EphemeralReply
@@ -34,10 +35,10 @@ class SessionStatus:
         count = await self._sessions.count_open(PLATFORM, self._bot.team_id, channel, author)
         idle_after = self._idle.of(channel)
         lines = [self._line(session, idle_after) for session in sessions[:MAX_SESSIONS]]
-        return EphemeralReply(texts.status(count, lines, idle_after))
+        return EphemeralReply(session_texts.status(count, lines, idle_after))
 
     def _line(self, session: OpenSession, idle_after: timedelta) -> str:
         now = self._clock()
-        link = f"<{permalink(session.thread, self._bot.team_url)}|{texts.THREAD}>"
+        link = f"<{permalink(session.thread, self._bot.team_url)}|{translated(texts.THREAD)}>"
         expires_in = session.last_active_at + idle_after - now
-        return texts.status_line(link, now - session.opened_at, session.turns, expires_in)
+        return session_texts.status_line(link, now - session.opened_at, session.turns, expires_in)

@@ -7,7 +7,6 @@ from typing import Any
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
 
-from bot.domain import texts
 from bot.slack.inbound.interactions.data_requests import DataRequests
 from bot.slack.inbound.interactions.ephemeral_reply import within_ack_deadline
 from bot.slack.inbound.interactions.preferences_editor import PreferencesEditor
@@ -51,8 +50,7 @@ def register(
         reply = await within_ack_deadline(preferences.undo(user, action["value"]))
         await ack()
         if "view" not in body:  # the Home tab shows the outcome itself
-            is_over = reply.text in {texts.UNDONE, texts.UNDO_TOO_LATE}  # otherwise the button stays
-            await (ephemeral.replace_original if is_over else ephemeral.follow_up)(body, reply.text)
+            await (ephemeral.replace_original if reply.is_over else ephemeral.follow_up)(body, reply.text)
         await preferences.publish_home_tab(user)
 
     app.action(UNDO_PREFERENCES)(undo_preferences)

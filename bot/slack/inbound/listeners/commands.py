@@ -14,6 +14,7 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 
 from bot.config.settings import Settings
 from bot.domain import texts
+from bot.domain.language import translated
 from bot.slack.inbound.interactions.data_requests import DataRequests, confirm_erasure
 from bot.slack.inbound.interactions.ephemeral_reply import EphemeralReply, within_ack_deadline
 from bot.slack.inbound.interactions.preferences_editor import PreferencesEditor
@@ -39,7 +40,7 @@ def register(
     data_requests: DataRequests,
     *,
     settings: Settings,
-    help_text: str,
+    help_text: Callable[[], str],
 ) -> None:
     """Reply to both commands, visible to the person alone."""
 
@@ -55,9 +56,10 @@ def register(
             case "forget" if argument.casefold() == "me":
                 return confirm_erasure()
             case "export":
-                return EphemeralReply(texts.EXPORT_COMES, follow_up=data_requests.export)
+                return EphemeralReply(translated(texts.EXPORT_COMES), follow_up=data_requests.export)
             case other:
-                return EphemeralReply(help_text if other in {"", "help"} else f"{texts.UNKNOWN_COMMAND}\n{help_text}")
+                unknown = "" if other in {"", "help"} else f"{translated(texts.UNKNOWN_COMMAND)}\n"
+                return EphemeralReply(f"{unknown}{help_text()}")
 
     async def reset(command: _Invocation) -> EphemeralReply | None:
         return await resets.reset_by_command(command.user, command.channel, command.text)

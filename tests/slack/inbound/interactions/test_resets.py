@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.domain import texts
+from bot.domain import session_texts, texts
 from bot.domain.sessions import ResetOutcome
 from bot.slack.views.session_picker import MAX_SESSIONS, RESET_ALL, RESET_SESSION
 from tests.support.slack_inbound_stage import inbound_stage
@@ -66,7 +66,7 @@ async def test_more_sessions_than_are_listed() -> None:
         slack.add_sessions(*map(str, range(60)))
         blocks = (await slack.command("/reset")).blocks
 
-        assert blocks[-2]["text"]["text"] == texts.more_conversations(60 - MAX_SESSIONS)
+        assert blocks[-2]["text"]["text"] == session_texts.more_conversations(60 - MAX_SESSIONS)
 
 
 async def test_all_of_several_sessions() -> None:
