@@ -11,6 +11,7 @@ import pytest
 from playwright.async_api import FilePayload, Locator, Page, expect
 
 from bot.domain import texts
+from bot.domain.language import speaking, translated
 from bot.domain.sessions import ResetOutcome
 from tests.support.process import Process
 from tests.support.room import free_port
@@ -192,6 +193,27 @@ async def test_a_restart_is_shown(page: Page, tmp_path: Path) -> None:
         await send(page, "composer", "@attendant are you back?")
         await expect_answer(pane, 1, "This is the first message")
         await expect(page.get_by_test_id("restarted")).to_have_count(0)
+
+
+async def test_the_bot_speaks_the_persons_language(playground: Page) -> None:
+    """To a person whose Slack is German, the Home tab, the modal and the replies to commands are German."""
+    await playground.get_by_test_id("act-as").get_by_label("Emma Vogel").check()
+    with speaking("de"):
+        title, edit = translated(texts.PREFERENCES_TITLE), translated(texts.EDIT_PREFERENCES)
+        nothing, how_to = texts.reset(ResetOutcome.NOTHING), translated(texts.HOW_TO_USE_ME)
+    await send(playground, "composer", "@attendant !reset")
+    await expect_answer(playground.get_by_test_id("thread-pane"), 1, nothing.partition("`")[0])
+
+    await playground.get_by_role("navigation").get_by_role("button", name="attendant").click()
+    await playground.get_by_role("tab", name="Home").click()
+    home = playground.get_by_test_id("home")
+    await expect(home).to_contain_text(how_to)
+    ARTIFACTS.mkdir(exist_ok=True)
+    await playground.screenshot(path=ARTIFACTS / "german-home.png")
+    await home.get_by_role("button", name=edit).click()
+
+    await expect(playground.get_by_test_id("modal")).to_contain_text(title)
+    await playground.screenshot(path=ARTIFACTS / "german-modal.png")
 
 
 async def send(page: Page, composer: str, text: str) -> None:
