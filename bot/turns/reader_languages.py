@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from bot.domain.events import Author, Thread
 from bot.domain.language import ENGLISH, Reader, speaking
 from bot.domain.language_names import language_of, named
+from bot.domain.preferences import NO_PROFILE
 from bot.errors import StoreUnavailable
 from bot.store import preferences
 from bot.store.engine import Store
@@ -42,6 +43,14 @@ class Addressee:
         await asyncio.wait([self.finding])
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of a person's language."""
+
+    language: str = ENGLISH
+    by_wish: bool = False
+
+
 class ReaderLanguages:
     """Finds out the languages of people, and remembers them for their next first sign."""
 
@@ -49,21 +58,23 @@ class ReaderLanguages:
         """`adapters` are by platform."""
         self._store = store
         self._adapters = adapters
-        self._known: OrderedDict[tuple[str, str, str], str] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str, str], _Known] = OrderedDict()
 
     def last_known(self, thread: Thread, person: str) -> str:
         """Return the language that this process knew last; English for somebody new."""
-        return self._known.get((thread.platform, thread.workspace, person), ENGLISH)
+        return self._known.get((thread.platform, thread.workspace, person), _Known()).language
 
     async def find(self, platform: str, workspace: str, person: str, within_s: float = _TIMEOUT_S) -> str:
         """Return the person's language, or the one that was known last if it is not found out in time."""
         key = (platform, workspace, person)
         with suppress(StoreUnavailable, TimeoutError):
             async with asyncio.timeout(within_s):
-                language = await self._look_up(*key)
-            if language is not None:
-                self._remember(key, language)
-        return self._known.get(key, ENGLISH)
+                found = await self._look_up(*key)
+            if found is not None:
+                self._remember(key, found)
+            elif self._known.get(key, _Known()).by_wish:  # it was taken back
+                del self._known[key]
+        return self._known.get(key, _Known()).language
 
     @asynccontextmanager
     async def speaking_to(self, thread: Thread, author: Author) -> AsyncIterator[Addressee]:
@@ -80,16 +91,17 @@ class ReaderLanguages:
                 finding.cancel()
                 await asyncio.wait([finding])
 
-    async def _look_up(self, platform: str, workspace: str, person: str) -> str | None:
+    async def _look_up(self, platform: str, workspace: str, person: str) -> _Known | None:
         """Return the language; None when neither a preference nor the profile names one now."""
         wishes = await self._store.run(preferences.of_person, platform, workspace, person)
-        if (wished := named(wishes.language)) is not None or platform not in self._adapters:
-            return wished
-        profile = await self._adapters[platform].profile(workspace, person)
-        return language_of("", profile.locale) if profile.locale else None
+        if (wished := named(wishes.language)) is not None:
+            return _Known(wished, by_wish=True)
+        adapter = self._adapters.get(platform)
+        profile = NO_PROFILE if adapter is None else await adapter.profile(workspace, person)
+        return _Known(language_of("", profile.locale)) if profile.locale else None
 
-    def _remember(self, key: tuple[str, str, str], language: str) -> None:
-        self._known[key] = language
+    def _remember(self, key: tuple[str, str, str], known: _Known) -> None:
+        self._known[key] = known
         self._known.move_to_end(key)
         if len(self._known) > _PEOPLE:
             self._known.popitem(last=False)
