@@ -1,8 +1,8 @@
 """The store: all stored data, and every line of SQL.
 
 The files, by subject:
-- schema and engine: `column_types`, `tables`, `pool`, `engine` (Store: one transaction at a time), `schema`
-  (migrations), `locks`, `lock_file` and `process_locks` (of processes that live), `lease_clock`
+- schema and engine: `column_types`, `tables`, `pool`, `postgresql` (its connections), `engine` (Store: one transaction
+  at a time), `schema` (migrations), `locks`, `lock_file` and `process_locks` (of processes that live), `lease_clock`
 - SQLite's file: `sqlite_file` (old text in its bytes), `vacuum` (removes it in steps)
 - threads and sessions: `threads`, `sessions`, `stored_bytes` (how much they hold), `session_owners`,
   `closed_sessions` (erases large ones), `imported_turns` (go with them), `purge` (deletes old rows)
@@ -15,7 +15,7 @@ The files, by subject:
 - people: `preferences`, `greetings`, `forwarded_messages`, `erasure`, `export`
 - keys and metrics: `api_keys`, `installation` (its secret), `metrics`
 
-Reading order: column_types, tables, settlement, pool, sqlite_file, vacuum, engine, schema, threads, locks,
+Reading order: column_types, tables, settlement, pool, postgresql, sqlite_file, vacuum, engine, schema, threads, locks,
 lease_clock, leases, lock_file, process_locks, stored_bytes, summary_parts, summaries, file_contents, thread_context,
 display_names, imported_turns, sessions, session_owners, closed_sessions, claims, interruptions, moved_channels,
 preferences, greetings, forwarded_messages, erasure, workflow_limits, inbox, posted_messages, edits, purge, export,
