@@ -13,7 +13,7 @@ LOCKED := --require-hashes --only-binary :all: -r
 
 COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --upgrade
 
-.PHONY: help install run test test-long test-under-load lint fix bench soak lock deploy-check clean
+.PHONY: help install run test test-long test-under-load lint fix bench soak lock audit licences sbom deploy-check clean
 help:
 	@echo "make run              start the bot (the playground, when no Slack setting is set)"
 	@echo "make install          create the environment from the lock file, nothing more"
@@ -24,6 +24,9 @@ help:
 	@echo "make fix              let ruff format and mend what it can"
 	@echo "make bench            print the figures beside the leanest bot's"
 	@echo "make soak             live random days, one after the other, until ^C or for SOAK_MINUTES"
+	@echo "make audit            look for known vulnerabilities in the locked packages"
+	@echo "make licences         list the packages' licences in docs/licences.md; 'make lock' does it, too"
+	@echo "make sbom             write the bill of materials (CycloneDX) into dist/"
 	@echo "make deploy-check     check the container's and the service's files, as far as this machine can"
 	@echo "make clean            remove the environment"
 	@echo "make lock             pin the newest allowed versions anew"
@@ -52,6 +55,9 @@ lock: $(VENV)/.installed-dev
 	@$(COMPILE) pyproject.toml --group dev -o requirements-dev.lock
 	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' | \
 		$(COMPILE) - -o requirements-build.lock
+	@$(MAKE) --no-print-directory licences
+audit licences sbom: $(VENV)/.installed-dev
+	@$(BIN)/python -m deploy.packages $@
 deploy-check:
 	@deploy/check.sh
 clean:

@@ -208,7 +208,7 @@ def test_there_is_no_import_cycle() -> None:
     assert list(TopologicalSorter(import_graph(BOT)).static_order())
 
 
-@each("source", [*BOT, *TESTS, *sources("migrations", "bench")], ids=named)
+@each("source", [*BOT, *TESTS, *sources("migrations", "bench", "deploy")], ids=named)
 def test_every_file_has_a_docstring(source: Source) -> None:
     """Each file begins with a docstring whose first paragraph ends with a full stop."""
     first = (ast.get_docstring(source.tree) or "").partition("\n\n")[0]
