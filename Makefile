@@ -7,7 +7,13 @@ CLIENTS := tests/clients/node_modules/.installed
 PYTEST := $(BIN)/python -m pytest -q
 PARALLEL := -n 4 --dist worksteal
 
-.PHONY: help install run test test-long test-under-load lint fix bench soak translations lock clean
+# Wheels only, each with its hash: no code of a package runs while it is installed.
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
+LOCKED := --require-hashes --only-binary :all: -r
+
+COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --upgrade
+
+.PHONY: help install run test test-long test-under-load lint fix bench soak translations lock audit licences sbom deploy-check clean
 help:
 	@echo "make run              start the bot (the playground, when no Slack setting is set)"
 	@echo "make install          create the environment from the lock file, nothing more"
@@ -19,6 +25,10 @@ help:
 	@echo "make bench            print the figures beside the leanest bot's"
 	@echo "make soak             live random days, one after the other, until ^C or for SOAK_MINUTES"
 	@echo "make translations     bring the catalogues in bot/translations up to date with the code"
+	@echo "make audit            look for known vulnerabilities in the locked packages"
+	@echo "make licences         list the packages' licences in docs/licences.md; 'make lock' does it, too"
+	@echo "make sbom             write the bill of materials (CycloneDX) into dist/"
+	@echo "make deploy-check     check the container's and the service's files, as far as this machine can"
 	@echo "make clean            remove the environment"
 	@echo "make lock             pin the newest allowed versions anew"
 
@@ -44,8 +54,15 @@ translations: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.translations.update
 lock: $(VENV)/.installed-dev
 	@$(BIN)/python -m pip install -q uv
-	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --upgrade pyproject.toml -o requirements.lock
-	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --upgrade pyproject.toml --group dev -o requirements-dev.lock
+	@$(COMPILE) pyproject.toml -o requirements.lock
+	@$(COMPILE) pyproject.toml --group dev -o requirements-dev.lock
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' | \
+		$(COMPILE) - -o requirements-build.lock
+	@$(MAKE) --no-print-directory licences
+audit licences sbom: $(VENV)/.installed-dev
+	@$(BIN)/python -m deploy.packages $@
+deploy-check:
+	@deploy/check.sh
 clean:
 	@rm -rf $(VENV) tests/clients/node_modules
 
@@ -53,14 +70,15 @@ clean:
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Attendant needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ...")'
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
-$(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/python
+$(VENV)/.installed: requirements.lock requirements-build.lock pyproject.toml | $(VENV)/bin/python
 	@echo "Setting up the environment (once) ..."
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps -e .
+	@$(PIP) $(LOCKED) requirements.lock
+	@$(PIP) --upgrade --target $(VENV)/build $(LOCKED) requirements-build.lock
+	@PYTHONPATH=$(VENV)/build $(PIP) --no-index --no-deps --no-build-isolation -e .
 	@touch $@
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 	@echo "Setting up what the tests need (once) ..."
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(PIP) $(LOCKED) requirements-dev.lock
 	@touch $@
 # The gateway's clients in JavaScript. Without npm their tests are skipped.
 $(CLIENTS): tests/clients/package-lock.json

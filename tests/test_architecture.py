@@ -74,7 +74,7 @@ MEDIAN_LINES_OF_A_FUNCTION, P90_LINES_OF_A_FUNCTION = 5, 15
 MOST_METHODS, MOST_PARAMETERS = 15, 8
 
 # Folders of tests/ that test no single folder of bot/.
-TESTS_OF_THE_WHOLE = {"acceptance", "browser", "clients", "dialogues", "random_days", "support"}
+TESTS_OF_THE_WHOLE = {"acceptance", "browser", "clients", "deploy", "dialogues", "random_days", "support"}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -212,7 +212,7 @@ def test_there_is_no_import_cycle() -> None:
     assert list(TopologicalSorter(import_graph(BOT)).static_order())
 
 
-@each("source", [*BOT, *TESTS, *sources("migrations", "bench")], ids=named)
+@each("source", [*BOT, *TESTS, *sources("migrations", "bench", "deploy")], ids=named)
 def test_every_file_has_a_docstring(source: Source) -> None:
     """Each file begins with a docstring whose first paragraph ends with a full stop."""
     first = (ast.get_docstring(source.tree) or "").partition("\n\n")[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from pathlib import Path
 
 from bot.domain.api_keys import NAME_CHARACTERS
 
@@ -48,6 +49,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_json(sessions)
     _add_json(word("status", "admin:status_command", "show what is owed, what runs, and the last day's turns"))
     _add_erase(word("erase", "admin:erase_command", "erase what people wrote, and the answers to it"))
+    backup = word("backup", "backup:backup_command", "copy the SQLite database to a new file, beside a running bot")
+    backup.add_argument("file", type=Path, metavar="FILE", help="it must not exist; only you will be able to read it")
     doctor = word("doctor", "doctor:doctor_command", "check tokens, scopes, socket, database and model, a line each")
     doctor.set_defaults(without_slack=False)
     live = "measure how Slack behaves, in this channel: posts at most 40 messages and deletes them, within two minutes"

@@ -1,4 +1,4 @@
 """Settings: every knob, its default and its unit. The only reader of the environment.
 
-Reading order: parsers, dotenv, spelling, settings.
+Reading order: parsers, dotenv, secret_files, spelling, settings.
 """

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from bot.config import dotenv, parsers, spelling
+from bot.config import dotenv, parsers, secret_files, spelling
 from bot.errors import ConfigError
 
 Mode = Literal["socket", "http", "playground"]
@@ -134,7 +134,8 @@ class Settings(BaseModel):
     gateway_origins: Origins = _setting((), "Use for instance https://www.example.com.")
     gateway_trusted_proxies: Networks = _setting((), "Use for instance 127.0.0.1.")
     database_url: DatabaseUrl = _setting(
-        SecretStr("sqlite:///data/attendant.db"), "Use for instance postgresql://user:password@host/name."
+        SecretStr("sqlite:///data/attendant.db"),
+        "Use for instance postgresql://user:password@host/name?sslmode=verify-full.",
     )
     log_level: Annotated[str, _parsed(parsers.choice("debug", "info", "warning", "error"))] = _setting(
         "info", "Unset it for info."
@@ -149,15 +150,16 @@ class Settings(BaseModel):
 
         `without_slack` leaves the tokens out, for commands that do not connect to Slack.
 
-        Raises ConfigError for a value or a line that does not parse, for a line of the file with a misspelt name, and
-        for half a Slack configuration.
+        Raises ConfigError for a value or a line that does not parse, for a secret's file that cannot be read, for a
+        line of the `.env` file with a misspelt name, and for half a Slack configuration.
         """
         from_file = dotenv.read(env_file) if env_file else {}
         variables = from_file | {name: text for name, text in environ.items() if text.strip()}
         _check_spelling(from_file, variables)
-        texts = {name: variables.get(variable(name), "").strip() for name in cls.model_fields}
-        ignored = _SLACK_SECRETS if without_slack else ()
-        settings = cls._validated({name: text for name, text in texts.items() if text and name not in ignored})
+        fields = [name for name in cls.model_fields if not (without_slack and name in _SLACK_SECRETS)]
+        variables = {**variables, **secret_files.read(variables, map(variable, filter(_is_secret, fields)))}
+        texts = {name: variables.get(variable(name), "").strip() for name in fields}
+        settings = cls._validated({name: text for name, text in texts.items() if text})
         _check_together(settings)
         return settings
 
@@ -252,8 +254,18 @@ def doubtful_names(environ: Mapping[str, str], env_file: Path) -> dict[str, str]
     return spelling.misspelt(environ, known) | spelling.similar(dotenv.read(env_file), known)
 
 
+def secret_variables() -> list[str]:
+    """Return the variables of secret settings. Each is also read from a file, which `NAME_FILE` names."""
+    return [variable(name) for name in Settings.model_fields if _is_secret(name)]
+
+
+def _is_secret(field_name: str) -> bool:
+    return secret_files.is_secret(Settings.model_fields[field_name].annotation)
+
+
 def _variables() -> list[str]:
-    return [variable(name) for name in Settings.model_fields]
+    in_files = [f"{name}{secret_files.SUFFIX}" for name in secret_variables()]
+    return [*map(variable, Settings.model_fields), *in_files]
 
 
 def _check_spelling(from_file: Mapping[str, str], variables: Mapping[str, str]) -> None:

@@ -19,8 +19,15 @@ def misspelt(names: Iterable[str], settings: Collection[str]) -> dict[str, str]:
 
 def similar(names: Iterable[str], settings: Collection[str]) -> dict[str, str]:
     """Return the names that are less alike as well, such as a setting's without its unit, each with that setting."""
-    longer = {name: [each for each in settings if each.startswith(f"{name.upper()}_")] for name in names}
-    return _nearest(longer, settings, _SIMILAR) | {name: found[0] for name, found in longer.items() if len(found) == 1}
+    unknown = [name for name in names if name not in settings]
+    longer = {name: _shortest([each for each in settings if each.startswith(f"{name.upper()}_")]) for name in unknown}
+    return _nearest(unknown, settings, _SIMILAR) | {name: found for name, found in longer.items() if found}
+
+
+def _shortest(settings: list[str]) -> str:
+    """Return the setting with which the names of the others begin, as DATABASE_URL_FILE with DATABASE_URL's; or ""."""
+    shortest = min(settings, key=len, default="")
+    return shortest if all(each.startswith(shortest) for each in settings) else ""
 
 
 def _nearest(names: Iterable[str], settings: Collection[str], likeness: float) -> dict[str, str]:

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from bot.errors import NoDatabase, StartupError, StoreUnavailable
-from bot.store import sqlite_file
+from bot.store import postgresql, sqlite_file
 from bot.store.pool import OF_OTHERS, Pool
 from bot.store.sqlite_file import OpenFile
 from bot.store.vacuum import CLEAN, Vacuum
@@ -30,7 +30,6 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
-POSTGRESQL_THREADS = 4
 RETRY_FIRST_S, RETRY_MAX_S = 0.1, 5.0  # the pause between two attempts doubles
 _BUSY_MS = 2_000  # waiting for another process's lock: Slack waits for three seconds
 IDLE_TRANSACTION_S = 5.0  # our transactions wait for nothing but the database
@@ -50,7 +49,7 @@ class Store:
         """
         self.engine = _engine(url, must_exist=must_exist, idle_transaction_s=idle_transaction_s)
         self._file = _open_file(self.engine)
-        threads = 1 if self.engine.dialect.name == "sqlite" else POSTGRESQL_THREADS
+        threads = 1 if self.engine.dialect.name == "sqlite" else postgresql.THREADS
         self._pool = Pool(threads)
         self._queued: Counter[bool] = Counter()  # by whether they are of others than Slack
         self._closed = False
@@ -186,6 +185,7 @@ def insert_or_ignore(connection: Connection, table: sa.Table, values: dict[str, 
 # Parts of drivers' messages that help an operator and never quote a row. For any other error only its class is shown.
 _SAFE_REASONS = (
     "authentication failed",
+    "certificate verify failed",
     "connection refused",
     "connection timeout expired",
     "could not translate host name",
@@ -200,6 +200,7 @@ _SAFE_REASONS = (
     "permission denied",
     "readonly database",
     "server closed the connection",
+    "server does not support ssl",
     "too many connections",
     "unable to open database file",
 )
@@ -219,29 +220,7 @@ def _engine(url: str, *, must_exist: bool, idle_transaction_s: float) -> Engine:
         ) from None
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(parsed, must_exist=must_exist)
-    engine = sa.create_engine(
-        parsed.set(drivername="postgresql+psycopg"),
-        pool_size=POSTGRESQL_THREADS + 1,  # one holds the process's lock
-        max_overflow=0,
-        pool_pre_ping=True,
-        hide_parameters=True,  # errors are logged, and parameters hold people's texts
-        # A server that vanishes silently must not block a thread for longer. Seconds, and milliseconds for the last.
-        connect_args={
-            "connect_timeout": 5,
-            "keepalives_idle": 5,
-            "keepalives_interval": 2,
-            "keepalives_count": 3,
-            "tcp_user_timeout": 10_000,
-        },
-    )
-    event.listen(engine, "connect", partial(_set_up_postgresql, idle_transaction_s))
-    return engine
-
-
-def _set_up_postgresql(idle_transaction_s: float, connection: Any, _record: object) -> None:
-    # A process that is frozen during a transaction must not keep its locks.
-    connection.execute(f"SET idle_in_transaction_session_timeout = {round(idle_transaction_s * 1000)}")
-    connection.commit()
+    return postgresql.open_engine(parsed, idle_transaction_s=idle_transaction_s)
 
 
 def _sqlite(url: sa.URL, *, must_exist: bool) -> Engine:

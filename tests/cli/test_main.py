@@ -56,7 +56,7 @@ def test_every_command_exists() -> None:
     """The parser names the function of each command in a string. Each such function exists."""
     names = list(commands(make_parser()))
 
-    assert len(names) == 12
+    assert len(names) == 13
     assert all(callable(load(name)) for name in names)
 
 

@@ -246,6 +246,14 @@ def test_names_that_resemble_a_setting_are_told(tmp_path: Path) -> None:
 
     assert doubtful_names(names, tmp_path / ".env") == {"LOGLEVEL": "LOG_LEVEL"}
     assert doubtful_names({}, written(tmp_path, "MODEL_TIMEOUT=5")) == {"MODEL_TIMEOUT": "MODEL_TIMEOUT_SECONDS"}
+    assert doubtful_names({}, written(tmp_path, "SESSION_IDLE=5")) == {"SESSION_IDLE": "SESSION_IDLE_HOURS"}
+
+
+def test_no_setting_is_told_to_resemble_another(tmp_path: Path) -> None:
+    """A setting is no misspelling of another one whose name is longer, such as its file's."""
+    lines = "SESSION_IDLE_HOURS=5\nOPENAI_API_KEY=sk\nDATABASE_URL=sqlite:///x.db\n"
+
+    assert doubtful_names({}, written(tmp_path, lines)) == {}
 
 
 printable = st.text(st.characters(exclude_categories=["C", "Zl", "Zp", "Zs"]), min_size=1)

