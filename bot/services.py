@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bot.config.settings import Settings
+from bot.domain.listening import ThreadAnswers
 from bot.domain.sessions import IdleLimits
 from bot.errors import NoDatabase, StoreUnavailable
 from bot.files.extractor import Extractor
@@ -162,7 +163,8 @@ async def open_platform_services(
         parts.scheduler.start()
         stack.callback(parts.scheduler.stop)  # after the worker has stopped, because the scheduler renews its leases
         stack.push_async_callback(worker.stop, settings.drain_seconds)
-        inbox = Inbox(store, worker, leases, failed_deliveries, clock=clock, new_id=new_id, idle=idle)
+        answers = ThreadAnswers(settings.answer_in_threads)
+        inbox = Inbox(store, worker, leases, failed_deliveries, clock=clock, new_id=new_id, idle=idle, answers=answers)
         personal_data = PersonalData(store, leases, clock=clock)
         yield PlatformServices(
             store=store,

@@ -52,6 +52,7 @@ SAME_NOUN: dict[str, set[str]] = {
     "history": {"prompt", "store"},
     "inbox": {"store", "turns"},
     "leases": {"store", "turns"},
+    "listening": {"domain", "store"},
     "messages": {"playground/workspace", "slack/outbound"},
     "mrkdwn": {"playground/workspace", "slack/text"},
     "personal_data": {"domain", "turns"},

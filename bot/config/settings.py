@@ -69,6 +69,9 @@ class Settings(BaseModel):
     dm_sessions: Annotated[str, _parsed(parsers.choice("rolling", "threads"))] = _setting(
         "rolling", "Unset it for rolling."
     )
+    answer_in_threads: Annotated[str, _parsed(parsers.choice("all", "participants", "mentions"))] = _setting(
+        "all", "Unset it for all."
+    )
     host: str = _setting("127.0.0.1", "Use for instance 127.0.0.1.")
     port: Port = _setting(3000, "Use for instance 3000.")
     openai_api_key: SecretStr | None = _setting(None, "Copy it from your model provider.")

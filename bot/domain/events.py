@@ -103,6 +103,17 @@ class StatusRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class QuietRequested:
+    """A person wrote `!quiet` in the thread, or `!back`, which ends it."""
+
+    thread: Thread
+    message_id: str
+    author: Author
+    quiet: bool  # False: `!back`
+    mentions_bot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class StopRequested:
     """A person stopped the running answer in the thread: by `!stop`, or by a button (without a message id)."""
 
@@ -176,6 +187,7 @@ Event = (
     | FileDeleted
     | ResetRequested
     | StatusRequested
+    | QuietRequested
     | StopRequested
     | ChannelGone
     | ChannelMoved
@@ -189,6 +201,8 @@ class Command(enum.Enum):
     RESET = "reset"
     STATUS = "status"
     STOP = "stop"
+    QUIET = "quiet"
+    BACK = "back"
 
 
 LONGEST_TEXT = 100_000  # characters; Slack cuts its messages at 40,000

@@ -1,7 +1,7 @@
 """The language of the bot's own lines: English in the code, translated for the person who reads the line.
 
-Rule: an adapter sets the reader's language around what it says to them; a line is translated where it is shown. What the
-model reads, and what is stored, stays English.
+Rule: an adapter sets the reader's language around what it says to them; a line is translated where it is shown. What
+the model reads, and what is stored, stays English.
 """
 
 from __future__ import annotations

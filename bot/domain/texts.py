@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
+from bot.domain import quiet_texts
 from bot.domain.durations import MINUTE, duration, whole_minutes
 from bot.domain.sessions import Interrupted, Memory, ResetOutcome, StopOutcome
 from bot.errors import Trouble
@@ -263,7 +264,8 @@ def help_text(bot: str, command: str, reset_command: str) -> str:
         "there without mentioning me again. If people started the thread without me, I read what they wrote before.\n"
         "• *Stop me*: write `!stop` in the thread. If you edit a message, I go by the new text; if you delete one, I "
         "forget it.\n"
-        f"• *Start over*: write `!reset` in the thread, or choose _Start over_ in a message's menu. "
+        + quiet_texts.OF_QUIET
+        + f"• *Start over*: write `!reset` in the thread, or choose _Start over_ in a message's menu. "
         f"`{reset_command}` (or `{command} reset`) resets your conversations in a channel; "
         f"add `all` or a link to a thread to pick.\n"
         f"• *See what I remember*: write `!status` in the thread; `{command} status` lists your open conversations.\n"

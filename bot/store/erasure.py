@@ -151,7 +151,7 @@ def leave(connection: Connection, gone: ChannelGone | Uninstalled, *, now: datet
     next_threads = sa.select(THREADS.c.id).where(*in_place).order_by(THREADS.c.id).limit(CLOSE_BATCH)
     # Locked, so that no worker opens a turn there before this is committed.
     ids = list(connection.execute(next_threads.with_for_update()).scalars())
-    connection.execute(sa.update(THREADS).where(THREADS.c.id.in_(ids)).values(engaged=False))
+    connection.execute(sa.update(THREADS).where(THREADS.c.id.in_(ids)).values(engaged=False, quiet=False))
     _end_turns(connection, ids, interruption, now)
     opened = sa.select(SESSIONS.c.id).where(SESSIONS.c.thread_id.in_(ids), SESSIONS.c.closed_at.is_(None))
     sessions.close(connection, list(connection.execute(opened).scalars()), closed, now=now)
@@ -213,8 +213,10 @@ def _erase_forwarded(connection: Connection, scope: Scope, person: str) -> None:
 
 
 def _close_emptied(connection: Connection, ids: Sequence[int], now: datetime) -> None:
-    """Close the sessions of these messages if all their messages are deleted."""
+    """Close the sessions of these messages if all messages to the bot in them are deleted."""
     affected = sa.select(MESSAGES.c.session_id).where(MESSAGES.c.id.in_(ids))
-    has_messages = sa.exists().where(MESSAGES.c.session_id == SESSIONS.c.id, MESSAGES.c.deleted_at.is_(None))
+    has_messages = sa.exists().where(
+        MESSAGES.c.session_id == SESSIONS.c.id, MESSAGES.c.deleted_at.is_(None), ~MESSAGES.c.overheard
+    )
     emptied = sa.select(SESSIONS.c.id).where(SESSIONS.c.id.in_(affected), SESSIONS.c.closed_at.is_(None), ~has_messages)
     sessions.close(connection, list(connection.execute(emptied).scalars()), Closed.ERASED, now=now)

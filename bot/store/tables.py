@@ -35,6 +35,8 @@ THREADS = Table(
     Column("engaged", sa.Boolean, nullable=False),  # the bot takes part: replies need no mention
     # A session was opened or reset here: older messages are never read from the platform.
     Column("begun", sa.Boolean, nullable=False, server_default=sa.false()),
+    Column("quiet", sa.Boolean, nullable=False, server_default=sa.false()),  # only a mention is answered
+    Column("quiet_set_by", sa.String(64)),  # the message that began or ended it last
     Column("lease_owner", sa.String(64)),  # the process that is answering; the name ends with its lock's token
     Column("lease_until", UtcDateTime),  # by the database's clock
     Column("interrupted", sa.String(16)),  # sessions.Interrupted: why the running turn must end
@@ -119,6 +121,8 @@ MESSAGES = Table(
     Column("forwarded", sa.JSON(none_as_null=True)),  # events.Forwarded: messages that it passes on
     Column("client_id", sa.String(64)),
     Column("fixed_reply", sa.String(32)),  # a command's outcome: the bot replies without the model
+    # Not written to the bot, but the model reads it with the later questions. Its turn has no answer.
+    Column("overheard", sa.Boolean, nullable=False, server_default=sa.false()),
     Column("edited_at", UtcDateTime),  # by the platform's clock
     Column("deleted_at", UtcDateTime),
     Column("accepted_at", UtcDateTime, nullable=False),

@@ -10,14 +10,17 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from bot.domain import file_texts, texts
+from bot.domain import file_texts, quiet_texts, texts
+from bot.domain.language import translated
+from bot.domain.listening import QuietOutcome
 from bot.domain.sessions import Interrupted, StatusReply
 from bot.errors import PlatformError, StoreUnavailable
 from bot.llm import Retry, Thinking
 from bot.prompt.history import files_in
 from bot.store import claims, file_contents, preferences, sessions
-from bot.store.claims import FixedReply, PlatformClaim
+from bot.store.claims import PlatformClaim
 from bot.store.engine import Store
+from bot.store.fixed_replies import FixedReply
 from bot.store.settlement import Settlement, TurnState
 from bot.tools.set_preferences import set_preferences
 from bot.turns.adapter import Adapter, AnswerTarget, AnswerWriter
@@ -188,6 +191,10 @@ class TurnHandler:
         return Settlement(TurnState.STOPPED if sentence else TurnState.SUPERSEDED, sentence or None)
 
     async def _text_of(self, claim: PlatformClaim, reply: FixedReply) -> str:
+        if isinstance(reply, QuietOutcome):
+            return quiet_texts.reply(reply)
+        if reply is StatusReply.UNKNOWN:
+            return translated(quiet_texts.BEING_UPDATED)
         if not isinstance(reply, StatusReply):
             return texts.fixed_reply(reply)
         session = await self._store.run_until_available(sessions.open_in, claim.thread_id)

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from bot.domain import texts
+from bot.domain import quiet_texts, texts
+from bot.domain.listening import QuietOutcome
 from bot.domain.sessions import Interrupted, Memory, ResetOutcome, StopOutcome
 from bot.errors import Trouble
 
@@ -16,6 +17,8 @@ SENTENCES = [
     *CONSTANTS,
     *map(texts.trouble, Trouble),
     *map(texts.fixed_reply, (*ResetOutcome, *StopOutcome)),
+    *map(quiet_texts.reply, QuietOutcome),
+    quiet_texts.BEING_UPDATED,
     *map(texts.interrupted, ENDS),
     *map(texts.reset_count, (1, 2)),
     *(texts.status(count, ["one"] * min(count, 1), timedelta(hours=hours)) for count in (0, 1, 2) for hours in (0, 24)),
@@ -40,6 +43,7 @@ def test_each_outcome_has_its_own_sentence() -> None:
     outcomes = (*ResetOutcome, *StopOutcome)
     assert len({texts.fixed_reply(outcome) for outcome in outcomes}) == len(outcomes)
     assert len({texts.interrupted(why) for why in ENDS}) == len(ENDS)
+    assert len(set(map(quiet_texts.reply, QuietOutcome))) == len(QuietOutcome)
 
 
 @pytest.mark.parametrize(
@@ -112,5 +116,5 @@ def test_the_help_names_the_configured_commands() -> None:
     """The help shows the configured names of the bot and its commands."""
     help_text = texts.help_text("Otto", "/otto", "/again")
 
-    assert all(word in help_text for word in ("Otto", "`/otto reset`", "`/otto status`", "`/again`", "`!reset`"))
+    assert all(word in help_text for word in ("Otto", "`/otto reset`", "`/otto status`", "`/again`", "`!reset`", "`!quiet`", "`!back`"))
     assert "/attendant" not in help_text

@@ -19,6 +19,7 @@ from bot.domain.events import (
     MessageDeleted,
     MessageEdited,
     MessageReceived,
+    QuietRequested,
     ResetRequested,
     StatusRequested,
     StopRequested,
@@ -98,6 +99,8 @@ def _message_or_command(
             return StatusRequested(thread, event["ts"], author, mentions_bot=mentions_bot)
         case Command.STOP:
             return StopRequested(thread, author, event["ts"], mentions_bot=mentions_bot)
+        case (Command.QUIET | Command.BACK) as command:
+            return QuietRequested(thread, event["ts"], author, command is Command.QUIET, mentions_bot=mentions_bot)
         case None:
             pass
     return MessageReceived(
