@@ -116,5 +116,8 @@ def test_the_help_names_the_configured_commands() -> None:
     """The help shows the configured names of the bot and its commands."""
     help_text = texts.help_text("Otto", "/otto", "/again")
 
-    assert all(word in help_text for word in ("Otto", "`/otto reset`", "`/otto status`", "`/again`", "`!reset`", "`!quiet`", "`!back`"))
+    assert all(
+        word in help_text
+        for word in ("Otto", "`/otto reset`", "`/otto status`", "`/again`", "`!reset`", "`!quiet`", "`!back`")
+    )
     assert "/attendant" not in help_text
