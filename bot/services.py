@@ -37,6 +37,7 @@ from bot.turns.assistant import Assistant
 from bot.turns.caller_places import CallerPlaces
 from bot.turns.chat_service import ChatService
 from bot.turns.chat_sessions import ChatSessions
+from bot.turns.erased_files import ErasedFiles
 from bot.turns.failed_deliveries import FailedDeliveries
 from bot.turns.fair_queue import Limits
 from bot.turns.file_reader import FileReader
@@ -159,7 +160,7 @@ async def open_platform_services(
         failed_deliveries = FailedDeliveries(store, clock=clock)
         stack.push_async_callback(_save, failed_deliveries)
         warnings = _warnings(settings, store, adapters, clock, idle)
-        parts.scheduler.add_platform_jobs(failed_deliveries, warnings)
+        parts.scheduler.add_platform_jobs(failed_deliveries, ErasedFiles(store, adapters), warnings)
         parts.scheduler.start()
         stack.callback(parts.scheduler.stop)  # after the worker has stopped, because the scheduler renews its leases
         stack.push_async_callback(worker.stop, settings.drain_seconds)

@@ -16,7 +16,7 @@ from bot.domain.sessions import Interrupted
 from bot.llm import Done, Usage
 from bot.prompt.history import Utterance
 from bot.prompt.thread_context import ContextState
-from bot.store import fixed_replies, leases, sessions, stored_bytes, summaries
+from bot.store import answer_files, fixed_replies, leases, sessions, stored_bytes, summaries
 from bot.store.fixed_replies import FixedReply
 from bot.store.leases import LeaseRequest
 from bot.store.settlement import KeptAnswer, Settlement, TurnState
@@ -108,6 +108,8 @@ def settle(connection: Connection, claimed: Claim, settled: Settlement, *, now: 
     turn = connection.execute(_SETTLE.returning(TURNS.c.session_id), values).first()
     if turn is None:
         return False
+    if interrupted in {Interrupted.DELETED, Interrupted.ERASED}:
+        answer_files.doom(connection, [claimed.turn_id])
     if turn.session_id is not None:  # a late reset moves a turn to another session
         sessions.touch(connection, turn.session_id, now=now)
         stored_bytes.add(connection, turn.session_id, stored_bytes.length(values["answer"]))

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row
 from bot.domain.events import FileDeleted, MessageDeleted, MessageEdited, MessageReceived, stored_content
 from bot.domain.listening import ThreadAnswers
 from bot.domain.sessions import EditOutcome, Interrupted, wants_answer, wants_answer_now
-from bot.store import file_contents, listening, posted_messages, stored_bytes, thread_context, threads
+from bot.store import answer_files, file_contents, listening, posted_messages, stored_bytes, thread_context, threads
 from bot.store.erasure import erase_messages, texts_changed
 from bot.store.file_contents import Files, ids_in
 from bot.store.inbox import store_message
@@ -111,7 +111,12 @@ def accept_deletion(connection: Connection, deleted: MessageDeleted, *, now: dat
 
 
 def accept_file_deletion(connection: Connection, deleted: FileDeleted) -> bool:
-    """Erase what was read of a file, wherever it was shared. Return whether a running answer restarts without it."""
+    """Erase what was read of a file, wherever it was shared. Return whether a running answer restarts without it.
+
+    A file of the bot's own takes the answer with it that it holds a part of.
+    """
+    for turn_id in answer_files.turns_of_file(connection, deleted.platform, deleted.workspace, deleted.file_id):
+        posted_messages.erase_answer(connection, turn_id)
     in_workspace = (THREADS.c.platform == deleted.platform, THREADS.c.workspace == deleted.workspace)
     found = sa.select(FILE_CONTENTS).join(THREADS).where(FILE_CONTENTS.c.file_id == deleted.file_id, *in_workspace)
     rows = connection.execute(found.order_by(FILE_CONTENTS.c.thread_id)).all()

@@ -21,6 +21,7 @@ from bot.domain import texts
 from bot.domain.events import ChannelGone, Uninstalled
 from bot.domain.sessions import Closed, Interrupted
 from bot.store import (
+    answer_files,
     display_names,
     file_contents,
     forwarded_messages,
@@ -35,7 +36,16 @@ from bot.store import (
 from bot.store.engine import mark_dirty
 from bot.store.interruptions import has_question, interrupt, leave_unanswered
 from bot.store.locks import lock_sessions, lock_threads
-from bot.store.tables import FILE_CONTENTS, MESSAGES, NO_CONTENT, NO_TEXT, RUNNING, SESSIONS, THREADS, TURNS
+from bot.store.tables import (
+    FILE_CONTENTS,
+    MESSAGES,
+    NO_CONTENT,
+    NO_TEXT,
+    RUNNING,
+    SESSIONS,
+    THREADS,
+    TURNS,
+)
 
 ERASE_BATCH = 20  # messages in one transaction
 ERASE_S = 0.01  # after this time a transaction begins no other thread
@@ -126,6 +136,7 @@ def erase_messages(
 
 
 def _erase_answers(connection: Connection, turn_ids: Sequence[int], replacement: str | None) -> None:
+    answer_files.doom(connection, turn_ids)
     answered = sa.update(TURNS).where(TURNS.c.id.in_(turn_ids), TURNS.c.answer.is_not(None))
     # A running turn has an answer that is kept until it is shown: it restarts, and gets another one.
     new_answer = sa.case((RUNNING, sa.null()), else_=replacement)

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Column, Connection, ForeignKey, Index, MetaData, Table, UniqueConstraint, event
+from sqlalchemy import Column, ForeignKey, Index, MetaData, Table, UniqueConstraint, event
 
-from bot.store.column_types import BigId, UtcDateTime
+from bot.store.column_types import BigId, UtcDateTime, copy_conditions
 
 metadata = MetaData(
     naming_convention={
@@ -227,6 +227,18 @@ POSTED_MESSAGES = Table(  # the platform's messages that hold a turn's answer: a
 )
 Index("ix_answers_turn", POSTED_MESSAGES.c.turn_id)
 
+ANSWER_FILES = Table(  # the platform's files that hold the rest of a turn's answer
+    "answer_files",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("turn_id", BigId, ForeignKey("turns.id", ondelete="CASCADE"), nullable=False),
+    Column("file_id", sa.String(64), nullable=False),
+    Column("doomed", sa.Boolean, nullable=False),  # the answer was erased: the file is to be deleted
+    UniqueConstraint("turn_id", "file_id"),
+)
+Index("ix_answer_files_file", ANSWER_FILES.c.file_id)
+Index("ix_answer_files_doomed", ANSWER_FILES.c.id, sqlite_where=ANSWER_FILES.c.doomed)
+
 PREFERENCES = Table(  # how a person wants to be addressed and answered
     "preferences",
     metadata,
@@ -285,13 +297,4 @@ INSTALLATION = Table(  # one row
     Column("secret", sa.String(64), nullable=False),  # hexadecimal; the key of API callers' hashed names
 )
 
-
-@event.listens_for(metadata, "before_create")
-def _copy_conditions(_metadata: MetaData, connection: Connection, **_options: object) -> None:
-    """Give PostgreSQL's partial indexes the conditions that the tables above state for SQLite.
-
-    A `postgresql_where` beside each `sqlite_where` would import PostgreSQL's dialect at every start.
-    """
-    if connection.dialect.name == "postgresql":
-        for index in (index for table in metadata.tables.values() for index in table.indexes):
-            index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]
+event.listen(metadata, "before_create", copy_conditions)

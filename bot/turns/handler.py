@@ -237,7 +237,8 @@ async def _write(answer: AnswerStream, writer: AnswerWriter, opening: str) -> No
                     writer.restart()
                     before = opening
     if ending := answer.ending():
-        writer.write(before + ending)
+        writer.write(before)
+    writer.close_with(ending, wanted=answer.result.interrupted in {None, Interrupted.STOPPED})
 
 
 def _settlement(answer: AnswerStream | None, *, shown: bool) -> Settlement:
