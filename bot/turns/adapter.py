@@ -57,7 +57,7 @@ class Ledger(Protocol):
     async def file_removed(self, file_id: str) -> None:
         """Store that this file was deleted, or was never shown."""
 
-    async def files_of_this_turn(self) -> Sequence[str]:
+    async def uploaded(self) -> Sequence[str]:
         """Return the files that earlier attempts at this turn uploaded, in order."""
 
     async def of_other_turns(self, answer_ids: Sequence[str]) -> AbstractSet[str]:

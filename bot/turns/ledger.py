@@ -52,7 +52,7 @@ class StoredLedger:
         """See Ledger."""
         await self._store.run_until_available(answer_files.remove, [(self._claim.turn_id, file_id)])
 
-    async def files_of_this_turn(self) -> Sequence[str]:
+    async def uploaded(self) -> Sequence[str]:
         """See Ledger."""
         return await self._store.run_until_available(answer_files.of_turn, self._claim.turn_id)
 

@@ -92,7 +92,7 @@ class MemoryLedger:
     async def file_removed(self, file_id: str) -> None:
         self.files.remove(file_id)
 
-    async def files_of_this_turn(self) -> Sequence[str]:
+    async def uploaded(self) -> Sequence[str]:
         return tuple(self.files)
 
     async def of_this_turn(self) -> Sequence[str]:

@@ -78,7 +78,7 @@ class AnswerFile:
 
     async def gather(self) -> None:
         """Collect the files of earlier attempts that are in the ledger."""
-        self._stored += await self._ledger.files_of_this_turn()
+        self._stored += await self._ledger.uploaded()
 
     async def upload(self, content: str) -> bool:
         """Have this text stand in the thread as a file; False when Slack does not take it."""
