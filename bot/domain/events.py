@@ -142,6 +142,7 @@ class MessageDeleted:
     thread: Thread
     message_id: str
     message: MessageReceived | None = None  # the deleted message, if the platform sends it and it is no command
+    file_ids: tuple[str, ...] = ()  # of the bot's own files that it showed
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,15 +43,16 @@ def of_turn(connection: Connection, turn_id: int) -> list[str]:
     return list(connection.execute(statement.order_by(ANSWER_FILES.c.id)).scalars())
 
 
-def turns_of_file(connection: Connection, platform: str, workspace: str, file_id: str) -> list[int]:
-    """Return the turns whose answers this file holds a part of."""
+def turns_of_file(connection: Connection, platform: str, workspace: str, file_id: str) -> dict[int, int]:
+    """Return the turns whose answers this file holds a part of, with their threads."""
     statement = (
-        sa.select(ANSWER_FILES.c.turn_id)
+        sa.select(TURNS.c.id, TURNS.c.thread_id)
+        .select_from(ANSWER_FILES)
         .join(TURNS, TURNS.c.id == ANSWER_FILES.c.turn_id)
         .join(THREADS, THREADS.c.id == TURNS.c.thread_id)
         .where(ANSWER_FILES.c.file_id == file_id, THREADS.c.platform == platform, THREADS.c.workspace == workspace)
     )
-    return list(connection.execute(statement).scalars())
+    return {row.id: row.thread_id for row in connection.execute(statement)}
 
 
 def doom(connection: Connection, turn_ids: Sequence[int]) -> None:

@@ -100,6 +100,7 @@ def accept_deletion(connection: Connection, deleted: MessageDeleted, *, now: dat
     if thread is not None:
         thread_context.erase(connection, thread.id, deleted.message_id)
         posted_messages.erase(connection, thread.id, deleted.message_id)
+        _erase_answers_in(connection, thread.id, deleted)
     if stored is None:
         engaged = thread is not None and thread.engaged
         if deleted.message and (engaged or wants_answer(deleted.message, engaged=False)):
@@ -115,13 +116,22 @@ def accept_file_deletion(connection: Connection, deleted: FileDeleted) -> bool:
 
     A file of the bot's own takes the answer with it that it holds a part of.
     """
-    for turn_id in answer_files.turns_of_file(connection, deleted.platform, deleted.workspace, deleted.file_id):
-        posted_messages.erase_answer(connection, turn_id)
     in_workspace = (THREADS.c.platform == deleted.platform, THREADS.c.workspace == deleted.workspace)
     found = sa.select(FILE_CONTENTS).join(THREADS).where(FILE_CONTENTS.c.file_id == deleted.file_id, *in_workspace)
     rows = connection.execute(found.order_by(FILE_CONTENTS.c.thread_id)).all()
-    lock_threads(connection, THREADS.c.id.in_([row.thread_id for row in rows]))
+    answers = answer_files.turns_of_file(connection, deleted.platform, deleted.workspace, deleted.file_id)
+    lock_threads(connection, THREADS.c.id.in_([*(row.thread_id for row in rows), *answers.values()]))
+    for turn_id in answers:
+        posted_messages.erase_answer(connection, turn_id)
     return sum(_erase_file(connection, row) for row in rows) > 0
+
+
+def _erase_answers_in(connection: Connection, thread_id: int, deleted: MessageDeleted) -> None:
+    """Erase the answers of this thread that the deleted message's files hold a part of."""
+    for file_id in deleted.file_ids:
+        turns = answer_files.turns_of_file(connection, deleted.thread.platform, deleted.thread.workspace, file_id)
+        for turn_id in (turn_id for turn_id, place in turns.items() if place == thread_id):
+            posted_messages.erase_answer(connection, turn_id)
 
 
 def _erase_file(connection: Connection, content: Row[*tuple[Any, ...]]) -> bool:

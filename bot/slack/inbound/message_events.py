@@ -137,7 +137,9 @@ def _deleted(event: dict[str, Any], bot: BotIdentity, workspace: str) -> Message
         return None
     was = _new(_nested_message(event, "previous_message"), bot, workspace)
     message = was if isinstance(was, MessageReceived) else None
-    return MessageDeleted(thread_of(event, workspace, ts_field(previous, "thread_ts") or ts), ts, message)
+    own = file_attachments(previous.get("files")) if is_by_this_bot(previous, bot) else ()
+    thread = thread_of(event, workspace, ts_field(previous, "thread_ts") or ts)
+    return MessageDeleted(thread, ts, message, tuple(file.id for file in own))
 
 
 def _is_tombstone(event: dict[str, Any]) -> bool:
