@@ -48,7 +48,14 @@ async def slack_bot(settings: Settings, *, clock: Clock = utc_now) -> AsyncItera
         client = await stack.enter_async_context(open_client(settings))
         identity = await identify(client)
         measured = behaviour.load(settings.slack_behaviour_file, identity.team_id, clock())
-        adapter = SlackAdapter(client, identity, clock=clock, streaming=settings.slack_streaming, measured=measured)
+        adapter = SlackAdapter(
+            client,
+            identity,
+            clock=clock,
+            streaming=settings.slack_streaming,
+            measured=measured,
+            long_answer_messages=settings.long_answer_messages,
+        )
         services = await stack.enter_async_context(open_platform_services(settings, [adapter], clock=clock))
         bolt = build_app(client, identity, services, settings, clock=clock, people=adapter.people)
         connected, draining = list["Transport"](), Event()

@@ -12,11 +12,12 @@ import socket
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
 from bot.access.redaction import Redactor
 from bot.config.settings import Settings
+from bot.domain.listening import ThreadAnswers
 from bot.domain.sessions import IdleLimits
 from bot.errors import NoDatabase, StoreUnavailable
 from bot.files.extractor import Extractor
@@ -37,6 +38,7 @@ from bot.turns.assistant import Assistant
 from bot.turns.caller_places import CallerPlaces
 from bot.turns.chat_service import ChatService
 from bot.turns.chat_sessions import ChatSessions
+from bot.turns.erased_files import ErasedFiles
 from bot.turns.failed_deliveries import FailedDeliveries
 from bot.turns.fair_queue import Limits
 from bot.turns.file_reader import FileReader
@@ -160,23 +162,23 @@ async def open_platform_services(
         failed_deliveries = FailedDeliveries(store, clock=clock)
         stack.push_async_callback(_save, failed_deliveries)
         warnings = _warnings(settings, store, adapters, clock, idle)
-        parts.scheduler.add_platform_jobs(failed_deliveries, warnings)
+        parts.scheduler.add_platform_jobs(failed_deliveries, ErasedFiles(store, adapters), warnings)
         parts.scheduler.start()
         stack.callback(parts.scheduler.stop)  # after the worker has stopped, because the scheduler renews its leases
         stack.push_async_callback(worker.stop, settings.drain_seconds)
         inbox = Inbox(
-            store, worker, leases, failed_deliveries, clock=clock, new_id=new_id, idle=idle, redactor=redactor
+            store,
+            worker,
+            failed_deliveries,
+            clock=clock,
+            new_id=new_id,
+            idle=idle,
+            redactor=redactor,
+            answers=ThreadAnswers(settings.answer_in_threads),
         )
         personal_data = PersonalData(store, leases, handler.languages, clock=clock, redactor=redactor)
         yield PlatformServices(
-            store=store,
-            leases=leases,
-            summariser=parts.summariser,
-            assistant=parts.assistant,
-            chat_service=parts.chat_service,
-            sessions=parts.sessions,
-            chat_sessions=parts.chat_sessions,
-            scheduler=parts.scheduler,
+            **{each.name: getattr(parts, each.name) for each in fields(parts)},
             inbox=inbox,
             worker=worker,
             personal_data=personal_data,

@@ -55,6 +55,7 @@ SAME_NOUN: dict[str, set[str]] = {
     "history": {"prompt", "store"},
     "inbox": {"store", "turns"},
     "leases": {"store", "turns"},
+    "listening": {"domain", "store"},
     "messages": {"playground/workspace", "slack/outbound"},
     "metrics": {"", "store"},
     "mrkdwn": {"playground/workspace", "slack/text"},

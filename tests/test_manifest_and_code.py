@@ -34,6 +34,9 @@ SCOPES = {
     "conversations_info": "channels:read",  # or groups:read
     "conversations_members": "channels:read",  # or groups:read
     "conversations_replies": "channels:history",  # or groups:history, im:history, mpim:history
+    "files_completeUploadExternal": "files:write",
+    "files_delete": "files:write",
+    "files_getUploadURLExternal": "files:write",
     "files_info": "files:read",
     "files_upload_v2": "files:write",  # files.getUploadURLExternal and files.completeUploadExternal
     "usergroups_users_list": "usergroups:read",

@@ -16,8 +16,9 @@ from bot.api import Attendant
 from bot.cli import output
 from bot.cli.terminal_text import TerminalText
 from bot.config.settings import Settings
-from bot.domain import session_texts, texts
+from bot.domain import quiet_texts, session_texts, texts
 from bot.domain.events import Command, read_command
+from bot.domain.listening import QuietOutcome
 from bot.domain.sessions import StopOutcome
 from bot.errors import ModelError
 from bot.llm.from_settings import model_name
@@ -68,6 +69,8 @@ async def _answer(attendant: Attendant, chat_id: str, text: str) -> AsyncGenerat
             yield session_texts.memory(await attendant.memory(chat_id))
         case Command.STOP:  # the prompt appears when no answer runs
             yield texts.fixed_reply(StopOutcome.NOTHING_RUNS)
+        case Command.QUIET | Command.BACK:
+            yield quiet_texts.reply(QuietOutcome.DIRECT)
         case None:
             try:
                 async with aclosing(attendant.stream_message(chat_id, text)) as pieces:

@@ -70,6 +70,10 @@ class Settings(BaseModel):
     dm_sessions: Annotated[str, _parsed(parsers.choice("rolling", "threads"))] = _setting(
         "rolling", "Unset it for rolling."
     )
+    answer_in_threads: Annotated[str, _parsed(parsers.choice("all", "participants", "mentions"))] = _setting(
+        "all", "Unset it for all."
+    )
+    long_answer_messages: Annotated[int, _count(0, 100)] = _setting(3, "Use for instance 3.")
     host: str = _setting("127.0.0.1", "Use for instance 127.0.0.1.")
     port: Port = _setting(3000, "Use for instance 3000.")
     openai_api_key: SecretStr | None = _setting(None, "Copy it from your model provider.")

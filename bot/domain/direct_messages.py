@@ -13,6 +13,7 @@ from bot.domain.events import (
     MessageDeleted,
     MessageEdited,
     MessageReceived,
+    QuietRequested,
     ResetRequested,
     StatusRequested,
     StopRequested,
@@ -23,7 +24,7 @@ from bot.domain.events import (
 def rolled(event: Event) -> Event:
     """Return the event in the rolling conversation, if its message stands at the top level of a direct message."""
     match event:
-        case MessageReceived() | ResetRequested() | StatusRequested() | StopRequested():
+        case MessageReceived() | ResetRequested() | StatusRequested() | QuietRequested() | StopRequested():
             return replace(event, thread=_place(event.thread, event.message_id))
         case MessageEdited(message):
             return replace(event, message=replace(message, thread=_place(message.thread, message.message_id)))

@@ -103,6 +103,17 @@ class StatusRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class QuietRequested:
+    """A person wrote `!quiet` in the thread, or `!back`, which ends it."""
+
+    thread: Thread
+    message_id: str
+    author: Author
+    quiet: bool  # False: `!back`
+    mentions_bot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class StopRequested:
     """A person stopped the running answer in the thread: by `!stop`, or by a button (without a message id)."""
 
@@ -131,6 +142,7 @@ class MessageDeleted:
     thread: Thread
     message_id: str
     message: MessageReceived | None = None  # the deleted message, if the platform sends it and it is no command
+    file_ids: tuple[str, ...] = ()  # of the bot's own files that it showed
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +188,7 @@ Event = (
     | FileDeleted
     | ResetRequested
     | StatusRequested
+    | QuietRequested
     | StopRequested
     | ChannelGone
     | ChannelMoved
@@ -189,6 +202,8 @@ class Command(enum.Enum):
     RESET = "reset"
     STATUS = "status"
     STOP = "stop"
+    QUIET = "quiet"
+    BACK = "back"
 
 
 LONGEST_TEXT = 100_000  # characters; Slack cuts its messages at 40,000

@@ -53,6 +53,7 @@ class StatusReply(enum.Enum):
     """A reply to a command whose text is composed when the reply is posted."""
 
     STATUS = "status"
+    UNKNOWN = "unknown"  # a command that this version does not know
 
 
 class EditOutcome(enum.Enum):

@@ -215,6 +215,10 @@ _HELP = (
         " one, I forget it."
     ),
     (
+        "• *Have me listen only*: write `!quiet` in the thread. I answer there again once somebody mentions me or "
+        "writes `!back`. A message that begins by mentioning somebody else is none of my business."
+    ),
+    (
         "• *Start over*: write `!reset` in the thread, or choose _Start over_ in a message's menu. "
         "`{reset_command}` (or `{command} reset`) resets your conversations in a channel; add `all` or a link"
         " to a thread to pick."

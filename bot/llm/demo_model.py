@@ -1,10 +1,11 @@
 """The demo model: an OpenAI-compatible server on this machine that answers when no language model is configured.
 
 Each answer says that it comes from the demo model, repeats the newest message, and describes the rest of the request:
-how many earlier messages it holds, the last of them that a person wrote, and that person's preferences. A message with
-"show me a long answer" also gets headings, a list, a table and code, so that people can watch streaming. For "call me
-Ana" the model calls the tool that stores the name. Of a file it quotes the first words, and it counts images. Its
-summary is the beginning of each message that a person wrote.
+how many earlier messages it holds, the last of them that a person wrote, and that person's preferences. A message
+with "show me a long answer" also gets headings, a list, a table and code, so that people can watch streaming, and one
+with "show me a very long answer" gets more than fits into a few messages. For "call me Ana" the model calls the tool
+that stores the name. Of a file it quotes the first words, and it counts images. Its summary is the beginning of each
+message that a person wrote.
 
 Rule: the bot talks to it over HTTP as to any other backend, and it knows only the request.
 """
@@ -23,6 +24,8 @@ from aiohttp import web
 from bot.llm.demo_files import files_in, quoted, without_files
 from bot.prompt.history import ChatMessage
 from bot.prompt.marks import (
+    ASIDE_BEGINS,
+    ASIDE_ENDS,
     CONTEXT_ENDS,
     MISSING,
     NOTE_ENDS,
@@ -37,16 +40,20 @@ log = logging.getLogger(__name__)
 
 MODEL = "demo"
 PAUSE_S = 0.03  # between two words
+LONGEST_BY_WORD = 10_000  # characters; a longer answer arrives line by line
 SUMMARISED_CHARACTERS = 60  # of each message
 SUMMARY_CHARACTERS = 600
 MAX_REQUEST_BYTES = 64 * 1024 * 1024
 LONG_ANSWER = "show me a long answer"
+VERY_LONG_ANSWER = "show me a very long answer"
+VERY_LONG_LINES = 400
 SET_PREFERENCES = "set_preferences"  # the only tool that it calls
 
 _CALL_ME = re.compile(
     r"\bcall me (?P<name>[^\n.,;:!?]{1,60}?)(?: from now on| please)*\s*(?:[.,;:!?\n]|$)", re.IGNORECASE
 )
 
+_ASIDE = re.compile(re.escape(ASIDE_BEGINS) + r"\s*(.*?)\s*" + re.escape(ASIDE_ENDS), re.DOTALL)
 _REMARK = re.compile(r"^" + re.escape(SINGLE_AUTHOR_NOTE).replace(r"\{\}", r"[^\[\]\n]*") + r"$", re.MULTILINE)
 _INTRODUCTION = (
     "*I am the demo model: no language model is connected.* To talk to a real one, set `OPENAI_API_KEY` "
@@ -88,7 +95,7 @@ def answer(messages: Sequence[ChatMessage]) -> str:
     first, (*earlier, newest) = turns[0]["content"], turns
     if TURNS_TO_SUMMARIZE in newest["content"] or newest["content"].startswith(SUMMARY_SO_FAR):
         return _sum_up(newest["content"])
-    question = _question(newest["content"])
+    question, asides = _question(newest["content"]), _ASIDE.findall(newest["content"])
     parts = [_INTRODUCTION, f"You wrote:\n{quoted(without_files(question))}", *files_in(question), _memory(earlier)]
     if summary := _summary(first):
         parts.append(f"Of what came before that I have my summary:\n{quoted(summary)}")
@@ -98,13 +105,22 @@ def answer(messages: Sequence[ChatMessage]) -> str:
         parts.append(f"I was also told:\n{quoted(remark[0])}")
     if before := _before(newest["content"]):
         parts.append(f"Before I was called, this was said here:\n{quoted(before)}")
-    if LONG_ANSWER in question.casefold():
-        parts.insert(1, _LONG)
+    if asides:
+        parts.append(f"What people said here, but not to me:\n{quoted(' '.join(asides))}")
+    parts[1:1] = _long_parts(question.casefold())
     if messages and messages[-1]["role"] == "tool":
         parts.insert(0, f"From now on I call you {_name(question)}.")
     elif wishes := _preferences(newest["content"]):
         parts.append(f"You asked me to keep in mind:\n{quoted(wishes)}")
     return "\n\n".join(parts)
+
+
+def _long_parts(question: str) -> list[str]:
+    """Return the paragraphs of a long answer, if the question asks for one."""
+    if VERY_LONG_ANSWER in question:
+        lines = [f"{number}. A line that a real model would fill with sense." for number in range(1, VERY_LONG_LINES)]
+        return [_LONG, "\n".join(lines)]
+    return [_LONG] if LONG_ANSWER in question else []
 
 
 def call(messages: Sequence[ChatMessage], tools: object) -> dict[str, Any] | None:
@@ -174,7 +190,7 @@ class DemoModel:
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
         await response.prepare(request)
         await asyncio.sleep(10 * self._pause_s)
-        for word in _words(text):
+        for word in text.splitlines(keepends=True) if len(text) > LONGEST_BY_WORD else _words(text):
             await response.write(_event([_choice({"content": word})]))
             await asyncio.sleep(self._pause_s)
         if tool_call:
@@ -208,7 +224,7 @@ def _question(text: str) -> str:
     """Return the person's own text, without the notes that stand before it in the same message."""
     for ends in (SUMMARY_ENDS, NOTE_ENDS, CONTEXT_ENDS):
         text = text.rpartition(f"{ends}\n\n")[2]
-    return _REMARK.sub("", text.replace(MISSING, "")).lstrip()
+    return _REMARK.sub("", _ASIDE.sub("", text).replace(MISSING, "")).lstrip()
 
 
 def _sum_up(text: str) -> str:

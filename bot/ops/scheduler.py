@@ -22,6 +22,7 @@ from bot.ops.expiry_warnings import ExpiryWarnings
 from bot.store import closed_sessions, preferences, purge, sessions, unserved
 from bot.store.engine import Store
 from bot.store.pool import OF_OTHERS
+from bot.turns.erased_files import ErasedFiles
 from bot.turns.failed_deliveries import FailedDeliveries
 from bot.turns.leases import POLL_INTERRUPTIONS_EVERY_S, RENEW_EVERY_S, LeaseKeeper
 from bot.turns.lock_keeper import LOOK_EVERY_S
@@ -33,6 +34,7 @@ EXPIRE_EVERY_S = 60.0
 WARN_EVERY_S = 30.0
 STORE_COUNTS_EVERY_S = 10.0
 ERASE_EVERY_S = 2.0
+DELETE_FILES_EVERY_S = 2.0
 EXPIRE_BATCH = 50  # sessions closed in one transaction
 PURGE_EVERY_S = 900.0
 UNDO_FOR = timedelta(days=1)  # then the text that the model replaced in a person's preferences is erased
@@ -74,8 +76,11 @@ class Scheduler:
         self._add("renew_leases", leases.renew, RENEW_EVERY_S)
         self._add("free_leases", self.free_leases, LOOK_EVERY_S)
 
-    def add_platform_jobs(self, failed_deliveries: FailedDeliveries, warnings: ExpiryWarnings | None = None) -> None:
+    def add_platform_jobs(
+        self, failed_deliveries: FailedDeliveries, erased_files: ErasedFiles, warnings: ExpiryWarnings | None = None
+    ) -> None:
         """Add the jobs that a chat platform needs."""
+        self._add("delete_erased_files", erased_files.delete, DELETE_FILES_EVERY_S)
         self._add("store_failed_deliveries", failed_deliveries.save, STORE_COUNTS_EVERY_S)
         if warnings is not None:
             self._add("warn_of_expiry", warnings.warn, WARN_EVERY_S)

@@ -15,7 +15,7 @@ from bot.domain import texts
 from bot.domain.events import Attachment, Forwarded
 from bot.domain.file_content import ScaledImage
 from bot.prompt import attached_files, thread_context
-from bot.prompt.marks import SINGLE_AUTHOR_NOTE, without_marks
+from bot.prompt.marks import ASIDE_BEGINS, ASIDE_ENDS, SINGLE_AUTHOR_NOTE, without_marks
 from bot.prompt.speakers import UNKNOWN, attributed, forwarded_people, mentioned, message_text, unattributed
 from bot.prompt.thread_context import NO_THREAD_CONTEXT, EarlierMessage, ThreadContext
 
@@ -43,6 +43,7 @@ class Utterance:
     attachments: tuple[Attachment, ...] = ()
     forwarded: tuple[Forwarded, ...] = ()
     message_id: str = field(default="", compare=False)  # the platform's
+    overheard: bool = False  # not written to the bot
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,9 +229,11 @@ def turns_that_fit(tokens: Sequence[int], room: int) -> int:
 
 def _text(message: Utterance, names: Mapping[str, str], *, several: bool, one_caller: bool = False) -> str:
     if not several and not one_caller:
-        return unattributed(message.text, message.attachments, names, message.forwarded)
-    text = message_text(message.text, message.attachments, names, forwarded=message.forwarded, named=several)
-    return attributed(names.get(message.author_id, UNKNOWN), text) if several else text
+        text = unattributed(message.text, message.attachments, names, message.forwarded)
+    else:
+        text = message_text(message.text, message.attachments, names, forwarded=message.forwarded, named=several)
+        text = attributed(names.get(message.author_id, UNKNOWN), text) if several else text
+    return f"{ASIDE_BEGINS}\n\n{text}\n\n{ASIDE_ENDS}" if message.overheard else text
 
 
 def _answer(text: str) -> str:

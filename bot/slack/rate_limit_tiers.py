@@ -37,7 +37,9 @@ RATE_LIMITS: Mapping[str, RateLimit] = {
     "chat.update": RateLimit(50, partial_updates=30),
     "conversations.history": _TIER_3,
     "conversations.replies": _TIER_3,
+    "files.completeUploadExternal": _TIER_4,
     "files.delete": _TIER_3,
+    "files.getUploadURLExternal": _TIER_4,
     "files.info": _TIER_4,
     "files.upload.v2": _TIER_4,  # the SDK's name for the methods of an upload
     "reactions.add": _TIER_3,

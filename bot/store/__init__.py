@@ -6,10 +6,11 @@ The files, by subject:
 - SQLite's file: `sqlite_file` (old text in its bytes), `vacuum` (removes it in steps), `sqlite_backup`
 - threads and sessions: `threads`, `sessions`, `stored_bytes` (how much they hold), `session_owners`,
   `closed_sessions` (erases large ones), `imported_turns` (go with them), `purge` (deletes old rows)
-- the queue: `inbox` (stores messages and commands), `edits`, `status_requests`, `refused_commands`, `leases`, `claims`
-  (claim, settle), `settlement`, `interruptions`, `posted_messages` (which hold the answers), `chat_turns` (turns of API
-  callers), `repeated_turns` (by idempotency key), `recalled_turns` (what their sessions know), `unserved` (turns that
-  no process will end), `workflow_limits`, `moved_channels` (their threads move with them)
+- the queue: `message_rows`, `inbox` (stores messages and commands), `listening` (quiet threads), `edits`,
+  `status_requests`, `fixed_replies` (to commands), `refused_commands`, `leases`, `claims` (claim, settle),
+  `settlement`, `interruptions`, `posted_messages` and `answer_files` (which hold the answers), `chat_turns` (turns of
+  API callers), `repeated_turns` (by idempotency key), `recalled_turns` (what their sessions know), `unserved` (turns
+  that no process will end), `workflow_limits`, `moved_channels` (their threads move with them)
 - the model's input: `history`, `summaries`, `summary_parts`, `thread_context`, `file_contents` (of attached files),
   `display_names`
 - people: `preferences`, `greetings`, `access_notices`, `forwarded_messages`, `erasure`, `export`
@@ -17,10 +18,10 @@ The files, by subject:
 
 Reading order: column_types, tables, settlement, pool, postgresql, sqlite_file, vacuum, sqlite_backup, engine, schema,
 threads, locks, lease_clock, leases, lock_file, process_locks, stored_bytes, summary_parts, summaries, file_contents,
-thread_context, display_names, imported_turns, sessions, session_owners, closed_sessions, claims, interruptions,
-moved_channels, preferences, greetings, access_notices, forwarded_messages, erasure, workflow_limits, inbox,
-posted_messages, edits, purge, export, status_requests, refused_commands, history, recalled_turns, repeated_turns,
-chat_turns, unserved, api_keys, installation, metrics.
+thread_context, display_names, imported_turns, sessions, session_owners, closed_sessions, answer_files, fixed_replies,
+claims, interruptions, moved_channels, preferences, greetings, access_notices, forwarded_messages, erasure,
+workflow_limits, message_rows, listening, inbox, posted_messages, edits, purge, export, status_requests,
+refused_commands, history, recalled_turns, repeated_turns, chat_turns, unserved, api_keys, installation, metrics.
 Rule: a store function takes a connection and plain arguments, and runs inside the caller's transaction
 (docs/decisions/0002-synchronous-store.md). Only a few columns hold texts that people or the model wrote: messages.text,
 .attachments and .forwarded, turns.answer and .request_digest, summaries.text, summary_parts.text, background.text,

@@ -12,11 +12,12 @@ from sqlalchemy import Connection, Row
 
 from bot.domain import texts
 from bot.domain.events import Attachment, Author, Thread, read_forwarded, storable
-from bot.domain.sessions import Interrupted, ResetOutcome, StatusReply, StopOutcome
+from bot.domain.sessions import Interrupted
 from bot.llm import Done, Usage
 from bot.prompt.history import Utterance
 from bot.prompt.thread_context import ContextState
-from bot.store import leases, sessions, stored_bytes, summaries
+from bot.store import answer_files, fixed_replies, leases, sessions, stored_bytes, summaries
+from bot.store.fixed_replies import FixedReply
 from bot.store.leases import LeaseRequest
 from bot.store.settlement import KeptAnswer, Settlement, TurnState
 from bot.store.tables import MESSAGES, RUNNING, SESSIONS, TURNS
@@ -40,9 +41,6 @@ class Claim:
     def log_fields(self) -> dict[str, object]:
         """The fields by which a log line names the turn."""
         return {"place": str(self.thread), "session": self.session_id, "turn": self.turn_id}
-
-
-FixedReply = ResetOutcome | StopOutcome | StatusReply
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +109,8 @@ def settle(connection: Connection, claimed: Claim, settled: Settlement, *, now: 
     turn = connection.execute(_SETTLE.returning(TURNS.c.session_id), values).first()
     if turn is None:
         return False
+    if interrupted in {Interrupted.DELETED, Interrupted.ERASED}:
+        answer_files.doom(connection, [claimed.turn_id])
     if turn.session_id is not None:  # a late reset moves a turn to another session
         sessions.touch(connection, turn.session_id, now=now)
         stored_bytes.add(connection, turn.session_id, stored_bytes.length(values["answer"]))
@@ -250,7 +250,7 @@ def _claimed(
         message_id=newest.message_id,
         oldest_id=(questions or rows)[0].message_id,
         accepted_at=min(row.accepted_at for row in questions or rows),
-        fixed_reply=_fixed_reply(newest.fixed_reply) if newest.fixed_reply else None,
+        fixed_reply=fixed_replies.read(newest.fixed_reply) if newest.fixed_reply else None,
         interrupted=Interrupted(leased.interrupted) if leased.interrupted else None,
         follows_expired=bool(newest.follows_expired) and _is_first(connection, newest.session_id, turn.id),
         thread_context=ContextState(newest.background) if newest.background else None,
@@ -279,19 +279,14 @@ def _utterances(questions: Sequence[Row[*tuple[Any, ...]]]) -> tuple[Utterance, 
 
 
 def _is_first(connection: Connection, session_id: str, turn_id: int) -> bool:
-    earlier = sa.select(TURNS.c.id).where(TURNS.c.session_id == session_id, TURNS.c.id < turn_id).limit(1)
-    return connection.execute(earlier).first() is None
+    earlier = (TURNS.c.session_id == session_id, TURNS.c.id < turn_id, TURNS.c.attempt > 0)  # 0: without a worker
+    return connection.execute(sa.select(TURNS.c.id).where(*earlier).limit(1)).first() is None
 
 
 def utterance(row: Row[*tuple[Any, ...]]) -> Utterance:
     """Return a row of `messages` as the history shows it."""
     files = tuple(Attachment(**stored) for stored in row.attachments)
-    return Utterance(row.author_id, row.text, files, read_forwarded(row.forwarded), row.message_id)
-
-
-def _fixed_reply(stored: str) -> FixedReply:
-    known: dict[str, FixedReply] = {each.value: each for each in (*ResetOutcome, *StopOutcome, *StatusReply)}
-    return known[stored]
+    return Utterance(row.author_id, row.text, files, read_forwarded(row.forwarded), row.message_id, row.overheard)
 
 
 def _count_as_postponed(connection: Connection, claimed: Claim) -> None:

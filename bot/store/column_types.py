@@ -1,10 +1,11 @@
-"""Types of columns that the two databases spell differently."""
+"""Types of columns, and conditions of indexes, that the two databases spell differently."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
+from sqlalchemy import Connection, MetaData
 from sqlalchemy.engine import Dialect
 
 
@@ -31,3 +32,13 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
 
 
 BigId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite autoincrements only INTEGER
+
+
+def copy_conditions(metadata: MetaData, connection: Connection, **_options: object) -> None:
+    """Give PostgreSQL's partial indexes the conditions that the tables state for SQLite.
+
+    A `postgresql_where` beside each `sqlite_where` would import PostgreSQL's dialect at every start.
+    """
+    if connection.dialect.name == "postgresql":
+        for index in (index for table in metadata.tables.values() for index in table.indexes):
+            index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]

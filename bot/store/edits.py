@@ -10,18 +10,26 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
 from bot.domain.events import FileDeleted, MessageDeleted, MessageEdited, MessageReceived, stored_content
+from bot.domain.listening import ThreadAnswers
 from bot.domain.sessions import EditOutcome, Interrupted, wants_answer, wants_answer_now
-from bot.store import file_contents, posted_messages, stored_bytes, thread_context, threads
+from bot.store import answer_files, file_contents, listening, posted_messages, stored_bytes, thread_context, threads
 from bot.store.erasure import erase_messages, texts_changed
 from bot.store.file_contents import Files, ids_in
 from bot.store.inbox import store_message
 from bot.store.interruptions import drop_kept, interrupt, leave_unanswered
 from bot.store.locks import lock_if_open, lock_threads
 from bot.store.tables import FILE_CONTENTS, MESSAGES, NO_CONTENT, SESSIONS, THREAD_CONTEXT, THREADS
+from bot.store.threads import ThreadRow
 
 
 def accept_edit(
-    connection: Connection, edited: MessageEdited, *, now: datetime, new_id: str, idle_after: timedelta
+    connection: Connection,
+    edited: MessageEdited,
+    *,
+    now: datetime,
+    new_id: str,
+    idle_after: timedelta,
+    answers: ThreadAnswers = ThreadAnswers.ALL,
 ) -> tuple[EditOutcome, int | None]:
     """Replace a message's text. Return the outcome and, if the edit made it a question, the thread's id.
 
@@ -33,8 +41,8 @@ def accept_edit(
     edited = replace(edited, message=replace(message, thread=place))
     thread = threads.find(connection, place)
     stored = _find(connection, thread, edited.message.message_id)
-    if stored is None:
-        return _accept_new(connection, edited, thread, now=now, new_id=new_id, idle_after=idle_after)
+    if stored is None or (edited.calls_bot and stored.overheard and stored.deleted_at is None):
+        return _accept_new(connection, edited, thread, now=now, new_id=new_id, idle_after=idle_after, answers=answers)
     if thread is None or not _replace(connection, stored, edited):
         return EditOutcome.NOTHING, None
     texts_changed(connection, [stored.turn_id] if stored.turn_id else [])
@@ -47,22 +55,27 @@ def accept_edit(
 def _accept_new(
     connection: Connection,
     edited: MessageEdited,
-    thread: Row[int, bool, bool] | None,
+    thread: ThreadRow | None,
     *,
     now: datetime,
     new_id: str,
     idle_after: timedelta,
+    answers: ThreadAnswers,
 ) -> tuple[EditOutcome, int | None]:
-    """Accept an edited message that is not stored: as a question, or as a part of the thread context."""
+    """Accept an edited message that is not stored as a question: as one, or as a part of what people say otherwise."""
     message = edited.message
     followed = thread is not None and threads.is_followed(connection, thread.id, message.message_id)
-    engaged = thread is not None and thread.engaged and followed
+    engaged = followed and listening.is_engaged(connection, thread, message, answers)
     if edited.by_bot or not wants_answer_now(edited, engaged=engaged, now=now, idle_after=idle_after):
-        replaced = thread is not None and thread_context.edit(connection, thread.id, message)
-        return (EditOutcome.REPLACED if replaced else EditOutcome.NOTHING), None
+        if thread is not None and thread_context.edit(connection, thread.id, message):
+            return EditOutcome.REPLACED, None
+        if not edited.by_bot:  # it was delivered before its message
+            overhear = listening.overhear
+            overhear(connection, message, thread, now=now, idle_after=idle_after, edited_at=edited.edited_at)
+        return EditOutcome.NOTHING, None
     thread_id = store_message(
         connection,
-        message,
+        replace(message, mentions_bot=message.mentions_bot or edited.calls_bot),
         thread,
         followed=followed,
         now=now,
@@ -76,8 +89,8 @@ def _accept_new(
 def accept_deletion(connection: Connection, deleted: MessageDeleted, *, now: datetime) -> bool:
     """Erase a deleted message, which is not answered any more. Return whether a running turn must end or restart.
 
-    A message of the bot's own takes the answer with it that it holds a part of. A message that wants an answer and is
-    not stored may still be delivered: a row remembers that it was deleted.
+    A message of the bot's own takes the answer with it that it holds a part of. A message that is to be
+    stored and is not may still be delivered: a row remembers that it was deleted.
     """
     if deleted.thread.rolling and (below := threads.find(connection, replace(deleted.thread, root=deleted.message_id))):
         thread_context.erase(connection, below.id, deleted.message_id)
@@ -87,8 +100,10 @@ def accept_deletion(connection: Connection, deleted: MessageDeleted, *, now: dat
     if thread is not None:
         thread_context.erase(connection, thread.id, deleted.message_id)
         posted_messages.erase(connection, thread.id, deleted.message_id)
+        _erase_answers_in(connection, thread.id, deleted)
     if stored is None:
-        if deleted.message and wants_answer(deleted.message, engaged=thread is not None and thread.engaged):
+        engaged = thread is not None and thread.engaged
+        if deleted.message and (engaged or wants_answer(deleted.message, engaged=False)):
             _insert_deleted(connection, deleted, now)
         return False
     if thread is None or stored.fixed_reply is not None:
@@ -97,12 +112,26 @@ def accept_deletion(connection: Connection, deleted: MessageDeleted, *, now: dat
 
 
 def accept_file_deletion(connection: Connection, deleted: FileDeleted) -> bool:
-    """Erase what was read of a file, wherever it was shared. Return whether a running answer restarts without it."""
+    """Erase what was read of a file, wherever it was shared. Return whether a running answer restarts without it.
+
+    A file of the bot's own takes the answer with it that it holds a part of.
+    """
     in_workspace = (THREADS.c.platform == deleted.platform, THREADS.c.workspace == deleted.workspace)
     found = sa.select(FILE_CONTENTS).join(THREADS).where(FILE_CONTENTS.c.file_id == deleted.file_id, *in_workspace)
     rows = connection.execute(found.order_by(FILE_CONTENTS.c.thread_id)).all()
-    lock_threads(connection, THREADS.c.id.in_([row.thread_id for row in rows]))
+    answers = answer_files.turns_of_file(connection, deleted.platform, deleted.workspace, deleted.file_id)
+    lock_threads(connection, THREADS.c.id.in_([*(row.thread_id for row in rows), *answers.values()]))
+    for turn_id in answers:
+        posted_messages.erase_answer(connection, turn_id)
     return sum(_erase_file(connection, row) for row in rows) > 0
+
+
+def _erase_answers_in(connection: Connection, thread_id: int, deleted: MessageDeleted) -> None:
+    """Erase the answers of this thread that the deleted message's files hold a part of."""
+    for file_id in deleted.file_ids:
+        turns = answer_files.turns_of_file(connection, deleted.thread.platform, deleted.thread.workspace, file_id)
+        for turn_id in (turn_id for turn_id, place in turns.items() if place == thread_id):
+            posted_messages.erase_answer(connection, turn_id)
 
 
 def _erase_file(connection: Connection, content: Row[*tuple[Any, ...]]) -> bool:
@@ -152,7 +181,7 @@ def _edit_context(connection: Connection, message: MessageReceived) -> None:
         thread_context.edit(connection, below.id, message)
 
 
-def _find(connection: Connection, thread: Row[int, bool, bool] | None, message_id: str) -> Row[*tuple[Any, ...]] | None:
+def _find(connection: Connection, thread: ThreadRow | None, message_id: str) -> Row[*tuple[Any, ...]] | None:
     if thread is None:
         return None
     return connection.execute(_STORED, {"in_thread": thread.id, "this_message": message_id}).first()

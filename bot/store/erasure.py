@@ -22,6 +22,7 @@ from bot.domain.events import ChannelGone, Uninstalled
 from bot.domain.sessions import Closed, Interrupted
 from bot.store import (
     access_notices,
+    answer_files,
     display_names,
     file_contents,
     forwarded_messages,
@@ -36,7 +37,16 @@ from bot.store import (
 from bot.store.engine import mark_dirty
 from bot.store.interruptions import has_question, interrupt, leave_unanswered
 from bot.store.locks import lock_sessions, lock_threads
-from bot.store.tables import FILE_CONTENTS, MESSAGES, NO_CONTENT, NO_TEXT, RUNNING, SESSIONS, THREADS, TURNS
+from bot.store.tables import (
+    FILE_CONTENTS,
+    MESSAGES,
+    NO_CONTENT,
+    NO_TEXT,
+    RUNNING,
+    SESSIONS,
+    THREADS,
+    TURNS,
+)
 
 ERASE_BATCH = 20  # messages in one transaction
 ERASE_S = 0.01  # after this time a transaction begins no other thread
@@ -127,6 +137,7 @@ def erase_messages(
 
 
 def _erase_answers(connection: Connection, turn_ids: Sequence[int], replacement: str | None) -> None:
+    answer_files.doom(connection, turn_ids)
     answered = sa.update(TURNS).where(TURNS.c.id.in_(turn_ids), TURNS.c.answer.is_not(None))
     # A running turn has an answer that is kept until it is shown: it restarts, and gets another one.
     new_answer = sa.case((RUNNING, sa.null()), else_=replacement)
@@ -152,7 +163,7 @@ def leave(connection: Connection, gone: ChannelGone | Uninstalled, *, now: datet
     next_threads = sa.select(THREADS.c.id).where(*in_place).order_by(THREADS.c.id).limit(CLOSE_BATCH)
     # Locked, so that no worker opens a turn there before this is committed.
     ids = list(connection.execute(next_threads.with_for_update()).scalars())
-    connection.execute(sa.update(THREADS).where(THREADS.c.id.in_(ids)).values(engaged=False))
+    connection.execute(sa.update(THREADS).where(THREADS.c.id.in_(ids)).values(engaged=False, quiet=False))
     _end_turns(connection, ids, interruption, now)
     opened = sa.select(SESSIONS.c.id).where(SESSIONS.c.thread_id.in_(ids), SESSIONS.c.closed_at.is_(None))
     sessions.close(connection, list(connection.execute(opened).scalars()), closed, now=now)
@@ -216,8 +227,10 @@ def _erase_forwarded(connection: Connection, scope: Scope, person: str) -> None:
 
 
 def _close_emptied(connection: Connection, ids: Sequence[int], now: datetime) -> None:
-    """Close the sessions of these messages if all their messages are deleted."""
+    """Close the sessions of these messages if all messages to the bot in them are deleted."""
     affected = sa.select(MESSAGES.c.session_id).where(MESSAGES.c.id.in_(ids))
-    has_messages = sa.exists().where(MESSAGES.c.session_id == SESSIONS.c.id, MESSAGES.c.deleted_at.is_(None))
+    has_messages = sa.exists().where(
+        MESSAGES.c.session_id == SESSIONS.c.id, MESSAGES.c.deleted_at.is_(None), ~MESSAGES.c.overheard
+    )
     emptied = sa.select(SESSIONS.c.id).where(SESSIONS.c.id.in_(affected), SESSIONS.c.closed_at.is_(None), ~has_messages)
     sessions.close(connection, list(connection.execute(emptied).scalars()), Closed.ERASED, now=now)

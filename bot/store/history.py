@@ -102,7 +102,7 @@ def _with_messages(page: sa.Subquery, order: sa.ColumnElement[Any]) -> sa.Select
     is_shown = sa.and_(MESSAGES.c.fixed_reply.is_(None), MESSAGES.c.deleted_at.is_(None))
     of_turn = sa.and_(MESSAGES.c.turn_id == page.c.id, is_shown)
     content = (MESSAGES.c.text, MESSAGES.c.attachments, MESSAGES.c.forwarded)
-    columns = (MESSAGES.c.author_id, MESSAGES.c.message_id, *content)
+    columns = (MESSAGES.c.author_id, MESSAGES.c.message_id, MESSAGES.c.overheard, *content)
     statement = sa.select(page.c.id.label("turn_id"), page.c.answer, *columns)
     return statement.join_from(page, MESSAGES, of_turn, isouter=True).order_by(order, MESSAGES.c.message_id)
 

@@ -5,31 +5,49 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from bot.domain.events import Author, MessageReceived, ResetRequested, StopRequested, Thread, stored_content
+from bot.domain.listening import ThreadAnswers
 from bot.domain.sessions import Closed, Interrupted, ResetOutcome, StopOutcome, wants_answer
-from bot.store import session_owners, sessions, stored_bytes, thread_context, threads, workflow_limits
+from bot.store import (
+    listening,
+    message_rows,
+    session_owners,
+    sessions,
+    stored_bytes,
+    thread_context,
+    threads,
+    workflow_limits,
+)
 from bot.store.erasure import erase_messages
 from bot.store.interruptions import interrupt, leave_sessions_unanswered, leave_unanswered
 from bot.store.settlement import TurnState
 from bot.store.tables import MESSAGES, RUNNING, SESSIONS, THREADS, TURNS
+from bot.store.threads import ThreadRow
 
 
 def accept(
-    connection: Connection, message: MessageReceived, *, now: datetime, new_id: str, idle_after: timedelta
+    connection: Connection,
+    message: MessageReceived,
+    *,
+    now: datetime,
+    new_id: str,
+    idle_after: timedelta,
+    answers: ThreadAnswers = ThreadAnswers.ALL,
 ) -> int | None:
     """Store a message that wants an answer, and return its thread's id; None when it wants none or is a duplicate.
 
-    An ignored message leaves no row, so that it cannot hide a later event of the same message.
+    Other messages are overheard in an open session. They never hide a later event of the same message.
     """
     message = replace(message, thread=threads.located(connection, message.thread, message.message_id))
     thread = threads.find(connection, message.thread)
     followed = thread is not None and threads.is_followed(connection, thread.id, message.message_id)
-    if not wants_answer(message, engaged=thread is not None and thread.engaged and followed):
+    engaged = followed and listening.is_engaged(connection, thread, message, answers)
+    if not wants_answer(message, engaged=engaged):
+        listening.overhear(connection, message, thread, now=now, idle_after=idle_after)
         return None
     return store_message(connection, message, thread, followed=followed, now=now, new_id=new_id, idle_after=idle_after)
 
@@ -37,7 +55,7 @@ def accept(
 def store_message(
     connection: Connection,
     message: MessageReceived,
-    thread: Row[int, bool, bool] | None,
+    thread: ThreadRow | None,
     *,
     followed: bool,
     now: datetime,
@@ -50,7 +68,7 @@ def store_message(
     `thread` is the thread's row; None creates it. `followed`: the bot took part in it when the message was written.
     """
     thread_id = thread.id if thread is not None else threads.ensure(connection, message.thread)
-    if _is_duplicate(connection, thread_id, message) or workflow_limits.exceeded(connection, thread_id, message, now):
+    if _is_stored(connection, thread_id, message) or workflow_limits.exceeded(connection, thread_id, message, now):
         return None
     if thread is not None and not followed:
         thread_context.erase(connection, thread_id, message.message_id)  # it is now a question of its own
@@ -60,10 +78,9 @@ def store_message(
     begins = message.thread.rolling or message.message_id == message.thread.root
     if not (thread is not None and thread.begun) and not begins:
         thread_context.expect(connection, session_id)
-    if thread is None or not thread.engaged:
-        threads.engage(connection, thread_id)
+    _engage(connection, thread_id, thread, message, edited=edited_at is not None)
     content = stored_content(message.text, message.attachments, message.forwarded)
-    _insert(
+    message_rows.insert(
         connection,
         thread_id,
         message,
@@ -79,6 +96,23 @@ def store_message(
     return thread_id
 
 
+def _is_stored(connection: Connection, thread_id: int, message: MessageReceived) -> bool:
+    """Return whether the message is a duplicate. One that mentions the bot may have been overheard before."""
+    if message.mentions_bot:
+        listening.retract(connection, thread_id, message.message_id)
+    return message_rows.is_duplicate(connection, thread_id, message)
+
+
+def _engage(
+    connection: Connection, thread_id: int, thread: ThreadRow | None, message: MessageReceived, *, edited: bool
+) -> None:
+    """Note that the bot takes part in the thread, and that a mention has ended its quiet."""
+    if thread is None or not thread.engaged:
+        threads.engage(connection, thread_id)
+    if thread is not None:
+        listening.end_by_mention(connection, thread, message, edited=edited)
+
+
 def accept_reset(
     connection: Connection, event: ResetRequested, *, now: datetime, new_id: str
 ) -> tuple[ResetOutcome, int] | tuple[None, None]:
@@ -91,14 +125,14 @@ def accept_reset(
     if not (event.mentions_bot or event.thread.direct or (thread is not None and thread.engaged)):
         return None, None
     thread_id = thread.id if thread is not None else threads.ensure(connection, event.thread)
-    if _is_duplicate(connection, thread_id, event):
+    if message_rows.is_duplicate(connection, thread_id, event):
         return None, None
     threads.begin(connection, thread_id)
     if event.thread.direct and event.message_id == event.thread.root:  # in a DM, but in no thread of it
         outcome = _reset_direct(connection, event, now)
     else:
         outcome = _reset_before(connection, thread_id, event, now=now, new_id=new_id)
-    _insert(connection, thread_id, event, now, text="", attachments=[], fixed_reply=outcome.value)
+    message_rows.insert(connection, thread_id, event, now, text="", attachments=[], fixed_reply=outcome.value)
     return outcome, thread_id
 
 
@@ -179,6 +213,7 @@ def _reset(connection: Connection, thread_id: int, author: Author, now: datetime
     waiting = sa.and_(MESSAGES.c.thread_id == thread_id, MESSAGES.c.session_id == session_id)
     leave_unanswered(connection, thread_id, waiting, now)
     sessions.close(connection, [session_id], Closed.RESET, now=now)
+    threads.end_quiet(connection, thread_id)
     return ResetOutcome.DONE
 
 
@@ -192,7 +227,7 @@ def accept_stop(
     """
     event = replace(event, thread=threads.located(connection, event.thread, event.message_id))
     thread_id = _thread_of_stop(connection, event)
-    if thread_id is None or (event.message_id is not None and _is_duplicate(connection, thread_id, event)):
+    if thread_id is None or (event.message_id is not None and message_rows.is_duplicate(connection, thread_id, event)):
         return None, None
     turn_id, before = None, event.message_id or event.asked_at
     if event.message_id is not None and _is_bystander(connection, thread_id, event.author):
@@ -202,7 +237,9 @@ def accept_stop(
     else:
         outcome = _stop_waiting(connection, thread_id, now, before)
     if event.message_id is not None:
-        _insert(connection, thread_id, event, now, text="", attachments=[], turn_id=turn_id, fixed_reply=outcome.value)
+        message_rows.insert(
+            connection, thread_id, event, now, text="", attachments=[], turn_id=turn_id, fixed_reply=outcome.value
+        )
     return outcome, thread_id
 
 
@@ -228,56 +265,3 @@ def _stop_waiting(connection: Connection, thread_id: int, now: datetime, before:
         waiting &= MESSAGES.c.message_id < before
     stopped = leave_unanswered(connection, thread_id, waiting, now, TurnState.STOPPED)
     return StopOutcome.NOT_BEGUN if stopped else StopOutcome.NOTHING_RUNS
-
-
-def _insert(
-    connection: Connection,
-    thread_id: int,
-    event: MessageReceived | ResetRequested | StopRequested,
-    now: datetime,
-    **values: Any,
-) -> None:
-    values |= {
-        "thread_id": thread_id,
-        "message_id": event.message_id,
-        "author_id": event.author.id,
-        "author_workspace": event.author.workspace,
-        "accepted_at": now,
-    }
-    connection.execute(sa.insert(MESSAGES), values)
-
-
-def _is_duplicate(
-    connection: Connection, thread_id: int, event: MessageReceived | ResetRequested | StopRequested
-) -> bool:
-    same_id = {"in_thread": thread_id, "this_message": event.message_id}
-    if connection.execute(_SAME_MESSAGE_ID, same_id).first() is not None:
-        return True
-    if not isinstance(event, MessageReceived) or event.client_id is None:
-        return False
-    same_client_id = {
-        "this_client_id": event.client_id,
-        "by": event.author.id,
-        "on_platform": event.thread.platform,
-        "in_workspace": event.thread.workspace,
-        "in_channel": event.thread.channel,
-    }
-    return connection.execute(_SAME_CLIENT_ID, same_client_id).first() is not None
-
-
-_SAME_MESSAGE_ID = sa.select(MESSAGES.c.id).where(
-    MESSAGES.c.thread_id == sa.bindparam("in_thread"), MESSAGES.c.message_id == sa.bindparam("this_message")
-)
-# Slack may deliver one message twice, with two values of `ts` and the same `client_msg_id`.
-_SAME_CLIENT_ID = (
-    sa.select(MESSAGES.c.id)
-    .join(THREADS, THREADS.c.id == MESSAGES.c.thread_id)
-    .where(
-        MESSAGES.c.client_id == sa.bindparam("this_client_id"),
-        MESSAGES.c.author_id == sa.bindparam("by"),
-        THREADS.c.platform == sa.bindparam("on_platform"),
-        THREADS.c.workspace == sa.bindparam("in_workspace"),
-        THREADS.c.channel == sa.bindparam("in_channel"),
-    )
-    .limit(1)
-)

@@ -71,11 +71,10 @@ def _with_page(connection: Connection, metrics: WorkMetrics, since: datetime) ->
     until = connection.execute(_LAST_OF_PAGE.where(began_after)).scalar()
     in_page = began_after if until is None else sa.and_(began_after, TURNS.c.started_at <= until)
     for row in connection.execute(_TURNS.where(in_page)):
-        state = TurnState(row.state)
         metrics = replace(
             metrics,
-            answered_turns=metrics.answered_turns + row.turns * (state is TurnState.ANSWERED),
-            failed_turns=metrics.failed_turns + row.turns * (state is TurnState.FAILED),
+            answered_turns=metrics.answered_turns + row.turns * (row.state == TurnState.ANSWERED.value),
+            failed_turns=metrics.failed_turns + row.turns * (row.state == TurnState.FAILED.value),
             taken_over_turns=metrics.taken_over_turns + int(row.taken_over),
             prompt_tokens=metrics.prompt_tokens + int(row.prompt_tokens),
             cached_tokens=metrics.cached_tokens + int(row.cached_tokens),

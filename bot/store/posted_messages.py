@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from bot.domain import texts
-from bot.store import stored_bytes
+from bot.store import answer_files, stored_bytes
 from bot.store.claims import Claim
 from bot.store.engine import insert_or_ignore
 from bot.store.erasure import texts_changed
@@ -33,12 +33,19 @@ def removed(connection: Connection, claimed: Claim, answer_id: str) -> None:
 def erase(connection: Connection, thread_id: int, answer_id: str) -> None:
     """Erase the answer that a deleted message holds a part of, unless its turn is still running."""
     row = (POSTED_MESSAGES.c.thread_id == thread_id, POSTED_MESSAGES.c.answer_id == answer_id)
-    its_turn = TURNS.c.id == sa.select(POSTED_MESSAGES.c.turn_id).where(*row).scalar_subquery()
+    turn_id: int | None = connection.execute(sa.select(POSTED_MESSAGES.c.turn_id).where(*row)).scalar()
+    if turn_id is not None:
+        erase_answer(connection, turn_id)
+
+
+def erase_answer(connection: Connection, turn_id: int) -> None:
+    """Erase the answer of a turn, unless the turn is still running."""
+    its_turn = TURNS.c.id == turn_id
     has_answer = (~RUNNING, TURNS.c.answer.is_not(None), TURNS.c.answer != texts.ANSWER_ERASED)
     before = stored_bytes.held(connection, sa.and_(its_turn, *has_answer))
     erased = sa.update(TURNS).where(its_turn, *has_answer).values(answer=texts.ANSWER_ERASED)
-    turn_id = connection.execute(erased.returning(TURNS.c.id)).scalar()
-    if turn_id is not None:
+    if connection.execute(erased.returning(TURNS.c.id)).first() is not None:
+        answer_files.doom(connection, [turn_id])
         texts_changed(connection, [turn_id])
         after = stored_bytes.held(connection, TURNS.c.id == turn_id)
         stored_bytes.subtract(connection, before, after)

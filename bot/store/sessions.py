@@ -160,10 +160,11 @@ def claim_expiry_warnings(
 ) -> list[ExpiringSession]:
     """Mark at most `batch` sessions that expire within `ahead` as warned, and return them for the caller to warn.
 
-    `places` are the platforms and workspaces to look in. Of several replicas, only one warns a session.
+    `places` are the platforms and workspaces to look in. Of several replicas, only one warns a session. Quiet threads
+    are not warned.
     """
     matches = sa.or_(*(sa.and_(THREADS.c.platform == p, THREADS.c.workspace == w) for p, w in places))
-    in_places = sa.exists().where(THREADS.c.id == SESSIONS.c.thread_id, matches)
+    in_places = sa.exists().where(THREADS.c.id == SESSIONS.c.thread_id, ~THREADS.c.quiet, matches)
     ids: list[str] = []
     for statement in _idle_sessions(now + ahead, idle):
         due = statement.where(SESSIONS.c.warned_at.is_(None), in_places).limit(batch - len(ids))
@@ -204,9 +205,9 @@ def _idle_sessions(now: datetime, idle: IdleLimits) -> Iterator[sa.Select[str]]:
 
 
 def took_part(connection: Connection, session_id: str, author_id: str) -> bool:
-    """Return whether this person wrote a message of the session."""
-    statement = sa.select(MESSAGES.c.id).where(MESSAGES.c.session_id == session_id, MESSAGES.c.author_id == author_id)
-    return connection.execute(statement.limit(1)).first() is not None
+    """Return whether this person asked the bot in the session."""
+    asked = (MESSAGES.c.session_id == session_id, MESSAGES.c.author_id == author_id, ~MESSAGES.c.overheard)
+    return connection.execute(sa.select(MESSAGES.c.id).where(*asked).limit(1)).first() is not None
 
 
 def is_empty(connection: Connection, session_id: str) -> bool:
@@ -230,7 +231,8 @@ def count_for(connection: Connection, platform: str, workspace: str, author_id: 
 
 
 def _of_person(platform: str, workspace: str, author_id: str, channel: str) -> list[sa.ColumnElement[bool]]:
-    session_ids = sa.select(MESSAGES.c.session_id).where(MESSAGES.c.author_id == author_id).distinct()
+    asked = (MESSAGES.c.author_id == author_id, ~MESSAGES.c.overheard)
+    session_ids = sa.select(MESSAGES.c.session_id).where(*asked).distinct()
     return [
         THREADS.c.platform == platform,
         THREADS.c.workspace == workspace,

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection
 
 from bot.domain.events import StatusRequested
 from bot.domain.sessions import StatusReply
-from bot.store import threads
-from bot.store.engine import insert_or_ignore
-from bot.store.tables import MESSAGES, NO_CONTENT
+from bot.store import message_rows, threads
 
 
 def accept(connection: Connection, event: StatusRequested, *, now: datetime) -> int | None:
@@ -25,13 +22,5 @@ def accept(connection: Connection, event: StatusRequested, *, now: datetime) -> 
     if not (event.mentions_bot or event.thread.direct or (row is not None and row.engaged)):
         return None
     thread_id = row.id if row is not None else threads.ensure(connection, event.thread)
-    values: dict[str, Any] = {
-        "thread_id": thread_id,
-        "message_id": event.message_id,
-        "author_id": event.author.id,
-        "author_workspace": event.author.workspace,
-        **NO_CONTENT,
-        "fixed_reply": StatusReply.STATUS.value,
-        "accepted_at": now,
-    }
-    return int(thread_id) if insert_or_ignore(connection, MESSAGES, values) is not None else None
+    stored = message_rows.insert_command(connection, thread_id, event, now, StatusReply.STATUS.value)
+    return int(thread_id) if stored else None

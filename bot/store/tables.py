@@ -1,8 +1,7 @@
 """The tables. A change here comes with a migration; a test compares the two.
 
 Rule: a table's constant is in capitals, so that modules (bot/store/sessions.py) and variables can have the same noun.
-Some tables and columns have an older name in the database than in the code. A migration that renames them would break
-the replicas of the previous version, which go on working during a rolling deploy.
+Some tables and columns have an older name in the database than here: renaming them would break older replicas.
 """
 
 from __future__ import annotations
@@ -10,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Column, Connection, ForeignKey, Index, MetaData, Table, UniqueConstraint, event
+from sqlalchemy import Column, ForeignKey, Index, MetaData, Table, UniqueConstraint, event
 
-from bot.store.column_types import BigId, UtcDateTime
+from bot.store.column_types import BigId, UtcDateTime, copy_conditions
 
 metadata = MetaData(
     naming_convention={
@@ -35,6 +34,8 @@ THREADS = Table(
     Column("engaged", sa.Boolean, nullable=False),  # the bot takes part: replies need no mention
     # A session was opened or reset here: older messages are never read from the platform.
     Column("begun", sa.Boolean, nullable=False, server_default=sa.false()),
+    Column("quiet", sa.Boolean, nullable=False, server_default=sa.false()),  # only a mention is answered
+    Column("quiet_set_by", sa.String(64)),  # the message that began or ended it last
     Column("lease_owner", sa.String(64)),  # the process that is answering; the name ends with its lock's token
     Column("lease_until", UtcDateTime),  # by the database's clock
     Column("interrupted", sa.String(16)),  # sessions.Interrupted: why the running turn must end
@@ -119,6 +120,8 @@ MESSAGES = Table(
     Column("forwarded", sa.JSON(none_as_null=True)),  # events.Forwarded: messages that it passes on
     Column("client_id", sa.String(64)),
     Column("fixed_reply", sa.String(32)),  # a command's outcome: the bot replies without the model
+    # Not written to the bot, but the model reads it with the later questions. Its turn has no answer.
+    Column("overheard", sa.Boolean, nullable=False, server_default=sa.false()),
     Column("edited_at", UtcDateTime),  # by the platform's clock
     Column("deleted_at", UtcDateTime),
     Column("accepted_at", UtcDateTime, nullable=False),
@@ -223,30 +226,40 @@ POSTED_MESSAGES = Table(  # the platform's messages that hold a turn's answer: a
 )
 Index("ix_answers_turn", POSTED_MESSAGES.c.turn_id)
 
+ANSWER_FILES = Table(  # the platform's files that hold the rest of a turn's answer
+    "answer_files",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("turn_id", BigId, ForeignKey("turns.id", ondelete="CASCADE"), nullable=False),
+    Column("file_id", sa.String(64), nullable=False),
+    Column("doomed", sa.Boolean, nullable=False),  # the answer was erased: the file is to be deleted
+    UniqueConstraint("turn_id", "file_id"),
+)
+Index("ix_answer_files_file", ANSWER_FILES.c.file_id)
+Index("ix_answer_files_doomed", ANSWER_FILES.c.id, sqlite_where=ANSWER_FILES.c.doomed)
 
-def _person() -> list[Column[str]]:
+
+def _one_each() -> list[Any]:
     sizes = {"platform": 32, "workspace": 64, "user_id": 64}
-    return [Column(name, sa.String(size), nullable=False) for name, size in sizes.items()]
+    return [*(Column(name, sa.String(size), nullable=False) for name, size in sizes.items()), UniqueConstraint(*sizes)]
 
 
 PREFERENCES = Table(  # how a person wants to be addressed and answered
     "preferences",
     metadata,
     Column("id", BigId, primary_key=True),
-    *_person(),
+    *_one_each(),
     Column("wishes", sa.JSON, nullable=False),  # domain.preferences.Preferences.wishes
     Column("changed_at", UtcDateTime, nullable=False),
     # If the model made the last change: what stood before, for a day, and the turn.
     Column("before", sa.JSON(none_as_null=True)),
     Column("changed_by_turn_id", sa.BigInteger),
-    UniqueConstraint("platform", "workspace", "user_id"),
 )
 
 
 def _noted_people(name: str, moment: str) -> Table:
-    identifier, noted = Column("id", BigId, primary_key=True), Column(moment, UtcDateTime, nullable=False)
-    one_each = UniqueConstraint("platform", "workspace", "user_id")
-    return Table(name, metadata, identifier, *_person(), noted, one_each)
+    noted = Column(moment, UtcDateTime, nullable=False)
+    return Table(name, metadata, Column("id", BigId, primary_key=True), *_one_each(), noted)
 
 
 GREETINGS = _noted_people("greetings", "greeted_at")  # people whom the bot has greeted in their DM: once each
@@ -284,13 +297,4 @@ INSTALLATION = Table(  # one row
     Column("secret", sa.String(64), nullable=False),  # hexadecimal; the key of API callers' hashed names
 )
 
-
-@event.listens_for(metadata, "before_create")
-def _copy_conditions(_metadata: MetaData, connection: Connection, **_options: object) -> None:
-    """Give PostgreSQL's partial indexes the conditions that the tables above state for SQLite.
-
-    A `postgresql_where` beside each `sqlite_where` would import PostgreSQL's dialect at every start.
-    """
-    if connection.dialect.name == "postgresql":
-        for index in (index for table in metadata.tables.values() for index in table.indexes):
-            index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]
+event.listen(metadata, "before_create", copy_conditions)

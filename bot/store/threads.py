@@ -12,11 +12,13 @@ from bot.domain.events import ROLLING, Thread
 from bot.store.engine import insert_or_ignore
 from bot.store.tables import MESSAGES, POSTED_MESSAGES, SESSIONS, THREADS, TURNS
 
+ThreadRow = Row[int, bool, bool, bool, str | None]  # id, engaged, begun, quiet, quiet_set_by
+
 PLATFORM_OF_CALLERS = "gateway"  # threads of HTTP and Python
 
 
-def find(connection: Connection, thread: Thread) -> Row[int, bool, bool] | None:
-    """Return the thread's (id, engaged, begun) or None, and lock its row until the transaction ends."""
+def find(connection: Connection, thread: Thread) -> ThreadRow | None:
+    """Return the thread's row or None, and lock it until the transaction ends."""
     place = {
         "on_platform": thread.platform,
         "in_workspace": thread.workspace,
@@ -27,7 +29,7 @@ def find(connection: Connection, thread: Thread) -> Row[int, bool, bool] | None:
 
 
 _FIND = (
-    sa.select(THREADS.c.id, THREADS.c.engaged, THREADS.c.begun)
+    sa.select(THREADS.c.id, THREADS.c.engaged, THREADS.c.begun, THREADS.c.quiet, THREADS.c.quiet_set_by)
     .where(
         THREADS.c.platform == sa.bindparam("on_platform"),
         THREADS.c.workspace == sa.bindparam("in_workspace"),
@@ -88,6 +90,16 @@ def engage(connection: Connection, thread_id: int) -> None:
 def begin(connection: Connection, thread_id: int) -> None:
     """Note that a session or a reset began here: messages that are older are never read from the platform."""
     connection.execute(_THIS, {"this_thread": thread_id, "begun": True})
+
+
+def set_quiet(connection: Connection, thread_id: int, *, quiet: bool, message_id: str) -> None:
+    """Note whether only mentions are answered in this thread, and the message that says so."""
+    connection.execute(_THIS, {"this_thread": thread_id, "quiet": quiet, "quiet_set_by": message_id})
+
+
+def end_quiet(connection: Connection, thread_id: int) -> None:
+    """Note that the thread begins anew: also messages without a mention are answered."""
+    connection.execute(_THIS.where(THREADS.c.quiet), {"this_thread": thread_id, "quiet": False})
 
 
 _THIS = sa.update(THREADS).where(THREADS.c.id == sa.bindparam("this_thread"))

@@ -51,6 +51,15 @@ class Ledger(Protocol):
     async def of_this_turn(self) -> Sequence[str]:
         """Return the messages that earlier attempts at this turn posted, in order."""
 
+    async def uploading(self, file_id: str) -> None:
+        """Store that this file of the platform holds a part of the answer, before it is shown in the thread."""
+
+    async def file_removed(self, file_id: str) -> None:
+        """Store that this file was deleted, or was never shown."""
+
+    async def uploaded(self) -> Sequence[str]:
+        """Return the files that earlier attempts at this turn uploaded, in order."""
+
     async def of_other_turns(self, answer_ids: Sequence[str]) -> AbstractSet[str]:
         """Return the messages among these that belong to other turns, and must be left alone."""
 
@@ -64,6 +73,12 @@ class AnswerWriter(Protocol):
 
     def write(self, text: str) -> None:
         """Add text to the answer."""
+
+    def close_with(self, text: str, *, wanted: bool = True) -> None:
+        """Add lines of the bot's own, which stand below the answer. No text follows them.
+
+        `wanted`: False if the answer is void, so that text which is not shown yet need not be.
+        """
 
     def restart(self) -> None:
         """Drop all text so far, because the model is asked again. The next text takes its place in the thread."""
@@ -120,6 +135,12 @@ class Adapter(Protocol):
         """Write a file's bytes, as far as there are at most so many; or return the outcome that says why not.
 
         It takes seconds at most, and never raises.
+        """
+
+    async def delete_file(self, file_id: str) -> None:
+        """Delete one of the bot's files. One that is gone already is no error.
+
+        Raises PlatformError when the platform refuses, and PlatformUnavailable when it cannot be reached.
         """
 
     async def notify(self, thread: Thread, text: str) -> None:

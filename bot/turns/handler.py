@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from bot.access.redaction import Redactor
-from bot.domain import file_texts, redaction_texts, session_texts, texts
+from bot.domain import file_texts, quiet_texts, redaction_texts, session_texts, texts
 from bot.domain.language import speaking, translated
+from bot.domain.listening import QuietOutcome
 from bot.domain.sessions import Interrupted, StatusReply
 from bot.errors import PlatformError, StoreUnavailable
 from bot.llm import Retry, Thinking
@@ -20,8 +21,9 @@ from bot.metrics import FIRST_WORD, WHOLE_ANSWER, Duration
 from bot.prompt.compose import PromptParts
 from bot.prompt.history import files_in
 from bot.store import claims, file_contents, preferences, sessions
-from bot.store.claims import FixedReply, PlatformClaim
+from bot.store.claims import PlatformClaim
 from bot.store.engine import Store
+from bot.store.fixed_replies import FixedReply
 from bot.store.settlement import Settlement, TurnState
 from bot.tools.set_preferences import set_preferences
 from bot.turns.adapter import Adapter, AnswerTarget, AnswerWriter
@@ -204,6 +206,8 @@ class TurnHandler:
         return Settlement(TurnState.STOPPED, texts.ANSWER_STOPPED) if is_stop else Settlement(TurnState.SUPERSEDED)
 
     async def _text_of(self, claim: PlatformClaim, reply: FixedReply) -> str:
+        if isinstance(reply, QuietOutcome) or reply is StatusReply.UNKNOWN:
+            return quiet_texts.reply(reply)
         if not isinstance(reply, StatusReply):
             return texts.fixed_reply(reply)
         session = await self._store.run_until_available(sessions.open_in, claim.thread_id)
@@ -255,7 +259,8 @@ async def _write(answer: AnswerStream, writer: AnswerWriter, opening: str, begun
                     writer.restart()
                     before = opening
     if ending := answer.ending():
-        writer.write(before + ending)
+        writer.write(before)
+    writer.close_with(ending, wanted=answer.result.interrupted in {None, Interrupted.STOPPED})
 
 
 def _notes(parts: PromptParts, redactor: Redactor) -> list[str]:

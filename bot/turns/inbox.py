@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import assert_never
+from typing import Any, assert_never
 
 from bot.access.redaction import Redactor
 from bot.domain.events import (
@@ -15,20 +15,22 @@ from bot.domain.events import (
     MessageDeleted,
     MessageEdited,
     MessageReceived,
+    QuietRequested,
     ResetRequested,
     StatusRequested,
     StopRequested,
     Uninstalled,
 )
+from bot.domain.listening import ThreadAnswers
 from bot.domain.sessions import EditOutcome, IdleLimits, ResetOutcome, StopOutcome
 from bot.errors import StoreUnavailable
 from bot.metrics import EVENTS
-from bot.store import edits, erasure, inbox, moved_channels, status_requests
+from bot.store import edits, erasure, inbox, listening, moved_channels, status_requests
 from bot.store.engine import Store
 from bot.store.leases import QueueEntry
+from bot.store.message_rows import Written
 from bot.turns.adapter import AnswerTarget
 from bot.turns.failed_deliveries import FailedDeliveries
-from bot.turns.leases import LeaseKeeper
 from bot.turns.worker import Worker
 
 
@@ -39,22 +41,24 @@ class Inbox:
         self,
         store: Store,
         worker: Worker,
-        leases: LeaseKeeper,
         failed_deliveries: FailedDeliveries,
         *,
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
         idle: IdleLimits,
         redactor: Redactor,
+        answers: ThreadAnswers = ThreadAnswers.ALL,
     ) -> None:
+        """`answers`: whose messages in a thread are answered without a mention."""
         self._store = store
         self._worker = worker
-        self._leases = leases
+        self._leases = worker.leases
         self._failed_deliveries = failed_deliveries
         self._clock = clock
         self._new_id = new_id
         self._idle = idle
         self._redactor = redactor
+        self._answers = answers
 
     async def accept(self, event: Event) -> bool:
         """Store the event without secrets; False when the bot has nothing to do with it, or stored it before."""
@@ -74,8 +78,8 @@ class Inbox:
                 accepting = self._accept_message(event)
             case ResetRequested():
                 accepting = self._accept_reset(event)
-            case StatusRequested():
-                accepting = self._accept_status(event)
+            case StatusRequested() | QuietRequested():
+                accepting = self._accept_request(event)
             case StopRequested():
                 accepting = self._accept_stop(event)
             case MessageEdited():
@@ -97,10 +101,7 @@ class Inbox:
         self._failed_deliveries.add()
 
     async def _accept_message(self, message: MessageReceived) -> bool:
-        idle_after = self._idle.of(message.thread.channel)
-        thread_id = await self._store.run_urgent(
-            inbox.accept, message, now=self._clock(), new_id=self._new_id(), idle_after=idle_after
-        )
+        thread_id = await self._store.run_urgent(inbox.accept, message, **self._how(message))
         if thread_id is not None:
             self._wake(thread_id, message, waits=True)
         return thread_id is not None
@@ -116,8 +117,11 @@ class Inbox:
         self._wake(thread_id, event)
         return True
 
-    async def _accept_status(self, event: StatusRequested) -> bool:
-        thread_id = await self._store.run_urgent(status_requests.accept, event, now=self._clock())
+    async def _accept_request(self, event: StatusRequested | QuietRequested) -> bool:
+        if isinstance(event, StatusRequested):
+            thread_id = await self._store.run_urgent(status_requests.accept, event, now=self._clock())
+        else:
+            thread_id = await self._store.run_urgent(listening.accept, event, now=self._clock())
         if thread_id is not None:
             self._wake(thread_id, event)
         return thread_id is not None
@@ -132,10 +136,7 @@ class Inbox:
         return True
 
     async def _accept_edit(self, edited: MessageEdited) -> bool:
-        idle_after = self._idle.of(edited.message.thread.channel)
-        outcome, thread_id = await self._store.run_urgent(
-            edits.accept_edit, edited, now=self._clock(), new_id=self._new_id(), idle_after=idle_after
-        )
+        outcome, thread_id = await self._store.run_urgent(edits.accept_edit, edited, **self._how(edited.message))
         if thread_id is not None:
             self._wake(thread_id, edited.message, waits=True)
         if outcome is EditOutcome.ANEW:
@@ -167,10 +168,15 @@ class Inbox:
         await self._leases.poll_interruptions()
         return await self._leave(ChannelGone(moved.platform, moved.workspace, moved.channel))
 
+    def _how(self, message: MessageReceived) -> dict[str, Any]:
+        """Return the time, the id of a session that the message may open, and the rules of its place."""
+        idle_after = self._idle.of(message.thread.channel)
+        return {"now": self._clock(), "new_id": self._new_id(), "idle_after": idle_after, "answers": self._answers}
+
     def _wake(
         self,
         thread_id: int,
-        event: MessageReceived | ResetRequested | StatusRequested | StopRequested,
+        event: Written,
         *,
         waits: bool = False,
     ) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
 from bot.domain.sessions import Interrupted
-from bot.store import posted_messages
+from bot.store import answer_files, posted_messages
 from bot.store.claims import PlatformClaim
 from bot.store.engine import Store
 from bot.turns.running_turn import RunningTurn
@@ -43,6 +43,18 @@ class StoredLedger:
         found = await self._store.run_until_available(posted_messages.of_turn, self._claim)
         self._shown.update(found)
         return found
+
+    async def uploading(self, file_id: str) -> None:
+        """See Ledger."""
+        await self._store.run_until_available(answer_files.add, self._claim.turn_id, file_id)
+
+    async def file_removed(self, file_id: str) -> None:
+        """See Ledger."""
+        await self._store.run_until_available(answer_files.remove, [(self._claim.turn_id, file_id)])
+
+    async def uploaded(self) -> Sequence[str]:
+        """See Ledger."""
+        return await self._store.run_until_available(answer_files.of_turn, self._claim.turn_id)
 
     async def of_other_turns(self, answer_ids: Sequence[str]) -> AbstractSet[str]:
         """See Ledger."""

@@ -44,7 +44,7 @@ class Worker:
     ) -> None:
         self._store = store
         self._handler = handler
-        self._leases = lease_keeper
+        self.leases = lease_keeper
         self._clock = clock
         self._queue = FairQueue(limits)
         self._tasks: dict[int, asyncio.Task[None]] = {}  # by thread
@@ -158,7 +158,7 @@ class Worker:
         async with self._claiming:
             if self._stopping:
                 return None
-            return await self._leases.claim(self._handler.policy, claims.claim, thread_id)
+            return await self.leases.claim(self._handler.policy, claims.claim, thread_id)
 
     async def _handle(self, turn: Running) -> None:
         try:
@@ -169,10 +169,10 @@ class Worker:
             pause = timedelta(seconds=seconds)
             await self._store.run_until_available(claims.postpone, turn.claim, now=self._clock(), pause=pause)
         except asyncio.CancelledError:  # another worker can take the turn over before the lease runs out
-            await self._leases.give_up(turn)
+            await self.leases.give_up(turn)
             raise
         except BaseException:
             await self._store.run(claims.fail_attempt, turn.claim)
             raise
         finally:
-            self._leases.release(turn)
+            self.leases.release(turn)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bot.config.settings import Settings
+from bot.domain.long_answer_texts import REST_IN_FILE
 from bot.playground.playground_server import PlaygroundServer
 from bot.playground.workspace.messages import Message
 from bot.playground.workspace.workspace import Workspace
@@ -51,6 +52,17 @@ CASES = [("auto", point) for point in _points([*STEPS, *STREAMED])] + [
     ("off", point)
     for point in [*_points([*STEPS, *EDITED]), Point("before", "chat.update", 2), Point("after", "chat.update", 2)]
 ]
+
+
+EVERYTHING = " ".join(f"word{number}" for number in range(2_000))
+FILE_STEPS = [
+    Point("after", "claims.keep"),
+    Point("after", "files.getUploadURLExternal"),
+    *(Point(when, "answer_files.add") for when in ("before", "after")),
+    *(Point(when, "files.completeUploadExternal") for when in ("before", "after")),
+    Point("before", "claims.settle"),
+]
+DAILY_FILE_STEPS = {Point("after", "answer_files.add"), Point("after", "files.completeUploadExternal")}
 
 
 @dataclass(slots=True)
@@ -107,6 +119,8 @@ class _Model:
         self._holds: list[PausedStep] = list(holds)
 
     def answer(self, request: Request) -> Reply:
+        if shown(request) == ["tell me everything"]:
+            return says(EVERYTHING)
         if len(shown(request)) > 1:
             return says("I was shown: ", " | ".join(shown(request)))
         if self._holds:
@@ -156,6 +170,40 @@ async def test_a_known_answer_is_shown_without_the_model(scene: Scene, streaming
 
     assert scene.answers(root)[0].shown_text == "One. Two. Three."
     assert len(scene.model.requests) == 2  # one for each question
+
+
+@pytest.mark.parametrize("streaming", ["auto", "off"])
+@pytest.mark.parametrize(
+    "point",
+    [pytest.param(point, marks=[] if point in DAILY_FILE_STEPS else pytest.mark.long) for point in FILE_STEPS],
+    ids=str,
+)
+async def test_the_rest_of_a_long_answer_is_one_file_after_a_crash(scene: Scene, streaming: str, point: Point) -> None:
+    """SIGKILL around the upload. After a restart a message and one file hold every word once."""
+    settings = _with(scene.settings, streaming).model_copy(update={"long_answer_messages": 1})
+    first = crashing_bot.start(settings, point)
+    await _connected(scene)
+    root = scene.ask("@attendant tell me everything").ts
+    await _died(first)
+    assert first.exitcode == -9, "the point was not reached"
+
+    second = crashing_bot.start(settings)
+    await scene.workspace.until(lambda: _all_words(scene, root) == EVERYTHING.split(), timeout_s=GENEROUS_S)
+    scene.ask("what did you say?", root)
+    await scene.workspace.until(lambda: _all_words(scene, root)[-1] == "say?", timeout_s=GENEROUS_S)
+    await _stopped(second)
+    kept = [upload for upload in scene.workspace.uploads.values() if upload.content is not None]
+    assert [upload.name.partition("-")[0] for upload in kept] == ["answer", "answer"]  # the recital is long, too
+
+
+def _all_words(scene: Scene, root: str) -> list[str]:
+    """Return the words of the bot's messages and files in the thread, as soon as no message streams."""
+    said = []
+    for message in scene.answers(root):
+        uploads = [scene.workspace.uploads.get(file["id"]) for file in message.files]
+        said += [upload.content.decode() for upload in uploads if upload is not None and upload.content is not None]
+        said.append("" if message.streaming_since else message.shown_text.removesuffix(REST_IN_FILE))
+    return " ".join(said).split() or [""]
 
 
 @pytest.mark.long

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import signal
 from collections.abc import AsyncIterator
@@ -10,9 +11,12 @@ from pathlib import Path
 import pytest
 from playwright.async_api import FilePayload, Locator, Page, expect
 
-from bot.domain import texts
+from bot.domain import quiet_texts, texts
 from bot.domain.language import speaking, translated
+from bot.domain.listening import QuietOutcome
+from bot.domain.long_answer_texts import REST_IN_FILE
 from bot.domain.sessions import ResetOutcome
+from bot.llm.demo_model import VERY_LONG_LINES
 from tests.support.process import Process
 from tests.support.room import free_port
 
@@ -260,3 +264,34 @@ async def test_the_inspector_shows_the_traffic(playground: Page) -> None:
     ARTIFACTS.mkdir(exist_ok=True)
     await exchanges.locator("[data-name=app_mention] summary").first.click()
     await inspector.screenshot(path=ARTIFACTS / "inspector.png")
+
+
+async def test_a_quiet_thread_and_a_long_answer(page: Page, tmp_path: Path) -> None:
+    """The bot confirms `!quiet`, leaves people alone, and knows what they said. The rest of a long answer is a file."""
+    async with Process.running(tmp_path, {"LONG_ANSWER_MESSAGES": "1"}) as process:
+        address = re.search(r"http://\S+", await process.says("Attendant is running"))
+        assert address is not None
+        await page.goto(address[0])
+        await expect(page.get_by_test_id("suggestions")).to_be_visible()
+        pane = page.get_by_test_id("thread-pane")
+        await send(page, "composer", "@attendant my VPN is down")
+        await expect_answer(pane, 1, "This is the first message")
+        await send(page, "thread-composer", "!quiet")
+        await expect_answer(pane, 2, quiet_texts.reply(QuietOutcome.QUIET).partition("`")[0])
+        await send(page, "thread-composer", "it was the router, by the way")
+        await send(page, "thread-composer", "@attendant what was it?")
+        await expect_answer(pane, 3, "it was the router, by the way")
+        ARTIFACTS.mkdir(exist_ok=True)
+        await page.screenshot(path=ARTIFACTS / "quiet.png")
+
+        await send(page, "composer", "@attendant show me a very long answer")
+        file = pane.get_by_test_id("file")
+        await expect(file).to_contain_text("answer-", timeout=TIMEOUT_MS)
+        await expect(pane.get_by_text(REST_IN_FILE.strip("_"))).to_be_visible()
+        async with page.expect_download() as downloading:
+            await file.click()
+        path = await (await downloading.value).path()
+        rest = await asyncio.to_thread(path.read_text, encoding="utf-8")
+        assert f"{VERY_LONG_LINES - 1}. A line" in rest
+        await file.scroll_into_view_if_needed()
+        await page.screenshot(path=ARTIFACTS / "long-answer.png")

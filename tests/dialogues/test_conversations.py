@@ -95,7 +95,7 @@ async def test_a_message_for_another_person_gets_no_answer(room: Room) -> None:
     await room.acknowledged()
     talk.says("and you, attendant?")
 
-    assert (await talk.answers(2))[-1].endswith("| and you, attendant?")
+    assert (await talk.answers(2))[-1].endswith("\n\nand you, attendant?")
 
 
 async def test_messages_that_are_not_for_the_bot_get_no_answer(room: Room) -> None:

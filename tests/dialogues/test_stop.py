@@ -179,6 +179,7 @@ async def test_after_an_uninstall_nothing_is_answered_and_nothing_remembered(roo
     assert talk.messages() == []
 
 
+@pytest.mark.parametrize("room_settings", [{"long_answer_messages": 0}])
 @pytest.mark.parametrize("why", [Interrupted.STOPPED, Interrupted.RESET, Interrupted.DELETED])
 async def test_an_interruption_closes_the_model_while_slack_takes_no_text(room: Room, why: Interrupted) -> None:
     """The buffer is full and Slack does not reply. The model's stream is closed at once; the words so far stay."""

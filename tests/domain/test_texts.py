@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from bot.domain import session_texts, texts
-from bot.domain.sessions import Interrupted, Memory, ResetOutcome, StopOutcome
+from bot.domain import quiet_texts, session_texts, texts
+from bot.domain.listening import QuietOutcome
+from bot.domain.sessions import Interrupted, Memory, ResetOutcome, StatusReply, StopOutcome
 from bot.errors import Trouble
 
 CONSTANTS = [value for name, value in vars(texts).items() if name.isupper() and isinstance(value, str)]
@@ -16,6 +17,8 @@ SENTENCES = [
     *CONSTANTS,
     *map(texts.trouble, Trouble),
     *map(texts.fixed_reply, (*ResetOutcome, *StopOutcome)),
+    *map(quiet_texts.reply, QuietOutcome),
+    quiet_texts.reply(StatusReply.UNKNOWN),
     *map(texts.interrupted, ENDS),
     *map(texts.reset_count, (1, 2)),
     *(
@@ -44,6 +47,7 @@ def test_each_outcome_has_its_own_sentence() -> None:
     outcomes = (*ResetOutcome, *StopOutcome)
     assert len({texts.fixed_reply(outcome) for outcome in outcomes}) == len(outcomes)
     assert len({texts.interrupted(why) for why in ENDS}) == len(ENDS)
+    assert len(set(map(quiet_texts.reply, QuietOutcome))) == len(QuietOutcome)
 
 
 @pytest.mark.parametrize(
@@ -116,5 +120,8 @@ def test_the_help_names_the_configured_commands() -> None:
     """The help shows the configured names of the bot and its commands."""
     help_text = texts.help_text("Otto", "/otto", "/again")
 
-    assert all(word in help_text for word in ("Otto", "`/otto reset`", "`/otto status`", "`/again`", "`!reset`"))
+    assert all(
+        word in help_text
+        for word in ("Otto", "`/otto reset`", "`/otto status`", "`/again`", "`!reset`", "`!quiet`", "`!back`")
+    )
     assert "/attendant" not in help_text

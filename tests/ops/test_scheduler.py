@@ -22,6 +22,7 @@ from bot.store.purge import TURNS_BATCH
 from bot.store.sessions import BYTES_PER_STEP
 from bot.store.tables import SESSIONS, TURNS
 from bot.testing import PausedStep, ScriptedLLM, SettableClock
+from bot.turns.erased_files import ErasedFiles
 from tests.support.builders import DAY, THREAD, mention, stop, thread
 from tests.support.recording_adapter import RecordingAdapter
 from tests.support.store_driver import StoreDriver, add_sessions
@@ -34,7 +35,7 @@ def scheduler_of(work_layer: WorkLayer, clock: SettableClock) -> Scheduler:
     scheduler = Scheduler(
         work_layer.store, work_layer.leases, clock=clock.now, idle=IdleLimits(DAY), retention=14 * DAY
     )
-    scheduler.add_platform_jobs(work_layer.failed_deliveries)
+    scheduler.add_platform_jobs(work_layer.failed_deliveries, ErasedFiles(work_layer.store, [work_layer.adapter]))
     return scheduler
 
 
@@ -80,6 +81,7 @@ async def test_each_job_has_its_effect(
 
     assert [row.closed_why for row in await driver.rows(SESSIONS)] == ["expired"]
     assert sorted(by_name) == [
+        "delete_erased_files",
         "erase_closed_sessions",
         "expire_sessions",
         "free_leases",
@@ -101,7 +103,8 @@ async def test_the_warning_is_a_job_only_with_the_setting(
     idle = IdleLimits(DAY)
     warnings = ExpiryWarnings(work_layer.store, [work_layer.adapter], clock=clock.now, idle=idle, ahead=ahead)
     scheduler = Scheduler(work_layer.store, work_layer.leases, clock=clock.now, idle=idle, retention=DAY)
-    scheduler.add_platform_jobs(work_layer.failed_deliveries, warnings)
+    files = ErasedFiles(work_layer.store, [work_layer.adapter])
+    scheduler.add_platform_jobs(work_layer.failed_deliveries, files, warnings)
     await driver.answer(mention("hello"))
     clock.advance(DAY - ahead / 2)
     await jobs(scheduler)["warn_of_expiry"]()

@@ -17,6 +17,7 @@ from tests.random_days.random_steps import (
     Deletes,
     Edits,
     Ends,
+    Hushes,
     Kills,
     LosesAcks,
     LosesSockets,
@@ -89,6 +90,7 @@ class _Drawing:
             self._edit: 3,
             self._delete: 4,
             self._stop: 5,
+            self._hush: 4,
             self._reset: 7,
             self._replica: 12,
             self._line: 4,
@@ -141,6 +143,15 @@ class _Drawing:
     def _stop(self) -> Iterator[Step]:
         thread, who = self._place()
         yield Stops(who, thread, self._rng.choice(["text", "mention", "button", "button"]))
+
+    def _hush(self) -> Iterator[Step]:
+        """Yield a `!quiet`, and most often its end."""
+        thread, who = self._place()
+        yield Hushes(who, thread, self._rng.choice(["!quiet", "!quiet", "@attendant quiet"]))
+        for _ in range(self._rng.randint(0, 2)):
+            yield from (self._says(thread, who, "reply"), Rests(0, 0.3))
+        if self._rng.random() < 0.7:
+            yield Hushes(who, thread, self._rng.choice(["!back", "@attendant back"]))
 
     def _reset(self) -> Iterator[Step]:
         """Yield a reset, most often of a message just sent, by its author, who then continues."""

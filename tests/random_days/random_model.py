@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from bot.domain import texts
+from bot.domain import quiet_texts, texts
+from bot.domain.listening import QuietOutcome
 from bot.domain.sessions import Interrupted, ResetOutcome, StopOutcome
 from bot.errors import Trouble
-from bot.prompt.marks import CONTEXT_ENDS
+from bot.prompt.marks import ASIDE_BEGINS, ASIDE_ENDS, CONTEXT_ENDS
 from bot.testing import PausedStep
 from tests.random_days.random_steps import ModelFault
 from tests.support.openai_server import Cut, Fails, Reply, Request, Step, Waits, says
@@ -24,6 +25,7 @@ from tests.support.openai_server import Cut, Fails, Reply, Request, Step, Waits,
 TOKEN = re.compile(r"\bq\d{3}\b")
 _HEAD = re.compile(r"Answer to (?P<asked>[q0-9 ]+)\. I was shown (?P<shown>nothing|[q0-9 ]+)\.")
 _THREAD_CONTEXT = re.compile(r"\[From here to.*?" + re.escape(CONTEXT_ENDS), re.DOTALL)
+_ASIDE = re.compile(re.escape(ASIDE_BEGINS) + r".*?" + re.escape(ASIDE_ENDS), re.DOTALL)
 _LONG = 9  # parts that do not fit into one message
 _PAUSES_S = (0.02, 0.2, 0.5)  # between two pieces of an answer
 
@@ -36,6 +38,7 @@ class Ending(enum.Enum):
     INTERRUPTED = "interrupted"
     RESET_LINE = "reset line"
     STOP_LINE = "stop line"
+    QUIET_LINE = "quiet line"
     NONE = "none"
 
 
@@ -55,17 +58,18 @@ def tokens(text: str) -> tuple[str, ...]:
 
 def asked_in(request: Request) -> tuple[str, ...]:
     """Return the tokens of the messages that are to be answered."""
-    return tokens(request.body["messages"][-1]["content"].rpartition(CONTEXT_ENDS)[2])
+    return tokens(_ASIDE.sub("", request.body["messages"][-1]["content"].rpartition(CONTEXT_ENDS)[2]))
 
 
 def shown_in(request: Request) -> tuple[str, ...]:
     """Return the tokens of the session's earlier messages in the request."""
-    return tokens(_THREAD_CONTEXT.sub("", _said(request)))[: -len(asked_in(request)) or None]
+    said = _ASIDE.sub("", _THREAD_CONTEXT.sub("", _said(request)))
+    return tokens(said)[: -len(asked_in(request)) or None]
 
 
 def thread_context_in(request: Request) -> tuple[str, ...]:
-    """Return the tokens of the messages that people wrote before they called the bot."""
-    return tokens(" ".join(_THREAD_CONTEXT.findall(_said(request))))
+    """Return the tokens of the messages that people wrote before they called the bot, or not to it."""
+    return tokens(" ".join([*_THREAD_CONTEXT.findall(_said(request)), *_ASIDE.findall(_said(request))]))
 
 
 def paragraphs(asked: Sequence[str], shown: Sequence[str]) -> list[str]:
@@ -167,4 +171,5 @@ _LAST = {
 _LINES = {
     **{_flat(texts.fixed_reply(outcome)): Ending.RESET_LINE for outcome in ResetOutcome},
     **{_flat(texts.fixed_reply(outcome)): Ending.STOP_LINE for outcome in StopOutcome},
+    **{_flat(quiet_texts.reply(outcome)): Ending.QUIET_LINE for outcome in QuietOutcome},
 }

@@ -21,7 +21,7 @@ from bot.playground.workspace.rules import NotAllowed
 from bot.playground.workspace.workspace import Workspace
 from tests.random_days import random_model
 from tests.random_days.random_model import Ending
-from tests.random_days.random_steps import DIRECT, Deed, Deletes, Edits, Repeated, Resets, Says, Stops
+from tests.random_days.random_steps import DIRECT, Deed, Deletes, Edits, Hushes, Repeated, Resets, Says, Stops
 from tests.random_days.random_verdict import Duty, Interruption, Judge, Place, Question
 
 _EVENTS = "events_api"
@@ -67,6 +67,7 @@ class People:
         self._roots: dict[int, Message] = {}
         self._written: dict[str, _Written] = {}
         self._commands: list[_Command] = []
+        self._hushed: set[Place] = set()  # threads that have been quiet, and may be
 
     async def do(self, step: Deed) -> None:
         """Take the step, unless it is impossible."""
@@ -82,6 +83,8 @@ class People:
                     self._delete(step)
                 case Stops():
                     await self._stop(step, await self._settled())
+                case Hushes():
+                    await self._hush(step)
                 case Resets():
                     await self._reset(step, await self._settled())
                 case _:
@@ -134,6 +137,16 @@ class People:
         what = Interruption(
             places=places, at=float(message.ts), answered=answered, written_in=(channel.id, root.ts), spares_later=True
         )
+        self._commands.append(_Command(what, deliveries))
+
+    async def _hush(self, step: Hushes) -> None:
+        person, root = self._workspace.person(step.who), self._roots[step.thread]
+        channel, place = self._workspace.channels[root.channel], (root.channel, root.ts)
+        owed = step.typed.startswith("@") or self._is_engaged(place)
+        if channel.kind != "im":
+            self._hushed.add(place)
+        message, deliveries = await self._post(person, channel, step.typed, root)
+        what = Interruption(places=frozenset(), at=float(message.ts), written_in=place, owed=owed, quiet=True)
         self._commands.append(_Command(what, deliveries))
 
     async def _reset(self, step: Resets, settled: AbstractSet[str]) -> None:
@@ -203,7 +216,8 @@ class People:
     def _duty(self, step: Says, root: Message | None) -> Duty:
         if step.how == "aside":
             return "never"
-        if step.how == "mention" or (root is not None and self._is_engaged((root.channel, root.ts))):
+        place = (root.channel, root.ts) if root is not None else None
+        if step.how == "mention" or (place and place not in self._hushed and self._is_engaged(place)):
             return "must"
         return "may"
 

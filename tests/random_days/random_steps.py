@@ -60,6 +60,15 @@ class Stops:
 
 
 @dataclass(frozen=True, slots=True)
+class Hushes:
+    """A person has the bot listen only in a thread, or calls it back."""
+
+    who: str
+    thread: int
+    typed: Literal["!quiet", "!back", "@attendant quiet", "@attendant back"]
+
+
+@dataclass(frozen=True, slots=True)
 class Resets:
     """A person resets a thread."""
 
@@ -145,7 +154,7 @@ class Rests:
     most_s: float
 
 
-Deed = Says | Repeated | Edits | Deletes | Stops | Resets  # of people
+Deed = Says | Repeated | Edits | Deletes | Stops | Hushes | Resets  # of people
 Fate = Kills | Ends | Starts  # of a replica
 Mishap = LosesSockets | LosesAcks | SlackFails | SlackSlow | ModelFails | DatabaseFails
 Step = Deed | Fate | Mishap | Rests

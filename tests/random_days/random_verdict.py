@@ -56,6 +56,7 @@ class Interruption:
     owed: bool = False
     answered: frozenset[str] = frozenset()  # the tokens that had whole answers by then
     reset: bool = False
+    quiet: bool = False  # a `!quiet` or a `!back`, which interrupts nothing and has a line, too
     sure: bool = False
     spares_later: bool = False
 
@@ -163,8 +164,14 @@ class Judge:
 
     def _lines(self, place: Place, endings: Sequence[Ending]) -> Iterator[str]:
         """Check that each written command has one line. A stop that ends an answer is confirmed in the answer."""
-        for ending, reset in ((Ending.RESET_LINE, True), (Ending.STOP_LINE, False)):
-            written = [each for each in self.interruptions if each.written_in == place and each.reset is reset]
+        kinds = (
+            (Ending.RESET_LINE, (True, False)),
+            (Ending.STOP_LINE, (False, False)),
+            (Ending.QUIET_LINE, (False, True)),
+        )
+        here = [each for each in self.interruptions if each.written_in == place]
+        for ending, kind in kinds:
+            written = [each for each in here if (each.reset, each.quiet) == kind]
             least, there = sum(each.owed for each in written), endings.count(ending)
             if not least <= there <= len(written):
                 yield f"{there} times a {ending.value}, for {len(written)} commands, {least} of them surely the bot's"
@@ -221,7 +228,7 @@ class Judge:
 def _is_remark(reading: Reading) -> bool:
     """Return whether a text may stand beside the answers."""
     nameless = reading.ending in {Ending.TOLD, Ending.INTERRUPTED} and not reading.asked
-    return nameless or reading.ending in {Ending.RESET_LINE, Ending.STOP_LINE}
+    return nameless or reading.ending in {Ending.RESET_LINE, Ending.STOP_LINE, Ending.QUIET_LINE}
 
 
 def _out_of_order(questions: Sequence[Question]) -> Iterator[str]:

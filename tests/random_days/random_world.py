@@ -24,6 +24,7 @@ from tests.random_days.random_steps import (
     Deletes,
     Edits,
     Ends,
+    Hushes,
     Kills,
     LosesAcks,
     LosesSockets,
@@ -84,7 +85,7 @@ class World:
     async def do(self, step: Step) -> None:
         """Take the step, unless it is impossible."""
         match step:
-            case Says() | Repeated() | Edits() | Deletes() | Stops() | Resets():
+            case Says() | Repeated() | Edits() | Deletes() | Stops() | Hushes() | Resets():
                 await self.people.do(step)
             case Kills() | Ends() | Starts():
                 self.replicas.meet(step)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from bot.domain.sessions import ResetOutcome, StatusReply, StopOutcome
+import sqlalchemy as sa
+
+from bot.domain.sessions import ResetOutcome, StatusReply
 from bot.store import claims
 from bot.store.claims import MESSAGES_PER_TURN
+from bot.store.fixed_replies import FixedReply
 from bot.store.settlement import Settlement, TurnState
-from bot.store.tables import SESSIONS, THREADS, TURNS
+from bot.store.tables import MESSAGES, SESSIONS, THREADS, TURNS
 from tests.support.builders import ANA, BEN, THREAD, mention, reply, reset
 from tests.support.store_driver import StoreDriver, texts
 
@@ -34,6 +37,15 @@ async def test_messages_are_answered_in_the_order_of_their_ids(driver: StoreDriv
         thread_id = await driver.accepted(mention(message_id, message_id))
 
     assert texts(await driver.claimed(thread_id)) == ["1.0", "2.0", "3.0"]
+
+
+async def test_a_command_of_a_newer_version_is_claimed(driver: StoreDriver) -> None:
+    """During a rolling deploy, a row may hold an outcome that only the next version knows. It gets a reply, too."""
+    await driver.accepted(mention("hello"))
+    await driver.accept_reset(reset("2.0"))
+    await driver.store.run(lambda connection: connection.execute(sa.update(MESSAGES).values(fixed_reply="of_tomorrow")))
+
+    assert (await driver.claimed(1)).fixed_reply is StatusReply.UNKNOWN
 
 
 async def test_a_claimed_thread_cannot_be_claimed(driver: StoreDriver) -> None:
@@ -182,7 +194,7 @@ async def test_after_a_reset_its_confirmation_comes_first(driver: StoreDriver) -
     assert await claims_in_turn(driver) == [*confirmed, (None, "s2", ["four"])]
 
 
-InTurn = tuple[ResetOutcome | StopOutcome | StatusReply | None, str | None, list[str]]
+InTurn = tuple[FixedReply | None, str | None, list[str]]
 
 
 async def claims_in_turn(driver: StoreDriver) -> list[InTurn]:

@@ -74,7 +74,7 @@ async def test_partial_indexes_have_equal_conditions(bare: Store) -> None:
     await bare.run(metadata.drop_all)
     await bare.run(metadata.create_all)
 
-    assert len(migrated) == 13
+    assert len(migrated) == 14
     assert await bare.run(conditions) == migrated
 
 

@@ -9,6 +9,7 @@ from bot.domain.events import (
     MessageDeleted,
     MessageEdited,
     MessageReceived,
+    QuietRequested,
     ResetRequested,
     StopRequested,
     Thread,
@@ -43,6 +44,16 @@ def reset(message_id: str, *, by: Author = ANA, in_: Thread = THREAD) -> ResetRe
 def stop(message_id: str | None = None, *, by: Author = ANA, in_: Thread = THREAD) -> StopRequested:
     """Return a bare `!stop`, or a press of the Stop button if there is no message id."""
     return StopRequested(in_, by, message_id)
+
+
+def quiet(message_id: str, *, by: Author = ANA, in_: Thread = THREAD) -> QuietRequested:
+    """Return a bare `!quiet`."""
+    return QuietRequested(in_, message_id, by, quiet=True)
+
+
+def back(message_id: str, *, by: Author = ANA, in_: Thread = THREAD) -> QuietRequested:
+    """Return a bare `!back`."""
+    return QuietRequested(in_, message_id, by, quiet=False)
 
 
 def edit(text: str, message_id: str = "1.0", *, at: int = 1, by: Author = ANA, in_: Thread = THREAD) -> MessageEdited:

@@ -43,6 +43,7 @@ class RecordingAdapter:
         self.fetched: list[str] = []  # the ids of fetched files
         self.files_available = asyncio.Event()  # while it is clear, fetching files waits
         self.files_available.set()
+        self.deleted_files: list[str] = []
         self.notified: list[tuple[Thread, str]] = []
         self.failures: list[Exception] = []  # each is raised by one of the next answers or notices
         self.on_finish: Callable[[str], None] = lambda _: None  # called with the text of each finished answer
@@ -112,6 +113,12 @@ class RecordingAdapter:
         into.write(stored)
         return FetchedFile(file.name, file.mimetype) if len(stored) <= most_bytes else FileOutcome.TOO_LARGE
 
+    async def delete_file(self, file_id: str) -> None:
+        """See Adapter.delete_file."""
+        if self.failures:
+            raise self.failures.pop(0)
+        self.deleted_files.append(file_id)
+
     async def notify(self, thread: Thread, text: str) -> None:
         """See Adapter.notify."""
         if self.failures:
@@ -175,6 +182,11 @@ class RecordingWriter:
 
     def write(self, text: str) -> None:
         """See AnswerWriter."""
+        self._text += text
+
+    def close_with(self, text: str, *, wanted: bool = True) -> None:
+        """See AnswerWriter."""
+        del wanted
         self._text += text
 
     def restart(self) -> None:

@@ -71,6 +71,7 @@ class MemoryLedger:
         self.posted_ids: list[str] = []
         self.removed_ids: list[str] = []
         self.others: set[str] = set()
+        self.files: list[str] = []
         self.unavailable = False
         self.ours = True
 
@@ -84,6 +85,15 @@ class MemoryLedger:
 
     async def removed(self, answer_id: str) -> None:
         self.removed_ids.append(answer_id)
+
+    async def uploading(self, file_id: str) -> None:
+        self.files.append(file_id)
+
+    async def file_removed(self, file_id: str) -> None:
+        self.files.remove(file_id)
+
+    async def uploaded(self) -> Sequence[str]:
+        return tuple(self.files)
 
     async def of_this_turn(self) -> Sequence[str]:
         return tuple(dict.fromkeys(self.posted_ids))
@@ -162,7 +172,9 @@ def break_method(slack: Stage, trouble: str, method: str) -> None:
 
 
 @asynccontextmanager
-async def stage(channel: str = "help-desk", streaming: str = "auto", **workspace_how: Any) -> AsyncIterator[Stage]:
+async def stage(
+    channel: str = "help-desk", streaming: str = "auto", long_answer_messages: int = 0, **workspace_how: Any
+) -> AsyncIterator[Stage]:
     """Post a question in a channel, and open an adapter to answer it."""
     async with AsyncExitStack() as stack:
         workspace = make_workspace(**workspace_how)
@@ -170,7 +182,8 @@ async def stage(channel: str = "help-desk", streaming: str = "auto", **workspace
         client = await stack.enter_async_context(open_client(settings_of(server)))
         clock = SettableClock().now
         limiter, bot = RateLimiter(loop_clock()), identity_in(workspace)
-        adapter = SlackAdapter(client, bot, clock=clock, streaming=streaming, limiter=limiter)
+        how: dict[str, Any] = {"limiter": limiter, "long_answer_messages": long_answer_messages}
+        adapter = SlackAdapter(client, bot, clock=clock, streaming=streaming, **how)
         person = next(iter(workspace.people.values()))
         place = workspace.dm(person) if channel == "dm" else workspace.channel(channel)
         yield Stage(server, client, adapter, limiter, person, place, workspace.post(person, place, "help").ts)

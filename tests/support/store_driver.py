@@ -15,13 +15,15 @@ from bot.domain.events import (
     MessageDeleted,
     MessageEdited,
     MessageReceived,
+    QuietRequested,
     ResetRequested,
     StopRequested,
     Thread,
 )
+from bot.domain.listening import ThreadAnswers
 from bot.domain.sessions import EditOutcome, IdleLimits, ResetOutcome, StopOutcome
 from bot.prompt.history import Turn
-from bot.store import claims, edits, erasure, history, inbox, sessions, tables
+from bot.store import claims, edits, erasure, history, inbox, listening, sessions, tables
 from bot.store.claims import Claim, PlatformClaim
 from bot.store.engine import Store
 from bot.store.erasure import Scope
@@ -58,9 +60,10 @@ class StoreDriver:
         """Return the id of the next session."""
         return next(self._ids)
 
-    async def accept(self, message: MessageReceived) -> int | None:
+    async def accept(self, message: MessageReceived, answers: ThreadAnswers = ThreadAnswers.ALL) -> int | None:
         """Accept a message. Return its thread's id, or None for an ignored message or a duplicate."""
-        return await self.store.run(inbox.accept, message, now=self.now, new_id=next(self._ids), idle_after=DAY)
+        how: dict[str, Any] = {"new_id": next(self._ids), "idle_after": DAY, "answers": answers}
+        return await self.store.run(inbox.accept, message, now=self.now, **how)
 
     async def accepted(self, message: MessageReceived) -> int:
         """Accept a message that must not be ignored. Return its thread's id."""
@@ -77,6 +80,10 @@ class StoreDriver:
     async def reset(self, thread: Thread, author: Author) -> ResetOutcome:
         """Reset a thread's session from outside the thread. Return the outcome."""
         return await self.store.run(inbox.reset, thread, author, now=self.now)
+
+    async def accept_quiet(self, event: QuietRequested) -> int | None:
+        """Accept a `!quiet` or a `!back`. Return its thread's id, or None for an ignored one or a duplicate."""
+        return await self.store.run(listening.accept, event, now=self.now)
 
     async def accept_stop(self, event: StopRequested) -> StopOutcome | None:
         """Accept a stop. Return its outcome, or None for an ignored one or a duplicate."""

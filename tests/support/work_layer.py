@@ -85,7 +85,6 @@ class WorkLayer:
         self.inbox = Inbox(
             store,
             self.worker,
-            self.leases,
             self.failed_deliveries,
             clock=clock.now,
             new_id=lambda: next(ids),

@@ -19,7 +19,15 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.access.access_rules import Entrance, Refusal
 from bot.access.gatekeeper import Gatekeeper
 from bot.domain import access_texts
-from bot.domain.events import Event, MessageEdited, MessageReceived, ResetRequested, StatusRequested, StopRequested
+from bot.domain.events import (
+    Event,
+    MessageEdited,
+    MessageReceived,
+    QuietRequested,
+    ResetRequested,
+    StatusRequested,
+    StopRequested,
+)
 from bot.domain.language import ENGLISH, speak, translated
 from bot.errors import StoreUnavailable
 from bot.slack.errors import CLIENT_ERRORS, error_code
@@ -30,6 +38,8 @@ from bot.slack.port import Intake, PersonalRecords
 from bot.slack.views.block_elements import View, plain_text
 
 log = logging.getLogger(__name__)
+
+Written = MessageReceived | ResetRequested | StatusRequested | QuietRequested | StopRequested
 
 _LINES = {
     Refusal.CHANNEL: access_texts.REFUSED_CHANNEL,
@@ -58,7 +68,7 @@ class GuardedIntake:
 
     async def accept(self, event: Event) -> bool:
         """Store the event, unless its author is not admitted. May raise StoreUnavailable."""
-        if isinstance(event, MessageReceived | ResetRequested | StatusRequested | StopRequested):
+        if isinstance(event, Written):
             entrance = _entrance(event, addressed=event.mentions_bot)
             if (refusal := await self._gatekeeper.refusal(entrance)) is not None:
                 if event.mentions_bot or event.thread.direct:
@@ -74,9 +84,7 @@ class GuardedIntake:
         """See Intake."""
         self._intake.count_failed_delivery()
 
-    async def _tell(
-        self, event: MessageReceived | ResetRequested | StatusRequested | StopRequested, why: Refusal
-    ) -> None:
+    async def _tell(self, event: Written, why: Refusal) -> None:
         """Tell the person that they are not answered. Best effort."""
         thread, user = event.thread, event.author.id
         try:
@@ -134,9 +142,7 @@ def register(
     app.middleware(admit)
 
 
-def _entrance(
-    event: MessageReceived | ResetRequested | StatusRequested | StopRequested, *, addressed: bool
-) -> Entrance:
+def _entrance(event: Written, *, addressed: bool) -> Entrance:
     author, thread = event.author, event.thread
     return Entrance(author.id, author.workspace, thread.channel, direct=thread.direct, addressed=addressed)
 

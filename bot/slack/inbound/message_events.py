@@ -19,6 +19,7 @@ from bot.domain.events import (
     MessageDeleted,
     MessageEdited,
     MessageReceived,
+    QuietRequested,
     ResetRequested,
     StatusRequested,
     StopRequested,
@@ -98,6 +99,8 @@ def _message_or_command(
             return StatusRequested(thread, event["ts"], author, mentions_bot=mentions_bot)
         case Command.STOP:
             return StopRequested(thread, author, event["ts"], mentions_bot=mentions_bot)
+        case (Command.QUIET | Command.BACK) as command:
+            return QuietRequested(thread, event["ts"], author, command is Command.QUIET, mentions_bot=mentions_bot)
         case None:
             pass
     return MessageReceived(
@@ -134,7 +137,9 @@ def _deleted(event: dict[str, Any], bot: BotIdentity, workspace: str) -> Message
         return None
     was = _new(_nested_message(event, "previous_message"), bot, workspace)
     message = was if isinstance(was, MessageReceived) else None
-    return MessageDeleted(thread_of(event, workspace, ts_field(previous, "thread_ts") or ts), ts, message)
+    own = file_attachments(previous.get("files")) if is_by_this_bot(previous, bot) else ()
+    thread = thread_of(event, workspace, ts_field(previous, "thread_ts") or ts)
+    return MessageDeleted(thread, ts, message, tuple(file.id for file in own))
 
 
 def _is_tombstone(event: dict[str, Any]) -> bool:

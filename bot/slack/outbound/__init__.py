@@ -2,5 +2,5 @@
 
 Reading order: message_form, messages, edited_message, streamed_message, user_directory, user_groups, memberships,
 file_downloads, thread_reader, status, streaming_policy, orphaned_messages, open_message, answer_messages,
-answer_status, answer_writer, adapter, ephemeral_messages.
+answer_status, answer_file, answer_text, answer_writer, adapter, ephemeral_messages.
 """

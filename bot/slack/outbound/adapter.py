@@ -22,8 +22,10 @@ from bot.slack.client import without_retries
 from bot.slack.errors import CallError, RefusedError, UnconfirmedError
 from bot.slack.identity import PLATFORM, BotIdentity
 from bot.slack.outbound import thread_reader
+from bot.slack.outbound.answer_file import SCOPE, AnswerFile, LongAnswers, delete_file
 from bot.slack.outbound.answer_messages import AnswerMessages
 from bot.slack.outbound.answer_status import AnswerStatus
+from bot.slack.outbound.answer_text import AnswerText
 from bot.slack.outbound.answer_writer import SlackAnswerWriter
 from bot.slack.outbound.file_downloads import FileDownloads
 from bot.slack.outbound.memberships import SlackPeople
@@ -59,10 +61,12 @@ class SlackAdapter:
         streaming: str,
         limiter: RateLimiter | None = None,
         measured: SlackBehaviour = UNKNOWN,
+        long_answer_messages: int = 0,
     ) -> None:
         """`streaming` is the setting SLACK_STREAMING: auto, direct or off. One limiter serves all calls.
 
         `measured`: how this workspace behaves. What is not known is learned from Slack's refusals.
+        `long_answer_messages`: after so many messages an answer goes on in a file; 0: never.
         """
         self._slack = Slack(without_retries(client), limiter or RateLimiter(), form=MessageForm(measured))
         self._bot = bot
@@ -71,6 +75,8 @@ class SlackAdapter:
         self.people = SlackPeople(self._names, UserGroups(self._slack, clock))
         self._files = FileDownloads(self._slack, bot)
         self._streaming = StreamingPolicy(streaming, measured)
+        may_upload = not bot.scopes or SCOPE in bot.scopes
+        self._long_answers = LongAnswers(long_answer_messages if may_upload else 0)
         self._answering: dict[Thread, AnswerStatus] = {}
 
     @property
@@ -90,7 +96,8 @@ class SlackAdapter:
         orphans = OrphanedMessages(slack, self._bot, target, ledger)
         messages = AnswerMessages(slack, self._streaming, orphans, target)
         status = AnswerStatus(self._status, target.thread, self._slack.limiter.clock)
-        writer = SlackAnswerWriter(messages, orphans, status)
+        file = AnswerFile(slack, target, ledger, orphans, self._long_answers)
+        writer = SlackAnswerWriter(messages, orphans, status, file, AnswerText(messages, file, status))
         self._answering[target.thread] = status
         try:
             async with writer.opened(attempt=target.attempt):
@@ -119,6 +126,15 @@ class SlackAdapter:
     async def fetch_file(self, file: Attachment, into: BinaryIO, most_bytes: int) -> FetchedFile | FileOutcome:
         """Download a file from Slack, within half a minute."""
         return await self._files.fetch(file, into, most_bytes)
+
+    async def delete_file(self, file_id: str) -> None:
+        """Delete one of the bot's files, if it still exists."""
+        try:
+            await delete_file(self._slack, file_id)
+        except RefusedError as refusal:
+            raise PlatformError(refusal.code, refusal.method) from None
+        except CallError as failure:
+            raise PlatformUnavailable(str(failure)) from None
 
     async def notify(self, thread: Thread, text: str) -> None:
         """Post a line in the thread. A line that may have been posted is not posted again."""

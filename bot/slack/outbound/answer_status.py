@@ -47,6 +47,10 @@ class AnswerStatus:
         """Note that there is text, which ends the status."""
         self._has_text = self._had_text = True
 
+    def note_rest(self) -> None:
+        """Note that the rest of the text is not shown while it grows."""
+        self._activity, self._has_text, self._renew_at = Activity.WRITING, False, self._clock.now()
+
     def note_restart(self) -> None:
         """Note that the text is void, because the model is asked again."""
         self._activity, self._has_text = Activity.ASKING_AGAIN, False

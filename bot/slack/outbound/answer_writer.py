@@ -14,8 +14,10 @@ from typing import Self
 from bot.domain.activities import Activity
 from bot.errors import PlatformError, PlatformUnavailable
 from bot.slack.errors import CallError, RefusedError, ThrottledError
+from bot.slack.outbound.answer_file import AnswerFile
 from bot.slack.outbound.answer_messages import AnswerMessages
 from bot.slack.outbound.answer_status import AnswerStatus
+from bot.slack.outbound.answer_text import AnswerText
 from bot.slack.outbound.orphaned_messages import OrphanedMessages
 from bot.slack.text import message_splitter
 from bot.slack.text.markdown_sanitizer import MarkdownSanitizer
@@ -26,16 +28,25 @@ MOST_BUFFERED = 4 * message_splitter.MESSAGE_BYTES  # characters; more than a me
 class SlackAnswerWriter:
     """Writes one answer. Implements adapter.AnswerWriter."""
 
-    def __init__(self, messages: AnswerMessages, orphans: OrphanedMessages, status: AnswerStatus) -> None:
+    def __init__(
+        self,
+        messages: AnswerMessages,
+        orphans: OrphanedMessages,
+        status: AnswerStatus,
+        file: AnswerFile,
+        text: AnswerText,
+    ) -> None:
         self._messages = messages
         self._orphans = orphans
         self._status = status
+        self._file = file
+        self._closing = ""  # lines of the bot's own below the text
         self._harmless = MarkdownSanitizer()
-        self._text = ""  # of the message that grows, and of those that will follow it
+        self._text = text
         self._anew: str | None = None  # the text that takes the place of all text, since a restart
         self._is_away = False  # Slack cannot be reached: the text is collected
         self._news = asyncio.Event()  # there is more text
-        self._room = asyncio.Event()  # a full message has left the buffer
+        self._room = text.room  # a full message has left the buffer
         self._whole = asyncio.Event()  # no more text will come
         self._shown = asyncio.Event()  # all of it stands in Slack
 
@@ -56,6 +67,13 @@ class SlackAnswerWriter:
         """See AnswerWriter."""
         self._add(self._harmless.feed(text))
 
+    def close_with(self, text: str, *, wanted: bool = True) -> None:
+        """See AnswerWriter."""
+        if not wanted:
+            self._text.drop_rest()
+        harmless = MarkdownSanitizer()
+        self._closing += harmless.feed(text) + harmless.finish()
+
     def restart(self) -> None:
         """See AnswerWriter. The text changes in the task that shows it, between two of its calls."""
         self._harmless, self._anew = MarkdownSanitizer(), ""
@@ -73,7 +91,7 @@ class SlackAnswerWriter:
 
     async def drain(self) -> None:
         """See AnswerWriter."""
-        while len(self._text if self._anew is None else self._anew) > MOST_BUFFERED and not self._is_away:
+        while (self._text.waiting if self._anew is None else len(self._anew)) > MOST_BUFFERED and not self._is_away:
             self._room.clear()
             await self._room.wait()
 
@@ -85,10 +103,10 @@ class SlackAnswerWriter:
 
     def _add(self, text: str) -> None:
         if self._anew is None:
-            self._text += text
+            self._text.add(text)
         else:
             self._anew += text
-        if text.strip():
+        if text.strip() and not (self._anew is None and self._text.is_collected):
             self._status.note_text()
         self._news.set()
 
@@ -109,18 +127,17 @@ class SlackAnswerWriter:
         await self._status.show()  # before any text, because a status that comes later would stay
         if attempt > 1:
             await self._orphans.gather()
+            await self._file.gather()
         while not self._whole.is_set():
             await self._wait_for_news()
             await self._start_over()
             await self._status.renew()
-            await self._complete_full_messages()
+            await self._text.complete_full_messages()
             await self._grow()
         await self._start_over()
-        await self._complete_full_messages()
-        while not await self._messages.complete(self._text):
-            self._text = self._messages.rest_of(self._text)
-            await self._complete_full_messages()
+        await self._text.complete(self._closing)
         await self._orphans.remove_all()
+        await self._file.remove_unneeded()
         await self._status.end(any_made=self._messages.any_made, any_posted=self._messages.any_posted)
         self._shown.set()
 
@@ -137,25 +154,12 @@ class SlackAnswerWriter:
         if self._anew is not None:
             await self._messages.release()
             self._orphans.take_back()
-            self._text, self._anew = self._anew, None
-            self._room.set()
-
-    async def _complete_full_messages(self) -> None:
-        while not message_splitter.fits(self._text, self._messages.limit):
-            full = self._text
-            piece, rest = message_splitter.split_once(full, self._messages.limit)
-            if await self._messages.complete(piece):
-                self._text = rest + self._text[len(full) :]  # more text may have come meanwhile
-                self._room.set()
-            else:
-                self._text = self._messages.rest_of(self._text)
+            self._text.start_over(self._anew)
+            self._anew = None
 
     async def _grow(self) -> None:
         def so_far() -> str:
-            """Return the text that surely stays in the growing message when the rest is split."""
-            limit = self._messages.limit
-            is_all = self._whole.is_set() and message_splitter.fits(self._text, limit)
-            return self._text if is_all else message_splitter.stable_start(self._text, limit)
+            return self._text.so_far(is_whole=self._whole.is_set())
 
         if so_far().strip():
             await self._messages.open(so_far, must=False)
@@ -163,7 +167,7 @@ class SlackAnswerWriter:
             return
         await _first(self._messages.wait_to_grow(), self._whole.wait())
         if not self._whole.is_set() and not await self._messages.grow(so_far()):
-            self._text = self._messages.rest_of(self._text)
+            self._text.leave_standing()
             self._news.set()  # the text that was not shown is still to be shown
 
 

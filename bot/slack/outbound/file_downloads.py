@@ -99,7 +99,7 @@ class FileDownloads:
         into.seek(0)
         into.truncate()
         try:
-            async with _session(client.session).get(
+            async with session_of(client.session).get(
                 url,
                 headers={"Authorization": f"Bearer {client.token}", "Accept-Encoding": "identity"},
                 allow_redirects=False,
@@ -177,7 +177,8 @@ async def _write(response: aiohttp.ClientResponse, into: BinaryIO, most_bytes: i
     return None
 
 
-def _session(session: aiohttp.ClientSession | None) -> aiohttp.ClientSession:
+def session_of(session: aiohttp.ClientSession | None) -> aiohttp.ClientSession:
+    """Return the session of a Web API client that was opened with one."""
     if session is None:
         raise ValueError("the client has no session of its own")
     return session

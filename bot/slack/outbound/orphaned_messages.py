@@ -114,23 +114,29 @@ class OrphanedMessages:
         self._orphans = deque(sorted(self._orphans))
 
     async def _find(self) -> None:
-        found = [ts for ts in await self._ours() if ts not in self._known]
+        ours = [message["ts"] for message in await self._messages() if _may_be_answer(message, self._target)]
+        found = [ts for ts in ours if ts not in self._known]
         others = await self._ledger.of_other_turns(found) if found else frozenset()
         for ts in found:
             if ts not in others:
                 await self.note(ts)
                 self._orphans.append(ts)
 
-    async def _ours(self) -> list[str]:
+    async def files(self) -> dict[str, str]:
+        """Return the names of the files, by id, that the bot has shared since the question. Raises CallError."""
+        shared = [file for message in await self._messages() for file in message.get("files") or ()]
+        return {file["id"]: file.get("name") or "" for file in shared if isinstance(file, dict) and "id" in file}
+
+    async def _messages(self) -> list[Mapping[str, Any]]:
         """Return the bot's messages since the question.
 
         https://docs.slack.dev/reference/methods/conversations.replies, and for a rolling conversation .history.
         """
-        found: list[str] = []
+        found: list[Mapping[str, Any]] = []
         cursor: str | None = None
         for _ in range(_PAGES):
             page = await self._page(cursor)
-            found += [message["ts"] for message in page["messages"] if self._is_ours(message)]
+            found += [message for message in page["messages"] if _is_ours(message, self._bot, self._target)]
             cursor = (page.get("response_metadata") or {}).get("next_cursor")
             if not cursor:
                 break
@@ -152,16 +158,16 @@ class OrphanedMessages:
             method, send = ("conversations.history", history)
         return await self._slack.limiter.call(method, send, wait_s=LONGEST_WAIT_S, idempotent=True)
 
-    def _is_ours(self, message: Mapping[str, Any]) -> bool:
-        is_public = not message.get("is_ephemeral") and message.get("subtype") != "tombstone"
-        is_newer = message.get("ts", "") > self._target.message_id  # the root comes in any case
-        # At the top level of a DM there are other messages of the bot, too: an export's file, threads.
-        is_answer = not message.get("files") and message.get("thread_ts") in (
-            None,
-            self._target.thread.root,
-            message["ts"],
-        )
-        return is_newer and is_public and is_answer and is_by_this_bot(message, self._bot)
-
     def _edited(self, ts: str) -> EditedMessage:
         return EditedMessage(self._slack, self._target.thread.channel, ts, orphaned=True)
+
+
+def _is_ours(message: Mapping[str, Any], bot: BotIdentity, target: AnswerTarget) -> bool:
+    is_public = not message.get("is_ephemeral") and message.get("subtype") != "tombstone"
+    is_newer = message.get("ts", "") > target.message_id  # the root comes in any case
+    return is_newer and is_public and is_by_this_bot(message, bot)
+
+
+def _may_be_answer(message: Mapping[str, Any], target: AnswerTarget) -> bool:
+    # At the top level of a DM there are other messages of the bot, too: an export's file, threads.
+    return not message.get("files") and message.get("thread_ts") in (None, target.thread.root, message["ts"])

@@ -25,7 +25,10 @@ from tests.support.virtual_time import in_virtual_time, now
 STEMS = ("word", "слово", "言葉", "😀", "ñandú")
 WORD = re.compile(rf"(?:{'|'.join(STEMS)})\d+")
 SLACK_BYTES, SLACK_CHARACTERS = 10_600, 12_000
-METHODS = ("chat.startStream", "chat.appendStream", "chat.stopStream", "chat.postMessage", "chat.update")
+METHODS = (
+    *("chat.startStream", "chat.appendStream", "chat.stopStream", "chat.postMessage", "chat.update"),
+    *("files.getUploadURLExternal", "files.completeUploadExternal"),
+)
 EPOCH = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 
 
@@ -49,6 +52,7 @@ class Day:
     lifetime_s: float = 300.0
     streaming: str = "auto"
     killed_after: int | None = None  # steps
+    most_messages: int = 0  # then the rest comes as a file; 0: never
 
 
 PARTS = st.lists(
@@ -74,6 +78,7 @@ DAYS = st.builds(
     st.sampled_from([300.0, 300.0, 20.0, 0.0]),
     st.sampled_from(["auto", "off"]),
     st.none() | st.integers(1, 8),
+    st.integers(0, 2),
 )
 
 
@@ -124,7 +129,7 @@ async def play(variant: str, day: Day) -> None:
     """Show the answer, and check all that a person sees afterwards."""
     clock = lambda: EPOCH + timedelta(seconds=now())  # noqa: E731
     how: dict[str, Any] = {"variant": variant_of(variant, day), "clock": clock}
-    async with stage(streaming=day.streaming, **how) as slack:
+    async with stage(streaming=day.streaming, long_answer_messages=day.most_messages, **how) as slack:
         for fault in day.faults:
             make_fault(slack, fault)
         text = written(day.shapes)
@@ -146,13 +151,19 @@ def variant_of(name: str, day: Day) -> SlackVariant:
 def check(slack: Stage, variant: str, text: str) -> None:
     """Check every word, limit and mark."""
     answers = [answer for answer in slack.answers() if answer.shown_text != texts.ANSWERED_ELSEWHERE]
-    shown = "\n".join(answer.shown_text for answer in answers)
+    shown = "\n".join([*(answer.shown_text for answer in answers), *file_texts(slack)])
     assert WORD.findall(shown) == WORD.findall(text)
     assert all(is_within_limits(answer) for answer in answers)
     assert not any(answer.streaming_since for answer in slack.answers())
     assert not slack.workspace.statuses.text(slack.channel, slack.root)
     if variant != "no_blocks":
         assert not any(answer.edited or answer.raw_tables for answer in slack.answers())
+
+
+def file_texts(slack: Stage) -> list[str]:
+    """Return the texts of the bot's files in the thread."""
+    uploads = [slack.workspace.uploads.get(file["id"]) for answer in slack.answers() for file in answer.files]
+    return [upload.content.decode() for upload in uploads if upload is not None and upload.content is not None]
 
 
 def is_within_limits(answer: Message) -> bool:
